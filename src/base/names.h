@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Every name that CloudSnooze has on the bus, and every path that more than one file needs. Nothing here is spelled a
+ * second time in C; data/ and introspection/ repeat them because their formats must, and tests/bus compares. */
+
+#include "config.h"
+
+#define SNOOZE_NAME "io.cloudsnooze.Snooze1"
+#define SNOOZE_PATH "/io/cloudsnooze/Snooze1"
+#define SNOOZE_PLUGIN_PATH SNOOZE_PATH "/plugin"
+#define SNOOZE_PROVIDER_PATH SNOOZE_PATH "/provider"
+
+#define SNOOZE_MANAGER_INTERFACE SNOOZE_NAME ".Manager"
+#define SNOOZE_PLUGIN_INTERFACE SNOOZE_NAME ".Plugin"
+#define SNOOZE_PROVIDER_INTERFACE SNOOZE_NAME ".Provider"
+#define SNOOZE_ERROR_PREFIX SNOOZE_NAME ".Error."
+#define SNOOZE_ACTION_PREFIX "io.cloudsnooze.snooze1."
+
+/* What a plugin serves, under the bus name PLUGIN_NAME_PREFIX "<id>". */
+#define PLUGIN_NAME "io.cloudsnooze.Plugin1"
+#define PLUGIN_NAME_PREFIX PLUGIN_NAME "."
+#define PLUGIN_PATH "/io/cloudsnooze/Plugin1"
+#define PLUGIN_INTERFACE PLUGIN_NAME
+#define IDLE_CHECK_INTERFACE PLUGIN_NAME ".IdleCheck"
+#define EVENT_HANDLER_INTERFACE PLUGIN_NAME ".EventHandler"
+#define EVENT_SOURCE_INTERFACE PLUGIN_NAME ".EventSource"
+#define CLOUD_PROVIDER_INTERFACE PLUGIN_NAME ".CloudProvider"
+#define STATE_INTERFACE PLUGIN_NAME ".State"
+#define DATA_PROCESSOR_INTERFACE PLUGIN_NAME ".DataProcessor"
+#define REQUEST_HANDLER_INTERFACE PLUGIN_NAME ".RequestHandler"
+
+/* The plugin API that this tree speaks; a host of API n serves plugins of n and n - 1. */
+#define PLUGIN_API_VERSION 1U
+
+#define PLUGIN_ID_MAX 24U
+#define PLUGIN_USER_PREFIX "snooze-"
+#define PLUGIN_UNIT_PREFIX "snooze-plugin@"
+
+#define EVENT_STOP_PENDING "snooze.stop.pending"
+
+#define CONFIG_FILE PKGSYSCONFDIR "/snooze.json"
+#define CONFIG_DROPIN_DIRECTORY PKGSYSCONFDIR "/snooze.d"
+/* Below the state directory: what SetConfiguration changed. */
+#define CONFIG_STATE_FILE "snooze.json"
+#define STATE_DIRECTORY PKGSTATEDIR
+#define RUNTIME_DIRECTORY PKGRUNDIR
+/* Below the state directory: one empty file for each plugin that may run (ConditionPathExists of its unit). */
+#define ENABLED_DIRECTORY "enabled"

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Which polkit action each method needs: one table, which the handlers, the drift test and the D-Bus reference read. */
+
+#include <glib.h>
+
+#include "base/names.h"
+
+#define ACTION_HOLD SNOOZE_ACTION_PREFIX "hold"
+#define ACTION_HOLD_OTHERS SNOOZE_ACTION_PREFIX "hold-others"
+#define ACTION_CHECK SNOOZE_ACTION_PREFIX "check"
+#define ACTION_STOP SNOOZE_ACTION_PREFIX "stop"
+#define ACTION_START SNOOZE_ACTION_PREFIX "start"
+#define ACTION_PAUSE SNOOZE_ACTION_PREFIX "pause"
+#define ACTION_EMIT_EVENT SNOOZE_ACTION_PREFIX "emit-event"
+#define ACTION_EMIT_SYSTEM_EVENT SNOOZE_ACTION_PREFIX "emit-system-event"
+#define ACTION_CONFIGURE SNOOZE_ACTION_PREFIX "configure"
+#define ACTION_CALL_PLUGIN SNOOZE_ACTION_PREFIX "call-plugin"
+#define ACTION_MANAGE_PLUGINS SNOOZE_ACTION_PREFIX "manage-plugins"
+#define ACTION_APPROVE_PERMISSIONS SNOOZE_ACTION_PREFIX "approve-permissions"
+
+typedef struct MethodAction {
+        const char *interface;
+        const char *member;
+        const char *action;       /* NULL: reading, free for everybody */
+        const char *other_action; /* asked instead in the case that the XML documents, or NULL */
+} MethodAction;
+
+/* Every method of Manager, Plugin, Provider and Helper1; ends with an entry of NULLs. */
+extern const MethodAction method_actions[];
+
+/* NULL if the table has no such method. */
+const MethodAction *method_action_find(const char *interface, const char *member);
+
+/* What to type instead, for a caller who was refused the action: "sudo snooze stop"; NULL if there is nothing. */
+const char *action_alternative(const char *action);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* polkit, asked without waiting. authorize() parks the call, asks CheckAuthorization about the message's sender (its
+ * unique name), and when the verdict is there puts the message back into the queue, so that the same handler runs again from
+ * its first line and finds the verdict. Hence: nothing may change before authorize() returned 1, and a handler asks for at
+ * most one action per call, with the same details both times.
+ *
+ * Interaction is offered only if the message allows it. The question has a time-out of its own (long: a person may have
+ * to type a password), is cancelled when the caller leaves the bus, and is answered "no" where polkit cannot be asked.
+ * Sender and daemon sharing a uid is no shortcut: polkit is always asked. */
+
+#include <systemd/sd-bus.h>
+
+typedef struct Authorizer Authorizer;
+
+/* The bus must stay open as long as the authorizer lives. 0 or a negative errno. */
+int authorizer_new(sd_bus *bus, Authorizer **ret);
+
+/* Cancels every question under way; the parked calls get no reply from here on. NULL is fine. */
+Authorizer *authorizer_free(Authorizer *authorizer);
+
+/* details: key, value, key, value, …, NULL; shown by polkit's agents ("$(reason)") and seen by its rules. May be NULL.
+ *
+ *  1: authorized, go on
+ *  0: parked; return 1 from the handler ("handled")
+ * <0: refused or failed; *error is set (AccessDenied with what to type instead, InteractiveAuthorizationRequired,
+ *     LimitsExceeded); return it. */
+int authorize(Authorizer *authorizer, sd_bus_message *message, const char *action, const char *const *details,
+              sd_bus_error *error);
+
+/* Calls that wait for polkit now, of all senders. */
+unsigned authorizer_pending(const Authorizer *authorizer);
+
+/* At most these: one sender's questions and everybody's. */
+#define AUTHORIZE_PENDING_PER_SENDER_MAX 8U
+#define AUTHORIZE_PENDING_MAX 64U

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A token bucket per bus sender, so that one client in a loop neither starves the others nor heats the machine it
+ * watches. Entries vanish with the sender (see owner.h) and are capped in number; a sender beyond the cap shares one
+ * bucket with all others beyond it. */
+
+#include <stdint.h>
+
+#define LIMIT_CALLS_PER_SECOND 50U
+#define LIMIT_CALLS_BURST 200U
+#define LIMIT_SENDERS_MAX 1024U
+
+typedef struct SenderLimits SenderLimits;
+
+SenderLimits *sender_limits_new(unsigned per_second, unsigned burst);
+SenderLimits *sender_limits_free(SenderLimits *limits);
+
+/* Takes one token of the sender at this moment (monotonic µs). 1: fine, 0: none left. */
+int sender_limits_take(SenderLimits *limits, const char *sender, uint64_t now);
+
+void sender_limits_forget(SenderLimits *limits, const char *sender);

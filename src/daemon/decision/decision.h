@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Is this machine idle, since when, and what is to happen next? A pure machine: every clock reading, sample, vote and hold
+ * comes in through these functions, nothing is read from the world, so that the daemon, the simulator and the tests run the
+ * same code. All times are monotonic microseconds of the caller; 0 means "none" (a caller whose clock starts at 0, as the
+ * simulator's does, adds an offset).
+ *
+ *             activity, hold, cancel
+ *          ┌──────────────┬───────────────┐
+ *          ▼              │               │
+ *       active ⇄ idle ─► warning ─► stopping ─► stopped
+ *          ▲       ▲ look        look │ look
+ *        paused    └──────────────────┘ refused (latched), dry run
+ *
+ * A stage is entered only on a last look: decision_step() asks for it (`look`), the caller samples and asks every source
+ * again, and steps once more; only readings and votes begun after the asking count. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "daemon/config/config.h"
+#include "daemon/decision/sample.h"
+
+typedef enum State {
+        STATE_ACTIVE,
+        STATE_IDLE,
+        STATE_WARNING,
+        STATE_STOPPING,
+        STATE_STOPPED,
+        STATE_PAUSED,
+        STATE_COUNT,
+} State;
+
+typedef enum Verdict {
+        VERDICT_UNKNOWN,
+        VERDICT_IDLE,
+        VERDICT_BUSY,
+        VERDICT_ABSENT, /* built-in metrics only */
+} Verdict;
+
+const char *state_name(State state);
+int state_from_name(const char *name);
+const char *verdict_name(Verdict verdict); /* "idle" "busy" "unknown" "absent" */
+int verdict_from_name(const char *name);   /* of the three that a plugin may cast; -1 else */
+
+/* What a plugin said. Several subjects of one plugin are one vote each, with source "<id>/<name>". */
+typedef struct Vote {
+        char *source;
+        Verdict verdict;
+        char *reason;
+        uint64_t begun;         /* when the plugin was asked: a last look counts only later ones */
+        uint64_t received;
+        uint64_t last_activity; /* 0: none told */
+        JsonObject *details;    /* evidence as the plugin gave it, or NULL */
+} Vote;
+
+Vote *vote_new(const char *source, Verdict verdict, const char *reason, uint64_t begun, uint64_t received);
+void vote_free(Vote *vote);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Vote, vote_free)
+
+/* What the world around the decision looks like at the moment of a step. */
+typedef struct Circumstances {
+        uint64_t up_since;         /* boot or the latest resume; 0: long ago */
+        gboolean paused;
+        const char *block_hold;    /* who and why of one hold that has no end of its own, or NULL */
+        uint64_t timed_hold_until; /* latest end of timed holds and postponements, 0 none */
+        const char *timed_hold;    /* who and why of that one, or NULL */
+        gboolean ready;            /* stopping only: handlers and delay holds have finished or run out of time */
+} Circumstances;
+
+typedef struct Outcome {
+        State state, previous;
+        gboolean changed;          /* state differs from before this step */
+        char *reason;              /* one line for a person; never NULL */
+        gboolean idle;             /* the verdict of the algebra now */
+        uint64_t idle_since;       /* the clock; 0 while active */
+        uint64_t next_stop;        /* the stop itself; 0: unknowable */
+        uint64_t next_step;        /* step again at the latest then; 0: nothing is waited for but input */
+        gboolean look;             /* take a sample and ask every source now, then step again */
+        gboolean call_provider;    /* stopping, and every condition holds: ask the provider now, then say what came of it */
+        uint64_t blind_since;      /* kept awake by unknown votes alone since then, 0 if not */
+} Outcome;
+
+void outcome_clear(Outcome *outcome);
+
+/* One line of Explain. */
+typedef struct Explained {
+        char *source;
+        Verdict verdict;
+        Policy policy;
+        char *reason;
+        JsonObject *evidence; /* metrics: value, threshold, mean_window, mean_long, high_seconds, last_activity …; policy always */
+} Explained;
+
+void explained_free(Explained *explained);
+
+typedef struct Decision Decision;
+
+/* Keeps its own reference of the configuration. */
+Decision *decision_new(Config *config, uint64_t now);
+void decision_free(Decision *decision);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Decision, decision_free)
+
+/* A reload: windows and votes stay. */
+void decision_set_config(Decision *decision, Config *config);
+
+/* A sample of the built-in metrics. A gap of more than 60 s since the one before restarts the clock (a paused VM). */
+void decision_add_sample(Decision *decision, const Sample *sample);
+
+/* Takes the vote over. One that began before the one already there is dropped. */
+void decision_add_vote(Decision *decision, Vote *vote);
+
+/* A source that should be heard: from here on its silence is unknown. Plugins are announced when enabled and forgotten when
+ * disabled; forgetting a plugin forgets its subjects "<id>/…", too. */
+void decision_expect_source(Decision *decision, const char *source, uint64_t now);
+void decision_forget_source(Decision *decision, const char *source);
+
+/* Boot, resume, CancelStop, Resume: idleness counts from now on. */
+void decision_restart_clock(Decision *decision, uint64_t now, const char *reason);
+
+/* CancelStop: restarts the clock and ends warning, stopping and a requested stop. -EALREADY once the provider was asked. */
+int decision_cancel(Decision *decision, uint64_t now, const char *reason);
+
+/* StopInstance: a person wants it. Goes through warning (if delay > 0) and stopping without asking the sources; only
+ * decision_cancel() and, without force, a block hold end it. -EALREADY once a provider was asked or while another request stands. */
+typedef struct StopRequest {
+        uint64_t delay;
+        gboolean force;
+        gboolean dry_run;
+        const char *reason; /* "alice: going home" */
+} StopRequest;
+
+int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *request);
+gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run);
+
+/* After call_provider. asked: from now on it is too late to cancel. Then one of: accepted (→ stopped); retry (it was
+ * throttled or unreachable: call_provider again not before `not_before`, after a new look); refused (→ idle, latched with
+ * that reason until decision_rearm(), nobody is warned again); rehearsed (a dry run came to its end: → idle, and no warning until there was
+ * activity again or another naptime has passed). */
+void decision_provider_asked(Decision *decision, uint64_t now);
+void decision_provider_accepted(Decision *decision, uint64_t now, const char *reason);
+void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_before, const char *reason);
+void decision_provider_refused(Decision *decision, uint64_t now, const char *reason);
+void decision_rehearsed(Decision *decision, uint64_t now, const char *reason);
+void decision_rearm(Decision *decision, uint64_t now);
+const char *decision_refusal(const Decision *decision); /* NULL: not latched */
+
+/* The function itself. `outcome` is to be cleared by the caller. */
+void decision_step(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome);
+
+/* Every source, built-in ones first, then plugins by name: a GPtrArray of Explained, with its free function set. */
+GPtrArray *decision_explain(Decision *decision, uint64_t now);
+
+/* What a restarted daemon needs: idle_since, state, latch, rehearsal, request, as a JSON object of our own. import takes
+ * `now`, and the time that passed since the export, as the caller measured it within the same boot; a gap of more than
+ * 3 check intervals restarts the clock, a warning starts again in full, `stopping` comes back with asked = TRUE if the provider
+ * had been asked (the caller then asks it for the state first). Malformed input changes nothing: -EBADMSG. */
+JsonObject *decision_export(Decision *decision, uint64_t now);
+int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *exported);
+gboolean decision_was_asked(const Decision *decision);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* All plugins that this daemon knows: found by their manifests, enabled by an empty file below STATE/enabled/, started by systemd (or,
+ * where the bus has no systemd, by activation), greeted (Handshake, Initialize), asked, and let go. One `Plugin` each; the
+ * object on the bus is plugin-bus.c's. Nothing here waits: every answer comes through a callback, exactly once, also when the
+ * plugin died, was too slow or sent rubbish. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "bus/authorize.h"
+#include "bus/limits.h"
+#include "daemon/config/config.h"
+#include "daemon/decision/decision.h"
+
+typedef enum PluginState {
+        PLUGIN_DISCOVERED,
+        PLUGIN_LOADING,
+        PLUGIN_INITIALIZING,
+        PLUGIN_RUNNING,
+        PLUGIN_DRAINING,
+        PLUGIN_STOPPED,
+        PLUGIN_FAILED,
+        PLUGIN_QUARANTINED,
+        PLUGIN_STATE_COUNT,
+} PluginState;
+
+const char *plugin_state_name(PluginState state);
+
+typedef struct Plugin Plugin;
+typedef struct Plugins Plugins;
+
+typedef struct PluginsParameters {
+        sd_bus *bus;
+        sd_event *event;
+        Config *config;
+        Authorizer *authorizer;
+        SenderLimits *limits;
+        const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
+        const char *state_directory;
+
+        /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
+        void (*vote)(Vote *vote, void *userdata);
+        /* Enabled, disabled, state changed. */
+        void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata);
+        void (*problem)(const char *source, const char *message, void *userdata);
+        void *userdata;
+} PluginsParameters;
+
+int plugins_new(const PluginsParameters *parameters, Plugins **ret);
+Plugins *plugins_free(Plugins *plugins);
+void plugins_set_config(Plugins *plugins, Config *config);
+
+Plugin *plugins_find(Plugins *plugins, const char *id);
+/* By id; borrowed. */
+GPtrArray *plugins_list(Plugins *plugins);
+/* Reads the directories again; NULL-terminated ids of what is new. */
+char **plugins_discover(Plugins *plugins);
+
+const char *plugin_id(const Plugin *plugin);
+const char *plugin_display_name(const Plugin *plugin);
+const char *plugin_object_path(const Plugin *plugin);
+PluginState plugin_state(const Plugin *plugin);
+gboolean plugin_enabled(const Plugin *plugin);
+gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "IdleCheck", "CloudProvider" … */
+
+/* Asks every enabled plugin with IdleCheck whose vote is not valid any more (details' valid_seconds); fresh: whether it is or not (a
+ * last look). metrics: GetMetrics' keys. Votes go to the `vote` callback one by one, as they come; done is called once after the last,
+ * at the latest when the longest time-out has passed. Rounds may overlap: a plugin still being asked is not asked twice, the later
+ * round waits for a new answer only if `fresh`. */
+void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata);
+
+/* Hands an event to every enabled handler of its type by descending priority, equal priorities side by side, each with its share of
+ * what is left until the deadline (wall clock µs in the event). results: one object per handler (plugin, handled, result or error, µs). */
+typedef void (*PluginsDispatched)(gboolean handled, JsonArray *results, void *userdata);
+void plugins_dispatch(Plugins *plugins, JsonObject *event, PluginsDispatched done, void *userdata);
+
+/* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again after a restart);
+ * done gets the reply, or NULL and an error with a named error. timeout in µs covers everything from now on. */
+typedef int (*PluginCallAppend)(sd_bus_message *message, void *userdata);
+typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
+int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
+                PluginCallAppend append, PluginCallDone done, void *userdata);
+
+/* Puts the objects below SNOOZE_PLUGIN_PATH on the bus (vtable, enumerator; ObjectManager is the manager's). */
+int plugins_export(Plugins *plugins);

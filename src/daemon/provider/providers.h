@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The plugins that can stop this machine, and the one of them that is to do it. `auto` asks each enabled one to Detect; exactly one
+ * that says yes is chosen, two choose none and say so. `local` is chosen by auto only on a virtual machine that DMI does not name a
+ * cloud's (bare metal, container: `snooze setup` can name it). */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/plugin/plugins.h"
+
+typedef struct Provider Provider;
+typedef struct Providers Providers;
+
+typedef struct ProvidersParameters {
+        sd_bus *bus;
+        sd_event *event;
+        Config *config;
+        Authorizer *authorizer;
+        SenderLimits *limits;
+        Plugins *plugins;
+        /* The active provider, its StopEffect, instance or permissions changed. */
+        void (*changed)(void *userdata);
+        void *userdata;
+} ProvidersParameters;
+
+int providers_new(const ProvidersParameters *parameters, Providers **ret);
+Providers *providers_free(Providers *providers);
+void providers_set_config(Providers *providers, Config *config);
+
+/* To be told by the owner of both when a plugin with CloudProvider came, went, or was enabled. */
+void providers_plugin_changed(Providers *providers, Plugin *plugin);
+
+Provider *providers_find(Providers *providers, const char *id);
+GPtrArray *providers_list(Providers *providers); /* borrowed, by id */
+Provider *providers_active(Providers *providers); /* NULL: none */
+
+/* Why no stop could be asked for now, in a sentence that ends with what to type; NULL if one could: no provider, two detected, StopEffect not
+ * allowed, permissions missing. */
+const char *providers_problem(Providers *providers);
+
+const char *provider_id(const Provider *provider);
+const char *provider_object_path(const Provider *provider);
+const char *provider_stop_effect(const Provider *provider); /* "unknown" until it said otherwise */
+const char *provider_instance_id(const Provider *provider); /* "" until known */
+
+typedef enum StopAnswer {
+        STOP_ACCEPTED, /* the instance reports stopping or stopped */
+        STOP_RETRY,    /* throttled, unreachable, timed out: its state is to be asked before anything is repeated */
+        STOP_REFUSED,  /* it will never work like this: a permission, a wrong id, an effect that is not allowed */
+} StopAnswer;
+
+/* Asks the provider to stop this machine by `action` ("stop" "hibernate" "suspend") and verifies what it reports. */
+typedef void (*ProviderStopped)(StopAnswer answer, const char *message, void *userdata);
+void provider_stop(Provider *provider, const char *action, const char *reason, ProviderStopped done, void *userdata);
+
+/* The instance's state: "running" "stopping" "stopped" …, or NULL and why. */
+typedef void (*ProviderStateKnown)(const char *state, const char *message, void *userdata);
+void provider_query_state(Provider *provider, ProviderStateKnown done, void *userdata);
+
+/* Permissions asked now, daily and at start by Providers itself: ok FALSE with the first missing one. */
+typedef void (*ProviderChecked)(gboolean ok, const char *message, void *userdata);
+void provider_check_permissions(Provider *provider, ProviderChecked done, void *userdata);
+
+int providers_export(Providers *providers);

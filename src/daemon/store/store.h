@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What must survive: one SQLite database (WAL), and the one thread of the daemon, which alone talks to it, because a commit waits
+ * for the disk. Work goes there through a bounded queue and comes back on the loop (an eventfd). Grouped: what queued up
+ * during a commit shares the next. A broken or full database never stops anything: calls end with an error, `problem` is
+ * told once, writing is tried again later, a corrupt file is put aside and a new one begun. */
+
+#include <stdint.h>
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <systemd/sd-event.h>
+
+typedef struct Store Store;
+
+typedef enum HistoryKind {
+        HISTORY_STATE,   /* a transition: state previous reason */
+        HISTORY_VOTES,   /* a changed set of verdicts */
+        HISTORY_STOP,    /* a stop from its beginning to the next boot */
+        HISTORY_HOLD,    /* begun or ended */
+        HISTORY_EVENT,
+        HISTORY_PROBLEM,
+        HISTORY_SAMPLE,  /* GetMetrics' keys; thinned with age */
+        HISTORY_CALL,    /* who did what by which authorization */
+} HistoryKind;
+
+const char *history_kind_name(HistoryKind kind);
+
+/* problem: told when writing begins to fail (error set) and when it works again (NULL). */
+typedef void (*StoreProblem)(const GError *error, void *userdata);
+
+/* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. */
+int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret);
+
+/* Writes what is queued, waits for it (at most 5 s), ends the thread. */
+Store *store_free(Store *store);
+
+/* Called on the loop when the work is durable (error NULL) or will not be. */
+typedef void (*StoreDone)(const GError *error, void *userdata);
+
+/* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes. Returns
+ * -ENOBUFS if the queue is full (then done is not called). */
+int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
+
+/* Values of all records whose key begins with prefix: key → JsonObject. */
+typedef void (*StoreRecords)(GHashTable *records, const GError *error, void *userdata);
+int store_get(Store *store, const char *prefix, StoreRecords done, void *userdata);
+
+/* One row: time (wall clock µs), kind, data. Takes a reference of data. */
+int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
+
+/* Rows of since ≤ time < until, newest first, at most max: objects with `time`, `kind` and data's members. kinds: bit mask of 1 << HistoryKind, 0 all
+ * but samples. */
+typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
+int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata);
+
+#define STORE_QUEUE_MAX 4096U
+#define STORE_QUERY_MAX 10000U
