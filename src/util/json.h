@@ -8,8 +8,6 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonArray, json_array_unref)
-
 #define JSON_SIZE_MAX (1024U * 1024U)
 #define JSON_DEPTH_MAX 32U
 
