@@ -8,9 +8,9 @@
 #include <glib.h>
 
 /* Reads a regular file of at most `maximum` bytes, refusing a longer one with G_FILE_ERROR_NOSPC. The text is
- * NUL-terminated after *ret_length bytes. */
+ * NUL-terminated after *ret_length bytes; ret_length may be NULL. */
 gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_length, GError **error);
 
 /* Replaces path by the given bytes: temporary file beside it, fsync, rename, fsync of the folder. Killed at any
- * instruction, the old or the new content is there. */
+ * instruction, the old or the new content is there (and possibly a stray ".NAME.XXXXXX" beside it). */
 gboolean file_write(const char *path, const void *data, gsize length, mode_t mode, GError **error);
