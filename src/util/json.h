@@ -35,7 +35,8 @@ char *json_object_text(JsonObject *object);
 /* Two-space indented, ends with a newline: for files and people. */
 char *json_text_pretty(JsonNode *node);
 
-/* RFC 7396. Changes target's object in place and returns it (or a copy of patch where that is no object). */
+/* RFC 7396. Changes target's object in place where both are objects; else the result is new and shares nothing with the
+ * patch. The caller owns a reference of the result and keeps that of target, which may be NULL. */
 JsonNode *json_merge_patch(JsonNode *target, JsonNode *patch);
 
 /* Members of an object with a default where the member is missing or has another type: for our own records, not for input
