@@ -27,7 +27,7 @@ typedef struct MethodAction {
         const char *other_action; /* asked instead in the case that the XML documents, or NULL */
 } MethodAction;
 
-/* Every method of Manager, Plugin, Provider and Helper1; ends with an entry of NULLs. */
+/* Every method of Manager, Plugin and Provider; ends with an entry of NULLs. */
 extern const MethodAction method_actions[];
 
 /* NULL if the table has no such method. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /* A token bucket per bus sender, so that one client in a loop neither starves the others nor heats the machine it
- * watches. Entries vanish with the sender (see owner.h) and are capped in number; a sender beyond the cap shares one
- * bucket with all others beyond it. */
+ * watches. The number of buckets is capped: full ones are dropped when room is needed, and a sender beyond the cap
+ * shares one bucket with all others beyond it. */
 
 #include <stdint.h>
 
@@ -19,4 +19,5 @@ SenderLimits *sender_limits_free(SenderLimits *limits);
 /* Takes one token of the sender at this moment (monotonic µs). 1: fine, 0: none left. */
 int sender_limits_take(SenderLimits *limits, const char *sender, uint64_t now);
 
+/* For an owner that watches names anyway: this sender has left the bus. */
 void sender_limits_forget(SenderLimits *limits, const char *sender);
