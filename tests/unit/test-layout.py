@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The layout of the tree and its dependency rule, which never goes back up:
+
+    daemon, helper → bus → util, base        plugins, providers, bridge → sdk → base (and util)        cli → client
+
+The compiler cannot check it, because all of src/ is one include path.
+"""
+
+import os
+import re
+import sys
+
+ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "../.."))
+
+# Part of the tree → the parts whose headers it may include; the longest prefix counts. snooze/ are the SDK's public headers.
+MAY_INCLUDE = {
+    "src/base": {"base"},
+    "src/util": {"util", "base"},
+    "src/bus": {"bus", "util", "base"},
+    "src/sdk": {"sdk", "snooze", "base"},
+    "src/daemon": {"daemon", "bus", "util", "base"},
+    "src/daemon/config": {"daemon/config", "util", "base"},
+    "src/daemon/decision": {"daemon/decision", "daemon/config", "util", "base"},
+    "src/daemon/simulate": {"daemon/simulate", "daemon/decision", "daemon/config", "util", "base"},
+    "src/helper": {"helper", "bus", "util", "base"},
+    "src/bridge": {"bridge", "snooze", "util", "base"},
+    "src/client": {"client"},
+    "src/cli": {"cli", "client", "util", "base"},
+    "plugins": {"plugins", "snooze", "util", "base"},
+    "providers": {"providers", "snooze", "util", "base"},
+}
+
+# Part of the tree → system headers that it must do without, and why.
+FORBIDDEN = [
+    ("src/base", r"glib|gio/|json-glib", "base is used by the SDK, which is free of GLib"),
+    ("src/sdk", r"glib|gio/|json-glib", "a plugin links libsystemd and libc, nothing more"),
+    ("src/util", r"gio/|systemd/sd-bus", "util knows nothing of D-Bus"),
+    ("src/bus", r"gio/", "one loop: sd-event"),
+    ("src/daemon", r"gio/", "one loop: sd-event"),
+    ("src/daemon/decision", r"systemd/|time\.h|sys/|unistd|fcntl|stdio", "decision/ is pure: no I/O, no clock, no bus"),
+    ("src/daemon/config", r"systemd/sd-(bus|event)|time\.h", "config/ is pure: no clock, no bus"),
+    ("src/client", r"systemd/", "the client is GIO and the XML alone"),
+    ("src/cli", r"systemd/sd-bus", "the command line speaks through the client library"),
+]
+
+SOURCES = ("src", "plugins", "providers", "data", "tests", "tools", "introspection", "docs", "po", ".ci")
+# JSON has no comments; recorded data is nobody's prose.
+WITHOUT_HEADER = (".json", ".jsonl", ".md", ".expected", ".svg", ".map", ".sym", ".png", ".in.json", ".po", ".pot")
+RECORDED = ("tests/data/", "tests/fuzz/corpus", "tests/scenarios/", "tests/unit/data/")
+MAXIMUM_LINES = 800
+
+
+def files():
+    for top in SOURCES:
+        for directory, names, entries in os.walk(os.path.join(ROOT, top)):
+            names[:] = [name for name in names if not name.startswith("build") and name != "__pycache__"]
+            for entry in entries:
+                path = os.path.relpath(os.path.join(directory, entry), ROOT)
+                if not os.path.islink(os.path.join(ROOT, path)):
+                    yield path
+    yield from ("meson.build", "meson_options.txt")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def part(path, parts):
+    """The longest of the parts that the path lies in, or None."""
+    inside = [name for name in parts if path.startswith(name + "/")]
+    return max(inside, key=len, default=None)
+
+
+def c_files():
+    return [path for path in files() if path.endswith((".c", ".h"))]
+
+
+def check_includes():
+    for path in c_files():
+        allowed = MAY_INCLUDE.get(part(path, MAY_INCLUDE))
+        if allowed is None:
+            continue
+        for include in re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', read(path), re.M):
+            top = include.split("/")[0]
+            ours = top == "snooze" or os.path.isdir(os.path.join(ROOT, "src", top)) or top in ("plugins", "providers")
+            if "/" in include and ours and not any(include.startswith(name + "/") for name in allowed):
+                yield f"{path} includes {include}; it may include {', '.join(sorted(allowed))}"
+
+
+def check_system_headers():
+    for path in c_files():
+        for directory, pattern, why in FORBIDDEN:
+            if not path.startswith(directory + "/") or "/include/" in path and directory != "src/sdk":
+                continue
+            for include in re.findall(r"^\s*#\s*include\s+<([^>]+)>", read(path), re.M):
+                if re.match(pattern, include):
+                    yield f"{path} includes <{include}>: {why}"
+
+
+def check_main_context():
+    for path in c_files():
+        if path.startswith(("src/base/", "src/util/", "src/bus/", "src/daemon/", "src/sdk/")):
+            found = re.search(r"\b(g_main_\w+|GMainContext|GMainLoop)\b", read(path))
+            if found:
+                yield f"{path} uses {found.group(1)}: the only loop is sd-event"
+
+
+def check_licence():
+    for path in files():
+        if path.endswith(WITHOUT_HEADER) or path.startswith(RECORDED):
+            continue
+        head = "\n".join(read(path).splitlines()[:6])
+        if "SPDX-License-Identifier: Apache-2.0" not in head:
+            yield f"{path} does not begin with SPDX-License-Identifier: Apache-2.0"
+
+
+def check_length():
+    for path in files():
+        if path.endswith((".c", ".h", ".py", ".sh")):
+            lines = read(path).count("\n")
+            if lines > MAXIMUM_LINES:
+                yield f"{path} has {lines} lines, at most {MAXIMUM_LINES} fit one noun"
+
+
+def check_pragma_once():
+    for path in c_files():
+        if path.endswith(".h") and "#pragma once" not in read(path):
+            yield f"{path} lacks #pragma once"
+
+
+CHECKS = [
+    ("includes follow the dependency rule", check_includes),
+    ("libraries stay where they belong", check_system_headers),
+    ("no GMainContext beside sd-event", check_main_context),
+    ("every source names its licence", check_licence),
+    ("no file is longer than one noun", check_length),
+    ("headers are included once", check_pragma_once),
+]
+
+
+def main():
+    failed = 0
+    print(f"1..{len(CHECKS)}")
+    if len(c_files()) < 20:
+        print(f"Bail out! {ROOT} does not look like the source tree")
+        return 1
+    for number, (name, check) in enumerate(CHECKS, 1):
+        problems = list(check())
+        for problem in problems:
+            print(f"# {problem}")
+        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
+        failed += bool(problems)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
