@@ -15,6 +15,7 @@
 #include "bus/limits.h"
 #include "daemon/config/config.h"
 #include "daemon/decision/decision.h"
+#include "daemon/plugin/manifest.h"
 
 typedef enum PluginState {
         PLUGIN_DISCOVERED,
@@ -41,14 +42,23 @@ typedef struct PluginsParameters {
         SenderLimits *limits;
         const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
         const char *state_directory;
+        const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
 
         /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
         void (*vote)(Vote *vote, void *userdata);
+        /* A subject "<id>/<name>" that its plugin no longer names: its latest vote is void. May be NULL. */
+        void (*forgotten)(const char *source, void *userdata);
         /* Enabled, disabled, state changed. */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata);
         void (*problem)(const char *source, const char *message, void *userdata);
+        /* Plugin.Configure, checked against the schema and authorized: to be kept as SetConfiguration would keep
+         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0 is returned; with a
+         * negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
+        int (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
         void *userdata;
 } PluginsParameters;
+
+/* Once plugins_free() has begun no callback is called any more. */
 
 int plugins_new(const PluginsParameters *parameters, Plugins **ret);
 Plugins *plugins_free(Plugins *plugins);
@@ -66,6 +76,15 @@ const char *plugin_object_path(const Plugin *plugin);
 PluginState plugin_state(const Plugin *plugin);
 gboolean plugin_enabled(const Plugin *plugin);
 gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "IdleCheck", "CloudProvider" … */
+/* What its plugin.json says; NULL where that is broken (plugin_last_error() has the reason). */
+const Manifest *plugin_manifest(const Plugin *plugin);
+const char *plugin_last_error(const Plugin *plugin); /* "": none */
+
+/* Starts it now, lets it end (it stays enabled, the next call starts it again). done is called exactly once, never from within
+ * this function: with NULL, or with a named error. It may be NULL. */
+typedef void (*PluginSettled)(Plugin *plugin, const sd_bus_error *error, void *userdata);
+void plugin_load(Plugin *plugin, PluginSettled done, void *userdata);
+void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata);
 
 /* Asks every enabled plugin with IdleCheck whose vote is not valid any more (details' valid_seconds); fresh: whether it is or not (a
  * last look). metrics: GetMetrics' keys. Votes go to the `vote` callback one by one, as they come; done is called once after the last,
@@ -78,8 +97,10 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
 typedef void (*PluginsDispatched)(gboolean handled, JsonArray *results, void *userdata);
 void plugins_dispatch(Plugins *plugins, JsonObject *event, PluginsDispatched done, void *userdata);
 
-/* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again after a restart);
- * done gets the reply, or NULL and an error with a named error. timeout in µs covers everything from now on. */
+/* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again after a restart;
+ * NULL: none); done gets the reply, whose signature is the contract's, or NULL and a named error; never from within this function.
+ * timeout in µs covers everything from now on; 0: the manifest's for this contract. without_effect: repeated once if the plugin dies
+ * meanwhile. A negative errno for a method that is in no contract; done is then not called. */
 typedef int (*PluginCallAppend)(sd_bus_message *message, void *userdata);
 typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,

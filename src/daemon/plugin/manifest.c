@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/manifest.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/names.h"
+#include "util/json.h"
+#include "util/version.h"
+
+#define TEXT_MAX 4096U
+#define LIST_MAX 64U
+#define TIMEOUT_SECONDS_MAX 3600.0
+#define PRIORITY_MAX 1000000
+
+G_DEFINE_QUARK(snooze-manifest-error, manifest_error)
+
+static const char *const contract_names[] = { "IdleCheck",     "EventHandler",   "EventSource", "CloudProvider",
+                                              "State",         "DataProcessor",  "RequestHandler", NULL };
+static const char *const runtime_names[] = { "dbus", "native", "jsonrpc", "http", "grpc", NULL };
+static const char *const isolation_names[] = { "none", "process", "container", NULL };
+static const char *const permission_names[] = { "network", "read", "write", "device", "processes", "bus",
+                                                "exec",    "group", NULL };
+
+static const struct {
+        const char *name;
+        double seconds;
+} timeout_table[TIMEOUT_COUNT] = {
+        [TIMEOUT_START] = { "start", 30 },       [TIMEOUT_INITIALIZE] = { "initialize", 10 },
+        [TIMEOUT_CHECK] = { "check", 5 },        [TIMEOUT_EVENT] = { "event", 60 },
+        [TIMEOUT_PROVIDER] = { "provider", 60 }, [TIMEOUT_EXPORT] = { "export", 10 },
+        [TIMEOUT_SHUTDOWN] = { "shutdown", 10 },
+};
+
+const char *plugin_timeout_name(PluginTimeout timeout) {
+        return timeout_table[timeout].name;
+}
+
+gboolean plugin_id_valid(const char *id) {
+        size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
+
+        return length > 0 && length <= PLUGIN_ID_MAX && g_ascii_islower(id[0]) &&
+                strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+static void event_free(void *data) {
+        ManifestEvent *event = data;
+
+        g_free(event->type);
+        g_free(event);
+}
+
+static void dependency_free(void *data) {
+        ManifestDependency *dependency = data;
+
+        g_free(dependency->name);
+        g_free(dependency->version);
+        g_free(dependency);
+}
+
+void manifest_free(Manifest *manifest) {
+        if (!manifest)
+                return;
+        g_free(manifest->id);
+        g_free(manifest->path);
+        g_free(manifest->display_name);
+        g_free(manifest->version);
+        g_free(manifest->author);
+        g_free(manifest->description);
+        g_free(manifest->category);
+        g_free(manifest->repository);
+        g_free(manifest->homepage);
+        g_free(manifest->min_host_version);
+        g_free(manifest->type);
+        g_free(manifest->language);
+        g_free(manifest->process_model);
+        g_free(manifest->runtime);
+        g_free(manifest->isolation);
+        g_free(manifest->image);
+        g_strfreev(manifest->tags);
+        g_strfreev(manifest->contracts);
+        g_strfreev(manifest->permissions);
+        g_free(manifest->exec);
+        g_free(manifest->schema_text);
+        schema_free(manifest->schema);
+        g_ptr_array_unref(manifest->events);
+        g_ptr_array_unref(manifest->dependencies);
+        g_free(manifest);
+}
+
+static gboolean invalid(GError **error, const Manifest *manifest, const char *pointer, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+static gboolean invalid(GError **error, const Manifest *manifest, const char *pointer, const char *format, ...) {
+        g_autofree char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "%s: /%s: %s", manifest->path, pointer, text);
+        return FALSE;
+}
+
+/* Shown to people on terminals: no control characters. */
+static const char *text_value(JsonNode *node) {
+        const char *text;
+
+        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+                return NULL;
+        text = json_node_get_string(node);
+        if (strlen(text) > TEXT_MAX)
+                return NULL;
+        for (const char *c = text; *c; c = g_utf8_next_char(c))
+                if (g_unichar_iscntrl(g_utf8_get_char(c)))
+                        return NULL;
+        return text;
+}
+
+static gboolean read_text(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        const char *text = text_value(node);
+
+        if (!text)
+                return invalid(error, manifest, key, "expected a line of text of at most %u bytes", TEXT_MAX);
+        g_free(*(char **) target);
+        *(char **) target = g_strdup(text);
+        return TRUE;
+}
+
+static gboolean read_list(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        JsonArray *array;
+
+        if (!JSON_NODE_HOLDS_ARRAY(node) || json_array_get_length(json_node_get_array(node)) > LIST_MAX)
+                return invalid(error, manifest, key, "expected a list of at most %u strings", LIST_MAX);
+        array = json_node_get_array(node);
+        for (guint i = 0; i < json_array_get_length(array); i++) {
+                const char *text = text_value(json_array_get_element(array, i));
+
+                if (!text || !*text)
+                        return invalid(error, manifest, key, "element %u: expected a string", i);
+                g_strv_builder_add(builder, text);
+        }
+        g_strfreev(*(char ***) target);
+        *(char ***) target = g_strv_builder_end(builder);
+        return TRUE;
+}
+
+static gboolean read_boolean(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_BOOLEAN)
+                return invalid(error, manifest, key, "expected true or false");
+        *(gboolean *) target = json_node_get_boolean(node);
+        return TRUE;
+}
+
+static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node, double minimum, double maximum,
+                            double *ret, GError **error) {
+        if (!JSON_NODE_HOLDS_VALUE(node) ||
+            (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE) ||
+            !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
+                return invalid(error, manifest, key, "expected a number from %g to %g", minimum, maximum);
+        *ret = json_node_get_double(node);
+        return TRUE;
+}
+
+static gboolean read_api(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        double api;
+
+        return read_number(manifest, key, node, PLUGIN_API_VERSION, PLUGIN_API_VERSION, &api, error);
+}
+
+static gboolean read_schema(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        g_autofree char *name = g_strdup_printf("%s: /config_schema", manifest->path);
+
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return invalid(error, manifest, key, "expected an object: name → {type, description, …}");
+        g_clear_pointer(&manifest->schema, schema_free);
+        manifest->schema = schema_parse(name, json_node_get_object(node), error);
+        g_free(manifest->schema_text);
+        manifest->schema_text = json_text_compact(node);
+        return manifest->schema != NULL;
+}
+
+static gboolean add_dependency(Manifest *manifest, const char *name, JsonNode *version, GError **error) {
+        ManifestDependency *dependency;
+
+        if (!plugin_id_valid(name) || !version || !text_value(version))
+                return invalid(error, manifest, "dependencies", "expected ids of plugins with a version range each");
+        dependency = g_new0(ManifestDependency, 1);
+        dependency->name = g_strdup(name);
+        dependency->version = g_strdup(text_value(version));
+        g_ptr_array_add(manifest->dependencies, dependency);
+        return TRUE;
+}
+
+/* [{"name": …, "version": …}], as in seed 002's type. */
+static gboolean read_dependencies(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        JsonArray *array;
+
+        if (!JSON_NODE_HOLDS_ARRAY(node) || json_array_get_length(json_node_get_array(node)) > LIST_MAX)
+                return invalid(error, manifest, key, "expected a list of at most %u {name, version}", LIST_MAX);
+        array = json_node_get_array(node);
+        for (guint i = 0; i < json_array_get_length(array); i++) {
+                JsonNode *element = json_array_get_element(array, i);
+                JsonObject *object = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
+
+                if (!object || json_object_get_size(object) != 2)
+                        return invalid(error, manifest, key, "element %u: expected {name, version}", i);
+                if (!add_dependency(manifest, json_get_string(object, "name", ""),
+                                    json_object_get_member(object, "version"), error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean event_type_valid(const char *type) {
+        size_t length = strlen(type);
+
+        if (length == 0 || length > 128 || type[0] == '.' || strstr(type, ".."))
+                return FALSE;
+        if (g_str_has_suffix(type, ".*"))
+                length -= 2;
+        return strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789_-.") >= length && type[length - 1] != '.';
+}
+
+static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, GError **error) {
+        g_autofree char *pointer = g_strdup_printf("events/%s", type);
+        ManifestEvent *event;
+        JsonObjectIter iter;
+        double priority = 0;
+        const char *key;
+        JsonNode *value;
+
+        if (!event_type_valid(type) || !JSON_NODE_HOLDS_OBJECT(node))
+                return invalid(error, manifest, pointer, "expected an event type with {priority, enabled}");
+
+        event = g_new0(ManifestEvent, 1);
+        event->type = g_strdup(type);
+        event->enabled = TRUE;
+        g_ptr_array_add(manifest->events, event);
+
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, &key, &value))
+                if (g_str_equal(key, "enabled")) {
+                        if (!read_boolean(manifest, pointer, value, &event->enabled, error))
+                                return FALSE;
+                } else if (g_str_equal(key, "priority")) {
+                        if (!read_number(manifest, pointer, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
+                                return FALSE;
+                } else
+                        return invalid(error, manifest, pointer, "unknown key %s, expected priority or enabled", key);
+        event->priority = (int) priority;
+        return TRUE;
+}
+
+static gboolean read_events(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        JsonObjectIter iter;
+        const char *type;
+        JsonNode *value;
+
+        if (!JSON_NODE_HOLDS_OBJECT(node) || json_object_get_size(json_node_get_object(node)) > LIST_MAX)
+                return invalid(error, manifest, key, "expected at most %u: type → {priority, enabled}", LIST_MAX);
+        json_object_iter_init_ordered(&iter, json_node_get_object(node));
+        while (json_object_iter_next_ordered(&iter, &type, &value))
+                if (!add_event(manifest, type, value, error))
+                        return FALSE;
+        return TRUE;
+}
+
+static gboolean read_limits(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        JsonObjectIter iter;
+        const char *name;
+        JsonNode *value;
+        double number;
+
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return invalid(error, manifest, key, "expected {memory_mb, cpu_percent, tasks}");
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, &name, &value)) {
+                g_autofree char *pointer = g_strdup_printf("limits/%s", name);
+
+                if (g_str_equal(name, "memory_mb")) {
+                        if (!read_number(manifest, pointer, value, 1, 1 << 20, &number, error))
+                                return FALSE;
+                        manifest->memory_max = (uint64_t) (number * 1024 * 1024);
+                } else if (g_str_equal(name, "cpu_percent")) {
+                        if (!read_number(manifest, pointer, value, 1, 100000, &manifest->cpu_percent, error))
+                                return FALSE;
+                } else if (g_str_equal(name, "tasks")) {
+                        if (!read_number(manifest, pointer, value, 1, 1 << 22, &number, error))
+                                return FALSE;
+                        manifest->tasks_max = (uint64_t) number;
+                } else
+                        return invalid(error, manifest, pointer, "unknown, expected memory_mb, cpu_percent or tasks");
+        }
+        return TRUE;
+}
+
+static gboolean read_timeout(Manifest *manifest, const char *name, JsonNode *value, GError **error) {
+        g_autofree char *pointer = g_strdup_printf("timeouts/%s", name);
+        double seconds;
+
+        for (size_t i = 0; i < TIMEOUT_COUNT; i++)
+                if (g_str_equal(name, timeout_table[i].name)) {
+                        if (!read_number(manifest, pointer, value, 0.1, TIMEOUT_SECONDS_MAX, &seconds, error))
+                                return FALSE;
+                        manifest->timeouts[i] = (uint64_t) (seconds * USEC_PER_SEC);
+                        return TRUE;
+                }
+        return invalid(error, manifest, pointer,
+                       "unknown, expected start, initialize, check, event, provider, export or shutdown");
+}
+
+static gboolean read_timeouts(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        JsonObjectIter iter;
+        const char *name;
+        JsonNode *value;
+
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return invalid(error, manifest, key, "expected an object: name → seconds");
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, &name, &value))
+                if (!read_timeout(manifest, name, value, error))
+                        return FALSE;
+        return TRUE;
+}
+
+typedef struct ManifestKey {
+        const char *name;
+        gboolean (*read)(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error);
+        size_t offset;
+} ManifestKey;
+
+#define FIELD(member) offsetof(Manifest, member)
+
+static const ManifestKey manifest_keys[] = {
+        { "name", NULL, 0 }, /* must repeat the directory's name */
+        { "display_name", read_text, FIELD(display_name) },
+        { "version", read_text, FIELD(version) },
+        { "author", read_text, FIELD(author) },
+        { "description", read_text, FIELD(description) },
+        { "category", read_text, FIELD(category) },
+        { "tags", read_list, FIELD(tags) },
+        { "repository", read_text, FIELD(repository) },
+        { "homepage", read_text, FIELD(homepage) },
+        { "official", read_boolean, FIELD(official) },
+        { "config_schema", read_schema, 0 },
+        { "dependencies", read_dependencies, 0 },
+        { "min_host_version", read_text, FIELD(min_host_version) },
+        { "type", read_text, FIELD(type) },
+        { "language", read_text, FIELD(language) },
+        { "process_model", read_text, FIELD(process_model) },
+        { "api", read_api, 0 },
+        { "runtime", read_text, FIELD(runtime) },
+        { "isolation", read_text, FIELD(isolation) },
+        { "exec", read_text, FIELD(exec) },
+        { "image", read_text, FIELD(image) },
+        { "contracts", read_list, FIELD(contracts) },
+        { "events", read_events, 0 },
+        { "permissions", read_list, FIELD(permissions) },
+        { "limits", read_limits, 0 },
+        { "timeouts", read_timeouts, 0 },
+};
+
+static gboolean read_name(const Manifest *manifest, JsonNode *node, GError **error) {
+        const char *name = text_value(node);
+
+        if (!name || !g_str_equal(name, manifest->id))
+                return invalid(error, manifest, "name", "got %s, expected the directory's name, %s",
+                               name ? name : "no string", manifest->id);
+        return TRUE;
+}
+
+static gboolean read_members(Manifest *manifest, JsonObject *object, GError **error) {
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *node;
+
+        json_object_iter_init(&iter, object);
+        while (json_object_iter_next(&iter, &key, &node)) {
+                const ManifestKey *known = NULL;
+
+                for (size_t i = 0; i < G_N_ELEMENTS(manifest_keys) && !known; i++)
+                        if (g_str_equal(key, manifest_keys[i].name))
+                                known = &manifest_keys[i];
+                if (!known)
+                        return invalid(error, manifest, key, "unknown key");
+                if (known->read ? !known->read(manifest, key, node, (char *) manifest + known->offset, error)
+                                : !read_name(manifest, node, error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean one_of(const Manifest *manifest, const char *key, const char *value, const char *const *known,
+                       GError **error) {
+        g_autofree char *list = NULL;
+
+        if (g_strv_contains(known, value))
+                return TRUE;
+        list = g_strjoinv(", ", (char **) known);
+        return invalid(error, manifest, key, "got %s, expected one of %s", value, list);
+}
+
+static gboolean check_permissions(const Manifest *manifest, GError **error) {
+        for (char **permission = manifest->permissions; *permission; permission++) {
+                g_autofree char *kind = g_strndup(*permission, strcspn(*permission, ":"));
+                gboolean argument = (*permission)[strlen(kind)] == ':' && (*permission)[strlen(kind) + 1];
+
+                if (!one_of(manifest, "permissions", kind, permission_names, error))
+                        return FALSE;
+                if (argument == g_str_equal(kind, "processes"))
+                        return invalid(error, manifest, "permissions", "got %s, expected %s", *permission,
+                                       argument ? "processes alone" : "kind:what");
+        }
+        return TRUE;
+}
+
+static gboolean check_contracts(const Manifest *manifest, GError **error) {
+        if (!manifest->contracts[0])
+                return invalid(error, manifest, "contracts", "expected at least one");
+        for (char **contract = manifest->contracts; *contract; contract++) {
+                if (!one_of(manifest, "contracts", *contract, contract_names, error))
+                        return FALSE;
+                for (char **other = manifest->contracts; other < contract; other++)
+                        if (g_str_equal(*other, *contract))
+                                return invalid(error, manifest, "contracts", "%s stands there twice", *contract);
+        }
+        if (manifest->events->len > 0 && !manifest_has_contract(manifest, "EventHandler"))
+                return invalid(error, manifest, "events", "expected the contract EventHandler with them");
+        return TRUE;
+}
+
+static gboolean check_versions(const Manifest *manifest, GError **error) {
+        if (!version_valid(manifest->version))
+                return invalid(error, manifest, "version", "got %s, expected a version like 1.2.3", manifest->version);
+        if (!*manifest->min_host_version)
+                return TRUE;
+        if (!version_valid(manifest->min_host_version))
+                return invalid(error, manifest, "min_host_version", "got %s, expected a version like 1.2.3",
+                               manifest->min_host_version);
+        if (version_compare(manifest->min_host_version, PACKAGE_VERSION) > 0)
+                return invalid(error, manifest, "min_host_version", "asks for CloudSnooze %s, this is %s",
+                               manifest->min_host_version, PACKAGE_VERSION);
+        return TRUE;
+}
+
+static gboolean check_manifest(const Manifest *manifest, GError **error) {
+        return check_versions(manifest, error) && check_contracts(manifest, error) &&
+                one_of(manifest, "runtime", manifest->runtime, runtime_names, error) &&
+                one_of(manifest, "isolation", manifest->isolation, isolation_names, error) &&
+                check_permissions(manifest, error);
+}
+
+static void set_default(char **field, const char *value) {
+        if (!*field)
+                *field = g_strdup(value);
+}
+
+static Manifest *manifest_new(const char *directory, const char *id) {
+        Manifest *manifest = g_new0(Manifest, 1);
+
+        manifest->id = g_strdup(id);
+        manifest->path = g_build_filename(directory, id, "plugin.json", NULL);
+        manifest->events = g_ptr_array_new_with_free_func(event_free);
+        manifest->dependencies = g_ptr_array_new_with_free_func(dependency_free);
+        for (size_t i = 0; i < TIMEOUT_COUNT; i++)
+                manifest->timeouts[i] = (uint64_t) (timeout_table[i].seconds * USEC_PER_SEC);
+        return manifest;
+}
+
+static void fill_defaults(Manifest *manifest) {
+        char **const empty[] = { &manifest->author,     &manifest->description, &manifest->category,
+                                 &manifest->repository, &manifest->homepage,    &manifest->min_host_version,
+                                 &manifest->type,       &manifest->language,    &manifest->process_model,
+                                 &manifest->image,      &manifest->version };
+        char ***const lists[] = { &manifest->tags, &manifest->contracts, &manifest->permissions };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(empty); i++)
+                set_default(empty[i], "");
+        for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
+                if (!*lists[i])
+                        *lists[i] = g_new0(char *, 1);
+        set_default(&manifest->display_name, manifest->id);
+        set_default(&manifest->runtime, "dbus");
+        set_default(&manifest->isolation, "process");
+        set_default(&manifest->exec, manifest->id);
+        set_default(&manifest->schema_text, "{}");
+        if (!manifest->schema)
+                manifest->schema = schema_parse(manifest->path, NULL, NULL);
+}
+
+Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
+        g_autoptr(Manifest) manifest = manifest_new(directory, id);
+        g_autofree char *own_directory = g_path_get_dirname(manifest->path), *program = NULL;
+        g_autoptr(JsonNode) root = NULL;
+
+        if (!file_trusted(own_directory, also, error) || !file_trusted(manifest->path, also, error))
+                return NULL;
+        root = json_file_parse(manifest->path, error);
+        if (!root)
+                return NULL;
+        if (!JSON_NODE_HOLDS_OBJECT(root)) {
+                invalid(error, manifest, "", "expected an object");
+                return NULL;
+        }
+        if (!read_members(manifest, json_node_get_object(root), error))
+                return NULL;
+        fill_defaults(manifest);
+        if (!check_manifest(manifest, error))
+                return NULL;
+
+        program = program_resolve(own_directory, manifest->exec, also, error);
+        if (!program)
+                return NULL;
+        g_free(manifest->exec);
+        manifest->exec = g_steal_pointer(&program);
+        return g_steal_pointer(&manifest);
+}
+
+gboolean manifest_has_contract(const Manifest *manifest, const char *contract) {
+        return g_strv_contains((const char *const *) manifest->contracts, contract);
+}
+
+const ManifestEvent *manifest_event(const Manifest *manifest, const char *type) {
+        const ManifestEvent *best = NULL;
+
+        for (guint i = 0; i < manifest->events->len; i++) {
+                const ManifestEvent *event = g_ptr_array_index(manifest->events, i);
+                size_t length = strlen(event->type);
+
+                if (g_str_equal(event->type, type))
+                        return event;
+                if (g_str_has_suffix(event->type, ".*") && strncmp(event->type, type, length - 1) == 0 &&
+                    (!best || strlen(best->type) < length))
+                        best = event;
+        }
+        return best;
+}

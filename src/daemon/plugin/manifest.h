@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* plugin.json: what a plugin says about itself before it runs. Read strictly, because what stands there decides what is
+ * executed and what it may do; whoever can write the file or the program could run code as the plugin's user, so both must
+ * belong to root. */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "daemon/plugin/schema.h"
+
+typedef enum ManifestError {
+        MANIFEST_ERROR_INVALID, /* "<file>: <json pointer>: got …, expected …" */
+        MANIFEST_ERROR_UNSAFE,  /* a file or directory that others could change */
+} ManifestError;
+
+#define MANIFEST_ERROR (manifest_error_quark())
+GQuark manifest_error_quark(void);
+
+typedef enum PluginTimeout {
+        TIMEOUT_START,
+        TIMEOUT_INITIALIZE,
+        TIMEOUT_CHECK,
+        TIMEOUT_EVENT,
+        TIMEOUT_PROVIDER,
+        TIMEOUT_EXPORT,
+        TIMEOUT_SHUTDOWN,
+        TIMEOUT_COUNT,
+} PluginTimeout;
+
+/* "start" "initialize" …: keys of `timeouts`. */
+const char *plugin_timeout_name(PluginTimeout timeout);
+
+typedef struct ManifestEvent {
+        char *type;      /* "cloud.spot.interrupt", or "custom.*" for all below */
+        int priority;
+        gboolean enabled;
+} ManifestEvent;
+
+typedef struct ManifestDependency {
+        char *name;
+        char *version;
+} ManifestDependency;
+
+typedef struct Manifest {
+        char *id;
+        char *path; /* of the file */
+        char *display_name, *version, *author, *description, *category, *repository, *homepage;
+        char *min_host_version, *type, *language, *process_model, *runtime, *isolation, *image;
+        char **tags, **contracts, **permissions;
+        gboolean official;            /* as it claims; plugin_official() knows whether it may */
+        char *exec;                   /* absolute */
+        char *schema_text;            /* config_schema as JSON */
+        Schema *schema;
+        GPtrArray *events;            /* ManifestEvent */
+        GPtrArray *dependencies;      /* ManifestDependency */
+        uint64_t memory_max;          /* bytes; 0: no limit asked for */
+        double cpu_percent;
+        uint64_t tasks_max;
+        uint64_t timeouts[TIMEOUT_COUNT]; /* µs */
+} Manifest;
+
+/* Reads <directory>/<id>/plugin.json. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
+ * root alone). */
+Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error);
+void manifest_free(Manifest *manifest);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
+
+gboolean manifest_has_contract(const Manifest *manifest, const char *contract);
+/* The entry for the event's type: the same type, else the longest "….*" above it; NULL: does not handle it. */
+const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
+
+/* [a-z][a-z0-9-]{0,23} */
+gboolean plugin_id_valid(const char *id);
+
+/* Whose files may say what runs: root's, and those of a user who runs the daemon himself on a private bus. Never those of the
+ * system service's own user, which a hole in the daemon would own. */
+uid_t manifest_trusted_uid(void);
+
+/* A directory, file or program that nobody but its owner can change, and the owner is root or `also`. */
+gboolean file_trusted(const char *path, uid_t also, GError **error);
+
+/* `exec` of a manifest in `directory` → the absolute path of a program that may be started. */
+char *program_resolve(const char *directory, const char *exec, uid_t also, GError **error);
+
+/* The uid of a local user, from /etc/passwd alone: sysusers puts plugins' users there, and NSS could wait for a network.
+ * -ENOENT if there is none. */
+int local_user(const char *name, uid_t *ret_uid);
