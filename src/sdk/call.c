@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "sdk/call.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "sdk/dictionary.h"
+#include "sdk/text.h"
+
+#define PERMISSIONS_MAX 64U
+#define STATE_MAX (16U * 1024U * 1024U)
+
+typedef struct Permission {
+        char *name;
+        bool granted;
+        char *explanation;
+} Permission;
+
+struct SnoozePluginCall {
+        SnoozePluginInstance *instance;
+        sd_bus_message *message;
+        CallParts parts;
+        CallParts set; /* of the parts, those that the author set */
+        int failed;    /* the first failure of a setter */
+        void (*succeeded)(SnoozePluginInstance *instance);
+
+        bool answer;
+        SnoozePluginVerdict verdict;
+        char *reason;
+        SnoozePluginDictionary *result;
+        Permission permissions[PERMISSIONS_MAX];
+        unsigned n_permissions;
+        uint32_t state_version;
+        void *state;
+        size_t state_size;
+
+        char *error_name;
+        char *error_message;
+};
+
+static SnoozePluginCall *call_free(SnoozePluginCall *call) {
+        SnoozePluginInstance *instance = call->instance;
+
+        sd_bus_message_unref(call->message);
+        free(call->reason);
+        dictionary_free(call->result);
+        for (unsigned i = 0; i < call->n_permissions; i++) {
+                free(call->permissions[i].name);
+                free(call->permissions[i].explanation);
+        }
+        free(call->state);
+        free(call->error_name);
+        free(call->error_message);
+        free(call);
+
+        instance->calls--;
+        life_settled(instance);
+        return NULL;
+}
+
+int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts parts, SnoozePluginCall **ret,
+             sd_bus_error *error) {
+        SnoozePluginCall *call;
+
+        if (instance->calls >= CALLS_PENDING_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%s has %u calls under way already",
+                                         instance->plugin.id, CALLS_PENDING_MAX);
+        call = calloc(1, sizeof(SnoozePluginCall));
+        if (!call)
+                return -ENOMEM;
+        if (parts & CALL_RESULT) {
+                call->result = dictionary_new();
+                if (!call->result) {
+                        free(call);
+                        return -ENOMEM;
+                }
+        }
+        call->instance = instance;
+        call->message = sd_bus_message_ref(message);
+        call->parts = parts;
+        call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
+        instance->calls++;
+        *ret = call;
+        return 0;
+}
+
+void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginInstance *instance)) {
+        call->succeeded = succeeded;
+}
+
+static int remember(SnoozePluginCall *call, int error) {
+        if (call->failed == 0)
+                call->failed = error;
+        return error;
+}
+
+static int append_permissions(sd_bus_message *reply, const SnoozePluginCall *call) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(sbs)");
+        if (r < 0)
+                return r;
+        for (unsigned i = 0; i < call->n_permissions; i++) {
+                const Permission *p = &call->permissions[i];
+
+                r = sd_bus_message_append(reply, "(sbs)", p->name, (int) p->granted, p->explanation);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(reply);
+}
+
+static int append_state(sd_bus_message *reply, const SnoozePluginCall *call) {
+        int r;
+
+        r = sd_bus_message_append_basic(reply, 'u', &call->state_version);
+        if (r < 0)
+                return r;
+        return sd_bus_message_append_array(reply, 'y', call->state, call->state_size);
+}
+
+static int append_parts(sd_bus_message *reply, const SnoozePluginCall *call) {
+        static const char *const verdicts[] = {
+                [SNOOZE_PLUGIN_UNKNOWN] = "unknown", [SNOOZE_PLUGIN_BUSY] = "busy", [SNOOZE_PLUGIN_IDLE] = "idle"
+        };
+        int r = 0;
+
+        if (call->parts & CALL_ANSWER)
+                r = sd_bus_message_append_basic(reply, 'b', &(int) { call->answer });
+        if (r >= 0 && call->parts & CALL_VERDICT)
+                r = sd_bus_message_append(reply, "ss", verdicts[call->verdict], call->reason);
+        if (r >= 0 && call->parts & CALL_RESULT)
+                r = dictionary_append(reply, call->result);
+        if (r >= 0 && call->parts & CALL_PERMISSIONS)
+                r = append_permissions(reply, call);
+        if (r >= 0 && call->parts & CALL_STATE)
+                r = append_state(reply, call);
+        return r;
+}
+
+static int answer(SnoozePluginCall *call) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call->message, &reply);
+        if (r < 0)
+                return r;
+        r = append_parts(reply, call);
+        if (r < 0)
+                return r;
+        return sd_bus_message_send(reply);
+}
+
+static int answer_error(SnoozePluginCall *call, int result) {
+        const char *member = sd_bus_message_get_member(call->message);
+
+        if (!call->error_name)
+                (void) snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s of %s failed: %s", member,
+                                               call->instance->plugin.id, strerror(-result));
+        log_debug("%s failed: %s", member, call->error_message ?: "no memory");
+        return sd_bus_reply_method_errorf(call->message, call->error_name ?: ERROR_PLUGIN_FAILED, "%s",
+                                          call->error_message ?: "no memory");
+}
+
+static int first_failure(const SnoozePluginCall *call) {
+        if (call->failed < 0)
+                return call->failed;
+        return call->result ? dictionary_failure(call->result) : 0;
+}
+
+int call_return(SnoozePluginCall *call, int result) {
+        int r;
+
+        if (result == SNOOZE_PLUGIN_LATER)
+                return 1;
+        if (result >= 0)
+                result = first_failure(call);
+        if (result >= 0 && call->set != call->parts)
+                result = snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s answered %s without saying what",
+                                                 call->instance->plugin.id, sd_bus_message_get_member(call->message));
+
+        if (result >= 0 && call->succeeded)
+                call->succeeded(call->instance);
+        r = result >= 0 ? answer(call) : answer_error(call, result);
+        if (r < 0)
+                log_warning("Cannot answer %s: %s", sd_bus_message_get_member(call->message), strerror(-r));
+        call_free(call);
+        /* The answer was given or cannot be given: sd-bus must not try another. */
+        return 1;
+}
+
+void snooze_plugin_call_finish(SnoozePluginCall *call, int result) {
+        assert(result != SNOOZE_PLUGIN_LATER);
+        (void) call_return(call, result);
+}
+
+SnoozePluginDictionary *snooze_plugin_call_get_result(SnoozePluginCall *call) {
+        return call->result;
+}
+
+static int may_set(SnoozePluginCall *call, CallParts part) {
+        if (!(call->parts & part))
+                return remember(call, -EINVAL);
+        call->set |= part;
+        return 0;
+}
+
+int snooze_plugin_call_set_verdict(SnoozePluginCall *call, SnoozePluginVerdict verdict, const char *reason_format, ...) {
+        char *reason;
+        va_list ap;
+        int r;
+
+        r = may_set(call, CALL_VERDICT);
+        if (r < 0)
+                return r;
+        if (verdict > SNOOZE_PLUGIN_IDLE)
+                return remember(call, -EINVAL);
+        va_start(ap, reason_format);
+        reason = text_line(reason_format, ap);
+        va_end(ap);
+        if (!reason)
+                return remember(call, -ENOMEM);
+        free(call->reason);
+        call->reason = reason;
+        call->verdict = verdict;
+        return 0;
+}
+
+int snooze_plugin_call_set_answer(SnoozePluginCall *call, bool value) {
+        call->answer = value;
+        return may_set(call, CALL_ANSWER);
+}
+
+int snooze_plugin_call_add_metric(SnoozePluginCall *call, const char *name, double value) {
+        const SnoozePluginDictionary *metrics;
+
+        if (!(call->parts & CALL_VERDICT))
+                return remember(call, -EINVAL);
+        metrics = snooze_plugin_dictionary_get_dictionary(call->result, "metrics");
+        /* The tree is the call's own: what it hands out for reading it may write to. */
+        return snooze_plugin_dictionary_set_double(
+                metrics ? (SnoozePluginDictionary *) metrics : snooze_plugin_dictionary_add_numbers(call->result, "metrics"),
+                name, value);
+}
+
+static char *line(const char *format, ...) {
+        va_list ap;
+        char *text;
+
+        va_start(ap, format);
+        text = text_line(format, ap);
+        va_end(ap);
+        return text;
+}
+
+int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, bool granted, const char *explanation) {
+        Permission *p;
+        int r;
+
+        r = may_set(call, CALL_PERMISSIONS);
+        if (r < 0)
+                return r;
+        if (call->n_permissions >= PERMISSIONS_MAX)
+                return remember(call, -E2BIG);
+        p = &call->permissions[call->n_permissions++];
+        *p = (Permission) { .name = line("%s", name), .granted = granted, .explanation = line("%s", explanation) };
+        return p->name && p->explanation ? 0 : remember(call, -ENOMEM);
+}
+
+int snooze_plugin_call_set_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size) {
+        void *copy;
+        int r;
+
+        r = may_set(call, CALL_STATE);
+        if (r < 0)
+                return r;
+        if (size > STATE_MAX)
+                return remember(call, -E2BIG);
+        copy = malloc(size > 0 ? size : 1);
+        if (!copy)
+                return remember(call, -ENOMEM);
+        if (size > 0)
+                memcpy(copy, data, size);
+        free(call->state);
+        call->state = copy;
+        call->state_size = size;
+        call->state_version = version;
+        return 0;
+}
+
+static int errno_of(const char *name) {
+        sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, NULL);
+        int r = sd_bus_error_get_errno(&error);
+
+        return r > 0 ? -r : -EIO;
+}
+
+int snooze_plugin_call_fail(SnoozePluginCall *call, const char *name, const char *format, ...) {
+        char *copy = strdup(name), *message;
+        va_list ap;
+
+        va_start(ap, format);
+        message = text_line(format, ap);
+        va_end(ap);
+        if (!copy || !message || !sd_bus_interface_name_is_valid(name)) {
+                free(copy);
+                free(message);
+                return -EINVAL;
+        }
+        free(call->error_name);
+        free(call->error_message);
+        call->error_name = copy;
+        call->error_message = message;
+        return errno_of(name);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One method call from its arrival to its answer, given at once or later. What an author sets is gathered here and written as one reply
+ * at the end, so that a call that fails half-way has answered nothing. */
+
+#include "sdk/instance.h"
+
+/* The parts of an answer, in the order in which they are written. */
+typedef enum CallParts {
+        CALL_ANSWER = 1 << 0,      /* b */
+        CALL_VERDICT = 1 << 1,     /* s verdict, s reason */
+        CALL_RESULT = 1 << 2,      /* a{sv} */
+        CALL_PERMISSIONS = 1 << 3, /* a(sbs) */
+        CALL_STATE = 1 << 4,       /* u, ay */
+} CallParts;
+
+/* -> a call, or a negative errno with *error set: too many under way. */
+int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts parts, SnoozePluginCall **ret,
+             sd_bus_error *error);
+
+/* What a function of the table returned; answers and frees the call unless that was SNOOZE_PLUGIN_LATER. What a D-Bus method handler
+ * returns. */
+int call_return(SnoozePluginCall *call, int result);
+
+/* Runs when the call has succeeded, right before the reply. */
+void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginInstance *instance));

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* libsnooze-plugin: all that a plugin of CloudSnooze needs. A plugin is a program that fills one table, `SnoozePlugin`, and
+ * hands it to snooze_plugin_main(). Which functions stand in the table decides which contracts it serves; the library does
+ * the rest: the bus, the greeting, checks of callers and configuration, logging, leaving when nobody needs it.
+ *
+ *         static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
+ *                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "no client for 12 min");
+ *                 return 0;
+ *         }
+ *
+ *         int main(int argc, char *argv[]) {
+ *                 static const SnoozePlugin plugin = {
+ *                         .size = sizeof(SnoozePlugin),
+ *                         .id = "example",
+ *                         .version = "1.0",
+ *                         .check_idle = check_idle,
+ *                 };
+ *                 return snooze_plugin_main(&plugin, argc, argv);
+ *         }
+ *
+ * Every function of the table runs on one sd-event loop and must not wait: an answer that takes time is given later, by
+ * returning SNOOZE_PLUGIN_LATER and calling snooze_plugin_call_finish() once. What a function of the table returns:
+ *
+ *         0                      the call is answered with what was set on it
+ *         SNOOZE_PLUGIN_LATER    it will be finished later
+ *         a negative errno       it failed; snooze_plugin_call_fail() says why, else the errno's text does
+ */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include <snooze/dictionary.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The plugin API of this header: a host of API n serves plugins of n and n - 1. */
+#define SNOOZE_PLUGIN_API 1U
+
+#define SNOOZE_PLUGIN_LATER 1
+
+/* Names for snooze_plugin_call_fail(). */
+#define SNOOZE_PLUGIN_ERROR_REFUSED "io.cloudsnooze.Snooze1.Error.Refused"                  /* it will never work like this */
+#define SNOOZE_PLUGIN_ERROR_THROTTLED "io.cloudsnooze.Snooze1.Error.Throttled"              /* ask again later */
+#define SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED "io.cloudsnooze.Snooze1.Error.NotSupported"       /* not this action, not here */
+#define SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT "io.cloudsnooze.Snooze1.Error.InvalidArgument" /* which, and what was expected */
+#define SNOOZE_PLUGIN_ERROR_FAILED "io.cloudsnooze.Snooze1.Error.PluginFailed"              /* anything else */
+
+typedef enum SnoozePluginVerdict {
+        SNOOZE_PLUGIN_UNKNOWN, /* cannot tell: counts as busy where the administrator did not say otherwise */
+        SNOOZE_PLUGIN_BUSY,
+        SNOOZE_PLUGIN_IDLE,
+} SnoozePluginVerdict;
+
+/* The running plugin, and one call of it that is not answered yet. */
+typedef struct SnoozePluginInstance SnoozePluginInstance;
+typedef struct SnoozePluginCall SnoozePluginCall;
+
+/* One key of the configuration, as in the manifest's config_schema. Where the table lists its settings, Initialize and Configure
+ * refuse unknown keys, other types and numbers out of range before the plugin sees them. */
+typedef enum SnoozePluginSettingType {
+        SNOOZE_PLUGIN_STRING,
+        SNOOZE_PLUGIN_INTEGER,
+        SNOOZE_PLUGIN_NUMBER, /* integers are fine, too */
+        SNOOZE_PLUGIN_BOOLEAN,
+        SNOOZE_PLUGIN_LIST,   /* of strings */
+} SnoozePluginSettingType;
+
+typedef struct SnoozePluginSetting {
+        const char *name; /* NULL ends the list */
+        SnoozePluginSettingType type;
+        double minimum;   /* of an integer or number; both 0: any */
+        double maximum;
+} SnoozePluginSetting;
+
+typedef struct SnoozePlugin {
+        size_t size;             /* sizeof(SnoozePlugin): tells an older table from a newer one */
+        const char *id;          /* [a-z][a-z0-9-]{0,23}; the bus name is io.cloudsnooze.Plugin1.<id> */
+        const char *version;
+        const char *description; /* one line, for --help; may be NULL */
+        void *userdata;          /* handed to every function below */
+
+        const SnoozePluginSetting *settings; /* may be NULL: the plugin looks at its configuration itself */
+
+        /* Life. Any of them may be NULL. start comes first, before anybody can call: keep the instance for its bus and loop.
+         * A negative return ends the plugin. initialize gets the configuration, every key of the schema with defaults filled
+         * in; configure a changed one, whole: on an error the old one has to stay in force (NULL: initialize serves). shutdown
+         * says that the plugin is about to leave: calls under way are still awaited, so end what would never end by itself. */
+        int (*start)(SnoozePluginInstance *instance, void *userdata);
+        int (*initialize)(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata);
+        int (*configure)(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata);
+        void (*shutdown)(void *userdata);
+
+        /* IdleCheck: is something at work? Metrics are those of GetMetrics. Answer with snooze_plugin_call_set_verdict(); the
+         * call's result is the details (last_activity, valid_seconds, votes; metrics by snooze_plugin_call_add_metric()). */
+        int (*check_idle)(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata);
+
+        /* EventHandler: both or none. supported_events ends with NULL; a trailing ".*" stands for all below. The event has id,
+         * type, source, timestamp, severity, deadline, data. Answer with snooze_plugin_call_set_answer(): handled or not. */
+        const char *const *supported_events;
+        int (*handle_event)(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata);
+
+        /* CloudProvider: needs provider_name, stop_effect, detect, get_instance_info and stop_instance. An empty instance id means
+         * this machine. detect answers with set_answer, get_instance_info with the call's result, check_permissions with
+         * snooze_plugin_call_add_permission(), the others by returning. What is NULL is answered NotSupported. */
+        const char *provider_name;
+        const char *(*stop_effect)(void *userdata);
+        int (*detect)(SnoozePluginCall *call, void *userdata);
+        int (*get_instance_info)(SnoozePluginCall *call, const char *instance_id, void *userdata);
+        int (*stop_instance)(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata);
+        int (*start_instance)(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata);
+        int (*check_permissions)(SnoozePluginCall *call, void *userdata);
+        int (*set_tags)(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata);
+
+        /* State: both or none. export_state answers with snooze_plugin_call_set_state(). */
+        int (*export_state)(SnoozePluginCall *call, void *userdata);
+        int (*import_state)(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
+
+        /* RequestHandler: both or none. methods ends with NULL; no other method gets through. Answer with set_answer (success)
+         * and the call's result. */
+        const char *const *methods;
+        int (*handle_request)(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata);
+} SnoozePlugin;
+
+/* Serves the table until the plugin is asked to leave, or nobody called it for five minutes. Returns what main() is to return: not 0
+ * where the table is wrong, the bus cannot be reached or was lost. Understands --help, --version, --describe, --idle-exit. */
+int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]);
+
+/* The instance's connection to the system bus, and its loop; borrowed. */
+sd_bus *snooze_plugin_instance_get_bus(SnoozePluginInstance *instance);
+sd_event *snooze_plugin_instance_get_event(SnoozePluginInstance *instance);
+
+/* Work besides calls that must not be cut by leaving; counts. Calls are counted by themselves. */
+void snooze_plugin_instance_begin_work(SnoozePluginInstance *instance);
+void snooze_plugin_instance_end_work(SnoozePluginInstance *instance);
+
+/* Tells the bus that stop_effect answers differently from now on. */
+void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance);
+
+/* What is to be answered besides the parts below: details of CheckIdle, result of HandleEvent and Handle, the instance's info. Borrowed
+ * from the call; filled in place. NULL where the call answers no dictionary. */
+SnoozePluginDictionary *snooze_plugin_call_get_result(SnoozePluginCall *call);
+
+/* Setters of the answer. A failure (no memory, over a limit, a part that this call does not answer) is returned and also remembered:
+ * the call then fails as a whole, so that a caller may ignore it here. Texts are made one line of valid UTF-8. */
+int snooze_plugin_call_set_verdict(SnoozePluginCall *call, SnoozePluginVerdict verdict, const char *reason_format, ...)
+        __attribute__((format(printf, 3, 4)));
+int snooze_plugin_call_set_answer(SnoozePluginCall *call, bool answer);
+int snooze_plugin_call_add_metric(SnoozePluginCall *call, const char *name, double value);
+int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, bool granted, const char *explanation);
+int snooze_plugin_call_set_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size);
+
+/* Says why the call fails; returns a negative errno for the function to return. */
+int snooze_plugin_call_fail(SnoozePluginCall *call, const char *name, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* Ends a call that was put off with SNOOZE_PLUGIN_LATER: result is 0 or a negative errno. The call is gone afterwards. */
+void snooze_plugin_call_finish(SnoozePluginCall *call, int result);
+
+/* To the journal, or to stderr where that is no journal stream. level: LOG_DEBUG (shown with --debug) to LOG_EMERG. */
+void snooze_plugin_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif

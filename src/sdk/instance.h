@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The running plugin: one bus connection, one loop, one table. What each file of the library keeps about it stands here; who may call is
+ * callers.c's, what is under way call.c's, when it leaves life.c's. */
+
+#include <snooze/plugin.h>
+
+/* Calls that wait for finish, and senders that wait to be known. */
+#define CALLS_PENDING_MAX 64U
+#define CALLERS_KNOWN_MAX 16U
+#define CALLERS_PENDING_MAX 64U
+
+typedef enum Stage {
+        STAGE_STARTED,     /* nobody greeted it yet */
+        STAGE_GREETED,
+        STAGE_INITIALIZED, /* contracts are served */
+} Stage;
+
+typedef struct Caller {
+        char *name; /* unique name; never given to anybody else as long as the bus runs */
+        bool allowed;
+} Caller;
+
+struct SnoozePluginInstance {
+        SnoozePlugin plugin; /* a copy, zero-filled where the author's table is an older, shorter one */
+        sd_bus *bus;
+        sd_event *event;
+        char *name;
+
+        Stage stage;
+        unsigned calls;
+        unsigned work;
+
+        Caller callers[CALLERS_KNOWN_MAX]; /* a ring: the oldest is asked about again */
+        unsigned next_caller;
+        unsigned callers_pending;
+        sd_bus_slot *callers_slot;
+
+        uint64_t idle_exit;  /* µs without a call; USEC_INFINITY: never */
+        uint64_t last_used;  /* monotonic */
+        bool leaving;
+        bool name_released;
+        sd_event_source *exit_source;
+        sd_event_source *handshake_timer;
+        sd_event_source *idle_timer;
+        sd_bus_slot *name_slot;
+};
+
+/* life.c */
+
+/* Asks for the name, waits for the greeting and for boredom. 0 or a negative errno. */
+int life_start(SnoozePluginInstance *instance);
+/* Handshake came: the plugin is wanted. */
+void life_greeted(SnoozePluginInstance *instance);
+/* A call that shows that somebody needs the plugin. */
+void life_used(SnoozePluginInstance *instance);
+/* Gives the name back, answers what is under way and what comes until the bus confirmed, then ends the loop. */
+void life_leave(SnoozePluginInstance *instance, const char *why);
+/* Something under way has ended: the moment to go may be here. */
+void life_settled(SnoozePluginInstance *instance);
+
+/* callers.c */
+
+/* From now on only root, the daemon's user and the plugin's own are heard. 0 or a negative errno. */
+int callers_watch(SnoozePluginInstance *instance);
+void callers_clear(SnoozePluginInstance *instance);
+
+/* contracts.c */
+
+/* The contracts of the table, by name; NULL ends the list. At most CONTRACTS_MAX with that NULL. */
+#define CONTRACTS_MAX 8U
+void contracts_of(const SnoozePlugin *plugin, const char *contracts[static CONTRACTS_MAX]);
+/* Puts the object with the interfaces of the table on a connection. 0 or a negative errno. */
+int contracts_serve(SnoozePluginInstance *instance, sd_bus *bus);
+
+/* describe.c */
+
+/* Why the table cannot be served, NULL if it can. */
+const char *plugin_problem(const SnoozePlugin *plugin);
+/* What the manifest has to agree with, as JSON on stdout. */
+void plugin_describe(const SnoozePlugin *plugin);
+
+/* settings.c */
+
+/* 0, or a negative errno with *error set to what was wrong with which key. */
+int settings_check(const SnoozePluginSetting *settings, const SnoozePluginDictionary *config, sd_bus_error *error);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Coming and going.
+ *
+ *         started ──Handshake──▸ greeted ──Initialize──▸ initialized
+ *            │ 10 s                  │ idle, Shutdown, SIGTERM │
+ *            ▾                       ▾                         ▾
+ *         leaving: the name is given back, calls are still answered ──bus confirms, nothing under way──▸ gone
+ *
+ * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is lost on the way out. */
+
+#include <errno.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "sdk/instance.h"
+
+#define HANDSHAKE_TIMEOUT (10 * USEC_PER_SEC)
+#define TIMER_ACCURACY (100 * USEC_PER_MSEC)
+
+#define NAME_IN_QUEUE 2U /* RequestName's answer, D-Bus specification */
+
+static bool settled(const SnoozePluginInstance *instance) {
+        return instance->leaving && instance->name_released && instance->calls == 0 && instance->work == 0 &&
+               instance->callers_pending == 0;
+}
+
+static int on_settled(sd_event_source *source, void *userdata) {
+        SnoozePluginInstance *instance = userdata;
+
+        if (settled(instance))
+                return sd_event_exit(instance->event, 0);
+        instance->exit_source = sd_event_source_disable_unref(instance->exit_source);
+        return 0;
+}
+
+/* Behind everything else: calls that are still in the connection's queue are to be answered first. */
+void life_settled(SnoozePluginInstance *instance) {
+        int r;
+
+        if (!settled(instance) || instance->exit_source)
+                return;
+        r = sd_event_add_defer(instance->event, &instance->exit_source, on_settled, instance);
+        if (r >= 0)
+                r = sd_event_source_set_priority(instance->exit_source, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                (void) sd_event_exit(instance->event, r);
+}
+
+static int on_name_released(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SnoozePluginInstance *instance = userdata;
+
+        instance->name_released = true;
+        life_settled(instance);
+        return 0;
+}
+
+void life_leave(SnoozePluginInstance *instance, const char *why) {
+        int r;
+
+        if (instance->leaving)
+                return;
+        instance->leaving = true;
+        log_debug("Leaving: %s", why);
+        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Leaving: %s", why);
+
+        if (instance->plugin.shutdown)
+                instance->plugin.shutdown(instance->plugin.userdata);
+
+        r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
+        if (r < 0) {
+                /* Without a connection there is no name to give back. */
+                instance->name_released = true;
+                life_settled(instance);
+        }
+}
+
+static int on_handshake_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        log_notice("Nobody greeted this plugin within %u s", (unsigned) (HANDSHAKE_TIMEOUT / USEC_PER_SEC));
+        life_leave(userdata, "not wanted");
+        return 0;
+}
+
+void life_greeted(SnoozePluginInstance *instance) {
+        instance->handshake_timer = sd_event_source_disable_unref(instance->handshake_timer);
+        life_used(instance);
+}
+
+void life_used(SnoozePluginInstance *instance) {
+        instance->last_used = clock_monotonic();
+}
+
+/* One timer that looks back, instead of one that every call sets anew. */
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        SnoozePluginInstance *instance = userdata;
+        uint64_t now = clock_monotonic(), due;
+        int r;
+
+        if (instance->calls > 0 || instance->work > 0)
+                life_used(instance);
+        due = usec_add(instance->last_used, instance->idle_exit);
+        if (now >= due) {
+                life_leave(instance, "nobody called it for a while");
+                return 0;
+        }
+        r = sd_event_source_set_time(source, due);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_name_requested(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SnoozePluginInstance *instance = userdata;
+        uint32_t answer;
+        int r;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                log_error("Cannot own %s: %s", instance->name, sd_bus_message_get_error(m)->message);
+                return sd_event_exit(instance->event, 1);
+        }
+        r = sd_bus_message_read_basic(m, 'u', &answer);
+        if (r < 0)
+                return sd_event_exit(instance->event, 1);
+        /* Queued is fine: a new version is greeted by its unique name while the old one still serves (hot-swap). */
+        if (answer == NAME_IN_QUEUE)
+                log_debug("%s is taken: waiting in the queue", instance->name);
+        (void) sd_notify(false, "READY=1\nSTATUS=Serving");
+        return 0;
+}
+
+int life_start(SnoozePluginInstance *instance) {
+        int r;
+
+        life_used(instance);
+        r = sd_event_add_time_relative(instance->event, &instance->handshake_timer, CLOCK_MONOTONIC, HANDSHAKE_TIMEOUT,
+                                       TIMER_ACCURACY, on_handshake_timeout, instance);
+        if (r < 0)
+                return r;
+        if (instance->idle_exit != USEC_INFINITY) {
+                r = sd_event_add_time_relative(instance->event, &instance->idle_timer, CLOCK_MONOTONIC, instance->idle_exit,
+                                               TIMER_ACCURACY, on_idle, instance);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_request_name_async(instance->bus, &instance->name_slot, instance->name, SD_BUS_NAME_QUEUE,
+                                         on_name_requested, instance);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "sdk/instance.h"
+#include "sdk/text.h"
+
+#define IDLE_EXIT_DEFAULT (5 * USEC_PER_MINUTE)
+#define IDLE_EXIT_MAX_SECONDS (7UL * 24 * 60 * 60)
+
+sd_bus *snooze_plugin_instance_get_bus(SnoozePluginInstance *instance) {
+        return instance->bus;
+}
+
+sd_event *snooze_plugin_instance_get_event(SnoozePluginInstance *instance) {
+        return instance->event;
+}
+
+void snooze_plugin_instance_begin_work(SnoozePluginInstance *instance) {
+        instance->work++;
+}
+
+void snooze_plugin_instance_end_work(SnoozePluginInstance *instance) {
+        if (instance->work > 0)
+                instance->work--;
+        life_used(instance);
+        life_settled(instance);
+}
+
+void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) {
+        (void) sd_bus_emit_properties_changed(instance->bus, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
+}
+
+void snooze_plugin_log(int level, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = text_line(format, ap);
+        va_end(ap);
+        if (text)
+                journal_write(level, NULL, NULL, "%s", text);
+}
+
+static void print_help(const SnoozePlugin *plugin, const char *program) {
+        printf("Usage: %s [OPTION…]\n\n%s\n\n"
+               "Started by D-Bus activation or systemd; serves " PLUGIN_NAME_PREFIX "%s on the system bus.\n\n"
+               "  --idle-exit SECONDS  leave after so long without a call (300; 0: never)\n"
+               "  --debug              log each step\n"
+               "  --describe           print what the manifest has to agree with, as JSON\n"
+               "  --version            print the version\n"
+               "  --help               print this\n",
+               program, plugin->description ?: "A plugin of CloudSnooze.", plugin->id);
+}
+
+static int parse_idle_exit(const char *text, uint64_t *ret) {
+        char *end;
+        unsigned long seconds;
+
+        errno = 0;
+        seconds = strtoul(text, &end, 10);
+        if (errno != 0 || end == text || *end || text[0] == '-' || seconds > IDLE_EXIT_MAX_SECONDS) {
+                fprintf(stderr, "--idle-exit: expected 0 to %lu seconds, not %s\n", IDLE_EXIT_MAX_SECONDS, text);
+                return -EINVAL;
+        }
+        *ret = seconds == 0 ? USEC_INFINITY : seconds * USEC_PER_SEC;
+        return 0;
+}
+
+/* 1: go on, 0: all done, negative: wrong arguments, which were complained about. */
+static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[]) {
+        enum { OPTION_IDLE_EXIT = 256, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
+        static const struct option options[] = {
+                { "idle-exit", required_argument, NULL, OPTION_IDLE_EXIT },
+                { "debug", no_argument, NULL, OPTION_DEBUG },
+                { "describe", no_argument, NULL, OPTION_DESCRIBE },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "help", no_argument, NULL, OPTION_HELP },
+                { NULL, 0, NULL, 0 },
+        };
+        const SnoozePlugin *plugin = &instance->plugin;
+        int option;
+
+        while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (option) {
+                case OPTION_IDLE_EXIT:
+                        if (parse_idle_exit(optarg, &instance->idle_exit) < 0)
+                                return -EINVAL;
+                        break;
+                case OPTION_DEBUG:
+                        journal_set_level(LOG_DEBUG);
+                        break;
+                case OPTION_DESCRIBE:
+                        plugin_describe(plugin);
+                        return 0;
+                case OPTION_VERSION:
+                        printf("%s %s\n", plugin->id, plugin->version);
+                        return 0;
+                case OPTION_HELP:
+                        print_help(plugin, argv[0]);
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "%s takes no arguments\n", argv[0]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        life_leave(userdata, "told to by a signal");
+        return 0;
+}
+
+static int watch_signals(SnoozePluginInstance *instance) {
+        static const int signals[] = { SIGTERM, SIGINT };
+        sigset_t set;
+        int r;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+                sigaddset(&set, signals[i]);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+                r = sd_event_add_signal(instance->event, NULL, signals[i], on_signal, instance);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int connect_bus(SnoozePluginInstance *instance) {
+        int r;
+
+        r = sd_bus_open_system(&instance->bus);
+        if (r < 0)
+                return r;
+        r = callers_watch(instance);
+        if (r < 0)
+                return r;
+        r = contracts_serve(instance, instance->bus);
+        if (r < 0)
+                return r;
+        /* Ends the loop with a failure: systemd starts a plugin anew that is wanted still. */
+        r = sd_bus_set_exit_on_disconnect(instance->bus, true);
+        if (r < 0)
+                return r;
+        return sd_bus_attach_event(instance->bus, instance->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static int start(SnoozePluginInstance *instance) {
+        int r;
+
+        r = sd_event_new(&instance->event);
+        if (r < 0)
+                return r;
+        r = watch_signals(instance);
+        if (r < 0)
+                return r;
+        r = connect_bus(instance);
+        if (r < 0) {
+                log_error("Cannot connect to the system bus: %s", strerror(-r));
+                return r;
+        }
+        if (instance->plugin.start) {
+                r = instance->plugin.start(instance, instance->plugin.userdata);
+                if (r < 0)
+                        return r;
+        }
+        return life_start(instance);
+}
+
+static void clear(SnoozePluginInstance *instance) {
+        sd_event_source_disable_unref(instance->handshake_timer);
+        sd_event_source_disable_unref(instance->idle_timer);
+        sd_event_source_disable_unref(instance->exit_source);
+        sd_bus_slot_unref(instance->name_slot);
+        sd_bus_slot_unref(instance->callers_slot);
+        sd_bus_flush_close_unref(instance->bus);
+        sd_event_unref(instance->event);
+        callers_clear(instance);
+        free(instance->name);
+}
+
+static int serve(SnoozePluginInstance *instance) {
+        int r;
+
+        r = start(instance);
+        if (r < 0) {
+                log_error("Cannot start %s: %s", instance->plugin.id, strerror(-r));
+                return EXIT_FAILURE;
+        }
+        r = sd_event_loop(instance->event);
+        if (r < 0)
+                log_error("%s failed: %s", instance->plugin.id, strerror(-r));
+        else if (r > 0)
+                log_error("%s lost the bus", instance->plugin.id);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]) {
+        SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT };
+        const char *problem;
+        int r;
+
+        memcpy(&instance.plugin, plugin, plugin->size < sizeof(SnoozePlugin) ? plugin->size : sizeof(SnoozePlugin));
+        problem = plugin_problem(&instance.plugin);
+        if (problem) {
+                fprintf(stderr, "This plugin's table is wrong: %s\n", problem);
+                return EXIT_FAILURE;
+        }
+        r = parse_arguments(&instance, argc, argv);
+        if (r <= 0)
+                return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        r = errors_register();
+        if (r >= 0 && asprintf(&instance.name, PLUGIN_NAME_PREFIX "%s", instance.plugin.id) < 0) {
+                instance.name = NULL;
+                r = -ENOMEM;
+        }
+        r = r < 0 ? EXIT_FAILURE : serve(&instance);
+        clear(&instance);
+        return r;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "sdk/text.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool continues(char c) {
+        return ((unsigned char) c & 0xc0) == 0x80;
+}
+
+unsigned text_character(const char *text) {
+        unsigned char first = (unsigned char) text[0];
+        uint32_t code;
+        unsigned n;
+
+        if (first == 0)
+                return 0;
+        if (first < 0x80)
+                return 1;
+        if (first >= 0xc2 && first <= 0xdf)
+                n = 2;
+        else if ((first & 0xf0) == 0xe0)
+                n = 3;
+        else if (first >= 0xf0 && first <= 0xf4)
+                n = 4;
+        else
+                return 0;
+
+        code = first & (0xffU >> (n + 1));
+        for (unsigned i = 1; i < n; i++) {
+                if (!continues(text[i]))
+                        return 0;
+                code = code << 6 | ((unsigned char) text[i] & 0x3fU);
+        }
+
+        /* Overlong forms, surrogates and what lies beyond Unicode are invalid, too. */
+        if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff)
+                return 0;
+        return n;
+}
+
+void text_make_valid(char *text) {
+        while (*text) {
+                unsigned n = text_character(text);
+
+                if (n == 0)
+                        *text = '?';
+                text += n > 0 ? n : 1;
+        }
+}
+
+/* C1 controls (U+0080 to U+009F) steer terminals just as C0 do. */
+static bool is_c1(const char *text) {
+        return (unsigned char) text[0] == 0xc2 && (unsigned char) text[1] < 0xa0;
+}
+
+static void make_one_line(char *text) {
+        for (char *p = text; *p; p++) {
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        *p = ' ';
+                else if (is_c1(p)) {
+                        p[0] = ' ';
+                        p[1] = ' ';
+                }
+        }
+}
+
+static void shorten(char *text, size_t maximum) {
+        if (strlen(text) <= maximum)
+                return;
+        while (maximum > 0 && continues(text[maximum]))
+                maximum--;
+        text[maximum] = 0;
+}
+
+char *text_line(const char *format, va_list ap) {
+        char *text;
+
+        if (vasprintf(&text, format, ap) < 0)
+                return NULL;
+        text_make_valid(text);
+        make_one_line(text);
+        shorten(text, TEXT_LINE_MAX);
+        return text;
+}

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libsnooze-plugin, through a plugin of its own on a private bus. Arguments: the plugin, introspection/."""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+from gi.repository import Gio, GLib
+
+import plugin_bus
+from plugin_bus import iterate_until, s
+
+PROGRAM, INTROSPECTION = sys.argv[1:3]
+
+
+class Sdk(plugin_bus.PluginTestCase):
+    def example(self, *arguments, **keywords):
+        return self.plugin(PROGRAM, "example", *arguments, **keywords)
+
+    def check(self, plugin, metrics=None):
+        return plugin.call(".IdleCheck", "CheckIdle", "(a{sv})", metrics or {})
+
+    def test_live_interfaces_are_those_of_the_xml(self):
+        plugin = self.example()
+        xml = plugin.introspect()
+        self.assert_agrees_with_xml(xml, INTROSPECTION)
+        for name in ("", ".IdleCheck", ".EventHandler", ".State", ".RequestHandler"):
+            self.assertIn('"%s%s"' % (plugin_bus.NAME, name), xml)
+        self.assertNotIn("CloudProvider", xml)
+
+    def test_handshake_tells_who_it_is(self):
+        api, info = self.example().call("", "Handshake", "(us)", 1, "0.1.0")
+        self.assertEqual(api, 1)
+        self.assertEqual(
+            info, {"id": "example", "version": "1.2", "contracts": ["IdleCheck", "EventHandler", "State", "RequestHandler"]}
+        )
+
+    def test_a_host_of_the_next_api_is_served_others_are_not(self):
+        plugin = self.example()
+        self.assertEqual(plugin.call("", "Handshake", "(us)", 2, "9")[0], 1)
+        for api in (0, 3, 4294967295):
+            self.assert_error("UnsupportedApi", plugin.call, "", "Handshake", "(us)", api, "9")
+
+    def test_order_is_kept(self):
+        plugin = self.example()
+        self.assert_error("NotInitialized", self.check, plugin)
+        self.assert_error("NotInitialized", plugin.call, "", "Initialize", "(a{sv})", {})
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        self.assert_error("NotInitialized", plugin.call, "", "Configure", "(a{sv})", {})
+        self.assert_error("NotInitialized", self.check, plugin)
+        plugin.call("", "Initialize", "(a{sv})", {})
+        self.assertEqual(self.check(plugin)[0], "idle")
+        plugin.call("", "Ping")
+
+    def test_vote_with_details(self):
+        verdict, reason, details = self.check(self.example().greet(), {"cpu_usage": GLib.Variant("d", 4.5)})
+        self.assertEqual((verdict, reason), ("idle", "nothing to do"))
+        self.assertEqual(
+            details,
+            {
+                "last_activity": 1700000000000000,
+                "cpu": 4.5,
+                "metrics": {"gpu_usage": 1.5},
+                "votes": [{"name": "first", "verdict": "idle"}, {"name": "second", "verdict": "idle"}],
+            },
+        )
+
+    def test_foul_text_becomes_one_valid_line(self):
+        _, reason, details = self.check(self.example().greet({"mode": s("foul")}))
+        self.assertEqual(reason, "two lines  [2J?")
+        self.assertEqual(details, {"na?me": "?(?"})
+
+    def test_a_silent_check_is_an_error(self):
+        message = self.assert_error("PluginFailed", self.check, self.example().greet({"mode": s("silent")}))
+        self.assertIn("without saying what", message)
+
+    def test_an_errno_is_a_named_error(self):
+        message = self.assert_error("PluginFailed", self.check, self.example().greet({"mode": s("failing")}))
+        self.assertIn("No such file", message)
+
+    def test_a_detail_that_is_no_number_fails_the_call(self):
+        self.assert_error("PluginFailed", self.check, self.example().greet({"mode": s("infinite")}))
+
+    def test_settings_are_checked(self):
+        plugin = self.example()
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        for key, value, expected in (
+            ("speed", s("x"), "no such setting"),
+            ("mode", GLib.Variant("t", 1), "a string"),
+            ("percent", GLib.Variant("t", 101), "0 to 100"),
+            ("percent", GLib.Variant("d", 0.5), "an integer"),
+            ("percent", GLib.Variant("x", -1), "0 to 100"),
+            ("names", s("x"), "a list"),
+            ("ratio", GLib.Variant("d", float("nan")), "not finite"),
+            ("mode", s("impossible"), "impossible is impossible"),
+        ):
+            message = self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {key: value})
+            self.assertIn(expected, message)
+        self.assert_error("NotInitialized", self.check, plugin)
+        plugin.call(
+            "",
+            "Initialize",
+            "(a{sv})",
+            {
+                "percent": GLib.Variant("d", 7.0),
+                "ratio": GLib.Variant("t", 1),
+                "names": GLib.Variant("as", []),
+                "quick": GLib.Variant("b", True),
+            },
+        )
+
+    def test_a_refused_configuration_leaves_the_old_one(self):
+        plugin = self.example().greet({"mode": s("silent")})
+        self.assert_error("InvalidArgument", plugin.call, "", "Configure", "(a{sv})", {"mode": s("impossible")})
+        self.assert_error("PluginFailed", self.check, plugin)
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("idle")})
+        self.assertEqual(self.check(plugin)[0], "idle")
+
+    def test_hostile_dictionaries_are_refused(self):
+        plugin = self.example().greet()
+        deep = GLib.Variant("a{sv}", {})
+        for _ in range(9):
+            deep = GLib.Variant("a{sv}", {"x": deep})
+        cases = (
+            {"k%d" % i: GLib.Variant("b", True) for i in range(1025)},
+            {"k" * 129: s("x")},
+            {"x": s("x" * 65537)},
+            {"x": deep},
+            {"x": GLib.Variant("as", ["y"] * 1025)},
+            {"x": GLib.Variant("aa{sv}", [{}] * 1025)},
+        )
+        for case in cases:
+            self.assert_error("LimitsExceeded", self.check, plugin, case)
+        builder = GLib.VariantBuilder(GLib.VariantType("a{sv}"))
+        for _ in range(2):
+            builder.add_value(GLib.Variant("{sv}", ("x", s("y"))))
+        twice = GLib.Variant.new_tuple(builder.end())
+        message = Gio.DBusMessage.new_method_call(plugin.owner, plugin_bus.PATH, plugin_bus.NAME + ".IdleCheck", "CheckIdle")
+        message.set_body(twice)
+        reply, _ = self.bus.connection.send_message_with_reply_sync(message, Gio.DBusSendMessageFlags.NONE, 20000, None)
+        self.assertEqual(reply.get_error_name(), plugin_bus.ERROR + "InvalidArgument")
+        self.assertEqual(self.check(plugin, {"unknown": GLib.Variant("(yv)", (1, s("x")))})[0], "idle")
+
+    def test_an_answer_may_come_later(self):
+        plugin = self.example().greet({"mode": s("later")})
+        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
+        event = {"type": s("custom.x"), "data": GLib.Variant("a{sv}", {"reason": s("because")})}
+        self.assertEqual(plugin.call(".EventHandler", "HandleEvent", "(a{sv})", event), (True, {"reason": "because"}))
+        iterate_until(lambda: answers)
+        self.assertEqual(answers[0], ("busy", "an event came", {}))
+
+    def test_calls_under_way_have_a_ceiling(self):
+        plugin = self.example().greet()
+        for _ in range(64):
+            plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("later")})
+        answers = [plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {}) for _ in range(64)]
+        self.assert_error("LimitsExceeded", self.check, plugin)
+        self.assertFalse(any(answers))
+        plugin.process.kill()
+
+    def test_properties(self):
+        plugin = self.example()
+        self.assertEqual(plugin.property(".EventHandler", "SupportedEvents"), ["snooze.stop.pending", "custom.*"])
+        self.assertEqual(plugin.property(".RequestHandler", "Methods"), ["begin-work", "end-work"])
+
+    def test_only_its_own_methods_are_handled(self):
+        plugin = self.example().greet()
+        self.assert_error("InvalidArgument", plugin.call, ".RequestHandler", "Handle", "(sa{sv})", "other", {})
+
+    def test_state_goes_out_and_in(self):
+        plugin = self.example().greet({"mode": s("silent")})
+        version, state = plugin.call(".State", "ExportState")
+        self.assertEqual((version, bytes(state)), (1, b"silent"))
+        plugin.call(".State", "ImportState", "(uay)", 1, b"idle")
+        self.assertEqual(self.check(plugin)[0], "idle")
+        self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 2, b"idle")
+
+    def test_shutdown_waits_for_what_is_under_way(self):
+        plugin = self.example().greet({"mode": s("later")})
+        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
+        owner = plugin.owner
+        plugin.call("", "Shutdown")
+        iterate_until(lambda: plugin.owner is None)
+        # The name is gone, yet by its unique name it still answers, and what began before ends well.
+        plugin.owner = owner
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        iterate_until(lambda: answers)
+        self.assertEqual(answers[0][0], "busy")
+        self.assertEqual(plugin.wait()[0], 0)
+
+    def test_sigterm_is_a_polite_end(self):
+        self.assertEqual(self.example().greet().stop()[0], 0)
+
+    def test_nobody_calls_it_leaves(self):
+        plugin = self.example("--idle-exit", "1").greet()
+        self.assertEqual(plugin.wait()[0], 0)
+
+    def test_work_keeps_it_from_leaving(self):
+        plugin = self.example("--idle-exit", "1").greet()
+        plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
+        with self.assertRaises(subprocess.TimeoutExpired):
+            plugin.process.wait(timeout=2.5)
+        plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
+        self.assertEqual(plugin.wait()[0], 0)
+
+    def test_without_a_greeting_it_leaves(self):
+        plugin = self.example()
+        code, text = plugin.wait()
+        self.assertEqual(code, 0)
+        self.assertIn("Nobody greeted", text)
+
+    def test_a_second_one_waits_for_the_name(self):
+        first = self.example().greet()
+        owner = first.owner
+        second = self.example(wait=False)
+        queue = lambda: self.bus.connection.call_sync(
+            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListQueuedOwners",
+            GLib.Variant("(s)", (first.name,)), None, Gio.DBusCallFlags.NONE, 20000, None).unpack()[0]
+        while len(queue()) < 2:
+            pass
+        self.assertEqual(queue()[0], owner)
+        first.stop()
+        iterate_until(lambda: second.owner not in (None, owner))
+        self.assertEqual(second.greet().stop()[0], 0)
+
+    def test_a_lost_bus_is_a_failure(self):
+        plugin = self.example().greet()
+        self.bus.connection.set_exit_on_close(False)
+        self.bus.daemon.kill()
+        code, text = plugin.wait()
+        self.assertNotEqual(code, 0)
+        self.assertIn("lost the bus", text)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_other_users_are_refused(self):
+        plugin = self.example().greet()
+        stranger = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "busctl", "--address=" + self.bus.address, "call",
+             plugin.owner, plugin_bus.PATH, plugin_bus.NAME, "Ping"],
+            capture_output=True, text=True)
+        self.assertNotEqual(stranger.returncode, 0)
+        self.assertIn("Access denied", stranger.stderr)
+        plugin.call("", "Ping")
+        self.assertIn("Refused Ping", plugin.stop()[1])
+
+    def test_no_bus_is_a_failure(self):
+        result = subprocess.run(
+            [PROGRAM], env=dict(self.bus.environment, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent"), capture_output=True, text=True)
+        self.assertNotEqual(result.returncode, 0)
+
+    def test_the_command_line(self):
+        run = lambda *arguments: subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, env=self.bus.environment)
+        self.assertEqual(run("--version").stdout, "example 1.2\n")
+        self.assertIn("--idle-exit", run("--help").stdout)
+        for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--nonsense"], ["argument"]):
+            self.assertNotEqual(run(*wrong).returncode, 0)
+        description = json.loads(run("--describe").stdout)
+        self.assertEqual(description["events"], ["snooze.stop.pending", "custom.*"])
+        self.assertEqual(description["settings"]["percent"], {"type": "integer", "minimum": 0, "maximum": 100})
+
+
+plugin_bus.main()

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The public headers are C++, too: this is a plugin that says its version. */
+
+#include <snooze/plugin.h>
+
+int main() {
+        SnoozePlugin plugin = SnoozePlugin();
+        char program[] = "example", option[] = "--version", *argv[] = { program, option, nullptr };
+
+        plugin.size = sizeof(SnoozePlugin);
+        plugin.id = "example";
+        plugin.version = "1";
+        return snooze_plugin_main(&plugin, 2, argv);
+}
