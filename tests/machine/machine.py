@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A booted systemd machine with CloudSnooze installed: systemd as PID 1 in a container, with its own system bus, polkitd,
+logind and journald. It needs root, and the distribution's packages once: the base tree is cached.
+
+    base tree (cached)  ←  a layer with `meson install`, sysusers, tmpfiles  ←  one more layer for each machine
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+BOOT_SECONDS = 60
+WAIT_SECONDS = 60
+
+PACKAGES = [
+    "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
+    "login", "passwd", "iproute2", "libglib2.0-0t64|libglib2.0-0", "libjson-glib-1.0-0", "libsqlite3-0", "libsystemd0",
+]
+
+
+class Impossible(Exception):
+    """This host cannot boot machines at all: no root, no mounts, an unknown distribution."""
+
+
+def run(*command, check=True, **options):
+    options.setdefault("stdin", subprocess.DEVNULL)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **options)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(command)}: exit status {result.returncode}\n{result.stdout}{result.stderr}")
+    return result
+
+
+def wait_until(condition, what, seconds=WAIT_SECONDS):
+    """The first true value of condition(). For what announces itself by no signal that reaches outside of the machine."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s still not: {what}")
+        time.sleep(0.1)
+
+
+def release():
+    with open("/etc/os-release", encoding="utf-8") as file:
+        return dict(line.strip().replace('"', "").split("=", 1) for line in file if "=" in line)
+
+
+def mirror():
+    """Where apt gets this distribution from."""
+    policy = run("apt-cache", "policy", "systemd").stdout
+    for word in policy.split():
+        if word.startswith(("http://", "https://")):
+            return word
+    raise Impossible("apt knows no mirror of this distribution")
+
+
+def available(alternatives):
+    """The first of `a|b` that this distribution has."""
+    names = alternatives.split("|")
+    for name in names[:-1]:
+        if run("apt-cache", "show", name, check=False).returncode == 0:
+            return name
+    return names[-1]
+
+
+def cache_directory():
+    directory = os.path.join(os.environ.get("XDG_CACHE_HOME") or "/var/cache", "cloudsnooze-machine")
+    os.makedirs(directory, exist_ok=True)
+    return directory
+
+
+def base_tree():
+    """The root of a minimal system of this distribution; built once by debootstrap, then shared read-only."""
+    if not shutil.which("debootstrap") or not shutil.which("apt-cache"):
+        raise Impossible("machines are built by debootstrap, on Debian and Ubuntu")
+    codename = release()["VERSION_CODENAME"]
+    key = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    tree = os.path.join(cache_directory(), f"{codename}-{key}")
+    with open(tree + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(tree):
+            shutil.rmtree(tree + ".new", ignore_errors=True)
+            names = ",".join(available(name) for name in PACKAGES)
+            components = "main,universe" if release()["ID"] == "ubuntu" else "main"
+            run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={names}", codename, tree + ".new",
+                mirror())
+            shutil.rmtree(os.path.join(tree + ".new", "var/cache/apt"), ignore_errors=True)
+            os.rename(tree + ".new", tree)
+    return tree
+
+
+@contextlib.contextmanager
+def layer(below):
+    """A writable copy of a directory, gone afterwards: an overlay, or where those cannot be stacked a real copy."""
+    with tempfile.TemporaryDirectory(prefix="snooze-machine-") as directory:
+        parts = {name: os.path.join(directory, name) for name in ("upper", "work", "root")}
+        for part in parts.values():
+            os.mkdir(part, 0o755)
+        options = f"lowerdir={below},upperdir={parts['upper']},workdir={parts['work']}"
+        mounted = run("mount", "-t", "overlay", "overlay", "-o", options, parts["root"], check=False).returncode == 0
+        if not mounted:
+            run("cp", "-a", "--reflink=auto", below + "/.", parts["root"])
+        try:
+            yield parts["root"]
+        finally:
+            if mounted:
+                run("umount", parts["root"])
+
+
+@contextlib.contextmanager
+def installation(build):
+    """A root in which the project is installed as on a real system: `meson install`, then what a package's scripts do."""
+    with layer(base_tree()) as root:
+        run("meson", "install", "-C", build, "--no-rebuild", "--destdir", root)
+        run("systemd-sysusers", f"--root={root}")
+        run("systemd-tmpfiles", f"--root={root}", "--create", "cloudsnooze.conf")
+        run("journalctl", f"--root={root}", "--update-catalog")
+        run("ldconfig", "-r", root)
+        run("systemctl", f"--root={root}", "enable", "snoozed.service")
+        with open(os.path.join(root, "etc/machine-id"), "w", encoding="utf-8") as file:
+            file.write(os.urandom(16).hex() + "\n")
+        run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "alice")
+        run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "--groups", "snooze-admin", "carol")
+        yield root
+
+
+class Machine:
+    """One booted machine. `bus` is dbus-daemon or dbus-broker; `configuration` becomes a drop-in of snooze.d."""
+
+    def __init__(self, installed, bus, configuration=None, enabled=True):
+        self.stack = contextlib.ExitStack()
+        self.root = self.stack.enter_context(layer(installed))
+        self.bus = bus
+        self.container = None
+        self.init = None
+        self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
+        self._choose_bus()
+        if not enabled:
+            run("systemctl", f"--root={self.root}", "disable", "snoozed.service")
+        if configuration is not None:
+            self.write("/etc/cloudsnooze/snooze.d/50-test.json", json.dumps(configuration))
+
+    def _choose_bus(self):
+        if self.bus == "dbus-broker":
+            run("systemctl", f"--root={self.root}", "enable", "dbus-broker.service")
+        else:
+            run("systemctl", f"--root={self.root}", "disable", "dbus-broker.service", check=False)
+
+    def __enter__(self):
+        self.boot()
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if kind is not None and self.running():
+            print("# --- journal of the machine")
+            for line in self.run("journalctl", "--no-pager", "-b", "-n", "80", check=False).stdout.splitlines():
+                print("#", line)
+        self.kill()
+        self.stack.close()
+        self.console.close()
+
+    def boot(self):
+        # --network-veth: the machine has one interface, host0, and the host can talk to it.
+        self.container = subprocess.Popen(  # pylint: disable=R1732
+            ["systemd-nspawn", "-q", "-D", self.root, "-b", "--register=no", "--keep-unit", "--link-journal=no",
+             "--network-veth", f"--machine=snooze-{os.getpid()}", "--console=pipe"],
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
+        self.init = wait_until(self._find_init, "the machine has an init", BOOT_SECONDS)
+        wait_until(self._booted, "the machine has booted", BOOT_SECONDS)
+
+    def _find_init(self):
+        if self.container.poll() is not None:
+            with open(self.console.name, encoding="utf-8", errors="replace") as file:
+                raise Impossible(f"systemd-nspawn ended with {self.container.returncode}: {file.read()[-500:]}")
+        path = f"/proc/{self.container.pid}/task/{self.container.pid}/children"
+        with open(path, encoding="ascii") as file:
+            children = file.read().split()
+        return int(children[0]) if children else None
+
+    def _booted(self):
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def running(self):
+        return self.container is not None and self.container.poll() is None
+
+    def wait_powered_off(self, seconds=WAIT_SECONDS):
+        """The exit status of systemd-nspawn: 0 after a proper power-off."""
+        return self.container.wait(timeout=seconds)
+
+    def kill(self):
+        if not self.running():
+            return
+        # The init of a container, told to halt at once (SIGRTMIN+14 is poweroff --force).
+        os.kill(self.init, signal.SIGRTMIN + 14)
+        try:
+            self.container.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.container.kill()
+            self.container.wait()
+
+    # --- files
+
+    def path(self, path):
+        return self.root + path
+
+    def write(self, path, text, mode=0o644):
+        os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+        with open(self.path(path), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.path(path), mode)
+
+    def read(self, path):
+        with open(self.path(path), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    # --- commands
+
+    def command(self, *command, user=None):
+        """The command line that runs a command in the machine."""
+        enter = ["nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "--"]
+        who = ["setpriv", f"--reuid={user}", f"--regid={user if user != 'nobody' else 'nogroup'}", "--init-groups", "--"]
+        return enter + ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb"] + (
+            who if user else []) + list(command)
+
+    def run(self, *command, user=None, check=True):
+        return run(*self.command(*command, user=user), check=check)
+
+    @contextlib.contextmanager
+    def background(self, *command, user=None):
+        """A command that runs in the machine as long as the block does."""
+        process = subprocess.Popen(self.command(*command, user=user), stdin=subprocess.DEVNULL,  # pylint: disable=R1732
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                # nsenter waits for its child, which is in the same group.
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    # --- the bus
+
+    def call(self, path, interface, member, *arguments, name="io.cloudsnooze.Snooze1", user=None):
+        """The reply's values; AssertionError with the message of the error that came instead."""
+        result = self.run("busctl", "--json=short", "--timeout=40", "call", name, path, interface, member, *arguments, user=user)
+        return json.loads(result.stdout)["data"] if result.stdout.strip() else []
+
+    def refusal(self, path, interface, member, *arguments, name="io.cloudsnooze.Snooze1", user=None):
+        """What the caller is told who is refused; AssertionError if he is not."""
+        result = self.run("busctl", "--timeout=40", "call", name, path, interface, member, *arguments, user=user, check=False)
+        if result.returncode == 0:
+            raise AssertionError(f"{member} was not refused to {user or 'root'}: {result.stdout}")
+        return result.stderr.strip()
+
+    def manager(self, member, *arguments, user=None):
+        return self.call("/io/cloudsnooze/Snooze1", "io.cloudsnooze.Snooze1.Manager", member, *arguments, user=user)
+
+    def refused(self, member, *arguments, user=None):
+        return self.refusal("/io/cloudsnooze/Snooze1", "io.cloudsnooze.Snooze1.Manager", member, *arguments, user=user)
+
+    def property(self, name, path="/io/cloudsnooze/Snooze1", interface="io.cloudsnooze.Snooze1.Manager"):
+        result = self.run("busctl", "--json=short", "get-property", "io.cloudsnooze.Snooze1", path, interface, name)
+        return json.loads(result.stdout)["data"]
+
+    def plugin_property(self, plugin, name):
+        return self.property(name, f"/io/cloudsnooze/Snooze1/plugin/{plugin}", "io.cloudsnooze.Snooze1.Plugin")
+
+    def owner(self, name):
+        """The unique name of who owns the name, or None."""
+        result = self.run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                          "org.freedesktop.DBus", "GetNameOwner", "s", name, check=False)
+        return json.loads(result.stdout)["data"][0] if result.returncode == 0 else None
+
+    def unit(self, unit, name):
+        return self.run("systemctl", "show", "--value", "-p", name, unit).stdout.strip()
+
+    def user_of(self, pid):
+        return self.run("ps", "-o", "user:32=", "-p", str(pid)).stdout.strip()
+
+    def state(self):
+        return self.property("State")
+
+    def wait_state(self, *states, seconds=WAIT_SECONDS):
+        return wait_until(lambda: self.state() in states, f"state {' or '.join(states)}", seconds)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was installed, and what systemd and the bus make of it, before anything is idle."""
+
+import glob
+import os
+import re
+
+from machine import Machine
+
+PLUGINS = ("local", "sessions", "terminal")
+UNITS = ["snoozed.service"] + [f"snooze-plugin@{plugin}.service" for plugin in PLUGINS]
+# Out of 10.0; what remains for each unit is explained in docs/security.md.
+EXPOSURE = 2.0
+
+
+def units_are_valid(machine):
+    """systemd finds nothing to complain about in the units"""
+    complaints = machine.run("systemd-analyze", "verify", "--man=no", *UNITS, check=False)
+    ours = [line for line in complaints.stderr.splitlines() if "snooze" in line]
+    assert not ours, "\n".join(ours)
+
+
+def units_are_closed(machine):
+    """every unit is under exposure 2.0"""
+    for unit in UNITS:
+        report = machine.run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit, check=False).stdout
+        exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", report)[1])
+        print(f"# {unit}: {exposure}")
+        assert exposure < EXPOSURE, f"{unit}: {exposure}\n{report}"
+
+
+def catalog_explains(machine):
+    """the journal catalog explains every message id"""
+    header = os.path.join(os.path.dirname(__file__), "../../src/base/journal.h")
+    with open(header, encoding="utf-8") as file:
+        ids = re.findall(r'MESSAGE_\w+ "([0-9a-f]{32})"', file.read())
+    assert ids
+    catalog = machine.run("journalctl", "--list-catalog").stdout
+    missing = [id for id in ids if id not in catalog]
+    assert not missing, f"not in the catalog: {missing}"
+
+
+def users_are_there(machine):
+    """the daemon and every plugin have a user of their own, which cannot log in"""
+    for user in ["snooze"] + [f"snooze-{plugin}" for plugin in PLUGINS]:
+        entry = machine.run("getent", "passwd", user).stdout.strip().split(":")
+        assert entry[2] != "0" and entry[6].endswith("nologin"), entry
+    machine.run("getent", "group", "snooze-admin")
+
+
+def names_are_reserved(machine):
+    """nobody but their users may own our names"""
+    for name in ["io.cloudsnooze.Snooze1"] + [f"io.cloudsnooze.Plugin1.{plugin}" for plugin in PLUGINS]:
+        for user in ("nobody", "snooze-terminal" if name != "io.cloudsnooze.Plugin1.terminal" else "snooze"):
+            refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", name, "4",
+                                      name="org.freedesktop.DBus", user=user)
+            assert "not allowed to own" in refusal or "denied" in refusal.lower(), refusal
+
+
+def plugins_are_shut_in(machine):
+    """a plugin's user may call what its permissions list and nobody else"""
+    for user in ("snooze-sessions", "snooze-local", "snooze-terminal"):
+        refusal = machine.refusal("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "GetDefaultTarget",
+                                  name="org.freedesktop.systemd1", user=user)
+        assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
+        refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "StartServiceByName", "su",
+                                  "org.freedesktop.hostname1", "0", name="org.freedesktop.DBus", user=user)
+        assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
+    machine.call("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListSessions",
+                 name="org.freedesktop.login1", user="snooze-local")
+    refusal = machine.refusal("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListSessions",
+                              name="org.freedesktop.login1", user="snooze-terminal")
+    assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
+
+
+def units_of_others_stay_shut(machine):
+    """the daemon may start plugins, and no other unit"""
+    manager = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+    for unit in ("console-getty.service", "snooze-plugin@../x.service", "snooze-plugin@Local.service"):
+        machine.refusal(*manager, "StartUnit", "ss", unit, "replace", name="org.freedesktop.systemd1", user="snooze")
+    machine.refusal(*manager, "SetUnitProperties", "sba(sv)", "snooze-plugin@local.service", "true", "1", "MemoryMax", "t", "1",
+                    name="org.freedesktop.systemd1", user="snooze")
+    machine.call(*manager, "StartUnit", "ss", "snooze-plugin@local.service", "replace", name="org.freedesktop.systemd1",
+                 user="snooze")
+    machine.call(*manager, "StopUnit", "ss", "snooze-plugin@local.service", "replace", name="org.freedesktop.systemd1",
+                 user="snooze")
+
+
+def files_stay_in_place(machine):
+    """what the policy names exists: programs, manifests, directories"""
+    for plugin in PLUGINS:
+        directory = f"/usr/lib/cloudsnooze/plugins/{plugin}"
+        assert os.access(machine.path(f"{directory}/{plugin}"), os.X_OK), f"{directory}/{plugin} is no program"
+        assert os.path.exists(machine.path(f"{directory}/plugin.json"))
+    for directory in ("snooze.d", "plugins", "checks.d"):
+        assert os.path.isdir(machine.path(f"/etc/cloudsnooze/{directory}"))
+    assert glob.glob(machine.path("/usr/share/man/man8/snoozed.8*")), "no manual page"
+
+
+def run(plan, installed, bus):
+    with Machine(installed, bus, enabled=False) as machine:
+        for case in (files_stay_in_place, units_are_valid, units_are_closed, catalog_explains, users_are_there,
+                     names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
+            plan.case(case, machine)

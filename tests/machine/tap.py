@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TAP for tests that share one expensive thing: each case is a function, named by its documentation."""
+
+import traceback
+
+
+class Skip(Exception):
+    """Raised by a case that cannot be tried here, with the reason."""
+
+
+class Plan:
+    """Runs cases one after the other, prints a line for each, and knows whether all of them passed."""
+
+    def __init__(self):
+        self.number = 0
+        self.failed = 0
+
+    def case(self, function, *arguments):
+        self.number += 1
+        name = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+        try:
+            function(*arguments)
+        except Skip as reason:
+            print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
+        except Exception:  # pylint: disable=W0718
+            self.failed += 1
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+            print(f"not ok {self.number} - {name}", flush=True)
+        else:
+            print(f"ok {self.number} - {name}", flush=True)
+
+    def end(self):
+        print(f"1..{self.number}", flush=True)
+        return 1 if self.failed else 0
+
+    @staticmethod
+    def skip_all(reason):
+        print(f"1..0 # SKIP {reason}", flush=True)
+        return 77

@@ -1,0 +1,28 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""CloudSnooze on booted machines: test-machine.py BUS BUILD, where BUS is dbus-daemon or dbus-broker."""
+
+import os
+import sys
+
+import machine
+import system_cases
+from tap import Plan
+
+
+def main():
+    bus, build = sys.argv[1:3]
+    plan = Plan()
+    if os.geteuid() != 0:
+        return Plan.skip_all("booting a machine needs root")
+    try:
+        with machine.installation(build) as installed:
+            for cases in (system_cases,):
+                cases.run(plan, installed, bus)
+    except machine.Impossible as reason:
+        return Plan.skip_all(str(reason))
+    return plan.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
