@@ -18,8 +18,12 @@ void metrics_free(Metrics *metrics);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Metrics, metrics_free)
 
 /* Input idle time as somebody else knows it (logind, see input-logind.h): the wall-clock moment of the last input, 0 if
- * there is none to know. Joined with the access times of terminals that metrics_sample() reads itself. */
+ * there is none to know, UINT64_MAX while there is input and until told otherwise. Joined with the access times of terminals
+ * that metrics_sample() reads itself. Once available, input never becomes absent again. */
 void metrics_set_logind_input(Metrics *metrics, gboolean available, uint64_t last_input_realtime);
+
+/* Terminals in which logind knows somebody logged in, names below /dev, NULL-terminated. See terminals.h. */
+void metrics_set_logind_terminals(Metrics *metrics, const char *const *names);
 
 /* Takes a sample at `monotonic` (and `realtime`, for the terminals' access times). Rates cover the time since the sample
  * before; the first has no rates: its rate metrics are READING_OK with value 0 and span 0, and do not count as evidence of idleness
