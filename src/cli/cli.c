@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/agent.h"
+#include "cli/output.h"
+#include "cli/wait.h"
+#include "config.h"
+#include "util/duration.h"
+
+int cli_usage(const char *verb, const char *format, ...) {
+        g_autofree char *message = NULL;
+        va_list arguments;
+
+        va_start(arguments, format);
+        message = g_strdup_vprintf(format, arguments);
+        va_end(arguments);
+        g_printerr("snooze: %s\nTry: %s --help\n", message, verb);
+        return EXIT_CODE_USAGE;
+}
+
+static gsize common_prefix(const char *a, const char *b) {
+        gsize n = 0;
+
+        while (a[n] && a[n] == b[n])
+                n++;
+        return n;
+}
+
+static int unknown_verb(const char *group, const Verb *const *verbs, const char *typed) {
+        const char *best = NULL;
+        gsize best_length = 1;
+
+        for (; *verbs; verbs++) {
+                gsize length = common_prefix(typed, (*verbs)->name);
+
+                if (length > best_length) {
+                        best = (*verbs)->name;
+                        best_length = length;
+                }
+        }
+        if (best)
+                return cli_usage(group, "there is no “%s %s”; did you mean “%s %s”?", group, typed, group, best);
+        return cli_usage(group, "there is no “%s %s”", group, typed);
+}
+
+static void print_verbs(const char *group, const char *summary, const Verb *const *verbs) {
+        g_print("Usage:\n  %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", group, summary);
+        for (; *verbs; verbs++)
+                g_print("  %-10s %s\n", (*verbs)->name, (*verbs)->summary);
+        g_print("\nEvery verb knows --help, and --json for programs.\n");
+}
+
+int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc, char **argv) {
+        g_autofree char *name = NULL;
+
+        /* Also before the verb, as people type it. */
+        while (argc > 1 && g_str_equal(argv[1], "--json")) {
+                cli->json = TRUE;
+                argc--;
+                argv++;
+        }
+        if (argc < 2)
+                return cli_usage(group, "%s needs a verb", group);
+        if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") || g_str_equal(argv[1], "-?")) {
+                print_verbs(group, summary, verbs);
+                return EXIT_CODE_OK;
+        }
+
+        for (const Verb *const *verb = verbs; *verb; verb++)
+                if (g_str_equal(argv[1], (*verb)->name)) {
+                        name = g_strdup_printf("%s %s", group, (*verb)->name);
+                        g_set_prgname(name);
+                        return (*verb)->run(cli, argc - 1, argv + 1);
+                }
+        if (argv[1][0] == '-')
+                return cli_usage(group, "unknown option %s", argv[1]);
+        return unknown_verb(group, verbs, argv[1]);
+}
+
+gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
+                   int minimum, int maximum, int *argc, char ***argv) {
+        const GOptionEntry common[] = {
+                { "json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL },
+                { NULL }
+        };
+        g_autoptr(GOptionContext) context = g_option_context_new(verb->arguments);
+        g_autoptr(GError) error = NULL;
+        int n;
+
+        g_option_context_set_summary(context, verb->summary);
+        if (description)
+                g_option_context_set_description(context, description);
+        g_option_context_set_strict_posix(context, (flags & PARSE_STOP_AT_ARGUMENT) != 0);
+        if (entries)
+                g_option_context_add_main_entries(context, entries, NULL);
+        g_option_context_add_main_entries(context, common, NULL);
+        if (!g_option_context_parse(context, argc, argv, &error)) {
+                (void) cli_usage(g_get_prgname(), "%s", error->message);
+                return FALSE;
+        }
+
+        if (*argc > 1 && g_str_equal((*argv)[1], "--")) {
+                memmove(*argv + 1, *argv + 2, (gsize) (*argc - 1) * sizeof(char *));
+                (*argc)--;
+        }
+        n = *argc - 1;
+        if (n < minimum) {
+                (void) cli_usage(g_get_prgname(), "something is missing: %s %s", g_get_prgname(), verb->arguments);
+                return FALSE;
+        }
+        if (maximum >= 0 && n > maximum) {
+                (void) cli_usage(g_get_prgname(), "“%s” is one argument too many: %s %s", (*argv)[1 + maximum], g_get_prgname(),
+                                 verb->arguments);
+                return FALSE;
+        }
+        return TRUE;
+}
+
+int cli_connect(Cli *cli) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        GError *error = NULL;
+
+        cli->bus = snooze_client_open_bus(&error);
+        if (!cli->bus)
+                return cli_fail(error);
+        snooze_client_open(cli->bus, SNOOZE_CLIENT_TYPE_MANAGER_PROXY, SNOOZE_CLIENT_PATH, NULL, wait_done, wait);
+        cli->manager = snooze_client_open_finish(wait_for(wait), &error);
+        return cli->manager ? EXIT_CODE_OK : cli_fail(error);
+}
+
+static const char *hint_for(const GError *error) {
+        if (snooze_client_error_is(error, "Held"))
+                return "See: snooze holds · stop all the same: snooze stop --force";
+        if (snooze_client_error_is(error, "NoSuchPlugin"))
+                return "See: snooze plugin list";
+        if (snooze_client_error_is(error, "NoSuchProvider"))
+                return "See: snooze provider list";
+        if (snooze_client_error_is(error, "NoSuchHold"))
+                return "See: snooze holds";
+        if (snooze_client_error_is(error, "NoProvider"))
+                return "See: snooze provider list · choose one: sudo snooze setup --provider ID";
+        if (snooze_client_error_outcome(error) == SNOOZE_CLIENT_UNREACHABLE)
+                return "Is it installed and running? sudo systemctl enable --now snoozed · journalctl -u snoozed";
+        return NULL;
+}
+
+int cli_fail(GError *failure) {
+        g_autoptr(GError) error = failure;
+        g_autofree char *message = snooze_client_error_message(error);
+        g_autofree char *clean = text_clean(message);
+        const char *hint = hint_for(error);
+
+        switch (snooze_client_error_outcome(error)) {
+        case SNOOZE_CLIENT_UNREACHABLE:
+                g_printerr("snooze: snoozed cannot be reached: %s\n%s\n", clean, hint);
+                return EXIT_CODE_UNREACHABLE;
+        case SNOOZE_CLIENT_REFUSED:
+                g_printerr("snooze: %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
+                return EXIT_CODE_REFUSED;
+        default:
+                g_printerr("snooze: %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
+                return EXIT_CODE_FAILED;
+        }
+}
+
+int cli_done(const Cli *cli, const char *sentence) {
+        JsonObject *object;
+
+        if (cli->json) {
+                object = json_object_new();
+                json_object_set_boolean_member(object, "ok", TRUE);
+                json_print(json_of_object(object));
+        } else
+                g_print("%s\n", sentence);
+        return EXIT_CODE_OK;
+}
+
+GDBusCallFlags cli_call_flags(const Cli *cli) {
+        return cli->interactive ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION : G_DBUS_CALL_FLAGS_NONE;
+}
+
+int cli_timeout(const Cli *cli) {
+        return cli->interactive ? CLI_TIMEOUT_QUESTION_MSEC : CLI_TIMEOUT_MSEC;
+}
+
+void cli_need_authorization(const Cli *cli) {
+        if (cli->interactive && geteuid() != 0)
+                agent_start();
+}
+
+gboolean cli_ask(const Cli *cli, const char *question) {
+        char answer[16];
+
+        if (!cli->interactive)
+                return FALSE;
+        g_printerr("%s [y/N] ", question);
+        if (!fgets(answer, sizeof(answer), stdin))
+                return FALSE;
+        return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+gpointer cli_open_path(Cli *cli, GType type, const char *path, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+
+        if (!g_variant_is_object_path(path)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "“%s” is no object", path);
+                return NULL;
+        }
+        snooze_client_open(cli->bus, type, path, NULL, wait_done, wait);
+        return snooze_client_open_finish(wait_for(wait), error);
+}
+
+SnoozeClientPlugin *cli_open_plugin(Cli *cli, const char *id, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autofree char *path = NULL;
+
+        snooze_client_manager_call_get_plugin(cli->manager, id, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        if (!snooze_client_manager_call_get_plugin_finish(cli->manager, &path, wait_for(wait), error))
+                return NULL;
+        return cli_open_path(cli, SNOOZE_CLIENT_TYPE_PLUGIN_PROXY, path, error);
+}
+
+SnoozeClientProvider *cli_open_provider(Cli *cli, const char *id, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autofree char *path = NULL;
+
+        if (id) {
+                snooze_client_manager_call_get_provider(cli->manager, id, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+                if (!snooze_client_manager_call_get_provider_finish(cli->manager, &path, wait_for(wait), error))
+                        return NULL;
+        } else {
+                path = g_strdup(snooze_client_manager_get_provider(cli->manager));
+                if (!path || g_str_equal(path, "/")) {
+                        *error = g_dbus_error_new_for_dbus_error(SNOOZE_CLIENT_ERROR_PREFIX "NoProvider",
+                                                                 "No provider is active: nothing is there that could stop "
+                                                                 "this machine.");
+                        return NULL;
+                }
+        }
+        return cli_open_path(cli, SNOOZE_CLIENT_TYPE_PROVIDER_PROXY, path, error);
+}
+
+char *cli_program_path(const char *name) {
+        const char *override = g_getenv("SNOOZE_LIBEXEC_DIR");
+        g_autofree char *self = NULL, *directory = NULL, *beside = NULL;
+
+        if (override && *override)
+                return g_build_filename(override, name, NULL);
+
+        /* In a build tree we are src/cli/cloudsnooze and they are below src/daemon/. */
+        self = g_file_read_link("/proc/self/exe", NULL);
+        directory = self ? g_path_get_dirname(self) : NULL;
+        if (directory && g_str_has_suffix(directory, "/src/cli")) {
+                static const char *const below[] = { "../daemon", "../daemon/simulate" };
+
+                for (gsize i = 0; i < G_N_ELEMENTS(below); i++) {
+                        g_autofree char *built = g_build_filename(directory, below[i], name, NULL);
+
+                        if (g_file_test(built, G_FILE_TEST_IS_EXECUTABLE))
+                                return g_steal_pointer(&built);
+                }
+        }
+        return g_build_filename(PKGLIBDIR, name, NULL);
+}
+
+gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec) {
+        g_autoptr(GError) error = NULL;
+        uint64_t usec;
+
+        if (!duration_parse(text, &usec, &error)) {
+                (void) cli_usage(g_get_prgname(), "%s: %s", what, error->message);
+                return FALSE;
+        }
+        *ret_usec = usec;
+        return TRUE;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What every verb has in common: how its arguments are read, how it reaches the daemon, waits for it and fails. A verb is
+ * one function in a file of its own, entered in the table of main.c; it prints the answer first and the details after. */
+
+#include <gio/gio.h>
+#include <json-glib/json-glib.h>
+
+#include "client/client.h"
+
+/* Documented in snooze(1). What `hold -- COMMAND` returns is COMMAND's. */
+typedef enum ExitCode {
+        EXIT_CODE_OK = 0,
+        EXIT_CODE_FAILED = 1,      /* for `check`: busy; for `doctor`, `provider check`, `config check`: something is wrong */
+        EXIT_CODE_USAGE = 2,
+        EXIT_CODE_REFUSED = 3,     /* not authorized, or not now */
+        EXIT_CODE_UNREACHABLE = 4, /* no bus or no daemon */
+        EXIT_CODE_UNKNOWN = 5,     /* `check` only: no verdict */
+} ExitCode;
+
+typedef struct Cli {
+        gboolean json;
+        gboolean terminal;    /* stdout is one: tables are drawn, times are short */
+        gboolean colour;
+        gboolean interactive; /* somebody sits there who could answer a question */
+        GDBusConnection *bus;
+        SnoozeClientManager *manager;
+} Cli;
+
+typedef int (*VerbFunction)(Cli *cli, int argc, char **argv);
+
+/* argv[0] of a verb's function is its name. */
+typedef struct Verb {
+        const char *name;
+        const char *arguments; /* as in the usage line */
+        const char *summary;
+        VerbFunction run;
+} Verb;
+
+/* Runs the verb that argv[1] names; group is what stands before it ("snooze plugin"). Prints the list for --help. */
+int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc, char **argv);
+
+/* One short line on stderr and the usage status. */
+int cli_usage(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+typedef enum ParseFlags {
+        PARSE_STOP_AT_ARGUMENT = 1 << 0, /* what follows the first argument belongs to another program */
+} ParseFlags;
+
+/* Takes the options out of argv (--json is known to all). minimum and maximum count arguments; maximum -1: any number.
+ * FALSE: it was not to be understood, and was said so. */
+gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
+                   int minimum, int maximum, int *argc, char ***argv);
+
+/* Connects and reads the properties of the manager, starting the daemon if need be. EXIT_CODE_OK, or what to exit with. */
+int cli_connect(Cli *cli);
+
+/* Says what was wrong and what to do next, once, on stderr; returns the exit status. Takes the error. */
+int cli_fail(GError *error);
+
+/* The end of a verb that has no more to tell than that it worked: the sentence, or {"ok": true}. */
+int cli_done(const Cli *cli, const char *sentence);
+
+/* Flags and time-out of a call that polkit decides on: it may ask the person who waits there. */
+GDBusCallFlags cli_call_flags(const Cli *cli);
+#define CLI_TIMEOUT_MSEC (150 * 1000)          /* a provider may have to be started and then asked */
+#define CLI_TIMEOUT_QUESTION_MSEC (330 * 1000) /* as long as somebody may look for the password */
+int cli_timeout(const Cli *cli);
+
+/* For verbs that are not everybody's: lets polkit ask on this terminal for the time of the process. */
+void cli_need_authorization(const Cli *cli);
+
+/* "[y/N]" on the terminal; FALSE without asking where nobody could answer. */
+gboolean cli_ask(const Cli *cli, const char *question);
+
+/* Opens the object of a plugin or provider by its id. NULL with error. */
+SnoozeClientPlugin *cli_open_plugin(Cli *cli, const char *id, GError **error);
+/* id NULL: the active one. */
+SnoozeClientProvider *cli_open_provider(Cli *cli, const char *id, GError **error);
+gpointer cli_open_path(Cli *cli, GType type, const char *path, GError **error);
+
+/* Where a program of ours is: below SNOOZE_LIBEXEC_DIR, in the build tree if we are run from it, or installed. */
+char *cli_program_path(const char *name);
+
+/* "2h" → microseconds; FALSE: was not to be understood, and was said so. */
+gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec);
+
+extern const Verb verb_status, verb_why, verb_check, verb_hold, verb_holds, verb_release, verb_postpone, verb_cancel, verb_stop,
+        verb_pause, verb_resume, verb_history, verb_simulate, verb_record, verb_config, verb_plugin, verb_provider,
+        verb_doctor, verb_setup;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/cmd-config.h"
+
+#include "cli/config-path.h"
+#include "cli/output.h"
+#include "cli/wait.h"
+#include "util/json.h"
+
+JsonNode *config_fetch(Cli *cli, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autofree char *text = NULL;
+        g_autoptr(JsonNode) node = NULL;
+
+        snooze_client_manager_call_get_configuration(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        if (!snooze_client_manager_call_get_configuration_finish(cli->manager, &text, wait_for(wait), error))
+                return NULL;
+        node = json_text_parse("the configuration", text, -1, error);
+        if (!node)
+                return NULL;
+        if (!JSON_NODE_HOLDS_OBJECT(node)) {
+                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE, "the configuration of snoozed is no JSON object");
+                return NULL;
+        }
+        return g_steal_pointer(&node);
+}
+
+/* Anything that is JSON is taken as such; what is not is a string, so that nobody has to quote twice. */
+static JsonNode *value_of(const char *text) {
+        JsonNode *node = json_text_parse("VALUE", text, -1, NULL);
+
+        return node ?: json_node_init_string(json_node_alloc(), text);
+}
+
+gboolean config_patch(Cli *cli, JsonNode *patch, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autofree char *text = json_text_compact(patch);
+
+        cli_need_authorization(cli);
+        snooze_client_manager_call_set_configuration(cli->manager, text, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                     wait_done, wait);
+        return snooze_client_manager_call_set_configuration_finish(cli->manager, wait_for(wait), error);
+}
+
+static const Verb verb_config_set;
+
+static int run_config_set(Cli *cli, int argc, char **argv) {
+        g_auto(GStrv) segments = NULL;
+        g_autoptr(JsonNode) patch = NULL;
+        g_autofree char *message = NULL;
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_config_set,
+                       "KEY: naptime_minutes, sources.memory.policy or /sources/memory/policy.\n"
+                       "VALUE: JSON, or a bare string; null takes an earlier change back.",
+                       NULL, 0, 2, 2, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        segments = config_path_split(argv[1]);
+        if (!segments)
+                return cli_usage("snooze config set", "“%s” is no key: names with dots between them are expected", argv[1]);
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        patch = config_path_patch(segments, value_of(argv[2]));
+        if (!config_patch(cli, patch, &error))
+                return cli_fail(error);
+        message = g_strdup_printf("%s is %s now.", argv[1], argv[2]);
+        return cli_done(cli, message);
+}
+
+static const Verb verb_config_set = { "set", "KEY VALUE", "Change one value, for good", run_config_set };
+
+static const Verb verb_config_reload;
+
+static int run_config_reload(Cli *cli, int argc, char **argv) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_config_reload, NULL, NULL, 0, 0, 0, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        cli_need_authorization(cli);
+        snooze_client_manager_call_reload(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        if (!snooze_client_manager_call_reload_finish(cli->manager, wait_for(wait), &error))
+                return cli_fail(error);
+        return cli_done(cli, "Reloaded.");
+}
+
+static const Verb verb_config_reload = { "reload", "", "Read the files again", run_config_reload };
+
+static int run_config(Cli *cli, int argc, char **argv) {
+        static const Verb *const verbs[] = { &verb_config_get, &verb_config_set, &verb_config_check, &verb_config_reload, NULL };
+
+        return cli_dispatch(cli, "snooze config", verb_config.summary, verbs, argc, argv);
+}
+
+const Verb verb_config = { "config", "get|set|check|reload …", "Read, change and check the configuration", run_config };

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/output.h"
+#include "cli/wait.h"
+
+static int run_pause(Cli *cli, int argc, char **argv) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_pause, NULL, NULL, 0, 0, 0, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        cli_need_authorization(cli);
+        snooze_client_manager_call_pause(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        if (!snooze_client_manager_call_pause_finish(cli->manager, wait_for(wait), &error))
+                return cli_fail(error);
+        return cli_done(cli, "Paused: nothing is decided until: sudo snooze resume");
+}
+
+const Verb verb_pause = { "pause", "", "Decide nothing until resume", run_pause };

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* CheckPermissions, which setup shows, too. */
+
+#include "cli/cli.h"
+
+/* a(sbs), or NULL with error. */
+GVariant *provider_permissions(Cli *cli, SnoozeClientProvider *provider, GError **error);
+unsigned provider_permissions_missing(GVariant *permissions);
+void provider_permissions_print(Cli *cli, GVariant *permissions);

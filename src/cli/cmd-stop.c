@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/output.h"
+#include "cli/wait.h"
+
+static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
+
+static int request(Cli *cli, const char *reason, GVariant *options) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autoptr(GVariant) owned = g_variant_ref_sink(options);
+        GError *error = NULL;
+
+        cli_need_authorization(cli);
+        snooze_client_manager_call_stop_instance(cli->manager, reason, owned, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                 wait_done, wait);
+        if (!snooze_client_manager_call_stop_instance_finish(cli->manager, wait_for(wait), &error))
+                return cli_fail(error);
+        return EXIT_CODE_OK;
+}
+
+static int run_stop(Cli *cli, int argc, char **argv) {
+        g_autofree char *delay_text = NULL, *action = NULL, *when = NULL, *message = NULL;
+        gboolean force = FALSE, dry_run = FALSE, yes = FALSE;
+        const GOptionEntry entries[] = {
+                { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
+                { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned", "SPAN" },
+                { "action", 0, 0, G_OPTION_ARG_STRING, &action, "stop, hibernate or suspend", "ACTION" },
+                { "dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Every step but the last", NULL },
+                { "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "Do not ask", NULL },
+                { NULL }
+        };
+        GVariantBuilder options;
+        guint64 delay = 0;
+        int code;
+
+        if (!cli_parse(cli, &verb_stop, NULL, entries, 0, 0, 1, &argc, &argv) ||
+            (delay_text && !cli_parse_duration(&verb_stop, "--delay", delay_text, &delay)))
+                return EXIT_CODE_USAGE;
+        if (action && !g_strv_contains(actions, action))
+                return cli_usage("snooze stop", "--action: “%s” is not stop, hibernate or suspend", action);
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        /* On a terminal a slip of the finger is possible; a script means what it says. */
+        if (!yes && !dry_run && cli->interactive && !cli_ask(cli, "Stop this machine?")) {
+                g_printerr("snooze: nothing was done\n");
+                return EXIT_CODE_FAILED;
+        }
+
+        g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
+        if (force)
+                g_variant_builder_add(&options, "{sv}", "force", g_variant_new_boolean(TRUE));
+        if (delay_text)
+                g_variant_builder_add(&options, "{sv}", "delay", g_variant_new_uint64(delay));
+        if (action)
+                g_variant_builder_add(&options, "{sv}", "action", g_variant_new_string(action));
+        if (dry_run)
+                g_variant_builder_add(&options, "{sv}", "dry-run", g_variant_new_boolean(TRUE));
+        code = request(cli, argc > 1 ? argv[1] : "", g_variant_builder_end(&options));
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        when = text_moment((guint64) g_get_real_time() + delay);
+        message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: snooze cancel",
+                                               dry_run ? "would stop" : "stops", when) :
+                  dry_run    ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch") :
+                               g_strdup("Stopping. Too soon? snooze cancel");
+        return cli_done(cli, message);
+}
+
+const Verb verb_stop = { "stop", "[--force] [--delay SPAN] [REASON]", "Stop this machine by your own wish", run_stop };

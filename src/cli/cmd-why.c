@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/history.h"
+#include "cli/output.h"
+#include "cli/wait.h"
+#include "util/duration.h"
+
+static Style verdict_style(const char *verdict) {
+        if (g_str_equal(verdict, "busy"))
+                return STYLE_BAD;
+        if (g_str_equal(verdict, "unknown"))
+                return STYLE_WARN;
+        return g_str_equal(verdict, "idle") ? STYLE_GOOD : STYLE_DIM;
+}
+
+static void print_votes(Cli *cli, GVariant *votes) {
+        static const char *const titles[] = { "SOURCE", "VERDICT", "POLICY", "REASON", NULL };
+        g_autoptr(Table) table = table_new(titles);
+        const char *source, *verdict, *reason;
+        GVariantIter iter;
+        GVariant *evidence;
+
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
+                const char *policy = "";
+
+                (void) g_variant_lookup(evidence, "policy", "&s", &policy);
+                table_add(table, verdict_style(verdict), source, verdict, policy, reason, NULL);
+                g_variant_unref(evidence);
+        }
+        table_print(cli, table);
+}
+
+static void print_evidence(Cli *cli, GVariant *votes) {
+        static const char *const titles[] = { "SOURCE", "EVIDENCE", NULL };
+        g_autoptr(Table) table = table_new(titles);
+        const char *source, *verdict, *reason;
+        GVariantIter iter;
+        GVariant *evidence;
+
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
+                g_autofree char *text = text_of_variant(evidence);
+
+                table_add(table, STYLE_PLAIN, source, text, NULL);
+                g_variant_unref(evidence);
+        }
+        g_print("\n");
+        table_print(cli, table);
+}
+
+/* States with the time that each lasted, oldest first. Rows come newest first, so each ends where the one before it in
+ * the answer began. */
+static void print_states(Cli *cli, GVariant *rows) {
+        static const char *const titles[] = { "FROM", "LASTED", "STATE", "REASON", NULL };
+        g_autoptr(Table) table = table_new(titles);
+        gsize n = g_variant_n_children(rows);
+        g_autofree guint64 *ends = g_new0(guint64, n + 1);
+        guint64 end = (guint64) g_get_real_time();
+
+        for (gsize i = 0; i < n; i++) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
+
+                ends[i] = end;
+                if (g_str_equal(history_kind(row), "state"))
+                        end = history_time(row);
+        }
+        for (gsize i = n; i > 0; i--) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(rows, i - 1);
+                g_autofree char *from = text_moment(history_time(row));
+                g_autofree char *lasted = NULL;
+
+                if (!g_str_equal(history_kind(row), "state"))
+                        continue;
+                lasted = duration_format(ends[i - 1] > history_time(row) ? ends[i - 1] - history_time(row) : 0);
+                table_add(table, STYLE_PLAIN, from, lasted, history_string(row, "state"), history_string(row, "reason"), NULL);
+        }
+        g_print("\n");
+        if (table_rows(table) > 0)
+                table_print(cli, table);
+        else
+                g_print("No change of state is on record for that time.\n");
+}
+
+static JsonNode *votes_json(GVariant *votes) {
+        JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+        JsonArray *array = json_array_new();
+        const char *source, *verdict, *reason;
+        GVariantIter iter;
+        GVariant *evidence;
+
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
+                JsonObject *vote = json_object_new();
+
+                json_object_set_string_member(vote, "source", source);
+                json_object_set_string_member(vote, "verdict", verdict);
+                json_object_set_string_member(vote, "reason", reason);
+                json_object_set_member(vote, "evidence", json_of_variant(evidence));
+                json_array_add_object_element(array, vote);
+                g_variant_unref(evidence);
+        }
+        json_node_take_array(node, array);
+        return node;
+}
+
+static void print_json(const char *state, const char *reason, GVariant *votes, GVariant *history) {
+        JsonObject *object = json_object_new();
+
+        json_object_set_string_member(object, "state", state);
+        json_object_set_string_member(object, "reason", reason);
+        json_object_set_member(object, "votes", votes_json(votes));
+        if (history)
+                json_object_set_member(object, "history", json_of_variant(history));
+        json_print(json_of_object(object));
+}
+
+static int run_why(Cli *cli, int argc, char **argv) {
+        gboolean verbose = FALSE;
+        g_autofree char *since = NULL, *state = NULL, *reason = NULL, *clean = NULL;
+        const GOptionEntry entries[] = {
+                { "verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "With the evidence of each source", NULL },
+                { "since", 0, 0, G_OPTION_ARG_STRING, &since, "Also the states of this span: 8h, 2d", "SPAN" },
+                { NULL }
+        };
+        g_autoptr(GVariant) votes = NULL, history = NULL;
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        GError *error = NULL;
+        guint64 span = 0;
+        int code;
+
+        if (!cli_parse(cli, &verb_why, NULL, entries, 0, 0, 0, &argc, &argv) ||
+            (since && !cli_parse_duration(&verb_why, "--since", since, &span)))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        snooze_client_manager_call_explain(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        if (!snooze_client_manager_call_explain_finish(cli->manager, &state, &reason, &votes, wait_for(wait), &error))
+                return cli_fail(error);
+        if (since) {
+                history = history_fetch(cli, span, 10000, &error);
+                if (!history)
+                        return cli_fail(error);
+        }
+
+        if (cli->json) {
+                print_json(state, reason, votes, history);
+                return EXIT_CODE_OK;
+        }
+        clean = text_clean(reason);
+        if (*state)
+                *state = g_ascii_toupper(*state);
+        g_print("%s%s: %s%s\n", style_begin(cli, STYLE_BOLD), state, clean, style_end(cli));
+        print_votes(cli, votes);
+        if (verbose)
+                print_evidence(cli, votes);
+        if (history)
+                print_states(cli, history);
+        return EXIT_CODE_OK;
+}
+
+const Verb verb_why = { "why", "[-v] [--since SPAN]", "Why this machine is on, source by source", run_why };

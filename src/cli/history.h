@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Rows of GetHistory as people read them. */
+
+#include "cli/cli.h"
+
+/* Rows of the last `span` microseconds (0: all), newest first: aa{sv}, or NULL with error. */
+GVariant *history_fetch(Cli *cli, guint64 span, guint maximum, GError **error);
+
+/* One row's time and kind, and what it says in one line. */
+guint64 history_time(GVariant *row);
+const char *history_kind(GVariant *row); /* borrowed from the row */
+char *history_text(GVariant *row);
+const char *history_string(GVariant *row, const char *key); /* "" where it is missing */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* snooze, the command line: everything is a call to snoozed on the system bus, decided there, printed here. */
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/agent.h"
+#include "cli/cli.h"
+#include "config.h"
+
+static const Verb *const verbs[] = {
+        &verb_status, &verb_why,    &verb_check,   &verb_hold,     &verb_holds,  &verb_release, &verb_postpone,
+        &verb_cancel, &verb_stop,   &verb_pause,   &verb_resume,   &verb_history, &verb_simulate, &verb_record,
+        &verb_config, &verb_plugin, &verb_provider, &verb_doctor,  &verb_setup,  NULL,
+};
+
+static gboolean has_colour(gboolean terminal) {
+        const char *no_colour = g_getenv("NO_COLOR");
+        const char *type = g_getenv("TERM");
+
+        return terminal && !(no_colour && *no_colour) && type && !g_str_equal(type, "dumb");
+}
+
+int main(int argc, char **argv) {
+        Cli cli = {
+                .terminal = isatty(STDOUT_FILENO),
+                .interactive = isatty(STDIN_FILENO) && isatty(STDERR_FILENO),
+        };
+        char *const status[] = { argv[0], (char *) "status", NULL };
+        int code;
+
+        (void) setlocale(LC_ALL, "");
+        cli.colour = has_colour(cli.terminal);
+        if (argc == 2 && g_str_equal(argv[1], "--version")) {
+                g_print("snooze %s\n", PACKAGE_VERSION);
+                return EXIT_CODE_OK;
+        }
+        if (argc < 2) {
+                argc = 2;
+                argv = (char **) status;
+        }
+
+        code = cli_dispatch(&cli, "snooze", "Stops this machine when nobody uses it, and never while somebody does.", verbs,
+                            argc, argv);
+        agent_stop();
+        g_clear_object(&cli.manager);
+        g_clear_object(&cli.bus);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+                g_printerr("snooze: the output could not be written\n");
+                return code ?: EXIT_CODE_FAILED;
+        }
+        return code;
+}

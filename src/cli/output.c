@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cli/output.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "util/duration.h"
+#include "util/json.h"
+
+struct Table {
+        unsigned columns;
+        const char *const *titles;
+        GPtrArray *rows; /* of Row */
+};
+
+typedef struct Row {
+        Style style;
+        char **cells;
+} Row;
+
+static void row_free(gpointer data) {
+        Row *row = data;
+
+        g_strfreev(row->cells);
+        g_free(row);
+}
+
+const char *style_begin(const Cli *cli, Style style) {
+        static const char *const sequences[] = {
+                [STYLE_PLAIN] = "",
+                [STYLE_BOLD] = "\033[1m",
+                [STYLE_DIM] = "\033[2m",
+                [STYLE_GOOD] = "\033[32m",
+                [STYLE_WARN] = "\033[33m",
+                [STYLE_BAD] = "\033[31m",
+        };
+
+        return cli->colour ? sequences[style] : "";
+}
+
+const char *style_end(const Cli *cli) {
+        return cli->colour ? "\033[0m" : "";
+}
+
+char *text_clean(const char *text) {
+        g_autofree char *valid = g_utf8_make_valid(text ?: "", -1);
+        g_autoptr(GString) clean = g_string_new(NULL);
+
+        for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+                gunichar c = g_utf8_get_char(p);
+
+                if (c == '\n' || c == '\t')
+                        g_string_append_c(clean, ' ');
+                else if (g_unichar_iscntrl(c) || g_unichar_type(c) == G_UNICODE_FORMAT ||
+                         g_unichar_type(c) == G_UNICODE_LINE_SEPARATOR || g_unichar_type(c) == G_UNICODE_PARAGRAPH_SEPARATOR)
+                        g_string_append(clean, "\xEF\xBF\xBD");
+                else
+                        g_string_append_unichar(clean, c);
+        }
+        return g_string_free(g_steal_pointer(&clean), FALSE);
+}
+
+char *text_number(double value) {
+        char text[64];
+        gsize length;
+
+        length = (gsize) g_snprintf(text, sizeof(text), "%.*f", fabs(value) < 100 ? 1 : 0, value);
+        if (length > 2 && g_str_has_suffix(text, ".0"))
+                text[length - 2] = '\0';
+        return g_strdup(text);
+}
+
+char *text_moment(uint64_t realtime) {
+        return moment_format(realtime, (uint64_t) g_get_real_time(), FALSE);
+}
+
+char *text_ago(uint64_t realtime) {
+        uint64_t now = (uint64_t) g_get_real_time();
+
+        return duration_format(now > realtime ? now - realtime : realtime - now);
+}
+
+static void append_children(GString *text, GVariant *container) {
+        gsize n = g_variant_n_children(container);
+
+        for (gsize i = 0; i < n; i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(container, i);
+                g_autofree char *piece = NULL;
+
+                if (i > 0)
+                        g_string_append(text, ", ");
+                if (g_variant_is_of_type(child, G_VARIANT_TYPE_DICT_ENTRY)) {
+                        g_autoptr(GVariant) key = g_variant_get_child_value(child, 0);
+                        g_autoptr(GVariant) value = g_variant_get_child_value(child, 1);
+                        g_autofree char *name = text_of_variant(key);
+
+                        piece = text_of_variant(value);
+                        g_string_append_printf(text, "%s %s", name, piece);
+                } else {
+                        piece = text_of_variant(child);
+                        g_string_append(text, piece);
+                }
+        }
+}
+
+char *text_of_variant(GVariant *value) {
+        g_autoptr(GString) text = NULL;
+
+        switch (g_variant_classify(value)) {
+        case G_VARIANT_CLASS_VARIANT: {
+                g_autoptr(GVariant) inner = g_variant_get_variant(value);
+
+                return text_of_variant(inner);
+        }
+        case G_VARIANT_CLASS_STRING:
+        case G_VARIANT_CLASS_OBJECT_PATH:
+        case G_VARIANT_CLASS_SIGNATURE:
+                return text_clean(g_variant_get_string(value, NULL));
+        case G_VARIANT_CLASS_BOOLEAN:
+                return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
+        case G_VARIANT_CLASS_DOUBLE:
+                return text_number(g_variant_get_double(value));
+        case G_VARIANT_CLASS_ARRAY:
+        case G_VARIANT_CLASS_TUPLE:
+        case G_VARIANT_CLASS_DICT_ENTRY:
+        case G_VARIANT_CLASS_MAYBE:
+                text = g_string_new(NULL);
+                append_children(text, value);
+                return g_string_free(g_steal_pointer(&text), FALSE);
+        default:
+                return g_variant_print(value, FALSE);
+        }
+}
+
+Table *table_new(const char *const *titles) {
+        Table *table = g_new0(Table, 1);
+
+        table->titles = titles;
+        table->columns = g_strv_length((char **) titles);
+        table->rows = g_ptr_array_new_with_free_func(row_free);
+        return table;
+}
+
+void table_free(Table *table) {
+        if (!table)
+                return;
+        g_ptr_array_unref(table->rows);
+        g_free(table);
+}
+
+void table_add(Table *table, Style style, ...) {
+        Row *row = g_new0(Row, 1);
+        const char *cell;
+        va_list cells;
+
+        row->style = style;
+        row->cells = g_new0(char *, table->columns + 1);
+        va_start(cells, style);
+        for (unsigned i = 0; i < table->columns; i++) {
+                cell = va_arg(cells, const char *);
+                row->cells[i] = text_clean(cell);
+        }
+        va_end(cells);
+        g_ptr_array_add(table->rows, row);
+}
+
+unsigned table_rows(const Table *table) {
+        return table->rows->len;
+}
+
+static unsigned width_of(const char *text) {
+        unsigned width = 0;
+
+        for (; *text; text = g_utf8_next_char(text)) {
+                gunichar c = g_utf8_get_char(text);
+
+                width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+        }
+        return width;
+}
+
+static void print_row(const Cli *cli, const Table *table, const unsigned *widths, Style first, Style rest, char *const *cells) {
+        for (unsigned i = 0; i < table->columns; i++) {
+                Style style = i == 0 ? first : rest;
+                gboolean last = i + 1 == table->columns;
+
+                g_print("%s%s%s", style_begin(cli, style), cells[i], style == STYLE_PLAIN ? "" : style_end(cli));
+                if (!last)
+                        g_print("%*s", (int) (widths[i] + 2 - width_of(cells[i])), "");
+        }
+        g_print("\n");
+}
+
+void table_print(const Cli *cli, const Table *table) {
+        g_autofree unsigned *widths = g_new0(unsigned, table->columns);
+
+        if (!cli->terminal) {
+                for (guint r = 0; r < table->rows->len; r++) {
+                        const Row *row = g_ptr_array_index(table->rows, r);
+                        g_autofree char *line = g_strjoinv("\t", row->cells);
+
+                        g_print("%s\n", line);
+                }
+                return;
+        }
+
+        for (unsigned i = 0; i < table->columns; i++) {
+                widths[i] = width_of(table->titles[i]);
+                for (guint r = 0; r < table->rows->len; r++) {
+                        const Row *row = g_ptr_array_index(table->rows, r);
+
+                        widths[i] = MAX(widths[i], width_of(row->cells[i]));
+                }
+        }
+        print_row(cli, table, widths, STYLE_DIM, STYLE_DIM, (char *const *) table->titles);
+        for (guint r = 0; r < table->rows->len; r++) {
+                const Row *row = g_ptr_array_index(table->rows, r);
+
+                print_row(cli, table, widths, row->style, STYLE_PLAIN, row->cells);
+        }
+}
+
+void json_print(JsonNode *node) {
+        g_autoptr(JsonNode) owned = node;
+        g_autofree char *text = json_text_pretty(owned);
+
+        (void) fputs(text, stdout);
+}
+
+void json_print_line(JsonNode *node) {
+        g_autoptr(JsonNode) owned = node;
+        g_autofree char *text = json_text_compact(owned);
+
+        (void) fprintf(stdout, "%s\n", text);
+        (void) fflush(stdout);
+}
+
+JsonNode *json_of_variant(GVariant *value) {
+        return json_gvariant_serialize(value);
+}
+
+JsonNode *json_of_object(JsonObject *object) {
+        JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+
+        json_node_take_object(node, object);
+        return node;
+}
+
+static char *snake_case(const char *name) {
+        g_autoptr(GString) snake = g_string_new(NULL);
+
+        for (const char *p = name; *p; p++) {
+                if (g_ascii_isupper(*p) && p > name)
+                        g_string_append_c(snake, '_');
+                g_string_append_c(snake, g_ascii_tolower(*p));
+        }
+        return g_string_free(g_steal_pointer(&snake), FALSE);
+}
+
+JsonObject *json_of_dictionary(GVariant *properties) {
+        JsonObject *object = json_object_new();
+        GVariantIter iter;
+        const char *name;
+        GVariant *value;
+
+        g_variant_iter_init(&iter, properties);
+        while (g_variant_iter_next(&iter, "{&sv}", &name, &value)) {
+                g_autofree char *key = snake_case(name);
+
+                json_object_set_member(object, key, json_of_variant(value));
+                g_variant_unref(value);
+        }
+        return object;
+}
+
+JsonObject *json_of_properties(GDBusProxy *proxy) {
+        g_auto(GStrv) names = g_dbus_proxy_get_cached_property_names(proxy);
+        g_autoptr(GVariant) properties = NULL;
+        GVariantBuilder builder;
+
+        g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+        for (char **name = names; name && *name; name++) {
+                g_autoptr(GVariant) value = g_dbus_proxy_get_cached_property(proxy, *name);
+
+                g_variant_builder_add(&builder, "{sv}", *name, value);
+        }
+        properties = g_variant_ref_sink(g_variant_builder_end(&builder));
+        return json_of_dictionary(properties);
+}
