@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The provider for machines that no cloud stops: logind switches off, suspends or hibernates the machine on which this runs. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <systemd/sd-id128.h>
+
+#include <snooze/plugin.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "config.h"
+#include "logind.h"
+#include "machine.h"
+
+/* Makes the machine id one that only CloudSnooze shows: machine-id(5) asks not to publish the id itself. */
+#define APPLICATION_ID SD_ID128_MAKE(6e, 1f, 43, 29, b0, 5d, 4c, 0a, 92, 77, 5a, e1, 3d, 0c, 84, f6)
+
+/* How long an accepted stop is reported as under way where logind has not begun to prepare yet. On boot time, so that it is over after
+ * a sleep. */
+#define ACCEPTED_FOR (10 * USEC_PER_SEC)
+
+typedef struct Local {
+        SnoozePluginInstance *instance;
+        Machine machine;
+        char id[SD_ID128_STRING_MAX];
+        uint64_t accepted; /* boot time; 0: never */
+} Local;
+
+typedef struct Request {
+        Local *local;
+        SnoozePluginCall *call;
+        PowerAction action;
+        bool dry_run;
+} Request;
+
+static sd_bus *bus_of(Request *request) {
+        return snooze_plugin_instance_get_bus(request->local->instance);
+}
+
+static Request *request_new(Local *local, SnoozePluginCall *call) {
+        Request *request = calloc(1, sizeof(Request));
+
+        if (request)
+                *request = (Request) { .local = local, .call = call };
+        return request;
+}
+
+/* Ends the request and its call. */
+static int request_end(Request *request, int result) {
+        snooze_plugin_call_finish(request->call, result);
+        free(request);
+        return 0;
+}
+
+/* What a question that could be asked leaves to its handler, and one that could not ends here. */
+static int request_asked(Request *request, int r) {
+        if (r < 0) {
+                free(request);
+                return r;
+        }
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static bool no_logind(const sd_bus_error *error) {
+        return sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+}
+
+static int fail_from_logind(Request *request, const sd_bus_error *error) {
+        if (no_logind(error))
+                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                               "logind is not on the system bus: nothing could switch this machine off");
+        if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
+                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "logind did not answer: %s",
+                                               error->message);
+        return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to %s: %s",
+                                       power_action_name(request->action), error->message);
+}
+
+static int start(SnoozePluginInstance *instance, void *userdata) {
+        const char *root = getenv("SNOOZE_LOCAL_ROOT") ?: ""; /* another machine's files, for tests */
+        Local *local = userdata;
+        sd_id128_t id;
+
+        local->instance = instance;
+        machine_detect(root, &local->machine);
+        if (sd_id128_get_machine_app_specific(APPLICATION_ID, &id) >= 0)
+                sd_id128_to_string(id, local->id);
+        else
+                snooze_plugin_log(LOG_NOTICE, "/etc/machine-id is missing: this machine has no instance id");
+        return 0;
+}
+
+static const char *stop_effect(void *userdata) {
+        const Local *local = userdata;
+
+        /* Whether a cloud goes on billing for a machine that switched itself off, only its own provider knows. */
+        return local->machine.cloud ? "unknown" : "saves-power";
+}
+
+/* Bare metal is somebody's own and may be far from a power button, a container is not ours to stop: both only by a person's choice. */
+static int detect(SnoozePluginCall *call, void *userdata) {
+        const Local *local = userdata;
+
+        return snooze_plugin_call_set_answer(call, local->machine.kind == MACHINE_VIRTUAL && !local->machine.cloud);
+}
+
+static int check_instance(Local *local, SnoozePluginCall *call, const char *instance_id) {
+        if (!*instance_id || (local->id[0] && strcmp(instance_id, local->id) == 0))
+                return 0;
+        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s is not this machine, and local knows no other",
+                                       instance_id);
+}
+
+static void fill_info(Request *request, bool stopping) {
+        SnoozePluginDictionary *info = snooze_plugin_call_get_result(request->call);
+        Local *local = request->local;
+        char name[256] = "";
+
+        (void) gethostname(name, sizeof(name) - 1);
+        stopping = stopping || (local->accepted > 0 && clock_boottime() < local->accepted + ACCEPTED_FOR);
+
+        snooze_plugin_dictionary_set_string(info, "id", local->id);
+        snooze_plugin_dictionary_set_string(info, "name", name);
+        snooze_plugin_dictionary_set_string(info, "type", local->machine.product);
+        snooze_plugin_dictionary_set_string(info, "region", "");
+        snooze_plugin_dictionary_set_string(info, "zone", "");
+        snooze_plugin_dictionary_set_string(info, "state", stopping ? "stopping" : "running");
+        snooze_plugin_dictionary_set_string(info, "lifecycle", "on-demand");
+        snooze_plugin_dictionary_set_uint(info, "launch-time", usec_sub(clock_realtime(), clock_boottime()));
+        snooze_plugin_dictionary_add_strings(info, "tags");
+}
+
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        bool preparing = false;
+
+        /* Without logind nothing is preparing. */
+        if (!sd_bus_message_is_method_error(m, NULL))
+                (void) logind_read_preparing(m, &preparing);
+        fill_info(userdata, preparing);
+        return request_end(userdata, 0);
+}
+
+static int get_instance_info(SnoozePluginCall *call, const char *instance_id, void *userdata) {
+        Request *request;
+        int r;
+
+        r = check_instance(userdata, call, instance_id);
+        if (r < 0)
+                return r;
+        request = request_new(userdata, call);
+        if (!request)
+                return -ENOMEM;
+        return request_asked(request, logind_properties(bus_of(request), on_properties, request));
+}
+
+static int on_performed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Request *request = userdata;
+
+        /* Somebody was faster, or this is the second call: it stops, as it was asked to. */
+        if (e && !sd_bus_error_has_name(e, "org.freedesktop.login1.OperationInProgress"))
+                return request_end(request, fail_from_logind(request, e));
+        request->local->accepted = clock_boottime();
+        return request_end(request, 0);
+}
+
+static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Request *request = userdata;
+        const char *can;
+        int r;
+
+        if (e)
+                return request_end(request, fail_from_logind(request, e));
+        r = logind_read_can(m, &can);
+        if (r < 0)
+                return request_end(request, r);
+        if (strcmp(can, "na") == 0)
+                return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                                                                    "This machine cannot %s", power_action_name(request->action)));
+        if (strcmp(can, "yes") != 0)
+                return request_end(request,
+                                   snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                                           "logind would not let this provider %s (%s): polkit has to grant it %s",
+                                                           power_action_name(request->action), can,
+                                                           power_action_permission(request->action)));
+        if (request->dry_run)
+                return request_end(request, 0);
+
+        r = logind_perform(bus_of(request), request->action, on_performed, request);
+        return r < 0 ? request_end(request, r) : 0;
+}
+
+static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Request *request = userdata;
+        char blocker[512];
+        int r;
+
+        if (e)
+                return request_end(request, fail_from_logind(request, e));
+        r = logind_read_blocker(m, request->action, blocker, sizeof(blocker));
+        if (r < 0)
+                return request_end(request, r);
+        /* logind would say no itself, but not who stands in the way. */
+        if (blocker[0])
+                return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s inhibits it",
+                                                                    blocker));
+        r = logind_can(bus_of(request), request->action, on_can, request);
+        return r < 0 ? request_end(request, r) : 0;
+}
+
+static int check_options(SnoozePluginCall *call, const SnoozePluginDictionary *options, Request *request) {
+        static const char *const known[] = { "action", "reason", "dry-run" };
+        const char *key, *action;
+        int r;
+
+        for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(options, i)); i++) {
+                bool found = false;
+
+                for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+                        found = found || strcmp(known[k], key) == 0;
+                if (!found)
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                       "%s: expected action, reason or dry-run", key);
+        }
+        action = snooze_plugin_dictionary_get_string(options, "action",
+                                                     snooze_plugin_dictionary_has(options, "action") ? "" : "stop");
+        r = power_action_from_name(action);
+        if (r < 0)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "action: expected stop, suspend or hibernate, not \"%s\"", action);
+        request->action = (PowerAction) r;
+        request->dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false);
+        if (snooze_plugin_dictionary_has(options, "dry-run") &&
+            request->dry_run != snooze_plugin_dictionary_get_bool(options, "dry-run", true))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "dry-run: expected a boolean");
+        return 0;
+}
+
+static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+        Request wanted = { .local = userdata, .call = call }, *request;
+        int r;
+
+        r = check_instance(userdata, call, instance_id);
+        if (r < 0)
+                return r;
+        r = check_options(call, options, &wanted);
+        if (r < 0)
+                return r;
+        request = request_new(userdata, call);
+        if (!request)
+                return -ENOMEM;
+        *request = wanted;
+        snooze_plugin_log(LOG_INFO, "Asked to %s%s: %s", power_action_name(request->action), request->dry_run ? " (dry run)" : "",
+                          snooze_plugin_dictionary_get_string(options, "reason", "no reason given"));
+        return request_asked(request, logind_call(bus_of(request), "ListInhibitors", on_inhibitors, request));
+}
+
+/* One after the other. What the machine cannot do or may not do besides switching off is no missing permission: the stop works without. */
+static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Request *request = userdata;
+        const char *can = NULL;
+        char explanation[256];
+        bool granted;
+        int r;
+
+        if (!e)
+                (void) logind_read_can(m, &can);
+        granted = can && strcmp(can, "yes") == 0;
+        if (granted)
+                snprintf(explanation, sizeof(explanation), "logind lets it %s", power_action_name(request->action));
+        else if (e && no_logind(e))
+                snprintf(explanation, sizeof(explanation), "logind is not on the system bus");
+        else
+                snprintf(explanation, sizeof(explanation), "logind answers: %s", e ? e->message : can ?: "nothing of use");
+        if (granted || request->action == POWER_OFF)
+                snooze_plugin_call_add_permission(request->call, power_action_permission(request->action), granted, explanation);
+
+        request->action++;
+        if (request->action == POWER_ACTION_COUNT)
+                return request_end(request, 0);
+        r = logind_can(bus_of(request), request->action, on_can_checked, request);
+        return r < 0 ? request_end(request, r) : 0;
+}
+
+static int check_permissions(SnoozePluginCall *call, void *userdata) {
+        Request *request = request_new(userdata, call);
+
+        if (!request)
+                return -ENOMEM;
+        return request_asked(request, logind_can(bus_of(request), request->action, on_can_checked, request));
+}
+
+int main(int argc, char *argv[]) {
+        static const SnoozePluginSetting settings[] = { { NULL } };
+        Local local = { 0 };
+        const SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = "local",
+                .version = PACKAGE_VERSION,
+                .description = "Switches off, suspends or hibernates this machine through logind.",
+                .userdata = &local,
+                .settings = settings,
+                .start = start,
+                .provider_name = "This machine",
+                .stop_effect = stop_effect,
+                .detect = detect,
+                .get_instance_info = get_instance_info,
+                .stop_instance = stop_instance,
+                .check_permissions = check_permissions,
+        };
+
+        return snooze_plugin_main(&plugin, argc, argv);
+}
