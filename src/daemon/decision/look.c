@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The last look before a stage is entered: everybody is asked again, and only what was begun after the asking counts. */
+
+#include "daemon/decision/decision-private.h"
+
+#define LOOK_SLACK (5 * USEC_PER_SEC)
+#define LOOK_RETRY_MAX (60 * USEC_PER_SEC)
+
+static gboolean metric_quiet(const Source *source) {
+        if (source->reading != READING_OK)
+                return TRUE;
+        if (source->activity.covered == 0)
+                return source->value < source->threshold;
+        return source->activity.mean_burst < source->threshold;
+}
+
+/* Load may have begun too short a time ago to be told from noise: no stage is entered before that is settled. */
+gboolean look_quiet(const Decision *decision) {
+        for (int i = 0; i < METRIC_COUNT; i++) {
+                const Source *source = &decision->metrics[i];
+
+                if (source->window && source_decides(decision, source) && !metric_quiet(source))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean has_answered(const Source *source, uint64_t since) {
+        if (source->metric >= 0)
+                return source->sampled >= since;
+        return source->vote && source->vote->begun >= since;
+}
+
+/* ret_ignorable: all that have not answered are configured to be ignored then. */
+static gboolean all_answered(const Decision *decision, uint64_t since, gboolean *ret_ignorable) {
+        gboolean all = TRUE;
+
+        *ret_ignorable = TRUE;
+        for (guint i = 0; i < METRIC_COUNT + decision->plugins->len; i++) {
+                const Source *source =
+                        i < METRIC_COUNT ? &decision->metrics[i] : decision->plugins->pdata[i - METRIC_COUNT];
+
+                if (!source_decides(decision, source) || decision_outdated(decision, source) ||
+                    has_answered(source, since))
+                        continue;
+                all = FALSE;
+                *ret_ignorable &= source->config.on_error == ON_ERROR_IGNORE;
+        }
+        return all;
+}
+
+static uint64_t longest_timeout(const Decision *decision) {
+        double longest = 0;
+
+        for (guint i = 0; i < decision->plugins->len; i++) {
+                const Source *source = decision->plugins->pdata[i];
+
+                if (source_decides(decision, source))
+                        longest = MAX(longest, source->config.timeout_seconds);
+        }
+        return (uint64_t) (longest * (double) USEC_PER_SEC);
+}
+
+void look_drop(Decision *decision) {
+        decision->look = (Look) {};
+}
+
+/* Not again at once: whoever does not answer would be asked in a tight loop. */
+void look_abandon(Decision *decision, uint64_t now) {
+        uint64_t pause = (uint64_t) (decision->config->check_interval_seconds * (double) USEC_PER_SEC);
+
+        if (decision->look.since > 0)
+                decision->look = (Look) { .retry_at = usec_add(now, MIN(pause, LOOK_RETRY_MAX)) };
+}
+
+/* To be called while everything is idle and nothing else stands in the way. Begins a look, or tells whether the one that was
+ * begun is complete and found nothing. */
+gboolean look_passed(Decision *decision, uint64_t now, Outcome *outcome) {
+        gboolean ignorable;
+
+        if (decision->look.since == 0) {
+                if (now < decision->look.retry_at || !look_quiet(decision))
+                        return FALSE;
+                decision->look.since = now;
+                decision->look.deadline = usec_add(now, longest_timeout(decision) + LOOK_SLACK);
+                outcome->look = TRUE;
+                return FALSE;
+        }
+        if (all_answered(decision, decision->look.since, &ignorable) || (now >= decision->look.deadline && ignorable)) {
+                look_drop(decision);
+                return look_quiet(decision);
+        }
+        if (now >= decision->look.deadline)
+                look_abandon(decision, now);
+        return FALSE;
+}
