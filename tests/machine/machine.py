@@ -140,6 +140,7 @@ class Machine:
         self.stack = contextlib.ExitStack()
         self.root = self.stack.enter_context(layer(installed))
         self.bus = bus
+        self.name = f"sn-{os.getpid()}"
         self.container = None
         self.init = None
         self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
@@ -172,7 +173,7 @@ class Machine:
         # --network-veth: the machine has one interface, host0, and the host can talk to it.
         self.container = subprocess.Popen(  # pylint: disable=R1732
             ["systemd-nspawn", "-q", "-D", self.root, "-b", "--register=no", "--keep-unit", "--link-journal=no",
-             "--network-veth", f"--machine=snooze-{os.getpid()}", "--console=pipe"],
+             "--network-veth", f"--machine={self.name}", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.init = wait_until(self._find_init, "the machine has an init", BOOT_SECONDS)
         wait_until(self._booted, "the machine has booted", BOOT_SECONDS)

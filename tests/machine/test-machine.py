@@ -5,7 +5,9 @@
 import os
 import sys
 
+import daemon_cases
 import machine
+import passage_cases
 import system_cases
 from tap import Plan
 
@@ -17,7 +19,7 @@ def main():
         return Plan.skip_all("booting a machine needs root")
     try:
         with machine.installation(build) as installed:
-            for cases in (system_cases,):
+            for cases in (system_cases, daemon_cases, passage_cases):
                 cases.run(plan, installed, bus)
     except machine.Impossible as reason:
         return Plan.skip_all(str(reason))

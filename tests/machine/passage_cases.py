@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an idle machine to one that is switched off, and what may come between."""
+
+import contextlib
+import json
+import time
+
+from daemon_cases import CONFIGURATION
+from machine import Machine, wait_until
+
+NAPTIME = 6
+QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False)
+TYPESCRIPT = "/root/terminal.txt"
+
+
+@contextlib.contextmanager
+def terminal(machine):
+    """A terminal that somebody left alone; what it shows is in TYPESCRIPT."""
+    with machine.background("script", "--quiet", "--flush", "--command", "exec sleep 100000", TYPESCRIPT):
+        wait_until(lambda: machine.run("sh", "-c", "ls /dev/pts | grep -c '^[0-9]'", check=False).stdout.strip() not in ("", "0"),
+                   "there is a terminal")
+        yield
+
+
+@contextlib.contextmanager
+def hold(machine, user, why):
+    with machine.background("snooze", "hold", "--why", why, "--", "sleep", "100000", user=user):
+        wait_until(lambda: why in machine.run("snooze", "holds", check=False).stdout, f"{user} holds")
+        yield
+
+
+def main_pid(machine):
+    return machine.unit("snoozed.service", "MainPID")
+
+
+def kill_daemon(machine):
+    """kill -9, and wait until systemd has started it anew and it answers."""
+    before = main_pid(machine)
+    machine.run("kill", "-9", before)
+    wait_until(lambda: main_pid(machine) not in ("0", before), "snoozed was started anew")
+    machine.manager("GetMetrics")
+
+
+def history(machine):
+    return machine.manager("GetHistory", "ttu", "0", "0", "10000")[0]
+
+
+def states(machine):
+    """Every state that history knows, oldest first."""
+    rows = [{key: entry["data"] for key, entry in row.items()} for row in history(machine)]
+    return [row["state"] for row in reversed(rows) if row.get("kind") == "state" and "state" in row]
+
+
+def idle_for(machine, seconds):
+    since = machine.property("IdleSince")
+    return since and time.time() - since / 1e6 > seconds
+
+
+def holds_keep_it_on(machine):
+    """a hold keeps an idle machine on, and outlives kill -9 of the daemon"""
+    with hold(machine, "alice", "thesis"):
+        machine.wait_state("idle")
+        kill_daemon(machine)
+        holds = machine.manager("ListHolds")[0]
+        assert any("alice" in entry[1] and entry[2] == "thesis" for entry in holds), holds
+        machine.wait_state("idle")
+        wait_until(lambda: idle_for(machine, NAPTIME + 3), "nap time is over")
+        assert machine.state() == "idle"
+        assert "alice" in machine.property("Reason"), machine.property("Reason")
+    wait_until(lambda: not machine.manager("ListHolds")[0], "the hold has ended with its program")
+
+
+def inhibitors_count(machine):
+    """an inhibitor of logind is a hold"""
+    with machine.background("systemd-inhibit", "--what=shutdown", "--who=backup", "--why=nightly", "--mode=block", "sleep", "100000"):
+        wait_until(lambda: any("backup" in entry[1] or "nightly" in entry[2] for entry in machine.manager("ListHolds")[0]),
+                   "the inhibitor is listed")
+        assert machine.state() in ("active", "idle")
+
+
+def warning_is_told(machine):
+    """the warning appears on a real terminal, with time, reason and what to type"""
+    machine.wait_state("warning")
+    text = wait_until(lambda: "snooze postpone" in machine.read(TYPESCRIPT) and machine.read(TYPESCRIPT), "the terminal is told")
+    assert "stops at" in text, text
+
+
+def killed_in_warning(machine):
+    """kill -9 in the warning: the stop is decided anew, the warning starts again, nothing is lost"""
+    machine.wait_state("warning")
+    rows = len(history(machine))
+    kill_daemon(machine)
+    assert machine.running() and machine.state() in ("active", "idle", "warning")
+    assert len(history(machine)) >= rows
+    machine.wait_state("warning")
+
+
+def postponed(machine):
+    """postponing in the warning calls the stop off"""
+    machine.wait_state("warning")
+    machine.manager("Postpone", "ts", str(20 * 1_000_000), "not yet", user="alice")
+    assert machine.state() in ("active", "idle")
+    kinds = [entry[3] for entry in machine.manager("ListHolds")[0]]
+    assert "postpone" in kinds, kinds
+
+
+def killed_in_stopping(machine):
+    """kill -9 while stopping: the machine is stopped only after a new decision"""
+    machine.wait_state("warning")
+    # A handler that hangs keeps the stage open.
+    pid = wait_until(lambda: machine.plugin_property("terminal", "Pid"), "terminal runs")
+    machine.run("kill", "-STOP", str(pid))
+    try:
+        machine.wait_state("stopping", seconds=30)
+        with hold(machine, "carol", "last minute"):
+            kill_daemon(machine)
+            assert machine.running()
+            assert any("carol" in entry[1] for entry in machine.manager("ListHolds")[0])
+            machine.wait_state("active", "idle")
+    finally:
+        machine.run("kill", "-CONT", str(pid), check=False)
+
+
+def powers_off(machine):
+    """nobody holds, nap time and warning pass, and logind powers the machine off"""
+    assert machine.wait_powered_off(90) == 0
+
+
+def comes_back(machine):
+    """after the next boot history is there, and the greeting says that the stop was ours"""
+    machine.boot()
+    machine.run("systemctl", "start", "snoozed.service")
+    seen = states(machine)
+    assert "stopping" in seen or "stopped" in seen, seen
+    assert machine.property("Greeting"), "no greeting"
+
+
+def run(plan, installed, bus):
+    with Machine(installed, bus, QUICK) as machine:
+        with terminal(machine):
+            for case in (holds_keep_it_on, inhibitors_count, warning_is_told, killed_in_warning, postponed, killed_in_stopping,
+                         powers_off):
+                plan.case(case, machine)
+        plan.case(comes_back, machine)
