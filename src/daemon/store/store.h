@@ -25,6 +25,7 @@ typedef enum HistoryKind {
         HISTORY_CALL,    /* who did what by which authorization */
 } HistoryKind;
 
+/* "state" "votes" "stop" "hold" "event" "problem" "sample" "call"; NULL for what is none. */
 const char *history_kind_name(HistoryKind kind);
 
 /* problem: told when writing begins to fail (error set) and when it works again (NULL). */
@@ -33,21 +34,24 @@ typedef void (*StoreProblem)(const GError *error, void *userdata);
 /* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. */
 int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret);
 
-/* Writes what is queued, waits for it (at most 5 s), ends the thread. */
+/* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called before it returns; none may call
+ * store_free() itself. */
 Store *store_free(Store *store);
 
 /* Called on the loop when the work is durable (error NULL) or will not be. */
 typedef void (*StoreDone)(const GError *error, void *userdata);
 
 /* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes. Returns
- * -ENOBUFS if the queue is full (then done is not called). */
+ * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that fails without a done
+ * to hear of it is written when writing works again. */
 int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
 
 /* Values of all records whose key begins with prefix: key → JsonObject. */
 typedef void (*StoreRecords)(GHashTable *records, const GError *error, void *userdata);
 int store_get(Store *store, const char *prefix, StoreRecords done, void *userdata);
 
-/* One row: time (wall clock µs), kind, data. Takes a reference of data. */
+/* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample without a done is kept for
+ * up to a minute, to be written together with others: evidence is not worth a wake-up of the disk each time. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 
 /* Rows of since ≤ time < until, newest first, at most max: objects with `time`, `kind` and data's members. kinds: bit mask of 1 << HistoryKind, 0 all
@@ -57,3 +61,6 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
 
 #define STORE_QUEUE_MAX 4096U
 #define STORE_QUERY_MAX 10000U
+#define STORE_QUEUE_BYTES_MAX (16U * 1024U * 1024U)
+#define STORE_KEY_MAX 255U
+#define STORE_VALUE_MAX (1024U * 1024U)

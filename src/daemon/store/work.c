@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/store/work.h"
+
+void work_free(Work *work) {
+        if (!work)
+                return;
+        g_free(work->key);
+        g_free(work->text);
+        g_clear_error(&work->error);
+        g_clear_pointer(&work->records, g_hash_table_unref);
+        g_clear_pointer(&work->rows, g_ptr_array_unref);
+        g_free(work);
+}
+
+gboolean work_has_callback(const Work *work) {
+        switch (work->kind) {
+        case WORK_PUT:
+        case WORK_APPEND:
+                return work->callback.done != NULL;
+        case WORK_GET:
+                return work->callback.records != NULL;
+        case WORK_QUERY:
+                return work->callback.rows != NULL;
+        case WORK_PROBLEM:
+                return TRUE;
+        }
+        g_assert_not_reached();
+}
+
+gboolean work_is_write(const Work *work) {
+        return work->kind == WORK_PUT || work->kind == WORK_APPEND;
+}
+
+gboolean work_is_lazy(const Work *work) {
+        return work->kind == WORK_APPEND && work->history == HISTORY_SAMPLE && !work->callback.done;
+}
+
+gboolean work_carry_out(Work *work, Database *database, GError **error) {
+        switch (work->kind) {
+        case WORK_PUT:
+                return database_put(database, work->key, work->text, error);
+        case WORK_APPEND:
+                return database_append(database, work->since, work->history, work->text, error);
+        case WORK_GET:
+                g_clear_pointer(&work->records, g_hash_table_unref);
+                work->records = database_get(database, work->key, error);
+                return work->records != NULL;
+        case WORK_QUERY:
+                g_clear_pointer(&work->rows, g_ptr_array_unref);
+                work->rows = database_query(database, work->since, work->until, work->max, work->kinds, error);
+                return work->rows != NULL;
+        case WORK_PROBLEM:
+                break;
+        }
+        g_assert_not_reached();
+}
+
+void work_finish(Work *work) {
+        if (!work_has_callback(work))
+                return;
+        switch (work->kind) {
+        case WORK_PUT:
+        case WORK_APPEND:
+        case WORK_PROBLEM:
+                work->callback.done(work->error, work->userdata);
+                break;
+        case WORK_GET:
+                work->callback.records(work->error ? NULL : work->records, work->error, work->userdata);
+                break;
+        case WORK_QUERY:
+                work->callback.rows(work->error ? NULL : work->rows, work->error, work->userdata);
+                break;
+        }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One piece of work for the store's thread: made on the loop, carried out in the thread, and finished on the loop again. At each moment
+ * it belongs to one of them. */
+
+#include "daemon/store/database.h"
+
+typedef enum WorkKind {
+        WORK_PUT,
+        WORK_APPEND,
+        WORK_GET,
+        WORK_QUERY,
+        WORK_PROBLEM, /* from the thread alone: error is news about the database itself, NULL that it works again */
+} WorkKind;
+
+typedef struct Work {
+        WorkKind kind;
+        char *key;  /* or prefix */
+        char *text; /* JSON; NULL: delete */
+        uint64_t since, until;
+        unsigned max, kinds;
+        HistoryKind history;
+        size_t bytes;
+
+        union {
+                StoreDone done;
+                StoreRecords records;
+                StoreRows rows;
+        } callback; /* one of them, or none */
+        void *userdata;
+
+        GError *error;
+        GHashTable *records;
+        GPtrArray *rows;
+} Work;
+
+void work_free(Work *work);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Work, work_free)
+
+gboolean work_has_callback(const Work *work);
+gboolean work_is_write(const Work *work);
+/* May wait for others: see store_append(). */
+gboolean work_is_lazy(const Work *work);
+
+/* In the thread: on the open database. */
+gboolean work_carry_out(Work *work, Database *database, GError **error);
+
+/* On the loop: tells who waits, if anybody does. */
+void work_finish(Work *work);

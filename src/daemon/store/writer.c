@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/store/writer.h"
+
+#include "base/clock.h"
+
+/* Thinning: a step now and then while there is something to do, a look every so often otherwise. */
+#define TIDY_INTERVAL (10 * USEC_PER_SEC)
+#define TIDY_REST (10 * USEC_PER_MINUTE)
+
+/* Records that nobody waits for and that could not be written: kept until they can be. */
+#define UNSAVED_MAX 256U
+
+struct Writer {
+        char *directory;
+        Database *database; /* NULL: it could not be opened, or broke */
+        gboolean failing;
+        GHashTable *unsaved; /* key → JSON, or NULL to delete */
+        uint64_t tidy_at;
+};
+
+Writer *writer_new(const char *directory) {
+        Writer *w = g_new0(Writer, 1);
+
+        w->directory = g_strdup(directory);
+        w->unsaved = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        return w;
+}
+
+void writer_free(Writer *w) {
+        if (!w)
+                return;
+        database_close(w->database);
+        g_hash_table_unref(w->unsaved);
+        g_free(w->directory);
+        g_free(w);
+}
+
+static void tell(GQueue *news, const GError *error) {
+        Work *work = g_new0(Work, 1);
+
+        work->kind = WORK_PROBLEM;
+        work->error = error ? g_error_copy(error) : NULL;
+        g_queue_push_tail(news, work);
+}
+
+static gboolean put_all(Database *database, GHashTable *records, GError **error) {
+        GHashTableIter iterator;
+        gpointer key, text;
+
+        g_hash_table_iter_init(&iterator, records);
+        while (g_hash_table_iter_next(&iterator, &key, &text))
+                if (!database_put(database, key, text, error))
+                        return FALSE;
+        return TRUE;
+}
+
+/* What can still be read of the records: holds and the clock are worth more than history. As texts; NULL if nothing. */
+static GHashTable *salvage(Database *database) {
+        g_autoptr(GHashTable) objects = database ? database_get(database, "", NULL) : NULL;
+        GHashTable *texts;
+        GHashTableIter iterator;
+        gpointer key, object;
+
+        if (!objects || g_hash_table_size(objects) == 0)
+                return NULL;
+        texts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        g_hash_table_iter_init(&iterator, objects);
+        while (g_hash_table_iter_next(&iterator, &key, &object)) {
+                g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), object);
+
+                g_hash_table_insert(texts, g_strdup(key), json_to_string(node, FALSE));
+        }
+        return texts;
+}
+
+static gboolean restore(Database *database, GHashTable *records, GError **error) {
+        if (!records)
+                return TRUE;
+        return database_begin(database, TRUE, error) && put_all(database, records, error) && database_commit(database, error);
+}
+
+/* Puts the broken file aside and begins a new one, with the records that could be saved. */
+static gboolean begin_anew(Writer *w, const GError *broken, GQueue *news, GError **error) {
+        g_autoptr(GHashTable) saved = salvage(w->database);
+        g_autoptr(GError) story = NULL;
+        g_autofree char *name = NULL;
+
+        g_clear_pointer(&w->database, database_close);
+        if (!database_put_aside(w->directory, clock_realtime(), &name, error))
+                return FALSE;
+        story = g_error_new(DATABASE_ERROR, DATABASE_ERROR_BROKEN, "%s; it is now %s/%s, and a new one was begun with %u records "
+                            "of it, without its history", broken->message, w->directory, name,
+                            saved ? g_hash_table_size(saved) : 0);
+        tell(news, story);
+        w->failing = TRUE;
+        w->database = database_open(w->directory, error);
+        if (w->database && restore(w->database, saved, error))
+                return TRUE;
+        g_clear_pointer(&w->database, database_close);
+        return FALSE;
+}
+
+static gboolean open_if_closed(Writer *w, GQueue *news, GError **error) {
+        g_autoptr(GError) failure = NULL;
+
+        if (w->database)
+                return TRUE;
+        w->database = database_open(w->directory, &failure);
+        if (w->database)
+                return TRUE;
+        if (g_error_matches(failure, DATABASE_ERROR, DATABASE_ERROR_BROKEN))
+                return begin_anew(w, failure, news, error);
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+}
+
+static gboolean has_writes(const Writer *w, const GQueue *group, gboolean *ret_durable) {
+        gboolean writes = g_hash_table_size(w->unsaved) > 0;
+
+        *ret_durable = writes;
+        for (const GList *l = group->head; l; l = l->next) {
+                writes = writes || work_is_write(l->data);
+                *ret_durable = *ret_durable || (work_is_write(l->data) && !work_is_lazy(l->data));
+        }
+        return writes;
+}
+
+/* One transaction. Its commit waits for the disk if there is more in it than samples. */
+static gboolean carry_out(Writer *w, const GQueue *group, GError **error) {
+        gboolean durable, writes = has_writes(w, group, &durable);
+
+        if (writes && (!database_begin(w->database, durable, error) || !put_all(w->database, w->unsaved, error)))
+                return FALSE;
+        for (const GList *l = group->head; l; l = l->next)
+                if (!work_carry_out(l->data, w->database, error))
+                        return FALSE;
+        return !writes || database_commit(w->database, error);
+}
+
+static gboolean carry_out_or_roll_back(Writer *w, const GQueue *group, GError **error) {
+        if (carry_out(w, group, error))
+                return TRUE;
+        database_rollback(w->database);
+        return FALSE;
+}
+
+static gboolean try_group(Writer *w, const GQueue *group, GQueue *news, GError **error) {
+        g_autoptr(GError) failure = NULL;
+
+        if (!open_if_closed(w, news, error))
+                return FALSE;
+        if (carry_out_or_roll_back(w, group, &failure))
+                return TRUE;
+        if (g_error_matches(failure, DATABASE_ERROR, DATABASE_ERROR_BROKEN))
+                return begin_anew(w, failure, news, error) && carry_out_or_roll_back(w, group, error);
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+}
+
+static void keep_unsaved(Writer *w, const Work *work) {
+        if (work->kind != WORK_PUT || work->callback.done)
+                return;
+        if (g_hash_table_size(w->unsaved) >= UNSAVED_MAX && !g_hash_table_contains(w->unsaved, work->key))
+                return;
+        g_hash_table_replace(w->unsaved, g_strdup(work->key), g_strdup(work->text));
+}
+
+/* A full disk can still be read: what only asks is answered all the same. */
+static void fail_group(Writer *w, const GQueue *group, const GError *error) {
+        for (const GList *l = group->head; l; l = l->next) {
+                Work *work = l->data;
+
+                if (!work_is_write(work) && w->database && work_carry_out(work, w->database, NULL))
+                        continue;
+                work->error = g_error_copy(error);
+                keep_unsaved(w, work);
+        }
+        /* Opened anew next time: what failed may have been the file under it. */
+        g_clear_pointer(&w->database, database_close);
+}
+
+void writer_run(Writer *w, GQueue *group, GQueue *news) {
+        gboolean durable, writes = has_writes(w, group, &durable);
+        g_autoptr(GError) error = NULL;
+
+        if (!try_group(w, group, news, &error)) {
+                fail_group(w, group, error);
+                if (!w->failing)
+                        tell(news, error);
+                w->failing = TRUE;
+                return;
+        }
+        g_hash_table_remove_all(w->unsaved);
+        /* That it can be read proves nothing about writing. */
+        if (w->failing && (writes || !g_queue_is_empty(news))) {
+                tell(news, NULL);
+                w->failing = FALSE;
+        }
+}
+
+void writer_tidy(Writer *w) {
+        uint64_t now = clock_monotonic();
+        gboolean more = FALSE;
+
+        if (!w->database || now < w->tidy_at)
+                return;
+        /* A failure shows again with the next group, which tells. */
+        (void) database_thin(w->database, clock_realtime(), &more, NULL);
+        w->tidy_at = now + (more ? TIDY_INTERVAL : TIDY_REST);
+}
