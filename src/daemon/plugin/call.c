@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The call layer. At most one call of a plugin is under way, and IN_FLIGHT_MAX in all; the others wait in order. Each has one
+ * deadline from the moment somebody asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial number. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "bus/owner.h"
+#include "daemon/plugin/plugin.h"
+#include "util/json.h"
+
+#define CONTROL_TIMEOUT TIMEOUT_INITIALIZE
+
+typedef struct ContractMethod {
+        const char *interface, *member;
+        const char *contract; /* NULL: every plugin has it */
+        const char *reply;    /* signature */
+        PluginTimeout timeout;
+} ContractMethod;
+
+static const ContractMethod contract_methods[] = {
+        { PLUGIN_INTERFACE, "Handshake", NULL, "ua{sv}", CONTROL_TIMEOUT },
+        { PLUGIN_INTERFACE, "Initialize", NULL, "", CONTROL_TIMEOUT },
+        { PLUGIN_INTERFACE, "Configure", NULL, "", CONTROL_TIMEOUT },
+        { PLUGIN_INTERFACE, "Ping", NULL, "", CONTROL_TIMEOUT },
+        { PLUGIN_INTERFACE, "Shutdown", NULL, "", TIMEOUT_SHUTDOWN },
+        { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK },
+        { EVENT_HANDLER_INTERFACE, "HandleEvent", "EventHandler", "ba{sv}", TIMEOUT_EVENT },
+        { EVENT_SOURCE_INTERFACE, "Watch", "EventSource", "", TIMEOUT_EVENT },
+        { EVENT_SOURCE_INTERFACE, "Acknowledge", "EventSource", "", TIMEOUT_EVENT },
+        { CLOUD_PROVIDER_INTERFACE, "Detect", "CloudProvider", "b", TIMEOUT_PROVIDER },
+        { CLOUD_PROVIDER_INTERFACE, "GetInstanceInfo", "CloudProvider", "a{sv}", TIMEOUT_PROVIDER },
+        { CLOUD_PROVIDER_INTERFACE, "StopInstance", "CloudProvider", "", TIMEOUT_PROVIDER },
+        { CLOUD_PROVIDER_INTERFACE, "StartInstance", "CloudProvider", "", TIMEOUT_PROVIDER },
+        { CLOUD_PROVIDER_INTERFACE, "CheckPermissions", "CloudProvider", "a(sbs)", TIMEOUT_PROVIDER },
+        { CLOUD_PROVIDER_INTERFACE, "SetTags", "CloudProvider", "", TIMEOUT_PROVIDER },
+        { STATE_INTERFACE, "ExportState", "State", "uay", TIMEOUT_EXPORT },
+        { STATE_INTERFACE, "ImportState", "State", "", TIMEOUT_EXPORT },
+        { DATA_PROCESSOR_INTERFACE, "ProcessData", "DataProcessor", "ay", TIMEOUT_PROVIDER },
+        { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER },
+        /* Properties of a contract. The caller names the contract's interface as the argument. */
+        { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER },
+};
+
+struct PluginCall {
+        Plugin *plugin;
+        const ContractMethod *method;
+        uint64_t begun, deadline; /* monotonic */
+        gboolean control, without_effect, repeated;
+        PluginCallAppend append;
+        PluginCallDone done;
+        void *userdata;
+        sd_event_source *timer; /* while it waits */
+        sd_bus_slot *slot;      /* while it is in flight */
+        sd_bus_error error;     /* refused: told in the next iteration of the loop */
+};
+
+static const ContractMethod *method_find(const char *interface, const char *member) {
+        for (size_t i = 0; i < G_N_ELEMENTS(contract_methods); i++)
+                if (strcmp(contract_methods[i].member, member) == 0 &&
+                    strcmp(contract_methods[i].interface, interface) == 0)
+                        return &contract_methods[i];
+        return NULL;
+}
+
+static void call_free(void *data) {
+        PluginCall *call = data;
+
+        sd_event_source_disable_unref(call->timer);
+        sd_bus_slot_unref(call->slot);
+        sd_bus_error_free(&call->error);
+        g_free(call);
+}
+
+static void log_call(const PluginCall *call, const sd_bus_error *error) {
+        log_debug("Plugin %s: %s took %" G_GUINT64_FORMAT " µs: %s", call->plugin->id, call->method->member,
+                  usec_sub(clock_monotonic(), call->begun), error ? error->name : "answered");
+}
+
+/* Ends the call; it must be in no queue any more. */
+static void call_finish(PluginCall *call, sd_bus_message *reply, const sd_bus_error *error) {
+        Plugin *plugin = call->plugin;
+
+        log_call(call, error);
+        if (call->done)
+                call->done(plugin, reply, error, call->userdata);
+        call_free(call);
+}
+
+static void call_finish_error(PluginCall *call, const char *name, const char *message) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        sd_bus_error_set(&error, name, message);
+        call_finish(call, NULL, &error);
+}
+
+static void run_refused(void *data) {
+        PluginCall *call = data;
+
+        if (call->done)
+                call->done(call->plugin, NULL, &call->error, call->userdata);
+}
+
+static void refuse(PluginCall *call, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void refuse(PluginCall *call, const char *name, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        sd_bus_error_setfv(&call->error, name, format, ap);
+        va_end(ap);
+        plugins_defer(call->plugin->plugins, run_refused, call_free, call);
+}
+
+static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *userdata) {
+        g_autofree char *message = NULL;
+        PluginCall *call = userdata;
+
+        g_queue_remove(&call->plugin->calls, call);
+        call->plugin->statistics.timeouts++;
+        message = g_strdup_printf("%s was not asked in time: it is %s.", call->plugin->id,
+                                  call->plugin->in_flight ? "busy with another call"
+                                                          : plugin_state_name(call->plugin->state));
+        call_finish_error(call, ERROR_TIMED_OUT, message);
+        return 0;
+}
+
+/* A call that waits needs a timer of its own; one that is sent at once never has it. */
+static void watch_deadline(PluginCall *call) {
+        if (!call->timer)
+                (void) sd_event_add_time(call->plugin->plugins->parameters.event, &call->timer, CLOCK_MONOTONIC,
+                                         call->deadline, 0, on_waited_too_long, call);
+}
+
+static gboolean may_send(const Plugin *plugin, const PluginCall *call) {
+        if (!plugin->peer)
+                return FALSE;
+        if (call->control)
+                return plugin->state == PLUGIN_INITIALIZING || plugin->state == PLUGIN_RUNNING ||
+                        plugin->state == PLUGIN_DRAINING;
+        return plugin->state == PLUGIN_RUNNING;
+}
+
+static void in_flight_ended(Plugin *plugin) {
+        Plugin *next;
+
+        plugin->in_flight = NULL;
+        plugin->plugins->in_flight--;
+        next = g_queue_pop_head(&plugin->plugins->blocked);
+        if (next) {
+                next->blocked = FALSE;
+                plugin_pump(next);
+        }
+}
+
+static gboolean name_known(const char *name) {
+        return g_strv_contains(error_names, name) || g_str_equal(name, SD_BUS_ERROR_ACCESS_DENIED) ||
+                g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_INVALID_ARGS);
+}
+
+/* The plugin's own error. What is not ours is not handed on under its name. */
+static void finish_refused(PluginCall *call, const sd_bus_error *error) {
+        g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
+
+        call->plugin->statistics.errors++;
+        plugin_set_healthy(call->plugin, FALSE, *words ? words : error->name);
+        if (name_known(error->name)) {
+                call_finish_error(call, error->name, *words ? words : error->name);
+                return;
+        }
+        message = g_strdup_printf("%s: %s", error->name, words);
+        call_finish_error(call, ERROR_PLUGIN_FAILED, message);
+}
+
+static void finish_timed_out(PluginCall *call) {
+        Plugin *plugin = call->plugin;
+        g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
+                                                   call->method->member,
+                                                   (double) (call->deadline - call->begun) / USEC_PER_SEC);
+        gboolean control = call->control;
+
+        plugin->statistics.timeouts++;
+        plugin_set_healthy(plugin, FALSE, message);
+        call_finish_error(call, ERROR_TIMED_OUT, message);
+        if (!control)
+                plugin_suspect(plugin);
+}
+
+static void finish_answered(PluginCall *call, sd_bus_message *reply) {
+        const char *signature = sd_bus_message_get_signature(reply, true) ?: "";
+        Plugin *plugin = call->plugin;
+
+        statistics_add_duration(&plugin->statistics, usec_sub(clock_monotonic(), call->begun));
+        if (strcmp(signature, call->method->reply) != 0) {
+                g_autofree char *message = g_strdup_printf("%s answered %s with “%s”, expected “%s”.", plugin->id,
+                                                           call->method->member, signature, call->method->reply);
+
+                plugin->statistics.errors++;
+                plugin_set_healthy(plugin, FALSE, message);
+                call_finish_error(call, ERROR_PLUGIN_FAILED, message);
+                return;
+        }
+        plugin_set_healthy(plugin, TRUE, NULL);
+        call_finish(call, reply, NULL);
+}
+
+static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        PluginCall *call = userdata;
+        Plugin *plugin = call->plugin;
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+
+        if (error && clock_monotonic() < call->deadline && message_from_driver(reply)) {
+                /* The bus driver answers for a peer that is gone. */
+                plugin_fail(plugin, "ended while it was asked %s", call->method->member);
+                return 0;
+        }
+
+        in_flight_ended(plugin);
+        if (!error)
+                finish_answered(call, reply);
+        else if (clock_monotonic() >= call->deadline)
+                finish_timed_out(call);
+        else
+                finish_refused(call, error);
+        plugin_call_ended(plugin);
+        return 0;
+}
+
+static int call_send(PluginCall *call) {
+        _cleanup_bus_message_ sd_bus_message *message = NULL;
+        Plugin *plugin = call->plugin;
+        sd_bus *bus = plugin->plugins->parameters.bus;
+        uint64_t left = usec_sub(call->deadline, clock_monotonic());
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &message, plugin->peer, PLUGIN_PATH, call->method->interface,
+                                           call->method->member);
+        if (r >= 0 && call->append)
+                r = call->append(message, call->userdata);
+        if (r >= 0)
+                r = sd_bus_call_async(bus, &call->slot, message, on_reply, call, left > 0 ? left : 1);
+        return r;
+}
+
+void plugin_pump(Plugin *plugin) {
+        Plugins *plugins = plugin->plugins;
+
+        while (!plugin->in_flight && !g_queue_is_empty(&plugin->calls) &&
+               may_send(plugin, g_queue_peek_head(&plugin->calls))) {
+                PluginCall *call;
+                int r;
+
+                if (plugins->in_flight >= IN_FLIGHT_MAX) {
+                        if (!plugin->blocked)
+                                g_queue_push_tail(&plugins->blocked, plugin);
+                        plugin->blocked = TRUE;
+                        return;
+                }
+                call = g_queue_pop_head(&plugin->calls);
+                call->timer = sd_event_source_disable_unref(call->timer);
+                r = call_send(call);
+                if (r < 0) {
+                        plugin->statistics.errors++;
+                        refuse(call, ERROR_PLUGIN_FAILED, "The call of %s could not be sent: %s", call->method->member,
+                               g_strerror(-r));
+                        continue;
+                }
+                plugin->in_flight = call;
+                plugins->in_flight++;
+        }
+}
+
+static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64_t timeout, PluginCallAppend append,
+                            PluginCallDone done, void *userdata) {
+        PluginCall *call = g_new0(PluginCall, 1);
+
+        call->plugin = plugin;
+        call->method = method;
+        call->begun = clock_monotonic();
+        call->deadline = usec_add(call->begun, timeout);
+        call->append = append;
+        call->done = done;
+        call->userdata = userdata;
+        plugin->statistics.calls++;
+        return call;
+}
+
+void plugin_control(Plugin *plugin, const char *member, uint64_t timeout, PluginCallAppend append, PluginCallDone done,
+                    void *userdata) {
+        PluginCall *call = call_new(plugin, method_find(PLUGIN_INTERFACE, member), timeout, append, done, userdata);
+
+        call->control = TRUE;
+        g_queue_push_head(&plugin->calls, call);
+        plugin_pump(plugin);
+        if (plugin->in_flight != call && g_queue_find(&plugin->calls, call))
+                watch_deadline(call);
+}
+
+/* The time-out of checks can be set in the configuration, too; the manifest's counts where it is not. */
+static uint64_t default_timeout(Plugin *plugin, PluginTimeout timeout) {
+        const Config *config = plugin->plugins->config;
+        JsonObject *sources = json_get_object(config->merged, "sources");
+        JsonObject *source = sources ? json_get_object(sources, plugin->id) : NULL;
+
+        if (timeout == TIMEOUT_CHECK && source && json_object_has_member(source, "timeout_seconds"))
+                return (uint64_t) (config_source(config, plugin->id).timeout_seconds * USEC_PER_SEC);
+        return plugin->manifest ? plugin->manifest->timeouts[timeout] : USEC_PER_SEC;
+}
+
+/* Why this plugin cannot be asked now; TRUE if the call was refused. */
+static gboolean refuse_unready(PluginCall *call) {
+        Plugin *plugin = call->plugin;
+
+        if (!plugin->manifest || plugin->state == PLUGIN_FAILED || plugin->state == PLUGIN_QUARANTINED)
+                refuse(call, ERROR_NOT_RUNNING, "%s is %s: %s", plugin->id,
+                       plugin->manifest ? plugin_state_name(plugin->state) : "broken", plugin->last_error);
+        else if (!plugin_may_run(plugin))
+                refuse(call, ERROR_NOT_RUNNING, "%s is not enabled; snooze plugin enable %s", plugin->id, plugin->id);
+        else if (call->method->contract && !manifest_has_contract(plugin->manifest, call->method->contract))
+                refuse(call, ERROR_NOT_SUPPORTED, "%s has no contract %s.", plugin->id, call->method->contract);
+        else if (g_queue_get_length(&plugin->calls) >= QUEUED_PER_PLUGIN_MAX)
+                refuse(call, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already.", QUEUED_PER_PLUGIN_MAX, plugin->id);
+        else
+                return FALSE;
+        return TRUE;
+}
+
+int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
+                PluginCallAppend append, PluginCallDone done, void *userdata) {
+        const ContractMethod *method = method_find(interface, member);
+        PluginCall *call;
+
+        if (!method || plugin->plugins->freeing)
+                return -EINVAL;
+        call = call_new(plugin, method, timeout > 0 ? timeout : default_timeout(plugin, method->timeout), append, done,
+                        userdata);
+        call->without_effect = without_effect;
+        if (refuse_unready(call))
+                return 0;
+
+        g_queue_push_tail(&plugin->calls, call);
+        if (plugin->state == PLUGIN_RUNNING)
+                plugin_pump(plugin);
+        if (plugin->in_flight == call || !g_queue_find(&plugin->calls, call))
+                return 0;
+        watch_deadline(call);
+        if (plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED)
+                plugin_begin(plugin);
+        return 0;
+}
+
+void plugin_calls_lost(Plugin *plugin, const char *message) {
+        PluginCall *call = plugin->in_flight;
+
+        if (!call)
+                return;
+        in_flight_ended(plugin);
+        call->slot = sd_bus_slot_unref(call->slot);
+        if (call->without_effect && !call->repeated && clock_monotonic() < call->deadline) {
+                call->repeated = TRUE;
+                g_queue_push_head(&plugin->calls, call);
+                watch_deadline(call);
+                return;
+        }
+        plugin->statistics.errors++;
+        call_finish_error(call, ERROR_PLUGIN_FAILED, message);
+}
+
+void plugin_calls_fail(Plugin *plugin, const char *name, const char *message) {
+        GQueue calls = plugin->calls;
+        PluginCall *call = plugin->in_flight;
+
+        g_queue_init(&plugin->calls);
+        if (call) {
+                in_flight_ended(plugin);
+                g_queue_push_head(&calls, call);
+        }
+        while ((call = g_queue_pop_head(&calls))) {
+                call->slot = sd_bus_slot_unref(call->slot);
+                call->timer = sd_event_source_disable_unref(call->timer);
+                plugin->statistics.errors++;
+                refuse(call, name, "%s", message);
+        }
+}
+
+void plugin_calls_free(Plugin *plugin) {
+        g_clear_pointer(&plugin->in_flight, call_free);
+        g_queue_clear_full(&plugin->calls, call_free);
+}

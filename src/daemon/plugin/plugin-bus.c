@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* io.cloudsnooze.Snooze1.Plugin, one object for each plugin. A handler whose caller polkit has to be asked about runs twice, from its
+ * first line: nothing changes before authorize_call() has returned 1. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/names.h"
+#include "bus/actions.h"
+#include "bus/dictionary.h"
+#include "daemon/plugin/plugin.h"
+
+#define HIDDEN "(hidden)"
+#define CALL_METHOD_MAX 128U
+
+static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
+        const MethodAction *entry = method_action_find(SNOOZE_PLUGIN_INTERFACE, sd_bus_message_get_member(call));
+        const char *const details[] = { "plugin", plugin->id, "method", sd_bus_message_get_member(call), NULL };
+
+        if (!entry || !entry->action)
+                return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
+        return authorize(plugin->plugins->parameters.authorizer, call, entry->action, details, error);
+}
+
+static int reply_settled(sd_bus_message *call, const sd_bus_error *error) {
+        return error ? sd_bus_reply_method_error(call, error) : sd_bus_reply_method_return(call, NULL);
+}
+
+static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        _cleanup_bus_message_ sd_bus_message *call = userdata;
+
+        (void) reply_settled(call, error);
+}
+
+static int method_load(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        int r = authorize_call(plugin, call, error);
+
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        plugin_load(plugin, on_settled, sd_bus_message_ref(call));
+        return 1;
+}
+
+static int method_unload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        int r = authorize_call(plugin, call, error);
+
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        plugin_unload(plugin, on_settled, sd_bus_message_ref(call));
+        return 1;
+}
+
+static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean enabled, sd_bus_error *error) {
+        int r;
+
+        if (enabled && !plugin->manifest)
+                return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = plugin_set_enabled(plugin, enabled);
+        if (r < 0)
+                return sd_bus_error_setf(error, ERROR_STORE, "That %s is %s could not be kept below %s: %s", plugin->id,
+                                         enabled ? "enabled" : "disabled", plugin->plugins->state_directory,
+                                         g_strerror(-r));
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int method_enable(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return method_set_enabled(call, userdata, TRUE, error);
+}
+
+static int method_disable(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return method_set_enabled(call, userdata, FALSE, error);
+}
+
+static int check_runnable(const Plugin *plugin, sd_bus_error *error) {
+        if (!plugin->manifest)
+                return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);
+        if (!plugin_may_run(plugin))
+                return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is not enabled; snooze plugin enable %s", plugin->id,
+                                         plugin->id);
+        return 0;
+}
+
+static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        int r = check_runnable(plugin, error);
+
+        if (r < 0)
+                return r;
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        plugin_settle_later(plugin, TRUE, on_settled, sd_bus_message_ref(call));
+        plugin_restart(plugin);
+        return 1;
+}
+
+static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+        g_autoptr(JsonObject) values = NULL;
+        g_autoptr(GError) e = NULL;
+        int r;
+
+        r = dictionary_read(call, &dictionary_limits_default, &values, error);
+        if (r < 0)
+                return r;
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
+        if (!schema_check(plugin->manifest->schema, plugin->id, values, &e))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
+        if (!parameters->configure)
+                return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "This daemon keeps no configuration.");
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = parameters->configure(plugin->id, values, call, parameters->userdata);
+        if (r < 0)
+                return sd_bus_error_setf(error, ERROR_STORE, "The values could not be kept: %s", g_strerror(-r));
+        return 1;
+}
+
+static int append_value(sd_bus_message *message, const Setting *setting, JsonNode *value) {
+        g_autoptr(GPtrArray) texts = NULL;
+        JsonArray *array;
+
+        if (setting->secret)
+                return sd_bus_message_append(message, "v", "s", HIDDEN);
+        switch (setting->type) {
+        case SETTING_STRING:
+                return sd_bus_message_append(message, "v", "s", json_node_get_string(value));
+        case SETTING_INTEGER:
+                return sd_bus_message_append(message, "v", "x", json_node_get_int(value));
+        case SETTING_NUMBER:
+                return sd_bus_message_append(message, "v", "d", json_node_get_double(value));
+        case SETTING_BOOLEAN:
+                return sd_bus_message_append(message, "v", "b", (int) json_node_get_boolean(value));
+        case SETTING_LIST:
+        case SETTING_TYPE_COUNT:
+                break;
+        }
+        array = json_node_get_array(value);
+        texts = g_ptr_array_new();
+        for (guint i = 0; i < json_array_get_length(array); i++)
+                g_ptr_array_add(texts, (char *) json_array_get_string_element(array, i));
+        g_ptr_array_add(texts, NULL);
+
+        int r = sd_bus_message_open_container(message, 'v', "as");
+
+        if (r >= 0)
+                r = sd_bus_message_append_strv(message, (char **) texts->pdata);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static int append_setting(sd_bus_message *reply, const Setting *setting, const Settings *settings) {
+        JsonNode *value = json_object_get_member(settings->values, setting->name);
+        int r;
+
+        if (!value)
+                return 0;
+        r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", setting->name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', "(vs)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'r', "vs");
+        if (r >= 0)
+                r = append_value(reply, setting, value);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", json_object_get_string_member(settings->origins, setting->name));
+        for (unsigned i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(reply);
+        return r;
+}
+
+static int method_get_configuration(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        Plugin *plugin = userdata;
+        g_autoptr(Settings) settings = NULL;
+        g_autoptr(GError) e = NULL;
+        GPtrArray *schema;
+        int r;
+
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
+        settings = plugin_settings(plugin, &e);
+        if (!settings)
+                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
+        schema = schema_settings(plugin->manifest->schema);
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (guint i = 0; r >= 0 && i < schema->len; i++)
+                r = append_setting(reply, g_ptr_array_index(schema, i), settings);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int reply_verdict(sd_bus_message *call, const Vote *vote) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ss", verdict_name(vote->verdict), vote->reason);
+        if (r >= 0)
+                r = dictionary_append(reply, vote->details, NULL);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* A call of ours that waits for one of the plugin's. */
+typedef struct Request {
+        sd_bus_message *call;
+        char *method;
+        JsonObject *parameters;
+} Request;
+
+static Request *request_new(sd_bus_message *call, const char *method, JsonObject *parameters) {
+        Request *request = g_new(Request, 1);
+
+        *request = (Request) { .call = sd_bus_message_ref(call),
+                               .method = g_strdup(method),
+                               .parameters = json_object_ref(parameters) };
+        return request;
+}
+
+static void request_free(Request *request) {
+        sd_bus_message_unref(request->call);
+        g_free(request->method);
+        json_object_unref(request->parameters);
+        g_free(request);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_free)
+
+static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        _cleanup_(check_answer_clear) CheckAnswer answer = {};
+        uint64_t now = clock_monotonic();
+        g_autoptr(Request) request = userdata;
+        g_autofree char *problem = NULL;
+
+        if (error)
+                (void) sd_bus_reply_method_error(request->call, error);
+        else if (check_answer_read(plugin->id, reply, now, now, clock_realtime(), &answer, &problem) < 0)
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s.", plugin->id, problem);
+        else
+                (void) reply_verdict(request->call, g_ptr_array_index(answer.votes, 0));
+}
+
+static int append_parameters(sd_bus_message *message, void *userdata) {
+        const Request *request = userdata;
+        int r = request->method ? sd_bus_message_append(message, "s", request->method) : 0;
+
+        return r < 0 ? r : dictionary_append(message, request->parameters, NULL);
+}
+
+static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+        g_autoptr(JsonObject) none = json_object_new();
+        Request *request;
+        int r;
+
+        if (!plugin_has_contract(plugin, "IdleCheck"))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract IdleCheck.", plugin->id);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        if (parameters->limits &&
+            !sender_limits_take(parameters->limits, sd_bus_message_get_sender(call), clock_monotonic()))
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
+        request = request_new(call, NULL, plugin->check.metrics ?: none);
+        r = plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_parameters, on_checked, request);
+        if (r < 0)
+                request_free(request);
+        return r < 0 ? r : 1;
+}
+
+static int method_get_statistics(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const Plugin *plugin = userdata;
+        const Statistics *statistics = &plugin->statistics;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "a{sv}", 6, "calls", "t", statistics->calls, "errors", "t",
+                                          statistics->errors, "timeouts", "t", statistics->timeouts, "restarts", "t",
+                                          (uint64_t) plugin->restarts, "p50_usec", "t",
+                                          statistics_percentile(statistics, 50), "p99_usec", "t",
+                                          statistics_percentile(statistics, 99));
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_get_resources(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return plugin_reply_resources(userdata, call);
+}
+
+static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        const char *version;
+        int r;
+
+        r = sd_bus_message_read(call, "s", &version);
+        if (r < 0)
+                return r;
+        r = check_runnable(plugin, error);
+        if (r < 0)
+                return r;
+        manifest = manifest_load(plugin->directory, plugin->id, plugin->plugins->trusted_uid, &e);
+        if (!manifest)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
+        if (!g_str_equal(manifest->version, version))
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version “%.64s” of %s is not installed, %s is.",
+                                         version, plugin->id, manifest->version);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        plugin_settle_later(plugin, TRUE, on_settled, sd_bus_message_ref(call));
+        plugin_upgrade(plugin, g_steal_pointer(&manifest));
+        return 1;
+}
+
+static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        _cleanup_bus_error_ sd_bus_error rubbish = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *answer = NULL;
+        g_autoptr(Request) request = userdata;
+        g_autoptr(JsonObject) result = NULL;
+        int success, r;
+
+        if (error) {
+                (void) sd_bus_reply_method_error(request->call, error);
+                return;
+        }
+        r = sd_bus_message_read(reply, "b", &success);
+        if (r >= 0)
+                r = dictionary_read(reply, &dictionary_limits_default, &result, &rubbish);
+        if (r < 0) {
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s",
+                                                  plugin->id, rubbish.message ?: "not (b, a{sv})");
+                return;
+        }
+        r = sd_bus_message_new_method_return(request->call, &answer);
+        if (r >= 0)
+                r = sd_bus_message_append(answer, "b", success);
+        if (r >= 0)
+                r = dictionary_append(answer, result, NULL);
+        if (r >= 0)
+                (void) sd_bus_send(NULL, answer, NULL);
+}
+
+static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(JsonObject) parameters = NULL;
+        Plugin *plugin = userdata;
+        const char *method;
+        Request *request;
+        int r;
+
+        r = sd_bus_message_read(call, "s", &method);
+        if (r < 0)
+                return r;
+        if (!*method || strlen(method) > CALL_METHOD_MAX)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "method: expected a name of 1 to %u bytes.",
+                                         CALL_METHOD_MAX);
+        r = dictionary_read(call, &dictionary_limits_default, &parameters, error);
+        if (r < 0)
+                return r;
+        if (!plugin_has_contract(plugin, "RequestHandler"))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract RequestHandler.", plugin->id);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        request = request_new(call, method, parameters);
+        r = plugin_call(plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_parameters, on_handled, request);
+        if (r < 0)
+                request_free(request);
+        return r < 0 ? r : 1;
+}
+
+#define CONST(name, signature)                                                                                         \
+        SD_BUS_PROPERTY(name, signature, plugin_property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING(name, signature)                                                                                      \
+        SD_BUS_PROPERTY(name, signature, plugin_property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+#define FREE SD_BUS_VTABLE_UNPRIVILEGED /* polkit decides, not a capability of the caller */
+
+static const sd_bus_vtable plugin_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CONST("Id", "s"),
+        CHANGING("DisplayName", "s"),
+        CHANGING("Version", "s"),
+        CHANGING("Author", "s"),
+        CHANGING("Description", "s"),
+        CHANGING("Category", "s"),
+        CHANGING("Tags", "as"),
+        CHANGING("Repository", "s"),
+        CHANGING("Homepage", "s"),
+        CHANGING("Language", "s"),
+        CHANGING("Official", "b"),
+        CHANGING("Trust", "s"),
+        CHANGING("Runtime", "s"),
+        CHANGING("Isolation", "s"),
+        CHANGING("Contracts", "as"),
+        CHANGING("Events", "a{si}"),
+        CHANGING("State", "s"),
+        CHANGING("Enabled", "b"),
+        CHANGING("Healthy", "b"),
+        CHANGING("LastError", "s"),
+        CHANGING("Restarts", "u"),
+        SD_BUS_PROPERTY("Pid", "u", plugin_property_get, 0, 0),
+        CHANGING("Unit", "s"),
+        CHANGING("Permissions", "a(sb)"),
+        CHANGING("ConfigSchema", "s"),
+        CHANGING("Dependencies", "a(ss)"),
+        CHANGING("MinHostVersion", "s"),
+        SD_BUS_METHOD("Load", NULL, NULL, method_load, FREE),
+        SD_BUS_METHOD("Unload", NULL, NULL, method_unload, FREE),
+        SD_BUS_METHOD("Enable", NULL, NULL, method_enable, FREE),
+        SD_BUS_METHOD("Disable", NULL, NULL, method_disable, FREE),
+        SD_BUS_METHOD("Restart", NULL, NULL, method_restart, FREE),
+        SD_BUS_METHOD_WITH_ARGS("Configure", SD_BUS_ARGS("a{sv}", values), SD_BUS_NO_RESULT, method_configure, FREE),
+        SD_BUS_METHOD_WITH_ARGS("GetConfiguration", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", values),
+                                method_get_configuration, FREE),
+        SD_BUS_METHOD_WITH_ARGS("CheckIdle", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("s", verdict, "s", reason, "a{sv}", details), method_check_idle, FREE),
+        SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", statistics),
+                                method_get_statistics, FREE),
+        SD_BUS_METHOD_WITH_ARGS("GetResources", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", resources),
+                                method_get_resources, FREE),
+        SD_BUS_METHOD_WITH_ARGS("Upgrade", SD_BUS_ARGS("s", version), SD_BUS_NO_RESULT, method_upgrade, FREE),
+        SD_BUS_METHOD_WITH_ARGS("Call", SD_BUS_ARGS("s", method, "a{sv}", params),
+                                SD_BUS_RESULT("b", success, "a{sv}", result), method_call, FREE),
+        SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("s", state, "s", previous, "s", reason), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("ResourceViolation", SD_BUS_ARGS("s", resource, "t", limit, "t", used), 0),
+        SD_BUS_VTABLE_END,
+};
+
+static int find_plugin(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+                       sd_bus_error *error) {
+        Plugins *plugins = userdata;
+        _cleanup_free_ char *id = NULL;
+        int r;
+
+        r = sd_bus_path_decode(path, SNOOZE_PLUGIN_PATH, &id);
+        if (r <= 0)
+                return r;
+        *ret_found = plugins_find(plugins, id);
+        return *ret_found ? 1 : 0;
+}
+
+static int enumerate_plugins(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        Plugins *plugins = userdata;
+        char **nodes = calloc(plugins->list->len + 1, sizeof(char *));
+
+        if (!nodes)
+                return -ENOMEM;
+        for (guint i = 0; i < plugins->list->len; i++) {
+                nodes[i] = strdup(((Plugin *) g_ptr_array_index(plugins->list, i))->path);
+                if (!nodes[i]) {
+                        for (guint j = 0; j < i; j++)
+                                free(nodes[j]);
+                        free(nodes);
+                        return -ENOMEM;
+                }
+        }
+        *ret_nodes = nodes;
+        return 0;
+}
+
+int plugins_export(Plugins *plugins) {
+        sd_bus *bus = plugins->parameters.bus;
+        int r;
+
+        r = sd_bus_add_fallback_vtable(bus, &plugins->vtable_slot, SNOOZE_PLUGIN_PATH, SNOOZE_PLUGIN_INTERFACE,
+                                       plugin_vtable, find_plugin, plugins);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_node_enumerator(bus, &plugins->enumerator_slot, SNOOZE_PLUGIN_PATH, enumerate_plugins, plugins);
+        if (r < 0)
+                return r;
+        plugins->exported = TRUE;
+        return 0;
+}
+
+/* Found after the objects were put on the bus; before, there was nobody to tell. */
+void plugin_bus_added(Plugin *plugin) {
+        if (plugin->plugins->exported)
+                (void) sd_bus_emit_object_added(plugin->plugins->parameters.bus, plugin->path);
+}
+
+void plugin_bus_changed(Plugin *plugin, const char *property, ...) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+        va_list ap;
+
+        if (!plugin->plugins->exported || plugin->plugins->freeing)
+                return;
+        va_start(ap, property);
+        for (const char *name = property; name; name = va_arg(ap, const char *))
+                g_ptr_array_add(names, (char *) name);
+        va_end(ap);
+        g_ptr_array_add(names, NULL);
+        (void) sd_bus_emit_properties_changed_strv(plugin->plugins->parameters.bus, plugin->path,
+                                                   SNOOZE_PLUGIN_INTERFACE, (char **) names->pdata);
+}
+
+void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason) {
+        if (plugin->plugins->exported && !plugin->plugins->freeing)
+                (void) sd_bus_emit_signal(plugin->plugins->parameters.bus, plugin->path, SNOOZE_PLUGIN_INTERFACE,
+                                          "StateChanged", "sss", plugin_state_name(plugin->state),
+                                          plugin_state_name(previous), reason);
+}

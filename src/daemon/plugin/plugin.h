@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside the plugin part: what its files share. One plugin's life:
+ *
+ *   discovered ─► loading ─► initializing ─► running ─► draining ─► stopped ─► loading …
+ *                    │            │             │           │          ▲
+ *                    └────────────┴─► failed ◄──┴───────────┘          │ idle exit, Unload, Disable
+ *                                     │    └─► loading (after a pause that grows)
+ *                                     └─► quarantined (too many in 10 minutes; out by Restart)
+ *
+ * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
+
+#include "daemon/plugin/identity.h"
+#include "daemon/plugin/plugins.h"
+#include "daemon/plugin/starter.h"
+#include "daemon/plugin/statistics.h"
+
+#define RESTARTS_MAX 5U                          /* within … */
+#define RESTARTS_WINDOW (10 * USEC_PER_MINUTE)   /* … this, then quarantined */
+#define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
+#define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
+#define PING_TIMEOUT (5 * USEC_PER_SEC)
+#define QUEUED_PER_PLUGIN_MAX 64U
+#define IN_FLIGHT_MAX 64U
+#define PLUGINS_MAX 4096U
+#define REASON_MAX 512U                          /* bytes of anything a plugin says in words */
+#define SUBJECTS_MAX 64U
+
+typedef struct PluginCall PluginCall;
+typedef struct Round Round;
+
+/* The state of CheckIdle for one plugin. */
+typedef struct PluginCheck {
+        gboolean asking;
+        uint64_t begun;
+        GPtrArray *rounds;       /* Round: wait for the answer under way */
+        GPtrArray *next_rounds;  /* wait for one that begins after it */
+        JsonObject *metrics;     /* what the next one is to be sent */
+        uint64_t valid_until;    /* monotonic */
+        GPtrArray *votes;        /* Vote: the latest answer, as long as it is valid */
+        GHashTable *subjects;    /* set of "<id>/<name>" that the latest good answer named */
+} PluginCheck;
+
+struct Plugin {
+        Plugins *plugins;
+        char *id, *name, *path, *unit, *directory;
+        Manifest *manifest;      /* NULL: broken */
+        Manifest *next_manifest; /* Upgrade: what it is to be started with when it has ended */
+        gboolean official, enabled;
+
+        PluginState state;
+        char *last_error;
+        gboolean healthy;
+        sd_event_source *timer;
+
+        Start *start;
+        sd_bus_slot *owner_question;
+        Identity *identity;
+        char *owner;             /* of the name, as the bus driver says; NULL: nobody */
+        char *peer;              /* the unique name that was greeted, and that calls go to */
+        pid_t pid;
+        int pidfd;
+        JsonObject *sent;        /* the configuration that it has */
+
+        uint32_t restarts;
+        uint64_t failures[RESTARTS_MAX + 1]; /* monotonic, the latest ones; a ring */
+        unsigned failure_count;              /* in a row, without a good start between them: for the pause */
+        gboolean restart_wanted;             /* Restart: begin again as soon as it has stopped */
+        gboolean pinging;
+
+        GQueue calls;            /* PluginCall, waiting */
+        PluginCall *in_flight;
+        gboolean blocked;        /* in Plugins.blocked */
+        GPtrArray *settlers;     /* who waits for Load or Unload */
+
+        Statistics statistics;
+        PluginCheck check;
+};
+
+struct Plugins {
+        PluginsParameters parameters; /* the strings in it are borrowed from the caller, the rest is referenced */
+        char *state_directory, *config_directory;
+        char **directories;
+        uid_t trusted_uid;
+        Config *config;
+        Starter *starter;
+        sd_bus_slot *owner_slot, *vtable_slot, *enumerator_slot;
+        GHashTable *by_id;       /* borrows the ids */
+        GPtrArray *list;         /* owns, by id */
+        unsigned in_flight;
+        GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
+        GQueue deferred;
+        sd_event_source *deferral;
+        GPtrArray *rounds;       /* owns */
+        GPtrArray *dispatches;   /* owns */
+        gboolean exported;
+        gboolean freeing;
+};
+
+/* plugins.c */
+/* Runs it in the next iteration of the loop; free is called in any case. */
+void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(void *data), void *data);
+void plugins_problem(Plugins *plugins, const char *source, const char *message);
+/* The values in force for this plugin. */
+Settings *plugin_settings(Plugin *plugin, GError **error);
+
+/* enabled.c */
+gboolean enabled_on_disk(Plugins *plugins, const char *id);
+/* An official plugin that nobody disabled is enabled when it is first seen. 0 or a negative errno. */
+int enabled_ensure_official(Plugins *plugins, const char *id);
+int enabled_write(Plugins *plugins, const char *id, gboolean enabled);
+
+/* plugin.c */
+Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Manifest *manifest, const char *broken);
+void plugin_free(Plugin *plugin);
+void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
+/* Not disabled, and plugins run at all. */
+gboolean plugin_may_run(const Plugin *plugin);
+/* On its way up or up. */
+gboolean plugin_active(const Plugin *plugin);
+void plugin_begin(Plugin *plugin);
+void plugin_leave(Plugin *plugin, const char *reason);
+void plugin_restart(Plugin *plugin);
+/* Takes the manifest over, ends the running version and starts the new one. */
+void plugin_upgrade(Plugin *plugin, Manifest *manifest);
+void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void plugin_owner_changed(Plugin *plugin, const char *owner);
+int plugin_set_enabled(Plugin *plugin, gboolean enabled);
+/* The plugin's part of a new configuration. */
+void plugin_reconfigure(Plugin *plugin);
+void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
+/* A call ended: a plugin that leaves may be done now. */
+void plugin_call_ended(Plugin *plugin);
+/* A call was not answered in time: is it alive? */
+void plugin_suspect(Plugin *plugin);
+/* Waits for the plugin to be up or down. */
+void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void *userdata);
+
+/* call.c */
+/* Handshake, Initialize, Configure, Ping, Shutdown: before everything that waits, also to a plugin that is not running yet. */
+void plugin_control(Plugin *plugin, const char *member, uint64_t timeout, PluginCallAppend append, PluginCallDone done,
+                    void *userdata);
+/* Sends what may be sent. */
+void plugin_pump(Plugin *plugin);
+/* The process is gone: what was in flight is repeated once where that is harmless, or ends with this error. */
+void plugin_calls_lost(Plugin *plugin, const char *message);
+/* Every call ends with this error. */
+void plugin_calls_fail(Plugin *plugin, const char *name, const char *message);
+void plugin_calls_free(Plugin *plugin);
+
+/* round.c */
+void plugin_check_init(Plugin *plugin);
+void plugin_check_clear(Plugin *plugin);
+void round_free(void *round);
+
+/* check.c */
+typedef struct CheckAnswer {
+        GPtrArray *votes; /* Vote: the plugin's own, then its subjects' */
+        uint64_t valid_for; /* µs */
+} CheckAnswer;
+
+/* Reads the reply of CheckIdle. An answer that is not as the contract says gives -EBADMSG and a sentence. The times are monotonic. */
+int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
+                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
+void check_answer_clear(CheckAnswer *answer);
+
+/* What a plugin said, fit for a terminal: no control characters, at most REASON_MAX bytes. */
+char *plugin_words(const char *text);
+
+/* dispatch.c */
+void dispatch_free(void *dispatch);
+
+/* plugin-properties.c */
+int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error);
+
+/* resources.c */
+/* Answers GetResources. */
+int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
+
+/* plugin-bus.c */
+void plugin_bus_changed(Plugin *plugin, const char *property, ...) __attribute__((sentinel));
+void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason);
+void plugin_bus_added(Plugin *plugin);

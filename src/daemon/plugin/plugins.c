@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "bus/owner.h"
+#include "daemon/plugin/plugin.h"
+#include "util/file.h"
+
+#define ENVIRONMENT_MAX 65536U
+
+typedef struct Deferred {
+        void (*run)(void *data);
+        void (*destroy)(void *data);
+        void *data;
+} Deferred;
+
+static void deferred_free(void *data) {
+        Deferred *deferred = data;
+
+        if (deferred->destroy)
+                deferred->destroy(deferred->data);
+        g_free(deferred);
+}
+
+static int on_deferral(sd_event_source *source, void *userdata) {
+        Plugins *plugins = userdata;
+        /* What is deferred from here on has to wait for the next iteration. */
+        guint n = g_queue_get_length(&plugins->deferred);
+
+        for (guint i = 0; i < n; i++) {
+                Deferred *deferred = g_queue_pop_head(&plugins->deferred);
+
+                deferred->run(deferred->data);
+                deferred_free(deferred);
+        }
+        if (g_queue_is_empty(&plugins->deferred))
+                (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(void *data), void *data) {
+        Deferred *deferred = g_new(Deferred, 1);
+
+        *deferred = (Deferred) { .run = run, .destroy = destroy, .data = data };
+        g_queue_push_tail(&plugins->deferred, deferred);
+        (void) sd_event_source_set_enabled(plugins->deferral, SD_EVENT_ON);
+}
+
+void plugins_problem(Plugins *plugins, const char *source, const char *message) {
+        if (plugins->parameters.problem && !plugins->freeing)
+                plugins->parameters.problem(source, message, plugins->parameters.userdata);
+}
+
+static void on_owner_changed(const char *name, const char *old_owner, const char *new_owner, void *userdata) {
+        Plugins *plugins = userdata;
+        Plugin *plugin;
+
+        if (!g_str_has_prefix(name, PLUGIN_NAME_PREFIX))
+                return;
+        plugin = g_hash_table_lookup(plugins->by_id, name + strlen(PLUGIN_NAME_PREFIX));
+        if (plugin)
+                plugin_owner_changed(plugin, new_owner);
+}
+
+/* The administrator's secrets for one plugin. A file that others can read or write is refused, not used quietly. */
+static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
+        g_autofree char *file = g_strdup_printf("%s.env", plugin->id);
+        g_autofree char *path = g_build_filename(plugin->plugins->config_directory, "plugins", file, NULL);
+        struct stat st;
+
+        *ret = NULL;
+        if (stat(path, &st) < 0) {
+                if (errno == ENOENT || errno == ENOTDIR)
+                        return TRUE;
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: %s", path, g_strerror(errno));
+                return FALSE;
+        }
+        if (!file_trusted(path, plugin->plugins->trusted_uid, error))
+                return FALSE;
+        if (st.st_mode & S_IRWXO) {
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: can be read by everybody, expected mode 0600",
+                            path);
+                return FALSE;
+        }
+        return file_read(path, ENVIRONMENT_MAX, ret, NULL, error);
+}
+
+Settings *plugin_settings(Plugin *plugin, GError **error) {
+        g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
+        g_autofree char *environment = NULL;
+
+        if (!read_environment(plugin, &environment, error))
+                return NULL;
+        return schema_resolve(plugin->manifest->schema, plugin->id, configured, environment, error);
+}
+
+static int compare_ids(const void *a, const void *b) {
+        const Plugin *const *left = a, *const *right = b;
+
+        return strcmp((*left)->id, (*right)->id);
+}
+
+/* What can be in the way of an id is told once per discovery; it is not worth an object. */
+static gboolean id_usable(Plugins *plugins, const char *directory, const char *id) {
+        g_autofree char *message = NULL;
+
+        if (plugin_id_valid(id))
+                return TRUE;
+        message = g_strdup_printf("%s/%s: a plugin's directory is named [a-z][a-z0-9-]{0,%u}", directory, id, PLUGIN_ID_MAX - 1);
+        plugins_problem(plugins, "plugins", message);
+        return FALSE;
+}
+
+static void learn_enabled(Plugin *plugin) {
+        Plugins *plugins = plugin->plugins;
+
+        if (plugin->official) {
+                int r = enabled_ensure_official(plugins, plugin->id);
+
+                if (r < 0)
+                        log_warning("Plugin %s could not be enabled: %s", plugin->id, g_strerror(-r));
+        }
+        plugin->enabled = enabled_on_disk(plugins, plugin->id);
+}
+
+static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest, const char *broken) {
+        if (!manifest || !plugin->manifest)
+                return !manifest && !plugin->manifest && g_str_equal(plugin->last_error, broken);
+        return g_str_equal(directory, plugin->directory) && g_str_equal(manifest->version, plugin->manifest->version) &&
+                g_str_equal(manifest->schema_text, plugin->manifest->schema_text) &&
+                g_str_equal(manifest->exec, plugin->manifest->exec);
+}
+
+static void refresh_plugin(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
+        g_autoptr(Manifest) owned = manifest;
+        PluginState previous = plugin->state;
+
+        /* One that runs keeps its manifest until it has ended and is discovered again. */
+        if (plugin_active(plugin) || manifest_same(plugin, directory, manifest, broken))
+                return;
+        plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
+        learn_enabled(plugin);
+        plugin_bus_changed(plugin, "State", "LastError", "Version", "ConfigSchema", "Contracts", "Enabled", NULL);
+        if (plugin->plugins->parameters.changed)
+                plugin->plugins->parameters.changed(plugin, previous, "its manifest changed",
+                                                    plugin->plugins->parameters.userdata);
+}
+
+static void add_plugin(Plugins *plugins, const char *directory, const char *id, GStrvBuilder *added) {
+        g_autoptr(GError) error = NULL;
+        Manifest *manifest = manifest_load(directory, id, plugins->trusted_uid, &error);
+        Plugin *plugin = g_hash_table_lookup(plugins->by_id, id);
+
+        if (plugin) {
+                refresh_plugin(plugin, directory, manifest, error ? error->message : NULL);
+                return;
+        }
+        plugin = plugin_new(plugins, directory, id, manifest, error ? error->message : NULL);
+        learn_enabled(plugin);
+        if (error)
+                log_warning("Plugin %s is broken: %s", id, error->message);
+        g_hash_table_insert(plugins->by_id, plugin->id, plugin);
+        g_ptr_array_add(plugins->list, plugin);
+        g_strv_builder_add(added, id);
+        plugin_bus_added(plugin);
+        if (plugins->exported && plugins->parameters.changed)
+                plugins->parameters.changed(plugin, plugin->state, "was found", plugins->parameters.userdata);
+}
+
+static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
+        _cleanup_(closedirp) DIR *handle = opendir(directory);
+        g_autoptr(GError) error = NULL;
+        struct dirent *entry;
+
+        if (!handle)
+                return;
+        if (!file_trusted(directory, plugins->trusted_uid, &error)) {
+                plugins_problem(plugins, "plugins", error->message);
+                return;
+        }
+        while ((entry = readdir(handle)) && g_hash_table_size(seen) < PLUGINS_MAX) {
+                g_autofree char *manifest = NULL;
+
+                if (entry->d_name[0] == '.')
+                        continue;
+                manifest = g_build_filename(directory, entry->d_name, "plugin.json", NULL);
+                if (access(manifest, F_OK) < 0 || !id_usable(plugins, directory, entry->d_name) ||
+                    !g_hash_table_add(seen, g_strdup(entry->d_name)))
+                        continue;
+                add_plugin(plugins, directory, entry->d_name, added);
+        }
+}
+
+static void mark_vanished(Plugins *plugins, GHashTable *seen) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (!g_hash_table_contains(seen, plugin->id))
+                        refresh_plugin(plugin, plugin->directory, NULL, "its plugin.json is gone");
+        }
+}
+
+char **plugins_discover(Plugins *plugins) {
+        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GStrvBuilder) added = g_strv_builder_new();
+
+        for (char **directory = plugins->directories; *directory; directory++)
+                scan_directory(plugins, *directory, seen, added);
+        for (char **directory = plugins->config->plugin_directories; directory && *directory; directory++)
+                scan_directory(plugins, *directory, seen, added);
+        mark_vanished(plugins, seen);
+        g_ptr_array_sort(plugins->list, compare_ids);
+        return g_strv_builder_end(added);
+}
+
+Plugin *plugins_find(Plugins *plugins, const char *id) {
+        return g_hash_table_lookup(plugins->by_id, id);
+}
+
+GPtrArray *plugins_list(Plugins *plugins) {
+        return plugins->list;
+}
+
+void plugins_set_config(Plugins *plugins, Config *config) {
+        Config *previous = plugins->config;
+
+        plugins->config = config_ref(config);
+        config_unref(previous);
+        for (guint i = 0; i < plugins->list->len; i++)
+                plugin_reconfigure(g_ptr_array_index(plugins->list, i));
+}
+
+static Plugins *plugins_allocate(const PluginsParameters *parameters) {
+        Plugins *plugins = g_new0(Plugins, 1);
+
+        plugins->parameters = *parameters;
+        plugins->parameters.bus = sd_bus_ref(parameters->bus);
+        plugins->parameters.event = sd_event_ref(parameters->event);
+        plugins->config = config_ref(parameters->config);
+        plugins->state_directory = g_strdup(parameters->state_directory);
+        plugins->config_directory = g_strdup(parameters->config_directory ?: PKGSYSCONFDIR);
+        plugins->directories = g_strdupv((char **) parameters->directories);
+        plugins->trusted_uid = manifest_trusted_uid();
+        plugins->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+        plugins->list = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
+        plugins->rounds = g_ptr_array_new_with_free_func(round_free);
+        plugins->dispatches = g_ptr_array_new_with_free_func(dispatch_free);
+        g_queue_init(&plugins->blocked);
+        g_queue_init(&plugins->deferred);
+        return plugins;
+}
+
+int plugins_new(const PluginsParameters *parameters, Plugins **ret) {
+        Plugins *plugins = plugins_allocate(parameters);
+        g_auto(GStrv) added = NULL;
+        int r;
+
+        r = sd_event_add_defer(parameters->event, &plugins->deferral, on_deferral, plugins);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(plugins->deferral, SD_EVENT_OFF);
+        if (r >= 0)
+                r = owner_watch(parameters->bus, PLUGIN_NAME, on_owner_changed, plugins, &plugins->owner_slot);
+        if (r >= 0)
+                r = starter_new(parameters->bus, &plugins->starter);
+        if (r < 0) {
+                plugins_free(plugins);
+                return r;
+        }
+        added = plugins_discover(plugins);
+        *ret = plugins;
+        return 0;
+}
+
+Plugins *plugins_free(Plugins *plugins) {
+        if (!plugins)
+                return NULL;
+        plugins->freeing = TRUE;
+        sd_bus_slot_unref(plugins->owner_slot);
+        sd_bus_slot_unref(plugins->vtable_slot);
+        sd_bus_slot_unref(plugins->enumerator_slot);
+        g_queue_clear_full(&plugins->deferred, deferred_free);
+        g_queue_clear(&plugins->blocked);
+        g_ptr_array_unref(plugins->list);
+        g_hash_table_unref(plugins->by_id);
+        g_ptr_array_unref(plugins->rounds);
+        g_ptr_array_unref(plugins->dispatches);
+        starter_free(plugins->starter);
+        sd_event_source_disable_unref(plugins->deferral);
+        g_strfreev(plugins->directories);
+        g_free(plugins->state_directory);
+        g_free(plugins->config_directory);
+        config_unref(plugins->config);
+        sd_event_unref(plugins->parameters.event);
+        sd_bus_unref(plugins->parameters.bus);
+        g_free(plugins);
+        return NULL;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a plugin uses and may use. systemd knows both of its unit; elsewhere the process says what it uses, the manifest what it
+ * asked for, and nothing holds it to that. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "daemon/plugin/plugin.h"
+#include "util/file.h"
+
+#define PROC_FILE_MAX 4096U
+
+typedef struct Resource {
+        const char *name;
+        const char *used_property, *limit_property; /* of systemd's Service; both t */
+        uint64_t used_unit;                         /* the property's in ours: ns → µs */
+        uint64_t used, limit;                       /* UINT64_MAX: not known, none */
+} Resource;
+
+#define RESOURCES 3U
+
+static const Resource resources_unknown[RESOURCES] = {
+        { "memory", "MemoryCurrent", "MemoryMax", 1, UINT64_MAX, UINT64_MAX },
+        { "cpu", "CPUUsageNSec", "CPUQuotaPerSecUSec", NSEC_PER_USEC, UINT64_MAX, UINT64_MAX },
+        { "tasks", "TasksCurrent", "TasksMax", 1, UINT64_MAX, UINT64_MAX },
+};
+
+static int append_resource(sd_bus_message *reply, const Resource *resource) {
+        int r = sd_bus_message_open_container(reply, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", resource->name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', "a{sv}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0 && resource->used != UINT64_MAX)
+                r = sd_bus_message_append(reply, "{sv}", "used", "t", resource->used);
+        if (r >= 0 && resource->limit != UINT64_MAX)
+                r = sd_bus_message_append(reply, "{sv}", "limit", "t", resource->limit);
+        for (unsigned i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(reply);
+        return r;
+}
+
+static int send_resources(sd_bus_message *call, const Resource *resources, gboolean enforced) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (size_t i = 0; r >= 0 && i < RESOURCES; i++)
+                r = append_resource(reply, &resources[i]);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{sv}", "enforced", "b", (int) enforced);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static char *read_proc(pid_t pid, const char *name) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int) pid, name);
+        char *text = NULL;
+
+        return file_read(path, PROC_FILE_MAX, &text, NULL, NULL) ? text : NULL;
+}
+
+static void read_process(pid_t pid, Resource *resources) {
+        g_autofree char *statm = pid > 0 ? read_proc(pid, "statm") : NULL, *stat = pid > 0 ? read_proc(pid, "stat") : NULL;
+        const char *fields = stat ? strrchr(stat, ')') : NULL; /* a name may contain anything */
+        uint64_t resident, user, system, threads;
+
+        if (statm && sscanf(statm, "%*u %" SCNu64, &resident) == 1)
+                resources[0].used = resident * (uint64_t) sysconf(_SC_PAGESIZE);
+        if (fields && sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+                             " %*d %*d %*d %*d %" SCNu64, &user, &system, &threads) == 3) {
+                resources[1].used = (user + system) * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+                resources[2].used = threads;
+        }
+}
+
+static int reply_unenforced(const Plugin *plugin, sd_bus_message *call) {
+        Resource resources[RESOURCES];
+
+        memcpy(resources, resources_unknown, sizeof(resources));
+        read_process(plugin->pid, resources);
+        if (plugin->manifest && plugin->manifest->memory_max > 0)
+                resources[0].limit = plugin->manifest->memory_max;
+        if (plugin->manifest && plugin->manifest->cpu_percent > 0)
+                resources[1].limit = (uint64_t) (plugin->manifest->cpu_percent * USEC_PER_SEC / 100);
+        if (plugin->manifest && plugin->manifest->tasks_max > 0)
+                resources[2].limit = plugin->manifest->tasks_max;
+        return send_resources(call, resources, FALSE);
+}
+
+static int read_property(sd_bus_message *reply, Resource *resources, const char *key) {
+        for (size_t i = 0; i < RESOURCES; i++) {
+                gboolean used = g_str_equal(key, resources[i].used_property);
+                uint64_t value;
+                int r;
+
+                if (!used && !g_str_equal(key, resources[i].limit_property))
+                        continue;
+                r = sd_bus_message_read(reply, "v", "t", &value);
+                if (r < 0)
+                        return r;
+                if (!used)
+                        resources[i].limit = value;
+                else if (value != UINT64_MAX)
+                        resources[i].used = value / resources[i].used_unit;
+                return 0;
+        }
+        return sd_bus_message_skip(reply, "v");
+}
+
+static int read_unit(sd_bus_message *reply, Resource *resources) {
+        int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+                const char *key;
+
+                r = sd_bus_message_read(reply, "s", &key);
+                if (r >= 0)
+                        r = read_property(reply, resources, key);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *call = userdata;
+        Resource resources[RESOURCES];
+
+        memcpy(resources, resources_unknown, sizeof(resources));
+        if (sd_bus_message_is_method_error(reply, NULL) || read_unit(reply, resources) < 0)
+                (void) sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
+        else
+                (void) send_resources(call, resources, TRUE);
+        return 0;
+}
+
+int plugin_reply_resources(Plugin *plugin, sd_bus_message *call) {
+        const char *systemd = starter_systemd(plugin->plugins->starter);
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (!systemd)
+                return reply_unenforced(plugin, call);
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin->unit, &path);
+        if (r >= 0)
+                r = sd_bus_call_method_async(plugin->plugins->parameters.bus, NULL, systemd, path,
+                                             "org.freedesktop.DBus.Properties", "GetAll", on_unit,
+                                             sd_bus_message_ref(call), "s", "org.freedesktop.systemd1.Service");
+        if (r < 0)
+                sd_bus_message_unref(call);
+        return r < 0 ? r : 1;
+}

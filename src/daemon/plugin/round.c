@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A round: every plugin with IdleCheck is asked, all side by side, and the round is over when each has answered or run out of time.
+ * Rounds may overlap. A plugin that is being asked is not asked a second time meanwhile; a fresh round (a last look) queues one more
+ * question behind it, because only answers to questions that began after the look count. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "bus/dictionary.h"
+#include "base/names.h"
+#include "daemon/plugin/plugin.h"
+
+struct Round {
+        Plugins *plugins;
+        unsigned waiting;
+        void (*done)(void *userdata);
+        void *userdata;
+};
+
+static void ask(Plugin *plugin);
+
+void round_free(void *round) {
+        g_free(round);
+}
+
+void plugin_check_init(Plugin *plugin) {
+        plugin->check.rounds = g_ptr_array_new();
+        plugin->check.next_rounds = g_ptr_array_new();
+        plugin->check.votes = g_ptr_array_new_with_free_func((GDestroyNotify) vote_free);
+        plugin->check.subjects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+void plugin_check_clear(Plugin *plugin) {
+        g_ptr_array_unref(plugin->check.rounds);
+        g_ptr_array_unref(plugin->check.next_rounds);
+        g_ptr_array_unref(plugin->check.votes);
+        g_hash_table_unref(plugin->check.subjects);
+        g_clear_pointer(&plugin->check.metrics, json_object_unref);
+}
+
+static void round_over(void *data) {
+        Round *round = data;
+
+        if (round->done)
+                round->done(round->userdata);
+        g_ptr_array_remove_fast(round->plugins->rounds, round);
+}
+
+static void round_answered(Round *round) {
+        if (--round->waiting == 0)
+                round_over(round);
+}
+
+static void tell(Plugin *plugin, Vote *vote) {
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+
+        if (parameters->vote)
+                parameters->vote(vote, parameters->userdata);
+        else
+                vote_free(vote);
+}
+
+static Vote *vote_copy(const Vote *vote, uint64_t received) {
+        Vote *copy = vote_new(vote->source, vote->verdict, vote->reason, vote->begun, received);
+
+        copy->last_activity = vote->last_activity;
+        copy->details = vote->details ? json_object_ref(vote->details) : NULL;
+        return copy;
+}
+
+/* Still valid as its plugin said: told again, so that it does not count as stale, but begun when it really began. */
+static void tell_again(Plugin *plugin, uint64_t now) {
+        for (guint i = 0; i < plugin->check.votes->len; i++)
+                tell(plugin, vote_copy(g_ptr_array_index(plugin->check.votes, i), now));
+}
+
+static void forget_missing_subjects(Plugin *plugin, GHashTable *named) {
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+        GHashTableIter iter;
+        void *source;
+
+        g_hash_table_iter_init(&iter, plugin->check.subjects);
+        while (g_hash_table_iter_next(&iter, &source, NULL))
+                if (!g_hash_table_contains(named, source) && parameters->forgotten)
+                        parameters->forgotten(source, parameters->userdata);
+        g_hash_table_unref(plugin->check.subjects);
+        plugin->check.subjects = g_hash_table_ref(named);
+}
+
+static void take_answer(Plugin *plugin, CheckAnswer *answer, uint64_t now) {
+        g_autoptr(GHashTable) named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+        g_ptr_array_unref(plugin->check.votes);
+        plugin->check.votes = g_steal_pointer(&answer->votes);
+        plugin->check.valid_until = answer->valid_for > 0 ? usec_add(now, answer->valid_for) : 0;
+        for (guint i = 1; i < plugin->check.votes->len; i++) {
+                const Vote *vote = g_ptr_array_index(plugin->check.votes, i);
+
+                g_hash_table_add(named, g_strdup(vote->source));
+        }
+        forget_missing_subjects(plugin, named);
+        tell_again(plugin, now);
+}
+
+static void take_failure(Plugin *plugin, const char *reason) {
+        g_autofree char *words = plugin_words(reason);
+
+        g_ptr_array_set_size(plugin->check.votes, 0);
+        plugin->check.valid_until = 0;
+        tell(plugin, vote_new(plugin->id, VERDICT_UNKNOWN, words, plugin->check.begun, clock_monotonic()));
+}
+
+static void answered(Plugin *plugin) {
+        g_autoptr(GPtrArray) rounds = g_steal_pointer(&plugin->check.rounds);
+
+        plugin->check.asking = FALSE;
+        plugin->check.rounds = g_steal_pointer(&plugin->check.next_rounds);
+        plugin->check.next_rounds = g_ptr_array_new();
+        if (plugin->check.rounds->len > 0)
+                ask(plugin);
+        for (guint i = 0; i < rounds->len; i++)
+                round_answered(g_ptr_array_index(rounds, i));
+}
+
+static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        _cleanup_(check_answer_clear) CheckAnswer answer = {};
+        uint64_t now = clock_monotonic();
+        g_autofree char *problem = NULL;
+
+        /* Disabled meanwhile: it has no vote any more. */
+        if (!plugin_may_run(plugin))
+                ;
+        else if (error)
+                take_failure(plugin, error->message);
+        else if (check_answer_read(plugin->id, reply, plugin->check.begun, now, clock_realtime(), &answer, &problem) < 0) {
+                plugin->statistics.errors++;
+                plugin_set_healthy(plugin, FALSE, problem);
+                take_failure(plugin, problem);
+        } else
+                take_answer(plugin, &answer, now);
+        answered(plugin);
+}
+
+static int append_metrics(sd_bus_message *message, void *userdata) {
+        static const char *const hints[] = { "cpu_usage",  "d", "memory_usage",       "d", "network_kbps", "d", "disk_io_kbps", "d",
+                                             "gpu_usage", "d", "input_idle_seconds", "d", "timestamp",    "t", NULL };
+        Plugin *plugin = userdata;
+
+        return dictionary_append(message, plugin->check.metrics, hints);
+}
+
+static void ask(Plugin *plugin) {
+        plugin->check.asking = TRUE;
+        plugin->check.begun = clock_monotonic();
+        (void) plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_metrics, on_answer, NULL);
+}
+
+static void set_metrics(Plugin *plugin, JsonObject *metrics) {
+        json_object_ref(metrics);
+        g_clear_pointer(&plugin->check.metrics, json_object_unref);
+        plugin->check.metrics = metrics;
+}
+
+static void join(Plugin *plugin, Round *round, JsonObject *metrics, gboolean fresh) {
+        if (plugin->check.asking && !fresh)
+                return;
+        set_metrics(plugin, metrics);
+        round->waiting++;
+        if (plugin->check.asking) {
+                g_ptr_array_add(plugin->check.next_rounds, round);
+                return;
+        }
+        g_ptr_array_add(plugin->check.rounds, round);
+        ask(plugin);
+}
+
+static gboolean takes_part(const Plugin *plugin) {
+        return plugin_may_run(plugin) && plugin_has_contract(plugin, "IdleCheck") &&
+                config_source(plugin->plugins->config, plugin->id).policy != POLICY_OFF;
+}
+
+void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata) {
+        Round *round = g_new0(Round, 1);
+        uint64_t now = clock_monotonic();
+
+        round->plugins = plugins;
+        round->done = done;
+        round->userdata = userdata;
+        g_ptr_array_add(plugins->rounds, round);
+
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (!takes_part(plugin))
+                        continue;
+                if (!fresh && plugin->check.valid_until > now)
+                        tell_again(plugin, now);
+                else
+                        join(plugin, round, metrics, fresh);
+        }
+        if (round->waiting == 0)
+                plugins_defer(plugins, round_over, NULL, round);
+}
