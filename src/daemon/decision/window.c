@@ -99,20 +99,25 @@ void window_reshape(Window *window, const WindowShape *shape) {
 
 typedef struct Sum {
         uint64_t begin, covered, last_high;
-        double area;
+        double area, least, most;
 } Sum;
 
 static void sum_add(Sum *sum, const Entry *e, double threshold) {
         uint64_t span = span_after(e, sum->begin);
 
+        if (span == 0)
+                return;
+        sum->least = sum->covered > 0 ? MIN(sum->least, e->value) : e->value;
+        sum->most = sum->covered > 0 ? MAX(sum->most, e->value) : e->value;
         sum->covered += span;
         sum->area += e->value * (double) span;
-        if (span > 0 && sum->last_high == 0 && e->value >= threshold)
+        if (sum->last_high == 0 && e->value >= threshold)
                 sum->last_high = e->end;
 }
 
+/* Rounding must not carry a mean across a threshold that every sample stayed on one side of. */
 static double sum_mean(const Sum *sum) {
-        return sum->covered > 0 ? sum->area / (double) sum->covered : 0;
+        return sum->covered > 0 ? CLAMP(sum->area / (double) sum->covered, sum->least, sum->most) : 0;
 }
 
 Activity window_judge(const Window *window, double threshold) {
