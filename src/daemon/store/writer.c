@@ -89,8 +89,8 @@ static gboolean begin_anew(Writer *w, const GError *broken, GQueue *news, GError
         g_clear_pointer(&w->database, database_close);
         if (!database_put_aside(w->directory, clock_realtime(), &name, error))
                 return FALSE;
-        story = g_error_new(DATABASE_ERROR, DATABASE_ERROR_BROKEN, "%s; it is now %s/%s, and a new one was begun with %u records "
-                            "of it, without its history", broken->message, w->directory, name,
+        story = g_error_new(DATABASE_ERROR, DATABASE_ERROR_BROKEN, "%s; it is now %s/%s, and a new one was begun, without its "
+                            "history, with what could be read of its records: %u", broken->message, w->directory, name,
                             saved ? g_hash_table_size(saved) : 0);
         tell(news, story);
         w->failing = TRUE;

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The database below the store: versions, growing old, being put aside. */
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "daemon/store/database.h"
+
+#define NOW (UINT64_C(1700000000) * USEC_PER_SEC)
+#define SAMPLES (1U << HISTORY_SAMPLE)
+
+typedef struct Fixture {
+        char *directory;
+        Database *database;
+} Fixture;
+
+static void setup(Fixture *f, gconstpointer unused) {
+        g_autoptr(GError) error = NULL;
+
+        f->directory = g_dir_make_tmp("snooze-database-XXXXXX", NULL);
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+}
+
+static void teardown(Fixture *f, gconstpointer unused) {
+        const char *argv[] = { "rm", "-rf", f->directory, NULL };
+
+        database_close(f->database);
+        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+        g_free(f->directory);
+}
+
+static unsigned user_version(sqlite3 *db) {
+        sqlite3_stmt *statement;
+        unsigned version;
+
+        g_assert_cmpint(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+        version = (unsigned) sqlite3_column_int(statement, 0);
+        sqlite3_finalize(statement);
+        return version;
+}
+
+static gboolean has_table(sqlite3 *db, const char *name) {
+        g_autofree char *text = g_strdup_printf("SELECT * FROM %s", name);
+
+        return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static void test_upgrade(void) {
+        static const char *const steps[] = { "CREATE TABLE one (a)", "CREATE TABLE two (b); INSERT INTO one VALUES (1)",
+                                             "ALTER TABLE one ADD COLUMN c; CREATE TABLE three (d)" };
+        g_autoptr(GError) error = NULL;
+        sqlite3 *db;
+
+        g_assert_cmpint(sqlite3_open(":memory:", &db), ==, SQLITE_OK);
+        g_assert_true(database_upgrade(db, steps, 1, &error));
+        g_assert_cmpuint(user_version(db), ==, 1);
+        g_assert_false(has_table(db, "two"));
+        /* From any older version, without repeating what is done. */
+        g_assert_true(database_upgrade(db, steps, 3, &error));
+        g_assert_no_error(error);
+        g_assert_cmpuint(user_version(db), ==, 3);
+        g_assert_true(has_table(db, "two"));
+        g_assert_true(database_upgrade(db, steps, 3, &error));
+        sqlite3_close(db);
+}
+
+static void test_upgrade_fails_whole(void) {
+        static const char *const steps[] = { "CREATE TABLE one (a)", "CREATE TABLE two (b); INSERT INTO nowhere VALUES (1)" };
+        g_autoptr(GError) error = NULL;
+        sqlite3 *db;
+
+        g_assert_cmpint(sqlite3_open(":memory:", &db), ==, SQLITE_OK);
+        g_assert_false(database_upgrade(db, steps, 2, &error));
+        g_assert_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED);
+        g_assert_cmpuint(user_version(db), ==, 1);
+        g_assert_true(has_table(db, "one"));
+        g_assert_false(has_table(db, "two"));
+        g_assert_cmpint(sqlite3_get_autocommit(db), !=, 0);
+        sqlite3_close(db);
+}
+
+static void test_newer_is_left_alone(Fixture *f, gconstpointer unused) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 1);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 2", NULL, NULL, NULL), ==, SQLITE_OK);
+        g_clear_pointer(&f->database, database_close);
+        f->database = database_open(f->directory, &error);
+        g_assert_null(f->database);
+        g_assert_error(error, DATABASE_ERROR, DATABASE_ERROR_NEWER);
+}
+
+static void append(Fixture *f, uint64_t time, HistoryKind kind, const char *data) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_append(f->database, time, kind, data, &error));
+        g_assert_no_error(error);
+}
+
+static GPtrArray *query(Fixture *f, unsigned kinds) {
+        GPtrArray *rows = database_query(f->database, 0, UINT64_MAX, STORE_QUERY_MAX, kinds, NULL);
+
+        g_assert_nonnull(rows);
+        return rows;
+}
+
+/* To the end; the number of steps it took. */
+static unsigned thin(Fixture *f, uint64_t now) {
+        g_autoptr(GError) error = NULL;
+        gboolean more = TRUE;
+        unsigned steps = 0;
+
+        while (more) {
+                g_assert_true(database_thin(f->database, now, &more, &error));
+                g_assert_no_error(error);
+                steps++;
+                g_assert_cmpuint(steps, <, 1000);
+        }
+        return steps;
+}
+
+static void begin(Fixture *f) {
+        g_assert_true(database_begin(f->database, FALSE, NULL));
+}
+
+static void commit(Fixture *f) {
+        g_assert_true(database_commit(f->database, NULL));
+}
+
+static void test_samples_become_fewer(Fixture *f, gconstpointer unused) {
+        const uint64_t begun = NOW - NOW % USEC_PER_HOUR;
+        g_autoptr(GPtrArray) before = NULL, minutes = NULL, tens = NULL, none = NULL;
+        JsonObject *row;
+
+        begin(f);
+        for (uint64_t i = 0; i < 720; i++) {
+                g_autofree char *data = g_strdup_printf("{\"cpu_usage\":%u.5,\"network_kbps\":%u,\"note\":\"n%u\"}", (unsigned) i,
+                                                        (unsigned) (i % 2), (unsigned) i);
+
+                append(f, begun + i * 5 * USEC_PER_SEC, HISTORY_SAMPLE, data);
+        }
+        commit(f);
+
+        /* A day old they are left as they are. */
+        thin(f, begun + USEC_PER_DAY);
+        before = query(f, SAMPLES);
+        g_assert_cmpuint(before->len, ==, 720);
+
+        thin(f, begun + USEC_PER_DAY + USEC_PER_HOUR);
+        minutes = query(f, SAMPLES);
+        g_assert_cmpuint(minutes->len, ==, 60);
+        row = minutes->pdata[59];
+        g_assert_cmpint(json_object_get_int_member(row, "time"), ==, (gint64) begun);
+        g_assert_cmpfloat(json_object_get_double_member(row, "cpu_usage"), ==, 6.0);
+        g_assert_cmpfloat(json_object_get_double_member(row, "network_kbps"), ==, 0.5);
+        g_assert_cmpstr(json_object_get_string_member(row, "note"), ==, "n0");
+
+        thin(f, begun + 8 * USEC_PER_DAY);
+        tens = query(f, SAMPLES);
+        g_assert_cmpuint(tens->len, ==, 6);
+        g_assert_cmpfloat(json_object_get_double_member(tens->pdata[5], "cpu_usage"), ==, 60.0);
+        g_assert_cmpfloat(json_object_get_double_member(tens->pdata[0], "cpu_usage"), ==, 660.0);
+
+        thin(f, begun + 91 * USEC_PER_DAY + USEC_PER_HOUR);
+        none = query(f, SAMPLES);
+        g_assert_cmpuint(none->len, ==, 0);
+}
+
+/* A machine that was off for months: no stretch of it is walked through. */
+static void test_empty_stretches(Fixture *f, gconstpointer unused) {
+        append(f, NOW - 80 * USEC_PER_DAY, HISTORY_SAMPLE, "{\"cpu_usage\":1}");
+        append(f, NOW - 80 * USEC_PER_DAY + USEC_PER_SEC, HISTORY_SAMPLE, "{\"cpu_usage\":2}");
+        append(f, NOW - 2 * USEC_PER_DAY, HISTORY_SAMPLE, "{\"cpu_usage\":3}");
+        g_assert_cmpuint(thin(f, NOW), <, 6);
+        g_assert_cmpuint(thin(f, NOW), ==, 1);
+        {
+                g_autoptr(GPtrArray) rows = query(f, SAMPLES);
+
+                g_assert_cmpuint(rows->len, ==, 2);
+        }
+}
+
+static void test_history_ends(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) rows = NULL;
+
+        append(f, NOW - 366 * USEC_PER_DAY, HISTORY_STATE, "{}");
+        append(f, NOW - 364 * USEC_PER_DAY, HISTORY_STATE, "{}");
+        thin(f, NOW);
+        rows = query(f, 0);
+        g_assert_cmpuint(rows->len, ==, 1);
+}
+
+static void test_history_is_bounded(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) rows = NULL;
+        sqlite3_stmt *statement;
+
+        begin(f);
+        for (unsigned i = 0; i < HISTORY_ROWS_MAX + 2500; i++)
+                append(f, NOW + i, HISTORY_EVENT, "{}");
+        commit(f);
+        g_assert_cmpuint(thin(f, NOW), ==, 4);
+        g_assert_cmpint(sqlite3_prepare_v2(database_handle(f->database), "SELECT count(*), min(time) FROM history", -1, &statement,
+                                           NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+        g_assert_cmpuint((unsigned) sqlite3_column_int(statement, 0), ==, HISTORY_ROWS_MAX);
+        g_assert_cmpuint((uint64_t) sqlite3_column_int64(statement, 1), ==, NOW + 2500);
+        sqlite3_finalize(statement);
+        rows = query(f, 0);
+        g_assert_cmpuint(rows->len, ==, STORE_QUERY_MAX);
+}
+
+/* SQLite's own limit stands for a full disk: the group is gone as a whole, what was there stays. */
+static void test_full(Fixture *f, gconstpointer unused) {
+        g_autofree char *large = g_strnfill(100000, 'x'), *value = g_strdup_printf("{\"value\":\"%s\"}", large);
+        g_autoptr(GHashTable) records = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA max_page_count = 12", NULL, NULL, NULL), ==, SQLITE_OK);
+        begin(f);
+        g_assert_true(database_put(f->database, "hold/2", "{\"value\":2}", NULL));
+        g_assert_false(database_put(f->database, "large", value, &error));
+        g_assert_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED);
+        database_rollback(f->database);
+        records = database_get(f->database, "", NULL);
+        g_assert_cmpuint(g_hash_table_size(records), ==, 1);
+        g_assert_true(g_hash_table_contains(records, "hold/1"));
+        begin(f);
+        g_assert_true(database_put(f->database, "hold/2", "{\"value\":2}", NULL));
+        commit(f);
+}
+
+/* What somebody wrote into it by hand hides nothing else. */
+static void test_rubbish_rows(Fixture *f, gconstpointer unused) {
+        g_autoptr(GHashTable) records = NULL;
+        g_autoptr(GPtrArray) rows = NULL;
+
+        g_assert_true(database_put(f->database, "a", "not JSON", NULL));
+        g_assert_true(database_put(f->database, "b", "[1]", NULL));
+        g_assert_true(database_put(f->database, "c", "{\"value\":1}", NULL));
+        append(f, 1, HISTORY_STATE, "{");
+        append(f, 2, (HistoryKind) 31, "{}");
+        append(f, 3, HISTORY_STATE, "{}");
+        records = database_get(f->database, "", NULL);
+        g_assert_cmpuint(g_hash_table_size(records), ==, 1);
+        rows = query(f, 0);
+        g_assert_cmpuint(rows->len, ==, 1);
+}
+
+static void test_put_aside(Fixture *f, gconstpointer unused) {
+        g_autofree char *path = g_build_filename(f->directory, DATABASE_NAME, NULL), *newest = NULL, *last = NULL;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GDir) directory = NULL;
+        const char *entry;
+        unsigned n = 0;
+
+        g_clear_pointer(&f->database, database_close);
+        for (unsigned i = 0; i < 6; i++) {
+                g_clear_pointer(&last, g_free);
+                g_assert_true(g_file_set_contents(path, "x", 1, NULL));
+                g_assert_true(database_put_aside(f->directory, NOW + i * USEC_PER_SEC, &last, &error));
+                g_assert_no_error(error);
+        }
+        newest = g_build_filename(f->directory, last, NULL);
+        g_assert_true(g_file_test(newest, G_FILE_TEST_EXISTS));
+        directory = g_dir_open(f->directory, 0, NULL);
+        while ((entry = g_dir_read_name(directory)))
+                n += g_str_has_prefix(entry, DATABASE_NAME ".broken-");
+        g_assert_cmpuint(n, ==, 3);
+        g_clear_pointer(&last, g_free);
+        g_assert_false(database_put_aside(f->directory, NOW, &last, &error));
+        g_assert_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/database/upgrade", test_upgrade);
+        g_test_add_func("/database/upgrade-fails-whole", test_upgrade_fails_whole);
+#define ADD(path, function) g_test_add("/database/" path, Fixture, NULL, setup, function, teardown)
+        ADD("newer-is-left-alone", test_newer_is_left_alone);
+        ADD("samples-become-fewer", test_samples_become_fewer);
+        ADD("empty-stretches", test_empty_stretches);
+        ADD("history-ends", test_history_ends);
+        ADD("history-is-bounded", test_history_is_bounded);
+        ADD("full", test_full);
+        ADD("rubbish-rows", test_rubbish_rows);
+        ADD("put-aside", test_put_aside);
+        return g_test_run();
+}
