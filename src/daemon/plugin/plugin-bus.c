@@ -27,14 +27,46 @@ static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *er
         return authorize(plugin->plugins->parameters.authorizer, call, entry->action, details, error);
 }
 
-static int reply_settled(sd_bus_message *call, const sd_bus_error *error) {
-        return error ? sd_bus_reply_method_error(call, error) : sd_bus_reply_method_return(call, NULL);
+/* A call of a client that waits for the plugin. The list frees what the loop will not come back to. */
+typedef struct Request {
+        Plugins *plugins;
+        sd_bus_message *call;
+        char *method;           /* of Call; else NULL */
+        JsonObject *parameters; /* or the metrics; or NULL */
+} Request;
+
+static Request *request_new(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters) {
+        Request *request = g_new(Request, 1);
+
+        *request = (Request) { .plugins = plugin->plugins,
+                               .call = sd_bus_message_ref(call),
+                               .method = g_strdup(method),
+                               .parameters = parameters ? json_object_ref(parameters) : NULL };
+        g_ptr_array_add(plugin->plugins->requests, request);
+        return request;
 }
 
-static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        _cleanup_bus_message_ sd_bus_message *call = userdata;
+void plugin_request_free(void *data) {
+        Request *request = data;
 
-        (void) reply_settled(call, error);
+        sd_bus_message_unref(request->call);
+        g_free(request->method);
+        g_clear_pointer(&request->parameters, json_object_unref);
+        g_free(request);
+}
+
+static void request_end(Request *request) {
+        g_ptr_array_remove_fast(request->plugins->requests, request);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
+
+static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        g_autoptr(Request) request = userdata;
+
+        if (error)
+                (void) sd_bus_reply_method_error(request->call, error);
+        else
+                (void) sd_bus_reply_method_return(request->call, NULL);
 }
 
 static int method_load(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -43,7 +75,7 @@ static int method_load(sd_bus_message *call, void *userdata, sd_bus_error *error
 
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_load(plugin, on_settled, sd_bus_message_ref(call));
+        plugin_load(plugin, on_settled, request_new(plugin, call, NULL, NULL));
         return 1;
 }
 
@@ -53,7 +85,7 @@ static int method_unload(sd_bus_message *call, void *userdata, sd_bus_error *err
 
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_unload(plugin, on_settled, sd_bus_message_ref(call));
+        plugin_unload(plugin, on_settled, request_new(plugin, call, NULL, NULL));
         return 1;
 }
 
@@ -99,7 +131,7 @@ static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_settle_later(plugin, TRUE, on_settled, sd_bus_message_ref(call));
+        plugin_settle_later(plugin, TRUE, on_settled, request_new(plugin, call, NULL, NULL));
         plugin_restart(plugin);
         return 1;
 }
@@ -219,30 +251,6 @@ static int reply_verdict(sd_bus_message *call, const Vote *vote) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* A call of ours that waits for one of the plugin's. */
-typedef struct Request {
-        sd_bus_message *call;
-        char *method;
-        JsonObject *parameters;
-} Request;
-
-static Request *request_new(sd_bus_message *call, const char *method, JsonObject *parameters) {
-        Request *request = g_new(Request, 1);
-
-        *request = (Request) { .call = sd_bus_message_ref(call),
-                               .method = g_strdup(method),
-                               .parameters = json_object_ref(parameters) };
-        return request;
-}
-
-static void request_free(Request *request) {
-        sd_bus_message_unref(request->call);
-        g_free(request->method);
-        json_object_unref(request->parameters);
-        g_free(request);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_free)
-
 static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         _cleanup_(check_answer_clear) CheckAnswer answer = {};
         uint64_t now = clock_monotonic();
@@ -279,10 +287,10 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         if (parameters->limits &&
             !sender_limits_take(parameters->limits, sd_bus_message_get_sender(call), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
-        request = request_new(call, NULL, plugin->check.metrics ?: none);
+        request = request_new(plugin, call, NULL, plugin->check.metrics ?: none);
         r = plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_parameters, on_checked, request);
         if (r < 0)
-                request_free(request);
+                request_end(request);
         return r < 0 ? r : 1;
 }
 
@@ -328,7 +336,7 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_settle_later(plugin, TRUE, on_settled, sd_bus_message_ref(call));
+        plugin_settle_later(plugin, TRUE, on_settled, request_new(plugin, call, NULL, NULL));
         plugin_upgrade(plugin, g_steal_pointer(&manifest));
         return 1;
 }
@@ -382,10 +390,10 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        request = request_new(call, method, parameters);
+        request = request_new(plugin, call, method, parameters);
         r = plugin_call(plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_parameters, on_handled, request);
         if (r < 0)
-                request_free(request);
+                request_end(request);
         return r < 0 ? r : 1;
 }
 

@@ -276,7 +276,7 @@ static uint64_t restart_delay(const Plugin *plugin) {
 
 static void quarantine(Plugin *plugin, const char *reason) {
         g_autofree char *message = g_strdup_printf("failed %u times within 10 minutes, the last time: %s; it is not started "
-                                                   "again until: snooze plugin restart %s",
+                                                   "again until: sudo snooze plugin disable %s, then enable it",
                                                    RESTARTS_MAX + 1, reason, plugin->id);
 
         plugin->restart_wanted = FALSE;

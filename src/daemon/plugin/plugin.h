@@ -94,6 +94,7 @@ struct Plugins {
         sd_event_source *deferral;
         GPtrArray *rounds;       /* owns */
         GPtrArray *dispatches;   /* owns */
+        GPtrArray *requests;     /* calls of clients that wait for plugins; owns */
         gboolean exported;
         gboolean freeing;
 };
@@ -183,3 +184,4 @@ int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) __attribute__((sentinel));
 void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason);
 void plugin_bus_added(Plugin *plugin);
+void plugin_request_free(void *request);

@@ -251,6 +251,7 @@ static Plugins *plugins_allocate(const PluginsParameters *parameters) {
         plugins->list = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
         plugins->rounds = g_ptr_array_new_with_free_func(round_free);
         plugins->dispatches = g_ptr_array_new_with_free_func(dispatch_free);
+        plugins->requests = g_ptr_array_new_with_free_func(plugin_request_free);
         g_queue_init(&plugins->blocked);
         g_queue_init(&plugins->deferred);
         return plugins;
@@ -290,6 +291,7 @@ Plugins *plugins_free(Plugins *plugins) {
         g_hash_table_unref(plugins->by_id);
         g_ptr_array_unref(plugins->rounds);
         g_ptr_array_unref(plugins->dispatches);
+        g_ptr_array_unref(plugins->requests);
         starter_free(plugins->starter);
         sd_event_source_disable_unref(plugins->deferral);
         g_strfreev(plugins->directories);

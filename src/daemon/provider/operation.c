@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Calls of a provider's contract, and what its replies are allowed to be. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "bus/dictionary.h"
+#include "daemon/provider/provider.h"
+#include "util/json.h"
+
+#define PERMISSIONS_MAX 256U
+#define TEXT_MAX 1024U
+
+Operation *operation_new(Provider *provider) {
+        Operation *operation = g_new0(Operation, 1);
+
+        operation->provider = provider;
+        operation->instance_id = g_strdup("");
+        g_ptr_array_add(provider->providers->operations, operation);
+        return operation;
+}
+
+void operation_free(void *data) {
+        Operation *operation = data;
+
+        sd_event_source_disable_unref(operation->timer);
+        sd_bus_message_unref(operation->call);
+        g_free(operation->action);
+        g_free(operation->reason);
+        g_free(operation->instance_id);
+        g_clear_pointer(&operation->options, json_object_unref);
+        g_free(operation);
+}
+
+void operation_end(Operation *operation) {
+        g_ptr_array_remove_fast(operation->provider->providers->operations, operation);
+}
+
+void operation_call(Operation *operation, const char *member, gboolean without_effect, PluginCallAppend append,
+                    PluginCallDone done) {
+        (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append, done,
+                           operation);
+}
+
+int append_instance_id(sd_bus_message *message, void *userdata) {
+        const Operation *operation = userdata;
+
+        return sd_bus_message_append(message, "s", operation->instance_id);
+}
+
+int append_instance_and_options(sd_bus_message *message, void *userdata) {
+        const Operation *operation = userdata;
+        int r = sd_bus_message_append(message, "s", operation->instance_id);
+
+        return r < 0 ? r : dictionary_append(message, operation->options, NULL);
+}
+
+static gboolean is_string(JsonNode *node) {
+        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
+                strlen(json_node_get_string(node)) <= TEXT_MAX;
+}
+
+static gboolean is_time(JsonNode *node) {
+        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 && json_node_get_int(node) >= 0;
+}
+
+static gboolean is_tags(JsonNode *node) {
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *value;
+
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return FALSE;
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, &key, &value))
+                if (!is_string(value))
+                        return FALSE;
+        return TRUE;
+}
+
+static const struct {
+        const char *key;
+        gboolean (*valid)(JsonNode *node);
+} info_members[] = {
+        { "id", is_string },        { "name", is_string }, { "type", is_string },      { "region", is_string },
+        { "zone", is_string },      { "state", is_string }, { "lifecycle", is_string }, { "launch-time", is_time },
+        { "tags", is_tags },
+};
+
+JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) all = NULL, info = json_object_new();
+
+        if (dictionary_read(reply, &dictionary_limits_default, &all, &error) < 0) {
+                *ret_problem = g_strdup(error.message ?: "not a{sv}");
+                return NULL;
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(info_members); i++) {
+                JsonNode *node = json_object_get_member(all, info_members[i].key);
+
+                if (!node)
+                        continue;
+                if (!info_members[i].valid(node)) {
+                        *ret_problem = g_strdup_printf("%s has a wrong type or is too long", info_members[i].key);
+                        return NULL;
+                }
+                json_object_set_member(info, info_members[i].key, json_node_copy(node));
+        }
+        return g_steal_pointer(&info);
+}
+
+JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
+        g_autoptr(JsonArray) permissions = json_array_new();
+        const char *name, *explanation;
+        int granted, r;
+
+        r = sd_bus_message_enter_container(reply, 'a', "(sbs)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(sbs)", &name, &granted, &explanation)) > 0) {
+                JsonObject *row;
+
+                if (json_array_get_length(permissions) >= PERMISSIONS_MAX || strlen(name) > TEXT_MAX ||
+                    strlen(explanation) > TEXT_MAX) {
+                        *ret_problem = g_strdup_printf("more than %u permissions, or texts above %u bytes", PERMISSIONS_MAX,
+                                                       TEXT_MAX);
+                        return NULL;
+                }
+                row = json_object_new();
+                json_object_set_string_member(row, "name", name);
+                json_object_set_boolean_member(row, "granted", granted);
+                json_object_set_string_member(row, "explanation", explanation);
+                json_array_add_object_element(permissions, row);
+        }
+        if (r < 0) {
+                *ret_problem = g_strdup("not a(sbs)");
+                return NULL;
+        }
+        return g_steal_pointer(&permissions);
+}
+
+const char *provider_learn_permissions(Provider *provider, JsonArray *permissions) {
+        g_clear_pointer(&provider->permissions, g_free);
+        provider->permission_missing = FALSE;
+        for (guint i = 0; i < json_array_get_length(permissions); i++) {
+                JsonObject *row = json_array_get_object_element(permissions, i);
+
+                if (json_get_boolean(row, "granted", FALSE))
+                        continue;
+                provider->permissions = g_strdup_printf("%s may not %s (%s)", provider_id(provider),
+                                                        json_get_string(row, "name", ""),
+                                                        json_get_string(row, "explanation", ""));
+                provider->permission_missing = TRUE;
+                break;
+        }
+        return provider->permissions;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Detect ─► properties ─► GetInstanceInfo ─► CheckPermissions, each only if it makes sense after the one before. Nothing here
+ * changes anything in the cloud. */
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "bus/dictionary.h"
+#include "daemon/provider/provider.h"
+#include "util/json.h"
+
+static void probe_end(Operation *operation) {
+        Provider *provider = operation->provider;
+
+        operation_end(operation);
+        provider->probing = FALSE;
+        provider_bus_changed(provider);
+        providers_choose(provider->providers);
+}
+
+static void set_text(char **field, const char *text) {
+        if (!text)
+                return;
+        g_free(*field);
+        *field = g_strdup(text);
+}
+
+static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Operation *operation = userdata;
+        g_autoptr(JsonArray) permissions = NULL;
+        g_autofree char *problem = NULL;
+
+        if (!error)
+                permissions = permissions_read(reply, &problem);
+        if (permissions)
+                (void) provider_learn_permissions(operation->provider, permissions);
+        else
+                log_warning("Provider %s does not say what it may do: %s", provider_id(operation->provider),
+                            error ? error->message : problem);
+        probe_end(operation);
+}
+
+static void on_info(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Operation *operation = userdata;
+        g_autoptr(JsonObject) info = NULL;
+        g_autofree char *problem = NULL;
+
+        if (!error)
+                info = instance_info_read(reply, &problem);
+        if (info)
+                set_text(&operation->provider->instance_id, json_get_string(info, "id", ""));
+        else
+                log_warning("Provider %s does not know this machine: %s", provider_id(operation->provider),
+                            error ? error->message : problem);
+        operation_call(operation, "CheckPermissions", TRUE, NULL, on_permissions);
+}
+
+static const char *string_member(JsonObject *object, const char *member) {
+        const char *text = json_get_string(object, member, NULL);
+
+        return text && strlen(text) <= 256 ? text : NULL;
+}
+
+static void on_properties(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        _cleanup_bus_error_ sd_bus_error rubbish = SD_BUS_ERROR_NULL;
+        Operation *operation = userdata;
+        Provider *provider = operation->provider;
+        g_autoptr(JsonObject) properties = NULL;
+        const char *effect;
+
+        if (error || dictionary_read(reply, &dictionary_limits_default, &properties, &rubbish) < 0) {
+                log_warning("Provider %s does not say what its stop does: %s", provider_id(provider),
+                            error ? error->message : rubbish.message);
+                set_text(&provider->stop_effect, "unknown");
+        } else {
+                effect = string_member(properties, "StopEffect");
+                set_text(&provider->name, string_member(properties, "ProviderName"));
+                set_text(&provider->version, string_member(properties, "ProviderVersion"));
+                set_text(&provider->stop_effect, effect && stop_effect_known(effect) ? effect : "unknown");
+        }
+        operation_call(operation, "GetInstanceInfo", TRUE, append_instance_id, on_info);
+}
+
+static int append_interface(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "s", CLOUD_PROVIDER_INTERFACE);
+}
+
+static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Operation *operation = userdata;
+        Provider *provider = operation->provider;
+        int detected;
+
+        if (error || sd_bus_message_read(reply, "b", &detected) < 0) {
+                log_debug("Provider %s could not be asked: %s", provider_id(provider), error ? error->message : "no answer");
+                provider->probed = FALSE;
+                provider->detected = FALSE;
+                probe_end(operation);
+                return;
+        }
+        provider->probed = TRUE;
+        provider->detected = detected;
+        (void) plugin_call(plugin, "org.freedesktop.DBus.Properties", "GetAll", 0, TRUE, append_interface, on_properties,
+                           operation);
+}
+
+void provider_probe(Provider *provider) {
+        if (provider->probing || !plugin_enabled(provider->plugin))
+                return;
+        provider->probing = TRUE;
+        operation_call(operation_new(provider), "Detect", TRUE, NULL, on_detected);
+}

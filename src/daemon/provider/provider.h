@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside the provider part: what its files share. A provider is looked at ("probed") when its plugin is there for the first time, after
+ * the plugin failed, and once a day: Detect, its properties, the instance, its permissions, in this order. */
+
+#include "daemon/provider/providers.h"
+
+struct Provider {
+        Providers *providers;
+        Plugin *plugin;
+        char *path;
+        char *name, *version, *stop_effect;
+        gboolean probing;
+        gboolean probed;          /* Detect was answered since the plugin was enabled or failed */
+        gboolean detected;
+        char *instance_id;
+        gboolean permission_missing;
+        char *permissions;        /* the first that is missing, in words; NULL: none, or not known */
+};
+
+struct Providers {
+        ProvidersParameters parameters;
+        Config *config;
+        GPtrArray *list;          /* Provider, by id; owns */
+        GHashTable *by_id;        /* borrows */
+        Provider *active;         /* NULL: none */
+        char *problem;            /* NULL: none */
+        sd_event_source *again;   /* probes what was not answered, and daily */
+        uint64_t all_probed;      /* monotonic, when all were last asked anew */
+        sd_bus_slot *vtable_slot, *enumerator_slot;
+        GPtrArray *operations;    /* under way; owns, see operation.h */
+        gboolean exported;
+};
+
+/* providers.c */
+/* Something that the choice depends on has changed: chooses again, and tells who is interested. */
+void providers_choose(Providers *providers);
+
+/* choice.c */
+/* Who is to stop this machine, and why nobody can (NULL: somebody can). Changes nothing. */
+Provider *choose_provider(Providers *providers, char **ret_problem);
+gboolean stop_effect_allowed(const Config *config, const char *effect);
+gboolean stop_effect_known(const char *effect);
+
+/* probe.c */
+void provider_probe(Provider *provider);
+
+/* Calls of a provider that somebody waits for. The list frees what the loop will not come back to. */
+typedef struct Operation {
+        Provider *provider;
+        sd_bus_message *call;     /* of a client, to be answered; or NULL */
+        char *action, *reason;
+        char *instance_id;
+        JsonObject *options;
+        ProviderStopped stopped;  /* one of the three, by who began it */
+        ProviderStateKnown state_known;
+        ProviderChecked checked;
+        void *userdata;
+        unsigned attempts;
+        sd_event_source *timer;
+} Operation;
+
+/* operation.c */
+Operation *operation_new(Provider *provider);
+void operation_free(void *operation);
+/* Takes it off the list and frees it. */
+void operation_end(Operation *operation);
+/* A call of CloudProvider for this operation; the answer comes to done with the operation as userdata. */
+void operation_call(Operation *operation, const char *member, gboolean without_effect, PluginCallAppend append,
+                    PluginCallDone done);
+
+int append_instance_id(sd_bus_message *message, void *operation);
+int append_instance_and_options(sd_bus_message *message, void *operation);
+
+/* GetInstanceInfo's reply with the members of the contract only, each of its type; NULL and a sentence else. */
+JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem);
+/* CheckPermissions' reply: rows {name, granted, explanation}. */
+JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem);
+/* Keeps what they say; NULL or the first missing one in words. */
+const char *provider_learn_permissions(Provider *provider, JsonArray *permissions);
+
+/* provider-bus.c */
+void provider_bus_added(Provider *provider);
+void provider_bus_changed(Provider *provider);
