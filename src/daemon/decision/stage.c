@@ -181,19 +181,6 @@ static void consider(uint64_t *soonest, uint64_t now, uint64_t moment) {
                 *soonest = moment;
 }
 
-/* When a source changes by falling silent, or by having been silent for too long. */
-static void consider_source(const Decision *decision, const Source *source, uint64_t now, uint64_t *soonest) {
-        uint64_t grace = (uint64_t) (decision->config->unknown_grace_seconds * (double) USEC_PER_SEC), since, stale_at;
-
-        if (!source_decides(decision, source))
-                return;
-        stale_at = source_stale_at(source, decision->config);
-        if (stale_at != USEC_INFINITY)
-                consider(soonest, now, stale_at + 1);
-        if (source_verdict(source, decision->config, now, &since) == VERDICT_UNKNOWN)
-                consider(soonest, now, usec_add(since, grace) + 1);
-}
-
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                          const Assessment *assessment, gboolean changed) {
         uint64_t soonest = 0;
@@ -202,11 +189,8 @@ uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumsta
                 return 0;
         if (changed && staged(decision) && decision->deadline <= now)
                 return now;
-        for (int i = 0; i < METRIC_COUNT; i++)
-                consider_source(decision, &decision->metrics[i], now, &soonest);
-        for (guint i = 0; i < decision->plugins->len; i++)
-                consider_source(decision, decision->plugins->pdata[i], now, &soonest);
 
+        /* Sources that fall silent, or have been for too long, are noticed at the next sample. */
         consider(&soonest, now, decision->look.deadline);
         consider(&soonest, now, decision->look.retry_at);
         consider(&soonest, now, decision->not_before);
