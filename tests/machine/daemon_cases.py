@@ -229,7 +229,6 @@ def bus_restart(machine):
 
 def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
-        for case in (activation, disabled, second_daemon, own_users, local_is_granted, plugins_answer_the_daemon_alone,
+        plan.cases([activation, disabled, second_daemon, own_users, local_is_granted, plugins_answer_the_daemon_alone,
                      disabled_plugin, forged_signals, cpu_load, disk_load, network_load, refused, administrators,
-                     holds_of_others, command_line, bus_restart):
-            plan.case(case, machine)
+                     holds_of_others, command_line, bus_restart], machine)

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 BOOT_SECONDS = 60
-WAIT_SECONDS = 60
+WAIT_SECONDS = 30
 
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
@@ -54,13 +54,35 @@ def release():
         return dict(line.strip().replace('"', "").split("=", 1) for line in file if "=" in line)
 
 
-def mirror():
-    """Where apt gets this distribution from."""
-    policy = run("apt-cache", "policy", "systemd").stdout
-    for word in policy.split():
-        if word.startswith(("http://", "https://")):
-            return word
-    raise Impossible("apt knows no mirror of this distribution")
+def sources(codename):
+    """Where apt gets the packages of this release from, of all its archives (security updates are another)."""
+    for line in run("apt-cache", "policy").stdout.splitlines():
+        words = line.split()
+        if len(words) > 2 and words[0].isdigit() and words[2].startswith(codename + "/main"):
+            yield words[1]
+
+
+def mirror(codename):
+    """The mirror that apt uses."""
+    for again in (False, True):
+        if again:  # Images without package lists.
+            run("apt-get", "-q", "update")
+        for address in sources(codename):
+            if address.startswith("mirror+file:"):
+                with open(address.removeprefix("mirror+file:").replace("//", "/"), encoding="utf-8") as file:
+                    return file.readline().split()[0]
+            if address.startswith(("http://", "https://", "file:")):
+                return address
+    raise Impossible(f"apt knows no mirror of {codename}")
+
+
+def proxies():
+    """The environment of a program that should reach the network as apt does."""
+    environment = dict(os.environ)
+    dump = run("apt-config", "dump", "--format=%f %v%n", "Acquire::http::Proxy").stdout.split()
+    if len(dump) == 2:
+        environment.setdefault("http_proxy", dump[1])
+    return environment
 
 
 def available(alternatives):
@@ -92,7 +114,7 @@ def base_tree():
             names = ",".join(available(name) for name in PACKAGES)
             components = "main,universe" if release()["ID"] == "ubuntu" else "main"
             run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={names}", codename, tree + ".new",
-                mirror())
+                mirror(codename), env=proxies())
             shutil.rmtree(os.path.join(tree + ".new", "var/cache/apt"), ignore_errors=True)
             os.rename(tree + ".new", tree)
     return tree

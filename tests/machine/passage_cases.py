@@ -138,7 +138,6 @@ def comes_back(machine):
 def run(plan, installed, bus):
     with Machine(installed, bus, QUICK) as machine:
         with terminal(machine):
-            for case in (holds_keep_it_on, inhibitors_count, warning_is_told, killed_in_warning, postponed, killed_in_stopping,
-                         powers_off):
-                plan.case(case, machine)
+            plan.cases([holds_keep_it_on, inhibitors_count, warning_is_told, killed_in_warning, postponed, killed_in_stopping,
+                         powers_off], machine)
         plan.case(comes_back, machine)

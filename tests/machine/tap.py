@@ -16,6 +16,7 @@ class Plan:
         self.failed = 0
 
     def case(self, function, *arguments):
+        """True unless it failed."""
         self.number += 1
         name = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
         try:
@@ -27,8 +28,16 @@ class Plan:
             for line in traceback.format_exc().splitlines():
                 print("#", line)
             print(f"not ok {self.number} - {name}", flush=True)
+            return False
         else:
             print(f"ok {self.number} - {name}", flush=True)
+        return True
+
+    def cases(self, functions, *arguments):
+        """All of them, unless the first fails, on which the others build."""
+        if self.case(functions[0], *arguments):
+            for function in functions[1:]:
+                self.case(function, *arguments)
 
     def end(self):
         print(f"1..{self.number}", flush=True)

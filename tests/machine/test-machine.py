@@ -16,13 +16,13 @@ def main():
     bus, build = sys.argv[1:3]
     plan = Plan()
     if os.geteuid() != 0:
-        return Plan.skip_all("booting a machine needs root")
+        return Plan.skip_all("impossible here: booting a machine needs root")
     try:
         with machine.installation(build) as installed:
             for cases in (system_cases, daemon_cases, passage_cases):
                 cases.run(plan, installed, bus)
     except machine.Impossible as reason:
-        return Plan.skip_all(str(reason))
+        return Plan.skip_all(f"impossible here: {reason}")
     return plan.end()
 
 
