@@ -90,10 +90,10 @@ static void hear(Source *source, Verdict verdict, uint64_t when) {
 }
 
 static Verdict metric_verdict(const Source *source) {
-        if (source->reading == READING_ABSENT)
-                return VERDICT_ABSENT;
         if (!source->heard || source->reading == READING_FAILED)
                 return VERDICT_UNKNOWN;
+        if (source->reading == READING_ABSENT)
+                return VERDICT_ABSENT;
         if (source->metric == METRIC_INPUT)
                 return source->value >= source->threshold ? VERDICT_IDLE : VERDICT_BUSY;
         if (source->activity.rule == ACTIVITY_UNSURE)
