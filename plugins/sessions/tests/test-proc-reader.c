@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "proc-reader.h"
+
+static void test_a_line_of_the_kernel(void) {
+        const char *line = "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2 "
+                           "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 3 0 0 0 0 0 0 0 0 0 0";
+        Process p;
+
+        g_assert_cmpint(proc_parse_stat(line, 100, 4 * USEC_PER_SEC, &p), ==, 0);
+        g_assert_cmpint(p.pid, ==, 4242);
+        g_assert_cmpstr(p.name, ==, "tmux: server");
+        g_assert_cmpint(p.parent, ==, 1);
+        g_assert_cmpint(p.group, ==, 4242);
+        g_assert_cmpuint(p.terminal, ==, makedev(136, 3));
+        g_assert_cmpint(p.foreground, ==, 4300);
+        g_assert_cmpuint(p.cpu, ==, 2500000);
+        g_assert_cmpuint(p.started, ==, 6 * USEC_PER_SEC);
+        g_assert_cmpuint(p.faults, ==, 10);
+}
+
+static void test_names_may_hold_anything(void) {
+        Process p;
+
+        g_assert_cmpint(proc_parse_stat("7 (a) S 1 (b)) R 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5", 100, 0, &p), ==, 0);
+        g_assert_cmpstr(p.name, ==, "a) S 1 (b)");
+        g_assert_cmpint(p.state, ==, 'R');
+        g_assert_cmpint(proc_parse_stat("7 (kworker/R-a-very-long-name-of-a-worker) I 2 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5", 100, 0, &p), ==, 0);
+        g_assert_cmpuint(strlen(p.name), ==, PROGRAM_NAME_SIZE - 1);
+}
+
+static void test_other_lines_are_refused(void) {
+        static const char *const lines[] = {
+                "", "x", "7", "7 (", "7 )(", "7 (a", "7 (a)", "7 (a) ", "7 (a) R", "7 (a) R 1 2", "-7 (a) R 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5",
+                "99999999999999999999 (a) R 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5", "7 (a) R 1 7 7 0 -1 0 0 0 0 0 x 0 0 0 20 0 1 0 5",
+        };
+        Process p;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+                g_assert_cmpint(proc_parse_stat(lines[i], 100, 0, &p), <, 0);
+}
+
+/* Whatever stands there, the parser ends and keeps to its bounds (the sanitizers watch). */
+static void test_garbled_lines(void) {
+        const char *line = "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2";
+        g_autoptr(GRand) random = g_rand_new_with_seed(42);
+        Process p;
+
+        for (unsigned i = 0; i < 20000; i++) {
+                g_autofree char *copy = g_strdup(line);
+                size_t length = strlen(copy);
+
+                for (unsigned k = 0; k < 3; k++)
+                        copy[g_rand_int_range(random, 0, (gint32) length)] = (char) g_rand_int_range(random, 0, 256);
+                if (proc_parse_stat(copy, 100, 0, &p) == 0)
+                        g_assert_cmpuint(strnlen(p.name, sizeof(p.name)), <, sizeof(p.name));
+        }
+}
+
+static void test_terminals_have_names(void) {
+        char name[64];
+
+        g_assert_true(terminal_name(makedev(136, 3), name, sizeof(name)));
+        g_assert_cmpstr(name, ==, "pts/3");
+        g_assert_true(terminal_name(makedev(137, 1), name, sizeof(name)));
+        g_assert_cmpstr(name, ==, "pts/257");
+        g_assert_true(terminal_name(makedev(4, 2), name, sizeof(name)));
+        g_assert_cmpstr(name, ==, "tty2");
+        g_assert_true(terminal_name(makedev(4, 64), name, sizeof(name)));
+        g_assert_cmpstr(name, ==, "ttyS0");
+        g_assert_false(terminal_name(makedev(1, 3), name, sizeof(name)));
+}
+
+#define SCRIPT(text) cmdline_is_script(text, sizeof(text))
+
+static void test_shells_that_run_scripts(void) {
+        g_assert_false(SCRIPT("bash"));
+        g_assert_false(SCRIPT("-bash"));
+        g_assert_false(SCRIPT("/bin/bash\0-l\0-i"));
+        g_assert_false(SCRIPT("bash\0--rcfile\0/etc/own\0-i"));
+        g_assert_false(SCRIPT("bash\0--norc"));
+        g_assert_true(SCRIPT("bash\0build.sh"));
+        g_assert_true(SCRIPT("sh\0-c\0sleep 5"));
+        g_assert_true(SCRIPT("bash\0-lc\0make"));
+        g_assert_true(SCRIPT("bash\0-e\0./run\0--all"));
+        g_assert_false(cmdline_is_script("", 0));
+        g_assert_false(cmdline_is_script("bash", 4)); /* cut without an end */
+}
+
+/* A shell's job on a real terminal. The child says by a byte when it is where the test wants it; the terminal carries it. */
+static pid_t start_on_terminal(int *ret_fd, const char *command) {
+        char byte;
+        pid_t child;
+        int fd;
+
+        child = forkpty(&fd, NULL, NULL, NULL);
+        g_assert_cmpint(child, >=, 0);
+        if (child == 0) {
+                execl("/bin/bash", "bash", "--norc", "--noprofile", "-c", command, NULL);
+                _exit(127);
+        }
+        g_assert_cmpint(read(fd, &byte, 1), ==, 1);
+        *ret_fd = fd;
+        return child;
+}
+
+static void stop(pid_t child, int fd) {
+        kill(-child, SIGKILL);
+        kill(child, SIGKILL);
+        close(fd);
+        g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+}
+
+static const Terminal *find_terminal(const Snapshot *snapshot, dev_t device) {
+        for (size_t i = 0; i < snapshot->n_terminals; i++)
+                if (snapshot->terminals[i].device == device)
+                        return &snapshot->terminals[i];
+        return NULL;
+}
+
+static void test_a_real_terminal(void) {
+        Programs *programs = programs_new(NULL);
+        Snapshot snapshot;
+        const Process *p;
+        const Terminal *t;
+        pid_t child;
+        int fd;
+
+        child = start_on_terminal(&fd, "echo x; read -r line; exit");
+        g_assert_cmpint(proc_read("", programs, &snapshot), ==, 0);
+        p = snapshot_process(&snapshot, child);
+        g_assert_nonnull(p);
+        g_assert_cmpstr(p->name, ==, "bash");
+        g_assert_true(p->script);
+        g_assert_cmpint(p->group, ==, child);
+        g_assert_cmpint(p->foreground, ==, child);
+        g_assert_cmpint(p->parent, ==, getpid());
+        g_assert_cmpuint(major(p->terminal), ==, 136);
+        g_assert_cmpuint(p->started, <=, snapshot.monotonic);
+        t = find_terminal(&snapshot, p->terminal);
+        g_assert_nonnull(t);
+        g_assert_true(g_str_has_prefix(t->name, "pts/"));
+        g_assert_false(snapshot.hidden);
+
+        snapshot_clear(&snapshot);
+        stop(child, fd);
+        programs_free(programs);
+}
+
+/* What works is seen to work: the second reading has more CPU time than the first. */
+static void test_work_of_a_real_process(void) {
+        Programs *programs = programs_new((const char *const[]) { NULL });
+        Snapshot snapshot;
+        uint64_t cpu;
+        pid_t child;
+        int fd;
+
+        child = start_on_terminal(&fd, "echo x; while :; do :; done");
+        g_assert_cmpint(proc_read("", programs, &snapshot), ==, 0);
+        cpu = snapshot_process(&snapshot, child)->cpu;
+        /* The kernel counts in ticks of 10 ms: read until one has passed, at most as long as the test's time-out. */
+        for (;;) {
+                const Process *p;
+
+                snapshot_clear(&snapshot);
+                g_assert_cmpint(proc_read("", programs, &snapshot), ==, 0);
+                p = snapshot_process(&snapshot, child);
+                g_assert_nonnull(p);
+                if (p->cpu > cpu)
+                        break;
+        }
+        snapshot_clear(&snapshot);
+        stop(child, fd);
+        programs_free(programs);
+}
+
+static void test_no_proc_is_an_error(void) {
+        Programs *programs = programs_new(NULL);
+        Snapshot snapshot;
+
+        g_assert_cmpint(proc_read("/nonexistent", programs, &snapshot), ==, -ENOENT);
+        programs_free(programs);
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/sessions/proc/a-line-of-the-kernel", test_a_line_of_the_kernel);
+        g_test_add_func("/sessions/proc/names-may-hold-anything", test_names_may_hold_anything);
+        g_test_add_func("/sessions/proc/other-lines-are-refused", test_other_lines_are_refused);
+        g_test_add_func("/sessions/proc/garbled-lines", test_garbled_lines);
+        g_test_add_func("/sessions/proc/terminals-have-names", test_terminals_have_names);
+        g_test_add_func("/sessions/proc/shells-that-run-scripts", test_shells_that_run_scripts);
+        g_test_add_func("/sessions/proc/a-real-terminal", test_a_real_terminal);
+        g_test_add_func("/sessions/proc/work-of-a-real-process", test_work_of_a_real_process);
+        g_test_add_func("/sessions/proc/no-proc-is-an-error", test_no_proc_is_an_error);
+        return g_test_run();
+}
