@@ -38,6 +38,8 @@
 #define PLUGIN_UNIT_PREFIX "snooze-plugin@"
 
 #define EVENT_STOP_PENDING "snooze.stop.pending"
+/* One line for every terminal ("notice" in its data) that announces no stop. */
+#define EVENT_NOTICE "snooze.notice"
 
 #define CONFIG_FILE PKGSYSCONFDIR "/snooze.json"
 #define CONFIG_DROPIN_DIRECTORY PKGSYSCONFDIR "/snooze.d"

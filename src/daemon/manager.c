@@ -1,2 +1,649 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "daemon/manager.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/manager-announce.h"
+#include "daemon/manager-bus.h"
+#include "daemon/manager-state.h"
+#include "daemon/stop/record.h"
+#include "util/file.h"
+#include "util/json.h"
+
+/* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */
+#define SLEEP_SEEN (2 * USEC_PER_SEC)
+/* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/. */
+#define STEPS_MAX 8
+
+typedef struct PluginMetric {
+        double value;
+        uint64_t received;
+        char *source;
+} PluginMetric;
+
+static void plugin_metric_free(void *data) {
+        PluginMetric *metric = data;
+
+        g_free(metric->source);
+        g_free(metric);
+}
+
+#define PLUGIN_METRICS_MAX 256U
+
+uint64_t manager_realtime(uint64_t monotonic) {
+        return monotonic_to_realtime(monotonic, clock_monotonic(), clock_realtime());
+}
+
+static uint64_t usec_from_seconds(double seconds) {
+        return (uint64_t) (seconds * (double) USEC_PER_SEC);
+}
+
+/* A resume restarts the idle clock. The two clocks tell it without logind, and nobody can forge them. */
+static void notice_sleep(Manager *manager) {
+        uint64_t slept = usec_sub(clock_boottime(), clock_monotonic());
+
+        if (slept > usec_add(manager->slept, SLEEP_SEEN)) {
+                manager->up_since = clock_monotonic();
+                decision_restart_clock(manager->decision, manager->up_since, "resumed from sleep");
+                log_info("This machine slept; the idle clock starts again.");
+        }
+        manager->slept = slept;
+}
+
+/* gpu and whatever else plugins measure. A value that is not renewed within two rounds has failed, one whose plugin is gone is absent. */
+static void add_plugin_metrics(Manager *manager, Sample *sample) {
+        PluginMetric *gpu = g_hash_table_lookup(manager->plugin_metrics, metric_key(METRIC_GPU));
+        uint64_t patience = usec_from_seconds(2 * manager->config->check_interval_seconds + 10);
+
+        if (!gpu || !manager->config->gpu_monitoring_enabled)
+                return;
+        if (usec_add(gpu->received, patience) < sample->monotonic) {
+                sample->reading[METRIC_GPU] = READING_FAILED;
+                return;
+        }
+        sample->reading[METRIC_GPU] = READING_OK;
+        sample->value[METRIC_GPU] = gpu->value;
+}
+
+void manager_take_sample(Manager *manager) {
+        uint64_t now = clock_monotonic();
+
+        notice_sleep(manager);
+        manager->sample_realtime = clock_realtime();
+        if (manager->replay)
+                replay_sample(manager->replay, now, &manager->sample);
+        else
+                metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
+        add_plugin_metrics(manager, &manager->sample);
+        decision_add_sample(manager->decision, &manager->sample);
+}
+
+JsonObject *manager_metrics(Manager *manager) {
+        JsonObject *object = json_object_new();
+        GHashTableIter iter;
+        PluginMetric *metric;
+        const char *name;
+
+        g_hash_table_iter_init(&iter, manager->plugin_metrics);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &metric))
+                json_object_set_double_member(object, name, metric->value);
+        for (Metric m = 0; m < METRIC_COUNT; m++) {
+                gboolean rate = m == METRIC_CPU || m == METRIC_NETWORK || m == METRIC_DISK;
+
+                if (manager->sample.reading[m] == READING_OK && (!rate || manager->sample.span > 0))
+                        json_object_set_double_member(object, metric_key(m), manager->sample.value[m]);
+                else
+                        json_object_remove_member(object, metric_key(m));
+        }
+        json_object_set_int_member(object, "timestamp", (gint64) manager->sample_realtime);
+        return object;
+}
+
+static void learn_metrics(Manager *manager, const Vote *vote) {
+        JsonObject *metrics = vote->details ? json_get_object(vote->details, "metrics") : NULL;
+        g_autoptr(GList) names = metrics ? json_object_get_members(metrics) : NULL;
+
+        for (GList *l = names; l; l = l->next) {
+                double value = json_get_double(metrics, l->data, -1);
+                PluginMetric *metric;
+
+                if (value < 0 || g_hash_table_size(manager->plugin_metrics) >= PLUGIN_METRICS_MAX)
+                        continue;
+                /* The built-in ones are measured here and nobody else's to tell, gpu excepted. */
+                if (metric_from_key(l->data) >= 0 && metric_from_key(l->data) != METRIC_GPU)
+                        continue;
+                metric = g_new0(PluginMetric, 1);
+                metric->value = value;
+                metric->received = vote->received;
+                metric->source = g_strdup(vote->source);
+                g_hash_table_replace(manager->plugin_metrics, g_strdup(l->data), metric);
+        }
+}
+
+static gboolean metric_is_from(void *key, void *value, void *userdata) {
+        return strcmp(((PluginMetric *) value)->source, userdata) == 0;
+}
+
+static void on_vote(Vote *vote, void *userdata) {
+        Manager *manager = userdata;
+
+        learn_metrics(manager, vote);
+        decision_add_vote(manager->decision, vote);
+        manager_step_soon(manager);
+}
+
+static void on_round_done(void *userdata) {
+        manager_step_soon(userdata);
+}
+
+static void start_round(Manager *manager, gboolean fresh, void (*done)(void *userdata), void *userdata) {
+        g_autoptr(JsonObject) metrics = manager_metrics(manager);
+
+        plugins_check(manager->plugins, metrics, fresh, done, userdata);
+}
+
+static void ask_everybody(void *userdata) {
+        Manager *manager = userdata;
+
+        manager->asking_inhibitors = FALSE;
+        manager_take_sample(manager);
+        start_round(manager, TRUE, on_round_done, manager);
+        manager_step_soon(manager);
+}
+
+/* The last look. logind is asked first, and no step is made before its answer (or its time-out): its inhibitors are holds, which
+ * the decision takes as they are. */
+static void begin_look(Manager *manager) {
+        if (manager->asking_inhibitors)
+                return;
+        manager->asking_inhibitors = TRUE;
+        if (!manager->inhibitors || inhibitors_refresh(manager->inhibitors, ask_everybody, manager) < 0)
+                ask_everybody(manager);
+}
+
+static void describe_circumstances(Manager *manager, Circumstances *ret, char **ret_block, char **ret_timed) {
+        const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
+
+        *ret = (Circumstances) { .up_since = manager->up_since, .paused = manager->pause_until > 0 };
+        if (block)
+                ret->block_hold = *ret_block = g_strdup_printf("%s (%s)", block->who, block->why);
+        if (timed) {
+                ret->timed_hold = *ret_timed = g_strdup_printf("%s (%s)", timed->who, timed->why);
+                ret->timed_hold_until = usec_add(clock_monotonic(), usec_sub(timed->until_boottime, clock_boottime()));
+        }
+        ret->ready = stop_ready(manager->stop);
+}
+
+/* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is there. A dry run
+ * needs no provider. */
+static void latch_missing_provider(Manager *manager) {
+        const char *problem = providers_problem(manager->providers);
+
+        if (problem && !stop_dry_run(manager->stop) && manager->announced <= STATE_IDLE)
+                decision_latch(manager->decision, problem);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        manager_step_soon(userdata);
+        return 0;
+}
+
+static void arm_deadline(Manager *manager, uint64_t when) {
+        if (when == 0 || when == USEC_INFINITY) {
+                (void) sd_event_source_set_enabled(manager->deadline, SD_EVENT_OFF);
+                return;
+        }
+        (void) sd_event_source_set_time(manager->deadline, when);
+        (void) sd_event_source_set_enabled(manager->deadline, SD_EVENT_ONESHOT);
+}
+
+void manager_step(Manager *manager) {
+        /* A last look waits for logind, whose inhibitors are holds (see begin_look()). */
+        if (manager->asking_inhibitors)
+                return;
+        for (unsigned i = 0; i < STEPS_MAX; i++) {
+                g_autofree char *block = NULL, *timed = NULL;
+                Circumstances circumstances;
+                uint64_t since;
+
+                latch_missing_provider(manager);
+                describe_circumstances(manager, &circumstances, &block, &timed);
+                outcome_clear(&manager->outcome);
+                decision_step(manager->decision, clock_monotonic(), &circumstances, &manager->outcome);
+                manager_announce(manager);
+
+                if (manager->outcome.look) {
+                        begin_look(manager);
+                        break;
+                }
+                if (manager->outcome.call_provider) {
+                        since = decision_stop_requested(manager->decision, NULL) ? 0 : manager_realtime(manager->outcome.idle_since);
+                        stop_call_provider(manager->stop, since, manager->outcome.reason);
+                        break;
+                }
+                if (!manager->outcome.changed)
+                        break;
+        }
+        arm_deadline(manager, manager->outcome.next_step);
+}
+
+static int on_step_soon(sd_event_source *source, void *userdata) {
+        manager_step(userdata);
+        return 0;
+}
+
+void manager_step_soon(Manager *manager) {
+        (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_ONESHOT);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+        uint64_t now = clock_monotonic(), interval = usec_from_seconds(manager->config->sample_interval_seconds);
+        uint64_t next = usec_add(usec, interval);
+
+        /* Behind by more than one interval (a paused machine): samples are not made up for. */
+        if (next <= now)
+                next = usec_add(now, interval);
+        (void) sd_event_source_set_time(source, next);
+        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+
+        manager_take_sample(manager);
+        if (now >= manager->next_check) {
+                manager->next_check = usec_add(now, usec_from_seconds(manager->config->check_interval_seconds) - interval / 2);
+                start_round(manager, FALSE, on_round_done, manager);
+                manager_save(manager);
+        }
+        manager_keep_history(manager, now);
+        manager_step(manager);
+        return 0;
+}
+
+void manager_problem(Manager *manager, const char *source, const char *message) {
+        g_autofree char *field = g_strdup_printf("SNOOZE_SOURCE=%s", source);
+        g_autoptr(JsonObject) row = json_object_new();
+
+        journal_write(LOG_WARNING, MESSAGE_PROBLEM, (const char *[]) { field, NULL }, "%s: %s", source, message);
+        json_object_set_string_member(row, "source", source);
+        json_object_set_string_member(row, "message", message);
+        if (manager->store)
+                (void) store_append(manager->store, clock_realtime(), HISTORY_PROBLEM, row, NULL, NULL);
+        manager_emit_problem(manager, source, message);
+}
+
+void manager_record_call(Manager *manager, uid_t uid, const char *member, const char *what) {
+        g_autofree char *user = user_name(uid), *field = g_strdup_printf("SNOOZE_UID=%u", (unsigned) uid);
+        g_autoptr(JsonObject) row = json_object_new();
+
+        journal_write(LOG_INFO, NULL, (const char *[]) { field, NULL }, "%s by %s%s%s", member, user, *what ? ": " : "", what);
+        json_object_set_string_member(row, "user", user);
+        json_object_set_string_member(row, "call", member);
+        json_object_set_string_member(row, "what", what);
+        (void) store_append(manager->store, clock_realtime(), HISTORY_CALL, row, NULL, NULL);
+}
+
+static void on_store_problem(const GError *error, void *userdata) {
+        Manager *manager = userdata;
+
+        g_free(manager->store_problem);
+        manager->store_problem = error ? g_strdup(error->message) : NULL;
+        if (error) {
+                g_autofree char *message = g_strdup_printf("History is not written: %s. Decisions go on without it.", error->message);
+
+                manager_problem(manager, "store", message);
+        } else
+                log_info("History is written again.");
+}
+
+static void on_holds_changed(void *userdata) {
+        Manager *manager = userdata;
+
+        manager_emit_changed(manager, "Holds");
+        manager_step_soon(manager);
+}
+
+static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *reason, void *userdata) {
+        Manager *manager = userdata;
+        g_autofree char *field = g_strdup_printf("SNOOZE_PLUGIN=%s", plugin_id(plugin));
+
+        journal_write(plugin_state(plugin) == PLUGIN_FAILED || plugin_state(plugin) == PLUGIN_QUARANTINED ? LOG_WARNING : LOG_DEBUG,
+                      MESSAGE_PLUGIN_STATE, (const char *[]) { field, NULL }, "Plugin %s: %s → %s%s%s", plugin_id(plugin),
+                      plugin_state_name(previous), plugin_state_name(plugin_state(plugin)), reason && *reason ? ": " : "",
+                      reason ? reason : "");
+
+        if (plugin_has_contract(plugin, "IdleCheck")) {
+                if (plugin_enabled(plugin))
+                        decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
+                else {
+                        decision_forget_source(manager->decision, plugin_id(plugin));
+                        g_hash_table_foreach_remove(manager->plugin_metrics, metric_is_from, (void *) plugin_id(plugin));
+                }
+        }
+        if (plugin_has_contract(plugin, "CloudProvider") && manager->providers)
+                providers_plugin_changed(manager->providers, plugin);
+        if (manager->step_soon)
+                manager_step_soon(manager);
+}
+
+static void on_plugin_problem(const char *source, const char *message, void *userdata) {
+        manager_problem(userdata, source, message);
+}
+
+static void on_provider_changed(void *userdata) {
+        Manager *manager = userdata;
+
+        manager_emit_changed(manager, "Provider");
+        if (decision_refusal(manager->decision) && !providers_problem(manager->providers))
+                decision_rearm(manager->decision, clock_monotonic());
+        manager_emit_changed(manager, "Refusal");
+        if (manager->resume_asked && providers_active(manager->providers)) {
+                manager->resume_asked = FALSE;
+                stop_resume_asked(manager->stop);
+        }
+        if (manager->step_soon)
+                manager_step_soon(manager);
+}
+
+static void on_forgotten(const char *source, void *userdata) {
+        Manager *manager = userdata;
+
+        decision_forget_source(manager->decision, source);
+        manager_step_soon(manager);
+}
+
+/* Plugin.Configure is SetConfiguration in other words, authorized already. */
+static int on_configure(const char *id, JsonObject *values, sd_bus_message *call, void *userdata) {
+        Manager *manager = userdata;
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) patch = json_object_new();
+        JsonObject *plugins = json_object_new(), *configs = json_object_new();
+        g_autofree char *text = NULL;
+
+        json_object_set_object_member(patch, "plugins", plugins);
+        json_object_set_object_member(plugins, "plugin_configs", configs);
+        json_object_set_object_member(configs, id, json_object_ref(values));
+        text = json_object_text(patch);
+        if (manager_patch_config(manager, text, &error) < 0)
+                return sd_bus_reply_method_error(call, &error);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static void on_stop_step(void *userdata) {
+        manager_step_soon(userdata);
+}
+
+static void on_stop_save(void *userdata) {
+        manager_save(userdata);
+}
+
+void manager_set_config(Manager *manager, Config *config) {
+        uint64_t now = clock_monotonic();
+
+        config_ref(config);
+        config_unref(manager->config);
+        manager->config = config;
+        decision_set_config(manager->decision, config);
+        plugins_set_config(manager->plugins, config);
+        providers_set_config(manager->providers, config);
+        stop_set_config(manager->stop, config);
+
+        /* A longer interval than before must not be waited for to its end first. */
+        manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
+        (void) sd_event_source_set_time(manager->tick, usec_add(now, usec_from_seconds(config->sample_interval_seconds)));
+        (void) sd_event_source_set_enabled(manager->tick, SD_EVENT_ONESHOT);
+        manager_emit_changed(manager, "DryRun");
+        manager_step_soon(manager);
+}
+
+static int add_timers(Manager *manager) {
+        uint64_t now = clock_monotonic();
+        int r;
+
+        r = sd_event_add_time(manager->event, &manager->tick, CLOCK_MONOTONIC, now, 50 * USEC_PER_MSEC, on_tick, manager);
+        if (r < 0)
+                return r;
+        /* Stages begin when they are due, not up to a quarter of a second later (sd-event's default accuracy). */
+        r = sd_event_add_time(manager->event, &manager->deadline, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_deadline, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(manager->deadline, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(manager->event, &manager->step_soon, on_step_soon, manager);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(manager->step_soon, SD_EVENT_OFF);
+}
+
+static void load_config(Manager *manager) {
+        const ConfigPaths paths = { manager->config_file, manager->config_dropins, manager->config_state };
+        g_autoptr(GError) error = NULL, good_error = NULL;
+
+        manager->config = config_load(&paths, &error);
+        if (manager->config) {
+                if (!config_save_good(manager->config, manager->config_good, &good_error))
+                        log_warning("The configuration could not be kept as the last good one: %s", good_error->message);
+                return;
+        }
+        manager->config = config_load_good(manager->config_good, NULL);
+        manager->config_problem = g_strdup_printf("%s. %s is in force; fix it and type: snooze config reload", error->message,
+                                                  manager->config ? "The last good configuration" : "The default configuration (dry run)");
+        if (!manager->config)
+                manager->config = config_new_default();
+        log_error("%s", manager->config_problem);
+}
+
+static int make_directory(const char *path, mode_t mode) {
+        if (mkdir(path, mode) < 0 && errno != EEXIST)
+                return -errno;
+        return 0;
+}
+
+static int create_parts(Manager *manager) {
+        g_autofree char *holds_directory = g_build_filename(manager->options.runtime_directory, "holds", NULL);
+        g_autoptr(GError) error = NULL;
+        int r;
+
+        r = store_new(manager->event, manager->options.state_directory, on_store_problem, manager, &manager->store);
+        if (r < 0)
+                return r;
+        manager->metrics = metrics_new(manager->options.proc_root);
+        if (manager->options.replay) {
+                manager->replay = replay_new(manager->options.replay, clock_monotonic(), &error);
+                if (!manager->replay) {
+                        log_error("%s", error->message);
+                        return -EINVAL;
+                }
+        }
+        manager->decision = decision_new(manager->config, clock_monotonic());
+
+        r = holds_new(&(HoldsParameters) { .event = manager->event,
+                                           .store = manager->store,
+                                           .directory = holds_directory,
+                                           .changed = on_holds_changed,
+                                           .userdata = manager },
+                      &manager->holds);
+        if (r < 0) {
+                log_error("Holds cannot be kept below %s: %s", holds_directory, strerror(-r));
+                return r;
+        }
+
+        r = plugins_new(&(PluginsParameters) { .bus = manager->bus,
+                                               .event = manager->event,
+                                               .config = manager->config,
+                                               .authorizer = manager->authorizer,
+                                               .limits = manager->check_limits,
+                                               .directories = manager->options.plugin_directories,
+                                               .state_directory = manager->options.state_directory,
+                                               .config_directory = manager->options.config_directory,
+                                               .vote = on_vote,
+                                               .forgotten = on_forgotten,
+                                               .configure = on_configure,
+                                               .changed = on_plugin_changed,
+                                               .problem = on_plugin_problem,
+                                               .userdata = manager },
+                        &manager->plugins);
+        if (r < 0)
+                return r;
+        r = providers_new(&(ProvidersParameters) { .bus = manager->bus,
+                                                   .event = manager->event,
+                                                   .config = manager->config,
+                                                   .authorizer = manager->authorizer,
+                                                   .limits = manager->check_limits,
+                                                   .plugins = manager->plugins,
+                                                   .changed = on_provider_changed,
+                                                   .stop_this_machine = stop_this_machine,
+                                                   .userdata = manager },
+                          &manager->providers);
+        if (r < 0)
+                return r;
+        r = events_new(&(EventsParameters) { .bus = manager->bus, .store = manager->store, .plugins = manager->plugins },
+                       &manager->events);
+        if (r < 0)
+                return r;
+        r = stop_new(&(StopParameters) { .event = manager->event,
+                                         .config = manager->config,
+                                         .decision = manager->decision,
+                                         .store = manager->store,
+                                         .holds = manager->holds,
+                                         .plugins = manager->plugins,
+                                         .providers = manager->providers,
+                                         .events = manager->events,
+                                         .boot = manager->boot,
+                                         .forced_dry_run = manager->config_problem && manager->config->dry_run,
+                                         .step = on_stop_step,
+                                         .save = on_stop_save,
+                                         .problem = on_plugin_problem,
+                                         .userdata = manager },
+                     &manager->stop);
+        if (r < 0)
+                return r;
+        return add_timers(manager);
+}
+
+/* These need somebody at the other end; without logind the machine is watched all the same, and says so. */
+static void watch_logind(Manager *manager) {
+        int r;
+
+        if (!manager->replay) {
+                r = input_logind_new(manager->bus, manager->metrics, NULL, manager, &manager->input);
+                if (r < 0)
+                        log_warning("Input cannot be followed through logind: %s", strerror(-r));
+        }
+        r = inhibitors_new(manager->bus, manager->holds, &manager->inhibitors);
+        if (r < 0)
+                log_warning("logind's inhibitors cannot be followed: %s", strerror(-r));
+}
+
+static void expect_plugins(Manager *manager) {
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; i < plugins->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins, i);
+
+                if (plugin_enabled(plugin) && plugin_has_contract(plugin, "IdleCheck"))
+                        decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
+        }
+}
+
+int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret) {
+        Manager *manager = g_new0(Manager, 1);
+        int r;
+
+        manager->event = sd_event_ref(event);
+        manager->bus = sd_bus_ref(bus);
+        manager->options = *options;
+        manager->boot = boot_identity();
+        manager->up_since = boot_started();
+        manager->slept = usec_sub(clock_boottime(), clock_monotonic());
+        manager->config_file = g_build_filename(options->config_directory, "snooze.json", NULL);
+        manager->config_dropins = g_build_filename(options->config_directory, "snooze.d", NULL);
+        manager->config_state = g_build_filename(options->state_directory, CONFIG_STATE_FILE, NULL);
+        manager->config_good = g_build_filename(options->state_directory, "snooze.json.good", NULL);
+        manager->plugin_metrics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, plugin_metric_free);
+        manager->outcome.reason = g_strdup("starting");
+        manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
+        manager->check_limits = sender_limits_new(1, 1);
+
+        r = make_directory(options->state_directory, 0755);
+        if (r >= 0)
+                r = make_directory(options->runtime_directory, 0755);
+        if (r < 0)
+                log_warning("A directory could not be made: %s", strerror(-r));
+
+        load_config(manager);
+        r = authorizer_new(bus, &manager->authorizer);
+        if (r >= 0)
+                r = callers_new(bus, &manager->callers);
+        if (r >= 0)
+                r = create_parts(manager);
+        if (r >= 0)
+                r = manager_bus_register(manager);
+        if (r < 0) {
+                manager_free(manager);
+                return r;
+        }
+        expect_plugins(manager);
+        watch_logind(manager);
+        manager_restore(manager);
+        if (manager->config_problem)
+                manager_problem(manager, "configuration", manager->config_problem);
+        *ret = manager;
+        return 0;
+}
+
+Manager *manager_free(Manager *manager) {
+        if (!manager)
+                return NULL;
+        if (manager->decision)
+                manager_save(manager);
+        manager->tick = sd_event_source_disable_unref(manager->tick);
+        manager->deadline = sd_event_source_disable_unref(manager->deadline);
+        manager->step_soon = sd_event_source_disable_unref(manager->step_soon);
+        manager->pause_end = sd_event_source_disable_unref(manager->pause_end);
+        sd_bus_slot_unref(manager->manager_slot);
+        sd_bus_slot_unref(manager->object_manager_slot);
+        sd_bus_slot_unref(manager->filter_slot);
+
+        /* The store first: it writes what is queued, and nothing may be called back into parts that are gone. */
+        store_free(manager->store);
+        input_logind_free(manager->input);
+        inhibitors_free(manager->inhibitors);
+        stop_free(manager->stop);
+        events_free(manager->events);
+        providers_free(manager->providers);
+        plugins_free(manager->plugins);
+        holds_free(manager->holds);
+        decision_free(manager->decision);
+        replay_free(manager->replay);
+        metrics_free(manager->metrics);
+        callers_free(manager->callers);
+        authorizer_free(manager->authorizer);
+        sender_limits_free(manager->limits);
+        sender_limits_free(manager->check_limits);
+        g_hash_table_unref(manager->plugin_metrics);
+        config_unref(manager->config);
+        outcome_clear(&manager->outcome);
+        g_free(manager->config_problem);
+        g_free(manager->store_problem);
+        g_free(manager->config_file);
+        g_free(manager->config_dropins);
+        g_free(manager->config_state);
+        g_free(manager->config_good);
+        g_free(manager->greeting);
+        g_free(manager->verdicts);
+        g_free(manager->boot);
+        sd_bus_unref(manager->bus);
+        sd_event_unref(manager->event);
+        g_free(manager);
+        return NULL;
+}

@@ -249,6 +249,12 @@ void decision_rehearsed(Decision *decision, uint64_t now, const char *reason) {
         decision->rehearsed_at = MAX(now, 1);
 }
 
+void decision_latch(Decision *decision, const char *reason) {
+        if (decision->refusal)
+                return;
+        decision->refusal = g_strdup(reason);
+}
+
 void decision_rearm(Decision *decision, uint64_t now) {
         g_clear_pointer(&decision->refusal, g_free);
 }

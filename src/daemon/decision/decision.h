@@ -143,6 +143,9 @@ void decision_provider_accepted(Decision *decision, uint64_t now, const char *re
 void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_before, const char *reason);
 void decision_provider_refused(Decision *decision, uint64_t now, const char *reason);
 void decision_rehearsed(Decision *decision, uint64_t now, const char *reason);
+/* No stop could be asked for at all (no provider, an effect that is not allowed): latched as a refusal is, so that nobody is warned of
+ * what cannot come. */
+void decision_latch(Decision *decision, const char *reason);
 void decision_rearm(Decision *decision, uint64_t now);
 const char *decision_refusal(const Decision *decision); /* NULL: not latched */
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* CheckNow: one round of questions on a person's wish, answered at its end with the verdict of that moment. */
+
+#include "base/clock.h"
+#include "daemon/manager-bus.h"
+
+typedef struct PendingCheck {
+        Manager *manager;
+        sd_bus_message *call;
+} PendingCheck;
+
+static const char *first_reason(GPtrArray *votes, gboolean idle, const char *fallback) {
+        for (guint i = 0; i < votes->len; i++) {
+                const Explained *vote = g_ptr_array_index(votes, i);
+
+                if (!idle && (vote->policy == POLICY_REQUIRED || vote->policy == POLICY_SUFFICIENT) &&
+                    (vote->verdict == VERDICT_BUSY || vote->verdict == VERDICT_UNKNOWN))
+                        return vote->reason;
+        }
+        return fallback;
+}
+
+static void check_done(void *userdata) {
+        PendingCheck *check = userdata;
+        Manager *manager = check->manager;
+        g_autoptr(GPtrArray) votes = NULL;
+        gboolean idle;
+
+        manager_step(manager);
+        idle = manager->outcome.idle;
+        votes = decision_explain(manager->decision, clock_monotonic());
+
+        (void) sd_bus_reply_method_return(check->call, "bs", idle, first_reason(votes, idle, "every source that decides says idle"));
+        sd_bus_message_unref(check->call);
+        g_free(check);
+}
+
+int manager_check_now(Manager *manager, sd_bus_message *call) {
+        PendingCheck *check = g_new0(PendingCheck, 1);
+        g_autoptr(JsonObject) metrics = NULL;
+
+        check->manager = manager;
+        check->call = sd_bus_message_ref(call);
+        manager_take_sample(manager);
+        metrics = manager_metrics(manager);
+        plugins_check(manager->plugins, metrics, TRUE, check_done, check);
+        return 0;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Diagnose: every check, whether it can see what it should on this machine, and what to do where it cannot. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "daemon/manager-bus.h"
+#include "util/json.h"
+
+#define POLKIT_PATIENCE (3 * USEC_PER_SEC)
+
+static void add(GPtrArray *findings, const char *check, const char *status, const char *message, const char *advice) {
+        JsonObject *finding = json_object_new();
+
+        json_object_set_string_member(finding, "check", check);
+        json_object_set_string_member(finding, "status", status);
+        json_object_set_string_member(finding, "message", message);
+        json_object_set_string_member(finding, "advice", advice);
+        g_ptr_array_add(findings, finding);
+}
+
+static const char *advice_for_metric(Metric metric) {
+        switch (metric) {
+        case METRIC_GPU:
+                return "Nothing to do on a machine without a GPU; with one, enable a plugin that measures it: snooze plugin list";
+        case METRIC_INPUT:
+                return "Nothing to do on a machine nobody logs in to; else see that systemd-logind runs.";
+        case METRIC_DISK:
+        case METRIC_NETWORK:
+                return "Containers may hide devices; if this machine has them, report it with the output of snooze doctor --json.";
+        default:
+                return "See that /proc is mounted and readable for the daemon (ProcSubset=all in snoozed.service).";
+        }
+}
+
+static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
+        for (Metric m = 0; m < METRIC_COUNT; m++) {
+                g_autofree char *message = NULL;
+                const char *name = metric_source_name(m);
+
+                switch (manager->sample.reading[m]) {
+                case READING_OK:
+                        message = g_strdup_printf("%s is measured: %.1f", name, manager->sample.value[m]);
+                        add(findings, name, "ok", message, "");
+                        break;
+                case READING_FAILED:
+                        message = g_strdup_printf("%s was measured before and cannot be read now: it counts as busy", name);
+                        add(findings, name, "error", message, advice_for_metric(m));
+                        break;
+                case READING_ABSENT:
+                        message = g_strdup_printf("%s is not to be had on this machine: it has no vote", name);
+                        add(findings, name, m == METRIC_GPU || m == METRIC_INPUT ? "blind" : "error", message, advice_for_metric(m));
+                        break;
+                }
+        }
+}
+
+static void diagnose_sources(Manager *manager, GPtrArray *findings) {
+        g_autoptr(GPtrArray) votes = decision_explain(manager->decision, clock_monotonic());
+
+        for (guint i = 0; i < votes->len; i++) {
+                const Explained *vote = g_ptr_array_index(votes, i);
+                g_autofree char *advice = NULL;
+
+                if (metric_from_source_name(vote->source) >= 0)
+                        continue;
+                if (vote->verdict == VERDICT_UNKNOWN) {
+                        advice = g_strdup_printf("See: snooze plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'", vote->source,
+                                                 vote->source);
+                        add(findings, vote->source, "blind", vote->reason, advice);
+                } else
+                        add(findings, vote->source, "ok", vote->reason, "");
+        }
+}
+
+static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; i < plugins->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins, i);
+                PluginState state = plugin_state(plugin);
+                g_autofree char *advice = NULL;
+
+                if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
+                        continue;
+                advice = g_strdup_printf("See snooze plugin info %s; start it again: sudo busctl call %s %s %s Restart", plugin_id(plugin),
+                                         SNOOZE_NAME, plugin_object_path(plugin), SNOOZE_PLUGIN_INTERFACE);
+                add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
+        }
+}
+
+static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
+        const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
+        const char *logind = manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
+        g_autoptr(JsonObject) details = metrics_details(manager->metrics);
+
+        add(findings, "logind", logind ? "blind" : "ok", logind ? logind : "sessions and inhibitors are known",
+            logind ? "Sessions, graphical input and inhibitors are not seen. Install and start systemd-logind." : "");
+        if (!json_object_has_member(details, "pressure"))
+                add(findings, "pressure", "blind", "this kernel tells no pressure (PSI)", "Boot with psi=1 to see it; no decision needs it.");
+        if (provider)
+                add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider, "snooze provider list; sudo snooze setup");
+        else
+                add(findings, "provider", "ok", "a provider is there that can stop this machine", "");
+        if (refusal)
+                add(findings, "stop", "error", refusal, "snooze provider check");
+        if (stop_dry_run(manager->stop))
+                add(findings, "dry-run", "warning", "every stage is gone through, but the machine is not stopped", "Arm it: sudo snooze setup");
+        if (manager->store_problem)
+                add(findings, "store", "error", manager->store_problem, "See that the disk of /var/lib/cloudsnooze has room and is writable.");
+        else
+                add(findings, "store", "ok", "history is written", "");
+        if (manager->config_problem)
+                add(findings, "configuration", "error", manager->config_problem, "snooze config check");
+        else
+                add(findings, "configuration", "ok", "the configuration in the files is in force", "");
+        for (char **warning = manager->config->warnings; warning && *warning; warning++)
+                add(findings, "configuration", "warning", *warning, "snooze config check");
+}
+
+typedef struct Diagnosis {
+        Manager *manager;
+        sd_bus_message *call;
+} Diagnosis;
+
+static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *unused) {
+        Diagnosis *diagnosis = userdata;
+        Manager *manager = diagnosis->manager;
+        g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func((GDestroyNotify) json_object_unref);
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        diagnose_metrics(manager, findings);
+        diagnose_sources(manager, findings);
+        diagnose_plugins(manager, findings);
+        diagnose_surroundings(manager, findings);
+        if (sd_bus_message_is_method_error(answer, NULL))
+                add(findings, "polkit", "error", sd_bus_message_get_error(answer)->message,
+                    "Without polkit every request but reading is refused. Install and start polkitd.");
+        else
+                add(findings, "polkit", "ok", "requests are decided by polkit", "");
+
+        r = sd_bus_message_new_method_return(diagnosis->call, &reply);
+        if (r >= 0)
+                r = append_rows(reply, findings, NULL);
+        if (r >= 0)
+                r = sd_bus_send(NULL, reply, NULL);
+        else
+                r = sd_bus_reply_method_errnof(diagnosis->call, r, "The diagnosis could not be told");
+        sd_bus_message_unref(diagnosis->call);
+        g_free(diagnosis);
+        return r < 0 ? r : 0;
+}
+
+int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        _cleanup_bus_message_ sd_bus_message *ping = NULL;
+        Diagnosis *diagnosis;
+        int r;
+
+        r = sd_bus_message_new_method_call(manager->bus, &ping, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+                                           "org.freedesktop.DBus.Peer", "Ping");
+        if (r < 0)
+                return r;
+        diagnosis = g_new0(Diagnosis, 1);
+        diagnosis->manager = manager;
+        diagnosis->call = sd_bus_message_ref(message);
+        r = sd_bus_call_async(manager->bus, NULL, ping, polkit_known, diagnosis, POLKIT_PATIENCE);
+        if (r < 0) {
+                sd_bus_message_unref(diagnosis->call);
+                g_free(diagnosis);
+                return r;
+        }
+        return 1;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "bus/actions.h"
+#include "bus/dictionary.h"
+#include "daemon/manager-bus.h"
+
+#define LIST_MAX 1000U
+
+static gboolean is_custom(const char *type) {
+        return strcmp(type, "custom") == 0 || g_str_has_prefix(type, "custom.");
+}
+
+int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        g_autoptr(JsonObject) data = NULL;
+        g_autofree char *user = NULL;
+        const char *type, *id;
+        uint32_t severity;
+        uint64_t deadline;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_message_read(message, "sut", &type, &severity, &deadline);
+        if (r >= 0)
+                r = dictionary_read(message, &dictionary_limits_default, &data, error);
+        if (r < 0)
+                return r;
+        if (!event_type_find(type))
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "type is '%s', expected custom, custom.* or one of the types in snoozed(8).", type);
+        if (severity > SEVERITY_CRITICAL)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "severity is %u, expected 0 to 3.", severity);
+        if (deadline > INT64_MAX)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "deadline lies beyond what can be kept.");
+
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = authorize(manager->authorizer, message,
+                      is_custom(type) && severity <= SEVERITY_WARNING ? ACTION_EMIT_EVENT : ACTION_EMIT_SYSTEM_EVENT,
+                      (const char *[]) { "type", type, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        user = user_name(uid);
+        r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
+        if (r == -EDQUOT)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events are under way; try again.", EVENTS_PENDING_MAX);
+        return r < 0 ? r : sd_bus_reply_method_return(message, "s", id);
+}
+
+static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
+        sd_bus_message *call = userdata;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(GPtrArray) events = g_ptr_array_new();
+        int r;
+
+        if (error) {
+                (void) sd_bus_reply_method_errorf(call, ERROR_STORE, "History is not readable: %s", error->message);
+                sd_bus_message_unref(call);
+                return;
+        }
+        for (guint i = 0; i < rows->len; i++)
+                if (!json_object_has_member(g_ptr_array_index(rows, i), "finished"))
+                        g_ptr_array_add(events, g_ptr_array_index(rows, i));
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = append_rows(reply, events, (const char *[]) { "severity", "u", NULL });
+        if (r >= 0)
+                (void) sd_bus_send(NULL, reply, NULL);
+        else
+                (void) sd_bus_reply_method_errnof(call, r, "History could not be told");
+        sd_bus_message_unref(call);
+}
+
+int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        uint32_t max;
+        int r;
+
+        r = sd_bus_message_read(message, "u", &max);
+        if (r < 0)
+                return r;
+        if (max < 1 || max > LIST_MAX)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
+        /* Each event has two rows, its own and that of its end. */
+        r = store_query(manager->store, 0, UINT64_MAX, 2 * max, 1U << HISTORY_EVENT, events_known, sd_bus_message_ref(message));
+        if (r < 0) {
+                sd_bus_message_unref(message);
+                return sd_bus_error_set(error, ERROR_STORE, "History is busy; try again.");
+        }
+        return 1;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/manager-announce.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/manager-state.h"
+
+/* The clock of an active machine moves with every key that is hit: subscribers hear of it when it matters, not each time. */
+#define MOMENT_TOLERANCE USEC_PER_SEC
+#define BLIND_PATIENCE USEC_PER_HOUR
+
+void manager_emit_changed(Manager *manager, const char *property) {
+        if (!manager->manager_slot)
+                return;
+        (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, property, NULL);
+}
+
+void manager_emit_problem(Manager *manager, const char *source, const char *message) {
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Problem", "ssa{sv}", source, message, 0);
+}
+
+static const char *provider_name(Manager *manager) {
+        Provider *provider = providers_active(manager->providers);
+
+        return provider ? provider_id(provider) : "";
+}
+
+static void write_down(Manager *manager, State previous) {
+        const Outcome *outcome = &manager->outcome;
+        g_autofree char *state = g_strdup_printf("SNOOZE_STATE=%s", state_name(outcome->state));
+        g_autofree char *before = g_strdup_printf("SNOOZE_PREVIOUS=%s", state_name(previous));
+        g_autoptr(JsonObject) row = json_object_new();
+
+        journal_write(LOG_INFO, MESSAGE_STATE_CHANGED, (const char *[]) { state, before, NULL }, "%s → %s: %s", state_name(previous),
+                      state_name(outcome->state), outcome->reason);
+        json_object_set_string_member(row, "state", state_name(outcome->state));
+        json_object_set_string_member(row, "previous", state_name(previous));
+        json_object_set_string_member(row, "reason", outcome->reason);
+        if (stop_dry_run(manager->stop))
+                json_object_set_boolean_member(row, "dry_run", TRUE);
+        (void) store_append(manager->store, clock_realtime(), HISTORY_STATE, row, NULL, NULL);
+        (void) sd_notifyf(false, "STATUS=%s: %s", state_name(outcome->state), outcome->reason);
+}
+
+static uint64_t idle_since_realtime(Manager *manager) {
+        if (decision_stop_requested(manager->decision, NULL) || manager->outcome.idle_since == 0)
+                return 0;
+        return manager_realtime(manager->outcome.idle_since);
+}
+
+static void enter_warning(Manager *manager) {
+        uint64_t stop_time = manager_realtime(manager->outcome.next_stop);
+        const char *reason = manager->outcome.reason;
+
+        journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",
+                      (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC), reason);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopScheduled", "ts", stop_time, reason);
+        stop_warning_began(manager->stop, stop_time, idle_since_realtime(manager), reason);
+}
+
+static void enter_stopping(Manager *manager) {
+        journal_write(LOG_NOTICE, MESSAGE_STOPPING, NULL, "Stopping: %s", manager->outcome.reason);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Stopping", "ss", provider_name(manager),
+                                  manager->outcome.reason);
+        /* A daemon that died after asking the provider asks for the state first; nobody is warned a second time. */
+        if (!manager->resume_asked)
+                stop_stopping_began(manager->stop, idle_since_realtime(manager), manager->outcome.reason);
+}
+
+static void leave_stages(Manager *manager) {
+        journal_write(LOG_NOTICE, MESSAGE_STOP_CANCELLED, NULL, "The stop is off: %s", manager->outcome.reason);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopCancelled", "s", manager->outcome.reason);
+        stop_called_off(manager->stop, manager->outcome.reason);
+}
+
+static gboolean is_stage(State state) {
+        return state == STATE_WARNING || state == STATE_STOPPING;
+}
+
+static void transition(Manager *manager) {
+        State previous = manager->announced, state = manager->outcome.state;
+
+        manager->announced = state;
+        write_down(manager, previous);
+        manager_save(manager);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss", state_name(state),
+                                  state_name(previous), manager->outcome.reason);
+        if (is_stage(previous) && !is_stage(state) && state != STATE_STOPPED)
+                leave_stages(manager);
+        if (state == STATE_WARNING)
+                enter_warning(manager);
+        if (state == STATE_STOPPING)
+                enter_stopping(manager);
+}
+
+static gboolean moved(uint64_t a, uint64_t b) {
+        return (a == 0) != (b == 0) || MAX(a, b) - MIN(a, b) > MOMENT_TOLERANCE;
+}
+
+static void emit_properties(Manager *manager, gboolean changed) {
+        const Outcome *outcome = &manager->outcome;
+        uint64_t now = clock_monotonic();
+        gboolean other = moved(outcome->idle_since, manager->announced_idle_since) ||
+                         moved(outcome->next_stop, manager->announced_next_stop);
+
+        if (!changed && (!other || now < usec_add(manager->announced_at, (uint64_t) (manager->config->check_interval_seconds * USEC_PER_SEC))))
+                return;
+        manager->announced_at = now;
+        manager->announced_idle_since = outcome->idle_since;
+        manager->announced_next_stop = outcome->next_stop;
+        (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "State", "Reason", "IdleSince",
+                                              "NextStop", "Refusal", NULL);
+}
+
+/* A machine that is kept on by nothing but silence costs money without anybody wanting it: somebody should know. */
+static void tell_blindness(Manager *manager) {
+        if (manager->outcome.blind_since == 0) {
+                manager->blind_told = FALSE;
+                return;
+        }
+        if (manager->blind_told || clock_monotonic() < usec_add(manager->outcome.blind_since, BLIND_PATIENCE))
+                return;
+        manager->blind_told = TRUE;
+        manager_problem(manager, "decision", manager->outcome.reason);
+        manager_notice(manager, manager->outcome.reason);
+}
+
+void manager_announce(Manager *manager) {
+        gboolean changed = manager->outcome.state != manager->announced;
+
+        if (changed)
+                transition(manager);
+        emit_properties(manager, changed);
+        tell_blindness(manager);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the world hears of the decision: signals, changed properties, journal, history, and the parts that act on a stage. */
+
+#include "daemon/manager.h"
+
+/* After each step. */
+void manager_announce(Manager *manager);
+
+/* One property of the Manager changed. */
+void manager_emit_changed(Manager *manager, const char *property);
+
+void manager_emit_problem(Manager *manager, const char *source, const char *message);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The Manager on the bus: its table, and what every method handler of it shares. Handlers stand with their nouns (hold-bus.c, stop-bus.c,
+ * event-bus.c, config-bus.c); each runs again from its first line when polkit or the bus driver has answered. */
+
+#include "daemon/manager.h"
+
+/* Filter, ObjectManager, Manager, plugins and providers. */
+int manager_bus_register(Manager *manager);
+
+/* The method's own action of bus/actions.h, asked with these details; as authorize(). */
+int manager_authorize(Manager *manager, sd_bus_message *message, const char *const *details, sd_bus_error *error);
+
+/* Reads like authorize(): 1 *ret is the caller's uid, 0 parked, <0 refused. */
+int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus_error *error);
+
+/* A text from a client: UTF-8 (sd-bus saw to that), no control characters, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
+ * names the argument. */
+int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);
+
+/* aa{sv} of JSON objects, appended. hints as dictionary_append(). */
+int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints);
+
+int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_hold_for(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_postpone(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_release_hold(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_list_holds(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+int method_stop_instance(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_pause(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_resume(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+
+/* Provider.StopInstance of this machine: providers.h's callback. */
+int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error,
+                      void *userdata);
+
+int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+int method_get_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+int method_list_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_get_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_discover_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_load_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_unload_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_list_providers(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/manager-state.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/manager-announce.h"
+#include "daemon/stop/record.h"
+#include "util/file.h"
+#include "util/json.h"
+
+#define DECISION_FILE "decision.json"
+#define PAUSE_KEY "pause"
+
+static char *decision_path(Manager *manager) {
+        return g_build_filename(manager->options.runtime_directory, DECISION_FILE, NULL);
+}
+
+void manager_save(Manager *manager) {
+        g_autofree char *path = decision_path(manager), *text = NULL;
+        g_autoptr(JsonObject) object = json_object_new();
+        g_autoptr(GError) error = NULL;
+
+        json_object_set_string_member(object, "boot", manager->boot);
+        json_object_set_int_member(object, "boottime", (gint64) clock_boottime());
+        json_object_set_int_member(object, "pause_until", (gint64) manager->pause_until);
+        json_object_set_object_member(object, "decision", decision_export(manager->decision, clock_monotonic()));
+        text = json_object_text(object);
+        if (!file_write(path, text, strlen(text), 0600, &error))
+                log_warning("The state of the decision could not be kept in %s: %s", path, error->message);
+}
+
+static int on_pause_end(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+
+        log_notice("The pause has come to its longest time and ends.");
+        return manager_set_pause(manager, 0, NULL, NULL);
+}
+
+int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *userdata) {
+        g_autoptr(JsonObject) record = NULL;
+        gboolean was = manager->pause_until > 0;
+        int r;
+
+        manager->pause_end = sd_event_source_disable_unref(manager->pause_end);
+        manager->pause_until = until;
+        if (until > 0) {
+                r = sd_event_add_time(manager->event, &manager->pause_end, CLOCK_BOOTTIME, until, USEC_PER_SEC, on_pause_end, manager);
+                if (r < 0)
+                        return r;
+                record = json_object_new();
+                json_object_set_int_member(record, "until", (gint64) (clock_realtime() + usec_sub(until, clock_boottime())));
+        } else if (was)
+                decision_restart_clock(manager->decision, clock_monotonic(), "the pause ended");
+        manager_save(manager);
+        manager_emit_changed(manager, "Paused");
+        manager_step_soon(manager);
+        return store_put(manager->store, PAUSE_KEY, record, done, userdata);
+}
+
+static JsonNode *read_saved(Manager *manager) {
+        g_autofree char *path = decision_path(manager);
+        g_autoptr(GError) error = NULL;
+        JsonNode *node = json_file_parse(path, &error);
+
+        if (!node && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                log_warning("What the last run of the daemon kept is not to be read: %s. The idle clock starts again.", error->message);
+        return node;
+}
+
+static void restore_decision(Manager *manager) {
+        g_autoptr(JsonNode) node = read_saved(manager);
+        JsonObject *object = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        JsonObject *saved = object ? json_get_object(object, "decision") : NULL;
+        uint64_t pause_until;
+
+        if (!saved || strcmp(json_get_string(object, "boot", ""), manager->boot) != 0)
+                return;
+        if (decision_import(manager->decision, clock_monotonic(),
+                            usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "boottime", 0)), saved) < 0)
+                log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
+        pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
+        if (pause_until > clock_boottime())
+                (void) manager_set_pause(manager, pause_until, NULL, NULL);
+        manager->resume_asked = decision_was_asked(manager->decision);
+}
+
+static void greet(Manager *manager, JsonObject *record) {
+        uint64_t now = clock_realtime(), booted = usec_sub(now, usec_sub(clock_boottime(), boot_started()));
+
+        g_free(manager->greeting);
+        manager->greeting = stop_record_close(record, booted, now);
+        if (!manager->greeting)
+                return;
+        journal_write(LOG_NOTICE, MESSAGE_BACK, NULL, "%s", manager->greeting);
+        json_object_set_string_member(record, "outcome", "back");
+        json_object_set_string_member(record, "message", manager->greeting);
+        (void) store_append(manager->store, now, HISTORY_STOP, record, NULL, NULL);
+        (void) store_put(manager->store, STOP_RECORD_KEY, NULL, NULL, NULL);
+        manager_emit_changed(manager, "Greeting");
+}
+
+static void on_stop_record(GHashTable *records, const GError *error, void *userdata) {
+        Manager *manager = userdata;
+        JsonObject *record = error ? NULL : g_hash_table_lookup(records, STOP_RECORD_KEY);
+
+        /* One of this boot is a stop under way (or suspended and resumed from): its own end closes it. */
+        if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0)
+                greet(manager, record);
+}
+
+/* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". */
+static void on_pause_record(GHashTable *records, const GError *error, void *userdata) {
+        Manager *manager = userdata;
+        JsonObject *record = error ? NULL : g_hash_table_lookup(records, PAUSE_KEY);
+        uint64_t until = record ? (uint64_t) json_get_int(record, "until", 0) : 0, now = clock_realtime();
+
+        if (manager->pause_until == 0 && until > now) {
+                uint64_t left = MIN(until - now, (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
+
+                (void) manager_set_pause(manager, usec_add(clock_boottime(), left), NULL, NULL);
+        }
+}
+
+void manager_restore(Manager *manager) {
+        restore_decision(manager);
+        (void) store_get(manager->store, STOP_RECORD_KEY, on_stop_record, manager);
+        (void) store_get(manager->store, PAUSE_KEY, on_pause_record, manager);
+}
+
+static char *compact_verdicts(Manager *manager, JsonArray **ret_votes) {
+        g_autoptr(GPtrArray) votes = decision_explain(manager->decision, clock_monotonic());
+        g_autoptr(JsonArray) array = json_array_new();
+        GString *text = g_string_new(NULL);
+
+        for (guint i = 0; i < votes->len; i++) {
+                const Explained *vote = g_ptr_array_index(votes, i);
+                JsonObject *object = json_object_new();
+
+                g_string_append_printf(text, "%s=%s ", vote->source, verdict_name(vote->verdict));
+                json_object_set_string_member(object, "source", vote->source);
+                json_object_set_string_member(object, "verdict", verdict_name(vote->verdict));
+                json_object_set_string_member(object, "reason", vote->reason ? vote->reason : "");
+                json_array_add_object_element(array, object);
+        }
+        *ret_votes = g_steal_pointer(&array);
+        return g_string_free(text, FALSE);
+}
+
+void manager_keep_history(Manager *manager, uint64_t now) {
+        g_autoptr(JsonObject) sample = NULL, row = NULL;
+        g_autoptr(JsonArray) votes = NULL;
+        g_autofree char *verdicts = NULL;
+
+        if (now < manager->next_history)
+                return;
+        manager->next_history = usec_add(now, (uint64_t) (manager->config->check_interval_seconds * (double) USEC_PER_SEC));
+        if (manager->sample.span == 0)
+                return;
+
+        sample = manager_metrics(manager);
+        (void) store_append(manager->store, manager->sample_realtime, HISTORY_SAMPLE, sample, NULL, NULL);
+
+        verdicts = compact_verdicts(manager, &votes);
+        if (g_strcmp0(verdicts, manager->verdicts) == 0)
+                return;
+        row = json_object_new();
+        json_object_set_array_member(row, "votes", g_steal_pointer(&votes));
+        (void) store_append(manager->store, manager->sample_realtime, HISTORY_VOTES, row, NULL, NULL);
+        g_free(manager->verdicts);
+        manager->verdicts = g_steal_pointer(&verdicts);
+}
+
+void manager_notice(Manager *manager, const char *text) {
+        g_autoptr(JsonObject) data = json_object_new();
+
+        json_object_set_string_member(data, "notice", text);
+        (void) events_emit(manager->events, EVENT_NOTICE, "snoozed", SEVERITY_WARNING, 0, data, NULL, NULL, NULL);
+}
+
+int manager_reload(Manager *manager, GError **error) {
+        const ConfigPaths paths = { manager->config_file, manager->config_dropins, manager->config_state };
+        g_autoptr(Config) config = NULL;
+        g_autoptr(GError) good_error = NULL;
+
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) clock_monotonic());
+        config = config_load(&paths, error);
+        (void) sd_notify(false, "READY=1");
+        if (!config)
+                return -EBADMSG;
+
+        if (!config_save_good(config, manager->config_good, &good_error))
+                log_warning("The configuration could not be kept as the last good one: %s", good_error->message);
+        g_clear_pointer(&manager->config_problem, g_free);
+        stop_trust_config(manager->stop);
+        manager_set_config(manager, config);
+        journal_write(LOG_INFO, MESSAGE_CONFIGURATION, NULL, "The configuration was read again.");
+        return 0;
+}

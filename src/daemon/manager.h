@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The daemon's one object: owns every part, drives the sampling, the rounds of questions and the decision, and announces what comes
+ * of it. The parts know nothing of it; what they report comes back through callbacks. The methods that the bus calls are in the
+ * *-bus.c files, one for each noun, and meet in manager-bus.c's table. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "bus/authorize.h"
+#include "bus/caller.h"
+#include "bus/limits.h"
+#include "daemon/config/config-load.h"
+#include "daemon/decision/decision.h"
+#include "daemon/event/event.h"
+#include "daemon/hold/inhibitors.h"
+#include "daemon/metrics/input-logind.h"
+#include "daemon/provider/providers.h"
+#include "daemon/replay.h"
+#include "daemon/stop/stop.h"
+
+/* Where things are, as the command line or systemd said; borrowed strings that live as long as the process. */
+typedef struct ManagerOptions {
+        const char *state_directory;
+        const char *runtime_directory;
+        const char *config_directory;
+        const char *const *plugin_directories; /* NULL-terminated, besides the configuration's */
+        const char *proc_root;                 /* "" for the real machine */
+        const char *replay;                    /* a trace that stands in for the metrics, or NULL */
+} ManagerOptions;
+
+typedef struct Manager Manager;
+
+struct Manager {
+        sd_event *event;
+        sd_bus *bus;
+        ManagerOptions options;
+        char *boot;
+
+        char *config_file, *config_dropins, *config_state, *config_good; /* paths */
+        Config *config;
+        char *config_problem; /* why the configuration in force is not the one in the files, or NULL */
+
+        Authorizer *authorizer;
+        Callers *callers;
+        SenderLimits *limits;       /* every call */
+        SenderLimits *check_limits; /* calls that make the machine work: one a second */
+
+        Store *store;
+        char *store_problem;
+        Metrics *metrics;
+        InputLogind *input;
+        Replay *replay;
+        Decision *decision;
+        Holds *holds;
+        Inhibitors *inhibitors;
+        Plugins *plugins;
+        Providers *providers;
+        Events *events;
+        Stop *stop;
+
+        Sample sample;
+        uint64_t sample_realtime;
+        GHashTable *plugin_metrics; /* "gpu_usage" → PluginMetric */
+        uint64_t up_since;          /* boot or resume, monotonic */
+        uint64_t slept;             /* boot time minus monotonic time, when last looked at */
+
+        Outcome outcome;            /* of the latest step; its reason is never NULL */
+        State announced;            /* the state that the world was told */
+        uint64_t announced_idle_since, announced_next_stop; /* monotonic, as last told */
+        uint64_t announced_at;
+        char *greeting;
+        char *verdicts;             /* the latest set of votes in history, compact */
+        gboolean blind_told;
+
+        uint64_t pause_until;       /* boot time; 0: not paused */
+        uint64_t next_check, next_history;
+        gboolean asking_inhibitors; /* a look waits for logind */
+        gboolean resume_asked;      /* restarted after the provider was asked */
+
+        sd_event_source *tick, *deadline, *step_soon, *pause_end;
+        sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;
+};
+
+int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret);
+Manager *manager_free(Manager *manager);
+
+static inline void manager_freep(Manager **manager) {
+        manager_free(*manager);
+}
+
+/* Steps the decision now, or not at all while a last look waits for logind. */
+void manager_step(Manager *manager);
+
+/* Steps the decision in this iteration of the loop, once, however often it is asked for. */
+void manager_step_soon(Manager *manager);
+
+/* GetMetrics as JSON, keys of design section 4. */
+JsonObject *manager_metrics(Manager *manager);
+
+/* Writes the decision's state below the runtime directory: it belongs to this boot, so it needs no disk. */
+void manager_save(Manager *manager);
+
+/* A Problem: journal, history, signal. */
+void manager_problem(Manager *manager, const char *source, const char *message);
+
+/* Who did what: history and journal. */
+void manager_record_call(Manager *manager, uid_t uid, const char *member, const char *what);
+
+/* until: boot time, 0 ends the pause. */
+int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *userdata);
+
+/* Takes a configuration into force everywhere. */
+void manager_set_config(Manager *manager, Config *config);
+
+/* Reads the files again: 0, or a negative errno with the error set, in which case the running configuration stays. */
+int manager_reload(Manager *manager, GError **error);
+
+/* A sample now, besides those of the interval. */
+void manager_take_sample(Manager *manager);
+
+/* Checks the merge patch, keeps it and puts it in force: 0, or ERROR_INVALID_CONFIGURATION or ERROR_STORE. */
+int manager_patch_config(Manager *manager, const char *patch, sd_bus_error *error);
+
+/* A sample and a round of questions now; the call is answered with the verdict at its end. */
+int manager_check_now(Manager *manager, sd_bus_message *call);
+
+/* Wall clock of a moment on the monotonic clock, now. */
+uint64_t manager_realtime(uint64_t monotonic);

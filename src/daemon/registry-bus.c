@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The Manager's methods on plugins and providers: find, search, load, unload. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "bus/dictionary.h"
+#include "daemon/manager-bus.h"
+#include "daemon/plugin/manifest.h"
+#include "util/json.h"
+
+#define QUERY_MAX 128U
+
+static int no_such_plugin(const char *id, sd_bus_error *error) {
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN, "There is no plugin '%s'; snooze plugin list shows them.", id);
+}
+
+int method_list_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        GPtrArray *plugins = plugins_list(manager->plugins);
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "o");
+        for (guint i = 0; r >= 0 && i < plugins->len; i++)
+                r = sd_bus_message_append(reply, "o", plugin_object_path(g_ptr_array_index(plugins, i)));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+int method_list_providers(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        GPtrArray *providers = providers_list(manager->providers);
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "o");
+        for (guint i = 0; r >= 0 && i < providers->len; i++)
+                r = sd_bus_message_append(reply, "o", provider_object_path(g_ptr_array_index(providers, i)));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+int method_get_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        Plugin *plugin;
+        const char *id;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &id);
+        if (r < 0)
+                return r;
+        plugin = plugins_find(manager->plugins, id);
+        if (!plugin)
+                return no_such_plugin(id, error);
+        return sd_bus_reply_method_return(message, "o", plugin_object_path(plugin));
+}
+
+int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        Provider *provider;
+        const char *id;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &id);
+        if (r < 0)
+                return r;
+        provider = providers_find(manager->providers, id);
+        if (!provider)
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; snooze provider list shows them.", id);
+        return sd_bus_reply_method_return(message, "o", provider_object_path(provider));
+}
+
+/* Anybody may have the directories read again; it changes nothing that would not be noticed at the next start, and costs the caller
+ * his one turn a second. */
+int method_discover_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_auto(GStrv) ids = NULL;
+        int r;
+
+        if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Once a second and caller; ask again.");
+        ids = plugins_discover(manager->plugins);
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, ids);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static gboolean contains(const char *text, const char *folded) {
+        g_autofree char *other = text ? g_utf8_casefold(text, -1) : NULL;
+
+        return other && strstr(other, folded);
+}
+
+static gboolean has_tag(char **tags, const char *wanted, gboolean part) {
+        for (char **tag = tags; tag && *tag; tag++)
+                if (part ? contains(*tag, wanted) : strcmp(*tag, wanted) == 0)
+                        return TRUE;
+        return FALSE;
+}
+
+static gboolean matches(const Manifest *manifest, const char *folded, JsonObject *filter) {
+        const char *capability = json_get_string(filter, "capability", NULL), *category = json_get_string(filter, "category", NULL);
+        const char *author = json_get_string(filter, "author", NULL), *tag = json_get_string(filter, "tag", NULL);
+
+        if (capability && !manifest_has_contract(manifest, capability))
+                return FALSE;
+        if ((category && g_strcmp0(manifest->category, category) != 0) || (author && g_strcmp0(manifest->author, author) != 0))
+                return FALSE;
+        if (tag && !has_tag(manifest->tags, tag, FALSE))
+                return FALSE;
+        return !*folded || contains(manifest->id, folded) || contains(manifest->display_name, folded) ||
+               contains(manifest->description, folded) || has_tag(manifest->tags, folded, TRUE);
+}
+
+static JsonArray *strings(char **values) {
+        JsonArray *array = json_array_new();
+
+        for (char **value = values; value && *value; value++)
+                json_array_add_string_element(array, *value);
+        return array;
+}
+
+static void add_string(JsonObject *object, const char *member, const char *value) {
+        json_object_set_string_member(object, member, value ? value : "");
+}
+
+static JsonObject *describe(Plugin *plugin, const Manifest *manifest) {
+        JsonObject *object = json_object_new();
+
+        add_string(object, "id", manifest->id);
+        add_string(object, "display_name", manifest->display_name);
+        add_string(object, "version", manifest->version);
+        add_string(object, "category", manifest->category);
+        add_string(object, "author", manifest->author);
+        add_string(object, "description", manifest->description);
+        json_object_set_array_member(object, "tags", strings(manifest->tags));
+        json_object_set_array_member(object, "contracts", strings(manifest->contracts));
+        json_object_set_boolean_member(object, "enabled", plugin_enabled(plugin));
+        add_string(object, "state", plugin_state_name(plugin_state(plugin)));
+        return object;
+}
+
+int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const char *const filters[] = { "capability", "s", "category", "s", "author", "s", "tag", "s", NULL };
+        Manager *manager = userdata;
+        GPtrArray *plugins = plugins_list(manager->plugins);
+        g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify) json_object_unref);
+        g_autoptr(JsonObject) filter = NULL;
+        g_autofree char *folded = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        const char *query;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &query);
+        if (r >= 0)
+                r = options_read(message, filters, &filter, error);
+        if (r >= 0)
+                r = check_text("query", query, QUERY_MAX, TRUE, error);
+        if (r < 0)
+                return r;
+
+        folded = g_utf8_casefold(query, -1);
+        for (guint i = 0; i < plugins->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins, i);
+                const Manifest *manifest = plugin_manifest(plugin);
+
+                if (manifest && matches(manifest, folded, filter))
+                        g_ptr_array_add(found, describe(plugin, manifest));
+        }
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = append_rows(reply, found, NULL);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static void load_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        sd_bus_message *call = userdata;
+
+        if (error)
+                (void) sd_bus_reply_method_error(call, error);
+        else
+                (void) sd_bus_reply_method_return(call, "o", plugin_object_path(plugin));
+        sd_bus_message_unref(call);
+}
+
+static void unload_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        sd_bus_message *call = userdata;
+
+        if (error)
+                (void) sd_bus_reply_method_error(call, error);
+        else
+                (void) sd_bus_reply_method_return(call, NULL);
+        sd_bus_message_unref(call);
+}
+
+static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean load, sd_bus_error *error) {
+        Plugin *plugin;
+        const char *id;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &id);
+        if (r < 0)
+                return r;
+        plugin = plugins_find(manager->plugins, id);
+        if (!plugin)
+                return no_such_plugin(id, error);
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = manager_authorize(manager, message, (const char *[]) { "plugin", id, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        manager_record_call(manager, uid, load ? "LoadPlugin" : "UnloadPlugin", id);
+        if (load)
+                plugin_load(plugin, load_done, sd_bus_message_ref(message));
+        else
+                plugin_unload(plugin, unload_done, sd_bus_message_ref(message));
+        return 1;
+}
+
+int method_load_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return load_or_unload(userdata, message, TRUE, error);
+}
+
+int method_unload_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return load_or_unload(userdata, message, FALSE, error);
+}

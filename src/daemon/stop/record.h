@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The record of a stop: written before the provider is asked, closed by the next boot, which finds it, says whether the stop was
+ * ours, and greets with it. A boot is known by the kernel's boot id and the start of process 1, which together tell containers apart, too. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "daemon/store/store.h"
+
+/* The store's key of the open record. */
+#define STOP_RECORD_KEY "stop"
+
+/* "<boot id>.<start of process 1>"; "unknown" where /proc does not tell. Caller frees. */
+char *boot_identity(void);
+
+/* When process 1 started, on the monotonic clock as long as the machine never slept before; at least 1. */
+uint64_t boot_started(void);
+
+/* A record of a stop that is about to be asked for. */
+JsonObject *stop_record_new(const char *boot, uint64_t realtime, uint64_t idle_since, const char *provider,
+                            const char *action, const char *reason);
+
+/* What a record of another boot says to a person at `now` ("Stopped itself yesterday 22:41 (idle since 22:06), back since 08:57, 10 h 16 min
+ * off"), `booted` being the wall clock at this boot; NULL if the record is not one. Sets the record's members "back" and "off". */
+char *stop_record_close(JsonObject *record, uint64_t booted, uint64_t now);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "bus/dictionary.h"
+#include "daemon/manager-bus.h"
+
+#define REASON_MAX 512U
+#define DELAY_MAX USEC_PER_DAY
+
+static const char *const stop_options[] = { "force", "b", "delay", "t", "action", "s", "dry-run", "b", NULL };
+
+static int check_options(JsonObject *options, sd_bus_error *error) {
+        static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
+        const char *action = json_get_string(options, "action", "stop");
+        gint64 delay = json_get_int(options, "delay", 0);
+
+        if (!g_strv_contains(actions, action))
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "options.action is '%s', expected stop, hibernate or suspend.", action);
+        if (delay < 0 || (uint64_t) delay > DELAY_MAX)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "options.delay is %lld µs, expected at most a day.", (long long) delay);
+        return 0;
+}
+
+static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObject *options, sd_bus_error *error) {
+        const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
+        const Hold *held = block ? block : timed;
+        StopRequest request = {
+                .delay = (uint64_t) json_get_int(options, "delay", 0),
+                .force = json_get_boolean(options, "force", FALSE),
+                .dry_run = json_get_boolean(options, "dry-run", FALSE) || stop_dry_run(manager->stop),
+        };
+        g_autofree char *user = user_name(uid), *full = g_strdup_printf("%s: %s", user, *reason ? reason : "wants it to stop");
+        const char *problem = providers_problem(manager->providers);
+        int r;
+
+        request.reason = full;
+        if (held && !request.force)
+                return sd_bus_error_setf(error, ERROR_HELD, "%s holds this machine on (%s); stop it all the same: snooze stop --force",
+                                         held->who, *held->why ? held->why : "no reason given");
+        if (!request.dry_run && problem)
+                return sd_bus_error_set(error, providers_active(manager->providers) ? ERROR_REFUSED : ERROR_NO_PROVIDER, problem);
+
+        r = decision_request_stop(manager->decision, clock_monotonic(), &request);
+        if (r == -EALREADY)
+                return sd_bus_error_set(error, ERROR_BUSY, "A stop is under way already; snooze status shows it.");
+        if (r < 0)
+                return r;
+        stop_set_action(manager->stop, json_get_string(options, "action", NULL));
+        manager_record_call(manager, uid, "StopInstance", reason);
+        manager_step_soon(manager);
+        return 0;
+}
+
+static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error) {
+        uid_t uid;
+        int r;
+
+        r = check_text("reason", reason, REASON_MAX, TRUE, error);
+        if (r >= 0)
+                r = check_options(options, error);
+        if (r < 0)
+                return r;
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = manager_authorize(manager, message, (const char *[]) { "reason", reason, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = request_stop(manager, uid, reason, options, error);
+        return r < 0 ? r : sd_bus_reply_method_return(message, NULL);
+}
+
+int method_stop_instance(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        g_autoptr(JsonObject) options = NULL;
+        const char *reason;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &reason);
+        if (r >= 0)
+                r = options_read(message, stop_options, &options, error);
+        return r < 0 ? r : authorize_stop(userdata, message, reason, options, error);
+}
+
+int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error,
+                      void *userdata) {
+        Manager *manager = userdata;
+
+        if (provider != providers_active(manager->providers))
+                return sd_bus_error_setf(error, ERROR_REFUSED, "%s is not the provider of this machine; snooze provider list", provider_id(provider));
+        return authorize_stop(manager, message, reason, options, error);
+}
+
+int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        g_autofree char *user = NULL, *full = NULL;
+        const char *reason;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &reason);
+        if (r < 0)
+                return r;
+        r = check_text("reason", reason, REASON_MAX, TRUE, error);
+        if (r < 0)
+                return r;
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = manager_authorize(manager, message, (const char *[]) { "reason", reason, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        user = user_name(uid);
+        full = *reason ? g_strdup_printf("%s cancelled: %s", user, reason) : g_strdup_printf("%s cancelled", user);
+        r = decision_cancel(manager->decision, clock_monotonic(), full);
+        if (r == -EALREADY)
+                return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
+        if (r < 0)
+                return r;
+        manager_record_call(manager, uid, "CancelStop", reason);
+        manager_step_soon(manager);
+        return sd_bus_reply_method_return(message, NULL);
+}
+
+/* The answer to Pause and Resume waits for the disk: both outlive a reboot. */
+static void pause_kept(const GError *error, void *userdata) {
+        sd_bus_message *call = userdata;
+
+        if (error)
+                (void) sd_bus_reply_method_errorf(call, ERROR_STORE, "It is so until the next boot only: %s", error->message);
+        else
+                (void) sd_bus_reply_method_return(call, NULL);
+        sd_bus_message_unref(call);
+}
+
+static int set_pause(Manager *manager, sd_bus_message *message, gboolean pause, sd_bus_error *error) {
+        uint64_t until = 0;
+        uid_t uid;
+        int r;
+
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = manager_authorize(manager, message, NULL, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        if (pause && decision_was_asked(manager->decision))
+                return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
+
+        if (pause)
+                until = usec_add(clock_boottime(), (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
+        r = manager_set_pause(manager, until, pause_kept, sd_bus_message_ref(message));
+        if (r < 0) {
+                sd_bus_message_unref(message);
+                return r;
+        }
+        manager_record_call(manager, uid, pause ? "Pause" : "Resume", "");
+        return 1;
+}
+
+int method_pause(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return set_pause(userdata, message, TRUE, error);
+}
+
+int method_resume(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return set_pause(userdata, message, FALSE, error);
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/stop/stop.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/stop/notice.h"
+#include "daemon/stop/record.h"
+#include "util/json.h"
+
+#define REMINDER_BEFORE (60 * USEC_PER_SEC)
+#define RETRY_FIRST (5 * USEC_PER_SEC)
+#define RETRY_MAX (5 * USEC_PER_MINUTE)
+/* A stop that was accepted and has not happened by then did not happen. */
+#define STOPPED_PATIENCE (5 * USEC_PER_MINUTE)
+
+struct Stop {
+        StopParameters with;
+        Config *config;
+        char *action;
+
+        uint64_t stop_time, idle_since; /* of the warning, wall clock */
+        char *reason;
+        gboolean announced;             /* handlers were given the event */
+        unsigned handling;              /* events under way whose end the stop waits for */
+        uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
+        unsigned attempts;
+        gboolean calling;               /* a question to the provider is under way */
+        unsigned round;                 /* answers of an earlier round are not ours any more */
+
+        sd_event_source *reminder, *patience, *out_of_time;
+};
+
+/* What an answer belongs to: the stop may have been called off and begun again meanwhile. */
+typedef struct Question {
+        Stop *stop;
+        unsigned round;
+        gboolean restarted; /* asked on behalf of a daemon that died after asking the provider */
+} Question;
+
+static Question *question_new(Stop *stop) {
+        Question *question = g_new0(Question, 1);
+
+        question->stop = stop;
+        question->round = stop->round;
+        return question;
+}
+
+int stop_new(const StopParameters *parameters, Stop **ret) {
+        Stop *stop = g_new0(Stop, 1);
+
+        stop->with = *parameters;
+        stop->config = config_ref(parameters->config);
+        *ret = stop;
+        return 0;
+}
+
+static void disarm(Stop *stop) {
+        stop->reminder = sd_event_source_disable_unref(stop->reminder);
+        stop->patience = sd_event_source_disable_unref(stop->patience);
+        stop->out_of_time = sd_event_source_disable_unref(stop->out_of_time);
+}
+
+Stop *stop_free(Stop *stop) {
+        if (!stop)
+                return NULL;
+        disarm(stop);
+        events_forget(stop->with.events, stop);
+        config_unref(stop->config);
+        g_free(stop->action);
+        g_free(stop->reason);
+        g_free(stop);
+        return NULL;
+}
+
+void stop_set_config(Stop *stop, Config *config) {
+        config_ref(config);
+        config_unref(stop->config);
+        stop->config = config;
+}
+
+void stop_trust_config(Stop *stop) {
+        stop->with.forced_dry_run = FALSE;
+}
+
+gboolean stop_dry_run(const Stop *stop) {
+        gboolean wished;
+
+        if (decision_stop_requested(stop->with.decision, &wished))
+                return wished;
+        return stop->with.forced_dry_run || stop->config->dry_run;
+}
+
+void stop_set_action(Stop *stop, const char *action) {
+        g_free(stop->action);
+        stop->action = g_strdup(action);
+}
+
+const char *stop_action(const Stop *stop) {
+        return stop->action ? stop->action : stop->config->stop_action;
+}
+
+static int arm(Stop *stop, sd_event_source **source, uint64_t when, sd_event_time_handler_t handler) {
+        *source = sd_event_source_disable_unref(*source);
+        return sd_event_add_time(stop->with.event, source, CLOCK_MONOTONIC, when, 100 * USEC_PER_MSEC, handler, stop);
+}
+
+static void handlers_ended(gboolean handled, JsonArray *results, void *userdata) {
+        Stop *stop = userdata;
+
+        if (stop->handling > 0)
+                stop->handling--;
+        stop->with.step(stop->with.userdata);
+}
+
+/* People and plugins hear of it through the same event; what a handler does with the phase is its own business, the stop waits
+ * for the handlers of the first alone. */
+static void announce(Stop *stop, NoticePhase phase, const char *reason) {
+        Notice notice = {
+                .phase = phase,
+                .dry_run = stop_dry_run(stop),
+                .now = clock_realtime(),
+                .stop_time = stop->stop_time,
+                .idle_since = stop->idle_since,
+                .action = stop_action(stop),
+                .reason = reason,
+        };
+        g_autofree char *text = notice_text(&notice);
+        g_autoptr(JsonObject) data = json_object_new();
+        gboolean waited_for = phase == NOTICE_SCHEDULED;
+        int r;
+
+        json_object_set_string_member(data, "phase", notice_phase_name(phase));
+        json_object_set_boolean_member(data, "cancelled", phase == NOTICE_CANCELLED);
+        json_object_set_boolean_member(data, "dry_run", notice.dry_run);
+        json_object_set_string_member(data, "action", notice.action);
+        json_object_set_string_member(data, "reason", reason);
+        json_object_set_string_member(data, "notice", text);
+        if (stop->idle_since > 0)
+                json_object_set_int_member(data, "idle_since", (gint64) stop->idle_since);
+        if (stop->stop_time > 0)
+                json_object_set_int_member(data, "stop_time", (gint64) stop->stop_time);
+
+        if (waited_for)
+                stop->handling++;
+        r = events_emit(stop->with.events, EVENT_STOP_PENDING, "snoozed", SEVERITY_URGENT,
+                        phase == NOTICE_CANCELLED ? 0 : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
+                        data, waited_for ? handlers_ended : NULL, stop, NULL);
+        if (r < 0) {
+                if (waited_for)
+                        stop->handling--;
+                log_warning("Nobody could be told of the stop: %s", strerror(-r));
+        }
+}
+
+static int on_reminder(sd_event_source *source, uint64_t usec, void *userdata) {
+        Stop *stop = userdata;
+
+        announce(stop, NOTICE_REMINDER, stop->reason);
+        return 0;
+}
+
+static void remember(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason) {
+        stop->stop_time = stop_time;
+        stop->idle_since = idle_since;
+        g_free(stop->reason);
+        stop->reason = g_strdup(reason);
+}
+
+void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason) {
+        uint64_t left = usec_sub(stop_time, clock_realtime());
+
+        disarm(stop);
+        stop->round++;
+        stop->attempts = 0;
+        stop->ready_deadline = 0;
+        remember(stop, stop_time, idle_since, reason);
+        announce(stop, NOTICE_SCHEDULED, reason);
+        stop->announced = TRUE;
+        if (left > REMINDER_BEFORE + REMINDER_BEFORE / 2)
+                (void) arm(stop, &stop->reminder, clock_monotonic() + left - REMINDER_BEFORE, on_reminder);
+}
+
+static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        Stop *stop = userdata;
+
+        if (stop->handling > 0 || holds_delays(stop->with.holds) > 0)
+                log_notice("The stop waited %g s for handlers and delay holds; it goes on without them.",
+                           stop->config->max_delay_seconds);
+        stop->with.step(stop->with.userdata);
+        return 0;
+}
+
+void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
+        uint64_t delay = (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC);
+
+        stop->reminder = sd_event_source_disable_unref(stop->reminder);
+        if (!stop->announced) {
+                stop->round++;
+                stop->attempts = 0;
+                remember(stop, clock_realtime(), idle_since, reason);
+                announce(stop, NOTICE_SCHEDULED, reason);
+                stop->announced = TRUE;
+        }
+        stop->ready_deadline = usec_add(clock_monotonic(), delay);
+        (void) arm(stop, &stop->out_of_time, stop->ready_deadline, on_out_of_time);
+}
+
+gboolean stop_ready(Stop *stop) {
+        if (stop->ready_deadline == 0)
+                return FALSE;
+        if (clock_monotonic() >= stop->ready_deadline)
+                return TRUE;
+        return stop->handling == 0 && holds_delays(stop->with.holds) == 0;
+}
+
+static void settle(Stop *stop) {
+        disarm(stop);
+        stop->round++;
+        stop->announced = FALSE;
+        stop->handling = 0;
+        events_forget(stop->with.events, stop);
+        stop->ready_deadline = 0;
+        stop->calling = FALSE;
+        stop->attempts = 0;
+        stop_set_action(stop, NULL);
+}
+
+void stop_called_off(Stop *stop, const char *reason) {
+        if (stop->announced)
+                announce(stop, NOTICE_CANCELLED, reason);
+        (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
+        settle(stop);
+}
+
+static void history(Stop *stop, const char *outcome, const char *message) {
+        Provider *provider = providers_active(stop->with.providers);
+        g_autoptr(JsonObject) row = json_object_new();
+
+        json_object_set_string_member(row, "outcome", outcome);
+        json_object_set_string_member(row, "provider", provider ? provider_id(provider) : "");
+        json_object_set_string_member(row, "action", stop_action(stop));
+        json_object_set_string_member(row, "reason", stop->reason ? stop->reason : "");
+        json_object_set_string_member(row, "message", message);
+        json_object_set_int_member(row, "idle_since", (gint64) stop->idle_since);
+        (void) store_append(stop->with.store, clock_realtime(), HISTORY_STOP, row, NULL, NULL);
+}
+
+static void rehearse(Stop *stop) {
+        static const char message[] = "Dry run: would have stopped now; arm it with: sudo snooze setup";
+
+        history(stop, "rehearsed", message);
+        log_notice("%s", message);
+        settle(stop);
+        decision_rehearsed(stop->with.decision, clock_monotonic(), message);
+        stop->with.step(stop->with.userdata);
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
+        Stop *stop = userdata;
+        g_autofree char *message = g_strdup_printf("The provider accepted the stop %llu minutes ago and this machine still runs",
+                                                   (unsigned long long) (STOPPED_PATIENCE / USEC_PER_MINUTE));
+
+        stop->with.problem("stop", message, stop->with.userdata);
+        history(stop, "failed", message);
+        (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
+        settle(stop);
+        decision_restart_clock(stop->with.decision, clock_monotonic(), message);
+        stop->with.step(stop->with.userdata);
+        return 0;
+}
+
+static void refused(Stop *stop, const char *message) {
+        history(stop, "refused", message);
+        (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
+        stop->with.problem("provider", message, stop->with.userdata);
+        if (stop->announced)
+                announce(stop, NOTICE_CANCELLED, message);
+        settle(stop);
+        decision_provider_refused(stop->with.decision, clock_monotonic(), message);
+}
+
+static void retry(Stop *stop, const char *message) {
+        uint64_t backoff = MIN(RETRY_FIRST << MIN(stop->attempts, 10), RETRY_MAX);
+
+        /* Jitter: machines that were throttled together must not come back together. */
+        backoff += (uint64_t) g_random_int_range(0, (gint32) (backoff / 4 / USEC_PER_MSEC) + 1) * USEC_PER_MSEC;
+        stop->attempts++;
+        log_warning("The provider could not be asked to stop this machine (attempt %u): %s", stop->attempts, message);
+        decision_provider_retry(stop->with.decision, clock_monotonic(), usec_add(clock_monotonic(), backoff), message);
+}
+
+static void on_answer(StopAnswer answer, const char *message, void *userdata) {
+        g_autofree Question *question = userdata;
+        Stop *stop = question->stop;
+
+        if (question->round != stop->round)
+                return;
+        stop->calling = FALSE;
+        switch (answer) {
+        case STOP_ACCEPTED:
+                history(stop, "accepted", message ? message : "");
+                decision_provider_accepted(stop->with.decision, clock_monotonic(), message ? message : "the provider stops it");
+                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), STOPPED_PATIENCE), on_patience);
+                break;
+        case STOP_RETRY:
+                retry(stop, message ? message : "no reason given");
+                break;
+        case STOP_REFUSED:
+                refused(stop, message ? message : "the provider refused the stop");
+                break;
+        }
+        stop->with.save(stop->with.userdata);
+        stop->with.step(stop->with.userdata);
+}
+
+static void ask(Stop *stop) {
+        Provider *provider = providers_active(stop->with.providers);
+        const char *problem = providers_problem(stop->with.providers);
+
+        if (!provider || problem) {
+                stop->calling = FALSE;
+                refused(stop, problem ? problem : "No provider is there that could stop this machine; snooze provider list");
+                stop->with.step(stop->with.userdata);
+                return;
+        }
+        decision_provider_asked(stop->with.decision, clock_monotonic());
+        stop->with.save(stop->with.userdata);
+        provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", on_answer, question_new(stop));
+}
+
+/* The record is on disk, or cannot be (the store told its own problem): in both cases the stop goes on. */
+static void on_recorded(const GError *error, void *userdata) {
+        g_autofree Question *question = userdata;
+        Stop *stop = question->stop;
+
+        if (question->round != stop->round)
+                return;
+        ask(stop);
+}
+
+static gboolean is_going(const char *state) {
+        static const char *const going[] = { "stopping",     "stopped",     "shutting-down", "terminated",
+                                             "deallocating", "deallocated", "suspending",    NULL };
+
+        return state && g_strv_contains(going, state);
+}
+
+/* Nothing is repeated blindly: an answer that was lost may have been a yes. */
+static void on_state(const char *state, const char *message, void *userdata) {
+        g_autofree Question *question = userdata;
+        Stop *stop = question->stop;
+
+        if (question->round != stop->round)
+                return;
+        if (is_going(state)) {
+                on_answer(STOP_ACCEPTED, "the provider reports it stopping", question_new(stop));
+                return;
+        }
+        if (!state || question->restarted) {
+                on_answer(STOP_RETRY, state ? "it still runs after a restart of the daemon" : message, question_new(stop));
+                return;
+        }
+        ask(stop);
+}
+
+void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason) {
+        Provider *provider = providers_active(stop->with.providers);
+
+        if (stop->calling)
+                return;
+        if (stop_dry_run(stop)) {
+                rehearse(stop);
+                return;
+        }
+        stop->calling = TRUE;
+        if (stop->attempts > 0 && provider) {
+                provider_query_state(provider, on_state, question_new(stop));
+                return;
+        }
+
+        g_autoptr(JsonObject) record = stop_record_new(stop->with.boot, clock_realtime(), stop->idle_since,
+                                                       provider ? provider_id(provider) : "", stop_action(stop),
+                                                       stop->reason ? stop->reason : reason);
+        Question *question = question_new(stop);
+
+        if (store_put(stop->with.store, STOP_RECORD_KEY, record, on_recorded, question) < 0)
+                on_recorded(NULL, question);
+}
+
+void stop_resume_asked(Stop *stop) {
+        Provider *provider = providers_active(stop->with.providers);
+        Question *question;
+
+        if (stop->calling || !provider)
+                return;
+        stop->calling = TRUE;
+        stop->announced = TRUE;
+        stop->ready_deadline = clock_monotonic();
+        question = question_new(stop);
+        question->restarted = TRUE;
+        provider_query_state(provider, on_state, question);
+}

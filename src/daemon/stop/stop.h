@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* From the warning to the stopped machine: tells people and plugins, waits for handlers and delay holds, asks the provider, and
+ * asks again where that helps. decision/ says when; this says how.
+ *
+ *   warning ── notice, event to the handlers ── notice a minute before ──► stopping ── handlers and delay holds end ──►
+ *   provider asked (record durable first) ──► accepted │ retry: its state is asked before anything is repeated │ refused */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/decision/decision.h"
+#include "daemon/event/event.h"
+#include "daemon/hold/hold.h"
+#include "daemon/provider/providers.h"
+#include "daemon/store/store.h"
+
+typedef struct Stop Stop;
+
+typedef struct StopParameters {
+        sd_event *event;
+        Config *config;
+        Decision *decision;
+        Store *store;
+        Holds *holds;
+        Plugins *plugins;
+        Providers *providers;
+        Events *events;
+        const char *boot;               /* boot_identity() */
+        gboolean forced_dry_run;        /* whatever the configuration says: it is not to be trusted (a broken file) */
+        void (*step)(void *userdata);   /* something changed: step the decision soon */
+        void (*save)(void *userdata);   /* the decision's state must be on disk before this returns */
+        void (*problem)(const char *source, const char *message, void *userdata);
+        void *userdata;
+} StopParameters;
+
+int stop_new(const StopParameters *parameters, Stop **ret);
+Stop *stop_free(Stop *stop);
+void stop_set_config(Stop *stop, Config *config);
+
+/* Ends forced_dry_run: the files are good again. */
+void stop_trust_config(Stop *stop);
+
+gboolean stop_dry_run(const Stop *stop);
+
+/* The action of a person's request; NULL: the configuration's. */
+void stop_set_action(Stop *stop, const char *action);
+const char *stop_action(const Stop *stop);
+
+/* Transitions of the decision, told after they happened. stop_time and idle_since on the wall clock. */
+void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason);
+void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason);
+void stop_called_off(Stop *stop, const char *reason);
+
+/* Handlers and delay holds are done or out of time. */
+gboolean stop_ready(Stop *stop);
+
+/* The decision's call_provider. */
+void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason);
+
+/* After a restart of the daemon in `stopping` with the provider asked: its state is asked first. */
+void stop_resume_asked(Stop *stop);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What people read of a stop: the notice before it, and the greeting after it. And which events there are. */
+
+#include <stdlib.h>
+#include <time.h>
+
+#include <glib.h>
+
+#include "base/clock.h"
+#include "daemon/event/event.h"
+#include "daemon/stop/notice.h"
+#include "daemon/stop/record.h"
+#include "util/json.h"
+
+/* 2026-11-20 22:36:00 UTC */
+#define EVENING (UINT64_C(1795214160) * USEC_PER_SEC)
+
+static void test_notice_says_when_why_and_what_to_type(void) {
+        Notice notice = { .phase = NOTICE_SCHEDULED,
+                          .now = EVENING,
+                          .stop_time = EVENING + 5 * USEC_PER_MINUTE,
+                          .idle_since = EVENING - 30 * USEC_PER_MINUTE,
+                          .action = "stop",
+                          .reason = "idle for 30 min" };
+        g_autofree char *text = notice_text(&notice);
+
+        g_assert_cmpstr(text, ==,
+                        "This machine stops at 22:41 UTC (in 5 min): idle since 22:06. Keep it on: snooze postpone 2h · why: snooze why");
+}
+
+static void test_notice_of_a_persons_stop_names_the_person(void) {
+        Notice notice = { .phase = NOTICE_SCHEDULED,
+                          .now = EVENING,
+                          .stop_time = EVENING + 90 * USEC_PER_SEC,
+                          .action = "suspend",
+                          .reason = "alice: going home" };
+        g_autofree char *text = notice_text(&notice);
+
+        g_assert_nonnull(strstr(text, "is suspended at 22:37 UTC (in 1 min 30 s): alice: going home."));
+}
+
+static void test_dry_run_says_so_first(void) {
+        Notice notice = { .phase = NOTICE_REMINDER,
+                          .dry_run = TRUE,
+                          .now = EVENING,
+                          .stop_time = EVENING + USEC_PER_MINUTE,
+                          .idle_since = EVENING,
+                          .action = "hibernate",
+                          .reason = "" };
+        g_autofree char *text = notice_text(&notice);
+
+        g_assert_true(g_str_has_prefix(text, "Dry run: This machine would hibernate at 22:37 UTC (in 1 min)"));
+}
+
+static void test_cancelled_says_why_it_stays_on(void) {
+        Notice notice = { .phase = NOTICE_CANCELLED, .now = EVENING, .reason = "bob holds it: backup" };
+        g_autofree char *text = notice_text(&notice);
+
+        g_assert_cmpstr(text, ==, "This machine stays on: bob holds it: backup");
+}
+
+static void test_greeting_tells_how_long_it_was_off(void) {
+        uint64_t stopped = EVENING + 5 * USEC_PER_MINUTE, booted = stopped + 10 * USEC_PER_HOUR + 16 * USEC_PER_MINUTE;
+        g_autoptr(JsonObject) record = stop_record_new("boot.1", stopped, EVENING - 30 * USEC_PER_MINUTE, "aws", "stop", "idle");
+        g_autofree char *text = stop_record_close(record, booted, booted + USEC_PER_MINUTE);
+
+        g_assert_cmpstr(text, ==, "Stopped itself 2026-11-20 22:41 (idle since 22:06), back since 08:57, 10 h 16 min off");
+        g_assert_cmpint(json_get_int(record, "off", 0), ==, (gint64) (booted - stopped));
+}
+
+static void test_greeting_after_a_persons_stop(void) {
+        g_autoptr(JsonObject) record = stop_record_new("boot.1", EVENING, 0, "aws", "stop", "alice: going home");
+        g_autofree char *text = stop_record_close(record, EVENING + USEC_PER_HOUR, EVENING + USEC_PER_HOUR);
+
+        g_assert_cmpstr(text, ==, "Stopped 22:36 (alice: going home), back since 23:36, 1 h off");
+}
+
+static void test_a_clock_set_back_over_the_boot_is_no_negative_time(void) {
+        g_autoptr(JsonObject) record = stop_record_new("boot.1", EVENING, EVENING, "aws", "stop", "idle");
+        g_autofree char *text = stop_record_close(record, EVENING - USEC_PER_DAY, EVENING - USEC_PER_DAY);
+
+        g_assert_true(g_str_has_suffix(text, " 0 s off"));
+}
+
+static void test_rubbish_is_no_record(void) {
+        g_autoptr(JsonObject) record = json_object_new();
+
+        g_assert_null(stop_record_close(record, EVENING, EVENING));
+}
+
+static void test_this_boot_has_one_name(void) {
+        g_autofree char *one = boot_identity(), *two = boot_identity();
+
+        g_assert_cmpstr(one, ==, two);
+        g_assert_cmpuint(boot_started(), >, 0);
+        g_assert_cmpuint(boot_started(), <=, clock_boottime());
+}
+
+static void test_event_types(void) {
+        static const char *const wrong[] = { "", "custom.", "custom..a", "custom.A", "custom.a.", "customs", "cloud.spot", "custom.a b", NULL };
+
+        for (const EventType *type = event_types; type->name; type++) {
+                g_assert_true(event_type_find(type->name) == type);
+                g_assert_cmpuint(type->deadline, >, 0);
+                g_assert_cmpuint(type->severity, <=, SEVERITY_CRITICAL);
+        }
+        g_assert_cmpstr(event_type_find("custom.deploy-done")->name, ==, "custom");
+        for (const char *const *type = wrong; *type; type++)
+                g_assert_null(event_type_find(*type));
+}
+
+int main(int argc, char **argv) {
+        setenv("TZ", "UTC", 1);
+        tzset();
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/stop/notice/when-why-what", test_notice_says_when_why_and_what_to_type);
+        g_test_add_func("/stop/notice/person", test_notice_of_a_persons_stop_names_the_person);
+        g_test_add_func("/stop/notice/dry-run", test_dry_run_says_so_first);
+        g_test_add_func("/stop/notice/cancelled", test_cancelled_says_why_it_stays_on);
+        g_test_add_func("/stop/record/greeting", test_greeting_tells_how_long_it_was_off);
+        g_test_add_func("/stop/record/person", test_greeting_after_a_persons_stop);
+        g_test_add_func("/stop/record/clock-set-back", test_a_clock_set_back_over_the_boot_is_no_negative_time);
+        g_test_add_func("/stop/record/rubbish", test_rubbish_is_no_record);
+        g_test_add_func("/stop/record/boot", test_this_boot_has_one_name);
+        g_test_add_func("/event/types", test_event_types);
+        return g_test_run();
+}
