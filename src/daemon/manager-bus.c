@@ -140,6 +140,14 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* decision/ counts on the monotonic clock, people on the wall's. */
+static void put_on_wall_clock(JsonObject *evidence) {
+        gint64 activity = json_get_int(evidence, "last_activity", 0);
+
+        if (activity > 0)
+                json_object_set_int_member(evidence, "last_activity", (gint64) manager_realtime((uint64_t) activity));
+}
+
 static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         g_autoptr(GPtrArray) votes = decision_explain(manager->decision, clock_monotonic());
@@ -157,6 +165,7 @@ static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error 
                 r = sd_bus_message_open_container(reply, SD_BUS_TYPE_STRUCT, "sssa{sv}");
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "sss", vote->source, verdict_name(vote->verdict), vote->reason ? vote->reason : "");
+                put_on_wall_clock(vote->evidence);
                 if (r >= 0)
                         r = dictionary_append(reply, vote->evidence, NULL);
                 if (r >= 0)
