@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Input as logind knows it: the sessions' IdleHint and IdleSinceHint, followed by property changes; never a blocking call. Counts only
- * messages from logind's tracked unique name. Where there is no logind, available is FALSE and why says so. */
+/* Input as logind knows it; never a blocking call. A graphical session tells logind when its user has gone idle (IdleHint,
+ * IdleSinceHint), and that is followed by property changes; a session in a terminal tells which one, and metrics/ looks at
+ * that itself. Counts only messages from logind's tracked unique name.
+ *
+ * The login screen and sessions without a person (cron, lingering services, file transfers) are no input. A desktop that never says
+ * that it is idle is taken to be in use: there is no way to know better. */
 
 #include <systemd/sd-bus.h>
 
@@ -10,10 +14,14 @@
 
 typedef struct InputLogind InputLogind;
 
+/* Something was told to metrics that was not known before. */
 typedef void (*InputLogindChanged)(void *userdata);
 
 int input_logind_new(sd_bus *bus, Metrics *metrics, InputLogindChanged changed, void *userdata, InputLogind **ret);
 InputLogind *input_logind_free(InputLogind *input);
 
-/* NULL: fine. */
+/* Why logind cannot be asked, for a person. NULL: it can. What it said last holds meanwhile. */
 const char *input_logind_problem(const InputLogind *input);
+
+/* More sessions than this are not followed. */
+#define INPUT_SESSIONS_MAX 1024U
