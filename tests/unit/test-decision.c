@@ -472,6 +472,9 @@ static void test_rehearsal_waits_for_another_naptime(Fixture *f, gconstpointer d
         reach_provider(f);
         decision_rehearsed(f->decision, f->now, "dry run: would have stopped");
         step(f);
+        assert_state(f, STATE_STOPPED);
+        g_assert_cmpuint(f->outcome.next_step, ==, f->now);
+        step(f);
         assert_state(f, STATE_IDLE);
         g_assert_cmpstr(f->outcome.reason, ==, "dry run: would have stopped");
         g_assert_cmpuint(f->outcome.next_stop, ==, f->now + NAPTIME + WARNING);

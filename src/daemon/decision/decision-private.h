@@ -64,6 +64,7 @@ struct Decision {
         uint64_t not_before;    /* the provider wants to be left alone until then */
         char *refusal;
         uint64_t rehearsed_at; /* 0: no rehearsal that still counts */
+        gboolean rehearsing;   /* `stopped` was only played: idle follows */
         Request request;
 };
 

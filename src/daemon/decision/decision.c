@@ -245,8 +245,9 @@ void decision_provider_refused(Decision *decision, uint64_t now, const char *rea
 void decision_rehearsed(Decision *decision, uint64_t now, const char *reason) {
         if (!decision->called)
                 return;
-        stage_enter(decision, STATE_IDLE, reason ? reason : "dry run: would have stopped now");
+        stage_enter(decision, STATE_STOPPED, reason ? reason : "dry run: would have stopped now");
         decision->rehearsed_at = MAX(now, 1);
+        decision->rehearsing = TRUE;
 }
 
 void decision_latch(Decision *decision, const char *reason) {

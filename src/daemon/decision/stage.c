@@ -28,7 +28,7 @@ void stage_enter(Decision *decision, State state, const char *reason) {
         decision->deadline = 0;
         decision->not_before = 0;
         if (state != STATE_STOPPED)
-                decision->called = decision->asked = FALSE;
+                decision->called = decision->asked = decision->rehearsing = FALSE;
         stage_end_request(decision);
 }
 
@@ -128,6 +128,11 @@ static void advance_unsure(Decision *decision, uint64_t now) {
 
 void stage_advance(Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment,
                    Outcome *outcome) {
+        /* A rehearsal shows every state, the last one included; the machine runs on. */
+        if (decision->rehearsing) {
+                stage_enter(decision, STATE_IDLE, decision->stage_reason);
+                return;
+        }
         if (decision->state == STATE_STOPPED || decision->called)
                 return;
         if (decision->request.standing) {
@@ -185,6 +190,8 @@ uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumsta
                          const Assessment *assessment, gboolean changed) {
         uint64_t soonest = 0;
 
+        if (decision->rehearsing)
+                return now;
         if (decision->called || decision->state == STATE_STOPPED)
                 return 0;
         if (changed && staged(decision) && decision->deadline <= now)
