@@ -27,13 +27,13 @@ void agent_start(void) {
         outer = 3; /* the number under which the child finds its end */
         notify = g_strdup_printf("%d", outer);
         const char *const argv[] = { "pkttyagent", "--process", process, "--notify-fd", notify, "--fallback", NULL };
-        if (!g_spawn_async_with_pipes_and_fds(NULL, argv, NULL,
-                                              G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN,
-                                              NULL, NULL, -1, -1, -1, &ends[1], &outer, 1, &agent, NULL, NULL, NULL, NULL))
+        if (!g_spawn_async_with_pipes_and_fds(
+                    NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN,
+                    NULL, NULL, -1, -1, -1, &ends[1], &outer, 1, &agent, NULL, NULL, NULL, NULL))
                 agent = 0;
         (void) close(ends[1]);
         if (agent) {
-                registered = (struct pollfd) { .fd = ends[0], .events = POLLIN };
+                registered = (struct pollfd){ .fd = ends[0], .events = POLLIN };
                 (void) poll(&registered, 1, REGISTRATION_MSEC);
         }
         (void) close(ends[0]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Lets polkit ask for a password on this terminal: polkit's own pkttyagent, registered for this process as a fallback, so
- * that a desktop's dialog comes first where there is one. */
+/* Lets polkit ask for a password on this terminal: polkit's own pkttyagent, registered for this process as a fallback,
+ * so that a desktop's dialog comes first where there is one. */
 
 #include <glib.h>
 

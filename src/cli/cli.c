@@ -84,10 +84,8 @@ int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *c
 
 gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
                    int minimum, int maximum, int *argc, char ***argv) {
-        const GOptionEntry common[] = {
-                { "json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL },
-                { NULL }
-        };
+        const GOptionEntry common[] = { { "json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL },
+                                        { NULL } };
         g_autoptr(GOptionContext) context = g_option_context_new(verb->arguments);
         g_autoptr(GError) error = NULL;
         int n;
@@ -114,8 +112,8 @@ gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GO
                 return FALSE;
         }
         if (maximum >= 0 && n > maximum) {
-                (void) cli_usage(g_get_prgname(), "“%s” is one argument too many: %s %s", (*argv)[1 + maximum], g_get_prgname(),
-                                 verb->arguments);
+                (void) cli_usage(g_get_prgname(), "“%s” is one argument too many: %s %s", (*argv)[1 + maximum],
+                                 g_get_prgname(), verb->arguments);
                 return FALSE;
         }
         return TRUE;
@@ -230,15 +228,16 @@ SnoozeClientProvider *cli_open_provider(Cli *cli, const char *id, GError **error
         g_autofree char *path = NULL;
 
         if (id) {
-                snooze_client_manager_call_get_provider(cli->manager, id, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+                snooze_client_manager_call_get_provider(cli->manager, id, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done,
+                                                        wait);
                 if (!snooze_client_manager_call_get_provider_finish(cli->manager, &path, wait_for(wait), error))
                         return NULL;
         } else {
                 path = g_strdup(snooze_client_manager_get_provider(cli->manager));
                 if (!path || g_str_equal(path, "/")) {
-                        *error = g_dbus_error_new_for_dbus_error(SNOOZE_CLIENT_ERROR_PREFIX "NoProvider",
-                                                                 "No provider is active: nothing is there that could stop "
-                                                                 "this machine.");
+                        *error = g_dbus_error_new_for_dbus_error(
+                                SNOOZE_CLIENT_ERROR_PREFIX "NoProvider",
+                                "No provider is active: nothing is there that could stop this machine.");
                         return NULL;
                 }
         }

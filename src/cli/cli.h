@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What every verb has in common: how its arguments are read, how it reaches the daemon, waits for it and fails. A verb is
- * one function in a file of its own, entered in the table of main.c; it prints the answer first and the details after. */
+/* What every verb has in common: how its arguments are read, how it reaches the daemon, waits for it and fails. A verb
+ * is one function in a file of its own, entered in the table of main.c; it prints the answer first and the details
+ * after. */
 
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
@@ -12,7 +13,7 @@
 /* Documented in snooze(1). What `hold -- COMMAND` returns is COMMAND's. */
 typedef enum ExitCode {
         EXIT_CODE_OK = 0,
-        EXIT_CODE_FAILED = 1,      /* for `check`: busy; for `doctor`, `provider check`, `config check`: something is wrong */
+        EXIT_CODE_FAILED = 1, /* also: busy (check), something is wrong (doctor, provider check, config check) */
         EXIT_CODE_USAGE = 2,
         EXIT_CODE_REFUSED = 3,     /* not authorized, or not now */
         EXIT_CODE_UNREACHABLE = 4, /* no bus or no daemon */
@@ -21,7 +22,7 @@ typedef enum ExitCode {
 
 typedef struct Cli {
         gboolean json;
-        gboolean terminal;    /* stdout is one: tables are drawn, times are short */
+        gboolean terminal; /* stdout is one: tables are drawn, times are short */
         gboolean colour;
         gboolean interactive; /* somebody sits there who could answer a question */
         GDBusConnection *bus;
@@ -53,7 +54,8 @@ typedef enum ParseFlags {
 gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
                    int minimum, int maximum, int *argc, char ***argv);
 
-/* Connects and reads the properties of the manager, starting the daemon if need be. EXIT_CODE_OK, or what to exit with. */
+/* Connects and reads the properties of the manager, starting the daemon if need be. EXIT_CODE_OK, or what to exit
+ * with. */
 int cli_connect(Cli *cli);
 
 /* Says what was wrong and what to do next, once, on stderr; returns the exit status. Takes the error. */
@@ -86,6 +88,6 @@ char *cli_program_path(const char *name);
 /* "2h" → microseconds; FALSE: was not to be understood, and was said so. */
 gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec);
 
-extern const Verb verb_status, verb_why, verb_check, verb_hold, verb_holds, verb_release, verb_postpone, verb_cancel, verb_stop,
-        verb_pause, verb_resume, verb_history, verb_simulate, verb_record, verb_config, verb_plugin, verb_provider,
-        verb_doctor, verb_setup;
+extern const Verb verb_status, verb_why, verb_check, verb_hold, verb_holds, verb_release, verb_postpone, verb_cancel,
+        verb_stop, verb_pause, verb_resume, verb_history, verb_simulate, verb_record, verb_config, verb_plugin,
+        verb_provider, verb_doctor, verb_setup;

@@ -51,7 +51,8 @@ static int check_all(Cli *cli, gboolean quiet) {
         GError *error = NULL;
         gboolean idle;
 
-        snooze_client_manager_call_check_now(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        snooze_client_manager_call_check_now(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
+                                             wait);
         if (!snooze_client_manager_call_check_now_finish(cli->manager, &idle, &reason, wait_for(wait), &error))
                 return fail(error);
         return quiet ? EXIT_CODE_OK : tell(cli, NULL, idle ? "idle" : "busy", reason, NULL);
@@ -99,8 +100,8 @@ static int check_one(Cli *cli, const char *name) {
 
         plugin = cli_open_plugin(cli, name, &missing);
         if (!plugin)
-                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED ? check_source(cli, name) :
-                                                                                      fail(g_steal_pointer(&missing));
+                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED ? check_source(cli, name)
+                                                                                    : fail(g_steal_pointer(&missing));
 
         snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_plugin_call_check_idle_finish(plugin, &verdict, &reason, &details, wait_for(wait), &error))
@@ -112,7 +113,8 @@ static int run_check(Cli *cli, int argc, char **argv) {
         int code;
 
         if (!cli_parse(cli, &verb_check,
-                       "NAME is a plugin, a metric (cpu, memory, network, disk, gpu, input) or a plugin's subject ID/NAME.\n"
+                       "NAME is a plugin, a metric (cpu, memory, network, disk, gpu, input) or a plugin's subject "
+                       "ID/NAME.\n"
                        "Exit status: 0 idle, 1 busy, 5 unknown or failed.",
                        NULL, 0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whether a configuration would be taken (the daemon's own parser says so, run as a program), and whether it would do what
- * its author hopes: a threshold that this machine never falls below keeps it on for ever. */
+/* Whether a configuration would be taken (the daemon's own parser says so, run as a program), and whether it would do
+ * what its author hopes: a threshold that this machine never falls below keeps it on for ever. */
 
 #include "cli/cmd-config.h"
 #include "cli/output.h"
@@ -64,10 +64,11 @@ static char *judge(JsonObject *configuration, GVariant *samples, const Threshold
 
         seen = text_number(value);
         limit = text_number(bound);
-        return g_strdup_printf(threshold->idle_above ?
-                                       "%s is %s: in the last hour %s was never idle for more than %s%s: it would never stop" :
-                                       "%s is %s: in the last hour this machine never used less %s than %s%s: it would never stop",
-                               threshold->config_key, limit, threshold->source, seen, threshold->unit);
+        return g_strdup_printf(
+                threshold->idle_above
+                        ? "%s is %s: in the last hour %s was never idle for more than %s%s: it would never stop"
+                        : "%s is %s: in the last hour this machine never used less %s than %s%s: it would never stop",
+                threshold->config_key, limit, threshold->source, seen, threshold->unit);
 }
 
 /* Where a file is to be checked, its values count before those in force. */
@@ -109,7 +110,8 @@ static int parse(const char *file, char **ret_message) {
         g_autoptr(GError) error = NULL;
         int status;
 
-        if (!g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, ret_message, &status, &error)) {
+        if (!g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, ret_message, &status,
+                          &error)) {
                 *ret_message = g_strdup(error->message);
                 return EXIT_CODE_FAILED;
         }
@@ -131,8 +133,8 @@ static void print_json(gboolean valid, const char *message, GPtrArray *findings,
 
 static void print_text(Cli *cli, GPtrArray *findings, gboolean compared) {
         if (findings->len == 0)
-                g_print("Fine%s.\n", compared ? ", also beside the last hour of this machine" :
-                                                " (snoozed does not run: the thresholds were held against nothing)");
+                g_print("Fine%s.\n", compared ? ", also beside the last hour of this machine"
+                                              : " (snoozed does not run: the thresholds were held against nothing)");
         else
                 g_print("Valid, but:\n");
         for (guint i = 0; i < findings->len; i++)
@@ -148,8 +150,8 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_config_check, "FILE is checked alone; without it all installed files are.", NULL, 0, 0, 1,
-                       &argc, &argv))
+        if (!cli_parse(cli, &verb_config_check, "FILE is checked alone; without it all installed files are.", NULL, 0,
+                       0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
 
         code = parse(argc > 1 ? argv[1] : NULL, &message);
@@ -171,5 +173,6 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
         return code;
 }
 
-const Verb verb_config_check = { "check", "[FILE]", "Whether it is valid, and whether this machine would ever stop with it",
+const Verb verb_config_check = { "check", "[FILE]",
+                                 "Whether it is valid, and whether this machine would ever stop with it",
                                  run_config_check };

@@ -35,8 +35,8 @@ static void list_value(Listing *listing, const char *pointer, JsonNode *value) {
         JsonObject *entry;
 
         g_free(listing->value);
-        listing->value = json_node_get_value_type(value) == G_TYPE_STRING ? json_node_dup_string(value) :
-                                                                            json_text_compact(value);
+        listing->value = json_node_get_value_type(value) == G_TYPE_STRING ? json_node_dup_string(value)
+                                                                          : json_text_compact(value);
         table_add(listing->table, STYLE_PLAIN, key, listing->value, origin, NULL);
         entry = json_object_new();
         json_object_set_member(entry, "value", json_node_copy(value));
@@ -93,8 +93,7 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         static const char *const titles[] = { "KEY", "VALUE", "ORIGIN", NULL };
         gboolean value_only = FALSE;
         const GOptionEntry entries[] = {
-                { "value", 0, 0, G_OPTION_ARG_NONE, &value_only, "Only the value of KEY", NULL },
-                { NULL }
+                { "value", 0, 0, G_OPTION_ARG_NONE, &value_only, "Only the value of KEY", NULL }, { NULL }
         };
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autoptr(Table) table = table_new(titles);
@@ -106,11 +105,12 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         Listing listing = { .table = table, .json = json };
         int code;
 
-        if (!cli_parse(cli, &verb_config_get, "KEY: naptime_minutes, sources.memory, sources.memory.policy", entries, 0, 0, 1,
-                       &argc, &argv))
+        if (!cli_parse(cli, &verb_config_get, "KEY: naptime_minutes, sources.memory, sources.memory.policy", entries,
+                       0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (argc > 1 && !(only = pointer_of(argv[1])))
-                return cli_usage("snooze config get", "“%s” is no key: names with dots between them are expected", argv[1]);
+                return cli_usage("snooze config get", "“%s” is no key: names with dots between them are expected",
+                                 argv[1]);
         if (value_only && argc < 2)
                 return cli_usage("snooze config get", "--value needs a KEY");
         code = cli_connect(cli);
@@ -120,8 +120,10 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         configuration = config_fetch(cli, &error);
         if (!configuration)
                 return cli_fail(error);
-        snooze_client_manager_call_get_configuration_origins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
-        if (!snooze_client_manager_call_get_configuration_origins_finish(cli->manager, &origins, wait_for(wait), &error))
+        snooze_client_manager_call_get_configuration_origins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done,
+                                                             wait);
+        if (!snooze_client_manager_call_get_configuration_origins_finish(cli->manager, &origins, wait_for(wait),
+                                                                         &error))
                 return cli_fail(error);
 
         listing.only = only;

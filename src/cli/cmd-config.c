@@ -51,14 +51,20 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
+        /* The first argument ends the options, for VALUE may be a negative number. */
+        if (argc > 3 && g_str_equal(argv[argc - 1], "--json")) {
+                cli->json = TRUE;
+                argv[--argc] = NULL;
+        }
         if (!cli_parse(cli, &verb_config_set,
                        "KEY: naptime_minutes, sources.memory.policy or /sources/memory/policy.\n"
                        "VALUE: JSON, or a bare string; null takes an earlier change back.",
-                       NULL, 0, 2, 2, &argc, &argv))
+                       NULL, PARSE_STOP_AT_ARGUMENT, 2, 2, &argc, &argv))
                 return EXIT_CODE_USAGE;
         segments = config_path_split(argv[1]);
         if (!segments)
-                return cli_usage("snooze config set", "“%s” is no key: names with dots between them are expected", argv[1]);
+                return cli_usage("snooze config set", "“%s” is no key: names with dots between them are expected",
+                                 argv[1]);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
@@ -95,9 +101,11 @@ static int run_config_reload(Cli *cli, int argc, char **argv) {
 static const Verb verb_config_reload = { "reload", "", "Read the files again", run_config_reload };
 
 static int run_config(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_config_get, &verb_config_set, &verb_config_check, &verb_config_reload, NULL };
+        static const Verb *const verbs[] = { &verb_config_get, &verb_config_set, &verb_config_check,
+                                             &verb_config_reload, NULL };
 
         return cli_dispatch(cli, "snooze config", verb_config.summary, verbs, argc, argv);
 }
 
-const Verb verb_config = { "config", "get|set|check|reload …", "Read, change and check the configuration", run_config };
+const Verb verb_config = { "config", "get|set|check|reload …", "Read, change and check the configuration",
+                           run_config };

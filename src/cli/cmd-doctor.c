@@ -60,7 +60,8 @@ GVariant *doctor_fetch(Cli *cli, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Looking at every check");
         GVariant *findings = NULL;
 
-        snooze_client_manager_call_diagnose(cli->manager, G_DBUS_CALL_FLAGS_NONE, CLI_TIMEOUT_MSEC, NULL, wait_done, wait);
+        snooze_client_manager_call_diagnose(cli->manager, G_DBUS_CALL_FLAGS_NONE, CLI_TIMEOUT_MSEC, NULL, wait_done,
+                                            wait);
         if (!snooze_client_manager_call_diagnose_finish(cli->manager, &findings, wait_for(wait), error))
                 return NULL;
         return findings;
@@ -72,8 +73,9 @@ static int run_doctor(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_doctor, "Exit status: 1 if something is wrong; what is only blind or warned of is 0.", NULL, 0,
-                       0, 0, &argc, &argv))
+        if (!cli_parse(cli, &verb_doctor,
+                       "Exit status: 1 if something is wrong; what is only blind or warned of is 0.", NULL, 0, 0, 0,
+                       &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -92,8 +94,8 @@ static int run_doctor(Cli *cli, int argc, char **argv) {
                         g_print("%sAll %zu checks see what they should.%s\n", style_begin(cli, STYLE_GOOD),
                                 g_variant_n_children(findings), style_end(cli));
                 else
-                        g_print("%s%u wrong, %u blind, %u to look at; %u fine.%s\n", style_begin(cli, STYLE_BOLD), errors, blind,
-                                warnings, count(findings, "ok"), style_end(cli));
+                        g_print("%s%u wrong, %u blind, %u to look at; %u fine.%s\n", style_begin(cli, STYLE_BOLD),
+                                errors, blind, warnings, count(findings, "ok"), style_end(cli));
                 print_findings(cli, findings, G_N_ELEMENTS(order));
         }
         return errors > 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;

@@ -56,7 +56,8 @@ static int run_history(Cli *cli, int argc, char **argv) {
         int maximum = 1000;
         const GOptionEntry entries[] = {
                 { "since", 0, 0, G_OPTION_ARG_STRING, &since, "How far back: 8h, 2d (1 day)", "SPAN" },
-                { "kind", 0, 0, G_OPTION_ARG_STRING, &kind, "Only state, votes, stop, hold, event, problem or call", "KIND" },
+                { "kind", 0, 0, G_OPTION_ARG_STRING, &kind, "Only state, votes, stop, hold, event, problem or call",
+                  "KIND" },
                 { "samples", 0, 0, G_OPTION_ARG_NONE, &samples, "What was measured instead", NULL },
                 { "max", 'n', 0, G_OPTION_ARG_INT, &maximum, "At most so many rows, the latest ones (1000)", "N" },
                 { NULL }
@@ -75,7 +76,8 @@ static int run_history(Cli *cli, int argc, char **argv) {
         if (code != EXIT_CODE_OK)
                 return code;
 
-        rows = samples ? fetch_samples(cli, span, (guint) maximum, &error) : history_fetch(cli, span, (guint) maximum, &error);
+        rows = samples ? fetch_samples(cli, span, (guint) maximum, &error)
+                       : history_fetch(cli, span, (guint) maximum, &error);
         if (!rows)
                 return cli_fail(error);
         if (cli->json)

@@ -17,23 +17,26 @@
 #define EXIT_NOT_FOUND 127
 #define EXIT_SIGNALLED 128
 
-static pid_t child = 0;
+static volatile sig_atomic_t child = 0;
+static volatile sig_atomic_t waiting = 0; /* a signal that came before there was a child */
 
 static void forward(int number) {
         if (child > 0)
                 (void) kill(child, number);
+        else
+                waiting = number;
 }
 
-/* Keys go to the whole foreground group, so COMMAND has them already and we only have to outlive it. What kill(1) sends
- * comes to us alone. */
+/* Keys go to the whole foreground group, so COMMAND has them already and we only have to outlive it. What kill(1)
+ * sends comes to us alone. */
 static void prepare_signals(void) {
         static const int keys[] = { SIGINT, SIGQUIT };
         static const int sent[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 
         for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
-                (void) sigaction(keys[i], &(struct sigaction) { .sa_handler = SIG_IGN }, NULL);
+                (void) sigaction(keys[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
         for (gsize i = 0; i < G_N_ELEMENTS(sent); i++)
-                (void) sigaction(sent[i], &(struct sigaction) { .sa_handler = forward, .sa_flags = SA_RESTART }, NULL);
+                (void) sigaction(sent[i], &(struct sigaction){ .sa_handler = forward, .sa_flags = SA_RESTART }, NULL);
 }
 
 static void restore_signals(gpointer userdata) {
@@ -43,8 +46,8 @@ static void restore_signals(gpointer userdata) {
                 (void) signal(changed[i], SIG_DFL);
 }
 
-/* Every descriptor of ours closes on exec, the hold's above all: the machine is held as long as this process lives, not as
- * long as the last daemon that COMMAND may have left behind. */
+/* Every descriptor of ours closes on exec, the hold's above all: the machine is held as long as this process lives,
+ * not as long as the last daemon that COMMAND may have left behind. */
 static int run_command(char **command) {
         g_autoptr(GError) error = NULL;
         int status;
@@ -56,10 +59,13 @@ static int run_command(char **command) {
                                    G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
                            restore_signals, NULL, &pid, &error)) {
                 g_printerr("snooze: %s\n", error->message);
-                return g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+                return g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) ? EXIT_NOT_FOUND
+                                                                                  : EXIT_NOT_EXECUTABLE;
         }
 
         child = pid;
+        if (waiting)
+                (void) kill(pid, waiting);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return EXIT_CODE_FAILED;
@@ -94,8 +100,8 @@ static int take_hold(Cli *cli, const char *who, const char *why, GError **error)
         g_autoptr(GUnixFDList) fds = NULL;
         g_autoptr(GVariant) handle = NULL;
 
-        snooze_client_manager_call_hold(cli->manager, who, why, "block", cli_call_flags(cli), cli_timeout(cli), NULL, NULL,
-                                        wait_done, wait);
+        snooze_client_manager_call_hold(cli->manager, who, why, "block", cli_call_flags(cli), cli_timeout(cli), NULL,
+                                        NULL, wait_done, wait);
         if (!snooze_client_manager_call_hold_finish(cli->manager, &handle, &fds, wait_for(wait), error))
                 return -1;
         if (!fds) {
@@ -111,8 +117,8 @@ static int hold_for(Cli *cli, guint64 span, const char *why) {
         GError *error = NULL;
         guint cookie;
 
-        snooze_client_manager_call_hold_for(cli->manager, span, why, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
-                                            wait);
+        snooze_client_manager_call_hold_for(cli->manager, span, why, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                            wait_done, wait);
         if (!snooze_client_manager_call_hold_for_finish(cli->manager, &cookie, wait_for(wait), &error))
                 return cli_fail(error);
         if (cli->json) {
@@ -140,8 +146,10 @@ static int run_hold(Cli *cli, int argc, char **argv) {
         int fd, code;
 
         if (!cli_parse(cli, &verb_hold,
-                       "Holds this machine on while COMMAND runs, or for SPAN, or until Ctrl-C. The hold ends with this process,\n"
-                       "however it ends. Returns COMMAND's exit status, or 128 and the number of the signal that ended it.",
+                       "Holds this machine on while COMMAND runs, or for SPAN, or until Ctrl-C. The hold ends with "
+                       "this process,\n"
+                       "however it ends. Returns COMMAND's exit status, or 128 and the number of the signal that "
+                       "ended it.",
                        entries, PARSE_STOP_AT_ARGUMENT, 0, -1, &argc, &argv) ||
             (span_text && !cli_parse_duration(&verb_hold, "--for", span_text, &span)))
                 return EXIT_CODE_USAGE;
@@ -155,7 +163,9 @@ static int run_hold(Cli *cli, int argc, char **argv) {
 
         name = argc > 1 ? g_path_get_basename(argv[1]) : g_strdup("snooze hold");
         /* The program alone: arguments may be nobody's business. */
-        reason = why ? g_strdup(why) : argc > 1 ? g_strdup_printf("%s is running", name) : g_strdup("asked for on a terminal");
+        reason = why        ? g_strdup(why)
+                 : argc > 1 ? g_strdup_printf("%s is running", name)
+                            : g_strdup("asked for on a terminal");
         fd = take_hold(cli, name, reason, &error);
         if (fd < 0)
                 return cli_fail(error);
@@ -164,4 +174,5 @@ static int run_hold(Cli *cli, int argc, char **argv) {
         return code;
 }
 
-const Verb verb_hold = { "hold", "[--why TEXT] [--for SPAN | [--] COMMAND…]", "Keep this machine on while something runs", run_hold };
+const Verb verb_hold = { "hold", "[--why TEXT] [--for SPAN | [--] COMMAND…]",
+                         "Keep this machine on while something runs", run_hold };

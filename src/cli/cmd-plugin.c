@@ -36,9 +36,10 @@ static int run_plugin_list(Cli *cli, int argc, char **argv) {
                 const Object *plugin = g_ptr_array_index(plugins, i);
                 const char *trouble = object_string(plugin, "LastError");
 
-                table_add(table, state_style(object_string(plugin, "State")), plugin->id, object_string(plugin, "State"),
-                          object_boolean(plugin, "Enabled") ? "yes" : "no", object_string(plugin, "Version"),
-                          *trouble ? trouble : object_string(plugin, "Description"), NULL);
+                table_add(table, state_style(object_string(plugin, "State")), plugin->id,
+                          object_string(plugin, "State"), object_boolean(plugin, "Enabled") ? "yes" : "no",
+                          object_string(plugin, "Version"), *trouble ? trouble : object_string(plugin, "Description"),
+                          NULL);
         }
         if (table_rows(table) > 0)
                 table_print(cli, table);
@@ -84,9 +85,9 @@ static void print_info_json(Cli *cli, SnoozeClientPlugin *plugin) {
 static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id) {
         static const char *const titles[] = { "PROPERTY", "VALUE", NULL };
         static const char *const shown[] = {
-                "LastError",  "Description", "Version", "Author",  "Trust",    "Category", "Tags",     "Contracts",
-                "Events",     "Permissions", "Runtime", "Isolation", "Unit",   "Pid",      "Restarts", "Homepage",
-                "Repository", "Dependencies",
+                "LastError", "Description", "Version",  "Author",      "Trust",      "Category",
+                "Tags",      "Contracts",   "Events",   "Permissions", "Runtime",    "Isolation",
+                "Unit",      "Pid",         "Restarts", "Homepage",    "Repository", "Dependencies",
         };
         g_autoptr(Table) table = table_new(titles);
         g_autofree char *name = text_clean(snooze_client_plugin_get_display_name(plugin));
@@ -177,9 +178,11 @@ static int run_plugin_disable(Cli *cli, int argc, char **argv) {
 static const Verb verb_plugin_disable = { "disable", "ID", "End it, and do not start it again", run_plugin_disable };
 
 static int run_plugin(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_info, &verb_plugin_enable, &verb_plugin_disable, NULL };
+        static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_info, &verb_plugin_enable,
+                                             &verb_plugin_disable, NULL };
 
         return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|info|enable|disable …", "The programs that know more than the metrics do", run_plugin };
+const Verb verb_plugin = { "plugin", "list|info|enable|disable …", "The programs that know more than the metrics do",
+                           run_plugin };

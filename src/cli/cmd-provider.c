@@ -59,9 +59,9 @@ static void print_info(Cli *cli, SnoozeClientProvider *provider, const char *id,
         g_print("%s%s.%s\n", style_begin(cli, STYLE_BOLD), head, style_end(cli));
         g_variant_iter_init(&iter, info);
         while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-                g_autofree char *text = g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64) ?
-                                                text_moment(g_variant_get_uint64(value)) :
-                                                text_of_variant(value);
+                g_autofree char *text = g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64)
+                                                ? text_moment(g_variant_get_uint64(value))
+                                                : text_of_variant(value);
 
                 if (*text)
                         table_add(table, STYLE_DIM, key, text, NULL);
@@ -88,7 +88,8 @@ static int run_provider_info(Cli *cli, int argc, char **argv) {
         provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
         if (!provider)
                 return cli_fail(error);
-        snooze_client_provider_call_get_instance_info(provider, "", cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        snooze_client_provider_call_get_instance_info(provider, "", cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                      wait_done, wait);
         if (!snooze_client_provider_call_get_instance_info_finish(provider, &info, wait_for(wait), &error))
                 return cli_fail(error);
         if (cli->json) {
@@ -102,13 +103,15 @@ static int run_provider_info(Cli *cli, int argc, char **argv) {
         return EXIT_CODE_OK;
 }
 
-static const Verb verb_provider_info = { "info", "[ID]", "What it is, and what it knows of this machine", run_provider_info };
+static const Verb verb_provider_info = { "info", "[ID]", "What it is, and what it knows of this machine",
+                                         run_provider_info };
 
 GVariant *provider_permissions(Cli *cli, SnoozeClientProvider *provider, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Asking the provider what it may do");
         GVariant *permissions = NULL;
 
-        snooze_client_provider_call_check_permissions(provider, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        snooze_client_provider_call_check_permissions(provider, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
+                                                      wait);
         if (!snooze_client_provider_call_check_permissions_finish(provider, &permissions, wait_for(wait), error))
                 return NULL;
         return permissions;
@@ -167,8 +170,9 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
         unsigned missing;
         int code;
 
-        if (!cli_parse(cli, &verb_provider_check, "Without ID: the active one. Nothing is changed. Exit status: 1 if it may not.",
-                       NULL, 0, 0, 1, &argc, &argv))
+        if (!cli_parse(cli, &verb_provider_check,
+                       "Without ID: the active one. Nothing is changed. Exit status: 1 if it may not.", NULL, 0, 0, 1,
+                       &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -185,9 +189,11 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
                 print_permissions_json(permissions);
         else {
                 if (missing > 0)
-                        g_print("%sNot all that a stop needs is permitted.%s\n", style_begin(cli, STYLE_BAD), style_end(cli));
+                        g_print("%sNot all that a stop needs is permitted.%s\n", style_begin(cli, STYLE_BAD),
+                                style_end(cli));
                 else
-                        g_print("%sAll that a stop needs is permitted.%s\n", style_begin(cli, STYLE_GOOD), style_end(cli));
+                        g_print("%sAll that a stop needs is permitted.%s\n", style_begin(cli, STYLE_GOOD),
+                                style_end(cli));
                 provider_permissions_print(cli, permissions);
         }
         return missing > 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;

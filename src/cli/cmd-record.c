@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Writes what the daemon sees as a trace for the simulator (docs/traces.md). A line has only what changed: a key that is
- * left out keeps its value. A rate stands at the end of the span that it was measured over, so that a replay is late by
- * one sample, which errs on the side of leaving the machine on. */
+/* Writes what the daemon sees as a trace for the simulator (docs/traces.md). A line has only what changed: a key that
+ * is left out keeps its value. A rate stands at the end of the span that it was measured over, so that a replay is
+ * late by one sample, which errs on the side of leaving the machine on. */
 
 #include <errno.h>
 #include <math.h>
@@ -110,7 +110,8 @@ static void add_metrics(Recorder *recorder, GVariant *metrics, JsonObject *line,
                         set_number(line, metric_keys[i], value);
                         recorder->last[i] = value;
                         recorder->known[i] = TRUE;
-                        recorder->input_at = g_str_equal(metric_keys[i], "input_idle_seconds") ? now : recorder->input_at;
+                        recorder->input_at =
+                                g_str_equal(metric_keys[i], "input_idle_seconds") ? now : recorder->input_at;
                 }
         }
         add_cpus(recorder, metrics, line);
@@ -210,7 +211,8 @@ static void add_holds(Recorder *recorder, GVariant *holds, JsonObject *line, gin
         }
 }
 
-static gboolean read_state(Recorder *recorder, GVariant **metrics, GVariant **votes, GVariant **holds, GError **error) {
+static gboolean read_state(Recorder *recorder, GVariant **metrics, GVariant **votes, GVariant **holds,
+                           GError **error) {
         SnoozeClientManager *manager = recorder->cli->manager;
         g_autoptr(Wait) first = wait_new(recorder->cli, "Waiting for snoozed");
         g_autoptr(Wait) second = wait_new(recorder->cli, "Waiting for snoozed");
@@ -268,8 +270,8 @@ static gboolean on_end(gpointer userdata) {
 
 static guint64 sample_interval(Cli *cli) {
         g_autoptr(JsonNode) configuration = config_fetch(cli, NULL);
-        double seconds = configuration ?
-                                 json_get_double(json_node_get_object(configuration), "sample_interval_seconds", 5) : 5;
+        double seconds =
+                configuration ? json_get_double(json_node_get_object(configuration), "sample_interval_seconds", 5) : 5;
 
         return (guint64) (CLAMP(seconds, 0.1, 3600) * G_USEC_PER_SEC);
 }
@@ -296,17 +298,17 @@ static int record(Recorder *recorder, guint64 interval, guint64 span) {
 
 static int run_record(Cli *cli, int argc, char **argv) {
         g_autofree char *span_text = NULL, *interval_text = NULL;
-        const GOptionEntry entries[] = {
-                { "for", 0, 0, G_OPTION_ARG_STRING, &span_text, "Stop recording after SPAN (Ctrl-C)", "SPAN" },
-                { "interval", 0, 0, G_OPTION_ARG_STRING, &interval_text, "Look so often (as the daemon samples)", "SPAN" },
-                { NULL }
-        };
+        const GOptionEntry entries[] = { { "for", 0, 0, G_OPTION_ARG_STRING, &span_text,
+                                           "Stop recording after SPAN (Ctrl-C)", "SPAN" },
+                                         { "interval", 0, 0, G_OPTION_ARG_STRING, &interval_text,
+                                           "Look so often (as the daemon samples)", "SPAN" },
+                                         { NULL } };
         g_auto(Recorder) recorder = { .cli = cli, .file = stdout };
         guint64 span = 0, interval = 0;
         int code;
 
-        if (!cli_parse(cli, &verb_record, "Without FILE, or with -, the trace goes to standard output.", entries, 0, 0, 1,
-                       &argc, &argv) ||
+        if (!cli_parse(cli, &verb_record, "Without FILE, or with -, the trace goes to standard output.", entries, 0, 0,
+                       1, &argc, &argv) ||
             (span_text && !cli_parse_duration(&verb_record, "--for", span_text, &span)) ||
             (interval_text && !cli_parse_duration(&verb_record, "--interval", interval_text, &interval)))
                 return EXIT_CODE_USAGE;
@@ -328,4 +330,5 @@ static int run_record(Cli *cli, int argc, char **argv) {
         return code;
 }
 
-const Verb verb_record = { "record", "[--for SPAN] [--interval SPAN] [FILE]", "Write a trace of this machine for simulate", run_record };
+const Verb verb_record = { "record", "[--for SPAN] [--interval SPAN] [FILE]",
+                           "Write a trace of this machine for simulate", run_record };

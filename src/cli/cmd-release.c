@@ -12,14 +12,15 @@ static int run_release(Cli *cli, int argc, char **argv) {
         if (!cli_parse(cli, &verb_release, "COOKIE is the first column of: snooze holds", NULL, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (!g_ascii_string_to_unsigned(argv[1], 10, 0, G_MAXUINT32, &cookie, NULL))
-                return cli_usage("snooze release", "“%s” is no cookie: a number from snooze holds is expected", argv[1]);
+                return cli_usage("snooze release", "“%s” is no cookie: a number from snooze holds is expected",
+                                 argv[1]);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
 
         cli_need_authorization(cli);
-        snooze_client_manager_call_release_hold(cli->manager, (guint) cookie, cli_call_flags(cli), cli_timeout(cli), NULL,
-                                                wait_done, wait);
+        snooze_client_manager_call_release_hold(cli->manager, (guint) cookie, cli_call_flags(cli), cli_timeout(cli),
+                                                NULL, wait_done, wait);
         if (!snooze_client_manager_call_release_hold_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
         return cli_done(cli, "Released.");

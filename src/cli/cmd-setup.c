@@ -156,7 +156,8 @@ static void print_json(const Setup *setup, gboolean armed) {
         for (guint i = 0; i < setup->stops->len; i++)
                 json_array_add_int_element(stops, (gint64) g_array_index(setup->stops, guint64, i));
         json_object_set_string_member(object, "provider", setup->id);
-        json_object_set_string_member(object, "stop_effect", snooze_client_provider_get_stop_effect(setup->provider) ?: "");
+        json_object_set_string_member(object, "stop_effect",
+                                      snooze_client_provider_get_stop_effect(setup->provider) ?: "");
         json_object_set_boolean_member(object, "stop_effect_allowed", setup->effect_allowed);
         if (setup->permissions)
                 json_object_set_member(object, "permissions", json_of_variant(setup->permissions));
@@ -204,7 +205,8 @@ static int decide(Setup *setup, gboolean chosen) {
                 return dry_run ? EXIT_CODE_FAILED : EXIT_CODE_OK;
         }
         if (!setup->yes && !cli_ask(setup->cli, "Let it stop this machine from now on?")) {
-                g_printerr("snooze: not armed%s\n", setup->cli->interactive ? "" : "; to arm it without being asked: --yes");
+                g_printerr("snooze: not armed%s\n",
+                           setup->cli->interactive ? "" : "; to arm it without being asked: --yes");
                 return EXIT_CODE_FAILED;
         }
         return arm(setup, chosen);
@@ -212,11 +214,10 @@ static int decide(Setup *setup, gboolean chosen) {
 
 static int run_setup(Cli *cli, int argc, char **argv) {
         g_auto(Setup) setup = { .cli = cli };
-        const GOptionEntry entries[] = {
-                { "yes", 'y', 0, G_OPTION_ARG_NONE, &setup.yes, "Do not ask", NULL },
-                { "provider", 0, 0, G_OPTION_ARG_STRING, &setup.id, "This one instead of the one that was recognized", "ID" },
-                { NULL }
-        };
+        const GOptionEntry entries[] = { { "yes", 'y', 0, G_OPTION_ARG_NONE, &setup.yes, "Do not ask", NULL },
+                                         { "provider", 0, 0, G_OPTION_ARG_STRING, &setup.id,
+                                           "This one instead of the one that was recognized", "ID" },
+                                         { NULL } };
         gboolean chosen;
         int code;
 
@@ -240,4 +241,5 @@ static int run_setup(Cli *cli, int argc, char **argv) {
         return code == EXIT_CODE_OK ? decide(&setup, chosen) : code;
 }
 
-const Verb verb_setup = { "setup", "[--yes] [--provider ID]", "End the dry run, after a look at what will happen", run_setup };
+const Verb verb_setup = { "setup", "[--yes] [--provider ID]", "End the dry run, after a look at what will happen",
+                          run_setup };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The simulator is a program of its own, because it runs the daemon's decision, which the command line must not contain. */
+/* The simulator is a program of its own, because it runs the daemon's decision, which the command line must not
+ * contain. */
 
 #include <errno.h>
 #include <unistd.h>
@@ -21,5 +22,5 @@ static int run_simulate(Cli *cli, int argc, char **argv) {
         return EXIT_CODE_FAILED;
 }
 
-const Verb verb_simulate = { "simulate", "[--config FILE] [--text] TRACE", "What would have been decided over a recorded trace",
-                             run_simulate };
+const Verb verb_simulate = { "simulate", "[--config FILE] [--text] TRACE",
+                             "What would have been decided over a recorded trace", run_simulate };

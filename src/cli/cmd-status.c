@@ -40,7 +40,8 @@ static void tell_line(const Watch *watch, const char *state, const char *previou
                 g_print("%s  %s → %s%s%s: %s\n", time, before, style_begin(watch->cli, STYLE_BOLD), name,
                         style_end(watch->cli), clean);
         else
-                g_print("%s  %s%s%s: %s\n", time, style_begin(watch->cli, STYLE_BOLD), name, style_end(watch->cli), clean);
+                g_print("%s  %s%s%s: %s\n", time, style_begin(watch->cli, STYLE_BOLD), name, style_end(watch->cli),
+                        clean);
 }
 
 static void on_state_changed(SnoozeClientManager *manager, const char *state, const char *previous, const char *reason,
@@ -54,7 +55,8 @@ static void on_problem(SnoozeClientManager *manager, const char *source, const c
         g_autofree char *what = text_clean(message), *where = text_clean(source);
 
         if (!watch->cli->json)
-                g_print("%s          %s: %s%s\n", style_begin(watch->cli, STYLE_WARN), where, what, style_end(watch->cli));
+                g_print("%s          %s: %s%s\n", style_begin(watch->cli, STYLE_WARN), where, what,
+                        style_end(watch->cli));
 }
 
 static void on_refreshed(GObject *proxy, GAsyncResult *result, gpointer userdata) {
@@ -97,8 +99,7 @@ static int watch_run(Cli *cli) {
 static int run_status(Cli *cli, int argc, char **argv) {
         gboolean watch = FALSE;
         const GOptionEntry entries[] = {
-                { "watch", 'w', 0, G_OPTION_ARG_NONE, &watch, "Go on, with a line for every change", NULL },
-                { NULL }
+                { "watch", 'w', 0, G_OPTION_ARG_NONE, &watch, "Go on, with a line for every change", NULL }, { NULL }
         };
         int code;
 

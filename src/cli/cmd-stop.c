@@ -11,8 +11,8 @@ static int request(Cli *cli, const char *reason, GVariant *options) {
         GError *error = NULL;
 
         cli_need_authorization(cli);
-        snooze_client_manager_call_stop_instance(cli->manager, reason, owned, cli_call_flags(cli), cli_timeout(cli), NULL,
-                                                 wait_done, wait);
+        snooze_client_manager_call_stop_instance(cli->manager, reason, owned, cli_call_flags(cli), cli_timeout(cli),
+                                                 NULL, wait_done, wait);
         if (!snooze_client_manager_call_stop_instance_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
         return EXIT_CODE_OK;
@@ -23,7 +23,8 @@ static int run_stop(Cli *cli, int argc, char **argv) {
         gboolean force = FALSE, dry_run = FALSE, yes = FALSE;
         const GOptionEntry entries[] = {
                 { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
-                { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned", "SPAN" },
+                { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned",
+                  "SPAN" },
                 { "action", 0, 0, G_OPTION_ARG_STRING, &action, "stop, hibernate or suspend", "ACTION" },
                 { "dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Every step but the last", NULL },
                 { "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "Do not ask", NULL },
@@ -62,9 +63,9 @@ static int run_stop(Cli *cli, int argc, char **argv) {
 
         when = text_moment((guint64) g_get_real_time() + delay);
         message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: snooze cancel",
-                                               dry_run ? "would stop" : "stops", when) :
-                  dry_run    ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch") :
-                               g_strdup("Stopping. Too soon? snooze cancel");
+                                               dry_run ? "would stop" : "stops", when)
+                  : dry_run  ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch")
+                             : g_strdup("Stopping. Too soon? snooze cancel");
         return cli_done(cli, message);
 }
 

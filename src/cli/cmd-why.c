@@ -3,7 +3,6 @@
 #include "cli/history.h"
 #include "cli/output.h"
 #include "cli/wait.h"
-#include "util/duration.h"
 
 static Style verdict_style(const char *verdict) {
         if (g_str_equal(verdict, "busy"))
@@ -72,8 +71,9 @@ static void print_states(Cli *cli, GVariant *rows) {
 
                 if (!g_str_equal(history_kind(row), "state"))
                         continue;
-                lasted = duration_format(ends[i - 1] > history_time(row) ? ends[i - 1] - history_time(row) : 0);
-                table_add(table, STYLE_PLAIN, from, lasted, history_string(row, "state"), history_string(row, "reason"), NULL);
+                lasted = text_span(ends[i - 1] > history_time(row) ? ends[i - 1] - history_time(row) : 0);
+                table_add(table, STYLE_PLAIN, from, lasted, history_string(row, "state"),
+                          history_string(row, "reason"), NULL);
         }
         g_print("\n");
         if (table_rows(table) > 0)

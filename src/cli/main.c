@@ -12,9 +12,9 @@
 #include "config.h"
 
 static const Verb *const verbs[] = {
-        &verb_status, &verb_why,    &verb_check,   &verb_hold,     &verb_holds,  &verb_release, &verb_postpone,
-        &verb_cancel, &verb_stop,   &verb_pause,   &verb_resume,   &verb_history, &verb_simulate, &verb_record,
-        &verb_config, &verb_plugin, &verb_provider, &verb_doctor,  &verb_setup,  NULL,
+        &verb_status, &verb_why,    &verb_check,    &verb_hold,   &verb_holds,   &verb_release,  &verb_postpone,
+        &verb_cancel, &verb_stop,   &verb_pause,    &verb_resume, &verb_history, &verb_simulate, &verb_record,
+        &verb_config, &verb_plugin, &verb_provider, &verb_doctor, &verb_setup,   NULL,
 };
 
 static gboolean has_colour(gboolean terminal) {
@@ -43,8 +43,8 @@ int main(int argc, char **argv) {
                 argv = (char **) status;
         }
 
-        code = cli_dispatch(&cli, "snooze", "Stops this machine when nobody uses it, and never while somebody does.", verbs,
-                            argc, argv);
+        code = cli_dispatch(&cli, "snooze", "Stops this machine when nobody uses it, and never while somebody does.",
+                            verbs, argc, argv);
         agent_stop();
         g_clear_object(&cli.manager);
         g_clear_object(&cli.bus);

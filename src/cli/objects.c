@@ -31,8 +31,8 @@ GPtrArray *objects_fetch(Cli *cli, const char *interface, GError **error) {
         const char *path;
 
         g_dbus_connection_call(cli->bus, SNOOZE_CLIENT_NAME, SNOOZE_CLIENT_PATH, "org.freedesktop.DBus.ObjectManager",
-                               "GetManagedObjects", NULL, G_VARIANT_TYPE("(a{oa{sa{sv}}})"), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                               wait_done, wait);
+                               "GetManagedObjects", NULL, G_VARIANT_TYPE("(a{oa{sa{sv}}})"), G_DBUS_CALL_FLAGS_NONE,
+                               -1, NULL, wait_done, wait);
         reply = g_dbus_connection_call_finish(cli->bus, wait_for(wait), error);
         if (!reply)
                 return NULL;

@@ -8,6 +8,8 @@
 #include "util/duration.h"
 #include "util/json.h"
 
+#define MINUTE_USEC (UINT64_C(60) * G_USEC_PER_SEC)
+
 struct Table {
         unsigned columns;
         const char *const *titles;
@@ -28,12 +30,8 @@ static void row_free(gpointer data) {
 
 const char *style_begin(const Cli *cli, Style style) {
         static const char *const sequences[] = {
-                [STYLE_PLAIN] = "",
-                [STYLE_BOLD] = "\033[1m",
-                [STYLE_DIM] = "\033[2m",
-                [STYLE_GOOD] = "\033[32m",
-                [STYLE_WARN] = "\033[33m",
-                [STYLE_BAD] = "\033[31m",
+                [STYLE_PLAIN] = "",        [STYLE_BOLD] = "\033[1m",  [STYLE_DIM] = "\033[2m",
+                [STYLE_GOOD] = "\033[32m", [STYLE_WARN] = "\033[33m", [STYLE_BAD] = "\033[31m",
         };
 
         return cli->colour ? sequences[style] : "";
@@ -53,7 +51,8 @@ char *text_clean(const char *text) {
                 if (c == '\n' || c == '\t')
                         g_string_append_c(clean, ' ');
                 else if (g_unichar_iscntrl(c) || g_unichar_type(c) == G_UNICODE_FORMAT ||
-                         g_unichar_type(c) == G_UNICODE_LINE_SEPARATOR || g_unichar_type(c) == G_UNICODE_PARAGRAPH_SEPARATOR)
+                         g_unichar_type(c) == G_UNICODE_LINE_SEPARATOR ||
+                         g_unichar_type(c) == G_UNICODE_PARAGRAPH_SEPARATOR)
                         g_string_append(clean, "\xEF\xBF\xBD");
                 else
                         g_string_append_unichar(clean, c);
@@ -75,10 +74,18 @@ char *text_moment(uint64_t realtime) {
         return moment_format(realtime, (uint64_t) g_get_real_time(), FALSE);
 }
 
-char *text_ago(uint64_t realtime) {
+char *text_span(uint64_t usec) {
+        return duration_format(usec < MINUTE_USEC ? usec : usec - usec % MINUTE_USEC);
+}
+
+char *text_distance(uint64_t realtime) {
         uint64_t now = (uint64_t) g_get_real_time();
 
-        return duration_format(now > realtime ? now - realtime : realtime - now);
+        if (now >= realtime)
+                return text_span(now - realtime);
+        /* What is left is rounded up: "in 5 min" is said of a warning that has just begun. */
+        return realtime - now < MINUTE_USEC ? duration_format(realtime - now)
+                                            : text_span(realtime - now + MINUTE_USEC - 1);
 }
 
 static void append_children(GString *text, GVariant *container) {
@@ -180,7 +187,8 @@ static unsigned width_of(const char *text) {
         return width;
 }
 
-static void print_row(const Cli *cli, const Table *table, const unsigned *widths, Style first, Style rest, char *const *cells) {
+static void print_row(const Cli *cli, const Table *table, const unsigned *widths, Style first, Style rest,
+                      char *const *cells) {
         for (unsigned i = 0; i < table->columns; i++) {
                 Style style = i == 0 ? first : rest;
                 gboolean last = i + 1 == table->columns;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What leaves the program. For people: colours and aligned tables, on a terminal alone; elsewhere tables are plain columns
- * between tabs. For programs: JSON, UTF-8 whatever the locale. Text that came over the bus was chosen by somebody else
- * and is cleaned before a terminal sees it. */
+/* What leaves the program. For people: colours and aligned tables, on a terminal alone; elsewhere tables are plain
+ * columns between tabs. For programs: JSON, UTF-8 whatever the locale. Text that came over the bus was chosen by
+ * somebody else and is cleaned before a terminal sees it. */
 
 #include <stdint.h>
 
@@ -30,7 +30,8 @@ char *text_of_variant(GVariant *value);
 
 /* Moments and spans as people say them: "22:06", "31 min". */
 char *text_moment(uint64_t realtime);
-char *text_ago(uint64_t realtime);
+char *text_span(uint64_t usec);         /* without seconds from a minute on */
+char *text_distance(uint64_t realtime); /* from now, in either direction */
 char *text_number(double value);
 
 /* Rows of as many cells as there are titles; the last is followed by NULL. style colours the first cell. */

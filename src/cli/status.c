@@ -6,7 +6,6 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
-#include "util/duration.h"
 
 /* A reason as a part of a sentence that ends here. */
 static char *reason_text(SnoozeClientManager *manager) {
@@ -25,7 +24,7 @@ static char *idle_sentence(SnoozeClientManager *manager, const char *reason) {
 
         if (since > 0) {
                 from = text_moment(since);
-                lasted = text_ago(since);
+                lasted = text_distance(since);
                 idle = g_strdup_printf("Idle since %s (%s)", from, lasted);
         } else
                 idle = g_strdup("Idle");
@@ -44,8 +43,9 @@ static char *warning_sentence(SnoozeClientManager *manager, const char *reason) 
         if (stop == 0)
                 return g_strdup_printf("This machine %s soon: %s. Keep it on: snooze postpone 2h", verb, reason);
         when = text_moment(stop);
-        left = text_ago(stop);
-        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: snooze postpone 2h", verb, when, left, reason);
+        left = text_distance(stop);
+        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: snooze postpone 2h", verb, when, left,
+                               reason);
 }
 
 char *status_sentence(SnoozeClientManager *manager) {
@@ -61,7 +61,8 @@ char *status_sentence(SnoozeClientManager *manager) {
                 return g_strdup_printf("Paused, and stays on: %s. Go on: sudo snooze resume", reason);
         if (g_str_equal(state, "stopping"))
                 return g_strdup_printf("%s: %s.",
-                                       snooze_client_manager_get_dry_run(manager) ? "Would stop now" : "Stopping now", reason);
+                                       snooze_client_manager_get_dry_run(manager) ? "Would stop now" : "Stopping now",
+                                       reason);
         name = text_clean(state);
         if (*name)
                 *name = g_ascii_toupper(*name);
@@ -134,7 +135,7 @@ static void print_metrics(Cli *cli) {
         append_metric(line, &dict, "disk_io_kbps", "disk", "kB/s");
         append_metric(line, &dict, "gpu_usage", "gpu", "%");
         if (g_variant_dict_lookup(&dict, "input_idle_seconds", "d", &input) && input >= 0 && input < 1e9) {
-                g_autofree char *ago = duration_format((uint64_t) (input * 1e6));
+                g_autofree char *ago = text_span((uint64_t) (input * 1e6));
 
                 g_string_append_printf(line, "%slast input %s ago", line->len > 0 ? ", " : "", ago);
         }
@@ -150,7 +151,8 @@ int status_print(Cli *cli) {
         guint holds = snooze_client_manager_get_holds(cli->manager);
 
         if (snooze_client_manager_get_dry_run(cli->manager))
-                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: sudo snooze setup%s\n",
+                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: sudo snooze "
+                        "setup%s\n",
                         style_begin(cli, STYLE_WARN), style_end(cli));
         g_print("%s%s%s\n", style_begin(cli, STYLE_BOLD), sentence, style_end(cli));
         if (*refusal)

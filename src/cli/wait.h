@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One asynchronous call, waited for with a sign of life: after a second the terminal says what is being waited for, and
- * since when. Used in one line: wait_new, the call with wait_done and the Wait as its last arguments, wait_for. */
+/* One asynchronous call, waited for with a sign of life: after a second the terminal says what is being waited for,
+ * and since when. Used in one line: wait_new, the call with wait_done and the Wait as its last arguments, wait_for. */
 
 #include "cli/cli.h"
 

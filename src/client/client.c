@@ -17,9 +17,10 @@ gboolean snooze_client_is_running(GDBusConnection *bus) {
         g_autoptr(GVariant) reply = NULL;
         gboolean running = FALSE;
 
-        reply = g_dbus_connection_call_sync(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                            "NameHasOwner", g_variant_new("(s)", SNOOZE_CLIENT_NAME),
-                                            G_VARIANT_TYPE("(b)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, NULL);
+        reply = g_dbus_connection_call_sync(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus", "NameHasOwner",
+                                            g_variant_new("(s)", SNOOZE_CLIENT_NAME), G_VARIANT_TYPE("(b)"),
+                                            G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, NULL);
         if (reply)
                 g_variant_get(reply, "(b)", &running);
         return running;
@@ -56,14 +57,15 @@ static void on_properties(GObject *source, GAsyncResult *result, gpointer userda
         g_task_return_pointer(task, g_object_ref(g_task_get_task_data(task)), g_object_unref);
 }
 
-/* Get through the connection and not through the proxy: this call starts the daemon and reports why that failed. A proxy
- * that loads its properties itself swallows both. */
+/* Get through the connection and not through the proxy: this call starts the daemon and reports why that failed. A
+ * proxy that loads its properties itself swallows both. */
 static void load_properties(GTask *task, GDBusProxy *proxy) {
         g_task_set_task_data(task, g_object_ref(proxy), g_object_unref);
         g_dbus_connection_call(g_dbus_proxy_get_connection(proxy), g_dbus_proxy_get_name(proxy),
                                g_dbus_proxy_get_object_path(proxy), "org.freedesktop.DBus.Properties", "GetAll",
                                g_variant_new("(s)", g_dbus_proxy_get_interface_name(proxy)), G_VARIANT_TYPE("(a{sv})"),
-                               G_DBUS_CALL_FLAGS_NONE, -1, g_task_get_cancellable(task), on_properties, g_object_ref(task));
+                               G_DBUS_CALL_FLAGS_NONE, -1, g_task_get_cancellable(task), on_properties,
+                               g_object_ref(task));
 }
 
 static void on_proxy(GObject *source, GAsyncResult *result, gpointer userdata) {
@@ -92,9 +94,9 @@ void snooze_client_open(GDBusConnection *bus, GType type, const char *path, GCan
                         GAsyncReadyCallback callback, gpointer userdata) {
         GTask *task = g_task_new(bus, cancellable, callback, userdata);
 
-        g_async_initable_new_async(type, G_PRIORITY_DEFAULT, cancellable, on_proxy, task,
-                                   "g-flags", G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START_AT_CONSTRUCTION |
-                                              G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES,
+        g_async_initable_new_async(type, G_PRIORITY_DEFAULT, cancellable, on_proxy, task, "g-flags",
+                                   G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START_AT_CONSTRUCTION |
+                                           G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES,
                                    "g-connection", bus, "g-name", SNOOZE_CLIENT_NAME, "g-object-path", path,
                                    "g-interface-name", interface_of(type), NULL);
 }
@@ -103,7 +105,8 @@ gpointer snooze_client_open_finish(GAsyncResult *result, GError **error) {
         return g_task_propagate_pointer(G_TASK(result), error);
 }
 
-void snooze_client_refresh(GDBusProxy *proxy, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer userdata) {
+void snooze_client_refresh(GDBusProxy *proxy, GCancellable *cancellable, GAsyncReadyCallback callback,
+                           gpointer userdata) {
         g_autoptr(GTask) task = g_task_new(proxy, cancellable, callback, userdata);
 
         load_properties(task, proxy);
@@ -126,7 +129,8 @@ char *snooze_client_path_id(const char *path) {
         id = g_string_new(NULL);
         for (; *label; label++)
                 if (*label == '_' && g_ascii_isxdigit(label[1]) && g_ascii_isxdigit(label[2])) {
-                        g_string_append_c(id, (char) (g_ascii_xdigit_value(label[1]) * 16 + g_ascii_xdigit_value(label[2])));
+                        g_string_append_c(
+                                id, (char) (g_ascii_xdigit_value(label[1]) * 16 + g_ascii_xdigit_value(label[2])));
                         label += 2;
                 } else
                         g_string_append_c(id, *label);
@@ -155,21 +159,17 @@ SnoozeClientOutcome snooze_client_error_outcome(const GError *error) {
         };
         /* The bus driver's, the activation's, and systemd's for a unit that is masked, missing or failed. */
         static const char *const unreachable[] = {
-                "org.freedesktop.DBus.Error.Disconnected",
-                "org.freedesktop.DBus.Error.NameHasNoOwner",
-                "org.freedesktop.DBus.Error.NoReply",
-                "org.freedesktop.DBus.Error.NoServer",
-                "org.freedesktop.DBus.Error.ServiceUnknown",
-                "org.freedesktop.DBus.Error.TimedOut",
-                "org.freedesktop.DBus.Error.Timeout",
-                NULL,
+                "org.freedesktop.DBus.Error.Disconnected",   "org.freedesktop.DBus.Error.NameHasNoOwner",
+                "org.freedesktop.DBus.Error.NoReply",        "org.freedesktop.DBus.Error.NoServer",
+                "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.TimedOut",
+                "org.freedesktop.DBus.Error.Timeout",        NULL,
         };
         g_autofree char *remote = NULL;
 
         remote = g_dbus_error_is_remote_error(error) ? g_dbus_error_get_remote_error(error) : NULL;
         if (!remote) /* never left this process, or never came back to it */
-                return error->domain == G_IO_ERROR || error->domain == G_DBUS_ERROR ? SNOOZE_CLIENT_UNREACHABLE :
-                                                                                      SNOOZE_CLIENT_FAILED;
+                return error->domain == G_IO_ERROR || error->domain == G_DBUS_ERROR ? SNOOZE_CLIENT_UNREACHABLE
+                                                                                    : SNOOZE_CLIENT_FAILED;
         if (g_strv_contains(refused, remote))
                 return SNOOZE_CLIENT_REFUSED;
         if (g_strv_contains(unreachable, remote) || g_str_has_prefix(remote, "org.freedesktop.DBus.Error.Spawn.") ||

@@ -3,8 +3,9 @@
 
 /* libsnooze-glib, its beginning: how a program of a person talks to snoozed. Proxies are generated from introspection/
  * (SnoozeClientManager, SnoozeClientPlugin, SnoozeClientProvider); what stands here is what the generator cannot know:
- * where the objects are, that a daemon which cannot be started is an error and not a proxy full of nothing, and what an
- * error on the bus means to somebody who only wants to know what to do next. It depends on GIO and on the XML alone. */
+ * where the objects are, that a daemon which cannot be started is an error and not a proxy full of nothing, and what
+ * an error on the bus means to somebody who only wants to know what to do next. It depends on GIO and on the XML
+ * alone. */
 
 #include <gio/gio.h>
 
@@ -14,8 +15,8 @@
 #define SNOOZE_CLIENT_PATH "/io/cloudsnooze/Snooze1"
 #define SNOOZE_CLIENT_ERROR_PREFIX SNOOZE_CLIENT_NAME ".Error."
 
-/* The system bus (DBUS_SYSTEM_BUS_ADDRESS is honoured). Losing it later is an error of the next call, not an exit of the
- * process: a hold outlives the bus. */
+/* The system bus (DBUS_SYSTEM_BUS_ADDRESS is honoured). Losing it later is an error of the next call, not an exit of
+ * the process: a hold outlives the bus. */
 GDBusConnection *snooze_client_open_bus(GError **error);
 
 /* Whether the daemon runs now; never starts it. */
@@ -29,7 +30,8 @@ void snooze_client_open(GDBusConnection *bus, GType type, const char *path, GCan
 gpointer snooze_client_open_finish(GAsyncResult *result, GError **error);
 
 /* Reads the properties of such a proxy again. */
-void snooze_client_refresh(GDBusProxy *proxy, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer userdata);
+void snooze_client_refresh(GDBusProxy *proxy, GCancellable *cancellable, GAsyncReadyCallback callback,
+                           gpointer userdata);
 gboolean snooze_client_refresh_finish(GAsyncResult *result, GError **error);
 
 /* The id at the end of a plugin's or provider's path, decoded; NULL for "/" and for what is no such path. */
