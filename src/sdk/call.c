@@ -250,6 +250,7 @@ int snooze_plugin_call_add_metric(SnoozePluginCall *call, const char *name, doub
                 name, value);
 }
 
+static char *line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static char *line(const char *format, ...) {
         va_list ap;
         char *text;
