@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -119,12 +120,24 @@ gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GO
         return TRUE;
 }
 
+gboolean cli_open_bus(Cli *cli, GError **error) {
+        struct sigaction pipe;
+
+        if (cli->bus)
+                return TRUE;
+        /* GIO ignores SIGPIPE for good when it opens a socket. What reads our output may leave early, and what a hold
+         * runs must find what we found. */
+        (void) sigaction(SIGPIPE, NULL, &pipe);
+        cli->bus = snooze_client_open_bus(error);
+        (void) sigaction(SIGPIPE, &pipe, NULL);
+        return cli->bus != NULL;
+}
+
 int cli_connect(Cli *cli) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         GError *error = NULL;
 
-        cli->bus = snooze_client_open_bus(&error);
-        if (!cli->bus)
+        if (!cli_open_bus(cli, &error))
                 return cli_fail(error);
         snooze_client_open(cli->bus, SNOOZE_CLIENT_TYPE_MANAGER_PROXY, SNOOZE_CLIENT_PATH, NULL, wait_done, wait);
         cli->manager = snooze_client_open_finish(wait_for(wait), &error);
@@ -153,6 +166,9 @@ int cli_fail(GError *failure) {
         g_autofree char *clean = text_clean(message);
         const char *hint = hint_for(error);
 
+        /* The daemon's own advice is better informed. */
+        if (hint && strstr(clean, "snooze ") && snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
+                hint = NULL;
         switch (snooze_client_error_outcome(error)) {
         case SNOOZE_CLIENT_UNREACHABLE:
                 g_printerr("snooze: snoozed cannot be reached: %s\n%s\n", clean, hint);

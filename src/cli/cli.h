@@ -58,6 +58,9 @@ gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GO
  * with. */
 int cli_connect(Cli *cli);
 
+/* The first half of it: starts nothing. */
+gboolean cli_open_bus(Cli *cli, GError **error);
+
 /* Says what was wrong and what to do next, once, on stderr; returns the exit status. Takes the error. */
 int cli_fail(GError *error);
 

@@ -145,7 +145,6 @@ static void print_text(Cli *cli, GPtrArray *findings, gboolean compared) {
 static int run_config_check(Cli *cli, int argc, char **argv) {
         g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *message = NULL;
-        g_autoptr(GDBusConnection) bus = NULL;
         gboolean compared = FALSE;
         GError *error = NULL;
         int code;
@@ -158,7 +157,7 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
         g_strchomp(message);
         if (*message)
                 g_printerr("%s\n", message);
-        if (code == EXIT_CODE_OK && (bus = snooze_client_open_bus(NULL)) && snooze_client_is_running(bus)) {
+        if (code == EXIT_CODE_OK && cli_open_bus(cli, NULL) && snooze_client_is_running(cli->bus)) {
                 code = cli_connect(cli);
                 if (code != EXIT_CODE_OK)
                         return code;

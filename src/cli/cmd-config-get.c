@@ -29,14 +29,23 @@ static gboolean is_wanted(const Listing *listing, const char *pointer) {
                (g_str_has_prefix(pointer, listing->only) && pointer[strlen(listing->only)] == '/');
 }
 
+static char *value_text(JsonNode *value) {
+        char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+        if (json_node_get_value_type(value) == G_TYPE_STRING)
+                return json_node_dup_string(value);
+        if (json_node_get_value_type(value) == G_TYPE_DOUBLE)
+                return g_strdup(g_ascii_formatd(number, sizeof(number), "%.15g", json_node_get_double(value)));
+        return json_text_compact(value);
+}
+
 static void list_value(Listing *listing, const char *pointer, JsonNode *value) {
         g_autofree char *key = config_path_display(pointer);
         const char *origin = origin_of(listing->origins, pointer);
         JsonObject *entry;
 
         g_free(listing->value);
-        listing->value = json_node_get_value_type(value) == G_TYPE_STRING ? json_node_dup_string(value)
-                                                                          : json_text_compact(value);
+        listing->value = value_text(value);
         table_add(listing->table, STYLE_PLAIN, key, listing->value, origin, NULL);
         entry = json_object_new();
         json_object_set_member(entry, "value", json_node_copy(value));

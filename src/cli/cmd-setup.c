@@ -108,7 +108,9 @@ static int gather(Setup *setup) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
                 guint64 time = history_time(row);
 
-                if (g_str_equal(history_kind(row), "state") && g_str_equal(history_string(row, "state"), "stopping"))
+                /* Not those that a person rehearsed: there was no idleness behind them. */
+                if (g_str_equal(history_kind(row), "stop") &&
+                    g_str_equal(history_string(row, "outcome"), "rehearsed") && history_moment(row, "idle_since") > 0)
                         g_array_append_val(setup->stops, time);
         }
         return EXIT_CODE_OK;

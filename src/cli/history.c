@@ -17,11 +17,18 @@ GVariant *history_fetch(Cli *cli, guint64 span, guint maximum, GError **error) {
         return rows;
 }
 
-guint64 history_time(GVariant *row) {
-        guint64 time = 0;
+guint64 history_moment(GVariant *row, const char *key) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(row, key, NULL);
 
-        (void) g_variant_lookup(row, "time", "t", &time);
-        return time;
+        if (value && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
+                return g_variant_get_uint64(value);
+        if (value && g_variant_is_of_type(value, G_VARIANT_TYPE_INT64))
+                return (guint64) MAX(g_variant_get_int64(value), 0);
+        return 0;
+}
+
+guint64 history_time(GVariant *row) {
+        return history_moment(row, "time");
 }
 
 const char *history_string(GVariant *row, const char *key) {
@@ -35,15 +42,12 @@ const char *history_kind(GVariant *row) {
         return history_string(row, "kind");
 }
 
-char *history_text(GVariant *row) {
+/* Whatever it has: for kinds that a later daemon may bring, and for samples. */
+static char *all_members(GVariant *row) {
         g_autoptr(GString) text = g_string_new(NULL);
         GVariantIter iter;
         const char *key;
         GVariant *value;
-
-        if (g_str_equal(history_kind(row), "state"))
-                return g_strdup_printf("%s → %s: %s", history_string(row, "previous"), history_string(row, "state"),
-                                       history_string(row, "reason"));
 
         g_variant_iter_init(&iter, row);
         while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
@@ -55,4 +59,71 @@ char *history_text(GVariant *row) {
                 g_variant_unref(value);
         }
         return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static char *votes_text(GVariant *row) {
+        g_autoptr(GVariant) votes = g_variant_lookup_value(row, "votes", NULL);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (gsize i = 0; votes && g_variant_is_container(votes) && i < g_variant_n_children(votes); i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(votes, i);
+                g_autoptr(GVariant) vote = g_variant_is_of_type(child, G_VARIANT_TYPE_VARIANT)
+                                                   ? g_variant_get_variant(child)
+                                                   : g_variant_ref(child);
+
+                if (g_variant_is_of_type(vote, G_VARIANT_TYPE_VARDICT))
+                        g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "",
+                                               history_string(vote, "source"), history_string(vote, "verdict"));
+        }
+        return text->len > 0 ? g_string_free(g_steal_pointer(&text), FALSE) : all_members(row);
+}
+
+static char *hold_text(GVariant *row) {
+        const char *change = history_string(row, "change"), *who = history_string(row, "who");
+
+        if (!*change)
+                return all_members(row);
+        return g_strdup_printf("%s: %s (%s): %s", change, who, history_string(row, "hold"),
+                               history_string(row, "why"));
+}
+
+static char *event_text(GVariant *row) {
+        g_autoptr(GVariant) data = g_variant_lookup_value(row, "data", G_VARIANT_TYPE_VARDICT);
+        const char *notice = data ? history_string(data, "notice") : "";
+        gboolean finished = FALSE, handled = FALSE;
+
+        (void) g_variant_lookup(row, "finished", "b", &finished);
+        (void) g_variant_lookup(row, "handled", "b", &handled);
+        if (finished)
+                return g_strdup_printf("%s: %s", history_string(row, "type"),
+                                       handled ? "handled" : "handled by nobody");
+        return *notice ? g_strdup_printf("%s: %s", history_string(row, "type"), notice)
+                       : g_strdup_printf("%s from %s", history_string(row, "type"), history_string(row, "source"));
+}
+
+static char *stop_text(GVariant *row) {
+        const char *message = history_string(row, "message"), *reason = history_string(row, "reason");
+
+        return g_strdup_printf("%s: %s%s%s%s", history_string(row, "outcome"), message, *reason ? " (" : "", reason,
+                               *reason ? ")" : "");
+}
+
+char *history_text(GVariant *row) {
+        const char *kind = history_kind(row), *what = history_string(row, "what");
+
+        if (g_str_equal(kind, "state"))
+                return g_strdup_printf("%s → %s: %s", history_string(row, "previous"), history_string(row, "state"),
+                                       history_string(row, "reason"));
+        if (g_str_equal(kind, "problem"))
+                return g_strdup_printf("%s: %s", history_string(row, "source"), history_string(row, "message"));
+        if (g_str_equal(kind, "call"))
+                return g_strdup_printf("%s: %s%s%s", history_string(row, "user"), history_string(row, "call"),
+                                       *what ? ": " : "", what);
+        if (g_str_equal(kind, "stop"))
+                return stop_text(row);
+        if (g_str_equal(kind, "hold"))
+                return hold_text(row);
+        if (g_str_equal(kind, "event"))
+                return event_text(row);
+        return g_str_equal(kind, "votes") ? votes_text(row) : all_members(row);
 }

@@ -13,3 +13,4 @@ guint64 history_time(GVariant *row);
 const char *history_kind(GVariant *row); /* borrowed from the row */
 char *history_text(GVariant *row);
 const char *history_string(GVariant *row, const char *key); /* "" where it is missing */
+guint64 history_moment(GVariant *row, const char *key);     /* 0 where it is missing */

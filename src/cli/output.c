@@ -111,6 +111,21 @@ static void append_children(GString *text, GVariant *container) {
         }
 }
 
+/* A number of this size is a moment in the years from 2001 to 5138; nobody counts anything else so far. */
+static gboolean is_moment(guint64 value) {
+        return value >= UINT64_C(1000000000000000) && value < UINT64_C(100000000000000000);
+}
+
+static char *text_of_integer(GVariant *value) {
+        guint64 number = 0;
+
+        if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
+                number = g_variant_get_uint64(value);
+        else if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT64))
+                number = (guint64) MAX(g_variant_get_int64(value), 0);
+        return is_moment(number) ? text_moment(number) : g_variant_print(value, FALSE);
+}
+
 char *text_of_variant(GVariant *value) {
         g_autoptr(GString) text = NULL;
 
@@ -136,7 +151,7 @@ char *text_of_variant(GVariant *value) {
                 append_children(text, value);
                 return g_string_free(g_steal_pointer(&text), FALSE);
         default:
-                return g_variant_print(value, FALSE);
+                return text_of_integer(value);
         }
 }
 

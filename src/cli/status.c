@@ -58,7 +58,9 @@ char *status_sentence(SnoozeClientManager *manager) {
         if (g_str_equal(state, "warning"))
                 return warning_sentence(manager, reason);
         if (g_str_equal(state, "paused"))
-                return g_strdup_printf("Paused, and stays on: %s. Go on: sudo snooze resume", reason);
+                return g_str_equal(reason, state)
+                               ? g_strdup("Paused: nothing is decided. Go on: sudo snooze resume")
+                               : g_strdup_printf("Paused, and stays on: %s. Go on: sudo snooze resume", reason);
         if (g_str_equal(state, "stopping"))
                 return g_strdup_printf("%s: %s.",
                                        snooze_client_manager_get_dry_run(manager) ? "Would stop now" : "Stopping now",

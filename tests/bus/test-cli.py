@@ -375,6 +375,11 @@ class Hold(CommandLine):
                               env=self.environment, input="zero\n", capture_output=True, text=True).stdout
         self.assertEqual(text, "zero\nthree\n")
 
+    def test_the_command_finds_the_signals_as_we_found_them(self):
+        text = subprocess.run([SNOOZE, "hold", "--", "grep", "SigIgn", "/proc/self/status"], env=self.environment,
+                              capture_output=True, text=True, restore_signals=True).stdout
+        self.assertEqual(int(text.split()[1], 16) & (1 << (signal.SIGPIPE - 1)), 0)
+
     def test_termination_is_passed_on(self):
         process = self.start("hold", "--", "sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done")
         self.assertEqual(process.stdout.readline(), "ready\n")
@@ -453,17 +458,34 @@ class History(CommandLine):
     ROWS = [
         {"time": v("t", NOW), "kind": v("s", "state"), "state": v("s", "idle"), "previous": v("s", "active"),
          "reason": v("s", "quiet")},
-        {"time": v("t", NOW - HOUR), "kind": v("s", "hold"), "who": v("s", "alice: pytest")},
+        {"time": v("t", NOW - HOUR), "kind": v("s", "hold"), "change": v("s", "begun"), "hold": v("s", "block"),
+         "who": v("s", "alice: pytest"), "why": v("s", "tests")},
     ]
 
     def test_oldest_first(self):
         self.mock.answers["GetHistory"] = v("(aa{sv})", (self.ROWS,))
         lines = self.snooze("history", "--since", "1d", "--max", "5").splitlines()
-        self.assertIn("\thold\twho alice: pytest", lines[0])
+        self.assertIn("\thold\tbegun: alice: pytest (block): tests", lines[0])
         self.assertIn("\tstate\tactive → idle: quiet", lines[1])
         self.assertEqual(self.mock.called("GetHistory")[0][2], 5)
         self.assertEqual(len(self.snooze("history", "--kind", "hold").splitlines()), 1)
         self.assertEqual([row["kind"] for row in self.json("history")], ["hold", "state"])
+
+    def test_every_kind_reads_as_a_sentence(self):
+        for row, text in (
+            ({"kind": v("s", "call"), "user": v("s", "bob"), "call": v("s", "Pause"), "what": v("s", "")}, "bob: Pause"),
+            ({"kind": v("s", "problem"), "source": v("s", "store"), "message": v("s", "disk full")}, "store: disk full"),
+            ({"kind": v("s", "stop"), "outcome": v("s", "refused"), "message": v("s", "no"), "reason": v("s", "idle")},
+             "refused: no (idle)"),
+            ({"kind": v("s", "votes"), "votes": v("av", [v("a{sv}", {"source": v("s", "cpu"), "verdict": v("s", "busy")})])},
+             "cpu busy"),
+            ({"kind": v("s", "event"), "type": v("s", "custom"), "source": v("s", "bob")}, "custom from bob"),
+            ({"kind": v("s", "event"), "type": v("s", "custom"), "finished": v("b", True), "handled": v("b", False)},
+             "custom: handled by nobody"),
+            ({"kind": v("s", "later"), "until": v("t", 86400000000 * 365 * 40), "n": v("x", 3)}, "until 2009-12-22 00:00, n 3"),
+        ):
+            self.mock.answers["GetHistory"] = v("(aa{sv})", ([dict(row, time=v("t", NOW))],))
+            self.assertTrue(self.snooze("history").endswith("\t" + text + "\n"), self.snooze("history"))
 
     def test_samples(self):
         self.mock.answers["GetSamples"] = v("(aa{sv})", ([{"time": v("t", NOW), "cpu_usage": v("d", 1.5)}],))
@@ -589,12 +611,15 @@ class Setup(CommandLine):
 
     def test_shows_everything_and_arms_only_when_told(self):
         self.mock.answers["GetHistory"] = v("(aa{sv})", ([
-            {"time": v("t", NOW - HOUR), "kind": v("s", "state"), "state": v("s", "stopping"), "previous": v("s", "warning"),
-             "reason": v("s", "idle")}],))
+            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"),
+             "idle_since": v("t", NOW - 2 * HOUR)},
+            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"), "idle_since": v("t", 0)},
+        ],))
         text = self.snooze("setup", code=FAILED)
         for part in ("local: this machine (logind); a stop saves power", "power-off\tyes", "blind\tgpu",
-                     "It would have stopped this machine at ", "--yes"):
+                     "--yes"):
             self.assertIn(part, text)
+        self.assertRegex(text, r"It would have stopped this machine at (\S+ )?\d\d:\d\d\.\n")
         self.assertEqual(self.mock.called("SetConfiguration"), [])
         self.assertIn("Armed. ", self.snooze("setup", "--yes"))
         self.assertEqual(self.mock.called("SetConfiguration"), [('{"dry_run":false}',)])
