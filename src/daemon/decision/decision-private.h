@@ -59,6 +59,7 @@ struct Decision {
         State state, reported; /* reported: what the latest step said */
         char *stage_reason;
         uint64_t deadline; /* of the warning */
+        uint64_t warned_clock; /* idle_since when the warning began; 0: another process saw that */
         Look look;
         gboolean called, asked; /* call_provider was said; the provider was asked */
         uint64_t not_before;    /* the provider wants to be left alone until then */

@@ -28,9 +28,10 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
         JsonObject *object = json_object_new();
 
         json_object_set_int_member(object, "version", EXPORT_VERSION);
-        json_object_set_string_member(object, "state", state_name(decision->state));
+        /* A rehearsed stop is none. */
+        json_object_set_string_member(object, "state", state_name(decision->rehearsing ? STATE_IDLE : decision->state));
         json_object_set_int_member(object, "idle_age", age_of(decision->idle_since, now));
-        json_object_set_boolean_member(object, "asked", decision->asked);
+        json_object_set_boolean_member(object, "asked", decision->asked && !decision->rehearsing);
         if (decision->stage_reason)
                 json_object_set_string_member(object, "reason", decision->stage_reason);
         if (decision->refusal)
@@ -166,6 +167,7 @@ int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *
                 decision->idle_since = now;
         else
                 decision->idle_since = usec_sub(since_export, (uint64_t) record.idle_age);
+        decision->warned_clock = 0;
         decision->rehearsed_at =
                 record.rehearsed_age < 0 ? 0 : MAX(usec_sub(since_export, (uint64_t) record.rehearsed_age), 1);
         g_free(decision->refusal);

@@ -73,6 +73,7 @@ static void enter_warning(Decision *decision, uint64_t now) {
 
         stage_enter(decision, STATE_WARNING, reason);
         decision->deadline = usec_add(now, from_minutes(decision->config->warning_minutes));
+        decision->warned_clock = decision->idle_since;
 }
 
 static void enter_stopping(Decision *decision, uint64_t now) {
@@ -113,7 +114,12 @@ static void advance_idle(Decision *decision, uint64_t now, const Circumstances *
 }
 
 static void advance_staged(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome) {
-        if (decision->state == STATE_WARNING) {
+        /* Everything is idle again, but was not all the time: a plugin tells of activity a minute ago, say. And where the
+         * provider was asked before a restart and did not stop the machine, nobody can tell. */
+        if (decision->idle_since > decision->warned_clock)
+                stage_enter(decision, STATE_ACTIVE,
+                            decision->warned_clock > 0 ? "there was activity since the warning" : "decided anew");
+        else if (decision->state == STATE_WARNING) {
                 if (now >= decision->deadline && look_passed(decision, now, outcome))
                         enter_stopping(decision, now);
         } else if (circumstances->ready && now >= decision->not_before && look_passed(decision, now, outcome))
