@@ -18,15 +18,6 @@ static int limits_error(int r, sd_bus_error *error) {
         return r;
 }
 
-static void remember(Manager *manager, const char *what, const char *who, const char *why) {
-        g_autoptr(JsonObject) row = json_object_new();
-
-        json_object_set_string_member(row, "what", what);
-        json_object_set_string_member(row, "who", who);
-        json_object_set_string_member(row, "why", why);
-        (void) store_append(manager->store, clock_realtime(), HISTORY_HOLD, row, NULL, NULL);
-}
-
 int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *program, *why, *kind_name;
@@ -64,7 +55,6 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         r = holds_add(manager->holds, kind, uid, who, why, &fd, &cookie);
         if (r < 0)
                 return limits_error(r, error);
-        remember(manager, kind_name, who, why);
         return sd_bus_reply_method_return(message, "h", fd);
 }
 
@@ -123,7 +113,6 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                 g_free(timed);
                 return limits_error(r, error);
         }
-        remember(manager, hold_kind_name(kind), who, why);
         return 1;
 }
 
@@ -138,7 +127,7 @@ int method_postpone(sd_bus_message *message, void *userdata, sd_bus_error *error
 int method_release_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const Hold *hold;
-        g_autofree char *who = NULL, *why = NULL;
+        g_autofree char *who = NULL;
         gboolean own;
         uint32_t cookie;
         uid_t uid;
@@ -161,11 +150,9 @@ int method_release_hold(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r < 0 ? r : 1;
 
         who = g_strdup(hold->who);
-        why = g_strdup(hold->why);
         r = holds_release(manager->holds, cookie);
         if (r < 0)
                 return r;
-        remember(manager, "released", who, why);
         if (!own)
                 manager_record_call(manager, uid, "ReleaseHold", who);
         return sd_bus_reply_method_return(message, NULL);
