@@ -155,7 +155,7 @@ static int append_metrics(sd_bus_message *message, void *userdata) {
 static void ask(Plugin *plugin) {
         plugin->check.asking = TRUE;
         plugin->check.begun = clock_monotonic();
-        (void) plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_metrics, on_answer, NULL);
+        (void) plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_metrics, on_answer, plugin);
 }
 
 static void set_metrics(Plugin *plugin, JsonObject *metrics) {
