@@ -19,6 +19,7 @@ from mock_snoozed import Failure, Hang, MockSnoozed, v
 
 INTROSPECTION = sys.argv.pop()
 SNOOZE = sys.argv.pop()
+COMPLETION = os.path.join(os.path.dirname(INTROSPECTION), "data", "completions", "snooze")
 
 NOW = int(time.time() * 1e6)
 MINUTE = 60 * 1000000
@@ -699,6 +700,33 @@ class Traces(CommandLine):
     def test_record_into_nowhere(self):
         self.assertIn("No such file", self.snooze("record", "/nonexistent/trace", code=FAILED))
         self.assertIn("could not be written", self.snooze("record", "/dev/full", code=FAILED))
+
+
+class Completion(CommandLine):
+    def complete(self, *words):
+        script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _snooze; printf "%s\\n" "${COMPREPLY[@]}"'
+        result = subprocess.run(["bash", "-c", script, COMPLETION, SNOOZE, *words], env=self.environment, capture_output=True,
+                                text=True, timeout=60)
+        self.assertEqual(result.stderr, "")
+        return result.stdout.split()
+
+    def test_verbs_and_options(self):
+        self.assertEqual(self.complete("st"), ["status", "stop"])
+        self.assertEqual(self.complete("status", "--w"), ["--watch"])
+        self.assertEqual(self.complete("config", "re"), ["reload"])
+        self.assertEqual(self.complete("stop", "--action", "hi"), ["hibernate"])
+        self.assertEqual(self.complete("hold", "--w"), ["--why"])
+
+    def test_every_verb_is_there(self):
+        offered = set(self.complete(""))
+        listed = set(re.findall(r"^  ([a-z]+) ", self.snooze("--help").split("Verbs:")[1], re.M))
+        self.assertEqual(listed - offered, set())
+
+    def test_names_come_from_the_daemon(self):
+        self.assertEqual(self.complete("plugin", "enable", "g"), ["gpu-monitor"])
+        self.assertEqual(self.complete("setup", "--provider", ""), ["local"])
+        self.assertEqual(self.complete("config", "set", "nap"), ["naptime_minutes"])
+        self.assertIn("memory", self.complete("check", "m"))
 
 
 if __name__ == "__main__":
