@@ -98,10 +98,12 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
 
+        r = life_greeted(instance, sd_bus_message_get_sender(m));
+        if (r < 0)
+                return r;
         log_debug("Greeted by a host of version %.32s, API %u", host_version, host_api);
         if (instance->stage == STAGE_STARTED)
                 instance->stage = STAGE_GREETED;
-        life_greeted(instance);
         return sd_bus_message_send(reply);
 }
 

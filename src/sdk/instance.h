@@ -37,6 +37,11 @@ struct SnoozePluginInstance {
         unsigned callers_pending;
         sd_bus_slot *callers_slot;
 
+        char *host;          /* unique name of the daemon that greeted last */
+        sd_bus_slot *host_slot;
+        sd_event_source *host_timer;
+        uint64_t host_exit;  /* µs after the daemon left; USEC_INFINITY: never */
+
         uint64_t idle_exit;  /* µs without a call; USEC_INFINITY: never */
         uint64_t last_used;  /* monotonic */
         bool leaving;
@@ -51,8 +56,8 @@ struct SnoozePluginInstance {
 
 /* Asks for the name, waits for the greeting and for boredom. 0 or a negative errno. */
 int life_start(SnoozePluginInstance *instance);
-/* Handshake came: the plugin is wanted. */
-void life_greeted(SnoozePluginInstance *instance);
+/* Handshake came from this unique name: the plugin is wanted, as long as the daemon lives. 0 or a negative errno. */
+int life_greeted(SnoozePluginInstance *instance, const char *host);
 /* A call that shows that somebody needs the plugin. */
 void life_used(SnoozePluginInstance *instance);
 /* Gives the name back, answers what is under way and what comes until the bus confirmed, then ends the loop. */

@@ -3,13 +3,16 @@
 /* Coming and going.
  *
  *         started ──Handshake──▸ greeted ──Initialize──▸ initialized
- *            │ 10 s                  │ idle, Shutdown, SIGTERM │
- *            ▾                       ▾                         ▾
+ *            │ 10 s                  │ idle, Shutdown, SIGTERM, │
+ *            │                       │ no daemon for 60 s       │
+ *            ▾                       ▾                          ▾
  *         leaving: the name is given back, calls are still answered ──bus confirms, nothing under way──▸ gone
  *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is lost on the way out. */
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <systemd/sd-daemon.h>
@@ -21,6 +24,7 @@
 #include "sdk/instance.h"
 
 #define HANDSHAKE_TIMEOUT (10 * USEC_PER_SEC)
+#define BUS_DRIVER "org.freedesktop.DBus"
 #define TIMER_ACCURACY (100 * USEC_PER_MSEC)
 
 #define NAME_IN_QUEUE 2U /* RequestName's answer, D-Bus specification */
@@ -86,9 +90,57 @@ static int on_handshake_timeout(sd_event_source *source, uint64_t usec, void *us
         return 0;
 }
 
-void life_greeted(SnoozePluginInstance *instance) {
+static int on_host_exit(sd_event_source *source, uint64_t usec, void *userdata) {
+        life_leave(userdata, "the daemon has been gone for a while");
+        return 0;
+}
+
+static int on_host_gone(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SnoozePluginInstance *instance = userdata;
+        const char *name, *old_owner, *new_owner, *sender = sd_bus_message_get_sender(m);
+
+        /* Anybody may send such a signal to this connection; only the bus driver's is one. */
+        if (!sender || strcmp(sender, BUS_DRIVER) != 0)
+                return 0;
+        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, instance->host) != 0 || *new_owner)
+                return 0;
+        log_debug("The daemon left the bus");
+        if (instance->host_timer || instance->host_exit == USEC_INFINITY)
+                return 0;
+        return sd_event_add_time_relative(instance->event, &instance->host_timer, CLOCK_MONOTONIC, instance->host_exit,
+                                          TIMER_ACCURACY, on_host_exit, instance);
+}
+
+static int watch_host(SnoozePluginInstance *instance, const char *host) {
+        _cleanup_free_ char *match = NULL, *copy = strdup(host);
+        sd_bus_slot *slot;
+        int r;
+
+        if (!copy || asprintf(&match, "type='signal',sender='" BUS_DRIVER "',interface='" BUS_DRIVER "',member='NameOwnerChanged',"
+                                      "arg0='%s'", host) < 0)
+                return -ENOMEM;
+        r = sd_bus_add_match_async(instance->bus, &slot, match, on_host_gone, NULL, instance);
+        if (r < 0)
+                return r;
+        sd_bus_slot_unref(instance->host_slot);
+        instance->host_slot = slot;
+        free(instance->host);
+        instance->host = steal(copy);
+        return 0;
+}
+
+int life_greeted(SnoozePluginInstance *instance, const char *host) {
+        int r;
+
+        if (!instance->host || strcmp(instance->host, host) != 0) {
+                r = watch_host(instance, host);
+                if (r < 0)
+                        return r;
+        }
+        instance->host_timer = sd_event_source_disable_unref(instance->host_timer);
         instance->handshake_timer = sd_event_source_disable_unref(instance->handshake_timer);
         life_used(instance);
+        return 0;
 }
 
 void life_used(SnoozePluginInstance *instance) {

@@ -17,7 +17,8 @@
 #include "sdk/text.h"
 
 #define IDLE_EXIT_DEFAULT (5 * USEC_PER_MINUTE)
-#define IDLE_EXIT_MAX_SECONDS (7UL * 24 * 60 * 60)
+#define HOST_EXIT_DEFAULT (60 * USEC_PER_SEC)
+#define EXIT_MAX_SECONDS (7UL * 24 * 60 * 60)
 
 sd_bus *snooze_plugin_instance_get_bus(SnoozePluginInstance *instance) {
         return instance->bus;
@@ -57,6 +58,7 @@ static void print_help(const SnoozePlugin *plugin, const char *program) {
         printf("Usage: %s [OPTION…]\n\n%s\n\n"
                "Started by D-Bus activation or systemd; serves " PLUGIN_NAME_PREFIX "%s on the system bus.\n\n"
                "  --idle-exit SECONDS  leave after so long without a call (300; 0: never)\n"
+               "  --host-exit SECONDS  leave so long after the daemon left (60; 0: never)\n"
                "  --debug              log each step\n"
                "  --describe           print what the manifest has to agree with, as JSON\n"
                "  --version            print the version\n"
@@ -64,14 +66,14 @@ static void print_help(const SnoozePlugin *plugin, const char *program) {
                program, plugin->description ?: "A plugin of CloudSnooze.", plugin->id);
 }
 
-static int parse_idle_exit(const char *text, uint64_t *ret) {
+static int parse_seconds(const char *option, const char *text, uint64_t *ret) {
         char *end;
         unsigned long seconds;
 
         errno = 0;
         seconds = strtoul(text, &end, 10);
-        if (errno != 0 || end == text || *end || text[0] == '-' || seconds > IDLE_EXIT_MAX_SECONDS) {
-                fprintf(stderr, "--idle-exit: expected 0 to %lu seconds, not %s\n", IDLE_EXIT_MAX_SECONDS, text);
+        if (errno != 0 || end == text || *end || text[0] == '-' || seconds > EXIT_MAX_SECONDS) {
+                fprintf(stderr, "--%s: expected 0 to %lu seconds, not %s\n", option, EXIT_MAX_SECONDS, text);
                 return -EINVAL;
         }
         *ret = seconds == 0 ? USEC_INFINITY : seconds * USEC_PER_SEC;
@@ -80,9 +82,10 @@ static int parse_idle_exit(const char *text, uint64_t *ret) {
 
 /* 1: go on, 0: all done, negative: wrong arguments, which were complained about. */
 static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[]) {
-        enum { OPTION_IDLE_EXIT = 256, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
+        enum { OPTION_IDLE_EXIT = 256, OPTION_HOST_EXIT, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
         static const struct option options[] = {
                 { "idle-exit", required_argument, NULL, OPTION_IDLE_EXIT },
+                { "host-exit", required_argument, NULL, OPTION_HOST_EXIT },
                 { "debug", no_argument, NULL, OPTION_DEBUG },
                 { "describe", no_argument, NULL, OPTION_DESCRIBE },
                 { "version", no_argument, NULL, OPTION_VERSION },
@@ -95,7 +98,11 @@ static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (option) {
                 case OPTION_IDLE_EXIT:
-                        if (parse_idle_exit(optarg, &instance->idle_exit) < 0)
+                        if (parse_seconds("idle-exit", optarg, &instance->idle_exit) < 0)
+                                return -EINVAL;
+                        break;
+                case OPTION_HOST_EXIT:
+                        if (parse_seconds("host-exit", optarg, &instance->host_exit) < 0)
                                 return -EINVAL;
                         break;
                 case OPTION_DEBUG:
@@ -190,6 +197,9 @@ static void clear(SnoozePluginInstance *instance) {
         sd_event_source_disable_unref(instance->exit_source);
         sd_bus_slot_unref(instance->name_slot);
         sd_bus_slot_unref(instance->callers_slot);
+        sd_event_source_disable_unref(instance->host_timer);
+        sd_bus_slot_unref(instance->host_slot);
+        free(instance->host);
         sd_bus_flush_close_unref(instance->bus);
         sd_event_unref(instance->event);
         callers_clear(instance);
@@ -213,7 +223,7 @@ static int serve(SnoozePluginInstance *instance) {
 }
 
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]) {
-        SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT };
+        SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT, .host_exit = HOST_EXIT_DEFAULT };
         const char *problem;
         int r;
 

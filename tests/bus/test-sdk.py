@@ -206,6 +206,34 @@ class Sdk(plugin_bus.PluginTestCase):
         plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
         self.assertEqual(plugin.wait()[0], 0)
 
+    def greeted_by_another(self, plugin):
+        daemon = self.bus.connect()
+        daemon.set_exit_on_close(False)
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0", connection=daemon)
+        return daemon
+
+    def test_the_daemon_is_gone_it_leaves(self):
+        plugin = self.example("--host-exit", "1")
+        self.greeted_by_another(plugin).close_sync(None)
+        self.assertEqual(plugin.wait()[0], 0)
+
+    def test_a_daemon_that_comes_back_finds_it(self):
+        plugin = self.example("--host-exit", "1")
+        self.greeted_by_another(plugin).close_sync(None)
+        plugin.greet()
+        with self.assertRaises(subprocess.TimeoutExpired):
+            plugin.process.wait(timeout=1.5)
+        self.assertEqual(self.check(plugin)[0], "idle")
+
+    def test_a_forged_farewell_is_not_believed(self):
+        plugin = self.example("--host-exit", "1").greet()
+        own = self.bus.connection.get_unique_name()
+        self.bus.connection.emit_signal(
+            plugin.owner, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", GLib.Variant("(sss)", (own, own, "")))
+        with self.assertRaises(subprocess.TimeoutExpired):
+            plugin.process.wait(timeout=1.5)
+        plugin.call("", "Ping")
+
     def test_without_a_greeting_it_leaves(self):
         plugin = self.example()
         code, text = plugin.wait()

@@ -130,8 +130,9 @@ typedef struct SnoozePlugin {
         int (*handle_request)(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata);
 } SnoozePlugin;
 
-/* Serves the table until the plugin is asked to leave, or nobody called it for five minutes. Returns what main() is to return: not 0
- * where the table is wrong, the bus cannot be reached or was lost. Understands --help, --version, --describe, --idle-exit. */
+/* Serves the table until the plugin is asked to leave, nobody called it for five minutes, or the daemon has been gone for one. Returns
+ * what main() is to return: not 0 where the table is wrong, the bus cannot be reached or was lost. Understands --help, --version,
+ * --describe, --idle-exit, --host-exit and --debug. */
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]);
 
 /* The instance's connection to the system bus, and its loop; borrowed. */
