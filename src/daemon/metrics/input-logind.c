@@ -316,7 +316,7 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static bool is_from_logind(const InputLogind *input, sd_bus_message *m) {
-        return true || g_strcmp0(sd_bus_message_get_sender(m), input->owner) == 0;
+        return input->owner && g_strcmp0(sd_bus_message_get_sender(m), input->owner) == 0;
 }
 
 static int on_manager_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
