@@ -90,7 +90,9 @@ typedef struct Explained {
         Verdict verdict;
         Policy policy;
         char *reason;
-        JsonObject *evidence; /* metrics: value, threshold, mean_window, mean_long, high_seconds, last_activity …; policy always */
+        /* Metrics: value, threshold, mean_burst, mean_window, mean_long, high_seconds, measured_seconds; plugins: their details and
+         * age_seconds; of both last_activity (monotonic µs, like all times here), policy and on_error. */
+        JsonObject *evidence;
 } Explained;
 
 void explained_free(Explained *explained);
@@ -136,8 +138,8 @@ gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run
 
 /* After call_provider. asked: from now on it is too late to cancel. Then one of: accepted (→ stopped); retry (it was
  * throttled or unreachable: call_provider again not before `not_before`, after a new look); refused (→ idle, latched with
- * that reason until decision_rearm(), nobody is warned again); rehearsed (a dry run came to its end: → stopped for one step, then → idle, and no warning until there
- * was activity again or another naptime has passed). */
+ * that reason until decision_rearm(), nobody is warned again); rehearsed (a dry run came to its end: → stopped for one step,
+ * then → idle, and no warning until there was activity again or another naptime has passed). */
 void decision_provider_asked(Decision *decision, uint64_t now);
 void decision_provider_accepted(Decision *decision, uint64_t now, const char *reason);
 void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_before, const char *reason);

@@ -173,8 +173,10 @@ static JsonObject *evidence_of(const Source *source, const Config *config, uint6
                         JsonNode *node;
 
                         json_object_iter_init_ordered(&iter, source->vote->details);
+                        /* last_activity there is the plugin's wall-clock time; ours, set below, is monotonic. */
                         while (json_object_iter_next_ordered(&iter, &member, &node))
-                                json_object_set_member(evidence, member, json_node_copy(node));
+                                if (!g_str_equal(member, "last_activity"))
+                                        json_object_set_member(evidence, member, json_node_copy(node));
                 }
                 json_object_set_double_member(evidence, "age_seconds",
                                               (double) usec_sub(now, source->vote->received) / (double) USEC_PER_SEC);
