@@ -10,7 +10,7 @@
 
 #define DEVICE_NAME_MAX 63U
 /* More interfaces or disks than this are no machine's. */
-#define DEVICES_MAX 65536U
+#define DEVICES_MAX 16384U
 
 /* A counter that never runs backwards for its reader: a wrap, a device that was reset or replaced, a driver that says 0 once
  * and then goes on where it was, all give no growth instead of a spike. */
