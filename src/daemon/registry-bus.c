@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "bus/dictionary.h"
+#include "bus/nodes.h"
 #include "daemon/manager-bus.h"
 #include "daemon/plugin/manifest.h"
 #include "util/json.h"
@@ -19,36 +20,40 @@ static int no_such_plugin(const char *id, sd_bus_error *error) {
         return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN, "There is no plugin '%s'; snooze plugin list shows them.", id);
 }
 
-int method_list_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Manager *manager = userdata;
-        GPtrArray *plugins = plugins_list(manager->plugins);
+static int reply_paths(sd_bus_message *message, char **paths) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "o");
-        for (guint i = 0; r >= 0 && i < plugins->len; i++)
-                r = sd_bus_message_append(reply, "o", plugin_object_path(g_ptr_array_index(plugins, i)));
+        for (char **path = paths; r >= 0 && *path; path++)
+                r = sd_bus_message_append(reply, "o", *path);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+static char *path_of_plugin(const void *plugin) {
+        return g_strdup(plugin_object_path(plugin));
+}
+
+static char *path_of_provider(const void *provider) {
+        return g_strdup(provider_object_path(provider));
+}
+
+int method_list_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        g_auto(GStrv) paths = node_paths(plugins_list(manager->plugins), path_of_plugin);
+
+        return reply_paths(message, paths);
+}
+
 int method_list_providers(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
-        GPtrArray *providers = providers_list(manager->providers);
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        int r;
+        g_auto(GStrv) paths = node_paths(providers_list(manager->providers), path_of_provider);
 
-        r = sd_bus_message_new_method_return(message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "o");
-        for (guint i = 0; r >= 0 && i < providers->len; i++)
-                r = sd_bus_message_append(reply, "o", provider_object_path(g_ptr_array_index(providers, i)));
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        return reply_paths(message, paths);
 }
 
 int method_get_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {

@@ -13,6 +13,7 @@
 #include "base/names.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
+#include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
 
 #define HIDDEN "(hidden)"
@@ -467,22 +468,12 @@ static int find_plugin(sd_bus *bus, const char *path, const char *interface, voi
         return *ret_found ? 1 : 0;
 }
 
-static int enumerate_plugins(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
-        Plugins *plugins = userdata;
-        char **nodes = calloc(plugins->list->len + 1, sizeof(char *));
+static char *path_of(const void *plugin) {
+        return g_strdup(((const Plugin *) plugin)->path);
+}
 
-        if (!nodes)
-                return -ENOMEM;
-        for (guint i = 0; i < plugins->list->len; i++) {
-                nodes[i] = strdup(((Plugin *) g_ptr_array_index(plugins->list, i))->path);
-                if (!nodes[i]) {
-                        for (guint j = 0; j < i; j++)
-                                free(nodes[j]);
-                        free(nodes);
-                        return -ENOMEM;
-                }
-        }
-        *ret_nodes = nodes;
+static int enumerate_plugins(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        *ret_nodes = node_paths(((Plugins *) userdata)->list, path_of);
         return 0;
 }
 

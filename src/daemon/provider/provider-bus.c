@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
+#include "bus/nodes.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
 
@@ -339,22 +340,12 @@ static int find_provider(sd_bus *bus, const char *path, const char *interface, v
         return *ret_found ? 1 : 0;
 }
 
-static int enumerate_providers(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
-        Providers *providers = userdata;
-        char **nodes = calloc(providers->list->len + 1, sizeof(char *));
+static char *path_of(const void *provider) {
+        return g_strdup(((const Provider *) provider)->path);
+}
 
-        if (!nodes)
-                return -ENOMEM;
-        for (guint i = 0; i < providers->list->len; i++) {
-                nodes[i] = strdup(((Provider *) g_ptr_array_index(providers->list, i))->path);
-                if (!nodes[i]) {
-                        for (guint j = 0; j < i; j++)
-                                free(nodes[j]);
-                        free(nodes);
-                        return -ENOMEM;
-                }
-        }
-        *ret_nodes = nodes;
+static int enumerate_providers(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        *ret_nodes = node_paths(((Providers *) userdata)->list, path_of);
         return 0;
 }
 
