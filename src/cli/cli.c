@@ -262,7 +262,7 @@ SnoozeClientProvider *cli_open_provider(Cli *cli, const char *id, GError **error
 
 char *cli_program_path(const char *name) {
         const char *override = g_getenv("SNOOZE_LIBEXEC_DIR");
-        g_autofree char *self = NULL, *directory = NULL, *beside = NULL;
+        g_autofree char *self = NULL, *directory = NULL;
 
         if (override && *override)
                 return g_build_filename(override, name, NULL);
