@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Runs a fuzz target without libFuzzer: every file of the corpus as it is, then a number of random mutations of them, the
- * same ones for the same seed. An ordinary test, so that no target rots; `meson setup -Dfuzz=true` (clang) links the
- * same targets with libFuzzer instead. */
+/* Runs a fuzz target without libFuzzer: every file of the corpus as it is, then a number of random mutations of them,
+ * the same ones for the same seed. An ordinary test, so that no target rots; `meson setup -Dfuzz=true` (clang) links
+ * the same targets with libFuzzer instead. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -49,7 +49,8 @@ static gint compare_bytes(gconstpointer a, gconstpointer b) {
 
 /* One small damage: a byte, a bit, a piece left out, doubled, or taken from another input. */
 static void mutate(GRand *random, GByteArray *input, GPtrArray *corpus) {
-        static const char *const words[] = { "null", "-1", "1e999", "{", "}", "[", "]", "\"", ":", ",", "0", "\\u0000", "\xff", "9999999999999999999" };
+        static const char *const words[] = { "null", "-1", "1e999", "{", "}",       "[",    "]",
+                                             "\"",   ":",  ",",     "0", "\\u0000", "\xff", "9999999999999999999" };
         guint at = input->len > 0 ? (guint) g_rand_int_range(random, 0, (int) input->len) : 0;
         guint length = (guint) g_rand_int_range(random, 1, 64); /* MIN() would roll the dice twice */
         const char *word = words[g_rand_int_range(random, 0, G_N_ELEMENTS(words))];
@@ -77,7 +78,8 @@ static void mutate(GRand *random, GByteArray *input, GPtrArray *corpus) {
                 break;
         case 5:
                 other = corpus->pdata[g_rand_int_range(random, 0, (int) corpus->len)];
-                g_byte_array_append(input, g_bytes_get_data(other, NULL), (guint) MIN(g_bytes_get_size(other), INPUT_MAX));
+                g_byte_array_append(input, g_bytes_get_data(other, NULL),
+                                    (guint) MIN(g_bytes_get_size(other), INPUT_MAX));
                 break;
         }
         if (input->len > INPUT_MAX)
@@ -100,7 +102,8 @@ static void run_mutations(GPtrArray *corpus) {
                 GBytes *origin = corpus->pdata[g_rand_int_range(random, 0, (int) corpus->len)];
                 GByteArray *input = g_byte_array_new();
 
-                g_byte_array_append(input, g_bytes_get_data(origin, NULL), (guint) MIN(g_bytes_get_size(origin), INPUT_MAX));
+                g_byte_array_append(input, g_bytes_get_data(origin, NULL),
+                                    (guint) MIN(g_bytes_get_size(origin), INPUT_MAX));
                 for (int n = g_rand_int_range(random, 1, 8); n > 0; n--)
                         mutate(random, input, corpus);
                 run_one(input->data, input->len);

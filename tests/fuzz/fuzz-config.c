@@ -32,7 +32,8 @@ static void check_accepted(Config *config) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         g_autofree char *text = size > 0 ? g_strndup((const char *) data, size) : g_strdup("");
         /* A second text that it has to get along with. */
-        const ConfigText texts[] = { { "base", "{\"naptime_minutes\": 10, \"sources\": {\"cpu\": {\"policy\": \"off\"}}}" },
+        const ConfigText texts[] = { { "base",
+                                       "{\"naptime_minutes\": 10, \"sources\": {\"cpu\": {\"policy\": \"off\"}}}" },
                                      { "fuzzed", text } };
         g_autoptr(GError) error = NULL;
         g_autoptr(Config) config = config_parse(texts, G_N_ELEMENTS(texts), &error);

@@ -45,7 +45,8 @@ static void run(TraceReader *reader, Config *config) {
                         g_assert_true(g_utf8_validate(error->message, -1, NULL));
                 }
                 summary = simulation_summary(simulation);
-                if (r <= 0 || (summary.any && instant.t > summary.begin + SPAN_MAX) || !simulation_feed(simulation, &instant))
+                if (r <= 0 || (summary.any && instant.t > summary.begin + SPAN_MAX) ||
+                    !simulation_feed(simulation, &instant))
                         break;
         }
         if (summary.any)
@@ -60,8 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size == 0)
                 return 0;
         if (!config)
-                config = config_parse(&(ConfigText) { "quick", "{\"naptime_minutes\": 2, \"sources\": {\"s\": {\"policy\": "
-                                                               "\"sufficient\"}, \"i\": {\"on_error\": \"ignore\"}}}" },
+                config = config_parse(&(ConfigText){ "quick",
+                                                     "{\"naptime_minutes\": 2, \"sources\": {\"s\": {\"policy\": "
+                                                     "\"sufficient\"}, \"i\": {\"on_error\": \"ignore\"}}}" },
                                       1, NULL);
         stream = fmemopen((void *) data, size, "r");
         g_assert_nonnull(stream);

@@ -60,7 +60,8 @@ static void test_defaults(void) {
 
 static void test_later_texts_win(void) {
         const ConfigText texts[] = {
-                { "a.json", "{\"naptime_minutes\": 10, \"dry_run\": false, \"sources\": {\"cpu\": {\"policy\": \"off\"}}}" },
+                { "a.json",
+                  "{\"naptime_minutes\": 10, \"dry_run\": false, \"sources\": {\"cpu\": {\"policy\": \"off\"}}}" },
                 { "b.json", "{\"naptime_minutes\": 20, \"sources\": {\"cpu\": {\"on_error\": \"ignore\"}}}" },
                 { "c.json", "{\"dry_run\": null}" },
         };
@@ -90,8 +91,9 @@ static void test_origin_vanishes_with_its_object(void) {
 }
 
 static void test_sources(void) {
-        g_autoptr(Config) config = parse_good("{\"sources\": {\"sessions\": {\"policy\": \"sufficient\", \"timeout_seconds\": 9},"
-                                              " \"sessions/alice\": {\"on_error\": \"ignore\"}}}");
+        g_autoptr(Config) config =
+                parse_good("{\"sources\": {\"sessions\": {\"policy\": \"sufficient\", \"timeout_seconds\": 9},"
+                           " \"sessions/alice\": {\"on_error\": \"ignore\"}}}");
         SourceConfig alice = config_source(config, "sessions/alice");
 
         g_assert_cmpint(config_source(config, "memory").policy, ==, POLICY_ADVISORY);
@@ -126,28 +128,34 @@ static void test_refusals_name_place_and_expectation(void) {
         assert_refused("{\"cpu_threshold_percent\": 101}", CONFIG_ERROR_RANGE,
                        "snooze.json: /cpu_threshold_percent: got 101, expected a number from 0 to 100 %");
         assert_refused("{\"dry_run\": 1}", CONFIG_ERROR_TYPE, "snooze.json: /dry_run: got 1, expected true or false");
-        assert_refused("{\"stop_action\": \"halt\"}", CONFIG_ERROR_RANGE,
-                       "snooze.json: /stop_action: got \"halt\", expected one of \"stop\", \"hibernate\", \"suspend\"");
+        assert_refused(
+                "{\"stop_action\": \"halt\"}", CONFIG_ERROR_RANGE,
+                "snooze.json: /stop_action: got \"halt\", expected one of \"stop\", \"hibernate\", \"suspend\"");
         assert_refused("{\"allow_stop_effects\": [\"terminates\", 7]}", CONFIG_ERROR_TYPE,
                        "snooze.json: /allow_stop_effects/1: got 7, expected a string");
         assert_refused("{\"provider\": \"AWS\"}", CONFIG_ERROR_RANGE,
                        "snooze.json: /provider: got \"AWS\", expected a provider's id or \"auto\"");
-        assert_refused("{\"sources\": {\"cpu\": {\"policy\": \"sometimes\"}}}", CONFIG_ERROR_RANGE,
-                       "snooze.json: /sources/cpu/policy: got \"sometimes\", expected one of \"required\", \"advisory\", "
-                       "\"sufficient\", \"off\"");
-        assert_refused("{\"sources\": {\"cpu\": {\"polciy\": \"off\"}}}", CONFIG_ERROR_UNKNOWN_KEY,
-                       "snooze.json: /sources/cpu/polciy: unknown key, expected one of policy, on_error, timeout_seconds");
+        assert_refused(
+                "{\"sources\": {\"cpu\": {\"policy\": \"sometimes\"}}}", CONFIG_ERROR_RANGE,
+                "snooze.json: /sources/cpu/policy: got \"sometimes\", expected one of \"required\", \"advisory\", "
+                "\"sufficient\", \"off\"");
+        assert_refused(
+                "{\"sources\": {\"cpu\": {\"polciy\": \"off\"}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                "snooze.json: /sources/cpu/polciy: unknown key, expected one of policy, on_error, timeout_seconds");
         assert_refused("{\"providers\": {\"../etc\": {}}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /providers/..~1etc: got \"../etc\" as a name, expected a provider's id "
                        "([a-z][a-z0-9-]{0,23})");
-        assert_refused("{\"plugins\": {\"directories\": [\"relative\"]}}", CONFIG_ERROR_RANGE,
-                       "snooze.json: /plugins/directories/0: got \"relative\", expected an absolute path without \"..\"");
+        assert_refused(
+                "{\"plugins\": {\"directories\": [\"relative\"]}}", CONFIG_ERROR_RANGE,
+                "snooze.json: /plugins/directories/0: got \"relative\", expected an absolute path without \"..\"");
         assert_refused("[]", CONFIG_ERROR_TYPE, "snooze.json: /: got an array, expected an object");
 }
 
 static void test_syntax_errors(void) {
-        const char *const broken[] = { "", "{", "{} {}", "{\"dry_run\": true, \"dry_run\": false}", "{\"naptime_minutes\": 1e999}",
-                                       "\xff", "nonsense" };
+        const char *const broken[] = {
+                "",     "{",       "{} {}", "{\"dry_run\": true, \"dry_run\": false}", "{\"naptime_minutes\": 1e999}",
+                "\xff", "nonsense"
+        };
 
         for (gsize i = 0; i < G_N_ELEMENTS(broken); i++) {
                 g_autoptr(GError) error = NULL;
@@ -174,7 +182,8 @@ static void test_legacy_keys_warn_once(void) {
                                               " \"tag_polling_enabled\": true, \"tag_polling_interval_secs\": 60}");
 
         g_assert_cmpuint(g_strv_length(config->warnings), ==, 4);
-        g_assert_true(g_str_has_prefix(config->warnings[0], "snooze.json: /logging has no meaning here and is ignored: "));
+        g_assert_true(
+                g_str_has_prefix(config->warnings[0], "snooze.json: /logging has no meaning here and is ignored: "));
         g_assert_true(g_str_has_prefix(config->warnings[3], "snooze.json: /tag_polling_interval_secs has no meaning"));
 }
 
@@ -324,7 +333,8 @@ static void test_nothing_there(Files *files, gconstpointer data) {
 static void test_order_of_files(Files *files, gconstpointer data) {
         g_autoptr(Config) config = NULL;
 
-        write_file(files->etc, "{\"naptime_minutes\": 1, \"warning_minutes\": 1, \"window_seconds\": 61, \"burst_seconds\": 1}");
+        write_file(files->etc,
+                   "{\"naptime_minutes\": 1, \"warning_minutes\": 1, \"window_seconds\": 61, \"burst_seconds\": 1}");
         write_dropin(files, "90-late.json", "{\"warning_minutes\": 3, \"window_seconds\": 63}");
         write_dropin(files, "10-early.json", "{\"warning_minutes\": 2, \"burst_seconds\": 2}");
         write_dropin(files, "50-not-ours.txt", "rubbish");
@@ -394,7 +404,8 @@ static void test_patch_counts_with_the_files(Files *files, gconstpointer data) {
 }
 
 static void test_last_good(Files *files, gconstpointer data) {
-        g_autoptr(Config) config = parse_good("{\"naptime_minutes\": 12, \"providers\": {\"aws\": {\"token\": \"t\"}}}");
+        g_autoptr(Config) config =
+                parse_good("{\"naptime_minutes\": 12, \"providers\": {\"aws\": {\"token\": \"t\"}}}");
         g_autoptr(Config) again = NULL;
         g_autoptr(GError) error = NULL, missing = NULL;
 
@@ -429,7 +440,8 @@ int main(int argc, char **argv) {
         g_test_add("/config/files/order", Files, NULL, files_set_up, test_order_of_files, files_tear_down);
         g_test_add("/config/files/refused", Files, NULL, files_set_up, test_refused_files, files_tear_down);
         g_test_add("/config/files/patch", Files, NULL, files_set_up, test_patch, files_tear_down);
-        g_test_add("/config/files/patch-with-files", Files, NULL, files_set_up, test_patch_counts_with_the_files, files_tear_down);
+        g_test_add("/config/files/patch-with-files", Files, NULL, files_set_up, test_patch_counts_with_the_files,
+                   files_tear_down);
         g_test_add("/config/files/last-good", Files, NULL, files_set_up, test_last_good, files_tear_down);
         return g_test_run();
 }

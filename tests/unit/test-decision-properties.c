@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Thousands of random lives of a machine, and what must be true in every step of every one. --seed repeats one; the seed is
- * printed. The model here knows nothing of windows or grace: it keeps what was last said by each source. */
+/* Thousands of random lives of a machine, and what must be true in every step of every one. --seed repeats one; the
+ * seed is printed. The model here knows nothing of windows or grace: it keeps what was last said by each source. */
 
 #include <errno.h>
 #include <string.h>
@@ -39,9 +39,10 @@ typedef struct World {
 
 /* db is required, log is ignored when it fails, view is advisory. */
 static const char *const plugins[PLUGINS] = { "db", "log", "view" };
-static const char configuration[] = "{\"naptime_minutes\": 2, \"warning_minutes\": 1, \"min_uptime_minutes\": 1,"
-                                    " \"unknown_grace_seconds\": 60,"
-                                    " \"sources\": {\"log\": {\"on_error\": \"ignore\"}, \"view\": {\"policy\": \"advisory\"}}}";
+static const char configuration[] =
+        "{\"naptime_minutes\": 2, \"warning_minutes\": 1, \"min_uptime_minutes\": 1,"
+        " \"unknown_grace_seconds\": 60,"
+        " \"sources\": {\"log\": {\"on_error\": \"ignore\"}, \"view\": {\"policy\": \"advisory\"}}}";
 
 static void add_sample(World *w) {
         Sample sample = { .monotonic = w->now, .span = 5 * SECOND, .cpus = 4 };
@@ -192,7 +193,8 @@ static void restart_daemon(World *w, GRand *random) {
         memset(w->heard, 0, sizeof(w->heard));
         memset(w->heard_begun, 0, sizeof(w->heard_begun));
         g_assert_cmpint(decision_import(w->decision, w->now, 0, exported), ==, 0);
-        /* A stage is begun again from idle, except where the provider has been asked: it is asked what became of it. */
+        /* A stage is begun again from idle, except where the provider has been asked: it is asked what became of it.
+         */
         if (decision_was_asked(w->decision)) {
                 w->state = STATE_STOPPING;
                 if (g_rand_boolean(random))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a trace cannot tell (tests/scenarios has the rest): looks that are answered late or not at all, requested stops, the
- * provider's answers, restarts of the daemon, and what people are told. */
+/* What a trace cannot tell (tests/scenarios has the rest): looks that are answered late or not at all, requested
+ * stops, the provider's answers, restarts of the daemon, and what people are told. */
 
 #include <errno.h>
 #include <math.h>
@@ -652,7 +652,8 @@ static void test_malformed_export(Fixture *f, gconstpointer data) {
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 9223372036854775807, \"asked\": false}",
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": 1}",
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"refusal\": {}}",
-                "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": {\"delay\": 1}}",
+                "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": {\"delay\": "
+                "1}}",
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": []}",
         };
 

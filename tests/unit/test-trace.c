@@ -15,10 +15,11 @@ static void test_line(void) {
         g_auto(TraceInstant) instant = {};
         const TraceVote *busy, *gone;
 
-        g_assert_true(parse("{\"t\":1.5,\"cpu_usage\":3,\"gpu_usage\":null,\"cpus\":8,\"hold\":\"delay\",\"release\":true,"
-                            "\"event\":\"boot\",\"votes\":{\"db\":{\"verdict\":\"busy\",\"reason\":\"3\\nclients\","
-                            "\"last_activity\":1},\"old\":null}}",
-                            &instant, NULL));
+        g_assert_true(
+                parse("{\"t\":1.5,\"cpu_usage\":3,\"gpu_usage\":null,\"cpus\":8,\"hold\":\"delay\",\"release\":true,"
+                      "\"event\":\"boot\",\"votes\":{\"db\":{\"verdict\":\"busy\",\"reason\":\"3\\nclients\","
+                      "\"last_activity\":1},\"old\":null}}",
+                      &instant, NULL));
         g_assert_cmpuint(instant.t, ==, 1500000);
         g_assert_true(instant.has_metric[METRIC_CPU] && !instant.absent[METRIC_CPU]);
         g_assert_cmpfloat(instant.value[METRIC_CPU], ==, 3);
@@ -47,11 +48,15 @@ static void test_refusals(void) {
                 { "{\"t\":-1}", "trace:7: t: got -1, expected seconds from 0 to ten years" },
                 { "{\"t\":\"0\"}", "trace:7: t: got \"0\", expected seconds from 0 to ten years" },
                 { "{\"t\":1e12}", "trace:7: t: got 1000000000000.0, expected seconds from 0 to ten years" },
-                { "{\"t\":0,\"cpu_usage\":101}", "trace:7: cpu_usage: got 101, expected a number from 0 to 100, or null" },
-                { "{\"t\":0,\"cpu_usage\":true}", "trace:7: cpu_usage: got true, expected a number from 0 to 100, or null" },
-                { "{\"t\":0,\"network_kbps\":-0.5}", "trace:7: network_kbps: got -0.5, expected a number from 0 on, or null" },
+                { "{\"t\":0,\"cpu_usage\":101}",
+                  "trace:7: cpu_usage: got 101, expected a number from 0 to 100, or null" },
+                { "{\"t\":0,\"cpu_usage\":true}",
+                  "trace:7: cpu_usage: got true, expected a number from 0 to 100, or null" },
+                { "{\"t\":0,\"network_kbps\":-0.5}",
+                  "trace:7: network_kbps: got -0.5, expected a number from 0 on, or null" },
                 { "{\"t\":0,\"cpus\":0}", "trace:7: cpus: got 0, expected a whole number from 1 to 65536, or null" },
-                { "{\"t\":0,\"cpus\":1.5}", "trace:7: cpus: got 1.5, expected a whole number from 1 to 65536, or null" },
+                { "{\"t\":0,\"cpus\":1.5}",
+                  "trace:7: cpus: got 1.5, expected a whole number from 1 to 65536, or null" },
                 { "{\"t\":0,\"hold\":\"kept\"}", "trace:7: hold: got \"kept\", expected \"block\" or \"delay\"" },
                 { "{\"t\":0,\"release\":1}", "trace:7: release: got 1, expected true or false" },
                 { "{\"t\":0,\"event\":\"reboot\"}",
@@ -87,7 +92,9 @@ static void test_unknown_key_lists_the_known(void) {
 }
 
 static void test_no_json(void) {
-        static const char *const lines[] = { "{", "{\"t\":0} {\"t\":1}", "{\"t\":0,\"t\":1}", "{\"t\":1e999}", "{\"t\":NaN}", "t" };
+        static const char *const lines[] = {
+                "{", "{\"t\":0} {\"t\":1}", "{\"t\":0,\"t\":1}", "{\"t\":1e999}", "{\"t\":NaN}", "t"
+        };
 
         for (gsize i = 0; i < G_N_ELEMENTS(lines); i++) {
                 g_auto(TraceInstant) instant = {};

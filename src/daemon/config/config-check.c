@@ -55,8 +55,8 @@ static gboolean fail(const Place *place, ConfigError code, JsonNode *got, GError
                 g_set_error(error, CONFIG_ERROR, code, "%s: %s: got %s, expected %s", place->text,
                             *place->pointer ? place->pointer : "/", value, expected);
         } else
-                g_set_error(error, CONFIG_ERROR, code, "%s: %s: %s", place->text, *place->pointer ? place->pointer : "/",
-                            expected);
+                g_set_error(error, CONFIG_ERROR, code, "%s: %s: %s", place->text,
+                            *place->pointer ? place->pointer : "/", expected);
         return FALSE;
 }
 
@@ -88,9 +88,10 @@ static gboolean check_range(const Place *place, JsonNode *node, double minimum, 
         if (value >= minimum && !(above && value <= minimum) && value <= maximum)
                 return TRUE;
         if (above)
-                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %g and at most %g%s%s", minimum, maximum,
-                            space, unit);
-        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %g to %g%s%s", minimum, maximum, space, unit);
+                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %g and at most %g%s%s", minimum,
+                            maximum, space, unit);
+        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %g to %g%s%s", minimum, maximum, space,
+                    unit);
 }
 
 static gboolean check_choice(const Place *place, JsonNode *node, const char *const *choices, GError **error) {
@@ -99,7 +100,8 @@ static gboolean check_choice(const Place *place, JsonNode *node, const char *con
         if (is_string(node) && g_strv_contains(choices, json_node_get_string(node)))
                 return TRUE;
         list = g_strjoinv("\", \"", (char **) choices);
-        return fail(place, is_string(node) ? CONFIG_ERROR_RANGE : CONFIG_ERROR_TYPE, node, error, "one of \"%s\"", list);
+        return fail(place, is_string(node) ? CONFIG_ERROR_RANGE : CONFIG_ERROR_TYPE, node, error, "one of \"%s\"",
+                    list);
 }
 
 static gboolean check_string(const Place *place, const ConfigKey *key, JsonNode *node, GError **error) {
@@ -173,7 +175,8 @@ static gboolean check_source(const Place *place, JsonObject *source, GError **er
         return TRUE;
 }
 
-/* Values below a plugin's or provider's id are its schema's business; that they are an object of bounded size is ours. */
+/* Values below a plugin's or provider's id are its schema's business; that they are an object of bounded size is ours.
+ */
 static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *node, GError **error) {
         JsonObjectIter iter;
         const char *member;
@@ -190,8 +193,8 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
                 Place here = { place->text, pointer, place->warnings };
 
                 if (!key->valid(member))
-                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error, "got \"%.64s\" as a name, expected %s",
-                                    member, key->expected);
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
+                                    "got \"%.64s\" as a name, expected %s", member, key->expected);
                 if (JSON_NODE_HOLDS_NULL(value))
                         continue;
                 if (!JSON_NODE_HOLDS_OBJECT(value))
@@ -223,9 +226,8 @@ static gboolean check_value(const Place *place, const ConfigKey *key, JsonNode *
         case KEY_MAP:
                 return check_map(place, key, node, error);
         case KEY_LEGACY:
-                g_ptr_array_add(place->warnings,
-                                g_strdup_printf("%s: %s has no meaning here and is ignored: %s", place->text, place->pointer,
-                                                key->description));
+                g_ptr_array_add(place->warnings, g_strdup_printf("%s: %s has no meaning here and is ignored: %s",
+                                                                 place->text, place->pointer, key->description));
                 return TRUE;
         }
         g_assert_not_reached();
@@ -279,13 +281,15 @@ gboolean config_check_conflicts(const Config *config, GError **error) {
         } orders[] = {
                 { "/burst_seconds", "/window_seconds", config->burst_seconds, config->window_seconds },
                 { "/window_seconds", "/long_window_seconds", config->window_seconds, config->long_window_seconds },
-                { "/sample_interval_seconds", "/window_seconds", config->sample_interval_seconds, config->window_seconds },
+                { "/sample_interval_seconds", "/window_seconds", config->sample_interval_seconds,
+                  config->window_seconds },
         };
 
         for (gsize i = 0; i < G_N_ELEMENTS(orders); i++) {
                 if (orders[i].less <= orders[i].more)
                         continue;
-                g_set_error(error, CONFIG_ERROR, CONFIG_ERROR_CONFLICT, "%s: %s: got %g, expected at most %s, which is %g (%s)",
+                g_set_error(error, CONFIG_ERROR, CONFIG_ERROR_CONFLICT,
+                            "%s: %s: got %g, expected at most %s, which is %g (%s)",
                             culprit(config, orders[i].large, orders[i].small), orders[i].small, orders[i].less,
                             orders[i].large + 1, orders[i].more, config_origin(config, orders[i].large));
                 return FALSE;

@@ -45,13 +45,17 @@ static gboolean absolute_path_valid(const char *value) {
         return g_path_is_absolute(value) && !g_strstr_len(value, -1, "/../") && !g_str_has_suffix(value, "/..");
 }
 
-#define NUMBER(key, field, low, high, fallback, what, ...)                                                             \
-        { .name = key, .type = KEY_NUMBER, .offset = offsetof(Config, field), .minimum = low, .maximum = high,         \
-          .number = fallback, .unit = what, __VA_ARGS__ }
-#define BOOLEAN(key, field, fallback, sentence)                                                                        \
-        { .name = key, .type = KEY_BOOLEAN, .offset = offsetof(Config, field), .number = fallback,                     \
-          .description = sentence }
-#define STRING(key, field, fallback, ...)                                                                              \
+#define NUMBER(key, field, low, high, fallback, what, ...)                                                            \
+        {                                                                                                             \
+                .name = key, .type = KEY_NUMBER, .offset = offsetof(Config, field), .minimum = low, .maximum = high,  \
+                .number = fallback, .unit = what, __VA_ARGS__                                                         \
+        }
+#define BOOLEAN(key, field, fallback, sentence)                                                                       \
+        {                                                                                                             \
+                .name = key, .type = KEY_BOOLEAN, .offset = offsetof(Config, field), .number = fallback,              \
+                .description = sentence                                                                               \
+        }
+#define STRING(key, field, fallback, ...)                                                                             \
         { .name = key, .type = KEY_STRING, .offset = offsetof(Config, field), .text = fallback, __VA_ARGS__ }
 #define LEGACY(key, sentence) { .name = key, .type = KEY_LEGACY, .description = sentence }
 
@@ -74,23 +78,33 @@ const ConfigKey config_keys[] = {
                 "Whether a GPU's use decides, where a plugin measures it."),
         NUMBER("gpu_threshold_percent", gpu_threshold_percent, 0, 100, 5, "%",
                .description = "Use of the busiest GPU at or above this is activity."),
-        STRING("provider_type", provider_type, "", .valid = id_or_none_valid, .expected = "a provider's id, \"auto\" or \"\"",
+        STRING("provider_type", provider_type, "", .valid = id_or_none_valid,
+               .expected = "a provider's id, \"auto\" or \"\"",
                .description = "Older name of provider, used where provider is not set."),
         STRING("aws_region", aws_region, "",
                .description = "Region of the instance, where the metadata service does not tell it."),
         BOOLEAN("enable_instance_tags", enable_instance_tags, FALSE,
                 "Whether a stop leaves its time and reason in the instance's tags."),
-        STRING("tagging_prefix", tagging_prefix, "CloudSnooze", .description = "What the names of these tags begin with."),
+        STRING("tagging_prefix", tagging_prefix, "CloudSnooze",
+               .description = "What the names of these tags begin with."),
         BOOLEAN("detailed_instance_tags", detailed_instance_tags, FALSE,
                 "Whether the tags carry the metrics at the time of the stop, too."),
-        { .name = "plugins", .type = KEY_SECTION, .description = "Plugins: where they are and how they are configured." },
+        { .name = "plugins",
+          .type = KEY_SECTION,
+          .description = "Plugins: where they are and how they are configured." },
         BOOLEAN("plugins.enabled", plugins_enabled, TRUE, "Whether any plugin runs at all."),
-        { .name = "plugins.directories", .type = KEY_STRINGS, .offset = offsetof(Config, plugin_directories),
-          .valid = absolute_path_valid, .expected = "an absolute path without \"..\"",
+        { .name = "plugins.directories",
+          .type = KEY_STRINGS,
+          .offset = offsetof(Config, plugin_directories),
+          .valid = absolute_path_valid,
+          .expected = "an absolute path without \"..\"",
           .description = "Further directories of plugins, owned by root." },
-        { .name = "plugins.external_repositories", .type = KEY_OBJECTS,
+        { .name = "plugins.external_repositories",
+          .type = KEY_OBJECTS,
           .description = "Repositories that plugins may be installed from, each an object with name and url." },
-        { .name = "plugins.plugin_configs", .type = KEY_MAP, .valid = config_id_valid,
+        { .name = "plugins.plugin_configs",
+          .type = KEY_MAP,
+          .valid = config_id_valid,
           .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
           .description = "Values for each plugin's own configuration, by id; the plugin's schema says which." },
         NUMBER("cpu_threshold_cores", cpu_threshold_cores, 0, 65536, 0.5, "CPUs",
@@ -98,13 +112,15 @@ const ConfigKey config_keys[] = {
         NUMBER("sample_interval_seconds", sample_interval_seconds, 0.1, 60, 5, "s",
                .description = "How often the built-in metrics are measured."),
         NUMBER("window_seconds", window_seconds, 1, 3600, 60, "s",
-               .description = "The mean over this time at or above the threshold is activity, if enough of it was high."),
+               .description =
+                       "The mean over this time at or above the threshold is activity, if enough of it was high."),
         NUMBER("burst_seconds", burst_seconds, 0.1, 3600, 15, "s",
                .description = "How much of window_seconds must be at or above the threshold to be activity."),
         NUMBER("long_window_seconds", long_window_seconds, 1, 86400, 600, "s",
                .description = "The mean over this time at or above the threshold is activity, whatever its shape."),
         NUMBER("unknown_grace_seconds", unknown_grace_seconds, 0, 86400, 180, "s",
-               .description = "How long a source may give no answer between two idle ones before that counts as activity."),
+               .description =
+                       "How long a source may give no answer between two idle ones before that counts as activity."),
         NUMBER("warning_minutes", warning_minutes, 0, TEN_YEARS_IN_MINUTES, 5, "min",
                .description = "Time between the warning and the stop."),
         NUMBER("min_uptime_minutes", min_uptime_minutes, 0, TEN_YEARS_IN_MINUTES, 10, "min",
@@ -115,21 +131,30 @@ const ConfigKey config_keys[] = {
                .description = "Longest hold that a person may take for a span of time."),
         NUMBER("pause_max_hours", pause_max_hours, 0, 87600, 24, "h", .above = TRUE,
                .description = "A pause ends by itself after this time."),
-        BOOLEAN("dry_run", dry_run, TRUE, "Do everything but the last call to the provider, until snooze setup arms it."),
+        BOOLEAN("dry_run", dry_run, TRUE,
+                "Do everything but the last call to the provider, until snooze setup arms it."),
         STRING("provider", provider, "auto", .valid = config_id_valid, .expected = "a provider's id or \"auto\"",
                .description = "The provider that stops this machine; auto takes the one that detects itself."),
-        STRING("stop_action", stop_action, "stop", .choices = stop_actions, .description = "What the provider is asked to do."),
-        { .name = "allow_stop_effects", .type = KEY_STRINGS, .offset = offsetof(Config, allow_stop_effects),
+        STRING("stop_action", stop_action, "stop", .choices = stop_actions,
+               .description = "What the provider is asked to do."),
+        { .name = "allow_stop_effects",
+          .type = KEY_STRINGS,
+          .offset = offsetof(Config, allow_stop_effects),
           .choices = stop_effects,
-          .description = "Effects of a stop, otherwise refused, that are wanted: keeps-billing, terminates, unknown." },
-        { .name = "sources", .type = KEY_MAP, .valid = config_source_name_valid,
+          .description =
+                  "Effects of a stop, otherwise refused, that are wanted: keeps-billing, terminates, unknown." },
+        { .name = "sources",
+          .type = KEY_MAP,
+          .valid = config_source_name_valid,
           .expected = "a metric, a plugin's id, or \"<id>/<name>\"",
           .description = "By source: policy (required, advisory, sufficient, off), on_error (busy, ignore) and "
                          "timeout_seconds (0.1 to 300)." },
-        { .name = "providers", .type = KEY_MAP, .valid = config_id_valid,
+        { .name = "providers",
+          .type = KEY_MAP,
+          .valid = config_id_valid,
           .expected = "a provider's id ([a-z][a-z0-9-]{0,23})",
           .description = "Values for each provider's own configuration, by id." },
-        LEGACY("logging", "the journal has everything: journalctl -u snoozed; snoozed --log-level sets how much"),
+        LEGACY("logging", "the journal has everything, see journalctl -u snoozed"),
         LEGACY("monitoring_mode", "built-in metrics are always measured; sources says which of them decide"),
         LEGACY("tag_polling_*", "nothing polls tags; snooze hold, postpone and pause say \"not now\""),
 };

@@ -166,8 +166,8 @@ Config *config_try_patch(const ConfigPaths *paths, const char *patch, char **ret
 
         g_return_val_if_fail(paths->state_file, NULL);
 
-        /* Names, types and ranges of the patch by itself first: what is wrong with it is to be said of it, not of the file that
-         * it would end up in. Conflicts between keys show only in the whole. */
+        /* Names, types and ranges of the patch by itself first: what is wrong with it is to be said of it, not of the
+         * file that it would end up in. Conflicts between keys show only in the whole. */
         alone = config_parse(&(ConfigText) { PATCH_NAME, patch }, 1, &failure);
         if (!alone && !g_error_matches(failure, CONFIG_ERROR, CONFIG_ERROR_CONFLICT)) {
                 g_propagate_error(error, steal(failure));

@@ -144,7 +144,8 @@ static void merge_into(JsonNode **target, JsonNode *patch) {
         *target = merged;
 }
 
-static gboolean add_text(JsonNode **merged, GHashTable *origins, GPtrArray *warnings, const ConfigText *text, GError **error) {
+static gboolean add_text(JsonNode **merged, GHashTable *origins, GPtrArray *warnings, const ConfigText *text,
+                         GError **error) {
         g_autoptr(GError) failure = NULL;
         g_autoptr(JsonNode) node = json_text_parse(text->name, text->text, -1, &failure);
 

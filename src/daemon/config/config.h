@@ -2,8 +2,8 @@
 #pragma once
 
 /* The configuration: typed, checked, immutable once built, shared by reference. One table (config-keys.c) has for each
- * key its type, range, default, unit and the sentence that snooze.json(5) prints; parsing, `config get`, the manual page and the
- * tests all read it. Pure: texts come in, files are read by config-load.c alone. */
+ * key its type, range, default, unit and the sentence that snooze.json(5) prints; parsing, `config get`, the manual
+ * page and the tests all read it. Pure: texts come in, files are read by config-load.c alone. */
 
 #include <stdint.h>
 
@@ -72,7 +72,7 @@ struct Config {
         char **allow_stop_effects;          /* of keeps-billing terminates unknown; ([]) */
 
         JsonObject *merged;                 /* the whole merged document, as written; never NULL */
-        GHashTable *origins;                /* "/plugins/enabled" (JSON pointer) → file it came from; others are defaults */
+        GHashTable *origins; /* "/plugins/enabled" (JSON pointer) → file it came from; others are defaults */
         char **warnings;                    /* accepted keys without a meaning here, each with what replaces it */
 };
 
@@ -80,12 +80,12 @@ Config *config_ref(Config *config);
 void config_unref(Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_unref)
 
-/* Policy, on_error and time-out of any source: configured, or that of "<id>" for "<id>/<name>", or the default (required, busy, 5 s;
- * advisory for memory). */
+/* Policy, on_error and time-out of any source: configured, or that of "<id>" for "<id>/<name>", or the default
+ * (required, busy, 5 s; advisory for memory). */
 SourceConfig config_source(const Config *config, const char *source);
 
-/* plugins.plugin_configs.<id> and providers.<id>, merged in this order (for a provider its `providers` entry counts last); NULL if neither exists.
- * Borrowed? No: a new reference, or NULL. */
+/* plugins.plugin_configs.<id> and providers.<id>, merged in this order (for a provider its `providers` entry counts
+ * last); NULL if neither exists. Borrowed? No: a new reference, or NULL. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
 typedef enum ConfigError {
@@ -106,18 +106,20 @@ typedef struct ConfigText {
         const char *text;
 } ConfigText;
 
-/* Merges (RFC 7396) and checks. Every message reads "<name>: <json pointer>: got …, expected …" and names the text that said it. n may be 0. */
+/* Merges (RFC 7396) and checks. Every message reads "<name>: <json pointer>: got …, expected …" and names the text
+ * that said it. n may be 0. */
 Config *config_parse(const ConfigText *texts, gsize n, GError **error);
 
 Config *config_new_default(void);
 
-/* Everything as JSON, defaults filled in, values of keys that a plugin's schema or our table calls secret replaced by "(hidden)". secret:
- * asked for plugin_configs' and providers' keys; NULL hides what looks like one (password, secret, token, key, credential,
- * connection_string). */
+/* Everything as JSON, defaults filled in, values of keys that a plugin's schema or our table calls secret replaced by
+ * "(hidden)". secret: asked for plugin_configs' and providers' keys; NULL hides what looks like one (password, secret,
+ * token, key, credential, connection_string). */
 JsonNode *config_to_json(const Config *config);
 
 /* file:line-less origin of one pointer ("/naptime_minutes"): a path, or "default". */
 const char *config_origin(const Config *config, const char *pointer);
 
-/* The table, for `config get`, man page and completion: one object per key with key, type, default, minimum, maximum, unit, description. */
+/* The table, for `config get`, man page and completion: one object per key with key, type, default, minimum, maximum,
+ * unit, description. */
 JsonNode *config_describe(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Writes snooze.json(5): its text as it is, and where the text says so, the table of keys. At build time only, so that page and
- * table cannot disagree. */
+/* Writes snooze.json(5): its text as it is, and where the text says so, the table of keys. At build time only, so that
+ * page and table cannot disagree. */
 
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +43,8 @@ static void print_key(JsonObject *key) {
                 g_free(text);
                 text = show_number(json_node_get_double(fallback));
         }
-        printf("``%s`` (%s%s%s)\n        %s", json_get_string(key, "key", NULL), type, text ? ", default " : "", text ? text : "",
-               json_get_string(key, "description", NULL));
+        printf("``%s`` (%s%s%s)\n        %s", json_get_string(key, "key", NULL), type, text ? ", default " : "",
+               text ? text : "", json_get_string(key, "description", NULL));
         if (g_str_equal(type, "number"))
                 print_range(key);
         if (json_get_array(key, "choices"))

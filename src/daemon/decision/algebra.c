@@ -38,8 +38,8 @@ gboolean unknown_is_activity(const Decision *decision, const Source *source, uin
         return source->known == VERDICT_BUSY || (double) usec_sub(now, since) > grace;
 }
 
-/* Which of several busy sources a reason names: people first, then what a plugin knows, then the metric that is furthest
- * above its threshold. */
+/* Which of several busy sources a reason names: people first, then what a plugin knows, then the metric that is
+ * furthest above its threshold. */
 static double weight_of(const Source *source) {
         if (source->metric == METRIC_INPUT)
                 return INFINITY;

@@ -129,4 +129,5 @@ void stage_end_request(Decision *decision);
 
 /* explain.c */
 char *explain_source(const Source *source, const Config *config, Verdict verdict, uint64_t now);
-char *explain_state(const Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment);
+char *explain_state(const Decision *decision, uint64_t now, const Circumstances *circumstances,
+                    const Assessment *assessment);

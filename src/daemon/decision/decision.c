@@ -104,7 +104,8 @@ void decision_add_sample(Decision *decision, const Sample *sample) {
         }
         if (decision->last_sample > 0 && sample->monotonic - decision->last_sample > sample_gap(decision->config)) {
                 g_autofree char *span = duration_format(sample->monotonic - decision->last_sample);
-                g_autofree char *reason = g_strdup_printf("nothing was measured for %s: the machine stood still", span);
+                g_autofree char *reason =
+                        g_strdup_printf("nothing was measured for %s: the machine stood still", span);
 
                 idle_clock_restart(decision, sample->monotonic, reason);
         }
@@ -135,8 +136,8 @@ static Source *find_or_add(Decision *decision, const char *name, uint64_t now) {
         return source;
 }
 
-/* There is no room to remember a subject, and one that is not remembered might be busy: then its plugin is not to be trusted
- * with "idle" either, whichever of the two votes comes first. */
+/* There is no room to remember a subject, and one that is not remembered might be busy: then its plugin is not to be
+ * trusted with "idle" either, whichever of the two votes comes first. */
 static void distrust(Source *plugin, Vote *vote) {
         plugin->crowded = vote->begun;
         g_free(vote->source);

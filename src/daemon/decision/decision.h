@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Is this machine idle, since when, and what is to happen next? A pure machine: every clock reading, sample, vote and hold
- * comes in through these functions, nothing is read from the world, so that the daemon, the simulator and the tests run the
- * same code. All times are monotonic microseconds of the caller; 0 means "none" (a caller whose clock starts at 0, as the
- * simulator's does, adds an offset).
+/* Is this machine idle, since when, and what is to happen next? A pure machine: every clock reading, sample, vote and
+ * hold comes in through these functions, nothing is read from the world, so that the daemon, the simulator and the
+ * tests run the same code. All times are monotonic microseconds of the caller; 0 means "none" (a caller whose clock
+ * starts at 0, as the simulator's does, adds an offset).
  *
  *             activity, hold, cancel
  *          ┌──────────────┬───────────────┐
@@ -13,8 +13,8 @@
  *          ▲       ▲ look        look │ look
  *        paused    └──────────────────┘ refused (latched), dry run
  *
- * A stage is entered only on a last look: decision_step() asks for it (`look`), the caller samples and asks every source
- * again, and steps once more; only readings and votes begun after the asking count. */
+ * A stage is entered only on a last look: decision_step() asks for it (`look`), the caller samples and asks every
+ * source again, and steps once more; only readings and votes begun after the asking count. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -78,7 +78,8 @@ typedef struct Outcome {
         uint64_t next_stop;        /* the stop itself; 0: unknowable */
         uint64_t next_step;        /* step again at the latest then; 0: nothing is waited for but input */
         gboolean look;             /* take a sample and ask every source now, then step again */
-        gboolean call_provider;    /* stopping, and every condition holds: ask the provider now, then say what came of it */
+        gboolean call_provider; /* stopping, and every condition holds: ask the provider now, then say what came of it
+                                 */
         uint64_t blind_since;      /* kept awake by unknown votes alone since then, 0 if not */
 } Outcome;
 
@@ -90,8 +91,9 @@ typedef struct Explained {
         Verdict verdict;
         Policy policy;
         char *reason;
-        /* Metrics: value, threshold, mean_burst, mean_window, mean_long, high_seconds, measured_seconds; plugins: their details and
-         * age_seconds; of both last_activity (monotonic µs, like all times here), policy and on_error. */
+        /* Metrics: value, threshold, mean_burst, mean_window, mean_long, high_seconds, measured_seconds; plugins:
+         * their details and age_seconds; of both last_activity (monotonic µs, like all times here), policy and
+         * on_error. */
         JsonObject *evidence;
 } Explained;
 
@@ -113,19 +115,21 @@ void decision_add_sample(Decision *decision, const Sample *sample);
 /* Takes the vote over. One that began before the one already there is dropped. */
 void decision_add_vote(Decision *decision, Vote *vote);
 
-/* A source that should be heard: from here on its silence is unknown. Plugins are announced when enabled and forgotten when
- * disabled; forgetting a plugin forgets its subjects "<id>/…", too. */
+/* A source that should be heard: from here on its silence is unknown. Plugins are announced when enabled and forgotten
+ * when disabled; forgetting a plugin forgets its subjects "<id>/…", too. */
 void decision_expect_source(Decision *decision, const char *source, uint64_t now);
 void decision_forget_source(Decision *decision, const char *source);
 
 /* Boot, resume, CancelStop, Resume: idleness counts from now on. */
 void decision_restart_clock(Decision *decision, uint64_t now, const char *reason);
 
-/* CancelStop: restarts the clock and ends warning, stopping and a requested stop. -EALREADY once the provider was asked. */
+/* CancelStop: restarts the clock and ends warning, stopping and a requested stop. -EALREADY once the provider was
+ * asked. */
 int decision_cancel(Decision *decision, uint64_t now, const char *reason);
 
 /* StopInstance: a person wants it. Goes through warning (if delay > 0) and stopping without asking the sources; only
- * decision_cancel() and, without force, a block hold end it. -EALREADY once a provider was asked or while another request stands. */
+ * decision_cancel() and, without force, a block hold end it. -EALREADY once a provider was asked or while another
+ * request stands. */
 typedef struct StopRequest {
         uint64_t delay;
         gboolean force;
@@ -137,16 +141,16 @@ int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *r
 gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run);
 
 /* After call_provider. asked: from now on it is too late to cancel. Then one of: accepted (→ stopped); retry (it was
- * throttled or unreachable: call_provider again not before `not_before`, after a new look); refused (→ idle, latched with
- * that reason until decision_rearm(), nobody is warned again); rehearsed (a dry run came to its end: → stopped for one step,
- * then → idle, and no warning until there was activity again or another naptime has passed). */
+ * throttled or unreachable: call_provider again not before `not_before`, after a new look); refused (→ idle, latched
+ * with that reason until decision_rearm(), nobody is warned again); rehearsed (a dry run came to its end: → stopped
+ * for one step, then → idle, and no warning until there was activity again or another naptime has passed). */
 void decision_provider_asked(Decision *decision, uint64_t now);
 void decision_provider_accepted(Decision *decision, uint64_t now, const char *reason);
 void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_before, const char *reason);
 void decision_provider_refused(Decision *decision, uint64_t now, const char *reason);
 void decision_rehearsed(Decision *decision, uint64_t now, const char *reason);
-/* No stop could be asked for at all (no provider, an effect that is not allowed): latched as a refusal is, so that nobody is warned of
- * what cannot come. */
+/* No stop could be asked for at all (no provider, an effect that is not allowed): latched as a refusal is, so that
+ * nobody is warned of what cannot come. */
 void decision_latch(Decision *decision, const char *reason);
 void decision_rearm(Decision *decision, uint64_t now);
 const char *decision_refusal(const Decision *decision); /* NULL: not latched */
@@ -157,10 +161,11 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
 /* Every source, built-in ones first, then plugins by name: a GPtrArray of Explained, with its free function set. */
 GPtrArray *decision_explain(Decision *decision, uint64_t now);
 
-/* What a restarted daemon needs: idle_since, state, latch, rehearsal, request, as a JSON object of our own. import takes
- * `now`, and the time that passed since the export, as the caller measured it within the same boot; a gap of more than
- * 3 check intervals restarts the clock, a warning starts again in full, `stopping` comes back with asked = TRUE if the provider
- * had been asked (the caller then asks it for the state first). Malformed input changes nothing: -EBADMSG. */
+/* What a restarted daemon needs: idle_since, state, latch, rehearsal, request, as a JSON object of our own. import
+ * takes `now`, and the time that passed since the export, as the caller measured it within the same boot; a gap of
+ * more than 3 check intervals restarts the clock, a warning starts again in full, `stopping` comes back with asked =
+ * TRUE if the provider had been asked (the caller then asks it for the state first). Malformed input changes nothing:
+ * -EBADMSG. */
 JsonObject *decision_export(Decision *decision, uint64_t now);
 int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *exported);
 gboolean decision_was_asked(const Decision *decision);

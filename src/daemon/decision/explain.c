@@ -11,7 +11,8 @@
 #include "util/json.h"
 
 static const char *const units[METRIC_COUNT] = {
-        [METRIC_CPU] = "%", [METRIC_MEMORY] = "%", [METRIC_NETWORK] = "kB/s", [METRIC_DISK] = "kB/s", [METRIC_GPU] = "%",
+        [METRIC_CPU] = "%",     [METRIC_MEMORY] = "%", [METRIC_NETWORK] = "kB/s",
+        [METRIC_DISK] = "kB/s", [METRIC_GPU] = "%",
 };
 
 /* Two decimals at most, none where they would say nothing; a point whatever the locale. */

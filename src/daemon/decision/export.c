@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What outlives the process. Times travel as ages, so that the reader needs no clock of the writer's but how long ago it was. */
+/* What outlives the process. Times travel as ages, so that the reader needs no clock of the writer's but how long ago
+ * it was. */
 
 #include <errno.h>
 
@@ -29,7 +30,8 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
 
         json_object_set_int_member(object, "version", EXPORT_VERSION);
         /* A rehearsed stop is none. */
-        json_object_set_string_member(object, "state", state_name(decision->rehearsing ? STATE_IDLE : decision->state));
+        json_object_set_string_member(object, "state",
+                                      state_name(decision->rehearsing ? STATE_IDLE : decision->state));
         json_object_set_int_member(object, "idle_age", age_of(decision->idle_since, now));
         json_object_set_boolean_member(object, "asked", decision->asked && !decision->rehearsing);
         if (decision->stage_reason)
@@ -42,7 +44,8 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
                 JsonObject *request = json_object_new();
 
                 json_object_set_string_member(request, "reason", decision->request.reason);
-                json_object_set_int_member(request, "delay", (gint64) MIN(decision->request.delay, (uint64_t) AGE_MAX));
+                json_object_set_int_member(request, "delay",
+                                           (gint64) MIN(decision->request.delay, (uint64_t) AGE_MAX));
                 json_object_set_boolean_member(request, "force", decision->request.force);
                 json_object_set_boolean_member(request, "dry_run", decision->request.dry_run);
                 json_object_set_object_member(object, "request", request);

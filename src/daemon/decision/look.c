@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The last look before a stage is entered: everybody is asked again, and only what was begun after the asking counts. */
+/* The last look before a stage is entered: everybody is asked again, and only what was begun after the asking counts.
+ */
 
 #include "daemon/decision/decision-private.h"
 
@@ -74,8 +75,8 @@ void look_abandon(Decision *decision, uint64_t now) {
                 decision->look = (Look) { .retry_at = usec_add(now, MIN(pause, LOOK_RETRY_MAX)) };
 }
 
-/* To be called while everything is idle and nothing else stands in the way. Begins a look, or tells whether the one that was
- * begun is complete and found nothing. */
+/* To be called while everything is idle and nothing else stands in the way. Begins a look, or tells whether the one
+ * that was begun is complete and found nothing. */
 gboolean look_passed(Decision *decision, uint64_t now, Outcome *outcome) {
         gboolean ignorable;
 
@@ -87,7 +88,8 @@ gboolean look_passed(Decision *decision, uint64_t now, Outcome *outcome) {
                 outcome->look = TRUE;
                 return FALSE;
         }
-        if (all_answered(decision, decision->look.since, &ignorable) || (now >= decision->look.deadline && ignorable)) {
+        if (all_answered(decision, decision->look.since, &ignorable) ||
+            (now >= decision->look.deadline && ignorable)) {
                 look_drop(decision);
                 return look_quiet(decision);
         }

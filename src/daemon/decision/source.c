@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One source: what it was heard to say, and what that is worth now. Silence, old age and failure become "unknown" here. */
+/* One source: what it was heard to say, and what that is worth now. Silence, old age and failure become "unknown"
+ * here. */
 
 #include <math.h>
 
@@ -161,7 +162,8 @@ uint64_t source_stale_at(const Source *source, const Config *config) {
                 return source->heard ? usec_add(source->sampled, sample_gap(config)) : USEC_INFINITY;
         if (!source->vote)
                 return USEC_INFINITY;
-        /* A plugin that said how long its word holds is not asked before, so the word must not grow old before either. */
+        /* A plugin that said how long its word holds is not asked before, so the word must not grow old before either.
+         */
         if (source->vote->details)
                 valid = json_get_double(source->vote->details, "valid_seconds", 0);
         if (!(valid > 0))

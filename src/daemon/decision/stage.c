@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The stages and what leads from one to the next. A step changes the state once at most, so that everybody hears of every
- * state; what a setter changed is told by the next step before anything else happens. */
+/* The stages and what leads from one to the next. A step changes the state once at most, so that everybody hears of
+ * every state; what a setter changed is told by the next step before anything else happens. */
 
 #include "base/cleanup.h"
 #include "daemon/decision/decision-private.h"
@@ -114,8 +114,8 @@ static void advance_idle(Decision *decision, uint64_t now, const Circumstances *
 }
 
 static void advance_staged(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome) {
-        /* Everything is idle again, but was not all the time: a plugin tells of activity a minute ago, say. And where the
-         * provider was asked before a restart and did not stop the machine, nobody can tell. */
+        /* Everything is idle again, but was not all the time: a plugin tells of activity a minute ago, say. And where
+         * the provider was asked before a restart and did not stop the machine, nobody can tell. */
         if (decision->idle_since > decision->warned_clock)
                 stage_enter(decision, STATE_ACTIVE,
                             decision->warned_clock > 0 ? "there was activity since the warning" : "decided anew");

@@ -2,8 +2,8 @@
 #pragma once
 
 /* The recent past of one metric, and whether it was activity. Samples weigh as long as they lasted, so that a look in
- * between, a late timer or a reload of the interval changes nothing. Everything is measured back from the end of the latest
- * sample. Memory is bounded: where samples come faster than configured, the oldest melt into one. */
+ * between, a late timer or a reload of the interval changes nothing. Everything is measured back from the end of the
+ * latest sample. Memory is bounded: where samples come faster than configured, the oldest melt into one. */
 
 #include <stdint.h>
 

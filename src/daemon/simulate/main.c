@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snooze-simulate: what CloudSnooze would have done on the machine that a trace was recorded on. `snooze simulate` runs it. */
+/* snooze-simulate: what CloudSnooze would have done on the machine that a trace was recorded on. `snooze simulate`
+ * runs it. */
 
 #include <errno.h>
 #include <locale.h>
@@ -81,8 +82,8 @@ static void summarize_json(const SimulationSummary *summary) {
 }
 
 static void summarize_text(const SimulationSummary *summary) {
-        printf("%.2f h on, %.2f h saved, %u %s, %u %s; %s at the end\n", hours(summary->time_on), hours(summary->time_saved),
-               summary->stops, summary->stops == 1 ? "stop" : "stops", summary->warnings,
+        printf("%.2f h on, %.2f h saved, %u %s, %u %s; %s at the end\n", hours(summary->time_on),
+               hours(summary->time_saved), summary->stops, summary->stops == 1 ? "stop" : "stops", summary->warnings,
                summary->warnings == 1 ? "warning" : "warnings", state_name(summary->state));
 }
 
@@ -106,7 +107,8 @@ static int run(const Options *options, Config *config, FILE *stream, const char 
                 if (r <= 0)
                         break;
                 if (!simulation_feed(simulation, &instant))
-                        return complain(EXIT_BAD_INPUT, "the trace has more than 256 different voters, expected fewer");
+                        return complain(EXIT_BAD_INPUT,
+                                        "the trace has more than 256 different voters, expected fewer");
         }
         if (r < 0)
                 return complain(g_error_matches(error, TRACE_ERROR, TRACE_ERROR_READ) ? EXIT_FAILURE : EXIT_BAD_INPUT,
@@ -135,8 +137,8 @@ static Config *load_config(const Options *options, GError **error) {
 
 static gboolean parse_arguments(int *argc, char ***argv, Options *options, GError **error) {
         const GOptionEntry entries[] = {
-                { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config, "Configuration (default: the built-in one)",
-                  "FILE" },
+                { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config,
+                  "Configuration (default: the built-in one)", "FILE" },
                 { "text", 't', 0, G_OPTION_ARG_NONE, &options->text, "Print for people instead of JSON Lines", NULL },
                 { "version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL },
                 { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->traces, NULL, "TRACE" },
@@ -144,10 +146,12 @@ static gboolean parse_arguments(int *argc, char ***argv, Options *options, GErro
         };
         g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
-        g_option_context_set_summary(context, "Runs the decision over a recorded trace and prints each change of state.\n"
-                                              "TRACE is a file, or - for standard input.");
-        g_option_context_set_description(context, "Exit status: 0 the trace was run to its end; 1 a file could not be read or "
-                                                  "written; 2 wrong usage, configuration or trace.");
+        g_option_context_set_summary(context,
+                                     "Runs the decision over a recorded trace and prints each change of state.\n"
+                                     "TRACE is a file, or - for standard input.");
+        g_option_context_set_description(context,
+                                         "Exit status: 0 the trace was run to its end; 1 a file could not be read or "
+                                         "written; 2 wrong usage, configuration or trace.");
         g_option_context_add_main_entries(context, entries, NULL);
         return g_option_context_parse(context, argc, argv, error);
 }
@@ -172,7 +176,8 @@ int main(int argc, char **argv) {
                 return complain(EXIT_BAD_INPUT, "expected exactly one TRACE, see --help");
         config = load_config(&options, &error);
         if (!config)
-                return complain(g_error_matches(error, CONFIG_ERROR, CONFIG_ERROR_FILE) ? EXIT_FAILURE : EXIT_BAD_INPUT,
+                return complain(g_error_matches(error, CONFIG_ERROR, CONFIG_ERROR_FILE) ? EXIT_FAILURE
+                                                                                        : EXIT_BAD_INPUT,
                                 error->message);
         for (char **warning = config->warnings; *warning; warning++)
                 complain(0, *warning);

@@ -172,7 +172,8 @@ static void note_transition(Simulation *simulation, const Outcome *outcome) {
         simulation->summary.stops += outcome->state == STATE_STOPPED;
         if (outcome->state == STATE_STOPPING)
                 simulation->stopping_since = simulation->now;
-        simulation->report(simulation->now - ORIGIN, outcome->state, outcome->previous, outcome->reason, simulation->userdata);
+        simulation->report(simulation->now - ORIGIN, outcome->state, outcome->previous, outcome->reason,
+                           simulation->userdata);
 }
 
 static void start_again(Simulation *simulation, const char *reason) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The decision run over a trace: samples and checks at the configured intervals, on a grid from the first instant; the provider
- * always accepts. docs/traces.md says what each instant does. */
+/* The decision run over a trace: samples and checks at the configured intervals, on a grid from the first instant; the
+ * provider always accepts. docs/traces.md says what each instant does. */
 
 #include "daemon/simulate/trace.h"
 

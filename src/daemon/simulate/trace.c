@@ -53,8 +53,8 @@ static gboolean fail(const Place *place, JsonNode *got, const char *expected, GE
                 value = g_strdup("an array");
         else
                 value = json_text_compact(got);
-        g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE, "%s:%" G_GUINT64_FORMAT ": %s: got %.80s, expected %s", place->name,
-                    place->line, place->key, value, expected);
+        g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE, "%s:%" G_GUINT64_FORMAT ": %s: got %.80s, expected %s",
+                    place->name, place->line, place->key, value, expected);
         return FALSE;
 }
 
@@ -79,8 +79,8 @@ static gboolean read_moment(const Place *place, JsonNode *node, uint64_t *ret, G
         return TRUE;
 }
 
-static gboolean read_choice(const Place *place, JsonNode *node, const char *const *choices, const char *expected, int *ret,
-                            GError **error) {
+static gboolean read_choice(const Place *place, JsonNode *node, const char *const *choices, const char *expected,
+                            int *ret, GError **error) {
         const char *text = holds(node, G_TYPE_STRING) ? json_node_get_string(node) : NULL;
 
         for (int i = 0; text && choices[i]; i++) {
@@ -104,8 +104,8 @@ static gboolean read_text(const Place *place, JsonNode *node, char **ret, GError
         return TRUE;
 }
 
-static gboolean read_vote_member(const Place *place, const char *member, JsonNode *node, TraceVote *vote, gboolean *has_verdict,
-                                 GError **error) {
+static gboolean read_vote_member(const Place *place, const char *member, JsonNode *node, TraceVote *vote,
+                                 gboolean *has_verdict, GError **error) {
         static const char *const verdicts[] = { "idle", "busy", "unknown", NULL };
         int choice;
 
@@ -123,8 +123,8 @@ static gboolean read_vote_member(const Place *place, const char *member, JsonNod
                 return read_moment(place, node, &vote->last_activity, error);
         }
         g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE,
-                    "%s:%" G_GUINT64_FORMAT ": %s: unknown key \"%.80s\", expected verdict, reason or last_activity", place->name,
-                    place->line, place->key, member);
+                    "%s:%" G_GUINT64_FORMAT ": %s: unknown key \"%.80s\", expected verdict, reason or last_activity",
+                    place->name, place->line, place->key, member);
         return FALSE;
 }
 
@@ -145,7 +145,8 @@ static gboolean read_vote(const Place *place, JsonNode *node, TraceVote *vote, G
         while (json_object_iter_next_ordered(&iter, &member, &value)) {
                 g_autofree char *key = g_strdup_printf("%s.%.80s", place->key, member);
 
-                if (!read_vote_member(&(Place) { place->name, place->line, key }, member, value, vote, &has_verdict, error))
+                if (!read_vote_member(&(Place){ place->name, place->line, key }, member, value, vote, &has_verdict,
+                                      error))
                         return FALSE;
         }
         return has_verdict || fail(place, node, "a verdict in it", error);
@@ -206,8 +207,8 @@ static gboolean read_member(const Place *place, JsonNode *node, TraceInstant *in
         static const char *const hold_names[] = { "block", "delay", NULL };
         static const TraceHold hold_kinds[] = { TRACE_HOLD_BLOCK, TRACE_HOLD_DELAY };
         static const char *const event_names[] = { "boot", "resume", "pause", "unpause", "gap", NULL };
-        static const TraceEvent events[] = { TRACE_EVENT_BOOT, TRACE_EVENT_RESUME, TRACE_EVENT_PAUSE, TRACE_EVENT_UNPAUSE,
-                                             TRACE_EVENT_GAP };
+        static const TraceEvent events[] = { TRACE_EVENT_BOOT, TRACE_EVENT_RESUME, TRACE_EVENT_PAUSE,
+                                             TRACE_EVENT_UNPAUSE, TRACE_EVENT_GAP };
         int metric = metric_from_key(place->key), choice;
         double ignored;
 
@@ -238,7 +239,8 @@ static gboolean read_member(const Place *place, JsonNode *node, TraceInstant *in
                 return TRUE;
         }
         g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE,
-                    "%s:%" G_GUINT64_FORMAT ": unknown key \"%.80s\", expected t, cpu_usage, memory_usage, network_kbps, "
+                    "%s:%" G_GUINT64_FORMAT
+                    ": unknown key \"%.80s\", expected t, cpu_usage, memory_usage, network_kbps, "
                     "disk_io_kbps, gpu_usage, input_idle_seconds, cpus, votes, hold, release, event or clock_jump",
                     place->name, place->line, place->key);
         return FALSE;
@@ -252,8 +254,8 @@ static gboolean read_instant(const char *name, guint64 line, JsonNode *root, Tra
         if (!JSON_NODE_HOLDS_OBJECT(root))
                 return fail(&(Place) { name, line, "line" }, root, "an object", error);
         if (!json_object_has_member(json_node_get_object(root), "t")) {
-                g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE, "%s:%" G_GUINT64_FORMAT ": no \"t\", expected seconds", name,
-                            line);
+                g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE,
+                            "%s:%" G_GUINT64_FORMAT ": no \"t\", expected seconds", name, line);
                 return FALSE;
         }
         json_object_iter_init_ordered(&iter, json_node_get_object(root));
@@ -263,7 +265,8 @@ static gboolean read_instant(const char *name, guint64 line, JsonNode *root, Tra
         return TRUE;
 }
 
-gboolean trace_parse_line(const char *name, guint64 line, const char *text, gsize length, TraceInstant *ret, GError **error) {
+gboolean trace_parse_line(const char *name, guint64 line, const char *text, gsize length, TraceInstant *ret,
+                          GError **error) {
         g_autoptr(GError) failure = NULL;
         g_autoptr(JsonNode) root = NULL;
         g_auto(TraceInstant) instant = {};
@@ -271,7 +274,8 @@ gboolean trace_parse_line(const char *name, guint64 line, const char *text, gsiz
         root = json_text_parse("line", text, (gssize) length, &failure);
         if (!root) {
                 g_set_error(error, TRACE_ERROR, TRACE_ERROR_SYNTAX,
-                            "%s:%" G_GUINT64_FORMAT ": %s, expected one JSON object a line", name, line, failure->message);
+                            "%s:%" G_GUINT64_FORMAT ": %s, expected one JSON object a line", name, line,
+                            failure->message);
                 return FALSE;
         }
         if (!read_instant(name, line, root, &instant, error))
@@ -321,11 +325,11 @@ static gssize read_line(TraceReader *reader) {
 static int fail_reading(const TraceReader *reader, gssize r, GError **error) {
         if (r == -EMSGSIZE)
                 g_set_error(error, TRACE_ERROR, TRACE_ERROR_SYNTAX,
-                            "%s:%" G_GUINT64_FORMAT ": line longer than %u bytes, expected a short one", reader->name, reader->line,
-                            TRACE_LINE_MAX);
+                            "%s:%" G_GUINT64_FORMAT ": line longer than %u bytes, expected a short one", reader->name,
+                            reader->line, TRACE_LINE_MAX);
         else
-                g_set_error(error, TRACE_ERROR, TRACE_ERROR_READ, "%s:%" G_GUINT64_FORMAT ": cannot be read", reader->name,
-                            reader->line);
+                g_set_error(error, TRACE_ERROR, TRACE_ERROR_READ, "%s:%" G_GUINT64_FORMAT ": cannot be read",
+                            reader->name, reader->line);
         return -1;
 }
 
@@ -345,8 +349,9 @@ int trace_reader_next(TraceReader *reader, TraceInstant *ret, GError **error) {
                 return -1;
         if (reader->begun && ret->t < reader->t) {
                 g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE,
-                            "%s:%" G_GUINT64_FORMAT ": t: got %g, expected at least %g, that of the instant before", reader->name,
-                            reader->line, (double) ret->t / (double) USEC_PER_SEC, (double) reader->t / (double) USEC_PER_SEC);
+                            "%s:%" G_GUINT64_FORMAT ": t: got %g, expected at least %g, that of the instant before",
+                            reader->name, reader->line, (double) ret->t / (double) USEC_PER_SEC,
+                            (double) reader->t / (double) USEC_PER_SEC);
                 trace_instant_clear(ret);
                 return -1;
         }

@@ -64,7 +64,8 @@ typedef enum TraceError {
 GQuark trace_error_quark(void);
 
 /* Messages read "<name>:<line>: …: got …, expected …". */
-gboolean trace_parse_line(const char *name, guint64 line, const char *text, gsize length, TraceInstant *ret, GError **error);
+gboolean trace_parse_line(const char *name, guint64 line, const char *text, gsize length, TraceInstant *ret,
+                          GError **error);
 
 typedef struct TraceReader TraceReader;
 
@@ -73,5 +74,6 @@ TraceReader *trace_reader_new(FILE *stream, const char *name);
 void trace_reader_free(TraceReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TraceReader, trace_reader_free)
 
-/* 1: *ret is the next instant, to be cleared; 0: the end; -1: error set. Times never go backwards; blank lines are passed over. */
+/* 1: *ret is the next instant, to be cleared; 0: the end; -1: error set. Times never go backwards; blank lines are
+ * passed over. */
 int trace_reader_next(TraceReader *reader, TraceInstant *ret, GError **error);
