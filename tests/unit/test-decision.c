@@ -652,8 +652,8 @@ static void test_malformed_export(Fixture *f, gconstpointer data) {
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 9223372036854775807, \"asked\": false}",
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": 1}",
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"refusal\": {}}",
-                "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": {\"delay\": "
-                "1}}",
+                ("{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": {\"delay\": "
+                "1}}"),
                 "{\"version\": 1, \"state\": \"idle\", \"idle_age\": 0, \"asked\": false, \"request\": []}",
         };
 
