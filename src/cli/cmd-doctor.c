@@ -35,7 +35,7 @@ static unsigned count(GVariant *findings, const char *status) {
         return found;
 }
 
-static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses) {
+static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses, const char *except) {
         static const char *const titles[] = { "STATUS", "CHECK", "WHAT", "WHAT TO DO", NULL };
         g_autoptr(Table) table = table_new(titles);
         gsize n = g_variant_n_children(findings);
@@ -44,7 +44,8 @@ static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses) {
                 for (gsize i = 0; i < n; i++) {
                         g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
 
-                        if (g_str_equal(field(finding, "status"), order[o].status))
+                        if (g_str_equal(field(finding, "status"), order[o].status) &&
+                            g_strcmp0(field(finding, "check"), except) != 0)
                                 table_add(table, order[o].style, order[o].status, field(finding, "check"),
                                           field(finding, "message"), field(finding, "advice"), NULL);
                 }
@@ -52,8 +53,8 @@ static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses) {
                 table_print(cli, table);
 }
 
-void doctor_print_troubles(Cli *cli, GVariant *findings) {
-        print_findings(cli, findings, G_N_ELEMENTS(order) - 1);
+void doctor_print_troubles(Cli *cli, GVariant *findings, const char *except) {
+        print_findings(cli, findings, G_N_ELEMENTS(order) - 1, except);
 }
 
 GVariant *doctor_fetch(Cli *cli, GError **error) {
@@ -96,7 +97,7 @@ static int run_doctor(Cli *cli, int argc, char **argv) {
                 else
                         g_print("%s%u wrong, %u blind, %u to look at; %u fine.%s\n", style_begin(cli, STYLE_BOLD),
                                 errors, blind, warnings, count(findings, "ok"), style_end(cli));
-                print_findings(cli, findings, G_N_ELEMENTS(order));
+                print_findings(cli, findings, G_N_ELEMENTS(order), NULL);
         }
         return errors > 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }

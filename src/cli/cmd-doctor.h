@@ -8,5 +8,5 @@
 /* aa{sv}, or NULL with error. */
 GVariant *doctor_fetch(Cli *cli, GError **error);
 
-/* All that is not ok, worst first; nothing where there is nothing. */
-void doctor_print_troubles(Cli *cli, GVariant *findings);
+/* All that is not ok, worst first; nothing where there is nothing. except: a check to leave out, or NULL. */
+void doctor_print_troubles(Cli *cli, GVariant *findings, const char *except);

@@ -147,7 +147,7 @@ static void print_report(const Setup *setup) {
                         style_begin(cli, STYLE_WARN), setup->id, style_end(cli));
         else
                 provider_permissions_print(cli, setup->permissions);
-        doctor_print_troubles(cli, setup->findings);
+        doctor_print_troubles(cli, setup->findings, "dry-run"); /* which is about to end */
         print_stops(setup);
 }
 
@@ -180,8 +180,14 @@ static int arm(Setup *setup, gboolean chosen) {
         if (chosen)
                 json_object_set_string_member(object, "provider", setup->id);
         patch = json_of_object(object);
-        if (!config_patch(setup->cli, patch, &error))
-                return cli_fail(error);
+        if (!config_patch(setup->cli, patch, &error)) {
+                gboolean refused = snooze_client_error_outcome(error) == SNOOZE_CLIENT_REFUSED;
+                int code = cli_fail(error);
+
+                if (refused)
+                        g_printerr("To arm it: sudo snooze setup\n");
+                return code;
+        }
 
         snooze_client_refresh(G_DBUS_PROXY(setup->cli->manager), NULL, wait_done, wait);
         if (!snooze_client_refresh_finish(wait_for(wait), &error))

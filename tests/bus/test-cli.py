@@ -631,6 +631,10 @@ class Setup(CommandLine):
         text, status = self.on_terminal("setup", answer="y\n", until="[y/N]")
         self.assertEqual((status, len(self.mock.called("SetConfiguration"))), (OK, 1))
 
+    def test_refused_says_how_to_arm_it(self):
+        self.mock.answers["SetConfiguration"] = Failure("org.freedesktop.DBus.Error.AccessDenied", "Not authorized")
+        self.assertIn("To arm it: sudo snooze setup\n", self.snooze("setup", "--yes", code=REFUSED))
+
     def test_an_unknown_effect_is_said(self):
         self.mock.add_provider("local", "this machine (logind)", "unknown")
         text = self.snooze("setup", "--yes")
