@@ -125,8 +125,8 @@ static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *user
         g_queue_remove(&call->plugin->calls, call);
         call->plugin->statistics.timeouts++;
         message = g_strdup_printf("%s was not asked in time: it is %s.", call->plugin->id,
-                                  call->plugin->in_flight ? "busy with another call"
-                                                          : plugin_state_name(call->plugin->state));
+                                  call->plugin->state == PLUGIN_RUNNING ? "busy with another call"
+                                                                              : plugin_state_name(call->plugin->state));
         call_finish_error(call, ERROR_TIMED_OUT, message);
         return 0;
 }

@@ -269,7 +269,8 @@ static void forget_failures(Plugin *plugin) {
 /* Doubles each time, up to a minute, and a quarter more or less, so that plugins that fail together do not return together. */
 static uint64_t restart_delay(const Plugin *plugin) {
         unsigned doublings = MIN(plugin->failure_count > 0 ? plugin->failure_count - 1 : 0, 16U);
-        uint64_t delay = MIN(RESTART_DELAY_MIN << doublings, RESTART_DELAY_MAX);
+        uint64_t first = plugin->plugins->parameters.restart_delay;
+        uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);
 
         return (uint64_t) ((double) delay * g_random_double_range(0.75, 1.25));
 }
@@ -646,7 +647,7 @@ void plugin_suspect(Plugin *plugin) {
         if (plugin->state != PLUGIN_RUNNING || plugin->pinging)
                 return;
         plugin->pinging = TRUE;
-        plugin_control(plugin, "Ping", PING_TIMEOUT, NULL, on_ping, plugin);
+        plugin_control(plugin, "Ping", plugin->manifest->timeouts[TIMEOUT_CHECK], NULL, on_ping, plugin);
 }
 
 /* Configuration and enabling. */

@@ -20,7 +20,6 @@
 #define RESTARTS_WINDOW (10 * USEC_PER_MINUTE)   /* … this, then quarantined */
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
-#define PING_TIMEOUT (5 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
 #define IN_FLIGHT_MAX 64U
 #define PLUGINS_MAX 4096U

@@ -43,6 +43,7 @@ typedef struct PluginsParameters {
         const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
         const char *state_directory;
         const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
+        uint64_t restart_delay;          /* µs before the first restart, doubled each time; 0: half a second */
 
         /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
         void (*vote)(Vote *vote, void *userdata);

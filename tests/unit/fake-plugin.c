@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What it lived through is
+ * appended to DIRECTORY/ID.log, a word a line. */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "base/names.h"
+
+static const char *id, *behaviour, *directory;
+static sd_bus *bus;
+static sd_event *event;
+static sd_bus_message *kept;
+static char greeting[256];
+
+static bool is(const char *name) {
+        return strcmp(behaviour, name) == 0;
+}
+
+static void note(const char *word) {
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%s/%s.log", directory, id);
+        _cleanup_(fclosep) FILE *file = fopen(path, "ae");
+        if (file)
+                fprintf(file, "%s\n", word);
+}
+
+/* True the first time that anybody asks for this mark. */
+static bool first_time(const char *mark) {
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%s/%s.%s", directory, id, mark);
+        _cleanup_(fclosep) FILE *file = fopen(path, "wxe");
+        return file != NULL;
+}
+
+static int on_handshake(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("Handshake");
+        if (is("hang-handshake"))
+                return 1;
+        if (is("die-handshake"))
+                _exit(1);
+        if (is("wrong-api"))
+                return sd_bus_reply_method_return(call, "ua{sv}", 7U, 0);
+        if (is("wrong-id"))
+                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", "somebody-else");
+        if (is("wrong-contracts"))
+                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "contracts", "as", 1, "State");
+        return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 2, "id", "s", id, "version", "s", "1.0.0");
+}
+
+static int read_greeting(sd_bus_message *call) {
+        int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                const char *key, *value;
+
+                r = sd_bus_message_read(call, "s", &key);
+                if (r >= 0 && strcmp(key, "greeting") == 0) {
+                        r = sd_bus_message_read(call, "v", "s", &value);
+                        if (r >= 0)
+                                snprintf(greeting, sizeof(greeting), "%s", value);
+                } else if (r >= 0)
+                        r = sd_bus_message_skip(call, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(call);
+        }
+        return r;
+}
+
+static int on_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note(sd_bus_message_get_member(call));
+        if (read_greeting(call) < 0 || is("refuse-configuration"))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "greeting: not today");
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_ping(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        if (is("hang"))
+                return 1;
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int leave(sd_event_source *source, void *userdata) {
+        note("leaves");
+        (void) sd_bus_release_name(bus, (const char *) userdata);
+        return sd_event_exit(event, 0);
+}
+
+static char own_name[128];
+
+static int on_shutdown(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("Shutdown");
+        if (is("stay"))
+                return sd_bus_reply_method_return(call, NULL);
+        (void) sd_event_add_defer(event, NULL, leave, own_name);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int reply_huge(sd_bus_message *call) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call, &reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ss", "idle", "much");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (unsigned i = 0; r >= 0 && i < 100000; i++) {
+                char key[32];
+
+                snprintf(key, sizeof(key), "key%u", i);
+                r = sd_bus_message_append(reply, "{sv}", key, "s", "value");
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(bus, reply, NULL);
+}
+
+static int reply_subjects(sd_bus_message *call) {
+        if (first_time("subjects"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "busy", "two databases", 2, "metrics", "a{sd}", 1,
+                                                  "gpu_usage", 42.0, "votes", "aa{sv}", 2, 3, "name", "s", "main", "verdict",
+                                                  "s", "busy", "reason", "s", "7 clients", 3, "name", "s", "spare",
+                                                  "verdict", "s", "idle", "reason", "s", "nobody");
+        return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "one database", 1, "votes", "aa{sv}", 1, 3, "name", "s",
+                                          "main", "verdict", "s", "idle", "reason", "s", "nobody");
+}
+
+static int reply_late(sd_bus_message *call) {
+        if (!kept) {
+                kept = sd_bus_message_ref(call);
+                return 1;
+        }
+        (void) sd_bus_reply_method_return(kept, "ssa{sv}", "busy", "stale", 0);
+        kept = sd_bus_message_unref(kept);
+        return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "fresh", 0);
+}
+
+static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("CheckIdle");
+        if (is("hang"))
+                return 1;
+        if (is("die") || (is("die-once") && first_time("died")))
+                _exit(1);
+        if (is("error"))
+                return sd_bus_error_set(error, "org.example.Strange", "no \033[31mclue\n");
+        if (is("lie"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "certainly", "trust me", 0);
+        if (is("rubbish"))
+                return sd_bus_reply_method_return(call, "ai", 3, 1, 2, 3);
+        if (is("huge"))
+                return reply_huge(call);
+        if (is("subjects"))
+                return reply_subjects(call);
+        if (is("late"))
+                return reply_late(call);
+        if (is("forever"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for ever", 1, "valid_seconds", "u", 86400U);
+        if (is("valid"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u", 60U);
+        if (is("twice"))
+                (void) sd_bus_reply_method_return(call, "ssa{sv}", "busy", "first", 0);
+        if (is("leave"))
+                (void) sd_event_add_defer(event, NULL, leave, own_name);
+        return sd_bus_reply_method_return(call, "ssa{sv}", "idle", *greeting ? greeting : "nothing to do", 0);
+}
+
+static int on_event(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("HandleEvent");
+        if (is("hang-event"))
+                return 1;
+        return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "by", "s", id);
+}
+
+static int on_detect(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("Detect");
+        return sd_bus_reply_method_return(call, "b", strncmp(behaviour, "cloud", 5) == 0);
+}
+
+static int on_info(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        bool stopping = !first_time("asked") && is("cloud-stops");
+
+        return sd_bus_reply_method_return(call, "a{sv}", 4, "id", "s", "i-1234", "state", "s",
+                                          stopping ? "stopping" : "running", "launch-time", "t", UINT64_C(1700000000000000),
+                                          "tags", "a{ss}", 1, "Name", "worker");
+}
+
+static int on_stop(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("StopInstance");
+        if (is("cloud-refuses"))
+                return sd_bus_error_set(error, ERROR_REFUSED, "it is a one-time spot request");
+        if (is("cloud-throttles"))
+                return sd_bus_error_set(error, ERROR_THROTTLED, "RequestLimitExceeded");
+        if (is("cloud-dies"))
+                _exit(1);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(call, "a(sbs)", 1, "stop", !is("cloud-forbidden"), "the role may not");
+}
+
+static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
+}
+
+static int get_property(sd_bus *b, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                        void *userdata, sd_bus_error *error) {
+        const char *effect = is("cloud-terminates") ? "terminates" : is("cloud-nonsense") ? "makes-coffee" : "stops-billing";
+
+        if (strcmp(property, "StopEffect") == 0)
+                return sd_bus_message_append(reply, "s", effect);
+        return sd_bus_message_append(reply, "s", strcmp(property, "ProviderName") == 0 ? "Fake cloud" : "1.2.3");
+}
+
+#define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
+
+static const sd_bus_vtable plugin_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("Handshake", "us", "ua{sv}", on_handshake),
+        METHOD("Initialize", "a{sv}", NULL, on_configure),
+        METHOD("Configure", "a{sv}", NULL, on_configure),
+        METHOD("Ping", NULL, NULL, on_ping),
+        METHOD("Shutdown", NULL, NULL, on_shutdown),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable check_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("CheckIdle", "a{sv}", "ssa{sv}", on_check),
+        SD_BUS_VTABLE_END,
+};
+
+/* sd-bus itself keeps to what a vtable promises. */
+static const sd_bus_vtable rubbish_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("CheckIdle", "a{sv}", "ai", on_check),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable handler_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("HandleEvent", "a{sv}", "ba{sv}", on_event),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable request_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("Handle", "sa{sv}", "ba{sv}", on_handle),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable cloud_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("ProviderName", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ProviderVersion", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("StopEffect", "s", get_property, 0, 0),
+        METHOD("Detect", NULL, "b", on_detect),
+        METHOD("GetInstanceInfo", "s", "a{sv}", on_info),
+        METHOD("StopInstance", "sa{sv}", NULL, on_stop),
+        METHOD("StartInstance", "sa{sv}", NULL, on_stop),
+        METHOD("CheckPermissions", NULL, "a(sbs)", on_permissions),
+        METHOD("SetTags", "a{ss}", NULL, on_stop),
+        SD_BUS_VTABLE_END,
+};
+
+static int run(void) {
+        const struct {
+                const char *interface;
+                const sd_bus_vtable *vtable;
+        } objects[] = {
+                { PLUGIN_INTERFACE, plugin_vtable },         { IDLE_CHECK_INTERFACE, is("rubbish") ? rubbish_vtable : check_vtable },
+                { EVENT_HANDLER_INTERFACE, handler_vtable }, { REQUEST_HANDLER_INTERFACE, request_vtable },
+                { CLOUD_PROVIDER_INTERFACE, cloud_vtable },
+        };
+        int r;
+
+        if (is("never-starts"))
+                return -EPERM;
+        snprintf(own_name, sizeof(own_name), PLUGIN_NAME_PREFIX "%s", id);
+        r = sd_event_default(&event);
+        if (r >= 0)
+                r = sd_bus_open(&bus);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(bus, 1);
+        for (size_t i = 0; r >= 0 && i < sizeof(objects) / sizeof(objects[0]); i++)
+                r = sd_bus_add_object_vtable(bus, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable, NULL);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, event, 0);
+        if (r >= 0)
+                r = sd_bus_request_name(bus, own_name, 0);
+        return r < 0 ? r : sd_event_loop(event);
+}
+
+int main(int argc, char **argv) {
+        int r;
+
+        if (argc != 4)
+                return 2;
+        id = argv[1];
+        behaviour = argv[2];
+        directory = argv[3];
+        note("starts");
+        r = run();
+        sd_bus_message_unref(kept);
+        sd_bus_flush_close_unref(bus);
+        sd_event_unref(event);
+        return r < 0 ? 1 : 0;
+}
