@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from gi.repository import GLib
@@ -83,12 +84,22 @@ class Sessions(plugin_bus.PluginTestCase):
         ask("new-session", "-d", "-n", "idle", ready)
         self.addCleanup(subprocess.run, [*tmux, "kill-server"], env=environment, capture_output=True)
         ask("new-window", "-d", "-n", "busy", "while :; do :; done")
+        forgotten = [name for name in ("watch", "less", "vim", "top") if shutil.which(name)]
+        for name in forgotten:
+            arguments = {"watch": " -n 1 true", "less": " /etc/passwd"}.get(name, "")
+            ask("new-window", "-d", "-n", name, "exec " + name + arguments)
+        running = lambda: set(ask("list-panes", "-a", "-F", "#{window_name} #{pane_current_command}").splitlines())
+        deadline = time.monotonic() + 30
+        while not {"%s %s" % (name, name) for name in forgotten} <= running():
+            self.assertLess(time.monotonic(), deadline, running())
         panes = dict(line.split() for line in ask("list-panes", "-a", "-F", "#{window_name} #{pane_tty}").splitlines())
         name = {window: tty.replace("/dev/", "") for window, tty in panes.items()}
         ask("wait-for", "ready")
         votes = self.votes(plugin)
         self.assertEqual(votes[name["idle"]]["verdict"], "idle", votes)
         self.assertEqual(votes[name["busy"]]["verdict"], "busy")
+        for program in forgotten:
+            self.assertEqual(votes[name[program]]["verdict"], "idle", votes[name[program]])
 
     def test_settings_are_those_of_the_manifest(self):
         with open(os.path.join(SOURCE, "plugins/sessions/plugin.json")) as f:
