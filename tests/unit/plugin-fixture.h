@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "daemon/plugin/plugins.h"
+#include "daemon/plugin/plugin.h"
 #include "private-bus.h"
 #include "util/json.h"
 
@@ -20,6 +20,7 @@ typedef struct PluginFixture {
         GPtrArray *forgotten; /* sources */
         GPtrArray *problems;
         unsigned rounds; /* that are over */
+        void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata); /* may be NULL */
 } PluginFixture;
 
 static inline void fixture_write(PluginFixture *f, const char *name, const char *text) {
@@ -107,6 +108,7 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
                                                            .restart_delay = 10 * USEC_PER_MSEC,
                                                            .vote = fixture_on_vote,
                                                            .forgotten = fixture_on_forgotten,
+                                                           .changed = f->changed,
                                                            .problem = fixture_on_problem,
                                                            .userdata = f },
                                     &f->plugins),

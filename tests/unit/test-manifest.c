@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* plugin.json and the values of its settings: what is accepted, and what the message says where it is not. */
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/plugin/manifest.h"
+#include "util/json.h"
+
+typedef struct Fixture {
+        char *directory, *folder, *program;
+} Fixture;
+
+static void write_text(const char *folder, const char *name, const char *text, int mode) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autoptr(GError) error = NULL;
+
+        g_file_set_contents(path, text, -1, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(g_chmod(path, (mode_t) mode), ==, 0);
+}
+
+static void set_up(Fixture *f, gconstpointer data) {
+        g_autoptr(GError) error = NULL;
+
+        f->directory = g_dir_make_tmp("snooze-manifest-XXXXXX", &error);
+        g_assert_no_error(error);
+        f->folder = g_build_filename(f->directory, "redis", NULL);
+        f->program = g_build_filename(f->folder, "redis", NULL);
+        g_assert_cmpint(g_mkdir(f->folder, 0755), ==, 0);
+        write_text(f->folder, "redis", "#!/bin/sh\n", 0755);
+}
+
+static void tear_down(Fixture *f, gconstpointer data) {
+        g_autoptr(GDir) directory = g_dir_open(f->folder, 0, NULL);
+        const char *name;
+
+        while ((name = g_dir_read_name(directory))) {
+                g_autofree char *path = g_build_filename(f->folder, name, NULL);
+
+                g_assert_cmpint(g_remove(path), ==, 0);
+        }
+        g_assert_cmpint(g_rmdir(f->folder), ==, 0);
+        g_assert_cmpint(g_rmdir(f->directory), ==, 0);
+        g_free(f->directory);
+        g_free(f->folder);
+        g_free(f->program);
+}
+
+static Manifest *load(Fixture *f, const char *text, GError **error) {
+        write_text(f->folder, "plugin.json", text, 0644);
+        return manifest_load(f->directory, "redis", geteuid(), error);
+}
+
+static void assert_refused(Fixture *f, const char *text, const char *part) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Manifest) manifest = load(f, text, &error);
+
+        g_assert_null(manifest);
+        if (!strstr(error->message, part))
+                g_error("%s: the message is: %s", text, error->message);
+}
+
+static const char complete[] =
+        "{\"name\": \"redis\", \"display_name\": \"Redis\", \"version\": \"1.2.3\", \"author\": \"A\", \"description\": \"D\","
+        "\"category\": \"database\", \"tags\": [\"db\", \"cache\"], \"repository\": \"https://r\", \"homepage\": \"https://h\","
+        "\"official\": true, \"config_schema\": {\"port\": {\"type\": \"int\", \"default\": 6379, \"constraints\": \"1..65535\"}},"
+        "\"dependencies\": [{\"name\": \"other\", \"version\": \">=1\"}], \"min_host_version\": \"0.1\", \"type\": \"external\","
+        "\"language\": \"c\", \"process_model\": \"persistent\", \"api\": 1, \"runtime\": \"dbus\", \"isolation\": \"process\","
+        "\"exec\": \"redis\", \"image\": \"\", \"contracts\": [\"IdleCheck\", \"EventHandler\"],"
+        "\"events\": {\"custom.*\": {\"priority\": 1}, \"custom.backup.*\": {\"priority\": -5, \"enabled\": false},"
+        "\"custom.backup.done\": {}}, \"permissions\": [\"processes\", \"network:localhost:6379\"],"
+        "\"limits\": {\"memory_mb\": 16, \"cpu_percent\": 50, \"tasks\": 4}, \"timeouts\": {\"check\": 1.5}}";
+
+static void test_every_key(Fixture *f, gconstpointer data) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Manifest) m = load(f, complete, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(m->display_name, ==, "Redis");
+        g_assert_cmpstr(m->tags[1], ==, "cache");
+        g_assert_true(m->official);
+        g_assert_cmpstr(m->exec, ==, f->program);
+        g_assert_true(manifest_has_contract(m, "IdleCheck"));
+        g_assert_false(manifest_has_contract(m, "State"));
+        g_assert_cmpuint(m->memory_max, ==, 16 * 1024 * 1024);
+        g_assert_cmpuint(m->timeouts[TIMEOUT_CHECK], ==, 1500 * USEC_PER_MSEC);
+        g_assert_cmpuint(m->timeouts[TIMEOUT_START], ==, 30 * USEC_PER_SEC);
+        g_assert_cmpstr(((ManifestDependency *) g_ptr_array_index(m->dependencies, 0))->name, ==, "other");
+
+        /* The closest entry counts. */
+        g_assert_cmpint(manifest_event(m, "custom.x")->priority, ==, 1);
+        g_assert_cmpint(manifest_event(m, "custom.backup.begun")->priority, ==, -5);
+        g_assert_false(manifest_event(m, "custom.backup.begun")->enabled);
+        g_assert_true(manifest_event(m, "custom.backup.done")->enabled);
+        g_assert_null(manifest_event(m, "custom"));
+}
+
+static void test_defaults(Fixture *f, gconstpointer data) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Manifest) m = load(f, "{\"version\": \"1\", \"contracts\": [\"State\"]}", &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(m->display_name, ==, "redis");
+        g_assert_cmpstr(m->runtime, ==, "dbus");
+        g_assert_cmpuint(schema_settings(m->schema)->len, ==, 0);
+        g_assert_false(m->official);
+}
+
+#define BASE "{\"version\": \"1\", \"contracts\": [\"IdleCheck\"]"
+
+static void test_refusals(Fixture *f, gconstpointer data) {
+        static const struct {
+                const char *text, *part;
+        } cases[] = {
+                { "", "plugin.json" },
+                { "[]", "expected an object" },
+                { "{\"contracts\": [\"IdleCheck\"]}", "/version" },
+                { "{\"version\": \"1\"}", "/contracts" },
+                { "{\"version\": \"one\", \"contracts\": [\"IdleCheck\"]}", "got one" },
+                { "{\"version\": \"1\", \"contracts\": [\"Idle\"]}", "got Idle, expected one of IdleCheck" },
+                { "{\"version\": \"1\", \"contracts\": [\"IdleCheck\", \"IdleCheck\"]}", "twice" },
+                { BASE ", \"surprise\": 1}", "/surprise: unknown key" },
+                { BASE ", \"name\": \"other\"}", "/name: got other" },
+                { BASE ", \"author\": 7}", "/author" },
+                { BASE ", \"author\": \"a\\u001b[31m\"}", "/author" },
+                { BASE ", \"tags\": \"x\"}", "/tags" },
+                { BASE ", \"api\": 2}", "/api" },
+                { BASE ", \"runtime\": \"wasm\"}", "/runtime" },
+                { BASE ", \"official\": \"yes\"}", "/official" },
+                { BASE ", \"min_host_version\": \"99\"}", "asks for CloudSnooze 99" },
+                { BASE ", \"permissions\": [\"root\"]}", "/permissions" },
+                { BASE ", \"permissions\": [\"network\"]}", "kind:what" },
+                { BASE ", \"permissions\": [\"processes:all\"]}", "processes alone" },
+                { BASE ", \"limits\": {\"memory_mb\": -1}}", "/limits/memory_mb" },
+                { BASE ", \"limits\": {\"disk\": 1}}", "/limits/disk" },
+                { BASE ", \"timeouts\": {\"check\": 0}}", "/timeouts/check" },
+                { BASE ", \"events\": {\"custom\": {}}}", "EventHandler" },
+                { BASE ", \"events\": {\"Custom!\": {}}}", "event type" },
+                { BASE ", \"dependencies\": [\"x\"]}", "element 0" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"port\"}}}", "/config_schema/p: type" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"default\": \"x\"}}}", "expected a whole number" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"constraints\": \"9..1\"}}}", "min..max" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": \"/[/\"}}}", "constraints" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"color\": 1}}}", "unknown key color" },
+                { BASE ", \"exec\": \"../x\"}", "without .." },
+                { BASE ", \"exec\": \"absent\"}", "absent" },
+                { BASE ", \"exec\": \"plugin.json\"}", "not executable" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+                assert_refused(f, cases[i].text, cases[i].part);
+}
+
+static void test_unsafe_files(Fixture *f, gconstpointer data) {
+        g_autofree char *link = g_build_filename(f->folder, "link", NULL);
+
+        g_assert_cmpint(symlink("/bin/true", link), ==, 0);
+        assert_refused(f, BASE ", \"exec\": \"link\"}", "link that leaves");
+
+        g_assert_cmpint(g_chmod(f->program, 0757), ==, 0);
+        assert_refused(f, BASE "}", "written by others");
+        g_assert_cmpint(g_chmod(f->program, 04755), ==, 0);
+        assert_refused(f, BASE "}", "setuid");
+        g_assert_cmpint(g_chmod(f->program, 0755), ==, 0);
+
+        write_text(f->folder, "redis", "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\377\177 rubbish rubbish rubbish rubbish rubbish", 0755);
+        assert_refused(f, BASE "}", "another architecture");
+        write_text(f->folder, "redis", "rubbish", 0755);
+        assert_refused(f, BASE "}", "neither a program");
+        write_text(f->folder, "redis", "#!/bin/sh\n", 0755);
+
+        g_assert_cmpint(g_chmod(f->folder, 0777), ==, 0);
+        assert_refused(f, BASE "}", "written by others");
+        g_assert_cmpint(g_chmod(f->folder, 0755), ==, 0);
+
+        if (geteuid() != 0)
+                return;
+        g_assert_cmpint(chown(f->program, 65534, 0), ==, 0);
+        assert_refused(f, BASE "}", "another user");
+}
+
+static void test_ids(void) {
+        g_assert_true(plugin_id_valid("a"));
+        g_assert_true(plugin_id_valid("redis-monitor2"));
+        g_assert_true(plugin_id_valid("abcdefghijklmnopqrstuvwx"));
+        g_assert_false(plugin_id_valid("abcdefghijklmnopqrstuvwxy"));
+        g_assert_false(plugin_id_valid(""));
+        g_assert_false(plugin_id_valid("-a"));
+        g_assert_false(plugin_id_valid("2a"));
+        g_assert_false(plugin_id_valid("Redis"));
+        g_assert_false(plugin_id_valid("a/b"));
+        g_assert_false(plugin_id_valid(NULL));
+}
+
+static JsonObject *object(const char *text) {
+        g_autoptr(JsonNode) node = json_text_parse("test", text, -1, NULL);
+
+        g_assert_nonnull(node);
+        return json_node_dup_object(node);
+}
+
+static Schema *schema(void) {
+        g_autoptr(JsonObject) description = object(
+                "{\"port\": {\"type\": \"int\", \"default\": 1, \"constraints\": \"1..65535\"}, \"ratio\": {\"type\": \"float\"},"
+                "\"mode\": {\"type\": \"string\", \"constraints\": \"fast|slow\", \"default\": \"fast\"},"
+                "\"host\": {\"type\": \"string\", \"constraints\": \"/^[a-z.]+$/\"}, \"on\": {\"type\": \"bool\", \"default\": false},"
+                "\"names\": {\"type\": \"list\", \"default\": [\"a\"]}, \"pass-word\": {\"type\": \"string\", \"secret\": true,"
+                "\"constraints\": \"/^.{4,}$/\"}}");
+        g_autoptr(GError) error = NULL;
+        Schema *result = schema_parse("test", description, &error);
+
+        g_assert_no_error(error);
+        return result;
+}
+
+static void test_values_are_checked(void) {
+        static const struct {
+                const char *values, *part; /* NULL: fine */
+        } cases[] = {
+                { "{}", NULL },
+                { "{\"port\": 65535, \"ratio\": 1, \"mode\": \"slow\", \"host\": \"a.b\", \"on\": true, \"names\": []}", NULL },
+                { "{\"port\": 0}", "/port: got 0, expected a whole number within 1..65535" },
+                { "{\"port\": 1.5}", "expected a whole number" },
+                { "{\"port\": \"1\"}", "got \"1\"" },
+                { "{\"mode\": \"warp\"}", "fast|slow" },
+                { "{\"host\": \"A\"}", "/host" },
+                { "{\"host\": \"a\\n\"}", "/host" },
+                { "{\"on\": 1}", "true or false" },
+                { "{\"names\": [1]}", "list of strings" },
+                { "{\"prot\": 1}", "expected one of port, ratio" },
+                { "{\"pass-word\": \"abc\"}", "got a secret value" },
+        };
+        g_autoptr(Schema) s = schema();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autoptr(JsonObject) values = object(cases[i].values);
+                g_autoptr(GError) error = NULL;
+
+                g_assert_cmpint(schema_check(s, "test", values, &error), ==, cases[i].part == NULL);
+                if (cases[i].part && !strstr(error->message, cases[i].part))
+                        g_error("%s: the message is: %s", cases[i].values, error->message);
+        }
+}
+
+static void test_origins(void) {
+        g_autoptr(JsonObject) configured = object("{\"port\": 2, \"mode\": \"slow\"}");
+        g_autoptr(Schema) s = schema();
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Settings) settings = schema_resolve(s, "x", configured,
+                                                      "# comment\n\nSNOOZE_PORT=3\nSNOOZE_PASS_WORD = \"pa ss\"\r\nSNOOZE_NAMES=b, c\n"
+                                                      "SNOOZE_ON=yes\nSNOOZE_RATIO=0.5",
+                                                      &error);
+        g_autofree char *values = NULL, *origins = NULL;
+
+        g_assert_no_error(error);
+        values = json_object_text(settings->values);
+        origins = json_object_text(settings->origins);
+        g_assert_cmpint(json_get_int(settings->values, "port", 0), ==, 3);
+        g_assert_cmpstr(json_get_string(settings->origins, "port", ""), ==, "environment");
+        g_assert_cmpstr(json_get_string(settings->origins, "mode", ""), ==, "configuration");
+        g_assert_cmpstr(json_get_string(settings->values, "pass-word", ""), ==, "pa ss");
+        g_assert_true(json_get_boolean(settings->values, "on", FALSE));
+        g_assert_cmpfloat(json_get_double(settings->values, "ratio", 0), ==, 0.5);
+        g_assert_cmpuint(json_array_get_length(json_get_array(settings->values, "names")), ==, 2);
+        g_assert_false(json_object_has_member(settings->values, "host"));
+}
+
+static void test_environment_is_strict(void) {
+        static const char *const bad[] = { "PORT=1", "SNOOZE_PORT", "SNOOZE_PORT=x", "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000",
+                                           "SNOOZE_ON=perhaps" };
+        g_autoptr(Schema) s = schema();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                g_autoptr(GError) error = NULL;
+
+                g_assert_null(schema_resolve(s, "x", NULL, bad[i], &error));
+                g_assert_true(g_str_has_prefix(error->message, "plugins/x.env"));
+        }
+}
+
+static void test_required(void) {
+        g_autoptr(JsonObject) description = object("{\"url\": {\"type\": \"string\", \"required\": true}}");
+        g_autoptr(Schema) s = schema_parse("test", description, NULL);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(schema_resolve(s, "x", NULL, NULL, &error));
+        g_assert_nonnull(strstr(error->message, "/plugins/plugin_configs/x/url: is required"));
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add("/manifest/every-key", Fixture, NULL, set_up, test_every_key, tear_down);
+        g_test_add("/manifest/defaults", Fixture, NULL, set_up, test_defaults, tear_down);
+        g_test_add("/manifest/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
+        g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);
+        g_test_add_func("/manifest/ids", test_ids);
+        g_test_add_func("/schema/values-are-checked", test_values_are_checked);
+        g_test_add_func("/schema/origins", test_origins);
+        g_test_add_func("/schema/environment-is-strict", test_environment_is_strict);
+        g_test_add_func("/schema/required", test_required);
+        return g_test_run();
+}
