@@ -10,28 +10,31 @@ typedef struct PendingCheck {
         sd_bus_message *call;
 } PendingCheck;
 
-static const char *first_reason(GPtrArray *votes, gboolean idle, const char *fallback) {
-        for (guint i = 0; i < votes->len; i++) {
+/* The first source that decides and does not say idle, as Explain names it. */
+static char *reason_of(GPtrArray *votes, gboolean idle) {
+        for (guint i = 0; !idle && i < votes->len; i++) {
                 const Explained *vote = g_ptr_array_index(votes, i);
 
-                if (!idle && (vote->policy == POLICY_REQUIRED || vote->policy == POLICY_SUFFICIENT) &&
+                if ((vote->policy == POLICY_REQUIRED || vote->policy == POLICY_SUFFICIENT) &&
                     (vote->verdict == VERDICT_BUSY || vote->verdict == VERDICT_UNKNOWN))
-                        return vote->reason;
+                        return g_strdup_printf("%s: %s", vote->source, vote->reason);
         }
-        return fallback;
+        return g_strdup(idle ? "every source that decides says idle" : "no source that decides can say anything");
 }
 
 static void check_done(void *userdata) {
         PendingCheck *check = userdata;
         Manager *manager = check->manager;
         g_autoptr(GPtrArray) votes = NULL;
+        g_autofree char *reason = NULL;
         gboolean idle;
 
         manager_step(manager);
         idle = manager->outcome.idle;
         votes = decision_explain(manager->decision, clock_monotonic());
 
-        (void) sd_bus_reply_method_return(check->call, "bs", idle, first_reason(votes, idle, "every source that decides says idle"));
+        reason = reason_of(votes, idle);
+        (void) sd_bus_reply_method_return(check->call, "bs", idle, reason);
         sd_bus_message_unref(check->call);
         g_free(check);
 }
