@@ -365,17 +365,31 @@ static void settings_set(Settings *settings, const Setting *setting, JsonNode *v
         json_object_set_string_member(settings->origins, setting->name, origin);
 }
 
-/* The text of an environment variable as a value of the setting's type. */
+static JsonNode *list_from_text(const char *text) {
+        JsonArray *array = json_array_new();
+        g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+        JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+
+        for (size_t i = 0; parts[i]; i++)
+                if (*g_strstrip(parts[i]))
+                        json_array_add_string_element(array, parts[i]);
+        json_node_take_array(node, array);
+        return node;
+}
+
+/* The text of an environment variable as a value of the setting's type; a string where it does not look like one, which the check
+ * that follows refuses. */
 static JsonNode *value_from_text(const Setting *setting, const char *text) {
-        JsonNode *node = json_node_new(JSON_NODE_VALUE);
-        g_auto(GStrv) parts = NULL;
+        JsonNode *node;
         char *end = NULL;
         double number;
 
+        if (setting->type == SETTING_LIST)
+                return list_from_text(text);
+
+        node = json_node_new(JSON_NODE_VALUE);
         json_node_set_string(node, text);
-        switch (setting->type) {
-        case SETTING_INTEGER:
-        case SETTING_NUMBER:
+        if (setting->type == SETTING_INTEGER || setting->type == SETTING_NUMBER) {
                 number = g_ascii_strtod(text, &end);
                 if (!*text || *end || !isfinite(number))
                         return node;
@@ -383,24 +397,13 @@ static JsonNode *value_from_text(const Setting *setting, const char *text) {
                         json_node_set_int(node, (gint64) number);
                 else
                         json_node_set_double(node, number);
-                return node;
-        case SETTING_BOOLEAN:
+        } else if (setting->type == SETTING_BOOLEAN) {
                 if (g_str_equal(text, "true") || g_str_equal(text, "1") || g_str_equal(text, "yes"))
                         json_node_set_boolean(node, TRUE);
                 else if (g_str_equal(text, "false") || g_str_equal(text, "0") || g_str_equal(text, "no"))
                         json_node_set_boolean(node, FALSE);
-                return node;
-        case SETTING_LIST:
-                parts = g_strsplit(text, ",", -1);
-                json_node_init_array(node, NULL);
-                json_node_take_array(node, json_array_new());
-                for (size_t i = 0; parts[i]; i++)
-                        if (*g_strstrip(parts[i]))
-                                json_array_add_string_element(json_node_get_array(node), parts[i]);
-                return node;
-        default:
-                return node;
         }
+        return node;
 }
 
 /* SNOOZE_<NAME>, upper case, every - as _. */
