@@ -52,7 +52,7 @@ def names_are_reserved(machine):
     """nobody but their users may own our names"""
     for name in ["io.cloudsnooze.Snooze1"] + [f"io.cloudsnooze.Plugin1.{plugin}" for plugin in PLUGINS]:
         for user in ("nobody", "snooze-terminal" if name != "io.cloudsnooze.Plugin1.terminal" else "snooze"):
-            refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", name, "4",
+            refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", name, "4",
                                       name="org.freedesktop.DBus", user=user)
             assert "not allowed to own" in refusal or "denied" in refusal.lower(), refusal
 
@@ -63,7 +63,7 @@ def plugins_are_shut_in(machine):
         refusal = machine.refusal("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "GetDefaultTarget",
                                   name="org.freedesktop.systemd1", user=user)
         assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
-        refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "StartServiceByName", "su",
+        refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "StartServiceByName",
                                   "org.freedesktop.hostname1", "0", name="org.freedesktop.DBus", user=user)
         assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
     machine.call("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListSessions",
@@ -77,8 +77,8 @@ def units_of_others_stay_shut(machine):
     """the daemon may start plugins, and no other unit"""
     manager = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
     for unit in ("console-getty.service", "snooze-plugin@../x.service", "snooze-plugin@Local.service"):
-        machine.refusal(*manager, "StartUnit", "ss", unit, "replace", name="org.freedesktop.systemd1", user="snooze")
-    machine.refusal(*manager, "SetUnitProperties", "sba(sv)", "snooze-plugin@local.service", "true", "1", "MemoryMax", "t", "1",
+        machine.refusal(*manager, "StartUnit", unit, "replace", name="org.freedesktop.systemd1", user="snooze")
+    machine.refusal(*manager, "SetUnitProperties", "snooze-plugin@local.service", "true", "[('MemoryMax', <uint64 1>)]",
                     name="org.freedesktop.systemd1", user="snooze")
     machine.call(*manager, "StartUnit", "ss", "snooze-plugin@local.service", "replace", name="org.freedesktop.systemd1",
                  user="snooze")
