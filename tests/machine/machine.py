@@ -179,7 +179,11 @@ class Machine:
             run("systemctl", f"--root={self.root}", "disable", "dbus-broker.service", check=False)
 
     def __enter__(self):
-        self.boot()
+        try:
+            self.boot()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, kind, value, traceback):
@@ -187,17 +191,20 @@ class Machine:
             print("# --- journal of the machine")
             for line in self.run("journalctl", "--no-pager", "-b", "-n", "80", check=False).stdout.splitlines():
                 print("#", line)
+        self._end()
+
+    def _end(self):
         self.kill()
         self.stack.close()
         self.console.close()
 
     def boot(self):
+        assert not self.running(), "the machine runs already"
         # --network-veth: the machine has one interface, host0, and the host can talk to it.
         self.container = subprocess.Popen(  # pylint: disable=R1732
             ["systemd-nspawn", "-q", "-D", self.root, "-b", "--register=no", "--keep-unit", "--link-journal=no",
              "--network-veth", f"--machine={self.name}", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
-        self.init = wait_until(self._find_init, "the machine has an init", BOOT_SECONDS)
         wait_until(self._booted, "the machine has booted", BOOT_SECONDS)
 
     def _find_init(self):
@@ -210,6 +217,10 @@ class Machine:
         return int(children[0]) if children else None
 
     def _booted(self):
+        # Until then the child may be one that sets the container up and goes away.
+        self.init = self._find_init()
+        if not self.init:
+            return False
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in ("running", "degraded")
 
@@ -224,7 +235,9 @@ class Machine:
         if not self.running():
             return
         # The init of a container, told to halt at once (SIGRTMIN+14 is poweroff --force).
-        os.kill(self.init, signal.SIGRTMIN + 14)
+        init = self._find_init()
+        if init:
+            os.kill(init, signal.SIGRTMIN + 14)
         try:
             self.container.wait(timeout=20)
         except subprocess.TimeoutExpired:

@@ -52,7 +52,7 @@ def names_are_reserved(machine):
     """nobody but their users may own our names"""
     for name in ["io.cloudsnooze.Snooze1"] + [f"io.cloudsnooze.Plugin1.{plugin}" for plugin in PLUGINS]:
         for user in ("nobody", "snooze-terminal" if name != "io.cloudsnooze.Plugin1.terminal" else "snooze"):
-            refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", name, "4",
+            refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", name, "uint32 4",
                                       name="org.freedesktop.DBus", user=user)
             assert "not allowed to own" in refusal or "denied" in refusal.lower(), refusal
 
@@ -64,7 +64,7 @@ def plugins_are_shut_in(machine):
                                   name="org.freedesktop.systemd1", user=user)
         assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
         refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "StartServiceByName",
-                                  "org.freedesktop.hostname1", "0", name="org.freedesktop.DBus", user=user)
+                                  "org.freedesktop.hostname1", "uint32 0", name="org.freedesktop.DBus", user=user)
         assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
     machine.call("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListSessions",
                  name="org.freedesktop.login1", user="snooze-local")
