@@ -205,12 +205,13 @@ static int on_unit_started(sd_bus_message *reply, void *userdata, sd_bus_error *
         return 0;
 }
 
-/* The match is installed before the question: the bus works in order, so no JobRemoved is missed. */
+/* The match is installed before the question: the bus works in order, so no JobRemoved is missed. It cannot name the unit:
+ * sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number. */
 static int start_unit(Start *start) {
         Starter *starter = start->starter;
         g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='" SYSTEMD_PATH "',interface='"
-                                                 MANAGER_INTERFACE "',member='JobRemoved',arg2='%s'",
-                                                 starter->systemd, start->unit);
+                                                 MANAGER_INTERFACE "',member='JobRemoved'",
+                                                 starter->systemd);
         int r;
 
         if (!starter->subscribed) {
