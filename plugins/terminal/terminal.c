@@ -18,10 +18,11 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         const char *devices = getenv("SNOOZE_TERMINAL_DEVICES") ?: "/dev"; /* another folder, for tests */
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
         char notice[NOTICE_SIZE], text[NOTICE_SIZE + 16];
+        const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         Broadcast broadcasted;
         int r;
 
-        if (strcmp(snooze_plugin_dictionary_get_string(event, "type", ""), EVENT_STOP_PENDING) != 0)
+        if (strcmp(type, EVENT_STOP_PENDING) != 0 && strcmp(type, EVENT_NOTICE) != 0)
                 return snooze_plugin_call_set_answer(call, false);
 
         notice_write(event, clock_realtime(), notice, sizeof(notice));
@@ -41,7 +42,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
 
 int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = { { NULL } };
-        static const char *const events[] = { EVENT_STOP_PENDING, NULL };
+        static const char *const events[] = { EVENT_STOP_PENDING, EVENT_NOTICE, NULL };
         static const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "terminal",

@@ -64,6 +64,13 @@ class Terminal(plugin_bus.PluginTestCase):
         for master, _ in ends:
             self.assertEqual(self.read(master), "\r\n\a" + NOTICE + "\r\n")
 
+    def test_a_notice_that_announces_no_stop_is_told_too(self):
+        master, _ = self.open()
+        plugin = self.start()
+        self.assertEqual(self.tell(plugin, "snooze.notice", notice=s("sessions has not answered for an hour"))[0], True)
+        self.assertIn("sessions has not answered for an hour", self.read(master))
+        self.assertEqual(self.tell(plugin, "custom.other", notice=s("x"))[0], False)
+
     def test_mesg_n_is_respected(self):
         quiet, open_ = self.open(0o600), self.open()
         self.assertEqual(self.tell(self.start(), notice=s(NOTICE)), (True, {"terminals": 1, "closed": 1, "stopped": 0}))
