@@ -210,13 +210,19 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         call_finish(call, reply, NULL);
 }
 
+/* The bus driver answers for a peer that is gone. Nobody else can: the sender is the driver's. */
+static gboolean peer_is_gone(sd_bus_message *reply, const sd_bus_error *error) {
+        return message_from_driver(reply) && (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
+                                              sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+                                              sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER));
+}
+
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         PluginCall *call = userdata;
         Plugin *plugin = call->plugin;
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
-        if (error && clock_monotonic() < call->deadline && message_from_driver(reply)) {
-                /* The bus driver answers for a peer that is gone. */
+        if (error && clock_monotonic() < call->deadline && peer_is_gone(reply, error)) {
                 plugin_fail(plugin, "ended while it was asked %s", call->method->member);
                 return 0;
         }

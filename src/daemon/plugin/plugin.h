@@ -119,23 +119,46 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
 gboolean plugin_may_run(const Plugin *plugin);
 /* On its way up or up. */
 gboolean plugin_active(const Plugin *plugin);
+int plugin_set_enabled(Plugin *plugin, gboolean enabled);
+void plugin_set_error(Plugin *plugin, const char *message);
+void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
+
+/* lifecycle.c */
+/* FALSE where the table of transitions does not allow it. Tells everybody, so the state may be another one afterwards. */
+gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason);
+/* Whoever asks for it: starts it unless it is up or may not run. */
 void plugin_begin(Plugin *plugin);
+/* It is gone and nobody is to blame. */
+void plugin_stopped(Plugin *plugin, const char *reason);
+void plugin_forget_failures(Plugin *plugin);
+/* Lets go of the process and of every question about it. */
+void plugin_drop(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
 /* Takes the manifest over, ends the running version and starts the new one. */
 void plugin_upgrade(Plugin *plugin, Manifest *manifest);
 void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plugin_owner_changed(Plugin *plugin, const char *owner);
-int plugin_set_enabled(Plugin *plugin, gboolean enabled);
-/* The plugin's part of a new configuration. */
-void plugin_reconfigure(Plugin *plugin);
-void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 /* A call ended: a plugin that leaves may be done now. */
 void plugin_call_ended(Plugin *plugin);
 /* A call was not answered in time: is it alive? */
 void plugin_suspect(Plugin *plugin);
-/* Waits for the plugin to be up or down. */
+
+/* greeting.c */
+/* The name has an owner: is it the plugin? */
+void plugin_greet(Plugin *plugin);
+/* One that ran before the daemon did was never announced. */
+void plugin_ask_owner(Plugin *plugin);
+/* The plugin's part of a new configuration. */
+void plugin_reconfigure(Plugin *plugin);
+
+/* settle.c */
+/* Waits for the plugin to be up (load) or down. */
 void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void *userdata);
+/* Tells those whose wait has come to an end by the state that was just entered. */
+void plugin_settle_reached(Plugin *plugin);
+void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *message);
+void plugin_settler_free(void *settler);
 
 /* call.c */
 /* Handshake, Initialize, Configure, Ping, Shutdown: before everything that waits, also to a plugin that is not running yet. */

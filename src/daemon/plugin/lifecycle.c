@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The states of a plugin, and what takes it from one to the next: deadlines, failures, restarts, the coming and going of its name.
+ * plugin.h has the picture. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "daemon/plugin/plugin.h"
+
+static const char *const state_names[PLUGIN_STATE_COUNT] = {
+        [PLUGIN_DISCOVERED] = "discovered", [PLUGIN_LOADING] = "loading", [PLUGIN_INITIALIZING] = "initializing",
+        [PLUGIN_RUNNING] = "running",       [PLUGIN_DRAINING] = "draining", [PLUGIN_STOPPED] = "stopped",
+        [PLUGIN_FAILED] = "failed",         [PLUGIN_QUARANTINED] = "quarantined",
+};
+
+#define TO(state) (1U << (state))
+
+/* From each state: where it may go. */
+static const unsigned transitions[PLUGIN_STATE_COUNT] = {
+        [PLUGIN_DISCOVERED] = TO(PLUGIN_LOADING),
+        [PLUGIN_LOADING] = TO(PLUGIN_INITIALIZING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
+        [PLUGIN_INITIALIZING] = TO(PLUGIN_RUNNING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
+        [PLUGIN_RUNNING] = TO(PLUGIN_DRAINING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
+        [PLUGIN_DRAINING] = TO(PLUGIN_STOPPED) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED),
+        [PLUGIN_STOPPED] = TO(PLUGIN_LOADING),
+        [PLUGIN_FAILED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED),
+        [PLUGIN_QUARANTINED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED),
+};
+
+const char *plugin_state_name(PluginState state) {
+        return state_names[state];
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+
+static uint64_t state_deadline(const Plugin *plugin) {
+        switch (plugin->state) {
+        case PLUGIN_LOADING:
+                return plugin->manifest->timeouts[TIMEOUT_START];
+        case PLUGIN_INITIALIZING:
+                return plugin->manifest->timeouts[TIMEOUT_INITIALIZE];
+        case PLUGIN_DRAINING:
+                return plugin->manifest->timeouts[TIMEOUT_SHUTDOWN];
+        default:
+                return 0;
+        }
+}
+
+static void set_timer(Plugin *plugin, uint64_t usec) {
+        plugin->timer = sd_event_source_disable_unref(plugin->timer);
+        if (usec > 0)
+                (void) sd_event_add_time_relative(plugin->plugins->parameters.event, &plugin->timer, CLOCK_MONOTONIC,
+                                                  usec, 0, on_deadline, plugin);
+}
+
+gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason) {
+        PluginState previous = plugin->state;
+
+        if (state == previous)
+                return TRUE;
+        if (!(transitions[previous] & TO(state))) {
+                log_error("Plugin %s: no way from %s to %s (%s)", plugin->id, state_names[previous], state_names[state],
+                          reason);
+                return FALSE;
+        }
+        plugin->state = state;
+        set_timer(plugin, state_deadline(plugin));
+        if (state != PLUGIN_RUNNING)
+                plugin->healthy = FALSE;
+
+        plugin_bus_changed(plugin, "State", "Healthy", "LastError", "Restarts", NULL);
+        plugin_bus_state_changed(plugin, previous, reason);
+        plugin_settle_reached(plugin);
+        if (plugin->plugins->parameters.changed)
+                plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+        return TRUE;
+}
+
+static void cancel_operations(Plugin *plugin) {
+        plugin->start = start_cancel(plugin->start);
+        plugin->identity = identity_cancel(plugin->identity);
+        plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
+        plugin->pinging = FALSE;
+}
+
+static void drop_process(Plugin *plugin) {
+        g_clear_pointer(&plugin->peer, g_free);
+        g_clear_pointer(&plugin->sent, json_object_unref);
+        plugin->pid = 0;
+        plugin->pidfd = safe_close(plugin->pidfd);
+}
+
+void plugin_drop(Plugin *plugin) {
+        cancel_operations(plugin);
+        drop_process(plugin);
+}
+
+static void end_process(Plugin *plugin) {
+        starter_kill(plugin->plugins->starter, plugin->unit, plugin->pidfd);
+        drop_process(plugin);
+}
+
+void plugin_stopped(Plugin *plugin, const char *reason) {
+        gboolean again;
+
+        plugin_drop(plugin);
+        plugin_calls_lost(plugin, reason);
+        if (!plugin_set_state(plugin, PLUGIN_STOPPED, reason) || plugin->state != PLUGIN_STOPPED)
+                return;
+        if (!plugin_may_run(plugin)) {
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+                return;
+        }
+        if (plugin->next_manifest)
+                plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
+        again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
+        plugin->restart_wanted = FALSE;
+        if (again)
+                plugin_begin(plugin);
+}
+
+static unsigned recent_failures(const Plugin *plugin, uint64_t now) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->failures); i++)
+                if (plugin->failures[i] > 0 && usec_sub(now, plugin->failures[i]) < RESTARTS_WINDOW)
+                        n++;
+        return n;
+}
+
+static void remember_failure(Plugin *plugin, uint64_t now) {
+        memmove(plugin->failures + 1, plugin->failures, sizeof(plugin->failures) - sizeof(plugin->failures[0]));
+        plugin->failures[0] = now;
+        plugin->failure_count++;
+}
+
+void plugin_forget_failures(Plugin *plugin) {
+        memset(plugin->failures, 0, sizeof(plugin->failures));
+        plugin->failure_count = 0;
+}
+
+/* Doubles each time, up to a minute, and a quarter more or less, so that plugins that fail together do not return together. */
+static uint64_t restart_delay(const Plugin *plugin) {
+        unsigned doublings = MIN(plugin->failure_count > 0 ? plugin->failure_count - 1 : 0, 16U);
+        uint64_t first = plugin->plugins->parameters.restart_delay;
+        uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);
+
+        return (uint64_t) ((double) delay * g_random_double_range(0.75, 1.25));
+}
+
+static void quarantine(Plugin *plugin, const char *reason) {
+        g_autofree char *message = g_strdup_printf("failed %u times within 10 minutes, the last time: %s; it is not started "
+                                                   "again until: sudo snooze plugin disable %s, then enable it",
+                                                   RESTARTS_MAX + 1, reason, plugin->id);
+
+        plugin->restart_wanted = FALSE;
+        plugin_set_error(plugin, message);
+        if (plugin_set_state(plugin, PLUGIN_QUARANTINED, plugin->last_error))
+                plugins_problem(plugin->plugins, plugin->id, message);
+        plugin_calls_fail(plugin, ERROR_NOT_RUNNING, message);
+}
+
+void plugin_fail(Plugin *plugin, const char *format, ...) {
+        gboolean was_up = plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;
+        g_autofree char *text = NULL, *reason = NULL;
+        uint64_t now = clock_monotonic();
+        va_list ap;
+
+        if (!plugin_active(plugin))
+                return;
+        va_start(ap, format);
+        text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        reason = plugin_words(text);
+
+        cancel_operations(plugin);
+        end_process(plugin);
+        plugin_calls_lost(plugin, reason);
+        if (!was_up)
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+        plugin_set_error(plugin, reason);
+        remember_failure(plugin, now);
+
+        if (!plugin_may_run(plugin)) {
+                plugin->restart_wanted = FALSE;
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+                plugin_set_state(plugin, PLUGIN_FAILED, reason);
+                return;
+        }
+        if (recent_failures(plugin, now) > RESTARTS_MAX) {
+                quarantine(plugin, reason);
+                return;
+        }
+        if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)
+                set_timer(plugin, plugin->restart_wanted ? 1 : restart_delay(plugin));
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        Plugin *plugin = userdata;
+
+        switch (plugin->state) {
+        case PLUGIN_LOADING:
+                plugin_fail(plugin, "did not appear on the bus within %g s",
+                            (double) plugin->manifest->timeouts[TIMEOUT_START] / USEC_PER_SEC);
+                break;
+        case PLUGIN_INITIALIZING:
+                plugin_fail(plugin, "did not answer its greeting within %g s",
+                            (double) plugin->manifest->timeouts[TIMEOUT_INITIALIZE] / USEC_PER_SEC);
+                break;
+        case PLUGIN_DRAINING:
+                end_process(plugin);
+                plugin_stopped(plugin, "did not end in time and was killed");
+                break;
+        case PLUGIN_FAILED:
+                plugin->restarts++;
+                plugin_begin(plugin);
+                break;
+        default:
+                break;
+        }
+        return 0;
+}
+
+static void on_started(const char *message, void *userdata) {
+        Plugin *plugin = userdata;
+
+        plugin->start = NULL;
+        if (plugin->state != PLUGIN_LOADING)
+                return;
+        if (message)
+                plugin_fail(plugin, "%s", message);
+        else if (plugin->owner)
+                plugin_greet(plugin);
+        else
+                plugin_ask_owner(plugin); /* nobody: its name is about to come, or the deadline */
+}
+
+void plugin_begin(Plugin *plugin) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Settings) settings = NULL;
+
+        if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
+                return;
+        plugin->restart_wanted = FALSE;
+        if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
+                return;
+        if (!g_str_equal(plugin->manifest->runtime, "dbus")) {
+                plugin_fail(plugin, "has the runtime %s, which this build does not serve", plugin->manifest->runtime);
+                return;
+        }
+        settings = plugin_settings(plugin, &error);
+        if (!settings) {
+                plugin_fail(plugin, "is not configured well: %s", error->message);
+                return;
+        }
+        plugin->start = starter_begin(plugin->plugins->starter, plugin->name, plugin->unit, plugin->failure_count > 0,
+                                      on_started, plugin);
+        if (!plugin->start)
+                plugin_fail(plugin, "could not be started: the bus takes no message");
+}
+
+static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        /* What counts is that its name goes; one that refuses has until the deadline. */
+}
+
+static void ask_to_leave(Plugin *plugin) {
+        plugin_control(plugin, "Shutdown", plugin->manifest->timeouts[TIMEOUT_SHUTDOWN], NULL, on_shutdown, plugin);
+}
+
+void plugin_leave(Plugin *plugin, const char *reason) {
+        switch (plugin->state) {
+        case PLUGIN_RUNNING:
+                if (plugin_set_state(plugin, PLUGIN_DRAINING, reason) && plugin->state == PLUGIN_DRAINING)
+                        ask_to_leave(plugin);
+                break;
+        case PLUGIN_LOADING:
+        case PLUGIN_INITIALIZING:
+                end_process(plugin);
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+                plugin_stopped(plugin, reason);
+                break;
+        case PLUGIN_FAILED:
+        case PLUGIN_QUARANTINED:
+                if (plugin->manifest)
+                        plugin_stopped(plugin, reason);
+                break;
+        default:
+                break;
+        }
+}
+
+void plugin_restart(Plugin *plugin) {
+        plugin_forget_failures(plugin);
+        if (!plugin_active(plugin)) {
+                plugin_begin(plugin);
+                return;
+        }
+        plugin->restart_wanted = TRUE;
+        plugin_leave(plugin, "is restarted");
+}
+
+void plugin_upgrade(Plugin *plugin, Manifest *manifest) {
+        if (plugin_active(plugin)) {
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
+                plugin->next_manifest = manifest;
+        } else
+                plugin_set_manifest(plugin, plugin->directory, manifest, NULL);
+        plugin_restart(plugin);
+}
+
+void plugin_call_ended(Plugin *plugin) {
+        if (plugin->state == PLUGIN_DRAINING && !plugin->owner && !plugin->in_flight)
+                plugin_stopped(plugin, "ended");
+        else
+                plugin_pump(plugin);
+}
+
+/* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first. */
+static void name_gone(Plugin *plugin) {
+        switch (plugin->state) {
+        case PLUGIN_LOADING:
+                if (plugin->identity)
+                        plugin_fail(plugin, "ended right after its start");
+                break;
+        case PLUGIN_INITIALIZING:
+                plugin_fail(plugin, "ended while it was greeted");
+                break;
+        case PLUGIN_RUNNING:
+                if (!plugin->in_flight)
+                        plugin_stopped(plugin, "ended by itself, having nothing to do");
+                else
+                        plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
+                break;
+        case PLUGIN_DRAINING:
+                if (!plugin->in_flight)
+                        plugin_stopped(plugin, "ended");
+                break;
+        default:
+                break;
+        }
+}
+
+void plugin_owner_changed(Plugin *plugin, const char *owner) {
+        gboolean had = plugin->owner != NULL;
+
+        g_free(plugin->owner);
+        plugin->owner = *owner ? g_strdup(owner) : NULL;
+        if (!plugin->owner) {
+                if (had)
+                        name_gone(plugin);
+                return;
+        }
+        if (had && plugin->peer && strcmp(plugin->peer, owner) != 0)
+                plugin_fail(plugin, "lost its name to another process");
+        else if (plugin->state == PLUGIN_LOADING)
+                plugin_greet(plugin);
+}
+
+static void on_ping(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        plugin->pinging = FALSE;
+        if (plugin->state == PLUGIN_RUNNING && error && sd_bus_error_has_name(error, ERROR_TIMED_OUT))
+                plugin_fail(plugin, "hangs: it answers nothing any more");
+}
+
+void plugin_suspect(Plugin *plugin) {
+        if (plugin->state != PLUGIN_RUNNING || plugin->pinging)
+                return;
+        plugin->pinging = TRUE;
+        plugin_control(plugin, "Ping", plugin->manifest->timeouts[TIMEOUT_CHECK], NULL, on_ping, plugin);
+}
