@@ -75,10 +75,14 @@ static void enter_stopping(Manager *manager) {
                 stop_stopping_began(manager->stop, idle_since_realtime(manager), manager->outcome.reason);
 }
 
+/* A person's word, where one called it off; else what the machine does now instead. */
 static void leave_stages(Manager *manager) {
-        journal_write(LOG_NOTICE, MESSAGE_STOP_CANCELLED, NULL, "The stop is off: %s", manager->outcome.reason);
-        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopCancelled", "s", manager->outcome.reason);
-        stop_called_off(manager->stop, manager->outcome.reason);
+        g_autofree char *called_off = g_steal_pointer(&manager->called_off);
+        const char *reason = called_off ? called_off : manager->outcome.reason;
+
+        journal_write(LOG_NOTICE, MESSAGE_STOP_CANCELLED, NULL, "The stop is off: %s", reason);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopCancelled", "s", reason);
+        stop_called_off(manager->stop, reason);
 }
 
 static gboolean is_stage(State state) {

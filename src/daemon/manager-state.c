@@ -51,6 +51,7 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
 
         manager->pause_end = sd_event_source_disable_unref(manager->pause_end);
         manager->pause_until = until;
+        manager->pause_known = TRUE;
         if (until > 0) {
                 r = sd_event_add_time(manager->event, &manager->pause_end, CLOCK_BOOTTIME, until, USEC_PER_SEC, on_pause_end, manager);
                 if (r < 0)
@@ -116,13 +117,14 @@ static void on_stop_record(GHashTable *records, const GError *error, void *userd
                 greet(manager, record);
 }
 
-/* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". */
+/* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". Whoever paused or resumed it since
+ * this answer was asked for has said something newer. */
 static void on_pause_record(GHashTable *records, const GError *error, void *userdata) {
         Manager *manager = userdata;
         JsonObject *record = error ? NULL : g_hash_table_lookup(records, PAUSE_KEY);
         uint64_t until = record ? (uint64_t) json_get_int(record, "until", 0) : 0, now = clock_realtime();
 
-        if (manager->pause_until == 0 && until > now) {
+        if (!manager->pause_known && until > now) {
                 uint64_t left = MIN(until - now, (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
 
                 (void) manager_set_pause(manager, usec_add(clock_boottime(), left), NULL, NULL);

@@ -633,6 +633,7 @@ Manager *manager_free(Manager *manager) {
         g_hash_table_unref(manager->plugin_metrics);
         config_unref(manager->config);
         outcome_clear(&manager->outcome);
+        g_free(manager->called_off);
         g_free(manager->config_problem);
         g_free(manager->store_problem);
         g_free(manager->config_file);

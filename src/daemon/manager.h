@@ -75,6 +75,8 @@ struct Manager {
         gboolean blind_told;
 
         uint64_t pause_until;       /* boot time; 0: not paused */
+        gboolean pause_known;       /* set or ended since the start: what the database still says of it is old */
+        char *called_off;           /* why CancelStop was called, until it was announced */
         uint64_t next_check, next_history;
         gboolean asking_inhibitors; /* a look waits for logind */
         gboolean resume_asked;      /* restarted after the provider was asked */

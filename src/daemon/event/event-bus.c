@@ -58,6 +58,7 @@ static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
         sd_bus_message *call = userdata;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         g_autoptr(GPtrArray) events = g_ptr_array_new();
+        uint32_t max = 0;
         int r;
 
         if (error) {
@@ -65,10 +66,14 @@ static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
                 sd_bus_message_unref(call);
                 return;
         }
-        for (guint i = 0; i < rows->len; i++)
+        r = sd_bus_message_rewind(call, TRUE);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "u", &max);
+        for (guint i = 0; r >= 0 && i < rows->len && events->len < max; i++)
                 if (!json_object_has_member(g_ptr_array_index(rows, i), "finished"))
                         g_ptr_array_add(events, g_ptr_array_index(rows, i));
-        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
                 r = append_rows(reply, events, (const char *[]) { "severity", "u", NULL });
         if (r >= 0)
@@ -88,8 +93,8 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
                 return r;
         if (max < 1 || max > LIST_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
-        /* Each event has two rows, its own and that of its end. */
-        r = store_query(manager->store, 0, UINT64_MAX, 2 * max, 1U << HISTORY_EVENT, events_known, sd_bus_message_ref(message));
+        /* Each event has two rows, its own and that of its end, and others may have ended between them. */
+        r = store_query(manager->store, 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT, events_known, sd_bus_message_ref(message));
         if (r < 0) {
                 sd_bus_message_unref(message);
                 return sd_bus_error_set(error, ERROR_STORE, "History is busy; try again.");

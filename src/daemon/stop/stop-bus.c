@@ -122,6 +122,10 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
                 return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
         if (r < 0)
                 return r;
+        if (manager->outcome.state == STATE_WARNING || manager->outcome.state == STATE_STOPPING) {
+                g_free(manager->called_off);
+                manager->called_off = g_steal_pointer(&full);
+        }
         manager_record_call(manager, uid, "CancelStop", reason);
         manager_step_soon(manager);
         return sd_bus_reply_method_return(message, NULL);
