@@ -34,6 +34,7 @@ static int fill_details(SnoozePluginDictionary *details, const SnoozePluginDicti
                 vote = snooze_plugin_dictionary_append_dictionary(details, "votes");
                 snooze_plugin_dictionary_set_string(vote, "name", i == 0 ? "first" : "second");
                 snooze_plugin_dictionary_set_string(vote, "verdict", "idle");
+                snooze_plugin_dictionary_set_string(vote, "reason", "nothing there");
         }
         return 0;
 }

@@ -63,7 +63,9 @@ class Sdk(plugin_bus.PluginTestCase):
                 "last_activity": 1700000000000000,
                 "cpu": 4.5,
                 "metrics": {"gpu_usage": 1.5},
-                "votes": [{"name": "first", "verdict": "idle"}, {"name": "second", "verdict": "idle"}],
+                "votes": [
+                    {"name": name, "verdict": "idle", "reason": "nothing there"} for name in ("first", "second")
+                ],
             },
         )
 

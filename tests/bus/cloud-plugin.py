@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A provider that does as behaviour.json beside it says, and writes what it was asked to calls.jsonl there.
+
+Keys of behaviour.json: detect (true), stop (ok, refuse, throttle, hang, die, rubbish), effect (stops-billing), permitted (true)."""
+
+import json
+import os
+import pathlib
+import sys
+
+from gi.repository import Gio, GLib
+
+HERE = pathlib.Path(sys.argv[0]).parent
+IDENTIFIER = HERE.name
+NAME = 'io.cloudsnooze.Plugin1'
+PATH = '/io/cloudsnooze/Plugin1'
+ERROR = 'io.cloudsnooze.Snooze1.Error.'
+
+
+def behaviour(key, fallback):
+    try:
+        return json.loads((HERE / 'behaviour.json').read_text()).get(key, fallback)
+    except FileNotFoundError:
+        return fallback
+
+
+def remember(method, arguments):
+    with open(HERE / 'calls.jsonl', 'a') as calls:
+        print(json.dumps([method, arguments]), file=calls)
+
+
+def s(text):
+    return GLib.Variant('s', text)
+
+
+class Provider:
+    def __init__(self, connection, introspection):
+        self.state = 'running'
+        for name in (NAME, NAME + '.CloudProvider'):
+            xml = (pathlib.Path(introspection) / f'{name}.xml').read_text()
+            interface = Gio.DBusNodeInfo.new_for_xml(xml).lookup_interface(name)
+            connection.register_object(PATH, interface, self.on_call, self.on_get, None)
+
+    def on_get(self, connection, sender, path, interface, name):
+        return {'ProviderName': s('Test Cloud'), 'ProviderVersion': s('2.1'),
+                'StopEffect': s(behaviour('effect', 'stops-billing'))}[name]
+
+    def on_call(self, connection, sender, path, interface, method, parameters, invocation):
+        arguments = parameters.unpack()
+        remember(method, arguments)
+        answer = getattr(self, method)(invocation, *arguments)
+        if answer is not NotImplemented:
+            invocation.return_value(answer)
+
+    def Handshake(self, invocation, host_api, host_version):
+        info = {'id': s(IDENTIFIER), 'version': s('2.1.0'), 'contracts': GLib.Variant('as', ['CloudProvider'])}
+        return GLib.Variant('(ua{sv})', (1, info))
+
+    def Initialize(self, invocation, config):
+        return None
+
+    def Configure(self, invocation, config):
+        return None
+
+    def Ping(self, invocation):
+        return None
+
+    def Shutdown(self, invocation):
+        GLib.idle_add(sys.exit)
+        return None
+
+    def OpenChannel(self, invocation):
+        invocation.return_dbus_error(ERROR + 'NotSupported', 'no channel')
+        return NotImplemented
+
+    def Detect(self, invocation):
+        return GLib.Variant('(b)', (behaviour('detect', True),))
+
+    def GetInstanceInfo(self, invocation, instance_id):
+        info = {'id': s(instance_id or 'i-this'), 'name': s('test'), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),
+                'state': s(self.state), 'lifecycle': s('on-demand'), 'launch-time': GLib.Variant('t', 1_700_000_000_000_000),
+                'tags': GLib.Variant('a{ss}', {'purpose': 'test'})}
+        return GLib.Variant('(a{sv})', (info,))
+
+    def StopInstance(self, invocation, instance_id, options):
+        mode = behaviour('stop', 'ok')
+        if mode == 'die':
+            os._exit(1)
+        if mode in ('refuse', 'throttle'):
+            name = 'Refused' if mode == 'refuse' else 'Throttled'
+            invocation.return_dbus_error(ERROR + name, 'cloud:StopInstances is not permitted' if mode == 'refuse' else 'slow down')
+            return NotImplemented
+        if mode == 'hang':
+            return NotImplemented
+        self.state = 'stopping'
+        return None
+
+    def StartInstance(self, invocation, instance_id, options):
+        return None
+
+    def CheckPermissions(self, invocation):
+        return GLib.Variant('(a(sbs))', ([('cloud:StopInstances', behaviour('permitted', True), 'stops this machine')],))
+
+    def SetTags(self, invocation, tags):
+        return None
+
+
+def main():
+    flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+    connection = Gio.DBusConnection.new_for_address_sync(os.environ['DBUS_SYSTEM_BUS_ADDRESS'], flags, None, None)
+    loop = GLib.MainLoop()
+    connection.connect('closed', lambda *arguments: loop.quit())
+    provider = Provider(connection, (HERE / 'introspection').read_text().strip())
+    Gio.bus_own_name_on_connection(connection, f'{NAME}.{IDENTIFIER}', Gio.BusNameOwnerFlags.NONE, None, None)
+    loop.run()
+    del provider
+
+
+if __name__ == '__main__':
+    main()

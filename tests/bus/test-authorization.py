@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every method that needs an action asks polkit for it, and does nothing without its yes."""
+
+import os
+import unittest
+
+import methods
+import tap
+from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, error_name,
+                     wait_for)
+
+
+def snapshot(client):
+    """What a refused call must not change."""
+    return (client.get('State'), client.get('Paused'), client.get('DryRun'), client.call('ListHolds'),
+            client.call('GetConfiguration'), client.call('ListEvents', '(u)', (100,)),
+            client.get('Enabled', PLUGIN, methods.EXAMPLE_PLUGIN),
+            client.call('GetConfiguration', interface=PLUGIN, path=methods.EXAMPLE_PLUGIN))
+
+
+class Methods(SharedBusTest):
+    """A test for each method and for each of its actions is made below."""
+
+    plugins = True
+
+    def question_of(self, action):
+        questions = [q for q in self.house.questions() if q['action'] == action]
+        self.assertEqual(len(questions), 1, self.house.questions())
+        return questions[0]
+
+    def check(self, interface, member, signature, arguments, action):
+        prepared = arguments(self.house, self.client) if callable(arguments) else arguments
+        before = snapshot(self.client)
+
+        for mode, interactive, expected in (('refuse', False, ACCESS_DENIED), ('refuse', True, ACCESS_DENIED),
+                                            ('challenge', False, INTERACTION_REQUIRED), ('challenge', True, ACCESS_DENIED),
+                                            ('malformed', False, ACCESS_DENIED)):
+            with self.subTest(mode=mode, interactive=interactive):
+                self.house.reset_polkit()
+                self.house.answer(mode)
+                _, error = methods.call(self.house, self.client, interface, member, signature, prepared, interactive=interactive)
+                self.assertIsNotNone(error, f'{member} was done though polkit said {mode}')
+                self.assertEqual(error_name(error), expected, error.message)
+                self.assertIn('; or: sudo ', error.message)
+                question = self.question_of(action)
+                self.assertEqual(question['kind'], 'system-bus-name')
+                self.assertEqual(question['subject'], self.client.name)
+                self.assertEqual(question['flags'], 1 if interactive else 0)
+                self.assertEqual(snapshot(self.client), before)
+
+        self.house.reset_polkit()
+        _, error = methods.call(self.house, self.client, interface, member, signature, prepared)
+        self.assertEqual(error_name(error) if error else None, methods.OUTCOMES.get((interface, member)), error)
+        self.assertEqual(self.question_of(action)['flags'], 0)
+        self.assertEqual(len(self.house.questions()), 1)
+        methods.tidy(self.client, member)
+
+
+def add_tests():
+    for number, (interface, member, signature, arguments, action) in enumerate(methods.all_examples()):
+        def test(self, example=(interface, member, signature, arguments, action)):
+            self.check(*example)
+
+        name = f'{interface.rpartition(".")[2]}_{member}'
+        setattr(Methods, f'test_{number:02}_{name}_{action.removeprefix(ACTION)}', test)
+
+
+add_tests()
+
+
+class Table(unittest.TestCase):
+    def test_every_method_with_an_action_has_an_example(self):
+        examples = {(interface, member): set() for interface, member, *_ in methods.all_examples()}
+        for interface, member, _, _, action in methods.all_examples():
+            examples[interface, member].add(action)
+        for key, (action, other) in methods.table().items():
+            with self.subTest(method=key):
+                if not action:
+                    self.assertNotIn(key, examples)
+                    continue
+                self.assertIn(action, examples[key])
+                # Releasing another user's hold takes another user: see test-polkitd.py.
+                if other and key != (MANAGER, 'ReleaseHold'):
+                    self.assertIn(other, examples[key])
+
+
+class Details(SharedBusTest):
+    """What a person reads in the dialogue, and rules can look at."""
+
+    def test_the_reason_is_told(self):
+        self.house.answer('refuse')
+        self.assertFails(ACCESS_DENIED, 'StopInstance', '(sa{sv})', ('going home', {}))
+        self.assertEqual(self.house.questions()[0]['details']['reason'], 'going home')
+
+    def test_the_hold_is_told(self):
+        self.house.answer('refuse')
+        self.assertFails(ACCESS_DENIED, 'Hold', '(sss)', ('pytest', 'a long run', 'block'))
+        self.assertEqual(self.house.questions()[0]['details'], {'who': 'pytest', 'why': 'a long run'})
+
+    def test_the_alternative_is_that_of_the_action(self):
+        self.house.answer('refuse')
+        for method, signature, arguments, alternative in (
+                ('StopInstance', '(sa{sv})', ('', {}), 'sudo snooze stop'),
+                ('Pause', '()', (), 'sudo snooze pause'),
+                ('Reload', '()', (), 'sudo snooze config'),
+                ('HoldFor', '(ts)', (methods.MINUTE, ''), 'sudo snooze hold')):
+            self.assertFails(ACCESS_DENIED, method, signature, arguments, part='; or: ' + alternative)
+
+
+class Waiting(BusTest):
+    """While polkit thinks."""
+
+    def test_the_daemon_goes_on(self):
+        self.house.answer('hang')
+        parked = self.client.send('Pause', interactive=True)
+        wait_for(lambda: self.house.asked, 'the question')
+        other = self.house.client()
+        other.call('GetMetrics')
+        self.client.call('ListHolds')
+        self.assertEqual(parked, [])
+        self.assertFalse(other.get('Paused'))
+
+    def test_a_caller_who_leaves_takes_the_question_along(self):
+        self.house.answer('hang')
+        caller = self.house.client()
+        caller.send('Pause', interactive=True)
+        wait_for(lambda: self.house.asked, 'the question')
+        caller.close()
+        wait_for(lambda: self.house.cancelled, 'CancelCheckAuthorization')
+        self.assertEqual([q['cancelled'] for q in self.house.questions()], [True])
+        self.assertFalse(self.client.get('Paused'))
+
+    def test_one_caller_has_so_many_questions(self):
+        self.house.answer('hang')
+        results = [self.client.send('Pause') for _ in range(9)]
+        wait_for(lambda: any(results), 'the refusal of the ninth')
+        self.assertEqual([error_name(error) for result in results for _, error in result], [ERROR + 'LimitsExceeded'])
+        # Others are not affected.
+        self.house.answer('allow')
+        self.house.client().call('Pause')
+
+    def test_polkit_that_dies_says_no(self):
+        self.house.answer('vanish')
+        self.assertFails(ACCESS_DENIED, 'Pause')
+        self.assertFalse(self.client.get('Paused'))
+        # The next one is asked.
+        self.house.start_polkit()
+        self.client.call('Pause')
+        self.assertTrue(self.client.get('Paused'))
+
+
+class WithoutPolkit(unittest.TestCase):
+    def test_reading_works_and_nothing_else_does(self):
+        house = House(polkit=False, plugins=True)
+        self.addCleanup(house.close)
+        client = house.client()
+        before = snapshot(client)
+        for interface, member, signature, arguments, _ in methods.all_examples():
+            if callable(arguments):
+                continue
+            with self.subTest(member=member):
+                _, error = methods.call(house, client, interface, member, signature, arguments)
+                self.assertEqual(error_name(error), ACCESS_DENIED)
+                self.assertIn('polkit is not there', error.message)
+        self.assertEqual(snapshot(client), before)
+
+
+class CheckLimit(BusTest):
+    """Checks cost a round of questions: one a second and caller."""
+
+    plugins = True
+
+    def test_second_check_at_once_is_refused(self):
+        for interface, member in ((MANAGER, 'CheckNow'), (PLUGIN, 'CheckIdle'), (PROVIDER, 'CheckPermissions')):
+            with self.subTest(member=member):
+                client = self.house.client()
+                client.call(member, interface=interface, path=methods.path_of(interface))
+                self.assertFails(ERROR + 'LimitsExceeded', member, client=client, interface=interface, path=methods.path_of(interface))
+                self.house.client().call(member, interface=interface, path=methods.path_of(interface))
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('PYTHONDONTWRITEBYTECODE', '1')
+    tap.main()

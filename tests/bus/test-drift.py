@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""XML, live objects, the table of actions and the policy file say the same, in both directions."""
+
+import pathlib
+import re
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+import methods
+import tap
+from harness import ACTION, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, SOURCE, SharedBusTest
+
+INTERFACES = (MANAGER, PLUGIN, PROVIDER)
+CHANGED = 'org.freedesktop.DBus.Property.EmitsChangedSignal'
+
+# Free to read for everybody though the XML says nothing: that is what saying nothing means.
+FOREIGN = {'org.freedesktop.DBus.Peer', 'org.freedesktop.DBus.Introspectable', 'org.freedesktop.DBus.Properties',
+           'org.freedesktop.DBus.ObjectManager', 'org.freedesktop.LogControl1'}
+
+
+def declared(interface):
+    return ElementTree.parse(SOURCE / f'introspection/{interface}.xml').getroot().find('interface')
+
+
+def arguments(element, directions=True):
+    return [(a.get('name'), a.get('type'), a.get('direction', 'in') if directions else None) for a in element.findall('arg')]
+
+
+def annotation(element, name, fallback=None):
+    for entry in element.findall('annotation'):
+        if entry.get('name') == name:
+            return entry.get('value')
+    return fallback
+
+
+def shape(interface):
+    """What a client can rely on, comparable."""
+    return {
+        **{('method', m.get('name')): arguments(m) for m in interface.findall('method')},
+        **{('signal', m.get('name')): arguments(m, directions=False) for m in interface.findall('signal')},
+        **{('property', p.get('name')): (p.get('type'), p.get('access'), annotation(p, CHANGED, 'true'))
+           for p in interface.findall('property')},
+    }
+
+
+def documented():
+    """(interface, member) → the text of the comment in front of each method."""
+    result = {}
+    for interface in INTERFACES:
+        text = (SOURCE / f'introspection/{interface}.xml').read_text()
+        for comment, member in re.findall(r'<!--((?:(?!-->).)*)-->\s*<method name="(\w+)"', text, re.DOTALL):
+            result[interface, member] = ' '.join(comment.split())
+    return result
+
+
+class Live(SharedBusTest):
+    plugins = True
+
+    def introspect(self, path):
+        xml, = self.client.call('Introspect', interface='org.freedesktop.DBus.Introspectable', path=path)
+        return ElementTree.fromstring(xml)
+
+    def assert_agrees(self, path, wanted):
+        served = {i.get('name'): i for i in self.introspect(path).findall('interface')}
+        self.assertEqual({name for name in served if name not in FOREIGN}, set(wanted))
+        for name in wanted:
+            live, xml = shape(served[name]), shape(declared(name))
+            self.assertEqual(live, xml)
+
+    def test_manager(self):
+        self.assert_agrees(PATH, [MANAGER])
+
+    def test_plugin(self):
+        self.assert_agrees(PATH + '/plugin/example', [PLUGIN])
+
+    def test_provider(self):
+        self.assert_agrees(PATH + '/provider/cloud', [PROVIDER])
+
+    def test_every_object_is_one_of_these(self):
+        objects, = self.client.call('GetManagedObjects', interface='org.freedesktop.DBus.ObjectManager')
+        for path, interfaces in objects.items():
+            with self.subTest(path=path):
+                ours = [name for name in interfaces if name not in FOREIGN]
+                self.assertTrue(ours)
+                self.assertLessEqual(set(ours), set(INTERFACES))
+                self.assert_agrees(path, ours)
+
+    def test_the_tree_has_nothing_else(self):
+        def walk(path):
+            node = self.introspect(path)
+            for interface in node.findall('interface'):
+                self.assertIn(interface.get('name'), FOREIGN | set(INTERFACES), path)
+            for child in node.findall('node'):
+                walk(path.rstrip('/') + '/' + child.get('name'))
+
+        walk('/')
+
+    def test_no_property_can_be_written(self):
+        for interface in INTERFACES:
+            for entry in declared(interface).findall('property'):
+                self.assertEqual(entry.get('access'), 'read', entry.get('name'))
+
+
+class Actions(unittest.TestCase):
+    def test_every_method_is_in_the_table_and_the_reverse(self):
+        in_xml = {(i, m.get('name')) for i in INTERFACES for m in declared(i).findall('method')}
+        self.assertEqual(set(methods.table()), in_xml)
+
+    def test_the_xml_names_exactly_the_actions_of_the_table(self):
+        comments = documented()
+        for key, actions in methods.table().items():
+            with self.subTest(method='.'.join(key)):
+                named = set(re.findall(re.escape(ACTION) + r'[a-z]+(?:-[a-z]+)*', comments[key]))
+                self.assertEqual(named, {action for action in actions if action})
+
+    def test_the_policy_has_exactly_these_actions(self):
+        policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()
+        in_policy = {a.get('id') for a in policy.findall('action')}
+        in_header = set(re.findall(r'SNOOZE_ACTION_PREFIX "([a-z-]+)"', (SOURCE / 'src/bus/actions.h').read_text()))
+        self.assertEqual(in_policy, {ACTION + action for action in in_header})
+        used = {action for actions in methods.table().values() for action in actions if action}
+        # The helper's own.
+        self.assertEqual(in_policy - used, {ACTION + 'approve-permissions'})
+
+    def test_the_policy_is_that_of_the_design(self):
+        expected = {'hold': 'yes', 'hold-others': 'auth_admin_keep', 'check': 'yes', 'stop': 'auth_admin_keep',
+                    'start': 'auth_admin_keep', 'pause': 'auth_admin_keep', 'emit-event': 'yes', 'emit-system-event': 'auth_admin',
+                    'configure': 'auth_admin_keep', 'call-plugin': 'auth_admin_keep', 'manage-plugins': 'auth_admin',
+                    'approve-permissions': 'auth_admin'}
+        policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()
+        for action in policy.findall('action'):
+            name = action.get('id').removeprefix(ACTION)
+            with self.subTest(action=name):
+                defaults = action.find('defaults')
+                self.assertEqual({d.tag: d.text for d in defaults},
+                                 dict.fromkeys(('allow_any', 'allow_inactive', 'allow_active'), expected[name]))
+                # polkit answers a daemon that is not root about others only for actions that name its user.
+                owner = [a.text for a in action.findall('annotate') if a.get('key') == 'org.freedesktop.policykit.owner']
+                self.assertEqual(owner, ['unix-user:snooze'])
+                self.assertTrue(action.find('message').text)
+
+
+class Errors(unittest.TestCase):
+    def test_every_error_that_the_xml_names_exists(self):
+        header = (SOURCE / 'src/base/errors.h').read_text()
+        known = set(re.findall(r'SNOOZE_ERROR_PREFIX "(\w+)"', header))
+        for path in sorted(pathlib.Path(SOURCE / 'introspection').glob('*.xml')):
+            for name in re.findall(r'\bError\.(\w+)', re.sub(r'org\.freedesktop\.DBus\.Error\.\w+', '', path.read_text())):
+                with self.subTest(file=path.name, error=name):
+                    self.assertIn(name, known)
+        self.assertEqual(ERROR, NAME + '.Error.')
+
+
+if __name__ == '__main__':
+    tap.main()

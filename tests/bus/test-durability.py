@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a daemon that is killed, disturbed or started twice leaves behind: nothing lost, nothing done twice."""
+
+import json
+import os
+import signal
+import sqlite3
+
+from gi.repository import GLib
+
+import tap
+from harness import ERROR, NAME, BusTest, wait_for
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+
+
+def b(value):
+    return GLib.Variant('b', value)
+
+
+def t(value):
+    return GLib.Variant('t', value)
+
+
+class Killed(BusTest):
+    plugins = True
+
+    def hold(self, who, kind='block'):
+        _, fds = self.client.call_with_fds('Hold', '(sss)', (who, 'held over a crash', kind))
+        fd, = fds.steal_fds()
+        return fd
+
+    def holds(self):
+        return self.client.call('ListHolds')[0]
+
+    def test_holds_survive(self):
+        kept, dropped = self.hold('kept'), self.hold('dropped')
+        self.addCleanup(os.close, kept)
+        delay = self.hold('delaying', 'delay')
+        self.addCleanup(os.close, delay)
+        timed, = self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        before = self.holds()
+        self.house.kill_daemon()
+        os.close(dropped)
+        self.house.start_daemon()
+        after = self.holds()
+        self.assertEqual(after, [hold for hold in before if 'dropped' not in hold[1]])
+        self.assertEqual(len(after), 3)
+        self.assertFails(ERROR + 'Held', 'StopInstance', '(sa{sv})', ('', {'dry-run': b(True)}), part='kept')
+        self.client.call('ReleaseHold', '(u)', (timed,))
+        self.assertEqual(len(self.holds()), 2)
+
+    def test_they_still_end_with_their_descriptor(self):
+        fd = self.hold('kept')
+        self.house.restart_daemon()
+        self.assertEqual(self.client.get('Holds'), 1)
+        os.close(fd)
+        wait_for(lambda: self.client.get('Holds') == 0, 'the end of the hold')
+
+    def test_a_release_is_not_undone(self):
+        cookie, = self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.client.call('ReleaseHold', '(u)', (cookie,))
+        self.house.restart_daemon()
+        self.assertEqual(self.holds(), [])
+        other, = self.client.call('HoldFor', '(ts)', (HOUR, 'tea'))
+        self.assertGreater(other, cookie)
+
+    def test_timed_holds_survive_the_loss_of_the_runtime_directory(self):
+        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.house.kill_daemon()
+        for path in (self.house.directory / 'run/holds').iterdir():
+            path.unlink()
+        self.house.start_daemon()
+        wait_for(lambda: self.client.get('Holds') == 1, 'the hold from the database')
+        self.assertEqual(self.holds()[0][2], 'lunch')
+
+    def test_history_survives(self):
+        self.client.call('Pause')
+        self.client.call('Resume')
+        self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 0, 0, {}))
+        before = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0]
+        self.assertTrue(before)
+        self.house.restart_daemon()
+        after = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0]
+        for row in before:
+            self.assertIn(row, after)
+
+    def test_a_pause_survives(self):
+        self.client.call('Pause')
+        self.house.restart_daemon()
+        wait_for(lambda: self.client.get('Paused'), 'the pause')
+        self.client.call('Resume')
+        self.house.restart_daemon()
+        self.assertIs(self.client.get('Paused'), False)
+
+    def test_a_warning_begins_anew(self):
+        self.client.call('StopInstance', '(sa{sv})', ('a test', {'dry-run': b(True), 'delay': t(HOUR)}))
+        wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
+        self.house.restart_daemon()
+        self.assertIn(self.client.get('State'), ('active', 'idle', 'warning'))
+        self.assertNotIn(self.client.get('State'), ('stopping', 'stopped'))
+
+    def test_polite_end(self):
+        self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
+        self.assertNotIn('Sanitizer', self.house.daemon.output())
+
+
+class Second(BusTest):
+    def test_a_second_daemon_leaves_the_first_alone(self):
+        cookie, = self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        owner = self.client.owner(NAME)
+        second = self.house.spawn(self.house.daemon_arguments(), 'second.log')
+        self.assertNotEqual(second.wait(), 0)
+        self.assertIn(NAME, second.output())
+        self.assertEqual(self.client.owner(NAME), owner)
+        self.assertEqual(self.client.call('ListHolds')[0][0][0], cookie)
+        self.client.call('ReleaseHold', '(u)', (cookie,))
+
+
+class BusRestart(BusTest):
+    def test_the_daemon_ends_with_an_error_and_the_next_one_knows_all(self):
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('pytest', 'a run', 'block'))
+        fd, = fds.steal_fds()
+        self.addCleanup(os.close, fd)
+        self.house.stop_bus()
+        self.assertNotEqual(self.house.daemon.wait(), 0)
+        self.house.start_bus()
+        self.house.start_polkit()
+        self.house.start_daemon()
+        client = self.house.client()
+        self.assertEqual([hold[1].split(': ')[-1] for hold in client.call('ListHolds')[0]], ['pytest'])
+
+
+class BrokenState(BusTest):
+    def restart_with(self, change):
+        self.house.kill_daemon(signal.SIGTERM)
+        change(self.house.directory / 'state')
+        self.house.start_daemon()
+
+    def decides(self):
+        self.assertIn(self.client.get('State'), ('active', 'idle'))
+        cookie, = self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.assertEqual(self.client.call('ListHolds')[0][0][0], cookie)
+
+    def test_a_broken_database(self):
+        def garble(state):
+            for path in state.glob('snooze.db*'):
+                path.write_bytes(b'this is no database' * 1000)
+
+        self.restart_with(garble)
+        self.decides()
+        # It was put aside, and there is a new one.
+        wait_for(lambda: list((self.house.directory / 'state').glob('snooze.db.broken*')) or self.client.call('ListHolds') is None,
+                 'the broken one put aside')
+
+    def test_a_database_of_the_future(self):
+        def advance(state):
+            with sqlite3.connect(state / 'snooze.db') as database:
+                database.execute('PRAGMA user_version = 9999')
+
+        self.restart_with(advance)
+        self.decides()
+
+    def test_broken_holds(self):
+        def garble(state):
+            holds = state.parent / 'run/holds'
+            (holds / '5.json').write_text('{"cookie"')
+            (holds / 'x').write_text('x')
+
+        self.restart_with(garble)
+        self.assertEqual(self.client.call('ListHolds'), ([],))
+        self.decides()
+
+    def test_a_broken_configuration_takes_the_last_good_one(self):
+        def garble(state):
+            (state.parent / 'etc/snooze.json').write_text('{"naptime_minutes": ')
+
+        self.restart_with(garble)
+        self.assertEqual(json.loads(self.client.call('GetConfiguration')[0])['naptime_minutes'], 60)
+        findings, = self.client.call('Diagnose')
+        self.assertTrue([f for f in findings if f['status'] == 'error' and 'snooze.json' in f['message']], findings)
+        self.decides()
+
+    def test_a_broken_configuration_from_the_first_is_a_dry_run(self):
+        def garble(state):
+            (state.parent / 'etc/snooze.json').write_text('{"dry_run": false, "naptime_minutes": "x"}')
+            for path in state.iterdir():
+                if path.is_file():
+                    path.unlink()
+
+        self.restart_with(garble)
+        self.assertIs(self.client.get('DryRun'), True)
+        self.decides()
+
+
+if __name__ == '__main__':
+    tap.main()
