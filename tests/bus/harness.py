@@ -348,7 +348,21 @@ class House:
         wait_for(lambda: self.watcher.get('Provider') == path, 'the provider to be chosen')
         wait_for(lambda: self.watcher.get('InstanceId', PROVIDER, path), 'its instance')
 
+    def end_daemon(self):
+        """Politely, so that a sanitizer has its say: an end that is not clean fails the test."""
+        status = self.daemon.kill(signal.SIGTERM)
+        output = self.daemon.output()
+        if status != 0 or 'Sanitizer' in output or 'runtime error' in output:
+            raise AssertionError(f'snoozed ended with {status}:\n{output}')
+
     def close(self):
+        try:
+            if self.daemon and not self.daemon.ended():
+                self.end_daemon()
+        finally:
+            self.close_rest()
+
+    def close_rest(self):
         for client in self.clients:
             client.close()
         for process in reversed(self.processes):
