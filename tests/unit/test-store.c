@@ -157,6 +157,7 @@ static void test_records(Fixture *f, gconstpointer unused) {
         g_assert_cmpint(value_of(f, "hold/17"), ==, 17);
 
         g_assert_cmpint(store_put(f->store, "hold/1", NULL, on_done, f), ==, 0);
+        wait_done(f, 1);
         get(f, "");
         g_assert_cmpuint(g_hash_table_size(f->records), ==, 3);
         g_assert_cmpint(value_of(f, "hold/1"), ==, -1);
