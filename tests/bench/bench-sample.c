@@ -4,16 +4,13 @@
  * each read. Both in one run, turn by turn, on one CPU; medians of the rounds. */
 
 #include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <glib.h>
 #include <glib/gstdio.h>
 
 #include "base/clock.h"
+#include "bench.h"
 #include "daemon/metrics/metrics.h"
 
 #define ROUNDS 2000U
@@ -21,22 +18,6 @@
 #define GOAL 1.2
 
 static const char *const files[] = { "/proc/stat", "/proc/meminfo", "/proc/net/dev", "/proc/diskstats" };
-
-static double now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (double) ts.tv_sec * 1e6 + (double) ts.tv_nsec / 1e3;
-}
-
-static void pin(void) {
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        CPU_SET(sched_getcpu(), &set);
-        if (sched_setaffinity(0, sizeof(set), &set) < 0)
-                g_error("cannot stay on one CPU: %m");
-}
 
 /* The machine without its /dev: input is no part of this row. */
 static char *make_root(void) {
@@ -57,43 +38,32 @@ static void remove_root(const char *root) {
 }
 
 static double read_alone(const int *fds, char *buffer) {
-        double begun = now_usec();
+        double begun = bench_now_usec();
 
         for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
                 if (pread(fds[i], buffer, BUFFER_SIZE, 0) < 0)
                         g_error("%s: %m", files[i]);
-        return now_usec() - begun;
+        return bench_now_usec() - begun;
 }
 
 static double sample(Metrics *metrics, uint64_t *moment) {
-        double begun = now_usec();
+        double begun = bench_now_usec();
         Sample ignored;
 
         *moment += 5 * USEC_PER_SEC;
         metrics_sample(metrics, *moment, *moment, &ignored);
-        return now_usec() - begun;
+        return bench_now_usec() - begun;
 }
 
-static int compare(const void *a, const void *b) {
-        double left = *(const double *) a, right = *(const double *) b;
-
-        return (left > right) - (left < right);
-}
-
-static double median(double *values, size_t n) {
-        qsort(values, n, sizeof(*values), compare);
-        return values[n / 2];
-}
-
-int main(void) {
+int main(int argc, char **argv) {
+        unsigned rounds = bench_is_smoke(argc, argv) ? 20 : ROUNDS;
         g_autofree char *root = make_root(), *buffer = g_malloc(BUFFER_SIZE);
         static double samples[ROUNDS], reads[ROUNDS];
         g_autoptr(Metrics) metrics = metrics_new(root);
         int fds[G_N_ELEMENTS(files)];
         uint64_t moment = USEC_PER_DAY;
-        double value, beside;
 
-        pin();
+        bench_pin();
         for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
                 fds[i] = open(files[i], O_RDONLY | O_CLOEXEC);
                 if (fds[i] < 0)
@@ -104,15 +74,17 @@ int main(void) {
                 (void) read_alone(fds, buffer);
                 (void) sample(metrics, &moment);
         }
-        for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned i = 0; i < rounds; i++) {
                 reads[i] = read_alone(fds, buffer);
                 samples[i] = sample(metrics, &moment);
         }
         remove_root(root);
 
-        value = median(samples, ROUNDS);
-        beside = median(reads, ROUNDS);
-        printf("{\"sample\": {\"value\": %.2f, \"unit\": \"us\", \"beside\": %.2f, \"ratio\": %.3f, \"goal\": %.1f}}\n", value, beside,
-               value / beside, GOAL);
+        bench_print(&(BenchRow) { .name = "sample",
+                                  .unit = "us",
+                                  .value = bench_median(samples, rounds),
+                                  .beside = bench_median(reads, rounds),
+                                  .goal = GOAL },
+                    1);
         return 0;
 }

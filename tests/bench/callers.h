@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The two sides of "bus call" and "activation": CheckIdle of a plugin of the SDK through the daemon's call layer, and CheckIdle of a
+ * service of bare sd-bus through sd_bus_call_async(). Both on one connection and one loop. */
+
+#include "bench.h"
+#include "daemon/plugin/plugins.h"
+
+#define BARE_NAME "io.cloudsnooze.BareService1"
+#define PLUGIN_ID "trivial"
+
+typedef struct Callers {
+        BenchBus bus;
+        sd_event *event;
+        sd_bus *connection;
+        Plugins *plugins;
+        Plugin *plugin;
+} Callers;
+
+/* program's folder has the two services. */
+void callers_begin(Callers *callers, const char *program);
+void callers_end(Callers *callers);
+
+/* Each until the answer is there; the other side is started by it where it does not run. */
+void callers_call_plugin(Callers *callers);
+void callers_call_bare(Callers *callers);
+
+/* Until its process is gone. */
+void callers_end_plugin(Callers *callers);
+void callers_end_bare(Callers *callers);
