@@ -53,6 +53,9 @@ BUS_CONFIGURATION = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus
 # Slow enough that nothing stops by itself while a test looks at something else.
 CONFIGURATION = {'dry_run': True, 'naptime_minutes': 60, 'check_interval_seconds': 60}
 
+# A machine on which nothing happens, for replay().
+QUIET = {'t': 0, 'cpu_usage': 0.5, 'memory_usage': 20, 'network_kbps': 0, 'disk_io_kbps': 0, 'input_idle_seconds': 100000, 'cpus': 4}
+
 
 class Timeout(AssertionError):
     pass
@@ -189,6 +192,8 @@ class House:
         self.clients = []
         self.processes = []
         self.daemon = None
+        self.daemon_prefix = []
+        self.replayed = []
         self.polkit = None
         self.environment = {'PATH': os.environ['PATH'], 'DBUS_SYSTEM_BUS_ADDRESS': self.address, 'LC_ALL': 'C.UTF-8',
                             # Plugins are copied away from where the linker left a path to it.
@@ -286,8 +291,15 @@ class House:
         (self.directory / 'etc' / name).write_text(json.dumps({**CONFIGURATION, **configuration}))
 
     def daemon_arguments(self, *more):
-        return [SNOOZED, '--state-directory', self.directory / 'state', '--runtime-directory', self.directory / 'run',
-                '--config-directory', self.directory / 'etc', '--plugin-directory', self.directory / 'plugins', *more]
+        return [*self.daemon_prefix, SNOOZED, '--state-directory', self.directory / 'state',
+                '--runtime-directory', self.directory / 'run', '--config-directory', self.directory / 'etc',
+                '--plugin-directory', self.directory / 'plugins', *self.replayed, *more]
+
+    def replay(self, *instants):
+        """The next daemon takes these for this machine's metrics."""
+        trace = self.directory / 'trace.jsonl'
+        trace.write_text(''.join(json.dumps(instant) + '\n' for instant in instants))
+        self.replayed = ['--replay', trace]
 
     def start_daemon(self, *more):
         self.daemon = self.spawn(self.daemon_arguments(*more), 'snoozed.log')
@@ -307,19 +319,23 @@ class House:
 
     # Plugins
 
-    def install_plugin(self, identifier, program, enabled=True, **manifest):
+    def install_plugin(self, identifier, program, enabled=True, arguments=(), **manifest):
         """Puts a plugin where the daemon finds it and the bus activates it. Returns its directory."""
+        entries = {'name': identifier, 'display_name': identifier.title(), 'version': '1.0.0', 'author': 'Tests',
+                   'description': 'Only for tests', 'category': 'test', 'tags': ['test'], 'type': 'plugin', 'language': 'c',
+                   'api': 1, 'runtime': 'dbus', 'exec': identifier, 'permissions': [], 'config_schema': {}}
+        return self.place_plugin(identifier, program, {**entries, **manifest}, enabled, arguments)
+
+    def place_plugin(self, identifier, program, manifest, enabled=True, arguments=()):
         directory = self.directory / 'plugins' / identifier
         directory.mkdir(mode=0o755)
         shutil.copy(program, directory / identifier)
         (directory / identifier).chmod(0o755)
-        entries = {'name': identifier, 'display_name': identifier.title(), 'version': '1.0.0', 'author': 'Tests',
-                   'description': 'Only for tests', 'category': 'test', 'tags': ['test'], 'type': 'plugin', 'language': 'c',
-                   'api': 1, 'runtime': 'dbus', 'exec': identifier, 'permissions': [], 'config_schema': {}}
-        (directory / 'plugin.json').write_text(json.dumps({**entries, **manifest}))
+        (directory / 'plugin.json').write_text(json.dumps(manifest))
         name = 'io.cloudsnooze.Plugin1.' + identifier
+        command = ' '.join(str(word) for word in (directory / identifier, *arguments))
         (self.directory / 'services' / f'{name}.service').write_text(
-            f'[D-BUS Service]\nName={name}\nExec={directory}/{identifier}\nUser=root\n')
+            f'[D-BUS Service]\nName={name}\nExec={command}\nUser=root\n')
         self.watcher.call('ReloadConfig', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
                           destination='org.freedesktop.DBus')
         enabled_directory = self.directory / 'state/enabled'
@@ -327,6 +343,23 @@ class House:
         if enabled:
             (enabled_directory / identifier).touch()
         return directory
+
+    def install_stock(self):
+        """What CloudSnooze itself brings, as it was built."""
+        for place in ('plugins/sessions', 'plugins/terminal', 'providers/local'):
+            identifier = pathlib.PurePath(place).name
+            manifest = json.loads((BUILD / place / 'plugin.json').read_text())
+            self.place_plugin(identifier, BUILD / place / identifier, manifest)
+
+    def install_fake(self, identifier, behaviour, **manifest):
+        """One that behaves badly in a way of its own (tests/unit/fake-plugin.c)."""
+        self.install_plugin(identifier, BUILD / 'tests/unit/fake-plugin', arguments=(identifier, behaviour, self.directory),
+                            **{'contracts': ['IdleCheck'], **manifest})
+
+    def lived_through(self, identifier):
+        """What a fake plugin wrote down: starts, Handshake, Initialize, CheckIdle …"""
+        log = self.directory / f'{identifier}.log'
+        return log.read_text().split() if log.exists() else []
 
     def install_example(self, **manifest):
         """IdleCheck, EventHandler, State and RequestHandler, written with the SDK."""
