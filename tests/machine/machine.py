@@ -274,7 +274,8 @@ class Machine:
     @contextlib.contextmanager
     def background(self, *command, user=None):
         """A command that runs in the machine as long as the block does."""
-        process = subprocess.Popen(self.command(*command, user=user), stdin=subprocess.DEVNULL,  # pylint: disable=R1732
+        # A stdin without an end: a terminal whose keyboard nobody touches.
+        process = subprocess.Popen(self.command(*command, user=user), stdin=subprocess.PIPE,  # pylint: disable=R1732
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             yield process
@@ -282,6 +283,7 @@ class Machine:
             if process.poll() is None:
                 # nsenter waits for its child, which is in the same group.
                 os.killpg(process.pid, signal.SIGKILL)
+            process.stdin.close()
             process.wait()
 
     # --- the bus

@@ -9,14 +9,15 @@ from daemon_cases import CONFIGURATION
 from machine import Machine, wait_until
 
 NAPTIME = 6
-QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False)
+QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False,
+             input_idle_threshold_secs=3, plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.05}}})
 TYPESCRIPT = "/root/terminal.txt"
 
 
 @contextlib.contextmanager
 def terminal(machine):
-    """A terminal that somebody left alone; what it shows is in TYPESCRIPT."""
-    with machine.background("script", "--quiet", "--flush", "--command", "exec sleep 100000", TYPESCRIPT):
+    """A terminal with a shell that somebody left alone; what it shows is in TYPESCRIPT."""
+    with machine.background("script", "--quiet", "--flush", "--command", "exec bash --norc", TYPESCRIPT):
         wait_until(lambda: machine.run("sh", "-c", "ls /dev/pts | grep -c '^[0-9]'", check=False).stdout.strip() not in ("", "0"),
                    "there is a terminal")
         yield
