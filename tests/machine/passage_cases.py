@@ -105,21 +105,27 @@ def postponed(machine):
     assert "postpone" in kinds, kinds
 
 
+# A program that asks for a delay hold, so that the stage stays open.
+DELAY = """
+import dbus, time
+bus = dbus.SystemBus()
+manager = dbus.Interface(bus.get_object("io.cloudsnooze.Snooze1", "/io/cloudsnooze/Snooze1"), "io.cloudsnooze.Snooze1.Manager")
+descriptor = manager.Hold("backup", "last blocks", "delay").take()
+time.sleep(100000)
+"""
+
+
 def killed_in_stopping(machine):
     """kill -9 while stopping: the machine is stopped only after a new decision"""
-    machine.wait_state("warning")
-    # A handler that hangs keeps the stage open.
-    pid = wait_until(lambda: machine.plugin_property("terminal", "Pid"), "terminal runs")
-    machine.run("kill", "-STOP", str(pid))
-    try:
-        machine.wait_state("stopping", seconds=30)
-        with hold(machine, "carol", "last minute"):
+    with machine.background("python3", "-c", DELAY, user="carol"):
+        machine.wait_state("stopping")
+        with hold(machine, "alice", "last minute"):
             kill_daemon(machine)
             assert machine.running()
-            assert any("carol" in entry[1] for entry in machine.manager("ListHolds")[0])
+            kinds = {entry[1].split(":")[0]: entry[3] for entry in machine.manager("ListHolds")[0]}
+            assert kinds == {"alice": "block", "carol": "delay"}, kinds
             machine.wait_state("active", "idle")
-    finally:
-        machine.run("kill", "-CONT", str(pid), check=False)
+            assert "stopping" in states(machine)
 
 
 def powers_off(machine):
