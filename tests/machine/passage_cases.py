@@ -139,7 +139,8 @@ def comes_back(machine):
     machine.run("systemctl", "start", "snoozed.service")
     seen = states(machine)
     assert "stopping" in seen or "stopped" in seen, seen
-    assert machine.property("Greeting"), "no greeting"
+    greeting = wait_until(lambda: machine.property("Greeting"), "there is a greeting")
+    assert greeting.startswith("Stopped itself"), greeting
 
 
 def run(plan, installed, bus):
