@@ -224,7 +224,7 @@ class Machine:
         if not self.init:
             return False
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
-        return state in ("running", "degraded")
+        return state in ("running", "degraded") and self.owner("org.freedesktop.DBus")
 
     def running(self):
         return self.container is not None and self.container.poll() is None

@@ -136,7 +136,7 @@ def powers_off(machine):
 def comes_back(machine):
     """after the next boot history is there, and the greeting says that the stop was ours"""
     machine.boot()
-    machine.run("systemctl", "start", "snoozed.service")
+    wait_until(lambda: machine.owner("io.cloudsnooze.Snooze1"), "snoozed runs")
     seen = states(machine)
     assert "stopping" in seen or "stopped" in seen, seen
     greeting = wait_until(lambda: machine.property("Greeting"), "there is a greeting")
