@@ -186,11 +186,17 @@ static void describe_circumstances(Manager *manager, Circumstances *ret, char **
 
 /* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is there. A dry run
  * needs no provider. */
-static void latch_missing_provider(Manager *manager) {
-        const char *problem = providers_problem(manager->providers);
+static void follow_provider(Manager *manager) {
+        const char *problem = stop_dry_run(manager->stop) ? NULL : providers_problem(manager->providers);
 
-        if (problem && !stop_dry_run(manager->stop) && manager->announced <= STATE_IDLE)
+        if (manager->announced > STATE_IDLE || decision_provider_has_refused(manager->decision) ||
+            g_strcmp0(problem, decision_refusal(manager->decision)) == 0)
+                return;
+        if (problem)
                 decision_latch(manager->decision, problem);
+        else
+                decision_rearm(manager->decision, clock_monotonic());
+        manager_emit_changed(manager, "Refusal");
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -216,7 +222,7 @@ void manager_step(Manager *manager) {
                 Circumstances circumstances;
                 uint64_t since;
 
-                latch_missing_provider(manager);
+                follow_provider(manager);
                 describe_circumstances(manager, &circumstances, &block, &timed);
                 outcome_clear(&manager->outcome);
                 decision_step(manager->decision, clock_monotonic(), &circumstances, &manager->outcome);
@@ -338,19 +344,39 @@ static void on_plugin_problem(const char *source, const char *message, void *use
         manager_problem(userdata, source, message);
 }
 
+static void forgive_refusal(Manager *manager) {
+        if (!decision_provider_has_refused(manager->decision))
+                return;
+        decision_rearm(manager->decision, clock_monotonic());
+        manager_emit_changed(manager, "Refusal");
+        manager_step_soon(manager);
+}
+
+/* Another provider than the one that refused. */
+static gboolean provider_replaced(Manager *manager) {
+        Provider *active = providers_active(manager->providers), *before = manager->provider;
+
+        if (active)
+                manager->provider = active;
+        return active && before && active != before;
+}
+
 static void on_provider_changed(void *userdata) {
         Manager *manager = userdata;
 
         manager_emit_changed(manager, "Provider");
-        if (decision_refusal(manager->decision) && !providers_problem(manager->providers))
-                decision_rearm(manager->decision, clock_monotonic());
-        manager_emit_changed(manager, "Refusal");
+        if (provider_replaced(manager))
+                forgive_refusal(manager);
         if (manager->resume_asked && providers_active(manager->providers)) {
                 manager->resume_asked = FALSE;
                 stop_resume_asked(manager->stop);
         }
         if (manager->step_soon)
                 manager_step_soon(manager);
+}
+
+static void on_permitted(void *userdata) {
+        forgive_refusal(userdata);
 }
 
 static void on_forgotten(const char *source, void *userdata) {
@@ -379,6 +405,14 @@ static int on_configure(const char *id, JsonObject *values, sd_bus_message *call
 
 static void on_stop_step(void *userdata) {
         manager_step_soon(userdata);
+}
+
+static gboolean on_still_wanted(void *userdata) {
+        Manager *manager = userdata;
+
+        manager_step(manager);
+        return manager->outcome.state == STATE_STOPPING &&
+                (manager->outcome.idle || decision_stop_requested(manager->decision, NULL));
 }
 
 static void on_stop_save(void *userdata) {
@@ -501,6 +535,7 @@ static int create_parts(Manager *manager) {
                                                    .limits = manager->check_limits,
                                                    .plugins = manager->plugins,
                                                    .changed = on_provider_changed,
+                                                   .permitted = on_permitted,
                                                    .stop_this_machine = stop_this_machine,
                                                    .userdata = manager },
                           &manager->providers);
@@ -521,6 +556,7 @@ static int create_parts(Manager *manager) {
                                          .boot = manager->boot,
                                          .forced_dry_run = manager->config_problem && manager->config->dry_run,
                                          .step = on_stop_step,
+                                         .still_wanted = on_still_wanted,
                                          .save = on_stop_save,
                                          .problem = on_plugin_problem,
                                          .userdata = manager },
@@ -562,6 +598,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->event = sd_event_ref(event);
         manager->bus = sd_bus_ref(bus);
         manager->options = *options;
+        manager->boot = boot_identity();
         manager->up_since = boot_started();
         manager->slept = usec_sub(clock_boottime(), clock_monotonic());
         manager->config_file = g_build_filename(options->config_directory, "snooze.json", NULL);
@@ -578,7 +615,6 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
                 r = make_directory(options->runtime_directory, 0755);
         if (r < 0)
                 log_warning("A directory could not be made: %s", strerror(-r));
-        manager->boot = boot_identity(options->runtime_directory);
 
         load_config(manager);
         r = authorizer_new(bus, &manager->authorizer);

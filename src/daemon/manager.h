@@ -59,6 +59,7 @@ struct Manager {
         Providers *providers;
         Events *events;
         Stop *stop;
+        Provider *provider; /* the latest that was active */
 
         Sample sample;
         uint64_t sample_realtime;

@@ -1,117 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What a trace cannot tell (tests/scenarios has the rest): looks that are answered late or not at all, requested
- * stops, the provider's answers, restarts of the daemon, and what people are told. */
+ * stops, restarts of the daemon, and what people are told. */
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "daemon/decision/decision.h"
+#include "decision-fixture.h"
 #include "util/json.h"
-
-#define SECOND USEC_PER_SEC
-#define START (USEC_PER_DAY * 100)
-#define NAPTIME (1800 * SECOND)
-#define WARNING (300 * SECOND)
-
-typedef struct Fixture {
-        Config *config;
-        Decision *decision;
-        uint64_t now;
-        Circumstances around;
-        Outcome outcome;
-} Fixture;
-
-static Config *configure(const char *text) {
-        return config_parse(&(ConfigText) { "test", text }, 1, NULL);
-}
-
-static void set_up(Fixture *f, gconstpointer data) {
-        f->config = configure(data ? data : "{}");
-        g_assert_nonnull(f->config);
-        f->now = START;
-        f->decision = decision_new(f->config, f->now);
-}
-
-static void tear_down(Fixture *f, gconstpointer data) {
-        outcome_clear(&f->outcome);
-        decision_free(f->decision);
-        config_unref(f->config);
-}
-
-static const Outcome *step(Fixture *f) {
-        outcome_clear(&f->outcome);
-        decision_step(f->decision, f->now, &f->around, &f->outcome);
-        g_assert_nonnull(f->outcome.reason);
-        return &f->outcome;
-}
-
-/* A quiet machine but for its CPU; no GPU, no input. */
-static void add_sample(Fixture *f, double cpu) {
-        Sample sample = { .monotonic = f->now, .span = 5 * SECOND };
-
-        for (int i = 0; i < METRIC_COUNT; i++)
-                sample.reading[i] = READING_OK;
-        sample.reading[METRIC_GPU] = sample.reading[METRIC_INPUT] = READING_ABSENT;
-        sample.value[METRIC_CPU] = cpu;
-        decision_add_sample(f->decision, &sample);
-}
-
-static void add_vote_begun(Fixture *f, const char *source, Verdict verdict, uint64_t begun) {
-        decision_add_vote(f->decision, vote_new(source, verdict, "because", begun, f->now));
-}
-
-static void add_vote(Fixture *f, const char *source, Verdict verdict) {
-        add_vote_begun(f, source, verdict, f->now);
-}
-
-/* Samples every five seconds, with a step after each; looks stay unanswered until the next sample. */
-static void run_load(Fixture *f, unsigned seconds, double cpu) {
-        for (unsigned i = 0; i < seconds; i += 5) {
-                f->now += 5 * SECOND;
-                add_sample(f, cpu);
-                step(f);
-        }
-}
-
-static void assert_state(Fixture *f, State state) {
-        g_assert_cmpstr(state_name(f->outcome.state), ==, state_name(state));
-}
-
-static void begin(Fixture *f) {
-        add_sample(f, 0);
-        step(f);
-        assert_state(f, STATE_IDLE);
-}
-
-/* Answers looks at once until nothing is asked any more. */
-static void settle(Fixture *f) {
-        while (step(f)->look || (f->outcome.next_step > 0 && f->outcome.next_step <= f->now))
-                if (f->outcome.look)
-                        add_sample(f, 0);
-}
-
-static void reach_warning(Fixture *f) {
-        begin(f);
-        run_load(f, 1795, 0);
-        f->now += 5 * SECOND;
-        add_sample(f, 0);
-        settle(f);
-        assert_state(f, STATE_WARNING);
-}
-
-static void reach_provider(Fixture *f) {
-        reach_warning(f);
-        run_load(f, 295, 0);
-        f->now += 5 * SECOND;
-        add_sample(f, 0);
-        f->around.ready = TRUE;
-        settle(f);
-        assert_state(f, STATE_STOPPING);
-        g_assert_true(f->outcome.call_provider);
-}
 
 static void test_clock_and_next_stop(Fixture *f, gconstpointer data) {
         begin(f);
@@ -390,102 +287,6 @@ static void test_cancel(Fixture *f, gconstpointer data) {
         g_assert_cmpuint(f->outcome.idle_since, ==, f->now);
 }
 
-static void test_too_late_to_cancel(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        decision_provider_asked(f->decision, f->now);
-        g_assert_cmpint(decision_cancel(f->decision, f->now, "too late"), ==, -EALREADY);
-        decision_provider_accepted(f->decision, f->now, "aws stops i-1");
-        step(f);
-        assert_state(f, STATE_STOPPED);
-        g_assert_cmpstr(f->outcome.reason, ==, "aws stops i-1");
-        run_load(f, 60, 90);
-        assert_state(f, STATE_STOPPED);
-        decision_restart_clock(f->decision, f->now, "resumed");
-        step(f);
-        assert_state(f, STATE_ACTIVE);
-        g_assert_false(decision_was_asked(f->decision));
-}
-
-static void test_provider_is_called_once(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        g_assert_false(step(f)->call_provider);
-        run_load(f, 60, 0);
-        g_assert_false(f->outcome.call_provider);
-        assert_state(f, STATE_STOPPING);
-}
-
-static void test_no_answer_without_a_question(Fixture *f, gconstpointer data) {
-        reach_warning(f);
-        decision_provider_asked(f->decision, f->now);
-        decision_provider_accepted(f->decision, f->now, "nobody asked");
-        decision_provider_refused(f->decision, f->now, "nobody asked");
-        decision_rehearsed(f->decision, f->now, "nobody asked");
-        step(f);
-        assert_state(f, STATE_WARNING);
-        g_assert_null(decision_refusal(f->decision));
-}
-
-static void test_retry(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        decision_provider_asked(f->decision, f->now);
-        decision_provider_retry(f->decision, f->now, f->now + 30 * SECOND, "aws throttles");
-        step(f);
-        assert_state(f, STATE_STOPPING);
-        g_assert_cmpstr(f->outcome.reason, ==, "aws throttles");
-        g_assert_false(f->outcome.call_provider);
-        g_assert_cmpuint(f->outcome.next_step, ==, f->now + 30 * SECOND);
-        run_load(f, 25, 0);
-        g_assert_false(f->outcome.look);
-        /* A new look comes before the new call. */
-        f->now += 5 * SECOND;
-        add_sample(f, 0);
-        g_assert_true(step(f)->look);
-        add_sample(f, 0);
-        g_assert_true(step(f)->call_provider);
-}
-
-static void test_activity_between_retries(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        decision_provider_asked(f->decision, f->now);
-        decision_provider_retry(f->decision, f->now, f->now + 300 * SECOND, "aws throttles");
-        run_load(f, 30, 90);
-        assert_state(f, STATE_ACTIVE);
-        g_assert_cmpint(decision_cancel(f->decision, f->now, "nothing to cancel"), ==, 0);
-}
-
-static void test_refusal_latches(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        decision_provider_asked(f->decision, f->now);
-        decision_provider_refused(f->decision, f->now, "aws refused ec2:StopInstances on i-1; snooze provider check");
-        step(f);
-        assert_state(f, STATE_IDLE);
-        g_assert_cmpstr(f->outcome.reason, ==, "aws refused ec2:StopInstances on i-1; snooze provider check");
-        g_assert_cmpuint(f->outcome.next_stop, ==, 0);
-        run_load(f, 7200, 0);
-        assert_state(f, STATE_IDLE);
-        decision_rearm(f->decision, f->now);
-        settle(f);
-        assert_state(f, STATE_WARNING);
-}
-
-static void test_rehearsal_waits_for_another_naptime(Fixture *f, gconstpointer data) {
-        reach_provider(f);
-        decision_rehearsed(f->decision, f->now, "dry run: would have stopped");
-        step(f);
-        assert_state(f, STATE_STOPPED);
-        g_assert_cmpuint(f->outcome.next_step, ==, f->now);
-        step(f);
-        assert_state(f, STATE_IDLE);
-        g_assert_cmpstr(f->outcome.reason, ==, "dry run: would have stopped");
-        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + NAPTIME + WARNING);
-        run_load(f, 1795, 0);
-        assert_state(f, STATE_IDLE);
-        f->now += 5 * SECOND;
-        add_sample(f, 0);
-        settle(f);
-        assert_state(f, STATE_WARNING);
-}
-
 static void test_pause(Fixture *f, gconstpointer data) {
         reach_warning(f);
         f->around.paused = TRUE;
@@ -742,8 +543,6 @@ static void test_names(void) {
         g_assert_cmpint(metric_from_key(NULL), ==, -1);
 }
 
-#define ADD(name, function) g_test_add("/decision/" name, Fixture, NULL, set_up, function, tear_down)
-
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/decision/names", test_names);
@@ -767,13 +566,6 @@ int main(int argc, char **argv) {
         ADD("samples/none", test_no_samples_at_all);
         ADD("hold/timed", test_timed_hold_in_the_warning);
         ADD("cancel", test_cancel);
-        ADD("cancel/too-late", test_too_late_to_cancel);
-        ADD("provider/called-once", test_provider_is_called_once);
-        ADD("provider/not-asked", test_no_answer_without_a_question);
-        ADD("provider/retry", test_retry);
-        ADD("provider/activity-between-retries", test_activity_between_retries);
-        ADD("provider/refusal", test_refusal_latches);
-        ADD("provider/rehearsal", test_rehearsal_waits_for_another_naptime);
         ADD("pause", test_pause);
         ADD("request/asks-nobody", test_request_asks_nobody);
         ADD("request/delay", test_request_with_delay);

@@ -64,6 +64,7 @@ struct Decision {
         gboolean called, asked; /* call_provider was said; the provider was asked */
         uint64_t not_before;    /* the provider wants to be left alone until then */
         char *refusal;
+        gboolean refused; /* by the provider itself */
         uint64_t rehearsed_at; /* 0: no rehearsal that still counts */
         gboolean rehearsing;   /* `stopped` was only played: idle follows */
         Request request;

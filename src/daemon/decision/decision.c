@@ -91,7 +91,7 @@ static void idle_clock_restart(Decision *decision, uint64_t now, const char *rea
         gboolean staged = decision->state == STATE_WARNING || decision->state == STATE_STOPPING;
 
         idle_clock_move(decision, now);
-        if (staged && !decision->called && !decision->request.standing)
+        if (staged && !decision->asked && !decision->request.standing)
                 stage_enter(decision, STATE_ACTIVE, reason);
 }
 
@@ -241,6 +241,7 @@ void decision_provider_refused(Decision *decision, uint64_t now, const char *rea
         stage_enter(decision, STATE_IDLE, NULL);
         g_free(decision->refusal);
         decision->refusal = g_strdup(reason ? reason : "the provider refused");
+        decision->refused = TRUE;
 }
 
 void decision_rehearsed(Decision *decision, uint64_t now, const char *reason) {
@@ -252,13 +253,19 @@ void decision_rehearsed(Decision *decision, uint64_t now, const char *reason) {
 }
 
 void decision_latch(Decision *decision, const char *reason) {
-        if (decision->refusal)
+        if (decision->refused)
                 return;
+        g_free(decision->refusal);
         decision->refusal = g_strdup(reason);
+}
+
+gboolean decision_provider_has_refused(const Decision *decision) {
+        return decision->refused;
 }
 
 void decision_rearm(Decision *decision, uint64_t now) {
         g_clear_pointer(&decision->refusal, g_free);
+        decision->refused = FALSE;
 }
 
 const char *decision_refusal(const Decision *decision) {

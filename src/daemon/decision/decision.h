@@ -150,8 +150,10 @@ void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_befo
 void decision_provider_refused(Decision *decision, uint64_t now, const char *reason);
 void decision_rehearsed(Decision *decision, uint64_t now, const char *reason);
 /* No stop could be asked for at all (no provider, an effect that is not allowed): latched as a refusal is, so that
- * nobody is warned of what cannot come. */
+ * nobody is warned of what cannot come. The latest reason counts, but the provider's own word stays. */
 void decision_latch(Decision *decision, const char *reason);
+/* The latch, if there is one, is the provider's own refusal: that a provider is there does not end it. */
+gboolean decision_provider_has_refused(const Decision *decision);
 void decision_rearm(Decision *decision, uint64_t now);
 const char *decision_refusal(const Decision *decision); /* NULL: not latched */
 

@@ -36,7 +36,8 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
         json_object_set_boolean_member(object, "asked", decision->asked && !decision->rehearsing);
         if (decision->stage_reason)
                 json_object_set_string_member(object, "reason", decision->stage_reason);
-        if (decision->refusal)
+        /* What else latches is seen again. */
+        if (decision->refused)
                 json_object_set_string_member(object, "refusal", decision->refusal);
         if (decision->rehearsed_at > 0)
                 json_object_set_int_member(object, "rehearsed_age", age_of(decision->rehearsed_at, now));
@@ -175,6 +176,7 @@ int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *
                 record.rehearsed_age < 0 ? 0 : MAX(usec_sub(since_export, (uint64_t) record.rehearsed_age), 1);
         g_free(decision->refusal);
         decision->refusal = g_strdup(record.refusal);
+        decision->refused = record.refusal != NULL;
         return 0;
 }
 

@@ -100,7 +100,7 @@ static void advance_request(Decision *decision, uint64_t now, const Circumstance
         if (decision->state == STATE_WARNING) {
                 if (now >= decision->deadline)
                         enter_stopping(decision, now);
-        } else if (circumstances->ready && now >= decision->not_before)
+        } else if (!decision->called && circumstances->ready && now >= decision->not_before)
                 call_provider(decision, outcome);
 }
 
@@ -122,7 +122,8 @@ static void advance_staged(Decision *decision, uint64_t now, const Circumstances
         else if (decision->state == STATE_WARNING) {
                 if (now >= decision->deadline && look_passed(decision, now, outcome))
                         enter_stopping(decision, now);
-        } else if (circumstances->ready && now >= decision->not_before && look_passed(decision, now, outcome))
+        } else if (!decision->called && circumstances->ready && now >= decision->not_before &&
+                   look_passed(decision, now, outcome))
                 call_provider(decision, outcome);
 }
 
@@ -139,7 +140,8 @@ void stage_advance(Decision *decision, uint64_t now, const Circumstances *circum
                 stage_enter(decision, STATE_IDLE, decision->stage_reason);
                 return;
         }
-        if (decision->state == STATE_STOPPED || decision->called)
+        /* Between call_provider and the asking itself a disk may be waited for: until then everything still ends it. */
+        if (decision->state == STATE_STOPPED || decision->asked)
                 return;
         if (decision->request.standing) {
                 advance_request(decision, now, circumstances, outcome);

@@ -141,6 +141,8 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
 }
 
 const char *provider_learn_permissions(Provider *provider, JsonArray *permissions) {
+        const ProvidersParameters *parameters = &provider->providers->parameters;
+
         g_clear_pointer(&provider->permissions, g_free);
         provider->permission_missing = FALSE;
         for (guint i = 0; i < json_array_get_length(permissions); i++) {
@@ -154,5 +156,7 @@ const char *provider_learn_permissions(Provider *provider, JsonArray *permission
                 provider->permission_missing = TRUE;
                 break;
         }
+        if (!provider->permission_missing && provider == provider->providers->active && parameters->permitted)
+                parameters->permitted(parameters->userdata);
         return provider->permissions;
 }

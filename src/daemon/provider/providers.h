@@ -23,6 +23,8 @@ typedef struct ProvidersParameters {
         Plugins *plugins;
         /* The active provider, its StopEffect, instance or permissions changed. */
         void (*changed)(void *userdata);
+        /* The active provider was asked for its permissions and lacks none. */
+        void (*permitted)(void *userdata);
         /* Provider.StopInstance of this machine, before authorization: to be done exactly as Manager.StopInstance is. Returns as a bus
          * handler does. NULL: ERROR_NOT_SUPPORTED. */
         int (*stop_this_machine)(Provider *provider, sd_bus_message *call, const char *reason, JsonObject *options,

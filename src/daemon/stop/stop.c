@@ -325,6 +325,8 @@ static void ask(Stop *stop) {
         if (!provider || problem) {
                 stop->calling = FALSE;
                 refused(stop, problem ? problem : "No provider is there that could stop this machine; snooze provider list");
+                /* Nobody was asked, so nobody has refused: it may be another time. */
+                decision_rearm(stop->with.decision, clock_monotonic());
                 stop->with.step(stop->with.userdata);
                 return;
         }
@@ -333,14 +335,29 @@ static void ask(Stop *stop) {
         provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", on_answer, question_new(stop));
 }
 
+/* Since the last look a disk or the cloud was waited for, and somebody may have said no meanwhile. */
+static void ask_if_still_wanted(Stop *stop) {
+        unsigned round = stop->round;
+        gboolean wanted = stop->with.still_wanted(stop->with.userdata);
+
+        if (round != stop->round)
+                return;
+        if (wanted) {
+                ask(stop);
+                return;
+        }
+        /* Not off, but not to be done on what is known now: another look decides. */
+        stop->calling = FALSE;
+        decision_provider_retry(stop->with.decision, clock_monotonic(), clock_monotonic(), NULL);
+        stop->with.step(stop->with.userdata);
+}
+
 /* The record is on disk, or cannot be (the store told its own problem): in both cases the stop goes on. */
 static void on_recorded(const GError *error, void *userdata) {
         g_autofree Question *question = userdata;
-        Stop *stop = question->stop;
 
-        if (question->round != stop->round)
-                return;
-        ask(stop);
+        if (question->round == question->stop->round)
+                ask_if_still_wanted(question->stop);
 }
 
 static gboolean is_going(const char *state) {
@@ -365,7 +382,7 @@ static void on_state(const char *state, const char *message, void *userdata) {
                 on_answer(STOP_RETRY, state ? "it still runs after a restart of the daemon" : message, question_new(stop));
                 return;
         }
-        ask(stop);
+        ask_if_still_wanted(stop);
 }
 
 void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason) {

@@ -29,6 +29,7 @@ typedef struct StopParameters {
         const char *boot;               /* boot_identity() */
         gboolean forced_dry_run;        /* whatever the configuration says: it is not to be trusted (a broken file) */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
+        gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
         void (*save)(void *userdata);   /* the decision's state must be on disk before this returns */
         void (*problem)(const char *source, const char *message, void *userdata);
         void *userdata;

@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stops that are meant: a provider that refuses, is throttled, hangs, dies or lies, and what becomes of its word."""
+
+import json
+
+from gi.repository import GLib
+
+import tap
+from harness import MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, wait_for
+
+CLOUD = PATH + '/provider/cloud'
+
+
+class StopTest(BusTest):
+    configuration = {'dry_run': False, 'provider': 'cloud', 'max_delay_seconds': 1}
+    plugins = True
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.house.directory / 'plugins/cloud'
+        self.changes = self.client.listen(MANAGER, 'StateChanged', PATH)
+
+    def behave(self, **behaviour):
+        (self.cloud / 'behaviour.json').write_text(json.dumps(behaviour))
+
+    def asked(self, method='StopInstance'):
+        """The arguments of each such call that the provider has had, oldest first."""
+        calls = self.cloud / 'calls.jsonl'
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return [arguments for called, arguments in map(json.loads, lines) if called == method]
+
+    def stop(self, **options):
+        self.client.call('StopInstance', '(sa{sv})', ('a test', options))
+
+    def wait_for_state(self, state):
+        wait_for(lambda: self.client.get('State') == state, state)
+
+    def history(self, kind='stop'):
+        return [row for row in self.client.call('GetHistory', '(ttu)', (0, 0, 100))[0] if row['kind'] == kind]
+
+
+class Refusals(StopTest):
+    def refuse(self):
+        self.behave(stop='refuse')
+        self.stop()
+        wait_for(lambda: self.client.get('Refusal'), 'the refusal')
+
+    def test_it_latches_whatever_else_changes(self):
+        self.refuse()
+        self.assertIn('cloud:StopInstances', self.client.get('Refusal'))
+        wait_for(lambda: self.client.get('State') in ('idle', 'active'), 'the end of the stop')
+        self.client.call('Restart', interface=PLUGIN, path=PATH + '/plugin/cloud')
+        wait_for(lambda: self.client.get('State', PLUGIN, PATH + '/plugin/cloud') == 'running', 'the plugin')
+        self.client.call('SetConfiguration', '(s)', ('{"naptime_minutes": 59}',))
+        self.assertIn('cloud:StopInstances', self.client.get('Refusal'))
+
+    def test_a_good_check_of_the_permissions_ends_it(self):
+        self.refuse()
+        permissions, = self.client.call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        self.assertTrue(permissions[0][1])
+        wait_for(lambda: self.client.get('Refusal') == '', 'the latch to open')
+
+    def test_a_bad_check_of_the_permissions_does_not(self):
+        self.refuse()
+        self.behave(stop='refuse', permitted=False)
+        self.client.call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        self.assertNotEqual(self.client.get('Refusal'), '')
+
+    def test_it_is_in_the_history(self):
+        self.refuse()
+        wait_for(self.history, 'the record')
+        self.assertEqual(self.history()[0]['outcome'], 'refused')
+
+
+if __name__ == '__main__':
+    tap.main()
