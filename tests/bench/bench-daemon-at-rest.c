@@ -29,13 +29,24 @@
 
 static const char *const files[] = { "/proc/stat", "/proc/meminfo", "/proc/net/dev", "/proc/diskstats" };
 
+/* Thresholds out of reach: a machine at rest, whatever else this one does, changes no verdict. */
 static void configure(BenchBus *bus) {
         g_autofree char *text = g_strdup_printf("{\"dry_run\": true, \"naptime_minutes\": 600, \"sample_interval_seconds\": %g, "
-                                                "\"check_interval_seconds\": %d}",
-                                                SAMPLE_SECONDS, CHECK_SECONDS);
+                                                "\"check_interval_seconds\": %d, \"window_seconds\": %d, \"burst_seconds\": 1, "
+                                                "\"cpu_threshold_percent\": 100, \"network_threshold_kbps\": 1000000, "
+                                                "\"disk_io_threshold_kbps\": 1000000}",
+                                                SAMPLE_SECONDS, CHECK_SECONDS, CHECK_SECONDS);
 
         bench_write(bus->directory, "etc/snooze.json", text);
-        bench_write(bus->directory, "run/keep", "");
+}
+
+/* As on a machine, where it is below /run: in memory. */
+static char *make_runtime_directory(void) {
+        char *directory = g_strdup("/dev/shm/snooze-bench-XXXXXX");
+
+        if (!g_mkdtemp(directory))
+                g_error("%s: %m", directory);
+        return directory;
 }
 
 static void add_plugins(BenchBus *bus, const char *folder) {
@@ -48,9 +59,9 @@ static void add_plugins(BenchBus *bus, const char *folder) {
         }
 }
 
-static GPid start_daemon(BenchBus *bus, const char *folder) {
+static GPid start_daemon(BenchBus *bus, const char *folder, const char *run) {
         g_autofree char *program = g_build_filename(folder, "..", "..", "src", "daemon", "snoozed", NULL);
-        g_autofree char *state = g_build_filename(bus->directory, "state", NULL), *run = g_build_filename(bus->directory, "run", NULL);
+        g_autofree char *state = g_build_filename(bus->directory, "state", NULL);
         g_autofree char *etc = g_build_filename(bus->directory, "etc", NULL);
         g_autofree char *plugins = g_build_filename(bus->directory, "plugins", NULL);
         const char *const arguments[] = { program, "--state-directory",  state, "--runtime-directory", run, "--config-directory",
@@ -190,6 +201,7 @@ static double private_dirty(GPid pid) {
 int main(int argc, char **argv) {
         unsigned seconds = bench_is_smoke(argc, argv) ? CHECK_SECONDS : SECONDS;
         g_autofree char *relative = g_path_get_dirname(argv[0]), *folder = g_canonicalize_filename(relative, NULL);
+        g_autofree char *run = make_runtime_directory();
         double begun, samples = seconds / SAMPLE_SECONDS, memory;
         Cost daemon, bare;
         GPid daemon_pid, bare_pid;
@@ -200,12 +212,12 @@ int main(int argc, char **argv) {
         configure(&bus);
         add_plugins(&bus, folder);
         bench_bus_start(&bus);
-        daemon_pid = start_daemon(&bus, folder);
+        daemon_pid = start_daemon(&bus, folder, run);
         bare_pid = start_bare_loop();
         wait_for_plugins();
 
-        /* What begins with the start of plugins has ended a round later. */
-        begun = bench_now_usec() + CHECK_SECONDS * 1e6;
+        /* The windows are full, and the first round that has every vote is over. */
+        begun = bench_now_usec() + 2 * CHECK_SECONDS * 1e6;
         sleep_until(begun);
         daemon = cost_of(daemon_pid);
         bare = cost_of(bare_pid);
@@ -214,9 +226,13 @@ int main(int argc, char **argv) {
         bare = cost_since(bare_pid, bare, samples);
         memory = private_dirty(daemon_pid);
 
+        if (daemon.wakeups < 0.9)
+                g_error("snoozed does not sample: see %s/log", bus.directory);
+
         bench_end(daemon_pid);
         bench_end(bare_pid);
         bench_bus_end(&bus);
+        bench_remove(run);
 
         bench_print((const BenchRow[]) {
                             { .name = "daemon at rest", .unit = "us", .value = daemon.cpu, .beside = bare.cpu, .goal = CPU_GOAL },

@@ -94,14 +94,14 @@ void bench_write(const char *directory, const char *name, const char *text) {
                 g_error("%s", error->message);
 }
 
-static void remove_tree(const char *path) {
+void bench_remove(const char *path) {
         g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
         const char *name;
 
         while (directory && (name = g_dir_read_name(directory))) {
                 g_autofree char *child = g_build_filename(path, name, NULL);
 
-                remove_tree(child);
+                bench_remove(child);
         }
         (void) g_remove(path);
 }
@@ -182,7 +182,7 @@ void bench_bus_start(BenchBus *bus) {
 
 void bench_bus_end(BenchBus *bus) {
         bench_end(bus->daemon);
-        remove_tree(bus->directory);
+        bench_remove(bus->directory);
         g_free(bus->directory);
 }
 

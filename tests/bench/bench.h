@@ -37,6 +37,9 @@ void bench_print(const BenchRow *rows, size_t n);
 /* Writes a file below directory, and the folders on the way. */
 void bench_write(const char *directory, const char *name, const char *text);
 
+/* A file, or a folder with all that is in it. */
+void bench_remove(const char *path);
+
 /* A dbus-daemon that plays the system bus, for this program and for all that it starts. */
 typedef struct BenchBus {
         char *directory; /* everything of this run is below it */
