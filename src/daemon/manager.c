@@ -598,7 +598,6 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->event = sd_event_ref(event);
         manager->bus = sd_bus_ref(bus);
         manager->options = *options;
-        manager->boot = boot_identity();
         manager->up_since = boot_started();
         manager->slept = usec_sub(clock_boottime(), clock_monotonic());
         manager->config_file = g_build_filename(options->config_directory, "snooze.json", NULL);
@@ -615,6 +614,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
                 r = make_directory(options->runtime_directory, 0755);
         if (r < 0)
                 log_warning("A directory could not be made: %s", strerror(-r));
+        manager->boot = boot_identity(options->runtime_directory);
 
         load_config(manager);
         r = authorizer_new(bus, &manager->authorizer);

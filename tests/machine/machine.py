@@ -22,6 +22,7 @@ WAIT_SECONDS = 30
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
     "login", "passwd", "iproute2", "libglib2.0-bin", "libjson-glib-1.0-0", "libsqlite3-0", "libsystemd0",
+    "python3-dbus",
 ]
 
 
@@ -165,6 +166,7 @@ class Machine:
         self.name = f"sn-{os.getpid()}"
         self.container = None
         self.init = None
+        self.guests = []  # processes of background()
         self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
         self._choose_bus()
         if not enabled:
@@ -222,14 +224,22 @@ class Machine:
         if not self.init:
             return False
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
-        return state in ("running", "degraded")
+        return state in ("running", "degraded") and self.owner("org.freedesktop.DBus")
 
     def running(self):
         return self.container is not None and self.container.poll() is None
 
     def wait_powered_off(self, seconds=WAIT_SECONDS):
         """The exit status of systemd-nspawn: 0 after a proper power-off."""
-        return self.container.wait(timeout=seconds)
+        # systemd-shutdown stops processes before it kills them. nsenter then stops itself, too, and reaps nothing, for
+        # which the shutdown waits.
+        def ended():
+            for process in self.guests:
+                process.send_signal(signal.SIGCONT)
+            return not self.running()
+
+        wait_until(ended, "the machine has powered off", seconds)
+        return self.container.returncode
 
     def kill(self):
         if not self.running():
@@ -274,14 +284,18 @@ class Machine:
     @contextlib.contextmanager
     def background(self, *command, user=None):
         """A command that runs in the machine as long as the block does."""
-        process = subprocess.Popen(self.command(*command, user=user), stdin=subprocess.DEVNULL,  # pylint: disable=R1732
+        # A stdin without an end: a terminal whose keyboard nobody touches.
+        process = subprocess.Popen(self.command(*command, user=user), stdin=subprocess.PIPE,  # pylint: disable=R1732
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.guests.append(process)
         try:
             yield process
         finally:
+            self.guests.remove(process)
             if process.poll() is None:
                 # nsenter waits for its child, which is in the same group.
                 os.killpg(process.pid, signal.SIGKILL)
+            process.stdin.close()
             process.wait()
 
     # --- the bus

@@ -9,14 +9,15 @@ from daemon_cases import CONFIGURATION
 from machine import Machine, wait_until
 
 NAPTIME = 6
-QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False)
+QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False,
+             input_idle_threshold_secs=3, plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.05}}})
 TYPESCRIPT = "/root/terminal.txt"
 
 
 @contextlib.contextmanager
 def terminal(machine):
-    """A terminal that somebody left alone; what it shows is in TYPESCRIPT."""
-    with machine.background("script", "--quiet", "--flush", "--command", "exec sleep 100000", TYPESCRIPT):
+    """A terminal with a shell that somebody left alone; what it shows is in TYPESCRIPT."""
+    with machine.background("script", "--quiet", "--flush", "--command", "exec bash --norc", TYPESCRIPT):
         wait_until(lambda: machine.run("sh", "-c", "ls /dev/pts | grep -c '^[0-9]'", check=False).stdout.strip() not in ("", "0"),
                    "there is a terminal")
         yield
@@ -104,21 +105,27 @@ def postponed(machine):
     assert "postpone" in kinds, kinds
 
 
+# A program that asks for a delay hold, so that the stage stays open.
+DELAY = """
+import dbus, time
+bus = dbus.SystemBus()
+manager = dbus.Interface(bus.get_object("io.cloudsnooze.Snooze1", "/io/cloudsnooze/Snooze1"), "io.cloudsnooze.Snooze1.Manager")
+descriptor = manager.Hold("backup", "last blocks", "delay").take()
+time.sleep(100000)
+"""
+
+
 def killed_in_stopping(machine):
     """kill -9 while stopping: the machine is stopped only after a new decision"""
-    machine.wait_state("warning")
-    # A handler that hangs keeps the stage open.
-    pid = wait_until(lambda: machine.plugin_property("terminal", "Pid"), "terminal runs")
-    machine.run("kill", "-STOP", str(pid))
-    try:
-        machine.wait_state("stopping", seconds=30)
-        with hold(machine, "carol", "last minute"):
+    with machine.background("python3", "-c", DELAY, user="carol"):
+        machine.wait_state("stopping")
+        with hold(machine, "alice", "last minute"):
             kill_daemon(machine)
             assert machine.running()
-            assert any("carol" in entry[1] for entry in machine.manager("ListHolds")[0])
+            kinds = {entry[1].split(":")[0]: entry[3] for entry in machine.manager("ListHolds")[0]}
+            assert kinds == {"alice": "block", "carol": "delay"}, kinds
             machine.wait_state("active", "idle")
-    finally:
-        machine.run("kill", "-CONT", str(pid), check=False)
+            assert "stopping" in states(machine)
 
 
 def powers_off(machine):
@@ -129,10 +136,11 @@ def powers_off(machine):
 def comes_back(machine):
     """after the next boot history is there, and the greeting says that the stop was ours"""
     machine.boot()
-    machine.run("systemctl", "start", "snoozed.service")
+    wait_until(lambda: machine.owner("io.cloudsnooze.Snooze1"), "snoozed runs")
     seen = states(machine)
     assert "stopping" in seen or "stopped" in seen, seen
-    assert machine.property("Greeting"), "no greeting"
+    greeting = wait_until(lambda: machine.property("Greeting"), "there is a greeting")
+    assert greeting.startswith("Stopped itself"), greeting
 
 
 def run(plan, installed, bus):

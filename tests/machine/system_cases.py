@@ -2,6 +2,7 @@
 """What was installed, and what systemd and the bus make of it, before anything is idle."""
 
 import glob
+import json
 import os
 import re
 
@@ -27,6 +28,16 @@ def units_are_closed(machine):
         exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", report)[1])
         print(f"# {unit}: {exposure}")
         assert exposure < EXPOSURE, f"{unit}: {exposure}\n{report}"
+
+
+def limits_are_the_manifests(machine):
+    """the limits of each unit are those of its manifest"""
+    for plugin in PLUGINS:
+        limits = json.loads(machine.read(f"/usr/lib/cloudsnooze/plugins/{plugin}/plugin.json"))["limits"]
+        unit = f"snooze-plugin@{plugin}.service"
+        assert machine.unit(unit, "MemoryMax") == str(limits["memory_mb"] * 1024 * 1024)
+        assert machine.unit(unit, "TasksMax") == str(limits["tasks"])
+        assert machine.unit(unit, "CPUQuotaPerSecUSec") == f"{limits['cpu_percent'] * 10}ms"
 
 
 def catalog_explains(machine):
@@ -99,6 +110,6 @@ def files_stay_in_place(machine):
 
 def run(plan, installed, bus):
     with Machine(installed, bus, enabled=False) as machine:
-        for case in (files_stay_in_place, units_are_valid, units_are_closed, catalog_explains, users_are_there,
-                     names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
+        for case in (files_stay_in_place, units_are_valid, units_are_closed, limits_are_the_manifests, catalog_explains,
+                     users_are_there, names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
             plan.case(case, machine)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <glib.h>
+#include <glib/gstdio.h>
 
 #include "base/clock.h"
 #include "daemon/event/event.h"
@@ -90,9 +91,18 @@ static void test_rubbish_is_no_record(void) {
 }
 
 static void test_this_boot_has_one_name(void) {
-        g_autofree char *one = boot_identity(), *two = boot_identity();
+        g_autofree char *directory = g_dir_make_tmp("snooze-boot-XXXXXX", NULL), *mark = g_build_filename(directory, "boot", NULL);
+        g_autofree char *one = boot_identity(directory), *two = boot_identity(directory), *three = NULL;
 
         g_assert_cmpstr(one, ==, two);
+
+        /* The next boot finds an empty runtime directory. */
+        g_assert_cmpint(g_unlink(mark), ==, 0);
+        three = boot_identity(directory);
+        g_assert_cmpstr(one, !=, three);
+        g_assert_cmpint(g_unlink(mark), ==, 0);
+        g_assert_cmpint(g_rmdir(directory), ==, 0);
+
         g_assert_cmpuint(boot_started(), >, 0);
         g_assert_cmpuint(boot_started(), <=, clock_boottime());
 }

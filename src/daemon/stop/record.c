@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/journal.h"
 #include "util/duration.h"
 #include "util/file.h"
 #include "util/json.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define INIT_STAT_FILE "/proc/1/stat"
+#define BOOT_MARK_FILE "boot"
+#define BOOT_TEXT_MAX 256
 #define STAT_MAX 4096
 
 /* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). The name in field 2 may hold spaces and parentheses, so counting
@@ -30,12 +33,27 @@ static unsigned long long init_start_ticks(void) {
         return ticks;
 }
 
-char *boot_identity(void) {
-        g_autofree char *id = NULL;
+/* What the runtime directory calls this boot; it does not outlive one. */
+static char *boot_mark(const char *runtime_directory) {
+        g_autofree char *path = g_build_filename(runtime_directory, BOOT_MARK_FILE, NULL), *mark = NULL;
+        g_autoptr(GError) error = NULL;
 
-        if (!file_read(BOOT_ID_FILE, 256, &id, NULL, NULL))
-                return g_strdup("unknown");
-        return g_strdup_printf("%s.%llu", g_strstrip(id), init_start_ticks());
+        if (file_read(path, BOOT_TEXT_MAX, &mark, NULL, NULL) && g_uuid_string_is_valid(g_strstrip(mark)))
+                return g_steal_pointer(&mark);
+        g_free(mark);
+        mark = g_uuid_string_random();
+        if (file_write(path, mark, strlen(mark), 0600, &error))
+                return g_steal_pointer(&mark);
+        log_warning("A restart of the daemon will look like one of the machine: %s", error->message);
+        return g_steal_pointer(&mark);
+}
+
+char *boot_identity(const char *runtime_directory) {
+        g_autofree char *id = NULL, *mark = boot_mark(runtime_directory);
+
+        if (!file_read(BOOT_ID_FILE, BOOT_TEXT_MAX, &id, NULL, NULL))
+                return g_strdup(mark);
+        return g_strdup_printf("%s.%s", g_strstrip(id), mark);
 }
 
 uint64_t boot_started(void) {

@@ -2,7 +2,8 @@
 #pragma once
 
 /* The record of a stop: written before the provider is asked, closed by the next boot, which finds it, says whether the stop was
- * ours, and greets with it. A boot is known by the kernel's boot id and the start of process 1, which together tell containers apart, too. */
+ * ours, and greets with it. A boot is known by the kernel's boot id and by a mark in
+ * the runtime directory: a container has the boot id of its host, and process 1 is hidden from the daemon. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -12,8 +13,8 @@
 /* The store's key of the open record. */
 #define STOP_RECORD_KEY "stop"
 
-/* "<boot id>.<start of process 1>"; "unknown" where /proc does not tell. Caller frees. */
-char *boot_identity(void);
+/* "<boot id>.<mark>", or the mark alone where /proc does not tell. Caller frees. */
+char *boot_identity(const char *runtime_directory);
 
 /* When process 1 started, on the monotonic clock as long as the machine never slept before; at least 1. */
 uint64_t boot_started(void);
