@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "activation": the first call of a plugin that does not run (started by the bus, looked at, Handshake, Initialize, CheckIdle, its
- * reply), beside the first reply of a bare sd-bus service that the same bus starts. In turn, on one CPU, each from the moment the process
- * before it is gone; medians. Under systemd on a booted machine it is another row. */
+/* Row "activation": the first call of a plugin that does not run (started by the bus, looked at, Handshake,
+ * Initialize, CheckIdle, its reply), beside the first reply of a bare sd-bus service that the same bus starts. In
+ * turn, on one CPU, each from the moment the process before it is gone; medians. Under systemd on a booted machine it
+ * is another row. */
 
 #include "callers.h"
 
@@ -34,11 +35,11 @@ int main(int argc, char **argv) {
         }
         callers_end(&callers);
 
-        bench_print(&(BenchRow) { .name = "activation",
-                                  .unit = "ms",
-                                  .value = bench_median(plugin, rounds),
-                                  .beside = bench_median(bare, rounds),
-                                  .goal = GOAL },
+        bench_print(&(BenchRow){ .name = "activation",
+                                 .unit = "ms",
+                                 .value = bench_median(plugin, rounds),
+                                 .beside = bench_median(bare, rounds),
+                                 .goal = GOAL },
                     1);
         return 0;
 }

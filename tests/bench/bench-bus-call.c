@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "bus call": CheckIdle by the daemon's call layer (queue, deadline, statistics, check of the answer) of a plugin of the SDK, beside
- * sd_bus_call_async() to a service of bare sd-bus. Both over the same private bus from the same connection, one call after the other, batch
- * by batch in turn, everything on one CPU; medians of the batches. */
+/* Row "bus call": CheckIdle by the daemon's call layer (queue, deadline, statistics, check of the answer) of a plugin
+ * of the SDK, beside sd_bus_call_async() to a service of bare sd-bus. Both over the same private bus from the same
+ * connection, one call after the other, batch by batch in turn, everything on one CPU; medians of the batches. */
 
 #include "callers.h"
 
@@ -35,11 +35,11 @@ int main(int argc, char **argv) {
         }
         callers_end(&callers);
 
-        bench_print(&(BenchRow) { .name = "bus call",
-                                  .unit = "us",
-                                  .value = bench_median(through, batches),
-                                  .beside = bench_median(raw, batches),
-                                  .goal = GOAL },
+        bench_print(&(BenchRow){ .name = "bus call",
+                                 .unit = "us",
+                                 .value = bench_median(through, batches),
+                                 .beside = bench_median(raw, batches),
+                                 .goal = GOAL },
                     1);
         return 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "daemon at rest": what snoozed costs that watches a machine with five plugins, and that nobody asks anything. Beside it, in the
- * same seconds and on the same CPU, a process that does nothing but read the same files at the same interval. CPU time as the scheduler
- * counts it, per sample; wake-ups of all its threads, per sample; and what of its memory is private and written to. The intervals have
- * the proportion of the defaults (a round of checks every twelfth sample), but all is faster, so that half a minute is worth a quarter
- * of an hour. */
+/* Row "daemon at rest": what snoozed costs that watches a machine with five plugins, and that nobody asks anything.
+ * Beside it, in the same seconds and on the same CPU, a process that does nothing but read the same files at the same
+ * interval. CPU time as the scheduler counts it, per sample; wake-ups of all its threads, per sample; and what of its
+ * memory is private and written to. The intervals have the proportion of the defaults (a round of checks every twelfth
+ * sample), but all is twenty times as fast, so that 24 seconds are worth eight minutes. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -31,11 +31,12 @@ static const char *const files[] = { "/proc/stat", "/proc/meminfo", "/proc/net/d
 
 /* Thresholds out of reach: a machine at rest, whatever else this one does, changes no verdict. */
 static void configure(BenchBus *bus) {
-        g_autofree char *text = g_strdup_printf("{\"dry_run\": true, \"naptime_minutes\": 600, \"sample_interval_seconds\": %g, "
-                                                "\"check_interval_seconds\": %d, \"window_seconds\": %d, \"burst_seconds\": 1, "
-                                                "\"cpu_threshold_percent\": 100, \"network_threshold_kbps\": 1000000, "
-                                                "\"disk_io_threshold_kbps\": 1000000}",
-                                                SAMPLE_SECONDS, CHECK_SECONDS, CHECK_SECONDS);
+        g_autofree char *text =
+                g_strdup_printf("{\"dry_run\": true, \"naptime_minutes\": 600, \"sample_interval_seconds\": %g, "
+                                "\"check_interval_seconds\": %d, \"window_seconds\": %d, \"burst_seconds\": 1, "
+                                "\"cpu_threshold_percent\": 100, \"network_threshold_kbps\": 1000000, "
+                                "\"disk_io_threshold_kbps\": 1000000}",
+                                SAMPLE_SECONDS, CHECK_SECONDS, CHECK_SECONDS);
 
         bench_write(bus->directory, "etc/snooze.json", text);
 }
@@ -64,8 +65,11 @@ static GPid start_daemon(BenchBus *bus, const char *folder, const char *run) {
         g_autofree char *state = g_build_filename(bus->directory, "state", NULL);
         g_autofree char *etc = g_build_filename(bus->directory, "etc", NULL);
         g_autofree char *plugins = g_build_filename(bus->directory, "plugins", NULL);
-        const char *const arguments[] = { program, "--state-directory",  state, "--runtime-directory", run, "--config-directory",
-                                          etc,     "--plugin-directory", plugins, NULL };
+        const char *const arguments[] = { program, "--state-directory",
+                                          state,   "--runtime-directory",
+                                          run,     "--config-directory",
+                                          etc,     "--plugin-directory",
+                                          plugins, NULL };
 
         return bench_spawn(bus, arguments, -1);
 }
@@ -75,8 +79,9 @@ static bool is_running(sd_bus *bus, unsigned i) {
         _cleanup_free_ char *path = NULL, *state = NULL;
 
         bench_check(sd_bus_path_encode(SNOOZE_PLUGIN_PATH, id, &path), id);
-        return sd_bus_get_property_string(bus, SNOOZE_NAME, path, SNOOZE_PLUGIN_INTERFACE, "State", NULL, &state) >= 0 &&
-                strcmp(state, "running") == 0;
+        return sd_bus_get_property_string(bus, SNOOZE_NAME, path, SNOOZE_PLUGIN_INTERFACE, "State", NULL, &state) >=
+                       0 &&
+               strcmp(state, "running") == 0;
 }
 
 static bool all_run(sd_bus *bus) {
@@ -106,7 +111,8 @@ static void wait_for_plugins(void) {
 }
 
 static void sleep_until(double usec) {
-        const struct timespec ts = { .tv_sec = (time_t) (usec / 1e6), .tv_nsec = (long) ((usec - (double) (time_t) (usec / 1e6) * 1e6) * 1e3) };
+        const struct timespec ts = { .tv_sec = (time_t) (usec / 1e6),
+                                     .tv_nsec = (long) ((usec - (double) (time_t) (usec / 1e6) * 1e6) * 1e3) };
 
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) != 0)
                 ;
@@ -178,7 +184,8 @@ static Cost cost_of(GPid pid) {
         if (!directory)
                 g_error("process %d is gone", pid);
         while ((task = g_dir_read_name(directory))) {
-                g_autofree char *scheduled = read_text("%s/%s/schedstat", tasks, task), *status = read_text("%s/%s/status", tasks, task);
+                g_autofree char *scheduled = read_text("%s/%s/schedstat", tasks, task),
+                                *status = read_text("%s/%s/status", tasks, task);
 
                 cost.cpu += g_ascii_strtod(scheduled, NULL) / 1e3;
                 cost.wakeups += number_after(status, "\nvoluntary_ctxt_switches:");
@@ -189,7 +196,7 @@ static Cost cost_of(GPid pid) {
 static Cost cost_since(GPid pid, Cost before, double samples) {
         Cost now = cost_of(pid);
 
-        return (Cost) { (now.cpu - before.cpu) / samples, (now.wakeups - before.wakeups) / samples };
+        return (Cost){ (now.cpu - before.cpu) / samples, (now.wakeups - before.wakeups) / samples };
 }
 
 static double private_dirty(GPid pid) {
@@ -226,7 +233,7 @@ int main(int argc, char **argv) {
         bare = cost_since(bare_pid, bare, samples);
         memory = private_dirty(daemon_pid);
 
-        if (daemon.wakeups < 0.9)
+        if (daemon.wakeups < 0.5)
                 g_error("snoozed does not sample: see %s/log", bus.directory);
 
         bench_end(daemon_pid);
@@ -234,16 +241,25 @@ int main(int argc, char **argv) {
         bench_bus_end(&bus);
         bench_remove(run);
 
-        bench_print((const BenchRow[]) {
-                            { .name = "daemon at rest", .unit = "us", .value = daemon.cpu, .beside = bare.cpu, .goal = CPU_GOAL },
-                            { .name = "daemon at rest wake-ups",
-                              .unit = "",
-                              .value = daemon.wakeups,
-                              .beside = bare.wakeups,
-                              .goal = WAKEUPS_GOAL },
-                            /* In MB: this goal is no ratio. */
-                            { .name = "daemon at rest memory", .unit = "MB", .value = memory / 1024, .beside = 1, .goal = MEMORY_GOAL },
-                    },
-                    3);
+        bench_print(
+                (const BenchRow[]){
+                        { .name = "daemon at rest",
+                          .unit = "us",
+                          .value = daemon.cpu,
+                          .beside = bare.cpu,
+                          .goal = CPU_GOAL },
+                        { .name = "daemon at rest wake-ups",
+                          .unit = "",
+                          .value = daemon.wakeups,
+                          .beside = bare.wakeups,
+                          .goal = WAKEUPS_GOAL },
+                        /* In MB: this goal is no ratio. */
+                        { .name = "daemon at rest memory",
+                          .unit = "MB",
+                          .value = memory / 1024,
+                          .beside = 1,
+                          .goal = MEMORY_GOAL },
+                },
+                3);
         return 0;
 }

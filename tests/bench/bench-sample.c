@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "sample": one sample of cpu, memory, network and disk, beside pread of the same four files alone, which the kernel fills anew for
- * each read. Both in one run, turn by turn, on one CPU; medians of the rounds. */
+/* Row "sample": one sample of cpu, memory, network and disk, beside pread of the same four files alone, which the
+ * kernel fills anew for each read. Both in one run, turn by turn, on one CPU; medians of the rounds. */
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -80,11 +80,11 @@ int main(int argc, char **argv) {
         }
         remove_root(root);
 
-        bench_print(&(BenchRow) { .name = "sample",
-                                  .unit = "us",
-                                  .value = bench_median(samples, rounds),
-                                  .beside = bench_median(reads, rounds),
-                                  .goal = GOAL },
+        bench_print(&(BenchRow){ .name = "sample",
+                                 .unit = "us",
+                                 .value = bench_median(samples, rounds),
+                                 .beside = bench_median(reads, rounds),
+                                 .goal = GOAL },
                     1);
         return 0;
 }

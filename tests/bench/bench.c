@@ -78,7 +78,8 @@ bool bench_is_smoke(int argc, char **argv) {
 void bench_print(const BenchRow *rows, size_t n) {
         printf("{");
         for (size_t i = 0; i < n; i++)
-                printf("%s\"%s\": {\"value\": %.2f, \"unit\": \"%s\", \"beside\": %.2f, \"ratio\": %.3f, \"goal\": %.1f}",
+                printf("%s\"%s\": {\"value\": %.2f, \"unit\": \"%s\", \"beside\": %.2f, \"ratio\": %.3f, \"goal\": "
+                       "%.1f}",
                        i > 0 ? ", " : "", rows[i].name, rows[i].value, rows[i].unit, rows[i].beside,
                        rows[i].value / rows[i].beside, rows[i].goal);
         printf("}\n");
@@ -127,10 +128,13 @@ void bench_bus_add_service(BenchBus *bus, const char *name, const char *command)
 }
 
 void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program) {
-        g_autofree char *name = g_strconcat(PLUGIN_NAME_PREFIX, id, NULL), *command = g_strdup_printf("%s %s", program, id);
-        g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id), *enabled = g_strdup_printf("state/enabled/%s", id);
+        g_autofree char *name = g_strconcat(PLUGIN_NAME_PREFIX, id, NULL),
+                        *command = g_strdup_printf("%s %s", program, id);
+        g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id),
+                        *enabled = g_strdup_printf("state/enabled/%s", id);
         g_autofree char *manifest = g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", "
-                                                    "\"contracts\": [\"IdleCheck\"]}", id, program);
+                                                    "\"contracts\": [\"IdleCheck\"]}",
+                                                    id, program);
 
         bench_bus_add_service(bus, name, command);
         bench_write(bus->directory, file, manifest);
@@ -150,8 +154,8 @@ GPid bench_spawn(BenchBus *bus, const char *const *arguments, int output) {
 
         if (errors < 0)
                 g_error("%s: %m", log);
-        if (!g_spawn_async_with_fds(NULL, (char **) arguments, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, on_child, NULL, &pid,
-                                    -1, output >= 0 ? output : errors, errors, &error))
+        if (!g_spawn_async_with_fds(NULL, (char **) arguments, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+                                    on_child, NULL, &pid, -1, output >= 0 ? output : errors, errors, &error))
                 g_error("%s", error->message);
         return pid;
 }
@@ -195,7 +199,7 @@ sd_bus *bench_bus_connect(sd_event *event) {
 }
 
 int bench_append_metrics(sd_bus_message *message, void *userdata) {
-        return sd_bus_message_append(message, "a{sv}", 6, "cpu_usage", "d", 1.5, "memory_usage", "d", 23.0, "network_kbps", "d", 0.4,
-                                     "disk_io_kbps", "d", 12.0, "input_idle_seconds", "d", 1800.0, "timestamp", "t",
-                                     UINT64_C(1700000000000000));
+        return sd_bus_message_append(message, "a{sv}", 6, "cpu_usage", "d", 1.5, "memory_usage", "d", 23.0,
+                                     "network_kbps", "d", 0.4, "disk_io_kbps", "d", 12.0, "input_idle_seconds", "d",
+                                     1800.0, "timestamp", "t", UINT64_C(1700000000000000));
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the rows of the budget share: a clock, one CPU, medians, the form of the result, and a bus of their own on which both sides of a
- * comparison run. Whatever goes wrong ends the program: a figure of half a measurement would be worse than none. */
+/* What the rows of the budget share: a clock, one CPU, medians, the form of the result, and a bus of their own on
+ * which both sides of a comparison run. Whatever goes wrong ends the program: a figure of half a measurement would be
+ * worse than none. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,7 +56,8 @@ void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program);
 void bench_bus_start(BenchBus *bus);
 void bench_bus_end(BenchBus *bus);
 
-/* Ends with this program; what it says to stderr (and to stdout, where output is negative) stands in bus->directory/log. */
+/* Ends with this program; what it says to stderr (and to stdout, where output is negative) stands in
+ * bus->directory/log. */
 GPid bench_spawn(BenchBus *bus, const char *const *arguments, int output);
 void bench_end(GPid pid);
 

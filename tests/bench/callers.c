@@ -24,7 +24,8 @@ static void on_problem(const char *source, const char *message, void *userdata) 
 static void add_services(Callers *callers, const char *program) {
         g_autofree char *folder = g_path_get_dirname(program);
         g_autofree char *full = g_canonicalize_filename(folder, NULL);
-        g_autofree char *bare = g_build_filename(full, "bare-service", NULL), *plugin = g_build_filename(full, "idle-plugin", NULL);
+        g_autofree char *bare = g_build_filename(full, "bare-service", NULL),
+                        *plugin = g_build_filename(full, "idle-plugin", NULL);
         g_autofree char *command = g_strdup_printf("%s %s", bare, BARE_NAME);
 
         bench_bus_add_service(&callers->bus, BARE_NAME, command);
@@ -36,20 +37,21 @@ static void add_plugins(Callers *callers) {
         g_autofree char *state = g_build_filename(callers->bus.directory, "state", NULL);
         g_autoptr(Config) config = config_new_default();
 
-        bench_check(plugins_new(&(PluginsParameters) { .bus = callers->connection,
-                                                       .event = callers->event,
-                                                       .config = config,
-                                                       .directories = (const char *const[]) { directory, NULL },
-                                                       .state_directory = state,
-                                                       .config_directory = callers->bus.directory,
-                                                       .vote = on_vote,
-                                                       .changed = on_changed,
-                                                       .problem = on_problem },
+        bench_check(plugins_new(&(PluginsParameters){ .bus = callers->connection,
+                                                      .event = callers->event,
+                                                      .config = config,
+                                                      .directories = (const char *const[]){ directory, NULL },
+                                                      .state_directory = state,
+                                                      .config_directory = callers->bus.directory,
+                                                      .vote = on_vote,
+                                                      .changed = on_changed,
+                                                      .problem = on_problem },
                                 &callers->plugins),
                     "plugins");
         callers->plugin = plugins_find(callers->plugins, PLUGIN_ID);
         if (!callers->plugin || *plugin_last_error(callers->plugin))
-                g_error("the plugin cannot be used: %s", callers->plugin ? plugin_last_error(callers->plugin) : "not found");
+                g_error("the plugin cannot be used: %s",
+                        callers->plugin ? plugin_last_error(callers->plugin) : "not found");
 }
 
 void callers_begin(Callers *callers, const char *program) {
@@ -85,7 +87,8 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
 void callers_call_plugin(Callers *callers) {
         bool done = false;
 
-        bench_check(plugin_call(callers->plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, bench_append_metrics, on_answer, &done),
+        bench_check(plugin_call(callers->plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, bench_append_metrics,
+                                on_answer, &done),
                     "CheckIdle");
         run_until(callers, &done);
 }
@@ -102,7 +105,8 @@ static void call_bare(Callers *callers, const char *member) {
         _cleanup_bus_slot_ sd_bus_slot *slot = NULL;
         bool done = false;
 
-        bench_check(sd_bus_message_new_method_call(callers->connection, &message, BARE_NAME, PLUGIN_PATH, IDLE_CHECK_INTERFACE, member),
+        bench_check(sd_bus_message_new_method_call(callers->connection, &message, BARE_NAME, PLUGIN_PATH,
+                                                   IDLE_CHECK_INTERFACE, member),
                     member);
         if (g_str_equal(member, "CheckIdle"))
                 bench_check(bench_append_metrics(message, NULL), member);

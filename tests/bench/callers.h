@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The two sides of "bus call" and "activation": CheckIdle of a plugin of the SDK through the daemon's call layer, and CheckIdle of a
- * service of bare sd-bus through sd_bus_call_async(). Both on one connection and one loop. */
+/* The two sides of "bus call" and "activation": CheckIdle of a plugin of the SDK through the daemon's call layer, and
+ * CheckIdle of a service of bare sd-bus through sd_bus_call_async(). Both on one connection and one loop. */
 
 #include "bench.h"
 #include "daemon/plugin/plugins.h"
