@@ -52,7 +52,6 @@ int manager_patch_config(Manager *manager, const char *patch, sd_bus_error *erro
         if (!config_save_good(config, manager->config_good, &good_problem))
                 log_warning("The configuration could not be kept as the last good one: %s", good_problem->message);
         g_clear_pointer(&manager->config_problem, g_free);
-        stop_trust_config(manager->stop);
         manager_set_config(manager, config);
         return 0;
 }

@@ -71,7 +71,7 @@ static void enter_stopping(Manager *manager) {
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Stopping", "ss", provider_name(manager),
                                   manager->outcome.reason);
         /* A daemon that died after asking the provider asks for the state first; nobody is warned a second time. */
-        if (!manager->resume_asked)
+        if (!stop_was_asked(manager->stop))
                 stop_stopping_began(manager->stop, idle_since_realtime(manager), manager->outcome.reason);
 }
 
@@ -97,7 +97,10 @@ static void transition(Manager *manager) {
         manager_save(manager);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss", state_name(state),
                                   state_name(previous), manager->outcome.reason);
-        if (is_stage(previous) && !is_stage(state) && state != STATE_STOPPED)
+        /* A machine may be suspended before the answer of who was asked for that arrives. */
+        if (previous == STATE_STOPPED || (previous == STATE_STOPPING && !is_stage(state) && stop_was_asked(manager->stop)))
+                manager_came_back(manager);
+        else if (is_stage(previous) && !is_stage(state) && state != STATE_STOPPED)
                 leave_stages(manager);
         if (state == STATE_WARNING)
                 enter_warning(manager);

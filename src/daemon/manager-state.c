@@ -90,14 +90,16 @@ static void restore_decision(Manager *manager) {
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
         if (pause_until > clock_boottime())
                 (void) manager_set_pause(manager, pause_until, NULL, NULL);
-        manager->resume_asked = decision_was_asked(manager->decision);
+        if (decision_was_asked(manager->decision))
+                stop_resume_asked(manager->stop);
 }
 
-static void greet(Manager *manager, JsonObject *record) {
-        uint64_t now = clock_realtime(), booted = usec_sub(now, usec_sub(clock_boottime(), boot_started()));
+/* back: when it was there again, by boot or by resume. */
+static void greet(Manager *manager, JsonObject *record, uint64_t back) {
+        uint64_t now = clock_realtime();
 
         g_free(manager->greeting);
-        manager->greeting = stop_record_close(record, booted, now);
+        manager->greeting = stop_record_close(record, back, now);
         if (!manager->greeting)
                 return;
         journal_write(LOG_NOTICE, MESSAGE_BACK, NULL, "%s", manager->greeting);
@@ -114,7 +116,20 @@ static void on_stop_record(GHashTable *records, const GError *error, void *userd
 
         /* One of this boot is a stop under way (or suspended and resumed from): its own end closes it. */
         if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0)
-                greet(manager, record);
+                greet(manager, record, usec_sub(clock_realtime(), usec_sub(clock_boottime(), boot_started())));
+}
+
+static void on_record_of_this_boot(GHashTable *records, const GError *error, void *userdata) {
+        Manager *manager = userdata;
+        JsonObject *record = error ? NULL : g_hash_table_lookup(records, STOP_RECORD_KEY);
+
+        if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) == 0)
+                greet(manager, record, manager_realtime(manager->up_since));
+}
+
+void manager_came_back(Manager *manager) {
+        stop_over(manager->stop);
+        (void) store_get(manager->store, STOP_RECORD_KEY, on_record_of_this_boot, manager);
 }
 
 /* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". Whoever paused or resumed it since
@@ -201,7 +216,6 @@ int manager_reload(Manager *manager, GError **error) {
         if (!config_save_good(config, manager->config_good, &good_error))
                 log_warning("The configuration could not be kept as the last good one: %s", good_error->message);
         g_clear_pointer(&manager->config_problem, g_free);
-        stop_trust_config(manager->stop);
         manager_set_config(manager, config);
         journal_write(LOG_INFO, MESSAGE_CONFIGURATION, NULL, "The configuration was read again.");
         return 0;

@@ -9,6 +9,9 @@
 /* Once, before the first step. What the store knows comes later and is taken in then. */
 void manager_restore(Manager *manager);
 
+/* A stop is over without a boot (the machine was suspended, or it was a rehearsal): closes its record, if there is one. */
+void manager_came_back(Manager *manager);
+
 /* A sample, and the votes if one of them changed, once per check interval. */
 void manager_keep_history(Manager *manager, uint64_t now);
 

@@ -367,10 +367,7 @@ static void on_provider_changed(void *userdata) {
         manager_emit_changed(manager, "Provider");
         if (provider_replaced(manager))
                 forgive_refusal(manager);
-        if (manager->resume_asked && providers_active(manager->providers)) {
-                manager->resume_asked = FALSE;
-                stop_resume_asked(manager->stop);
-        }
+        stop_provider_changed(manager->stop);
         if (manager->step_soon)
                 manager_step_soon(manager);
 }
@@ -554,7 +551,6 @@ static int create_parts(Manager *manager) {
                                          .providers = manager->providers,
                                          .events = manager->events,
                                          .boot = manager->boot,
-                                         .forced_dry_run = manager->config_problem && manager->config->dry_run,
                                          .step = on_stop_step,
                                          .still_wanted = on_still_wanted,
                                          .save = on_stop_save,

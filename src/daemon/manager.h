@@ -80,7 +80,6 @@ struct Manager {
         char *called_off;           /* why CancelStop was called, until it was announced */
         uint64_t next_check, next_history;
         gboolean asking_inhibitors; /* a look waits for logind */
-        gboolean resume_asked;      /* restarted after the provider was asked */
 
         sd_event_source *tick, *deadline, *step_soon, *pause_end;
         sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider that does as behaviour.json beside it says, and writes what it was asked to calls.jsonl there.
 
-Keys of behaviour.json: detect (true), stop (ok, refuse, throttle, hang, die, rubbish), effect (stops-billing), permitted (true)."""
+Keys of behaviour.json: detect (true), stop (ok, refuse, throttle, hang, silent, die), effect (stops-billing), permitted (true)."""
 
 import json
 import os
@@ -49,6 +49,8 @@ class Provider:
     def on_call(self, connection, sender, path, interface, method, parameters, invocation):
         arguments = parameters.unpack()
         remember(method, arguments)
+        # Wakes whoever waits for it.
+        connection.emit_signal(None, PATH, 'test.Cloud', 'Called', GLib.Variant('(s)', (method,)))
         answer = getattr(self, method)(invocation, *arguments)
         if answer is not NotImplemented:
             invocation.return_value(answer)
@@ -94,6 +96,8 @@ class Provider:
         if mode == 'hang':
             return NotImplemented
         self.state = 'stopping'
+        if mode == 'silent':
+            return NotImplemented
         return None
 
     def StartInstance(self, invocation, instance_id, options):

@@ -73,5 +73,50 @@ class Refusals(StopTest):
         self.assertEqual(self.history()[0]['outcome'], 'refused')
 
 
+class Asked(StopTest):
+    """Nothing is asked twice that may have been heard once."""
+
+    def test_a_daemon_that_died_asks_for_the_state_first(self):
+        self.behave(stop='silent')
+        self.stop()
+        wait_for(self.asked, 'the provider to be asked')
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(len(self.asked()), 1)
+
+    def test_what_still_runs_is_asked_again_by_request(self):
+        self.behave(stop='hang')
+        self.stop()
+        wait_for(self.asked, 'the provider to be asked')
+        self.behave(stop='ok')
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(len(self.asked()), 2)
+
+    def test_a_plugin_that_dies_while_it_is_asked(self):
+        self.behave(stop='die')
+        self.stop()
+        wait_for(self.asked, 'the provider to be asked')
+        self.behave(stop='ok')
+        self.wait_for_state('stopped')
+
+    def test_throttling_is_waited_out(self):
+        self.behave(stop='throttle')
+        self.stop()
+        wait_for(self.asked, 'the provider to be asked')
+        self.assertEqual(self.client.get('State'), 'stopping')
+        self.assertEqual(self.client.get('Refusal'), '')
+        self.behave(stop='ok')
+        self.wait_for_state('stopped')
+        self.assertEqual(len(self.asked()), 2)
+
+    def test_between_two_attempts_it_can_be_called_off(self):
+        self.behave(stop='throttle')
+        self.stop()
+        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the first answer')
+        self.client.call('CancelStop', '(s)', ('no',))
+        wait_for(lambda: self.client.get('State') in ('active', 'idle'), 'the end of the stop')
+
+
 if __name__ == '__main__':
     tap.main()

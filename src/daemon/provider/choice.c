@@ -71,7 +71,8 @@ static Provider *choose_detected(Providers *providers, char **ret_problem) {
                 if (!plugin_enabled(provider->plugin))
                         continue;
                 enabled++;
-                if (provider->probing && !provider->probed)
+                /* One that could not answer is asked again and again; the others must not wait for it each time. */
+                if (provider->probing && !provider->tried)
                         open = provider;
                 if (!provider->detected)
                         continue;

@@ -93,6 +93,7 @@ static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         Provider *provider = operation->provider;
         int detected;
 
+        provider->tried = TRUE;
         if (error || sd_bus_message_read(reply, "b", &detected) < 0) {
                 log_debug("Provider %s could not be asked: %s", provider_id(provider), error ? error->message : "no answer");
                 provider->probed = FALSE;

@@ -24,7 +24,7 @@ static void stop_end(Operation *operation, StopAnswer answer, const char *messag
         stopped(answer, words, userdata);
 }
 
-static gboolean state_leaves(const char *state) {
+gboolean instance_state_leaves(const char *state) {
         static const char *const states[] = { "stopping",    "stopped",    "shutting-down", "terminated", "hibernating",
                                               "hibernated", "suspending", "suspended",     "deallocating",
                                               "deallocated", NULL };
@@ -53,7 +53,7 @@ static void on_verified(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         if (!error)
                 info = instance_info_read(reply, &problem);
         state = info ? json_get_string(info, "state", "") : "";
-        if (!*state || state_leaves(state)) {
+        if (!*state || instance_state_leaves(state)) {
                 message = g_strdup_printf("%s accepted%s%s", provider_id(operation->provider), *state ? ": " : "", state);
                 stop_end(operation, STOP_ACCEPTED, message);
                 return;

@@ -12,6 +12,7 @@ struct Provider {
         char *path;
         char *name, *version, *stop_effect;
         gboolean probing;
+        gboolean tried;           /* it was asked whether the machine is its own, whatever came of it */
         gboolean probed;          /* Detect was answered since the plugin was enabled or failed */
         gboolean detected;
         char *instance_id;

@@ -62,6 +62,9 @@ typedef enum StopAnswer {
 typedef void (*ProviderStopped)(StopAnswer answer, const char *message, void *userdata);
 void provider_stop(Provider *provider, const char *action, const char *reason, ProviderStopped done, void *userdata);
 
+/* A state of an instance that is on its way out, or out. */
+gboolean instance_state_leaves(const char *state);
+
 /* The instance's state: "running" "stopping" "stopped" …, or NULL and why. */
 typedef void (*ProviderStateKnown)(const char *state, const char *message, void *userdata);
 void provider_query_state(Provider *provider, ProviderStateKnown done, void *userdata);

@@ -30,6 +30,8 @@ struct Stop {
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
         unsigned attempts;
         gboolean calling;               /* a question to the provider is under way */
+        gboolean resuming;              /* asked by a daemon that died, and there is no provider yet to ask for its state */
+        gboolean asked;                 /* to stop this machine, and it has not said no */
         unsigned round;                 /* answers of an earlier round are not ours any more */
 
         sd_event_source *reminder, *patience, *out_of_time;
@@ -83,16 +85,12 @@ void stop_set_config(Stop *stop, Config *config) {
         stop->config = config;
 }
 
-void stop_trust_config(Stop *stop) {
-        stop->with.forced_dry_run = FALSE;
-}
-
 gboolean stop_dry_run(const Stop *stop) {
         gboolean wished;
 
         if (decision_stop_requested(stop->with.decision, &wished))
                 return wished;
-        return stop->with.forced_dry_run || stop->config->dry_run;
+        return stop->config->dry_run;
 }
 
 void stop_set_action(Stop *stop, const char *action) {
@@ -225,9 +223,17 @@ static void settle(Stop *stop) {
         stop->handling = 0;
         events_forget(stop->with.events, stop);
         stop->ready_deadline = 0;
-        stop->calling = FALSE;
+        stop->calling = stop->asked = stop->resuming = FALSE;
         stop->attempts = 0;
         stop_set_action(stop, NULL);
+}
+
+gboolean stop_was_asked(const Stop *stop) {
+        return stop->asked;
+}
+
+void stop_over(Stop *stop) {
+        settle(stop);
 }
 
 void stop_called_off(Stop *stop, const char *reason) {
@@ -262,7 +268,7 @@ static void rehearse(Stop *stop) {
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         Stop *stop = userdata;
-        g_autofree char *message = g_strdup_printf("The provider accepted the stop %llu minutes ago and this machine still runs",
+        g_autofree char *message = g_strdup_printf("The provider was asked for the stop %llu minutes ago and this machine still runs",
                                                    (unsigned long long) (STOPPED_PATIENCE / USEC_PER_MINUTE));
 
         stop->with.problem("stop", message, stop->with.userdata);
@@ -290,6 +296,7 @@ static void retry(Stop *stop, const char *message) {
         /* Jitter: machines that were throttled together must not come back together. */
         backoff += (uint64_t) g_random_int_range(0, (gint32) (backoff / 4 / USEC_PER_MSEC) + 1) * USEC_PER_MSEC;
         stop->attempts++;
+        stop->asked = FALSE;
         log_warning("The provider could not be asked to stop this machine (attempt %u): %s", stop->attempts, message);
         decision_provider_retry(stop->with.decision, clock_monotonic(), usec_add(clock_monotonic(), backoff), message);
 }
@@ -331,6 +338,7 @@ static void ask(Stop *stop) {
                 return;
         }
         decision_provider_asked(stop->with.decision, clock_monotonic());
+        stop->asked = TRUE;
         stop->with.save(stop->with.userdata);
         provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", on_answer, question_new(stop));
 }
@@ -360,13 +368,6 @@ static void on_recorded(const GError *error, void *userdata) {
                 ask_if_still_wanted(question->stop);
 }
 
-static gboolean is_going(const char *state) {
-        static const char *const going[] = { "stopping",     "stopped",     "shutting-down", "terminated",
-                                             "deallocating", "deallocated", "suspending",    NULL };
-
-        return state && g_strv_contains(going, state);
-}
-
 /* Nothing is repeated blindly: an answer that was lost may have been a yes. */
 static void on_state(const char *state, const char *message, void *userdata) {
         g_autofree Question *question = userdata;
@@ -374,7 +375,7 @@ static void on_state(const char *state, const char *message, void *userdata) {
 
         if (question->round != stop->round)
                 return;
-        if (is_going(state)) {
+        if (state && instance_state_leaves(state)) {
                 on_answer(STOP_ACCEPTED, "the provider reports it stopping", question_new(stop));
                 return;
         }
@@ -413,12 +414,22 @@ void stop_resume_asked(Stop *stop) {
         Provider *provider = providers_active(stop->with.providers);
         Question *question;
 
-        if (stop->calling || !provider)
-                return;
-        stop->calling = TRUE;
+        stop->asked = TRUE;
         stop->announced = TRUE;
         stop->ready_deadline = clock_monotonic();
+        stop->resuming = !provider;
+        if (!provider) {
+                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), STOPPED_PATIENCE), on_patience);
+                return;
+        }
+        stop->patience = sd_event_source_disable_unref(stop->patience);
+        stop->calling = TRUE;
         question = question_new(stop);
         question->restarted = TRUE;
         provider_query_state(provider, on_state, question);
+}
+
+void stop_provider_changed(Stop *stop) {
+        if (stop->resuming && providers_active(stop->with.providers))
+                stop_resume_asked(stop);
 }

@@ -27,7 +27,6 @@ typedef struct StopParameters {
         Providers *providers;
         Events *events;
         const char *boot;               /* boot_identity() */
-        gboolean forced_dry_run;        /* whatever the configuration says: it is not to be trusted (a broken file) */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
         gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
         void (*save)(void *userdata);   /* the decision's state must be on disk before this returns */
@@ -38,9 +37,6 @@ typedef struct StopParameters {
 int stop_new(const StopParameters *parameters, Stop **ret);
 Stop *stop_free(Stop *stop);
 void stop_set_config(Stop *stop, Config *config);
-
-/* Ends forced_dry_run: the files are good again. */
-void stop_trust_config(Stop *stop);
 
 gboolean stop_dry_run(const Stop *stop);
 
@@ -53,11 +49,21 @@ void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, con
 void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason);
 void stop_called_off(Stop *stop, const char *reason);
 
+/* The provider has been asked and has not said no: what ends the stop now is its success. */
+gboolean stop_was_asked(const Stop *stop);
+
+/* The stop happened and is over: the machine runs again without a boot (it was suspended). */
+void stop_over(Stop *stop);
+
 /* Handlers and delay holds are done or out of time. */
 gboolean stop_ready(Stop *stop);
 
 /* The decision's call_provider. */
 void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason);
 
-/* After a restart of the daemon in `stopping` with the provider asked: its state is asked first. */
+/* After a restart of the daemon in `stopping` with the provider asked: its state is asked first, as soon as there is a provider.
+ * Without one for too long the stop is off. */
 void stop_resume_asked(Stop *stop);
+
+/* There may be a provider now. */
+void stop_provider_changed(Stop *stop);
