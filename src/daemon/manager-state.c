@@ -199,7 +199,7 @@ void manager_notice(Manager *manager, const char *text) {
         g_autoptr(JsonObject) data = json_object_new();
 
         json_object_set_string_member(data, "notice", text);
-        (void) events_emit(manager->events, EVENT_NOTICE, "snoozed", SEVERITY_WARNING, 0, data, NULL, NULL, NULL);
+        (void) events_emit(manager->events, EVENT_NOTICE, EVENT_SOURCE_OWN, SEVERITY_WARNING, 0, data, NULL, NULL, NULL);
 }
 
 int manager_reload(Manager *manager, GError **error) {

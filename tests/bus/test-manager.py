@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import time
 
 from gi.repository import GLib
@@ -464,6 +465,21 @@ class Events(BusTest):
         self.assertEqual([result['plugin'] for result in finished[0][2]], ['example'])
         events, = self.client.call('ListEvents', '(u)', (10,))
         self.assertEqual([e['id'] for e in events], [identifier])
+
+    def test_one_user_cannot_fill_the_queue(self):
+        plugin = PATH + '/plugin/example'
+        wait_for(lambda: self.client.get('State', NAME + '.Plugin', plugin) == 'running', 'the handler')
+        pid = self.client.get('Pid', NAME + '.Plugin', plugin)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        for _ in range(64):
+            self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 0, 0, {}))
+        self.assertFails(ERROR + 'LimitsExceeded', 'EmitEvent', '(suta{sv})', ('custom.test', 0, 0, {}), part='64')
+        # What the daemon itself has to say is said.
+        received = self.client.listen(MANAGER, 'EventReceived', PATH)
+        self.client.call('StopInstance', '(sa{sv})', ('a test', {'dry-run': b(True), 'delay': t(HOUR)}))
+        wait_for(lambda: any(kind == 'snooze.stop.pending' for _, kind, _ in received), 'the announcement')
+        os.kill(pid, signal.SIGCONT)
 
     def test_newest_first(self):
         first, = self.client.call('EmitEvent', '(suta{sv})', ('custom', 0, 0, {}))

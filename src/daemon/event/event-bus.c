@@ -50,7 +50,8 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         user = user_name(uid);
         r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
         if (r == -EDQUOT)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events are under way; try again.", EVENTS_PENDING_MAX);
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events of one user, or %u of all, are under way; try again.",
+                                         EVENTS_PER_SOURCE_MAX, EVENTS_PENDING_MAX);
         return r < 0 ? r : sd_bus_reply_method_return(message, "s", id);
 }
 

@@ -31,6 +31,7 @@ typedef struct Event {
         Events *events;
         char *id;
         char *type;
+        char *source;
         JsonObject *object;
         EventFinished done;
         void *userdata;
@@ -66,6 +67,7 @@ static void event_free(void *data) {
 
         g_free(event->id);
         g_free(event->type);
+        g_free(event->source);
         json_object_unref(event->object);
         g_free(event);
 }
@@ -89,10 +91,6 @@ Events *events_free(Events *events) {
         g_free(events->last_id);
         g_free(events);
         return NULL;
-}
-
-unsigned events_pending(const Events *events) {
-        return events->pending->len;
 }
 
 void events_forget(Events *events, void *userdata) {
@@ -169,6 +167,20 @@ static void event_kept(const GError *error, void *userdata) {
         plugins_dispatch(event->events->plugins, event->object, event_dispatched, event);
 }
 
+static gboolean has_room(const Events *events, const char *source) {
+        unsigned own = 0, others = 0;
+
+        if (strcmp(source, EVENT_SOURCE_OWN) == 0)
+                return TRUE;
+        for (guint i = 0; i < events->pending->len; i++) {
+                const Event *event = g_ptr_array_index(events->pending, i);
+
+                own += strcmp(event->source, source) == 0;
+                others += strcmp(event->source, EVENT_SOURCE_OWN) != 0;
+        }
+        return own < EVENTS_PER_SOURCE_MAX && others < EVENTS_PENDING_MAX;
+}
+
 int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
                 JsonObject *data, EventFinished done, void *userdata, const char **ret_id) {
         const EventType *known = event_type_find(type);
@@ -178,13 +190,14 @@ int events_emit(Events *events, const char *type, const char *source, unsigned s
 
         if (!known || severity > SEVERITY_CRITICAL)
                 return -EINVAL;
-        if (events->pending->len >= EVENTS_PENDING_MAX)
+        if (!has_room(events, source))
                 return -EDQUOT;
 
         event = g_new0(Event, 1);
         event->events = events;
         event->id = g_uuid_string_random();
         event->type = g_strdup(type);
+        event->source = g_strdup(source);
         event->done = done;
         event->userdata = userdata;
         event->object = json_object_new();

@@ -43,16 +43,17 @@ Events *events_free(Events *events);
 /* handled: by at least one plugin. */
 typedef void (*EventFinished)(gboolean handled, JsonArray *results, void *userdata);
 
-/* source: "snoozed", "alice". deadline: wall clock µs, 0 for the default of the type. data may be NULL. The event is handed out as
+/* source: EVENT_SOURCE_OWN, "alice". deadline: wall clock µs, 0 for the default of the type. data may be NULL. The event is handed out as
  * soon as it is durable, or known not to become so. done may be NULL. *ret_id is borrowed until the next call. -EDQUOT with
- * EVENTS_PENDING_MAX under way. */
+ * EVENTS_PER_SOURCE_MAX of this source or EVENTS_PENDING_MAX of all others under way; the daemon's own are always taken, since nobody
+ * must be able to keep it from announcing a stop. */
 int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
                 JsonObject *data, EventFinished done, void *userdata, const char **ret_id);
 
 /* The caller of this done is not interested any more (it goes away before the event ended). */
 void events_forget(Events *events, void *userdata);
 
-unsigned events_pending(const Events *events);
-
 #define EVENT_TYPE_MAX 64U
+#define EVENT_SOURCE_OWN "snoozed"
+#define EVENTS_PER_SOURCE_MAX 64U
 #define EVENTS_PENDING_MAX 1024U

@@ -145,7 +145,7 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
 
         if (waited_for)
                 stop->handling++;
-        r = events_emit(stop->with.events, EVENT_STOP_PENDING, "snoozed", SEVERITY_URGENT,
+        r = events_emit(stop->with.events, EVENT_STOP_PENDING, EVENT_SOURCE_OWN, SEVERITY_URGENT,
                         phase == NOTICE_CANCELLED ? 0 : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
                         data, waited_for ? handlers_ended : NULL, stop, NULL);
         if (r < 0) {
