@@ -25,21 +25,6 @@
 /* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/. */
 #define STEPS_MAX 8
 
-typedef struct PluginMetric {
-        double value;
-        uint64_t received;
-        char *source;
-} PluginMetric;
-
-static void plugin_metric_free(void *data) {
-        PluginMetric *metric = data;
-
-        g_free(metric->source);
-        g_free(metric);
-}
-
-#define PLUGIN_METRICS_MAX 256U
-
 uint64_t manager_realtime(uint64_t monotonic) {
         return monotonic_to_realtime(monotonic, clock_monotonic(), clock_realtime());
 }
@@ -60,21 +45,6 @@ static void notice_sleep(Manager *manager) {
         manager->slept = slept;
 }
 
-/* gpu and whatever else plugins measure. A value that is not renewed within two rounds has failed, one whose plugin is gone is absent. */
-static void add_plugin_metrics(Manager *manager, Sample *sample) {
-        PluginMetric *gpu = g_hash_table_lookup(manager->plugin_metrics, metric_key(METRIC_GPU));
-        uint64_t patience = usec_from_seconds(2 * manager->config->check_interval_seconds + 10);
-
-        if (!gpu || !manager->config->gpu_monitoring_enabled)
-                return;
-        if (usec_add(gpu->received, patience) < sample->monotonic) {
-                sample->reading[METRIC_GPU] = READING_FAILED;
-                return;
-        }
-        sample->reading[METRIC_GPU] = READING_OK;
-        sample->value[METRIC_GPU] = gpu->value;
-}
-
 void manager_take_sample(Manager *manager) {
         uint64_t now = clock_monotonic();
 
@@ -84,19 +54,16 @@ void manager_take_sample(Manager *manager) {
                 replay_sample(manager->replay, now, &manager->sample);
         else
                 metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
-        add_plugin_metrics(manager, &manager->sample);
+        if (manager->config->gpu_monitoring_enabled)
+                plugin_metrics_sample(manager->plugin_metrics, usec_from_seconds(2 * manager->config->check_interval_seconds + 10),
+                                      &manager->sample);
         decision_add_sample(manager->decision, &manager->sample);
 }
 
 JsonObject *manager_metrics(Manager *manager) {
         JsonObject *object = json_object_new();
-        GHashTableIter iter;
-        PluginMetric *metric;
-        const char *name;
 
-        g_hash_table_iter_init(&iter, manager->plugin_metrics);
-        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &metric))
-                json_object_set_double_member(object, name, metric->value);
+        plugin_metrics_tell(manager->plugin_metrics, object);
         for (Metric m = 0; m < METRIC_COUNT; m++) {
                 gboolean rate = m == METRIC_CPU || m == METRIC_NETWORK || m == METRIC_DISK;
 
@@ -109,35 +76,10 @@ JsonObject *manager_metrics(Manager *manager) {
         return object;
 }
 
-static void learn_metrics(Manager *manager, const Vote *vote) {
-        JsonObject *metrics = vote->details ? json_get_object(vote->details, "metrics") : NULL;
-        g_autoptr(GList) names = metrics ? json_object_get_members(metrics) : NULL;
-
-        for (GList *l = names; l; l = l->next) {
-                double value = json_get_double(metrics, l->data, -1);
-                PluginMetric *metric;
-
-                if (value < 0 || g_hash_table_size(manager->plugin_metrics) >= PLUGIN_METRICS_MAX)
-                        continue;
-                /* The built-in ones are measured here and nobody else's to tell, gpu excepted. */
-                if (metric_from_key(l->data) >= 0 && metric_from_key(l->data) != METRIC_GPU)
-                        continue;
-                metric = g_new0(PluginMetric, 1);
-                metric->value = value;
-                metric->received = vote->received;
-                metric->source = g_strdup(vote->source);
-                g_hash_table_replace(manager->plugin_metrics, g_strdup(l->data), metric);
-        }
-}
-
-static gboolean metric_is_from(void *key, void *value, void *userdata) {
-        return strcmp(((PluginMetric *) value)->source, userdata) == 0;
-}
-
 static void on_vote(Vote *vote, void *userdata) {
         Manager *manager = userdata;
 
-        learn_metrics(manager, vote);
+        plugin_metrics_learn(manager->plugin_metrics, vote);
         decision_add_vote(manager->decision, vote);
         manager_step_soon(manager);
 }
@@ -331,7 +273,7 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
                         decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
                 else {
                         decision_forget_source(manager->decision, plugin_id(plugin));
-                        g_hash_table_foreach_remove(manager->plugin_metrics, metric_is_from, (void *) plugin_id(plugin));
+                        plugin_metrics_forget(manager->plugin_metrics, plugin_id(plugin));
                 }
         }
         if (plugin_has_contract(plugin, "CloudProvider") && manager->providers)
@@ -600,7 +542,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->config_dropins = g_build_filename(options->config_directory, "snooze.d", NULL);
         manager->config_state = g_build_filename(options->state_directory, CONFIG_STATE_FILE, NULL);
         manager->config_good = g_build_filename(options->state_directory, "snooze.json.good", NULL);
-        manager->plugin_metrics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, plugin_metric_free);
+        manager->plugin_metrics = plugin_metrics_new();
         manager->outcome.reason = g_strdup("starting");
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
@@ -662,7 +604,7 @@ Manager *manager_free(Manager *manager) {
         authorizer_free(manager->authorizer);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
-        g_hash_table_unref(manager->plugin_metrics);
+        plugin_metrics_free(manager->plugin_metrics);
         config_unref(manager->config);
         outcome_clear(&manager->outcome);
         g_free(manager->called_off);

@@ -16,6 +16,7 @@
 #include "daemon/event/event.h"
 #include "daemon/hold/inhibitors.h"
 #include "daemon/metrics/input-logind.h"
+#include "daemon/plugin-metrics.h"
 #include "daemon/provider/providers.h"
 #include "daemon/replay.h"
 #include "daemon/stop/stop.h"
@@ -63,7 +64,7 @@ struct Manager {
 
         Sample sample;
         uint64_t sample_realtime;
-        GHashTable *plugin_metrics; /* "gpu_usage" → PluginMetric */
+        PluginMetrics *plugin_metrics;
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin-metrics.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "util/json.h"
+
+#define METRICS_MAX 256U
+
+typedef struct PluginMetric {
+        double value;
+        uint64_t received;
+        char *source;
+} PluginMetric;
+
+struct PluginMetrics {
+        GHashTable *by_name; /* "gpu_usage" → PluginMetric */
+};
+
+static void plugin_metric_free(void *data) {
+        PluginMetric *metric = data;
+
+        g_free(metric->source);
+        g_free(metric);
+}
+
+PluginMetrics *plugin_metrics_new(void) {
+        PluginMetrics *metrics = g_new0(PluginMetrics, 1);
+
+        metrics->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, plugin_metric_free);
+        return metrics;
+}
+
+void plugin_metrics_free(PluginMetrics *metrics) {
+        if (!metrics)
+                return;
+        g_hash_table_unref(metrics->by_name);
+        g_free(metrics);
+}
+
+/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. A full table is still renewed. */
+static gboolean may_tell(const PluginMetrics *metrics, const char *name) {
+        int builtin = metric_from_key(name);
+
+        if (builtin >= 0 && builtin != METRIC_GPU)
+                return FALSE;
+        return g_hash_table_size(metrics->by_name) < METRICS_MAX || g_hash_table_contains(metrics->by_name, name);
+}
+
+void plugin_metrics_learn(PluginMetrics *metrics, const Vote *vote) {
+        JsonObject *told = vote->details ? json_get_object(vote->details, "metrics") : NULL;
+        g_autoptr(GList) names = told ? json_object_get_members(told) : NULL;
+
+        for (GList *l = names; l; l = l->next) {
+                double value = json_get_double(told, l->data, -1);
+                PluginMetric *metric;
+
+                if (value < 0 || !may_tell(metrics, l->data))
+                        continue;
+                metric = g_new0(PluginMetric, 1);
+                metric->value = value;
+                metric->received = vote->received;
+                metric->source = g_strdup(vote->source);
+                g_hash_table_replace(metrics->by_name, g_strdup(l->data), metric);
+        }
+}
+
+static gboolean is_from(void *key, void *value, void *userdata) {
+        return strcmp(((PluginMetric *) value)->source, userdata) == 0;
+}
+
+void plugin_metrics_forget(PluginMetrics *metrics, const char *plugin) {
+        g_hash_table_foreach_remove(metrics->by_name, is_from, (void *) plugin);
+}
+
+void plugin_metrics_sample(const PluginMetrics *metrics, uint64_t patience, Sample *sample) {
+        const PluginMetric *gpu = g_hash_table_lookup(metrics->by_name, metric_key(METRIC_GPU));
+
+        if (!gpu)
+                return;
+        if (usec_add(gpu->received, patience) < sample->monotonic) {
+                sample->reading[METRIC_GPU] = READING_FAILED;
+                return;
+        }
+        sample->reading[METRIC_GPU] = READING_OK;
+        sample->value[METRIC_GPU] = gpu->value;
+}
+
+void plugin_metrics_tell(const PluginMetrics *metrics, JsonObject *object) {
+        GHashTableIter iter;
+        PluginMetric *metric;
+        const char *name;
+
+        g_hash_table_iter_init(&iter, metrics->by_name);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &metric))
+                json_object_set_double_member(object, name, metric->value);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "base/clock.h"
+#include "daemon/plugin-metrics.h"
+
+#define START USEC_PER_DAY
+#define PATIENCE (130 * USEC_PER_SEC)
+
+static void learn(PluginMetrics *metrics, const char *plugin, const char *name, double value, uint64_t now) {
+        g_autoptr(Vote) vote = vote_new(plugin, VERDICT_IDLE, "", now, now);
+        JsonObject *told = json_object_new();
+
+        vote->details = json_object_new();
+        json_object_set_object_member(vote->details, "metrics", told);
+        json_object_set_double_member(told, name, value);
+        plugin_metrics_learn(metrics, vote);
+}
+
+static Sample sample_at(const PluginMetrics *metrics, uint64_t now) {
+        Sample sample = { .monotonic = now };
+
+        for (int i = 0; i < METRIC_COUNT; i++)
+                sample.reading[i] = READING_ABSENT;
+        plugin_metrics_sample(metrics, PATIENCE, &sample);
+        return sample;
+}
+
+static void test_gpu_joins_the_sample(void) {
+        PluginMetrics *metrics = plugin_metrics_new();
+        Sample sample = sample_at(metrics, START);
+
+        g_assert_cmpint(sample.reading[METRIC_GPU], ==, READING_ABSENT);
+        learn(metrics, "gpu", "gpu_usage", 42, START);
+        sample = sample_at(metrics, START + PATIENCE);
+        g_assert_cmpint(sample.reading[METRIC_GPU], ==, READING_OK);
+        g_assert_cmpfloat(sample.value[METRIC_GPU], ==, 42);
+        /* A plugin that falls silent has not measured "idle". */
+        sample = sample_at(metrics, START + PATIENCE + 1);
+        g_assert_cmpint(sample.reading[METRIC_GPU], ==, READING_FAILED);
+        plugin_metrics_forget(metrics, "gpu");
+        sample = sample_at(metrics, START + PATIENCE + 1);
+        g_assert_cmpint(sample.reading[METRIC_GPU], ==, READING_ABSENT);
+        plugin_metrics_free(metrics);
+}
+
+static void test_nobody_tells_what_the_daemon_measures(void) {
+        PluginMetrics *metrics = plugin_metrics_new();
+        g_autoptr(JsonObject) told = json_object_new();
+
+        learn(metrics, "liar", "cpu_usage", 0, START);
+        learn(metrics, "queue", "jobs", 3, START);
+        plugin_metrics_tell(metrics, told);
+        g_assert_false(json_object_has_member(told, "cpu_usage"));
+        g_assert_cmpfloat(json_object_get_double_member(told, "jobs"), ==, 3);
+        plugin_metrics_free(metrics);
+}
+
+static void test_a_full_table_is_still_renewed(void) {
+        PluginMetrics *metrics = plugin_metrics_new();
+        g_autoptr(JsonObject) told = json_object_new();
+
+        learn(metrics, "gpu", "gpu_usage", 1, START);
+        for (unsigned i = 0; i < 1000; i++) {
+                g_autofree char *name = g_strdup_printf("metric-%u", i);
+
+                learn(metrics, "chatty", name, i, START);
+        }
+        learn(metrics, "gpu", "gpu_usage", 99, START + 1);
+        plugin_metrics_tell(metrics, told);
+        g_assert_cmpuint(json_object_get_size(told), ==, 256);
+        g_assert_cmpfloat(json_object_get_double_member(told, "gpu_usage"), ==, 99);
+        plugin_metrics_free(metrics);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/plugin-metrics/gpu", test_gpu_joins_the_sample);
+        g_test_add_func("/plugin-metrics/own", test_nobody_tells_what_the_daemon_measures);
+        g_test_add_func("/plugin-metrics/full", test_a_full_table_is_still_renewed);
+        return g_test_run();
+}
