@@ -24,6 +24,7 @@
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
 /* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/. */
 #define STEPS_MAX 8
+#define HOLDS_PATIENCE USEC_PER_MINUTE
 
 uint64_t manager_realtime(uint64_t monotonic) {
         return monotonic_to_realtime(monotonic, clock_monotonic(), clock_realtime());
@@ -155,9 +156,14 @@ static void arm_deadline(Manager *manager, uint64_t when) {
         (void) sd_event_source_set_enabled(manager->deadline, SD_EVENT_ONESHOT);
 }
 
+/* Timed holds of before the boot come from the store; a disk that hangs must not keep the decision from working for good. */
+static gboolean holds_missing(const Manager *manager) {
+        return !holds_restored(manager->holds) && clock_monotonic() < usec_add(manager->started, HOLDS_PATIENCE);
+}
+
 void manager_step(Manager *manager) {
         /* A last look waits for logind, whose inhibitors are holds (see begin_look()). */
-        if (manager->asking_inhibitors)
+        if (manager->asking_inhibitors || holds_missing(manager))
                 return;
         for (unsigned i = 0; i < STEPS_MAX; i++) {
                 g_autofree char *block = NULL, *timed = NULL;
@@ -536,6 +542,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->event = sd_event_ref(event);
         manager->bus = sd_bus_ref(bus);
         manager->options = *options;
+        manager->started = clock_monotonic();
         manager->up_since = boot_started();
         manager->slept = usec_sub(clock_boottime(), clock_monotonic());
         manager->config_file = g_build_filename(options->config_directory, "snooze.json", NULL);

@@ -65,6 +65,7 @@ struct Manager {
         Sample sample;
         uint64_t sample_realtime;
         PluginMetrics *plugin_metrics;
+        uint64_t started;           /* the daemon, monotonic */
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
 
