@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A provider that does as behaviour.json beside it says, and writes what it was asked to calls.jsonl there.
+"""A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
-Keys of behaviour.json: detect (true), stop (ok, refuse, throttle, hang, silent, die), effect (stops-billing), permitted (true)."""
+Keys of behaviour.json: detect (true), effect (stops-billing), permitted (true), and stop, a mode or a list of one for each time
+(the last one stays): ok, refuse, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never say so. What
+the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
 import os
@@ -25,9 +27,23 @@ def behaviour(key, fallback):
         return fallback
 
 
+def calls():
+    try:
+        return [json.loads(line)[0] for line in (HERE / 'calls.jsonl').read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
 def remember(method, arguments):
-    with open(HERE / 'calls.jsonl', 'a') as calls:
-        print(json.dumps([method, arguments]), file=calls)
+    with open(HERE / 'calls.jsonl', 'a') as written:
+        print(json.dumps([method, arguments]), file=written)
+
+
+def instance_state():
+    try:
+        return (HERE / 'state').read_text()
+    except FileNotFoundError:
+        return 'running'
 
 
 def s(text):
@@ -36,7 +52,6 @@ def s(text):
 
 class Provider:
     def __init__(self, connection, introspection):
-        self.state = 'running'
         for name in (NAME, NAME + '.CloudProvider'):
             xml = (pathlib.Path(introspection) / f'{name}.xml').read_text()
             interface = Gio.DBusNodeInfo.new_for_xml(xml).lookup_interface(name)
@@ -51,6 +66,7 @@ class Provider:
         remember(method, arguments)
         # Wakes whoever waits for it.
         connection.emit_signal(None, PATH, 'test.Cloud', 'Called', GLib.Variant('(s)', (method,)))
+        connection.flush_sync(None)
         answer = getattr(self, method)(invocation, *arguments)
         if answer is not NotImplemented:
             invocation.return_value(answer)
@@ -81,24 +97,22 @@ class Provider:
 
     def GetInstanceInfo(self, invocation, instance_id):
         info = {'id': s(instance_id or 'i-this'), 'name': s('test'), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),
-                'state': s(self.state), 'lifecycle': s('on-demand'), 'launch-time': GLib.Variant('t', 1_700_000_000_000_000),
+                'state': s(instance_state()), 'lifecycle': s('on-demand'), 'launch-time': GLib.Variant('t', 1_700_000_000_000_000),
                 'tags': GLib.Variant('a{ss}', {'purpose': 'test'})}
         return GLib.Variant('(a{sv})', (info,))
 
     def StopInstance(self, invocation, instance_id, options):
-        mode = behaviour('stop', 'ok')
-        if mode == 'die':
-            os._exit(1)
+        modes = behaviour('stop', 'ok')
+        mode = modes if isinstance(modes, str) else modes[min(calls().count('StopInstance'), len(modes)) - 1]
         if mode in ('refuse', 'throttle'):
             name = 'Refused' if mode == 'refuse' else 'Throttled'
             invocation.return_dbus_error(ERROR + name, 'cloud:StopInstances is not permitted' if mode == 'refuse' else 'slow down')
             return NotImplemented
-        if mode == 'hang':
-            return NotImplemented
-        self.state = 'stopping'
-        if mode == 'silent':
-            return NotImplemented
-        return None
+        if mode in ('ok', 'accept-and-hang', 'accept-and-die'):
+            (HERE / 'state').write_text('stopping')
+        if mode in ('die', 'accept-and-die'):
+            os._exit(1)
+        return None if mode == 'ok' else NotImplemented
 
     def StartInstance(self, invocation, instance_id, options):
         return None

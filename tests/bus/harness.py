@@ -368,12 +368,20 @@ class House:
             'events': {'custom.*': {'priority': 5, 'enabled': True}},
             'config_schema': {'mode': {'type': 'string', 'description': 'What it answers', 'default': 'idle'}}, **manifest})
 
-    def install_cloud(self, identifier='cloud', **behaviour):
+    def install_cloud(self, identifier='cloud', timeouts=None, **behaviour):
         directory = self.install_plugin(identifier, HERE / 'cloud-plugin.py', contracts=['CloudProvider'], type='provider',
-                                        language='python')
-        (directory / 'behaviour.json').write_text(json.dumps(behaviour))
+                                        language='python', timeouts=timeouts or {})
         (directory / 'introspection').write_text(str(SOURCE / 'introspection'))
+        self.behave(identifier, **behaviour)
         return directory
+
+    def behave(self, identifier='cloud', **behaviour):
+        (self.directory / 'plugins' / identifier / 'behaviour.json').write_text(json.dumps(behaviour))
+
+    def asked_of(self, identifier='cloud'):
+        """(method, arguments) of each call that it got."""
+        calls = self.directory / 'plugins' / identifier / 'calls.jsonl'
+        return [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 
     def wait_for_provider(self, identifier='cloud'):
         """Until it was chosen and told what it knows."""

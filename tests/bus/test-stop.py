@@ -77,7 +77,7 @@ class Asked(StopTest):
     """Nothing is asked twice that may have been heard once."""
 
     def test_a_daemon_that_died_asks_for_the_state_first(self):
-        self.behave(stop='silent')
+        self.behave(stop='accept-and-hang')
         self.stop()
         wait_for(self.asked, 'the provider to be asked')
         self.house.restart_daemon()

@@ -62,6 +62,7 @@ struct Decision {
         uint64_t warned_clock; /* idle_since when the warning began; 0: another process saw that */
         Look look;
         gboolean called, asked; /* call_provider was said; the provider was asked */
+        gboolean attempted;     /* asked at some time in this stop: it may have been heard, whatever came back */
         uint64_t not_before;    /* the provider wants to be left alone until then */
         char *refusal;
         gboolean refused; /* by the provider itself */

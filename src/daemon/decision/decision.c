@@ -219,12 +219,15 @@ gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run
 
 void decision_provider_asked(Decision *decision, uint64_t now) {
         if (decision->called)
-                decision->asked = TRUE;
+                decision->asked = decision->attempted = TRUE;
 }
 
 void decision_provider_accepted(Decision *decision, uint64_t now, const char *reason) {
-        if (decision->called)
-                stage_enter(decision, STATE_STOPPED, reason ? reason : decision->stage_reason);
+        if (!decision->called)
+                return;
+        stage_enter(decision, STATE_STOPPED, reason ? reason : decision->stage_reason);
+        /* Also where a question of before turns out to have been heard: from here it is too late. */
+        decision->asked = TRUE;
 }
 
 void decision_provider_retry(Decision *decision, uint64_t now, uint64_t not_before, const char *reason) {

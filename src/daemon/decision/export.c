@@ -33,7 +33,7 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
         json_object_set_string_member(object, "state",
                                       state_name(decision->rehearsing ? STATE_IDLE : decision->state));
         json_object_set_int_member(object, "idle_age", age_of(decision->idle_since, now));
-        json_object_set_boolean_member(object, "asked", decision->asked && !decision->rehearsing);
+        json_object_set_boolean_member(object, "asked", (decision->asked || decision->attempted) && !decision->rehearsing);
         if (decision->stage_reason)
                 json_object_set_string_member(object, "reason", decision->stage_reason);
         /* What else latches is seen again. */
@@ -137,7 +137,7 @@ static void restore_state(Decision *decision, uint64_t now, const Record *record
                 if (record->request)
                         restore_request(decision, now, record);
                 decision->state = STATE_STOPPING;
-                decision->called = decision->asked = TRUE;
+                decision->called = decision->asked = decision->attempted = TRUE;
                 return;
         }
         if (record->request && (record->state == STATE_WARNING || record->state == STATE_STOPPING)) {

@@ -28,7 +28,7 @@ void stage_enter(Decision *decision, State state, const char *reason) {
         decision->deadline = 0;
         decision->not_before = 0;
         if (state != STATE_STOPPED)
-                decision->called = decision->asked = decision->rehearsing = FALSE;
+                decision->called = decision->asked = decision->attempted = decision->rehearsing = FALSE;
         stage_end_request(decision);
 }
 

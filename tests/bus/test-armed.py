@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An armed stop and a provider that takes it, refuses it, is throttled, or never answers; and a daemon that dies meanwhile. The
+provider is never asked twice without a look at the instance in between, and Provider.StopInstance has the Manager's rules."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+
+from gi.repository import GLib
+
+import tap
+from harness import ERROR, MANAGER, PATH, PROVIDER, QUIET, BusTest, House, wait_for
+
+CLOUD = PATH + '/provider/cloud'
+HOUR = 3_600_000_000
+
+# Idle at once, warned for a moment: what a day takes otherwise.
+HASTY = {'naptime_minutes': 0.01, 'warning_minutes': 0.01, 'min_uptime_minutes': 0, 'check_interval_seconds': 1,
+         'sample_interval_seconds': 0.2, 'window_seconds': 1, 'burst_seconds': 0.4, 'long_window_seconds': 1}
+
+
+def b(value):
+    return GLib.Variant('b', value)
+
+
+def s(value):
+    return GLib.Variant('s', value)
+
+
+def t(value):
+    return GLib.Variant('t', value)
+
+
+class StopTest(BusTest):
+    settings = {}
+    timeouts = {}
+
+    def setUp(self):
+        self.house = House({'dry_run': False, 'provider': 'cloud', 'max_delay_seconds': 300, **self.settings}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.house.install_cloud(timeouts=self.timeouts)
+        self.client = self.house.client()
+        self.changes = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        self.problems = self.house.watcher.listen(MANAGER, 'Problem', PATH)
+
+    def start(self, **behaviour):
+        self.house.behave(**behaviour)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+
+    def stop(self, reason='a test', **options):
+        self.client.call('StopInstance', '(sa{sv})', (reason, options))
+
+    def asked(self):
+        return [method for method, _ in self.house.asked_of()]
+
+    def stops_asked(self):
+        return self.asked().count('StopInstance')
+
+    def wait_until_asked(self, times=1):
+        wait_for(lambda: self.stops_asked() >= times, f'StopInstance, {times} times')
+
+    def wait_for_state(self, state):
+        wait_for(lambda: self.client.get('State') == state, state)
+
+    def record(self):
+        """What the next boot would find."""
+        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+            rows = database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
+        return json.loads(rows[0][0]) if rows else None
+
+    def outcomes(self):
+        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
+        return [row['outcome'] for row in reversed(rows) if row['kind'] == 'stop']
+
+    def assert_never_blindly_twice(self):
+        """Between two calls of StopInstance somebody looked."""
+        looked = True
+        for method in self.asked():
+            if method == 'StopInstance':
+                self.assertTrue(looked, self.asked())
+                looked = False
+            elif method == 'GetInstanceInfo':
+                looked = True
+
+    def delay_hold(self):
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('a test', 'saves its work', 'delay'))
+        fd, = fds.steal_fds()
+        return fd
+
+
+class Answers(StopTest):
+    timeouts = {'provider': 1}
+
+    def test_accepted(self):
+        self.start(stop='accept-and-hang')
+        self.stop('going home')
+        self.wait_until_asked()
+        # Written before the question: whatever becomes of this process, the next boot knows.
+        self.assertEqual(self.record()['provider'], 'cloud')
+        self.assertIn('going home', self.record()['reason'])
+        self.wait_for_state('stopped')
+        self.assertIsNotNone(self.record())
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertEqual(self.stops_asked(), 1)
+        (_, (instance, options)), = [call for call in self.house.asked_of() if call[0] == 'StopInstance']
+        self.assertEqual((instance, options['action']), ('', 'stop'))
+        self.assertFails(ERROR + 'TooLate', 'CancelStop', '(s)', ('',))
+        self.assertFails(ERROR + 'Busy', 'StopInstance', '(sa{sv})', ('', {}))
+
+    def test_the_action_is_handed_on(self):
+        self.start()
+        self.stop(action=s('hibernate'))
+        self.wait_for_state('stopped')
+        self.assertEqual([call[1][1]['action'] for call in self.house.asked_of() if call[0] == 'StopInstance'], ['hibernate'])
+        self.assertEqual(self.record()['action'], 'hibernate')
+
+    def test_throttled(self):
+        self.start(stop=['throttle', 'ok'])
+        self.stop()
+        self.wait_until_asked()
+        self.assertEqual(self.client.get('State'), 'stopping')
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 2)
+        self.assert_never_blindly_twice()
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertEqual(self.client.get('Refusal'), '')
+
+    def test_throttled_and_called_off(self):
+        self.start(stop='throttle')
+        self.stop()
+        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        self.client.call('CancelStop', '(s)', ('not today',))
+        wait_for(lambda: self.client.get('State') in ('active', 'idle'), 'the end of the stop')
+        self.assertEqual(self.stops_asked(), 1)
+        self.house.kill_daemon(signal.SIGTERM)
+        self.assertIsNone(self.record())
+
+    def test_reply_lost_after_acceptance(self):
+        self.start(stop='accept-and-die')
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertIsNotNone(self.record())
+
+    def test_no_answer_and_no_stop(self):
+        self.start(stop=['hang', 'ok'])
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 2)
+        self.assert_never_blindly_twice()
+
+
+class Refusals(StopTest):
+    settings = HASTY
+
+    def refused(self):
+        self.start(stop='refuse')
+        wait_for(lambda: 'not permitted' in self.client.get('Refusal'), 'the refusal')
+        wait_for(lambda: self.client.get('State') == 'idle', 'idle')
+
+    def warnings(self):
+        return [state for state, _, _ in self.changes].count('warning')
+
+    def test_it_latches(self):
+        self.refused()
+        self.assertIn('not permitted', self.client.get('Refusal'))
+        self.assertIn('not permitted', self.client.get('Reason'))
+        self.assertEqual(self.client.get('NextStop'), 0)
+        self.assertEqual(self.outcomes(), ['refused'])
+        wait_for(lambda: [problem for problem in self.problems if 'not permitted' in problem[1]], 'the problem to be told')
+        self.assertEqual((self.warnings(), self.stops_asked()), (1, 1))
+        self.house.kill_daemon(signal.SIGTERM)
+        self.assertIsNone(self.record())
+
+    def test_it_stays_when_the_provider_comes_and_goes(self):
+        self.refused()
+        for method in ('UnloadPlugin', 'LoadPlugin'):
+            self.client.call(method, '(s)', ('cloud',))
+        self.client.call('SetConfiguration', '(s)', ('{"cpu_threshold_percent": 6}',))
+        self.assertIn('not permitted', self.client.get('Refusal'))
+        self.assertEqual(self.warnings(), 1)
+
+    def test_a_check_that_succeeds_rearms(self):
+        self.refused()
+        self.house.behave(permitted=False)
+        self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        self.assertNotEqual(self.client.get('Refusal'), '')
+        self.house.behave(permitted=True, stop='ok')
+        self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        self.wait_for_state('stopped')
+        self.assertEqual(self.client.get('Refusal'), '')
+        self.assertEqual((self.warnings(), self.stops_asked()), (2, 2))
+
+    def test_a_missing_permission_is_known_beforehand(self):
+        self.start(permitted=False)
+        wait_for(lambda: 'may not cloud:StopInstances' in self.client.get('Refusal'), 'what is missing')
+        self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='may not cloud:StopInstances')
+
+    def test_an_effect_that_nobody_allowed(self):
+        self.start(effect='terminates')
+        wait_for(lambda: 'terminates' in self.client.get('Refusal'), 'the effect')
+        self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
+        self.client.call('SetConfiguration', '(s)', ('{"allow_stop_effects": ["terminates"]}',))
+        self.wait_for_state('stopped')
+
+
+class Killed(StopTest):
+    """With SIGKILL, in `stopping`."""
+
+    settings = {'check_interval_seconds': 2}
+
+    def stopping_behind_a_delay(self):
+        fd = self.delay_hold()
+        self.stop()
+        self.wait_for_state('stopping')
+        self.house.restart_daemon()
+        self.house.wait_for_provider()
+        return fd
+
+    def test_before_the_question(self):
+        self.start()
+        fd = self.stopping_behind_a_delay()
+        self.assertEqual(self.stops_asked(), 0)
+        self.assertEqual(self.client.get('State'), 'stopping')
+        os.close(fd)
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertEqual(self.outcomes(), ['accepted'])
+
+    def test_before_the_question_and_called_off(self):
+        self.start()
+        fd = self.stopping_behind_a_delay()
+        self.addCleanup(os.close, fd)
+        self.client.call('CancelStop', '(s)', ('not today',))
+        wait_for(lambda: self.client.get('State') in ('active', 'idle'), 'the end of the stop')
+        self.assertEqual(self.stops_asked(), 0)
+        self.assertIsNone(self.record())
+
+    def test_after_it_was_accepted_unheard(self):
+        self.start(stop='accept-and-hang')
+        self.stop()
+        self.wait_until_asked()
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertIsNotNone(self.record())
+
+    def test_while_it_waits_to_ask_again(self):
+        self.start(stop=['accept-and-die', 'ok'])
+        self.stop()
+        wait_for(lambda: 'ended while it was asked' in self.client.get('Reason'), 'the lost answer')
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertFails(ERROR + 'TooLate', 'CancelStop', '(s)', ('',))
+
+    def test_after_it_was_lost(self):
+        self.start(stop=['hang', 'ok'])
+        self.stop()
+        self.wait_until_asked()
+        self.house.restart_daemon()
+        self.assertFails(ERROR + 'TooLate', 'CancelStop', '(s)', ('',))
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 2)
+        self.assert_never_blindly_twice()
+
+    def test_when_stopped(self):
+        self.start()
+        self.stop()
+        self.wait_for_state('stopped')
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertIsNotNone(self.record())
+
+
+class Automatic(StopTest):
+    settings = HASTY
+
+    def test_an_idle_machine_stops_itself(self):
+        self.start()
+        wait_for(lambda: 'stopped' in [state for state, _, _ in self.changes], 'the stop')
+        states = [state for state, _, _ in self.changes]
+        self.assertEqual(states[states.index('warning'):], ['warning', 'stopping', 'stopped'])
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertGreater(self.record()['idle_since'], 0)
+
+    def test_killed_before_the_question_it_is_decided_anew(self):
+        self.house.behave()
+        self.house.start_daemon()
+        fd = self.delay_hold()
+        self.wait_for_state('stopping')
+        self.house.kill_daemon()
+        self.changes.clear()
+        self.house.start_daemon()
+        wait_for(lambda: 'stopping' in [state for state, _, _ in self.changes], 'the stop decided anew')
+        # Everybody is warned again.
+        self.assertIn('warning', [state for state, _, _ in self.changes])
+        self.assertEqual(self.stops_asked(), 0)
+        os.close(fd)
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+
+    def test_killed_after_the_question(self):
+        self.start(stop='accept-and-hang')
+        self.wait_until_asked()
+        self.changes.clear()
+        self.house.restart_daemon()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.stops_asked(), 1)
+        self.assertNotIn('warning', [state for state, _, _ in self.changes])
+
+
+class SameRules(StopTest):
+    """Provider.StopInstance of this machine is Manager.StopInstance in other words."""
+
+    def both(self):
+        yield lambda reason, options: self.client.call('StopInstance', '(sa{sv})', (reason, options))
+        for instance in ('', 'i-this'):
+            yield lambda reason, options, instance=instance: self.client.call(
+                'StopInstance', '(sa{sv})', (instance, {**options, **({'reason': s(reason)} if reason else {})}), PROVIDER, CLOUD)
+
+    def assert_all_fail(self, name, part='', **options):
+        messages = set()
+        for stop in self.both():
+            with self.assertRaises(GLib.Error) as caught:
+                stop('', options)
+            self.assertIn(f'{name}:', caught.exception.message)
+            self.assertIn(part, caught.exception.message)
+            messages.add(caught.exception.message)
+        self.assertEqual(self.stops_asked(), 0)
+        return messages
+
+    def test_held(self):
+        self.start()
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('pytest', 'a run', 'block'))
+        fd, = fds.steal_fds()
+        self.addCleanup(os.close, fd)
+        self.assertEqual(len(self.assert_all_fail(ERROR + 'Held', 'pytest')), 1)
+        self.assertEqual(len(self.assert_all_fail(ERROR + 'Held', 'pytest', **{'dry-run': b(True)})), 1)
+
+    def test_refused(self):
+        self.start(permitted=False)
+        wait_for(lambda: 'may not' in self.client.get('Refusal'), 'what is missing')
+        self.assertEqual(len(self.assert_all_fail(ERROR + 'Refused', 'may not')), 1)
+
+    def test_busy(self):
+        self.start()
+        self.stop(delay=t(HOUR))
+        self.assertEqual(len(self.assert_all_fail(ERROR + 'Busy')), 1)
+
+    def test_bad_options(self):
+        self.start()
+        self.assert_all_fail(ERROR + 'InvalidArgument', 'colour', colour=s('red'))
+        self.assert_all_fail(ERROR + 'InvalidArgument', 'dry-run', **{'dry-run': s('yes')})
+        self.assert_all_fail(ERROR + 'InvalidArgument', 'action', action=s('explode'))
+        with self.assertRaises(GLib.Error):
+            self.client.call('StopInstance', '(sa{sv})', ('', {'reason': s('x' * 513)}), PROVIDER, CLOUD)
+        self.assertEqual(self.client.get('State') in ('active', 'idle'), True)
+
+    def test_who_may_not(self):
+        self.start()
+        self.house.answer('refuse')
+        self.assert_all_fail('org.freedesktop.DBus.Error.AccessDenied', 'sudo snooze stop')
+
+    def test_it_stops(self):
+        self.start()
+        self.client.call('StopInstance', '(sa{sv})', ('i-this', {'reason': s('going home'), 'action': s('suspend')}), PROVIDER, CLOUD)
+        self.wait_for_state('stopped')
+        self.assertIn('going home', self.record()['reason'])
+        self.assertEqual(self.record()['action'], 'suspend')
+        self.assertEqual(self.stops_asked(), 1)
+
+    def test_a_rehearsal(self):
+        self.start()
+        self.client.call('StopInstance', '(sa{sv})', ('', {'dry-run': b(True)}), PROVIDER, CLOUD)
+        wait_for(lambda: 'rehearsed' in self.outcomes(), 'the rehearsal')
+        self.assertEqual(self.stops_asked(), 0)
+
+    def test_another_machine_is_not_this_one(self):
+        self.start()
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('pytest', 'a run', 'block'))
+        fd, = fds.steal_fds()
+        self.addCleanup(os.close, fd)
+        self.client.call('StopInstance', '(sa{sv})', ('i-other', {'action': s('stop')}), PROVIDER, CLOUD)
+        self.assertEqual([call[1][0] for call in self.house.asked_of() if call[0] == 'StopInstance'], ['i-other'])
+        self.assertIn(self.client.get('State'), ('active', 'idle'))
+        self.assertIsNone(self.record())
+
+    def test_one_that_is_not_chosen(self):
+        self.house.install_cloud('other')
+        self.start()
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), interface=PROVIDER, path=PATH + '/provider/other',
+                         part='other is not the provider of this machine')
+
+
+class NoProvider(StopTest):
+    settings = {'provider': 'auto'}
+
+    def test_nobody_is_there(self):
+        self.house.behave(detect=False)
+        self.house.start_daemon()
+        wait_for(lambda: 'No provider recognizes' in self.client.get('Refusal'), 'its answer')
+        self.assertFails(ERROR + 'NoProvider', 'StopInstance', '(sa{sv})', ('', {}))
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), interface=PROVIDER, path=CLOUD)
+        self.assertEqual(self.stops_asked(), 0)
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('PYTHONDONTWRITEBYTECODE', '1')
+    tap.main()
