@@ -89,6 +89,11 @@ static gboolean is_stage(State state) {
         return state == STATE_WARNING || state == STATE_STOPPING;
 }
 
+/* Neither about to stop nor stopped. */
+static gboolean runs_on(State state) {
+        return !is_stage(state) && state != STATE_STOPPED;
+}
+
 static void transition(Manager *manager) {
         State previous = manager->announced, state = manager->outcome.state;
 
@@ -98,9 +103,9 @@ static void transition(Manager *manager) {
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss", state_name(state),
                                   state_name(previous), manager->outcome.reason);
         /* A machine may be suspended before the answer of who was asked for that arrives. */
-        if (previous == STATE_STOPPED || (previous == STATE_STOPPING && !is_stage(state) && stop_was_asked(manager->stop)))
+        if (runs_on(state) && (previous == STATE_STOPPED || (previous == STATE_STOPPING && stop_was_asked(manager->stop))))
                 manager_came_back(manager);
-        else if (is_stage(previous) && !is_stage(state) && state != STATE_STOPPED)
+        else if (runs_on(state) && is_stage(previous))
                 leave_stages(manager);
         if (state == STATE_WARNING)
                 enter_warning(manager);

@@ -240,6 +240,7 @@ class House:
         self.watcher = self.client()
         # Every signal of anybody wakes whoever waits for what it may have changed.
         self.watcher.listen(None, None)
+        self.properties = self.watcher.listen('org.freedesktop.DBus.Properties', 'PropertiesChanged')
 
     def stop_bus(self):
         self.bus.terminate()
@@ -302,6 +303,7 @@ class House:
         self.replayed = ['--replay', trace]
 
     def start_daemon(self, *more):
+        self.properties.clear()
         self.daemon = self.spawn(self.daemon_arguments(*more), 'snoozed.log')
         self.wait_for_owner(NAME, self.daemon)
         # It takes the name before it reads anything; it answers once it has read everything.
@@ -387,7 +389,9 @@ class House:
         """Until it was chosen and told what it knows."""
         path = f'{PATH}/provider/{identifier}'
         wait_for(lambda: self.watcher.get('Provider') == path, 'the provider to be chosen')
-        wait_for(lambda: self.watcher.get('InstanceId', PROVIDER, path), 'its instance')
+        # Told at the end of all that it is asked, in the same breath as it counts.
+        wait_for(lambda: any(interface == PROVIDER and changed.get('InstanceId') for interface, changed, _ in self.properties),
+                 'its instance')
 
     def end_daemon(self):
         """Politely, so that a sanitizer has its say: an end that is not clean fails the test."""

@@ -93,7 +93,7 @@ class StopTest(BusTest):
 
 
 class Answers(StopTest):
-    timeouts = {'provider': 1}
+    timeouts = {'provider': 2}
 
     def test_accepted(self):
         self.start(stop='accept-and-hang')
