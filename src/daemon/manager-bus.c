@@ -268,12 +268,15 @@ static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *er
         Manager *manager = userdata;
         const char *sender = sd_bus_message_get_sender(message);
 
+        int r;
         if (!sd_bus_message_is_method_call(message, NULL, NULL) || !sender)
                 return 0;
         if (sender_limits_take(manager->limits, sender, clock_monotonic()))
                 return 0;
-        return sd_bus_reply_method_errorf(message, ERROR_LIMITS_EXCEEDED, "More than %u calls a second; ask less often.",
-                                          LIMIT_CALLS_PER_SECOND);
+        /* 1 also where the caller wants no answer, for which sd-bus says 0, that is: not handled. */
+        r = sd_bus_reply_method_errorf(message, ERROR_LIMITS_EXCEEDED, "More than %u calls a second; ask less often.",
+                                       LIMIT_CALLS_PER_SECOND);
+        return r < 0 ? r : 1;
 }
 
 int manager_bus_register(Manager *manager) {
