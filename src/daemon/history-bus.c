@@ -26,6 +26,65 @@ static void rows_known(GPtrArray *rows, const GError *error, void *userdata) {
         sd_bus_message_unref(call);
 }
 
+#define QUESTIONS_MAX 64U
+#define QUESTIONS_PER_SENDER_MAX 4U
+
+typedef struct HistoryQuestion {
+        Manager *manager;
+        sd_bus_message *call;
+        HistoryRange range;
+        StoreRows done;
+} HistoryQuestion;
+
+static void ask_next(Manager *manager);
+
+static void question_answered(GPtrArray *rows, const GError *error, void *userdata) {
+        g_autofree HistoryQuestion *question = userdata;
+        Manager *manager = question->manager;
+
+        question->done(rows, error, question->call);
+        manager->history_asked = FALSE;
+        ask_next(manager);
+}
+
+static void ask_next(Manager *manager) {
+        HistoryQuestion *question;
+
+        while (!manager->history_asked && (question = g_queue_pop_head(&manager->history_questions))) {
+                const HistoryRange *range = &question->range;
+
+                manager->history_asked = TRUE;
+                if (store_query(manager->store, range->since, range->until, range->max, range->kinds, question_answered, question) >= 0)
+                        return;
+                manager->history_asked = FALSE;
+                (void) sd_bus_reply_method_errorf(question->call, ERROR_STORE, "History is busy; try again.");
+                sd_bus_message_unref(question->call);
+                g_free(question);
+        }
+}
+
+static unsigned count_questions_of(Manager *manager, const char *sender) {
+        unsigned n = 0;
+
+        for (GList *l = manager->history_questions.head; l; l = l->next)
+                n += g_strcmp0(sd_bus_message_get_sender(((HistoryQuestion *) l->data)->call), sender) == 0;
+        return n;
+}
+
+int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done, sd_bus_error *error) {
+        HistoryQuestion *question;
+
+        if (g_queue_get_length(&manager->history_questions) >= QUESTIONS_MAX ||
+            count_questions_of(manager, sd_bus_message_get_sender(call)) >= QUESTIONS_PER_SENDER_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u questions about history of one caller or %u in all wait; try again.",
+                                         QUESTIONS_PER_SENDER_MAX, QUESTIONS_MAX);
+        question = g_new(HistoryQuestion, 1);
+        *question = (HistoryQuestion) { .manager = manager, .call = sd_bus_message_ref(call), .range = *range, .done = done };
+        g_queue_push_tail(&manager->history_questions, question);
+        ask_next(manager);
+        return 1;
+}
+
 static int query(Manager *manager, sd_bus_message *message, unsigned kinds, sd_bus_error *error) {
         uint64_t since, until;
         uint32_t max;
@@ -36,12 +95,7 @@ static int query(Manager *manager, sd_bus_message *message, unsigned kinds, sd_b
                 return r;
         if (max < 1 || max > STORE_QUERY_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, STORE_QUERY_MAX);
-        r = store_query(manager->store, since, until > 0 ? until : UINT64_MAX, max, kinds, rows_known, sd_bus_message_ref(message));
-        if (r < 0) {
-                sd_bus_message_unref(message);
-                return sd_bus_error_set(error, ERROR_STORE, "History is busy; try again.");
-        }
-        return 1;
+        return history_query(manager, message, &(HistoryRange) { since, until > 0 ? until : UINT64_MAX, max, kinds }, rows_known, error);
 }
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error) {

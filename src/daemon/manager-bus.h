@@ -6,6 +6,11 @@
 
 #include "daemon/manager.h"
 
+typedef struct HistoryRange {
+        uint64_t since, until;
+        unsigned max, kinds; /* as store_query() */
+} HistoryRange;
+
 /* Filter, ObjectManager, Manager, plugins and providers. */
 int manager_bus_register(Manager *manager);
 
@@ -45,6 +50,10 @@ int method_get_configuration(sd_bus_message *message, void *userdata, sd_bus_err
 int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+/* Asks the store on behalf of a call, one call after the other: rows of many at once would not fit into memory. done gets the call, and
+ * owns it, as userdata. 1, or ERROR_LIMITS_EXCEEDED. */
+int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done, sd_bus_error *error);
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error);

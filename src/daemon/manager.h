@@ -54,6 +54,8 @@ struct Manager {
         InputLogind *input;
         Replay *replay;
         Decision *decision;
+        GQueue history_questions;   /* of callers, one of which is with the store (history-bus.c) */
+        gboolean history_asked;
         Holds *holds;
         Inhibitors *inhibitors;
         Plugins *plugins;

@@ -95,10 +95,6 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (max < 1 || max > LIST_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
         /* Each event has two rows, its own and that of its end, and others may have ended between them. */
-        r = store_query(manager->store, 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT, events_known, sd_bus_message_ref(message));
-        if (r < 0) {
-                sd_bus_message_unref(message);
-                return sd_bus_error_set(error, ERROR_STORE, "History is busy; try again.");
-        }
-        return 1;
+        return history_query(manager, message, &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT },
+                             events_known, error);
 }

@@ -273,6 +273,15 @@ GHashTable *database_get(Database *d, const char *prefix, GError **error) {
         return r == SQLITE_DONE ? g_steal_pointer(&records) : NULL;
 }
 
+/* About what a row takes once it is parsed: each value in it is a node of its own. Fits "{}" as well as a thousand numbers. */
+static gsize memory_of(const char *text) {
+        gsize size = 256;
+
+        for (const char *c = text; *c; c++)
+                size += *c == ',' ? 128 : 1;
+        return size;
+}
+
 /* One row as people get it, or NULL. */
 static JsonObject *make_row(sqlite3_stmt *statement) {
         JsonObject *object = database_parse_object((const char *) sqlite3_column_text(statement, 2));
@@ -294,6 +303,7 @@ typedef struct Range {
 
 static gboolean query_table(Database *d, StatementId id, const Range *range, GPtrArray *rows, GError **error) {
         sqlite3_stmt *statement = database_statement(d, id, error);
+        gsize size = 0;
         int r;
 
         if (!statement)
@@ -303,8 +313,14 @@ static gboolean query_table(Database *d, StatementId id, const Range *range, GPt
         (void) sqlite3_bind_int64(statement, 3, id == STATEMENT_QUERY ? range->kinds : HISTORY_SAMPLE);
         (void) sqlite3_bind_int64(statement, 4, range->max);
         while ((r = sqlite3_step(statement)) == SQLITE_ROW) {
-                JsonObject *row = make_row(statement);
+                JsonObject *row;
 
+                size += memory_of((const char *) sqlite3_column_text(statement, 2) ?: "");
+                if (size > STORE_QUERY_BYTES_MAX && rows->len > 0) {
+                        r = SQLITE_DONE;
+                        break;
+                }
+                row = make_row(statement);
                 if (row)
                         g_ptr_array_add(rows, row);
         }

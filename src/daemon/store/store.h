@@ -54,13 +54,14 @@ int store_get(Store *store, const char *prefix, StoreRecords done, void *userdat
  * up to a minute, to be written together with others: evidence is not worth a wake-up of the disk each time. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 
-/* Rows of since ≤ time < until, newest first, at most max: objects with `time`, `kind` and data's members. kinds: bit mask of 1 << HistoryKind, 0 all
- * but samples. */
+/* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory: objects with `time`, `kind`
+ * and data's members. kinds: bit mask of 1 << HistoryKind, 0 all but samples. */
 typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
 int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata);
 
 #define STORE_QUEUE_MAX 4096U
 #define STORE_QUERY_MAX 10000U
+#define STORE_QUERY_BYTES_MAX (8U * 1024U * 1024U)
 #define STORE_QUEUE_BYTES_MAX (16U * 1024U * 1024U)
 #define STORE_KEY_MAX 255U
 #define STORE_VALUE_MAX (1024U * 1024U)
