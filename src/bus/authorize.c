@@ -25,6 +25,8 @@
 #define TIMEOUT_INTERACTIVE (5 * USEC_PER_MINUTE)
 #define TIMEOUT_ELSE (30 * USEC_PER_SEC)
 
+#define UID_UNKNOWN ((uid_t) -1)
+
 typedef enum Verdict {
         VERDICT_PENDING,
         VERDICT_YES,
@@ -51,6 +53,7 @@ typedef struct Question {
         Authorizer *authorizer;
         sd_bus_message *message;
         char *sender;
+        uid_t uid; /* UID_UNKNOWN */
         char *action;
         GStrv details;
         gboolean interactive;
@@ -62,6 +65,7 @@ typedef struct Question {
 
 struct Authorizer {
         sd_bus *bus;
+        const Callers *callers;
         GHashTable *questions; /* sd_bus_message → Question */
         sd_event_source *sweep;
         uint64_t asked; /* for cancellation ids */
@@ -93,7 +97,7 @@ static int on_sweep(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-int authorizer_new(sd_bus *bus, Authorizer **ret) {
+int authorizer_new(sd_bus *bus, const Callers *callers, Authorizer **ret) {
         _cleanup_event_source_ sd_event_source *sweep = NULL;
         Authorizer *authorizer;
         int r;
@@ -111,6 +115,7 @@ int authorizer_new(sd_bus *bus, Authorizer **ret) {
         authorizer = g_new0(Authorizer, 1);
         (void) sd_event_source_set_userdata(sweep, authorizer);
         authorizer->bus = sd_bus_ref(bus);
+        authorizer->callers = callers;
         authorizer->questions = g_hash_table_new_full(NULL, NULL, NULL, question_free);
         authorizer->sweep = steal(sweep);
         *ret = authorizer;
@@ -271,30 +276,38 @@ static GStrv copy_details(const char *const *details) {
         return g_strdupv((GStrv) (details ?: none));
 }
 
-static int check_ceilings(Authorizer *authorizer, const char *sender, sd_bus_error *error) {
+static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid, const char *action, sd_bus_error *error) {
+        unsigned own = 0, user = 0, most = AUTHORIZE_PENDING_MAX;
         GHashTableIter iter;
-        gpointer question;
-        unsigned own = 0;
+        gpointer value;
 
         g_hash_table_iter_init(&iter, authorizer->questions);
-        while (g_hash_table_iter_next(&iter, NULL, &question))
-                own += strcmp(((Question *) question)->sender, sender) == 0;
-        if (own >= AUTHORIZE_PENDING_PER_SENDER_MAX)
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const Question *question = value;
+
+                own += strcmp(question->sender, sender) == 0;
+                user += question->uid == uid;
+        }
+        if (strcmp(action, ACTION_HOLD) != 0)
+                most -= AUTHORIZE_PENDING_KEPT_FOR_HOLDS;
+        if (own >= AUTHORIZE_PENDING_PER_SENDER_MAX || user >= AUTHORIZE_PENDING_PER_USER_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
-                                         "%u of your calls wait for authorization already; try again later.", own);
-        if (g_hash_table_size(authorizer->questions) >= AUTHORIZE_PENDING_MAX)
+                                         "%u of your calls wait for authorization already; try again later.", user);
+        if (g_hash_table_size(authorizer->questions) >= most)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
-                                         "%u calls wait for authorization already; try again later.",
-                                         AUTHORIZE_PENDING_MAX);
+                                         "%u calls wait for authorization already; try again later.", most);
         return 0;
 }
 
 static int park(Authorizer *authorizer, sd_bus_message *message, const char *sender, const char *action,
                 const char *const *details, sd_bus_error *error) {
         g_autoptr(Question) question = NULL;
+        uid_t uid = UID_UNKNOWN;
         int r;
 
-        r = check_ceilings(authorizer, sender, error);
+        if (authorizer->callers)
+                (void) caller_known(authorizer->callers, sender, &uid);
+        r = check_ceilings(authorizer, sender, uid, action, error);
         if (r < 0)
                 return r;
 
@@ -302,6 +315,7 @@ static int park(Authorizer *authorizer, sd_bus_message *message, const char *sen
         question->authorizer = authorizer;
         question->message = sd_bus_message_ref(message);
         question->sender = g_strdup(sender);
+        question->uid = uid;
         question->action = g_strdup(action);
         question->details = copy_details(details);
         question->interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0;

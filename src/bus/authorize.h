@@ -12,10 +12,13 @@
 
 #include <systemd/sd-bus.h>
 
+#include "bus/caller.h"
+
 typedef struct Authorizer Authorizer;
 
-/* The bus must stay open as long as the authorizer lives. 0 or a negative errno. */
-int authorizer_new(sd_bus *bus, Authorizer **ret);
+/* The bus must stay open as long as the authorizer lives. callers says whose a question is; NULL: nobody is known. 0 or a negative
+ * errno. */
+int authorizer_new(sd_bus *bus, const Callers *callers, Authorizer **ret);
 
 /* Cancels every question under way; the parked calls get no reply from here on. NULL is fine. */
 Authorizer *authorizer_free(Authorizer *authorizer);
@@ -32,6 +35,9 @@ int authorize(Authorizer *authorizer, sd_bus_message *message, const char *actio
 /* Calls that wait for polkit now, of all senders. */
 unsigned authorizer_pending(const Authorizer *authorizer);
 
-/* At most these: one sender's questions and everybody's. */
+/* At most these: one connection's questions, one user's (all that are not known yet together count as one), and everybody's. Any user can
+ * make polkit hang, by an agent of his own that does not answer; so a part is kept for holds, which nobody may be kept from. */
 #define AUTHORIZE_PENDING_PER_SENDER_MAX 8U
+#define AUTHORIZE_PENDING_PER_USER_MAX 16U
 #define AUTHORIZE_PENDING_MAX 64U
+#define AUTHORIZE_PENDING_KEPT_FOR_HOLDS 16U

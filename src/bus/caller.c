@@ -91,18 +91,23 @@ static int lookup_done(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+gboolean caller_known(const Callers *callers, const char *sender, uid_t *ret_uid) {
+        void *value = g_hash_table_lookup(callers->uids, sender);
+
+        if (value)
+                *ret_uid = (uid_t) (GPOINTER_TO_SIZE(value) - 1);
+        return value != NULL;
+}
+
 int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(message);
-        void *value = sender ? g_hash_table_lookup(callers->uids, sender) : NULL;
         Lookup *lookup;
         int r;
 
-        if (value) {
-                *ret_uid = (uid_t) (GPOINTER_TO_SIZE(value) - 1);
-                return 1;
-        }
         if (!sender)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "A call without a sender has no user.");
+        if (caller_known(callers, sender, ret_uid))
+                return 1;
         if (g_hash_table_size(callers->lookups) >= LOOKUPS_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "More than %u callers are being looked up; try again.", LOOKUPS_MAX);

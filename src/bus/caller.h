@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <glib.h>
 #include <systemd/sd-bus.h>
 
 typedef struct Callers Callers;
@@ -16,6 +17,9 @@ Callers *callers_free(Callers *callers);
 
 /* 1: *ret_uid is the caller's. 0: parked, return 1 from the handler. <0: the caller left or the driver failed; *error is set. */
 int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus_error *error);
+
+/* The same without asking: FALSE where this connection's user is not known so far. */
+gboolean caller_known(const Callers *callers, const char *sender, uid_t *ret_uid);
 
 /* "alice", or "uid 1234" for users that /etc/passwd does not list: a name service could make the daemon wait. Caller frees. */
 char *user_name(uid_t uid);

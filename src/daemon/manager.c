@@ -562,9 +562,9 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->boot = boot_identity(options->runtime_directory);
 
         load_config(manager);
-        r = authorizer_new(bus, &manager->authorizer);
+        r = callers_new(bus, &manager->callers);
         if (r >= 0)
-                r = callers_new(bus, &manager->callers);
+                r = authorizer_new(bus, manager->callers, &manager->authorizer);
         if (r >= 0)
                 r = create_parts(manager);
         if (r >= 0)
@@ -607,7 +607,6 @@ Manager *manager_free(Manager *manager) {
         decision_free(manager->decision);
         replay_free(manager->replay);
         metrics_free(manager->metrics);
-        callers_free(manager->callers);
         authorizer_free(manager->authorizer);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
@@ -619,6 +618,7 @@ Manager *manager_free(Manager *manager) {
         g_free(manager->store_problem);
         g_free(manager->config_file);
         g_free(manager->config_dropins);
+        callers_free(manager->callers);
         g_free(manager->config_state);
         g_free(manager->config_good);
         g_free(manager->greeting);
