@@ -563,6 +563,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
 
         load_config(manager);
         r = callers_new(bus, &manager->callers);
+        manager->event_limits = sender_limits_new(LIMIT_EVENTS_PER_SECOND, LIMIT_EVENTS_BURST);
         if (r >= 0)
                 r = authorizer_new(bus, manager->callers, &manager->authorizer);
         if (r >= 0)
@@ -620,6 +621,7 @@ Manager *manager_free(Manager *manager) {
         g_free(manager->config_dropins);
         callers_free(manager->callers);
         g_free(manager->config_state);
+        sender_limits_free(manager->event_limits);
         g_free(manager->config_good);
         g_free(manager->greeting);
         g_free(manager->verdicts);

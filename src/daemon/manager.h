@@ -31,6 +31,9 @@ typedef struct ManagerOptions {
         const char *replay;                    /* a trace that stands in for the metrics, or NULL */
 } ManagerOptions;
 
+#define LIMIT_EVENTS_PER_SECOND 10U
+#define LIMIT_EVENTS_BURST 200U
+
 typedef struct Manager Manager;
 
 struct Manager {
@@ -47,6 +50,7 @@ struct Manager {
         Callers *callers;
         SenderLimits *limits;       /* every call */
         SenderLimits *check_limits; /* calls that make the machine work: one a second */
+        SenderLimits *event_limits; /* by user, however many connections he has: each event is kept */
 
         Store *store;
         char *store_problem;

@@ -4,12 +4,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
 #include "daemon/manager-bus.h"
 
 #define LIST_MAX 1000U
+
+/* Every event is kept for a year, so one is smaller than what a plugin may say. */
+static const DictionaryLimits data_limits = { .depth = 8, .entries = 256, .key_max = 128, .bytes = 16384 };
 
 static gboolean is_custom(const char *type) {
         return strcmp(type, "custom") == 0 || g_str_has_prefix(type, "custom.");
@@ -27,7 +31,7 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
 
         r = sd_bus_message_read(message, "sut", &type, &severity, &deadline);
         if (r >= 0)
-                r = dictionary_read(message, &dictionary_limits_default, &data, error);
+                r = dictionary_read(message, &data_limits, &data, error);
         if (r < 0)
                 return r;
         if (!event_type_find(type))
@@ -48,6 +52,10 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
                 return r < 0 ? r : 1;
 
         user = user_name(uid);
+        if (!sender_limits_take(manager->event_limits, user, clock_monotonic()) ||
+            events_pending(manager->events) >= EVENTS_PENDING_CALLERS_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u events a second of one user, or %u under way; try again.",
+                                         LIMIT_EVENTS_PER_SECOND, EVENTS_PENDING_CALLERS_MAX);
         r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
         if (r == -EDQUOT)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events of one user, or %u of all, are under way; try again.",
