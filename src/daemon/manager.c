@@ -553,6 +553,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->outcome.reason = g_strdup("starting");
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
+        manager->event_limits = sender_limits_new(LIMIT_EVENTS_PER_SECOND, LIMIT_EVENTS_BURST);
 
         r = make_directory(options->state_directory, 0755);
         if (r >= 0)
@@ -563,7 +564,6 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
 
         load_config(manager);
         r = callers_new(bus, &manager->callers);
-        manager->event_limits = sender_limits_new(LIMIT_EVENTS_PER_SECOND, LIMIT_EVENTS_BURST);
         if (r >= 0)
                 r = authorizer_new(bus, manager->callers, &manager->authorizer);
         if (r >= 0)
@@ -609,8 +609,10 @@ Manager *manager_free(Manager *manager) {
         replay_free(manager->replay);
         metrics_free(manager->metrics);
         authorizer_free(manager->authorizer);
+        callers_free(manager->callers);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
+        sender_limits_free(manager->event_limits);
         plugin_metrics_free(manager->plugin_metrics);
         config_unref(manager->config);
         outcome_clear(&manager->outcome);
@@ -619,9 +621,7 @@ Manager *manager_free(Manager *manager) {
         g_free(manager->store_problem);
         g_free(manager->config_file);
         g_free(manager->config_dropins);
-        callers_free(manager->callers);
         g_free(manager->config_state);
-        sender_limits_free(manager->event_limits);
         g_free(manager->config_good);
         g_free(manager->greeting);
         g_free(manager->verdicts);

@@ -54,12 +54,12 @@ struct Manager {
 
         Store *store;
         char *store_problem;
+        GQueue history_questions;   /* of callers, one of which is with the store (history-bus.c) */
+        gboolean history_asked;
         Metrics *metrics;
         InputLogind *input;
         Replay *replay;
         Decision *decision;
-        GQueue history_questions;   /* of callers, one of which is with the store (history-bus.c) */
-        gboolean history_asked;
         Holds *holds;
         Inhibitors *inhibitors;
         Plugins *plugins;

@@ -8,6 +8,8 @@
 #include "util/json.h"
 
 #define METRICS_MAX 256U
+/* As long as a plugin may let its word stand (valid_seconds). */
+#define PATIENCE (5 * USEC_PER_MINUTE)
 
 typedef struct PluginMetric {
         double value;
@@ -49,6 +51,14 @@ static gboolean may_tell(const PluginMetrics *metrics, const char *name) {
         return g_hash_table_size(metrics->by_name) < METRICS_MAX || g_hash_table_contains(metrics->by_name, name);
 }
 
+/* The larger of two plugins' words counts: one that lies, or was taken over, must not make what another measures look idle. */
+static gboolean is_outvoted(const PluginMetrics *metrics, const char *name, const Vote *vote, double value) {
+        const PluginMetric *known = g_hash_table_lookup(metrics->by_name, name);
+
+        return known && strcmp(known->source, vote->source) != 0 && known->value > value &&
+               usec_add(known->received, PATIENCE) >= vote->received;
+}
+
 void plugin_metrics_learn(PluginMetrics *metrics, const Vote *vote) {
         JsonObject *told = vote->details ? json_get_object(vote->details, "metrics") : NULL;
         g_autoptr(GList) names = told ? json_object_get_members(told) : NULL;
@@ -57,7 +67,7 @@ void plugin_metrics_learn(PluginMetrics *metrics, const Vote *vote) {
                 double value = json_get_double(told, l->data, -1);
                 PluginMetric *metric;
 
-                if (value < 0 || !may_tell(metrics, l->data))
+                if (value < 0 || !may_tell(metrics, l->data) || is_outvoted(metrics, l->data, vote, value))
                         continue;
                 metric = g_new0(PluginMetric, 1);
                 metric->value = value;

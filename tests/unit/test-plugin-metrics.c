@@ -55,6 +55,22 @@ static void test_nobody_tells_what_the_daemon_measures(void) {
         plugin_metrics_free(metrics);
 }
 
+/* A plugin that was taken over must not hide what another measures. */
+static void test_the_larger_of_two_words_counts(void) {
+        PluginMetrics *metrics = plugin_metrics_new();
+
+        learn(metrics, "gpu", "gpu_usage", 42, START);
+        learn(metrics, "liar", "gpu_usage", 0, START + 1);
+        g_assert_cmpfloat(sample_at(metrics, START + 1).value[METRIC_GPU], ==, 42);
+        learn(metrics, "liar", "gpu_usage", 50, START + 2);
+        g_assert_cmpfloat(sample_at(metrics, START + 2).value[METRIC_GPU], ==, 50);
+        learn(metrics, "liar", "gpu_usage", 0, START + 3);
+        g_assert_cmpfloat(sample_at(metrics, START + 3).value[METRIC_GPU], ==, 0);
+        learn(metrics, "gpu", "gpu_usage", 42, START + 4);
+        g_assert_cmpfloat(sample_at(metrics, START + 4).value[METRIC_GPU], ==, 42);
+        plugin_metrics_free(metrics);
+}
+
 static void test_a_full_table_is_still_renewed(void) {
         PluginMetrics *metrics = plugin_metrics_new();
         g_autoptr(JsonObject) told = json_object_new();
@@ -77,5 +93,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugin-metrics/gpu", test_gpu_joins_the_sample);
         g_test_add_func("/plugin-metrics/own", test_nobody_tells_what_the_daemon_measures);
         g_test_add_func("/plugin-metrics/full", test_a_full_table_is_still_renewed);
+        g_test_add_func("/plugin-metrics/the-larger-of-two-words-counts", test_the_larger_of_two_words_counts);
         return g_test_run();
 }

@@ -52,10 +52,9 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
                 return r < 0 ? r : 1;
 
         user = user_name(uid);
-        if (!sender_limits_take(manager->event_limits, user, clock_monotonic()) ||
-            events_pending(manager->events) >= EVENTS_PENDING_CALLERS_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u events a second of one user, or %u under way; try again.",
-                                         LIMIT_EVENTS_PER_SECOND, EVENTS_PENDING_CALLERS_MAX);
+        if (!sender_limits_take(manager->event_limits, user, clock_monotonic()))
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u events a second of one user; emit fewer.",
+                                         LIMIT_EVENTS_PER_SECOND);
         r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
         if (r == -EDQUOT)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events of one user, or %u of all, are under way; try again.",

@@ -57,6 +57,3 @@ void events_forget(Events *events, void *userdata);
 #define EVENT_SOURCE_OWN "snoozed"
 #define EVENTS_PER_SOURCE_MAX 64U
 #define EVENTS_PENDING_MAX 1024U
-/* Of callers. The rest is for the daemon's own: nobody may keep it from telling of a stop. */
-#define EVENTS_PENDING_CALLERS_MAX 256U
-
