@@ -11,6 +11,7 @@
 #include "bus/actions.h"
 #include "bus/dictionary.h"
 #include "daemon/manager-announce.h"
+#include "util/line.h"
 
 int manager_authorize(Manager *manager, sd_bus_message *message, const char *const *details, sd_bus_error *error) {
         const MethodAction *entry =
@@ -34,7 +35,7 @@ int check_text(const char *argument, const char *text, size_t maximum, gboolean 
         if (length == 0 && !may_be_empty)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s is empty, expected a text.", argument);
         for (const char *p = text; *p; p = g_utf8_next_char(p))
-                if (g_unichar_iscntrl(g_utf8_get_char(p)))
+                if (character_steers(g_utf8_get_char(p)))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                                  "%s has a control character at byte %zu, expected one line of text.", argument,
                                                  (size_t) (p - text));
@@ -267,8 +268,8 @@ static const sd_bus_vtable manager_vtable[] = {
 static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *sender = sd_bus_message_get_sender(message);
-
         int r;
+
         if (!sd_bus_message_is_method_call(message, NULL, NULL) || !sender)
                 return 0;
         if (sender_limits_take(manager->limits, sender, clock_monotonic()))

@@ -20,7 +20,7 @@ int manager_authorize(Manager *manager, sd_bus_message *message, const char *con
 /* Reads like authorize(): 1 *ret is the caller's uid, 0 parked, <0 refused. */
 int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus_error *error);
 
-/* A text from a client: UTF-8 (sd-bus saw to that), no control characters, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
+/* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
  * names the argument. */
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);
 

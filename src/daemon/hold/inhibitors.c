@@ -13,6 +13,7 @@
 #include "base/names.h"
 #include "bus/caller.h"
 #include "bus/owner.h"
+#include "util/line.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
@@ -60,11 +61,10 @@ static gboolean keeps_on(const char *what, const char *mode) {
 /* What others wrote is shown to people: on one line, and no longer than our own holds may be. */
 static char *make_presentable(const char *text, gsize maximum) {
         g_autofree char *line = g_utf8_make_valid(text, -1);
-        gsize length = strlen(line);
+        gsize length;
 
-        for (char *p = line; *p; p++)
-                if (g_ascii_iscntrl(*p))
-                        *p = ' ';
+        line_clean(line);
+        length = strlen(line);
         while (length > maximum)
                 length = (gsize) (g_utf8_find_prev_char(line, line + length) - line);
         line[length] = '\0';

@@ -12,6 +12,7 @@
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define VALID_SECONDS_MAX 300
 #define METRICS_MAX 64U
@@ -26,7 +27,7 @@ char *plugin_words(const char *text) {
 
                 if (words->len + 6 > REASON_MAX)
                         break;
-                g_string_append_unichar(words, g_unichar_iscntrl(character) ? ' ' : character);
+                g_string_append_unichar(words, character_steers(character) ? ' ' : character);
         }
         g_strstrip(words->str);
         return g_string_free(words, FALSE);
