@@ -68,7 +68,11 @@ static int authorize_stop(Manager *manager, sd_bus_message *message, const char 
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "reason", reason, NULL }, error);
+        r = manager_authorize(manager, message,
+                              (const char *[]) { "reason", reason, "action", json_get_string(options, "action", "stop"), "force",
+                                                 json_get_boolean(options, "force", FALSE) ? "true" : "false", "dry-run",
+                                                 json_get_boolean(options, "dry-run", FALSE) ? "true" : "false", NULL },
+                              error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = request_stop(manager, uid, reason, options, error);
