@@ -8,16 +8,39 @@
 #include "base/journal.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
+#include "daemon/plugin/manifest.h"
 #include "util/file.h"
 #include "util/json.h"
 
 #define PATCH_MAX (64U * 1024U)
 
+/* A plugin's manifest may call a value secret whose name does not sound like one. */
+static void hide_declared_secrets(Manager *manager, JsonObject *root) {
+        JsonObject *section = json_get_object(root, "plugins");
+        JsonObject *configs = section ? json_get_object(section, "plugin_configs") : NULL;
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; configs && i < plugins->len; i++) {
+                const Manifest *manifest = plugin_manifest(g_ptr_array_index(plugins, i));
+                JsonObject *values = json_get_object(configs, plugin_id(g_ptr_array_index(plugins, i)));
+                GPtrArray *settings = manifest && values ? schema_settings(manifest->schema) : NULL;
+
+                for (guint n = 0; settings && n < settings->len; n++) {
+                        const Setting *setting = g_ptr_array_index(settings, n);
+
+                        if (setting->secret && json_object_has_member(values, setting->name))
+                                json_object_set_string_member(values, setting->name, "(hidden)");
+                }
+        }
+}
+
 int method_get_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         g_autoptr(JsonNode) node = config_to_json(manager->config);
-        g_autofree char *text = json_text_compact(node);
+        g_autofree char *text = NULL;
 
+        hide_declared_secrets(manager, json_node_get_object(node));
+        text = json_text_compact(node);
         return sd_bus_reply_method_return(message, "s", text);
 }
 
