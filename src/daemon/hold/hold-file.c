@@ -279,6 +279,12 @@ static GPtrArray *list_names(int directory) {
         return g_steal_pointer(&names);
 }
 
+/* The fault is not the file's: it may be a good one, and readable at the next start. */
+static gboolean is_passing(const GError *error) {
+        return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_IO) || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM) ||
+               g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE) || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE);
+}
+
 static void read_entry(int directory, const char *name, GPtrArray *records) {
         g_autoptr(GError) error = NULL;
         g_autoptr(HoldRecord) record = NULL;
@@ -291,6 +297,8 @@ static void read_entry(int directory, const char *name, GPtrArray *records) {
         record = read_record(directory, name, cookie, &error);
         if (record)
                 g_ptr_array_add(records, g_steal_pointer(&record));
+        else if (is_passing(error))
+                log_error("The hold %s cannot be read: %s", name, error->message);
         else
                 remove_rubbish(directory, name, error->message);
 }
