@@ -337,6 +337,12 @@ static gboolean refuse_unready(PluginCall *call) {
         return TRUE;
 }
 
+int plugin_check_room(const Plugin *plugin, sd_bus_error *error) {
+        if (g_queue_get_length((GQueue *) &plugin->calls) < QUEUED_FOR_CALLERS_MAX)
+                return 0;
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.", QUEUED_FOR_CALLERS_MAX, plugin->id);
+}
+
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
                 PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(interface, member);

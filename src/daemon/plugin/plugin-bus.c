@@ -288,6 +288,9 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         if (parameters->limits &&
             !sender_limits_take(parameters->limits, sd_bus_message_get_sender(call), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
+        r = plugin_check_room(plugin, error);
+        if (r < 0)
+                return r;
         request = request_new(plugin, call, NULL, plugin->check.metrics ?: none);
         r = plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_parameters, on_checked, request);
         if (r < 0)

@@ -21,6 +21,7 @@
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
+#define QUEUED_FOR_CALLERS_MAX 32U               /* the rest is for the daemon's own questions */
 #define IN_FLIGHT_MAX 64U
 #define PLUGINS_MAX 4096U
 #define REASON_MAX 512U                          /* bytes of anything a plugin says in words */

@@ -98,6 +98,9 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
 typedef void (*PluginsDispatched)(gboolean handled, JsonArray *results, void *userdata);
 void plugins_dispatch(Plugins *plugins, JsonObject *event, PluginsDispatched done, void *userdata);
 
+/* Before a call on behalf of somebody else: ERROR_LIMITS_EXCEEDED where so many wait that the daemon's own would find no place. */
+int plugin_check_room(const Plugin *plugin, sd_bus_error *error);
+
 /* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again after a restart;
  * NULL: none); done gets the reply, whose signature is the contract's, or NULL and a named error; never from within this function.
  * timeout in µs covers everything from now on; 0: the manifest's for this contract. without_effect: repeated once if the plugin dies

@@ -34,7 +34,7 @@ static int take_token(Provider *provider, sd_bus_message *call, sd_bus_error *er
 
         if (limits && !sender_limits_take(limits, sd_bus_message_get_sender(call), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
-        return 0;
+        return plugin_check_room(provider->plugin, error);
 }
 
 static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_error *error) {
