@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a local user without rights may try: floods, lies, hostile texts and huge questions. The daemon stays up, stays small,
+and keeps serving others; nobody is kept from holding the machine."""
+
+import json
+import os
+import pwd
+import shutil
+import unittest
+
+from gi.repository import Gio, GLib
+
+import tap
+from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, BusTest, House, SharedBusTest, error_name, wait_for)
+
+MINUTE = 60_000_000
+INVALID = ERROR + 'InvalidArgument'
+LIMITS = ERROR + 'LimitsExceeded'
+MEMORY = 64 << 20  # LimitDATA= of the unit
+
+
+def s(value):
+    return GLib.Variant('s', value)
+
+
+class SmallHouse(House):
+    """The daemon with as much memory as its unit gives it."""
+
+    def daemon_arguments(self, *more):
+        limit = [] if 'ASAN_OPTIONS' in os.environ else ['prlimit', f'--data={MEMORY}', '--']
+        return [*limit, *super().daemon_arguments(*more)]
+
+
+class AttackTest(BusTest):
+    def setUp(self):
+        self.house = SmallHouse(self.configuration, plugins=self.plugins)
+        self.addCleanup(self.house.close)
+        self.client = self.house.client()
+
+    def assertLives(self):
+        self.assertFalse(self.house.daemon.ended(), self.house.daemon.output())
+        self.house.client().call('ListHolds')
+
+    def emit(self, client, data=None, kind='custom'):
+        return client.call('EmitEvent', '(suta{sv})', (kind, 0, 0, data or {}))
+
+    def emit_many(self, number, data):
+        """As fast as one user may, from as many connections as it takes."""
+        emitted = 0
+        client = self.house.client()
+        while emitted < number:
+            try:
+                self.emit(client, data)
+                emitted += 1
+            except GLib.Error as error:
+                self.assertEqual(error_name(error), LIMITS)
+                if 'calls a second' not in error.message:
+                    break
+                client = self.house.client()
+        return emitted
+
+
+class Memory(AttackTest):
+    def test_large_events_are_refused(self):
+        for data in ({'text': s('x' * 20000)}, {f'k{i}': s('') for i in range(300)}, {'bytes': GLib.Variant('ay', b'x' * 300)},
+                     {'deep': self.nested(20)}):
+            self.assertFails(INVALID, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, data))
+        self.assertEqual(self.client.call('ListEvents', '(u)', (10,)), ([],))
+
+    def nested(self, depth):
+        value = s('x')
+        for _ in range(depth):
+            value = GLib.Variant('v', value)
+        return value
+
+    def test_history_of_large_rows_is_told_in_parts(self):
+        number = self.emit_many(150, {f'k{i}': GLib.Variant('y', 1) for i in range(250)})
+        self.assertGreater(number, 100)
+        answers = [self.house.client().send('GetHistory', '(ttu)', (0, 0, 10000)) for _ in range(16)]
+        wait_for(lambda: all(answers) or self.house.daemon.ended(), 'sixteen histories')
+        self.assertLives()
+        for (rows, error), in answers:
+            self.assertIsNone(error)
+            self.assertGreater(len(rows[0]), 10)
+
+    def test_one_caller_asks_so_many_questions_about_history(self):
+        answers = [self.client.send('GetHistory', '(ttu)', (0, 0, 10000)) for _ in range(150)]
+        wait_for(lambda: all(answers), 'all answers')
+        names = {error_name(error) for (_, error), in answers if error}
+        self.assertLessEqual(names, {LIMITS})
+        self.house.client().call('GetHistory', '(ttu)', (0, 0, 10000))
+
+    def test_huge_arguments(self):
+        huge = 'x' * 20_000_000
+        for method, signature, arguments in (('GetPlugin', '(s)', (huge,)), ('StopInstance', '(sa{sv})', (huge, {})),
+                                             ('Hold', '(sss)', (huge, '', 'block')), ('Hold', '(sss)', ('x', '', huge)),
+                                             ('SearchPlugins', '(sa{sv})', (huge, {})), ('SetConfiguration', '(s)', (huge,)),
+                                             ('EmitEvent', '(suta{sv})', (huge, 0, 0, {})), ('CancelStop', '(s)', (huge,))):
+            with self.subTest(method=method):
+                caller = self.house.client()
+                with self.assertRaises(GLib.Error):
+                    caller.call(method, signature, arguments)
+                caller.close()
+                self.assertLives()
+        self.assertEqual(self.house.questions(), [])
+
+
+class Floods(AttackTest):
+    def test_calls_without_an_answer_count_too(self):
+        flooder, others = self.house.client(), [self.house.client() for _ in range(10)]
+        for n in range(100):
+            for _ in range(4):
+                message = Gio.DBusMessage.new_method_call(NAME, PATH, MANAGER, 'CancelStop')
+                message.set_body(GLib.Variant('(s)', ('flood',)))
+                message.set_flags(Gio.DBusMessageFlags.NO_REPLY_EXPECTED)
+                flooder.connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
+            others[n % 10].call('CancelStop', '(s)', ('another caller is served',))
+        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
+        self.assertEqual(sum(row.get('what') == 'another caller is served' for row in rows), 100)
+        self.assertLess(sum(row.get('what') == 'flood' for row in rows), 250)
+        self.assertLives()
+
+    def test_events_are_counted_by_user_not_by_connection(self):
+        self.assertLess(self.emit_many(2000, {}), 400)
+        self.assertFails(LIMITS, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {}), part='of one user')
+        # Whoever cannot emit can hold.
+        self.house.client().call('HoldFor', '(ts)', (MINUTE, 'still possible'))
+
+    def test_holds_are_counted_by_user_not_by_connection(self):
+        for _ in range(8):
+            client = self.house.client()
+            for _ in range(8):
+                client.call('HoldFor', '(ts)', (MINUTE, ''))
+        self.assertFails(LIMITS, 'HoldFor', '(ts)', (MINUTE, ''), client=self.house.client())
+        self.assertEqual(self.client.get('Holds'), 64)
+
+    @unittest.skipIf(os.geteuid() != 0, 'other users need root')
+    def test_questions_that_hang_keep_nobody_from_holding(self):
+        self.house.answer('hang')
+        self.house.answer('allow', 'io.cloudsnooze.snooze1.hold')
+        waiting = []
+        users = [user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0]
+        for uid in users[:3]:
+            for _ in range(4):
+                client = self.house.client(uid)
+                waiting += [client.send('Pause', interactive=True) for _ in range(8)]
+        refused = lambda: [answer[0][1] for answer in waiting if answer]
+        wait_for(lambda: len(refused()) >= 48, 'what is over the ceilings to be refused')
+        self.assertEqual({error_name(error) for error in refused()}, {LIMITS})
+        _, fds = self.house.client(users[3]).call_with_fds('Hold', '(sss)', ('rsync', 'backup', 'block'))
+        for fd in fds.steal_fds():
+            self.addCleanup(os.close, fd)
+        self.house.client(users[3]).call('HoldFor', '(ts)', (MINUTE, 'mine'))
+        self.assertEqual(self.client.get('Holds'), 2)
+        self.assertFails(LIMITS, 'Resume', client=self.house.client(users[4]))
+
+
+class Numbers(SharedBusTest):
+    def test_times_out_of_range_change_nothing(self):
+        for duration in (0, 72 * 60 * MINUTE + 1, 2**63 - 1, 2**63, 2**64 - 1):
+            for method in ('HoldFor', 'Postpone'):
+                with self.subTest(method=method, duration=duration):
+                    self.assertFails(INVALID, method, '(ts)', (duration, 'x'))
+        for delay in (86_400_000_001, 2**63 - 1, 2**64 - 1):
+            with self.subTest(delay=delay):
+                self.assertFails(INVALID, 'StopInstance', '(sa{sv})', ('x', {'delay': GLib.Variant('t', delay)}))
+        for data in ({'x': GLib.Variant('d', float('nan'))}, {'x': GLib.Variant('d', float('inf'))}, {'x': GLib.Variant('t', 2**64 - 1)}):
+            self.assertFails(INVALID, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, data))
+        self.assertFails(INVALID, 'EmitEvent', '(suta{sv})', ('custom', 0, 2**64 - 1, {}))
+        self.assertEqual(self.client.get('Holds'), 0)
+        self.assertEqual(self.client.get('NextStop') > 2**62, False)
+
+    def test_options_of_another_type_or_name_are_refused(self):
+        for options in ({'force': s('true')}, {'delay': GLib.Variant('i', -1)}, {'dry_run': GLib.Variant('b', True)},
+                        {'action': s('poweroff')}, {'action': GLib.Variant('v', s('stop'))}):
+            with self.subTest(options=options):
+                self.assertFails(INVALID, 'StopInstance', '(sa{sv})', ('x', options))
+
+
+class Texts(SharedBusTest):
+    """What callers write stands on terminals, in the journal and in history, next to words that are to be trusted."""
+
+    HOSTILE = ('two\nlines', 'tab\tulator', 'clear \x1b[2J', 'bell \x07', 'delete \x7f', 'c1 \u009b31m', 'line \u2028 separator',
+               'right \u202e to left', 'isolate \u2067 me')
+
+    def test_nothing_that_steers_a_terminal(self):
+        for text in self.HOSTILE:
+            for method, signature, arguments in (('Hold', '(sss)', (text, '', 'block')), ('Hold', '(sss)', ('x', text, 'block')),
+                                                 ('HoldFor', '(ts)', (MINUTE, text)), ('Postpone', '(ts)', (MINUTE, text)),
+                                                 ('CancelStop', '(s)', (text,)), ('StopInstance', '(sa{sv})', (text, {}))):
+                with self.subTest(text=text, method=method):
+                    self.assertFails(INVALID, method, signature, arguments)
+        self.assertEqual(self.client.get('Holds'), 0)
+
+    def test_scripts_that_need_joiners_are_text(self):
+        cookie, = self.client.call('HoldFor', '(ts)', (MINUTE, 'می‌خواهم 👩‍💻'))
+        self.client.call('ReleaseHold', '(u)', (cookie,))
+
+    def test_who_begins_with_the_user_whatever_the_caller_says(self):
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('nobody: backup', '', 'block'))
+        (_, who, *_), = self.client.call('ListHolds')[0]
+        self.assertRegex(who, r'^[^:]+: nobody: backup$')
+        for fd in fds.steal_fds():
+            os.close(fd)
+        wait_for(lambda: self.client.get('Holds') == 0, 'the end of the hold')
+
+    def test_polkit_is_told_whether_holds_are_overridden(self):
+        self.house.answer('refuse')
+        self.assertFails(ACCESS_DENIED, 'StopInstance', '(sa{sv})', ('bye', {'force': GLib.Variant('b', True), 'action': s('hibernate')}))
+        details = self.house.questions()[0]['details']
+        self.assertEqual(details, {'reason': 'bye', 'force': 'true', 'action': 'hibernate', 'dry-run': 'false'})
+
+
+class Forged(AttackTest):
+    plugins = True
+
+    def test_signals_in_the_name_of_others(self):
+        before = (self.client.get('State'), self.client.get('Holds'), self.client.get('State', PLUGIN, PATH + '/plugin/example'))
+        forger = self.house.client().connection
+        daemon = self.client.owner(NAME)
+        for path, interface, member, body in (
+                ('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'NameOwnerChanged',
+                 GLib.Variant('(sss)', ('io.cloudsnooze.Plugin1.example', ':1.1', ''))),
+                ('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'NameLost', GLib.Variant('(s)', (NAME,))),
+                ('/org/freedesktop/login1', 'org.freedesktop.login1.Manager', 'PrepareForSleep', GLib.Variant('(b)', (True,))),
+                ('/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved',
+                 GLib.Variant('(uoss)', (1, '/org/freedesktop/systemd1/job/1', 'snooze-plugin@example.service', 'failed')))):
+            forger.emit_signal(daemon, path, interface, member, body)
+            forger.emit_signal(None, path, interface, member, body)
+        forger.flush_sync(None)
+        self.assertEqual((self.client.get('State'), self.client.get('Holds'),
+                          self.client.get('State', PLUGIN, PATH + '/plugin/example')), before)
+        self.assertLives()
+
+    def test_a_reply_that_nobody_asked_for(self):
+        self.house.answer('hang')
+        waiting = self.client.send('Pause')
+        wait_for(lambda: self.house.asked, 'the question')
+        forger = self.house.client().connection
+        for serial in range(1, 400):
+            message = Gio.DBusMessage()
+            message.set_message_type(Gio.DBusMessageType.METHOD_RETURN)
+            message.set_destination(self.client.owner(NAME))
+            message.set_reply_serial(serial)
+            message.set_body(GLib.Variant('((bba{ss}))', ((True, False, {}),)))
+            forger.send_message(message, Gio.DBusSendMessageFlags.NONE)
+        forger.flush_sync(None)
+        self.assertIs(self.client.get('Paused'), False)
+        self.assertEqual(waiting, [])
+
+
+class Secrets(unittest.TestCase):
+    def test_no_reading_shows_a_value_that_its_manifest_calls_secret(self):
+        house = House({'plugins': {'plugin_configs': {'example': {'mode': 'idle', 'pin': 'hunter2', 'api_key': 'hunter2'}}}}, daemon=False)
+        self.addCleanup(house.close)
+        house.install_example(config_schema={
+            'mode': {'type': 'string', 'description': 'What it answers', 'default': 'idle'},
+            'pin': {'type': 'string', 'description': 'A secret', 'secret': True},
+            'api_key': {'type': 'string', 'description': 'Another', 'secret': True}})
+        house.start_daemon()
+        client = house.client()
+        shown = json.loads(client.call('GetConfiguration')[0])['plugins']['plugin_configs']['example']
+        self.assertEqual(shown, {'mode': 'idle', 'pin': '(hidden)', 'api_key': '(hidden)'})
+        client.call('Configure', '(a{sv})', ({'pin': s('hunter22')},), PLUGIN, PATH + '/plugin/example')
+        told = [client.call('GetConfiguration', interface=PLUGIN, path=PATH + '/plugin/example'), client.call('GetConfiguration'),
+                client.call('GetConfigurationOrigins'), client.call('Diagnose'), client.call('GetHistory', '(ttu)', (0, 0, 1000)),
+                client.call('GetManagedObjects', interface='org.freedesktop.DBus.ObjectManager'), house.daemon.output()]
+        self.assertNotIn('hunter2', str(told))
+        for name in os.listdir(house.directory / 'state'):
+            mode = os.stat(house.directory / 'state' / name).st_mode
+            if name.endswith('.json') or '.good' in name:
+                self.assertEqual(mode & 0o007, 0, name)
+
+
+if __name__ == '__main__':
+    if not shutil.which('prlimit'):
+        print('1..0 # SKIP needs prlimit')
+    else:
+        tap.main()
