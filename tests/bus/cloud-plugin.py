@@ -20,11 +20,18 @@ PATH = '/io/cloudsnooze/Plugin1'
 ERROR = 'io.cloudsnooze.Snooze1.Error.'
 
 
+told = {}
+
+
+def learn_behaviour():
+    """Before anybody can hear of the call, and tell us otherwise for the next one."""
+    path = HERE / 'behaviour.json'
+    told.clear()
+    told.update(json.loads(path.read_text()) if path.exists() else {})
+
+
 def behaviour(key, fallback):
-    try:
-        return json.loads((HERE / 'behaviour.json').read_text()).get(key, fallback)
-    except FileNotFoundError:
-        return fallback
+    return told.get(key, fallback)
 
 
 def calls():
@@ -58,11 +65,13 @@ class Provider:
             connection.register_object(PATH, interface, self.on_call, self.on_get, None)
 
     def on_get(self, connection, sender, path, interface, name):
+        learn_behaviour()
         return {'ProviderName': s('Test Cloud'), 'ProviderVersion': s('2.1'),
                 'StopEffect': s(behaviour('effect', 'stops-billing'))}[name]
 
     def on_call(self, connection, sender, path, interface, method, parameters, invocation):
         arguments = parameters.unpack()
+        learn_behaviour()
         remember(method, arguments)
         # Wakes whoever waits for it.
         connection.emit_signal(None, PATH, 'test.Cloud', 'Called', GLib.Variant('(s)', (method,)))

@@ -378,7 +378,10 @@ class House:
         return directory
 
     def behave(self, identifier='cloud', **behaviour):
-        (self.directory / 'plugins' / identifier / 'behaviour.json').write_text(json.dumps(behaviour))
+        directory = self.directory / 'plugins' / identifier
+        # Whole, whenever it is read.
+        (directory / 'behaviour.new').write_text(json.dumps(behaviour))
+        (directory / 'behaviour.new').rename(directory / 'behaviour.json')
 
     def asked_of(self, identifier='cloud'):
         """(method, arguments) of each call that it got."""

@@ -22,7 +22,7 @@ class StopTest(BusTest):
         self.changes = self.client.listen(MANAGER, 'StateChanged', PATH)
 
     def behave(self, **behaviour):
-        (self.cloud / 'behaviour.json').write_text(json.dumps(behaviour))
+        self.house.behave(**behaviour)
 
     def asked(self, method='StopInstance'):
         """The arguments of each such call that the provider has had, oldest first."""
