@@ -352,6 +352,10 @@ static void on_stop_step(void *userdata) {
         manager_step_soon(userdata);
 }
 
+static JsonObject *on_metrics_wanted(void *userdata) {
+        return manager_metrics(userdata);
+}
+
 static gboolean on_still_wanted(void *userdata) {
         Manager *manager = userdata;
 
@@ -501,6 +505,7 @@ static int create_parts(Manager *manager) {
                                          .boot = manager->boot,
                                          .step = on_stop_step,
                                          .still_wanted = on_still_wanted,
+                                         .metrics = on_metrics_wanted,
                                          .save = on_stop_save,
                                          .problem = on_plugin_problem,
                                          .userdata = manager },

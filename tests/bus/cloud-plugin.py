@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
-Keys of behaviour.json: detect (true), effect (stops-billing), permitted (true), and stop, a mode or a list of one for each time
-(the last one stays): ok, refuse, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never say so. What
-the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
+Keys of behaviour.json: detect (true), effect (stops-billing), permitted (true), tags (ok, refuse), and stop, a mode or a list of
+one for each time (the last one stays): ok, refuse, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
+say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
 import os
@@ -130,6 +130,9 @@ class Provider:
         return GLib.Variant('(a(sbs))', ([('cloud:StopInstances', behaviour('permitted', True), 'stops this machine')],))
 
     def SetTags(self, invocation, tags):
+        if behaviour('tags', 'ok') == 'refuse':
+            invocation.return_dbus_error(ERROR + 'Refused', 'cloud:CreateTags is not permitted')
+            return NotImplemented
         return None
 
 

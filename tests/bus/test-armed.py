@@ -155,6 +155,31 @@ class Answers(StopTest):
         self.assert_never_blindly_twice()
 
 
+class Tags(StopTest):
+    settings = {'enable_instance_tags': True, 'tagging_prefix': 'Night', 'detailed_instance_tags': True}
+
+    def test_they_are_written_before_the_question(self):
+        self.start()
+        self.stop('going home')
+        self.wait_for_state('stopped')
+        (tags,), = [arguments for method, arguments in self.house.asked_of() if method == 'SetTags']
+        self.assertIn('going home', tags['Night:Reason'])
+        self.assertRegex(tags['Night:StoppedAt'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        self.assertIn('Night:memory_usage', tags)
+        self.assertLess(self.asked().index('SetTags'), self.asked().index('StopInstance'))
+
+    def test_a_rehearsal_writes_none(self):
+        self.start()
+        self.stop(**{'dry-run': b(True)})
+        wait_for(lambda: any(previous == 'stopped' for _, previous, _ in self.changes), 'the end of the rehearsal')
+        self.assertNotIn('SetTags', self.asked())
+
+    def test_a_stop_does_without(self):
+        self.start(tags='refuse')
+        self.stop()
+        self.wait_for_state('stopped')
+
+
 class Refusals(StopTest):
     settings = HASTY
 

@@ -58,6 +58,19 @@ int append_instance_and_options(sd_bus_message *message, void *userdata) {
         return r < 0 ? r : dictionary_append(message, operation->options, NULL);
 }
 
+int append_tags(sd_bus_message *message, void *userdata) {
+        const Operation *operation = userdata;
+        JsonObjectIter iter;
+        const char *name;
+        JsonNode *value;
+        int r = sd_bus_message_open_container(message, 'a', "{ss}");
+
+        json_object_iter_init_ordered(&iter, operation->options);
+        while (r >= 0 && json_object_iter_next_ordered(&iter, &name, &value))
+                r = sd_bus_message_append(message, "{ss}", name, json_node_get_string(value));
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 static gboolean is_string(JsonNode *node) {
         return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
                 strlen(json_node_get_string(node)) <= TEXT_MAX;

@@ -256,19 +256,6 @@ static int read_tags(sd_bus_message *call, JsonObject **ret, sd_bus_error *error
         return r;
 }
 
-static int append_tags(sd_bus_message *message, void *userdata) {
-        const Operation *operation = userdata;
-        JsonObjectIter iter;
-        const char *name;
-        JsonNode *value;
-        int r = sd_bus_message_open_container(message, 'a', "{ss}");
-
-        json_object_iter_init_ordered(&iter, operation->options);
-        while (r >= 0 && json_object_iter_next_ordered(&iter, &name, &value))
-                r = sd_bus_message_append(message, "{ss}", name, json_node_get_string(value));
-        return r < 0 ? r : sd_bus_message_close_container(message);
-}
-
 static int method_set_tags(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Provider *provider = userdata;
         g_autoptr(JsonObject) tags = NULL;

@@ -174,3 +174,21 @@ void provider_check_permissions(Provider *provider, ProviderChecked done, void *
         operation->userdata = userdata;
         operation_call(operation, "CheckPermissions", TRUE, NULL, on_permissions);
 }
+
+static void on_tags(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Operation *operation = userdata;
+        ProviderChecked checked = operation->checked;
+        void *waiting = operation->userdata;
+
+        operation_end(operation);
+        checked(!error, error ? error->message ?: error->name : "", waiting);
+}
+
+void provider_set_tags(Provider *provider, JsonObject *tags, ProviderChecked done, void *userdata) {
+        Operation *operation = operation_new(provider);
+
+        operation->checked = done;
+        operation->userdata = userdata;
+        operation->options = json_object_ref(tags);
+        operation_call(operation, "SetTags", FALSE, append_tags, on_tags);
+}

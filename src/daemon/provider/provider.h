@@ -73,6 +73,8 @@ void operation_call(Operation *operation, const char *member, gboolean without_e
 
 int append_instance_id(sd_bus_message *message, void *operation);
 int append_instance_and_options(sd_bus_message *message, void *operation);
+/* The options, as a{ss}. */
+int append_tags(sd_bus_message *message, void *operation);
 
 /* GetInstanceInfo's reply with the members of the contract only, each of its type; NULL and a sentence else. */
 JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem);

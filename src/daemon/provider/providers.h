@@ -73,4 +73,7 @@ void provider_query_state(Provider *provider, ProviderStateKnown done, void *use
 typedef void (*ProviderChecked)(gboolean ok, const char *message, void *userdata);
 void provider_check_permissions(Provider *provider, ProviderChecked done, void *userdata);
 
+/* Writes tags (strings) at this machine's instance: ok FALSE and why not. */
+void provider_set_tags(Provider *provider, JsonObject *tags, ProviderChecked done, void *userdata);
+
 int providers_export(Providers *providers);

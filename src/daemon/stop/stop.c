@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "daemon/stop/notice.h"
 #include "daemon/stop/record.h"
+#include "daemon/stop/tags.h"
 #include "util/json.h"
 
 #define REMINDER_BEFORE (60 * USEC_PER_SEC)
@@ -28,6 +29,7 @@ struct Stop {
         gboolean announced;             /* handlers were given the event */
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
+        enum { TAGS_OPEN, TAGS_ASKED, TAGS_DONE } tags;
         unsigned attempts;
         gboolean calling;               /* a question to the provider is under way */
         gboolean resuming;              /* asked by a daemon that died, and there is no provider yet to ask for its state */
@@ -208,12 +210,42 @@ void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
         (void) arm(stop, &stop->out_of_time, stop->ready_deadline, on_out_of_time);
 }
 
+/* Tags are a courtesy: a stop does not fail for them. */
+static void on_tagged(gboolean ok, const char *message, void *userdata) {
+        g_autofree Question *question = userdata;
+        Stop *stop = question->stop;
+
+        if (!ok)
+                log_warning("The stop leaves no tags at the instance: %s", message);
+        if (question->round != stop->round)
+                return;
+        stop->tags = TAGS_DONE;
+        stop->with.step(stop->with.userdata);
+}
+
+static void write_tags(Stop *stop) {
+        Provider *provider = providers_active(stop->with.providers);
+        g_autoptr(JsonObject) metrics = stop->with.metrics(stop->with.userdata);
+        g_autoptr(JsonObject) tags = stop_tags(stop->config, clock_realtime(), stop->reason ? stop->reason : "", metrics);
+
+        if (!tags || !provider || stop_dry_run(stop)) {
+                stop->tags = TAGS_DONE;
+                return;
+        }
+        stop->tags = TAGS_ASKED;
+        provider_set_tags(provider, tags, on_tagged, question_new(stop));
+}
+
 gboolean stop_ready(Stop *stop) {
         if (stop->ready_deadline == 0)
                 return FALSE;
         if (clock_monotonic() >= stop->ready_deadline)
                 return TRUE;
-        return stop->handling == 0 && holds_delays(stop->with.holds) == 0;
+        if (stop->handling > 0 || holds_delays(stop->with.holds) > 0)
+                return FALSE;
+        if (stop->tags == TAGS_OPEN)
+                write_tags(stop);
+        return stop->tags == TAGS_DONE;
 }
 
 static void settle(Stop *stop) {
@@ -225,6 +257,7 @@ static void settle(Stop *stop) {
         stop->ready_deadline = 0;
         stop->calling = stop->asked = stop->resuming = FALSE;
         stop->attempts = 0;
+        stop->tags = TAGS_OPEN;
         stop_set_action(stop, NULL);
 }
 

@@ -4,7 +4,7 @@
 /* From the warning to the stopped machine: tells people and plugins, waits for handlers and delay holds, asks the provider, and
  * asks again where that helps. decision/ says when; this says how.
  *
- *   warning ── notice, event to the handlers ── notice a minute before ──► stopping ── handlers and delay holds end ──►
+ *   warning ── notice, event to the handlers ── notice a minute before ──► stopping ── handlers and delay holds end, tags ──►
  *   provider asked (record durable first) ──► accepted │ retry: its state is asked before anything is repeated │ refused */
 
 #include <systemd/sd-event.h>
@@ -29,6 +29,7 @@ typedef struct StopParameters {
         const char *boot;               /* boot_identity() */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
         gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
+        JsonObject *(*metrics)(void *userdata);   /* GetMetrics as JSON, for tags; a new reference */
         void (*save)(void *userdata);   /* the decision's state must be on disk before this returns */
         void (*problem)(const char *source, const char *message, void *userdata);
         void *userdata;
@@ -55,7 +56,7 @@ gboolean stop_was_asked(const Stop *stop);
 /* The stop happened and is over: the machine runs again without a boot (it was suspended). */
 void stop_over(Stop *stop);
 
-/* Handlers and delay holds are done or out of time. */
+/* Handlers and delay holds are done and the tags are written, or they are out of time. Has the tags written when it comes to them. */
 gboolean stop_ready(Stop *stop);
 
 /* The decision's call_provider. */
