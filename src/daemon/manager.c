@@ -213,7 +213,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 
         manager_take_sample(manager);
         if (now >= manager->next_check) {
-                manager->next_check = usec_add(now, usec_from_seconds(manager->config->check_interval_seconds) - interval / 2);
+                manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), interval / 2));
                 start_round(manager, FALSE, on_round_done, manager);
                 manager_save(manager);
         }

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins as the bus shows them, the stock ones and bad ones: what each method does, that none of them makes the machine idle or
+delays another, and that nobody can speak for them. Who may call what is test-authorization.py's."""
+
+import json
+import os
+import signal
+
+from gi.repository import GLib
+
+import tap
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+
+OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager'
+DRIVER = 'org.freedesktop.DBus'
+
+
+def path_of(identifier):
+    return f'{PATH}/plugin/{identifier}'
+
+
+def s(value):
+    return GLib.Variant('s', value)
+
+
+class PluginTest(BusTest):
+    settings = {}
+
+    def setUp(self):
+        self.house = House({'check_interval_seconds': 1, **self.settings}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.client = self.house.client()
+
+    def of(self, identifier, method, signature='()', arguments=(), client=None):
+        return (client or self.client).call(method, signature, arguments, PLUGIN, path_of(identifier))
+
+    def assert_refused(self, name, identifier, method, signature='()', arguments=(), part=''):
+        return self.assertFails(name, method, signature, arguments, interface=PLUGIN, path=path_of(identifier), part=part,
+                                client=self.house.client())
+
+    def get(self, identifier, name):
+        return self.client.get(name, PLUGIN, path_of(identifier))
+
+    def wait_for_plugin(self, identifier, state):
+        wait_for(lambda: self.get(identifier, 'State') == state, f'{identifier} to be {state}')
+
+    def votes(self):
+        return {source: (verdict, reason) for source, verdict, reason, _ in self.client.call('Explain')[2]}
+
+    def wait_for_vote(self, source, verdict, part=''):
+        def says():
+            said, reason = self.votes().get(source, ('nothing', ''))
+            return said == verdict and part in reason
+
+        # No signal tells of a vote that changes no state.
+        ticker = GLib.timeout_add(200, lambda: True)
+        try:
+            wait_for(says, f'{source} to say {verdict} {part}')
+        finally:
+            GLib.source_remove(ticker)
+
+
+class Stock(PluginTest):
+    """What comes with CloudSnooze, on a bus without logind."""
+
+    def setUp(self):
+        super().setUp()
+        self.house.install_stock()
+        self.house.start_daemon()
+
+    def test_objects(self):
+        objects, = self.client.call('GetManagedObjects', interface=OBJECT_MANAGER)
+        self.assertEqual({path for path in objects if path != PATH},
+                         {path_of('sessions'), path_of('terminal'), path_of('local'), PATH + '/provider/local'})
+        self.assertEqual(objects[PATH + '/provider/local'][PROVIDER]['Plugin'], path_of('local'))
+
+    def test_properties_are_the_manifest(self):
+        for place in ('plugins/sessions', 'plugins/terminal', 'providers/local'):
+            manifest = json.loads((BUILD / place / 'plugin.json').read_text())
+            name = manifest['name']
+            shown, = self.client.call('GetAll', '(s)', (PLUGIN,), 'org.freedesktop.DBus.Properties', path_of(name))
+            self.assertEqual(shown['Id'], name)
+            for member, key in (('DisplayName', 'display_name'), ('Version', 'version'), ('Author', 'author'), ('Tags', 'tags'),
+                                ('Description', 'description'), ('Category', 'category'), ('Language', 'language'),
+                                ('Runtime', 'runtime'), ('Isolation', 'isolation'), ('Contracts', 'contracts')):
+                self.assertEqual(shown[member], manifest[key], member)
+            self.assertEqual(shown['Events'], {type_: event['priority'] for type_, event in manifest.get('events', {}).items()})
+            # Anybody can write "official" into a file; the place says whether it is.
+            self.assertIs(shown['Official'], False)
+            self.assertEqual(shown['Permissions'], [(permission, False) for permission in manifest['permissions']])
+            self.assertEqual(json.loads(shown['ConfigSchema']), manifest['config_schema'])
+            self.assertIs(shown['Enabled'], True)
+
+    def test_each_can_be_loaded_and_unloaded(self):
+        for name in ('sessions', 'terminal', 'local'):
+            self.of(name, 'Load')
+            self.assertEqual(self.get(name, 'State'), 'running')
+            pid = self.get(name, 'Pid')
+            self.assertEqual(os.path.basename(os.readlink(f'/proc/{pid}/exe')), name)
+            resources, = self.of(name, 'GetResources')
+            self.assertIs(resources['enforced'], False)
+            self.assertGreater(resources['memory']['used'], 0)
+            self.assertGreater(self.of(name, 'GetStatistics')[0]['calls'], 0)
+            self.of(name, 'Unload')
+            self.assertEqual((self.get(name, 'State'), self.get(name, 'Pid')), ('stopped', 0))
+
+    def test_contracts_that_they_do_not_have(self):
+        self.assert_refused(ERROR + 'NotSupported', 'terminal', 'CheckIdle', part='IdleCheck')
+        for name in ('sessions', 'terminal', 'local'):
+            self.assert_refused(ERROR + 'NotSupported', name, 'Call', '(sa{sv})', ('x', {}), part='RequestHandler')
+
+    def test_sessions_says_that_it_is_blind(self):
+        # No logind: it cannot know, and that is no "idle".
+        self.wait_for_vote('sessions', 'unknown')
+
+
+class Methods(PluginTest):
+    def setUp(self):
+        super().setUp()
+        self.house.install_example()
+        self.house.start_daemon()
+        self.wait_for_vote('example', 'idle')
+
+    def test_disable_and_enable(self):
+        self.of('example', 'Disable')
+        self.assertIs(self.get('example', 'Enabled'), False)
+        self.assertFalse((self.house.directory / 'state/enabled/example').exists())
+        self.assertNotIn('example', self.votes())
+        wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.example') is None, 'its end')
+        for method in ('Load', 'Restart', 'CheckIdle'):
+            self.assert_refused(ERROR + 'NotRunning', 'example', method)
+        self.house.restart_daemon()
+        self.assertIs(self.get('example', 'Enabled'), False)
+        self.of('example', 'Enable')
+        self.wait_for_vote('example', 'idle')
+
+    def test_restart_gives_another_process(self):
+        before = self.get('example', 'Pid')
+        self.of('example', 'Restart')
+        self.assertEqual(self.get('example', 'State'), 'running')
+        self.assertNotEqual(self.get('example', 'Pid'), before)
+
+    def test_configure(self):
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Configure', '(a{sv})', ({'colour': s('red')},), 'colour')
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Configure', '(a{sv})', ({'mode': GLib.Variant('u', 1)},), 'mode')
+        self.assertEqual(self.of('example', 'GetConfiguration')[0]['mode'][0], 'idle')
+        self.of('example', 'Configure', '(a{sv})', ({'mode': s('failing')},))
+        value, origin = self.of('example', 'GetConfiguration')[0]['mode']
+        self.assertEqual(value, 'failing')
+        self.assertNotEqual(origin, 'default')
+        self.assertEqual(json.loads(self.client.call('GetConfiguration')[0])['plugins']['plugin_configs']['example'], {'mode': 'failing'})
+        self.wait_for_vote('example', 'unknown')
+
+    def test_check_and_call(self):
+        verdict, reason, details = self.of('example', 'CheckIdle')
+        self.assertEqual((verdict, reason), ('idle', 'nothing to do'))
+        self.assertEqual(details['metrics'], {'gpu_usage': 1.5})
+        self.assertEqual(self.of('example', 'Call', '(sa{sv})', ('end-work', {}))[0], True)
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Call', '(sa{sv})', ('', {}))
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Call', '(sa{sv})', ('x' * 129, {}))
+
+    def test_upgrade(self):
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Upgrade', '(s)', ('9.9.9',), '9.9.9')
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'version': '1.2.1'}))
+        self.of('example', 'Upgrade', '(s)', ('1.2.1',))
+        self.assertEqual((self.get('example', 'Version'), self.get('example', 'State')), ('1.2.1', 'running'))
+
+    def test_killed(self):
+        os.kill(self.get('example', 'Pid'), signal.SIGKILL)
+        wait_for(lambda: self.get('example', 'State') != 'running', 'its end to be seen')
+        self.wait_for_plugin('example', 'running')
+        self.assertEqual(self.of('example', 'CheckIdle')[0], 'idle')
+
+    def test_properties_cannot_be_written(self):
+        with self.assertRaises(GLib.Error):
+            self.client.call('Set', '(ssv)', (PLUGIN, 'Enabled', GLib.Variant('b', False)), 'org.freedesktop.DBus.Properties',
+                             path_of('example'))
+
+
+class Bad(PluginTest):
+    """Each of them beside a good one that says idle, on a machine where nothing happens."""
+
+    manifest = {'timeouts': {'check': 1}}
+
+    def with_bad(self, behaviour, **manifest):
+        self.house.install_example()
+        self.house.install_fake('bad', behaviour, **{**self.manifest, **manifest})
+        self.house.start_daemon()
+
+    def assert_never_idle(self, verdict='unknown', part=''):
+        self.wait_for_vote('example', 'idle')
+        self.wait_for_vote('bad', verdict, part)
+        idle, reason = self.house.client().call('CheckNow')
+        self.assertIs(idle, False, self.votes())
+        self.assertIn('bad', reason)
+        self.assertEqual(self.client.get('State'), 'active')
+        self.assertEqual(self.client.get('NextStop'), 0)
+
+    def test_one_that_hangs(self):
+        self.with_bad('hang')
+        self.assert_never_idle()
+        self.assertGreater(self.of('bad', 'GetStatistics')[0]['timeouts'], 0)
+
+    def test_one_that_hangs_delays_nobody(self):
+        self.with_bad('hang', timeouts={'check': 120})
+        pending = self.client.send('CheckNow')
+        self.wait_for_vote('example', 'idle')
+        wait_for(lambda: 'CheckIdle' in self.house.lived_through('bad'), 'the question')
+        self.assertEqual(pending, [])
+        self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
+        self.assertEqual(self.votes()['bad'][0], 'unknown')
+
+    def test_one_that_dies(self):
+        self.with_bad('die')
+        self.assert_never_idle()
+
+    def test_one_that_lies(self):
+        self.with_bad('lie')
+        self.assert_never_idle(part='certainly')
+
+    def test_one_that_answers_rubbish(self):
+        self.with_bad('rubbish')
+        self.assert_never_idle()
+
+    def test_one_that_answers_too_much(self):
+        self.with_bad('huge')
+        self.assert_never_idle()
+
+    def test_one_that_fails(self):
+        self.with_bad('error')
+        self.assert_never_idle(part='clue')
+        self.assertNotIn('\x1b', self.votes()['bad'][1])
+
+    def test_one_that_never_starts(self):
+        self.with_bad('never-starts')
+        self.assert_never_idle()
+
+    def test_one_that_says_who_it_is_not(self):
+        self.with_bad('wrong-id')
+        self.assert_never_idle()
+
+    def test_a_late_answer_is_not_the_next_one(self):
+        self.with_bad('late')
+        self.wait_for_vote('bad', 'idle', 'fresh')
+        self.assertNotIn('stale', self.votes()['bad'][1])
+
+    def test_one_that_died_once_is_asked_again(self):
+        self.with_bad('die-once', timeouts={'check': 10})
+        self.wait_for_vote('bad', 'idle')
+        self.assertGreaterEqual(self.house.lived_through('bad').count('CheckIdle'), 2)
+
+
+class Forged(PluginTest):
+    """Unicast signals of somebody who may not: to the daemon's unique name, as if from the bus, from logind, from a plugin."""
+
+    def setUp(self):
+        super().setUp()
+        self.house.install_example()
+        self.house.start_daemon()
+        self.wait_for_vote('example', 'idle')
+        self.forger = self.house.client(uid=65534)
+
+    def forge(self, path, interface, member, signature, arguments):
+        self.forger.connection.emit_signal(self.client.owner(NAME), path, interface, member, GLib.Variant(signature, arguments))
+
+    def snapshot(self):
+        pid = self.get('example', 'Pid')
+        return (pid, self.get('example', 'State'), self.get('example', 'Restarts'), self.client.get('State'),
+                self.client.get('IdleSince'), self.client.call('ListHolds'), self.votes()['example'][0])
+
+    def test_nothing_changes(self):
+        fd_holder = self.house.client()
+        _, fds = fd_holder.call_with_fds('Hold', '(sss)', ('a test', 'stays', 'block'))
+        fd, = fds.steal_fds()
+        self.addCleanup(os.close, fd)
+        changes = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        states = self.house.watcher.listen(PLUGIN, 'StateChanged')
+        before = self.snapshot()
+        daemon, plugin = self.client.owner(NAME), self.client.owner('io.cloudsnooze.Plugin1.example')
+        for name, old, new in (('io.cloudsnooze.Plugin1.example', plugin, ''), ('io.cloudsnooze.Plugin1.example', plugin, self.forger.name),
+                               ('org.freedesktop.login1', '', self.forger.name), ('org.freedesktop.systemd1', '', self.forger.name),
+                               ('org.freedesktop.PolicyKit1', '', self.forger.name), (NAME, daemon, self.forger.name),
+                               (self.client.name, self.client.name, ''), (fd_holder.name, fd_holder.name, '')):
+            self.forge('/org/freedesktop/DBus', DRIVER, 'NameOwnerChanged', '(sss)', (name, old, new))
+        self.forge('/org/freedesktop/DBus', DRIVER, 'NameLost', '(s)', (NAME,))
+        logind = ('/org/freedesktop/login1', 'org.freedesktop.login1.Manager')
+        self.forge(*logind, 'PrepareForSleep', '(b)', (False,))
+        self.forge(*logind, 'PrepareForShutdown', '(b)', (True,))
+        self.forge(*logind, 'SessionNew', '(so)', ('c1', '/org/freedesktop/login1/session/c1'))
+        self.forge(*logind, 'SessionRemoved', '(so)', ('c1', '/org/freedesktop/login1/session/c1'))
+        self.forge('/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved', '(uoss)',
+                   (1, '/org/freedesktop/systemd1/job/1', 'snooze-plugin@example.service', 'failed'))
+        self.forge('/org/freedesktop/PolicyKit1/Authority', 'org.freedesktop.PolicyKit1.Authority', 'Changed', '()', ())
+        self.forge('/io/cloudsnooze/Plugin1', 'io.cloudsnooze.Plugin1.EventSource', 'Event', '(a{sv})', ({'id': s('x')},))
+        # The bus keeps the order of one sender: once this is answered, all of it was read.
+        self.forger.call('ListHolds')
+        self.assertEqual(self.snapshot(), before)
+        self.assertEqual((changes, states), ([], []))
+        self.assertEqual(self.of('example', 'CheckIdle')[0], 'idle')
+        self.assertEqual(self.client.owner(NAME), daemon)
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('PYTHONDONTWRITEBYTECODE', '1')
+    tap.main()
