@@ -211,8 +211,8 @@ static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return request_end(request, r);
         /* logind would say no itself, but not who stands in the way. */
         if (blocker[0])
-                return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s inhibits it",
-                                                                    blocker));
+                return request_end(request,
+                                   snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_HELD, "%s inhibits it", blocker));
         r = logind_can(bus_of(request), request->action, on_can, request);
         return r < 0 ? request_end(request, r) : 0;
 }

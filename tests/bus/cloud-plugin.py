@@ -3,7 +3,7 @@
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
 Keys of behaviour.json: detect (true), effect (stops-billing), permitted (true), tags (ok, refuse), and stop, a mode or a list of
-one for each time (the last one stays): ok, refuse, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
+one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
 say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
@@ -18,6 +18,8 @@ IDENTIFIER = HERE.name
 NAME = 'io.cloudsnooze.Plugin1'
 PATH = '/io/cloudsnooze/Plugin1'
 ERROR = 'io.cloudsnooze.Snooze1.Error.'
+NOES = {'refuse': ('Refused', 'cloud:StopInstances is not permitted'), 'held': ('Held', 'apt inhibits it'),
+        'throttle': ('Throttled', 'slow down')}
 
 
 told = {}
@@ -113,9 +115,9 @@ class Provider:
     def StopInstance(self, invocation, instance_id, options):
         modes = behaviour('stop', 'ok')
         mode = modes if isinstance(modes, str) else modes[min(calls().count('StopInstance'), len(modes)) - 1]
-        if mode in ('refuse', 'throttle'):
-            name = 'Refused' if mode == 'refuse' else 'Throttled'
-            invocation.return_dbus_error(ERROR + name, 'cloud:StopInstances is not permitted' if mode == 'refuse' else 'slow down')
+        if mode in NOES:
+            name, message = NOES[mode]
+            invocation.return_dbus_error(ERROR + name, message)
             return NotImplemented
         if mode in ('ok', 'accept-and-hang', 'accept-and-die'):
             (HERE / 'state').write_text('stopping')

@@ -118,6 +118,17 @@ class Answers(StopTest):
         self.assertEqual([call[1][1]['action'] for call in self.house.asked_of() if call[0] == 'StopInstance'], ['hibernate'])
         self.assertEqual(self.record()['action'], 'hibernate')
 
+    def test_held_by_what_the_daemon_could_not_see(self):
+        self.start(stop=['held', 'ok'])
+        self.stop()
+        wait_for(lambda: any(previous == 'stopping' for _, previous, _ in self.changes), 'the end of the stop')
+        self.assertEqual(self.outcomes(), ['held'])
+        self.assertIn('apt inhibits it', [reason for _, previous, reason in self.changes if previous == 'stopping'][0])
+        self.assertEqual(self.client.get('Refusal'), '')
+        self.assertIsNone(self.record())
+        self.stop()
+        self.wait_for_state('stopped')
+
     def test_throttled(self):
         self.start(stop=['throttle', 'ok'])
         self.stop()

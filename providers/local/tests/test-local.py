@@ -150,7 +150,7 @@ class Local(plugin_bus.PluginTestCase):
             ("shutdown", "unattended", "later", "delay", 0, 6),
             ("sleep:shutdown", "apt", "upgrading", "block", 0, 77),
         ]
-        self.assertIn("apt (user 0, process 77): upgrading inhibits it", self.refusal("Refused", plugin))
+        self.assertIn("apt (user 0, process 77): upgrading inhibits it", self.refusal("Held", plugin))
         self.assertEqual(logind.performed, [])
 
     def test_what_the_machine_cannot_do_is_not_supported(self):

@@ -72,19 +72,21 @@ static void verify(Operation *operation) {
 }
 
 /* What will be refused the next time, too. Everything else may pass: a network fault, throttling, a plugin that died. */
-static gboolean is_refusal(const sd_bus_error *error) {
+static StopAnswer meaning_of(const sd_bus_error *error) {
         static const char *const names[] = { ERROR_REFUSED,       ERROR_ACCESS_DENIED,    ERROR_NOT_SUPPORTED,
                                              ERROR_INVALID_ARGUMENT, ERROR_UNSUPPORTED_API, ERROR_INTERACTION_REQUIRED,
                                              SD_BUS_ERROR_NOT_SUPPORTED, SD_BUS_ERROR_INVALID_ARGS, NULL };
 
-        return g_strv_contains(names, error->name);
+        if (strcmp(error->name, ERROR_HELD) == 0)
+                return STOP_HELD;
+        return g_strv_contains(names, error->name) ? STOP_REFUSED : STOP_RETRY;
 }
 
 static void on_stopped(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
 
         if (error)
-                stop_end(operation, is_refusal(error) ? STOP_REFUSED : STOP_RETRY, error->message ?: error->name);
+                stop_end(operation, meaning_of(error), error->message ?: error->name);
         else if (g_str_equal(plugin_id(plugin), LOCAL_PROVIDER))
                 stop_end(operation, STOP_ACCEPTED, "logind accepted");
         else

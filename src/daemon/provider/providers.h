@@ -55,6 +55,7 @@ const char *provider_instance_id(const Provider *provider); /* "" until known */
 typedef enum StopAnswer {
         STOP_ACCEPTED, /* the instance reports stopping or stopped */
         STOP_RETRY,    /* throttled, unreachable, timed out: its state is to be asked before anything is repeated */
+        STOP_HELD,     /* somebody stands in the way who will leave: off, but no reason not to try another time */
         STOP_REFUSED,  /* it will never work like this: a permission, a wrong id, an effect that is not allowed */
 } StopAnswer;
 

@@ -323,6 +323,16 @@ static void refused(Stop *stop, const char *message) {
         decision_provider_refused(stop->with.decision, clock_monotonic(), message);
 }
 
+/* logind's inhibitors are holds, but one may be taken in the moment between the last look and the call. */
+static void held(Stop *stop, const char *message) {
+        uint64_t now = clock_monotonic();
+
+        history(stop, "held", message);
+        stop->asked = FALSE;
+        decision_provider_retry(stop->with.decision, now, now, message);
+        (void) decision_cancel(stop->with.decision, now, message);
+}
+
 static void retry(Stop *stop, const char *message) {
         uint64_t backoff = MIN(RETRY_FIRST << MIN(stop->attempts, 10), RETRY_MAX);
 
@@ -349,6 +359,9 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
                 break;
         case STOP_RETRY:
                 retry(stop, message ? message : "no reason given");
+                break;
+        case STOP_HELD:
+                held(stop, message ? message : "somebody holds this machine on");
                 break;
         case STOP_REFUSED:
                 refused(stop, message ? message : "the provider refused the stop");

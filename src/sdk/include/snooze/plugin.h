@@ -50,6 +50,7 @@ extern "C" {
 /* Names for snooze_plugin_call_fail(). */
 #define SNOOZE_PLUGIN_ERROR_REFUSED "io.cloudsnooze.Snooze1.Error.Refused"                  /* it will never work like this */
 #define SNOOZE_PLUGIN_ERROR_THROTTLED "io.cloudsnooze.Snooze1.Error.Throttled"              /* ask again later */
+#define SNOOZE_PLUGIN_ERROR_HELD "io.cloudsnooze.Snooze1.Error.Held"                        /* somebody stands in the way for now */
 #define SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED "io.cloudsnooze.Snooze1.Error.NotSupported"       /* not this action, not here */
 #define SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT "io.cloudsnooze.Snooze1.Error.InvalidArgument" /* which, and what was expected */
 #define SNOOZE_PLUGIN_ERROR_FAILED "io.cloudsnooze.Snooze1.Error.PluginFailed"              /* anything else */
