@@ -140,6 +140,20 @@ class Actions(unittest.TestCase):
                 self.assertTrue(action.find('message').text)
 
 
+class Events(unittest.TestCase):
+    def test_the_manual_has_every_type_and_no_other(self):
+        """GetHistory and EmitEvent send people there."""
+        source = (SOURCE / 'src/daemon/event/event.c').read_text() + (SOURCE / 'src/base/names.h').read_text()
+        constants = dict(re.findall(r'#define (EVENT_\w+) "([a-z.]+)"', source))
+        table = re.search(r'event_types\[\] = \{(.*?)\};', source, re.DOTALL)[1]
+        wanted = {(constants.get(name) or name.strip('"'), int(minutes or 1))
+                  for name, minutes in re.findall(r'\{ ("[a-z.]+"|EVENT_\w+), SEVERITY_\w+, (?:(\d+) \* )?USEC_PER_MINUTE \}', table)}
+        manual = (SOURCE / 'docs/man/snoozed.8.rst').read_text()
+        said = re.findall(r'^``([a-z]+(?:\.[a-z]+)*)``\n    (\d+) min\.', manual, re.MULTILINE)
+        self.assertGreater(len(wanted), 5)
+        self.assertEqual({(name, int(minutes)) for name, minutes in said}, wanted)
+
+
 class Errors(unittest.TestCase):
     def test_every_error_that_the_xml_names_exists(self):
         header = (SOURCE / 'src/base/errors.h').read_text()
