@@ -17,6 +17,7 @@ static const char *const schema_steps[] = {
         "CREATE TABLE record (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE history (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, data TEXT NOT NULL);"
         "CREATE INDEX history_time ON history (time, kind);"
+        "CREATE INDEX history_kind ON history (kind);"
         "CREATE TABLE sample (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, data TEXT NOT NULL);"
         "CREATE INDEX sample_time ON sample (time);"
         /* Samples before `until` are as thin as tier `tier` wants them. */
@@ -47,8 +48,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_EXPIRE_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE time < ?1 LIMIT ?2)",
         [STATEMENT_CROWDED_SAMPLES] = "DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE time <="
                                       " (SELECT time FROM sample ORDER BY time DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
-        [STATEMENT_CROWDED_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id <="
-                                      " (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
+        [STATEMENT_CROWDED_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE kind = ?3 AND id <="
+                                      " (SELECT id FROM history WHERE kind = ?3 ORDER BY id DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
 };
 
 struct Database {

@@ -25,8 +25,9 @@ typedef enum DatabaseError {
 } DatabaseError;
 
 /* Samples are kept as they were taken for a day, then one per minute for a week, then one per ten minutes for 90 days; everything else
- * for a year; and never more rows than these. */
-#define HISTORY_ROWS_MAX 100000U
+ * for a year; and never more rows than these. Those of history are counted by kind: who makes many of one (anybody can emit events) must not
+ * push out the others. */
+#define HISTORY_ROWS_MAX 20000U
 #define SAMPLE_ROWS_MAX 100000U
 
 typedef struct Database Database;

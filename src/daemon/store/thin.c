@@ -102,14 +102,19 @@ static gboolean read_bucket(Database *d, uint64_t begin, uint64_t end, Bucket *b
         return r == SQLITE_DONE;
 }
 
-static gboolean run_with(Database *d, StatementId id, uint64_t first, uint64_t second, GError **error) {
+static gboolean run_with_three(Database *d, StatementId id, uint64_t first, uint64_t second, uint64_t third, GError **error) {
         sqlite3_stmt *statement = database_statement(d, id, error);
 
         if (!statement)
                 return FALSE;
         (void) sqlite3_bind_int64(statement, 1, (sqlite3_int64) first);
         (void) sqlite3_bind_int64(statement, 2, (sqlite3_int64) second);
+        (void) sqlite3_bind_int64(statement, 3, (sqlite3_int64) third);
         return database_run(d, statement, error);
+}
+
+static gboolean run_with(Database *d, StatementId id, uint64_t first, uint64_t second, GError **error) {
+        return run_with_three(d, id, first, second, 0, error);
 }
 
 /* *ret is 0 where there is none. */
@@ -170,6 +175,16 @@ static gboolean delete_some(Database *d, StatementId id, uint64_t limit, gboolea
         return TRUE;
 }
 
+static gboolean delete_crowded(Database *d, gboolean *ret_more, GError **error) {
+        for (int kind = 0; history_kind_name((HistoryKind) kind); kind++) {
+                if (!run_with_three(d, STATEMENT_CROWDED_HISTORY, HISTORY_ROWS_MAX, STEP_ROWS, (uint64_t) kind, error))
+                        return FALSE;
+                if (sqlite3_changes(database_handle(d)) > 0)
+                        *ret_more = TRUE;
+        }
+        return TRUE;
+}
+
 static gboolean thin(Database *d, uint64_t now, gboolean *ret_more, GError **error) {
         for (unsigned i = 0; i < G_N_ELEMENTS(tiers); i++)
                 if (!thin_tier(d, i, now, ret_more, error))
@@ -177,7 +192,7 @@ static gboolean thin(Database *d, uint64_t now, gboolean *ret_more, GError **err
         return delete_some(d, STATEMENT_EXPIRE_SAMPLES, usec_sub(now, SAMPLES_KEPT), ret_more, error) &&
                delete_some(d, STATEMENT_EXPIRE_HISTORY, usec_sub(now, HISTORY_KEPT), ret_more, error) &&
                delete_some(d, STATEMENT_CROWDED_SAMPLES, SAMPLE_ROWS_MAX, ret_more, error) &&
-               delete_some(d, STATEMENT_CROWDED_HISTORY, HISTORY_ROWS_MAX, ret_more, error);
+               delete_crowded(d, ret_more, error);
 }
 
 gboolean database_thin(Database *d, uint64_t realtime, gboolean *ret_more, GError **error) {
