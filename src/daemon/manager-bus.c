@@ -27,6 +27,16 @@ int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus
         return caller_uid(manager->callers, message, ret, error);
 }
 
+int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
+        char key[32];
+
+        g_snprintf(key, sizeof(key), "%u", (unsigned) uid);
+        if (sender_limits_take(manager->user_limits, key, clock_monotonic()))
+                return 0;
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u such calls a second of one user; call less often.",
+                                 LIMIT_CHANGES_PER_SECOND);
+}
+
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error) {
         size_t length = strlen(text);
 

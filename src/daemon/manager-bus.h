@@ -20,6 +20,9 @@ int manager_authorize(Manager *manager, sd_bus_message *message, const char *con
 /* Reads like authorize(): 1 *ret is the caller's uid, 0 parked, <0 refused. */
 int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus_error *error);
 
+/* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the time. */
+int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
+
 /* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
  * names the argument. */
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);

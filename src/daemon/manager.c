@@ -558,7 +558,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->outcome.reason = g_strdup("starting");
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
-        manager->event_limits = sender_limits_new(LIMIT_EVENTS_PER_SECOND, LIMIT_EVENTS_BURST);
+        manager->user_limits = sender_limits_new(LIMIT_CHANGES_PER_SECOND, LIMIT_CHANGES_BURST);
 
         r = make_directory(options->state_directory, 0755);
         if (r >= 0)
@@ -617,7 +617,7 @@ Manager *manager_free(Manager *manager) {
         callers_free(manager->callers);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
-        sender_limits_free(manager->event_limits);
+        sender_limits_free(manager->user_limits);
         plugin_metrics_free(manager->plugin_metrics);
         config_unref(manager->config);
         outcome_clear(&manager->outcome);

@@ -31,8 +31,8 @@ typedef struct ManagerOptions {
         const char *replay;                    /* a trace that stands in for the metrics, or NULL */
 } ManagerOptions;
 
-#define LIMIT_EVENTS_PER_SECOND 10U
-#define LIMIT_EVENTS_BURST 200U
+#define LIMIT_CHANGES_PER_SECOND 10U
+#define LIMIT_CHANGES_BURST 400U
 
 typedef struct Manager Manager;
 
@@ -50,7 +50,7 @@ struct Manager {
         Callers *callers;
         SenderLimits *limits;       /* every call */
         SenderLimits *check_limits; /* calls that make the machine work: one a second */
-        SenderLimits *event_limits; /* by user, however many connections he has: each event is kept */
+        SenderLimits *user_limits; /* by user, however many connections he has: calls that leave rows in history */
 
         Store *store;
         char *store_problem;

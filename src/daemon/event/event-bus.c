@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/errors.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
@@ -52,9 +51,9 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
                 return r < 0 ? r : 1;
 
         user = user_name(uid);
-        if (!sender_limits_take(manager->event_limits, user, clock_monotonic()))
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u events a second of one user; emit fewer.",
-                                         LIMIT_EVENTS_PER_SECOND);
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
         r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
         if (r == -EDQUOT)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events of one user, or %u of all, are under way; try again.",

@@ -50,6 +50,9 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         if (r <= 0)
                 return r < 0 ? r : 1;
 
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
         user = user_name(uid);
         who = g_strdup_printf("%s: %s", user, program);
         r = holds_add(manager->holds, kind, uid, who, why, &fd, &cookie);
@@ -103,6 +106,9 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
         if (kind == HOLD_POSTPONE && decision_was_asked(manager->decision))
                 return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
 
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
         who = user_name(uid);
         timed = g_new0(TimedHold, 1);
         timed->call = sd_bus_message_ref(message);

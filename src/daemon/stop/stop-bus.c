@@ -119,6 +119,9 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (r <= 0)
                 return r < 0 ? r : 1;
 
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
         user = user_name(uid);
         full = *reason ? g_strdup_printf("%s cancelled: %s", user, reason) : g_strdup_printf("%s cancelled", user);
         r = decision_cancel(manager->decision, clock_monotonic(), full);
