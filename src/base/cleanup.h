@@ -12,6 +12,9 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+/* Owned until the end of its scope, and not otherwise looked at: clang does not count the cleanup as a use. */
+#define _unused_ __attribute__((__unused__))
+
 #define _cleanup_(function) __attribute__((__cleanup__(function)))
 
 #define steal(pointer)                                     \

@@ -76,7 +76,7 @@ static void sender_watch_free(void *userdata) {
 
 /* The handler may well free the slot, and the watch with it. */
 static void sender_gone(SenderWatch *watch) {
-        _cleanup_bus_slot_ sd_bus_slot *pin = sd_bus_slot_ref(watch->match);
+        _unused_ _cleanup_bus_slot_ sd_bus_slot *pin = sd_bus_slot_ref(watch->match);
         void (*gone)(const char *sender, void *userdata) = watch->gone;
 
         if (gone) {

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_accepted(Config *config) {
         g_autoptr(JsonNode) shown = config_to_json(config);
-        g_autoptr(JsonObject) plugin = config_plugin(config, "aws");
+        G_GNUC_UNUSED g_autoptr(JsonObject) plugin = config_plugin(config, "aws");
         g_autofree char *text = json_object_text(config->merged);
         g_autoptr(GError) error = NULL;
         g_autoptr(Config) again = config_parse(&(ConfigText) { "again", text }, 1, &error);

@@ -214,7 +214,7 @@ static void test_ends_by_itself(Fixture *f, gconstpointer data) {
 
 static void test_released(Fixture *f, gconstpointer data) {
         uint32_t open, timed = add_timed(f, USEC_PER_HOUR);
-        _cleanup_close_ int fd = add(f, HOLD_BLOCK, ALICE, &open);
+        _unused_ _cleanup_close_ int fd = add(f, HOLD_BLOCK, ALICE, &open);
 
         g_assert_cmpint(holds_release(f->holds, 4711), ==, -ENOENT);
         g_assert_cmpint(holds_release(f->holds, 0), ==, -ENOENT);

@@ -113,7 +113,7 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
 
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         /* May be the plugin's own string: an upgrade stays where it is. */
-        g_autofree char *previous = g_steal_pointer(&plugin->directory);
+        G_GNUC_UNUSED g_autofree char *previous = g_steal_pointer(&plugin->directory);
 
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
