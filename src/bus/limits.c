@@ -20,7 +20,6 @@ struct SenderLimits {
         uint64_t time_to_fill; /* an empty bucket is full after that long */
         uint64_t swept;
         GHashTable *buckets; /* unique name → Bucket */
-        Bucket shared;
 };
 
 SenderLimits *sender_limits_new(unsigned per_second, unsigned burst) {
@@ -31,7 +30,6 @@ SenderLimits *sender_limits_new(unsigned per_second, unsigned burst) {
         limits->capacity = (uint64_t) burst * TOKEN;
         limits->time_to_fill = limits->capacity / per_second + 1;
         limits->buckets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        limits->shared.tokens = limits->capacity;
         return limits;
 }
 
@@ -67,6 +65,16 @@ static void sweep(SenderLimits *limits, uint64_t now) {
         }
 }
 
+/* Any. Were newcomers to share what is left instead, whoever opens a thousand connections could have everybody else refused; so he gains some
+ * bursts, each of which costs him a connection. */
+static void drop_one(SenderLimits *limits) {
+        GHashTableIter iter;
+
+        g_hash_table_iter_init(&iter, limits->buckets);
+        if (g_hash_table_iter_next(&iter, NULL, NULL))
+                g_hash_table_iter_remove(&iter);
+}
+
 static Bucket *find_or_add(SenderLimits *limits, const char *sender, uint64_t now) {
         Bucket *bucket = g_hash_table_lookup(limits->buckets, sender);
 
@@ -75,7 +83,7 @@ static Bucket *find_or_add(SenderLimits *limits, const char *sender, uint64_t no
         if (g_hash_table_size(limits->buckets) >= LIMIT_SENDERS_MAX)
                 sweep(limits, now);
         if (g_hash_table_size(limits->buckets) >= LIMIT_SENDERS_MAX)
-                return &limits->shared;
+                drop_one(limits);
         bucket = g_new(Bucket, 1);
         *bucket = (Bucket) { .tokens = limits->capacity, .filled = now };
         g_hash_table_insert(limits->buckets, g_strdup(sender), bucket);

@@ -2,8 +2,7 @@
 #pragma once
 
 /* A token bucket per bus sender, so that one client in a loop neither starves the others nor heats the machine it
- * watches. The number of buckets is capped: full ones are dropped when room is needed, and a sender beyond the cap
- * shares one bucket with all others beyond it. */
+ * watches. The number of buckets is capped: full ones are dropped when room is needed, else any one. */
 
 #include <stdint.h>
 
