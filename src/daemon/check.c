@@ -10,6 +10,13 @@ typedef struct PendingCheck {
         sd_bus_message *call;
 } PendingCheck;
 
+void manager_check_free(void *data) {
+        PendingCheck *check = data;
+
+        sd_bus_message_unref(check->call);
+        g_free(check);
+}
+
 /* The first source that decides and does not say idle, as Explain names it. */
 static char *reason_of(GPtrArray *votes, gboolean idle) {
         for (guint i = 0; !idle && i < votes->len; i++) {
@@ -35,8 +42,7 @@ static void check_done(void *userdata) {
 
         reason = reason_of(votes, idle);
         (void) sd_bus_reply_method_return(check->call, "bs", idle, reason);
-        sd_bus_message_unref(check->call);
-        g_free(check);
+        g_ptr_array_remove_fast(manager->checks, check);
 }
 
 int manager_check_now(Manager *manager, sd_bus_message *call) {
@@ -45,6 +51,7 @@ int manager_check_now(Manager *manager, sd_bus_message *call) {
 
         check->manager = manager;
         check->call = sd_bus_message_ref(call);
+        g_ptr_array_add(manager->checks, check);
         manager_take_sample(manager);
         metrics = manager_metrics(manager);
         plugins_check(manager->plugins, metrics, TRUE, check_done, check);

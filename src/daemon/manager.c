@@ -555,6 +555,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->config_state = g_build_filename(options->state_directory, CONFIG_STATE_FILE, NULL);
         manager->config_good = g_build_filename(options->state_directory, "snooze.json.good", NULL);
         manager->plugin_metrics = plugin_metrics_new();
+        manager->checks = g_ptr_array_new_with_free_func(manager_check_free);
         manager->outcome.reason = g_strdup("starting");
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
@@ -609,6 +610,7 @@ Manager *manager_free(Manager *manager) {
         events_free(manager->events);
         providers_free(manager->providers);
         plugins_free(manager->plugins);
+        g_ptr_array_unref(manager->checks);
         holds_free(manager->holds);
         decision_free(manager->decision);
         replay_free(manager->replay);

@@ -87,6 +87,7 @@ struct Manager {
         gboolean pause_known;       /* set or ended since the start: what the database still says of it is old */
         char *called_off;           /* why CancelStop was called, until it was announced */
         uint64_t next_check, next_history;
+        GPtrArray *checks;          /* CheckNow calls whose round is not over; owns */
         gboolean asking_inhibitors; /* a look waits for logind */
 
         sd_event_source *tick, *deadline, *step_soon, *pause_end;
@@ -135,6 +136,7 @@ int manager_patch_config(Manager *manager, const char *patch, sd_bus_error *erro
 
 /* A sample and a round of questions now; the call is answered with the verdict at its end. */
 int manager_check_now(Manager *manager, sd_bus_message *call);
+void manager_check_free(void *check);
 
 /* Wall clock of a moment on the monotonic clock, now. */
 uint64_t manager_realtime(uint64_t monotonic);
