@@ -115,7 +115,7 @@ static int run_check(Cli *cli, int argc, char **argv) {
         if (!cli_parse(cli, &verb_check,
                        "NAME is a plugin, a metric (cpu, memory, network, disk, gpu, input) or a plugin's subject "
                        "ID/NAME.\n"
-                       "Exit status: 0 idle, 1 busy, 5 unknown or failed.",
+                       "Exit status: 0 idle, 1 busy, 5 unknown, absent, failed or no such check.",
                        NULL, 0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);

@@ -14,6 +14,7 @@ typedef struct Listing {
         Table *table;
         JsonObject *json;
         char *value;
+        char *found; /* the pointer of what was listed last */
         unsigned n;
 } Listing;
 
@@ -29,7 +30,7 @@ static gboolean is_wanted(const Listing *listing, const char *pointer) {
                (g_str_has_prefix(pointer, listing->only) && pointer[strlen(listing->only)] == '/');
 }
 
-static char *value_text(JsonNode *value) {
+char *config_value_text(JsonNode *value) {
         char number[G_ASCII_DTOSTR_BUF_SIZE];
 
         if (json_node_get_value_type(value) == G_TYPE_STRING)
@@ -44,8 +45,10 @@ static void list_value(Listing *listing, const char *pointer, JsonNode *value) {
         const char *origin = origin_of(listing->origins, pointer);
         JsonObject *entry;
 
+        g_free(listing->found);
+        listing->found = g_strdup(pointer);
         g_free(listing->value);
-        listing->value = value_text(value);
+        listing->value = config_value_text(value);
         table_add(listing->table, STYLE_PLAIN, key, listing->value, origin, NULL);
         entry = json_object_new();
         json_object_set_member(entry, "value", json_node_copy(value));
@@ -89,7 +92,7 @@ static char *pointer_of(const char *key) {
 }
 
 static int print_listing(Cli *cli, Listing *listing, gboolean value_only) {
-        if (value_only && listing->n == 1 && !cli->json)
+        if (value_only && !cli->json)
                 g_print("%s\n", listing->value);
         else if (cli->json)
                 json_print(json_of_object(json_object_ref(listing->json)));
@@ -139,10 +142,15 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         listing.origins = origins;
         list_below(&listing, "", configuration);
         if (listing.n == 0) {
-                g_printerr("snooze: there is no key “%s”; see: snooze config get\n", argc > 1 ? argv[1] : "");
+                g_printerr("snooze: there is no key “%s”, or nothing is set there; see: snooze config get\n", argc > 1 ? argv[1] : "");
                 return EXIT_CODE_FAILED;
         }
-        code = print_listing(cli, &listing, value_only);
+        if (value_only && !g_str_equal(listing.found, only)) {
+                g_printerr("snooze: “%s” is a section; --value is for a key of it\n", argv[1]);
+                code = EXIT_CODE_USAGE;
+        } else
+                code = print_listing(cli, &listing, value_only);
+        g_free(listing.found);
         g_free(listing.value);
         return code;
 }

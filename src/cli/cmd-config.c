@@ -42,6 +42,24 @@ gboolean config_patch(Cli *cli, JsonNode *patch, GError **error) {
         return snooze_client_manager_call_set_configuration_finish(cli->manager, wait_for(wait), error);
 }
 
+static JsonNode *value_at(JsonNode *node, char *const *segments) {
+        for (; node && *segments; segments++)
+                node = JSON_NODE_HOLDS_OBJECT(node) ? json_object_get_member(json_node_get_object(node), *segments)
+                                                    : NULL;
+        return node;
+}
+
+/* What is in force now: null brought something else, and a secret is not repeated. */
+static char *set_message(Cli *cli, const char *key, char *const *segments) {
+        g_autoptr(JsonNode) configuration = config_fetch(cli, NULL);
+        JsonNode *value = value_at(configuration, segments);
+        g_autofree char *text = value ? config_value_text(value) : NULL;
+
+        if (!configuration)
+                return g_strdup_printf("%s is set.", key);
+        return text ? g_strdup_printf("%s is %s now.", key, text) : g_strdup_printf("%s has its default now.", key);
+}
+
 static const Verb verb_config_set;
 
 static int run_config_set(Cli *cli, int argc, char **argv) {
@@ -72,7 +90,7 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
         patch = config_path_patch(segments, value_of(argv[2]));
         if (!config_patch(cli, patch, &error))
                 return cli_fail(error);
-        message = g_strdup_printf("%s is %s now.", argv[1], argv[2]);
+        message = set_message(cli, argv[1], segments);
         return cli_done(cli, message);
 }
 

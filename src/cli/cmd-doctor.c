@@ -36,7 +36,7 @@ static unsigned count(GVariant *findings, const char *status) {
 }
 
 static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses, const char *except) {
-        static const char *const titles[] = { "STATUS", "CHECK", "WHAT", "WHAT TO DO", NULL };
+        static const char *const titles[] = { "STATUS", "CHECK", "WHAT", NULL };
         g_autoptr(Table) table = table_new(titles);
         gsize n = g_variant_n_children(findings);
 
@@ -45,9 +45,11 @@ static void print_findings(Cli *cli, GVariant *findings, gsize n_statuses, const
                         g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
 
                         if (g_str_equal(field(finding, "status"), order[o].status) &&
-                            g_strcmp0(field(finding, "check"), except) != 0)
+                            g_strcmp0(field(finding, "check"), except) != 0) {
                                 table_add(table, order[o].style, order[o].status, field(finding, "check"),
-                                          field(finding, "message"), field(finding, "advice"), NULL);
+                                          field(finding, "message"), NULL);
+                                table_note(table, field(finding, "advice"));
+                        }
                 }
         if (table_rows(table) > 0)
                 table_print(cli, table);

@@ -16,7 +16,7 @@ static GVariant *fetch_samples(Cli *cli, guint64 span, guint maximum, GError **e
         return samples;
 }
 
-static void print_rows(Cli *cli, GVariant *rows, const char *kind) {
+static void print_rows(Cli *cli, GVariant *rows) {
         static const char *const titles[] = { "TIME", "KIND", "WHAT", NULL };
         g_autoptr(Table) table = table_new(titles);
 
@@ -24,8 +24,6 @@ static void print_rows(Cli *cli, GVariant *rows, const char *kind) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i - 1);
                 g_autofree char *time = NULL, *text = NULL;
 
-                if (kind && !g_str_equal(kind, history_kind(row)))
-                        continue;
                 time = text_moment(history_time(row));
                 text = history_text(row);
                 table_add(table, STYLE_PLAIN, time, history_kind(row), text, NULL);
@@ -36,18 +34,24 @@ static void print_rows(Cli *cli, GVariant *rows, const char *kind) {
                 g_print("Nothing is on record for that time.\n");
 }
 
-static JsonNode *rows_json(GVariant *rows, const char *kind) {
+static JsonNode *rows_json(GVariant *rows) {
         JsonNode *node = json_node_new(JSON_NODE_ARRAY);
         JsonArray *array = json_array_new();
 
         for (gsize i = g_variant_n_children(rows); i > 0; i--) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i - 1);
 
-                if (!kind || g_str_equal(kind, history_kind(row)))
-                        json_array_add_element(array, json_of_variant(row));
+                json_array_add_element(array, json_of_variant(row));
         }
         json_node_take_array(node, array);
         return node;
+}
+
+/* One that is misspelt would look like a quiet day. */
+static gboolean is_kind(const char *kind) {
+        static const char *const kinds[] = { "state", "votes", "stop", "hold", "event", "problem", "call", NULL };
+
+        return g_strv_contains(kinds, kind);
 }
 
 static int run_history(Cli *cli, int argc, char **argv) {
@@ -70,20 +74,25 @@ static int run_history(Cli *cli, int argc, char **argv) {
         if (!cli_parse(cli, &verb_history, NULL, entries, 0, 0, 0, &argc, &argv) ||
             (since && !cli_parse_duration(&verb_history, "--since", since, &span)))
                 return EXIT_CODE_USAGE;
-        if (maximum < 1 || maximum > 10000)
-                return cli_usage("snooze history", "--max: %d is not from 1 to 10000", maximum);
+        if (maximum < 1 || maximum > (int) HISTORY_MAX)
+                return cli_usage("snooze history", "--max: %d is not from 1 to %u", maximum, HISTORY_MAX);
+        if (kind && !is_kind(kind))
+                return cli_usage("snooze history", "--kind: “%s” is not state, votes, stop, hold, event, problem or call",
+                                 kind);
+        if (kind && samples)
+                return cli_usage("snooze history", "--samples are of no KIND");
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
 
         rows = samples ? fetch_samples(cli, span, (guint) maximum, &error)
-                       : history_fetch(cli, span, (guint) maximum, &error);
+                       : history_fetch(cli, span, kind, (guint) maximum, &error);
         if (!rows)
                 return cli_fail(error);
         if (cli->json)
-                json_print(rows_json(rows, kind));
+                json_print(rows_json(rows));
         else
-                print_rows(cli, rows, kind);
+                print_rows(cli, rows);
         return EXIT_CODE_OK;
 }
 

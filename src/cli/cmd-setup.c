@@ -101,7 +101,7 @@ static int gather(Setup *setup) {
         setup->effect_allowed = effect_is_allowed(setup, json_node_get_object(configuration));
 
         setup->stops = g_array_new(FALSE, FALSE, sizeof(guint64));
-        rows = history_fetch(setup->cli, LOOK_BACK_USEC, 10000, &error);
+        rows = history_fetch(setup->cli, LOOK_BACK_USEC, "stop", HISTORY_MAX, &error);
         if (!rows)
                 return cli_fail(error);
         for (gsize i = 0; i < g_variant_n_children(rows); i++) {
@@ -109,8 +109,7 @@ static int gather(Setup *setup) {
                 guint64 time = history_time(row);
 
                 /* Not those that a person rehearsed: there was no idleness behind them. */
-                if (g_str_equal(history_kind(row), "stop") &&
-                    g_str_equal(history_string(row, "outcome"), "rehearsed") && history_moment(row, "idle_since") > 0)
+                if (g_str_equal(history_string(row, "outcome"), "rehearsed") && history_moment(row, "idle_since") > 0)
                         g_array_append_val(setup->stops, time);
         }
         return EXIT_CODE_OK;

@@ -61,17 +61,13 @@ static void print_states(Cli *cli, GVariant *rows) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
 
                 ends[i] = end;
-                if (g_str_equal(history_kind(row), "state"))
-                        end = history_time(row);
+                end = history_time(row);
         }
         for (gsize i = n; i > 0; i--) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i - 1);
                 g_autofree char *from = text_moment(history_time(row));
-                g_autofree char *lasted = NULL;
-
-                if (!g_str_equal(history_kind(row), "state"))
-                        continue;
-                lasted = text_span(ends[i - 1] > history_time(row) ? ends[i - 1] - history_time(row) : 0);
+                g_autofree char *lasted =
+                        text_span(ends[i - 1] > history_time(row) ? ends[i - 1] - history_time(row) : 0);
                 table_add(table, STYLE_PLAIN, from, lasted, history_string(row, "state"),
                           history_string(row, "reason"), NULL);
         }
@@ -140,7 +136,7 @@ static int run_why(Cli *cli, int argc, char **argv) {
         if (!snooze_client_manager_call_explain_finish(cli->manager, &state, &reason, &votes, wait_for(wait), &error))
                 return cli_fail(error);
         if (since) {
-                history = history_fetch(cli, span, 10000, &error);
+                history = history_fetch(cli, span, "state", HISTORY_MAX, &error);
                 if (!history)
                         return cli_fail(error);
         }

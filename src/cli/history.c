@@ -5,16 +5,66 @@
 #include "cli/output.h"
 #include "cli/wait.h"
 
-GVariant *history_fetch(Cli *cli, guint64 span, guint maximum, GError **error) {
+/* until: 0 is now. */
+static GVariant *fetch_page(Cli *cli, guint64 since, guint64 until, guint maximum, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Reading the history");
-        guint64 now = (guint64) g_get_real_time();
         GVariant *rows = NULL;
 
-        snooze_client_manager_call_get_history(cli->manager, span > 0 && span < now ? now - span : 0, 0, maximum,
-                                               G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        snooze_client_manager_call_get_history(cli->manager, since, until, maximum, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                                               wait_done, wait);
         if (!snooze_client_manager_call_get_history_finish(cli->manager, &rows, wait_for(wait), error))
                 return NULL;
         return rows;
+}
+
+/* How many rows of the page are known to be all of their moment. A full page may end amid rows of one moment, which the
+ * next one then returns together. */
+static gsize complete_rows(GVariant *page, gsize n) {
+        g_autoptr(GVariant) last = g_variant_get_child_value(page, n - 1);
+        guint64 oldest = history_time(last);
+
+        for (gsize i = n; i > 0; i--) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(page, i - 1);
+
+                if (history_time(row) != oldest)
+                        return i;
+        }
+        return n;
+}
+
+/* The daemon knows no kinds, so all rows are read, page by page, and what is not wanted is dropped here. */
+static GVariant *fetch_kind(Cli *cli, guint64 since, const char *kind, guint maximum, GError **error) {
+        g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+        guint64 until = 0;
+        guint found = 0;
+        gsize n;
+
+        do {
+                g_autoptr(GVariant) page = fetch_page(cli, since, until, HISTORY_MAX, error);
+                gsize complete;
+
+                if (!page)
+                        return NULL;
+                n = g_variant_n_children(page);
+                complete = n < HISTORY_MAX ? n : complete_rows(page, n);
+                for (gsize i = 0; i < complete && found < maximum; i++) {
+                        g_autoptr(GVariant) row = g_variant_get_child_value(page, i);
+
+                        until = history_time(row);
+                        if (!g_str_equal(kind, history_kind(row)))
+                                continue;
+                        g_variant_builder_add_value(&builder, row);
+                        found++;
+                }
+        } while (n == HISTORY_MAX && found < maximum && until > since);
+        return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
+GVariant *history_fetch(Cli *cli, guint64 span, const char *kind, guint maximum, GError **error) {
+        guint64 now = (guint64) g_get_real_time();
+        guint64 since = span > 0 && span < now ? now - span : 0;
+
+        return kind ? fetch_kind(cli, since, kind, maximum, error) : fetch_page(cli, since, 0, maximum, error);
 }
 
 guint64 history_moment(GVariant *row, const char *key) {
@@ -80,11 +130,11 @@ static char *votes_text(GVariant *row) {
 
 static char *hold_text(GVariant *row) {
         const char *change = history_string(row, "change"), *who = history_string(row, "who");
+        const char *why = history_string(row, "why");
 
         if (!*change)
                 return all_members(row);
-        return g_strdup_printf("%s: %s (%s): %s", change, who, history_string(row, "hold"),
-                               history_string(row, "why"));
+        return g_strdup_printf("%s: %s (%s)%s%s", change, who, history_string(row, "hold"), *why ? ": " : "", why);
 }
 
 static char *event_text(GVariant *row) {

@@ -5,8 +5,12 @@
 
 #include "cli/cli.h"
 
-/* Rows of the last `span` microseconds (0: all), newest first: aa{sv}, or NULL with error. */
-GVariant *history_fetch(Cli *cli, guint64 span, guint maximum, GError **error);
+/* How many rows the daemon returns at most at once. */
+#define HISTORY_MAX 10000U
+
+/* The latest rows of the last `span` microseconds (0: all), of `kind` (NULL: of each), at most `maximum`, newest first:
+ * aa{sv}, or NULL with error. */
+GVariant *history_fetch(Cli *cli, guint64 span, const char *kind, guint maximum, GError **error);
 
 /* One row's time and kind, and what it says in one line. */
 guint64 history_time(GVariant *row);

@@ -19,12 +19,14 @@ struct Table {
 typedef struct Row {
         Style style;
         char **cells;
+        char *note; /* NULL: none */
 } Row;
 
 static void row_free(gpointer data) {
         Row *row = data;
 
         g_strfreev(row->cells);
+        g_free(row->note);
         g_free(row);
 }
 
@@ -88,6 +90,21 @@ char *text_distance(uint64_t realtime) {
                                             : text_span(realtime - now + MINUTE_USEC - 1);
 }
 
+/* What is within a list or dictionary; the parentheses say where it ends. */
+static char *text_of_member(GVariant *value) {
+        g_autoptr(GVariant) inner = g_variant_ref(value);
+        g_autofree char *text = NULL;
+
+        while (g_variant_is_of_type(inner, G_VARIANT_TYPE_VARIANT)) {
+                GVariant *content = g_variant_get_variant(inner);
+
+                g_variant_unref(inner);
+                inner = content;
+        }
+        text = text_of_variant(inner);
+        return g_variant_is_container(inner) ? g_strdup_printf("(%s)", text) : g_steal_pointer(&text);
+}
+
 static void append_children(GString *text, GVariant *container) {
         gsize n = g_variant_n_children(container);
 
@@ -102,10 +119,10 @@ static void append_children(GString *text, GVariant *container) {
                         g_autoptr(GVariant) value = g_variant_get_child_value(child, 1);
                         g_autofree char *name = text_of_variant(key);
 
-                        piece = text_of_variant(value);
+                        piece = text_of_member(value);
                         g_string_append_printf(text, "%s %s", name, piece);
                 } else {
-                        piece = text_of_variant(child);
+                        piece = text_of_member(child);
                         g_string_append(text, piece);
                 }
         }
@@ -187,6 +204,13 @@ void table_add(Table *table, Style style, ...) {
         g_ptr_array_add(table->rows, row);
 }
 
+void table_note(Table *table, const char *note) {
+        Row *row = g_ptr_array_index(table->rows, table->rows->len - 1);
+
+        g_free(row->note);
+        row->note = text_clean(note);
+}
+
 unsigned table_rows(const Table *table) {
         return table->rows->len;
 }
@@ -223,7 +247,7 @@ void table_print(const Cli *cli, const Table *table) {
                         const Row *row = g_ptr_array_index(table->rows, r);
                         g_autofree char *line = g_strjoinv("\t", row->cells);
 
-                        g_print("%s\n", line);
+                        g_print("%s%s%s\n", line, row->note ? "\t" : "", row->note ?: "");
                 }
                 return;
         }
@@ -241,6 +265,8 @@ void table_print(const Cli *cli, const Table *table) {
                 const Row *row = g_ptr_array_index(table->rows, r);
 
                 print_row(cli, table, widths, row->style, STYLE_PLAIN, row->cells);
+                if (row->note && *row->note)
+                        g_print("%*s→ %s\n", (int) widths[0] + 2, "", row->note);
         }
 }
 

@@ -38,6 +38,8 @@ char *text_number(double value);
 typedef struct Table Table;
 Table *table_new(const char *const *titles);
 void table_add(Table *table, Style style, ...) G_GNUC_NULL_TERMINATED;
+/* Said of the last row: below it on a terminal, a last column elsewhere. For what is too long for a column. */
+void table_note(Table *table, const char *note);
 unsigned table_rows(const Table *table);
 void table_print(const Cli *cli, const Table *table);
 void table_free(Table *table);

@@ -145,6 +145,8 @@ class Usage(CommandLine):
             (["stop", "--action", "explode"], "“explode” is not stop, hibernate or suspend"),
             (["hold", "--for", "2h", "true"], "--for holds by itself"),
             (["history", "--max", "0"], "0 is not from 1 to 10000"),
+            (["history", "--kind", "stops"], "“stops” is not state, votes, stop"),
+            (["history", "--kind", "stop", "--samples"], "--samples are of no KIND"),
             (["config"], "snooze config needs a verb"),
             (["config", "set", "naptime_minutes"], "something is missing"),
             (["config", "set", "a..b", "1"], "“a..b” is no key"),
@@ -472,6 +474,26 @@ class History(CommandLine):
         self.assertEqual(len(self.snooze("history", "--kind", "hold").splitlines()), 1)
         self.assertEqual([row["kind"] for row in self.json("history")], ["hold", "state"])
 
+    def test_a_kind_is_looked_for_behind_all_the_others(self):
+        """--max counts rows of the kind, and the daemon returns 10000 rows of any kind at once."""
+        others = [{"time": v("t", NOW - i // 3), "kind": v("s", "votes")} for i in range(25000)]
+        history = others[:12000] + self.ROWS[1:] * 2 + others[12000:] + self.ROWS[1:]
+        for i, row in enumerate(history):
+            history[i] = dict(row, time=v("t", NOW - i // 3))
+
+        def answer(since, until, maximum):
+            return v("(aa{sv})", ([row for row in history if not until or row["time"].unpack() < until][:maximum],))
+
+        self.mock.answer_GetHistory = answer
+        self.assertEqual(len(self.json("history", "--kind", "hold")), 3)
+        self.assertEqual(len(self.json("history", "--kind", "hold", "--max", "2")), 2)
+        self.assertEqual(self.json("history", "--kind", "stop"), [])
+
+    def test_a_hold_without_a_reason(self):
+        row = dict(self.ROWS[1], why=v("s", ""))
+        self.mock.answers["GetHistory"] = v("(aa{sv})", ([row],))
+        self.assertTrue(self.snooze("history").endswith("begun: alice: pytest (block)\n"))
+
     def test_every_kind_reads_as_a_sentence(self):
         for row, text in (
             ({"kind": v("s", "call"), "user": v("s", "bob"), "call": v("s", "Pause"), "what": v("s", "")}, "bob: Pause"),
@@ -518,6 +540,15 @@ class Config(CommandLine):
             self.assertEqual(json.loads(self.mock.called("SetConfiguration")[-1][0]), patch)
 
         self.assertEqual(self.json("config", "set", "provider", "aws"), {"ok": True})
+
+    def test_set_tells_what_is_in_force_then(self):
+        """Not what was asked for: null takes back, and a secret is not for whoever looks over the shoulder."""
+        configuration = '{"naptime_minutes":30,"providers":{"aws":{"token":"(hidden)"}}}'
+        self.mock.answers["GetConfiguration"] = v("(s)", (configuration,))
+        self.assertEqual(self.snooze("config", "set", "naptime_minutes", "null"), "naptime_minutes is 30 now.\n")
+        self.assertEqual(self.snooze("config", "set", "providers.aws.token", "hunter2"),
+                         "providers.aws.token is (hidden) now.\n")
+        self.assertEqual(self.snooze("config", "set", "sources.cpu", "null"), "sources.cpu has its default now.\n")
 
     def test_reload(self):
         self.assertEqual(self.snooze("config", "reload"), "Reloaded.\n")

@@ -41,7 +41,8 @@ static void test_values(void) {
         assert_text("uint32 7", "7");
         assert_text("uint64 1261440000000000", "2009-12-22 00:00");
         assert_text("['one', 'two']", "one, two");
-        assert_text("{'cpus': <uint32 8>, 'names': <['a']>}", "cpus 8, names a");
+        assert_text("{'cpus': <uint32 8>, 'names': <['a']>}", "cpus 8, names (a)");
+        assert_text("{'a': <{'b': <[<{'c': <true>}>, <{'c': <false>}>]>}>}", "a (b ((c yes), (c no)))");
         assert_text("@a{sv} {}", "");
 }
 
