@@ -41,7 +41,6 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
 int method_pause(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_resume(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
-
 /* Provider.StopInstance of this machine: providers.h's callback. */
 int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error,
                       void *userdata);

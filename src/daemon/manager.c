@@ -168,7 +168,6 @@ void manager_step(Manager *manager) {
         for (unsigned i = 0; i < STEPS_MAX; i++) {
                 g_autofree char *block = NULL, *timed = NULL;
                 Circumstances circumstances;
-                uint64_t since;
 
                 follow_provider(manager);
                 describe_circumstances(manager, &circumstances, &block, &timed);
@@ -181,8 +180,7 @@ void manager_step(Manager *manager) {
                         break;
                 }
                 if (manager->outcome.call_provider) {
-                        since = decision_stop_requested(manager->decision, NULL) ? 0 : manager_realtime(manager->outcome.idle_since);
-                        stop_call_provider(manager->stop, since, manager->outcome.reason);
+                        stop_call_provider(manager->stop);
                         break;
                 }
                 if (!manager->outcome.changed)

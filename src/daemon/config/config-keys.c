@@ -217,20 +217,8 @@ static void nearest_try(Nearest *nearest, const char *candidate) {
         }
 }
 
-static Nearest nearest_begin(const char *word) {
-        return (Nearest) { .word = word, .distance = MAX(3U, (unsigned) strlen(word) / 3) };
-}
-
-const char *word_suggest(const char *word, const char *const *words) {
-        Nearest nearest = nearest_begin(word);
-
-        for (; strlen(word) <= 128 && *words; words++)
-                nearest_try(&nearest, *words);
-        return nearest.best;
-}
-
 const char *config_key_suggest(const char *prefix, const char *name) {
-        Nearest nearest = nearest_begin(name);
+        Nearest nearest = { .word = name, .distance = MAX(3U, (unsigned) strlen(name) / 3) };
         gsize n = strlen(prefix);
 
         if (strlen(name) > 128)

@@ -40,9 +40,6 @@ const ConfigKey *config_key_find(const char *prefix, const char *name);
 /* The known name that looks most like this one, or NULL if none does. */
 const char *config_key_suggest(const char *prefix, const char *name);
 
-/* The nearest of some words, or NULL where all are far. */
-const char *word_suggest(const char *word, const char *const *words);
-
 gboolean config_id_valid(const char *id);
 gboolean config_source_name_valid(const char *name);
 

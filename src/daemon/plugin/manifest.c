@@ -34,10 +34,6 @@ static const struct {
         [TIMEOUT_SHUTDOWN] = { "shutdown", 10 },
 };
 
-const char *plugin_timeout_name(PluginTimeout timeout) {
-        return timeout_table[timeout].name;
-}
-
 gboolean plugin_id_valid(const char *id) {
         size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
 

@@ -32,9 +32,6 @@ typedef enum PluginTimeout {
         TIMEOUT_COUNT,
 } PluginTimeout;
 
-/* "start" "initialize" …: keys of `timeouts`. */
-const char *plugin_timeout_name(PluginTimeout timeout);
-
 typedef struct ManifestEvent {
         char *type;      /* "cloud.spot.interrupt", or "custom.*" for all below */
         int priority;

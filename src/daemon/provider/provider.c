@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the stop asks of the provider that was chosen: to stop this machine, how it is, and whether it would be permitted. */
+/* What the stop asks of the provider that was chosen: tags, to stop this machine, and how it is. */
 
 #include <string.h>
 
@@ -149,47 +149,19 @@ void provider_query_state(Provider *provider, ProviderStateKnown done, void *use
         operation_call(operation, "GetInstanceInfo", TRUE, append_instance_id, on_state);
 }
 
-static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        Operation *operation = userdata;
-        Provider *provider = operation->provider;
-        ProviderChecked checked = operation->checked;
-        void *waiting = operation->userdata;
-        g_autoptr(JsonArray) permissions = NULL;
-        g_autofree char *problem = NULL, *missing = NULL;
-
-        operation_end(operation);
-        if (!error)
-                permissions = permissions_read(reply, &problem);
-        if (!permissions) {
-                checked(FALSE, error ? error->message : problem, waiting);
-                return;
-        }
-        missing = g_strdup(provider_learn_permissions(provider, permissions));
-        providers_choose(provider->providers);
-        checked(!missing, missing ?: "", waiting);
-}
-
-void provider_check_permissions(Provider *provider, ProviderChecked done, void *userdata) {
-        Operation *operation = operation_new(provider);
-
-        operation->checked = done;
-        operation->userdata = userdata;
-        operation_call(operation, "CheckPermissions", TRUE, NULL, on_permissions);
-}
-
 static void on_tags(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
-        ProviderChecked checked = operation->checked;
+        ProviderTagged tagged = operation->tagged;
         void *waiting = operation->userdata;
 
         operation_end(operation);
-        checked(!error, error ? error->message ?: error->name : "", waiting);
+        tagged(!error, error ? error->message ?: error->name : "", waiting);
 }
 
-void provider_set_tags(Provider *provider, JsonObject *tags, ProviderChecked done, void *userdata) {
+void provider_set_tags(Provider *provider, JsonObject *tags, ProviderTagged done, void *userdata) {
         Operation *operation = operation_new(provider);
 
-        operation->checked = done;
+        operation->tagged = done;
         operation->userdata = userdata;
         operation->options = json_object_ref(tags);
         operation_call(operation, "SetTags", FALSE, append_tags, on_tags);

@@ -56,7 +56,7 @@ typedef struct Operation {
         JsonObject *options;
         ProviderStopped stopped;  /* one of the three, by who began it */
         ProviderStateKnown state_known;
-        ProviderChecked checked;
+        ProviderTagged tagged;
         void *userdata;
         unsigned attempts;
         sd_event_source *timer;

@@ -70,11 +70,8 @@ gboolean instance_state_leaves(const char *state);
 typedef void (*ProviderStateKnown)(const char *state, const char *message, void *userdata);
 void provider_query_state(Provider *provider, ProviderStateKnown done, void *userdata);
 
-/* Permissions asked now, daily and at start by Providers itself: ok FALSE with the first missing one. */
-typedef void (*ProviderChecked)(gboolean ok, const char *message, void *userdata);
-void provider_check_permissions(Provider *provider, ProviderChecked done, void *userdata);
-
 /* Writes tags (strings) at this machine's instance: ok FALSE and why not. */
-void provider_set_tags(Provider *provider, JsonObject *tags, ProviderChecked done, void *userdata);
+typedef void (*ProviderTagged)(gboolean ok, const char *message, void *userdata);
+void provider_set_tags(Provider *provider, JsonObject *tags, ProviderTagged done, void *userdata);
 
 int providers_export(Providers *providers);

@@ -432,7 +432,7 @@ static void on_state(const char *state, const char *message, void *userdata) {
         ask_if_still_wanted(stop);
 }
 
-void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason) {
+void stop_call_provider(Stop *stop) {
         Provider *provider = providers_active(stop->with.providers);
 
         if (stop->calling)
@@ -449,7 +449,7 @@ void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason) {
 
         g_autoptr(JsonObject) record = stop_record_new(stop->with.boot, clock_realtime(), stop->idle_since,
                                                        provider ? provider_id(provider) : "", stop_action(stop),
-                                                       stop->reason ? stop->reason : reason);
+                                                       stop->reason ? stop->reason : "");
         Question *question = question_new(stop);
 
         if (store_put(stop->with.store, STOP_RECORD_KEY, record, on_recorded, question) < 0)

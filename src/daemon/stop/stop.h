@@ -60,7 +60,7 @@ void stop_over(Stop *stop);
 gboolean stop_ready(Stop *stop);
 
 /* The decision's call_provider. */
-void stop_call_provider(Stop *stop, uint64_t idle_since, const char *reason);
+void stop_call_provider(Stop *stop);
 
 /* After a restart of the daemon in `stopping` with the provider asked: its state is asked first, as soon as there is a provider.
  * Without one for too long the stop is off. */
