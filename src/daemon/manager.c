@@ -114,14 +114,18 @@ static void begin_look(Manager *manager) {
                 ask_everybody(manager);
 }
 
+static char *holder(const Hold *hold) {
+        return *hold->why ? g_strdup_printf("%s (%s)", hold->who, hold->why) : g_strdup(hold->who);
+}
+
 static void describe_circumstances(Manager *manager, Circumstances *ret, char **ret_block, char **ret_timed) {
         const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
 
         *ret = (Circumstances) { .up_since = manager->up_since, .paused = manager->pause_until > 0 };
         if (block)
-                ret->block_hold = *ret_block = g_strdup_printf("%s (%s)", block->who, block->why);
+                ret->block_hold = *ret_block = holder(block);
         if (timed) {
-                ret->timed_hold = *ret_timed = g_strdup_printf("%s (%s)", timed->who, timed->why);
+                ret->timed_hold = *ret_timed = holder(timed);
                 ret->timed_hold_until = usec_add(clock_monotonic(), usec_sub(timed->until_boottime, clock_boottime()));
         }
         ret->ready = stop_ready(manager->stop);

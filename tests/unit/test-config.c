@@ -222,6 +222,21 @@ static void test_shown_with_defaults(void) {
         g_assert_nonnull(json_get_array(json_get_object(root, "plugins"), "directories"));
 }
 
+/* A person who asks for the policy of memory gets it, also where nobody ever set it. */
+static void test_sources_are_shown_as_they_count(void) {
+        g_autoptr(Config) config = parse_good("{\"sources\": {\"redis\": {\"on_error\": \"ignore\"}}}");
+        g_autoptr(JsonNode) json = config_to_json(config);
+        JsonObject *sources = json_get_object(json_node_get_object(json), "sources");
+
+        g_assert_cmpstr(json_get_string(json_get_object(sources, "memory"), "policy", ""), ==, "advisory");
+        g_assert_cmpstr(json_get_string(json_get_object(sources, "cpu"), "policy", ""), ==, "required");
+        g_assert_cmpstr(json_get_string(json_get_object(sources, "cpu"), "on_error", ""), ==, "busy");
+        g_assert_false(json_object_has_member(json_get_object(sources, "cpu"), "timeout_seconds"));
+        g_assert_cmpstr(json_get_string(json_get_object(sources, "redis"), "policy", ""), ==, "required");
+        g_assert_cmpstr(json_get_string(json_get_object(sources, "redis"), "on_error", ""), ==, "ignore");
+        g_assert_cmpfloat(json_get_double(json_get_object(sources, "redis"), "timeout_seconds", 0), ==, 5);
+}
+
 /* What is shown can be read again: a secretless configuration survives the round trip. */
 static void test_shown_is_valid(void) {
         g_autoptr(Config) config = parse_good("{\"sources\": {\"cpu\": {\"policy\": \"off\"}}}");
@@ -432,6 +447,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/config/provider-type", test_provider_type_is_an_older_provider);
         g_test_add_func("/config/secrets", test_secrets_are_hidden);
         g_test_add_func("/config/shown-with-defaults", test_shown_with_defaults);
+        g_test_add_func("/config/sources-as-they-count", test_sources_are_shown_as_they_count);
         g_test_add_func("/config/shown-is-valid", test_shown_is_valid);
         g_test_add_func("/config/plugin-values", test_plugin_values_merge);
         g_test_add_func("/config/ceiling", test_maps_have_a_ceiling);

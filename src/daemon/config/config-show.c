@@ -154,6 +154,33 @@ static JsonObject *parent_of(JsonObject *root, const char *name, const char **re
         return json_object_get_object_member(root, section);
 }
 
+/* What is in force for a source whose entry does not say it all; only plugins are asked, so only they have a time-out. */
+static void fill_source(const Config *config, const char *name, gboolean metric, JsonObject *sources) {
+        SourceConfig source = config_source(config, name);
+        JsonObject *entry;
+
+        if (!json_object_has_member(sources, name))
+                json_object_set_object_member(sources, name, json_object_new());
+        entry = json_object_get_object_member(sources, name);
+        if (!json_object_has_member(entry, "policy"))
+                json_object_set_string_member(entry, "policy", policy_name(source.policy));
+        if (!json_object_has_member(entry, "on_error"))
+                json_object_set_string_member(entry, "on_error", source.on_error == ON_ERROR_IGNORE ? "ignore" : "busy");
+        if (!metric && !json_object_has_member(entry, "timeout_seconds"))
+                json_object_set_double_member(entry, "timeout_seconds", source.timeout_seconds);
+}
+
+static void fill_sources(const Config *config, JsonObject *sources) {
+        static const char *const metrics[] = { "cpu", "memory", "network", "disk", "gpu", "input", NULL };
+        g_autoptr(GList) others = json_object_get_members(sources);
+
+        for (GList *i = others; i; i = i->next)
+                if (!g_strv_contains(metrics, i->data))
+                        fill_source(config, i->data, FALSE, sources);
+        for (const char *const *i = metrics; *i; i++)
+                fill_source(config, *i, TRUE, sources);
+}
+
 JsonNode *config_to_json(const Config *config) {
         g_autoptr(JsonNode) merged = json_node_init_object(json_node_alloc(), config->merged);
         JsonNode *root = deep_copy(merged);
@@ -169,6 +196,7 @@ JsonNode *config_to_json(const Config *config) {
                 if (!json_object_has_member(parent, member))
                         json_object_set_member(parent, member, value_of(config, key));
         }
+        fill_sources(config, json_object_get_object_member(json_node_get_object(root), "sources"));
         hide_secrets(json_node_get_object(root));
         return root;
 }

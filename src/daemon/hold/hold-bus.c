@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "bus/actions.h"
 #include "daemon/manager-bus.h"
+#include "util/duration.h"
 
 #define PROGRAM_MAX 64U
 
@@ -93,9 +94,14 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
         r = check_text(kind == HOLD_POSTPONE ? "reason" : "why", why, HOLD_WHY_MAX, TRUE, error);
         if (r < 0)
                 return r;
-        if (duration == 0 || duration > maximum)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "duration is %llu µs, expected 1 to %llu (max_hold_hours: %g).",
-                                         (unsigned long long) duration, (unsigned long long) maximum, manager->config->max_hold_hours);
+        if (duration == 0)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "duration is 0, expected at least 1 µs.");
+        if (duration > maximum) {
+                g_autofree char *asked = duration_format(duration), *longest = duration_format(maximum);
+
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "duration is %s, expected at most %s (max_hold_hours: %g).", asked,
+                                         longest, manager->config->max_hold_hours);
+        }
 
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)

@@ -164,12 +164,18 @@ static gboolean name_known(const char *name) {
                 g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_INVALID_ARGS);
 }
 
+static gboolean says_unsupported(const char *name) {
+        return g_str_equal(name, ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED);
+}
+
 /* The plugin's own error. What is not ours is not handed on under its name. */
 static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
 
         call->plugin->statistics.errors++;
-        plugin_set_healthy(call->plugin, FALSE, *words ? words : error->name);
+        /* What it was never meant to do is no failure of it. */
+        if (!says_unsupported(error->name))
+                plugin_set_healthy(call->plugin, FALSE, *words ? words : error->name);
         if (name_known(error->name)) {
                 call_finish_error(call, error->name, *words ? words : error->name);
                 return;
@@ -326,9 +332,11 @@ static gboolean refuse_unready(PluginCall *call) {
         if (!plugin->manifest || plugin->state == PLUGIN_FAILED || plugin->state == PLUGIN_QUARANTINED)
                 refuse(call, ERROR_NOT_RUNNING, "%s is %s: %s", plugin->id,
                        plugin->manifest ? plugin_state_name(plugin->state) : "broken", plugin->last_error);
-        else if (!plugin_may_run(plugin))
-                refuse(call, ERROR_NOT_RUNNING, "%s is not enabled; snooze plugin enable %s", plugin->id, plugin->id);
-        else if (call->method->contract && !manifest_has_contract(plugin->manifest, call->method->contract))
+        else if (!plugin_may_run(plugin)) {
+                g_autofree char *why = plugin_why_not(plugin);
+
+                refuse(call, ERROR_NOT_RUNNING, "%s", why);
+        } else if (call->method->contract && !manifest_has_contract(plugin->manifest, call->method->contract))
                 refuse(call, ERROR_NOT_SUPPORTED, "%s has no contract %s.", plugin->id, call->method->contract);
         else if (g_queue_get_length(&plugin->calls) >= QUEUED_PER_PLUGIN_MAX)
                 refuse(call, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already.", QUEUED_PER_PLUGIN_MAX, plugin->id);

@@ -117,9 +117,11 @@ static int method_disable(sd_bus_message *call, void *userdata, sd_bus_error *er
 static int check_runnable(const Plugin *plugin, sd_bus_error *error) {
         if (!plugin->manifest)
                 return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);
-        if (!plugin_may_run(plugin))
-                return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is not enabled; snooze plugin enable %s", plugin->id,
-                                         plugin->id);
+        if (!plugin_may_run(plugin)) {
+                g_autofree char *why = plugin_why_not(plugin);
+
+                return sd_bus_error_set(error, ERROR_NOT_RUNNING, why);
+        }
         return 0;
 }
 

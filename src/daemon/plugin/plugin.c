@@ -46,6 +46,13 @@ gboolean plugin_may_run(const Plugin *plugin) {
         return plugin->enabled && plugin->plugins->config->plugins_enabled;
 }
 
+char *plugin_why_not(const Plugin *plugin) {
+        return plugin->plugins->config->plugins_enabled
+                       ? g_strdup_printf("%s is not enabled; snooze plugin enable %s", plugin->id, plugin->id)
+                       : g_strdup_printf("%s may not run: plugins.enabled is false, see snooze config get plugins.enabled",
+                                         plugin->id);
+}
+
 gboolean plugin_active(const Plugin *plugin) {
         return plugin->state == PLUGIN_LOADING || plugin->state == PLUGIN_INITIALIZING ||
                 plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;

@@ -118,6 +118,8 @@ void plugin_free(Plugin *plugin);
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
 /* Not disabled, and plugins run at all. */
 gboolean plugin_may_run(const Plugin *plugin);
+/* For a person, where it may not: who switched it off, and how to undo that. */
+char *plugin_why_not(const Plugin *plugin);
 /* On its way up or up. */
 gboolean plugin_active(const Plugin *plugin);
 int plugin_set_enabled(Plugin *plugin, gboolean enabled);
