@@ -37,6 +37,18 @@ static const char *advice_for_metric(Metric metric) {
         }
 }
 
+static const char *unit_of(Metric metric) {
+        switch (metric) {
+        case METRIC_NETWORK:
+        case METRIC_DISK:
+                return "kB/s";
+        case METRIC_INPUT:
+                return "s without input";
+        default:
+                return "%";
+        }
+}
+
 static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
         for (Metric m = 0; m < METRIC_COUNT; m++) {
                 g_autofree char *message = NULL;
@@ -44,7 +56,7 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
 
                 switch (manager->sample.reading[m]) {
                 case READING_OK:
-                        message = g_strdup_printf("%s is measured: %.1f", name, manager->sample.value[m]);
+                        message = g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
                         add(findings, name, "ok", message, "");
                         break;
                 case READING_FAILED:

@@ -110,6 +110,17 @@ class Stock(PluginTest):
         for name in ('sessions', 'terminal', 'local'):
             self.assert_refused(ERROR + 'NotSupported', name, 'Call', '(sa{sv})', ('x', {}), part='RequestHandler')
 
+    def test_what_a_provider_was_never_meant_to_do_is_no_failure_of_it(self):
+        self.of('local', 'Load')
+        with self.assertRaises(GLib.Error) as caught:
+            self.client.call('SetTags', '(a{ss})', ({'a': 'b'},), PROVIDER, PATH + '/provider/local')
+        self.assertIn(ERROR + 'NotSupported', str(caught.exception))
+        self.assertEqual((self.get('local', 'LastError'), self.get('local', 'Healthy')), ('', True))
+
+    def test_all_of_them_switched_off(self):
+        self.client.call('SetConfiguration', '(s)', ('{"plugins":{"enabled":false}}',))
+        self.assert_refused(ERROR + 'NotRunning', 'sessions', 'CheckIdle', part='plugins.enabled')
+
     def test_sessions_says_that_it_is_blind(self):
         # No logind: it cannot know, and that is no "idle".
         self.wait_for_vote('sessions', 'unknown')
