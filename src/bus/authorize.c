@@ -146,6 +146,10 @@ Authorizer *authorizer_free(Authorizer *authorizer) {
         return NULL;
 }
 
+bool authorizer_knows(const Authorizer *authorizer, sd_bus_message *message) {
+        return g_hash_table_contains(authorizer->questions, message);
+}
+
 unsigned authorizer_pending(const Authorizer *authorizer) {
         GHashTableIter iter;
         gpointer question;

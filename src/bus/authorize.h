@@ -10,6 +10,8 @@
  * to type a password), is cancelled when the caller leaves the bus, and is answered "no" where polkit cannot be asked.
  * Sender and daemon sharing a uid is no shortcut: polkit is always asked. */
 
+#include <stdbool.h>
+
 #include <systemd/sd-bus.h>
 
 #include "bus/caller.h"
@@ -31,6 +33,9 @@ Authorizer *authorizer_free(Authorizer *authorizer);
  *     LimitsExceeded); return it. */
 int authorize(Authorizer *authorizer, sd_bus_message *message, const char *action, const char *const *details,
               sd_bus_error *error);
+
+/* The message was parked and is on its way through the loop for another time: whoever counts calls counted it already. */
+bool authorizer_knows(const Authorizer *authorizer, sd_bus_message *message);
 
 /* Calls that wait for polkit now, of all senders. */
 unsigned authorizer_pending(const Authorizer *authorizer);

@@ -87,6 +87,9 @@ static void restore_decision(Manager *manager) {
         if (decision_import(manager->decision, clock_monotonic(),
                             usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "boottime", 0)), saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
+        /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed it. */
+        else if (strcmp(json_get_string(saved, "state", ""), state_name(STATE_IDLE)) == 0)
+                manager->announced = STATE_IDLE;
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
         if (pause_until > clock_boottime())
                 (void) manager_set_pause(manager, pause_until, NULL, NULL);
