@@ -11,7 +11,7 @@ from machine import Machine, wait_until
 NAPTIME = 6
 QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False,
              input_idle_threshold_secs=3, plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.05}}})
-TYPESCRIPT = "/root/terminal.txt"
+TYPESCRIPT = "/var/tmp/terminal.txt"
 
 
 @contextlib.contextmanager
