@@ -332,7 +332,7 @@ class Automatic(StopTest):
         self.house.behave()
         self.house.start_daemon()
         fd = self.delay_hold()
-        self.wait_for_state('stopping')
+        wait_for(lambda: 'stopping' in [state for state, _, _ in self.changes], 'the stop')
         self.house.kill_daemon()
         self.changes.clear()
         self.house.start_daemon()
