@@ -18,7 +18,8 @@ VALGRIND = ['valgrind', '--quiet', f'--error-exitcode={ERRORS}', '--leak-check=f
 
 # Busy long enough to be seen, then quiet for good; the naptime and both ends of the warning pass within a minute.
 TRACE = [{**QUIET, 'cpu_usage': 90}, {'t': 5, 'cpu_usage': 0.5}]
-CONFIGURATION = {'naptime_minutes': 0.1, 'warning_minutes': 0.05, 'min_uptime_minutes': 0, 'check_interval_seconds': 2,
+CONFIGURATION = {'provider': 'cloud', 'naptime_minutes': 0.1, 'warning_minutes': 0.05, 'min_uptime_minutes': 0,
+                 'check_interval_seconds': 2,
                  'sample_interval_seconds': 0.5, 'window_seconds': 3, 'burst_seconds': 1, 'long_window_seconds': 3,
                  'max_delay_seconds': 5, 'sources': {'sessions': {'policy': 'advisory'}}}
 
