@@ -45,21 +45,22 @@ static void read_user(const char *id, char *user, size_t size) {
                 snprintf(user, size, "%u", (unsigned) uid);
 }
 
-/* libsystemd has no call for the leader of a session given by its id, only the other way round. */
-static pid_t find_leader(const Snapshot *snapshot, const char *id) {
+/* libsystemd has no call for the leader of a session given by its id, only the other way round. Each of sshd's processes is asked about
+ * once, whatever the number of sessions. */
+static void find_leaders(Snapshot *snapshot) {
         for (size_t i = 0; i < snapshot->n_processes; i++) {
                 const Process *p = &snapshot->processes[i];
-                _cleanup_free_ char *session = NULL;
+                _cleanup_free_ char *id = NULL;
 
-                if (strncmp(p->name, "sshd", 4) != 0)
+                if (strncmp(p->name, "sshd", 4) != 0 || sd_pid_get_session(p->pid, &id) < 0)
                         continue;
-                if (sd_pid_get_session(p->pid, &session) >= 0 && strcmp(session, id) == 0)
-                        return p->pid;
+                for (size_t k = 0; k < snapshot->n_sessions; k++)
+                        if (snapshot->sessions[k].leader == 0 && strcmp(snapshot->sessions[k].id, id) == 0)
+                                snapshot->sessions[k].leader = p->pid;
         }
-        return 0;
 }
 
-static void read_session(const Snapshot *snapshot, const char *id, Session *session) {
+static void read_session(const char *id, Session *session) {
         static const char *const graphical[] = { "x11", "wayland", "mir", "web", NULL };
         _cleanup_free_ char *type = NULL, *tty = NULL;
 
@@ -68,8 +69,6 @@ static void read_session(const Snapshot *snapshot, const char *id, Session *sess
         read_user(id, session->user, sizeof(session->user));
         session->graphical = sd_session_get_type(id, &type) >= 0 && is_one_of(type, graphical);
         session->has_terminal = !session->graphical && sd_session_get_tty(id, &tty) >= 0;
-        if (!session->graphical && !session->has_terminal)
-                session->leader = find_leader(snapshot, id);
 }
 
 int login_read(Snapshot *snapshot) {
@@ -82,10 +81,14 @@ int login_read(Snapshot *snapshot) {
                 return -ENOMEM;
         n = snapshot->has_logind ? sd_get_sessions(&ids) : 0;
         for (int i = 0; i < n; i++) {
-                if (snapshot->n_sessions < SNAPSHOT_SESSIONS_MAX && is_presence(ids[i]))
-                        read_session(snapshot, ids[i], &snapshot->sessions[snapshot->n_sessions++]);
+                if (snapshot->n_sessions == SNAPSHOT_SESSIONS_MAX)
+                        snapshot->incomplete = true;
+                else if (is_presence(ids[i]))
+                        read_session(ids[i], &snapshot->sessions[snapshot->n_sessions++]);
                 free(ids[i]);
         }
         free(ids);
+        if (snapshot->n_sessions > 0)
+                find_leaders(snapshot);
         return 0;
 }

@@ -143,7 +143,8 @@ bool cmdline_is_script(const char *cmdline, size_t length) {
                 /* Combined ones like -lc are commands as well; long options like --norc and --rcfile are a person's. */
                 if (p[0] == '-' && p[1] != '-' && strchr(p, 'c'))
                         return true;
-                if (strcmp(p, "--rcfile") == 0 || strcmp(p, "--init-file") == 0 || strcmp(p, "-o") == 0 || strcmp(p, "-O") == 0)
+                if (strcmp(p, "--rcfile") == 0 || strcmp(p, "--init-file") == 0 || strcmp(p, "--init-command") == 0 ||
+                    strcmp(p, "-o") == 0 || strcmp(p, "-O") == 0)
                         p += strnlen(p, (size_t) (limit - p)) + 1; /* and what belongs to it */
                 if (p >= limit)
                         break;
@@ -213,6 +214,7 @@ static int read_processes(const char *root, const Programs *programs, uint64_t b
                 if (append_process(snapshot, &allocated, &process) < 0)
                         return -ENOMEM;
         }
+        snapshot->incomplete = snapshot->n_processes == SNAPSHOT_PROCESSES_MAX;
         if (snapshot->n_processes > 0)
                 qsort(snapshot->processes, snapshot->n_processes, sizeof(Process), compare_processes);
         return 0;
@@ -288,6 +290,7 @@ static int read_terminals(const char *root, Snapshot *snapshot) {
                 if (device != 0 && !has_terminal(snapshot, device))
                         read_terminal(root, device, &snapshot->terminals[snapshot->n_terminals++]);
         }
+        snapshot->incomplete = snapshot->incomplete || snapshot->n_terminals == SNAPSHOT_TERMINALS_MAX;
         return 0;
 }
 

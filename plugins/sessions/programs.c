@@ -23,7 +23,7 @@ struct Programs {
         X(PROGRAM_SHELL, "nu") X(PROGRAM_SHELL, "pwsh") X(PROGRAM_SHELL, "rbash") X(PROGRAM_SHELL, "sh")                          \
         X(PROGRAM_SHELL, "tcsh") X(PROGRAM_SHELL, "xonsh") X(PROGRAM_SHELL, "zsh")                                                \
         X(PROGRAM_INTERACTIVE, "bat") X(PROGRAM_INTERACTIVE, "ed") X(PROGRAM_INTERACTIVE, "emacs")                                \
-        X(PROGRAM_INTERACTIVE, "emacs-nox") X(PROGRAM_INTERACTIVE, "helix") X(PROGRAM_INTERACTIVE, "hx")                          \
+        X(PROGRAM_INTERACTIVE, "emacs-nox") X(PROGRAM_INTERACTIVE, "emacsclient") X(PROGRAM_INTERACTIVE, "helix") X(PROGRAM_INTERACTIVE, "hx")                          \
         X(PROGRAM_INTERACTIVE, "info") X(PROGRAM_INTERACTIVE, "jed") X(PROGRAM_INTERACTIVE, "joe")                                \
         X(PROGRAM_INTERACTIVE, "kak") X(PROGRAM_INTERACTIVE, "less") X(PROGRAM_INTERACTIVE, "man")                                \
         X(PROGRAM_INTERACTIVE, "mc") X(PROGRAM_INTERACTIVE, "mcedit") X(PROGRAM_INTERACTIVE, "micro")                             \
@@ -36,7 +36,8 @@ struct Programs {
         X(PROGRAM_MONITOR, "atop") X(PROGRAM_MONITOR, "bmon") X(PROGRAM_MONITOR, "btop") X(PROGRAM_MONITOR, "dmesg")              \
         X(PROGRAM_MONITOR, "dstat") X(PROGRAM_MONITOR, "glances") X(PROGRAM_MONITOR, "htop") X(PROGRAM_MONITOR, "iftop")          \
         X(PROGRAM_MONITOR, "iostat") X(PROGRAM_MONITOR, "iotop") X(PROGRAM_MONITOR, "journalctl")                                 \
-        X(PROGRAM_MONITOR, "mpstat") X(PROGRAM_MONITOR, "nethogs") X(PROGRAM_MONITOR, "nload") X(PROGRAM_MONITOR, "nvtop")        \
+        X(PROGRAM_MONITOR, "mpstat") X(PROGRAM_MONITOR, "nethogs") X(PROGRAM_MONITOR, "nload") X(PROGRAM_MONITOR, "nmon")                         \
+        X(PROGRAM_MONITOR, "nvidia-smi") X(PROGRAM_MONITOR, "nvtop")        \
         X(PROGRAM_MONITOR, "pidstat") X(PROGRAM_MONITOR, "powertop") X(PROGRAM_MONITOR, "slabtop")                                \
         X(PROGRAM_MONITOR, "systemd-cgtop") X(PROGRAM_MONITOR, "top") X(PROGRAM_MONITOR, "viddy")                                 \
         X(PROGRAM_MONITOR, "vmstat") X(PROGRAM_MONITOR, "watch")                                                                  \

@@ -51,6 +51,7 @@ struct Rules {
         /* Of one evaluation. */
         Job jobs[RULES_HISTORY_MAX];
         size_t n_jobs;
+        bool overflow; /* there were more */
 };
 
 Rules *rules_new(void) {
@@ -81,22 +82,26 @@ static bool in_foreground(const Process *process) {
         return process->terminal != 0 && process->foreground > 0 && process->group == process->foreground;
 }
 
-static const Session *session_without_terminal(const Snapshot *snapshot, pid_t leader) {
+/* The session whose command the process is, if p, it or its ancestor, is what sshd runs the session in. One with a terminal runs commands
+ * besides that terminal, too, where the client shares a connection: those have none. */
+static bool is_command_of_session(const Snapshot *snapshot, const Process *process, const Process *p) {
         for (size_t i = 0; i < snapshot->n_sessions; i++) {
                 const Session *s = &snapshot->sessions[i];
 
-                if (s->leader == leader && !s->has_terminal && !s->graphical)
-                        return s;
+                if (s->leader == p->pid && !s->graphical)
+                        return !s->has_terminal || process->terminal == 0;
         }
-        return NULL;
+        return false;
 }
 
 static Job *job_for(Rules *rules, dev_t terminal, pid_t group) {
         for (size_t i = 0; i < rules->n_jobs; i++)
                 if (rules->jobs[i].terminal == terminal && rules->jobs[i].group == group)
                         return &rules->jobs[i];
-        if (rules->n_jobs == RULES_HISTORY_MAX)
+        if (rules->n_jobs == RULES_HISTORY_MAX) {
+                rules->overflow = true;
                 return NULL;
+        }
         rules->jobs[rules->n_jobs] = (Job) { .terminal = terminal, .group = group, .oldest = UINT64_MAX };
         return &rules->jobs[rules->n_jobs++];
 }
@@ -116,12 +121,13 @@ static Job *job_of(Rules *rules, const Snapshot *snapshot, const Process *proces
                         return NULL;
                 if (kind == PROGRAM_SHELL && p->terminal != 0)
                         break;
-                if (!found && kind != PROGRAM_FRAME && in_foreground(p)) {
+                /* `su -c` may take the terminal from what it runs and stays in the foreground itself. */
+                if (!found && (kind != PROGRAM_FRAME || process->terminal == 0) && in_foreground(p)) {
                         found = true;
                         terminal = p->terminal;
                         group = p->group;
                 }
-                if (!found && session_without_terminal(snapshot, p->pid)) {
+                if (!found && is_command_of_session(snapshot, process, p)) {
                         found = true;
                         group = p->pid;
                 }
@@ -149,6 +155,7 @@ static void job_add(Job *job, const Process *process) {
 
 static void collect_jobs(Rules *rules, const Snapshot *snapshot) {
         rules->n_jobs = 0;
+        rules->overflow = false;
         for (size_t i = 0; i < snapshot->n_processes; i++) {
                 const Process *p = &snapshot->processes[i];
                 Job *job;
@@ -386,24 +393,28 @@ static void judge_desktop(const Snapshot *snapshot, const Session *session, Rule
                 vote->last_activity = session->idle_since;
 }
 
-static void judge_session(Rules *rules, const Snapshot *snapshot, const Session *session, RulesResult *result) {
-        RulesVote vote = { .verdict = RULES_IDLE };
+static bool judge_commands(const Rules *rules, const Snapshot *snapshot, const Session *session, RulesVote *vote) {
         bool found = false;
 
-        if (session->has_terminal)
-                return; /* its terminal has a vote */
+        for (size_t i = 0; session->leader > 0 && i < rules->n_jobs; i++)
+                if (rules->jobs[i].terminal == 0 && rules->jobs[i].group == session->leader) {
+                        judge_job(rules, snapshot, &rules->jobs[i], &rules->history[i], vote);
+                        found = true;
+                }
+        return found;
+}
+
+static void judge_session(Rules *rules, const Snapshot *snapshot, const Session *session, RulesResult *result) {
+        RulesVote vote = { .verdict = RULES_IDLE };
+
         snprintf(vote.name, sizeof(vote.name), "session %s", session->id);
         snprintf(vote.user, sizeof(vote.user), "%s", session->user);
         if (session->graphical)
                 judge_desktop(snapshot, session, &vote);
-        else {
-                for (size_t i = 0; i < rules->n_jobs; i++)
-                        if (rules->jobs[i].terminal == 0 && rules->jobs[i].group == session->leader) {
-                                judge_job(rules, snapshot, &rules->jobs[i], &rules->history[i], &vote);
-                                found = true;
-                        }
-                if (!found)
-                        say(&vote, "it runs nothing");
+        else if (!judge_commands(rules, snapshot, session, &vote)) {
+                if (session->has_terminal)
+                        return; /* its terminal has a vote */
+                say(&vote, "it runs nothing");
         }
         count(rules, result, &vote);
 }
@@ -428,6 +439,9 @@ void rules_evaluate(Rules *rules, const Snapshot *snapshot, RulesResult *ret) {
         if (snapshot->hidden && ret->verdict == RULES_IDLE) {
                 ret->verdict = RULES_UNKNOWN;
                 snprintf(ret->reason, sizeof(ret->reason), "processes of others are hidden: permission `processes` is missing");
+        } else if ((snapshot->incomplete || rules->overflow) && ret->verdict == RULES_IDLE) {
+                ret->verdict = RULES_UNKNOWN;
+                snprintf(ret->reason, sizeof(ret->reason), "there are more processes, terminals or sessions than can be watched");
         } else if (ret->verdict == RULES_IDLE && n == 0)
                 snprintf(ret->reason, sizeof(ret->reason), "nobody is logged in");
         else if (ret->verdict == RULES_IDLE)

@@ -39,7 +39,7 @@ typedef struct Terminal {
 typedef struct Session {
         char id[SNAPSHOT_NAME_SIZE];
         char user[SNAPSHOT_NAME_SIZE];
-        pid_t leader;
+        pid_t leader; /* sshd's; 0: not by ssh */
         bool graphical;
         bool has_terminal;
         bool idle_known; /* of a graphical one: its IdleHint could be read */
@@ -51,6 +51,7 @@ typedef struct Snapshot {
         uint64_t monotonic, realtime;
         bool has_logind;
         bool hidden; /* processes of others cannot be seen */
+        bool incomplete; /* there are more of something than fit */
         Process *processes; /* by pid */
         size_t n_processes;
         Terminal *terminals; /* those that are somebody's controlling terminal */

@@ -93,6 +93,7 @@ static void test_shells_that_run_scripts(void) {
         g_assert_false(SCRIPT("/bin/bash\0-l\0-i"));
         g_assert_false(SCRIPT("bash\0--rcfile\0/etc/own\0-i"));
         g_assert_false(SCRIPT("bash\0--norc"));
+        g_assert_false(SCRIPT("fish\0--init-command\0source /usr/share/own.fish"));
         g_assert_true(SCRIPT("bash\0build.sh"));
         g_assert_true(SCRIPT("sh\0-c\0sleep 5"));
         g_assert_true(SCRIPT("bash\0-lc\0make"));

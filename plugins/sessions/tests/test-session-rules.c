@@ -301,6 +301,33 @@ static void test_sudo_make_is_make(void) {
         g_assert_true(g_str_has_prefix(w->result.reason, "pts/1 alice: make works"));
 }
 
+/* su may give what -c runs a session of its own, without the terminal. */
+static void test_what_su_runs_is_a_job(void) {
+        g_autoptr(World) w = world_new();
+        Process *make;
+
+        run(w, 100, "bash", 90, 0, 100, 101);
+        run(w, 101, "su", 100, 0, 101, 101);
+        serve(w, 102, "bash", 101)->script = true;
+        make = serve(w, 103, "make", 102);
+        open_terminal(w, 0, 0);
+        at(w, 13 * 60);
+        make->cpu = MINUTE;
+        g_assert_cmpint(at(w, 13 * 60 + 1), ==, RULES_BUSY);
+        g_assert_true(g_str_has_prefix(w->result.reason, "pts/0 alice: "));
+}
+
+static void test_the_shell_of_su_is_no_job(void) {
+        g_autoptr(World) w = world_new();
+
+        run(w, 100, "bash", 90, 0, 100, 102);
+        run(w, 101, "su", 100, 0, 101, 102);
+        run(w, 102, "bash", 101, 0, 102, 102);
+        serve(w, 103, "ssh-agent", 102)->cpu = MINUTE;
+        open_terminal(w, 0, 0);
+        g_assert_cmpint(at(w, 60), ==, RULES_IDLE);
+}
+
 static void test_a_number_that_another_job_got_is_another_job(void) {
         g_autoptr(World) w = world_new();
         Process *job;
@@ -348,6 +375,27 @@ static void test_an_ssh_command_without_terminal_is_a_job(void) {
         g_assert_cmpstr(w->result.votes[0].reason, ==, "it runs nothing");
 }
 
+/* `ssh host make` over the connection of an earlier `ssh host` is of the same session, which has a terminal. */
+static void test_a_command_beside_the_terminal_of_its_session_is_a_job(void) {
+        g_autoptr(World) w = world_new();
+        Process *make;
+
+        serve(w, 300, "sshd", 1);
+        serve(w, 301, "sshd", 300);
+        run(w, 302, "bash", 301, 0, 302, 302);
+        serve(w, 303, "agent", 302)->cpu = MINUTE;
+        w->sessions[0] = (Session) { .id = "7", .user = "alice", .leader = 300, .has_terminal = true };
+        w->snapshot.n_sessions = 1;
+        open_terminal(w, 0, 0);
+        g_assert_cmpint(at(w, 13 * 60), ==, RULES_IDLE);
+        g_assert_cmpuint(w->result.n_votes, ==, 1);
+        make = serve(w, 304, "make", 301);
+        at(w, 13 * 60 + 1);
+        make->cpu = MINUTE;
+        g_assert_cmpint(at(w, 13 * 60 + 2), ==, RULES_BUSY);
+        g_assert_true(g_str_has_prefix(w->result.reason, "session 7 alice: make works"));
+}
+
 static void test_desktops_say_themselves(void) {
         g_autoptr(World) w = world_new();
         Session *s = w->sessions;
@@ -371,7 +419,21 @@ static void test_hidden_processes_make_it_unknown(void) {
         g_assert_nonnull(strstr(w->result.reason, "processes"));
 }
 
-/* More terminals and jobs than are remembered: bounded, and no work overlooked. */
+static void test_what_does_not_fit_makes_it_unknown(void) {
+        g_autoptr(World) w = world_new();
+
+        w->snapshot.incomplete = true;
+        g_assert_cmpint(at(w, 60), ==, RULES_UNKNOWN);
+        w->snapshot.incomplete = false;
+        for (unsigned i = 0; i <= RULES_HISTORY_MAX; i++) {
+                run(w, (pid_t) (1000 + i), "forgotten", 90, i, (pid_t) (1000 + i), (pid_t) (1000 + i));
+                open_terminal(w, i, 0);
+        }
+        g_assert_cmpint(at(w, 13 * 60), ==, RULES_UNKNOWN);
+        g_assert_nonnull(strstr(w->result.reason, "more"));
+}
+
+/* More terminals and jobs than are shown: bounded, and no work overlooked. */
 static void test_hundreds_of_terminals(void) {
         g_autoptr(World) w = world_new();
         Process *last = NULL;
@@ -449,11 +511,15 @@ int main(int argc, char *argv[]) {
         ADD(a_background_job_is_not_the_foreground);
         ADD(a_script_is_a_job_whoever_interprets_it);
         ADD(sudo_make_is_make);
+        ADD(what_su_runs_is_a_job);
+        ADD(the_shell_of_su_is_no_job);
         ADD(a_number_that_another_job_got_is_another_job);
         ADD(a_look_right_after_a_check_forgets_nothing);
         ADD(an_ssh_command_without_terminal_is_a_job);
+        ADD(a_command_beside_the_terminal_of_its_session_is_a_job);
         ADD(desktops_say_themselves);
         ADD(hidden_processes_make_it_unknown);
+        ADD(what_does_not_fit_makes_it_unknown);
         ADD(hundreds_of_terminals);
         ADD(a_circle_of_parents_ends);
         ADD(idle_programs_are_configurable);
