@@ -147,7 +147,7 @@ class Floods(AttackTest):
         self.assertFails(LIMITS, 'HoldFor', '(ts)', (MINUTE, ''), client=self.house.client())
         self.assertEqual(self.client.get('Holds'), 64)
 
-    @unittest.skipIf(os.geteuid() != 0, 'other users need root')
+    @unittest.skipIf(os.geteuid() != 0, 'impossible here: other users need root')
     def test_questions_that_hang_keep_nobody_from_holding(self):
         self.house.answer('hang')
         self.house.answer('allow', 'io.cloudsnooze.snooze1.hold')

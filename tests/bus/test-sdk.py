@@ -264,7 +264,7 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertNotEqual(code, 0)
         self.assertIn("lost the bus", text)
 
-    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    @unittest.skipUnless(os.geteuid() == 0, "impossible here: only root can be somebody else")
     def test_other_users_are_refused(self):
         plugin = self.example().greet()
         stranger = subprocess.run(

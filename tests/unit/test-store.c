@@ -433,7 +433,7 @@ static void in_child(Fixture *f, ChildFunction function) {
         g_assert_cmpint(waitpid(child, &status, 0), ==, child);
         g_assert_true(WIFEXITED(status));
         if (WEXITSTATUS(status) == 77)
-                g_test_skip("no file system can be mounted here");
+                g_test_skip("impossible here: no file system can be mounted");
         else
                 g_assert_cmpint(WEXITSTATUS(status), ==, 0);
 }
