@@ -472,26 +472,33 @@ static void test_read_only(Fixture *f, gconstpointer unused) {
         in_child(f, use_read_only);
 }
 
+static gboolean mount_small_disk(const Fixture *f) {
+        uid_t uid = geteuid();
+
+        return unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) >= 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) >= 0 &&
+               mount("tmpfs", f->directory, "tmpfs", 0, "size=256k,mode=0700") >= 0;
+}
+
+static void take_all_space(const char *ballast) {
+        _cleanup_close_ int fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        char block[4096] = "";
+
+        while (write(fd, block, sizeof(block)) > 0)
+                ;
+        g_assert_cmpint(errno, ==, ENOSPC);
+}
+
 /* In a child, which has the mount for itself. */
 static int fill_disk(Fixture *f) {
         g_autofree char *ballast = g_build_filename(f->directory, "ballast", NULL);
-        uid_t uid = geteuid();
 
-        if (unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-            mount("tmpfs", f->directory, "tmpfs", 0, "size=256k,mode=0700") < 0)
+        if (!mount_small_disk(f))
                 return 77;
         open_store(f);
         g_assert_cmpint(put(f, "hold/1", 1), ==, 0);
         wait_done(f, 1);
         g_assert_cmpuint(f->failed, ==, 0);
-        {
-                _cleanup_close_ int fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-                char block[4096] = "";
-
-                while (write(fd, block, sizeof(block)) > 0)
-                        ;
-                g_assert_cmpint(errno, ==, ENOSPC);
-        }
+        take_all_space(ballast);
         while (f->failed == 0) {
                 g_assert_cmpint(append(f, 1, HISTORY_STATE, 1), ==, 0);
                 wait_done(f, 1);
@@ -519,6 +526,54 @@ static int fill_disk(Fixture *f) {
 
 static void test_full_disk(Fixture *f, gconstpointer unused) {
         in_child(f, fill_disk);
+}
+
+/* The file breaks while there is no room for a new one: its records wait for the room. */
+static int damage_on_full_disk(Fixture *f) {
+        g_autofree char *ballast = g_build_filename(f->directory, "ballast", NULL);
+        g_autofree char *path = g_build_filename(f->directory, "snooze.db", NULL), *rubbish = g_strnfill(4096, '\xa5');
+        struct stat st;
+        int fd;
+
+        if (!mount_small_disk(f))
+                return 77;
+        open_store(f);
+        g_assert_cmpint(put(f, "hold/1", 1), ==, 0);
+        for (unsigned i = 0; i < 400; i++)
+                g_assert_cmpint(append(f, i, HISTORY_STATE, i), ==, 0);
+        wait_done(f, 401);
+        close_store(f);
+
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        for (off_t offset = 8192; offset < st.st_size; offset += 4096)
+                g_assert_cmpint(pwrite(fd, rubbish, 4096, offset), ==, 4096);
+        close(fd);
+
+        open_store(f);
+        get(f, "hold/"); /* opened by now, with its journal in place */
+        take_all_space(ballast);
+        f->done = 0;
+        while (f->failed == 0) {
+                g_assert_cmpint(append(f, 5000, HISTORY_STATE, 5000), ==, 0);
+                wait_done(f, 1);
+        }
+        g_assert_cmpuint(count_broken(f), ==, 1);
+
+        g_assert_cmpint(g_unlink(ballast), ==, 0);
+        f->failed = 0;
+        g_assert_cmpint(put(f, "hold/2", 2), ==, 0);
+        wait_done(f, 1);
+        g_assert_cmpuint(f->failed, ==, 0);
+        get(f, "hold/");
+        g_assert_cmpint(value_of(f, "hold/1"), ==, 1);
+        g_assert_cmpint(value_of(f, "hold/2"), ==, 2);
+        close_store(f);
+        return 0;
+}
+
+static void test_damaged_on_full_disk(Fixture *f, gconstpointer unused) {
+        in_child(f, damage_on_full_disk);
 }
 
 typedef struct Acknowledged {
@@ -625,6 +680,7 @@ int main(int argc, char **argv) {
         ADD("newer", test_newer);
         ADD("read-only", test_read_only);
         ADD("full-disk", test_full_disk);
+        ADD("damaged-on-full-disk", test_damaged_on_full_disk);
         ADD("killed", test_killed);
         return g_test_run();
 }

@@ -74,6 +74,19 @@ static GHashTable *salvage(Database *database) {
         return texts;
 }
 
+/* What is newer stays. Beyond the usual ceiling: these were within the database's. */
+static void keep_saved(Writer *w, GHashTable *saved) {
+        GHashTableIter iterator;
+        gpointer key, text;
+
+        if (!saved)
+                return;
+        g_hash_table_iter_init(&iterator, saved);
+        while (g_hash_table_iter_next(&iterator, &key, &text))
+                if (!g_hash_table_contains(w->unsaved, key))
+                        g_hash_table_insert(w->unsaved, g_strdup(key), g_strdup(text));
+}
+
 static gboolean restore(Database *database, GHashTable *records, GError **error) {
         if (!records)
                 return TRUE;
@@ -97,6 +110,8 @@ static gboolean begin_anew(Writer *w, const GError *broken, GQueue *news, GError
         w->database = database_open(w->directory, error);
         if (w->database && restore(w->database, saved, error))
                 return TRUE;
+        /* The next that can be opened is empty: what was saved would be lost with this moment. */
+        keep_saved(w, saved);
         g_clear_pointer(&w->database, database_close);
         return FALSE;
 }
