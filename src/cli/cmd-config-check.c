@@ -3,6 +3,8 @@
 /* Whether a configuration would be taken (the daemon's own parser says so, run as a program), and whether it would do
  * what its author hopes: a threshold that this machine never falls below keeps it on for ever. */
 
+#include <unistd.h>
+
 #include "cli/cmd-config.h"
 #include "cli/output.h"
 #include "cli/wait.h"
@@ -50,25 +52,41 @@ static const char *policy_of(JsonObject *configuration, const Threshold *thresho
         return source ? json_get_string(source, "policy", threshold->default_policy) : threshold->default_policy;
 }
 
+/* On many CPUs cpu's threshold is another: one busy thread of 96 is work. */
+static double capped_by_cores(JsonObject *configuration, double percent, char **ret_limit) {
+        double cores = json_get_double(configuration, "cpu_threshold_cores", 0);
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+        if (cpus <= 0 || cores <= 0 || 100 * cores / (double) cpus >= percent)
+                return percent;
+        percent = 100 * cores / (double) cpus;
+        g_free(*ret_limit);
+        *ret_limit = g_strdup_printf("cpu_threshold_cores is %.3g, %.3g %% of %ld CPUs", cores, percent, cpus);
+        return percent;
+}
+
 static char *judge(JsonObject *configuration, GVariant *samples, const Threshold *threshold) {
         const char *policy = policy_of(configuration, threshold);
-        g_autofree char *seen = NULL, *limit = NULL;
+        g_autofree char *seen = NULL, *number = NULL, *limit = NULL;
         double value = 0, bound;
 
         bound = json_get_double(configuration, threshold->config_key, -1);
         if (bound < 0 || (!g_str_equal(policy, "required") && !g_str_equal(policy, "sufficient")) ||
             idlest_value(samples, threshold, &value) < SAMPLES_MIN)
                 return NULL;
+        number = text_number(bound);
+        limit = g_strdup_printf("%s is %s", threshold->config_key, number);
+        if (g_str_equal(threshold->source, "cpu"))
+                bound = capped_by_cores(configuration, bound, &limit);
         if (threshold->idle_above ? value >= bound : value < bound)
                 return NULL;
 
         seen = text_number(value);
-        limit = text_number(bound);
         return g_strdup_printf(
                 threshold->idle_above
-                        ? "%s is %s: in the last hour %s was never idle for more than %s%s: it would never stop"
-                        : "%s is %s: in the last hour this machine never used less %s than %s%s: it would never stop",
-                threshold->config_key, limit, threshold->source, seen, threshold->unit);
+                        ? "%s: in the last hour %s was never idle for more than %s%s: it would never stop"
+                        : "%s: in the last hour this machine never used less %s than %s%s: it would never stop",
+                limit, threshold->source, seen, threshold->unit);
 }
 
 /* Where a file is to be checked, its values count before those in force. */

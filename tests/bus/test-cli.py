@@ -575,6 +575,8 @@ class Config(CommandLine):
         self.assertEqual(len(self.json("config", "check")["findings"]), 2)
         better = self.file("better.json", '{"cpu_threshold_percent":50,"input_idle_threshold_secs":60}')
         self.assertIn("Fine", self.snooze("config", "check", better))
+        capped = self.file("capped.json", '{"cpu_threshold_percent":50,"input_idle_threshold_secs":60,"cpu_threshold_cores":0.001}')
+        self.assertRegex(self.snooze("config", "check", capped), r"cpu_threshold_cores is 0\.001, \S+ % of \d+ CPUs: .* 23 %")
 
     def test_check_without_a_daemon_starts_none(self):
         self.program("snoozed", "exit 0\n")
