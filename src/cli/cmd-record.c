@@ -188,27 +188,30 @@ static JsonObject *line_new(const Recorder *recorder, gint64 now) {
         return line;
 }
 
-static void add_holds(Recorder *recorder, GVariant *holds, JsonObject *line, gint64 now) {
+static void forget_written(JsonObject *line) {
+        g_autoptr(GList) keys = json_object_get_members(line);
+        double t = json_object_get_double_member(line, "t");
+
+        for (GList *l = keys; l; l = l->next)
+                json_object_remove_member(line, l->data);
+        set_number(line, "t", t);
+}
+
+static void add_holds(Recorder *recorder, GVariant *holds, JsonObject *line) {
         const char *held = hold_of(holds);
-        g_autoptr(JsonObject) second = NULL;
 
         if (g_strcmp0(held, recorder->hold) == 0)
                 return;
-        if (recorder->hold) {
+        if (recorder->hold)
                 json_object_set_boolean_member(line, "release", TRUE);
-                if (held) { /* released and held anew are two instants */
-                        second = line_new(recorder, now);
-                        json_object_set_string_member(second, "hold", held);
-                }
-        } else
+        if (recorder->hold && held) { /* released and held anew are two instants */
+                write_line(recorder, line);
+                forget_written(line);
+        }
+        if (held)
                 json_object_set_string_member(line, "hold", held);
         g_free(recorder->hold);
         recorder->hold = g_strdup(held);
-        if (second) {
-                write_line(recorder, line);
-                json_object_remove_member(line, "release");
-                json_object_set_string_member(line, "hold", held);
-        }
 }
 
 static gboolean read_state(Recorder *recorder, GVariant **metrics, GVariant **votes, GVariant **holds,
@@ -251,7 +254,7 @@ static void record_instant(Recorder *recorder) {
         if (paused != recorder->paused)
                 json_object_set_string_member(line, "event", paused ? "pause" : "unpause");
         recorder->paused = paused;
-        add_holds(recorder, holds, line, now);
+        add_holds(recorder, holds, line);
         if (json_object_get_size(line) > 1 || recorder->lines == 0 || recorder->ended)
                 write_line(recorder, line);
 }

@@ -729,6 +729,24 @@ class Traces(CommandLine):
         times = [line["t"] for line in lines]
         self.assertEqual(times, sorted(times))
 
+    def test_record_tells_another_hold_in_two_instants(self):
+        path = os.path.join(self.directory.name, "trace")
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", ([(3, "alice", "x", "block", NOW, NOW)],))
+        process = self.start("record", "--interval", "0.1s", path)
+        self.until_called("ListHolds")
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", ([(4, "bob", "y", "delay", NOW, NOW)],))
+        lines = []
+        deadline = time.monotonic() + 30
+        while not any(line.get("hold") == "delay" for line in lines):
+            self.assertLess(time.monotonic(), deadline)
+            with open(path) as f:
+                lines = [json.loads(line) for line in f.read().split("\n")[:-1]]
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), OK)
+        index = next(i for i, line in enumerate(lines) if line.get("hold") == "delay")
+        self.assertTrue(lines[index - 1]["release"])
+        self.assertEqual(lines[index], {"t": lines[index - 1]["t"], "hold": "delay"})
+
     def test_record_for_a_time_to_stdout(self):
         lines = [json.loads(line) for line in self.snooze("record", "--for", "1", "--interval", "0.2s").splitlines()]
         self.assertGreaterEqual(len(lines), 2)
