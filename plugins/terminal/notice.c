@@ -11,13 +11,25 @@
 
 #define WHAT_TO_TYPE "Keep it on: snooze postpone 2h · why: snooze why"
 
-/* Bytes of the character, by its first: dictionaries hold valid UTF-8 only. */
+/* Bytes of the character, by its first: what dictionaries hold is valid UTF-8. */
 static size_t character_length(unsigned char first) {
         if (first < 0x80)
                 return 1;
         if (first < 0xe0)
                 return 2;
         return first < 0xf0 ? 3 : 4;
+}
+
+/* What was cut to fit may end within a character. */
+static bool is_whole(const char *p, size_t length) {
+        unsigned char first = (unsigned char) p[0];
+
+        if (first >= 0x80 && first < 0xc2)
+                return false;
+        for (size_t i = 1; i < length; i++)
+                if (((unsigned char) p[i] & 0xc0) != 0x80)
+                        return false;
+        return true;
 }
 
 static bool is_control(const char *p) {
@@ -38,8 +50,10 @@ void notice_clean(const char *source, char *text, size_t size) {
         while (*source) {
                 size_t length = character_length((unsigned char) *source);
 
-                if (strnlen(source, length) < length)
-                        break;
+                if (!is_whole(source, length)) {
+                        source++;
+                        continue;
+                }
                 if (is_control(source)) {
                         if (n + 1 >= size)
                                 break;

@@ -33,6 +33,8 @@ static void test_a_long_text_ends_at_a_character(void) {
         check_clean("abcü", 6, "abcü");
         check_clean("ab🛌", 6, "ab");
         check_clean("abc", 1, "");
+        check_clean("ab\xe2\x82. Keep it on", 100, "ab. Keep it on");
+        check_clean("ab\xf0\x9f\x9b", 100, "ab");
 }
 
 static void check_notice(const SnoozePluginDictionary *event, const char *expected) {
