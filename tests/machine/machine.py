@@ -124,7 +124,7 @@ def base_tree():
 @contextlib.contextmanager
 def layer(below):
     """A writable copy of a directory, gone afterwards: an overlay, or where those cannot be stacked a real copy."""
-    with tempfile.TemporaryDirectory(prefix="snooze-machine-") as directory:
+    with tempfile.TemporaryDirectory(prefix="snooze-machine-", dir="/var/tmp") as directory:
         parts = {name: os.path.join(directory, name) for name in ("upper", "work", "root")}
         for part in parts.values():
             os.mkdir(part, 0o755)
