@@ -8,7 +8,7 @@
 #include "base/journal.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 #include "util/file.h"
 #include "util/json.h"
 

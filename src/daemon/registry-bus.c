@@ -11,7 +11,7 @@
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/manager-bus.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 #include "util/json.h"
 
 #define QUERY_MAX 128U

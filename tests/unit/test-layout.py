@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of the tree and its dependency rule, which never goes back up:
 
-    daemon, helper → bus → util, base        plugins, providers, bridge → sdk → base (and util)        cli → client
+    daemon, helper → bus, manifest → util, base
+    plugins, providers, bridge → sdk → base (and util)
+    cli → client
 
 The compiler cannot check it, because all of src/ is one include path.
 """
@@ -17,13 +19,14 @@ ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.pat
 MAY_INCLUDE = {
     "src/base": {"base"},
     "src/util": {"util", "base"},
+    "src/manifest": {"manifest", "util", "base"},
     "src/bus": {"bus", "util", "base"},
     "src/sdk": {"sdk", "snooze", "base"},
-    "src/daemon": {"daemon", "bus", "util", "base"},
+    "src/daemon": {"daemon", "bus", "manifest", "util", "base"},
     "src/daemon/config": {"daemon/config", "util", "base"},
     "src/daemon/decision": {"daemon/decision", "daemon/config", "util", "base"},
     "src/daemon/simulate": {"daemon/simulate", "daemon/decision", "daemon/config", "util", "base"},
-    "src/helper": {"helper", "bus", "util", "base"},
+    "src/helper": {"helper", "bus", "manifest", "util", "base"},
     "src/bridge": {"bridge", "snooze", "util", "base"},
     "src/client": {"client"},
     "src/cli": {"cli", "client", "util", "base"},
@@ -36,13 +39,18 @@ FORBIDDEN = [
     ("src/base", r"glib|gio/|json-glib", "base is used by the SDK, which is free of GLib"),
     ("src/sdk", r"glib|gio/|json-glib", "a plugin links libsystemd and libc, nothing more"),
     ("src/util", r"gio/|systemd/sd-bus", "util knows nothing of D-Bus"),
+    ("src/manifest", r"gio/|systemd/", "a manifest is read without the bus"),
     ("src/bus", r"gio/", "one loop: sd-event"),
+    ("src/helper", r"gio/", "one loop: sd-event"),
     ("src/daemon", r"gio/", "one loop: sd-event"),
     ("src/daemon/decision", r"systemd/|time\.h|sys/|unistd|fcntl|stdio", "decision/ is pure: no I/O, no clock, no bus"),
     ("src/daemon/config", r"systemd/sd-(bus|event)|time\.h", "config/ is pure: no clock, no bus"),
     ("src/client", r"systemd/", "the client is GIO and the XML alone"),
     ("src/cli", r"systemd/sd-bus", "the command line speaks through the client library"),
 ]
+
+# Programs and libraries whose only loop is sd-event.
+LOOP = ("src/base/", "src/util/", "src/manifest/", "src/bus/", "src/helper/", "src/daemon/", "src/sdk/")
 
 SOURCES = ("src", "plugins", "providers", "data", "tests", "tools", "introspection", "docs", "po", ".ci")
 # JSON has no comments; recorded data is nobody's prose.
@@ -101,7 +109,7 @@ def check_system_headers():
 
 def check_main_context():
     for path in c_files():
-        if path.startswith(("src/base/", "src/util/", "src/bus/", "src/daemon/", "src/sdk/")):
+        if path.startswith(LOOP):
             found = re.search(r"\b(g_main_\w+|GMainContext|GMainLoop)\b", read(path))
             if found:
                 yield f"{path} uses {found.group(1)}: the only loop is sd-event"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 #include "util/json.h"
 
 typedef struct Fixture {

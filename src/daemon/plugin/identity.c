@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/names.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"

@@ -15,7 +15,7 @@
 #include "bus/limits.h"
 #include "daemon/config/config.h"
 #include "daemon/decision/decision.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 
 typedef enum PluginState {
         PLUGIN_DISCOVERED,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-#include "daemon/plugin/schema.h"
+#include "manifest/schema.h"
 
 typedef enum ManifestError {
         MANIFEST_ERROR_INVALID, /* "<file>: <json pointer>: got …, expected …" */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "daemon/plugin/schema.h"
+#include "manifest/schema.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "daemon/plugin/manifest.h"
+#include "manifest/manifest.h"
 #include "util/json.h"
 
 #define INTEGER_EXACT_MAX 9007199254740992.0 /* beyond 2^53 a double skips integers */
