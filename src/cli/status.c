@@ -98,16 +98,21 @@ char *status_provider_text(SnoozeClientProvider *provider, const char *id) {
 static void print_provider(Cli *cli) {
         const char *path = snooze_client_manager_get_provider(cli->manager);
         g_autofree char *id = snooze_client_path_id(path);
+        g_autofree char *problem = text_clean(snooze_client_manager_get_provider_problem(cli->manager));
         g_autoptr(SnoozeClientProvider) provider = NULL;
         g_autofree char *text = NULL;
 
         if (!id) {
-                g_print("  provider  none: nothing is there that could stop this machine (snooze provider list)\n");
+                /* A daemon of before this property says nothing. */
+                g_print("  provider  none: %s\n",
+                        *problem ? problem : "nothing is there that could stop this machine; snooze provider list");
                 return;
         }
         provider = cli_open_path(cli, SNOOZE_CLIENT_TYPE_PROVIDER_PROXY, path, NULL);
         text = provider ? status_provider_text(provider, id) : g_strdup_printf("%s: does not answer", id);
         g_print("  provider  %s\n", text);
+        if (*problem && g_strcmp0(problem, snooze_client_manager_get_refusal(cli->manager)) != 0)
+                g_print("%s            %s%s\n", style_begin(cli, STYLE_WARN), problem, style_end(cli));
 }
 
 static void append_metric(GString *line, GVariantDict *metrics, const char *key, const char *name, const char *unit) {
@@ -146,10 +151,15 @@ static void print_metrics(Cli *cli) {
                 g_print("  now       %s\n", line->str);
 }
 
+static gboolean is_nobody(SnoozeClientManager *manager) {
+        return g_strcmp0(snooze_client_manager_get_provider(manager), "/") == 0;
+}
+
 int status_print(Cli *cli) {
         g_autofree char *sentence = status_sentence(cli->manager);
         g_autofree char *greeting = text_clean(snooze_client_manager_get_greeting(cli->manager));
         g_autofree char *refusal = text_clean(snooze_client_manager_get_refusal(cli->manager));
+        g_autofree char *problem = text_clean(snooze_client_manager_get_provider_problem(cli->manager));
         guint holds = snooze_client_manager_get_holds(cli->manager);
 
         if (snooze_client_manager_get_dry_run(cli->manager))
@@ -157,7 +167,8 @@ int status_print(Cli *cli) {
                         "setup%s\n",
                         style_begin(cli, STYLE_WARN), style_end(cli));
         g_print("%s%s%s\n", style_begin(cli, STYLE_BOLD), sentence, style_end(cli));
-        if (*refusal)
+        /* Without a provider its line says the same. */
+        if (*refusal && !(is_nobody(cli->manager) && g_str_equal(refusal, problem)))
                 g_print("%s  refused   %s%s\n", style_begin(cli, STYLE_BAD), refusal, style_end(cli));
         if (*greeting)
                 g_print("  last      %s\n", greeting);

@@ -101,6 +101,14 @@ static int get_provider(sd_bus *bus, const char *path, const char *interface, co
         return sd_bus_message_append(reply, "o", provider ? provider_object_path(provider) : "/");
 }
 
+static int get_provider_problem(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                                void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *problem = providers_problem(manager->providers);
+
+        return sd_bus_message_append(reply, "s", problem ? problem : "");
+}
+
 static int get_holds(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                      void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
@@ -208,6 +216,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("IdleSince", "t", get_idle_since, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NextStop", "t", get_next_stop, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Provider", "o", get_provider, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ProviderProblem", "s", get_provider_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Holds", "u", get_holds, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Paused", "b", get_paused, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DryRun", "b", get_dry_run, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

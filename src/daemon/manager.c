@@ -315,6 +315,7 @@ static void on_provider_changed(void *userdata) {
         Manager *manager = userdata;
 
         manager_emit_changed(manager, "Provider");
+        manager_emit_changed(manager, "ProviderProblem");
         if (provider_replaced(manager))
                 forgive_refusal(manager);
         stop_provider_changed(manager->stop);

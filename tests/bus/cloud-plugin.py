@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
-Keys of behaviour.json: detect (true), effect (stops-billing), permitted (true), tags (ok, refuse), and stop, a mode or a list of
+Keys of behaviour.json: detect (true; or hang), effect (stops-billing), permitted (true), tags (ok, refuse), and stop, a mode or a list of
 one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
 say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
@@ -104,7 +104,8 @@ class Provider:
         return NotImplemented
 
     def Detect(self, invocation):
-        return GLib.Variant('(b)', (behaviour('detect', True),))
+        detected = behaviour('detect', True)
+        return NotImplemented if detected == 'hang' else GLib.Variant('(b)', (detected,))
 
     def GetInstanceInfo(self, invocation, instance_id):
         info = {'id': s(instance_id or 'i-this'), 'name': s('test'), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),

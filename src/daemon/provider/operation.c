@@ -169,7 +169,8 @@ const char *provider_learn_permissions(Provider *provider, JsonArray *permission
                 provider->permission_missing = TRUE;
                 break;
         }
-        if (!provider->permission_missing && provider == provider->providers->active && parameters->permitted)
+        provider->permitted = !provider->permission_missing;
+        if (provider->permitted && provider == provider->providers->active && parameters->permitted)
                 parameters->permitted(parameters->userdata);
         return provider->permissions;
 }

@@ -17,6 +17,7 @@ struct Provider {
         gboolean detected;
         char *instance_id;
         gboolean permission_missing;
+        gboolean permitted;       /* asked what it may do, it lacked nothing */
         char *permissions;        /* the first that is missing, in words; NULL: none, or not known */
 };
 

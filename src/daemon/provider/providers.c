@@ -55,6 +55,7 @@ const char *providers_problem(Providers *providers) {
 }
 
 void providers_choose(Providers *providers) {
+        Provider *before = providers->active;
         char *problem = NULL;
 
         providers->active = choose_provider(providers, &problem);
@@ -62,6 +63,9 @@ void providers_choose(Providers *providers) {
         providers->problem = problem;
         if (providers->parameters.changed)
                 providers->parameters.changed(providers->parameters.userdata);
+        /* `auto` chooses when all have answered, which may be after this one was asked what it may do. */
+        if (providers->active && providers->active != before && providers->active->permitted && providers->parameters.permitted)
+                providers->parameters.permitted(providers->parameters.userdata);
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -94,6 +98,7 @@ static void forget_answers(Provider *provider) {
         provider->probed = FALSE;
         provider->detected = FALSE;
         provider->permission_missing = FALSE;
+        provider->permitted = FALSE;
         g_clear_pointer(&provider->permissions, g_free);
         provider_bus_changed(provider);
 }

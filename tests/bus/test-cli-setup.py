@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""snooze: configuration, plugins, providers, and the way out of the dry run."""
+
+import json
+
+import plugin_bus
+from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, CommandLine
+from mock_snoozed import Failure, v
+
+
+class Config(CommandLine):
+    def test_get_shows_the_origin_of_each_value(self):
+        text = self.snooze("config", "get")
+        self.assertIn("naptime_minutes\t30\t/etc/cloudsnooze/snooze.json\n", text)
+        self.assertIn("sources.memory.policy\tadvisory\tdefault\n", text)
+        self.assertEqual(self.snooze("config", "get", "naptime_minutes"), "naptime_minutes\t30\t/etc/cloudsnooze/snooze.json\n")
+        self.assertEqual(self.snooze("config", "get", "--value", "/sources/memory/policy"), "advisory\n")
+        self.assertEqual(self.json("config", "get", "sources"),
+                         {"sources.memory.policy": {"value": "advisory", "origin": "default"}})
+        self.assertIn("there is no key “naptime”", self.snooze("config", "get", "naptime", code=FAILED))
+
+    def test_set_sends_a_merge_patch(self):
+        for arguments, patch in (
+            (["naptime_minutes", "20"], {"naptime_minutes": 20}),
+            (["provider", "aws"], {"provider": "aws"}),
+            (["naptime_minutes", "-1"], {"naptime_minutes": -1}),
+            (["sources.memory.policy", "required"], {"sources": {"memory": {"policy": "required"}}}),
+            (["/sources/sessions~1tmux/policy", "off"], {"sources": {"sessions/tmux": {"policy": "off"}}}),
+            (["allow_stop_effects", '["unknown"]'], {"allow_stop_effects": ["unknown"]}),
+            (["naptime_minutes", "null"], {"naptime_minutes": None}),
+        ):
+            self.snooze("config", "set", *arguments)
+            self.assertEqual(json.loads(self.mock.called("SetConfiguration")[-1][0]), patch)
+
+        self.assertEqual(self.json("config", "set", "provider", "aws"), {"ok": True})
+
+    def test_set_tells_what_is_in_force_then(self):
+        """Not what was asked for: null takes back, and a secret is not for whoever looks over the shoulder."""
+        configuration = '{"naptime_minutes":30,"providers":{"aws":{"token":"(hidden)"}}}'
+        self.mock.answers["GetConfiguration"] = v("(s)", (configuration,))
+        self.assertEqual(self.snooze("config", "set", "naptime_minutes", "null"), "naptime_minutes is 30 now.\n")
+        self.assertEqual(self.snooze("config", "set", "providers.aws.token", "hunter2"),
+                         "providers.aws.token is (hidden) now.\n")
+        self.assertEqual(self.snooze("config", "set", "sources.cpu", "null"), "sources.cpu has its default now.\n")
+
+    def test_reload(self):
+        self.assertEqual(self.snooze("config", "reload"), "Reloaded.\n")
+        self.assertEqual(self.json("config", "reload"), {"ok": True})
+
+    def test_check_asks_the_parser_of_the_daemon(self):
+        self.program("snoozed", 'test "$1" = --check-configuration || exit 9\n'
+                                'test -z "$2" || { echo "$2: /naptime: unknown key" >&2; exit 1; }\n')
+        self.assertEqual(self.snooze("config", "check"), "Fine, also beside the last hour of this machine.\n")
+        bad = self.file("bad.json", "{}")
+        self.assertEqual(self.snooze("config", "check", bad, code=FAILED), bad + ": /naptime: unknown key\n")
+        self.assertFalse(self.json("config", "check", bad, code=FAILED)["valid"])
+
+    def test_check_warns_of_a_threshold_that_is_never_met(self):
+        self.program("snoozed", "exit 0\n")
+        rows = [{"time": v("t", NOW - i), "cpu_usage": v("d", 23.0 + i), "memory_usage": v("d", 95.0),
+                 "input_idle_seconds": v("d", 100.0 + i)} for i in range(60)]
+        self.mock.answers["GetSamples"] = v("(aa{sv})", (rows,))
+        text = self.snooze("config", "check")
+        self.assertIn("cpu_threshold_percent is 5: in the last hour this machine never used less cpu than 23 %: "
+                      "it would never stop", text)
+        self.assertIn("input_idle_threshold_secs is 900: in the last hour input was never idle for more than 159 s", text)
+        self.assertNotIn("memory", text)  # advisory: it decides nothing
+        self.assertEqual(len(self.json("config", "check")["findings"]), 2)
+        better = self.file("better.json", '{"cpu_threshold_percent":50,"input_idle_threshold_secs":60}')
+        self.assertIn("Fine", self.snooze("config", "check", better))
+        capped = self.file("capped.json", '{"cpu_threshold_percent":50,"input_idle_threshold_secs":60,"cpu_threshold_cores":0.001}')
+        self.assertRegex(self.snooze("config", "check", capped), r"cpu_threshold_cores is 0\.001, \S+ % of \d+ CPUs: .* 23 %")
+
+    def test_check_without_a_daemon_starts_none(self):
+        self.program("snoozed", "exit 0\n")
+        self.mock.disown()
+        self.assertIn("snoozed does not run", self.snooze("config", "check"))
+        self.assertFalse(self.json("config", "check")["compared"])
+
+
+class Plugins(CommandLine):
+    def test_list(self):
+        text = self.snooze("plugin", "list")
+        self.assertIn("gpu-monitor\tdiscovered\tno\t0.1.0\tno exec\n", text)
+        self.assertIn("sessions\trunning\tyes\t0.1.0\tWho is logged in and works\n", text)
+        plugins = self.json("plugin", "list")
+        self.assertEqual([plugin["id"] for plugin in plugins], ["gpu-monitor", "local", "sessions"])
+        self.assertEqual(plugins[0]["last_error"], "no exec")
+
+    def test_info(self):
+        text = self.snooze("plugin", "info", "gpu-monitor")
+        self.assertTrue(text.startswith("Gpu-Monitor (gpu-monitor): discovered, disabled\n"), text)
+        self.assertIn("Contracts\tIdleCheck\n", text)
+        self.assertIn("statistics\tcalls 12\n", text)
+        self.assertEqual(self.json("plugin", "info", "sessions")["resources"], {"enforced": False})
+        self.assertIn("See: snooze plugin list", self.snooze("plugin", "info", "nothing", code=FAILED))
+
+    def test_enable_and_disable(self):
+        self.assertEqual(self.snooze("plugin", "enable", "gpu-monitor"), "Enabled.\n")
+        self.assertEqual(self.json("plugin", "disable", "gpu-monitor"), {"ok": True})
+        self.assertEqual((len(self.mock.called("Enable")), len(self.mock.called("Disable"))), (1, 1))
+
+
+class Providers(CommandLine):
+    def test_list_info_check(self):
+        self.assertEqual(self.snooze("provider", "list"), "local\tyes\tno\tsaves-power\tthis machine (logind)\n")
+        self.assertIn("type\tm5.large\n", self.snooze("provider", "info"))
+        self.assertEqual(self.json("provider", "info", "local")["instance"]["id"], "i-123")
+        self.assertIn("All that a stop needs is permitted.", self.snooze("provider", "check"))
+
+    def test_missing_permission_is_exit_1(self):
+        self.mock.answers["CheckPermissions"] = v("(a(sbs))", ([("ec2:StopInstances", False, "the role has no policy")],))
+        self.assertIn("ec2:StopInstances\tno\tthe role has no policy", self.snooze("provider", "check", code=FAILED))
+        self.assertFalse(self.json("provider", "check", code=FAILED)[0]["granted"])
+
+    def test_none_active(self):
+        self.mock.set(Provider="/")
+        self.assertIn("snooze setup --provider", self.snooze("provider", "info", code=REFUSED))
+
+
+class Doctor(CommandLine):
+    def test_what_is_blind_comes_first(self):
+        lines = self.snooze("doctor").splitlines()
+        self.assertEqual(lines[0], "0 wrong, 1 blind, 0 to look at; 1 fine.")
+        self.assertEqual(lines[1], "blind\tgpu\tnothing measures it\tsnooze plugin enable gpu-monitor")
+        self.assertEqual(self.json("doctor")[0]["check"], "cpu")
+
+    def test_something_wrong_is_exit_1(self):
+        self.mock.answers["Diagnose"] = v("(aa{sv})", ([{"check": v("s", "store"), "status": v("s", "error"),
+                                                         "message": v("s", "disk full"), "advice": v("s", "")}],))
+        self.assertIn("1 wrong", self.snooze("doctor", code=FAILED))
+
+
+class Setup(CommandLine):
+    def setUp(self):
+        super().setUp()
+        self.mock.set(DryRun=True, State="idle", IdleSince=NOW - MINUTE, NextStop=NOW + HOUR)
+
+    def test_shows_everything_and_arms_only_when_told(self):
+        self.mock.answers["GetHistory"] = v("(aa{sv})", ([
+            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"),
+             "idle_since": v("t", NOW - 2 * HOUR)},
+            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"), "idle_since": v("t", 0)},
+        ],))
+        text = self.snooze("setup", code=FAILED)
+        for part in ("local: this machine (logind); a stop saves power", "power-off\tyes", "blind\tgpu",
+                     "--yes"):
+            self.assertIn(part, text)
+        self.assertRegex(text, r"It would have stopped this machine at (\S+ )?\d\d:\d\d\.\n")
+        self.assertEqual(self.mock.called("SetConfiguration"), [])
+        self.assertIn("Armed. ", self.snooze("setup", "--yes"))
+        self.assertEqual(self.mock.called("SetConfiguration"), [('{"dry_run":false}',)])
+
+    def test_a_person_is_asked(self):
+        text, status = self.on_terminal("setup", answer="n\n", until="[y/N]")
+        self.assertEqual((status, self.mock.called("SetConfiguration")), (FAILED, []))
+        text, status = self.on_terminal("setup", answer="y\n", until="[y/N]")
+        self.assertEqual((status, len(self.mock.called("SetConfiguration"))), (OK, 1))
+
+    def test_refused_says_how_to_arm_it(self):
+        self.mock.answers["SetConfiguration"] = Failure("org.freedesktop.DBus.Error.AccessDenied", "Not authorized")
+        self.assertIn("To arm it: sudo snooze setup\n", self.snooze("setup", "--yes", code=REFUSED))
+
+    def test_an_unknown_effect_is_said(self):
+        self.mock.add_provider("local", "this machine (logind)", "unknown")
+        text = self.snooze("setup", "--yes")
+        self.assertIn("Every stop will be refused", text)
+        self.assertIn("""sudo snooze config set allow_stop_effects '["unknown"]'""", text)
+
+    def test_nothing_is_guessed(self):
+        self.mock.set(Provider="/")
+        self.assertIn("sudo snooze setup --provider local", self.snooze("setup", "--yes", code=FAILED))
+        self.assertEqual(self.mock.called("SetConfiguration"), [])
+        self.snooze("setup", "--yes", "--provider", "local")
+        self.assertEqual(json.loads(self.mock.called("SetConfiguration")[0][0]), {"dry_run": False, "provider": "local"})
+        self.snooze("setup", "--yes", "--provider", "aws", code=FAILED)
+
+    def test_armed_already(self):
+        self.mock.set(DryRun=False)
+        self.assertIn("It is armed already.", self.snooze("setup"))
+        self.assertTrue(self.json("setup")["armed"])
+
+    def test_json(self):
+        self.assertFalse(self.json("setup", code=FAILED)["armed"])
+        setup = self.json("setup", "--yes")
+        self.assertTrue(setup["armed"])
+        self.assertEqual(setup["stop_effect"], "saves-power")
+        self.assertEqual(setup["would_have_stopped"], [])
+
+
+if __name__ == "__main__":
+    plugin_bus.main()
