@@ -86,8 +86,8 @@ static void test_upgrade_fails_whole(void) {
 static void test_newer_is_left_alone(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 1);
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 2", NULL, NULL, NULL), ==, SQLITE_OK);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 2);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 3", NULL, NULL, NULL), ==, SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
         f->database = database_open(f->directory, &error);
         g_assert_null(f->database);
@@ -256,6 +256,64 @@ static void test_rubbish_rows(Fixture *f, gconstpointer unused) {
         g_assert_cmpuint(rows->len, ==, 1);
 }
 
+/* What the first version of the schema left behind is taken over as it is. */
+static void test_upgrade_from_first(Fixture *f, gconstpointer unused) {
+        g_autoptr(GBytes) blob = g_bytes_new_static("seven", 5);
+        g_autoptr(GHashTable) records = NULL;
+        g_autoptr(GPtrArray) rows = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
+        append(f, NOW, HISTORY_STOP, "{}");
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; PRAGMA user_version = 1", NULL, NULL, NULL),
+                        ==, SQLITE_OK);
+        g_clear_pointer(&f->database, database_close);
+
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 2);
+        records = database_get(f->database, "", NULL);
+        g_assert_true(g_hash_table_contains(records, "hold/1"));
+        rows = query(f, 0);
+        g_assert_cmpuint(rows->len, ==, 1);
+        g_assert_true(database_put_state(f->database, "one", 1, "1.0", blob, NOW, &error));
+        g_assert_no_error(error);
+}
+
+static void assert_state(Fixture *f, const char *id, uint32_t version, const char *plugin_version, const char *text) {
+        g_autoptr(GBytes) expected = g_bytes_new_static(text, strlen(text));
+        g_autoptr(StoreState) state = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_get_state(f->database, id, &state, &error));
+        g_assert_no_error(error);
+        g_assert_nonnull(state);
+        g_assert_cmpuint(state->version, ==, version);
+        g_assert_cmpstr(state->plugin_version, ==, plugin_version);
+        g_assert_cmpuint(state->when, ==, NOW);
+        g_assert_true(g_bytes_equal(state->state, expected));
+}
+
+static void test_states(Fixture *f, gconstpointer unused) {
+        g_autoptr(GBytes) first = g_bytes_new_static("first", 5), second = g_bytes_new_static("second", 6), empty = g_bytes_new(NULL, 0);
+        g_autoptr(StoreState) none = NULL;
+
+        g_assert_true(database_get_state(f->database, "one", &none, NULL));
+        g_assert_null(none);
+        g_assert_true(database_put_state(f->database, "one", 1, "1.0", first, NOW, NULL));
+        g_assert_true(database_put_state(f->database, "two", UINT32_MAX, "", empty, NOW, NULL));
+        assert_state(f, "one", 1, "1.0", "first");
+        assert_state(f, "two", UINT32_MAX, "", "");
+        g_assert_true(database_put_state(f->database, "one", 2, "1.1", second, NOW, NULL));
+        assert_state(f, "one", 2, "1.1", "second");
+
+        g_assert_true(database_put_state(f->database, "one", 0, NULL, NULL, NOW, NULL));
+        g_assert_true(database_put_state(f->database, "never", 0, NULL, NULL, NOW, NULL));
+        g_assert_true(database_get_state(f->database, "one", &none, NULL));
+        g_assert_null(none);
+        assert_state(f, "two", UINT32_MAX, "", "");
+}
+
 static void test_put_aside(Fixture *f, gconstpointer unused) {
         g_autofree char *path = g_build_filename(f->directory, DATABASE_NAME, NULL), *newest = NULL, *last = NULL;
         g_autoptr(GError) error = NULL;
@@ -286,6 +344,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/database/upgrade", test_upgrade);
         g_test_add_func("/database/upgrade-fails-whole", test_upgrade_fails_whole);
 #define ADD(path, function) g_test_add("/database/" path, Fixture, NULL, setup, function, teardown)
+        ADD("upgrade-from-first", test_upgrade_from_first);
+        ADD("states", test_states);
         ADD("newer-is-left-alone", test_newer_is_left_alone);
         ADD("samples-become-fewer", test_samples_become_fewer);
         ADD("empty-stretches", test_empty_stretches);

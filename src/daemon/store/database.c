@@ -22,6 +22,9 @@ static const char *const schema_steps[] = {
         "CREATE INDEX sample_time ON sample (time);"
         /* Samples before `until` are as thin as tier `tier` wants them. */
         "CREATE TABLE thinned (tier INTEGER PRIMARY KEY, until INTEGER NOT NULL);",
+
+        "CREATE TABLE plugin_state (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, plugin_version TEXT NOT NULL,"
+        " time INTEGER NOT NULL, state BLOB NOT NULL);",
 };
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
@@ -50,6 +53,11 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                                       " (SELECT time FROM sample ORDER BY time DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
         [STATEMENT_CROWDED_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE kind = ?3 AND id <="
                                       " (SELECT id FROM history WHERE kind = ?3 ORDER BY id DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
+        [STATEMENT_PUT_STATE] = "INSERT INTO plugin_state (id, version, plugin_version, time, state) VALUES (?1, ?2, ?3, ?4, ?5)"
+                                " ON CONFLICT (id) DO UPDATE SET version = excluded.version, plugin_version = excluded.plugin_version,"
+                                " time = excluded.time, state = excluded.state",
+        [STATEMENT_DELETE_STATE] = "DELETE FROM plugin_state WHERE id = ?1",
+        [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
 };
 
 struct Database {

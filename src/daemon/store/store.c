@@ -101,12 +101,24 @@ static void hand_over(Shared *shared, GQueue *news) {
 
 static void run_group(Shared *shared, Writer *writer) {
         GQueue news = G_QUEUE_INIT;
+        Work *first = g_queue_peek_head(&shared->group);
 
-        writer_run(writer, &shared->group, &news);
+        if (first && work_is_job(first))
+                work_run(first);
+        else
+                writer_run(writer, &shared->group, &news);
         g_mutex_lock(&shared->lock);
         hand_over(shared, &news);
         g_mutex_unlock(&shared->lock);
         writer_tidy(writer);
+}
+
+/* Locked. One job, or all up to the next job: so that everything is done, and told, in its order. */
+static void take_next(Shared *shared) {
+        do
+                g_queue_push_tail(&shared->group, g_queue_pop_head(&shared->queue));
+        while (!g_queue_is_empty(&shared->queue) && !work_is_job(shared->group.head->data) &&
+               !work_is_job(shared->queue.head->data));
 }
 
 /* FALSE: the store is being freed, and all is done. */
@@ -116,8 +128,9 @@ static gboolean take_group(Shared *shared) {
         g_mutex_lock(&shared->lock);
         while (!shared->due && !shared->quit)
                 g_cond_wait(&shared->wake, &shared->lock);
-        shared->due = FALSE;
-        move_all(&shared->queue, &shared->group);
+        if (!g_queue_is_empty(&shared->queue))
+                take_next(shared);
+        shared->due = !g_queue_is_empty(&shared->queue);
         any = !g_queue_is_empty(&shared->group);
         g_mutex_unlock(&shared->lock);
         return any;
@@ -304,7 +317,8 @@ static int enqueue(Store *store, Work *work) {
         Shared *shared = store->shared;
         int r = 0;
 
-        work->bytes = sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0);
+        work->bytes = sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
+                (work->blob ? g_bytes_get_size(work->blob) : 0);
         g_mutex_lock(&shared->lock);
         if (shared->quit)
                 r = -ESHUTDOWN;
@@ -382,6 +396,62 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
         work->max = max;
         work->kinds = kinds;
         work->callback.rows = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state, StoreDone done,
+                    void *userdata) {
+        Work *work;
+
+        if (strlen(id) > STORE_KEY_MAX || strlen(plugin_version) > STORE_KEY_MAX || g_bytes_get_size(state) > STORE_STATE_MAX)
+                return -E2BIG;
+        work = g_new0(Work, 1);
+        work->kind = WORK_PUT_STATE;
+        work->key = g_strdup(id);
+        work->text = g_strdup(plugin_version);
+        work->version = version;
+        work->blob = g_bytes_ref(state);
+        work->since = clock_realtime();
+        work->callback.done = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_delete_state(Store *store, const char *id, StoreDone done, void *userdata) {
+        Work *work;
+
+        if (strlen(id) > STORE_KEY_MAX)
+                return -E2BIG;
+        work = g_new0(Work, 1);
+        work->kind = WORK_PUT_STATE;
+        work->key = g_strdup(id);
+        work->callback.done = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata) {
+        Work *work;
+
+        if (strlen(id) > STORE_KEY_MAX)
+                return -E2BIG;
+        work = g_new0(Work, 1);
+        work->kind = WORK_GET_STATE;
+        work->key = g_strdup(id);
+        work->callback.state = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, StoreDone done, void *userdata) {
+        Work *work = g_new0(Work, 1);
+
+        work->kind = WORK_RUN;
+        work->run = run;
+        work->data = data;
+        work->destroy = destroy;
+        work->callback.done = done;
         work->userdata = userdata;
         return enqueue(store, work);
 }

@@ -3,7 +3,7 @@
 
 /* What must survive: one SQLite database (WAL), and the one thread of the daemon, which alone talks to it, because a commit waits
  * for the disk. Work goes there through a bounded queue and comes back on the loop (an eventfd). Grouped: what queued up
- * during a commit shares the next. A broken or full database never stops anything: calls end with an error, `problem` is
+ * during a commit shares the next. Files that must be durable are written by the same thread, in the same order, as jobs. A broken or full database never stops anything: calls end with an error, `problem` is
  * told once, writing is tried again later, a corrupt file is put aside and a new one begun. */
 
 #include <stdint.h>
@@ -59,9 +59,37 @@ int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *
 typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
 int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata);
 
+/* What a plugin with the State contract exported, one for each id; replaced whole. */
+typedef struct StoreState {
+        uint32_t version;     /* of the state, as the plugin counts */
+        char *plugin_version; /* that exported it */
+        GBytes *state;
+        uint64_t when;        /* wall clock µs */
+} StoreState;
+
+/* done tells when it is durable, and if it is not, the state of before is still there. -E2BIG beyond STORE_STATE_MAX, -ENOBUFS where too
+ * much waits already: try again when something else is done. Nothing is kept for later by itself. */
+int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state, StoreDone done,
+                    void *userdata);
+
+/* state: NULL and no error where there is none; borrowed. */
+typedef void (*StoreStateDone)(const StoreState *state, const GError *error, void *userdata);
+int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata);
+
+/* One that is not there is deleted already. */
+int store_delete_state(Store *store, const char *id, StoreDone done, void *userdata);
+
+/* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all that is queued
+ * later, and whether there is a database or not. It keeps to data, which is the thread's until done() has been told: with error NULL done may
+ * look into it; with an error it may not, because a disk that hangs may still have run() busy when the daemon ends. data
+ * is freed after done, and at once where this returns a negative errno (-ENOBUFS, -ESHUTDOWN); done may be NULL. */
+typedef gboolean (*StoreRun)(void *data, GError **error);
+int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, StoreDone done, void *userdata);
+
 #define STORE_QUEUE_MAX 4096U
 #define STORE_QUERY_MAX 10000U
 #define STORE_QUERY_BYTES_MAX (8U * 1024U * 1024U)
 #define STORE_QUEUE_BYTES_MAX (16U * 1024U * 1024U)
 #define STORE_KEY_MAX 255U
 #define STORE_VALUE_MAX (1024U * 1024U)
+#define STORE_STATE_MAX (4U * 1024U * 1024U)

@@ -10,6 +10,10 @@ void work_free(Work *work) {
         g_clear_error(&work->error);
         g_clear_pointer(&work->records, g_hash_table_unref);
         g_clear_pointer(&work->rows, g_ptr_array_unref);
+        g_clear_pointer(&work->blob, g_bytes_unref);
+        g_clear_pointer(&work->state, database_state_free);
+        if (work->destroy)
+                work->destroy(work->data);
         g_free(work);
 }
 
@@ -17,11 +21,15 @@ gboolean work_has_callback(const Work *work) {
         switch (work->kind) {
         case WORK_PUT:
         case WORK_APPEND:
+        case WORK_PUT_STATE:
+        case WORK_RUN:
                 return work->callback.done != NULL;
         case WORK_GET:
                 return work->callback.records != NULL;
         case WORK_QUERY:
                 return work->callback.rows != NULL;
+        case WORK_GET_STATE:
+                return work->callback.state != NULL;
         case WORK_PROBLEM:
                 return TRUE;
         }
@@ -29,11 +37,15 @@ gboolean work_has_callback(const Work *work) {
 }
 
 gboolean work_is_write(const Work *work) {
-        return work->kind == WORK_PUT || work->kind == WORK_APPEND;
+        return work->kind == WORK_PUT || work->kind == WORK_APPEND || work->kind == WORK_PUT_STATE;
 }
 
 gboolean work_is_lazy(const Work *work) {
         return work->kind == WORK_APPEND && work->history == HISTORY_SAMPLE && !work->callback.done;
+}
+
+gboolean work_is_job(const Work *work) {
+        return work->kind == WORK_RUN;
 }
 
 gboolean work_carry_out(Work *work, Database *database, GError **error) {
@@ -50,10 +62,21 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
                 g_clear_pointer(&work->rows, g_ptr_array_unref);
                 work->rows = database_query(database, work->since, work->until, work->max, work->kinds, error);
                 return work->rows != NULL;
+        case WORK_PUT_STATE:
+                return database_put_state(database, work->key, work->version, work->text, work->blob, work->since, error);
+        case WORK_GET_STATE:
+                g_clear_pointer(&work->state, database_state_free);
+                return database_get_state(database, work->key, &work->state, error);
+        case WORK_RUN:
         case WORK_PROBLEM:
                 break;
         }
         g_assert_not_reached();
+}
+
+void work_run(Work *work) {
+        if (!work->run(work->data, &work->error) && !work->error)
+                work->error = g_error_new_literal(DATABASE_ERROR, DATABASE_ERROR_FAILED, "it failed without a reason");
 }
 
 void work_finish(Work *work) {
@@ -62,6 +85,8 @@ void work_finish(Work *work) {
         switch (work->kind) {
         case WORK_PUT:
         case WORK_APPEND:
+        case WORK_PUT_STATE:
+        case WORK_RUN:
         case WORK_PROBLEM:
                 work->callback.done(work->error, work->userdata);
                 break;
@@ -70,6 +95,9 @@ void work_finish(Work *work) {
                 break;
         case WORK_QUERY:
                 work->callback.rows(work->error ? NULL : work->rows, work->error, work->userdata);
+                break;
+        case WORK_GET_STATE:
+                work->callback.state(work->error ? NULL : work->state, work->error, work->userdata);
                 break;
         }
 }

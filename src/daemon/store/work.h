@@ -11,28 +11,39 @@ typedef enum WorkKind {
         WORK_APPEND,
         WORK_GET,
         WORK_QUERY,
+        WORK_PUT_STATE,
+        WORK_GET_STATE,
+        WORK_RUN,     /* a job: no database needed */
         WORK_PROBLEM, /* from the thread alone: error is news about the database itself, NULL that it works again */
 } WorkKind;
 
 typedef struct Work {
         WorkKind kind;
-        char *key;  /* or prefix */
-        char *text; /* JSON; NULL: delete */
+        char *key;  /* or prefix, or id */
+        char *text; /* JSON, or a plugin's version; NULL: delete */
         uint64_t since, until;
         unsigned max, kinds;
         HistoryKind history;
         size_t bytes;
+        uint32_t version;
+        GBytes *blob;
+
+        StoreRun run;
+        void *data;
+        GDestroyNotify destroy;
 
         union {
                 StoreDone done;
                 StoreRecords records;
                 StoreRows rows;
+                StoreStateDone state;
         } callback; /* one of them, or none */
         void *userdata;
 
         GError *error;
         GHashTable *records;
         GPtrArray *rows;
+        StoreState *state;
 } Work;
 
 void work_free(Work *work);
@@ -43,8 +54,14 @@ gboolean work_is_write(const Work *work);
 /* May wait for others: see store_append(). */
 gboolean work_is_lazy(const Work *work);
 
+/* One that runs without the database, by itself. */
+gboolean work_is_job(const Work *work);
+
 /* In the thread: on the open database. */
 gboolean work_carry_out(Work *work, Database *database, GError **error);
+
+/* In the thread: a job. */
+void work_run(Work *work);
 
 /* On the loop: tells who waits, if anybody does. */
 void work_finish(Work *work);
