@@ -9,7 +9,6 @@
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
 #include "manifest/manifest.h"
-#include "util/file.h"
 #include "util/json.h"
 
 #define PATCH_MAX (64U * 1024U)
@@ -62,21 +61,27 @@ int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-int manager_patch_config(Manager *manager, const char *patch, sd_bus_error *error) {
-        const ConfigPaths paths = { manager->config_file, manager->config_dropins, manager->config_state };
-        g_autoptr(GError) problem = NULL, good_problem = NULL;
-        g_autofree char *state_text = NULL;
-        g_autoptr(Config) config = config_try_patch(&paths, patch, &state_text, &problem);
+int config_change_refused(int r, sd_bus_error *error) {
+        if (r == -EDQUOT)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes of the configuration wait for the disk; try again.");
+        return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
+}
 
-        if (!config)
-                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, problem->message);
-        if (!file_write(manager->config_state, state_text, strlen(state_text), 0640, &problem))
-                return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept in %s: %s", manager->config_state, problem->message);
-        if (!config_save_good(config, manager->config_good, &good_problem))
-                log_warning("The configuration could not be kept as the last good one: %s", good_problem->message);
-        g_clear_pointer(&manager->config_problem, g_free);
-        manager_set_config(manager, config);
-        return 0;
+void config_change_reply(sd_bus_message *call, const GError *error) {
+        if (!error)
+                (void) sd_bus_reply_method_return(call, NULL);
+        else
+                (void) sd_bus_reply_method_errorf(call, error->domain == CONFIG_ERROR ? ERROR_INVALID_CONFIGURATION : ERROR_STORE, "%s",
+                                                  error->message);
+}
+
+/* The patch itself may hold secrets: who, but not what. */
+static void changed(Manager *manager, sd_bus_message *call, const GError *error) {
+        uid_t uid;
+
+        if (!error && caller_known(manager->callers, sd_bus_message_get_sender(call), &uid))
+                manager_record_call(manager, uid, sd_bus_message_get_member(call), "");
+        config_change_reply(call, error);
 }
 
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -97,17 +102,12 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         r = manager_authorize(manager, message, NULL, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_patch_config(manager, patch, error);
-        if (r < 0)
-                return r;
-        /* The patch itself may hold secrets: who, but not what. */
-        manager_record_call(manager, uid, "SetConfiguration", "");
-        return sd_bus_reply_method_return(message, NULL);
+        r = manager_change_config(manager, patch, message, changed);
+        return r < 0 ? config_change_refused(r, error) : 1;
 }
 
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
-        g_autoptr(GError) problem = NULL;
         uid_t uid;
         int r;
 
@@ -117,8 +117,6 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) 
         r = manager_authorize(manager, message, NULL, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        if (manager_reload(manager, &problem) < 0)
-                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, problem->message);
-        manager_record_call(manager, uid, "Reload", "");
-        return sd_bus_reply_method_return(message, NULL);
+        r = manager_change_config(manager, NULL, message, changed);
+        return r < 0 ? config_change_refused(r, error) : 1;
 }

@@ -117,14 +117,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        Manager *manager = userdata;
-        g_autoptr(GError) error = NULL;
-
-        if (manager_reload(manager, &error) < 0) {
-                g_autofree char *message = g_strdup_printf("%s; the running configuration stays", error->message);
-
-                manager_problem(manager, "configuration", message);
-        }
+        manager_reload(userdata);
         return 0;
 }
 

@@ -23,6 +23,11 @@ int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus
 /* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
 
+/* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
+void config_change_reply(sd_bus_message *call, const GError *error);
+/* The error for a change that could not even be begun; negative. */
+int config_change_refused(int r, sd_bus_error *error);
+
 /* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
  * names the argument. */
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);

@@ -204,22 +204,3 @@ void manager_notice(Manager *manager, const char *text) {
         json_object_set_string_member(data, "notice", text);
         (void) events_emit(manager->events, EVENT_NOTICE, EVENT_SOURCE_OWN, SEVERITY_WARNING, 0, data, NULL, NULL, NULL);
 }
-
-int manager_reload(Manager *manager, GError **error) {
-        const ConfigPaths paths = { manager->config_file, manager->config_dropins, manager->config_state };
-        g_autoptr(Config) config = NULL;
-        g_autoptr(GError) good_error = NULL;
-
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) clock_monotonic());
-        config = config_load(&paths, error);
-        (void) sd_notify(false, "READY=1");
-        if (!config)
-                return -EBADMSG;
-
-        if (!config_save_good(config, manager->config_good, &good_error))
-                log_warning("The configuration could not be kept as the last good one: %s", good_error->message);
-        g_clear_pointer(&manager->config_problem, g_free);
-        manager_set_config(manager, config);
-        journal_write(LOG_INFO, MESSAGE_CONFIGURATION, NULL, "The configuration was read again.");
-        return 0;
-}

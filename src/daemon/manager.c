@@ -334,6 +334,10 @@ static void on_forgotten(const char *source, void *userdata) {
         manager_step_soon(manager);
 }
 
+static void on_configured(Manager *manager, sd_bus_message *call, const GError *error) {
+        config_change_reply(call, error);
+}
+
 /* Plugin.Configure is SetConfiguration in other words, authorized already. */
 static int on_configure(const char *id, JsonObject *values, sd_bus_message *call, void *userdata) {
         Manager *manager = userdata;
@@ -341,14 +345,18 @@ static int on_configure(const char *id, JsonObject *values, sd_bus_message *call
         g_autoptr(JsonObject) patch = json_object_new();
         JsonObject *plugins = json_object_new(), *configs = json_object_new();
         g_autofree char *text = NULL;
+        int r;
 
         json_object_set_object_member(patch, "plugins", plugins);
         json_object_set_object_member(plugins, "plugin_configs", configs);
         json_object_set_object_member(configs, id, json_object_ref(values));
         text = json_object_text(patch);
-        if (manager_patch_config(manager, text, &error) < 0)
+        r = manager_change_config(manager, text, call, on_configured);
+        if (r < 0) {
+                (void) config_change_refused(r, &error);
                 return sd_bus_reply_method_error(call, &error);
-        return sd_bus_reply_method_return(call, NULL);
+        }
+        return 0;
 }
 
 static void on_stop_step(void *userdata) {
@@ -410,16 +418,14 @@ static int add_timers(Manager *manager) {
         return sd_event_source_set_enabled(manager->step_soon, SD_EVENT_OFF);
 }
 
+/* Before the loop runs there is nobody to keep waiting; nothing can be decided without it. */
 static void load_config(Manager *manager) {
         const ConfigPaths paths = { manager->config_file, manager->config_dropins, manager->config_state };
-        g_autoptr(GError) error = NULL, good_error = NULL;
+        g_autoptr(GError) error = NULL;
 
         manager->config = config_load(&paths, &error);
-        if (manager->config) {
-                if (!config_save_good(manager->config, manager->config_good, &good_error))
-                        log_warning("The configuration could not be kept as the last good one: %s", good_error->message);
+        if (manager->config)
                 return;
-        }
         manager->config = config_load_good(manager->config_good, NULL);
         manager->config_problem = g_strdup_printf("%s. %s is in force; fix it and type: snooze config reload", error->message,
                                                   manager->config ? "The last good configuration" : "The default configuration (dry run)");
@@ -442,6 +448,8 @@ static int create_parts(Manager *manager) {
         r = store_new(manager->event, manager->options.state_directory, on_store_problem, manager, &manager->store);
         if (r < 0)
                 return r;
+        if (!manager->config_problem)
+                manager_keep_good_config(manager);
         manager->metrics = metrics_new(manager->options.proc_root);
         if (manager->options.replay) {
                 manager->replay = replay_new(manager->options.replay, clock_monotonic(), &error);
@@ -595,6 +603,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
+        manager->freeing = TRUE;
         if (manager->decision)
                 manager_save(manager);
         manager->tick = sd_event_source_disable_unref(manager->tick);

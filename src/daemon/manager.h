@@ -44,6 +44,7 @@ struct Manager {
 
         char *config_file, *config_dropins, *config_state, *config_good; /* paths */
         Config *config;
+        unsigned config_changes; /* that wait for the disk */
         char *config_problem; /* why the configuration in force is not the one in the files, or NULL */
 
         Authorizer *authorizer;
@@ -91,6 +92,7 @@ struct Manager {
         gboolean asking_inhibitors; /* a look waits for logind */
 
         sd_event_source *tick, *deadline, *step_soon, *pause_end;
+        gboolean freeing;
         sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;
 };
 
@@ -125,14 +127,21 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
 /* Takes a configuration into force everywhere. */
 void manager_set_config(Manager *manager, Config *config);
 
-/* Reads the files again: 0, or a negative errno with the error set, in which case the running configuration stays. */
-int manager_reload(Manager *manager, GError **error);
+/* The store's thread reads the files again or, with a merge patch, checks and keeps it; one change after the other, so that none is lost.
+ * What comes of it is in force when done is told so. CONFIG_ERROR: the files or the patch are wrong; any other error: it could not be kept; with
+ * both the running configuration stays. call: the caller's own, passed through to done; may be NULL. A negative errno where
+ * done will not be told: -EDQUOT where too many changes wait for the disk. */
+typedef void (*ConfigChanged)(Manager *manager, sd_bus_message *call, const GError *error);
+int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done);
+
+/* As SIGHUP asks for: what is wrong becomes a Problem. */
+void manager_reload(Manager *manager);
+
+/* The configuration of the start, kept as the last good one. */
+void manager_keep_good_config(Manager *manager);
 
 /* A sample now, besides those of the interval. */
 void manager_take_sample(Manager *manager);
-
-/* Checks the merge patch, keeps it and puts it in force: 0, or ERROR_INVALID_CONFIGURATION or ERROR_STORE. */
-int manager_patch_config(Manager *manager, const char *patch, sd_bus_error *error);
 
 /* A sample and a round of questions now; the call is answered with the verdict at its end. */
 int manager_check_now(Manager *manager, sd_bus_message *call);

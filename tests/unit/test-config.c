@@ -423,10 +423,12 @@ static void test_last_good(Files *files, gconstpointer data) {
                 parse_good("{\"naptime_minutes\": 12, \"providers\": {\"aws\": {\"token\": \"t\"}}}");
         g_autoptr(Config) again = NULL;
         g_autoptr(GError) error = NULL, missing = NULL;
+        g_autofree char *good = NULL;
 
         g_assert_null(config_load_good(files->state, &missing));
         g_assert_error(missing, CONFIG_ERROR, CONFIG_ERROR_FILE);
-        g_assert_true(config_save_good(config, files->state, &error));
+        good = config_good_text(config);
+        g_assert_true(config_save_good(good, files->state, &error));
         again = config_load_good(files->state, &error);
         g_assert_no_error(error);
         g_assert_cmpfloat(again->naptime_minutes, ==, 12);

@@ -188,9 +188,11 @@ Config *config_try_patch(const ConfigPaths *paths, const char *patch, char **ret
         return steal(config);
 }
 
-gboolean config_save_good(const Config *config, const char *path, GError **error) {
-        g_autofree char *text = json_object_text(config->merged);
+char *config_good_text(const Config *config) {
+        return json_object_text(config->merged);
+}
 
+gboolean config_save_good(const char *text, const char *path, GError **error) {
         /* Secrets of plugins are in it. */
         return file_write(path, text, strlen(text), 0600, error);
 }

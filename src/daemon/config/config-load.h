@@ -20,5 +20,6 @@ Config *config_try_patch(const ConfigPaths *paths, const char *patch, char **ret
 
 /* Last good configuration, for a start with a broken one: written after each successful load, read when config_load()
  * fails. */
-gboolean config_save_good(const Config *config, const char *path, GError **error);
+gboolean config_save_good(const char *text, const char *path, GError **error);
+char *config_good_text(const Config *config);
 Config *config_load_good(const char *path, GError **error);
