@@ -35,7 +35,9 @@
 
 #define PLUGIN_ID_MAX 24U
 #define PLUGIN_USER_PREFIX "snooze-"
+/* The two slots of a plugin: while a version replaces another, one runs in each. */
 #define PLUGIN_UNIT_PREFIX "snooze-plugin@"
+#define PLUGIN_B_UNIT_PREFIX "snooze-plugin-b@"
 
 #define EVENT_STOP_PENDING "snooze.stop.pending"
 /* One line for every terminal ("notice" in its data) that announces no stop. */

@@ -146,7 +146,7 @@ void callers_end_plugin(Callers *callers) {
 
         if (plugin_state(callers->plugin) != PLUGIN_RUNNING)
                 return;
-        process = open_process(callers->plugin->pid);
+        process = open_process(plugin_pid(callers->plugin));
         plugin_unload(callers->plugin, on_settled, &done);
         run_until(callers, &done);
         wait_for_end(process);

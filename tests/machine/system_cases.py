@@ -9,7 +9,7 @@ import re
 from machine import Machine
 
 PLUGINS = ("local", "sessions", "terminal")
-UNITS = ["snoozed.service"] + [f"snooze-plugin@{plugin}.service" for plugin in PLUGINS]
+UNITS = ["snoozed.service"] + [f"snooze-plugin{slot}@{plugin}.service" for plugin in PLUGINS for slot in ("", "-b")]
 # Out of 10.0; what remains for each unit is explained in docs/security.md.
 EXPOSURE = 2.0
 
@@ -34,10 +34,11 @@ def limits_are_the_manifests(machine):
     """the limits of each unit are those of its manifest"""
     for plugin in PLUGINS:
         limits = json.loads(machine.read(f"/usr/lib/cloudsnooze/plugins/{plugin}/plugin.json"))["limits"]
-        unit = f"snooze-plugin@{plugin}.service"
-        assert machine.unit(unit, "MemoryMax") == str(limits["memory_mb"] * 1024 * 1024)
-        assert machine.unit(unit, "TasksMax") == str(limits["tasks"])
-        assert machine.unit(unit, "CPUQuotaPerSecUSec") == f"{limits['cpu_percent'] * 10}ms"
+        for slot in ("", "-b"):
+            unit = f"snooze-plugin{slot}@{plugin}.service"
+            assert machine.unit(unit, "MemoryMax") == str(limits["memory_mb"] * 1024 * 1024)
+            assert machine.unit(unit, "TasksMax") == str(limits["tasks"])
+            assert machine.unit(unit, "CPUQuotaPerSecUSec") == f"{limits['cpu_percent'] * 10}ms"
 
 
 def catalog_explains(machine):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The call layer. At most one call of a plugin is under way, and IN_FLIGHT_MAX in all; the others wait in order. Each has one
- * deadline from the moment somebody asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial number. */
+/* The call layer. At most one call of a process is under way, and IN_FLIGHT_MAX in all; the others wait in order: those of a contract with
+ * the plugin, for whichever process serves it, and before them those to a very process. Each has one deadline from the moment somebody
+ * asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial number. */
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +51,9 @@ static const ContractMethod contract_methods[] = {
 
 struct PluginCall {
         Plugin *plugin;
+        PluginProcess *process; /* to which it goes; of a contract's call: while it is in flight */
+        GList link;             /* in `queue` */
+        GQueue *queue;          /* where it waits or is in flight; NULL: nowhere */
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
         gboolean control, without_effect, repeated;
@@ -69,9 +73,25 @@ static const ContractMethod *method_find(const char *interface, const char *memb
         return NULL;
 }
 
+static void call_take(PluginCall *call) {
+        if (call->queue)
+                g_queue_unlink(call->queue, &call->link);
+        call->queue = NULL;
+}
+
+static void call_put(PluginCall *call, GQueue *queue, gboolean first) {
+        call_take(call);
+        call->queue = queue;
+        if (first)
+                g_queue_push_head_link(queue, &call->link);
+        else
+                g_queue_push_tail_link(queue, &call->link);
+}
+
 static void call_free(void *data) {
         PluginCall *call = data;
 
+        call_take(call);
         sd_event_source_disable_unref(call->timer);
         sd_bus_slot_unref(call->slot);
         sd_bus_error_free(&call->error);
@@ -103,6 +123,7 @@ static void call_finish_error(PluginCall *call, const char *name, const char *me
 static void run_refused(void *data) {
         PluginCall *call = data;
 
+        log_call(call, &call->error);
         if (call->done)
                 call->done(call->plugin, NULL, &call->error, call->userdata);
 }
@@ -122,7 +143,7 @@ static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *user
         g_autofree char *message = NULL;
         PluginCall *call = userdata;
 
-        g_queue_remove(&call->plugin->calls, call);
+        call_take(call);
         call->plugin->statistics.timeouts++;
         message = g_strdup_printf("%s was not asked in time: it is %s.", call->plugin->id,
                                   call->plugin->state == PLUGIN_RUNNING ? "busy with another call"
@@ -138,21 +159,24 @@ static void watch_deadline(PluginCall *call) {
                                          call->deadline, 0, on_waited_too_long, call);
 }
 
-static gboolean may_send(const Plugin *plugin, const PluginCall *call) {
-        if (!plugin->peer)
-                return FALSE;
-        if (call->control)
-                return plugin->state == PLUGIN_INITIALIZING || plugin->state == PLUGIN_RUNNING ||
-                        plugin->state == PLUGIN_DRAINING;
-        return plugin->state == PLUGIN_RUNNING;
+/* The next one that this process may be sent; NULL: none. */
+static PluginCall *next_call(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+
+        if (!process->peer)
+                return NULL;
+        if (!g_queue_is_empty(&process->controls))
+                return g_queue_peek_head(&process->controls);
+        return process == plugin->process && plugin->state == PLUGIN_RUNNING ? g_queue_peek_head(&plugin->calls) : NULL;
 }
 
-static void in_flight_ended(Plugin *plugin) {
+/* It is in no queue any more, and another one may have its place. */
+static void in_flight_ended(PluginCall *call) {
         Plugin *next;
 
-        plugin->in_flight = NULL;
-        plugin->plugins->in_flight--;
-        next = g_queue_pop_head(&plugin->plugins->blocked);
+        call_take(call);
+        call->plugin->plugins->in_flight--;
+        next = call->plugin->plugins->freeing ? NULL : g_queue_pop_head(&call->plugin->plugins->blocked);
         if (next) {
                 next->blocked = FALSE;
                 plugin_pump(next);
@@ -189,13 +213,13 @@ static void finish_timed_out(PluginCall *call) {
         g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
                                                    call->method->member,
                                                    (double) (call->deadline - call->begun) / USEC_PER_SEC);
-        gboolean control = call->control;
 
         plugin->statistics.timeouts++;
         plugin_set_healthy(plugin, FALSE, message);
+        /* Before the caller hears of it, who may do away with the process. */
+        if (!call->control)
+                process_suspect(call->process);
         call_finish_error(call, ERROR_TIMED_OUT, message);
-        if (!control)
-                plugin_suspect(plugin);
 }
 
 static void finish_answered(PluginCall *call, sd_bus_message *reply) {
@@ -229,11 +253,11 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
         if (error && clock_monotonic() < call->deadline && peer_is_gone(reply, error)) {
-                plugin_fail(plugin, "ended while it was asked %s", call->method->member);
+                process_fail(call->process, "ended while it was asked %s", call->method->member);
                 return 0;
         }
 
-        in_flight_ended(plugin);
+        in_flight_ended(call);
         if (!error)
                 finish_answered(call, reply);
         else if (clock_monotonic() >= call->deadline)
@@ -251,7 +275,7 @@ static int call_send(PluginCall *call) {
         uint64_t left = usec_sub(call->deadline, clock_monotonic());
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &message, plugin->peer, PLUGIN_PATH, call->method->interface,
+        r = sd_bus_message_new_method_call(bus, &message, call->process->peer, PLUGIN_PATH, call->method->interface,
                                            call->method->member);
         if (r >= 0 && call->append)
                 r = call->append(message, call->userdata);
@@ -260,38 +284,45 @@ static int call_send(PluginCall *call) {
         return r;
 }
 
-void plugin_pump(Plugin *plugin) {
-        Plugins *plugins = plugin->plugins;
+static void process_pump(PluginProcess *process) {
+        Plugins *plugins = process->plugin->plugins;
+        PluginCall *call;
+        int r;
 
-        while (!plugin->in_flight && !g_queue_is_empty(&plugin->calls) &&
-               may_send(plugin, g_queue_peek_head(&plugin->calls))) {
-                PluginCall *call;
-                int r;
-
+        while (g_queue_is_empty(&process->in_flight) && (call = next_call(process))) {
                 if (plugins->in_flight >= IN_FLIGHT_MAX) {
-                        if (!plugin->blocked)
-                                g_queue_push_tail(&plugins->blocked, plugin);
-                        plugin->blocked = TRUE;
+                        if (!process->plugin->blocked)
+                                g_queue_push_tail(&plugins->blocked, process->plugin);
+                        process->plugin->blocked = TRUE;
                         return;
                 }
-                call = g_queue_pop_head(&plugin->calls);
+                call_take(call);
+                call->process = process;
                 call->timer = sd_event_source_disable_unref(call->timer);
                 r = call_send(call);
                 if (r < 0) {
-                        plugin->statistics.errors++;
+                        process->plugin->statistics.errors++;
                         refuse(call, ERROR_PLUGIN_FAILED, "The call of %s could not be sent: %s", call->method->member,
                                g_strerror(-r));
                         continue;
                 }
-                plugin->in_flight = call;
+                call_put(call, &process->in_flight, FALSE);
                 plugins->in_flight++;
         }
+}
+
+void plugin_pump(Plugin *plugin) {
+        if (plugin->process)
+                process_pump(plugin->process);
+        if (plugin->next)
+                process_pump(plugin->next);
 }
 
 static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64_t timeout, PluginCallAppend append,
                             PluginCallDone done, void *userdata) {
         PluginCall *call = g_new0(PluginCall, 1);
 
+        call->link.data = call;
         call->plugin = plugin;
         call->method = method;
         call->begun = clock_monotonic();
@@ -303,14 +334,15 @@ static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64
         return call;
 }
 
-void plugin_control(Plugin *plugin, const char *member, uint64_t timeout, PluginCallAppend append, PluginCallDone done,
-                    void *userdata) {
-        PluginCall *call = call_new(plugin, method_find(PLUGIN_INTERFACE, member), timeout, append, done, userdata);
+void process_call(PluginProcess *process, const char *interface, const char *member, uint64_t timeout,
+                  PluginCallAppend append, PluginCallDone done, void *userdata) {
+        PluginCall *call = call_new(process->plugin, method_find(interface, member), timeout, append, done, userdata);
 
         call->control = TRUE;
-        g_queue_push_head(&plugin->calls, call);
-        plugin_pump(plugin);
-        if (plugin->in_flight != call && g_queue_find(&plugin->calls, call))
+        call->process = process;
+        call_put(call, &process->controls, TRUE);
+        process_pump(process);
+        if (call->queue == &process->controls)
                 watch_deadline(call);
 }
 
@@ -364,10 +396,9 @@ int plugin_call(Plugin *plugin, const char *interface, const char *member, uint6
         if (refuse_unready(call))
                 return 0;
 
-        g_queue_push_tail(&plugin->calls, call);
-        if (plugin->state == PLUGIN_RUNNING)
-                plugin_pump(plugin);
-        if (plugin->in_flight == call || !g_queue_find(&plugin->calls, call))
+        call_put(call, &plugin->calls, FALSE);
+        plugin_pump(plugin);
+        if (call->queue != &plugin->calls)
                 return 0;
         watch_deadline(call);
         if (plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED)
@@ -375,34 +406,47 @@ int plugin_call(Plugin *plugin, const char *interface, const char *member, uint6
         return 0;
 }
 
-void plugin_calls_lost(Plugin *plugin, const char *message) {
-        PluginCall *call = plugin->in_flight;
-
-        if (!call)
-                return;
-        in_flight_ended(plugin);
+static void call_lost(PluginCall *call, const char *message) {
+        in_flight_ended(call);
         call->slot = sd_bus_slot_unref(call->slot);
         if (call->without_effect && !call->repeated && clock_monotonic() < call->deadline) {
                 call->repeated = TRUE;
-                g_queue_push_head(&plugin->calls, call);
+                call->process = NULL;
+                call_put(call, &call->plugin->calls, TRUE);
                 watch_deadline(call);
                 return;
         }
-        plugin->statistics.errors++;
-        call_finish_error(call, ERROR_PLUGIN_FAILED, message);
+        call->plugin->statistics.errors++;
+        refuse(call, ERROR_PLUGIN_FAILED, "%s", message);
+}
+
+/* The latest first: those that are put back keep their order. */
+void process_calls_lost(PluginProcess *process, const char *message) {
+        for (GList *link = process->in_flight.tail, *previous; link; link = previous) {
+                PluginCall *call = link->data;
+
+                previous = link->prev;
+                if (!call->control)
+                        call_lost(call, message);
+        }
+}
+
+void process_calls_free(PluginProcess *process) {
+        PluginCall *call;
+
+        while ((call = g_queue_peek_head(&process->in_flight))) {
+                in_flight_ended(call);
+                call_free(call);
+        }
+        while ((call = g_queue_peek_head(&process->controls)))
+                call_free(call);
 }
 
 void plugin_calls_fail(Plugin *plugin, const char *name, const char *message) {
-        GQueue calls = plugin->calls;
-        PluginCall *call = plugin->in_flight;
+        PluginCall *call;
 
-        g_queue_init(&plugin->calls);
-        if (call) {
-                in_flight_ended(plugin);
-                g_queue_push_head(&calls, call);
-        }
-        while ((call = g_queue_pop_head(&calls))) {
-                call->slot = sd_bus_slot_unref(call->slot);
+        while ((call = g_queue_peek_head(&plugin->calls))) {
+                call_take(call);
                 call->timer = sd_event_source_disable_unref(call->timer);
                 plugin->statistics.errors++;
                 refuse(call, name, "%s", message);
@@ -410,6 +454,8 @@ void plugin_calls_fail(Plugin *plugin, const char *name, const char *message) {
 }
 
 void plugin_calls_free(Plugin *plugin) {
-        g_clear_pointer(&plugin->in_flight, call_free);
-        g_queue_clear_full(&plugin->calls, call_free);
+        PluginCall *call;
+
+        while ((call = g_queue_peek_head(&plugin->calls)))
+                call_free(call);
 }

@@ -17,32 +17,28 @@ static int append_handshake(sd_bus_message *message, void *userdata) {
 }
 
 static int append_sent(sd_bus_message *message, void *userdata) {
-        Plugin *plugin = userdata;
-        g_auto(GStrv) hints = schema_hints(plugin->manifest->schema);
+        PluginProcess *process = userdata;
+        g_auto(GStrv) hints = schema_hints(process->manifest->schema);
 
-        return dictionary_append(message, plugin->sent, (const char *const *) hints);
+        return dictionary_append(message, process->sent, (const char *const *) hints);
 }
 
 static void on_initialized(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        if (plugin->state != PLUGIN_INITIALIZING)
-                return;
+        PluginProcess *process = userdata;
+
         if (error) {
-                plugin_fail(plugin, "refused its configuration: %s", error->message);
+                process_fail(process, "refused its configuration: %s", error->message);
                 return;
         }
-        plugin->failure_count = 0;
-        plugin->restart_wanted = FALSE;
-        plugin_set_error(plugin, "");
-        plugin->healthy = TRUE;
-        if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured") && plugin->state == PLUGIN_RUNNING)
-                plugin_pump(plugin);
+        process->ready = TRUE;
+        process->hooks->ready(process);
 }
 
 /* The contracts that it names must cover the manifest's; more are not used. */
-static const char *missing_contract(const Plugin *plugin, JsonObject *info) {
+static const char *missing_contract(const PluginProcess *process, JsonObject *info) {
         JsonArray *served = json_get_array(info, "contracts");
 
-        for (char **contract = plugin->manifest->contracts; served && *contract; contract++) {
+        for (char **contract = process->manifest->contracts; served && *contract; contract++) {
                 gboolean found = FALSE;
 
                 for (guint i = 0; i < json_array_get_length(served) && !found; i++) {
@@ -57,105 +53,86 @@ static const char *missing_contract(const Plugin *plugin, JsonObject *info) {
         return NULL;
 }
 
-static gboolean greeting_fits(Plugin *plugin, sd_bus_message *reply) {
+static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *expected = process->plugin->id, *id, *missing;
         g_autoptr(JsonObject) info = NULL;
-        const char *id, *missing;
         uint32_t api;
 
         if (sd_bus_message_read(reply, "u", &api) < 0 ||
             dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0) {
-                plugin_fail(plugin, "answered the greeting with rubbish: %s", error.message ?: "no dictionary");
+                process_fail(process, "answered the greeting with rubbish: %s", error.message ?: "no dictionary");
                 return FALSE;
         }
         if (api != PLUGIN_API_VERSION && (api == 0 || api != PLUGIN_API_VERSION - 1)) {
-                plugin_fail(plugin, "speaks version %u of the plugin API, expected %u", api, PLUGIN_API_VERSION);
+                process_fail(process, "speaks version %u of the plugin API, expected %u", api, PLUGIN_API_VERSION);
                 return FALSE;
         }
-        id = json_get_string(info, "id", plugin->id);
-        if (!g_str_equal(id, plugin->id)) {
-                plugin_fail(plugin, "says that it is %s, expected %s", id, plugin->id);
+        id = json_get_string(info, "id", expected);
+        if (!g_str_equal(id, expected)) {
+                process_fail(process, "says that it is %s, expected %s", id, expected);
                 return FALSE;
         }
-        missing = missing_contract(plugin, info);
+        missing = missing_contract(process, info);
         if (missing) {
-                plugin_fail(plugin, "does not serve the contract %s of its manifest", missing);
+                process_fail(process, "does not serve the contract %s of its manifest", missing);
                 return FALSE;
         }
         return TRUE;
 }
 
 static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginProcess *process = userdata;
         g_autoptr(GError) e = NULL;
         g_autoptr(Settings) settings = NULL;
 
-        if (plugin->state != PLUGIN_INITIALIZING)
-                return;
         if (error) {
-                plugin_fail(plugin, "refused the greeting: %s", error->message);
+                process_fail(process, "refused the greeting: %s", error->message);
                 return;
         }
-        if (!greeting_fits(plugin, reply))
+        if (!greeting_fits(process, reply))
                 return;
-        settings = plugin_settings(plugin, &e);
+        settings = plugin_settings(plugin, process->manifest, &e);
         if (!settings) {
-                plugin_fail(plugin, "is not configured well: %s", e->message);
+                process_fail(process, "is not configured well: %s", e->message);
                 return;
         }
-        g_clear_pointer(&plugin->sent, json_object_unref);
-        plugin->sent = json_object_ref(settings->values);
-        plugin_control(plugin, "Initialize", plugin->manifest->timeouts[TIMEOUT_INITIALIZE], append_sent, on_initialized,
-                       plugin);
+        g_clear_pointer(&process->sent, json_object_unref);
+        process->sent = json_object_ref(settings->values);
+        process_call(process, PLUGIN_INTERFACE, "Initialize", process->manifest->timeouts[TIMEOUT_INITIALIZE],
+                     append_sent, on_initialized, process);
 }
 
 static void on_identity(const char *message, pid_t pid, void *userdata) {
-        Plugin *plugin = userdata;
+        PluginProcess *process = userdata;
 
-        plugin->identity = NULL;
-        if (plugin->state != PLUGIN_LOADING)
-                return;
+        process->identity = NULL;
         if (message) {
-                plugin_fail(plugin, "is not who it should be: %s", message);
+                process_fail(process, "is not who it should be: %s", message);
                 return;
         }
-        g_free(plugin->peer);
-        plugin->peer = g_strdup(plugin->owner);
-        plugin->pid = pid;
-        plugin->pidfd = safe_close(plugin->pidfd);
+        process->peer = g_steal_pointer(&process->candidate);
+        process->pid = pid;
         if (pid > 0)
-                plugin->pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
-        if (plugin_set_state(plugin, PLUGIN_INITIALIZING, "started") && plugin->state == PLUGIN_INITIALIZING)
-                plugin_control(plugin, "Handshake", plugin->manifest->timeouts[TIMEOUT_INITIALIZE], append_handshake,
-                               on_handshake, plugin);
+                process->pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (process->hooks->identified(process))
+                process_call(process, PLUGIN_INTERFACE, "Handshake", process->manifest->timeouts[TIMEOUT_INITIALIZE],
+                             append_handshake, on_handshake, process);
 }
 
-void plugin_greet(Plugin *plugin) {
+void process_greet(PluginProcess *process, const char *unique_name) {
+        Plugin *plugin = process->plugin;
         Plugins *plugins = plugin->plugins;
 
-        if (plugin->identity)
+        if (process->identity || process->peer)
                 return;
-        plugin->start = start_cancel(plugin->start);
-        plugin->identity = identity_begin(plugins->parameters.bus, starter_systemd(plugins->starter), plugin->id,
-                                          plugin->name, plugin->unit, plugin->owner, on_identity, plugin);
-        if (!plugin->identity)
-                plugin_fail(plugin, "the bus could not be asked who it is");
-}
-
-static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        Plugin *plugin = userdata;
-        const char *owner;
-
-        if (plugin->state == PLUGIN_LOADING && !plugin->owner && !sd_bus_message_is_method_error(reply, NULL) &&
-            sd_bus_message_read(reply, "s", &owner) >= 0)
-                plugin_owner_changed(plugin, owner);
-        return 0;
-}
-
-void plugin_ask_owner(Plugin *plugin) {
-        plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
-        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_question, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
-                                        plugin, "s", plugin->name);
+        process->start = start_cancel(process->start);
+        g_free(process->candidate);
+        process->candidate = g_strdup(unique_name);
+        process->identity = identity_begin(plugins->parameters.bus, starter_systemd(plugins->starter), plugin->id,
+                                           plugin->name, process->unit, unique_name, on_identity, process);
+        if (!process->identity)
+                process_fail(process, "the bus could not be asked who it is");
 }
 
 static void on_configured(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
@@ -173,6 +150,15 @@ static gboolean same_values(JsonObject *a, JsonObject *b) {
         return json_node_equal(left, right);
 }
 
+void process_configure(PluginProcess *process, Settings *settings) {
+        if (same_values(settings->values, process->sent))
+                return;
+        json_object_unref(process->sent);
+        process->sent = json_object_ref(settings->values);
+        process_call(process, PLUGIN_INTERFACE, "Configure", process->manifest->timeouts[TIMEOUT_INITIALIZE], append_sent,
+                     on_configured, process);
+}
+
 void plugin_reconfigure(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Settings) settings = NULL;
@@ -182,17 +168,11 @@ void plugin_reconfigure(Plugin *plugin) {
                         plugin_leave(plugin, "plugins are turned off");
                 return;
         }
-        if (!plugin->manifest || plugin->state != PLUGIN_RUNNING || !plugin->sent)
+        if (!plugin->manifest || plugin->state != PLUGIN_RUNNING || !plugin->process)
                 return;
-        settings = plugin_settings(plugin, &error);
-        if (!settings) {
+        settings = plugin_settings(plugin, plugin->manifest, &error);
+        if (settings)
+                process_configure(plugin->process, settings);
+        else
                 plugins_problem(plugin->plugins, plugin->id, error->message);
-                return;
-        }
-        if (same_values(settings->values, plugin->sent))
-                return;
-        json_object_unref(plugin->sent);
-        plugin->sent = json_object_ref(settings->values);
-        plugin_control(plugin, "Configure", plugin->manifest->timeouts[TIMEOUT_INITIALIZE], append_sent, on_configured,
-                       plugin);
 }

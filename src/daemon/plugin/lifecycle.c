@@ -81,35 +81,27 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         return TRUE;
 }
 
-static void cancel_operations(Plugin *plugin) {
-        plugin->start = start_cancel(plugin->start);
-        plugin->identity = identity_cancel(plugin->identity);
+/* Taken out of the plugin before its calls are: what they lead to must not be sent to it. */
+static void drop_process(Plugin *plugin, const char *reason) {
+        PluginProcess *process = g_steal_pointer(&plugin->process);
+
         plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
-        plugin->pinging = FALSE;
+        if (!process)
+                return;
+        process_calls_lost(process, reason);
+        process_free(process);
 }
 
-static void drop_process(Plugin *plugin) {
-        g_clear_pointer(&plugin->peer, g_free);
-        g_clear_pointer(&plugin->sent, json_object_unref);
-        plugin->pid = 0;
-        plugin->pidfd = safe_close(plugin->pidfd);
-}
-
-void plugin_drop(Plugin *plugin) {
-        cancel_operations(plugin);
-        drop_process(plugin);
-}
-
-static void end_process(Plugin *plugin) {
-        starter_kill(plugin->plugins->starter, plugin->unit, plugin->pidfd);
-        drop_process(plugin);
+static void end_process(Plugin *plugin, const char *reason) {
+        if (plugin->process)
+                process_kill(plugin->process);
+        drop_process(plugin, reason);
 }
 
 void plugin_stopped(Plugin *plugin, const char *reason) {
         gboolean again;
 
-        plugin_drop(plugin);
-        plugin_calls_lost(plugin, reason);
+        drop_process(plugin, reason);
         if (!plugin_set_state(plugin, PLUGIN_STOPPED, reason) || plugin->state != PLUGIN_STOPPED)
                 return;
         if (!plugin_may_run(plugin)) {
@@ -178,9 +170,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         va_end(ap);
         reason = plugin_words(text);
 
-        cancel_operations(plugin);
-        end_process(plugin);
-        plugin_calls_lost(plugin, reason);
+        end_process(plugin, reason);
         if (!was_up)
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
         plugin_set_error(plugin, reason);
@@ -213,7 +203,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
                             (double) plugin->manifest->timeouts[TIMEOUT_INITIALIZE] / USEC_PER_SEC);
                 break;
         case PLUGIN_DRAINING:
-                end_process(plugin);
+                end_process(plugin, "did not end in time and was killed");
                 plugin_stopped(plugin, "did not end in time and was killed");
                 break;
         case PLUGIN_FAILED:
@@ -226,19 +216,53 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void on_started(const char *message, void *userdata) {
+static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
+        const char *owner;
 
-        plugin->start = NULL;
-        if (plugin->state != PLUGIN_LOADING)
-                return;
-        if (message)
-                plugin_fail(plugin, "%s", message);
-        else if (plugin->owner)
-                plugin_greet(plugin);
-        else
-                plugin_ask_owner(plugin); /* nobody: its name is about to come, or the deadline */
+        if (plugin->state == PLUGIN_LOADING && !plugin->owner && !sd_bus_message_is_method_error(reply, NULL) &&
+            sd_bus_message_read(reply, "s", &owner) >= 0)
+                plugin_owner_changed(plugin, owner);
+        return 0;
 }
+
+void plugin_ask_owner(Plugin *plugin) {
+        plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
+        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_question, "org.freedesktop.DBus",
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
+                                        plugin, "s", plugin->name);
+}
+
+static void on_started(PluginProcess *process) {
+        if (process->plugin->owner)
+                process_greet(process, process->plugin->owner);
+        else
+                plugin_ask_owner(process->plugin); /* nobody: its name is about to come, or the deadline */
+}
+
+static gboolean on_identified(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+
+        return plugin_set_state(plugin, PLUGIN_INITIALIZING, "started") && plugin->process == process;
+}
+
+static void on_ready(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+
+        plugin->failure_count = 0;
+        plugin->restart_wanted = FALSE;
+        plugin_set_error(plugin, "");
+        plugin->healthy = TRUE;
+        if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
+                plugin_pump(plugin);
+}
+
+static void on_failed(PluginProcess *process, const char *reason) {
+        plugin_fail(process->plugin, "%s", reason);
+}
+
+/* Of a process that is to serve, or does. */
+static const ProcessHooks serving = { on_started, on_identified, on_ready, on_failed };
 
 void plugin_begin(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
@@ -253,14 +277,13 @@ void plugin_begin(Plugin *plugin) {
                 plugin_fail(plugin, "has the runtime %s, which this build does not serve", plugin->manifest->runtime);
                 return;
         }
-        settings = plugin_settings(plugin, &error);
+        settings = plugin_settings(plugin, plugin->manifest, &error);
         if (!settings) {
                 plugin_fail(plugin, "is not configured well: %s", error->message);
                 return;
         }
-        plugin->start = starter_begin(plugin->plugins->starter, plugin->name, plugin->unit, plugin->failure_count > 0,
-                                      on_started, plugin);
-        if (!plugin->start)
+        plugin->process = process_new(plugin, PLUGIN_SLOT_A, plugin->manifest, &serving);
+        if (!process_start(plugin->process))
                 plugin_fail(plugin, "could not be started: the bus takes no message");
 }
 
@@ -269,7 +292,9 @@ static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 }
 
 static void ask_to_leave(Plugin *plugin) {
-        plugin_control(plugin, "Shutdown", plugin->manifest->timeouts[TIMEOUT_SHUTDOWN], NULL, on_shutdown, plugin);
+        if (plugin->process)
+                process_call(plugin->process, PLUGIN_INTERFACE, "Shutdown", plugin->manifest->timeouts[TIMEOUT_SHUTDOWN],
+                             NULL, on_shutdown, NULL);
 }
 
 void plugin_leave(Plugin *plugin, const char *reason) {
@@ -280,7 +305,7 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
-                end_process(plugin);
+                end_process(plugin, reason);
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 plugin_stopped(plugin, reason);
                 break;
@@ -313,8 +338,12 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest) {
         plugin_restart(plugin);
 }
 
+static gboolean under_way(const Plugin *plugin) {
+        return plugin->process && !g_queue_is_empty(&plugin->process->in_flight);
+}
+
 void plugin_call_ended(Plugin *plugin) {
-        if (plugin->state == PLUGIN_DRAINING && !plugin->owner && !plugin->in_flight)
+        if (plugin->state == PLUGIN_DRAINING && !plugin->owner && !under_way(plugin))
                 plugin_stopped(plugin, "ended");
         else
                 plugin_pump(plugin);
@@ -324,20 +353,20 @@ void plugin_call_ended(Plugin *plugin) {
 static void name_gone(Plugin *plugin) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
-                if (plugin->identity)
+                if (plugin->process && plugin->process->identity)
                         plugin_fail(plugin, "ended right after its start");
                 break;
         case PLUGIN_INITIALIZING:
                 plugin_fail(plugin, "ended while it was greeted");
                 break;
         case PLUGIN_RUNNING:
-                if (!plugin->in_flight)
+                if (!under_way(plugin))
                         plugin_stopped(plugin, "ended by itself, having nothing to do");
                 else
                         plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
                 break;
         case PLUGIN_DRAINING:
-                if (!plugin->in_flight)
+                if (!under_way(plugin))
                         plugin_stopped(plugin, "ended");
                 break;
         default:
@@ -355,21 +384,25 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
                         name_gone(plugin);
                 return;
         }
-        if (had && plugin->peer && strcmp(plugin->peer, owner) != 0)
+        if (!plugin->process)
+                return;
+        if (had && plugin->process->peer && strcmp(plugin->process->peer, owner) != 0)
                 plugin_fail(plugin, "lost its name to another process");
         else if (plugin->state == PLUGIN_LOADING)
-                plugin_greet(plugin);
+                process_greet(plugin->process, owner);
 }
 
 static void on_ping(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        plugin->pinging = FALSE;
-        if (plugin->state == PLUGIN_RUNNING && error && sd_bus_error_has_name(error, ERROR_TIMED_OUT))
-                plugin_fail(plugin, "hangs: it answers nothing any more");
+        PluginProcess *process = userdata;
+
+        process->pinging = FALSE;
+        if (plugin->state != PLUGIN_DRAINING && error && sd_bus_error_has_name(error, ERROR_TIMED_OUT))
+                process_fail(process, "hangs: it answers nothing any more");
 }
 
-void plugin_suspect(Plugin *plugin) {
-        if (plugin->state != PLUGIN_RUNNING || plugin->pinging)
+void process_suspect(PluginProcess *process) {
+        if (!process->ready || process->pinging)
                 return;
-        plugin->pinging = TRUE;
-        plugin_control(plugin, "Ping", plugin->manifest->timeouts[TIMEOUT_CHECK], NULL, on_ping, plugin);
+        process->pinging = TRUE;
+        process_call(process, PLUGIN_INTERFACE, "Ping", process->manifest->timeouts[TIMEOUT_CHECK], NULL, on_ping, process);
 }

@@ -228,7 +228,7 @@ static int method_get_configuration(sd_bus_message *call, void *userdata, sd_bus
 
         if (!plugin->manifest)
                 return check_runnable(plugin, error);
-        settings = plugin_settings(plugin, &e);
+        settings = plugin_settings(plugin, plugin->manifest, &e);
         if (!settings)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
         schema = schema_settings(plugin->manifest->schema);

@@ -101,9 +101,9 @@ int plugin_property_get(sd_bus *bus, const char *path, const char *interface, co
         if (g_str_equal(property, "Restarts"))
                 return sd_bus_message_append(reply, "u", plugin->restarts);
         if (g_str_equal(property, "Pid"))
-                return sd_bus_message_append(reply, "u", (uint32_t) plugin->pid);
+                return sd_bus_message_append(reply, "u", (uint32_t) plugin_pid(plugin));
         if (g_str_equal(property, "Unit"))
-                return sd_bus_message_append(reply, "s", starter_systemd(plugin->plugins->starter) ? plugin->unit : "");
+                return sd_bus_message_append(reply, "s", starter_systemd(plugin->plugins->starter) ? plugin_unit(plugin) : "");
         if (g_str_equal(property, "Permissions"))
                 return append_permissions(plugin, reply);
         if (g_str_equal(property, "Dependencies"))

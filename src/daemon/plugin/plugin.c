@@ -58,6 +58,14 @@ gboolean plugin_active(const Plugin *plugin) {
                 plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;
 }
 
+const char *plugin_unit(const Plugin *plugin) {
+        return plugin->process ? plugin->process->unit : plugin->units[PLUGIN_SLOT_A];
+}
+
+pid_t plugin_pid(const Plugin *plugin) {
+        return plugin->process ? plugin->process->pid : 0;
+}
+
 void plugin_set_error(Plugin *plugin, const char *message) {
         g_free(plugin->last_error);
         plugin->last_error = plugin_words(message);
@@ -137,8 +145,8 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
         plugin->plugins = plugins;
         plugin->id = g_strdup(id);
         plugin->name = g_strconcat(PLUGIN_NAME_PREFIX, id, NULL);
-        plugin->unit = g_strdup_printf(PLUGIN_UNIT_PREFIX "%s.service", id);
-        plugin->pidfd = -EBADF;
+        plugin->units[PLUGIN_SLOT_A] = g_strdup_printf(PLUGIN_UNIT_PREFIX "%s.service", id);
+        plugin->units[PLUGIN_SLOT_B] = g_strdup_printf(PLUGIN_B_UNIT_PREFIX "%s.service", id);
         if (sd_bus_path_encode(SNOOZE_PLUGIN_PATH, id, &path) >= 0)
                 plugin->path = g_strdup(path);
         g_queue_init(&plugin->calls);
@@ -151,7 +159,9 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
 void plugin_free(Plugin *plugin) {
         if (!plugin)
                 return;
-        plugin_drop(plugin);
+        process_free(plugin->process);
+        process_free(plugin->next);
+        sd_bus_slot_unref(plugin->owner_question);
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_free(plugin);
         plugin_check_clear(plugin);
@@ -163,7 +173,8 @@ void plugin_free(Plugin *plugin) {
         g_free(plugin->id);
         g_free(plugin->name);
         g_free(plugin->path);
-        g_free(plugin->unit);
+        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                g_free(plugin->units[i]);
         g_free(plugin->directory);
         g_free(plugin);
 }

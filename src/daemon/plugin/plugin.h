@@ -11,9 +11,8 @@
  *
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
-#include "daemon/plugin/identity.h"
 #include "daemon/plugin/plugins.h"
-#include "daemon/plugin/starter.h"
+#include "daemon/plugin/process.h"
 #include "daemon/plugin/statistics.h"
 
 #define RESTARTS_MAX 5U                          /* within … */
@@ -44,7 +43,8 @@ typedef struct PluginCheck {
 
 struct Plugin {
         Plugins *plugins;
-        char *id, *name, *path, *unit, *directory;
+        char *id, *name, *path, *directory;
+        char *units[PLUGIN_SLOT_COUNT];
         Manifest *manifest;      /* NULL: broken */
         Manifest *next_manifest; /* Upgrade: what it is to be started with when it has ended */
         gboolean official, enabled;
@@ -54,23 +54,17 @@ struct Plugin {
         gboolean healthy;
         sd_event_source *timer;
 
-        Start *start;
-        sd_bus_slot *owner_question;
-        Identity *identity;
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
-        char *peer;              /* the unique name that was greeted, and that calls go to */
-        pid_t pid;
-        int pidfd;
-        JsonObject *sent;        /* the configuration that it has */
+        PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
+        PluginProcess *next;     /* the one that is to replace it */
+        sd_bus_slot *owner_question;
 
         uint32_t restarts;
         uint64_t failures[RESTARTS_MAX + 1]; /* monotonic, the latest ones; a ring */
         unsigned failure_count;              /* in a row, without a good start between them: for the pause */
         gboolean restart_wanted;             /* Restart: begin again as soon as it has stopped */
-        gboolean pinging;
 
-        GQueue calls;            /* PluginCall, waiting */
-        PluginCall *in_flight;
+        GQueue calls;            /* PluginCall, waiting for `process` */
         gboolean blocked;        /* in Plugins.blocked */
         GPtrArray *settlers;     /* who waits for Load or Unload */
 
@@ -88,7 +82,7 @@ struct Plugins {
         sd_bus_slot *owner_slot, *vtable_slot, *enumerator_slot;
         GHashTable *by_id;       /* borrows the ids */
         GPtrArray *list;         /* owns, by id */
-        unsigned in_flight;
+        unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
         GQueue deferred;
         sd_event_source *deferral;
@@ -103,8 +97,8 @@ struct Plugins {
 /* Runs it in the next iteration of the loop; free is called in any case. */
 void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(void *data), void *data);
 void plugins_problem(Plugins *plugins, const char *source, const char *message);
-/* The values in force for this plugin. */
-Settings *plugin_settings(Plugin *plugin, GError **error);
+/* The values in force for this plugin, by the schema of this version of it. */
+Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
 
 /* enabled.c */
 gboolean enabled_on_disk(Plugins *plugins, const char *id);
@@ -122,6 +116,10 @@ gboolean plugin_may_run(const Plugin *plugin);
 char *plugin_why_not(const Plugin *plugin);
 /* On its way up or up. */
 gboolean plugin_active(const Plugin *plugin);
+/* Of the process that serves; where there is none, of the one that would be started. */
+const char *plugin_unit(const Plugin *plugin);
+/* 0: none, or not told. */
+pid_t plugin_pid(const Plugin *plugin);
 int plugin_set_enabled(Plugin *plugin, gboolean enabled);
 void plugin_set_error(Plugin *plugin, const char *message);
 void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
@@ -134,8 +132,8 @@ void plugin_begin(Plugin *plugin);
 /* It is gone and nobody is to blame. */
 void plugin_stopped(Plugin *plugin, const char *reason);
 void plugin_forget_failures(Plugin *plugin);
-/* Lets go of the process and of every question about it. */
-void plugin_drop(Plugin *plugin);
+/* Asks the bus who owns the name: one that ran before the daemon did was never announced. */
+void plugin_ask_owner(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
 /* Takes the manifest over, ends the running version and starts the new one. */
@@ -144,14 +142,6 @@ void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(
 void plugin_owner_changed(Plugin *plugin, const char *owner);
 /* A call ended: a plugin that leaves may be done now. */
 void plugin_call_ended(Plugin *plugin);
-/* A call was not answered in time: is it alive? */
-void plugin_suspect(Plugin *plugin);
-
-/* greeting.c */
-/* The name has an owner: is it the plugin? */
-void plugin_greet(Plugin *plugin);
-/* One that ran before the daemon did was never announced. */
-void plugin_ask_owner(Plugin *plugin);
 /* The plugin's part of a new configuration. */
 void plugin_reconfigure(Plugin *plugin);
 
@@ -164,13 +154,8 @@ void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, c
 void plugin_settler_free(void *settler);
 
 /* call.c */
-/* Handshake, Initialize, Configure, Ping, Shutdown: before everything that waits, also to a plugin that is not running yet. */
-void plugin_control(Plugin *plugin, const char *member, uint64_t timeout, PluginCallAppend append, PluginCallDone done,
-                    void *userdata);
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);
-/* The process is gone: what was in flight is repeated once where that is harmless, or ends with this error. */
-void plugin_calls_lost(Plugin *plugin, const char *message);
 /* Every call ends with this error. */
 void plugin_calls_fail(Plugin *plugin, const char *name, const char *message);
 void plugin_calls_free(Plugin *plugin);

@@ -91,13 +91,13 @@ static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
         return file_read(path, ENVIRONMENT_MAX, ret, NULL, error);
 }
 
-Settings *plugin_settings(Plugin *plugin, GError **error) {
+Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error) {
         g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
         g_autofree char *environment = NULL;
 
         if (!read_environment(plugin, &environment, error))
                 return NULL;
-        return schema_resolve(plugin->manifest->schema, plugin->id, configured, environment, error);
+        return schema_resolve(manifest->schema, plugin->id, configured, environment, error);
 }
 
 static int compare_ids(const void *a, const void *b) {

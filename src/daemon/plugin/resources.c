@@ -89,7 +89,7 @@ static int reply_unenforced(const Plugin *plugin, sd_bus_message *call) {
         Resource resources[RESOURCES];
 
         memcpy(resources, resources_unknown, sizeof(resources));
-        read_process(plugin->pid, resources);
+        read_process(plugin_pid(plugin), resources);
         if (plugin->manifest && plugin->manifest->memory_max > 0)
                 resources[0].limit = plugin->manifest->memory_max;
         if (plugin->manifest && plugin->manifest->cpu_percent > 0)
@@ -157,7 +157,7 @@ int plugin_reply_resources(Plugin *plugin, sd_bus_message *call) {
 
         if (!systemd)
                 return reply_unenforced(plugin, call);
-        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin->unit, &path);
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin_unit(plugin), &path);
         if (r >= 0)
                 r = sd_bus_call_method_async(plugin->plugins->parameters.bus, NULL, systemd, path,
                                              "org.freedesktop.DBus.Properties", "GetAll", on_unit,

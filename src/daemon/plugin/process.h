@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One running incarnation of a plugin, from the start of its unit until it is gone. A Plugin is what the registry knows and a person sees;
+ * a process is what is started, greeted, asked and killed. A plugin has at most two: `process` serves, `next` is being prepared while a
+ * version replaces another (hot-swap), each in a slot of its own.
+ *
+ *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified ─► Handshake, Initialize ─► hooks.ready
+ *
+ * Whatever goes wrong on the way or later ends in hooks.failed, which has to get rid of the process. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/plugin/identity.h"
+#include "daemon/plugin/plugins.h"
+#include "daemon/plugin/starter.h"
+
+typedef struct PluginProcess PluginProcess;
+
+typedef enum PluginSlot {
+        PLUGIN_SLOT_A, /* snooze-plugin@ID.service */
+        PLUGIN_SLOT_B, /* snooze-plugin-b@ID.service */
+        PLUGIN_SLOT_COUNT,
+} PluginSlot;
+
+typedef struct ProcessHooks {
+        /* systemd (or the bus) says that it runs: find out its unique name and call process_greet(). */
+        void (*started)(PluginProcess *process);
+        /* It is who it should be and is about to be greeted. FALSE: the process is gone, nothing more is done with it. */
+        gboolean (*identified)(PluginProcess *process);
+        /* Greeted and configured. */
+        void (*ready)(PluginProcess *process);
+        /* It is of no use any more, for this reason. */
+        void (*failed)(PluginProcess *process, const char *reason);
+} ProcessHooks;
+
+struct PluginProcess {
+        Plugin *plugin;
+        const ProcessHooks *hooks;
+        PluginSlot slot;
+        const char *unit;          /* borrowed from the plugin */
+        const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
+
+        Start *start;
+        Identity *identity;
+        char *candidate;           /* the unique name that is being identified */
+        char *peer;                /* the unique name that was greeted, and that calls go to */
+        pid_t pid;
+        int pidfd;
+        JsonObject *sent;          /* the configuration that it has */
+        gboolean ready, pinging;
+
+        GQueue controls;           /* PluginCall, waiting: before everything that waits in Plugin.calls */
+        GQueue in_flight;          /* PluginCall */
+};
+
+PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks);
+/* Its own calls (process_call) end without a word; contract calls must have been taken back by process_calls_lost(). */
+void process_free(PluginProcess *process);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginProcess, process_free)
+
+/* FALSE: nothing could be sent; it did not fail, the caller has to say so. */
+gboolean process_start(PluginProcess *process);
+void process_kill(PluginProcess *process);
+/* Calls hooks.failed; the process is gone afterwards. */
+void process_fail(PluginProcess *process, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* lifecycle.c */
+/* Something was not answered in time: is it alive at all? */
+void process_suspect(PluginProcess *process);
+
+/* greeting.c */
+/* This unique name is believed to be the process: is it? Then it is greeted. */
+void process_greet(PluginProcess *process, const char *unique_name);
+/* Sends the configuration unless it is the one that it has. */
+void process_configure(PluginProcess *process, Settings *settings);
+
+/* call.c */
+/* A call to this very process in whatever state: Handshake, Ping, Shutdown, ExportState … Goes before all that wait. append and done get
+ * userdata; done is called once, except where the process is freed before. */
+void process_call(PluginProcess *process, const char *interface, const char *member, uint64_t timeout,
+                  PluginCallAppend append, PluginCallDone done, void *userdata);
+/* It is gone: contract calls that were in flight are repeated once where that is harmless, or end with this error. */
+void process_calls_lost(PluginProcess *process, const char *message);
+void process_calls_free(PluginProcess *process);
