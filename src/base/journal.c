@@ -18,6 +18,7 @@
 #define FIELDS_MAX 24
 
 static int maximum_level = LOG_INFO;
+static const char *common_field;
 
 void journal_set_level(int level) {
         maximum_level = level;
@@ -25,6 +26,10 @@ void journal_set_level(int level) {
 
 int journal_get_level(void) {
         return maximum_level;
+}
+
+void journal_set_field(const char *field) {
+        common_field = field;
 }
 
 /* systemd names the device and inode of the stream it gave us in $JOURNAL_STREAM; stderr may since have been redirected,
@@ -81,6 +86,8 @@ void journal_write(int level, const char *message_id, const char *const *fields,
                 else
                         add_field(iov, &n, id);
         }
+        if (common_field)
+                add_field(iov, &n, common_field);
         for (; fields && *fields; fields++)
                 add_field(iov, &n, *fields);
 

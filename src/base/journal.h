@@ -22,6 +22,9 @@
 void journal_set_level(int level);
 int journal_get_level(void);
 
+/* A "KEY=value" that every line of this program carries from now on; it has to stay. NULL: none. */
+void journal_set_field(const char *field);
+
 /* fields: "KEY=value" strings after the format's arguments would be ambiguous, so they come as an array,
  * NULL-terminated; it may be NULL. */
 void journal_write(int level, const char *message_id, const char *const *fields, const char *format, ...)

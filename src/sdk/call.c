@@ -15,7 +15,6 @@
 #include "sdk/text.h"
 
 #define PERMISSIONS_MAX 64U
-#define STATE_MAX (16U * 1024U * 1024U)
 
 typedef struct Permission {
         char *name;
@@ -29,7 +28,12 @@ struct SnoozePluginCall {
         CallParts parts;
         CallParts set; /* of the parts, those that the author set */
         int failed;    /* the first failure of a setter */
-        void (*succeeded)(SnoozePluginInstance *instance);
+        void (*succeeded)(SnoozePluginCall *call);
+
+        SnoozePluginDictionary *input;
+        int pipes[2]; /* input and output of a stream, else -1 */
+        void *worker;
+        void (*worker_free)(void *worker);
 
         bool answer;
         SnoozePluginVerdict verdict;
@@ -40,6 +44,8 @@ struct SnoozePluginCall {
         uint32_t state_version;
         void *state;
         size_t state_size;
+        void *data;
+        size_t data_size;
 
         char *error_name;
         char *error_message;
@@ -48,7 +54,10 @@ struct SnoozePluginCall {
 static SnoozePluginCall *call_free(SnoozePluginCall *call) {
         SnoozePluginInstance *instance = call->instance;
 
+        if (call->worker_free)
+                call->worker_free(call->worker);
         sd_bus_message_unref(call->message);
+        dictionary_free(call->input);
         free(call->reason);
         dictionary_free(call->result);
         for (unsigned i = 0; i < call->n_permissions; i++) {
@@ -56,6 +65,7 @@ static SnoozePluginCall *call_free(SnoozePluginCall *call) {
                 free(call->permissions[i].explanation);
         }
         free(call->state);
+        free(call->data);
         free(call->error_name);
         free(call->error_message);
         free(call);
@@ -85,14 +95,53 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
         call->instance = instance;
         call->message = sd_bus_message_ref(message);
         call->parts = parts;
+        call->pipes[0] = call->pipes[1] = -1;
         call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
         instance->calls++;
         *ret = call;
         return 0;
 }
 
-void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginInstance *instance)) {
+void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginCall *call)) {
         call->succeeded = succeeded;
+}
+
+void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input) {
+        call->input = input;
+}
+
+SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call) {
+        return steal(call->input);
+}
+
+void call_set_pipes(SnoozePluginCall *call, int input, int output) {
+        call->pipes[0] = input;
+        call->pipes[1] = output;
+}
+
+int snooze_plugin_call_get_input(SnoozePluginCall *call) {
+        return call->pipes[0];
+}
+
+int snooze_plugin_call_get_output(SnoozePluginCall *call) {
+        return call->pipes[1];
+}
+
+SnoozePluginInstance *call_get_instance(const SnoozePluginCall *call) {
+        return call->instance;
+}
+
+sd_bus *call_get_bus(const SnoozePluginCall *call) {
+        return sd_bus_message_get_bus(call->message);
+}
+
+void call_set_worker(SnoozePluginCall *call, void *worker, void (*worker_free)(void *worker)) {
+        call->worker = worker;
+        call->worker_free = worker_free;
+}
+
+void *call_get_worker(const SnoozePluginCall *call) {
+        return call->worker;
 }
 
 static int remember(SnoozePluginCall *call, int error) {
@@ -142,6 +191,8 @@ static int append_parts(sd_bus_message *reply, const SnoozePluginCall *call) {
                 r = append_permissions(reply, call);
         if (r >= 0 && call->parts & CALL_STATE)
                 r = append_state(reply, call);
+        if (r >= 0 && call->parts & CALL_DATA)
+                r = sd_bus_message_append_array(reply, 'y', call->data, call->data_size);
         return r;
 }
 
@@ -186,9 +237,9 @@ int call_return(SnoozePluginCall *call, int result) {
                 result = snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s answered %s without saying what",
                                                  call->instance->plugin.id, sd_bus_message_get_member(call->message));
 
-        if (result >= 0 && call->succeeded)
-                call->succeeded(call->instance);
         r = result >= 0 ? answer(call) : answer_error(call, result);
+        if (result >= 0 && call->succeeded)
+                call->succeeded(call);
         if (r < 0)
                 log_warning("Cannot answer %s: %s", sd_bus_message_get_member(call->message), strerror(-r));
         call_free(call);
@@ -275,25 +326,33 @@ int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, 
         return p->name && p->explanation ? 0 : remember(call, -ENOMEM);
 }
 
-int snooze_plugin_call_set_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size) {
+static int set_bytes(SnoozePluginCall *call, CallParts part, const void *data, size_t size, void **bytes, size_t *bytes_size) {
         void *copy;
         int r;
 
-        r = may_set(call, CALL_STATE);
+        r = may_set(call, part);
         if (r < 0)
                 return r;
-        if (size > STATE_MAX)
+        if (size > (part == CALL_STATE ? STATE_MAX : DATA_MAX))
                 return remember(call, -E2BIG);
         copy = malloc(size > 0 ? size : 1);
         if (!copy)
                 return remember(call, -ENOMEM);
         if (size > 0)
                 memcpy(copy, data, size);
-        free(call->state);
-        call->state = copy;
-        call->state_size = size;
-        call->state_version = version;
+        free(*bytes);
+        *bytes = copy;
+        *bytes_size = size;
         return 0;
+}
+
+int snooze_plugin_call_set_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size) {
+        call->state_version = version;
+        return set_bytes(call, CALL_STATE, data, size, &call->state, &call->state_size);
+}
+
+int snooze_plugin_call_set_data(SnoozePluginCall *call, const void *data, size_t size) {
+        return set_bytes(call, CALL_DATA, data, size, &call->data, &call->data_size);
 }
 
 static int errno_of(const char *name) {

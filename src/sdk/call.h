@@ -6,6 +6,10 @@
 
 #include "sdk/instance.h"
 
+/* A state, and a block of data, in either direction. */
+#define STATE_MAX (16U * 1024U * 1024U)
+#define DATA_MAX (16U * 1024U * 1024U)
+
 /* The parts of an answer, in the order in which they are written. */
 typedef enum CallParts {
         CALL_ANSWER = 1 << 0,      /* b */
@@ -13,15 +17,30 @@ typedef enum CallParts {
         CALL_RESULT = 1 << 2,      /* a{sv} */
         CALL_PERMISSIONS = 1 << 3, /* a(sbs) */
         CALL_STATE = 1 << 4,       /* u, ay */
+        CALL_DATA = 1 << 5,        /* ay */
 } CallParts;
 
 /* -> a call, or a negative errno with *error set: too many under way. */
 int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts parts, SnoozePluginCall **ret,
              sd_bus_error *error);
 
+/* What came with the call and is to stay as long as it; the call owns it from here on. */
+void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input);
+SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call);
+
+/* The ends of a stream; the message that brought them closes them. */
+void call_set_pipes(SnoozePluginCall *call, int input, int output);
+
+SnoozePluginInstance *call_get_instance(const SnoozePluginCall *call);
+sd_bus *call_get_bus(const SnoozePluginCall *call);
+
+/* What works on the call beside its table (a stream), freed with it. */
+void call_set_worker(SnoozePluginCall *call, void *worker, void (*worker_free)(void *worker));
+void *call_get_worker(const SnoozePluginCall *call);
+
 /* What a function of the table returned; answers and frees the call unless that was SNOOZE_PLUGIN_LATER. What a D-Bus method handler
  * returns. */
 int call_return(SnoozePluginCall *call, int result);
 
-/* Runs when the call has succeeded, right before the reply. */
-void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginInstance *instance));
+/* Runs when the call has succeeded, right behind its reply. */
+void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginCall *call));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The object of a plugin: one vtable per interface of introspection/io.cloudsnooze.Plugin1*.xml, each registered where the table has its
- * functions. */
+ * functions, on every connection that carries calls. */
 
 #include <errno.h>
 #include <string.h>
@@ -10,13 +10,10 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
-#include "sdk/call.h"
-#include "sdk/dictionary.h"
+#include "sdk/contract.h"
 
-#define STATE_MAX (16U * 1024U * 1024U)
-
-static int begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
-                 sd_bus_error *error) {
+int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
+                   sd_bus_error *error) {
         if (instance->stage != STAGE_INITIALIZED)
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Handshake and Initialize",
                                          instance->plugin.id);
@@ -24,18 +21,19 @@ static int begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts pa
         return call_new(instance, m, parts, ret, error);
 }
 
-static int begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
-                                 SnoozePluginDictionary **ret_dictionary, sd_bus_error *error) {
+int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
+                                   const SnoozePluginDictionary **ret_dictionary, sd_bus_error *error) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *dictionary = NULL;
         int r;
 
         r = dictionary_read(m, "{sv}", &dictionary, error);
         if (r < 0)
                 return r;
-        r = begin(instance, m, parts, ret, error);
+        r = contract_begin(instance, m, parts, ret, error);
         if (r < 0)
                 return r;
-        *ret_dictionary = steal(dictionary);
+        *ret_dictionary = dictionary;
+        call_keep(*ret, steal(dictionary));
         return 0;
 }
 
@@ -54,6 +52,10 @@ void contracts_of(const SnoozePlugin *plugin, const char *contracts[static CONTR
                 contracts[n++] = "State";
         if (plugin->handle_request)
                 contracts[n++] = "RequestHandler";
+        if (plugin->watch)
+                contracts[n++] = "EventSource";
+        if (plugin->process_data)
+                contracts[n++] = "DataProcessor";
         contracts[n] = NULL;
 }
 
@@ -107,24 +109,30 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         return sd_bus_message_send(reply);
 }
 
-static void initialized(SnoozePluginInstance *instance) {
+/* The configuration is in force from here on. */
+static void initialized(SnoozePluginCall *call) {
+        SnoozePluginInstance *instance = call_get_instance(call);
+
         instance->stage = STAGE_INITIALIZED;
+        dictionary_free(instance->config);
+        instance->config = call_steal_input(call);
 }
 
 static int apply(SnoozePluginInstance *instance, sd_bus_message *m, bool again, sd_bus_error *error) {
-        _cleanup_(dictionary_freep) SnoozePluginDictionary *config = NULL;
+        _cleanup_(dictionary_freep) SnoozePluginDictionary *read = NULL;
         const SnoozePlugin *plugin = &instance->plugin;
+        const SnoozePluginDictionary *config;
         SnoozePluginCall *call;
         int r;
 
-        r = dictionary_read(m, "{sv}", &config, error);
+        r = dictionary_read(m, "{sv}", &read, error);
         if (r < 0)
                 return r;
         if (instance->stage == STAGE_STARTED)
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Handshake", plugin->id);
         if (again && instance->stage != STAGE_INITIALIZED)
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Initialize", plugin->id);
-        r = settings_check(plugin->settings, config, error);
+        r = settings_apply(plugin->settings, read, error);
         if (r < 0)
                 return r;
 
@@ -132,6 +140,8 @@ static int apply(SnoozePluginInstance *instance, sd_bus_message *m, bool again, 
         r = call_new(instance, m, 0, &call, error);
         if (r < 0)
                 return r;
+        config = read;
+        call_keep(call, steal(read));
         call_on_success(call, initialized);
         /* A daemon that came back initializes a plugin that never left: to the plugin that is a changed configuration. */
         if (instance->stage == STAGE_INITIALIZED && plugin->configure)
@@ -177,12 +187,12 @@ static const sd_bus_vtable plugin_vtable[] = {
 /* .IdleCheck */
 
 static int method_check_idle(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_(dictionary_freep) SnoozePluginDictionary *metrics = NULL;
+        const SnoozePluginDictionary *metrics;
         SnoozePluginInstance *instance = userdata;
         SnoozePluginCall *call;
         int r;
 
-        r = begin_with_dictionary(instance, m, CALL_VERDICT | CALL_RESULT, &call, &metrics, error);
+        r = contract_begin_with_dictionary(instance, m, CALL_VERDICT | CALL_RESULT, &call, &metrics, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.check_idle(call, metrics, instance->plugin.userdata));
@@ -206,12 +216,12 @@ static int property_supported_events(sd_bus *bus, const char *path, const char *
 }
 
 static int method_handle_event(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_(dictionary_freep) SnoozePluginDictionary *event = NULL;
+        const SnoozePluginDictionary *event;
         SnoozePluginInstance *instance = userdata;
         SnoozePluginCall *call;
         int r;
 
-        r = begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &event, error);
+        r = contract_begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &event, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.handle_event(call, event, instance->plugin.userdata));
@@ -251,7 +261,7 @@ static int method_detect(sd_bus_message *m, void *userdata, sd_bus_error *error)
         SnoozePluginCall *call;
         int r;
 
-        r = begin(instance, m, CALL_ANSWER, &call, error);
+        r = contract_begin(instance, m, CALL_ANSWER, &call, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.detect(call, instance->plugin.userdata));
@@ -266,7 +276,7 @@ static int method_get_instance_info(sd_bus_message *m, void *userdata, sd_bus_er
         r = sd_bus_message_read_basic(m, 's', &id);
         if (r < 0)
                 return r;
-        r = begin(instance, m, CALL_RESULT, &call, error);
+        r = contract_begin(instance, m, CALL_RESULT, &call, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.get_instance_info(call, id, instance->plugin.userdata));
@@ -275,7 +285,7 @@ static int method_get_instance_info(sd_bus_message *m, void *userdata, sd_bus_er
 static int change_instance(SnoozePluginInstance *instance, sd_bus_message *m,
                            int (*function)(SnoozePluginCall *, const char *, const SnoozePluginDictionary *, void *),
                            sd_bus_error *error) {
-        _cleanup_(dictionary_freep) SnoozePluginDictionary *options = NULL;
+        const SnoozePluginDictionary *options;
         SnoozePluginCall *call;
         const char *id;
         int r;
@@ -285,7 +295,7 @@ static int change_instance(SnoozePluginInstance *instance, sd_bus_message *m,
         r = sd_bus_message_read_basic(m, 's', &id);
         if (r < 0)
                 return r;
-        r = begin_with_dictionary(instance, m, 0, &call, &options, error);
+        r = contract_begin_with_dictionary(instance, m, 0, &call, &options, error);
         if (r < 0)
                 return r;
         return call_return(call, function(call, id, options, instance->plugin.userdata));
@@ -310,7 +320,7 @@ static int method_check_permissions(sd_bus_message *m, void *userdata, sd_bus_er
 
         if (!instance->plugin.check_permissions)
                 return not_supported(instance, m, error);
-        r = begin(instance, m, CALL_PERMISSIONS, &call, error);
+        r = contract_begin(instance, m, CALL_PERMISSIONS, &call, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.check_permissions(call, instance->plugin.userdata));
@@ -327,10 +337,11 @@ static int method_set_tags(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = dictionary_read(m, "{ss}", &tags, error);
         if (r < 0)
                 return r;
-        r = begin(instance, m, 0, &call, error);
+        r = contract_begin(instance, m, 0, &call, error);
         if (r < 0)
                 return r;
-        return call_return(call, instance->plugin.set_tags(call, tags, instance->plugin.userdata));
+        call_keep(call, tags);
+        return call_return(call, instance->plugin.set_tags(call, steal(tags), instance->plugin.userdata));
 }
 
 static const sd_bus_vtable cloud_provider_vtable[] = {
@@ -360,7 +371,7 @@ static int method_export_state(sd_bus_message *m, void *userdata, sd_bus_error *
         SnoozePluginCall *call;
         int r;
 
-        r = begin(instance, m, CALL_STATE, &call, error);
+        r = contract_begin(instance, m, CALL_STATE, &call, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.export_state(call, instance->plugin.userdata));
@@ -382,7 +393,7 @@ static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *
                 return r;
         if (size > STATE_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The state has %zu bytes, more than %u", size, STATE_MAX);
-        r = begin(instance, m, 0, &call, error);
+        r = contract_begin(instance, m, 0, &call, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.import_state(call, version, data, size, instance->plugin.userdata));
@@ -414,7 +425,7 @@ static bool has_method(const SnoozePlugin *plugin, const char *method) {
 }
 
 static int method_handle(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_(dictionary_freep) SnoozePluginDictionary *params = NULL;
+        const SnoozePluginDictionary *params;
         SnoozePluginInstance *instance = userdata;
         SnoozePluginCall *call;
         const char *method;
@@ -425,7 +436,7 @@ static int method_handle(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return r;
         if (!has_method(&instance->plugin, method))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has no method %.64s", instance->plugin.id, method);
-        r = begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &params, error);
+        r = contract_begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &params, error);
         if (r < 0)
                 return r;
         return call_return(call, instance->plugin.handle_request(call, method, params, instance->plugin.userdata));
@@ -452,6 +463,8 @@ int contracts_serve(SnoozePluginInstance *instance, sd_bus *bus) {
                 { CLOUD_PROVIDER_INTERFACE, cloud_provider_vtable, plugin->stop_instance },
                 { STATE_INTERFACE, state_vtable, plugin->export_state },
                 { REQUEST_HANDLER_INTERFACE, request_handler_vtable, plugin->handle_request },
+                { EVENT_SOURCE_INTERFACE, event_source_vtable, plugin->watch },
+                { DATA_PROCESSOR_INTERFACE, data_processor_vtable, plugin->process_data },
         };
         int r;
 

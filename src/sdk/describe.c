@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/names.h"
 #include "sdk/instance.h"
 
@@ -14,7 +15,7 @@ static bool id_valid(const char *id) {
         return strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
-const char *plugin_problem(const SnoozePlugin *plugin) {
+static const char *table_problem(const SnoozePlugin *plugin) {
         if (!id_valid(plugin->id))
                 return "the id has to be [a-z][a-z0-9-]{0,23}";
         if (!plugin->version)
@@ -27,7 +28,19 @@ const char *plugin_problem(const SnoozePlugin *plugin) {
                 return "export_state and import_state belong together";
         if (!plugin->methods != !plugin->handle_request)
                 return "methods and handle_request belong together";
+        if (!plugin->watch != !plugin->acknowledge)
+                return "watch and acknowledge belong together";
+        if (plugin->process_stream && !plugin->process_data)
+                return "process_stream needs process_data";
         return NULL;
+}
+
+char *plugin_problem(const SnoozePlugin *plugin) {
+        const char *problem = table_problem(plugin);
+
+        if (problem)
+                return strdup(problem);
+        return plugin->settings ? settings_problem(plugin->settings) : NULL;
 }
 
 static void print_string(const char *text) {
@@ -52,6 +65,32 @@ static void print_list(const char *name, const char *const *list) {
         putchar(']');
 }
 
+static void print_default(const SnoozePluginSetting *setting) {
+        const char *text = setting->default_value;
+        size_t n;
+
+        switch (setting->type) {
+        case SNOOZE_PLUGIN_STRING:
+                print_string(text);
+                break;
+        case SNOOZE_PLUGIN_LIST:
+                putchar('[');
+                for (; *text; text += n + (text[n] == ',')) {
+                        _cleanup_free_ char *element = NULL;
+
+                        n = strcspn(text, ",");
+                        element = strndup(text, n);
+                        print_string(element ?: "");
+                        fputs(text[n] ? ", " : "", stdout);
+                }
+                putchar(']');
+                break;
+        default:
+                /* Checked to be written as JSON writes it. */
+                fputs(text, stdout);
+        }
+}
+
 static void print_settings(const SnoozePluginSetting *settings) {
         static const char *const types[] = {
                 [SNOOZE_PLUGIN_STRING] = "string",   [SNOOZE_PLUGIN_INTEGER] = "integer", [SNOOZE_PLUGIN_NUMBER] = "number",
@@ -65,6 +104,16 @@ static void print_settings(const SnoozePluginSetting *settings) {
                 printf(": {\"type\": \"%s\"", types[s->type]);
                 if (s->minimum != 0 || s->maximum != 0)
                         printf(", \"minimum\": %.17g, \"maximum\": %.17g", s->minimum, s->maximum);
+                if (s->constraints) {
+                        fputs(", \"constraints\": ", stdout);
+                        print_string(s->constraints);
+                }
+                if (s->default_value) {
+                        fputs(", \"default\": ", stdout);
+                        print_default(s);
+                }
+                if (s->required)
+                        fputs(", \"required\": true", stdout);
                 putchar('}');
         }
         putchar('}');

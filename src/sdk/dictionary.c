@@ -57,6 +57,14 @@ SnoozePluginDictionary *dictionary_free(SnoozePluginDictionary *dictionary) {
         return NULL;
 }
 
+SnoozePluginDictionary *snooze_plugin_dictionary_new(void) {
+        return dictionary_new();
+}
+
+void snooze_plugin_dictionary_free(SnoozePluginDictionary *dictionary) {
+        dictionary_free(dictionary);
+}
+
 void dictionary_freep(SnoozePluginDictionary **location) {
         dictionary_free(*location);
 }

@@ -22,15 +22,26 @@ typedef struct Caller {
         bool allowed;
 } Caller;
 
+typedef struct PluginEvent PluginEvent;
+typedef struct Threads Threads;
+
 struct SnoozePluginInstance {
         SnoozePlugin plugin; /* a copy, zero-filled where the author's table is an older, shorter one */
         sd_bus *bus;
         sd_event *event;
         char *name;
+        char *log_field;
 
         Stage stage;
+        SnoozePluginDictionary *config; /* in force; NULL before Initialize */
         unsigned calls;
         unsigned work;
+
+        PluginEvent *events; /* announced, neither acknowledged nor cancelled */
+        unsigned n_events;
+        sd_bus *watcher;     /* where Watch came from, and events go to */
+
+        Threads *threads;    /* NULL until a call wants one */
 
         Caller callers[CALLERS_KNOWN_MAX]; /* a ring: the oldest is asked about again */
         unsigned next_caller;
@@ -74,19 +85,31 @@ void callers_clear(SnoozePluginInstance *instance);
 /* contracts.c */
 
 /* The contracts of the table, by name; NULL ends the list. At most CONTRACTS_MAX with that NULL. */
-#define CONTRACTS_MAX 8U
+#define CONTRACTS_MAX 9U
 void contracts_of(const SnoozePlugin *plugin, const char *contracts[static CONTRACTS_MAX]);
 /* Puts the object with the interfaces of the table on a connection. 0 or a negative errno. */
 int contracts_serve(SnoozePluginInstance *instance, sd_bus *bus);
 
 /* describe.c */
 
-/* Why the table cannot be served, NULL if it can. */
-const char *plugin_problem(const SnoozePlugin *plugin);
+/* Why the table cannot be served, NULL if it can. To be freed. */
+char *plugin_problem(const SnoozePlugin *plugin);
 /* What the manifest has to agree with, as JSON on stdout. */
 void plugin_describe(const SnoozePlugin *plugin);
 
 /* settings.c */
 
-/* 0, or a negative errno with *error set to what was wrong with which key. */
-int settings_check(const SnoozePluginSetting *settings, const SnoozePluginDictionary *config, sd_bus_error *error);
+/* Fills in the defaults and checks every key. 0, or a negative errno with *error set to what was wrong with which key. */
+int settings_apply(const SnoozePluginSetting *settings, SnoozePluginDictionary *config, sd_bus_error *error);
+/* Why these cannot be anybody's settings (a default of another type, a pattern that is none), NULL if they can. To be freed. */
+char *settings_problem(const SnoozePluginSetting *settings);
+
+/* event-source.c */
+
+void events_clear(SnoozePluginInstance *instance);
+
+/* thread.c */
+
+/* A call is in a thread: the instance must not be cleared. */
+bool threads_running(const SnoozePluginInstance *instance);
+void threads_clear(SnoozePluginInstance *instance);

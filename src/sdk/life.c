@@ -153,7 +153,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t now = clock_monotonic(), due;
         int r;
 
-        if (instance->calls > 0 || instance->work > 0)
+        if (instance->calls > 0 || instance->work > 0 || instance->watcher)
                 life_used(instance);
         due = usec_add(instance->last_used, instance->idle_exit);
         if (now >= due) {

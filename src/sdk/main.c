@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "sdk/dictionary.h"
 #include "sdk/instance.h"
 #include "sdk/text.h"
 
@@ -142,6 +144,9 @@ static int watch_signals(SnoozePluginInstance *instance) {
                 sigaddset(&set, signals[i]);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
+        /* A stream whose reader left is that call's failure alone. */
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return -errno;
         for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
                 r = sd_event_add_signal(instance->event, NULL, signals[i], on_signal, instance);
                 if (r < 0)
@@ -192,6 +197,8 @@ static int start(SnoozePluginInstance *instance) {
 }
 
 static void clear(SnoozePluginInstance *instance) {
+        events_clear(instance);
+        threads_clear(instance);
         sd_event_source_disable_unref(instance->handshake_timer);
         sd_event_source_disable_unref(instance->idle_timer);
         sd_event_source_disable_unref(instance->exit_source);
@@ -203,6 +210,9 @@ static void clear(SnoozePluginInstance *instance) {
         sd_bus_flush_close_unref(instance->bus);
         sd_event_unref(instance->event);
         callers_clear(instance);
+        dictionary_free(instance->config);
+        journal_set_field(NULL);
+        free(instance->log_field);
         free(instance->name);
 }
 
@@ -219,12 +229,29 @@ static int serve(SnoozePluginInstance *instance) {
                 log_error("%s failed: %s", instance->plugin.id, strerror(-r));
         else if (r > 0)
                 log_error("%s lost the bus", instance->plugin.id);
-        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        r = r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        /* Without the bus nobody is left to answer to, and a thread that waits for something could wait for ever. */
+        if (threads_running(instance))
+                _exit(r);
+        return r;
+}
+
+static int name_set(SnoozePluginInstance *instance) {
+        if (asprintf(&instance->name, PLUGIN_NAME_PREFIX "%s", instance->plugin.id) < 0) {
+                instance->name = NULL;
+                return -ENOMEM;
+        }
+        if (asprintf(&instance->log_field, "CLOUDSNOOZE_PLUGIN=%s", instance->plugin.id) < 0) {
+                instance->log_field = NULL;
+                return -ENOMEM;
+        }
+        journal_set_field(instance->log_field);
+        return 0;
 }
 
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]) {
         SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT, .host_exit = HOST_EXIT_DEFAULT };
-        const char *problem;
+        _cleanup_free_ char *problem = NULL;
         int r;
 
         memcpy(&instance.plugin, plugin, plugin->size < sizeof(SnoozePlugin) ? plugin->size : sizeof(SnoozePlugin));
@@ -236,11 +263,9 @@ int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]) {
         r = parse_arguments(&instance, argc, argv);
         if (r <= 0)
                 return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-        r = errors_register();
-        if (r >= 0 && asprintf(&instance.name, PLUGIN_NAME_PREFIX "%s", instance.plugin.id) < 0) {
-                instance.name = NULL;
-                r = -ENOMEM;
-        }
+        r = name_set(&instance);
+        if (r >= 0)
+                r = errors_register();
         r = r < 0 ? EXIT_FAILURE : serve(&instance);
         clear(&instance);
         return r;

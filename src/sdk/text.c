@@ -42,6 +42,14 @@ unsigned text_character(const char *text) {
         return n;
 }
 
+bool text_is_valid(const char *text) {
+        unsigned n;
+
+        while ((n = text_character(text)) > 0)
+                text += n;
+        return *text == 0;
+}
+
 void text_make_valid(char *text) {
         while (*text) {
                 unsigned n = text_character(text);

@@ -12,6 +12,8 @@
 /* Bytes of the valid UTF-8 character at text, 0 if there is none (NUL included). */
 unsigned text_character(const char *text);
 
+bool text_is_valid(const char *text);
+
 /* Replaces each invalid byte by '?', in place. */
 void text_make_valid(char *text);
 

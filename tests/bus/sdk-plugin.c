@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include <snooze/plugin.h>
 
@@ -85,25 +87,124 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
         return 0;
 }
 
+static int watch(SnoozePluginCall *call, void *userdata) {
+        return 0;
+}
+
+static int acknowledge(SnoozePluginCall *call, const char *event_id, void *userdata) {
+        snooze_plugin_log(LOG_NOTICE, "acknowledged %s", event_id);
+        return 0;
+}
+
+/* Params: id, and type where it is announced. */
+static int announce(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params) {
+        const char *id = snooze_plugin_dictionary_get_string(params, "id", "");
+        SnoozePluginDictionary *data = snooze_plugin_dictionary_new();
+        int r;
+
+        if (strcmp(method, "cancel") == 0) {
+                snooze_plugin_dictionary_free(data);
+                r = snooze_plugin_instance_cancel_event(instance, id);
+        } else {
+                snooze_plugin_dictionary_set_string(data, "action", "stop");
+                r = snooze_plugin_instance_emit_event(instance, id, snooze_plugin_dictionary_get_string(params, "type", NULL), 2,
+                                                      1800000000000000, data);
+        }
+        return r < 0 ? r : snooze_plugin_call_set_answer(call, true);
+}
+
+static int get_settings(SnoozePluginCall *call) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+        const char *const *names = snooze_plugin_instance_get_list(instance, "names");
+
+        snooze_plugin_dictionary_set_string(result, "mode", snooze_plugin_instance_get_string(instance, "mode") ?: "none");
+        snooze_plugin_dictionary_set_int(result, "percent", snooze_plugin_instance_get_integer(instance, "percent"));
+        snooze_plugin_dictionary_set_double(result, "ratio", snooze_plugin_instance_get_number(instance, "ratio"));
+        snooze_plugin_dictionary_set_bool(result, "quick", snooze_plugin_instance_get_boolean(instance, "quick"));
+        snooze_plugin_dictionary_set_strv(result, "names", names);
+        return snooze_plugin_call_set_answer(call, true);
+}
+
 static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
         if (strcmp(method, "begin-work") == 0)
                 snooze_plugin_instance_begin_work(instance);
         else if (strcmp(method, "end-work") == 0)
                 snooze_plugin_instance_end_work(instance);
+        else if (strcmp(method, "settings") == 0)
+                return get_settings(call);
+        else
+                return announce(call, method, params);
         return snooze_plugin_call_set_answer(call, true);
+}
+
+static int process_data(SnoozePluginCall *call, const void *data, size_t size, void *userdata) {
+        char reversed[256];
+
+        if (size > sizeof(reversed))
+                return snooze_plugin_call_set_data(call, data, size);
+        for (size_t i = 0; i < size; i++)
+                reversed[i] = ((const char *) data)[size - 1 - i];
+        return snooze_plugin_call_set_data(call, reversed, size);
+}
+
+/* Each byte one more, and how many there were. */
+static uint64_t counted;
+
+static int add_one(SnoozePluginCall *call, const void *data, size_t size, void *userdata) {
+        char block[65536];
+
+        if (size == 0)
+                return snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "bytes", counted);
+        counted += size;
+        for (size_t i = 0; i < size; i++)
+                block[i] = (char) (((const char *) data)[i] + 1);
+        return snooze_plugin_call_write(call, block, size);
+}
+
+static int refuse_stream(SnoozePluginCall *call, const void *data, size_t size, void *userdata) {
+        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "not this stream");
+}
+
+static int copy_in_thread(SnoozePluginCall *call, void *userdata) {
+        int input = snooze_plugin_call_get_input(call), output = snooze_plugin_call_get_output(call);
+        uint64_t bytes = 0;
+        char block[65536];
+        ssize_t n;
+
+        while ((n = read(input, block, sizeof(block))) > 0)
+                for (ssize_t done = 0, m; done < n; done += m, bytes += (uint64_t) m) {
+                        m = write(output, block + done, (size_t) (n - done));
+                        if (m < 0)
+                                return -errno;
+                }
+        return n < 0 ? -errno : snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "bytes", bytes);
+}
+
+static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata) {
+        const char *how = snooze_plugin_dictionary_get_string(options, "how", "");
+
+        if (strcmp(how, "thread") == 0)
+                return snooze_plugin_call_run_in_thread(call, copy_in_thread, NULL);
+        if (strcmp(how, "copy") == 0)
+                return snooze_plugin_call_filter(call, NULL, NULL);
+        if (strcmp(how, "refuse") == 0)
+                return snooze_plugin_call_filter(call, refuse_stream, NULL);
+        counted = 0;
+        return snooze_plugin_call_filter(call, add_one, NULL);
 }
 
 int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = {
                 { "mode", SNOOZE_PLUGIN_STRING },
                 { "percent", SNOOZE_PLUGIN_INTEGER, 0, 100 },
-                { "ratio", SNOOZE_PLUGIN_NUMBER },
-                { "names", SNOOZE_PLUGIN_LIST },
-                { "quick", SNOOZE_PLUGIN_BOOLEAN },
+                { .name = "ratio", .type = SNOOZE_PLUGIN_NUMBER, .default_value = "0.5" },
+                { .name = "names", .type = SNOOZE_PLUGIN_LIST, .constraints = "/^[a-z]+$/", .default_value = "one,two" },
+                { .name = "quick", .type = SNOOZE_PLUGIN_BOOLEAN, .default_value = "true" },
+                { .name = "colour", .type = SNOOZE_PLUGIN_STRING, .constraints = "red|green" },
                 { NULL },
         };
         static const char *const events[] = { "snooze.stop.pending", "custom.*", NULL };
-        static const char *const methods[] = { "begin-work", "end-work", NULL };
+        static const char *const methods[] = { "begin-work", "end-work", "settings", "announce", "cancel", NULL };
         static const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "example",
@@ -118,6 +219,10 @@ int main(int argc, char *argv[]) {
                 .import_state = import_state,
                 .methods = methods,
                 .handle_request = handle_request,
+                .watch = watch,
+                .acknowledge = acknowledge,
+                .process_data = process_data,
+                .process_stream = process_stream,
         };
 
         return snooze_plugin_main(&plugin, argc, argv);

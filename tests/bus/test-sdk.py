@@ -26,7 +26,7 @@ class Sdk(plugin_bus.PluginTestCase):
         plugin = self.example()
         xml = plugin.introspect()
         self.assert_agrees_with_xml(xml, INTROSPECTION)
-        for name in ("", ".IdleCheck", ".EventHandler", ".State", ".RequestHandler"):
+        for name in ("", ".IdleCheck", ".EventHandler", ".State", ".RequestHandler", ".EventSource", ".DataProcessor"):
             self.assertIn('"%s%s"' % (plugin_bus.NAME, name), xml)
         self.assertNotIn("CloudProvider", xml)
 
@@ -34,7 +34,11 @@ class Sdk(plugin_bus.PluginTestCase):
         api, info = self.example().call("", "Handshake", "(us)", 1, "0.1.0")
         self.assertEqual(api, 1)
         self.assertEqual(
-            info, {"id": "example", "version": "1.2", "contracts": ["IdleCheck", "EventHandler", "State", "RequestHandler"]}
+            info, {
+                "id": "example",
+                "version": "1.2",
+                "contracts": ["IdleCheck", "EventHandler", "State", "RequestHandler", "EventSource", "DataProcessor"],
+            },
         )
 
     def test_a_host_of_the_next_api_is_served_others_are_not(self):
@@ -96,6 +100,8 @@ class Sdk(plugin_bus.PluginTestCase):
             ("percent", GLib.Variant("x", -1), "0 to 100"),
             ("names", s("x"), "a list"),
             ("ratio", GLib.Variant("d", float("nan")), "not finite"),
+            ("names", GLib.Variant("as", ["fine", "Not"]), "within /^[a-z]+$/"),
+            ("colour", s("re"), "within red|green"),
             ("mode", s("impossible"), "impossible is impossible"),
         ):
             message = self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {key: value})
@@ -166,7 +172,7 @@ class Sdk(plugin_bus.PluginTestCase):
     def test_properties(self):
         plugin = self.example()
         self.assertEqual(plugin.property(".EventHandler", "SupportedEvents"), ["snooze.stop.pending", "custom.*"])
-        self.assertEqual(plugin.property(".RequestHandler", "Methods"), ["begin-work", "end-work"])
+        self.assertEqual(plugin.property(".RequestHandler", "Methods"), ["begin-work", "end-work", "settings", "announce", "cancel"])
 
     def test_only_its_own_methods_are_handled(self):
         plugin = self.example().greet()
@@ -290,6 +296,9 @@ class Sdk(plugin_bus.PluginTestCase):
         description = json.loads(run("--describe").stdout)
         self.assertEqual(description["events"], ["snooze.stop.pending", "custom.*"])
         self.assertEqual(description["settings"]["percent"], {"type": "integer", "minimum": 0, "maximum": 100})
+        self.assertEqual(description["settings"]["names"], {"type": "list", "constraints": "/^[a-z]+$/", "default": ["one", "two"]})
+        self.assertEqual(description["settings"]["quick"], {"type": "boolean", "default": True})
+        self.assertEqual(description["settings"]["ratio"], {"type": "number", "default": 0.5})
 
 
 plugin_bus.main()

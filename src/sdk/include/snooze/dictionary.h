@@ -14,6 +14,10 @@ extern "C" {
 
 typedef struct SnoozePluginDictionary SnoozePluginDictionary;
 
+/* One of one's own, for snooze_plugin_instance_emit_event(); NULL without memory. Only an outermost one is freed; NULL is fine. */
+SnoozePluginDictionary *snooze_plugin_dictionary_new(void);
+void snooze_plugin_dictionary_free(SnoozePluginDictionary *dictionary);
+
 /* Reading. The fallback is what a missing key, or one of another type, gives. Integers are numbers, too, and a number without a
  * fraction is an integer. Strings and lists are borrowed from the dictionary. */
 bool snooze_plugin_dictionary_has(const SnoozePluginDictionary *dictionary, const char *key);

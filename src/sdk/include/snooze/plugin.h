@@ -26,7 +26,8 @@
  *         0                      the call is answered with what was set on it
  *         SNOOZE_PLUGIN_LATER    it will be finished later
  *         a negative errno       it failed; snooze_plugin_call_fail() says why, else the errno's text does
- */
+ *
+ * What is handed to a function of the table (dictionaries, texts, data) stays as long as its call is not answered. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -66,7 +67,7 @@ typedef struct SnoozePluginInstance SnoozePluginInstance;
 typedef struct SnoozePluginCall SnoozePluginCall;
 
 /* One key of the configuration, as in the manifest's config_schema. Where the table lists its settings, Initialize and Configure
- * refuse unknown keys, other types and numbers out of range before the plugin sees them. */
+ * fill in the defaults and refuse unknown keys, other types and values out of bounds before the plugin sees them. */
 typedef enum SnoozePluginSettingType {
         SNOOZE_PLUGIN_STRING,
         SNOOZE_PLUGIN_INTEGER,
@@ -80,6 +81,10 @@ typedef struct SnoozePluginSetting {
         SnoozePluginSettingType type;
         double minimum;   /* of an integer or number; both 0: any */
         double maximum;
+        const char *constraints;   /* of a string, or of each one of a list: "a|b|c", or "/regex/", POSIX extended; NULL: any */
+        const char *default_value; /* what a missing key is: "text", "5", "0.5", "true", "one,two"; NULL: it stays missing */
+        bool required;             /* a missing key is refused; of no use beside a default */
+        const void *reserved[4];   /* NULL */
 } SnoozePluginSetting;
 
 typedef struct SnoozePlugin {
@@ -129,12 +134,42 @@ typedef struct SnoozePlugin {
          * and the call's result. */
         const char *const *methods;
         int (*handle_request)(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata);
+
+        /* EventSource: both or none. watch: begin to look, and announce by snooze_plugin_instance_emit_event() what is pending and
+         * what comes; it is called again by a daemon that came back. acknowledge: every handler of this event has ended. */
+        int (*watch)(SnoozePluginCall *call, void *userdata);
+        int (*acknowledge)(SnoozePluginCall *call, const char *event_id, void *userdata);
+
+        /* DataProcessor: process_stream may be NULL. process_data turns one block of at most 16 MiB into another, given by
+         * snooze_plugin_call_set_data(). process_stream turns everything that comes out of the pipe input into what goes into the pipe
+         * output: snooze_plugin_call_filter() does so block by block on the loop, snooze_plugin_call_run_in_thread() beside it. Both
+         * pipes are the call's and are closed when it ends; its result says what came of it. */
+        int (*process_data)(SnoozePluginCall *call, const void *data, size_t size, void *userdata);
+        int (*process_stream)(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata);
 } SnoozePlugin;
 
 /* Serves the table until the plugin is asked to leave, nobody called it for five minutes, or the daemon has been gone for one. Returns
  * what main() is to return: not 0 where the table is wrong, the bus cannot be reached or was lost. Understands --help, --version,
  * --describe, --idle-exit, --host-exit and --debug. */
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]);
+
+/* Values of the configuration in force: the last one that initialize or configure took, which while they run is still the one before.
+ * Only for what the table's settings list; a key that is missing and has no default is NULL, 0, or false. Strings and lists
+ * (NULL-terminated) are borrowed until the configuration changes. */
+const char *snooze_plugin_instance_get_string(SnoozePluginInstance *instance, const char *name);
+int64_t snooze_plugin_instance_get_integer(SnoozePluginInstance *instance, const char *name);
+double snooze_plugin_instance_get_number(SnoozePluginInstance *instance, const char *name);
+bool snooze_plugin_instance_get_boolean(SnoozePluginInstance *instance, const char *name);
+const char *const *snooze_plugin_instance_get_list(SnoozePluginInstance *instance, const char *name);
+
+/* Announces an event (EventSource). The library keeps it until it is acknowledged or cancelled and tells it again to a daemon that
+ * watches anew; the same id once more replaces it. The id is the announcer's own and stays the same over restarts of the plugin: by it
+ * the daemon knows what it has seen. severity is 0 (info) to 3 (critical), deadline µs since the epoch or 0; data may be NULL and
+ * belongs to the library from here on, even on failure. 0 or a negative errno: EINVAL, ENOBUFS for more than 64 pending events. */
+int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type, unsigned severity,
+                                      uint64_t deadline, SnoozePluginDictionary *data);
+/* It will not happen after all. 0 or a negative errno. */
+int snooze_plugin_instance_cancel_event(SnoozePluginInstance *instance, const char *id);
 
 /* The instance's connection to the system bus, and its loop; borrowed. */
 sd_bus *snooze_plugin_instance_get_bus(SnoozePluginInstance *instance);
@@ -159,6 +194,24 @@ int snooze_plugin_call_set_answer(SnoozePluginCall *call, bool answer);
 int snooze_plugin_call_add_metric(SnoozePluginCall *call, const char *name, double value);
 int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, bool granted, const char *explanation);
 int snooze_plugin_call_set_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size);
+int snooze_plugin_call_set_data(SnoozePluginCall *call, const void *data, size_t size);
+
+/* Passes a stream through transform on the loop and finishes the call at its end: each block of at most 64 KiB that was read is handed
+ * to transform, the end as size 0; what it writes by snooze_plugin_call_write() (1 MiB for one block at most) is waiting to be taken before
+ * the next is read, so that memory is bounded however slow the reader is. A negative return of transform fails the call. Without a
+ * transform everything is passed on as it is. Returns what process_stream is to return. */
+typedef int (*SnoozePluginTransform)(SnoozePluginCall *call, const void *data, size_t size, void *userdata);
+int snooze_plugin_call_filter(SnoozePluginCall *call, SnoozePluginTransform transform, void *userdata);
+int snooze_plugin_call_write(SnoozePluginCall *call, const void *data, size_t size);
+
+/* Runs work in a thread of its own, where it may wait, and finishes the call with what it returns (not SNOOZE_PLUGIN_LATER). Of this
+ * library it may use only the setters and getters of this call, and snooze_plugin_log(). For process_stream both pipes are then
+ * blocking ones; EPIPE tells that nobody reads any more. At most 8 run at once. Returns what a function of the table is to return. */
+typedef int (*SnoozePluginWork)(SnoozePluginCall *call, void *userdata);
+int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork work, void *userdata);
+/* The pipes of a process_stream, -1 in any other call. */
+int snooze_plugin_call_get_input(SnoozePluginCall *call);
+int snooze_plugin_call_get_output(SnoozePluginCall *call);
 
 /* Says why the call fails; returns a negative errno for the function to return. */
 int snooze_plugin_call_fail(SnoozePluginCall *call, const char *name, const char *format, ...)
