@@ -80,7 +80,7 @@ static int fail_from_logind(Request *request, const sd_bus_error *error) {
                 return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "logind did not answer: %s",
                                                error->message);
         return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to %s: %s",
-                                       power_action_name(request->action), error->message);
+                                       power_action_words(request->action), error->message);
 }
 
 static int start(SnoozePluginInstance *instance, void *userdata) {
@@ -184,12 +184,13 @@ static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return request_end(request, r);
         if (strcmp(can, "na") == 0)
                 return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                                                    "This machine cannot %s", power_action_name(request->action)));
+                                                                    "logind says that it cannot %s", power_action_words(request->action)));
         if (strcmp(can, "yes") != 0)
                 return request_end(request,
                                    snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                                           "logind would not let this provider %s (%s): polkit has to grant it %s",
-                                                           power_action_name(request->action), can,
+                                                           "logind does not let user snooze-local %s: it answers %s, polkit has "
+                                                           "to grant it %s",
+                                                           power_action_words(request->action), can,
                                                            power_action_permission(request->action)));
         if (request->dry_run)
                 return request_end(request, 0);
@@ -277,11 +278,12 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
                 (void) logind_read_can(m, &can);
         granted = can && strcmp(can, "yes") == 0;
         if (granted)
-                snprintf(explanation, sizeof(explanation), "logind lets it %s", power_action_name(request->action));
+                snprintf(explanation, sizeof(explanation), "logind lets it %s", power_action_words(request->action));
         else if (e && no_logind(e))
                 snprintf(explanation, sizeof(explanation), "logind is not on the system bus");
         else
-                snprintf(explanation, sizeof(explanation), "logind answers: %s", e ? e->message : can ?: "nothing of use");
+                snprintf(explanation, sizeof(explanation), "logind does not let user snooze-local %s: it answers %s",
+                         power_action_words(request->action), e ? e->message : can ?: "nothing of use");
         if (granted || request->action == POWER_OFF)
                 snooze_plugin_call_add_permission(request->call, power_action_permission(request->action), granted, explanation);
 

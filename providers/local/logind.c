@@ -17,14 +17,15 @@
 
 static const struct {
         const char *name;
+        const char *words;
         const char *method;
         const char *can;
         const char *permission;
         const char *lock;
 } actions[POWER_ACTION_COUNT] = {
-        [POWER_OFF] = { "stop", "PowerOff", "CanPowerOff", LOGIND_NAME ".power-off", "shutdown" },
-        [POWER_SUSPEND] = { "suspend", "Suspend", "CanSuspend", LOGIND_NAME ".suspend", "sleep" },
-        [POWER_HIBERNATE] = { "hibernate", "Hibernate", "CanHibernate", LOGIND_NAME ".hibernate", "sleep" },
+        [POWER_OFF] = { "stop", "power off this machine", "PowerOff", "CanPowerOff", LOGIND_NAME ".power-off", "shutdown" },
+        [POWER_SUSPEND] = { "suspend", "suspend this machine", "Suspend", "CanSuspend", LOGIND_NAME ".suspend", "sleep" },
+        [POWER_HIBERNATE] = { "hibernate", "hibernate this machine", "Hibernate", "CanHibernate", LOGIND_NAME ".hibernate", "sleep" },
 };
 
 int power_action_from_name(const char *name) {
@@ -36,6 +37,10 @@ int power_action_from_name(const char *name) {
 
 const char *power_action_name(PowerAction action) {
         return actions[action].name;
+}
+
+const char *power_action_words(PowerAction action) {
+        return actions[action].words;
 }
 
 const char *power_action_permission(PowerAction action) {

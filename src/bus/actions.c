@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#include <systemd/sd-bus.h>
+
+#include "base/cleanup.h"
+
 #define MANAGER SNOOZE_MANAGER_INTERFACE
 #define PLUGIN SNOOZE_PLUGIN_INTERFACE
 #define PROVIDER SNOOZE_PROVIDER_INTERFACE
@@ -11,7 +15,7 @@
 const MethodAction method_actions[] = {
         { MANAGER, "GetMetrics" },
         { MANAGER, "Explain" },
-        { MANAGER, "CheckNow", ACTION_CHECK },
+        { MANAGER, "CheckNow", ACTION_CHECK, NULL, "sudo snooze check" },
         { MANAGER, "GetHistory" },
         { MANAGER, "GetSamples" },
         { MANAGER, "ListHolds" },
@@ -27,35 +31,35 @@ const MethodAction method_actions[] = {
         { MANAGER, "UnloadPlugin", ACTION_MANAGE_PLUGINS },
         { MANAGER, "ListProviders" },
         { MANAGER, "GetProvider" },
-        { MANAGER, "Hold", ACTION_HOLD },
-        { MANAGER, "HoldFor", ACTION_HOLD },
-        { MANAGER, "ReleaseHold", ACTION_HOLD, ACTION_HOLD_OTHERS },
-        { MANAGER, "StopInstance", ACTION_STOP },
-        { MANAGER, "CancelStop", ACTION_HOLD },
-        { MANAGER, "Postpone", ACTION_HOLD },
-        { MANAGER, "Pause", ACTION_PAUSE },
-        { MANAGER, "Resume", ACTION_PAUSE },
+        { MANAGER, "Hold", ACTION_HOLD, NULL, "sudo snooze hold" },
+        { MANAGER, "HoldFor", ACTION_HOLD, NULL, "sudo snooze hold --for SPAN" },
+        { MANAGER, "ReleaseHold", ACTION_HOLD, ACTION_HOLD_OTHERS, "sudo snooze release COOKIE" },
+        { MANAGER, "StopInstance", ACTION_STOP, NULL, "sudo snooze stop" },
+        { MANAGER, "CancelStop", ACTION_HOLD, NULL, "sudo snooze cancel" },
+        { MANAGER, "Postpone", ACTION_HOLD, NULL, "sudo snooze postpone SPAN" },
+        { MANAGER, "Pause", ACTION_PAUSE, NULL, "sudo snooze pause" },
+        { MANAGER, "Resume", ACTION_PAUSE, NULL, "sudo snooze resume" },
         { MANAGER, "EmitEvent", ACTION_EMIT_EVENT, ACTION_EMIT_SYSTEM_EVENT },
-        { MANAGER, "SetConfiguration", ACTION_CONFIGURE },
-        { MANAGER, "Reload", ACTION_CONFIGURE },
+        { MANAGER, "SetConfiguration", ACTION_CONFIGURE, NULL, "sudo snooze config set KEY VALUE" },
+        { MANAGER, "Reload", ACTION_CONFIGURE, NULL, "sudo snooze config reload" },
 
         { PLUGIN, "Load", ACTION_MANAGE_PLUGINS },
         { PLUGIN, "Unload", ACTION_MANAGE_PLUGINS },
-        { PLUGIN, "Enable", ACTION_MANAGE_PLUGINS },
-        { PLUGIN, "Disable", ACTION_MANAGE_PLUGINS },
+        { PLUGIN, "Enable", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin enable ID" },
+        { PLUGIN, "Disable", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin disable ID" },
         { PLUGIN, "Restart", ACTION_MANAGE_PLUGINS },
-        { PLUGIN, "Configure", ACTION_CONFIGURE },
+        { PLUGIN, "Configure", ACTION_CONFIGURE, NULL, "sudo snooze config set plugins.plugin_configs.ID.KEY VALUE" },
         { PLUGIN, "GetConfiguration" },
-        { PLUGIN, "CheckIdle", ACTION_CHECK },
+        { PLUGIN, "CheckIdle", ACTION_CHECK, NULL, "sudo snooze check ID" },
         { PLUGIN, "GetStatistics" },
         { PLUGIN, "GetResources" },
         { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS },
         { PLUGIN, "Call", ACTION_CALL_PLUGIN },
 
-        { PROVIDER, "GetInstanceInfo", ACTION_CHECK },
-        { PROVIDER, "StopInstance", ACTION_STOP },
+        { PROVIDER, "GetInstanceInfo", ACTION_CHECK, NULL, "sudo snooze provider info ID" },
+        { PROVIDER, "StopInstance", ACTION_STOP, NULL, "sudo snooze stop" },
         { PROVIDER, "StartInstance", ACTION_START },
-        { PROVIDER, "CheckPermissions", ACTION_CHECK },
+        { PROVIDER, "CheckPermissions", ACTION_CHECK, NULL, "sudo snooze provider check ID" },
         { PROVIDER, "SetTags", ACTION_CONFIGURE },
         {},
 };
@@ -67,30 +71,26 @@ const MethodAction *method_action_find(const char *interface, const char *member
         return NULL;
 }
 
-#define BUSCTL_CALL "sudo busctl call " SNOOZE_NAME " OBJECT INTERFACE METHOD"
+/* Plugins and providers are named by the last label of their path. */
+static char *object_id(const char *object) {
+        static const char *const parents[] = { SNOOZE_PLUGIN_PATH, SNOOZE_PROVIDER_PATH };
+        _cleanup_free_ char *id = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(parents); i++)
+                if (sd_bus_path_decode(object, parents[i], &id) > 0)
+                        return g_strdup(id);
+        return g_strdup("ID");
+}
 
 /* Stock cloud users have no password to give to polkit, but they have sudo. */
-static const struct {
-        const char *action;
-        const char *alternative;
-} alternatives[] = {
-        { ACTION_HOLD, "sudo snooze hold" },
-        { ACTION_HOLD_OTHERS, "sudo snooze release COOKIE" },
-        { ACTION_CHECK, "sudo snooze check" },
-        { ACTION_STOP, "sudo snooze stop" },
-        { ACTION_START, BUSCTL_CALL },
-        { ACTION_PAUSE, "sudo snooze pause, sudo snooze resume" },
-        { ACTION_EMIT_EVENT, BUSCTL_CALL },
-        { ACTION_EMIT_SYSTEM_EVENT, BUSCTL_CALL },
-        { ACTION_CONFIGURE, "sudo snooze config set KEY VALUE" },
-        { ACTION_CALL_PLUGIN, BUSCTL_CALL },
-        { ACTION_MANAGE_PLUGINS, "sudo snooze plugin enable|disable ID" },
-        { ACTION_APPROVE_PERMISSIONS, BUSCTL_CALL },
-};
+char *method_alternative(const char *destination, const char *object, const char *interface, const char *member) {
+        const MethodAction *entry = method_action_find(interface, member);
+        g_autofree char *id = NULL;
+        g_auto(GStrv) pieces = NULL;
 
-const char *action_alternative(const char *action) {
-        for (size_t i = 0; i < G_N_ELEMENTS(alternatives); i++)
-                if (strcmp(alternatives[i].action, action) == 0)
-                        return alternatives[i].alternative;
-        return NULL;
+        if (!entry || !entry->command)
+                return g_strdup_printf("sudo busctl call %s %s %s %s", entry ? SNOOZE_NAME : destination, object, interface, member);
+        id = object_id(object);
+        pieces = g_strsplit(entry->command, "ID", -1);
+        return g_strjoinv(id, pieces);
 }

@@ -25,6 +25,7 @@ typedef struct MethodAction {
         const char *member;
         const char *action;       /* NULL: reading, free for everybody */
         const char *other_action; /* asked instead in the case that the XML documents, or NULL */
+        const char *command;      /* that does the same from a shell, ID for the object's; NULL: none, busctl has to do */
 } MethodAction;
 
 /* Every method of Manager, Plugin and Provider; ends with an entry of NULLs. */
@@ -33,5 +34,6 @@ extern const MethodAction method_actions[];
 /* NULL if the table has no such method. */
 const MethodAction *method_action_find(const char *interface, const char *member);
 
-/* What to type instead, for a caller who was refused the action: "sudo snooze stop"; NULL if there is nothing. */
-const char *action_alternative(const char *action);
+/* What a caller who was refused the method types instead: "sudo snooze stop", or where no verb does it the same call by busctl.
+ * destination: the name that was called. */
+char *method_alternative(const char *destination, const char *object, const char *interface, const char *member);

@@ -333,17 +333,17 @@ static int park(Authorizer *authorizer, sd_bus_message *message, const char *sen
 
 /* Every refusal ends with what to type instead: stock cloud users have no password that polkit could ask for. */
 static int refuse(const Question *question, const char *name, const char *why, sd_bus_error *error) {
-        const char *alternative = action_alternative(question->action);
+        sd_bus_message *message = question->message;
+        g_autofree char *alternative =
+                method_alternative(sd_bus_message_get_destination(message), sd_bus_message_get_path(message),
+                                   sd_bus_message_get_interface(message), sd_bus_message_get_member(message));
         g_autofree char *action = g_strdup_printf("ACTION=%s", question->action);
         g_autofree char *sender = g_strdup_printf("SENDER=%s", question->sender);
         const char *const fields[] = { action, sender, NULL };
 
         journal_write(LOG_NOTICE, MESSAGE_REFUSED_CALLER, fields, "Refused %s to %s: %s.", question->action,
                       question->sender, why);
-        if (alternative)
-                return sd_bus_error_setf(error, name, "Not authorized (%s): %s; or: %s", question->action, why,
-                                         alternative);
-        return sd_bus_error_setf(error, name, "Not authorized (%s): %s", question->action, why);
+        return sd_bus_error_setf(error, name, "Not authorized (%s): %s; or: %s", question->action, why, alternative);
 }
 
 static int conclude(const Question *question, sd_bus_error *error) {

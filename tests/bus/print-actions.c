@@ -27,7 +27,6 @@ int main(void) {
                 set(object, "member", entry->member);
                 set(object, "action", entry->action);
                 set(object, "other_action", entry->other_action);
-                set(object, "alternative", entry->action ? action_alternative(entry->action) : NULL);
                 json_array_add_object_element(table, object);
         }
         node = json_node_init_array(json_node_alloc(), table);

@@ -234,9 +234,9 @@ class Refusals(StopTest):
 
     def test_a_missing_permission_is_known_beforehand(self):
         self.start(permitted=False)
-        wait_for(lambda: 'may not cloud:StopInstances' in self.client.get('Refusal'), 'what is missing')
+        wait_for(lambda: 'lacks the permission cloud:StopInstances' in self.client.get('Refusal'), 'what is missing')
         self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
-        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='may not cloud:StopInstances')
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='lacks the permission cloud:StopInstances')
 
     def test_an_effect_that_nobody_allowed(self):
         self.start(effect='terminates')
@@ -384,8 +384,8 @@ class SameRules(StopTest):
 
     def test_refused(self):
         self.start(permitted=False)
-        wait_for(lambda: 'may not' in self.client.get('Refusal'), 'what is missing')
-        self.assertEqual(len(self.assert_all_fail(ERROR + 'Refused', 'may not')), 1)
+        wait_for(lambda: 'lacks the permission' in self.client.get('Refusal'), 'what is missing')
+        self.assertEqual(len(self.assert_all_fail(ERROR + 'Refused', 'lacks the permission')), 1)
 
     def test_busy(self):
         self.start()

@@ -6,8 +6,8 @@ import unittest
 
 import methods
 import tap
-from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, error_name,
-                     wait_for)
+from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest,
+                     error_name, wait_for)
 
 
 def snapshot(client):
@@ -87,6 +87,8 @@ class Table(unittest.TestCase):
 class Details(SharedBusTest):
     """What a person reads in the dialogue, and rules can look at."""
 
+    plugins = True
+
     def test_the_reason_is_told(self):
         self.house.answer('refuse')
         self.assertFails(ACCESS_DENIED, 'StopInstance', '(sa{sv})', ('going home', {}))
@@ -97,14 +99,23 @@ class Details(SharedBusTest):
         self.assertFails(ACCESS_DENIED, 'Hold', '(sss)', ('pytest', 'a long run', 'block'))
         self.assertEqual(self.house.questions()[0]['details'], {'who': 'pytest', 'why': 'a long run'})
 
-    def test_the_alternative_is_that_of_the_action(self):
+    def test_the_alternative_is_the_verb(self):
         self.house.answer('refuse')
         for method, signature, arguments, alternative in (
                 ('StopInstance', '(sa{sv})', ('', {}), 'sudo snooze stop'),
-                ('Pause', '()', (), 'sudo snooze pause'),
-                ('Reload', '()', (), 'sudo snooze config'),
-                ('HoldFor', '(ts)', (methods.MINUTE, ''), 'sudo snooze hold')):
-            self.assertFails(ACCESS_DENIED, method, signature, arguments, part='; or: ' + alternative)
+                ('Resume', '()', (), 'sudo snooze resume'),
+                ('Reload', '()', (), 'sudo snooze config reload'),
+                ('HoldFor', '(ts)', (methods.MINUTE, ''), 'sudo snooze hold --for SPAN')):
+            message = self.assertFails(ACCESS_DENIED, method, signature, arguments)
+            self.assertTrue(message.endswith('; or: ' + alternative), message)
+
+    def test_the_alternative_names_the_object(self):
+        self.house.answer('refuse')
+        path = methods.EXAMPLE_PLUGIN
+        for method, alternative in (('Disable', 'sudo snooze plugin disable example'),
+                                    ('Restart', f'sudo busctl call {NAME} {path} {PLUGIN} Restart')):
+            message = self.assertFails(ACCESS_DENIED, method, interface=PLUGIN, path=path)
+            self.assertTrue(message.endswith('; or: ' + alternative), message)
 
 
 class Waiting(BusTest):

@@ -169,7 +169,7 @@ class Status(CommandLine):
         text = self.snooze("status")
         self.assertIn("provider  none: " + asking, text)
         self.assertEqual(text.count(asking), 1)
-        missing = "local may not power off; snooze provider check local"
+        missing = "local lacks the permission to power off; snooze provider check local"
         self.mock.set(Provider="/io/cloudsnooze/Snooze1/provider/local", ProviderProblem=missing, Refusal="")
         self.assertIn("            " + missing + "\n", self.snooze("status"))
 

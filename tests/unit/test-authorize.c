@@ -197,7 +197,7 @@ static void assert_denied(Fixture *f, const char *name, const char *part) {
         g_assert_cmpstr(f->error_name, ==, name);
         if (!strstr(f->error_message, part))
                 g_error("expected \"%s\" in \"%s\"", part, f->error_message);
-        g_assert_true(g_str_has_suffix(f->error_message, "; or: sudo snooze stop"));
+        g_assert_true(g_str_has_suffix(f->error_message, " /test test.Test Act"));
         g_assert_cmpuint(f->done, ==, 0);
         g_assert_cmpuint(authorizer_pending(f->authorizer), ==, 0);
 }
@@ -363,15 +363,23 @@ static void test_end(Fixture *f, gconstpointer data) {
         run_until(f->bus.event, f->cancelled == 1);
 }
 
-static void test_every_action_has_an_alternative(void) {
-        for (const MethodAction *entry = method_actions; entry->interface; entry++) {
-                if (entry->action)
-                        g_assert_nonnull(action_alternative(entry->action));
-                if (entry->other_action)
-                        g_assert_nonnull(action_alternative(entry->other_action));
+static void assert_alternative(const char *object, const char *interface, const char *member, const char *expected) {
+        g_autofree char *alternative = method_alternative(SNOOZE_NAME, object, interface, member);
+
+        g_assert_cmpstr(alternative, ==, expected);
+}
+
+static void test_what_to_type_instead(void) {
+        assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Resume", "sudo snooze resume");
+        assert_alternative(SNOOZE_PLUGIN_PATH "/gpu_2dmonitor", SNOOZE_PLUGIN_INTERFACE, "Enable", "sudo snooze plugin enable gpu-monitor");
+        assert_alternative(SNOOZE_PLUGIN_PATH "/x", SNOOZE_PLUGIN_INTERFACE, "Restart",
+                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PLUGIN_PATH "/x " SNOOZE_PLUGIN_INTERFACE " Restart");
+        assert_alternative("/x", "org.example.Other", "Do", "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
+}
+
+static void test_every_method_is_found(void) {
+        for (const MethodAction *entry = method_actions; entry->interface; entry++)
                 g_assert_true(method_action_find(entry->interface, entry->member) == entry);
-        }
-        g_assert_null(action_alternative("org.example.action"));
         g_assert_null(method_action_find(SNOOZE_MANAGER_INTERFACE, "FormatDisk"));
 }
 
@@ -396,6 +404,7 @@ int main(int argc, char **argv) {
         ADD("ceiling-of-one-caller", test_ceiling_of_one_caller, NULL);
         ADD("ceiling-of-one-user", test_ceiling_of_one_user, NULL);
         ADD("end", test_end, NULL);
-        g_test_add_func("/authorize/every-action-has-an-alternative", test_every_action_has_an_alternative);
+        g_test_add_func("/authorize/what-to-type-instead", test_what_to_type_instead);
+        g_test_add_func("/authorize/every-method-is-found", test_every_method_is_found);
         return g_test_run();
 }

@@ -189,7 +189,9 @@ class Local(plugin_bus.PluginTestCase):
         names = [(p[0].split(".")[-1], p[1]) for p in self.ask(plugin, "CheckPermissions")[0]]
         self.assertEqual(names, [("power-off", True), ("suspend", True)])
         logind.can["CanPowerOff"] = "no"
-        self.assertEqual(self.ask(plugin, "CheckPermissions")[0][0][1], False)
+        permission, granted, explanation = self.ask(plugin, "CheckPermissions")[0][0]
+        self.assertFalse(granted)
+        self.assertEqual(explanation, "logind does not let user snooze-local power off this machine: it answers no")
 
     def test_what_is_known_of_the_machine(self):
         logind, plugin = self.logind(), self.local()

@@ -163,7 +163,7 @@ const char *provider_learn_permissions(Provider *provider, JsonArray *permission
 
                 if (json_get_boolean(row, "granted", FALSE))
                         continue;
-                provider->permissions = g_strdup_printf("%s may not %s (%s)", provider_id(provider),
+                provider->permissions = g_strdup_printf("%s lacks the permission %s (%s)", provider_id(provider),
                                                         json_get_string(row, "name", ""),
                                                         json_get_string(row, "explanation", ""));
                 provider->permission_missing = TRUE;
