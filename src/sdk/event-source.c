@@ -120,7 +120,8 @@ static int signal_event(const SnoozePluginInstance *instance, const PluginEvent 
 static bool tell(SnoozePluginInstance *instance, const PluginEvent *event) {
         int r;
 
-        if (!instance->watcher)
+        /* One that leaves speaks for nobody: its successor is watched anew. */
+        if (!instance->watcher || instance->leaving)
                 return false;
         r = signal_event(instance, event);
         if (r >= 0)

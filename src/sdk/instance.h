@@ -30,6 +30,8 @@ struct SnoozePluginInstance {
         sd_bus *bus;
         sd_event *event;
         char *name;
+        char slot;        /* 'a' or 'b': two versions run side by side while one replaces the other */
+        char *slot_name;  /* <name>.<slot>: whoever owns it is the only one in this slot */
         char *log_field;
 
         Stage stage;
@@ -61,6 +63,7 @@ struct SnoozePluginInstance {
         sd_event_source *handshake_timer;
         sd_event_source *idle_timer;
         sd_bus_slot *name_slot;
+        sd_bus_slot *slot_name_slot;
 };
 
 /* life.c */

@@ -27,7 +27,9 @@
 #define BUS_DRIVER "org.freedesktop.DBus"
 #define TIMER_ACCURACY (100 * USEC_PER_MSEC)
 
-#define NAME_IN_QUEUE 2U /* RequestName's answer, D-Bus specification */
+/* RequestName's answers, D-Bus specification. */
+#define NAME_OWNED 1U
+#define NAME_IN_QUEUE 2U
 
 static bool settled(const SnoozePluginInstance *instance) {
         return instance->leaving && instance->name_released && instance->calls == 0 && instance->work == 0 &&
@@ -185,6 +187,23 @@ static int on_name_requested(sd_bus_message *m, void *userdata, sd_bus_error *er
         return 0;
 }
 
+/* One instance in each slot. systemd sees to that, too; this is for where it is not. */
+static int on_slot_requested(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SnoozePluginInstance *instance = userdata;
+        uint32_t answer;
+        int r;
+
+        if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_ACCESS_DENIED)) {
+                log_debug("The bus's policy knows no %s: whether another instance runs is systemd's alone", instance->slot_name);
+                return 0;
+        }
+        r = sd_bus_message_is_method_error(m, NULL) ? -EIO : sd_bus_message_read_basic(m, 'u', &answer);
+        if (r >= 0 && answer == NAME_OWNED)
+                return 0;
+        log_error("Another instance of %s runs in slot %c", instance->plugin.id, instance->slot);
+        return sd_event_exit(instance->event, 1);
+}
+
 int life_start(SnoozePluginInstance *instance) {
         int r;
 
@@ -199,6 +218,10 @@ int life_start(SnoozePluginInstance *instance) {
                 if (r < 0)
                         return r;
         }
+        /* Both are under way at once; the bus answers the first one first. */
+        r = sd_bus_request_name_async(instance->bus, &instance->slot_name_slot, instance->slot_name, 0, on_slot_requested, instance);
+        if (r < 0)
+                return r;
         return sd_bus_request_name_async(instance->bus, &instance->name_slot, instance->name, SD_BUS_NAME_QUEUE,
                                          on_name_requested, instance);
 }

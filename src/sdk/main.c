@@ -42,6 +42,9 @@ void snooze_plugin_instance_end_work(SnoozePluginInstance *instance) {
 }
 
 void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) {
+        /* One that is not in use yet, or no more, speaks for nobody. */
+        if (instance->stage != STAGE_INITIALIZED || instance->leaving)
+                return;
         (void) sd_bus_emit_properties_changed(instance->bus, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
 }
 
@@ -61,6 +64,7 @@ static void print_help(const SnoozePlugin *plugin, const char *program) {
                "Started by D-Bus activation or systemd; serves " PLUGIN_NAME_PREFIX "%s on the system bus.\n\n"
                "  --idle-exit SECONDS  leave after so long without a call (300; 0: never)\n"
                "  --host-exit SECONDS  leave so long after the daemon left (60; 0: never)\n"
+               "  --slot a|b           run beside the version in the other slot ($SNOOZE_SLOT; a)\n"
                "  --debug              log each step\n"
                "  --describe           print what the manifest has to agree with, as JSON\n"
                "  --version            print the version\n"
@@ -84,10 +88,11 @@ static int parse_seconds(const char *option, const char *text, uint64_t *ret) {
 
 /* 1: go on, 0: all done, negative: wrong arguments, which were complained about. */
 static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[]) {
-        enum { OPTION_IDLE_EXIT = 256, OPTION_HOST_EXIT, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
+        enum { OPTION_IDLE_EXIT = 256, OPTION_HOST_EXIT, OPTION_SLOT, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
         static const struct option options[] = {
                 { "idle-exit", required_argument, NULL, OPTION_IDLE_EXIT },
                 { "host-exit", required_argument, NULL, OPTION_HOST_EXIT },
+                { "slot", required_argument, NULL, OPTION_SLOT },
                 { "debug", no_argument, NULL, OPTION_DEBUG },
                 { "describe", no_argument, NULL, OPTION_DESCRIBE },
                 { "version", no_argument, NULL, OPTION_VERSION },
@@ -95,6 +100,7 @@ static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[
                 { NULL, 0, NULL, 0 },
         };
         const SnoozePlugin *plugin = &instance->plugin;
+        const char *slot = getenv("SNOOZE_SLOT") ?: "a";
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
@@ -106,6 +112,9 @@ static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[
                 case OPTION_HOST_EXIT:
                         if (parse_seconds("host-exit", optarg, &instance->host_exit) < 0)
                                 return -EINVAL;
+                        break;
+                case OPTION_SLOT:
+                        slot = optarg;
                         break;
                 case OPTION_DEBUG:
                         journal_set_level(LOG_DEBUG);
@@ -126,6 +135,11 @@ static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[
                 fprintf(stderr, "%s takes no arguments\n", argv[0]);
                 return -EINVAL;
         }
+        if (strcmp(slot, "a") != 0 && strcmp(slot, "b") != 0) {
+                fprintf(stderr, "--slot, $SNOOZE_SLOT: expected a or b, not %s\n", slot);
+                return -EINVAL;
+        }
+        instance->slot = slot[0];
         return 1;
 }
 
@@ -203,6 +217,7 @@ static void clear(SnoozePluginInstance *instance) {
         sd_event_source_disable_unref(instance->idle_timer);
         sd_event_source_disable_unref(instance->exit_source);
         sd_bus_slot_unref(instance->name_slot);
+        sd_bus_slot_unref(instance->slot_name_slot);
         sd_bus_slot_unref(instance->callers_slot);
         sd_event_source_disable_unref(instance->host_timer);
         sd_bus_slot_unref(instance->host_slot);
@@ -213,6 +228,7 @@ static void clear(SnoozePluginInstance *instance) {
         dictionary_free(instance->config);
         journal_set_field(NULL);
         free(instance->log_field);
+        free(instance->slot_name);
         free(instance->name);
 }
 
@@ -239,6 +255,10 @@ static int serve(SnoozePluginInstance *instance) {
 static int name_set(SnoozePluginInstance *instance) {
         if (asprintf(&instance->name, PLUGIN_NAME_PREFIX "%s", instance->plugin.id) < 0) {
                 instance->name = NULL;
+                return -ENOMEM;
+        }
+        if (asprintf(&instance->slot_name, "%s.%c", instance->name, instance->slot) < 0) {
+                instance->slot_name = NULL;
                 return -ENOMEM;
         }
         if (asprintf(&instance->log_field, "CLOUDSNOOZE_PLUGIN=%s", instance->plugin.id) < 0) {

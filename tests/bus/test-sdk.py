@@ -3,8 +3,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from gi.repository import Gio, GLib
@@ -248,16 +250,49 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(code, 0)
         self.assertIn("Nobody greeted", text)
 
+    def test_a_second_one_in_the_same_slot_is_refused(self):
+        first = self.example().greet()
+        code, text = self.example(wait=False).wait()
+        self.assertNotEqual(code, 0)
+        self.assertIn("Another instance of example runs in slot a", text)
+        self.assertEqual(self.check(first)[0], "idle")
+        self.assertEqual(first.stop()[0], 0)
+        # The slot is free again.
+        self.example().greet()
+
+    def test_one_in_the_other_slot_serves_by_its_unique_name_and_inherits_the_other(self):
+        first = self.example().greet()
+        owner = first.owner
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(directory + "/notify")
+            notify.settimeout(30)
+            second = self.example(environment={"SNOOZE_SLOT": "b", "NOTIFY_SOCKET": directory + "/notify"})
+            self.assertIn("READY=1", notify.recv(4096).decode())
+        self.assertEqual(second.owner, owner)
+        second.owner = self.owners(first.name)[1]
+        second.greet({"mode": s("later")})
+        answers = second.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
+        # Whoever calls the name reaches one or the other, but never nobody.
+        first.call("", "Shutdown")
+        second.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        iterate_until(lambda: answers)
+        self.assertEqual(answers[0][0], "busy")
+        self.assertEqual(first.wait()[0], 0)
+        self.assertEqual(self.owners(first.name), [second.owner])
+        self.assertEqual(second.stop()[0], 0)
+
+    def owners(self, name):
+        return self.bus.connection.call_sync(
+            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListQueuedOwners", GLib.Variant("(s)", (name,)), None,
+            Gio.DBusCallFlags.NONE, 20000, None).unpack()[0]
+
     def test_a_second_one_waits_for_the_name(self):
         first = self.example().greet()
         owner = first.owner
-        second = self.example(wait=False)
-        queue = lambda: self.bus.connection.call_sync(
-            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListQueuedOwners",
-            GLib.Variant("(s)", (first.name,)), None, Gio.DBusCallFlags.NONE, 20000, None).unpack()[0]
-        while len(queue()) < 2:
+        second = self.example("--slot", "b", wait=False)
+        while len(self.owners(first.name)) < 2:
             pass
-        self.assertEqual(queue()[0], owner)
+        self.assertEqual(self.owners(first.name)[0], owner)
         first.stop()
         iterate_until(lambda: second.owner not in (None, owner))
         self.assertEqual(second.greet().stop()[0], 0)
@@ -291,7 +326,7 @@ class Sdk(plugin_bus.PluginTestCase):
         run = lambda *arguments: subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, env=self.bus.environment)
         self.assertEqual(run("--version").stdout, "example 1.2\n")
         self.assertIn("--idle-exit", run("--help").stdout)
-        for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--nonsense"], ["argument"]):
+        for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--nonsense"], ["argument"], ["--slot", "c"]):
             self.assertNotEqual(run(*wrong).returncode, 0)
         description = json.loads(run("--describe").stdout)
         self.assertEqual(description["events"], ["snooze.stop.pending", "custom.*"])
