@@ -476,6 +476,7 @@ static int create_parts(Manager *manager) {
                                                .config = manager->config,
                                                .authorizer = manager->authorizer,
                                                .limits = manager->check_limits,
+                                               .store = manager->store,
                                                .directories = manager->options.plugin_directories,
                                                .state_directory = manager->options.state_directory,
                                                .config_directory = manager->options.config_directory,

@@ -15,6 +15,7 @@ typedef struct PluginFixture {
         PrivateBus bus;
         sd_bus *connection;
         char *directory; /* services, manifests, state and logs are below */
+        Store *store;
         Plugins *plugins;
         GPtrArray *votes;     /* Vote, as they came */
         GPtrArray *forgotten; /* sources */
@@ -74,6 +75,7 @@ static inline void fixture_prepare(PluginFixture *f) {
         f->directory = g_dir_make_tmp("snooze-plugins-XXXXXX", &error);
         g_assert_no_error(error);
         fixture_write(f, "services/keep", "");
+        fixture_write(f, "state/keep", "");
         f->votes = g_ptr_array_new_with_free_func((GDestroyNotify) vote_free);
         f->forgotten = g_ptr_array_new_with_free_func(g_free);
         f->problems = g_ptr_array_new_with_free_func(g_free);
@@ -99,8 +101,10 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
         g_test_dbus_up(f->bus.daemon);
         g_assert_cmpint(sd_event_new(&f->bus.event), >=, 0);
         f->connection = private_bus_connect(&f->bus);
+        g_assert_cmpint(store_new(f->bus.event, state, NULL, NULL, &f->store), >=, 0);
         g_assert_cmpint(plugins_new(&(PluginsParameters) { .bus = f->connection,
                                                            .event = f->bus.event,
+                                                           .store = f->store,
                                                            .config = config,
                                                            .directories = (const char *const[]) { plugins, NULL },
                                                            .state_directory = state,
@@ -128,6 +132,7 @@ static inline void fixture_remove(const char *path) {
 }
 
 static inline void fixture_down(PluginFixture *f) {
+        f->store = store_free(f->store);
         plugins_free(f->plugins);
         sd_bus_flush_close_unref(f->connection);
         private_bus_down(&f->bus);
@@ -136,6 +141,21 @@ static inline void fixture_down(PluginFixture *f) {
         g_ptr_array_unref(f->votes);
         g_ptr_array_unref(f->forgotten);
         g_ptr_array_unref(f->problems);
+}
+
+static inline void fixture_on_enabled(const GError *error, void *userdata) {
+        gboolean *kept = userdata;
+
+        g_assert_no_error(error);
+        *kept = TRUE;
+}
+
+static inline void fixture_set_enabled(PluginFixture *f, const char *id, gboolean enabled) {
+        gboolean kept = FALSE;
+
+        g_assert_cmpint(plugin_set_enabled(plugins_find(f->plugins, id), enabled, fixture_on_enabled, &kept), ==, 0);
+        g_assert_false(kept);
+        run_until(f->bus.event, kept);
 }
 
 /* How often the plugin noted this word. */

@@ -73,15 +73,111 @@ static void test_not_enabled_is_not_asked(void) {
         g_assert_cmpuint(f.votes->len, ==, 0);
         g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 0);
 
-        g_assert_cmpint(plugin_set_enabled(plugins_find(f.plugins, "one"), TRUE), ==, 0);
+        fixture_set_enabled(&f, "one", TRUE);
         g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
         fixture_round(&f, TRUE);
         assert_idle(&f, "one", "nothing to do");
 
-        g_assert_cmpint(plugin_set_enabled(plugins_find(f.plugins, "one"), FALSE), ==, 0);
+        fixture_set_enabled(&f, "one", FALSE);
         g_assert_false(g_file_test(mark, G_FILE_TEST_EXISTS));
         run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
         g_assert_cmpuint(fixture_noted(&f, "one", "Shutdown"), ==, 1);
+        fixture_down(&f);
+}
+
+static void on_not_kept(const GError *error, void *userdata) {
+        unsigned *refusals = userdata;
+
+        g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+        (*refusals)++;
+}
+
+/* What could not be kept did not happen. */
+static void test_enabled_cannot_be_kept(void) {
+        g_autofree char *directory = NULL;
+        PluginFixture f = {};
+        unsigned refusals = 0;
+        Plugin *plugin;
+
+        begin_with(&f, "good");
+        directory = g_build_filename(f.directory, "state/disabled", NULL);
+        g_assert_true(g_file_set_contents(directory, "", 0, NULL));
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_cmpint(plugin_set_enabled(plugin, FALSE, on_not_kept, &refusals), ==, 0);
+        run_until(f.bus.event, refusals == 1);
+        g_assert_true(plugin_enabled(plugin));
+        fixture_round(&f, FALSE);
+        assert_idle(&f, "one", "nothing to do");
+        fixture_down(&f);
+}
+
+static void on_kept(const GError *error, void *userdata) {
+        unsigned *n = userdata;
+
+        g_assert_no_error(error);
+        (*n)++;
+}
+
+/* The last one asked for counts; and so many may wait for the disk, not more. */
+static void test_enabled_and_disabled_at_once(void) {
+        PluginFixture f = {};
+        g_autofree char *mark = NULL;
+        unsigned accepted = 0, kept = 0;
+        gboolean enabled = FALSE;
+        Plugin *plugin;
+        int r;
+
+        begin_with(&f, "good");
+        plugin = plugins_find(f.plugins, "one");
+        while ((r = plugin_set_enabled(plugin, enabled, on_kept, &kept)) == 0) {
+                enabled = !enabled;
+                accepted++;
+        }
+        g_assert_cmpint(r, ==, -EDQUOT);
+        run_until(f.bus.event, kept == accepted);
+        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
+        g_assert_true(plugin_enabled(plugin) == !enabled);
+        g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS) == !enabled);
+        g_assert_cmpint(plugin_set_enabled(plugin, enabled, on_kept, &kept), ==, 0);
+        run_until(f.bus.event, kept == accepted + 1);
+        g_assert_true(plugin_enabled(plugin) == enabled);
+        fixture_down(&f);
+}
+
+static void on_loaded(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+        g_autofree char *mark = g_build_filename(f->directory, "state/enabled/one", NULL);
+
+        g_assert_null(error);
+        g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+        f->rounds++;
+}
+
+/* systemd looks for the mark when it starts the plugin, so it has to be there first. */
+static void test_official_waits_for_its_mark(void) {
+        g_autofree char *mark = NULL;
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, QUICK);
+        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
+        g_assert_cmpint(g_remove(mark), ==, 0);
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_false(plugin_enabled(plugin));
+        plugin->official = TRUE;
+        enabled_learn(plugin);
+        g_assert_true(plugin_enabled(plugin));
+        plugin_load(plugin, on_loaded, &f);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_DISCOVERED);
+        run_until(f.bus.event, f.rounds == 1);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+
+        /* Who said no once is not asked again. */
+        fixture_set_enabled(&f, "one", FALSE);
+        enabled_learn(plugin);
+        g_assert_false(plugin_enabled(plugin));
         fixture_down(&f);
 }
 
@@ -422,7 +518,7 @@ static void test_load_and_unload(void) {
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_STOPPED);
         g_assert_true(plugin_enabled(plugin));
 
-        g_assert_cmpint(plugin_set_enabled(plugin, FALSE), ==, 0);
+        fixture_set_enabled(&f, "one", FALSE);
         plugin_load(plugin, on_settled, &settled);
         run_until(f.bus.event, settled.n == 3);
         g_assert_cmpstr(settled.error, ==, ERROR_NOT_RUNNING);
@@ -462,6 +558,7 @@ static void test_running_one_is_adopted(void) {
         g_autoptr(Config) config = fixture_config("{}");
         g_assert_cmpint(plugins_new(&(PluginsParameters) { .bus = f.connection,
                                                            .event = f.bus.event,
+                                                           .store = f.store,
                                                            .config = config,
                                                            .directories = (const char *const[]) { service, NULL },
                                                            .state_directory = state,
@@ -559,6 +656,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/round-of-nobody-ends", test_round_of_nobody_ends);
         g_test_add_func("/plugins/not-enabled-is-not-asked", test_not_enabled_is_not_asked);
         g_test_add_func("/plugins/turned-off", test_plugins_turned_off);
+        g_test_add_func("/plugins/enabled-cannot-be-kept", test_enabled_cannot_be_kept);
+        g_test_add_func("/plugins/official-waits-for-its-mark", test_official_waits_for_its_mark);
+        g_test_add_func("/plugins/enabled-and-disabled-at-once", test_enabled_and_disabled_at_once);
         for (size_t i = 0; i < G_N_ELEMENTS(wrongs); i++) {
                 g_autofree char *name = g_strdup_printf("/plugins/wrong/%s", wrongs[i].behaviour);
 

@@ -126,12 +126,10 @@ static void test_named_but_missing(void) {
 
 static void test_named_but_disabled(void) {
         ProviderFixture f = {};
-        Plugin *plugin;
 
         start_one(&f, "cloud", "{\"provider\": \"fake\"}");
         wait_for(&f, !providers_problem(f.providers));
-        plugin = plugins_find(f.plugins.plugins, "fake");
-        g_assert_cmpint(plugin_set_enabled(plugin, FALSE), ==, 0);
+        fixture_set_enabled(&f.plugins, "fake", FALSE);
         g_assert_true(problem_has(&f, "not enabled"));
         g_assert_null(providers_active(f.providers));
         stop(&f);
@@ -269,7 +267,7 @@ static void test_enabled_later(void) {
         g_assert_cmpint(g_remove(mark), ==, 0);
         start(&f, "{}");
         g_assert_true(problem_has(&f, "No provider is enabled"));
-        g_assert_cmpint(plugin_set_enabled(plugins_find(f.plugins.plugins, "fake"), TRUE), ==, 0);
+        fixture_set_enabled(&f.plugins, "fake", TRUE);
         wait_for(&f, providers_active(f.providers) && !providers_problem(f.providers));
         stop(&f);
 }

@@ -270,6 +270,10 @@ void plugin_begin(Plugin *plugin) {
 
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
+        if (plugin->mark_missing) {
+                plugin->begin_wanted = TRUE;
+                return;
+        }
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;

@@ -90,7 +90,18 @@ static int method_unload(sd_bus_message *call, void *userdata, sd_bus_error *err
         return 1;
 }
 
+static void on_enabled(const GError *error, void *userdata) {
+        g_autoptr(Request) request = userdata;
+
+        if (!error)
+                (void) sd_bus_reply_method_return(request->call, NULL);
+        else
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_STORE, "It could not be kept whether the plugin is enabled: %s",
+                                                  error->message);
+}
+
 static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean enabled, sd_bus_error *error) {
+        Request *request;
         int r;
 
         if (enabled && !plugin->manifest)
@@ -98,12 +109,14 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = plugin_set_enabled(plugin, enabled);
-        if (r < 0)
-                return sd_bus_error_setf(error, ERROR_STORE, "That %s is %s could not be kept below %s: %s", plugin->id,
-                                         enabled ? "enabled" : "disabled", plugin->plugins->state_directory,
-                                         g_strerror(-r));
-        return sd_bus_reply_method_return(call, NULL);
+        request = request_new(plugin, call, NULL, NULL);
+        r = plugin_set_enabled(plugin, enabled, on_enabled, request);
+        if (r >= 0)
+                return 1;
+        request_end(request);
+        if (r == -EDQUOT)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes wait for the disk; try again.");
+        return sd_bus_error_setf(error, ERROR_STORE, "It could not be kept whether %s is enabled: %s", plugin->id, g_strerror(-r));
 }
 
 static int method_enable(sd_bus_message *call, void *userdata, sd_bus_error *error) {

@@ -83,12 +83,11 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error) {
                 plugin_bus_changed(plugin, "Healthy", NULL);
 }
 
-int plugin_set_enabled(Plugin *plugin, gboolean enabled) {
+void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
         Plugins *plugins = plugin->plugins;
-        int r = enabled_write(plugins, plugin->id, enabled);
 
-        if (r < 0 || plugin->enabled == enabled)
-                return r;
+        if (plugin->enabled == enabled)
+                return;
         plugin->enabled = enabled;
         plugin_bus_changed(plugin, "Enabled", NULL);
         if (enabled)
@@ -98,7 +97,15 @@ int plugin_set_enabled(Plugin *plugin, gboolean enabled) {
         if (plugins->parameters.changed)
                 plugins->parameters.changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled",
                                             plugins->parameters.userdata);
-        return 0;
+}
+
+void plugin_mark_made(Plugin *plugin) {
+        gboolean begin = plugin->begin_wanted;
+
+        plugin->mark_missing = FALSE;
+        plugin->begin_wanted = FALSE;
+        if (begin)
+                plugin_begin(plugin);
 }
 
 void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {

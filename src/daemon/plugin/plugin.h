@@ -48,6 +48,8 @@ struct Plugin {
         Manifest *manifest;      /* NULL: broken */
         Manifest *next_manifest; /* Upgrade: what it is to be started with when it has ended */
         gboolean official, enabled;
+        gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
+        gboolean begin_wanted;   /* … and then it is to be started */
 
         PluginState state;
         char *last_error;
@@ -82,6 +84,7 @@ struct Plugins {
         sd_bus_slot *owner_slot, *vtable_slot, *enumerator_slot;
         GHashTable *by_id;       /* borrows the ids */
         GPtrArray *list;         /* owns, by id */
+        unsigned enabled_changes; /* that wait for the disk */
         unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
         GQueue deferred;
@@ -101,10 +104,11 @@ void plugins_problem(Plugins *plugins, const char *source, const char *message);
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
 
 /* enabled.c */
-gboolean enabled_on_disk(Plugins *plugins, const char *id);
-/* An official plugin that nobody disabled is enabled when it is first seen. 0 or a negative errno. */
-int enabled_ensure_official(Plugins *plugins, const char *id);
-int enabled_write(Plugins *plugins, const char *id, gboolean enabled);
+/* Of one that was just found. An official plugin that nobody disabled is enabled when it is first seen. */
+void enabled_learn(Plugin *plugin);
+/* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be; -EDQUOT: too many wait. */
+typedef void (*PluginEnabled)(const GError *error, void *userdata);
+int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, void *userdata);
 
 /* plugin.c */
 Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Manifest *manifest, const char *broken);
@@ -120,7 +124,10 @@ gboolean plugin_active(const Plugin *plugin);
 const char *plugin_unit(const Plugin *plugin);
 /* 0: none, or not told. */
 pid_t plugin_pid(const Plugin *plugin);
-int plugin_set_enabled(Plugin *plugin, gboolean enabled);
+/* It is on the disk. */
+void plugin_enabled_changed(Plugin *plugin, gboolean enabled);
+/* The mark that plugin_begin() waits for. */
+void plugin_mark_made(Plugin *plugin);
 void plugin_set_error(Plugin *plugin, const char *message);
 void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 

@@ -117,18 +117,6 @@ static gboolean id_usable(Plugins *plugins, const char *directory, const char *i
         return FALSE;
 }
 
-static void learn_enabled(Plugin *plugin) {
-        Plugins *plugins = plugin->plugins;
-
-        if (plugin->official) {
-                int r = enabled_ensure_official(plugins, plugin->id);
-
-                if (r < 0)
-                        log_warning("Plugin %s could not be enabled: %s", plugin->id, g_strerror(-r));
-        }
-        plugin->enabled = enabled_on_disk(plugins, plugin->id);
-}
-
 static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest, const char *broken) {
         if (!manifest || !plugin->manifest)
                 return !manifest && !plugin->manifest && g_str_equal(plugin->last_error, broken);
@@ -145,7 +133,7 @@ static void refresh_plugin(Plugin *plugin, const char *directory, Manifest *mani
         if (plugin_active(plugin) || manifest_same(plugin, directory, manifest, broken))
                 return;
         plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
-        learn_enabled(plugin);
+        enabled_learn(plugin);
         plugin_bus_changed(plugin, "State", "LastError", "Version", "ConfigSchema", "Contracts", "Enabled", NULL);
         if (plugin->plugins->parameters.changed)
                 plugin->plugins->parameters.changed(plugin, previous, "its manifest changed",
@@ -162,7 +150,7 @@ static void add_plugin(Plugins *plugins, const char *directory, const char *id, 
                 return;
         }
         plugin = plugin_new(plugins, directory, id, manifest, error ? error->message : NULL);
-        learn_enabled(plugin);
+        enabled_learn(plugin);
         if (error)
                 log_warning("Plugin %s is broken: %s", id, error->message);
         g_hash_table_insert(plugins->by_id, plugin->id, plugin);

@@ -15,6 +15,7 @@
 #include "bus/limits.h"
 #include "daemon/config/config.h"
 #include "daemon/decision/decision.h"
+#include "daemon/store/store.h"
 #include "manifest/manifest.h"
 
 typedef enum PluginState {
@@ -40,6 +41,7 @@ typedef struct PluginsParameters {
         Config *config;
         Authorizer *authorizer;
         SenderLimits *limits;
+        Store *store;                    /* to be freed before the plugins: what it still has to tell, it tells then */
         const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
         const char *state_directory;
         const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
