@@ -56,6 +56,21 @@ static void print_verbs(const char *group, const char *summary, const Verb *cons
         g_print("\nEvery verb knows --help, and --json for programs.\n");
 }
 
+static int dispatch_help(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc,
+                         char **argv) {
+        g_autofree char **moved = g_new0(char *, (gsize) argc + 1);
+
+        if (argc < 3) {
+                print_verbs(group, summary, verbs);
+                return EXIT_CODE_OK;
+        }
+        moved[0] = argv[0];
+        for (int i = 2; i < argc; i++)
+                moved[i - 1] = argv[i];
+        moved[argc - 1] = (char *) "--help";
+        return cli_dispatch(cli, group, summary, verbs, argc, moved);
+}
+
 int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc, char **argv) {
         g_autofree char *name = NULL;
 
@@ -71,6 +86,9 @@ int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *c
                 print_verbs(group, summary, verbs);
                 return EXIT_CODE_OK;
         }
+
+        if (g_str_equal(argv[1], "help"))
+                return dispatch_help(cli, group, summary, verbs, argc, argv);
 
         for (const Verb *const *verb = verbs; *verb; verb++)
                 if (g_str_equal(argv[1], (*verb)->name)) {

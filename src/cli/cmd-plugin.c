@@ -2,6 +2,7 @@
 
 #include "cli/objects.h"
 #include "cli/output.h"
+#include "cli/plugin-text.h"
 #include "cli/wait.h"
 
 static const Verb verb_plugin_list, verb_plugin_info, verb_plugin_enable, verb_plugin_disable;
@@ -64,10 +65,11 @@ static GVariant *more(Cli *cli, SnoozeClientPlugin *plugin, const char *method) 
 
 static const struct {
         const char *method, *key;
+        char *(*text)(GVariant *answer);
 } details[] = {
-        { "GetConfiguration", "configuration" },
-        { "GetStatistics", "statistics" },
-        { "GetResources", "resources" },
+        { "GetConfiguration", "configuration", text_of_variant },
+        { "GetStatistics", "statistics", plugin_statistics_text },
+        { "GetResources", "resources", plugin_resources_text },
 };
 
 static void print_info_json(Cli *cli, SnoozeClientPlugin *plugin) {
@@ -105,7 +107,7 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
         }
         for (gsize i = 0; i < G_N_ELEMENTS(details); i++) {
                 g_autoptr(GVariant) answer = more(cli, plugin, details[i].method);
-                g_autofree char *text = answer ? text_of_variant(answer) : g_strdup("");
+                g_autofree char *text = answer ? details[i].text(answer) : g_strdup("");
 
                 if (*text)
                         table_add(table, STYLE_DIM, details[i].key, text, NULL);

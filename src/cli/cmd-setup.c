@@ -14,6 +14,7 @@
 #include "util/json.h"
 
 #define LOOK_BACK_USEC (7 * 24 * G_GUINT64_CONSTANT(3600) * G_USEC_PER_SEC)
+#define WEEK_TOLERANCE_USEC (3600 * (guint64) G_USEC_PER_SEC)
 #define STOPS_SHOWN 5U
 
 typedef struct Setup {
@@ -23,7 +24,8 @@ typedef struct Setup {
         SnoozeClientProvider *provider;
         GVariant *permissions; /* NULL: could not be asked for */
         GVariant *findings;
-        GArray *stops; /* guint64: when it would have stopped, latest first */
+        GArray *stops;      /* guint64: when it would have stopped, latest first */
+        guint64 looked_from; /* the oldest moment on record of those looked at; 0: nothing is */
         gboolean effect_allowed;
 } Setup;
 
@@ -101,7 +103,7 @@ static int gather(Setup *setup) {
         setup->effect_allowed = effect_is_allowed(setup, json_node_get_object(configuration));
 
         setup->stops = g_array_new(FALSE, FALSE, sizeof(guint64));
-        rows = history_fetch(setup->cli, LOOK_BACK_USEC, "stop", HISTORY_MAX, &error);
+        rows = history_fetch_kind(setup->cli, LOOK_BACK_USEC, "stop", HISTORY_MAX, &setup->looked_from, &error);
         if (!rows)
                 return cli_fail(error);
         for (gsize i = 0; i < g_variant_n_children(rows); i++) {
@@ -115,19 +117,38 @@ static int gather(Setup *setup) {
         return EXIT_CODE_OK;
 }
 
+/* A week, or what is on record of it: "in the last 3 min" is no ground to rely on. */
+static char *span_text(const Setup *setup) {
+        guint64 now = (guint64) g_get_real_time();
+        g_autofree char *span = NULL;
+
+        if (setup->looked_from == 0)
+                return NULL;
+        if (now - MIN(setup->looked_from, now) + WEEK_TOLERANCE_USEC >= LOOK_BACK_USEC)
+                return g_strdup("In the last week");
+        span = text_distance(setup->looked_from);
+        return g_strdup_printf("In the %s that are on record", span);
+}
+
 static void print_stops(const Setup *setup) {
-        if (setup->stops->len == 0) {
-                g_print("In the last week it would not have stopped this machine once.\n");
+        g_autofree char *span = span_text(setup);
+
+        if (!span) {
+                g_print("Nothing is on record yet: when it would have stopped this machine is not known.\n");
                 return;
         }
-        g_print("It would have stopped this machine at ");
+        if (setup->stops->len == 0) {
+                g_print("%s it would not have stopped this machine once.\n", span);
+                return;
+        }
+        g_print("%s it would have stopped this machine at ", span);
         for (guint i = 0; i < setup->stops->len && i < STOPS_SHOWN; i++) {
                 g_autofree char *when = text_moment(g_array_index(setup->stops, guint64, i));
 
                 g_print("%s%s", i > 0 ? ", " : "", when);
         }
         if (setup->stops->len > STOPS_SHOWN)
-                g_print(" and %u times more in the last week", setup->stops->len - STOPS_SHOWN);
+                g_print(" and %u times more", setup->stops->len - STOPS_SHOWN);
         g_print(".\n");
 }
 
@@ -164,6 +185,7 @@ static void print_json(const Setup *setup, gboolean armed) {
                 json_object_set_member(object, "permissions", json_of_variant(setup->permissions));
         json_object_set_member(object, "findings", json_of_variant(setup->findings));
         json_object_set_array_member(object, "would_have_stopped", stops);
+        json_object_set_int_member(object, "looked_from", (gint64) setup->looked_from);
         json_object_set_boolean_member(object, "armed", armed);
         json_print(json_of_object(object));
 }

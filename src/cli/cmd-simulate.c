@@ -12,7 +12,7 @@ static int run_simulate(Cli *cli, int argc, char **argv) {
         g_autofree char *program = cli_program_path("snooze-simulate");
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 
-        g_ptr_array_add(arguments, program);
+        g_ptr_array_add(arguments, (char *) "snooze simulate"); /* what its help and its messages call it */
         for (int i = 1; i < argc; i++)
                 if (!g_str_equal(argv[i], "--json")) /* what it prints unless told otherwise */
                         g_ptr_array_add(arguments, argv[i]);

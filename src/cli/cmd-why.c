@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <string.h>
+
 #include "cli/history.h"
 #include "cli/output.h"
 #include "cli/wait.h"
@@ -12,37 +14,115 @@ static Style verdict_style(const char *verdict) {
         return g_str_equal(verdict, "idle") ? STYLE_GOOD : STYLE_DIM;
 }
 
+/* "sessions/pts/3" is one subject of sessions. */
+static gboolean is_subject_of(const char *source, const char *plugin) {
+        gsize length = strlen(plugin);
+
+        return strncmp(source, plugin, length) == 0 && source[length] == '/';
+}
+
+static const char *source_of(GVariant *votes, gsize index) {
+        g_autoptr(GVariant) vote = g_variant_get_child_value(votes, index);
+        const char *source;
+
+        g_variant_get_child(vote, 0, "&s", &source);
+        return source;
+}
+
+/* The plugin whose subject it is, if that is among the votes; else the index itself. */
+static gsize owner_of(GVariant *votes, gsize index) {
+        gsize n = g_variant_n_children(votes);
+
+        for (gsize i = 0; i < n; i++)
+                if (is_subject_of(source_of(votes, index), source_of(votes, i)))
+                        return i;
+        return index;
+}
+
+static void add_vote(GVariantBuilder *builder, GVariant *votes, gsize index) {
+        g_autoptr(GVariant) vote = g_variant_get_child_value(votes, index);
+
+        g_variant_builder_add_value(builder, vote);
+}
+
+/* Each plugin's subjects below it, in whatever order they came to be known. */
+static GVariant *grouped(GVariant *votes) {
+        gsize n = g_variant_n_children(votes);
+        g_autofree gsize *owners = g_new0(gsize, n + 1);
+        GVariantBuilder builder;
+
+        for (gsize i = 0; i < n; i++)
+                owners[i] = owner_of(votes, i);
+        g_variant_builder_init(&builder, G_VARIANT_TYPE("a(sssa{sv})"));
+        for (gsize i = 0; i < n; i++) {
+                if (owners[i] != i)
+                        continue;
+                add_vote(&builder, votes, i);
+                for (gsize k = 0; k < n; k++)
+                        if (k != i && owners[k] == i)
+                                add_vote(&builder, votes, k);
+        }
+        return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
+/* On a terminal a subject stands indented below its plugin, whose name needs no repetition; what a program reads has it in full. */
+static char *source_label(const Cli *cli, GVariant *votes, gsize index) {
+        const char *source = source_of(votes, index);
+        gsize owner = owner_of(votes, index);
+
+        if (!cli->terminal || owner == index)
+                return g_strdup(source);
+        return g_strdup_printf("  %s", source + strlen(source_of(votes, owner)) + 1);
+}
+
 static void print_votes(Cli *cli, GVariant *votes) {
         static const char *const titles[] = { "SOURCE", "VERDICT", "POLICY", "REASON", NULL };
         g_autoptr(Table) table = table_new(titles);
-        const char *source, *verdict, *reason;
+        const char *verdict, *reason;
         GVariantIter iter;
         GVariant *evidence;
 
         g_variant_iter_init(&iter, votes);
-        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
+        for (gsize i = 0; g_variant_iter_next(&iter, "(&s&s&s@a{sv})", NULL, &verdict, &reason, &evidence); i++) {
+                g_autofree char *label = source_label(cli, votes, i);
                 const char *policy = "";
 
                 (void) g_variant_lookup(evidence, "policy", "&s", &policy);
-                table_add(table, verdict_style(verdict), source, verdict, policy, reason, NULL);
+                table_add(table, verdict_style(verdict), label, verdict, policy, reason, NULL);
                 g_variant_unref(evidence);
         }
         table_print(cli, table);
 }
 
+/* What its subjects say has lines of its own. */
+static char *evidence_text(GVariant *evidence, gboolean has_subjects) {
+        g_autoptr(GVariant) rest = NULL;
+        GVariantBuilder builder;
+        GVariantIter iter;
+        const char *key;
+        GVariant *value;
+
+        g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+        g_variant_iter_init(&iter, evidence);
+        while (g_variant_iter_loop(&iter, "{&sv}", &key, &value))
+                if (!has_subjects || !g_str_equal(key, "votes"))
+                        g_variant_builder_add(&builder, "{sv}", key, value);
+        rest = g_variant_ref_sink(g_variant_builder_end(&builder));
+        return text_of_variant(rest);
+}
+
 static void print_evidence(Cli *cli, GVariant *votes) {
         static const char *const titles[] = { "SOURCE", "EVIDENCE", NULL };
         g_autoptr(Table) table = table_new(titles);
-        const char *source, *verdict, *reason;
-        GVariantIter iter;
-        GVariant *evidence;
+        gsize n = g_variant_n_children(votes);
 
-        g_variant_iter_init(&iter, votes);
-        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
-                g_autofree char *text = text_of_variant(evidence);
+        for (gsize i = 0; i < n; i++) {
+                g_autoptr(GVariant) vote = g_variant_get_child_value(votes, i);
+                g_autoptr(GVariant) evidence = g_variant_get_child_value(vote, 3);
+                g_autofree char *label = source_label(cli, votes, i);
+                g_autofree char *text = evidence_text(evidence, i + 1 < n && owner_of(votes, i + 1) == i);
 
-                table_add(table, STYLE_PLAIN, source, text, NULL);
-                g_variant_unref(evidence);
+                table_add(table, STYLE_PLAIN, label, text, NULL);
         }
         g_print("\n");
         table_print(cli, table);
@@ -119,7 +199,7 @@ static int run_why(Cli *cli, int argc, char **argv) {
                 { "since", 0, 0, G_OPTION_ARG_STRING, &since, "Also the states of this span: 8h, 2d", "SPAN" },
                 { NULL }
         };
-        g_autoptr(GVariant) votes = NULL, history = NULL;
+        g_autoptr(GVariant) votes = NULL, shown = NULL, history = NULL;
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         GError *error = NULL;
         guint64 span = 0;
@@ -149,9 +229,10 @@ static int run_why(Cli *cli, int argc, char **argv) {
         if (*state)
                 *state = g_ascii_toupper(*state);
         g_print("%s%s: %s%s\n", style_begin(cli, STYLE_BOLD), state, clean, style_end(cli));
-        print_votes(cli, votes);
+        shown = grouped(votes);
+        print_votes(cli, shown);
         if (verbose)
-                print_evidence(cli, votes);
+                print_evidence(cli, shown);
         if (history)
                 print_states(cli, history);
         return EXIT_CODE_OK;

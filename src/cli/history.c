@@ -33,7 +33,8 @@ static gsize complete_rows(GVariant *page, gsize n) {
 }
 
 /* The daemon knows no kinds, so all rows are read, page by page, and what is not wanted is dropped here. */
-static GVariant *fetch_kind(Cli *cli, guint64 since, const char *kind, guint maximum, GError **error) {
+static GVariant *fetch_kind(Cli *cli, guint64 since, const char *kind, guint maximum, guint64 *ret_oldest,
+                            GError **error) {
         g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
         guint64 until = 0;
         guint found = 0;
@@ -57,14 +58,26 @@ static GVariant *fetch_kind(Cli *cli, guint64 since, const char *kind, guint max
                         found++;
                 }
         } while (n == HISTORY_MAX && found < maximum && until > since);
+        *ret_oldest = until;
         return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
-GVariant *history_fetch(Cli *cli, guint64 span, const char *kind, guint maximum, GError **error) {
+static guint64 beginning_of(guint64 span) {
         guint64 now = (guint64) g_get_real_time();
-        guint64 since = span > 0 && span < now ? now - span : 0;
 
-        return kind ? fetch_kind(cli, since, kind, maximum, error) : fetch_page(cli, since, 0, maximum, error);
+        return span > 0 && span < now ? now - span : 0;
+}
+
+GVariant *history_fetch(Cli *cli, guint64 span, const char *kind, guint maximum, GError **error) {
+        guint64 oldest;
+
+        return kind ? fetch_kind(cli, beginning_of(span), kind, maximum, &oldest, error)
+                    : fetch_page(cli, beginning_of(span), 0, maximum, error);
+}
+
+GVariant *history_fetch_kind(Cli *cli, guint64 span, const char *kind, guint maximum, guint64 *ret_oldest,
+                             GError **error) {
+        return fetch_kind(cli, beginning_of(span), kind, maximum, ret_oldest, error);
 }
 
 guint64 history_moment(GVariant *row, const char *key) {

@@ -10,26 +10,6 @@
 
 #define MINUTE_USEC (UINT64_C(60) * G_USEC_PER_SEC)
 
-struct Table {
-        unsigned columns;
-        const char *const *titles;
-        GPtrArray *rows; /* of Row */
-};
-
-typedef struct Row {
-        Style style;
-        char **cells;
-        char *note; /* NULL: none */
-} Row;
-
-static void row_free(gpointer data) {
-        Row *row = data;
-
-        g_strfreev(row->cells);
-        g_free(row->note);
-        g_free(row);
-}
-
 const char *style_begin(const Cli *cli, Style style) {
         static const char *const sequences[] = {
                 [STYLE_PLAIN] = "",        [STYLE_BOLD] = "\033[1m",  [STYLE_DIM] = "\033[2m",
@@ -169,104 +149,6 @@ char *text_of_variant(GVariant *value) {
                 return g_string_free(g_steal_pointer(&text), FALSE);
         default:
                 return text_of_integer(value);
-        }
-}
-
-Table *table_new(const char *const *titles) {
-        Table *table = g_new0(Table, 1);
-
-        table->titles = titles;
-        table->columns = g_strv_length((char **) titles);
-        table->rows = g_ptr_array_new_with_free_func(row_free);
-        return table;
-}
-
-void table_free(Table *table) {
-        if (!table)
-                return;
-        g_ptr_array_unref(table->rows);
-        g_free(table);
-}
-
-void table_add(Table *table, Style style, ...) {
-        Row *row = g_new0(Row, 1);
-        const char *cell;
-        va_list cells;
-
-        row->style = style;
-        row->cells = g_new0(char *, table->columns + 1);
-        va_start(cells, style);
-        for (unsigned i = 0; i < table->columns; i++) {
-                cell = va_arg(cells, const char *);
-                row->cells[i] = text_clean(cell);
-        }
-        va_end(cells);
-        g_ptr_array_add(table->rows, row);
-}
-
-void table_note(Table *table, const char *note) {
-        Row *row = g_ptr_array_index(table->rows, table->rows->len - 1);
-
-        g_free(row->note);
-        row->note = text_clean(note);
-}
-
-unsigned table_rows(const Table *table) {
-        return table->rows->len;
-}
-
-static unsigned width_of(const char *text) {
-        unsigned width = 0;
-
-        for (; *text; text = g_utf8_next_char(text)) {
-                gunichar c = g_utf8_get_char(text);
-
-                width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-        }
-        return width;
-}
-
-static void print_row(const Cli *cli, const Table *table, const unsigned *widths, Style first, Style rest,
-                      char *const *cells) {
-        for (unsigned i = 0; i < table->columns; i++) {
-                Style style = i == 0 ? first : rest;
-                gboolean last = i + 1 == table->columns;
-
-                g_print("%s%s%s", style_begin(cli, style), cells[i], style == STYLE_PLAIN ? "" : style_end(cli));
-                if (!last)
-                        g_print("%*s", (int) (widths[i] + 2 - width_of(cells[i])), "");
-        }
-        g_print("\n");
-}
-
-void table_print(const Cli *cli, const Table *table) {
-        g_autofree unsigned *widths = g_new0(unsigned, table->columns);
-
-        if (!cli->terminal) {
-                for (guint r = 0; r < table->rows->len; r++) {
-                        const Row *row = g_ptr_array_index(table->rows, r);
-                        g_autofree char *line = g_strjoinv("\t", row->cells);
-
-                        g_print("%s%s%s\n", line, row->note ? "\t" : "", row->note ?: "");
-                }
-                return;
-        }
-
-        for (unsigned i = 0; i < table->columns; i++) {
-                widths[i] = width_of(table->titles[i]);
-                for (guint r = 0; r < table->rows->len; r++) {
-                        const Row *row = g_ptr_array_index(table->rows, r);
-
-                        widths[i] = MAX(widths[i], width_of(row->cells[i]));
-                }
-        }
-        print_row(cli, table, widths, STYLE_DIM, STYLE_DIM, (char *const *) table->titles);
-        for (guint r = 0; r < table->rows->len; r++) {
-                const Row *row = g_ptr_array_index(table->rows, r);
-
-                print_row(cli, table, widths, row->style, STYLE_PLAIN, row->cells);
-                if (row->note && *row->note)
-                        g_print("%*s→ %s\n", (int) widths[0] + 2, "", row->note);
         }
 }
 

@@ -108,9 +108,12 @@ class Stop(CommandLine):
         self.assertRegex(self.snooze("postpone", "2h", "demo"), r"^This machine does not stop itself before .*\d\d:\d\d\.\n")
         self.snooze("cancel", "still here")
         self.snooze("pause")
-        self.snooze("resume")
+        self.assertEqual(self.snooze("resume"), "It was not paused.\n")
+        self.mock.set(Paused=True)
+        self.assertIn("Resumed; ", self.snooze("resume"))
         self.assertEqual([(method, arguments) for method, arguments, _ in self.mock.calls if method != "GetAll"],
-                         [("Postpone", (2 * HOUR, "demo")), ("CancelStop", ("still here",)), ("Pause", ()), ("Resume", ())])
+                         [("Postpone", (2 * HOUR, "demo")), ("CancelStop", ("still here",)), ("Pause", ()), ("Resume", ()),
+                          ("Resume", ())])
         for verb in (["postpone", "1h"], ["cancel"], ["pause"], ["resume"]):
             self.assertEqual(self.json(*verb), {"ok": True})
 
@@ -193,6 +196,11 @@ class Traces(CommandLine):
         self.assertEqual((result.stdout, result.returncode), ("--config f trace\n", 6))
         self.environment["SNOOZE_LIBEXEC_DIR"] = "/nonexistent"
         self.assertIn("cannot be run", self.snooze("simulate", "trace", code=FAILED))
+
+    def test_the_simulator_is_called_what_was_typed(self):
+        del self.environment["SNOOZE_LIBEXEC_DIR"]
+        self.assertIn("snooze simulate [OPTION", self.snooze("simulate", "--help"))
+        self.assertIn("snooze simulate: /nonexistent", self.snooze("simulate", "/nonexistent", code=FAILED))
 
     def test_record_writes_what_changed(self):
         path = os.path.join(self.directory.name, "trace")

@@ -92,9 +92,23 @@ class Plugins(CommandLine):
         text = self.snooze("plugin", "info", "gpu-monitor")
         self.assertTrue(text.startswith("Gpu-Monitor (gpu-monitor): discovered, disabled\n"), text)
         self.assertIn("Contracts\tIdleCheck\n", text)
-        self.assertIn("statistics\tcalls 12\n", text)
+        self.assertIn("statistics\t12 calls\n", text)
         self.assertEqual(self.json("plugin", "info", "sessions")["resources"], {"enforced": False})
         self.assertIn("See: snooze plugin list", self.snooze("plugin", "info", "nothing", code=FAILED))
+
+    def test_info_has_units_for_people(self):
+        self.mock.answers["GetStatistics"] = v("(a{sv})", ({
+            "calls": v("t", 12), "errors": v("t", 1), "timeouts": v("t", 0), "restarts": v("t", 0), "p50_usec": v("t", 640),
+            "p99_usec": v("t", 12400)},))
+        self.mock.answers["GetResources"] = v("(a{sv})", ({
+            "memory": v("a{sv}", {"used": v("t", 3 << 20), "limit": v("t", 64 << 20)}),
+            "cpu": v("a{sv}", {"used": v("t", 1300000), "limit": v("t", 200000)}),
+            "tasks": v("a{sv}", {"used": v("t", 2), "limit": v("t", 2**64 - 1)}), "enforced": v("b", False)},))
+        text = self.snooze("plugin", "info", "sessions").replace("\xa0", " ")
+        self.assertIn("statistics\t12 calls, 1 errors, 0 timeouts, 0 restarts, half of them within 640 µs, 99 % within 12.4 ms\n", text)
+        self.assertIn("resources\tmemory 3.0 MiB, at most 64.0 MiB, cpu 1.3 s, at most 20 % of a CPU, tasks 2 "
+                      "(limits are not enforced here)\n", text)
+        self.assertEqual(self.json("plugin", "info", "sessions")["statistics"]["p50_usec"], 640)
 
     def test_enable_and_disable(self):
         self.assertEqual(self.snooze("plugin", "enable", "gpu-monitor"), "Enabled.\n")
@@ -126,6 +140,21 @@ class Doctor(CommandLine):
         self.assertEqual(lines[1], "blind\tgpu\tnothing measures it\tsnooze plugin enable gpu-monitor")
         self.assertEqual(self.json("doctor")[0]["check"], "cpu")
 
+    def test_it_is_broken_at_the_width_of_the_terminal(self):
+        message = "the disk of this machine hides behind a controller that tells nothing of what is read and written"
+        advice = "Containers may hide devices; if this machine has them, report it with the output of snooze doctor --json."
+        self.mock.answers["Diagnose"] = v("(aa{sv})", ([{"check": v("s", "disk"), "status": v("s", "blind"),
+                                                         "message": v("s", message), "advice": v("s", advice)}],))
+        text, _ = self.on_terminal("doctor", COLUMNS="72", NO_COLOR="1")
+        lines = text.splitlines()
+        self.assertLessEqual(max(map(len, lines)), 72, text)
+        self.assertIn(message, " ".join(line.strip() for line in lines))
+        self.assertIn("→ " + advice, " ".join(line.strip() for line in lines))
+        column = lines[2].index("the disk")
+        self.assertEqual(len(lines[3]) - len(lines[3].lstrip()), column)
+        text, _ = self.on_terminal("doctor", COLUMNS="20", NO_COLOR="1")
+        self.assertIn(message, text)
+
     def test_something_wrong_is_exit_1(self):
         self.mock.answers["Diagnose"] = v("(aa{sv})", ([{"check": v("s", "store"), "status": v("s", "error"),
                                                          "message": v("s", "disk full"), "advice": v("s", "")}],))
@@ -147,10 +176,21 @@ class Setup(CommandLine):
         for part in ("local: this machine (logind); a stop saves power", "power-off\tyes", "blind\tgpu",
                      "--yes"):
             self.assertIn(part, text)
-        self.assertRegex(text, r"It would have stopped this machine at (\S+ )?\d\d:\d\d\.\n")
+        self.assertRegex(text, r"In the 1 h that are on record it would have stopped this machine at (\S+ )?\d\d:\d\d\.\n")
         self.assertEqual(self.mock.called("SetConfiguration"), [])
         self.assertIn("Armed. ", self.snooze("setup", "--yes"))
         self.assertEqual(self.mock.called("SetConfiguration"), [('{"dry_run":false}',)])
+
+    def test_it_says_how_far_it_looked_back(self):
+        def history(*ages):
+            rows = [{"time": v("t", NOW - age), "kind": v("s", "state"), "state": v("s", "idle")} for age in ages]
+            self.mock.answers["GetHistory"] = v("(aa{sv})", (rows,))
+            return self.snooze("setup", code=FAILED)
+
+        self.assertIn("Nothing is on record yet", history())
+        self.assertRegex(history(MINUTE, 3 * MINUTE), r"In the [34] min that are on record it would not have stopped this machine once\.\n")
+        self.assertIn("In the last week it would not have stopped this machine once.\n", history(MINUTE, 7 * 24 * HOUR - MINUTE))
+        self.assertGreater(self.json("setup", code=FAILED)["looked_from"], NOW - 8 * 24 * HOUR)
 
     def test_a_person_is_asked(self):
         text, status = self.on_terminal("setup", answer="n\n", until="[y/N]")

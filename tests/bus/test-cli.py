@@ -37,6 +37,14 @@ class Usage(CommandLine):
                 self.assertIn("snooze " + verb, text)
                 self.assertIn("--json", text)
 
+    def test_help_is_a_verb_too(self):
+        self.assertEqual(self.snooze("help"), self.snooze("--help"))
+        self.assertEqual(self.snooze("help", "hold"), self.snooze("hold", "--help"))
+        self.assertEqual(self.snooze("help", "config", "set"), self.snooze("config", "set", "--help"))
+        self.assertEqual(self.snooze("config", "help", "set"), self.snooze("config", "set", "--help"))
+        self.assertEqual(self.snooze("help", "config"), self.snooze("config", "--help"))
+        self.assertIn("did you mean “snooze status”?", self.snooze("help", "statsu", code=USAGE))
+
     def test_bad_usage_says_what_and_exits_2(self):
         for arguments, message in (
             (["statsu"], "did you mean “snooze status”?"),
@@ -204,6 +212,21 @@ class Why(CommandLine):
 
     def test_verbose_shows_the_evidence(self):
         self.assertIn("cpu\tpolicy required, value 42.3, threshold 5", self.snooze("why", "-v"))
+
+    def test_subjects_stand_below_their_plugin(self):
+        subjects = [{"name": v("s", "pts/3"), "verdict": v("s", "busy"), "reason": v("s", "make works")}]
+        self.mock.answers["Explain"] = v("(ssa(sssa{sv}))", ("active", "sessions: make works", [
+            ("sessions/pts/3", "busy", "make works", {"user": v("s", "alice")}),
+            ("sessions", "busy", "make works", {"policy": v("s", "required"), "votes": v("aa{sv}", subjects)}),
+            ("redis", "idle", "no clients", {"policy": v("s", "required")}),
+            ("sessions/pts/1", "idle", "a shell", {"user": v("s", "bob")})]))
+        sources = [line.split("\t")[0] for line in self.snooze("why").splitlines()[1:]]
+        self.assertEqual(sources, ["sessions", "sessions/pts/3", "sessions/pts/1", "redis"])
+        text = self.snooze("why", "-v").split("\n\n")[1]
+        self.assertEqual(text, "sessions\tpolicy required\nsessions/pts/3\tuser alice\nsessions/pts/1\tuser bob\n"
+                               "redis\tpolicy required\n")
+        text, _ = self.on_terminal("why", NO_COLOR="1")
+        self.assertRegex(text, r"\nsessions  busy .*\n  pts/3   busy .*\n  pts/1   idle .*\nredis ")
 
     def test_since_shows_how_long_each_state_lasted(self):
         self.mock.answers["GetHistory"] = v("(aa{sv})", ([

@@ -89,7 +89,7 @@ static void summarize_text(const SimulationSummary *summary) {
 
 static int complain(int status, const char *message) {
         (void) fflush(stdout);
-        fprintf(stderr, "snooze-simulate: %s\n", message);
+        fprintf(stderr, "%s: %s\n", g_get_prgname() ?: "snooze-simulate", message);
         return status;
 }
 
