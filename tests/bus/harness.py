@@ -425,10 +425,11 @@ class BusTest(unittest.TestCase):
     """A house for each test."""
 
     configuration = {}
+    daemon = True
     plugins = False
 
     def setUp(self):
-        self.house = House(self.configuration, plugins=self.plugins)
+        self.house = House(self.configuration, daemon=self.daemon, plugins=self.plugins)
         self.addCleanup(self.house.close)
         self.client = self.house.client()
 

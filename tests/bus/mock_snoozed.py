@@ -102,7 +102,8 @@ class MockSnoozed:
         self._bus("ReleaseName", v("(s)", (NAME,)))
 
     def stop(self):
-        self.connection.close_sync(None)
+        if not self.connection.is_closed():
+            self.connection.close_sync(None)
         self.loop.quit()
         self.thread.join(30)
         for end in self.held:
