@@ -15,6 +15,7 @@
 
 #include "cli/cmd-config.h"
 #include "cli/output.h"
+#include "cli/record-clock.h"
 #include "cli/wait.h"
 #include "util/json.h"
 
@@ -30,6 +31,8 @@ typedef struct Recorder {
         FILE *file;
         GMainLoop *loop;
         gint64 begun;
+        guint64 interval;
+        RecordClock seen; /* when the daemon last answered */
         guint64 lines;
         int code;
         gboolean lost;  /* the daemon does not answer; said once */
@@ -214,6 +217,20 @@ static void add_holds(Recorder *recorder, GVariant *holds, JsonObject *line) {
         recorder->hold = g_strdup(held);
 }
 
+/* Lines have only what changed, so the last one may be of long before: the time in between was measured, and what came then was not. */
+static void add_event(Recorder *recorder, JsonObject *line, const RecordClock *now) {
+        const RecordClock before = recorder->seen;
+        const char *event = recorder->lines > 0 ? record_clock_event(&before, now, recorder->interval) : NULL;
+        g_autoptr(JsonObject) last = NULL;
+
+        recorder->seen = *now;
+        if (!event)
+                return;
+        last = line_new(recorder, MAX(before.monotonic, recorder->begun));
+        write_line(recorder, last);
+        json_object_set_string_member(line, "event", event);
+}
+
 static gboolean read_state(Recorder *recorder, GVariant **metrics, GVariant **votes, GVariant **holds,
                            GError **error) {
         SnoozeClientManager *manager = recorder->cli->manager;
@@ -236,6 +253,7 @@ static void record_instant(Recorder *recorder) {
         g_autoptr(GVariant) metrics = NULL, votes = NULL, holds = NULL;
         g_autoptr(JsonObject) line = NULL;
         g_autoptr(GError) error = NULL;
+        RecordClock clock;
         gboolean paused;
         gint64 now;
 
@@ -246,13 +264,20 @@ static void record_instant(Recorder *recorder) {
                 return;
         }
         recorder->lost = FALSE;
-        now = recorder->lines == 0 ? recorder->begun : g_get_monotonic_time();
+        clock = record_clock_now();
+        now = recorder->lines == 0 ? recorder->begun : clock.monotonic;
         paused = snooze_client_manager_get_paused(recorder->cli->manager);
         line = line_new(recorder, now);
+        add_event(recorder, line, &clock);
         add_metrics(recorder, metrics, line, now);
         add_votes(recorder, votes, line);
-        if (paused != recorder->paused)
+        if (paused != recorder->paused) {
+                if (json_object_has_member(line, "event")) { /* one an instant */
+                        write_line(recorder, line);
+                        forget_written(line);
+                }
                 json_object_set_string_member(line, "event", paused ? "pause" : "unpause");
+        }
         recorder->paused = paused;
         add_holds(recorder, holds, line);
         if (json_object_get_size(line) > 1 || recorder->lines == 0 || recorder->ended)
@@ -279,14 +304,14 @@ static guint64 sample_interval(Cli *cli) {
         return (guint64) (CLAMP(seconds, 0.1, 3600) * G_USEC_PER_SEC);
 }
 
-static int record(Recorder *recorder, guint64 interval, guint64 span) {
+static int record(Recorder *recorder, guint64 span) {
         recorder->loop = g_main_loop_new(NULL, FALSE);
         recorder->votes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         recorder->begun = g_get_monotonic_time();
 
         g_unix_signal_add(SIGINT, on_end, recorder);
         g_unix_signal_add(SIGTERM, on_end, recorder);
-        g_timeout_add((guint) MIN(interval / 1000, G_MAXUINT), on_interval, recorder);
+        g_timeout_add((guint) MIN(recorder->interval / 1000, G_MAXUINT), on_interval, recorder);
         if (span > 0)
                 g_timeout_add((guint) MIN(span / 1000, G_MAXUINT), on_end, recorder);
         record_instant(recorder);
@@ -327,7 +352,8 @@ static int run_record(Cli *cli, int argc, char **argv) {
                 }
                 g_printerr("Recording to %s%s\n", argv[1], span > 0 ? "" : " until you press Ctrl-C");
         }
-        code = record(&recorder, interval > 0 ? interval : sample_interval(cli), span);
+        recorder.interval = interval > 0 ? interval : sample_interval(cli);
+        code = record(&recorder, span);
         if (code == EXIT_CODE_OK && recorder.file != stdout)
                 g_printerr("%" G_GUINT64_FORMAT " lines. Try it: snooze simulate %s\n", recorder.lines, argv[1]);
         return code;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "bus/dictionary.h"
 #include "daemon/manager-state.h"
 
 /* The clock of an active machine moves with every key that is hit: subscribers hear of it when it matters, not each time. */
@@ -23,8 +25,19 @@ void manager_emit_changed(Manager *manager, const char *property) {
         (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, property, NULL);
 }
 
-void manager_emit_problem(Manager *manager, const char *source, const char *message) {
-        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Problem", "ssa{sv}", source, message, 0);
+void manager_emit_problem(Manager *manager, const char *source, const char *message, JsonObject *details) {
+        _cleanup_bus_message_ sd_bus_message *signal = NULL;
+        int r;
+
+        r = sd_bus_message_new_signal(manager->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Problem");
+        if (r >= 0)
+                r = sd_bus_message_append(signal, "ss", source, message);
+        if (r >= 0)
+                r = dictionary_append(signal, details, NULL);
+        if (r >= 0)
+                r = sd_bus_send(manager->bus, signal, NULL);
+        if (r < 0)
+                log_warning("A problem could not be told on the bus: %s", strerror(-r));
 }
 
 static const char *provider_name(Manager *manager) {

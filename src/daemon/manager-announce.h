@@ -11,4 +11,4 @@ void manager_announce(Manager *manager);
 /* One property of the Manager changed. */
 void manager_emit_changed(Manager *manager, const char *property);
 
-void manager_emit_problem(Manager *manager, const char *source, const char *message);
+void manager_emit_problem(Manager *manager, const char *source, const char *message, JsonObject *details);

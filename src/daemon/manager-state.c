@@ -119,7 +119,7 @@ static void on_stop_record(GHashTable *records, const GError *error, void *userd
 
         /* One of this boot is a stop under way (or suspended and resumed from): its own end closes it. */
         if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0)
-                greet(manager, record, usec_sub(clock_realtime(), usec_sub(clock_boottime(), boot_started())));
+                greet(manager, record, usec_sub(clock_realtime(), usec_sub(clock_boottime(), manager->booted)));
 }
 
 static void on_record_of_this_boot(GHashTable *records, const GError *error, void *userdata) {

@@ -16,6 +16,7 @@
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
 #include "daemon/manager-state.h"
+#include "daemon/problem-details.h"
 #include "daemon/stop/record.h"
 #include "util/file.h"
 #include "util/json.h"
@@ -226,14 +227,15 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 
 void manager_problem(Manager *manager, const char *source, const char *message) {
         g_autofree char *field = g_strdup_printf("SNOOZE_SOURCE=%s", source);
-        g_autoptr(JsonObject) row = json_object_new();
+        g_autoptr(JsonObject) row = json_object_new(), details = problem_details(manager, source, message);
 
         journal_write(LOG_WARNING, MESSAGE_PROBLEM, (const char *[]) { field, NULL }, "%s: %s", source, message);
         json_object_set_string_member(row, "source", source);
         json_object_set_string_member(row, "message", message);
+        json_object_set_object_member(row, "details", json_object_ref(details));
         if (manager->store)
                 (void) store_append(manager->store, clock_realtime(), HISTORY_PROBLEM, row, NULL, NULL);
-        manager_emit_problem(manager, source, message);
+        manager_emit_problem(manager, source, message, details);
 }
 
 void manager_record_call(Manager *manager, uid_t uid, const char *member, const char *what) {
@@ -554,13 +556,13 @@ static void expect_plugins(Manager *manager) {
 
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret) {
         Manager *manager = g_new0(Manager, 1);
+        Boot boot;
         int r;
 
         manager->event = sd_event_ref(event);
         manager->bus = sd_bus_ref(bus);
         manager->options = *options;
         manager->started = clock_monotonic();
-        manager->up_since = boot_started();
         manager->slept = usec_sub(clock_boottime(), clock_monotonic());
         manager->config_file = g_build_filename(options->config_directory, "snooze.json", NULL);
         manager->config_dropins = g_build_filename(options->config_directory, "snooze.d", NULL);
@@ -578,7 +580,9 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
                 r = make_directory(options->runtime_directory, 0755);
         if (r < 0)
                 log_warning("A directory could not be made: %s", strerror(-r));
-        manager->boot = boot_identity(options->runtime_directory);
+        boot_learn("", options->runtime_directory, &boot);
+        manager->boot = boot.identity;
+        manager->booted = manager->up_since = boot.started;
 
         load_config(manager);
         r = callers_new(bus, &manager->callers);

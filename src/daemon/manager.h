@@ -73,6 +73,7 @@ struct Manager {
         uint64_t sample_realtime;
         PluginMetrics *plugin_metrics;
         uint64_t started;           /* the daemon, monotonic */
+        uint64_t booted;            /* monotonic */
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
 

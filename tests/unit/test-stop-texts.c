@@ -90,21 +90,85 @@ static void test_rubbish_is_no_record(void) {
         g_assert_null(stop_record_close(record, EVENING, EVENING));
 }
 
-static void test_this_boot_has_one_name(void) {
-        g_autofree char *directory = g_dir_make_tmp("snooze-boot-XXXXXX", NULL), *mark = g_build_filename(directory, "boot", NULL);
-        g_autofree char *one = boot_identity(directory), *two = boot_identity(directory), *three = NULL;
+typedef struct Root {
+        char *path, *runtime, *mark;
+} Root;
 
+static void root_write(const Root *root, const char *file, const char *text) {
+        g_autofree char *path = g_build_filename(root->path, file, NULL), *directory = g_path_get_dirname(path);
+
+        g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void root_make(Root *root, gconstpointer data) {
+        root->path = g_dir_make_tmp("snooze-boot-XXXXXX", NULL);
+        root->runtime = g_build_filename(root->path, "run/cloudsnooze", NULL);
+        root->mark = g_build_filename(root->runtime, "boot", NULL);
+        root_write(root, "run/cloudsnooze/other", "");
+        root_write(root, "proc/sys/kernel/random/boot_id", "d9d6c9a8-6d3b-4f0c-9b1a-3f6a5c1e2b47\n");
+}
+
+static void root_remove(Root *root, gconstpointer data) {
+        g_autofree char *command = g_strdup_printf("rm -r %s", root->path);
+
+        g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+        g_free(root->path);
+        g_free(root->runtime);
+        g_free(root->mark);
+}
+
+static uint64_t learn(const Root *root, char **ret_identity) {
+        Boot boot;
+
+        boot_learn(root->path, root->runtime, &boot);
+        if (ret_identity)
+                *ret_identity = boot.identity;
+        else
+                g_free(boot.identity);
+        return boot.started;
+}
+
+static void test_this_boot_has_one_name(Root *root, gconstpointer data) {
+        g_autofree char *one = NULL, *two = NULL, *three = NULL;
+
+        learn(root, &one);
+        learn(root, &two);
         g_assert_cmpstr(one, ==, two);
+        g_assert_true(g_str_has_prefix(one, "d9d6c9a8-6d3b-4f0c-9b1a-3f6a5c1e2b47."));
 
         /* The next boot finds an empty runtime directory. */
-        g_assert_cmpint(g_unlink(mark), ==, 0);
-        three = boot_identity(directory);
+        g_assert_cmpint(g_unlink(root->mark), ==, 0);
+        learn(root, &three);
         g_assert_cmpstr(one, !=, three);
-        g_assert_cmpint(g_unlink(mark), ==, 0);
-        g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
 
-        g_assert_cmpuint(boot_started(), >, 0);
-        g_assert_cmpuint(boot_started(), <=, clock_boottime());
+static void test_process_1_tells_when_it_began(Root *root, gconstpointer data) {
+        g_autofree char *stat = g_strdup_printf("1 (a ) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %ld 1 2\n",
+                                                90 * sysconf(_SC_CLK_TCK));
+
+        root_write(root, "proc/1/stat", stat);
+        root_write(root, "run/systemd/container", "lxc");
+        g_assert_cmpuint(learn(root, NULL), ==, 90 * USEC_PER_SEC);
+}
+
+static void test_the_clock_of_a_machine_begins_with_its_boot(Root *root, gconstpointer data) {
+        g_assert_cmpuint(learn(root, NULL), ==, 1);
+}
+
+/* Else a container of an hour ago would be as old as the host below it. */
+static void test_a_container_that_hides_process_1_began_with_us(Root *root, gconstpointer data) {
+        uint64_t before = clock_monotonic(), started;
+
+        root_write(root, "run/systemd/container", "systemd-nspawn");
+        started = learn(root, NULL);
+        g_assert_cmpuint(started, >=, before);
+        g_assert_cmpuint(started, <=, clock_monotonic());
+        /* A restart of the daemon is none of the machine. */
+        g_assert_cmpuint(learn(root, NULL), ==, started);
+
+        root_write(root, "run/cloudsnooze/boot", "rubbish");
+        g_assert_cmpuint(learn(root, NULL), >, started);
 }
 
 static void test_event_types(void) {
@@ -120,6 +184,10 @@ static void test_event_types(void) {
                 g_assert_null(event_type_find(*type));
 }
 
+static void add_on_root(const char *name, void (*test)(Root *root, gconstpointer data)) {
+        g_test_add(name, Root, NULL, root_make, test, root_remove);
+}
+
 int main(int argc, char **argv) {
         setenv("TZ", "UTC", 1);
         tzset();
@@ -132,7 +200,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/stop/record/person", test_greeting_after_a_persons_stop);
         g_test_add_func("/stop/record/clock-set-back", test_a_clock_set_back_over_the_boot_is_no_negative_time);
         g_test_add_func("/stop/record/rubbish", test_rubbish_is_no_record);
-        g_test_add_func("/stop/record/boot", test_this_boot_has_one_name);
+        add_on_root("/stop/record/this-boot-has-one-name", test_this_boot_has_one_name);
+        add_on_root("/stop/record/process-1-tells-when-it-began", test_process_1_tells_when_it_began);
+        add_on_root("/stop/record/the-clock-of-a-machine-begins-with-its-boot", test_the_clock_of_a_machine_begins_with_its_boot);
+        add_on_root("/stop/record/a-container-that-hides-process-1-began-with-us", test_a_container_that_hides_process_1_began_with_us);
         g_test_add_func("/event/types", test_event_types);
         return g_test_run();
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/stop/record.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,48 +19,81 @@
 #define BOOT_TEXT_MAX 256
 #define STAT_MAX 4096
 
+static gboolean read_below(const char *root, const char *file, gsize maximum, char **ret) {
+        g_autofree char *path = g_strconcat(root, file, NULL);
+
+        return file_read(path, maximum, ret, NULL, NULL);
+}
+
 /* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). The name in field 2 may hold spaces and parentheses, so counting
  * starts behind the last one. */
-static unsigned long long init_start_ticks(void) {
+static gboolean init_started(const char *root, uint64_t *ret) {
         g_autofree char *text = NULL;
         unsigned long long ticks = 0;
         const char *p;
 
-        if (!file_read(INIT_STAT_FILE, STAT_MAX, &text, NULL, NULL))
-                return 0;
+        if (!read_below(root, INIT_STAT_FILE, STAT_MAX, &text))
+                return FALSE;
         p = strrchr(text, ')');
         if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
-                return 0;
-        return ticks;
+                return FALSE;
+        *ret = ticks * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+        return TRUE;
 }
 
-/* What the runtime directory calls this boot; it does not outlive one. */
-static char *boot_mark(const char *runtime_directory) {
-        g_autofree char *path = g_build_filename(runtime_directory, BOOT_MARK_FILE, NULL), *mark = NULL;
+static gboolean in_container(const char *root) {
+        static const char *const signs[] = { "/run/systemd/container", "/run/host/container-manager", "/.dockerenv",
+                                             "/run/.containerenv" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(signs); i++) {
+                g_autofree char *path = g_strconcat(root, signs[i], NULL);
+
+                if (g_file_test(path, G_FILE_TEST_EXISTS))
+                        return TRUE;
+        }
+        return FALSE;
+}
+
+static gboolean parse_mark(const char *text, char **ret_name, uint64_t *ret_made) {
+        g_auto(GStrv) words = g_strsplit(text, " ", 2);
+
+        if (!words[0] || !g_uuid_string_is_valid(words[0]))
+                return FALSE;
+        *ret_name = g_strdup(words[0]);
+        *ret_made = words[1] ? g_ascii_strtoull(words[1], NULL, 10) : 0;
+        return TRUE;
+}
+
+/* What the runtime directory, which does not outlive a boot, calls this one, and when it was first asked for. */
+static char *boot_mark(const char *runtime_directory, uint64_t *ret_made) {
+        g_autofree char *path = g_build_filename(runtime_directory, BOOT_MARK_FILE, NULL), *text = NULL;
         g_autoptr(GError) error = NULL;
+        char *name = NULL;
 
-        if (file_read(path, BOOT_TEXT_MAX, &mark, NULL, NULL) && g_uuid_string_is_valid(g_strstrip(mark)))
-                return g_steal_pointer(&mark);
-        g_free(mark);
-        mark = g_uuid_string_random();
-        if (file_write(path, mark, strlen(mark), 0600, &error))
-                return g_steal_pointer(&mark);
-        log_warning("A restart of the daemon will look like one of the machine: %s", error->message);
-        return g_steal_pointer(&mark);
+        if (file_read(path, BOOT_TEXT_MAX, &text, NULL, NULL) && parse_mark(g_strstrip(text), &name, ret_made))
+                return name;
+        g_free(text);
+        name = g_uuid_string_random();
+        *ret_made = clock_monotonic();
+        text = g_strdup_printf("%s %" PRIu64, name, *ret_made);
+        if (!file_write(path, text, strlen(text), 0600, &error))
+                log_warning("A restart of the daemon will look like one of the machine: %s", error->message);
+        return name;
 }
 
-char *boot_identity(const char *runtime_directory) {
-        g_autofree char *id = NULL, *mark = boot_mark(runtime_directory);
+void boot_learn(const char *root, const char *runtime_directory, Boot *ret) {
+        g_autofree char *id = NULL, *mark = NULL;
+        uint64_t made, started;
 
-        if (!file_read(BOOT_ID_FILE, BOOT_TEXT_MAX, &id, NULL, NULL))
-                return g_strdup(mark);
-        return g_strdup_printf("%s.%s", g_strstrip(id), mark);
-}
-
-uint64_t boot_started(void) {
-        uint64_t started = init_start_ticks() * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
-
-        return MAX(started, 1);
+        mark = boot_mark(runtime_directory, &made);
+        if (read_below(root, BOOT_ID_FILE, BOOT_TEXT_MAX, &id))
+                ret->identity = g_strdup_printf("%s.%s", g_strstrip(id), mark);
+        else
+                ret->identity = g_steal_pointer(&mark);
+        /* The clock of a container is its host's: where its process 1 is hidden, it booted when we first ran in it, at the latest. */
+        if (!init_started(root, &started))
+                started = in_container(root) ? made : 0;
+        ret->started = MAX(started, 1);
 }
 
 JsonObject *stop_record_new(const char *boot, uint64_t realtime, uint64_t idle_since, const char *provider,

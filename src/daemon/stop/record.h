@@ -13,11 +13,13 @@
 /* The store's key of the open record. */
 #define STOP_RECORD_KEY "stop"
 
-/* "<boot id>.<mark>", or the mark alone where /proc does not tell. Caller frees. */
-char *boot_identity(const char *runtime_directory);
+typedef struct Boot {
+        char *identity;   /* "<boot id>.<mark>", or the mark alone where /proc does not tell; the caller frees it */
+        uint64_t started; /* on the monotonic clock as long as the machine never slept before; at least 1 */
+} Boot;
 
-/* When process 1 started, on the monotonic clock as long as the machine never slept before; at least 1. */
-uint64_t boot_started(void);
+/* root: "" for the real machine. */
+void boot_learn(const char *root, const char *runtime_directory, Boot *ret);
 
 /* A record of a stop that is about to be asked for. */
 JsonObject *stop_record_new(const char *boot, uint64_t realtime, uint64_t idle_since, const char *provider,

@@ -26,7 +26,7 @@ typedef struct StopParameters {
         Plugins *plugins;
         Providers *providers;
         Events *events;
-        const char *boot;               /* boot_identity() */
+        const char *boot;               /* boot_learn() */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
         gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
         JsonObject *(*metrics)(void *userdata);   /* GetMetrics as JSON, for tags; a new reference */
