@@ -16,8 +16,8 @@ import subprocess
 import tempfile
 import time
 
-BOOT_SECONDS = 60
-WAIT_SECONDS = 30
+BOOT_SECONDS = 120
+WAIT_SECONDS = 60
 
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
@@ -27,7 +27,7 @@ PACKAGES = [
 
 
 class Impossible(Exception):
-    """This host cannot boot machines at all: no root, no mounts, an unknown distribution."""
+    """This host cannot boot machines at all: no mounts, no name spaces, an unknown distribution, nowhere to get one from."""
 
 
 def run(*command, check=True, **options):
@@ -67,7 +67,7 @@ def mirror(codename):
     """The mirror that apt uses."""
     for again in (False, True):
         if again:  # Images without package lists.
-            run("apt-get", "-q", "update")
+            run("apt-get", "-q", "update", check=False)
         for address in sources(codename):
             if address.startswith("mirror+file:"):
                 with open(address.removeprefix("mirror+file:").replace("//", "/"), encoding="utf-8") as file:
@@ -95,10 +95,22 @@ def available(alternatives):
     return names[-1]
 
 
+def writable(*directories):
+    """The first of them that is ours alone to change, and takes files; it is made where it is missing."""
+    for directory in directories:
+        try:
+            os.makedirs(directory, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                if os.stat(directory).st_uid == os.geteuid():
+                    return directory
+        except OSError:
+            continue
+    raise Impossible(f"none of these can be written to: {' '.join(directories)}")
+
+
 def cache_directory():
-    directory = os.path.join(os.environ.get("XDG_CACHE_HOME") or "/var/cache", "cloudsnooze-machine")
-    os.makedirs(directory, exist_ok=True)
-    return directory
+    return writable(os.path.join(os.environ.get("XDG_CACHE_HOME") or "/var/cache", "cloudsnooze-machine"),
+                    "/var/tmp/cloudsnooze-machine", "/tmp/cloudsnooze-machine")
 
 
 def base_tree():
@@ -114,8 +126,11 @@ def base_tree():
             shutil.rmtree(tree + ".new", ignore_errors=True)
             names = ",".join(available(name) for name in PACKAGES)
             components = "main,universe" if release()["ID"] == "ubuntu" else "main"
-            run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={names}", codename, tree + ".new",
-                mirror(codename), env=proxies())
+            made = run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={names}", codename,
+                       tree + ".new", mirror(codename), env=proxies(), check=False)
+            if made.returncode:
+                said = (made.stdout + made.stderr).strip().splitlines()
+                raise Impossible(f"debootstrap cannot make a base system: {' / '.join(said[-3:])}")
             shutil.rmtree(os.path.join(tree + ".new", "var/cache/apt"), ignore_errors=True)
             os.rename(tree + ".new", tree)
     return tree
@@ -124,7 +139,7 @@ def base_tree():
 @contextlib.contextmanager
 def layer(below):
     """A writable copy of a directory, gone afterwards: an overlay, or where those cannot be stacked a real copy."""
-    with tempfile.TemporaryDirectory(prefix="snooze-machine-", dir="/var/tmp") as directory:
+    with tempfile.TemporaryDirectory(prefix="snooze-machine-", dir=writable("/var/tmp", "/tmp")) as directory:
         parts = {name: os.path.join(directory, name) for name in ("upper", "work", "root")}
         for part in parts.values():
             os.mkdir(part, 0o755)
@@ -139,18 +154,27 @@ def layer(below):
                 run("umount", parts["root"])
 
 
+def try_to_boot(tree):
+    """A machine without CloudSnooze: where not even that boots it is the host that cannot, and afterwards it is us."""
+    try:
+        with Machine(tree, "dbus-daemon"):
+            pass
+    except (AssertionError, OSError) as reason:
+        raise Impossible(f"no machine boots here: {' / '.join(str(reason).splitlines())}") from reason
+
+
 @contextlib.contextmanager
 def installation(build):
     """A root in which the project is installed as on a real system: `meson install`, then what a package's scripts do."""
-    with layer(base_tree()) as root:
+    base = base_tree()
+    try_to_boot(base)
+    with layer(base) as root:
         run("meson", "install", "-C", build, "--no-rebuild", "--destdir", root)
         run("systemd-sysusers", f"--root={root}")
         run("systemd-tmpfiles", f"--root={root}", "--create", "cloudsnooze.conf")
         run("journalctl", f"--root={root}", "--update-catalog")
         run("ldconfig", "-r", root)
         run("systemctl", f"--root={root}", "enable", "snoozed.service")
-        with open(os.path.join(root, "etc/machine-id"), "w", encoding="utf-8") as file:
-            file.write(os.urandom(16).hex() + "\n")
         run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "alice")
         run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "--groups", "snooze-admin", "carol")
         yield root
@@ -168,6 +192,8 @@ class Machine:
         self.init = None
         self.guests = []  # processes of background()
         self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
+        # Without one it is a first boot, on which systemd asks questions.
+        self.write("/etc/machine-id", os.urandom(16).hex() + "\n")
         self._choose_bus()
         if not enabled:
             run("systemctl", f"--root={self.root}", "disable", "snoozed.service")
@@ -212,7 +238,7 @@ class Machine:
     def _find_init(self):
         if self.container.poll() is not None:
             with open(self.console.name, encoding="utf-8", errors="replace") as file:
-                raise Impossible(f"systemd-nspawn ended with {self.container.returncode}: {file.read()[-500:]}")
+                raise AssertionError(f"systemd-nspawn ended with {self.container.returncode}: {file.read()[-500:]}")
         path = f"/proc/{self.container.pid}/task/{self.container.pid}/children"
         with open(path, encoding="ascii") as file:
             children = file.read().split()
