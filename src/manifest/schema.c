@@ -28,11 +28,12 @@ static const struct {
 };
 
 static const char *const type_expectation[SETTING_TYPE_COUNT] = {
-        [SETTING_STRING] = "a string",
+        [SETTING_STRING] = "a string of at most " G_STRINGIFY(SETTING_TEXT_MAX) " bytes",
         [SETTING_INTEGER] = "a whole number",
         [SETTING_NUMBER] = "a number",
         [SETTING_BOOLEAN] = "true or false",
-        [SETTING_LIST] = "a list of strings",
+        [SETTING_LIST] = "a list of at most " G_STRINGIFY(SETTING_LIST_MAX) " strings of at most "
+                         G_STRINGIFY(SETTING_TEXT_MAX) " bytes",
 };
 
 static void setting_free(void *data) {
@@ -100,7 +101,11 @@ static gboolean is_integer(JsonNode *node) {
         return value == floor(value) && fabs(value) <= INTEGER_EXACT_MAX;
 }
 
-static gboolean is_string_list(JsonNode *node) {
+static gboolean is_text(JsonNode *node) {
+        return is_string(node) && strlen(json_node_get_string(node)) <= SETTING_TEXT_MAX;
+}
+
+static gboolean is_text_list(JsonNode *node) {
         JsonArray *array;
 
         if (!JSON_NODE_HOLDS_ARRAY(node))
@@ -109,7 +114,7 @@ static gboolean is_string_list(JsonNode *node) {
         if (json_array_get_length(array) > SETTING_LIST_MAX)
                 return FALSE;
         for (guint i = 0; i < json_array_get_length(array); i++)
-                if (!is_string(json_array_get_element(array, i)))
+                if (!is_text(json_array_get_element(array, i)))
                         return FALSE;
         return TRUE;
 }
@@ -117,7 +122,7 @@ static gboolean is_string_list(JsonNode *node) {
 static gboolean has_type(const Setting *setting, JsonNode *node) {
         switch (setting->type) {
         case SETTING_STRING:
-                return is_string(node);
+                return is_text(node);
         case SETTING_INTEGER:
                 return is_integer(node);
         case SETTING_NUMBER:
@@ -125,7 +130,7 @@ static gboolean has_type(const Setting *setting, JsonNode *node) {
         case SETTING_BOOLEAN:
                 return is_boolean(node);
         case SETTING_LIST:
-                return is_string_list(node);
+                return is_text_list(node);
         case SETTING_TYPE_COUNT:
                 break;
         }

@@ -34,8 +34,8 @@ typedef struct Schema Schema;
 
 #define SETTINGS_MAX 256U
 #define SETTING_NAME_MAX 64U
-#define SETTING_TEXT_MAX 8192U
-#define SETTING_LIST_MAX 1024U
+#define SETTING_TEXT_MAX 8192 /* bytes of one string */
+#define SETTING_LIST_MAX 1024 /* strings of one list */
 
 /* name: what messages call the text ("/usr/…/plugin.json: /config_schema"). description may be NULL: no settings. */
 Schema *schema_parse(const char *name, JsonObject *description, GError **error);

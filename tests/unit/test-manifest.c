@@ -230,7 +230,7 @@ static void test_values_are_checked(void) {
                 { "{\"host\": \"A\"}", "/host" },
                 { "{\"host\": \"a\\n\"}", "/host" },
                 { "{\"on\": 1}", "true or false" },
-                { "{\"names\": [1]}", "list of strings" },
+                { "{\"names\": [1]}", "a list of at most 1024 strings" },
                 { "{\"prot\": 1}", "expected one of port, ratio" },
                 { "{\"pass-word\": \"abc\"}", "got a secret value" },
         };
@@ -243,6 +243,24 @@ static void test_values_are_checked(void) {
                 g_assert_cmpint(schema_check(s, "test", values, &error), ==, cases[i].part == NULL);
                 if (cases[i].part && !strstr(error->message, cases[i].part))
                         g_error("%s: the message is: %s", cases[i].values, error->message);
+        }
+}
+
+static void test_texts_are_bounded(void) {
+        static const char *const formats[] = { "{\"host\": \"%s\"}", "{\"names\": [\"%s\"]}" };
+        g_autofree char *longest = g_strnfill(SETTING_TEXT_MAX, 'a');
+        g_autoptr(Schema) s = schema();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+                g_auto(GStrv) parts = g_strsplit(formats[i], "%s", 2);
+                g_autofree char *fine = g_strconcat(parts[0], longest, parts[1], NULL);
+                g_autofree char *more = g_strconcat(parts[0], longest, "a", parts[1], NULL);
+                g_autoptr(JsonObject) fits = object(fine), exceeds = object(more);
+                g_autoptr(GError) error = NULL;
+
+                g_assert_true(schema_check(s, "test", fits, NULL));
+                g_assert_false(schema_check(s, "test", exceeds, &error));
+                g_assert_nonnull(strstr(error->message, "of at most 8192 bytes"));
         }
 }
 
@@ -299,6 +317,7 @@ int main(int argc, char **argv) {
         g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);
         g_test_add_func("/manifest/ids", test_ids);
         g_test_add_func("/schema/values-are-checked", test_values_are_checked);
+        g_test_add_func("/schema/texts-are-bounded", test_texts_are_bounded);
         g_test_add_func("/schema/origins", test_origins);
         g_test_add_func("/schema/environment-is-strict", test_environment_is_strict);
         g_test_add_func("/schema/required", test_required);
