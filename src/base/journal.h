@@ -2,8 +2,8 @@
 #pragma once
 
 /* Structured logging. Each line goes to the journal with its fields; where stderr is no journal stream (a terminal, a
- * test), it is printed there instead, with the level in front as systemd's own programs do. Callers log once, at the
- * place that decides what a failure means; code in util/ and base/ does not log above debug. */
+ * test), the message alone is printed there. Callers log once, at the place that decides what a failure means; code in
+ * util/ and base/ does not log above debug. */
 
 #include <syslog.h>
 

@@ -43,8 +43,6 @@
 /* One line for every terminal ("notice" in its data) that announces no stop. */
 #define EVENT_NOTICE "snooze.notice"
 
-#define CONFIG_FILE PKGSYSCONFDIR "/snooze.json"
-#define CONFIG_DROPIN_DIRECTORY PKGSYSCONFDIR "/snooze.d"
 /* Below the state directory: what SetConfiguration changed. */
 #define CONFIG_STATE_FILE "snooze.json"
 #define STATE_DIRECTORY PKGSTATEDIR

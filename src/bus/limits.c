@@ -65,8 +65,8 @@ static void sweep(SenderLimits *limits, uint64_t now) {
         }
 }
 
-/* Any. Were newcomers to share what is left instead, whoever opens a thousand connections could have everybody else refused; so he gains some
- * bursts, each of which costs him a connection. */
+/* Any. Were newcomers to share what is left instead, whoever opens a thousand connections could have everybody else
+ * refused; so he gains some bursts, each of which costs him a connection. */
 static void drop_one(SenderLimits *limits) {
         GHashTableIter iter;
 
@@ -98,8 +98,4 @@ int sender_limits_take(SenderLimits *limits, const char *sender, uint64_t now) {
                 return 0;
         bucket->tokens -= TOKEN;
         return 1;
-}
-
-void sender_limits_forget(SenderLimits *limits, const char *sender) {
-        g_hash_table_remove(limits->buckets, sender);
 }

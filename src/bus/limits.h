@@ -17,6 +17,3 @@ SenderLimits *sender_limits_free(SenderLimits *limits);
 
 /* Takes one token of the sender at this moment (monotonic µs). 1: fine, 0: none left. */
 int sender_limits_take(SenderLimits *limits, const char *sender, uint64_t now);
-
-/* For an owner that watches names anyway: this sender has left the bus. */
-void sender_limits_forget(SenderLimits *limits, const char *sender);

@@ -70,6 +70,20 @@ static void print_info(Cli *cli, SnoozeClientProvider *provider, const char *id,
         table_print(cli, table);
 }
 
+/* The provider that the command line names, else the active one. An exit status. */
+static int open_named(Cli *cli, const Verb *verb, const char *text, int argc, char **argv, SnoozeClientProvider **ret) {
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, verb, text, NULL, 0, 0, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        *ret = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
+        return *ret ? EXIT_CODE_OK : cli_fail(error);
+}
+
 static int run_provider_info(Cli *cli, int argc, char **argv) {
         g_autoptr(Wait) wait = wait_new(cli, "Asking the provider");
         g_autoptr(SnoozeClientProvider) provider = NULL;
@@ -79,15 +93,9 @@ static int run_provider_info(Cli *cli, int argc, char **argv) {
         JsonObject *object;
         int code;
 
-        if (!cli_parse(cli, &verb_provider_info, "Without ID: the active one.", NULL, 0, 0, 1, &argc, &argv))
-                return EXIT_CODE_USAGE;
-        code = cli_connect(cli);
+        code = open_named(cli, &verb_provider_info, "Without ID: the active one.", argc, argv, &provider);
         if (code != EXIT_CODE_OK)
                 return code;
-
-        provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
-        if (!provider)
-                return cli_fail(error);
         snooze_client_provider_call_get_instance_info(provider, "", cli_call_flags(cli), cli_timeout(cli), NULL,
                                                       wait_done, wait);
         if (!snooze_client_provider_call_get_instance_info_finish(provider, &info, wait_for(wait), &error))
@@ -170,17 +178,11 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
         unsigned missing;
         int code;
 
-        if (!cli_parse(cli, &verb_provider_check,
-                       "Without ID: the active one. Nothing is changed. Exit status: 1 if it may not.", NULL, 0, 0, 1,
-                       &argc, &argv))
-                return EXIT_CODE_USAGE;
-        code = cli_connect(cli);
+        code = open_named(cli, &verb_provider_check,
+                          "Without ID: the active one. Nothing is changed. Exit status: 1 if it may not.", argc, argv,
+                          &provider);
         if (code != EXIT_CODE_OK)
                 return code;
-
-        provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
-        if (!provider)
-                return cli_fail(error);
         permissions = provider_permissions(cli, provider, &error);
         if (!permissions)
                 return cli_fail(error);

@@ -436,10 +436,69 @@ static void load_config(Manager *manager) {
         log_error("%s", manager->config_problem);
 }
 
-static int make_directory(const char *path, mode_t mode) {
-        if (mkdir(path, mode) < 0 && errno != EEXIST)
-                return -errno;
-        return 0;
+/* Without it what is kept there is not kept; the rest works. */
+static void make_directory(const char *path) {
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+                log_warning("The directory %s could not be made: %m", path);
+}
+
+static int create_plugins(Manager *manager) {
+        int r;
+
+        r = plugins_new(&(PluginsParameters) { .bus = manager->bus,
+                                               .event = manager->event,
+                                               .config = manager->config,
+                                               .authorizer = manager->authorizer,
+                                               .limits = manager->check_limits,
+                                               .store = manager->store,
+                                               .directories = manager->options.plugin_directories,
+                                               .state_directory = manager->options.state_directory,
+                                               .config_directory = manager->options.config_directory,
+                                               .vote = on_vote,
+                                               .forgotten = on_forgotten,
+                                               .configure = on_configure,
+                                               .changed = on_plugin_changed,
+                                               .problem = on_plugin_problem,
+                                               .userdata = manager },
+                        &manager->plugins);
+        if (r < 0)
+                return r;
+        return providers_new(&(ProvidersParameters) { .bus = manager->bus,
+                                                      .event = manager->event,
+                                                      .config = manager->config,
+                                                      .authorizer = manager->authorizer,
+                                                      .limits = manager->check_limits,
+                                                      .plugins = manager->plugins,
+                                                      .changed = on_provider_changed,
+                                                      .permitted = on_permitted,
+                                                      .stop_this_machine = stop_this_machine,
+                                                      .userdata = manager },
+                             &manager->providers);
+}
+
+static int create_stop(Manager *manager) {
+        int r;
+
+        r = events_new(&(EventsParameters) { .bus = manager->bus, .store = manager->store, .plugins = manager->plugins },
+                       &manager->events);
+        if (r < 0)
+                return r;
+        return stop_new(&(StopParameters) { .event = manager->event,
+                                              .config = manager->config,
+                                              .decision = manager->decision,
+                                              .store = manager->store,
+                                              .holds = manager->holds,
+                                              .plugins = manager->plugins,
+                                              .providers = manager->providers,
+                                              .events = manager->events,
+                                              .boot = manager->boot,
+                                              .step = on_stop_step,
+                                              .still_wanted = on_still_wanted,
+                                              .metrics = on_metrics_wanted,
+                                              .save = on_stop_save,
+                                              .problem = on_plugin_problem,
+                                              .userdata = manager },
+                          &manager->stop);
 }
 
 static int create_parts(Manager *manager) {
@@ -473,60 +532,10 @@ static int create_parts(Manager *manager) {
                 return r;
         }
 
-        r = plugins_new(&(PluginsParameters) { .bus = manager->bus,
-                                               .event = manager->event,
-                                               .config = manager->config,
-                                               .authorizer = manager->authorizer,
-                                               .limits = manager->check_limits,
-                                               .store = manager->store,
-                                               .directories = manager->options.plugin_directories,
-                                               .state_directory = manager->options.state_directory,
-                                               .config_directory = manager->options.config_directory,
-                                               .vote = on_vote,
-                                               .forgotten = on_forgotten,
-                                               .configure = on_configure,
-                                               .changed = on_plugin_changed,
-                                               .problem = on_plugin_problem,
-                                               .userdata = manager },
-                        &manager->plugins);
-        if (r < 0)
-                return r;
-        r = providers_new(&(ProvidersParameters) { .bus = manager->bus,
-                                                   .event = manager->event,
-                                                   .config = manager->config,
-                                                   .authorizer = manager->authorizer,
-                                                   .limits = manager->check_limits,
-                                                   .plugins = manager->plugins,
-                                                   .changed = on_provider_changed,
-                                                   .permitted = on_permitted,
-                                                   .stop_this_machine = stop_this_machine,
-                                                   .userdata = manager },
-                          &manager->providers);
-        if (r < 0)
-                return r;
-        r = events_new(&(EventsParameters) { .bus = manager->bus, .store = manager->store, .plugins = manager->plugins },
-                       &manager->events);
-        if (r < 0)
-                return r;
-        r = stop_new(&(StopParameters) { .event = manager->event,
-                                         .config = manager->config,
-                                         .decision = manager->decision,
-                                         .store = manager->store,
-                                         .holds = manager->holds,
-                                         .plugins = manager->plugins,
-                                         .providers = manager->providers,
-                                         .events = manager->events,
-                                         .boot = manager->boot,
-                                         .step = on_stop_step,
-                                         .still_wanted = on_still_wanted,
-                                         .metrics = on_metrics_wanted,
-                                         .save = on_stop_save,
-                                         .problem = on_plugin_problem,
-                                         .userdata = manager },
-                     &manager->stop);
-        if (r < 0)
-                return r;
-        return add_timers(manager);
+        r = create_plugins(manager);
+        if (r >= 0)
+                r = create_stop(manager);
+        return r < 0 ? r : add_timers(manager);
 }
 
 /* These need somebody at the other end; without logind the machine is watched all the same, and says so. */
@@ -575,11 +584,8 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->check_limits = sender_limits_new(1, 1);
         manager->user_limits = sender_limits_new(LIMIT_CHANGES_PER_SECOND, LIMIT_CHANGES_BURST);
 
-        r = make_directory(options->state_directory, 0755);
-        if (r >= 0)
-                r = make_directory(options->runtime_directory, 0755);
-        if (r < 0)
-                log_warning("A directory could not be made: %s", strerror(-r));
+        make_directory(options->state_directory);
+        make_directory(options->runtime_directory);
         boot_learn("", options->runtime_directory, &boot);
         manager->boot = boot.identity;
         manager->booted = manager->up_since = boot.started;

@@ -16,8 +16,19 @@
 
 #define QUERY_MAX 128U
 
-static int no_such_plugin(const char *id, sd_bus_error *error) {
-        return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN, "There is no plugin '%s'; snooze plugin list shows them.", id);
+/* The plugin that the call names first. */
+static int read_plugin(Manager *manager, sd_bus_message *message, Plugin **ret, sd_bus_error *error) {
+        const char *id;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &id);
+        if (r < 0)
+                return r;
+        *ret = plugins_find(manager->plugins, id);
+        if (!*ret)
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN,
+                                         "There is no plugin '%s'; snooze plugin list shows them.", id);
+        return 0;
 }
 
 static int reply_paths(sd_bus_message *message, char **paths) {
@@ -57,17 +68,12 @@ int method_list_providers(sd_bus_message *message, void *userdata, sd_bus_error 
 }
 
 int method_get_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Manager *manager = userdata;
         Plugin *plugin;
-        const char *id;
         int r;
 
-        r = sd_bus_message_read(message, "s", &id);
+        r = read_plugin(userdata, message, &plugin, error);
         if (r < 0)
                 return r;
-        plugin = plugins_find(manager->plugins, id);
-        if (!plugin)
-                return no_such_plugin(id, error);
         return sd_bus_reply_method_return(message, "o", plugin_object_path(plugin));
 }
 
@@ -192,45 +198,36 @@ int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error 
 }
 
 static void load_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        sd_bus_message *call = userdata;
+        _cleanup_bus_message_ sd_bus_message *call = userdata;
 
         if (error)
                 (void) sd_bus_reply_method_error(call, error);
         else
                 (void) sd_bus_reply_method_return(call, "o", plugin_object_path(plugin));
-        sd_bus_message_unref(call);
 }
 
 static void unload_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        sd_bus_message *call = userdata;
+        _cleanup_bus_message_ sd_bus_message *call = userdata;
 
-        if (error)
-                (void) sd_bus_reply_method_error(call, error);
-        else
-                (void) sd_bus_reply_method_return(call, NULL);
-        sd_bus_message_unref(call);
+        (void) (error ? sd_bus_reply_method_error(call, error) : sd_bus_reply_method_return(call, NULL));
 }
 
 static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean load, sd_bus_error *error) {
         Plugin *plugin;
-        const char *id;
         uid_t uid;
         int r;
 
-        r = sd_bus_message_read(message, "s", &id);
+        r = read_plugin(manager, message, &plugin, error);
         if (r < 0)
                 return r;
-        plugin = plugins_find(manager->plugins, id);
-        if (!plugin)
-                return no_such_plugin(id, error);
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "plugin", id, NULL }, error);
+        r = manager_authorize(manager, message, (const char *[]) { "plugin", plugin_id(plugin), NULL }, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        manager_record_call(manager, uid, load ? "LoadPlugin" : "UnloadPlugin", id);
+        manager_record_call(manager, uid, load ? "LoadPlugin" : "UnloadPlugin", plugin_id(plugin));
         if (load)
                 plugin_load(plugin, load_done, sd_bus_message_ref(message));
         else

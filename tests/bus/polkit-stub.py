@@ -9,7 +9,9 @@ or (empty name) for every action that was not named."""
 import json
 import os
 
-from gi.repository import Gio, GLib
+from gi.repository import GLib
+
+import stub
 
 NAME = 'org.freedesktop.PolicyKit1'
 PATH = '/org/freedesktop/PolicyKit1/Authority'
@@ -49,73 +51,54 @@ XML = '''
 '''
 
 
-class Stub:
-    def __init__(self, connection, loop):
-        self.connection = connection
-        self.loop = loop
+class Polkit(stub.Stub):
+    NAME, PATH, XML = NAME, PATH, XML
+
+    def __init__(self):
+        super().__init__()
         self.modes = {}
         self.questions = []
         self.hanging = []
-        for interface in Gio.DBusNodeInfo.new_for_xml(XML).interfaces:
-            connection.register_object(PATH, interface, self.on_call, None, None)
 
-    def on_call(self, connection, sender, path, interface, method, parameters, invocation):
-        getattr(self, 'on_' + method)(parameters.unpack(), invocation)
+    def tell(self, signal, text):
+        self.emit('test.Polkit', signal, GLib.Variant('(s)', (text,)))
 
-    def emit(self, signal, text):
-        self.connection.emit_signal(None, PATH, 'test.Polkit', signal, GLib.Variant('(s)', (text,)))
-
-    def on_CheckAuthorization(self, parameters, invocation):
-        (kind, subject), action, details, flags, cancellation_id = parameters
+    def on_CheckAuthorization(self, invocation, subject, action, details, flags, cancellation_id):
+        kind, identity = subject
         mode = self.modes.get(action, self.modes.get('', 'allow'))
-        self.questions.append({'sender': invocation.get_sender(), 'kind': kind, 'subject': subject.get('name'), 'action': action,
+        self.questions.append({'sender': invocation.get_sender(), 'kind': kind, 'subject': identity.get('name'), 'action': action,
                                'details': details, 'flags': flags, 'id': cancellation_id, 'cancelled': False})
         if mode == 'vanish':
             os._exit(0)
         elif mode == 'hang':
             self.hanging.append(invocation)
         elif mode == 'malformed':
-            # Past GDBus, which would not send what the interface does not have.
-            reply = Gio.DBusMessage.new_method_reply(invocation.get_message())
-            reply.set_body(GLib.Variant('(su)', ('yes', 1)))
-            self.connection.send_message(reply, Gio.DBusSendMessageFlags.NONE)
+            self.answer_past_gdbus(invocation, GLib.Variant('(su)', ('yes', 1)))
         else:
             verdict = (mode == 'allow', mode == 'challenge', {})
             invocation.return_value(GLib.Variant('((bba{ss}))', (verdict,)))
-        self.emit('Asked', action)
+        self.tell('Asked', action)
 
-    def on_CancelCheckAuthorization(self, parameters, invocation):
+    def on_CancelCheckAuthorization(self, invocation, cancellation_id):
         for question in self.questions:
-            if question['id'] == parameters[0]:
+            if question['id'] == cancellation_id:
                 question['cancelled'] = True
         invocation.return_value(None)
-        self.emit('Cancelled', parameters[0])
+        self.tell('Cancelled', cancellation_id)
 
-    def on_Answer(self, parameters, invocation):
-        action, mode = parameters
+    def on_Answer(self, invocation, action, mode):
         self.modes[action] = mode
         invocation.return_value(None)
 
-    def on_Questions(self, parameters, invocation):
+    def on_Questions(self, invocation):
         invocation.return_value(GLib.Variant('(s)', (json.dumps(self.questions),)))
 
-    def on_Reset(self, parameters, invocation):
+    def on_Reset(self, invocation):
         self.modes.clear()
         self.questions.clear()
         self.hanging.clear()
         invocation.return_value(None)
 
 
-def main():
-    loop = GLib.MainLoop()
-    flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
-    connection = Gio.DBusConnection.new_for_address_sync(os.environ['DBUS_SYSTEM_BUS_ADDRESS'], flags, None, None)
-    connection.connect('closed', lambda *arguments: loop.quit())
-    stub = Stub(connection, loop)
-    Gio.bus_own_name_on_connection(connection, NAME, Gio.BusNameOwnerFlags.NONE, None, lambda *arguments: loop.quit())
-    loop.run()
-    del stub
-
-
 if __name__ == '__main__':
-    main()
+    Polkit().serve()

@@ -46,8 +46,6 @@ static void test_senders_do_not_share(void) {
         g_assert_cmpuint(take_all(limits, ":1.1", START), ==, 5);
         g_assert_cmpuint(take_all(limits, ":1.2", START), ==, 5);
         g_assert_cmpuint(take_all(limits, ":1.1", START), ==, 0);
-        sender_limits_forget(limits, ":1.1");
-        g_assert_cmpuint(take_all(limits, ":1.1", START), ==, 5);
 }
 
 static void test_time_that_goes_backwards(void) {

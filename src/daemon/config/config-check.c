@@ -27,7 +27,8 @@ char *config_pointer(const char *parent, const char *member) {
         return g_strconcat(parent, "/", step, NULL);
 }
 
-char *config_show_value(JsonNode *node) {
+/* As a message shows it, shortened. */
+static char *show_value(JsonNode *node) {
         g_autofree char *text = NULL;
         const char *end;
 
@@ -51,7 +52,7 @@ static gboolean fail(const Place *place, ConfigError code, JsonNode *got, GError
         expected = g_strdup_vprintf(format, ap);
         va_end(ap);
         if (got) {
-                value = config_show_value(got);
+                value = show_value(got);
                 g_set_error(error, CONFIG_ERROR, code, "%s: %s: got %s, expected %s", place->text,
                             *place->pointer ? place->pointer : "/", value, expected);
         } else

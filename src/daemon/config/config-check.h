@@ -11,8 +11,5 @@ gboolean config_check_text(const char *name, JsonNode *root, GPtrArray *warnings
 /* What holds between keys, over the merged result. */
 gboolean config_check_conflicts(const Config *config, GError **error);
 
-/* "got \"abc\", " and the like: a value as a message shows it, shortened. */
-char *config_show_value(JsonNode *node);
-
 /* One more step of a JSON pointer (RFC 6901). */
 char *config_pointer(const char *parent, const char *member);
