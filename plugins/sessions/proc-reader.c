@@ -21,6 +21,9 @@
 
 #define STAT_LINE_MAX 2048U
 #define CMDLINE_MAX 1024U
+#define STATUS_MAX 4096U
+/* A program of more threads is judged by the first of them. */
+#define TASKS_MAX 64U
 
 void snapshot_clear(Snapshot *snapshot) {
         free(snapshot->processes);
@@ -153,25 +156,65 @@ bool cmdline_is_script(const char *cmdline, size_t length) {
         return false;
 }
 
+static uint64_t voluntary_switches(const char *status) {
+        const char *line = strstr(status, "\nvoluntary_ctxt_switches:");
+        uint64_t value;
+
+        return line && sscanf(line, "\nvoluntary_ctxt_switches: %" SCNu64, &value) == 1 ? value : 0;
+}
+
+uint64_t proc_switches(int process) {
+        char path[64], status[STATUS_MAX];
+        _cleanup_(closedirp) DIR *tasks = NULL;
+        struct dirent *entry;
+        uint64_t sum = 0;
+        unsigned n = 0;
+        int fd = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return 0;
+        tasks = fdopendir(fd);
+        if (!tasks) {
+                close(fd);
+                return 0;
+        }
+        while (n < TASKS_MAX && (entry = readdir(tasks))) {
+                if (!isdigit((unsigned char) entry->d_name[0]))
+                        continue;
+                n++;
+                snprintf(path, sizeof(path), "%.20s/status", entry->d_name);
+                if (read_file(fd, path, status, sizeof(status)) > 0)
+                        sum += voluntary_switches(status);
+        }
+        return sum;
+}
+
+static void read_io(const char *text, Process *process) {
+        uint64_t value;
+
+        for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+                if (sscanf(line, "rchar: %" SCNu64, &value) == 1 || sscanf(line, "wchar: %" SCNu64, &value) == 1)
+                        process->characters += value;
+                else if (sscanf(line, "read_bytes: %" SCNu64, &value) == 1 || sscanf(line, "write_bytes: %" SCNu64, &value) == 1)
+                        process->storage += value;
+}
+
 static void read_more(int folder, const Programs *programs, Process *process) {
         ProgramKind kind = programs_kind(programs, process->name);
-        char text[CMDLINE_MAX], *line;
+        char text[CMDLINE_MAX];
         ssize_t n;
 
         if (kind == PROGRAM_SHELL) {
                 n = read_file(folder, "cmdline", text, sizeof(text));
                 process->script = n > 0 && cmdline_is_script(text, (size_t) n);
         }
-        /* Readable for the user's own processes and for root; the CPU and the faults tell for the others. */
-        if (kind == PROGRAM_JOB && read_file(folder, "io", text, sizeof(text)) > 0) {
-                uint64_t value;
-
-                for (line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
-                        if (sscanf(line, "rchar: %" SCNu64, &value) == 1 || sscanf(line, "wchar: %" SCNu64, &value) == 1)
-                                process->characters += value;
-                        else if (sscanf(line, "read_bytes: %" SCNu64, &value) == 1 || sscanf(line, "write_bytes: %" SCNu64, &value) == 1)
-                                process->storage += value;
-        }
+        /* What a process reads and writes is told to its own user and to root; how often it waited for something, to everybody. */
+        if (kind != PROGRAM_JOB && !process->script)
+                return;
+        if (read_file(folder, "io", text, sizeof(text)) > 0)
+                read_io(text, process);
+        else
+                process->switches = proc_switches(folder);
 }
 
 static int append_process(Snapshot *snapshot, size_t *allocated, const Process *process) {

@@ -14,6 +14,9 @@ int proc_read(const char *root, const Programs *programs, Snapshot *ret);
  * a line of another form. */
 int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process *ret);
 
+/* How often the threads of a process, an open folder of /proc, gave up the CPU to wait for something; 0 where that cannot be read. */
+uint64_t proc_switches(int process);
+
 /* The name of a terminal below /dev: "pts/3", "tty1", "ttyS0". False for other devices. */
 bool terminal_name(dev_t device, char *name, size_t size);
 

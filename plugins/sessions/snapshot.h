@@ -26,6 +26,7 @@ typedef struct Process {
         uint64_t cpu;           /* µs, waited-for children included */
         uint64_t storage;       /* bytes read from and written to storage, where they can be seen */
         uint64_t characters;    /* bytes of all reads and writes, the same */
+        uint64_t switches;      /* how often it waited for something; where its bytes cannot be seen */
         uint64_t faults;        /* major page faults and time blocked: signs of storage that everybody may see */
 } Process;
 

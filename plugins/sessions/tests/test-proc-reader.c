@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -15,6 +16,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proc-reader.h"
+
+#define NOBODY 65534
 
 static void test_a_line_of_the_kernel(void) {
         const char *line = "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2 "
@@ -189,6 +192,97 @@ static void test_work_of_a_real_process(void) {
         programs_free(programs);
 }
 
+/* What comes by pieces makes its reader wait for each; the test hands the next one out only when it waits again. */
+static uint64_t switches_of_a_copy(unsigned pieces, char *piece, size_t size) {
+        g_autofree char *path = NULL;
+        _cleanup_close_ int folder = -1;
+        int there[2], back[2];
+        uint64_t before;
+        pid_t child;
+        char byte;
+
+        g_assert_cmpint(pipe(there), ==, 0);
+        g_assert_cmpint(pipe(back), ==, 0);
+        child = fork();
+        g_assert_cmpint(child, >=, 0);
+        if (child == 0) {
+                close(there[1]);
+                while (read(there[0], piece, size) == (ssize_t) size)
+                        if (write(back[1], "x", 1) != 1)
+                                _exit(1);
+                _exit(0);
+        }
+        close(there[0]);
+        path = g_strdup_printf("/proc/%d", (int) child);
+        folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(folder, >=, 0);
+        before = proc_switches(folder);
+        for (unsigned i = 0; i < pieces; i++) {
+                g_autofree char *state = NULL;
+
+                /* It sleeps on the empty pipe before it is given more. */
+                do {
+                        g_autofree char *file = g_build_filename(path, "stat", NULL);
+
+                        g_clear_pointer(&state, g_free);
+                        g_assert_true(g_file_get_contents(file, &state, NULL, NULL));
+                } while (!strstr(state, ") S "));
+                g_assert_cmpint(write(there[1], piece, size), ==, (ssize_t) size);
+                g_assert_cmpint(read(back[0], &byte, 1), ==, 1);
+        }
+        before = proc_switches(folder) - before;
+        close(there[1]);
+        g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+        close(back[0]);
+        close(back[1]);
+        return before;
+}
+
+static void test_a_copy_waits_often_and_a_sleeper_does_not(void) {
+        _cleanup_close_ int folder = -1;
+        g_autofree char *path = NULL;
+        char piece[4096] = "";
+        uint64_t before;
+        pid_t child;
+        int fd;
+
+        g_assert_cmpuint(switches_of_a_copy(100, piece, sizeof(piece)), >=, 99);
+
+        child = start_on_terminal(&fd, "echo x; exec sleep 1000");
+        path = g_strdup_printf("/proc/%d", (int) child);
+        folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        before = proc_switches(folder);
+        (void) switches_of_a_copy(100, piece, sizeof(piece)); /* as long as that took */
+        g_assert_cmpuint(proc_switches(folder) - before, <, 50);
+        stop(child, fd);
+        g_assert_cmpuint(proc_switches(folder), ==, 0);
+}
+
+/* As the plugin sees the processes of people: another user's, whose bytes are closed to it. */
+static void test_processes_of_another_user(void) {
+        Programs *programs = programs_new(NULL);
+        Snapshot snapshot;
+        const Process *p;
+        pid_t child;
+        int fd;
+
+        child = start_on_terminal(&fd, "echo x; sleep 0.01; exec sleep 1000");
+        g_assert_cmpint(seteuid(NOBODY), ==, 0);
+        do {
+                g_assert_cmpint(proc_read("", programs, &snapshot), ==, 0);
+                p = snapshot_process(&snapshot, child);
+                g_assert_nonnull(p);
+                if (p->switches > 0)
+                        break;
+                snapshot_clear(&snapshot);
+        } while (true);
+        g_assert_cmpuint(p->characters, ==, 0);
+        g_assert_cmpint(seteuid(0), ==, 0);
+        snapshot_clear(&snapshot);
+        stop(child, fd);
+        programs_free(programs);
+}
+
 static void test_no_proc_is_an_error(void) {
         Programs *programs = programs_new(NULL);
         Snapshot snapshot;
@@ -207,6 +301,10 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sessions/proc/shells-that-run-scripts", test_shells_that_run_scripts);
         g_test_add_func("/sessions/proc/a-real-terminal", test_a_real_terminal);
         g_test_add_func("/sessions/proc/work-of-a-real-process", test_work_of_a_real_process);
+        g_test_add_func("/sessions/proc/a-copy-waits-often-and-a-sleeper-does-not", test_a_copy_waits_often_and_a_sleeper_does_not);
+        /* Only root can be somebody else. */
+        if (geteuid() == 0)
+                g_test_add_func("/sessions/proc/processes-of-another-user", test_processes_of_another_user);
         g_test_add_func("/sessions/proc/no-proc-is-an-error", test_no_proc_is_an_error);
         return g_test_run();
 }

@@ -264,6 +264,33 @@ static void test_io_is_work(void) {
         }
 }
 
+/* Another user's job: its bytes cannot be seen. Each is looked at once a minute, from after its half day on. */
+static RulesVerdict of_another_user(const char *name, double cpu_share, double switches_per_second) {
+        g_autoptr(World) w = world_new();
+        Process *job;
+
+        run(w, 100, "bash", 90, 0, 100, 101);
+        job = run(w, 101, name, 100, 0, 101, 101);
+        open_terminal(w, 0, 0);
+        g_assert_cmpint(at(w, 13 * 60), ==, RULES_IDLE);
+        job->cpu += (uint64_t) (cpu_share * (double) MINUTE);
+        job->switches += (uint64_t) (switches_per_second * 60);
+        return at(w, 13 * 60 + 1);
+}
+
+static void test_what_moves_data_works(void) {
+        g_assert_cmpint(of_another_user("scp", 0.02, 150), ==, RULES_BUSY);
+        g_assert_cmpint(of_another_user("rsync", 0.01, 25), ==, RULES_BUSY);
+}
+
+static void test_what_waits_does_not(void) {
+        g_assert_cmpint(of_another_user("sleep", 0, 0), ==, RULES_IDLE);
+        g_assert_cmpint(of_another_user("while-sleep-1", 0.004, 3), ==, RULES_IDLE);
+        /* A poll of a hundred times a second, and a program that wakes seldom and thinks a little. */
+        g_assert_cmpint(of_another_user("poll", 0.005, 100), ==, RULES_IDLE);
+        g_assert_cmpint(of_another_user("agent", 0.04, 5), ==, RULES_IDLE);
+}
+
 static void test_a_background_job_is_not_the_foreground(void) {
         g_autoptr(World) w = world_new();
         Process *job;
@@ -508,6 +535,8 @@ int main(int argc, char *argv[]) {
         ADD(a_quiet_job_counts_for_half_a_day);
         ADD(less_than_five_percent_is_quiet);
         ADD(io_is_work);
+        ADD(what_moves_data_works);
+        ADD(what_waits_does_not);
         ADD(a_background_job_is_not_the_foreground);
         ADD(a_script_is_a_job_whoever_interprets_it);
         ADD(sudo_make_is_make);
