@@ -121,6 +121,22 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         return 0;
 }
 
+static int on_exit_begins(sd_event_source *source, void *userdata) {
+        manager_finish(userdata);
+        return 0;
+}
+
+/* Before the bus is closed, which the loop does at its end with the usual priority. */
+static int add_exit(sd_event *event, Manager *manager) {
+        _cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
+        int r;
+
+        r = sd_event_add_exit(event, &source, on_exit_begins, manager);
+        if (r >= 0)
+                r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+        return r < 0 ? r : sd_event_source_set_floating(source, true);
+}
+
 static int add_signals(sd_event *event) {
         int r;
 
@@ -188,6 +204,8 @@ static int run(const CommandLine *line) {
                 return r;
         }
         r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, manager);
+        if (r >= 0)
+                r = add_exit(event, manager);
         if (r < 0)
                 return r;
         (void) sd_notify(false, "READY=1");

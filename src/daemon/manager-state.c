@@ -33,7 +33,7 @@ void manager_save(Manager *manager) {
         json_object_set_int_member(object, "pause_until", (gint64) manager->pause_until);
         json_object_set_object_member(object, "decision", decision_export(manager->decision, clock_monotonic()));
         text = json_object_text(object);
-        if (!file_write(path, text, strlen(text), 0600, &error))
+        if (!file_replace(path, text, strlen(text), 0600, &error))
                 log_warning("The state of the decision could not be kept in %s: %s", path, error->message);
 }
 

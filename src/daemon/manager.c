@@ -611,10 +611,16 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         return 0;
 }
 
+void manager_finish(Manager *manager) {
+        manager->freeing = TRUE;
+        if (manager->store)
+                store_close(manager->store);
+}
+
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
-        manager->freeing = TRUE;
+        manager_finish(manager);
         if (manager->decision)
                 manager_save(manager);
         manager->tick = sd_event_source_disable_unref(manager->tick);
@@ -625,7 +631,6 @@ Manager *manager_free(Manager *manager) {
         sd_bus_slot_unref(manager->object_manager_slot);
         sd_bus_slot_unref(manager->filter_slot);
 
-        /* The store first: it writes what is queued, and nothing may be called back into parts that are gone. */
         store_free(manager->store);
         input_logind_free(manager->input);
         inhibitors_free(manager->inhibitors);

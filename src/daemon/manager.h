@@ -100,6 +100,9 @@ struct Manager {
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *manager);
 
+/* Tells everybody who waits for the disk how it ended, as long as there is a bus to tell it on. */
+void manager_finish(Manager *manager);
+
 static inline void manager_freep(Manager **manager) {
         manager_free(*manager);
 }

@@ -121,7 +121,7 @@ static int sync_directory(const char *directory) {
 
 /* The content, mode and rename; on failure the caller removes what may be left of `temporary`. */
 static gboolean fill_and_rename(int fd, const char *temporary, const char *path, const void *data, gsize length, mode_t mode,
-                                GError **error) {
+                                gboolean durable, GError **error) {
         int r;
 
         r = write_all(fd, data, length);
@@ -129,28 +129,38 @@ static gboolean fill_and_rename(int fd, const char *temporary, const char *path,
                 return fail(error, -r, "%s cannot be written", path);
         if (fchmod(fd, mode) < 0)
                 return fail(error, errno, "the mode of %s cannot be set", path);
-        if (fsync(fd) < 0)
+        if (durable && fsync(fd) < 0)
                 return fail(error, errno, "%s cannot be synced", path);
         if (rename(temporary, path) < 0)
                 return fail(error, errno, "%s cannot be replaced", path);
         return TRUE;
 }
 
-gboolean file_write(const char *path, const void *data, gsize length, mode_t mode, GError **error) {
-        g_autofree char *directory = g_path_get_dirname(path), *name = g_path_get_basename(path);
-        g_autofree char *temporary = g_strdup_printf("%s/.%s.XXXXXX", directory, name);
-        _cleanup_close_ int fd = -1;
-        int r;
+static gboolean replace(const char *directory, const char *path, const void *data, gsize length, mode_t mode, gboolean durable,
+                        GError **error) {
+        g_autofree char *name = g_path_get_basename(path), *temporary = g_strdup_printf("%s/.%s.XXXXXX", directory, name);
+        _cleanup_close_ int fd = mkostemp(temporary, O_CLOEXEC);
 
-        fd = mkostemp(temporary, O_CLOEXEC);
         if (fd < 0)
                 return fail(error, errno, "no temporary file can be made in %s", directory);
-        if (!fill_and_rename(fd, temporary, path, data, length, mode, error)) {
-                (void) unlink(temporary);
+        if (fill_and_rename(fd, temporary, path, data, length, mode, durable, error))
+                return TRUE;
+        (void) unlink(temporary);
+        return FALSE;
+}
+
+gboolean file_write(const char *path, const void *data, gsize length, mode_t mode, GError **error) {
+        g_autofree char *directory = g_path_get_dirname(path);
+        int r;
+
+        if (!replace(directory, path, data, length, mode, TRUE, error))
                 return FALSE;
-        }
         r = sync_directory(directory);
-        if (r < 0)
-                return fail(error, -r, "%s cannot be synced", directory);
-        return TRUE;
+        return r < 0 ? fail(error, -r, "%s cannot be synced", directory) : TRUE;
+}
+
+gboolean file_replace(const char *path, const void *data, gsize length, mode_t mode, GError **error) {
+        g_autofree char *directory = g_path_get_dirname(path);
+
+        return replace(directory, path, data, length, mode, FALSE, error);
 }

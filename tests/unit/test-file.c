@@ -71,6 +71,19 @@ static void test_replaces_whole(Fixture *f, gconstpointer unused) {
         g_assert_cmpstr(text, ==, "short");
 }
 
+static void test_replace(Fixture *f, gconstpointer unused) {
+        g_autofree char *text = NULL;
+        struct stat st;
+
+        g_assert_true(file_replace(f->path, "a long first content", 20, 0644, NULL));
+        g_assert_true(file_replace(f->path, "short", 5, 0600, NULL));
+        g_assert_true(file_read(f->path, 100, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "short");
+        g_assert_cmpint(stat(f->path, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+        g_assert_cmpuint(count_files(f->directory), ==, 1);
+}
+
 static void test_bound_is_exact(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
         g_autofree char *text = NULL, *never = NULL;
@@ -177,6 +190,7 @@ int main(int argc, char **argv) {
 #define ADD(path, function) g_test_add("/file/" path, Fixture, NULL, setup, function, teardown)
         ADD("round-trip", test_round_trip);
         ADD("replaces-whole", test_replaces_whole);
+        ADD("replace", test_replace);
         ADD("bound-is-exact", test_bound_is_exact);
         ADD("empty", test_empty);
         ADD("size-unknown", test_size_unknown);

@@ -76,7 +76,7 @@ static char *boot_mark(const char *runtime_directory, uint64_t *ret_made) {
         name = g_uuid_string_random();
         *ret_made = clock_monotonic();
         text = g_strdup_printf("%s %" PRIu64, name, *ret_made);
-        if (!file_write(path, text, strlen(text), 0600, &error))
+        if (!file_replace(path, text, strlen(text), 0600, &error))
                 log_warning("A restart of the daemon will look like one of the machine: %s", error->message);
         return name;
 }

@@ -264,33 +264,44 @@ static void abandon(Shared *shared, GQueue *orphans) {
                 }
 }
 
-Store *store_free(Store *store) {
+/* TRUE: the thread has ended; FALSE: it hangs, and what was asked of it is in orphans. */
+static gboolean end_thread(Shared *shared, GQueue *orphans) {
         gint64 deadline = g_get_monotonic_time() + (gint64) FREE_TIMEOUT;
-        GQueue orphans = G_QUEUE_INIT;
         gboolean ended;
+
+        g_mutex_lock(&shared->lock);
+        shared->quit = TRUE;
+        g_cond_signal(&shared->wake);
+        while (!shared->ended && g_cond_wait_until(&shared->finished, &shared->lock, deadline))
+                ;
+        ended = shared->ended;
+        if (!ended)
+                abandon(shared, orphans);
+        g_mutex_unlock(&shared->lock);
+        return ended;
+}
+
+void store_close(Store *store) {
+        GThread *thread = g_steal_pointer(&store->thread);
+        GQueue orphans = G_QUEUE_INIT;
         Work *work;
 
-        if (!store)
-                return NULL;
-        sd_event_source_disable_unref(store->source);
-
-        g_mutex_lock(&store->shared->lock);
-        store->shared->quit = TRUE;
-        g_cond_signal(&store->shared->wake);
-        while (!store->shared->ended && g_cond_wait_until(&store->shared->finished, &store->shared->lock, deadline))
-                ;
-        ended = store->shared->ended;
-        if (!ended)
-                abandon(store->shared, &orphans);
-        g_mutex_unlock(&store->shared->lock);
-
-        if (ended)
-                g_thread_join(store->thread);
+        if (!thread)
+                return;
+        store->source = sd_event_source_disable_unref(store->source);
+        if (end_thread(store->shared, &orphans))
+                g_thread_join(thread);
         else
-                g_thread_unref(store->thread);
+                g_thread_unref(thread);
         deliver(store);
         while ((work = g_queue_pop_head(&orphans)))
                 finish(store, work);
+}
+
+Store *store_free(Store *store) {
+        if (!store)
+                return NULL;
+        store_close(store);
         shared_unref(store->shared);
         g_free(store);
         return NULL;

@@ -35,7 +35,10 @@ typedef void (*StoreProblem)(const GError *error, void *userdata);
 int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret);
 
 /* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called before it returns; none may call
- * store_free() itself. */
+ * this itself. What is asked of it afterwards is refused with -ESHUTDOWN. */
+void store_close(Store *store);
+
+/* The same, if that was not done, and frees it. */
 Store *store_free(Store *store);
 
 /* Called on the loop when the work is durable (error NULL) or will not be. */

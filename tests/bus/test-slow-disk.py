@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that hangs: whoever waits for it waits alone, and nobody is told that something is kept before it is. The daemon runs with
+slow-disk.c, which ends it where its main thread syncs anything."""
+
+import fcntl
+import json
+import os
+import signal
+
+from gi.repository import Gio, GLib
+
+import tap
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for
+
+MINUTE = 60_000_000
+EXAMPLE = PATH + '/plugin/example'
+
+
+class SlowDisk(BusTest):
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.install_example()
+        disk = self.house.directory / 'disk'
+        self.disk = open(disk, 'w')
+        self.addCleanup(self.disk.close)
+        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
+        self.house.daemon_prefix = ['env', f'LD_PRELOAD={BUILD}/tests/bus/slow-disk.so', f'SNOOZE_DISK={disk}', f'ASAN_OPTIONS={options}']
+        self.house.start_daemon()
+        self.client = self.house.client()
+        # What the start has to write is written when the disk is asked this.
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+
+    def hang(self):
+        fcntl.flock(self.disk, fcntl.LOCK_EX)
+
+    def work(self):
+        fcntl.flock(self.disk, fcntl.LOCK_UN)
+
+    def configure(self, **values):
+        return self.client.send('SetConfiguration', '(s)', (json.dumps(values),))
+
+    def configuration(self):
+        return json.loads(self.client.call('GetConfiguration')[0])
+
+    def assertSucceed(self, *results):
+        for result in results:
+            wait_for(lambda: result, 'a reply')
+            self.assertIsNone(result[0][1])
+
+    def wait_until_it_writes(self, act):
+        """Acts, and returns when the file that it leads to is being written: it has a name of its own until it is synced."""
+        begun = []
+        monitor = Gio.File.new_for_path(str(self.house.directory / 'state')).monitor_directory(Gio.FileMonitorFlags.NONE, None)
+        monitor.connect('changed', lambda m, file, other, event: begun.append(file.get_basename()))
+        result = act()
+        wait_for(lambda: any(name.startswith('.snooze.json.') for name in begun), 'the beginning of a file')
+        monitor.cancel()
+        return result
+
+    def test_who_does_not_wait_for_it_is_answered(self):
+        before = self.configuration()
+        self.hang()
+        change = self.wait_until_it_writes(lambda: self.configure(naptime_minutes=45))
+        others = [self.client.send('Reload'),
+                  self.client.send('Disable', interface=PLUGIN, path=EXAMPLE),
+                  self.client.send('Enable', interface=PLUGIN, path=EXAMPLE),
+                  self.client.send('Configure', '(a{sv})', ({'mode': GLib.Variant('s', 'busy')},), PLUGIN, EXAMPLE),
+                  self.client.send('HoldFor', '(ts)', (MINUTE, 'lunch')),
+                  self.client.send('EmitEvent', '(suta{sv})', ('custom.test', 0, 0, {}))]
+        self.client.call('CheckNow')
+        self.client.call('Explain')
+        self.client.call('GetMetrics')
+        self.assertEqual(self.configuration(), before)
+        self.assertIs(self.client.get('Enabled', PLUGIN, EXAMPLE), True)
+        self.assertEqual([result for result in (change, *others[:4]) if result], [])
+        self.work()
+        self.assertSucceed(change, *others)
+        self.assertEqual(self.configuration()['naptime_minutes'], 45)
+        self.assertEqual(self.configuration()['plugins']['plugin_configs']['example']['mode'], 'busy')
+        self.assertTrue((self.house.directory / 'state/enabled/example').exists())
+
+    def test_no_change_is_lost(self):
+        self.hang()
+        results = [self.configure(naptime_minutes=41), self.configure(warning_minutes=7), self.client.send('Reload'),
+                   self.configure(naptime_minutes=42, window_seconds=50), self.configure(warning_minutes='seven'),
+                   self.configure(cpu_threshold_percent=11)]
+        self.work()
+        self.assertSucceed(*results[:4], results[5])
+        wait_for(lambda: results[4], 'a refusal')
+        self.assertEqual(error_name(results[4][0][1]), ERROR + 'InvalidConfiguration')
+        expected = {'naptime_minutes': 42, 'warning_minutes': 7, 'window_seconds': 50, 'cpu_threshold_percent': 11}
+        self.assertEqual({key: self.configuration()[key] for key in expected}, expected)
+        self.assertEqual(json.loads((self.house.directory / 'state/snooze.json').read_text()), expected)
+        self.house.restart_daemon()
+        self.assertEqual({key: self.configuration()[key] for key in expected}, expected)
+
+    def test_so_many_changes_wait(self):
+        self.hang()
+        results = []
+        while not any(results) and len(results) < 100:
+            results.append(self.configure(naptime_minutes=10 + len(results)))
+            # polkit is asked about each before the next comes: so many questions at once would be refused, too.
+            while len(self.house.questions()) < len(results):
+                pass
+        self.work()
+        wait_for(lambda: all(results), 'all replies')
+        refused = [error for (_, error), in results if error]
+        self.assertEqual({error_name(error) for error in refused}, {ERROR + 'LimitsExceeded'})
+        self.assertIn('disk', refused[0].message)
+        self.assertEqual(len(results) - len(refused), 16)
+        self.assertSucceed(self.configure(naptime_minutes=77))
+
+    def test_killed_before_it_is_kept(self):
+        self.assertSucceed(self.configure(naptime_minutes=45))
+        self.hang()
+        change = self.wait_until_it_writes(lambda: self.configure(naptime_minutes=46))
+        self.house.kill_daemon()
+        wait_for(lambda: change, 'the bus to say that nobody answers')
+        self.assertIsNotNone(change[0][1])
+        self.work()
+        self.house.start_daemon()
+        self.assertEqual(self.configuration()['naptime_minutes'], 45)
+
+    def test_it_ends_without_the_disk(self):
+        self.hang()
+        change = self.wait_until_it_writes(lambda: self.configure(naptime_minutes=45))
+        self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
+        wait_for(lambda: change, 'the end of the call')
+        self.assertEqual(error_name(change[0][1]), ERROR + 'Store')
+        self.work()
+
+    def test_the_loop_syncs_nothing(self):
+        changes = self.client.listen('org.freedesktop.DBus.Properties', 'PropertiesChanged', PATH)
+        self.assertSucceed(self.configure(naptime_minutes=45))
+        self.client.call('Reload')
+        self.client.call('LoadPlugin', '(s)', ('example',))
+        self.client.call('UnloadPlugin', '(s)', ('example',))
+        self.client.call('Disable', interface=PLUGIN, path=EXAMPLE)
+        self.house.install_plugin('other', BUILD / 'tests/bus/sdk-plugin', contracts=['IdleCheck'])
+        self.client.call('DiscoverPlugins')
+        cookie, = self.client.call('HoldFor', '(ts)', (MINUTE, 'lunch'))
+        self.client.call('ReleaseHold', '(u)', (cookie,))
+        _, fds = self.client.call_with_fds('Hold', '(sss)', ('pytest', 'a long run', 'block'))
+        os.close(fds.steal_fds()[0])
+        self.client.call('Pause')
+        self.client.call('Resume')
+        self.house.client().call('CheckNow')
+        self.client.call('StopInstance', '(sa{sv})', ('', {'dry-run': GLib.Variant('b', True)}))
+        self.house.configure({'dry_run': False})
+        os.kill(self.house.daemon.pid, signal.SIGHUP)
+        wait_for(lambda: any(changed.get('DryRun') is False for _, changed, _ in changes), 'SIGHUP to be in force')
+        self.house.configure({'naptime_minutes': 'long'})
+        problems = self.client.listen(MANAGER, 'Problem', PATH)
+        os.kill(self.house.daemon.pid, signal.SIGHUP)
+        wait_for(lambda: any('naptime_minutes' in message for _, message, _ in problems), 'SIGHUP to be refused')
+        self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
+
+
+if __name__ == '__main__':
+    tap.main()
