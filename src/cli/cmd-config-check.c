@@ -149,8 +149,10 @@ static void print_json(gboolean valid, const char *message, GPtrArray *findings,
         json_print(json_of_object(object));
 }
 
-static void print_text(Cli *cli, GPtrArray *findings, gboolean compared) {
-        if (findings->len == 0)
+static void print_text(Cli *cli, GPtrArray *findings, gboolean warned, gboolean compared) {
+        if (findings->len == 0 && warned)
+                g_print("Valid, apart from that.\n");
+        else if (findings->len == 0)
                 g_print("Fine%s.\n", compared ? ", also beside the last hour of this machine"
                                               : " (snoozed does not run: the thresholds were held against nothing)");
         else
@@ -186,7 +188,7 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
         if (cli->json)
                 print_json(code == EXIT_CODE_OK, message, findings, compared);
         else if (code == EXIT_CODE_OK)
-                print_text(cli, findings, compared);
+                print_text(cli, findings, *message != '\0', compared);
         return code;
 }
 

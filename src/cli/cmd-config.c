@@ -2,6 +2,7 @@
 
 #include "cli/cmd-config.h"
 
+#include "cli/cmd-doctor.h"
 #include "cli/config-path.h"
 #include "cli/output.h"
 #include "cli/wait.h"
@@ -60,6 +61,25 @@ static char *set_message(Cli *cli, const char *key, char *const *segments) {
         return text ? g_strdup_printf("%s is %s now.", key, text) : g_strdup_printf("%s has its default now.", key);
 }
 
+/* What is in force now may still be not what was meant: an id of a plugin that is not there. */
+static void print_warnings(Cli *cli) {
+        g_autoptr(GVariant) findings = cli->json ? NULL : doctor_fetch(cli, NULL);
+
+        for (gsize i = 0; findings && i < g_variant_n_children(findings); i++) {
+                g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
+                const char *check = "", *status = "", *message = "";
+                g_autofree char *clean = NULL;
+
+                (void) g_variant_lookup(finding, "check", "&s", &check);
+                (void) g_variant_lookup(finding, "status", "&s", &status);
+                (void) g_variant_lookup(finding, "message", "&s", &message);
+                if (!g_str_equal(check, "configuration") || !g_str_equal(status, "warning"))
+                        continue;
+                clean = text_clean(message);
+                g_printerr("snooze: warning: %s\n", clean);
+        }
+}
+
 static const Verb verb_config_set;
 
 static int run_config_set(Cli *cli, int argc, char **argv) {
@@ -91,6 +111,7 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
         if (!config_patch(cli, patch, &error))
                 return cli_fail(error);
         message = set_message(cli, argv[1], segments);
+        print_warnings(cli);
         return cli_done(cli, message);
 }
 
@@ -113,6 +134,7 @@ static int run_config_reload(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_reload(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_reload_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
+        print_warnings(cli);
         return cli_done(cli, "Reloaded.");
 }
 

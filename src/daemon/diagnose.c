@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"
 
@@ -109,7 +110,8 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
         const char *logind = manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
         g_autoptr(JsonObject) details = metrics_details(manager->metrics);
-
+        g_auto(Installed) installed = { 0 };
+        g_auto(GStrv) warnings = NULL;
         add(findings, "logind", logind ? "blind" : "ok", logind ? logind : "sessions and inhibitors are known",
             logind ? "Sessions, graphical input and inhibitors are not seen. Install and start systemd-logind." : "");
         if (!json_object_has_member(details, "pressure"))
@@ -130,7 +132,9 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
                 add(findings, "configuration", "error", manager->config_problem, "snooze config check");
         else
                 add(findings, "configuration", "ok", "the configuration in the files is in force", "");
-        for (char **warning = manager->config->warnings; warning && *warning; warning++)
+        installed_known(manager->plugins, &installed);
+        warnings = installed_warnings(&installed, manager->config);
+        for (char **warning = warnings; *warning; warning++)
                 add(findings, "configuration", "warning", *warning, "snooze config check");
 }
 

@@ -18,6 +18,7 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "daemon/installed.h"
 #include "daemon/manager.h"
 
 typedef struct CommandLine {
@@ -86,6 +87,12 @@ static const char *directory(const char *option, const char *variable, const cha
         return option ? option : value && *value ? value : fallback;
 }
 
+static const char *const *plugin_directories(const CommandLine *line) {
+        static const char *const packaged[] = { PKGPLUGINDIR, PKGSYSCONFDIR "/plugins", NULL };
+
+        return line->plugin_directories ? (const char *const *) line->plugin_directories : packaged;
+}
+
 static int check_configuration(const CommandLine *line) {
         const char *config = directory(line->config_directory, "CONFIGURATION_DIRECTORY", PKGSYSCONFDIR);
         const char *state = directory(line->state_directory, "STATE_DIRECTORY", STATE_DIRECTORY);
@@ -96,6 +103,8 @@ static int check_configuration(const CommandLine *line) {
         const ConfigPaths alone = { line->check_configuration, NULL, NULL };
         g_autoptr(GError) error = NULL;
         g_autoptr(Config) checked = NULL;
+        g_auto(Installed) known = { 0 };
+        g_auto(GStrv) warnings = NULL;
 
         if (line->check_configuration && !g_file_test(line->check_configuration, G_FILE_TEST_EXISTS)) {
                 fprintf(stderr, "%s: no such file\n", line->check_configuration);
@@ -106,7 +115,9 @@ static int check_configuration(const CommandLine *line) {
                 fprintf(stderr, "%s\n", error->message);
                 return EXIT_FAILURE;
         }
-        for (char **warning = checked->warnings; warning && *warning; warning++)
+        installed_on_disk(plugin_directories(line), checked, &known);
+        warnings = installed_warnings(&known, checked);
+        for (char **warning = warnings; *warning; warning++)
                 fprintf(stderr, "warning: %s\n", *warning);
         return EXIT_SUCCESS;
 }
@@ -174,12 +185,11 @@ static int open_bus(sd_event *event, sd_bus **ret) {
 }
 
 static int run(const CommandLine *line) {
-        const char *const packaged[] = { PKGPLUGINDIR, PKGSYSCONFDIR "/plugins", NULL };
         const ManagerOptions options = {
                 .state_directory = directory(line->state_directory, "STATE_DIRECTORY", STATE_DIRECTORY),
                 .runtime_directory = directory(line->runtime_directory, "RUNTIME_DIRECTORY", RUNTIME_DIRECTORY),
                 .config_directory = directory(line->config_directory, "CONFIGURATION_DIRECTORY", PKGSYSCONFDIR),
-                .plugin_directories = line->plugin_directories ? (const char *const *) line->plugin_directories : packaged,
+                .plugin_directories = plugin_directories(line),
                 .proc_root = line->proc_root ? line->proc_root : "",
                 .replay = line->replay,
         };

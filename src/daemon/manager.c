@@ -13,6 +13,7 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "daemon/installed.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
 #include "daemon/manager-state.h"
@@ -381,6 +382,17 @@ static void on_stop_save(void *userdata) {
         manager_save(userdata);
 }
 
+/* In the journal, too: who edits a file and reloads reads that. */
+static void log_warnings(Manager *manager) {
+        g_auto(Installed) installed = { 0 };
+        g_auto(GStrv) warnings = NULL;
+
+        installed_known(manager->plugins, &installed);
+        warnings = installed_warnings(&installed, manager->config);
+        for (char **warning = warnings; *warning; warning++)
+                log_warning("Configuration: %s", *warning);
+}
+
 void manager_set_config(Manager *manager, Config *config) {
         uint64_t now = clock_monotonic();
 
@@ -397,6 +409,7 @@ void manager_set_config(Manager *manager, Config *config) {
         (void) sd_event_source_set_time(manager->tick, usec_add(now, usec_from_seconds(config->sample_interval_seconds)));
         (void) sd_event_source_set_enabled(manager->tick, SD_EVENT_ONESHOT);
         manager_emit_changed(manager, "DryRun");
+        log_warnings(manager);
         manager_step_soon(manager);
 }
 
@@ -603,6 +616,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
                 return r;
         }
         expect_plugins(manager);
+        log_warnings(manager);
         watch_logind(manager);
         manager_restore(manager);
         if (manager->config_problem)

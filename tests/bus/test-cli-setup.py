@@ -48,6 +48,17 @@ class Config(CommandLine):
         self.assertEqual(self.snooze("config", "reload"), "Reloaded.\n")
         self.assertEqual(self.json("config", "reload"), {"ok": True})
 
+    def test_what_is_in_force_may_name_nothing(self):
+        self.mock.answers["Diagnose"] = v("(aa{sv})", ([
+            {"check": v("s", "configuration"), "status": v("s", "warning"), "message": v("s", 'snooze.json: /provider: no "clod"'),
+             "advice": v("s", "")},
+            {"check": v("s", "gpu"), "status": v("s", "blind"), "message": v("s", "x"), "advice": v("s", "")}],))
+        for arguments, stdout in ((["reload"], "Reloaded.\n"), (["set", "provider", "clod"], "provider has its default now.\n")):
+            result = self.run_snooze("config", *arguments)
+            self.assertEqual(result.returncode, OK)
+            self.assertEqual(result.stderr, 'snooze: warning: snooze.json: /provider: no "clod"\n')
+        self.assertEqual(self.json("config", "reload"), {"ok": True})
+
     def test_check_asks_the_parser_of_the_daemon(self):
         self.program("snoozed", 'test "$1" = --check-configuration || exit 9\n'
                                 'test -z "$2" || { echo "$2: /naptime: unknown key" >&2; exit 1; }\n')
@@ -55,6 +66,12 @@ class Config(CommandLine):
         bad = self.file("bad.json", "{}")
         self.assertEqual(self.snooze("config", "check", bad, code=FAILED), bad + ": /naptime: unknown key\n")
         self.assertFalse(self.json("config", "check", bad, code=FAILED)["valid"])
+
+    def test_check_passes_the_warnings_on(self):
+        self.program("snoozed", "echo 'warning: /provider: no clod' >&2\n")
+        result = self.run_snooze("config", "check")
+        self.assertEqual((result.returncode, result.stdout, result.stderr),
+                         (OK, "Valid, apart from that.\n", "warning: /provider: no clod\n"))
 
     def test_check_warns_of_a_threshold_that_is_never_met(self):
         self.program("snoozed", "exit 0\n")

@@ -3,6 +3,7 @@
 """Who is to stop this machine, as the daemon finds out and as people are told meanwhile."""
 
 import signal
+import subprocess
 
 import tap
 from harness import PATH, QUIET, BusTest, House, wait_for
@@ -44,6 +45,31 @@ class Found(ProviderTest):
         self.house.behave(detect=False)
         self.house.start_daemon()
         self.wait_for_problem('No provider recognizes this machine')
+
+
+class Named(ProviderTest):
+    settings = {'provider': 'clod', 'sources': {'cloud2': {'policy': 'off'}}}
+
+    def warnings(self):
+        findings, = self.client.call('Diagnose')
+        return [finding['message'] for finding in findings if (finding['check'], finding['status']) == ('configuration', 'warning')]
+
+    def test_a_name_of_nothing_is_said_everywhere(self):
+        file = self.house.directory / 'etc/snooze.json'
+        expected = [f'{file}: /provider: no provider "clod" is installed, did you mean "cloud"?',
+                    f'{file}: /sources/cloud2: no plugin "cloud2" is installed, did you mean "cloud"?']
+        self.house.start_daemon()
+        self.assertEqual(self.warnings(), expected)
+        self.assertIn('The provider clod of the configuration is not installed', self.client.get('ProviderProblem'))
+        self.assertIn(expected[0], self.house.daemon.output())
+        checked = subprocess.run(self.house.daemon_arguments('--check-configuration'), env=self.house.environment,
+                                 stderr=subprocess.PIPE, text=True)
+        self.assertEqual((checked.returncode, checked.stderr.splitlines()), (0, [f'warning: {line}' for line in expected]))
+
+        self.house.configure({'provider': 'cloud'})
+        self.client.call('Reload')
+        self.assertEqual(self.warnings(), [])
+        self.assertEqual(self.client.get('ProviderProblem').find('clod'), -1)
 
 
 class Armed(ProviderTest):

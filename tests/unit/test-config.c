@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/config/config-load.h"
+#include "daemon/config/config-names.h"
 #include "daemon/config/config.h"
 #include "util/json.h"
 
@@ -435,9 +436,40 @@ static void test_last_good(Files *files, gconstpointer data) {
         g_assert_true(json_object_equal(again->merged, config->merged));
 }
 
+static void assert_warnings(const char *text, const char *const *expected) {
+        static const char *const plugins[] = { "sessions", "local", "redis-monitor", NULL }, *const providers[] = { "local", NULL };
+        g_autoptr(Config) config = parse_good(text);
+        g_auto(GStrv) warnings = config_unknown_names(config, plugins, providers);
+        g_autofree char *all = g_strjoinv("\n", warnings);
+
+        if (!g_strv_equal((const char *const *) warnings, expected))
+                g_error("unexpected: %s", all);
+}
+
+static void test_names_of_nothing_are_warned_of(void) {
+        assert_warnings("{}", (const char *[]) { NULL });
+        assert_warnings("{\"provider\": \"auto\", \"sources\": {\"cpu\": {\"policy\": \"off\"}, \"sessions/pts/3\": {\"policy\": "
+                        "\"off\"}, \"command/backup\": {\"policy\": \"advisory\"}}, \"providers\": {\"local\": {}},"
+                        "\"plugins\": {\"plugin_configs\": {\"redis-monitor\": {\"a\": 1}}}}", (const char *[]) { NULL });
+        assert_warnings("{\"provider\": \"locl\"}",
+                        (const char *[]) { "snooze.json: /provider: no provider \"locl\" is installed, did you mean \"local\"?", NULL });
+        /* A plugin, but none that could stop a machine. */
+        assert_warnings("{\"provider\": \"sessions\"}",
+                        (const char *[]) { "snooze.json: /provider: no provider \"sessions\" is installed", NULL });
+        assert_warnings("{\"provider_type\": \"aws\"}",
+                        (const char *[]) { "snooze.json: /provider_type: no provider \"aws\" is installed", NULL });
+        assert_warnings("{\"sources\": {\"sesions\": {\"policy\": \"off\"}, \"nvidia/0\": {\"policy\": \"off\"}}}",
+                        (const char *[]) { "snooze.json: /sources/sesions: no plugin \"sesions\" is installed, did you mean \"sessions\"?",
+                                           "snooze.json: /sources/nvidia~10: no plugin \"nvidia\" is installed", NULL });
+        assert_warnings("{\"plugins\": {\"plugin_configs\": {\"redis\": {\"a\": 1}}}, \"providers\": {\"gcp\": {\"a\": 1}}}",
+                        (const char *[]) { "snooze.json: /plugins/plugin_configs/redis: no plugin \"redis\" is installed",
+                                           "snooze.json: /providers/gcp: no provider \"gcp\" is installed", NULL });
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/config/defaults", test_defaults);
+        g_test_add_func("/config/names-of-nothing-are-warned-of", test_names_of_nothing_are_warned_of);
         g_test_add_func("/config/later-texts-win", test_later_texts_win);
         g_test_add_func("/config/origin-vanishes-with-its-object", test_origin_vanishes_with_its_object);
         g_test_add_func("/config/sources", test_sources);

@@ -182,6 +182,8 @@ const ConfigKey *config_key_find(const char *prefix, const char *name) {
         return NULL;
 }
 
+#define SUGGEST_MAX 128U /* no name is longer */
+
 /* Levenshtein's distance, in bytes: names are ASCII. */
 static unsigned distance(const char *a, const char *b) {
         gsize n = strlen(b);
@@ -217,17 +219,27 @@ static void nearest_try(Nearest *nearest, const char *candidate) {
         }
 }
 
+static Nearest nearest_begin(const char *word) {
+        return (Nearest) { .word = word, .distance = strlen(word) > SUGGEST_MAX ? 0 : MAX(3U, (unsigned) strlen(word) / 3) };
+}
+
 const char *config_key_suggest(const char *prefix, const char *name) {
-        Nearest nearest = { .word = name, .distance = MAX(3U, (unsigned) strlen(name) / 3) };
+        Nearest nearest = nearest_begin(name);
         gsize n = strlen(prefix);
 
-        if (strlen(name) > 128)
-                return NULL;
-        for (gsize i = 0; i < config_keys_count; i++) {
+        for (gsize i = 0; nearest.distance > 0 && i < config_keys_count; i++) {
                 const char *key = config_keys[i].name;
 
                 if (config_keys[i].type != KEY_LEGACY && strncmp(key, prefix, n) == 0 && !strchr(key + n, '.'))
                         nearest_try(&nearest, key + n);
         }
+        return nearest.best;
+}
+
+const char *config_suggest(const char *const *candidates, const char *name) {
+        Nearest nearest = nearest_begin(name);
+
+        for (; nearest.distance > 0 && *candidates; candidates++)
+                nearest_try(&nearest, *candidates);
         return nearest.best;
 }

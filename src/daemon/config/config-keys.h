@@ -40,6 +40,9 @@ const ConfigKey *config_key_find(const char *prefix, const char *name);
 /* The known name that looks most like this one, or NULL if none does. */
 const char *config_key_suggest(const char *prefix, const char *name);
 
+/* The same among others; candidates end with NULL. */
+const char *config_suggest(const char *const *candidates, const char *name);
+
 gboolean config_id_valid(const char *id);
 gboolean config_source_name_valid(const char *name);
 
