@@ -2,8 +2,12 @@
 
 /* The database below the store: versions, growing old, being put aside. */
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "daemon/store/database.h"
@@ -323,10 +327,14 @@ static void test_put_aside(Fixture *f, gconstpointer unused) {
 
         g_clear_pointer(&f->database, database_close);
         for (unsigned i = 0; i < 6; i++) {
+                Salvage salvage = {};
+
                 g_clear_pointer(&last, g_free);
                 g_assert_true(g_file_set_contents(path, "x", 1, NULL));
-                g_assert_true(database_put_aside(f->directory, NOW + i * USEC_PER_SEC, &last, &error));
+                g_assert_true(database_replace_broken(f->directory, NOW + i * USEC_PER_SEC, &salvage, &error));
                 g_assert_no_error(error);
+                g_assert_cmpuint(salvage.records + salvage.states, ==, 0);
+                last = salvage.aside;
         }
         newest = g_build_filename(f->directory, last, NULL);
         g_assert_true(g_file_test(newest, G_FILE_TEST_EXISTS));
@@ -334,9 +342,92 @@ static void test_put_aside(Fixture *f, gconstpointer unused) {
         while ((entry = g_dir_read_name(directory)))
                 n += g_str_has_prefix(entry, DATABASE_NAME ".broken-");
         g_assert_cmpuint(n, ==, 3);
-        g_clear_pointer(&last, g_free);
-        g_assert_false(database_put_aside(f->directory, NOW, &last, &error));
-        g_assert_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED);
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+}
+
+static void assert_record(Fixture *f, const char *key) {
+        g_autoptr(GHashTable) records = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&f->database, database_close);
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+        records = database_get(f->database, "", &error);
+        g_assert_no_error(error);
+        g_assert_true(g_hash_table_contains(records, key));
+}
+
+static gboolean exists(Fixture *f, const char *name) {
+        g_autofree char *path = g_build_filename(f->directory, name, NULL);
+
+        return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void move(Fixture *f, const char *from, const char *to) {
+        g_autofree char *old = g_build_filename(f->directory, from, NULL), *new = g_build_filename(f->directory, to, NULL);
+
+        g_assert_cmpint(g_rename(old, new), ==, 0);
+}
+
+static void spoil(Fixture *f, const char *name) {
+        g_autofree char *path = g_build_filename(f->directory, name, NULL);
+
+        g_assert_true(g_file_set_contents(path, "not whole", -1, NULL));
+}
+
+/* Killed before the broken one was put aside: what was made of the new one is nothing. */
+static void test_half_made(Fixture *f, gconstpointer unused) {
+        g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
+        spoil(f, "snooze.db.new");
+        assert_record(f, "hold/1");
+        g_assert_false(exists(f, "snooze.db.new"));
+}
+
+/* Killed after it was: the new one is whole, and the journal of the old one is none of its. */
+static void test_half_put_aside(Fixture *f, gconstpointer unused) {
+        g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
+        g_clear_pointer(&f->database, database_close);
+        move(f, "snooze.db", "snooze.db.new");
+        spoil(f, "snooze.db-wal");
+        assert_record(f, "hold/1");
+        g_assert_false(exists(f, "snooze.db.new"));
+}
+
+/* Put aside again and again and killed at any moment: the next to open it finds the record and the state. */
+static void test_killed(Fixture *f, gconstpointer unused) {
+        g_autoptr(GBytes) blob = g_bytes_new_static("learnt", 6);
+
+        g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
+        g_assert_true(database_put_state(f->database, "one", 3, "1.0", blob, NOW, NULL));
+        for (unsigned round = 0; round < 20; round++) {
+                int begun[2], status;
+                pid_t child;
+                char byte;
+
+                g_clear_pointer(&f->database, database_close);
+                g_assert_cmpint(pipe2(begun, O_CLOEXEC), ==, 0);
+                child = fork();
+                g_assert_cmpint(child, >=, 0);
+                if (child == 0)
+                        for (uint64_t i = 0;; i++) {
+                                Salvage salvage = {};
+
+                                if (!database_replace_broken(f->directory, NOW + i * USEC_PER_SEC, &salvage, NULL) ||
+                                    salvage.records != 1 || salvage.states != 1 || write(begun[1], "x", 1) != 1)
+                                        _exit(1);
+                                g_free(salvage.aside);
+                        }
+                close(begun[1]);
+                g_assert_cmpint(read(begun[0], &byte, 1), ==, 1);
+                g_usleep((gulong) g_random_int_range(0, 20000));
+                g_assert_cmpint(kill(child, SIGKILL), ==, 0);
+                g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+                g_assert_true(WIFSIGNALED(status));
+                close(begun[0]);
+                assert_record(f, "hold/1");
+                assert_state(f, "one", 3, "1.0", "learnt");
+        }
 }
 
 int main(int argc, char **argv) {
@@ -354,5 +445,8 @@ int main(int argc, char **argv) {
         ADD("full", test_full);
         ADD("rubbish-rows", test_rubbish_rows);
         ADD("put-aside", test_put_aside);
+        ADD("half-made", test_half_made);
+        ADD("half-put-aside", test_half_put_aside);
+        ADD("killed", test_killed);
         return g_test_run();
 }

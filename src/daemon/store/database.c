@@ -62,7 +62,6 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 
 struct Database {
         sqlite3 *db;
-        char *directory;
         sqlite3_stmt *statements[STATEMENT_COUNT];
         gboolean durable;
 };
@@ -161,11 +160,9 @@ static gboolean create_file(const char *path, GError **error) {
         return TRUE;
 }
 
-Database *database_open(const char *directory, GError **error) {
-        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL);
+Database *database_open_file(const char *path, const char *pragmas, GError **error) {
         g_autoptr(Database) d = g_new0(Database, 1);
 
-        d->directory = g_strdup(directory);
         d->durable = TRUE;
         if (!create_file(path, error))
                 return NULL;
@@ -174,15 +171,23 @@ Database *database_open(const char *directory, GError **error) {
                 return NULL;
         }
         (void) sqlite3_extended_result_codes(d->db, 1);
-        /* Somebody may look into it with sqlite3(1). The cache is small: this is a log, and memory is the budget. */
+        /* Somebody may look into it with sqlite3(1). */
         (void) sqlite3_busy_timeout(d->db, 2000);
-        if (!execute(d->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -256;"
-                     "PRAGMA journal_size_limit = 1048576; PRAGMA temp_store = MEMORY",
-                     error) ||
-            !database_upgrade(d->db, schema_steps, G_N_ELEMENTS(schema_steps), error))
+        if (!execute(d->db, pragmas, error) || !database_upgrade(d->db, schema_steps, G_N_ELEMENTS(schema_steps), error))
                 return NULL;
         return g_steal_pointer(&d);
+}
+
+Database *database_open(const char *directory, GError **error) {
+        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL);
+
+        if (!database_finish_replacement(directory, error))
+                return NULL;
+        /* The cache is small: this is a log, and memory is the budget. */
+        return database_open_file(path,
+                                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -256;"
+                                  "PRAGMA journal_size_limit = 1048576; PRAGMA temp_store = MEMORY",
+                                  error);
 }
 
 void database_close(Database *d) {
@@ -191,7 +196,6 @@ void database_close(Database *d) {
         for (StatementId i = 0; i < STATEMENT_COUNT; i++)
                 sqlite3_finalize(d->statements[i]);
         (void) sqlite3_close(d->db);
-        g_free(d->directory);
         g_free(d);
 }
 

@@ -37,8 +37,15 @@ Database *database_open(const char *directory, GError **error);
 void database_close(Database *database);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Database, database_close)
 
-/* Renames what is broken in this directory to snooze.db.broken-<time>, and removes all but the newest few of these. */
-gboolean database_put_aside(const char *directory, uint64_t realtime, char **ret_name, GError **error);
+typedef struct Salvage {
+        char *aside;              /* the name that the broken file has now */
+        unsigned records, states; /* that could be read and are in the new one */
+} Salvage;
+
+/* Begins a new database in the place of a broken one, which must be closed, with what can be read of its records and of plugins' states. The
+ * broken file is renamed to snooze.db.broken-<time>; all but the newest few of these are removed. On error the broken one is
+ * where it was. */
+gboolean database_replace_broken(const char *directory, uint64_t realtime, Salvage *ret, GError **error);
 
 /* A group of work: durable as a whole after commit. `durable` FALSE: survives the end of this process, but not a power cut. */
 gboolean database_begin(Database *database, gboolean durable, GError **error);

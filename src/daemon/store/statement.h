@@ -40,5 +40,11 @@ gboolean database_run(Database *database, sqlite3_stmt *statement, GError **erro
 /* Sets the error from what SQLite said last; always FALSE. */
 gboolean database_fail(sqlite3 *db, GError **error);
 
+/* As database_open(), but whatever file, journal and cache. */
+Database *database_open_file(const char *path, const char *pragmas, GError **error);
+
+/* What database_replace_broken() was killed at. */
+gboolean database_finish_replacement(const char *directory, GError **error);
+
 /* NULL if the text is no JSON object. */
 JsonObject *database_parse_object(const char *text);

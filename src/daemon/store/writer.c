@@ -55,65 +55,24 @@ static gboolean put_all(Database *database, GHashTable *records, GError **error)
         return TRUE;
 }
 
-/* What can still be read of the records: holds and the clock are worth more than history. As texts; NULL if nothing. */
-static GHashTable *salvage(Database *database) {
-        g_autoptr(GHashTable) objects = database ? database_get(database, "", NULL) : NULL;
-        GHashTable *texts;
-        GHashTableIter iterator;
-        gpointer key, object;
-
-        if (!objects || g_hash_table_size(objects) == 0)
-                return NULL;
-        texts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        g_hash_table_iter_init(&iterator, objects);
-        while (g_hash_table_iter_next(&iterator, &key, &object)) {
-                g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), object);
-
-                g_hash_table_insert(texts, g_strdup(key), json_to_string(node, FALSE));
-        }
-        return texts;
-}
-
-/* What is newer stays. Beyond the usual ceiling: these were within the database's. */
-static void keep_saved(Writer *w, GHashTable *saved) {
-        GHashTableIter iterator;
-        gpointer key, text;
-
-        if (!saved)
-                return;
-        g_hash_table_iter_init(&iterator, saved);
-        while (g_hash_table_iter_next(&iterator, &key, &text))
-                if (!g_hash_table_contains(w->unsaved, key))
-                        g_hash_table_insert(w->unsaved, g_strdup(key), g_strdup(text));
-}
-
-static gboolean restore(Database *database, GHashTable *records, GError **error) {
-        if (!records)
-                return TRUE;
-        return database_begin(database, TRUE, error) && put_all(database, records, error) && database_commit(database, error);
-}
-
-/* Puts the broken file aside and begins a new one, with the records that could be saved. */
+/* Puts the broken file aside and goes on with a new one. */
 static gboolean begin_anew(Writer *w, const GError *broken, GQueue *news, GError **error) {
-        g_autoptr(GHashTable) saved = salvage(w->database);
         g_autoptr(GError) story = NULL;
-        g_autofree char *name = NULL;
+        Salvage salvage = {};
 
         g_clear_pointer(&w->database, database_close);
-        if (!database_put_aside(w->directory, clock_realtime(), &name, error))
+        if (!database_replace_broken(w->directory, clock_realtime(), &salvage, error)) {
+                g_prefix_error(error, "%s, and no new one can be begun: ", broken->message);
                 return FALSE;
+        }
         story = g_error_new(DATABASE_ERROR, DATABASE_ERROR_BROKEN, "%s; it is now %s/%s, and a new one was begun, without its "
-                            "history, with what could be read of its records: %u", broken->message, w->directory, name,
-                            saved ? g_hash_table_size(saved) : 0);
+                            "history, with what could be read of its records: %u, and of plugins' states: %u", broken->message,
+                            w->directory, salvage.aside, salvage.records, salvage.states);
+        g_free(salvage.aside);
         tell(news, story);
         w->failing = TRUE;
         w->database = database_open(w->directory, error);
-        if (w->database && restore(w->database, saved, error))
-                return TRUE;
-        /* The next that can be opened is empty: what was saved would be lost with this moment. */
-        keep_saved(w, saved);
-        g_clear_pointer(&w->database, database_close);
-        return FALSE;
+        return w->database != NULL;
 }
 
 static gboolean open_if_closed(Writer *w, GQueue *news, GError **error) {
