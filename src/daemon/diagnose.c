@@ -13,6 +13,9 @@
 #include "util/json.h"
 
 #define POLKIT_PATIENCE (3 * USEC_PER_SEC)
+/* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
+#define SILENT_DESKTOP USEC_PER_HOUR
+#define SILENT_DESKTOPS_MAX 16U
 
 static void add(GPtrArray *findings, const char *check, const char *status, const char *message, const char *advice) {
         JsonObject *finding = json_object_new();
@@ -106,6 +109,19 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
         }
 }
 
+/* Input and the plugin sessions can only believe what a desktop says of itself. */
+static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
+        g_autoptr(GPtrArray) silent = manager->input ? input_logind_silent(manager->input, usec_sub(clock_realtime(), SILENT_DESKTOP)) : NULL;
+
+        for (guint i = 0; silent && i < MIN(silent->len, SILENT_DESKTOPS_MAX); i++) {
+                g_autofree char *message = g_strdup_printf("%s has never told logind that it is idle: it counts as in use as long as it lasts",
+                                                           (const char *) silent->pdata[i]);
+
+                add(findings, "desktop", "blind", message,
+                    "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in the session; or log out.");
+        }
+}
+
 static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
         const char *logind = manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
@@ -153,6 +169,7 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
         diagnose_metrics(manager, findings);
         diagnose_sources(manager, findings);
         diagnose_plugins(manager, findings);
+        diagnose_desktops(manager, findings);
         diagnose_surroundings(manager, findings);
         if (sd_bus_message_is_method_error(answer, NULL))
                 add(findings, "polkit", "error", sd_bus_message_get_error(answer)->message,

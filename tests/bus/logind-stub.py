@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""As much of logind as lists inhibitors. The interface test.Logind at the same object sets them: JSON, or "rubbish" for an
-answer of another type; and says how often they were listed."""
+"""As much of logind as lists inhibitors and sessions. The interface test.Logind at the same object sets the inhibitors:
+JSON, or "rubbish" for an answer of another type; and says how often they were listed. The sessions are the arguments, JSON
+of their properties."""
 
 import json
+import sys
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 import stub
 
@@ -38,11 +40,39 @@ XML = '''
 '''
 
 
+SESSION_XML = '''
+<node>
+  <interface name="org.freedesktop.login1.Session">
+    <property name="Id" type="s" access="read"/>
+    <property name="Name" type="s" access="read"/>
+    <property name="Class" type="s" access="read"/>
+    <property name="Type" type="s" access="read"/>
+    <property name="TTY" type="s" access="read"/>
+    <property name="Timestamp" type="t" access="read"/>
+    <property name="IdleHint" type="b" access="read"/>
+    <property name="IdleSinceHint" type="t" access="read"/>
+  </interface>
+</node>
+'''
+
+
+class Session:
+    def __init__(self, connection, properties):
+        self.properties = properties
+        self.path = PATH + '/session/_3' + properties['Id']
+        self.interface = Gio.DBusNodeInfo.new_for_xml(SESSION_XML).interfaces[0]
+        connection.register_object(self.path, self.interface, None, self.on_get, None)
+
+    def on_get(self, connection, sender, path, interface, name):
+        return GLib.Variant(self.interface.lookup_property(name).signature, self.properties[name])
+
+
 class Logind(stub.Stub):
     NAME, PATH, XML = NAME, PATH, XML
 
     def __init__(self):
         super().__init__()
+        self.sessions = [Session(self.connection, json.loads(argument)) for argument in sys.argv[1:]]
         self.inhibitors = []
         self.listings = 0
 
@@ -58,7 +88,9 @@ class Logind(stub.Stub):
         self.emit('test.Logind', 'Listed')
 
     def on_ListSessions(self, invocation):
-        invocation.return_value(GLib.Variant('(a(susso))', ([],)))
+        sessions = [(session.properties['Id'], 1000, session.properties['Name'], 'seat0', session.path)
+                    for session in self.sessions]
+        invocation.return_value(GLib.Variant('(a(susso))', (sessions,)))
 
     def on_SetInhibitors(self, invocation, text, announce):
         self.inhibitors = None if text == 'rubbish' else json.loads(text)

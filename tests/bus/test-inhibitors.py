@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""logind's inhibitors count as holds; only logind itself can say so."""
+"""logind's inhibitors count as holds; only logind itself can say so. And what its sessions do not say."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import unittest
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, HERE, PATH, House, error_name, wait_for
+from harness import ERROR, HERE, PATH, BusTest, House, error_name, wait_for
 
 LOGIND = 'org.freedesktop.login1'
 LOGIND_PATH = '/org/freedesktop/login1'
@@ -127,6 +127,39 @@ class Inhibitors(unittest.TestCase):
         self.client.call('SetInhibitors', '(sb)', ('rubbish', True), 'test.Logind', LOGIND_PATH, LOGIND)
         wait_for(lambda: self.listings() > before, 'the question')
         self.assertEqual(len(self.holds()), 1)
+
+
+
+class Desktops(BusTest):
+    """Graphical sessions, of which the daemon knows what they tell logind and no more."""
+    daemon = False
+
+    def session(self, identifier, **properties):
+        hour_ago = GLib.get_real_time() - 2 * 3600 * 1000000
+        return json.dumps({'Id': identifier, 'Name': 'bob', 'Class': 'user', 'Type': 'x11', 'TTY': 'tty2', 'Timestamp': hour_ago,
+                           'IdleHint': False, 'IdleSinceHint': 0, **properties})
+
+    def findings(self):
+        return [f for f in self.client.call('Diagnose')[0] if f['check'] == 'desktop']
+
+    def start(self, *sessions):
+        logind = self.house.spawn(['/usr/bin/python3', HERE / 'logind-stub.py', *sessions], 'logind.log')
+        self.house.wait_for_owner(LOGIND, logind)
+        self.house.start_daemon()
+
+    def test_doctor_names_one_that_never_says_it_is_idle(self):
+        # Asked one after the other, and nothing is signalled of it: the one to be named comes last.
+        self.start(self.session('3', Name='alice', IdleSinceHint=1), self.session('4', Name='new', Timestamp=GLib.get_real_time()),
+                   self.session('5', Name='gdm', Class='greeter'), self.session('2'))
+        tick = GLib.timeout_add(50, lambda: GLib.SOURCE_CONTINUE)
+        try:
+            wait_for(self.findings, 'the finding')
+        finally:
+            GLib.source_remove(tick)
+        finding, = self.findings()
+        self.assertEqual(finding['status'], 'blind')
+        self.assertTrue(finding['message'].startswith('session 2 of bob (x11) has never told logind that it is idle'))
+        self.assertIn('xss-lock', finding['advice'])
 
 
 if __name__ == '__main__':

@@ -22,6 +22,8 @@ typedef struct FakeSession {
         int idle;
         uint64_t idle_since;
         sd_bus_slot *slot;
+        uint64_t began;
+        const char *id, *name;
 } FakeSession;
 
 typedef struct Fixture {
@@ -63,6 +65,9 @@ static const sd_bus_vtable session_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Class", "s", NULL, offsetof(FakeSession, class), 0),
         SD_BUS_PROPERTY("Type", "s", NULL, offsetof(FakeSession, type), 0),
+        SD_BUS_PROPERTY("Id", "s", NULL, offsetof(FakeSession, id), 0),
+        SD_BUS_PROPERTY("Name", "s", NULL, offsetof(FakeSession, name), 0),
+        SD_BUS_PROPERTY("Timestamp", "t", NULL, offsetof(FakeSession, began), 0),
         SD_BUS_PROPERTY("TTY", "s", NULL, offsetof(FakeSession, terminal), 0),
         SD_BUS_PROPERTY("IdleHint", "b", NULL, offsetof(FakeSession, idle), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IdleSinceHint", "t", NULL, offsetof(FakeSession, idle_since), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -158,7 +163,8 @@ static void add_session(Fixture *f, const char *class, const char *type, const c
         static const char *const paths[] = { LOGIND_PATH "/session/_31", LOGIND_PATH "/session/_32", LOGIND_PATH "/session/_33",
                                              LOGIND_PATH "/session/_34" };
 
-        f->sessions[f->n_sessions] = (FakeSession) { paths[f->n_sessions], class, type, terminal, idle, idle_since, NULL };
+        f->sessions[f->n_sessions] = (FakeSession) { paths[f->n_sessions], class, type, terminal, idle, idle_since, NULL,
+                                                     clock_realtime() - USEC_PER_HOUR, "2", "bob" };
         f->n_sessions++;
 }
 
@@ -221,6 +227,43 @@ static void test_idle_and_back(Fixture *f, gconstpointer unused) {
         set_idle(f, 0, TRUE, clock_realtime());
         assert_about(input_idle_seconds(f), 0);
         g_assert_cmpuint(f->changes, ==, 3);
+}
+
+static unsigned silent(Fixture *f, uint64_t before) {
+        g_autoptr(GPtrArray) desktops = input_logind_silent(f->input, before);
+
+        for (guint i = 0; i < desktops->len; i++)
+                g_assert_cmpstr(desktops->pdata[i], ==, "session 2 of bob (x11)");
+        return desktops->len;
+}
+
+/* Neither a login screen nor a terminal has a desktop; one that was idle once says so again. */
+static void test_silent_desktops(Fixture *f, gconstpointer unused) {
+        add_session(f, "user", "x11", "tty2", FALSE, 0);
+        add_session(f, "greeter", "wayland", "", FALSE, 0);
+        add_session(f, "user", "tty", "tty3", FALSE, 0);
+        add_session(f, "user", "wayland", "tty4", FALSE, clock_realtime() - USEC_PER_MINUTE);
+        begin_logind(f);
+        begin_input(f);
+        g_assert_cmpuint(silent(f, clock_realtime()), ==, 1);
+        g_assert_cmpuint(silent(f, clock_realtime() - 2 * USEC_PER_HOUR), ==, 0);
+        set_idle(f, 0, TRUE, clock_realtime());
+        g_assert_cmpuint(silent(f, clock_realtime()), ==, 0);
+        set_idle(f, 0, FALSE, clock_realtime());
+        g_assert_cmpuint(silent(f, clock_realtime()), ==, 0);
+}
+
+/* What logind passes on of somebody's name is one line. */
+static void test_silent_desktop_with_an_odd_name(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) desktops = NULL;
+
+        add_session(f, "user", "wayland", "", FALSE, 0);
+        f->sessions[0].name = "e\nve";
+        begin_logind(f);
+        begin_input(f);
+        desktops = input_logind_silent(f->input, clock_realtime());
+        g_assert_cmpuint(desktops->len, ==, 1);
+        g_assert_cmpstr(desktops->pdata[0], ==, "session 2 of e ve (wayland)");
 }
 
 /* Who logs out was there until then. */
@@ -309,6 +352,8 @@ int main(int argc, char **argv) {
         ADD("no-logind", test_no_logind);
         ADD("nobody", test_nobody);
         ADD("idle-and-back", test_idle_and_back);
+        ADD("silent-desktops", test_silent_desktops);
+        ADD("silent-desktop-with-an-odd-name", test_silent_desktop_with_an_odd_name);
         ADD("session-ends", test_session_ends);
         ADD("session-begins", test_session_begins);
         ADD("logind-restarts", test_logind_restarts);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bus/owner.h"
+#include "util/line.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
@@ -25,8 +26,10 @@ typedef struct Session {
         bool user;        /* somebody's own: neither greeter nor cron */
         bool graphical;
         bool idle;
-        uint64_t idle_since; /* wall clock */
+        uint64_t idle_since; /* wall clock, of the last change of `idle`; 0: it never changed */
+        uint64_t began;      /* wall clock */
         char *terminal;      /* "tty2", "pts/0", "" */
+        char *id, *name, *type; /* for people; NULL: not told */
 } Session;
 
 struct InputLogind {
@@ -52,6 +55,9 @@ static void session_free(void *data) {
         Session *session = data;
 
         g_free(session->terminal);
+        g_free(session->id);
+        g_free(session->name);
+        g_free(session->type);
         g_free(session);
 }
 
@@ -129,6 +135,22 @@ static int read_string(sd_bus_message *m, const char **ret) {
         return sd_bus_message_read(m, "v", "s", ret);
 }
 
+static int keep_string(sd_bus_message *m, char **kept) {
+        const char *text;
+        int r = read_string(m, &text);
+
+        if (r >= 0) {
+                g_free(*kept);
+                *kept = g_strdup(text);
+                line_clean(*kept);
+        }
+        return r;
+}
+
+static bool is_graphical(const char *type) {
+        return strcmp(type, "x11") == 0 || strcmp(type, "wayland") == 0 || strcmp(type, "mir") == 0;
+}
+
 /* One entry of a{sv}, of which only some are wanted; each has the type that logind documents, or the reply is refused. */
 static int read_property(sd_bus_message *m, Session *session) {
         const char *name, *text;
@@ -142,9 +164,8 @@ static int read_property(sd_bus_message *m, Session *session) {
                 if (r >= 0)
                         session->user = strcmp(text, "user") == 0 || strcmp(text, "user-early") == 0;
         } else if (strcmp(name, "Type") == 0) {
-                r = read_string(m, &text);
-                if (r >= 0)
-                        session->graphical = strcmp(text, "x11") == 0 || strcmp(text, "wayland") == 0 || strcmp(text, "mir") == 0;
+                r = keep_string(m, &session->type);
+                session->graphical = r >= 0 && is_graphical(session->type);
         } else if (strcmp(name, "TTY") == 0) {
                 r = read_string(m, &text);
                 if (r >= 0) {
@@ -155,7 +176,13 @@ static int read_property(sd_bus_message *m, Session *session) {
                 r = sd_bus_message_read(m, "v", "b", &flag);
                 if (r >= 0)
                         session->idle = flag;
-        } else if (strcmp(name, "IdleSinceHint") == 0)
+        } else if (strcmp(name, "Id") == 0)
+                r = keep_string(m, &session->id);
+        else if (strcmp(name, "Name") == 0)
+                r = keep_string(m, &session->name);
+        else if (strcmp(name, "Timestamp") == 0)
+                r = sd_bus_message_read(m, "v", "t", &session->began);
+        else if (strcmp(name, "IdleSinceHint") == 0)
                 r = sd_bus_message_read(m, "v", "t", &session->idle_since);
         else
                 r = sd_bus_message_skip(m, "v");
@@ -406,4 +433,20 @@ InputLogind *input_logind_free(InputLogind *input) {
 
 const char *input_logind_problem(const InputLogind *input) {
         return input->problem;
+}
+
+GPtrArray *input_logind_silent(const InputLogind *input, uint64_t before) {
+        GPtrArray *silent = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iterator;
+        gpointer value;
+
+        g_hash_table_iter_init(&iterator, input->sessions);
+        while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+                const Session *session = value;
+
+                if (is_in_use(session) && session->idle_since == 0 && session->began > 0 && session->began < before)
+                        g_ptr_array_add(silent, g_strdup_printf("session %s of %s (%s)", session->id ? session->id : "?",
+                                                                session->name ? session->name : "?", session->type));
+        }
+        return silent;
 }
