@@ -111,14 +111,19 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
 
 /* Input and the plugin sessions can only believe what a desktop says of itself. */
 static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
-        g_autoptr(GPtrArray) silent = manager->input ? input_logind_silent(manager->input, usec_sub(clock_realtime(), SILENT_DESKTOP)) : NULL;
+        g_autoptr(GPtrArray) silent = NULL;
 
-        for (guint i = 0; silent && i < MIN(silent->len, SILENT_DESKTOPS_MAX); i++) {
-                g_autofree char *message = g_strdup_printf("%s has never told logind that it is idle: it counts as in use as long as it lasts",
-                                                           (const char *) silent->pdata[i]);
+        if (!manager->input)
+                return;
+        silent = input_logind_silent(manager->input, usec_sub(clock_realtime(), SILENT_DESKTOP));
+        for (guint i = 0; i < MIN(silent->len, SILENT_DESKTOPS_MAX); i++) {
+                const char *session = silent->pdata[i];
+                g_autofree char *message = NULL;
 
+                message = g_strdup_printf("%s has never told logind that it is idle: it counts as in use while it lasts", session);
                 add(findings, "desktop", "blind", message,
-                    "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in the session; or log out.");
+                    "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in the session; "
+                    "or log out.");
         }
 }
 

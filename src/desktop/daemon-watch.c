@@ -58,7 +58,8 @@ static gboolean runs_on(const char *state) {
 }
 
 /* A warning that ends is followed by StopCancelled, with the better reason; a stop that was tried is not. */
-static void on_state(SnoozeClientManager *manager, const char *state, const char *previous, const char *reason, gpointer userdata) {
+static void on_state(SnoozeClientManager *manager, const char *state, const char *previous, const char *reason,
+                     gpointer userdata) {
         if (runs_on(state) && !g_str_equal(previous, "warning"))
                 tell_none(userdata);
 }
@@ -119,12 +120,12 @@ static void on_appeared(GDBusConnection *bus, const char *name, const char *owne
 
         forget_manager(watch);
         watch->asking = g_cancellable_new();
-        snooze_client_manager_proxy_new(bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, owner, SNOOZE_CLIENT_PATH, watch->asking,
-                                        on_manager, watch);
+        snooze_client_manager_proxy_new(bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, owner, SNOOZE_CLIENT_PATH,
+                                        watch->asking, on_manager, watch);
 }
 
-/* Without a daemon nothing stops at the time that was told; the next one warns again in full. In the last stage it is the other way
- * round: the daemon is ended because the machine goes down. */
+/* Without a daemon nothing stops at the time that was told; the next one warns again in full. In the last stage it is
+ * the other way round: the daemon is ended because the machine goes down. */
 static void on_vanished(GDBusConnection *bus, const char *name, gpointer userdata) {
         DaemonWatch *watch = userdata;
 
@@ -178,8 +179,8 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer userdat
         watch->bus = bus;
         g_dbus_connection_set_exit_on_close(bus, FALSE);
         watch->closed_handler = g_signal_connect(bus, "closed", G_CALLBACK(on_closed), watch);
-        watch->name_watch = g_bus_watch_name_on_connection(bus, SNOOZE_CLIENT_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_appeared,
-                                                           on_vanished, watch, NULL);
+        watch->name_watch = g_bus_watch_name_on_connection(bus, SNOOZE_CLIENT_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                                           on_appeared, on_vanished, watch, NULL);
 }
 
 /* A connection of our own: the shared one cannot be opened a second time while anybody still refers to the first. */
@@ -192,9 +193,10 @@ static void connect_bus(DaemonWatch *watch) {
                 return;
         }
         watch->connecting = g_cancellable_new();
-        g_dbus_connection_new_for_address(
-                address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
-                watch->connecting, on_connected, watch);
+        g_dbus_connection_new_for_address(address,
+                                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                  G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                          NULL, watch->connecting, on_connected, watch);
 }
 
 DaemonWatch *daemon_watch_new(DaemonWatchNews news, void *userdata) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What snoozed says of a stop, as long as there is a snoozed. Never starts it, and believes nobody but the owner of its name: any
- * local user can send signals that look like its own, so signals are subscribed to by the unique name, which no one can forge. A
- * restart of the daemon, or of the whole system bus, is followed. */
+/* What snoozed says of a stop, as long as there is a snoozed. Never starts it, and believes nobody but the owner of
+ * its name: any local user can send signals that look like its own, so signals are subscribed to by the unique name,
+ * which no one can forge. A restart of the daemon, or of the whole system bus, is followed. */
 
 #include "client/client.h"
 #include "desktop/words.h"

@@ -17,9 +17,9 @@ struct Desktop {
         DaemonWatch *daemon;
         Notification *notification;
 
-        Stop stop;             /* what is told now; its reason is owned */
+        Stop stop; /* what is told now; its reason is owned */
         guint reminder;
-        GCancellable *asking;  /* what a button asked of the daemon; NULL: nothing */
+        GCancellable *asking; /* what a button asked of the daemon; NULL: nothing */
 };
 
 static void show(Desktop *desktop, const char *failure) {
@@ -37,7 +37,7 @@ static void show(Desktop *desktop, const char *failure) {
                                   .category = "x-cloudsnooze.stop",
                                   .urgency = matters ? NOTIFICATION_CRITICAL : NOTIFICATION_NORMAL,
                                   .stays = matters,
-                                  .actions = stop->phase == STOP_SCHEDULED    ? scheduled
+                                  .actions = stop->phase == STOP_SCHEDULED  ? scheduled
                                              : stop->phase == STOP_STOPPING ? stopping
                                                                             : NULL,
                           });
@@ -57,8 +57,8 @@ static void arm_reminder(Desktop *desktop) {
 
         g_clear_handle_id(&desktop->reminder, g_source_remove);
         if (desktop->stop.phase == STOP_SCHEDULED && left > REMINDER_BEFORE + 10 * USEC_PER_SEC)
-                desktop->reminder = g_timeout_add_seconds((guint) MIN((left - REMINDER_BEFORE) / USEC_PER_SEC, G_MAXINT), on_reminder,
-                                                          desktop);
+                desktop->reminder = g_timeout_add_seconds(
+                        (guint) MIN((left - REMINDER_BEFORE) / USEC_PER_SEC, G_MAXINT / 1000), on_reminder, desktop);
 }
 
 static void on_news(const Stop *stop, void *userdata) {
@@ -112,10 +112,12 @@ static void on_chosen(const char *key, void *userdata) {
                 return;
         desktop->asking = g_cancellable_new();
         if (postpone)
-                snooze_client_manager_call_postpone(manager, POSTPONE_FOR, WORDS_ASKED, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
-                                                    -1, desktop->asking, on_postponed, desktop);
+                snooze_client_manager_call_postpone(manager, POSTPONE_FOR, WORDS_ASKED,
+                                                    G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, -1,
+                                                    desktop->asking, on_postponed, desktop);
         else
-                snooze_client_manager_call_cancel_stop(manager, WORDS_ASKED, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, -1,
+                snooze_client_manager_call_cancel_stop(manager, WORDS_ASKED,
+                                                       G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, -1,
                                                        desktop->asking, on_stop_cancelled, desktop);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snooze-desktop: started with every graphical session, ends with its session bus. Two sessions of one person share a bus and its
- * notification server: there the second waits for the name, and takes over when the first has ended. */
+/* snooze-desktop: started with every graphical session, ends with its session bus. Two sessions of one person share a
+ * bus and its notification server: there the second waits for the name, and takes over when the first has ended. */
 
 #include <locale.h>
 #include <signal.h>
@@ -81,8 +81,8 @@ int main(int argc, char *argv[]) {
         g_signal_connect(session, "closed", G_CALLBACK(on_closed), loop);
         terminate = g_unix_signal_add(SIGTERM, on_terminate, loop);
         interrupt = g_unix_signal_add(SIGINT, on_terminate, loop);
-        name = g_bus_own_name_on_connection(session, OWN_NAME, G_BUS_NAME_OWNER_FLAGS_NONE, on_name_acquired, on_name_lost, &program,
-                                            NULL);
+        name = g_bus_own_name_on_connection(session, OWN_NAME, G_BUS_NAME_OWNER_FLAGS_NONE, on_name_acquired,
+                                            on_name_lost, &program, NULL);
 
         g_main_loop_run(loop);
 

@@ -39,12 +39,13 @@ static void clear_content(Notification *notification) {
 
 static void call(Notification *notification, const char *method, GVariant *parameters, const char *reply,
                  GAsyncReadyCallback callback) {
-        g_dbus_connection_call(notification->bus, notification->owner, SERVER_PATH, SERVER_INTERFACE, method, parameters,
-                               reply ? G_VARIANT_TYPE(reply) : NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, PATIENCE,
-                               callback ? notification->cancellable : NULL, callback, notification);
+        g_dbus_connection_call(notification->bus, notification->owner, SERVER_PATH, SERVER_INTERFACE, method,
+                               parameters, reply ? G_VARIANT_TYPE(reply) : NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                               PATIENCE, callback ? notification->cancellable : NULL, callback, notification);
 }
 
-/* What was asked of a server that has gone, or of us, who have gone, has no answer any more: NULL, and nothing may be touched. */
+/* What was asked of a server that has gone, or of us, who have gone, has no answer any more: NULL, and nothing may be
+ * touched. */
 static GVariant *finish(GObject *source, GAsyncResult *result, gboolean *ret_cancelled) {
         g_autoptr(GError) error = NULL;
         GVariant *reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
@@ -106,22 +107,23 @@ static void show(Notification *notification) {
                 body = g_strdup("");
         } else {
                 title = g_strdup(content->title);
-                body = can(notification, "body-markup") ? g_markup_escape_text(content->body, -1) : g_strdup(content->body);
+                body = can(notification, "body-markup") ? g_markup_escape_text(content->body, -1)
+                                                        : g_strdup(content->body);
         }
         notification->busy = notification->told = TRUE;
         call(notification, "Notify",
              g_variant_new("(susss^as@a{sv}i)", APPLICATION_NAME, notification->id, content->icon, title, body,
-                           content->actions && can(notification, "actions") ? content->actions : no_actions, hints(content),
-                           content->stays ? 0 : -1),
+                           content->actions && can(notification, "actions") ? content->actions : no_actions,
+                           hints(content), content->stays ? 0 : -1),
              "(u)", on_shown);
 }
 
 static void wake_server(Notification *notification) {
         notification->woken = TRUE;
         /* If there is none to be had, that is how it is; one that comes later is told when its name appears. */
-        g_dbus_connection_call(notification->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                               "StartServiceByName", g_variant_new("(su)", SERVER_NAME, 0), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                               NULL, NULL);
+        g_dbus_connection_call(notification->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus", "StartServiceByName", g_variant_new("(su)", SERVER_NAME, 0),
+                               NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
 }
 
 /* The next step towards what is wanted; called whenever something has changed. */
@@ -144,7 +146,8 @@ static void advance(Notification *notification) {
                 show(notification);
 }
 
-/* Dismissed or run out: whoever saw it needs no second look at the same. While a call is under way it may be about the one before. */
+/* Dismissed or run out: whoever saw it needs no second look at the same. While a call is under way it may be about the
+ * one before. */
 static void closed(Notification *notification, guint32 id) {
         if (id == 0 || id != notification->id)
                 return;
@@ -153,8 +156,8 @@ static void closed(Notification *notification, guint32 id) {
                 clear_content(notification);
 }
 
-static void on_signal(GDBusConnection *bus, const char *sender, const char *path, const char *interface, const char *member,
-                      GVariant *parameters, gpointer userdata) {
+static void on_signal(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+                      const char *member, GVariant *parameters, gpointer userdata) {
         Notification *notification = userdata;
         const char *key;
         guint32 id;
@@ -189,8 +192,8 @@ static void on_appeared(GDBusConnection *bus, const char *name, const char *owne
         forget_server(notification);
         notification->owner = g_strdup(owner);
         notification->subscription =
-                g_dbus_connection_signal_subscribe(bus, owner, SERVER_INTERFACE, NULL, SERVER_PATH, NULL, G_DBUS_SIGNAL_FLAGS_NONE,
-                                                   on_signal, notification, NULL);
+                g_dbus_connection_signal_subscribe(bus, owner, SERVER_INTERFACE, NULL, SERVER_PATH, NULL,
+                                                   G_DBUS_SIGNAL_FLAGS_NONE, on_signal, notification, NULL);
         advance(notification);
 }
 
@@ -207,8 +210,8 @@ Notification *notification_new(GDBusConnection *session, NotificationChosen chos
                 .userdata = userdata,
                 .cancellable = g_cancellable_new(),
         };
-        notification->watch = g_bus_watch_name_on_connection(session, SERVER_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_appeared,
-                                                             on_vanished, notification, NULL);
+        notification->watch = g_bus_watch_name_on_connection(session, SERVER_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                                             on_appeared, on_vanished, notification, NULL);
         return notification;
 }
 

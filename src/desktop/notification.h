@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The one notification that is on show, through whichever server of org.freedesktop.Notifications the session has: none, one that
- * shows neither buttons nor markup, or one that is restarted under way. What is to be seen is said once; this makes it so, as soon
- * as there is a server, and again on the next server if it has not been dismissed. */
+/* The one notification that is on show, through whichever server of org.freedesktop.Notifications the session has:
+ * none, one that shows neither buttons nor markup, or one that is restarted under way. What is to be seen is said
+ * once; this makes it so, as soon as there is a server, and again on the next server if it has not been dismissed. */
 
 #include <gio/gio.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Every sentence that a desktop shows. Pure text without markup: whether a server wants it escaped is the notification's business. */
+/* Every sentence that a desktop shows. Pure text without markup: whether a server wants it escaped is the
+ * notification's business. */
 
 #include <stdint.h>
 

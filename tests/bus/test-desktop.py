@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""snooze-desktop: what a person at a desktop sees of a stop, whatever notification server is there, and what the buttons do."""
+"""snooze-desktop: what a person sees of a stop, whatever notification server is there, and what the buttons do."""
 
 import subprocess
 import sys
@@ -20,8 +20,8 @@ SERVER_PATH = '/org/freedesktop/Notifications'
 SERVER_XML = f'''<node><interface name="{SERVER}">
   <method name="GetCapabilities"><arg type="as" direction="out"/></method>
   <method name="Notify"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
-    <arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="as" direction="in"/><arg type="a{{sv}}" direction="in"/>
-    <arg type="i" direction="in"/><arg type="u" direction="out"/></method>
+    <arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="as" direction="in"/>
+    <arg type="a{{sv}}" direction="in"/><arg type="i" direction="in"/><arg type="u" direction="out"/></method>
   <method name="CloseNotification"><arg type="u" direction="in"/></method>
 </interface></node>'''
 
@@ -51,9 +51,10 @@ class Server:
         elif method == 'Notify':
             keys = ('application', 'replaces', 'icon', 'title', 'body', 'actions', 'hints', 'timeout')
             notification = dict(zip(keys, parameters.unpack()))
-            if notification['replaces'] not in self.shown:
-                self.last += 1
-            number = notification['id'] = notification['replaces'] if notification['replaces'] in self.shown else self.last
+            number = notification['replaces']
+            if number not in self.shown:
+                number = self.last = self.last + 1
+            notification['id'] = number
             self.shown[number] = notification
             self.notified.append(notification)
             invocation.return_value(v('(u)', (number,)))
@@ -100,7 +101,8 @@ class DesktopTest(BusTest):
 
     def desktop(self):
         """It need not be waited for: what was said before it listened, it asks for."""
-        process = subprocess.Popen([PROGRAM], env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([PROGRAM], env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   text=True)
         self.addCleanup(self.end, process)
         return process
 
@@ -112,6 +114,15 @@ class DesktopTest(BusTest):
         self.assertEqual(process.returncode, 0, said)
         self.assertNotIn('Sanitizer', said)
         self.assertNotIn('CRITICAL', said)
+
+
+def look_out_for(condition, what):
+    """As wait_for(), for what wakes nobody here: another thread, or the state of a bus."""
+    tick = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+    try:
+        wait_for(condition, what)
+    finally:
+        GLib.source_remove(tick)
 
 
 class WithMock(DesktopTest):
@@ -151,12 +162,7 @@ class WithMock(DesktopTest):
         return [arguments for name, arguments, _ in self.mock.calls if name == method]
 
     def wait_for_call(self, method):
-        """The mock has a thread of its own, which wakes nobody here."""
-        tick = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        try:
-            wait_for(lambda: self.called(method), method)
-        finally:
-            GLib.source_remove(tick)
+        look_out_for(lambda: self.called(method), method)
 
     def shown(self, server, title, count=1):
         """The newest notification, as soon as there are so many with that in their title."""
@@ -356,12 +362,14 @@ class Forged(WithMock):
         names = self.names_of(process)
         self.assertEqual(len(names), 1)
         for destination in (None, names[0]):
-            for member, arguments in (('StopCancelled', v('(s)', ('forged',))), ('Stopping', v('(ss)', ('forged', 'forged'))),
+            for member, arguments in (('StopCancelled', v('(s)', ('forged',))),
+                                      ('Stopping', v('(ss)', ('forged', 'forged'))),
                                       ('StateChanged', v('(sss)', ('active', 'stopped', 'forged'))),
                                       ('StopScheduled', v('(ts)', (1, 'forged')))):
                 mallory.connection.emit_signal(destination, PATH, MANAGER, member, arguments)
+        owner = self.mock.connection.get_unique_name()
         mallory.connection.emit_signal(names[0], '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'NameOwnerChanged',
-                                       v('(sss)', ('io.cloudsnooze.Snooze1', self.mock.connection.get_unique_name(), mallory.name)))
+                                       v('(sss)', ('io.cloudsnooze.Snooze1', owner, mallory.name)))
         mallory.connection.flush_sync(None)
         self.cancel('the real one')
         self.assertEqual(self.shown(server, 'This machine stays on')['body'], 'the real one')
@@ -428,30 +436,31 @@ class Alone(DesktopTest):
 
     def test_without_a_session_bus_it_says_so(self):
         self.environment['DBUS_SESSION_BUS_ADDRESS'] = 'unix:path=/nonexistent'
-        result = subprocess.run([PROGRAM], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        result = subprocess.run([PROGRAM], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=30)
         self.assertEqual(result.returncode, 1)
         self.assertIn('no session bus', result.stderr)
 
     def test_a_second_one_waits_for_its_turn(self):
         server = self.server()
         first = self.desktop()
-        wait_for(lambda: self.owner() is not None, 'the first')
+        look_out_for(lambda: self.owner() is not None, 'the first')
         owner = self.owner()
         second = self.desktop()
         mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
         self.addCleanup(mock.stop)
         mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
-        wait_for(lambda: server.notified and self.queued() == 2, 'both')
+        look_out_for(lambda: server.notified and self.queued() == 2, 'both')
         self.assertEqual(len(server.shown), 1)
         first.terminate()
-        wait_for(lambda: self.owner() not in (None, owner), 'the second')
+        look_out_for(lambda: self.owner() not in (None, owner), 'the second')
         wait_for(lambda: len(server.notified) > 1 and len(server.shown) == 1, 'its notification')
         self.assertIsNone(second.poll())
 
     def ask(self, method):
         try:
-            return Client.call(self.servers[0].client, method, '(s)', ('io.cloudsnooze.Desktop1',), 'org.freedesktop.DBus',
-                               '/org/freedesktop/DBus', 'org.freedesktop.DBus')[0]
+            return self.servers[0].client.call(method, '(s)', ('io.cloudsnooze.Desktop1',), 'org.freedesktop.DBus',
+                                               '/org/freedesktop/DBus', 'org.freedesktop.DBus')[0]
         except GLib.Error:
             return None
 

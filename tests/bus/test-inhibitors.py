@@ -135,9 +135,9 @@ class Desktops(BusTest):
     daemon = False
 
     def session(self, identifier, **properties):
-        hour_ago = GLib.get_real_time() - 2 * 3600 * 1000000
-        return json.dumps({'Id': identifier, 'Name': 'bob', 'Class': 'user', 'Type': 'x11', 'TTY': 'tty2', 'Timestamp': hour_ago,
-                           'IdleHint': False, 'IdleSinceHint': 0, **properties})
+        long_ago = GLib.get_real_time() - 2 * 3600 * 1000000
+        return json.dumps({'Id': identifier, 'Name': 'bob', 'Class': 'user', 'Type': 'x11', 'TTY': 'tty2',
+                           'Timestamp': long_ago, 'IdleHint': False, 'IdleSinceHint': 0, **properties})
 
     def findings(self):
         return [f for f in self.client.call('Diagnose')[0] if f['check'] == 'desktop']
@@ -149,7 +149,8 @@ class Desktops(BusTest):
 
     def test_doctor_names_one_that_never_says_it_is_idle(self):
         # Asked one after the other, and nothing is signalled of it: the one to be named comes last.
-        self.start(self.session('3', Name='alice', IdleSinceHint=1), self.session('4', Name='new', Timestamp=GLib.get_real_time()),
+        self.start(self.session('3', Name='alice', IdleSinceHint=1),
+                   self.session('4', Name='new', Timestamp=GLib.get_real_time()),
                    self.session('5', Name='gdm', Class='greeter'), self.session('2'))
         tick = GLib.timeout_add(50, lambda: GLib.SOURCE_CONTINUE)
         try:

@@ -26,14 +26,18 @@ static void assert_body(const Stop *stop, const char *failure, const char *expec
 }
 
 static void test_a_warning_says_when_why_and_what_to_type(void) {
-        Stop stop = { .phase = STOP_SCHEDULED, .deadline = EVENING + 5 * USEC_PER_MINUTE, .reason = "idle for 30 min" };
+        Stop stop = { .phase = STOP_SCHEDULED,
+                      .deadline = EVENING + 5 * USEC_PER_MINUTE,
+                      .reason = "idle for 30 min" };
 
         assert_title(&stop, "This machine stops at 22:41 UTC (in 5 min)");
         assert_body(&stop, NULL, "idle for 30 min\nKeep it on: snooze postpone 2h · why: snooze why");
 }
 
 static void test_seconds_that_passed_on_the_way_are_rounded(void) {
-        Stop stop = { .phase = STOP_SCHEDULED, .deadline = EVENING + USEC_PER_MINUTE - USEC_PER_SEC / 4, .reason = "" };
+        Stop stop = { .phase = STOP_SCHEDULED,
+                      .deadline = EVENING + USEC_PER_MINUTE - USEC_PER_SEC / 4,
+                      .reason = "" };
 
         assert_title(&stop, "This machine stops at 22:36 UTC (in 1 min)");
 }
@@ -66,7 +70,8 @@ static void test_a_failed_wish_comes_first(void) {
 
         assert_title(&stop, "This machine stops now");
         assert_body(&stop, "the provider was asked already",
-                    "That did not work: the provider was asked already\nidle for 35 min\nKeep it on, if it is not too late: snooze cancel");
+                    "That did not work: the provider was asked already\nidle for 35 min\nKeep it on, if it is not too "
+                    "late: snooze cancel");
 }
 
 static void test_called_off_needs_nothing_typed(void) {
@@ -79,7 +84,9 @@ static void test_called_off_needs_nothing_typed(void) {
 static void test_what_others_wrote_is_one_line_of_limited_length(void) {
         g_autofree char *many = g_strnfill(400, 'x'), *cut = g_strnfill(300, 'x');
         g_autofree char *expected = g_strconcat(cut, "…", NULL);
-        Stop stop = { .phase = STOP_CANCELLED, .reason = "a\nb\tc\xe2\x80\xae""d" };
+        Stop stop = { .phase = STOP_CANCELLED,
+                      .reason = "a\nb\tc\xe2\x80\xae"
+                                "d" };
 
         assert_body(&stop, NULL, "a b c d");
         stop.reason = many;
@@ -90,13 +97,17 @@ int main(int argc, char *argv[]) {
         setenv("TZ", "UTC", 1);
         tzset();
         g_test_init(&argc, &argv, NULL);
-        g_test_add_func("/desktop-words/a-warning-says-when-why-and-what-to-type", test_a_warning_says_when_why_and_what_to_type);
-        g_test_add_func("/desktop-words/seconds-that-passed-on-the-way-are-rounded", test_seconds_that_passed_on_the_way_are_rounded);
+        g_test_add_func("/desktop-words/a-warning-says-when-why-and-what-to-type",
+                        test_a_warning_says_when_why_and_what_to_type);
+        g_test_add_func("/desktop-words/seconds-that-passed-on-the-way-are-rounded",
+                        test_seconds_that_passed_on_the_way_are_rounded);
         g_test_add_func("/desktop-words/an-unknown-or-past-moment-is-soon", test_an_unknown_or_past_moment_is_soon);
-        g_test_add_func("/desktop-words/a-moment-beyond-all-calendars-is-no-trouble", test_a_moment_beyond_all_calendars_is_no_trouble);
+        g_test_add_func("/desktop-words/a-moment-beyond-all-calendars-is-no-trouble",
+                        test_a_moment_beyond_all_calendars_is_no_trouble);
         g_test_add_func("/desktop-words/a-dry-run-says-so-first", test_a_dry_run_says_so_first);
         g_test_add_func("/desktop-words/a-failed-wish-comes-first", test_a_failed_wish_comes_first);
         g_test_add_func("/desktop-words/called-off-needs-nothing-typed", test_called_off_needs_nothing_typed);
-        g_test_add_func("/desktop-words/what-others-wrote-is-one-line-of-limited-length", test_what_others_wrote_is_one_line_of_limited_length);
+        g_test_add_func("/desktop-words/what-others-wrote-is-one-line-of-limited-length",
+                        test_what_others_wrote_is_one_line_of_limited_length);
         return g_test_run();
 }

@@ -445,8 +445,8 @@ GPtrArray *input_logind_silent(const InputLogind *input, uint64_t before) {
                 const Session *session = value;
 
                 if (is_in_use(session) && session->idle_since == 0 && session->began > 0 && session->began < before)
-                        g_ptr_array_add(silent, g_strdup_printf("session %s of %s (%s)", session->id ? session->id : "?",
-                                                                session->name ? session->name : "?", session->type));
+                        g_ptr_array_add(silent, g_strdup_printf("session %s of %s (%s)", session->id ?: "?",
+                                                                session->name ?: "?", session->type));
         }
         return silent;
 }

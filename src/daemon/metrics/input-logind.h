@@ -23,9 +23,9 @@ InputLogind *input_logind_free(InputLogind *input);
 /* Why logind cannot be asked, for a person. NULL: it can. What it said last holds meanwhile. */
 const char *input_logind_problem(const InputLogind *input);
 
-/* "session 2 of bob (x11)": each desktop that began before this moment (wall clock) and has never said that it is idle, or since logind
- * was restarted. Its person may not have paused for so long; more likely nothing in it ever says so, and it keeps the machine on until
- * somebody logs out. */
+/* "session 2 of bob (x11)": each desktop that began before this moment (wall clock) and has never said that it is idle,
+ * or not since logind was restarted. Its person may not have paused for so long; more likely nothing in it ever says so,
+ * and it keeps the machine on until somebody logs out. */
 GPtrArray *input_logind_silent(const InputLogind *input, uint64_t before);
 
 /* More sessions than this are not followed. */
