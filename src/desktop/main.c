@@ -66,7 +66,7 @@ int main(int argc, char *argv[]) {
         g_autoptr(GMainLoop) loop = NULL;
         g_autoptr(GError) error = NULL;
         Program program = { .desktop = NULL };
-        guint name, terminate, interrupt;
+        guint name;
 
         (void) setlocale(LC_ALL, "");
         if (!parse_arguments(&argc, &argv))
@@ -79,8 +79,8 @@ int main(int argc, char *argv[]) {
         loop = g_main_loop_new(NULL, FALSE);
         g_dbus_connection_set_exit_on_close(session, FALSE);
         g_signal_connect(session, "closed", G_CALLBACK(on_closed), loop);
-        terminate = g_unix_signal_add(SIGTERM, on_terminate, loop);
-        interrupt = g_unix_signal_add(SIGINT, on_terminate, loop);
+        (void) g_unix_signal_add(SIGTERM, on_terminate, loop);
+        (void) g_unix_signal_add(SIGINT, on_terminate, loop);
         name = g_bus_own_name_on_connection(session, OWN_NAME, G_BUS_NAME_OWNER_FLAGS_NONE, on_name_acquired,
                                             on_name_lost, &program, NULL);
 
@@ -90,7 +90,5 @@ int main(int argc, char *argv[]) {
         desktop_end(program.desktop);
         g_clear_pointer(&program.desktop, desktop_free);
         (void) g_dbus_connection_flush_sync(session, NULL, NULL);
-        g_source_remove(terminate);
-        g_source_remove(interrupt);
         return EXIT_SUCCESS;
 }

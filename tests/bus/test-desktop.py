@@ -64,6 +64,7 @@ class Server:
 
     def emit(self, member, signature, *arguments):
         self.client.connection.emit_signal(None, SERVER_PATH, SERVER, member, v(signature, arguments))
+        self.client.connection.flush_sync(None)
 
     def click(self, key):
         self.emit('ActionInvoked', '(us)', self.notified[-1]['id'], key)
@@ -388,7 +389,16 @@ class Forged(WithMock):
 
 
 class Alone(DesktopTest):
-    """What the program does to the machine that nobody asked it for: nothing."""
+    """Without a daemon, or a bus, or the place to itself."""
+
+    def warning_daemon(self):
+        """Comes, and warns at once: who looked before that hears the signal."""
+        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
+        self.addCleanup(mock.stop)
+        deadline = int(time.time() * 1e6) + 5 * MINUTE
+        mock.set(State='warning', NextStop=deadline)
+        mock.emit('StopScheduled', '(ts)', deadline, 'idle for 30 min')
+        return mock
 
     def test_it_does_not_start_the_daemon(self):
         started = self.house.directory / 'started'
@@ -398,9 +408,7 @@ class Alone(DesktopTest):
                          destination='org.freedesktop.DBus')
         server = self.server()
         self.desktop()
-        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
-        self.addCleanup(mock.stop)
-        mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
+        mock = self.warning_daemon()
         wait_for(lambda: server.notified, 'the notification')
         mock.disown()
         wait_for(lambda: not server.shown, 'its end')
@@ -409,9 +417,7 @@ class Alone(DesktopTest):
     def test_it_ends_with_its_session(self):
         server = self.server()
         process = self.desktop()
-        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
-        self.addCleanup(mock.stop)
-        mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
+        self.warning_daemon()
         wait_for(lambda: server.notified, 'the notification')
         self.session.connection.set_exit_on_close(False)
         server.client.connection.set_exit_on_close(False)
@@ -421,17 +427,13 @@ class Alone(DesktopTest):
     def test_it_outlives_the_system_bus(self):
         server = self.server()
         self.desktop()
-        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
-        mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
+        self.warning_daemon()
         wait_for(lambda: server.shown, 'the notification')
         self.house.polkit.kill()
         self.house.stop_bus()
         wait_for(lambda: not server.shown, 'its end')
-        mock.stop()
         self.house.start_bus()
-        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
-        self.addCleanup(mock.stop)
-        mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
+        self.warning_daemon()
         wait_for(lambda: server.shown, 'the notification of the next')
 
     def test_without_a_session_bus_it_says_so(self):
@@ -447,9 +449,7 @@ class Alone(DesktopTest):
         look_out_for(lambda: self.owner() is not None, 'the first')
         owner = self.owner()
         second = self.desktop()
-        mock = MockSnoozed(self.house.address, str(SOURCE / 'introspection'))
-        self.addCleanup(mock.stop)
-        mock.set(State='warning', NextStop=int(time.time() * 1e6) + 5 * MINUTE)
+        self.warning_daemon()
         look_out_for(lambda: server.notified and self.queued() == 2, 'both')
         self.assertEqual(len(server.shown), 1)
         first.terminate()
