@@ -53,14 +53,14 @@ static void write_down(Manager *manager, State previous) {
         g_autoptr(JsonObject) row = json_object_new();
 
         journal_write(LOG_INFO, MESSAGE_STATE_CHANGED, (const char *[]) { state, before, NULL }, "%s → %s: %s", state_name(previous),
-                      state_name(outcome->state), outcome->reason);
+                      state_name(outcome->state), manager_reason(manager));
         json_object_set_string_member(row, "state", state_name(outcome->state));
         json_object_set_string_member(row, "previous", state_name(previous));
-        json_object_set_string_member(row, "reason", outcome->reason);
+        json_object_set_string_member(row, "reason", manager_reason(manager));
         if (stop_dry_run(manager->stop))
                 json_object_set_boolean_member(row, "dry_run", TRUE);
         (void) store_append(manager->store, clock_realtime(), HISTORY_STATE, row, NULL, NULL);
-        (void) sd_notifyf(false, "STATUS=%s: %s", state_name(outcome->state), outcome->reason);
+        (void) sd_notifyf(false, "STATUS=%s: %s", state_name(outcome->state), manager_reason(manager));
 }
 
 static uint64_t idle_since_realtime(Manager *manager) {
@@ -71,7 +71,7 @@ static uint64_t idle_since_realtime(Manager *manager) {
 
 static void enter_warning(Manager *manager) {
         uint64_t stop_time = manager_realtime(manager->outcome.next_stop);
-        const char *reason = manager->outcome.reason;
+        const char *reason = manager_reason(manager);
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",
                       (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC), reason);
@@ -80,18 +80,18 @@ static void enter_warning(Manager *manager) {
 }
 
 static void enter_stopping(Manager *manager) {
-        journal_write(LOG_NOTICE, MESSAGE_STOPPING, NULL, "Stopping: %s", manager->outcome.reason);
+        journal_write(LOG_NOTICE, MESSAGE_STOPPING, NULL, "Stopping: %s", manager_reason(manager));
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Stopping", "ss", provider_name(manager),
-                                  manager->outcome.reason);
+                                  manager_reason(manager));
         /* A daemon that died after asking the provider asks for the state first; nobody is warned a second time. */
         if (!stop_was_asked(manager->stop))
-                stop_stopping_began(manager->stop, idle_since_realtime(manager), manager->outcome.reason);
+                stop_stopping_began(manager->stop, idle_since_realtime(manager), manager_reason(manager));
 }
 
 /* A person's word, where one called it off; else what the machine does now instead. */
 static void leave_stages(Manager *manager) {
         g_autofree char *called_off = g_steal_pointer(&manager->called_off);
-        const char *reason = called_off ? called_off : manager->outcome.reason;
+        const char *reason = called_off ? called_off : manager_reason(manager);
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_CANCELLED, NULL, "The stop is off: %s", reason);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopCancelled", "s", reason);
@@ -114,7 +114,7 @@ static void transition(Manager *manager) {
         write_down(manager, previous);
         manager_save(manager);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss", state_name(state),
-                                  state_name(previous), manager->outcome.reason);
+                                  state_name(previous), manager_reason(manager));
         /* A machine may be suspended before the answer of who was asked for that arrives. */
         if (runs_on(state) && (previous == STATE_STOPPED || (previous == STATE_STOPPING && stop_was_asked(manager->stop))))
                 manager_came_back(manager);
@@ -154,8 +154,8 @@ static void tell_blindness(Manager *manager) {
         if (manager->blind_told || clock_monotonic() < usec_add(manager->outcome.blind_since, BLIND_PATIENCE))
                 return;
         manager->blind_told = TRUE;
-        manager_problem(manager, "decision", manager->outcome.reason);
-        manager_notice(manager, manager->outcome.reason);
+        manager_problem(manager, "decision", manager_reason(manager));
+        manager_notice(manager, manager_reason(manager));
 }
 
 void manager_announce(Manager *manager) {

@@ -76,7 +76,7 @@ static int get_reason(sd_bus *bus, const char *path, const char *interface, cons
                       void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
-        return sd_bus_message_append(reply, "s", manager->outcome.reason);
+        return sd_bus_message_append(reply, "s", manager_reason(manager));
 }
 
 static int get_idle_since(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -151,6 +151,8 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
+        /* Whoever asks once is about to ask again. */
+        metrics_look_at_input(manager->metrics);
         if (!manager->replay)
                 json_object_set_object_member(metrics, "details", metrics_details(manager->metrics));
         r = sd_bus_message_new_method_return(message, &reply);
@@ -173,9 +175,10 @@ static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error 
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
+        metrics_look_at_input(manager->metrics);
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "ss", state_name(manager->outcome.state), manager->outcome.reason);
+                r = sd_bus_message_append(reply, "ss", state_name(manager->outcome.state), manager_reason(manager));
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "(sssa{sv})");
         for (guint i = 0; r >= 0 && i < votes->len; i++) {

@@ -155,47 +155,40 @@ void manager_restore(Manager *manager) {
         (void) store_get(manager->store, PAUSE_KEY, on_pause_record, manager);
 }
 
-static char *compact_verdicts(Manager *manager, JsonArray **ret_votes) {
+static JsonArray *list_votes(Manager *manager) {
         g_autoptr(GPtrArray) votes = decision_explain(manager->decision, clock_monotonic());
-        g_autoptr(JsonArray) array = json_array_new();
-        GString *text = g_string_new(NULL);
+        JsonArray *array = json_array_new();
 
         for (guint i = 0; i < votes->len; i++) {
                 const Explained *vote = g_ptr_array_index(votes, i);
                 JsonObject *object = json_object_new();
 
-                g_string_append_printf(text, "%s=%s ", vote->source, verdict_name(vote->verdict));
                 json_object_set_string_member(object, "source", vote->source);
                 json_object_set_string_member(object, "verdict", verdict_name(vote->verdict));
                 json_object_set_string_member(object, "reason", vote->reason ? vote->reason : "");
                 json_array_add_object_element(array, object);
         }
-        *ret_votes = g_steal_pointer(&array);
-        return g_string_free(text, FALSE);
+        return array;
 }
 
-void manager_keep_history(Manager *manager, uint64_t now) {
-        g_autoptr(JsonObject) sample = NULL, row = NULL;
-        g_autoptr(JsonArray) votes = NULL;
-        g_autofree char *verdicts = NULL;
+static void keep_votes(Manager *manager) {
+        g_autofree char *verdicts = decision_verdicts(manager->decision, clock_monotonic());
+        g_autoptr(JsonObject) row = NULL;
 
-        if (now < manager->next_history)
-                return;
-        manager->next_history = usec_add(now, (uint64_t) (manager->config->check_interval_seconds * (double) USEC_PER_SEC));
-        if (manager->sample.span == 0)
-                return;
-
-        sample = manager_metrics(manager);
-        (void) store_append(manager->store, manager->sample_realtime, HISTORY_SAMPLE, sample, NULL, NULL);
-
-        verdicts = compact_verdicts(manager, &votes);
         if (g_strcmp0(verdicts, manager->verdicts) == 0)
                 return;
         row = json_object_new();
-        json_object_set_array_member(row, "votes", g_steal_pointer(&votes));
+        json_object_set_array_member(row, "votes", list_votes(manager));
         (void) store_append(manager->store, manager->sample_realtime, HISTORY_VOTES, row, NULL, NULL);
         g_free(manager->verdicts);
         manager->verdicts = g_steal_pointer(&verdicts);
+}
+
+void manager_keep_history(Manager *manager, JsonObject *metrics) {
+        if (manager->sample.span == 0)
+                return;
+        (void) store_append(manager->store, manager->sample_realtime, HISTORY_SAMPLE, metrics, NULL, NULL);
+        keep_votes(manager);
 }
 
 void manager_notice(Manager *manager, const char *text) {

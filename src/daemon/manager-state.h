@@ -12,8 +12,8 @@ void manager_restore(Manager *manager);
 /* A stop is over without a boot (the machine was suspended, or it was a rehearsal): closes its record, if there is one. */
 void manager_came_back(Manager *manager);
 
-/* A sample, and the votes if one of them changed, once per check interval. */
-void manager_keep_history(Manager *manager, uint64_t now);
+/* The latest sample, as GetMetrics has it, and the votes if one of them changed. */
+void manager_keep_history(Manager *manager, JsonObject *metrics);
 
 /* One line to every terminal that is no announcement of a stop. */
 void manager_notice(Manager *manager, const char *text);

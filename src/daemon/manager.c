@@ -48,19 +48,49 @@ static void notice_sleep(Manager *manager) {
         manager->slept = slept;
 }
 
-void manager_take_sample(Manager *manager) {
+/* Input of before, which would be idle by now: then it matters whether there was more since. */
+static gboolean input_falls_idle(const Manager *manager, uint64_t now) {
+        const Sample *sample = &manager->sample;
+        double threshold = manager->config->input_idle_threshold_secs, idle = sample->value[METRIC_INPUT];
+
+        return sample->reading[METRIC_INPUT] == READING_OK && idle < threshold &&
+               idle + (double) usec_sub(now, sample->monotonic) / (double) USEC_PER_SEC >= threshold;
+}
+
+/* Whether somebody types is looked at with each sample where it ends a stage; else with each check, and before it could be taken for idle.
+ * The clock misses nothing by that: it goes back to the last input itself. */
+static void choose_look_at_input(Manager *manager, uint64_t now) {
+        const Config *config = manager->config;
+        State state = manager->outcome.state;
+        double seconds = state == STATE_WARNING || state == STATE_STOPPING
+                ? 0
+                : MIN(config->check_interval_seconds, config->input_idle_threshold_secs);
+
+        metrics_set_input_interval(manager->metrics, usec_from_seconds(seconds));
+        if (input_falls_idle(manager, now))
+                metrics_look_at_input(manager->metrics);
+}
+
+static void take_sample(Manager *manager) {
         uint64_t now = clock_monotonic();
 
         notice_sleep(manager);
         manager->sample_realtime = clock_realtime();
         if (manager->replay)
                 replay_sample(manager->replay, now, &manager->sample);
-        else
+        else {
+                choose_look_at_input(manager, now);
                 metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
+        }
         if (manager->config->gpu_monitoring_enabled)
                 plugin_metrics_sample(manager->plugin_metrics, usec_from_seconds(2 * manager->config->check_interval_seconds + 10),
                                       &manager->sample);
         decision_add_sample(manager->decision, &manager->sample);
+}
+
+void manager_take_sample(Manager *manager) {
+        metrics_look_at_input(manager->metrics);
+        take_sample(manager);
 }
 
 JsonObject *manager_metrics(Manager *manager) {
@@ -91,18 +121,14 @@ static void on_round_done(void *userdata) {
         manager_step_soon(userdata);
 }
 
-static void start_round(Manager *manager, gboolean fresh, void (*done)(void *userdata), void *userdata) {
-        g_autoptr(JsonObject) metrics = manager_metrics(manager);
-
-        plugins_check(manager->plugins, metrics, fresh, done, userdata);
-}
-
 static void ask_everybody(void *userdata) {
+        g_autoptr(JsonObject) metrics = NULL;
         Manager *manager = userdata;
 
         manager->asking_inhibitors = FALSE;
         manager_take_sample(manager);
-        start_round(manager, TRUE, on_round_done, manager);
+        metrics = manager_metrics(manager);
+        plugins_check(manager->plugins, metrics, TRUE, on_round_done, manager);
         manager_step_soon(manager);
 }
 
@@ -120,17 +146,27 @@ static char *holder(const Hold *hold) {
         return *hold->why ? g_strdup_printf("%s (%s)", hold->who, hold->why) : g_strdup(hold->who);
 }
 
-static void describe_circumstances(Manager *manager, Circumstances *ret, char **ret_block, char **ret_timed) {
+static void describe_holds(Manager *manager, Circumstances *ret, char **ret_block, char **ret_timed) {
         const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
 
-        *ret = (Circumstances) { .up_since = manager->up_since, .paused = manager->pause_until > 0 };
+        *ret = (Circumstances) { .up_since = manager->up_since, .paused = manager->pause_until > 0, .quiet = TRUE };
         if (block)
                 ret->block_hold = *ret_block = holder(block);
         if (timed) {
                 ret->timed_hold = *ret_timed = holder(timed);
                 ret->timed_hold_until = usec_add(clock_monotonic(), usec_sub(timed->until_boottime, clock_boottime()));
         }
-        ret->ready = stop_ready(manager->stop);
+}
+
+const char *manager_reason(Manager *manager) {
+        g_autofree char *block = NULL, *timed = NULL;
+        Circumstances circumstances;
+
+        if (!manager->outcome.reason) {
+                describe_holds(manager, &circumstances, &block, &timed);
+                manager->outcome.reason = decision_reason(manager->decision, clock_monotonic(), &circumstances);
+        }
+        return manager->outcome.reason;
 }
 
 /* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is there. A dry run
@@ -176,7 +212,8 @@ void manager_step(Manager *manager) {
                 Circumstances circumstances;
 
                 follow_provider(manager);
-                describe_circumstances(manager, &circumstances, &block, &timed);
+                describe_holds(manager, &circumstances, &block, &timed);
+                circumstances.ready = stop_ready(manager->stop);
                 outcome_clear(&manager->outcome);
                 decision_step(manager->decision, clock_monotonic(), &circumstances, &manager->outcome);
                 manager_announce(manager);
@@ -204,6 +241,14 @@ void manager_step_soon(Manager *manager) {
         (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_ONESHOT);
 }
 
+static void check(Manager *manager) {
+        g_autoptr(JsonObject) metrics = manager_metrics(manager);
+
+        plugins_check(manager->plugins, metrics, FALSE, on_round_done, manager);
+        manager_keep_history(manager, metrics);
+        manager_save(manager);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
         uint64_t now = clock_monotonic(), interval = usec_from_seconds(manager->config->sample_interval_seconds);
@@ -215,13 +260,12 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) sd_event_source_set_time(source, next);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 
-        manager_take_sample(manager);
         if (now >= manager->next_check) {
                 manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), interval / 2));
-                start_round(manager, FALSE, on_round_done, manager);
-                manager_save(manager);
-        }
-        manager_keep_history(manager, now);
+                manager_take_sample(manager);
+                check(manager);
+        } else
+                take_sample(manager);
         manager_step(manager);
         return 0;
 }

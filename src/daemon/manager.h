@@ -77,7 +77,7 @@ struct Manager {
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
 
-        Outcome outcome;            /* of the latest step; its reason is never NULL */
+        Outcome outcome;            /* of the latest step; manager_reason() has its reason */
         State announced;            /* the state that the world was told */
         uint64_t announced_idle_since, announced_next_stop; /* monotonic, as last told */
         uint64_t announced_at;
@@ -88,7 +88,7 @@ struct Manager {
         uint64_t pause_until;       /* boot time; 0: not paused */
         gboolean pause_known;       /* set or ended since the start: what the database still says of it is old */
         char *called_off;           /* why CancelStop was called, until it was announced */
-        uint64_t next_check, next_history;
+        uint64_t next_check;
         GPtrArray *checks;          /* CheckNow calls whose round is not over; owns */
         gboolean asking_inhibitors; /* a look waits for logind */
 
@@ -112,6 +112,9 @@ void manager_step(Manager *manager);
 
 /* Steps the decision in this iteration of the loop, once, however often it is asked for. */
 void manager_step_soon(Manager *manager);
+
+/* Why the machine is in its state. Put into words only when somebody wants them, which at rest is nobody. */
+const char *manager_reason(Manager *manager);
 
 /* GetMetrics as JSON, keys of design section 4. */
 JsonObject *manager_metrics(Manager *manager);
@@ -144,7 +147,7 @@ void manager_reload(Manager *manager);
 /* The configuration of the start, kept as the last good one. */
 void manager_keep_good_config(Manager *manager);
 
-/* A sample now, besides those of the interval. */
+/* A sample now, of everything: those of the interval leave out what may wait until the next check. */
 void manager_take_sample(Manager *manager);
 
 /* A sample and a round of questions now; the call is answered with the verdict at its end. */

@@ -39,7 +39,7 @@ static inline void tear_down(Fixture *f, gconstpointer data) {
 static inline const Outcome *step(Fixture *f) {
         outcome_clear(&f->outcome);
         decision_step(f->decision, f->now, &f->around, &f->outcome);
-        g_assert_nonnull(f->outcome.reason);
+        g_assert_true(f->outcome.reason || (f->around.quiet && !f->outcome.changed));
         return &f->outcome;
 }
 

@@ -24,6 +24,38 @@ static void test_clock_and_next_stop(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(f->outcome.reason, ==, "idle, held by alice: pytest");
 }
 
+/* Words are for those who ask: a quiet step has them for a change of state alone, and says the same. */
+static void test_quiet(Fixture *f, gconstpointer data) {
+        g_autofree char *reason = NULL;
+
+        f->around.quiet = TRUE;
+        begin(f);
+        f->around.block_hold = "alice: pytest";
+        g_assert_null(step(f)->reason);
+        reason = decision_reason(f->decision, f->now, &f->around);
+        g_assert_cmpstr(reason, ==, "idle, held by alice: pytest");
+        run_load(f, 60, 80);
+        assert_state(f, STATE_ACTIVE);
+        g_free(reason);
+        reason = decision_reason(f->decision, f->now, &f->around);
+        g_assert_cmpstr(reason, ==, "cpu 80 % ≥ 5 %");
+}
+
+/* The line changes if and only if a verdict does. */
+static void test_verdicts(Fixture *f, gconstpointer data) {
+        g_autofree char *idle = NULL, *later = NULL, *busy = NULL;
+
+        begin(f);
+        idle = decision_verdicts(f->decision, f->now);
+        g_assert_nonnull(strstr(idle, "cpu=idle "));
+        run_load(f, 60, 1);
+        later = decision_verdicts(f->decision, f->now);
+        g_assert_cmpstr(later, ==, idle);
+        run_load(f, 60, 80);
+        busy = decision_verdicts(f->decision, f->now);
+        g_assert_nonnull(strstr(busy, "cpu=busy "));
+}
+
 static void test_activity_resets(Fixture *f, gconstpointer data) {
         begin(f);
         run_load(f, 60, 80);
@@ -547,6 +579,8 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/decision/names", test_names);
         ADD("clock-and-next-stop", test_clock_and_next_stop);
+        ADD("quiet", test_quiet);
+        ADD("verdicts", test_verdicts);
         ADD("activity", test_activity_resets);
         ADD("first-sample", test_first_sample_has_no_rates);
         ADD("look/once", test_look_is_asked_once);

@@ -91,6 +91,40 @@ static void test_latest_counts(Fixture *f, gconstpointer unused) {
         assert_idle(f, 1);
 }
 
+/* Between looks idle time goes on; the look that comes finds when it really was. */
+static void test_interval(Fixture *f, gconstpointer unused) {
+        metrics_set_input_interval(f->metrics, 60 * USEC_PER_SEC);
+        touch(f, "pts/0", WALL - 500 * USEC_PER_SEC);
+        assert_idle(f, 501);
+        pass(f, 20);
+        touch(f, "pts/0", f->wall);
+        assert_idle(f, 522);
+        pass(f, 38);
+        assert_idle(f, 40);
+}
+
+static void test_look_on_demand(Fixture *f, gconstpointer unused) {
+        const char *const terminals[] = { "tty2", NULL };
+
+        metrics_set_input_interval(f->metrics, 60 * USEC_PER_SEC);
+        touch(f, "pts/0", WALL - 500 * USEC_PER_SEC);
+        assert_idle(f, 501);
+        touch(f, "pts/0", f->wall);
+        assert_idle(f, 502);
+        metrics_look_at_input(f->metrics);
+        assert_idle(f, 2);
+
+        /* As somebody logs in, or a stage begins. */
+        touch(f, "tty2", f->wall);
+        metrics_set_logind_terminals(f->metrics, terminals);
+        assert_idle(f, 1);
+        touch(f, "pts/0", f->wall);
+        metrics_set_input_interval(f->metrics, 0);
+        assert_idle(f, 1);
+        touch(f, "pts/0", f->wall);
+        assert_idle(f, 1);
+}
+
 /* Input before the machine's boot cannot be, but in a container started later it is: a plain number all the same. */
 static void test_before_boot(Fixture *f, gconstpointer unused) {
         touch(f, "pts/0", WALL - 50000 * USEC_PER_SEC);
@@ -222,6 +256,8 @@ int main(int argc, char **argv) {
 #define ADD(path, function) g_test_add("/metrics-input/" path, Fixture, NULL, setup, function, teardown)
         ADD("absent", test_absent);
         ADD("latest-counts", test_latest_counts);
+        ADD("interval", test_interval);
+        ADD("look-on-demand", test_look_on_demand);
         ADD("before-boot", test_before_boot);
         ADD("closed-terminal", test_closed_terminal);
         ADD("clock-set-back", test_clock_set_back);

@@ -161,6 +161,43 @@ static void test_reshape_keeps_the_past(Fixture *f, gconstpointer data) {
         g_assert_cmpfloat(window_judge(f->window, THRESHOLD).mean_window, ==, 10);
 }
 
+/* Word by word what the rule says of one window, of samples that need not touch each other. */
+static double plain_mean(const uint64_t *ends, const uint64_t *spans, const double *values, unsigned n, uint64_t length, uint64_t *ret_high) {
+        uint64_t begin = ends[n - 1] - length, covered = 0;
+        double area = 0;
+
+        *ret_high = 0;
+        for (unsigned i = 0; i < n; i++) {
+                uint64_t span = ends[i] <= begin ? 0 : MIN(spans[i], ends[i] - begin);
+
+                area += values[i] * (double) span;
+                covered += span;
+                *ret_high += values[i] >= THRESHOLD ? span : 0;
+        }
+        return area / (double) covered;
+}
+
+static void test_random_samples(Fixture *f, gconstpointer data) {
+        uint64_t ends[100], spans[100], high, ignored;
+        double values[100];
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(ends); i++) {
+                Activity a;
+
+                spans[i] = (uint64_t) g_test_rand_int_range(1, 20 * (gint32) SECOND);
+                f->now += spans[i] + (g_test_rand_bit() ? (uint64_t) g_test_rand_int_range(0, 10 * (gint32) SECOND) : 0);
+                ends[i] = f->now;
+                values[i] = g_test_rand_double_range(0, 10);
+                window_add(f->window, ends[i], spans[i], values[i]);
+
+                a = window_judge(f->window, THRESHOLD);
+                g_assert_cmpfloat_with_epsilon(a.mean_burst, plain_mean(ends, spans, values, i + 1, shape.burst, &ignored), 1e-9);
+                g_assert_cmpfloat_with_epsilon(a.mean_window, plain_mean(ends, spans, values, i + 1, shape.window, &high), 1e-9);
+                g_assert_cmpfloat_with_epsilon(a.mean_long, plain_mean(ends, spans, values, i + 1, shape.long_window, &ignored), 1e-9);
+                g_assert_cmpuint(a.high, ==, high);
+        }
+}
+
 #define ADD(name, function) g_test_add("/window/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -177,6 +214,7 @@ int main(int argc, char **argv) {
         ADD("constant", test_constant_has_an_exact_mean);
         ADD("overlap", test_overlapping_spans_are_cut);
         ADD("too-fast", test_too_fast);
+        ADD("random-samples", test_random_samples);
         ADD("reshape", test_reshape_keeps_the_past);
         return g_test_run();
 }

@@ -295,7 +295,8 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
         outcome->previous = decision->reported;
         outcome->changed = decision->state != decision->reported;
         decision->reported = decision->state;
-        outcome->reason = explain_state(decision, now, circumstances, &assessment);
+        if (outcome->changed || !circumstances->quiet)
+                outcome->reason = explain_state(decision, now, circumstances, &assessment);
         outcome->idle = assessment.kind == ASSESSMENT_IDLE;
         outcome->idle_since = decision->state == STATE_ACTIVE || (decision->state == STATE_PAUSED && !outcome->idle)
                                       ? 0
@@ -303,4 +304,11 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
         outcome->next_stop = stage_next_stop(decision, now, circumstances, &assessment);
         outcome->next_step = stage_next_step(decision, now, circumstances, &assessment, outcome->changed);
         outcome->blind_since = decision->blind_since;
+}
+
+char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances) {
+        Assessment assessment;
+
+        algebra_assess(decision, now, &assessment);
+        return explain_state(decision, now, circumstances, &assessment);
 }

@@ -67,12 +67,13 @@ typedef struct Circumstances {
         uint64_t timed_hold_until; /* latest end of timed holds and postponements, 0 none */
         const char *timed_hold;    /* who and why of that one, or NULL */
         gboolean ready;            /* stopping only: handlers and delay holds have finished or run out of time */
+        gboolean quiet;            /* a reason is wanted only where the state changes; else decision_reason() has it */
 } Circumstances;
 
 typedef struct Outcome {
         State state, previous;
         gboolean changed;          /* state differs from before this step */
-        char *reason;              /* one line for a person; never NULL */
+        char *reason;              /* one line for a person; NULL only where `quiet` says so */
         gboolean idle;             /* the verdict of the algebra now */
         uint64_t idle_since;       /* the clock; 0 while active */
         uint64_t next_stop;        /* the stop itself; 0: unknowable */
@@ -159,6 +160,12 @@ const char *decision_refusal(const Decision *decision); /* NULL: not latched */
 
 /* The function itself. `outcome` is to be cleared by the caller. */
 void decision_step(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome);
+
+/* The reason that a step without `quiet` would give now. Never NULL. */
+char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances);
+
+/* Every source and its verdict in one line, to be compared with one of before. */
+char *decision_verdicts(Decision *decision, uint64_t now);
 
 /* Every source, built-in ones first, then plugins by name: a GPtrArray of Explained, with its free function set. */
 GPtrArray *decision_explain(Decision *decision, uint64_t now);

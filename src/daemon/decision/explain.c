@@ -204,6 +204,26 @@ static Explained *explain_one(const Decision *decision, const Source *source, ui
         return explained;
 }
 
+static void append_verdict(GString *text, const Decision *decision, const Source *source, uint64_t now) {
+        uint64_t since;
+
+        g_string_append(text, source->name);
+        g_string_append_c(text, '=');
+        g_string_append(text, verdict_name(source_verdict(source, decision->config, now, &since)));
+        g_string_append_c(text, ' ');
+}
+
+char *decision_verdicts(Decision *decision, uint64_t now) {
+        GString *text = g_string_sized_new(256);
+
+        for (int i = 0; i < METRIC_COUNT; i++)
+                append_verdict(text, decision, &decision->metrics[i], now);
+        for (guint i = 0; i < decision->plugins->len; i++)
+                if (!decision_outdated(decision, decision->plugins->pdata[i]))
+                        append_verdict(text, decision, decision->plugins->pdata[i], now);
+        return g_string_free(text, FALSE);
+}
+
 GPtrArray *decision_explain(Decision *decision, uint64_t now) {
         GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify) explained_free);
 

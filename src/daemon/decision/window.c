@@ -26,7 +26,9 @@ static unsigned capacity_for(const WindowShape *shape) {
 }
 
 static Entry *entry(const Window *window, unsigned age) {
-        return &window->entries[(window->oldest + age) % window->capacity];
+        unsigned index = window->oldest + age;
+
+        return &window->entries[index < window->capacity ? index : index - window->capacity];
 }
 
 Window *window_new(const WindowShape *shape) {
@@ -98,20 +100,19 @@ void window_reshape(Window *window, const WindowShape *shape) {
 }
 
 typedef struct Sum {
-        uint64_t begin, covered, last_high;
+        uint64_t covered, high, last_high;
         double area, least, most;
 } Sum;
 
-static void sum_add(Sum *sum, const Entry *e, double threshold) {
-        uint64_t span = span_after(e, sum->begin);
-
-        if (span == 0)
-                return;
+static void sum_add(Sum *sum, const Entry *e, uint64_t span, double threshold) {
         sum->least = sum->covered > 0 ? MIN(sum->least, e->value) : e->value;
         sum->most = sum->covered > 0 ? MAX(sum->most, e->value) : e->value;
         sum->covered += span;
         sum->area += e->value * (double) span;
-        if (sum->last_high == 0 && e->value >= threshold)
+        if (e->value < threshold)
+                return;
+        sum->high += span;
+        if (sum->last_high == 0)
                 sum->last_high = e->end;
 }
 
@@ -120,25 +121,34 @@ static double sum_mean(const Sum *sum) {
         return sum->covered > 0 ? CLAMP(sum->area / (double) sum->covered, sum->least, sum->most) : 0;
 }
 
+/* All windows end now, so that each is the end of the next longer one: the past is walked through once, back from *i, and at most one
+ * entry lies across a beginning. */
+static Sum sum_back_to(const Window *window, uint64_t begin, double threshold, unsigned *i, Sum *running) {
+        const Entry *e = NULL;
+        Sum sum;
+
+        for (; *i > 0; (*i)--) {
+                e = entry(window, *i - 1);
+                if (e->end < begin + e->span)
+                        break;
+                sum_add(running, e, e->span, threshold);
+        }
+        sum = *running;
+        if (*i > 0 && e->end > begin)
+                sum_add(&sum, e, e->end - begin, threshold);
+        return sum;
+}
+
 Activity window_judge(const Window *window, double threshold) {
         uint64_t now = window->count > 0 ? entry(window, window->count - 1)->end : 0;
-        Sum burst = { .begin = usec_sub(now, window->shape.burst) };
-        Sum middle = { .begin = usec_sub(now, window->shape.window) };
-        Sum total = { .begin = usec_sub(now, window->shape.long_window) };
+        unsigned i = window->count;
+        Sum running = {};
+        Sum burst = sum_back_to(window, usec_sub(now, window->shape.burst), threshold, &i, &running);
+        Sum middle = sum_back_to(window, usec_sub(now, window->shape.window), threshold, &i, &running);
+        Sum total = sum_back_to(window, usec_sub(now, window->shape.long_window), threshold, &i, &running);
         Activity a = {};
 
-        for (unsigned i = window->count; i-- > 0;) {
-                const Entry *e = entry(window, i);
-
-                if (e->end > burst.begin)
-                        sum_add(&burst, e, threshold);
-                if (e->end > middle.begin) {
-                        sum_add(&middle, e, threshold);
-                        if (e->value >= threshold)
-                                a.high += span_after(e, middle.begin);
-                }
-                sum_add(&total, e, threshold);
-        }
+        a.high = middle.high;
         a.covered = total.covered;
         a.mean_burst = sum_mean(&burst);
         a.mean_window = sum_mean(&middle);

@@ -33,6 +33,9 @@ struct Metrics {
         double memory_value;
 
         Terminals *terminals;
+        uint64_t input_interval, next_look;
+        bool terminals_known;
+        int64_t terminals_input; /* as the latest look found it; monotonic */
         gboolean logind_seen;
         uint64_t logind_input;   /* wall clock as logind said; UINT64_MAX: going on */
         gboolean logind_changed; /* since the latest sample */
@@ -90,7 +93,17 @@ void metrics_set_logind_input(Metrics *m, gboolean available, uint64_t last_inpu
 }
 
 void metrics_set_logind_terminals(Metrics *m, const char *const *names) {
+        metrics_look_at_input(m);
         terminals_set_sessions(m->terminals, names);
+}
+
+void metrics_set_input_interval(Metrics *m, uint64_t interval) {
+        m->input_interval = interval;
+        m->next_look = MIN(m->next_look, usec_add(m->sampled, interval));
+}
+
+void metrics_look_at_input(Metrics *m) {
+        m->next_look = 0;
 }
 
 static void set_ok(Metrics *m, Metric metric, Sample *sample, double value) {
@@ -110,6 +123,13 @@ static void set_missing(Metrics *m, Metric metric, Sample *sample, Reading readi
         va_end(ap);
         sample->reading[metric] = reading;
         sample->value[metric] = 0;
+}
+
+/* What a machine does not have, it does not have in sample after sample: nothing is written where nothing changes. */
+static void set_absent(Metrics *m, Metric metric, Sample *sample, const char *why) {
+        if (g_strcmp0(m->reason[metric], why) != 0)
+                set_missing(m, metric, sample, READING_ABSENT, "%s", why);
+        sample->reading[metric] = READING_ABSENT;
 }
 
 /* What is not there or not for us to see, and never was, is absent: this machine has no such thing. Everything else went
@@ -203,7 +223,7 @@ static void sample_devices(Metrics *m, Metric metric, Rate *rate, const char *no
                 return;
         }
         if (rate->table.counted == 0) {
-                set_missing(m, metric, sample, READING_ABSENT, "%s", none);
+                set_absent(m, metric, sample, none);
                 return;
         }
         rate->taken = sample->monotonic;
@@ -233,8 +253,14 @@ static void convert_logind_input(Metrics *m, uint64_t monotonic, uint64_t realti
 
 static void sample_input(Metrics *m, uint64_t realtime, Sample *sample) {
         int64_t input, now = (int64_t) sample->monotonic;
-        bool known = terminals_look(m->terminals, sample->monotonic, realtime, &input);
+        bool known;
 
+        if (sample->monotonic >= m->next_look) {
+                m->terminals_known = terminals_look(m->terminals, sample->monotonic, realtime, &m->terminals_input);
+                m->next_look = usec_add(sample->monotonic, m->input_interval);
+        }
+        known = m->terminals_known;
+        input = m->terminals_input;
         convert_logind_input(m, sample->monotonic, realtime);
         if (m->logind_known) {
                 input = known ? MAX(input, m->logind_moment) : m->logind_moment;
@@ -246,7 +272,7 @@ static void sample_input(Metrics *m, uint64_t realtime, Sample *sample) {
                 /* Sessions there are, and none ever had input: they have been idle for as long as they could be. */
                 set_ok(m, METRIC_INPUT, sample, (double) now / (double) USEC_PER_SEC);
         else
-                set_missing(m, METRIC_INPUT, sample, READING_ABSENT, "no terminal and no session so far");
+                set_absent(m, METRIC_INPUT, sample, "no terminal and no session so far");
 }
 
 void metrics_sample(Metrics *m, uint64_t monotonic, uint64_t realtime, Sample *ret) {

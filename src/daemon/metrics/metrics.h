@@ -25,6 +25,13 @@ void metrics_set_logind_input(Metrics *metrics, gboolean available, uint64_t las
 /* Terminals in which logind knows somebody logged in, names below /dev, NULL-terminated. See terminals.h. */
 void metrics_set_logind_terminals(Metrics *metrics, const char *const *names);
 
+/* How often a sample looks at the terminals at most; 0, as in the beginning: each does. Idle time goes on between looks, as it does
+ * while nobody types. */
+void metrics_set_input_interval(Metrics *metrics, uint64_t interval);
+
+/* The next sample looks, whatever the interval. */
+void metrics_look_at_input(Metrics *metrics);
+
 /* Takes a sample at `monotonic` (and `realtime`, for the terminals' access times). Rates cover the time since the sample
  * before; the first has no rates: its rate metrics are READING_OK with value 0 and span 0, and do not count as evidence of idleness
  * (decision/ ignores samples with span 0 for rates). Never fails as a whole: a metric that cannot be read says so. */
