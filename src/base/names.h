@@ -17,6 +17,11 @@
 #define SNOOZE_ERROR_PREFIX SNOOZE_NAME ".Error."
 #define SNOOZE_ACTION_PREFIX "io.cloudsnooze.snooze1."
 
+/* The root helper. */
+#define HELPER_NAME "io.cloudsnooze.Helper1"
+#define HELPER_PATH "/io/cloudsnooze/Helper1"
+#define HELPER_INTERFACE HELPER_NAME
+
 /* What a plugin serves, under the bus name PLUGIN_NAME_PREFIX "<id>". */
 #define PLUGIN_NAME "io.cloudsnooze.Plugin1"
 #define PLUGIN_NAME_PREFIX PLUGIN_NAME "."

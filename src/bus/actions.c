@@ -61,6 +61,12 @@ const MethodAction method_actions[] = {
         { PROVIDER, "StartInstance", ACTION_START },
         { PROVIDER, "CheckPermissions", ACTION_CHECK, NULL, "sudo snooze provider check ID" },
         { PROVIDER, "SetTags", ACTION_CONFIGURE },
+
+        { HELPER_INTERFACE, "Provision" },
+        { HELPER_INTERFACE, "Deprovision" },
+        { HELPER_INTERFACE, "SetLimits" },
+        { HELPER_INTERFACE, "ApprovePermissions", ACTION_APPROVE_PERMISSIONS, NULL, "sudo snooze plugin permissions ID" },
+        { HELPER_INTERFACE, "ListPermissions" },
         {},
 };
 

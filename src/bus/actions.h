@@ -28,7 +28,7 @@ typedef struct MethodAction {
         const char *command;      /* that does the same from a shell, ID for the object's; NULL: none, busctl has to do */
 } MethodAction;
 
-/* Every method of Manager, Plugin and Provider; ends with an entry of NULLs. */
+/* Every method of Manager, Plugin, Provider and the helper (which itself looks at the callers of those without one); ends with an entry of NULLs. */
 extern const MethodAction method_actions[];
 
 /* NULL if the table has no such method. */

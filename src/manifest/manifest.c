@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/names.h"
+#include "manifest/permission.h"
+#include "util/file.h"
 #include "util/json.h"
 #include "util/version.h"
 
@@ -21,8 +23,6 @@ static const char *const contract_names[] = { "IdleCheck",     "EventHandler",  
                                               "State",         "DataProcessor",  "RequestHandler", NULL };
 static const char *const runtime_names[] = { "dbus", "native", "jsonrpc", "http", "grpc", NULL };
 static const char *const isolation_names[] = { "none", "process", "container", NULL };
-static const char *const permission_names[] = { "network", "read", "write", "device", "processes", "bus",
-                                                "exec",    "group", NULL };
 
 static const struct {
         const char *name;
@@ -37,7 +37,7 @@ static const struct {
 gboolean plugin_id_valid(const char *id) {
         size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
 
-        return length > 0 && length <= PLUGIN_ID_MAX && g_ascii_islower(id[0]) &&
+        return length > 0 && length <= PLUGIN_ID_MAX && g_ascii_islower(id[0]) && strcmp(id, "admin") != 0 &&
                 strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
@@ -61,6 +61,7 @@ void manifest_free(Manifest *manifest) {
                 return;
         g_free(manifest->id);
         g_free(manifest->path);
+        g_free(manifest->digest);
         g_free(manifest->display_name);
         g_free(manifest->version);
         g_free(manifest->author);
@@ -402,14 +403,10 @@ static gboolean one_of(const Manifest *manifest, const char *key, const char *va
 
 static gboolean check_permissions(const Manifest *manifest, GError **error) {
         for (char **permission = manifest->permissions; *permission; permission++) {
-                g_autofree char *kind = g_strndup(*permission, strcspn(*permission, ":"));
-                gboolean argument = (*permission)[strlen(kind)] == ':' && (*permission)[strlen(kind) + 1];
+                const char *problem = permission_problem(*permission);
 
-                if (!one_of(manifest, "permissions", kind, permission_names, error))
-                        return FALSE;
-                if (argument == g_str_equal(kind, "processes"))
-                        return invalid(error, manifest, "permissions", "got %s, expected %s", *permission,
-                                       argument ? "processes alone" : "kind:what");
+                if (problem)
+                        return invalid(error, manifest, "permissions", "got %s, %s", *permission, problem);
         }
         return TRUE;
 }
@@ -490,14 +487,18 @@ static void fill_defaults(Manifest *manifest) {
 
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
         g_autoptr(Manifest) manifest = manifest_new(directory, id);
-        g_autofree char *own_directory = g_path_get_dirname(manifest->path), *program = NULL;
+        g_autofree char *own_directory = g_path_get_dirname(manifest->path), *program = NULL, *text = NULL;
         g_autoptr(JsonNode) root = NULL;
+        gsize length;
 
         if (!file_trusted(own_directory, also, error) || !file_trusted(manifest->path, also, error))
                 return NULL;
-        root = json_file_parse(manifest->path, error);
+        if (!file_read(manifest->path, JSON_SIZE_MAX, &text, &length, error))
+                return NULL;
+        root = json_text_parse(manifest->path, text, (gssize) length, error);
         if (!root)
                 return NULL;
+        manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
         if (!JSON_NODE_HOLDS_OBJECT(root)) {
                 invalid(error, manifest, "", "expected an object");
                 return NULL;

@@ -45,7 +45,8 @@ typedef struct ManifestDependency {
 
 typedef struct Manifest {
         char *id;
-        char *path; /* of the file */
+        char *path;   /* of the file */
+        char *digest; /* SHA-256 of what stands in it: what an administrator looked at who approved its permissions */
         char *display_name, *version, *author, *description, *category, *repository, *homepage;
         char *min_host_version, *type, *language, *process_model, *runtime, *isolation, *image;
         char **tags, **contracts, **permissions;
@@ -71,7 +72,7 @@ gboolean manifest_has_contract(const Manifest *manifest, const char *contract);
 /* The entry for the event's type: the same type, else the longest "….*" above it; NULL: does not handle it. */
 const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
 
-/* [a-z][a-z0-9-]{0,23} */
+/* [a-z][a-z0-9-]{0,23}, and not "admin": its user would be in the group snooze-admin, whose members polkit trusts. */
 gboolean plugin_id_valid(const char *id);
 
 /* Whose files may say what runs: root's, and those of a user who runs the daemon himself on a private bus. Never those of the

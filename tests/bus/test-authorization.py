@@ -75,7 +75,7 @@ class Table(unittest.TestCase):
             examples[interface, member].add(action)
         for key, (action, other) in methods.table().items():
             with self.subTest(method=key):
-                if not action:
+                if not action or key[0] == 'io.cloudsnooze.Helper1':  # test-helper.py tries those
                     self.assertNotIn(key, examples)
                     continue
                 self.assertIn(action, examples[key])

@@ -133,7 +133,7 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"official\": \"yes\"}", "/official" },
                 { BASE ", \"min_host_version\": \"99\"}", "asks for CloudSnooze 99" },
                 { BASE ", \"permissions\": [\"root\"]}", "/permissions" },
-                { BASE ", \"permissions\": [\"network\"]}", "kind:what" },
+                { BASE ", \"permissions\": [\"network\"]}", "expected network:any or" },
                 { BASE ", \"permissions\": [\"processes:all\"]}", "processes alone" },
                 { BASE ", \"limits\": {\"memory_mb\": -1}}", "/limits/memory_mb" },
                 { BASE ", \"limits\": {\"disk\": 1}}", "/limits/disk" },

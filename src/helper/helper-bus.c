@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* io.cloudsnooze.Helper1. The daemon's user and root may have a plugin made known and its limits set; everybody may ask polkit for more.
+ * A handler may run twice, from its first line: nothing changes before the caller is known and, where it is asked, polkit said yes. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "bus/actions.h"
+#include "bus/dictionary.h"
+#include "helper/helper.h"
+
+#define PERMISSIONS_MAX 64U
+#define DIGEST_LENGTH 64U
+#define MIB (UINT64_C(1024) * 1024)
+
+/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets this far. */
+static int check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
+        if (authorizer_knows(helper->authorizer, call) ||
+            sender_limits_take(helper->limits, sd_bus_message_get_sender(call), clock_monotonic()))
+                return 0;
+        return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many calls; wait a moment.");
+}
+
+static int read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) {
+        int r = sd_bus_message_read(call, "s", ret);
+
+        if (r < 0)
+                return r;
+        if (!plugin_id_valid(*ret))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "That is no plugin's id; expected [a-z][a-z0-9-]{0,23}, and not \"admin\".");
+        return 0;
+}
+
+static int no_such_plugin(sd_bus_error *error, const GError *e) {
+        return sd_bus_error_set(error, e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT ? ERROR_NO_SUCH_PLUGIN
+                                                                                                 : ERROR_INVALID_CONFIGURATION,
+                                e->message);
+}
+
+static int not_written(sd_bus_error *error, const GError *e) {
+        log_error("%s", e->message);
+        return sd_bus_error_set(error, ERROR_STORE, e->message);
+}
+
+/* 1: root or the daemon. 0: parked. */
+static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
+        uid_t uid;
+        int r = caller_uid(helper->callers, call, &uid, error);
+
+        if (r <= 0)
+                return r;
+        if (uid == 0 || uid == helper->places.also || (helper->places.service != 0 && uid == helper->places.service)) {
+                r = check_rate(helper, call, error);
+                return r < 0 ? r : 1;
+        }
+        log_notice("Refused %s to uid %u.", sd_bus_message_get_member(call), (unsigned) uid);
+        return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "This is for the daemon's user (snooze) and root.");
+}
+
+/* Answers when what was changed is in force. */
+static int finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
+        int r = reloader_request(helper->reloader, call, changed, removed);
+
+        if (!reloader_busy(helper->reloader))
+                pending_done(&helper->places);
+        return r;
+}
+
+static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        unsigned changed = 0;
+        gboolean packaged;
+        const char *id;
+        int r;
+
+        r = read_id(call, &id, error);
+        if (r < 0)
+                return r;
+        r = check_service(helper, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = plugin_find(&helper->places, id, &packaged, &e);
+        if (!manifest)
+                return no_such_plugin(error, e);
+        if (packaged)
+                return sd_bus_reply_method_return(call, NULL);
+        approvals = provision_approvals(&helper->places, id, &e);
+        if (!approvals || !pending_note(&helper->places, NULL, &e) ||
+            !provision_apply(&helper->places, manifest, approvals, &changed, &e))
+                return not_written(error, e);
+        if (changed)
+                log_info("Plugin %s is known to the system now.", id);
+        return finish(helper, call, changed, NULL);
+}
+
+static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        unsigned changed = 0;
+        gboolean present;
+        const char *id;
+        int r;
+
+        r = read_id(call, &id, error);
+        if (r < 0)
+                return r;
+        r = check_service(helper, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        present = provision_present(&helper->places, id);
+        if (!pending_note(&helper->places, present ? id : NULL, &e) || !provision_remove(&helper->places, id, &changed, &e))
+                return not_written(error, e);
+        if (!present)
+                return finish(helper, call, changed, NULL);
+        log_info("Plugin %s is not known to the system any more.", id);
+        /* Making users is not what its file's end asks for. */
+        return finish(helper, call, changed & ~(unsigned) RELOAD_USERS, id);
+}
+
+static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {
+        const double memory = manifest->memory_max > 0 ? (double) manifest->memory_max / (double) MIB
+                                                       : (double) (LIMIT_DEFAULT_MEMORY / MIB);
+        const struct {
+                const char *name;
+                double maximum;
+        } table[] = {
+                { "memory_mb", memory },
+                { "cpu_percent", manifest->cpu_percent > 0 ? manifest->cpu_percent : LIMIT_DEFAULT_CPU_PERCENT },
+                { "tasks", (double) (manifest->tasks_max > 0 ? manifest->tasks_max : LIMIT_DEFAULT_TASKS) },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+                double value = json_get_double(options, table[i].name, 1);
+
+                if (!(value >= 1 && value <= table[i].maximum))
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: got %g, expected 1 to %g, which is what %s says",
+                                                 table[i].name, value, table[i].maximum, manifest->path);
+        }
+        *ret = (Limits) { .memory_max = (uint64_t) (json_get_double(options, "memory_mb", 0) * (double) MIB),
+                          .cpu_percent = json_get_double(options, "cpu_percent", 0),
+                          .tasks_max = (uint64_t) json_get_double(options, "tasks", 0) };
+        return 0;
+}
+
+static int method_set_limits(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        static const char *const known[] = { "memory_mb", "t", "cpu_percent", "d", "tasks", "t", NULL };
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(JsonObject) options = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        unsigned changed = 0;
+        gboolean packaged;
+        const char *id;
+        Limits limits;
+        int r;
+
+        r = read_id(call, &id, error);
+        if (r >= 0)
+                r = options_read(call, known, &options, error);
+        if (r < 0)
+                return r;
+        r = check_service(helper, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = plugin_find(&helper->places, id, &packaged, &e);
+        if (!manifest)
+                return no_such_plugin(error, e);
+        r = read_limits(options, manifest, &limits, error);
+        if (r < 0)
+                return r;
+        if (!pending_note(&helper->places, NULL, &e) || !provision_limit(&helper->places, id, &limits, &changed, &e))
+                return not_written(error, e);
+        return finish(helper, call, changed, NULL);
+}
+
+typedef struct Approval {
+        const char *id, *digest;
+        char **permissions;
+} Approval;
+
+static void approval_clear(Approval *approval) {
+        g_strfreev(approval->permissions); /* the C library's, as GLib's are */
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Approval, approval_clear)
+
+static int read_approval(sd_bus_message *call, Approval *ret, sd_bus_error *error) {
+        int r = read_id(call, &ret->id, error);
+
+        if (r >= 0)
+                r = sd_bus_message_read_strv(call, &ret->permissions);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "s", &ret->digest);
+        if (r < 0)
+                return r;
+        if (!ret->permissions)
+                ret->permissions = g_new0(char *, 1);
+        if (g_strv_length(ret->permissions) > PERMISSIONS_MAX)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: expected at most %u", PERMISSIONS_MAX);
+        for (char **permission = ret->permissions; *permission; permission++)
+                if (permission_problem(*permission))
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s",
+                                                 permission_problem(*permission));
+        if (strlen(ret->digest) != DIGEST_LENGTH)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "manifest_digest: expected the SHA-256 of plugin.json as 64 hexadecimal digits");
+        return 0;
+}
+
+/* What is approved is what somebody looked at, and no more than the manifest asks for. */
+static int check_approval(const Approval *approval, const Manifest *manifest, sd_bus_error *error) {
+        if (!g_str_equal(approval->digest, manifest->digest))
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "manifest_digest: %s is another one now than the one that was looked at; look again",
+                                         manifest->path);
+        for (char **permission = approval->permissions; *permission; permission++)
+                if (!g_strv_contains((const char *const *) manifest->permissions, *permission))
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s does not ask for %s",
+                                                 manifest->path, *permission);
+        return 0;
+}
+
+static void log_approval(sd_bus_message *call, const Approval *approval, const char *list) {
+        g_autofree char *plugin = g_strdup_printf("PLUGIN=%s", approval->id);
+        g_autofree char *sender = g_strdup_printf("SENDER=%s", sd_bus_message_get_sender(call));
+        const char *const fields[] = { plugin, sender, NULL };
+
+        journal_write(LOG_NOTICE, MESSAGE_APPROVED, fields, "Plugin %s is granted: %s", approval->id, *list ? list : "nothing");
+}
+
+static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, const Manifest *manifest, sd_bus_error *error) {
+        g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(GError) e = NULL;
+        unsigned changed = 0;
+
+        if (!pending_note(&helper->places, NULL, &e) ||
+            !provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
+                return not_written(error, e);
+        /* One that was never enabled is made known when it is. */
+        if (provision_present(&helper->places, approval->id)) {
+                approvals = provision_approvals(&helper->places, approval->id, &e);
+                if (!approvals || !provision_apply(&helper->places, manifest, approvals, &changed, &e))
+                        return not_written(error, e);
+        }
+        return finish(helper, call, changed, NULL);
+}
+
+static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_auto(Approval) approval = {};
+        g_autofree char *list = NULL;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        gboolean packaged;
+        int r;
+
+        r = read_approval(call, &approval, error);
+        if (r >= 0)
+                r = check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        list = g_strjoinv(" ", approval.permissions);
+        r = authorize(helper->authorizer, call, ACTION_APPROVE_PERMISSIONS,
+                      (const char *const[]) { "plugin", approval.id, "permissions", list, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = plugin_find(&helper->places, approval.id, &packaged, &e);
+        if (!manifest)
+                return no_such_plugin(error, e);
+        if (packaged)
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                         "%s came with a package, and what it is granted with it; systemctl edit changes that.",
+                                         approval.id);
+        r = check_approval(&approval, manifest, error);
+        if (r >= 0)
+                r = approve(helper, call, &approval, manifest, error);
+        if (r >= 0)
+                log_approval(call, &approval, list);
+        return r;
+}
+
+static int append_permissions(sd_bus_message *reply, const Manifest *manifest, const Approvals *approvals) {
+        int r = sd_bus_message_open_container(reply, 'a', "(sbs)");
+
+        for (char **permission = manifest->permissions; r >= 0 && *permission; permission++) {
+                g_autofree char *words = permission_words(*permission);
+
+                r = sd_bus_message_append(reply, "(sbs)", *permission,
+                                          (int) (!approvals || approvals_include(approvals, *permission)), words);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        gboolean packaged;
+        const char *id;
+        int r;
+
+        r = read_id(call, &id, error);
+        if (r >= 0)
+                r = check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        manifest = plugin_find(&helper->places, id, &packaged, &e);
+        if (!manifest)
+                return no_such_plugin(error, e);
+        approvals = packaged ? NULL : provision_approvals(&helper->places, id, &e);
+        if (!packaged && !approvals)
+                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "sb", manifest->digest, (int) packaged);
+        if (r >= 0)
+                r = append_permissions(reply, manifest, approvals);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+#define METHOD(name, in, in_names, out, out_names, handler) \
+        SD_BUS_METHOD_WITH_NAMES(name, in, in_names, out, out_names, handler, SD_BUS_VTABLE_UNPRIVILEGED)
+
+static const sd_bus_vtable helper_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("Provision", "s", SD_BUS_PARAM(id), NULL, , method_provision),
+        METHOD("Deprovision", "s", SD_BUS_PARAM(id), NULL, , method_deprovision),
+        METHOD("SetLimits", "sa{sv}", SD_BUS_PARAM(id) SD_BUS_PARAM(limits), NULL, , method_set_limits),
+        METHOD("ApprovePermissions", "sass", SD_BUS_PARAM(id) SD_BUS_PARAM(permissions) SD_BUS_PARAM(manifest_digest), NULL, ,
+               method_approve_permissions),
+        METHOD("ListPermissions", "s", SD_BUS_PARAM(id), "sba(sbs)",
+               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions), method_list_permissions),
+        SD_BUS_VTABLE_END,
+};
+
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        if (sd_bus_message_is_method_call(message, NULL, NULL))
+                helper_touch(userdata);
+        return 0;
+}
+
+int helper_export(Helper *helper) {
+        int r = sd_bus_add_filter(helper->bus, NULL, on_message, helper);
+
+        return r < 0 ? r : sd_bus_add_object_vtable(helper->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable, helper);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The one privileged program. It makes a plugin that no package brought known to the system (user, bus policy, activation file, unit
+ * drop-ins), grants it what an administrator approved, and sets its limits. What a plugin may ask for it reads itself from a manifest
+ * that root alone can change; a call brings an id and, where it approves, the digest of what somebody looked at. So a captured daemon
+ * gets no further than having a plugin known that is there in any case. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "bus/authorize.h"
+#include "bus/caller.h"
+#include "bus/limits.h"
+#include "helper/place.h"
+#include "helper/reload.h"
+#include "helper/texts.h"
+#include "manifest/approvals.h"
+#include "manifest/manifest.h"
+
+typedef struct Helper {
+        sd_event *event;
+        sd_bus *bus;
+        Places places;
+        Callers *callers;
+        Authorizer *authorizer;
+        SenderLimits *limits;
+        Reloader *reloader;
+        sd_event_source *idle;
+        gboolean leaving;
+} Helper;
+
+/* main.c */
+/* Something was asked for: it stays a while longer. */
+void helper_touch(Helper *helper);
+
+/* helper-bus.c */
+int helper_export(Helper *helper);
+
+/* find.c */
+/* The manifest as the daemon finds it, from a place that root alone can change. *ret_packaged: it came with a package, which brought the
+ * rest, too. NULL with *error. */
+Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
+
+/* interpreter.c */
+/* The programs that the kernel runs for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free with g_strfreev(). */
+char **interpreters(const char *program);
+
+/* pending.c */
+/* Before anything is changed; removed: a plugin whose user is to go, or NULL. */
+gboolean pending_note(const Places *places, const char *removed, GError **error);
+/* All that was changed is in force. */
+void pending_done(const Places *places);
+/* Has done what an earlier helper left. 0, 1 or a negative errno. */
+int pending_resume(const Places *places, Reloader *reloader);
+
+/* provision.c: each sets *changed to what has to be read again (ReloadWhat). */
+gboolean provision_present(const Places *places, const char *id);
+gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
+                         GError **error);
+gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error);
+gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions, GError **error);
+gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed, GError **error);
+Approvals *provision_approvals(const Places *places, const char *id, GError **error);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "helper/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "manifest/manifest.h"
+#include "util/file.h"
+
+#define TEXT_MAX 65536U
+
+char *place_path(const Places *places, const char *path) {
+        return g_strconcat(places->root, path, NULL);
+}
+
+G_GNUC_PRINTF(3, 4)
+static gboolean unsafe(GError **error, const char *path, const char *format, ...) {
+        g_autofree char *what = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        what = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: %s", path, what);
+        return FALSE;
+}
+
+static gboolean owner_trusted(const Places *places, const char *path, const struct stat *st) {
+        if (st->st_uid == 0 || st->st_uid == places->also)
+                return TRUE;
+        return places->service != 0 && st->st_uid == places->service && g_str_equal(path, STATE_DIRECTORY);
+}
+
+/* Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as root. */
+static gboolean mode_trusted(const Places *places, const char *path, const struct stat *st) {
+        if (st->st_mode & S_IWOTH)
+                return FALSE;
+        if (!(st->st_mode & S_IWGRP) || st->st_gid == 0)
+                return TRUE;
+        return g_str_has_prefix(path, "/usr/local/") || g_str_equal(path, "/usr/local") ||
+                (places->also != 0 && st->st_uid == places->also && st->st_gid == getegid());
+}
+
+/* Opens the next part of the way below `parent`, and checks it. `path` is what it is called without the root. */
+static int step(const Places *places, int parent, const char *name, const char *path, GError **error) {
+        _cleanup_close_ int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                int number = errno;
+
+                unsafe(error, path, "%s", number == ELOOP || number == ENOTDIR ? "is a link or no directory" : g_strerror(number));
+                return -number;
+        }
+        if (!owner_trusted(places, path, &st)) {
+                unsafe(error, path, "belongs to user %u, expected root", (unsigned) st.st_uid);
+                return -EPERM;
+        }
+        if (!mode_trusted(places, path, &st)) {
+                unsafe(error, path, "can be written by others than its owner");
+                return -EPERM;
+        }
+        return steal_fd(&fd);
+}
+
+gboolean place_trusted(const Places *places, const char *directory, GError **error) {
+        const char *start = *places->root ? places->root : "/";
+        _cleanup_close_ int fd = open(start, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        g_auto(GStrv) parts = g_strsplit(directory + 1, "/", -1);
+        g_autoptr(GString) path = g_string_new(NULL);
+
+        if (fd < 0)
+                return unsafe(error, start, "%s", g_strerror(errno));
+        if (directory[0] != '/')
+                return unsafe(error, directory, "expected an absolute path");
+        for (char **part = parts; *part; part++) {
+                int next;
+
+                if (!**part || g_str_equal(*part, ".") || g_str_equal(*part, ".."))
+                        return unsafe(error, directory, "expected a path without . and ..");
+                g_string_append_printf(path, "/%s", *part);
+                next = step(places, fd, *part, path->str, error);
+                if (next < 0)
+                        return FALSE;
+                (void) safe_close(fd);
+                fd = next;
+        }
+        return TRUE;
+}
+
+static gboolean same_content(const char *path, const char *text) {
+        g_autofree char *present = NULL;
+        struct stat st;
+
+        /* A link is replaced by a file. */
+        return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == 0644 &&
+                file_read(path, TEXT_MAX, &present, NULL, NULL) && g_str_equal(present, text);
+}
+
+static gboolean make_directory(const Places *places, const char *directory, GError **error) {
+        g_autofree char *real = place_path(places, directory), *parent = g_path_get_dirname(directory);
+
+        if (!place_trusted(places, parent, error))
+                return FALSE;
+        if (mkdir(real, 0755) < 0 && errno != EEXIST)
+                return unsafe(error, directory, "cannot be made: %s", g_strerror(errno));
+        return place_trusted(places, directory, error);
+}
+
+gboolean place_write(const Places *places, const char *path, const char *text, gboolean *changed, GError **error) {
+        g_autofree char *real = place_path(places, path), *directory = g_path_get_dirname(path);
+
+        if (!*text)
+                return place_remove(places, path, TRUE, changed, error);
+        if (!make_directory(places, directory, error))
+                return FALSE;
+        if (same_content(real, text))
+                return TRUE;
+        if (!file_write(real, text, strlen(text), 0644, error))
+                return FALSE;
+        *changed = TRUE;
+        return TRUE;
+}
+
+gboolean place_remove(const Places *places, const char *path, gboolean with_directory, gboolean *changed, GError **error) {
+        g_autofree char *real = place_path(places, path), *directory = g_path_get_dirname(path);
+        g_autofree char *real_directory = place_path(places, directory);
+        struct stat st;
+
+        if (lstat(real, &st) < 0 && errno == ENOENT)
+                return TRUE;
+        if (!place_trusted(places, directory, error))
+                return FALSE;
+        if (unlink(real) < 0 && errno != ENOENT)
+                return unsafe(error, path, "cannot be removed: %s", g_strerror(errno));
+        *changed = TRUE;
+        if (with_directory && rmdir(real_directory) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+                return unsafe(error, directory, "cannot be removed: %s", g_strerror(errno));
+        return TRUE;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "helper/texts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/names.h"
+#include "helper/templates.h"
+
+#define HEADER "# Written by snooze-helper. What changes it: sudo snooze plugin permissions %s\n"
+
+static void append_limits(GString *text, const Limits *limits) {
+        if (limits->memory_max > 0)
+                g_string_append_printf(text, "MemoryMax=%" PRIu64 "\n", limits->memory_max);
+        if (limits->cpu_percent > 0) {
+                char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+                g_string_append_printf(text, "CPUQuota=%s%%\n", g_ascii_formatd(number, sizeof(number), "%.2f", limits->cpu_percent));
+        }
+        if (limits->tasks_max > 0)
+                g_string_append_printf(text, "TasksMax=%" PRIu64 "\n", limits->tasks_max);
+}
+
+char *text_unit_limits(const Limits *limits) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        append_limits(text, limits);
+        if (text->len > 0)
+                g_string_prepend(text, "# Written by snooze-helper: the configured limits, which are within the manifest's.\n[Service]\n");
+        return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static gboolean below(const char *path, const char *directory) {
+        size_t length = strlen(directory);
+
+        return strncmp(path, directory, length) == 0 && path[length] == '/';
+}
+
+/* The template hides CloudSnooze's directories, and homes; a plugin that lies in one of them sees its own part of it. What is below
+ * an inaccessible path cannot be mounted again, hence an empty file system in its place. */
+static void show_directory(GPtrArray *lines, const char *directory) {
+        static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
+        static const char *const homes[] = { "/home", "/root", "/run/user" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
+                if (below(directory, hidden[i])) {
+                        g_ptr_array_add(lines, g_strdup("InaccessiblePaths="));
+                        for (size_t k = 0; k < G_N_ELEMENTS(hidden); k++)
+                                if (k != i)
+                                        g_ptr_array_add(lines, g_strdup_printf("InaccessiblePaths=-%s", hidden[k]));
+                        g_ptr_array_add(lines, g_strdup_printf("TemporaryFileSystem=%s:ro", hidden[i]));
+                        g_ptr_array_add(lines, g_strdup_printf("BindReadOnlyPaths=%s", directory));
+                }
+        for (size_t i = 0; i < G_N_ELEMENTS(homes); i++)
+                if (below(directory, homes[i])) {
+                        g_ptr_array_add(lines, g_strdup("ProtectHome=tmpfs"));
+                        g_ptr_array_add(lines, g_strdup_printf("BindReadOnlyPaths=%s", directory));
+                }
+}
+
+static gboolean check_path(const char *path, GError **error) {
+        if (permission_path_plain(path))
+                return TRUE;
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE,
+                    "%s: expected a path of letters, digits and ._+=@,- that can stand in a unit", path);
+        return FALSE;
+}
+
+static gboolean add_program(const Grant *grant, GPtrArray *lines, GError **error) {
+        g_autofree char *directory = g_path_get_dirname(grant->manifest->path);
+
+        if (!check_path(directory, error) || !check_path(grant->manifest->exec, error))
+                return FALSE;
+        g_ptr_array_add(lines, g_strdup("ExecStart="));
+        g_ptr_array_add(lines, g_strdup_printf("ExecStart=%s", grant->manifest->exec));
+        show_directory(lines, directory);
+        g_ptr_array_add(lines, g_strdup_printf("ExecPaths=%s", grant->manifest->exec));
+        for (const char *const *program = grant->programs; program && *program; program++) {
+                if (!check_path(*program, error))
+                        return FALSE;
+                g_ptr_array_add(lines, g_strdup_printf("ExecPaths=-%s", *program));
+        }
+        return TRUE;
+}
+
+char *text_unit_permissions(const Grant *grant, GError **error) {
+        const Manifest *manifest = grant->manifest;
+        const Limits limits = { manifest->memory_max, manifest->cpu_percent, manifest->tasks_max };
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        if (!add_program(grant, lines, error))
+                return NULL;
+        permission_directives(grant->permissions, grant->group_exists, grant->userdata, lines);
+
+        g_string_append_printf(text, HEADER, manifest->id);
+        for (const char *const *permission = grant->permissions; *permission; permission++)
+                g_string_append_printf(text, "# Approved: %s\n", *permission);
+        g_string_append(text, "[Service]\n");
+        for (guint i = 0; i < lines->len; i++)
+                g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(lines, i));
+        append_limits(text, &limits);
+        return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static char *fill(const char *template, const char *id, const char *permissions, const char *exec) {
+        g_autoptr(GString) text = g_string_new(template);
+
+        g_string_replace(text, "@id@", id, 0);
+        g_string_replace(text, "@permissions@", permissions, 0);
+        g_string_replace(text, "@exec@", exec, 0);
+        return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+char *text_bus_policy(const Grant *grant) {
+        g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        permission_bus_rules(grant->permissions, rules);
+        for (guint i = 0; i < rules->len; i++)
+                g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(rules, i));
+        return fill(template_bus_policy, grant->manifest->id, text->str, "");
+}
+
+char *text_bus_activation(const Grant *grant) {
+        return fill(template_bus_activation, grant->manifest->id, "", grant->manifest->exec);
+}
+
+char *text_user(const char *id) {
+        return g_strdup_printf("# Written by snooze-helper.\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);
+}

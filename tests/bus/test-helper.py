@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: Apache-2.0
+"""snooze-helper on a private bus, with another root and a systemd that only takes notes."""
+
+import hashlib
+import json
+import os
+import pathlib
+import pwd
+import unittest
+
+import tap
+from gi.repository import Gio, GLib
+from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, House, error_name, wait_for
+
+HELPER = 'io.cloudsnooze.Helper1'
+HELPER_PATH = '/io/cloudsnooze/Helper1'
+SYSTEMD = '''<node><interface name="org.freedesktop.systemd1.Manager">
+<method name="Subscribe"/><method name="Reload"/>
+<method name="StartUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="o" direction="out"/></method>
+<signal name="JobRemoved"><arg type="u"/><arg type="o"/><arg type="s"/><arg type="s"/></signal>
+</interface></node>'''
+# The bus lets in those only whom the host knows; any will do.
+DAEMON_UID = pwd.getpwnam('daemon').pw_uid
+PERMISSIONS = ['network:10.0.0.1', 'read:/srv/data', 'bus:org.freedesktop.login1']
+
+
+class Systemd:
+    """Answers as PID 1 does, and keeps what it was asked."""
+
+    def __init__(self, house):
+        self.asked = []
+        self.result = 'done'
+        self.silent = False
+        self.connection = house.client().connection
+        node = Gio.DBusNodeInfo.new_for_xml(SYSTEMD)
+        self.connection.register_object('/org/freedesktop/systemd1', node.interfaces[0], self.on_call, None, None)
+        house.watcher.call('GetId', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
+                           destination='org.freedesktop.DBus')
+        self.connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName',
+                                  GLib.Variant('(su)', ('org.freedesktop.systemd1', 4)), None, Gio.DBusCallFlags.NONE, -1, None)
+
+    def on_call(self, connection, sender, path, interface, method, parameters, invocation):
+        if method == 'Subscribe':
+            invocation.return_value(None)
+            return
+        self.asked.append((method, *parameters.unpack()[:1]))
+        if method == 'Reload':
+            invocation.return_value(None)
+            return
+        job = f'/org/freedesktop/systemd1/job/{len(self.asked)}'
+        invocation.return_value(GLib.Variant('(o)', (job,)))
+        if not self.silent:
+            connection.emit_signal(sender, '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved',
+                                   GLib.Variant('(uoss)', (1, job, parameters.unpack()[0], self.result)))
+
+
+class HelperTest(unittest.TestCase):
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.root = self.house.directory / 'root'
+        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/plugins',
+                          'etc/cloudsnooze/snooze.d', 'etc/cloudsnooze/approvals', 'usr/lib/cloudsnooze/plugins',
+                          'usr/local/share/dbus-1/system-services'):
+            (self.root / directory).mkdir(parents=True, mode=0o755)
+        (self.root / 'etc/passwd').write_text(f'root:x:0:0::/:/bin/sh\nsnooze:x:{DAEMON_UID}:{DAEMON_UID}::/:/bin/false\n')
+        self.systemd = Systemd(self.house)
+        self.client = self.house.client()
+        self.helper = self.start()
+
+    def start(self):
+        helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
+        self.house.wait_for_owner(HELPER, helper)
+        return helper
+
+    def tearDown(self):
+        self.assertEqual(self.helper.kill(15), 0, self.helper.output())
+        self.assertNotIn('Sanitizer', self.helper.output())
+
+    def send(self, method, signature, arguments, client=None, interactive=False):
+        return (client or self.client).send(method, signature, arguments, HELPER, HELPER_PATH, HELPER, interactive)
+
+    def call(self, method, signature, arguments, client=None):
+        """systemd is this process, which has to go on answering while it waits."""
+        result = self.send(method, signature, arguments, client)
+        wait_for(lambda: result, f'the answer of {method}')
+        reply, error = result[0]
+        if error:
+            raise error
+        return reply
+
+    def assertFails(self, name, method, signature, arguments, client=None, part=''):
+        with self.assertRaises(GLib.Error) as caught:
+            self.call(method, signature, arguments, client)
+        self.assertEqual(error_name(caught.exception), name, caught.exception.message)
+        self.assertIn(part, caught.exception.message)
+
+    def install(self, identifier='example', directory='etc/cloudsnooze/plugins', permissions=PERMISSIONS, **more):
+        place = self.root / directory / identifier
+        place.mkdir(mode=0o755, exist_ok=True, parents=True)
+        (place / identifier).write_text('#!/bin/sh\n')
+        (place / identifier).chmod(0o755)
+        manifest = place / 'plugin.json'
+        manifest.write_text(json.dumps({'name': identifier, 'version': '1.0.0', 'contracts': ['IdleCheck'],
+                                        'permissions': permissions, **more}))
+        return hashlib.sha256(manifest.read_bytes()).hexdigest()
+
+    def written(self):
+        """All files below the root but those of the tests, without those that were there before."""
+        return {str(path.relative_to(self.root)) for path in self.root.rglob('*')
+                if path.is_file() and 'plugins' not in path.parts and path.name not in ('passwd', 'group', 'snooze.json')}
+
+    def drop_in(self, name='10-permissions.conf', identifier='example', slot=''):
+        path = self.root / f'etc/systemd/system/snooze-plugin{slot}@{identifier}.service.d/{name}'
+        return path.read_text() if path.exists() else None
+
+    def approve(self, permissions, digest, identifier='example', **more):
+        return self.call('ApprovePermissions', '(sass)', (identifier, permissions, digest), **more)
+
+
+class Provision(HelperTest):
+    FILES = {'etc/sysusers.d/cloudsnooze-plugin-example.conf', 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf',
+             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.service',
+             'etc/systemd/system/snooze-plugin@example.service.d/10-permissions.conf',
+             'etc/systemd/system/snooze-plugin-b@example.service.d/10-permissions.conf'}
+
+    def test_everything_is_written_and_read_again(self):
+        self.install(limits={'memory_mb': 20, 'cpu_percent': 5, 'tasks': 3})
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.written(), self.FILES)
+        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service'), ('Reload',)])
+        self.assertEqual(self.drop_in(), self.drop_in(slot='-b'))
+        self.assertIn(f'ExecStart={self.root}/etc/cloudsnooze/plugins/example/example\n', self.drop_in())
+        self.assertIn('MemoryMax=20971520\n', self.drop_in())
+        self.assertIn('ExecPaths=-/bin/sh\n', self.drop_in())
+        # Asked for, approved by nobody.
+        for line in ('PrivateNetwork', 'IPAddress', '/srv/data'):
+            self.assertNotIn(line, self.drop_in())
+        self.assertNotIn('login1', (self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').read_text())
+
+    def test_nothing_is_read_again_where_nothing_changed(self):
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.asked.clear()
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [])
+
+    def test_requests_share_a_reload(self):
+        results = []
+        for number in range(20):
+            self.install(f'p{number}')
+            results.append(self.send('Provision', '(s)', (f'p{number}',)))
+        wait_for(lambda: all(results), 'all answers')
+        self.assertEqual([error for result in results for _, error in result if error], [])
+        # What came while one was under way made another.
+        self.assertLessEqual(self.systemd.asked.count(('Reload',)), 3)
+
+    def test_nothing_is_left(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.call('SetLimits', '(sa{sv})', ('example', {'tasks': GLib.Variant('t', 2)}))
+        self.systemd.asked.clear()
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), set())
+        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-user-remove@example.service'), ('Reload',)])
+        self.assertEqual(list((self.root / 'etc/systemd/system').iterdir()), [])
+        self.assertTrue((self.root / 'etc/cloudsnooze/plugins/example/plugin.json').exists())
+
+    def test_what_was_never_made_is_not_removed(self):
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [])
+
+    def test_a_packaged_one_needs_nothing(self):
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.written(), set())
+
+    def test_configured_directories(self):
+        (self.root / 'etc/cloudsnooze/snooze.json').write_text(json.dumps({'plugins': {'directories': ['/opt/ours']}}))
+        self.install(directory='opt/ours')
+        self.call('Provision', '(s)', ('example',))
+        self.assertIn(f'{self.root}/opt/ours/example/example', self.drop_in())
+
+    def test_a_failure_is_told(self):
+        self.install()
+        self.systemd.result = 'failed'
+        with self.assertRaises(GLib.Error) as caught:
+            self.call('Provision', '(s)', ('example',))
+        self.assertIn('snooze-users.service', caught.exception.message)
+
+    def test_a_forged_end_of_a_job_does_not_count(self):
+        self.install()
+        self.systemd.silent = True
+        result = self.send('Provision', '(s)', ('example',))
+        wait_for(lambda: self.systemd.asked, 'StartUnit')
+        stranger = self.house.client().connection
+        parameters = GLib.Variant('(uoss)', (1, '/org/freedesktop/systemd1/job/1', 'snooze-users.service', 'done'))
+        stranger.emit_signal(None, '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved', parameters)
+        # Behind the signal, as everything of one sender is.
+        stranger.call_sync(HELPER, HELPER_PATH, 'org.freedesktop.DBus.Peer', 'Ping', None, None, Gio.DBusCallFlags.NONE, -1, None)
+        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service')])
+        self.assertFalse(result)
+        self.systemd.connection.emit_signal(None, '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved',
+                                            parameters)
+        wait_for(lambda: result, 'the answer')
+        self.assertIsNone(result[0][1])
+
+    def killed_under_way(self, method):
+        """Killed when all is written and before anybody has read it."""
+        self.systemd.silent = True
+        self.systemd.asked.clear()
+        self.send(method, '(s)', ('example',))
+        wait_for(lambda: self.systemd.asked, 'the first step')
+        self.helper.kill(9)
+        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to be gone')
+        self.systemd.silent = False
+        self.systemd.asked.clear()
+        self.helper = self.start()
+        wait_for(lambda: ('Reload',) in self.systemd.asked, 'the rest')
+
+    def test_what_was_under_way_is_completed(self):
+        self.install()
+        self.killed_under_way('Provision')
+        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service'), ('Reload',)])
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.written(), self.FILES)
+        self.killed_under_way('Deprovision')
+        self.assertIn(('StartUnit', 'snooze-user-remove@example.service'), self.systemd.asked)
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), set())
+
+    def test_what_failed_is_tried_again(self):
+        self.install()
+        self.systemd.result = 'failed'
+        with self.assertRaises(GLib.Error):
+            self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.helper.kill(15), 0)
+        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to be gone')
+        self.systemd.result = 'done'
+        self.systemd.asked.clear()
+        self.helper = self.start()
+        wait_for(lambda: ('Reload',) in self.systemd.asked, 'another try')
+
+
+class Approval(HelperTest):
+    def listed(self, identifier='example'):
+        digest, packaged, permissions = self.call('ListPermissions', '(s)', (identifier,))
+        return digest, packaged, {permission: approved for permission, approved, _ in permissions}
+
+    def test_exactly_what_was_approved_is_granted(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.asked.clear()
+        self.approve(['read:/srv/data'], digest)
+        self.assertEqual(self.systemd.asked, [('Reload',)])
+        self.assertIn('BindReadOnlyPaths=-/srv/data\n', self.drop_in())
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+        self.assertEqual(self.listed(), (digest, False, {permission: permission == 'read:/srv/data' for permission in PERMISSIONS}))
+
+        self.approve(PERMISSIONS, digest)
+        self.assertIn('IPAddressAllow=10.0.0.1\n', self.drop_in())
+        policy = (self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').read_text()
+        self.assertIn('<allow send_destination="org.freedesktop.login1" send_type="method_call"/>', policy)
+
+        self.approve([], digest)
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+        self.assertNotIn('/srv/data', self.drop_in())
+
+    def test_polkit_is_asked_about_the_caller(self):
+        digest = self.install()
+        self.approve(['read:/srv/data'], digest)
+        question, = self.house.questions()
+        self.assertEqual(question['action'], ACTION + 'approve-permissions')
+        self.assertEqual(question['subject'], self.client.name)
+        self.assertEqual(question['details'], {'plugin': 'example', 'permissions': 'read:/srv/data'})
+
+    def test_who_is_refused_changes_nothing(self):
+        digest = self.install()
+        for mode, name in (('refuse', ACCESS_DENIED), ('challenge', INTERACTION_REQUIRED)):
+            with self.subTest(polkit=mode):
+                self.house.answer(mode)
+                self.assertFails(name, 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest),
+                                 part='sudo snooze plugin permissions')
+        self.assertEqual(self.written(), set())
+
+    def test_what_was_looked_at_must_be_what_is_there(self):
+        digest = self.install()
+        self.install(permissions=[*PERMISSIONS, 'network:any'])
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest),
+                         part='look again')
+        self.assertEqual(self.written(), set())
+
+    def test_a_manifest_that_asks_for_more_asks_again(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        more = [*PERMISSIONS, 'processes']
+        self.install(permissions=more)
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('ProtectProc', self.drop_in())
+        self.assertEqual(self.listed()[2], {permission: permission != 'processes' for permission in more})
+        # One that asks for less is granted less.
+        self.install(permissions=PERMISSIONS[1:])
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+
+    def test_no_more_than_the_manifest_asks_for(self):
+        digest = self.install()
+        for permission in ('network:any', 'processes'):
+            self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [permission], digest),
+                             part='does not ask for')
+        for permission in ('root', 'read:/srv/a\nUser=root', 'group:shadow'):
+            self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [permission], digest))
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', ['processes'] * 65, digest))
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [], 'abc'), part='SHA-256')
+        self.assertEqual(self.written(), set())
+
+    def test_packaged_ones_brought_theirs(self):
+        digest = self.install(directory='usr/lib/cloudsnooze/plugins')
+        self.assertEqual(self.listed(), (digest, True, dict.fromkeys(PERMISSIONS, True)))
+        self.assertFails(ERROR + 'NotSupported', 'ApprovePermissions', '(sass)', ('example', [], digest))
+
+
+@unittest.skipIf(os.geteuid() != 0, 'impossible here: other users need root')
+class Captured(HelperTest):
+    """What a daemon can do that is not what it was: nothing that root would not."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.house.client(DAEMON_UID)
+        self.stranger = self.house.client(65534)
+
+    def test_the_daemon_may_and_others_may_not(self):
+        self.install()
+        limits = {'tasks': GLib.Variant('t', 2)}
+        for method, signature, arguments in (('Provision', '(s)', ('example',)), ('SetLimits', '(sa{sv})', ('example', limits)),
+                                             ('Deprovision', '(s)', ('example',))):
+            self.assertFails(ACCESS_DENIED, method, signature, arguments, self.stranger)
+            self.call(method, signature, arguments, self.daemon)
+
+    def test_hostile_ids(self):
+        for identifier in ('', '../x', 'a/b', '/etc', 'A', 'x' * 25, 'admin', 'a\nb', 'a@b', 'é', '-a', '.'):
+            with self.subTest(id=identifier):
+                for method in ('Provision', 'Deprovision', 'ListPermissions'):
+                    self.assertFails(ERROR + 'InvalidArgument', method, '(s)', (identifier,), self.daemon)
+        self.assertEqual(self.written(), set())
+
+    def test_a_manifest_of_its_own(self):
+        self.install()
+        place = self.root / 'etc/cloudsnooze/plugins/example'
+        for path in (place, place / 'plugin.json', place / 'example', place.parent):
+            with self.subTest(path=path.name):
+                os.chown(path, DAEMON_UID, 0)
+                self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+                os.chown(path, 0, 0)
+                path.chmod(0o777)
+                self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+                path.chmod(0o755)
+        self.assertEqual(self.written(), set())
+        self.call('Provision', '(s)', ('example',), self.daemon)
+
+    def test_links(self):
+        self.install(directory='srv/theirs')
+        (self.root / 'etc/cloudsnooze/plugins/example').symlink_to('../../../srv/theirs/example')
+        self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+
+    def test_directories_of_its_own_configuration_do_not_count(self):
+        state = self.root / 'var/lib/cloudsnooze'
+        state.mkdir(parents=True)
+        (state / 'snooze.json').write_text(json.dumps({'plugins': {'directories': ['/srv/theirs']}}))
+        self.install(directory='srv/theirs')
+        self.assertFails(ERROR + 'NoSuchPlugin', 'Provision', '(s)', ('example',), self.daemon)
+        # Nor does a file of the administrator's that it could write.
+        (self.root / 'etc/cloudsnooze/snooze.json').write_text(json.dumps({'plugins': {'directories': ['/srv/theirs']}}))
+        os.chown(self.root / 'etc/cloudsnooze/snooze.json', DAEMON_UID, 0)
+        self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+
+    def test_limits_above_the_manifests(self):
+        self.install(limits={'memory_mb': 20, 'cpu_percent': 5, 'tasks': 3})
+        for key, value in (('memory_mb', GLib.Variant('t', 21)), ('cpu_percent', GLib.Variant('d', 5.1)),
+                           ('tasks', GLib.Variant('t', 4)), ('memory_mb', GLib.Variant('t', 2**64 - 1)),
+                           ('cpu_percent', GLib.Variant('d', float('inf'))), ('cpu_percent', GLib.Variant('d', float('nan'))),
+                           ('tasks', GLib.Variant('t', 0)), ('User', GLib.Variant('s', 'root')), ('tasks', GLib.Variant('s', '1'))):
+            with self.subTest(key=key, value=value.unpack()):
+                with self.assertRaises(GLib.Error):
+                    self.call('SetLimits', '(sa{sv})', ('example', {key: value}), self.daemon)
+        self.assertIsNone(self.drop_in('20-limits.conf'))
+        self.call('SetLimits', '(sa{sv})', ('example', {'memory_mb': GLib.Variant('t', 20), 'cpu_percent': GLib.Variant('d', 2.5)}),
+                  self.daemon)
+        self.assertIn('MemoryMax=20971520\nCPUQuota=2.50%\n', self.drop_in('20-limits.conf'))
+        self.assertEqual(self.drop_in('20-limits.conf'), self.drop_in('20-limits.conf', slot='-b'))
+        self.call('SetLimits', '(sa{sv})', ('example', {}), self.daemon)
+        self.assertIsNone(self.drop_in('20-limits.conf'))
+
+    def test_it_cannot_approve(self):
+        digest = self.install()
+        self.house.answer('refuse', ACTION + 'approve-permissions')
+        self.assertFails(ACCESS_DENIED, 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest), self.daemon)
+        self.assertEqual(self.written(), set())
+
+    def test_approvals_of_its_own(self):
+        digest = self.install()
+        approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
+        approvals.write_text(json.dumps({'manifest_sha256': digest, 'permissions': PERMISSIONS}))
+        os.chown(approvals, DAEMON_UID, 0)
+        self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), self.daemon, part='belongs to another user')
+
+    def test_permissions_that_nobody_may_have(self):
+        self.install(permissions=['write:/etc'])
+        self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon, part='/permissions')
+
+
+class Options(unittest.TestCase):
+    def test_another_root_is_not_for_the_systems_bus(self):
+        house = House(daemon=False, polkit=False)
+        self.addCleanup(house.close)
+        for address in (None, '', 'unix:path=/run/dbus/system_bus_socket', 'unix:path=/var/run/dbus/system_bus_socket'):
+            house.environment.pop('DBUS_SYSTEM_BUS_ADDRESS', None)
+            if address is not None:
+                house.environment['DBUS_SYSTEM_BUS_ADDRESS'] = address
+            helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', pathlib.Path('/srv')], 'helper.log')
+            self.assertEqual(helper.wait(), 2)
+        self.assertIn('private bus', helper.output())
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a manifest may ask for, what that means in plain words, and what it comes to in a unit and a bus policy. */
+
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "helper/texts.h"
+#include "manifest/approvals.h"
+#include "manifest/permission.h"
+
+static void test_well_formed(void) {
+        static const char *const fine[] = {
+                "network:any",         "network:10.1.2.3",         "network:10.0.0.0/8",   "network:169.254.169.254:80",
+                "network:localhost",   "network:localhost:6379",   "network:::1",          "network:[2001:db8::1]:443",
+                "network:2001:db8::/32", "network:ec2.eu-west-1.amazonaws.com:443", "read:/home/alice/data", "read:/srv",
+                "write:/srv/data",     "write:/var/lib/redis",     "device:gpu",           "processes",
+                "bus:org.freedesktop.login1", "exec:any",          "exec:/usr/bin/git",    "group:tty",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(fine); i++) {
+                g_autofree char *words = NULL;
+
+                g_assert_cmpstr(permission_problem(fine[i]), ==, NULL);
+                words = permission_words(fine[i]);
+                g_assert_true(g_str_has_prefix(words, "may "));
+        }
+}
+
+static void test_hostile(void) {
+        static const char *const bad[] = {
+                "",                       "root",                       "network",            "network:",
+                "network:10.0.0.0/33",    "network:10.1.2.3.4",         "network:256.1.1.1",  "network:a b",
+                "network:host:0",         "network:host:65536",         "network:host:80:80", "network:-a.example",
+                "network:[10.1.2.3]:80",  "network:[::1",               "network:any\nUser=root", "processes:all",
+                "device:sda",             "device:gpu\n",               "group:root",         "group:shadow",
+                "group:docker",           "group:snooze-admin",         "bus:login1",         "bus:org..x",
+                "bus:org.x\"/><allow own=\"*", "bus:org.freedesktop.DBus", "bus:" HELPER_NAME, "bus:" PLUGIN_NAME_PREFIX "other",
+                "bus::1.5",               "bus:org.*",                  "read:relative",      "read:/",
+                "read:/srv/../etc",       "read:/srv//data",            "read:/srv/",         "read:/srv/./x",
+                "read:/srv/%i",           "read:/srv/a b",              "read:/srv/a\nUser=root", "read:/srv:/etc",
+                "read:/srv/\\x",          "read:/srv/$HOME",            "read:/srv/\"",       "read:/etc/shadow",
+                "read:" PKGSYSCONFDIR,    "read:" PKGSTATEDIR "/state.db", "read:/proc/1",    "read:/dev/sda",
+                "write:/",                "write:/etc",                 "write:/etc/cron.d",  "write:/usr/bin",
+                "write:/boot",            "write:/var",                 "write:/var/lib",     "write:" PKGSTATEDIR,
+                "write:/var/spool",       "write:/root",                "write:/run",         "exec:sh",
+                "exec:/bin/../bin/sh",    "exec:/proc/self/exe",        "read:\xff/srv",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+                if (!permission_problem(bad[i]))
+                        g_error("\"%s\" was taken for a permission", bad[i]);
+}
+
+static void test_problems_say_what_was_expected(void) {
+        g_assert_nonnull(strstr(permission_problem("device:sda"), "device:gpu"));
+        g_assert_nonnull(strstr(permission_problem("group:root"), "systemd-journal"));
+        g_assert_nonnull(strstr(permission_problem("fly"), "network:"));
+}
+
+static void test_words_are_honest(void) {
+        g_autofree char *name = permission_words("network:db.example.org:6379"), *address = permission_words("network:10.1.2.3:80");
+
+        /* systemd cannot tell names and ports apart, and who approves has to know. */
+        g_assert_nonnull(strstr(name, "every address"));
+        g_assert_nonnull(strstr(name, "db.example.org port 6379"));
+        g_assert_nonnull(strstr(address, "10.1.2.3"));
+        g_assert_nonnull(strstr(address, "cannot be told apart"));
+}
+
+static gboolean has_render(const char *name, void *userdata) {
+        return strcmp(name, "render") == 0 || strcmp(name, "tty") == 0;
+}
+
+static char *lines_of(const char *const *permissions) {
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+
+        permission_directives(permissions, has_render, NULL, lines);
+        g_ptr_array_add(lines, NULL);
+        return g_strjoinv("\n", (char **) lines->pdata);
+}
+
+static void test_directives(void) {
+        static const struct {
+                const char *permission, *lines;
+        } table[] = {
+                { "network:any", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
+                { "network:10.0.0.0/8",
+                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=10.0.0.0/8" },
+                { "network:localhost:80",
+                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=localhost" },
+                { "network:[::1]:80", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=::1" },
+                { "network:db.example.org", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
+                { "read:/srv/data", "BindReadOnlyPaths=-/srv/data" },
+                { "read:/home/alice", "ProtectHome=tmpfs\nBindReadOnlyPaths=-/home/alice" },
+                { "write:/srv/data", "BindPaths=-/srv/data" },
+                { "processes", "ProtectProc=default\nProcSubset=all\nPrivateUsers=no" },
+                { "exec:/usr/bin/git", "ExecPaths=-/usr/bin/git" },
+                { "exec:any", "NoExecPaths=" },
+                { "group:adm", "PrivateUsers=no" }, /* not there on this machine: named, it would keep the unit from starting */
+                { "bus:org.freedesktop.login1", "" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+                const char *const one[] = { table[i].permission, NULL };
+                g_autofree char *lines = lines_of(one);
+
+                g_assert_cmpstr(lines, ==, table[i].lines);
+        }
+}
+
+static void test_directives_of_devices(void) {
+        const char *const gpu[] = { "device:gpu", NULL }, *const tty[] = { "group:tty", NULL };
+        g_autofree char *graphics = lines_of(gpu), *terminals = lines_of(tty);
+
+        g_assert_nonnull(strstr(graphics, "PrivateDevices=no\nDeviceAllow=char-drm rw\n"));
+        g_assert_nonnull(strstr(graphics, "SupplementaryGroups=render"));
+        g_assert_null(strstr(graphics, "SupplementaryGroups=video"));
+        g_assert_nonnull(strstr(terminals, "SupplementaryGroups=tty\n"));
+        g_assert_nonnull(strstr(terminals, "DeviceAllow=char-pts w"));
+}
+
+static void test_each_line_once(void) {
+        const char *const both[] = { "processes", "group:render", "read:/home/a", "read:/home/b", NULL };
+        g_autofree char *lines = lines_of(both);
+        const char *first = strstr(lines, "PrivateUsers=no"), *home = strstr(lines, "ProtectHome=tmpfs");
+
+        g_assert_nonnull(first);
+        g_assert_null(strstr(first + 1, "PrivateUsers=no"));
+        g_assert_null(strstr(home + 1, "ProtectHome=tmpfs"));
+}
+
+static Manifest *example(const char *path, const char *exec) {
+        Manifest *manifest = g_new0(Manifest, 1);
+
+        manifest->id = g_strdup("example");
+        manifest->path = g_strdup(path);
+        manifest->exec = g_strdup(exec);
+        manifest->permissions = g_strsplit("processes,bus:org.freedesktop.login1,network:any", ",", -1);
+        manifest->events = g_ptr_array_new();
+        manifest->dependencies = g_ptr_array_new();
+        manifest->memory_max = 32 * UINT64_C(1048576);
+        manifest->cpu_percent = 12.5;
+        manifest->tasks_max = 3;
+        return manifest;
+}
+
+static void test_unit(void) {
+        g_autoptr(Manifest) manifest = example(PKGSYSCONFDIR "/plugins/example/plugin.json", PKGSYSCONFDIR "/plugins/example/example");
+        const char *const approved[] = { "processes", NULL }, *const programs[] = { "/usr/bin/python3", NULL };
+        const Grant grant = { manifest, approved, programs, has_render, NULL };
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = text_unit_permissions(&grant, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(text, ==,
+                        "# Written by snooze-helper. What changes it: sudo snooze plugin permissions example\n"
+                        "# Approved: processes\n"
+                        "[Service]\n"
+                        "ExecStart=\n"
+                        "ExecStart=" PKGSYSCONFDIR "/plugins/example/example\n"
+                        "InaccessiblePaths=\n"
+                        "InaccessiblePaths=-" PKGSTATEDIR "\n"
+                        "InaccessiblePaths=-" PKGRUNDIR "\n"
+                        "TemporaryFileSystem=" PKGSYSCONFDIR ":ro\n"
+                        "BindReadOnlyPaths=" PKGSYSCONFDIR "/plugins/example\n"
+                        "ExecPaths=" PKGSYSCONFDIR "/plugins/example/example\n"
+                        "ExecPaths=-/usr/bin/python3\n"
+                        "ProtectProc=default\n"
+                        "ProcSubset=all\n"
+                        "PrivateUsers=no\n"
+                        "MemoryMax=33554432\n"
+                        "CPUQuota=12.50%\n"
+                        "TasksMax=3\n");
+}
+
+static void test_unit_of_odd_paths(void) {
+        g_autoptr(Manifest) manifest = example("/opt/a b/example/plugin.json", "/opt/a b/example/example");
+        const char *const none[] = { NULL };
+        const Grant grant = { manifest, none, NULL, has_render, NULL };
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(text_unit_permissions(&grant, &error));
+        g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
+        g_assert_nonnull(strstr(error->message, "/opt/a b/example"));
+}
+
+static void test_bus_files(void) {
+        g_autoptr(Manifest) manifest = example("/opt/example/plugin.json", "/opt/example/example");
+        const char *const approved[] = { "bus:org.freedesktop.login1", "processes", NULL }, *const none[] = { NULL };
+        const Grant grant = { manifest, approved, NULL, has_render, NULL }, bare = { manifest, none, NULL, has_render, NULL };
+        g_autofree char *policy = text_bus_policy(&grant), *closed = text_bus_policy(&bare), *activation = text_bus_activation(&grant);
+
+        g_assert_nonnull(strstr(policy, "<policy user=\"snooze-example\">"));
+        g_assert_nonnull(strstr(policy, "<allow own=\"io.cloudsnooze.Plugin1.example\"/>"));
+        g_assert_nonnull(strstr(policy, "<allow send_destination=\"org.freedesktop.login1\" send_type=\"method_call\"/>\n    </policy>"));
+        g_assert_null(strstr(closed, "login1"));
+        g_assert_null(strchr(policy, '@'));
+        g_assert_nonnull(strstr(activation, "\nExec=/opt/example/example\n"));
+        g_assert_nonnull(strstr(activation, "\nSystemdService=snooze-plugin@example.service\n"));
+}
+
+static void test_limits(void) {
+        const Limits some = { .memory_max = 1048576, .tasks_max = 2 }, none = {};
+        g_autofree char *text = text_unit_limits(&some), *empty = text_unit_limits(&none);
+
+        g_assert_nonnull(strstr(text, "[Service]\nMemoryMax=1048576\nTasksMax=2\n"));
+        g_assert_cmpstr(empty, ==, "");
+}
+
+static void test_defaults_are_the_templates(void) {
+        g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
+        g_autofree char *text = NULL, *expected = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, &error));
+        g_assert_no_error(error);
+        expected = g_strdup_printf("MemoryMax=%uM\nCPUQuota=%u%%\nTasksMax=%u\n", (unsigned) (LIMIT_DEFAULT_MEMORY >> 20),
+                                   (unsigned) LIMIT_DEFAULT_CPU_PERCENT, (unsigned) LIMIT_DEFAULT_TASKS);
+        g_assert_nonnull(strstr(text, expected));
+}
+
+static void with_approvals(const char *content, void (*check)(Approvals *approvals, GError *error)) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *directory = g_dir_make_tmp("snooze-approvals-XXXXXX", &error);
+        g_autofree char *path = g_build_filename(directory, "example.json", NULL);
+        g_autoptr(Approvals) approvals = NULL;
+
+        g_assert_no_error(error);
+        if (content)
+                g_assert_true(g_file_set_contents(path, content, -1, NULL));
+        approvals = approvals_load(directory, "example", geteuid(), &error);
+        check(approvals, error);
+        (void) g_unlink(path);
+        (void) g_rmdir(directory);
+}
+
+static void nothing_is_approved(Approvals *approvals, GError *error) {
+        g_assert_no_error(error);
+        g_assert_cmpstr(approvals->digest, ==, "");
+        g_assert_cmpuint(g_strv_length(approvals->permissions), ==, 0);
+}
+
+static void cannot_be_trusted(Approvals *approvals, GError *error) {
+        g_assert_null(approvals);
+        g_assert_nonnull(error);
+}
+
+static void two_are_approved(Approvals *approvals, GError *error) {
+        g_autoptr(Manifest) manifest = example("/x/plugin.json", "/x/example");
+        g_auto(GStrv) granted = NULL, missing = NULL;
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(approvals->digest, ==, "abc");
+        granted = approvals_granted(approvals, manifest);
+        missing = approvals_missing(approvals, manifest);
+        /* "group:tty" is approved and no longer asked for: not granted. */
+        g_assert_cmpuint(g_strv_length(granted), ==, 1);
+        g_assert_cmpstr(granted[0], ==, "processes");
+        g_assert_cmpuint(g_strv_length(missing), ==, 2);
+        g_assert_cmpstr(missing[0], ==, "bus:org.freedesktop.login1");
+        g_assert_cmpstr(missing[1], ==, "network:any");
+}
+
+static void test_approvals(void) {
+        const char *const both[] = { "group:tty", "processes", NULL };
+        g_autofree char *text = approvals_text("abc", both);
+
+        with_approvals(NULL, nothing_is_approved);
+        with_approvals(text, two_are_approved);
+        with_approvals("{}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [\"fly\"]}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [1]}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"more\": 1}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permi", cannot_be_trusted);
+}
+
+static void test_reserved_ids(void) {
+        g_assert_true(plugin_id_valid("example"));
+        /* Its user's group would be snooze-admin. */
+        g_assert_false(plugin_id_valid("admin"));
+        g_assert_false(plugin_id_valid("../x"));
+        g_assert_false(plugin_id_valid("a/b"));
+        g_assert_false(plugin_id_valid("A"));
+        g_assert_false(plugin_id_valid(""));
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/permission/well-formed", test_well_formed);
+        g_test_add_func("/permission/hostile", test_hostile);
+        g_test_add_func("/permission/problems-say-what-was-expected", test_problems_say_what_was_expected);
+        g_test_add_func("/permission/words-are-honest", test_words_are_honest);
+        g_test_add_func("/permission/directives", test_directives);
+        g_test_add_func("/permission/directives-of-devices", test_directives_of_devices);
+        g_test_add_func("/permission/each-line-once", test_each_line_once);
+        g_test_add_func("/permission/unit", test_unit);
+        g_test_add_func("/permission/unit-of-odd-paths", test_unit_of_odd_paths);
+        g_test_add_func("/permission/bus-files", test_bus_files);
+        g_test_add_func("/permission/limits", test_limits);
+        g_test_add_func("/permission/defaults-are-the-templates", test_defaults_are_the_templates);
+        g_test_add_func("/permission/approvals", test_approvals);
+        g_test_add_func("/permission/reserved-ids", test_reserved_ids);
+        return g_test_run();
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Where root writes: nowhere that somebody else could have prepared. */
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "helper/helper.h"
+
+typedef struct Fixture {
+        Places places;
+        char *root;
+} Fixture;
+
+static void make(const Fixture *f, const char *directory) {
+        g_autofree char *path = g_strconcat(f->root, directory, NULL);
+
+        g_assert_cmpint(g_mkdir_with_parents(path, 0755), ==, 0);
+}
+
+static void set_up(Fixture *f, const void *data) {
+        g_autoptr(GError) error = NULL;
+
+        umask(0022);
+        f->root = g_dir_make_tmp("snooze-place-XXXXXX", &error);
+        g_assert_no_error(error);
+        f->places = (Places) { .root = f->root, .also = geteuid() };
+        make(f, "/etc/systemd/system");
+}
+
+static void remove_tree(const char *path) {
+        g_autoptr(GDir) directory = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+        const char *name;
+
+        while (directory && (name = g_dir_read_name(directory))) {
+                g_autofree char *child = g_build_filename(path, name, NULL);
+
+                remove_tree(child);
+        }
+        (void) g_remove(path);
+}
+
+static void tear_down(Fixture *f, const void *data) {
+        remove_tree(f->root);
+        g_free(f->root);
+}
+
+#define FILE_PATH "/etc/systemd/system/x.service.d/10-permissions.conf"
+
+static void test_write(Fixture *f, const void *data) {
+        g_autofree char *path = g_strconcat(f->root, FILE_PATH, NULL), *directory = g_path_get_dirname(path), *text = NULL;
+        g_autoptr(GError) error = NULL;
+        gboolean changed = FALSE;
+        struct stat st;
+
+        g_assert_true(place_write(&f->places, FILE_PATH, "one\n", &changed, &error));
+        g_assert_no_error(error);
+        g_assert_true(changed);
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 07777, ==, 0644);
+
+        changed = FALSE;
+        g_assert_true(place_write(&f->places, FILE_PATH, "one\n", &changed, &error));
+        g_assert_false(changed);
+        g_assert_true(place_write(&f->places, FILE_PATH, "two\n", &changed, &error));
+        g_assert_true(changed);
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "two\n");
+
+        changed = FALSE;
+        g_assert_true(place_write(&f->places, FILE_PATH, "", &changed, &error));
+        g_assert_true(changed);
+        g_assert_false(g_file_test(directory, G_FILE_TEST_EXISTS));
+        changed = FALSE;
+        g_assert_true(place_remove(&f->places, FILE_PATH, TRUE, &changed, &error));
+        g_assert_false(changed);
+}
+
+static void assert_refused(Fixture *f, const char *path, const char *part) {
+        g_autoptr(GError) error = NULL;
+        gboolean changed = FALSE;
+
+        g_assert_false(place_write(&f->places, path, "x\n", &changed, &error));
+        g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
+        g_assert_nonnull(strstr(error->message, part));
+        g_assert_false(changed);
+}
+
+static void test_links(Fixture *f, const void *data) {
+        g_autofree char *link = g_strconcat(f->root, "/etc/link", NULL), *file = g_strconcat(f->root, "/etc/systemd/system/x", NULL);
+        g_autofree char *target = g_strconcat(f->root, "/etc/target", NULL), *text = NULL;
+        g_autoptr(GError) error = NULL;
+        gboolean changed = FALSE;
+
+        g_assert_cmpint(symlink("systemd", link), ==, 0);
+        assert_refused(f, "/etc/link/system/x", "/etc/link");
+
+        /* A link in the file's own place is replaced, not followed. */
+        g_assert_true(g_file_set_contents(target, "x\n", -1, NULL));
+        g_assert_cmpint(symlink("../../target", file), ==, 0);
+        g_assert_true(place_write(&f->places, "/etc/systemd/system/x", "y\n", &changed, &error));
+        g_assert_false(g_file_test(file, G_FILE_TEST_IS_SYMLINK));
+        g_assert_true(g_file_get_contents(target, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "x\n");
+}
+
+static void test_writable_parents(Fixture *f, const void *data) {
+        g_autofree char *path = g_strconcat(f->root, "/etc/systemd", NULL);
+
+        g_assert_cmpint(chmod(path, 0777), ==, 0);
+        assert_refused(f, FILE_PATH, "/etc/systemd: can be written by others");
+        g_assert_cmpint(chmod(path, 0755), ==, 0);
+        assert_refused(f, "/etc/missing/deeper/x", "/etc/missing");
+        assert_refused(f, "/etc/../etc/systemd/x", "without . and ..");
+}
+
+static void test_owners(Fixture *f, const void *data) {
+        g_autofree char *path = g_strconcat(f->root, "/etc/systemd", NULL), *state = g_strconcat(f->root, STATE_DIRECTORY, NULL);
+        g_autoptr(GError) error = NULL;
+
+        if (geteuid() != 0) {
+                g_test_skip("impossible here: giving files away needs root");
+                return;
+        }
+        g_assert_cmpint(chown(path, 4711, 0), ==, 0);
+        assert_refused(f, FILE_PATH, "belongs to user 4711");
+
+        /* The daemon's state directory is its own; what root has put into it is trusted, what the daemon has is not. */
+        f->places.service = 4711;
+        make(f, STATE_DIRECTORY "/plugins/example");
+        g_assert_cmpint(chown(state, 4711, 0), ==, 0);
+        g_assert_true(place_trusted(&f->places, STATE_DIRECTORY "/plugins/example", &error));
+        g_assert_no_error(error);
+        assert_refused(f, FILE_PATH, "belongs to user 4711");
+        g_free(path);
+        path = g_strconcat(f->root, STATE_DIRECTORY "/plugins", NULL);
+        g_assert_cmpint(chown(path, 4711, 0), ==, 0);
+        g_assert_false(place_trusted(&f->places, STATE_DIRECTORY "/plugins/example", &error));
+        g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
+}
+
+static void assert_interpreters(Fixture *f, const char *content, const char *expected) {
+        g_autofree char *path = g_build_filename(f->root, "script", NULL), *joined = NULL;
+        g_auto(GStrv) found = NULL;
+
+        g_assert_true(g_file_set_contents(path, content, -1, NULL));
+        found = interpreters(path);
+        joined = g_strjoinv(" ", found);
+        g_assert_cmpstr(joined, ==, expected);
+}
+
+static void test_interpreters(Fixture *f, const void *data) {
+        assert_interpreters(f, "#!/bin/sh\n", "/bin/sh");
+        assert_interpreters(f, "#! /usr/bin/python3 -E\nx", "/usr/bin/python3");
+        assert_interpreters(f, "#!/usr/bin/env -S FOO=bar sh\n", "/usr/bin/env /usr/bin/sh");
+        assert_interpreters(f, "#!/usr/bin/env no-such-program-anywhere\n", "/usr/bin/env");
+        assert_interpreters(f, "#!/usr/bin/env /opt/x\n", "/usr/bin/env /opt/x");
+        assert_interpreters(f, "#!\n", "");
+        assert_interpreters(f, "\177ELF", "");
+        assert_interpreters(f, "", "");
+}
+
+#define ADD(name, function) g_test_add("/place/" name, Fixture, NULL, set_up, function, tear_down)
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        ADD("write", test_write);
+        ADD("links", test_links);
+        ADD("writable-parents", test_writable_parents);
+        ADD("owners", test_owners);
+        ADD("interpreters", test_interpreters);
+        return g_test_run();
+}
