@@ -84,6 +84,8 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         r = sd_bus_message_read(m, "us", &host_api, &host_version);
         if (r < 0)
                 return r;
+        if (channel_carries(instance, m))
+                return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "Who greets has to be on the bus");
         /* A host of API n serves n and n - 1, so this plugin has a place with hosts of its own API and of the next. */
         if (host_api != SNOOZE_PLUGIN_API && host_api != SNOOZE_PLUGIN_API + 1)
                 return sd_bus_error_setf(error, ERROR_UNSUPPORTED_API,
@@ -163,6 +165,10 @@ static int method_ping(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_open_channel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return channel_open(userdata, m, error);
+}
+
 static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         int r;
 
@@ -180,7 +186,10 @@ static const sd_bus_vtable plugin_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Configure", SD_BUS_ARGS("a{sv}", config), SD_BUS_NO_RESULT, method_configure,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Ping", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_ping, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel), method_open_channel,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Shutdown", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_shutdown, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("Leaving", SD_BUS_NO_ARGS, 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -55,6 +55,9 @@ struct SnoozePluginInstance {
         sd_event_source *host_timer;
         uint64_t host_exit;  /* µs after the daemon left; USEC_INFINITY: never */
 
+        sd_bus *channel;     /* NULL: none */
+        sd_event_source *channel_timer; /* leaving: until the daemon has to have closed it */
+
         uint64_t idle_exit;  /* µs without a call; USEC_INFINITY: never */
         uint64_t last_used;  /* monotonic */
         bool leaving;
@@ -78,6 +81,16 @@ void life_used(SnoozePluginInstance *instance);
 void life_leave(SnoozePluginInstance *instance, const char *why);
 /* Something under way has ended: the moment to go may be here. */
 void life_settled(SnoozePluginInstance *instance);
+
+/* channel.c */
+
+/* Answers OpenChannel. 0 or more, or a negative errno, as a D-Bus method handler. */
+int channel_open(SnoozePluginInstance *instance, sd_bus_message *m, sd_bus_error *error);
+/* Tells the daemon that no more calls are to come; it closes the channel when it has its answers. */
+void channel_leave(SnoozePluginInstance *instance);
+void channel_close(SnoozePluginInstance *instance);
+/* This message came over a channel: its sender is the daemon. */
+bool channel_carries(const SnoozePluginInstance *instance, sd_bus_message *m);
 
 /* callers.c */
 

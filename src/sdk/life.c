@@ -6,7 +6,7 @@
  *            │ 10 s                  │ idle, Shutdown, SIGTERM, │
  *            │                       │ no daemon for 60 s       │
  *            ▾                       ▾                          ▾
- *         leaving: the name is given back, calls are still answered ──bus confirms, nothing under way──▸ gone
+ *         leaving: the name is given back, calls are still answered ──bus confirms, channel closed, nothing under way──▸ gone
  *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is lost on the way out. */
 
@@ -33,7 +33,7 @@
 
 static bool settled(const SnoozePluginInstance *instance) {
         return instance->leaving && instance->name_released && instance->calls == 0 && instance->work == 0 &&
-               instance->callers_pending == 0;
+               instance->callers_pending == 0 && !instance->channel;
 }
 
 static int on_settled(sd_event_source *source, void *userdata) {
@@ -78,6 +78,7 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
         if (instance->plugin.shutdown)
                 instance->plugin.shutdown(instance->plugin.userdata);
 
+        channel_leave(instance);
         r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
         if (r < 0) {
                 /* Without a connection there is no name to give back. */
@@ -138,6 +139,8 @@ int life_greeted(SnoozePluginInstance *instance, const char *host) {
                 r = watch_host(instance, host);
                 if (r < 0)
                         return r;
+                /* Its predecessor's. */
+                channel_close(instance);
         }
         instance->host_timer = sd_event_source_disable_unref(instance->host_timer);
         instance->handshake_timer = sd_event_source_disable_unref(instance->handshake_timer);
@@ -155,7 +158,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t now = clock_monotonic(), due;
         int r;
 
-        if (instance->calls > 0 || instance->work > 0 || instance->watcher)
+        if (instance->calls > 0 || instance->work > 0 || instance->watcher || instance->channel)
                 life_used(instance);
         due = usec_add(instance->last_used, instance->idle_exit);
         if (now >= due) {

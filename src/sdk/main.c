@@ -222,6 +222,7 @@ static void clear(SnoozePluginInstance *instance) {
         sd_event_source_disable_unref(instance->host_timer);
         sd_bus_slot_unref(instance->host_slot);
         free(instance->host);
+        channel_close(instance);
         sd_bus_flush_close_unref(instance->bus);
         sd_event_unref(instance->event);
         callers_clear(instance);

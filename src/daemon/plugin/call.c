@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The call layer. At most one call of a process is under way, and IN_FLIGHT_MAX in all; the others wait in order: those of a contract with
- * the plugin, for whichever process serves it, and before them those to a very process. Each has one deadline from the moment somebody
- * asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial number. */
+/* The call layer. Over the bus at most one call of a process is under way, and IN_FLIGHT_MAX in all; over its channel CHANNEL_IN_FLIGHT_MAX.
+ * The others wait in order: those of a contract with the plugin, for whichever process serves it, and before them those to a very
+ * process. Each has one deadline from the moment somebody asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial
+ * number. */
 
 #include <errno.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static const ContractMethod contract_methods[] = {
         { PLUGIN_INTERFACE, "Initialize", NULL, "", CONTROL_TIMEOUT },
         { PLUGIN_INTERFACE, "Configure", NULL, "", CONTROL_TIMEOUT },
         { PLUGIN_INTERFACE, "Ping", NULL, "", CONTROL_TIMEOUT },
+        { PLUGIN_INTERFACE, "OpenChannel", NULL, "h", CONTROL_TIMEOUT },
         { PLUGIN_INTERFACE, "Shutdown", NULL, "", TIMEOUT_SHUTDOWN },
         { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK },
         { EVENT_HANDLER_INTERFACE, "HandleEvent", "EventHandler", "ba{sv}", TIMEOUT_EVENT },
@@ -57,6 +59,7 @@ struct PluginCall {
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
         gboolean control, without_effect, repeated;
+        gboolean over_bus;        /* where it is in flight */
         PluginCallAppend append;
         PluginCallDone done;
         void *userdata;
@@ -167,7 +170,25 @@ static PluginCall *next_call(PluginProcess *process) {
                 return NULL;
         if (!g_queue_is_empty(&process->controls))
                 return g_queue_peek_head(&process->controls);
-        return process == plugin->process && plugin->state == PLUGIN_RUNNING ? g_queue_peek_head(&plugin->calls) : NULL;
+        if (process != plugin->process || plugin->state != PLUGIN_RUNNING || process->channel_state == CHANNEL_OPENING)
+                return NULL;
+        return g_queue_peek_head(&plugin->calls);
+}
+
+/* FALSE: it has to wait for another one to end. */
+static gboolean has_room(PluginProcess *process) {
+        Plugins *plugins = process->plugin->plugins;
+
+        if (process->channel)
+                return g_queue_get_length(&process->in_flight) < CHANNEL_IN_FLIGHT_MAX;
+        if (!g_queue_is_empty(&process->in_flight))
+                return FALSE;
+        if (plugins->in_flight < IN_FLIGHT_MAX)
+                return TRUE;
+        if (!process->plugin->blocked)
+                g_queue_push_tail(&plugins->blocked, process->plugin);
+        process->plugin->blocked = TRUE;
+        return FALSE;
 }
 
 /* It is in no queue any more, and another one may have its place. */
@@ -175,6 +196,8 @@ static void in_flight_ended(PluginCall *call) {
         Plugin *next;
 
         call_take(call);
+        if (!call->over_bus)
+                return;
         call->plugin->plugins->in_flight--;
         next = call->plugin->plugins->freeing ? NULL : g_queue_pop_head(&call->plugin->plugins->blocked);
         if (next) {
@@ -192,13 +215,18 @@ static gboolean says_unsupported(const char *name) {
         return g_str_equal(name, ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED);
 }
 
+static gboolean is_optional(const PluginCall *call) {
+        return call->control && g_str_equal(call->method->member, "OpenChannel");
+}
+
 /* The plugin's own error. What is not ours is not handed on under its name. */
 static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
 
         call->plugin->statistics.errors++;
+        call->process->last_heard = clock_monotonic();
         /* What it was never meant to do is no failure of it. */
-        if (!says_unsupported(error->name))
+        if (!says_unsupported(error->name) && !is_optional(call))
                 plugin_set_healthy(call->plugin, FALSE, *words ? words : error->name);
         if (name_known(error->name)) {
                 call_finish_error(call, error->name, *words ? words : error->name);
@@ -226,6 +254,7 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         const char *signature = sd_bus_message_get_signature(reply, true) ?: "";
         Plugin *plugin = call->plugin;
 
+        call->process->last_heard = clock_monotonic();
         statistics_add_duration(&plugin->statistics, usec_sub(clock_monotonic(), call->begun));
         if (strcmp(signature, call->method->reply) != 0) {
                 g_autofree char *message = g_strdup_printf("%s answered %s with “%s”, expected “%s”.", plugin->id,
@@ -240,8 +269,11 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         call_finish(call, reply, NULL);
 }
 
-/* The bus driver answers for a peer that is gone. Nobody else can: the sender is the driver's. */
-static gboolean peer_is_gone(sd_bus_message *reply, const sd_bus_error *error) {
+/* sd-bus ends all calls of a connection that was closed. For a peer on the bus that is gone its driver answers; nobody else can: the sender
+ * is the driver's. */
+static gboolean peer_is_gone(const PluginCall *call, sd_bus_message *reply, const sd_bus_error *error) {
+        if (!call->over_bus)
+                return sd_bus_is_open(sd_bus_message_get_bus(reply)) <= 0;
         return message_from_driver(reply) && (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
                                               sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
                                               sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER));
@@ -252,8 +284,8 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         Plugin *plugin = call->plugin;
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
-        if (error && clock_monotonic() < call->deadline && peer_is_gone(reply, error)) {
-                process_fail(call->process, "ended while it was asked %s", call->method->member);
+        if (error && clock_monotonic() < call->deadline && peer_is_gone(call, reply, error)) {
+                plugin_process_gone(call->process, call->method->member, call->control);
                 return 0;
         }
 
@@ -270,12 +302,12 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
 
 static int call_send(PluginCall *call) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
-        Plugin *plugin = call->plugin;
-        sd_bus *bus = plugin->plugins->parameters.bus;
+        sd_bus *bus = process_bus(call->process);
         uint64_t left = usec_sub(call->deadline, clock_monotonic());
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &message, call->process->peer, PLUGIN_PATH, call->method->interface,
+        call->over_bus = !call->process->channel;
+        r = sd_bus_message_new_method_call(bus, &message, call->over_bus ? call->process->peer : NULL, PLUGIN_PATH, call->method->interface,
                                            call->method->member);
         if (r >= 0 && call->append)
                 r = call->append(message, call->userdata);
@@ -289,11 +321,9 @@ static void process_pump(PluginProcess *process) {
         PluginCall *call;
         int r;
 
-        while (g_queue_is_empty(&process->in_flight) && (call = next_call(process))) {
-                if (plugins->in_flight >= IN_FLIGHT_MAX) {
-                        if (!process->plugin->blocked)
-                                g_queue_push_tail(&plugins->blocked, process->plugin);
-                        process->plugin->blocked = TRUE;
+        while ((call = next_call(process)) && has_room(process)) {
+                if (!call->control && process->channel_state == CHANNEL_CLOSED) {
+                        process_open_channel(process);
                         return;
                 }
                 call_take(call);
@@ -307,7 +337,10 @@ static void process_pump(PluginProcess *process) {
                         continue;
                 }
                 call_put(call, &process->in_flight, FALSE);
-                plugins->in_flight++;
+                if (call->over_bus)
+                        plugins->in_flight++;
+                if (!call->control)
+                        process->last_used = call->begun;
         }
 }
 

@@ -30,8 +30,7 @@ static void on_initialized(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
                 process_fail(process, "refused its configuration: %s", error->message);
                 return;
         }
-        process->ready = TRUE;
-        process->hooks->ready(process);
+        process_open_channel(process);
 }
 
 /* The contracts that it names must cover the manifest's; more are not used. */

@@ -261,8 +261,17 @@ static void on_failed(PluginProcess *process, const char *reason) {
         plugin_fail(process->plugin, "%s", reason);
 }
 
+static void on_leaving(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+
+        if (plugin->state == PLUGIN_INITIALIZING)
+                process_fail(process, "leaves while it is greeted");
+        else if (plugin->state == PLUGIN_RUNNING && plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving"))
+                plugin_call_ended(plugin);
+}
+
 /* Of a process that is to serve, or does. */
-static const ProcessHooks serving = { on_started, on_identified, on_ready, on_failed };
+static const ProcessHooks serving = { on_started, on_identified, on_ready, on_leaving, on_failed };
 
 void plugin_begin(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
@@ -346,11 +355,27 @@ static gboolean under_way(const Plugin *plugin) {
         return plugin->process && !g_queue_is_empty(&plugin->process->in_flight);
 }
 
+/* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
-        if (plugin->state == PLUGIN_DRAINING && !plugin->owner && !under_way(plugin))
+        if (plugin->state != PLUGIN_DRAINING || under_way(plugin)) {
+                plugin_pump(plugin);
+                return;
+        }
+        if (plugin->process)
+                process_close_channel(plugin->process);
+        if (!plugin->owner)
+                plugin_stopped(plugin, "ended");
+}
+
+/* The name went first, be it that it left politely or that it fell. Who had not been asked anything by then but whether it lives, or for
+ * its channel, has left. */
+void plugin_process_gone(PluginProcess *process, const char *member, gboolean control) {
+        Plugin *plugin = process->plugin;
+
+        if (control && process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
                 plugin_stopped(plugin, "ended");
         else
-                plugin_pump(plugin);
+                process_fail(process, "ended while it was asked %s", member);
 }
 
 /* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first. */

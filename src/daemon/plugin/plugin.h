@@ -21,7 +21,8 @@
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
 #define QUEUED_FOR_CALLERS_MAX 32U               /* the rest is for the daemon's own questions */
-#define IN_FLIGHT_MAX 64U
+#define IN_FLIGHT_MAX 64U                        /* over the bus, to all plugins together */
+#define CHANNEL_IN_FLIGHT_MAX 64U                /* to one plugin */
 #define PLUGINS_MAX 4096U
 #define REASON_MAX 512U                          /* bytes of anything a plugin says in words */
 #define SUBJECTS_MAX 64U
@@ -149,6 +150,8 @@ void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(
 void plugin_owner_changed(Plugin *plugin, const char *owner);
 /* A call ended: a plugin that leaves may be done now. */
 void plugin_call_ended(Plugin *plugin);
+/* It ended without an answer to this call. */
+void plugin_process_gone(PluginProcess *process, const char *member, gboolean control);
 /* The plugin's part of a new configuration. */
 void plugin_reconfigure(Plugin *plugin);
 

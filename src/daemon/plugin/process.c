@@ -5,6 +5,10 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
 PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks) {
@@ -25,6 +29,7 @@ void process_free(PluginProcess *process) {
         if (!process)
                 return;
         process_calls_free(process);
+        channel_free(process->channel);
         start_cancel(process->start);
         identity_cancel(process->identity);
         safe_close(process->pidfd);
@@ -64,4 +69,75 @@ void process_fail(PluginProcess *process, const char *format, ...) {
         reason = g_strdup_vprintf(format, ap);
         va_end(ap);
         process->hooks->failed(process, reason);
+}
+
+static void on_leaving(void *userdata) {
+        PluginProcess *process = userdata;
+
+        process->hooks->leaving(process);
+}
+
+static void on_broken(const char *reason, void *userdata) {
+        process_fail(userdata, "%s", reason);
+}
+
+static const ChannelHooks channel_hooks = { on_leaving, on_broken };
+
+/* FALSE: it failed. */
+static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
+        sd_event *event = process->plugin->plugins->parameters.event;
+        g_autofree char *problem = NULL;
+        int fd;
+
+        if (sd_bus_message_read(reply, "h", &fd) < 0 ||
+            channel_new(event, fd, process->pid, manifest_has_contract(process->manifest, "DataProcessor"), &channel_hooks,
+                        process, &process->channel, &problem) < 0) {
+                process_fail(process, "gave a channel that %s", problem ?: "is none");
+                return FALSE;
+        }
+        process->channel_state = CHANNEL_OPEN;
+        process->last_used = clock_monotonic();
+        return TRUE;
+}
+
+/* One that offers no channel is called over the bus; whatever else it says about that is for the log. */
+static void on_channel(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginProcess *process = userdata;
+
+        if (sd_bus_error_has_name(error, ERROR_TIMED_OUT)) {
+                process_fail(process, "did not open its channel in time");
+                return;
+        }
+        if (sd_bus_error_has_name(error, ERROR_NOT_RUNNING)) {
+                process->channel_state = CHANNEL_CLOSED;
+                process->hooks->leaving(process);
+                return;
+        }
+        if (!error && !take_channel(process, reply))
+                return;
+        if (error) {
+                log_debug("Plugin %s is called over the bus: %s", plugin->id, error->message);
+                process->channel_state = CHANNEL_NONE;
+        }
+        if (!process->ready) {
+                process->ready = TRUE;
+                process->hooks->ready(process);
+        }
+}
+
+void process_open_channel(PluginProcess *process) {
+        process->channel_state = CHANNEL_OPENING;
+        process_call(process, PLUGIN_INTERFACE, "OpenChannel", process->manifest->timeouts[TIMEOUT_INITIALIZE], NULL,
+                     on_channel, process);
+}
+
+void process_close_channel(PluginProcess *process) {
+        if (process->channel_state != CHANNEL_OPEN)
+                return;
+        process->channel = channel_free(process->channel);
+        process->channel_state = CHANNEL_CLOSED;
+}
+
+sd_bus *process_bus(const PluginProcess *process) {
+        return process->channel ? channel_bus(process->channel) : process->plugin->plugins->parameters.bus;
 }

@@ -5,14 +5,17 @@
  * a process is what is started, greeted, asked and killed. A plugin has at most two: `process` serves, `next` is being prepared while a
  * version replaces another (hot-swap), each in a slot of its own.
  *
- *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified ─► Handshake, Initialize ─► hooks.ready
+ *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified ─► Handshake, Initialize, OpenChannel ─► hooks.ready
  *
+ * From then on its calls go over the channel, or over the bus where it offers none. A channel that was not needed for CHANNEL_IDLE is
+ * closed, so that the plugin may leave if it wants to, and is opened again before the next call.
  * Whatever goes wrong on the way or later ends in hooks.failed, which has to get rid of the process. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/plugin/channel.h"
 #include "daemon/plugin/identity.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/starter.h"
@@ -25,13 +28,23 @@ typedef enum PluginSlot {
         PLUGIN_SLOT_COUNT,
 } PluginSlot;
 
+typedef enum ChannelState {
+        CHANNEL_UNKNOWN, /* not asked for yet */
+        CHANNEL_NONE,    /* it offers none */
+        CHANNEL_OPENING,
+        CHANNEL_OPEN,
+        CHANNEL_CLOSED,  /* by us, for want of calls */
+} ChannelState;
+
 typedef struct ProcessHooks {
         /* systemd (or the bus) says that it runs: find out its unique name and call process_greet(). */
         void (*started)(PluginProcess *process);
         /* It is who it should be and is about to be greeted. FALSE: the process is gone, nothing more is done with it. */
         gboolean (*identified)(PluginProcess *process);
-        /* Greeted and configured. */
+        /* Greeted and configured, its channel open. */
         void (*ready)(PluginProcess *process);
+        /* It says that it is leaving and is to be sent no more calls. */
+        void (*leaving)(PluginProcess *process);
         /* It is of no use any more, for this reason. */
         void (*failed)(PluginProcess *process, const char *reason);
 } ProcessHooks;
@@ -51,6 +64,11 @@ struct PluginProcess {
         int pidfd;
         JsonObject *sent;          /* the configuration that it has */
         gboolean ready, pinging;
+        uint64_t last_used;        /* monotonic: by a contract's call */
+        uint64_t last_heard;       /* its latest answer */
+
+        ChannelState channel_state;
+        Channel *channel;          /* CHANNEL_OPEN */
 
         GQueue controls;           /* PluginCall, waiting: before everything that waits in Plugin.calls */
         GQueue in_flight;          /* PluginCall */
@@ -70,6 +88,13 @@ void process_fail(PluginProcess *process, const char *format, ...) __attribute__
 /* lifecycle.c */
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
+
+/* Asks for the channel; hooks.ready if that is the end of the greeting. */
+void process_open_channel(PluginProcess *process);
+/* Nothing may be in flight over it. */
+void process_close_channel(PluginProcess *process);
+/* Where its calls go. */
+sd_bus *process_bus(const PluginProcess *process);
 
 /* greeting.c */
 /* This unique name is believed to be the process: is it? Then it is greeted. */
