@@ -132,12 +132,13 @@ class SlowDisk(BusTest):
 
     def test_the_loop_syncs_nothing(self):
         changes = self.client.listen('org.freedesktop.DBus.Properties', 'PropertiesChanged', PATH)
+        states = self.client.listen(MANAGER, 'StateChanged', PATH)
         self.assertSucceed(self.configure(naptime_minutes=45))
         self.client.call('Reload')
         self.client.call('LoadPlugin', '(s)', ('example',))
         self.client.call('UnloadPlugin', '(s)', ('example',))
         self.client.call('Disable', interface=PLUGIN, path=EXAMPLE)
-        self.house.install_plugin('other', BUILD / 'tests/bus/sdk-plugin', contracts=['IdleCheck'])
+        self.house.install_fake('other', 'good')
         self.client.call('DiscoverPlugins')
         cookie, = self.client.call('HoldFor', '(ts)', (MINUTE, 'lunch'))
         self.client.call('ReleaseHold', '(u)', (cookie,))
@@ -146,7 +147,6 @@ class SlowDisk(BusTest):
         self.client.call('Pause')
         self.client.call('Resume')
         self.house.client().call('CheckNow')
-        self.client.call('StopInstance', '(sa{sv})', ('', {'dry-run': GLib.Variant('b', True)}))
         self.house.configure({'dry_run': False})
         os.kill(self.house.daemon.pid, signal.SIGHUP)
         wait_for(lambda: any(changed.get('DryRun') is False for _, changed, _ in changes), 'SIGHUP to be in force')
@@ -154,6 +154,8 @@ class SlowDisk(BusTest):
         problems = self.client.listen(MANAGER, 'Problem', PATH)
         os.kill(self.house.daemon.pid, signal.SIGHUP)
         wait_for(lambda: any('naptime_minutes' in message for _, message, _ in problems), 'SIGHUP to be refused')
+        self.client.call('StopInstance', '(sa{sv})', ('', {'dry-run': GLib.Variant('b', True)}))
+        wait_for(lambda: 'stopped' in [state for state, _, _ in states], 'the end of a dry passage')
         self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
 
 
