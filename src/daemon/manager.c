@@ -36,15 +36,18 @@ static uint64_t usec_from_seconds(double seconds) {
         return (uint64_t) (seconds * (double) USEC_PER_SEC);
 }
 
+static void restart_after_sleep(Manager *manager) {
+        manager->up_since = clock_monotonic();
+        decision_restart_clock(manager->decision, manager->up_since, "resumed from sleep");
+        log_info("This machine slept; the idle clock starts again.");
+}
+
 /* A resume restarts the idle clock. The two clocks tell it without logind, and nobody can forge them. */
 static void notice_sleep(Manager *manager) {
         uint64_t slept = usec_sub(clock_boottime(), clock_monotonic());
 
-        if (slept > usec_add(manager->slept, SLEEP_SEEN)) {
-                manager->up_since = clock_monotonic();
-                decision_restart_clock(manager->decision, manager->up_since, "resumed from sleep");
-                log_info("This machine slept; the idle clock starts again.");
-        }
+        if (slept > usec_add(manager->slept, SLEEP_SEEN))
+                restart_after_sleep(manager);
         manager->slept = slept;
 }
 
@@ -76,9 +79,10 @@ static void take_sample(Manager *manager) {
 
         notice_sleep(manager);
         manager->sample_realtime = clock_realtime();
-        if (manager->replay)
-                replay_sample(manager->replay, now, &manager->sample);
-        else {
+        if (manager->replay) {
+                if (replay_sample(manager->replay, now, &manager->sample))
+                        restart_after_sleep(manager);
+        } else {
                 choose_look_at_input(manager, now);
                 metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
         }

@@ -18,6 +18,7 @@ typedef struct Moment {
         gboolean known[METRIC_COUNT];
         double value[METRIC_COUNT];
         unsigned cpus;
+        gboolean resumed;
 } Moment;
 
 struct Replay {
@@ -31,6 +32,7 @@ static void add_moment(GArray *moments, const TraceInstant *instant) {
         Moment moment = moments->len > 0 ? g_array_index(moments, Moment, moments->len - 1) : (Moment) { 0 };
 
         moment.t = instant->t;
+        moment.resumed = instant->event == TRACE_EVENT_RESUME;
         for (Metric m = 0; m < METRIC_COUNT; m++)
                 if (instant->has_metric[m]) {
                         moment.known[m] = !instant->absent[m];
@@ -94,12 +96,13 @@ static double value_at(const Moment *moment, Metric metric, uint64_t elapsed) {
         return moment->value[metric];
 }
 
-void replay_sample(Replay *replay, uint64_t now, Sample *ret) {
+gboolean replay_sample(Replay *replay, uint64_t now, Sample *ret) {
         uint64_t first = g_array_index(replay->moments, Moment, 0).t, elapsed = usec_add(usec_sub(now, replay->begun), first);
+        gboolean resumed = FALSE;
         const Moment *moment;
 
         while (replay->at + 1 < replay->moments->len && g_array_index(replay->moments, Moment, replay->at + 1).t <= elapsed)
-                replay->at++;
+                resumed |= g_array_index(replay->moments, Moment, ++replay->at).resumed;
         moment = &g_array_index(replay->moments, Moment, replay->at);
 
         *ret = (Sample) { .monotonic = now, .span = replay->sampled > 0 ? usec_sub(now, replay->sampled) : 0, .cpus = moment->cpus };
@@ -108,4 +111,5 @@ void replay_sample(Replay *replay, uint64_t now, Sample *ret) {
                 ret->value[m] = moment->known[m] ? value_at(moment, m, elapsed) : 0;
         }
         replay->sampled = now;
+        return resumed;
 }

@@ -9,10 +9,14 @@ import sqlite3
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, NAME, BusTest, wait_for
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
+
+# Idle at once, warned for a moment: what a day takes otherwise.
+HASTY = {'naptime_minutes': 0.01, 'warning_minutes': 0.01, 'min_uptime_minutes': 0, 'check_interval_seconds': 1,
+         'sample_interval_seconds': 0.2, 'window_seconds': 1, 'burst_seconds': 0.4, 'long_window_seconds': 1}
 
 
 def b(value):
@@ -104,6 +108,40 @@ class Killed(BusTest):
     def test_polite_end(self):
         self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
         self.assertNotIn('Sanitizer', self.house.daemon.output())
+
+
+class LateDatabase(BusTest):
+    """What is held may stand in a database that does not open for a while."""
+
+    def setUp(self):
+        self.house = House(HASTY, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.house.kill_daemon()
+        for path in (self.house.directory / 'run/holds').iterdir():
+            path.unlink()
+
+    def test_nothing_is_decided_before_the_holds_are_known(self):
+        gate = self.house.directory / 'slow'
+        gate.touch()
+        self.addCleanup(gate.unlink, missing_ok=True)
+        options = self.house.environment.get('ASAN_OPTIONS', '')
+        self.house.environment.update(LD_PRELOAD=str(BUILD / 'tests/bus/late-database.so'), LATE_DATABASE=str(gate),
+                                      ASAN_OPTIONS=options + ':verify_asan_link_order=0')
+        states = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        self.house.start_daemon()
+        begun = self.client.call('GetMetrics')[0]['timestamp']
+        # Nothing is told meanwhile that would wake the test. Time enough for a whole passage.
+        self.addCleanup(GLib.source_remove, GLib.timeout_add(100, lambda: True))
+        wait_for(lambda: self.client.call('GetMetrics')[0]['timestamp'] > begun + 4_000_000, 'four seconds of samples')
+        self.assertEqual((states, self.client.get('Holds')), ([], 0))
+        gate.unlink()
+        wait_for(lambda: self.client.get('Holds') == 1, 'the hold from the database')
+        wait_for(lambda: 'lunch' in self.client.get('Reason'), 'the hold to count')
+        self.assertNotIn('warning', [state for state, _, _ in states])
 
 
 class Second(BusTest):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import tap
-from harness import PATH, QUIET, BusTest, House, wait_for
+from harness import PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 
@@ -45,6 +45,34 @@ class Found(ProviderTest):
         self.house.behave(detect=False)
         self.house.start_daemon()
         self.wait_for_problem('No provider recognizes this machine')
+
+
+class Slow(ProviderTest):
+    """One that does not answer must not keep another from being chosen for good, but until it had its time."""
+
+    def start(self, timeout):
+        self.house.install_cloud('other', timeouts={'provider': timeout}, detect='hang')
+        self.house.start_daemon()
+
+    def test_it_is_waited_for(self):
+        self.start(300)
+        wait_for(lambda: 'CheckPermissions' in [method for method, _ in self.house.asked_of('cloud')], 'the end of the other probe')
+        self.assertEqual(self.client.get('Provider'), '/')
+        self.assertIn('The provider other is still being asked', self.client.get('ProviderProblem'))
+
+    def test_then_it_is_done_without(self):
+        self.start(2)
+        wait_for(lambda: self.client.get('Provider') == CLOUD, 'the one that recognizes the machine')
+        self.assertEqual(self.client.get('Detected', PROVIDER, PATH + '/provider/other'), False)
+
+    def test_one_that_comes_late_with_a_yes_makes_two(self):
+        self.start(2)
+        wait_for(lambda: self.client.get('Provider') == CLOUD, 'the one that recognizes the machine')
+        self.house.behave('other', detect=True)
+        for method in ('Disable', 'Enable', 'Load'):
+            self.client.call(method, interface=PLUGIN, path=PATH + '/plugin/other')
+        self.wait_for_problem('Two providers recognize this machine, cloud and other')
+        self.assertEqual(self.client.get('Provider'), '/')
 
 
 class Named(ProviderTest):
