@@ -95,7 +95,8 @@ char *method_alternative(const char *destination, const char *object, const char
         g_auto(GStrv) pieces = NULL;
 
         if (!entry || !entry->command)
-                return g_strdup_printf("sudo busctl call %s %s %s %s", entry ? SNOOZE_NAME : destination, object, interface, member);
+                return g_strdup_printf("sudo busctl call %s %s %s %s", g_str_has_prefix(interface, SNOOZE_NAME) ? SNOOZE_NAME : destination,
+                                       object, interface, member);
         id = object_id(object);
         pieces = g_strsplit(entry->command, "ID", -1);
         return g_strjoinv(id, pieces);

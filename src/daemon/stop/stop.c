@@ -11,6 +11,7 @@
 #include "daemon/stop/notice.h"
 #include "daemon/stop/record.h"
 #include "daemon/stop/tags.h"
+#include "util/duration.h"
 #include "util/json.h"
 
 #define REMINDER_BEFORE (60 * USEC_PER_SEC)
@@ -58,6 +59,8 @@ int stop_new(const StopParameters *parameters, Stop **ret) {
         Stop *stop = g_new0(Stop, 1);
 
         stop->with = *parameters;
+        if (stop->with.patience == 0)
+                stop->with.patience = STOPPED_PATIENCE;
         stop->config = config_ref(parameters->config);
         *ret = stop;
         return 0;
@@ -301,8 +304,8 @@ static void rehearse(Stop *stop) {
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         Stop *stop = userdata;
-        g_autofree char *message = g_strdup_printf("The provider was asked for the stop %llu minutes ago and this machine still runs",
-                                                   (unsigned long long) (STOPPED_PATIENCE / USEC_PER_MINUTE));
+        g_autofree char *span = duration_format(stop->with.patience);
+        g_autofree char *message = g_strdup_printf("The provider was asked for the stop %s ago and this machine still runs", span);
 
         stop->with.problem("stop", message, stop->with.userdata);
         history(stop, "failed", message);
@@ -355,7 +358,7 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
         case STOP_ACCEPTED:
                 history(stop, "accepted", message ? message : "");
                 decision_provider_accepted(stop->with.decision, clock_monotonic(), message ? message : "the provider stops it");
-                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), STOPPED_PATIENCE), on_patience);
+                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), stop->with.patience), on_patience);
                 break;
         case STOP_RETRY:
                 retry(stop, message ? message : "no reason given");
@@ -465,7 +468,7 @@ void stop_resume_asked(Stop *stop) {
         stop->ready_deadline = clock_monotonic();
         stop->resuming = !provider;
         if (!provider) {
-                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), STOPPED_PATIENCE), on_patience);
+                (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), stop->with.patience), on_patience);
                 return;
         }
         stop->patience = sd_event_source_disable_unref(stop->patience);
