@@ -20,6 +20,7 @@
 #define ERROR_LIMITS_EXCEEDED SNOOZE_ERROR_PREFIX "LimitsExceeded"            /* a ceiling of this caller, or of all */
 #define ERROR_NOT_SUPPORTED SNOOZE_ERROR_PREFIX "NotSupported"                /* the plugin lacks the contract */
 #define ERROR_NOT_RUNNING SNOOZE_ERROR_PREFIX "NotRunning"                    /* plugin disabled, failed or not loaded */
+#define ERROR_NOT_APPROVED SNOOZE_ERROR_PREFIX "NotApproved"                  /* a plugin asks for what nobody has approved */
 #define ERROR_NOT_INITIALIZED SNOOZE_ERROR_PREFIX "NotInitialized"            /* called before Handshake and Initialize */
 #define ERROR_UNSUPPORTED_API SNOOZE_ERROR_PREFIX "UnsupportedApi"            /* Handshake: neither n nor n - 1 */
 #define ERROR_PLUGIN_FAILED SNOOZE_ERROR_PREFIX "PluginFailed"                /* its answer was an error or rubbish */

@@ -10,7 +10,7 @@ import unittest
 
 import tap
 from gi.repository import Gio, GLib
-from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, House, error_name, wait_for
+from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, PATH, PLUGIN, House, error_name, wait_for
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
@@ -409,6 +409,87 @@ class Captured(HelperTest):
     def test_permissions_that_nobody_may_have(self):
         self.install(permissions=['write:/etc'])
         self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon, part='/permissions')
+
+
+class Daemon(unittest.TestCase):
+    """What the daemon makes of it: it has a plugin made known, and starts none that asks for what nobody has approved."""
+
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        root = self.house.directory / 'root'
+        for name, place in (('etc', 'etc/cloudsnooze'), ('plugins', 'etc/cloudsnooze/plugins'),
+                            ('services', 'usr/local/share/dbus-1/system-services')):
+            (root / place).mkdir(parents=True, mode=0o755)
+            for file in (self.house.directory / name).iterdir():
+                file.rename(root / place / file.name)
+            (self.house.directory / name).rmdir()
+            (self.house.directory / name).symlink_to(root / place)
+        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/approvals'):
+            (root / directory).mkdir(parents=True, mode=0o755)
+        self.client = self.house.client()
+        self.helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', root], 'helper.log')
+        self.house.wait_for_owner(HELPER, self.helper)
+        self.house.install_example(permissions=['network:any', 'processes'])
+        # What only the helper is to write.
+        (self.house.directory / 'services/io.cloudsnooze.Plugin1.example.service').unlink()
+        (self.house.directory / 'state/enabled/example').unlink()
+        self.house.start_daemon()
+        self.path = PATH + '/plugin/example'
+
+    def plugin(self, method):
+        self.client.call(method, interface=PLUGIN, path=self.path)
+
+    def assertFails(self, name, method, part):
+        with self.assertRaises(GLib.Error) as caught:
+            self.plugin(method)
+        self.assertEqual(error_name(caught.exception), name, caught.exception.message)
+        self.assertIn(part, caught.exception.message)
+
+    def permissions(self):
+        return self.client.get('Permissions', PLUGIN, self.path)
+
+    def approve(self, *permissions):
+        digest, *_ = self.client.call('ListPermissions', '(s)', ('example',), HELPER, HELPER_PATH, HELPER)
+        self.client.call('ApprovePermissions', '(sass)', ('example', permissions, digest), HELPER, HELPER_PATH, HELPER)
+
+    def test_from_unknown_to_running(self):
+        self.assertFails(ERROR + 'NotApproved', 'Enable', 'network:any, processes; sudo snooze plugin permissions example')
+        self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
+        self.approve('network:any')
+        self.assertEqual(self.permissions(), [('network:any', True), ('processes', False)])
+        self.assertFails(ERROR + 'NotApproved', 'Enable', 'approved: processes;')
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
+
+    def test_a_manifest_that_asks_for_more(self):
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        self.plugin('Unload')
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        entries = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**entries, 'version': '1.3.0', 'permissions': [*entries['permissions'], 'device:gpu']}))
+        self.client.call('DiscoverPlugins')
+        wait_for(lambda: self.client.get('Version', PLUGIN, self.path) == '1.3.0', 'the new manifest')
+        self.assertFails(ERROR + 'PluginFailed', 'Load', 'nobody has approved: device:gpu')
+        self.approve('network:any', 'processes', 'device:gpu')
+        self.plugin('Restart')
+        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
+
+    def test_what_is_taken_back(self):
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        self.approve('processes')
+        self.assertFails(ERROR + 'PluginFailed', 'Restart', 'nobody has approved: network:any')
+
+    def test_a_helper_that_cannot(self):
+        (self.house.directory / 'plugins/example/example').chmod(0o777)
+        self.assertFails(ERROR + 'PluginFailed', 'Enable', 'could not be made known to the system')
+        self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
 
 
 class Options(unittest.TestCase):

@@ -100,6 +100,34 @@ static void on_enabled(const GError *error, void *userdata) {
                                                   error->message);
 }
 
+/* Takes the request, if only to answer it. */
+static int keep_enabled(Plugin *plugin, gboolean enabled, Request *request, sd_bus_error *error) {
+        int r = plugin_set_enabled(plugin, enabled, on_enabled, request);
+
+        if (r >= 0)
+                return 1;
+        request_end(request);
+        if (r == -EDQUOT)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes wait for the disk; try again.");
+        return sd_bus_error_setf(error, ERROR_STORE, "It could not be kept whether %s is enabled: %s", plugin->id, g_strerror(-r));
+}
+
+/* It is known to the system now, and all that it asks for is approved; or it may not be enabled. */
+static void on_provisioned(Plugin *plugin, const char *name, const char *message, void *userdata) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        Request *request = userdata;
+
+        if (name) {
+                (void) sd_bus_reply_method_errorf(request->call, name, "%s %s", plugin->id, message);
+                request_end(request);
+                return;
+        }
+        call = sd_bus_message_ref(request->call);
+        if (keep_enabled(plugin, TRUE, request, &error) < 0)
+                (void) sd_bus_reply_method_error(call, &error);
+}
+
 static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean enabled, sd_bus_error *error) {
         Request *request;
         int r;
@@ -110,13 +138,12 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         if (r <= 0)
                 return r < 0 ? r : 1;
         request = request_new(plugin, call, NULL, NULL);
-        r = plugin_set_enabled(plugin, enabled, on_enabled, request);
-        if (r >= 0)
+        if (!enabled || !provision_needed(plugin, plugin->manifest))
+                return keep_enabled(plugin, enabled, request, error);
+        if (provision_begin(plugin, plugin->manifest, on_provisioned, request))
                 return 1;
         request_end(request);
-        if (r == -EDQUOT)
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes wait for the disk; try again.");
-        return sd_bus_error_setf(error, ERROR_STORE, "It could not be kept whether %s is enabled: %s", plugin->id, g_strerror(-r));
+        return sd_bus_error_set(error, ERROR_NOT_RUNNING, "The helper could not be called: the bus takes no message.");
 }
 
 static int method_enable(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -447,7 +474,7 @@ static const sd_bus_vtable plugin_vtable[] = {
         CHANGING("Restarts", "u"),
         SD_BUS_PROPERTY("Pid", "u", plugin_property_get, 0, 0),
         CHANGING("Unit", "s"),
-        CHANGING("Permissions", "a(sb)"),
+        SD_BUS_PROPERTY("Permissions", "a(sb)", plugin_property_get, 0, 0), /* the helper writes them, and says nothing */
         CHANGING("ConfigSchema", "s"),
         CHANGING("Dependencies", "a(ss)"),
         CHANGING("MinHostVersion", "s"),

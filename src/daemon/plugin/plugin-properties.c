@@ -44,13 +44,13 @@ static int append_events(const Manifest *manifest, sd_bus_message *reply) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* What the unit of an official plugin grants came with it; anything else is to be approved one day, and is not until then. */
 static int append_permissions(const Plugin *plugin, sd_bus_message *reply) {
+        g_auto(GStrv) approved = plugin_approved(plugin);
         int r = sd_bus_message_open_container(reply, 'a', "(sb)");
 
         for (char **permission = plugin->manifest ? plugin->manifest->permissions : NULL;
              r >= 0 && permission && *permission; permission++)
-                r = sd_bus_message_append(reply, "(sb)", *permission, (int) plugin->official);
+                r = sd_bus_message_append(reply, "(sb)", *permission, (int) g_strv_contains((const char *const *) approved, *permission));
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

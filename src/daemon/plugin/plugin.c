@@ -140,7 +140,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);
-        plugin->official = manifest && manifest->official && strcmp(directory, PKGPLUGINDIR) == 0;
+        plugin->official = manifest && manifest->official && plugin_packaged(plugin);
         plugin_set_error(plugin, broken ?: "");
         plugin->state = manifest ? PLUGIN_DISCOVERED : PLUGIN_FAILED;
 }
@@ -158,6 +158,7 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
                 plugin->path = g_strdup(path);
         g_queue_init(&plugin->calls);
         plugin->settlers = g_ptr_array_new_with_free_func(plugin_settler_free);
+        plugin->provisionings = g_ptr_array_new_with_free_func(provisioning_free);
         plugin_check_init(plugin);
         plugin_set_manifest(plugin, directory, manifest, broken);
         return plugin;
@@ -168,6 +169,8 @@ void plugin_free(Plugin *plugin) {
                 return;
         process_free(plugin->process);
         process_free(plugin->next);
+        g_ptr_array_unref(plugin->provisionings);
+        g_free(plugin->provisioned);
         sd_bus_slot_unref(plugin->owner_question);
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_free(plugin);

@@ -13,6 +13,7 @@
 
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
+#include "daemon/plugin/provision.h"
 #include "daemon/plugin/statistics.h"
 
 #define RESTARTS_MAX 5U                          /* within … */
@@ -51,6 +52,9 @@ struct Plugin {
         gboolean official, enabled;
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
+
+        char *provisioned;       /* the digest of the manifest that the helper has made known to the system; NULL: none so far */
+        GPtrArray *provisionings; /* Provisioning, under way; owns */
 
         PluginState state;
         char *last_error;

@@ -30,6 +30,7 @@ void process_free(PluginProcess *process) {
                 return;
         process_calls_free(process);
         channel_free(process->channel);
+        provision_cancel(process->provisioning);
         start_cancel(process->start);
         identity_cancel(process->identity);
         safe_close(process->pidfd);
@@ -49,12 +50,29 @@ static void on_started(const char *message, void *userdata) {
                 process->hooks->started(process);
 }
 
-gboolean process_start(PluginProcess *process) {
+static gboolean start_unit(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
         process->start = starter_begin(plugin->plugins->starter, plugin->name, process->unit, plugin->failure_count > 0,
                                        on_started, process);
         return process->start != NULL;
+}
+
+static void on_provisioned(Plugin *plugin, const char *error, const char *message, void *userdata) {
+        PluginProcess *process = userdata;
+
+        process->provisioning = NULL;
+        if (error)
+                process_fail(process, "%s", message);
+        else if (!start_unit(process))
+                process_fail(process, "could not be started: the bus takes no message");
+}
+
+gboolean process_start(PluginProcess *process) {
+        if (!provision_needed(process->plugin, process->manifest))
+                return start_unit(process);
+        process->provisioning = provision_begin(process->plugin, process->manifest, on_provisioned, process);
+        return process->provisioning != NULL;
 }
 
 void process_kill(PluginProcess *process) {

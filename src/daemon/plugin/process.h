@@ -18,6 +18,7 @@
 #include "daemon/plugin/channel.h"
 #include "daemon/plugin/identity.h"
 #include "daemon/plugin/plugins.h"
+#include "daemon/plugin/provision.h"
 #include "daemon/plugin/starter.h"
 
 typedef struct PluginProcess PluginProcess;
@@ -56,6 +57,7 @@ struct PluginProcess {
         const char *unit;          /* borrowed from the plugin */
         const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
 
+        Provisioning *provisioning; /* before it is started */
         Start *start;
         Identity *identity;
         char *candidate;           /* the unique name that is being identified */
@@ -79,7 +81,7 @@ PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *mani
 void process_free(PluginProcess *process);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginProcess, process_free)
 
-/* FALSE: nothing could be sent; it did not fail, the caller has to say so. */
+/* Has it made known to the system where that is missing, then starts its unit. FALSE: nothing could be sent; it did not fail, the caller has to say so. */
 gboolean process_start(PluginProcess *process);
 void process_kill(PluginProcess *process);
 /* Calls hooks.failed; the process is gone afterwards. */

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/provision.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/names.h"
+#include "daemon/plugin/plugin.h"
+#include "manifest/approvals.h"
+
+/* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting; the plugin's own deadline is shorter. */
+#define HELPER_TIMEOUT (120 * USEC_PER_SEC)
+
+struct Provisioning {
+        Plugin *plugin;
+        char *digest;
+        char **permissions;
+        sd_bus_slot *slot;
+        ProvisionDone done;
+        void *userdata;
+};
+
+void provisioning_free(void *data) {
+        Provisioning *provisioning = data;
+
+        sd_bus_slot_unref(provisioning->slot);
+        g_free(provisioning->digest);
+        g_strfreev(provisioning->permissions);
+        g_free(provisioning);
+}
+
+void provision_cancel(Provisioning *provisioning) {
+        if (provisioning)
+                g_ptr_array_remove_fast(provisioning->plugin->provisionings, provisioning);
+}
+
+gboolean plugin_packaged(const Plugin *plugin) {
+        return strcmp(plugin->directory, PKGPLUGINDIR) == 0;
+}
+
+static Approvals *load_approvals(const Plugin *plugin, GError **error) {
+        g_autofree char *directory = g_build_filename(plugin->plugins->config_directory, APPROVALS_DIRECTORY, NULL);
+
+        return approvals_load(directory, plugin->id, plugin->plugins->trusted_uid, error);
+}
+
+char **plugin_approved(const Plugin *plugin) {
+        g_autoptr(Approvals) approvals = NULL;
+
+        if (!plugin->manifest || !plugin->manifest->permissions[0])
+                return g_new0(char *, 1);
+        if (plugin_packaged(plugin))
+                return g_strdupv(plugin->manifest->permissions);
+        approvals = load_approvals(plugin, NULL);
+        return approvals ? approvals_granted(approvals, plugin->manifest) : g_new0(char *, 1);
+}
+
+/* NULL: everything is approved. Caller frees. */
+static char *not_approved(const Plugin *plugin, char **permissions) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Approvals) approvals = load_approvals(plugin, &error);
+        g_auto(GStrv) missing = NULL;
+        g_autofree char *list = NULL;
+
+        if (!approvals)
+                return g_strdup_printf("what it may do cannot be read: %s", error->message);
+        for (char **permission = permissions; *permission; permission++)
+                if (!approvals_include(approvals, *permission))
+                        g_strv_builder_add(builder, *permission);
+        missing = g_strv_builder_end(builder);
+        if (!missing[0])
+                return NULL;
+        list = g_strjoinv(", ", missing);
+        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s", list, plugin->id);
+}
+
+gboolean provision_needed(const Plugin *plugin, const Manifest *manifest) {
+        g_autofree char *missing = NULL;
+
+        if (plugin_packaged(plugin))
+                return FALSE;
+        if (g_strcmp0(plugin->provisioned, manifest->digest) != 0)
+                return TRUE;
+        missing = not_approved(plugin, manifest->permissions);
+        return missing != NULL;
+}
+
+/* done may free the plugin's process, and with it what is told here: nothing is touched after it. */
+static void end(Provisioning *provisioning, const char *error, const char *message) {
+        ProvisionDone done = provisioning->done;
+        void *userdata = provisioning->userdata;
+        Plugin *plugin = provisioning->plugin;
+
+        g_ptr_array_remove_fast(plugin->provisionings, provisioning);
+        done(plugin, error, message, userdata);
+}
+
+static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+        Provisioning *provisioning = userdata;
+        Plugin *plugin = provisioning->plugin;
+        g_autofree char *message = NULL;
+
+        if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) && !starter_systemd(plugin->plugins->starter)) {
+                end(provisioning, NULL, NULL);
+                return 0;
+        }
+        if (error) {
+                message = g_strdup_printf("could not be made known to the system: %s", error->message ?: error->name);
+                end(provisioning, ERROR_PLUGIN_FAILED, message);
+                return 0;
+        }
+        g_free(plugin->provisioned);
+        plugin->provisioned = g_strdup(provisioning->digest);
+        message = not_approved(plugin, provisioning->permissions);
+        end(provisioning, message ? ERROR_NOT_APPROVED : NULL, message);
+        return 0;
+}
+
+static int ask_helper(Provisioning *provisioning) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        sd_bus *bus = provisioning->plugin->plugins->parameters.bus;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &call, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Provision");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", provisioning->plugin->id);
+        if (r >= 0)
+                r = sd_bus_call_async(bus, &provisioning->slot, call, on_provisioned, provisioning, HELPER_TIMEOUT);
+        return r;
+}
+
+Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, ProvisionDone done, void *userdata) {
+        Provisioning *provisioning = g_new(Provisioning, 1);
+
+        *provisioning = (Provisioning) { .plugin = plugin,
+                                         .digest = g_strdup(manifest->digest),
+                                         .permissions = g_strdupv(manifest->permissions),
+                                         .done = done,
+                                         .userdata = userdata };
+        g_ptr_array_add(plugin->provisionings, provisioning);
+        if (ask_helper(provisioning) >= 0)
+                return provisioning;
+        provision_cancel(provisioning);
+        return NULL;
+}
