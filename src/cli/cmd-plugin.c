@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "cli/cmd-plugin.h"
 #include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/plugin-text.h"
@@ -181,10 +182,10 @@ static const Verb verb_plugin_disable = { "disable", "ID", "End it, and do not s
 
 static int run_plugin(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_info, &verb_plugin_enable,
-                                             &verb_plugin_disable, NULL };
+                                             &verb_plugin_disable, &verb_plugin_new, &verb_plugin_test, NULL };
 
         return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|info|enable|disable …", "The programs that know more than the metrics do",
+const Verb verb_plugin = { "plugin", "list|info|enable|disable|new|test …", "The programs that know more than the metrics do",
                            run_plugin };

@@ -452,11 +452,11 @@ static void set_default(char **field, const char *value) {
                 *field = g_strdup(value);
 }
 
-static Manifest *manifest_new(const char *directory, const char *id) {
+static Manifest *manifest_new(const char *path, const char *id) {
         Manifest *manifest = g_new0(Manifest, 1);
 
         manifest->id = g_strdup(id);
-        manifest->path = g_build_filename(directory, id, "plugin.json", NULL);
+        manifest->path = g_strdup(path);
         manifest->events = g_ptr_array_new_with_free_func(event_free);
         manifest->dependencies = g_ptr_array_new_with_free_func(dependency_free);
         for (size_t i = 0; i < TIMEOUT_COUNT; i++)
@@ -485,29 +485,44 @@ static void fill_defaults(Manifest *manifest) {
                 manifest->schema = schema_parse(manifest->path, NULL, NULL);
 }
 
-Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
-        g_autoptr(Manifest) manifest = manifest_new(directory, id);
-        g_autofree char *own_directory = g_path_get_dirname(manifest->path), *program = NULL, *text = NULL;
-        g_autoptr(JsonNode) root = NULL;
-        gsize length;
+Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error) {
+        g_autoptr(Manifest) manifest = NULL;
 
-        if (!file_trusted(own_directory, also, error) || !file_trusted(manifest->path, also, error))
-                return NULL;
-        if (!file_read(manifest->path, JSON_SIZE_MAX, &text, &length, error))
-                return NULL;
-        root = json_text_parse(manifest->path, text, (gssize) length, error);
-        if (!root)
-                return NULL;
-        manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
+        if (!id && JSON_NODE_HOLDS_OBJECT(root))
+                id = json_get_string(json_node_get_object(root), "name", "");
+        manifest = manifest_new(path, id ? id : "");
         if (!JSON_NODE_HOLDS_OBJECT(root)) {
                 invalid(error, manifest, "", "expected an object");
+                return NULL;
+        }
+        if (!plugin_id_valid(manifest->id)) {
+                invalid(error, manifest, "name", "expected [a-z][a-z0-9-]{0,23}");
                 return NULL;
         }
         if (!read_members(manifest, json_node_get_object(root), error))
                 return NULL;
         fill_defaults(manifest);
-        if (!check_manifest(manifest, error))
+        return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : NULL;
+}
+
+Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
+        g_autofree char *path = g_build_filename(directory, id, "plugin.json", NULL), *program = NULL, *text = NULL;
+        g_autofree char *own_directory = g_path_get_dirname(path);
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(JsonNode) root = NULL;
+        gsize length;
+
+        if (!file_trusted(own_directory, also, error) || !file_trusted(path, also, error))
                 return NULL;
+        if (!file_read(path, JSON_SIZE_MAX, &text, &length, error))
+                return NULL;
+        root = json_text_parse(path, text, (gssize) length, error);
+        if (!root)
+                return NULL;
+        manifest = manifest_parse(path, id, root, error);
+        if (!manifest)
+                return NULL;
+        manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
 
         program = program_resolve(own_directory, manifest->exec, also, error);
         if (!program)

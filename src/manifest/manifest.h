@@ -65,6 +65,9 @@ typedef struct Manifest {
 /* Reads <directory>/<id>/plugin.json. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
  * root alone). */
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error);
+/* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it has to be named; NULL:
+ * as it says itself. */
+Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error);
 void manifest_free(Manifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
 

@@ -390,6 +390,23 @@ const SnoozePluginDictionary *snooze_plugin_dictionary_get_dictionary(const Snoo
         return entry && entry->kind == DICTIONARY_DICTIONARY ? entry->value.dictionary : NULL;
 }
 
+const SnoozePluginDictionary *snooze_plugin_dictionary_get_list_item(const SnoozePluginDictionary *dictionary, const char *key,
+                                                                     unsigned n) {
+        const DictionaryEntry *entry = find(dictionary, key);
+
+        return entry && entry->kind == DICTIONARY_LIST && n < entry->value.list.n ? entry->value.list.items[n] : NULL;
+}
+
+char snooze_plugin_dictionary_get_type(const SnoozePluginDictionary *dictionary, const char *key) {
+        static const char types[] = {
+                [DICTIONARY_STRING] = 's', [DICTIONARY_INT] = 'x',        [DICTIONARY_UINT] = 't', [DICTIONARY_DOUBLE] = 'd',
+                [DICTIONARY_BOOL] = 'b',   [DICTIONARY_STRV] = 'a',       [DICTIONARY_LIST] = 'l', [DICTIONARY_DICTIONARY] = 'e',
+                [DICTIONARY_OPAQUE] = '?', [DICTIONARY_NONE] = 0,
+        };
+
+        return types[dictionary_kind(dictionary, key)];
+}
+
 const char *snooze_plugin_dictionary_get_key(const SnoozePluginDictionary *dictionary, unsigned n) {
         return dictionary && n < dictionary->n ? dictionary->entries[n].key : NULL;
 }

@@ -71,6 +71,9 @@ struct SnoozePluginInstance {
 
 /* life.c */
 
+/* The loop's end where the name is not to be had, which was told; a lost bus ends it with EXIT_FAILURE. */
+#define EXIT_NOT_OURS 2
+
 /* Asks for the name, waits for the greeting and for boredom. 0 or a negative errno. */
 int life_start(SnoozePluginInstance *instance);
 /* Handshake came from this unique name: the plugin is wanted, as long as the daemon lives. 0 or a negative errno. */

@@ -178,11 +178,11 @@ static int on_name_requested(sd_bus_message *m, void *userdata, sd_bus_error *er
 
         if (sd_bus_message_is_method_error(m, NULL)) {
                 log_error("Cannot own %s: %s", instance->name, sd_bus_message_get_error(m)->message);
-                return sd_event_exit(instance->event, 1);
+                return sd_event_exit(instance->event, EXIT_NOT_OURS);
         }
         r = sd_bus_message_read_basic(m, 'u', &answer);
         if (r < 0)
-                return sd_event_exit(instance->event, 1);
+                return sd_event_exit(instance->event, EXIT_NOT_OURS);
         /* Queued is fine: a new version is greeted by its unique name while the old one still serves (hot-swap). */
         if (answer == NAME_IN_QUEUE)
                 log_debug("%s is taken: waiting in the queue", instance->name);
@@ -204,7 +204,7 @@ static int on_slot_requested(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r >= 0 && answer == NAME_OWNED)
                 return 0;
         log_error("Another instance of %s runs in slot %c", instance->plugin.id, instance->slot);
-        return sd_event_exit(instance->event, 1);
+        return sd_event_exit(instance->event, EXIT_NOT_OURS);
 }
 
 int life_start(SnoozePluginInstance *instance) {

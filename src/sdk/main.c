@@ -63,7 +63,7 @@ static void print_help(const SnoozePlugin *plugin, const char *program) {
         printf("Usage: %s [OPTION…]\n\n%s\n\n"
                "Started by D-Bus activation or systemd; serves " PLUGIN_NAME_PREFIX "%s on the system bus.\n\n"
                "  --idle-exit SECONDS  leave after so long without a call (300; 0: never)\n"
-               "  --host-exit SECONDS  leave so long after the daemon left (60; 0: never)\n"
+               "  --host-exit SECONDS  leave so long after the daemon left ($SNOOZE_HOST_EXIT; 60; 0: never)\n"
                "  --slot a|b           run beside the version in the other slot ($SNOOZE_SLOT; a)\n"
                "  --debug              log each step\n"
                "  --describe           print what the manifest has to agree with, as JSON\n"
@@ -72,14 +72,14 @@ static void print_help(const SnoozePlugin *plugin, const char *program) {
                program, plugin->description ?: "A plugin of CloudSnooze.", plugin->id);
 }
 
-static int parse_seconds(const char *option, const char *text, uint64_t *ret) {
+static int parse_seconds(const char *what, const char *text, uint64_t *ret) {
         char *end;
         unsigned long seconds;
 
         errno = 0;
         seconds = strtoul(text, &end, 10);
         if (errno != 0 || end == text || *end || text[0] == '-' || seconds > EXIT_MAX_SECONDS) {
-                fprintf(stderr, "--%s: expected 0 to %lu seconds, not %s\n", option, EXIT_MAX_SECONDS, text);
+                fprintf(stderr, "%s: expected 0 to %lu seconds, not %s\n", what, EXIT_MAX_SECONDS, text);
                 return -EINVAL;
         }
         *ret = seconds == 0 ? USEC_INFINITY : seconds * USEC_PER_SEC;
@@ -100,17 +100,20 @@ static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[
                 { NULL, 0, NULL, 0 },
         };
         const SnoozePlugin *plugin = &instance->plugin;
-        const char *slot = getenv("SNOOZE_SLOT") ?: "a";
+        const char *slot = getenv("SNOOZE_SLOT") ?: "a", *host_exit = getenv("SNOOZE_HOST_EXIT");
         int option;
+
+        if (host_exit && parse_seconds("$SNOOZE_HOST_EXIT", host_exit, &instance->host_exit) < 0)
+                return -EINVAL;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (option) {
                 case OPTION_IDLE_EXIT:
-                        if (parse_seconds("idle-exit", optarg, &instance->idle_exit) < 0)
+                        if (parse_seconds("--idle-exit", optarg, &instance->idle_exit) < 0)
                                 return -EINVAL;
                         break;
                 case OPTION_HOST_EXIT:
-                        if (parse_seconds("host-exit", optarg, &instance->host_exit) < 0)
+                        if (parse_seconds("--host-exit", optarg, &instance->host_exit) < 0)
                                 return -EINVAL;
                         break;
                 case OPTION_SLOT:
@@ -244,7 +247,7 @@ static int serve(SnoozePluginInstance *instance) {
         r = sd_event_loop(instance->event);
         if (r < 0)
                 log_error("%s failed: %s", instance->plugin.id, strerror(-r));
-        else if (r > 0)
+        else if (r == EXIT_FAILURE)
                 log_error("%s lost the bus", instance->plugin.id);
         r = r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         /* Without the bus nobody is left to answer to, and a thread that waits for something could wait for ever. */

@@ -31,6 +31,11 @@ const char *const *snooze_plugin_dictionary_get_strv(const SnoozePluginDictionar
                                                      const char *const *fallback);
 /* A dictionary inside, or NULL. */
 const SnoozePluginDictionary *snooze_plugin_dictionary_get_dictionary(const SnoozePluginDictionary *dictionary, const char *key);
+/* The n-th of a list of dictionaries, or NULL behind the last. */
+const SnoozePluginDictionary *snooze_plugin_dictionary_get_list_item(const SnoozePluginDictionary *dictionary, const char *key, unsigned n);
+/* What a value is, for those who pass on what they do not know: 's' a string, 'x' or 't' an integer, 'd' a number, 'b' a boolean, 'a' a
+ * list of strings, 'e' a dictionary, 'l' a list of dictionaries, '?' something that has no getter, 0 nothing. */
+char snooze_plugin_dictionary_get_type(const SnoozePluginDictionary *dictionary, const char *key);
 /* The n-th key, or NULL behind the last. */
 const char *snooze_plugin_dictionary_get_key(const SnoozePluginDictionary *dictionary, unsigned n);
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `snooze plugin new`: a plugin to begin with, copied from one of the templates below /usr/share. In names and texts @id@ and what else stands
+ * in `variables` is filled in. */
+
+#include "cli/cmd-plugin.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <glib/gstdio.h>
+
+#include "config.h"
+#include "util/file.h"
+
+#define FILE_SIZE_MAX (256U * 1024U)
+#define ID_MAX 24U
+
+/* What stands in the templates, name and value after the other, NULL. */
+typedef struct Variables {
+        char *pairs[9];
+} Variables;
+
+static gboolean id_valid(const char *id) {
+        size_t length = strlen(id);
+
+        return length > 0 && length <= ID_MAX && g_ascii_islower(*id) && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+/* In the build tree they lie beside us. */
+static char *templates_directory(void) {
+        g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+        g_autofree char *directory = self ? g_path_get_dirname(self) : NULL;
+        g_autofree char *built = directory ? g_build_filename(directory, "templates", NULL) : NULL;
+
+        if (built && g_str_has_suffix(directory, "/src/cli") && g_file_test(built, G_FILE_TEST_IS_DIR))
+                return g_steal_pointer(&built);
+        return g_strdup(PKGDATADIR "/templates");
+}
+
+static char *fill(const char *text, const Variables *variables) {
+        GString *filled = g_string_new(text);
+
+        for (char *const *pair = variables->pairs; *pair; pair += 2)
+                g_string_replace(filled, pair[0], pair[1], 0);
+        return g_string_free(filled, FALSE);
+}
+
+static gboolean copy_file(const char *source, const char *target, const Variables *variables, GError **error) {
+        g_autofree char *text = NULL, *filled = NULL;
+        struct stat st;
+
+        if (stat(source, &st) < 0) {
+                g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", source, g_strerror(errno));
+                return FALSE;
+        }
+        if (!file_read(source, FILE_SIZE_MAX, &text, NULL, error))
+                return FALSE;
+        filled = fill(text, variables);
+        return file_write(target, filled, strlen(filled), st.st_mode & 0111 ? 0755 : 0644, error);
+}
+
+static gboolean copy_directory(const char *source, const char *target, const Variables *variables, GError **error) {
+        g_autoptr(GDir) directory = g_dir_open(source, 0, error);
+        const char *name;
+
+        if (!directory)
+                return FALSE;
+        if (g_mkdir_with_parents(target, 0755) < 0) {
+                g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", target, g_strerror(errno));
+                return FALSE;
+        }
+        while ((name = g_dir_read_name(directory))) {
+                g_autofree char *from = g_build_filename(source, name, NULL), *filled = fill(name, variables);
+                g_autofree char *to = g_build_filename(target, filled, NULL);
+
+                if (!(g_file_test(from, G_FILE_TEST_IS_DIR) ? copy_directory : copy_file)(from, to, variables, error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean is_empty(const char *path) {
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+
+        return !directory || !g_dir_read_name(directory);
+}
+
+/* "backup-lock" → "Backup lock" */
+static char *title_of(const char *id) {
+        char *title = g_strdup(id);
+
+        g_strdelimit(title, "-", ' ');
+        *title = g_ascii_toupper(*title);
+        return title;
+}
+
+static void variables_clear(Variables *variables) {
+        for (char **p = variables->pairs; *p; p++)
+                g_free(*p);
+}
+
+static void variables_init(Variables *variables, const char *id) {
+        g_autofree char *runner = cli_program_path("snooze-plugin-shell"), *word = g_strdelimit(g_strdup(id), "-", '_');
+
+        *variables = (Variables) { .pairs = { g_strdup("@id@"), g_strdup(id), g_strdup("@word@"), g_steal_pointer(&word),
+                                              g_strdup("@title@"), title_of(id), g_strdup("@runner@"), g_steal_pointer(&runner), NULL } };
+}
+
+static int create(Cli *cli, const char *template, const char *id, const char *target) {
+        g_autofree char *templates = templates_directory(), *source = g_build_filename(templates, template, NULL), *sentence = NULL;
+        GError *error = NULL;
+        Variables variables;
+        gboolean copied;
+
+        variables_init(&variables, id);
+        copied = copy_directory(source, target, &variables, &error);
+        variables_clear(&variables);
+        if (!copied)
+                return cli_fail(error);
+        sentence = g_strdup_printf("%s is in %s; its README.md says how to go on.", id, target);
+        return cli_done(cli, sentence);
+}
+
+static int run_plugin_new(Cli *cli, int argc, char **argv) {
+        static const char *const known[] = { "c", "python", "shell", NULL };
+        g_autofree char *template = NULL, *id = NULL;
+        const GOptionEntry entries[] = {
+                { "template", 't', 0, G_OPTION_ARG_STRING, &template, "c (the default), python or shell", "LANGUAGE" },
+                { "id", 0, 0, G_OPTION_ARG_STRING, &id, "Its name, if not the directory's", "ID" },
+                { NULL },
+        };
+
+        if (!cli_parse(cli, &verb_plugin_new, "Writes a plugin to begin with: source, manifest, README and tests.", entries, 0, 1, 1,
+                       &argc, &argv))
+                return EXIT_CODE_USAGE;
+        if (!template)
+                template = g_strdup("c");
+        if (!id)
+                id = g_path_get_basename(argv[1]);
+        if (!g_strv_contains(known, template))
+                return cli_usage("plugin new", "there is no template %s: c, python or shell", template);
+        if (!id_valid(id))
+                return cli_usage("plugin new", "%s cannot be its name: a lower-case letter, then up to 23 of a-z, 0-9 and -", id);
+        if (!is_empty(argv[1]))
+                return cli_usage("plugin new", "%s is not empty", argv[1]);
+        return create(cli, template, id, argv[1]);
+}
+
+const Verb verb_plugin_new = { "new", "[--template c|python|shell] [--id ID] DIRECTORY", "Begin to write one", run_plugin_new };

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Verbs of `snooze plugin` that have a file of their own. */
+
+#include "cli/cli.h"
+
+extern const Verb verb_plugin_new, verb_plugin_test;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "plugin-test/report.h"
+
+#include <unistd.h>
+
+#include "util/json.h"
+
+#define LOG_LINES 12U
+
+static const char *const outcome_names[] = {
+        [OUTCOME_PASSED] = "passed", [OUTCOME_FAILED] = "failed", [OUTCOME_SKIPPED] = "skipped"
+};
+
+struct Report {
+        gboolean json;
+        gboolean colour;
+        unsigned counts[G_N_ELEMENTS(outcome_names)];
+        JsonArray *checks;
+        JsonObject *measured;
+};
+
+Report *report_new(gboolean json) {
+        Report *report = g_new0(Report, 1);
+
+        report->json = json;
+        report->colour = !json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR");
+        report->checks = json_array_new();
+        report->measured = json_object_new();
+        return report;
+}
+
+void report_free(Report *report) {
+        if (!report)
+                return;
+        json_array_unref(report->checks);
+        json_object_unref(report->measured);
+        g_free(report);
+}
+
+static void print_line(const Report *report, Outcome outcome, const char *check, const char *text) {
+        static const char *const words[] = { "ok", "FAILED", "skipped" };
+        static const char *const colours[] = { "\x1b[32m", "\x1b[1;31m", "\x1b[2m" };
+
+        g_print("%s%-8s%s %-22s %s\n", report->colour ? colours[outcome] : "", words[outcome], report->colour ? "\x1b[0m" : "", check,
+                text);
+}
+
+void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) {
+        JsonObject *line = json_object_new();
+        g_autofree char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        report->counts[outcome]++;
+        json_object_set_string_member(line, "check", check);
+        json_object_set_string_member(line, "result", outcome_names[outcome]);
+        json_object_set_string_member(line, "detail", text);
+        json_array_add_object_element(report->checks, line);
+        if (!report->json)
+                print_line(report, outcome, check, text);
+}
+
+void report_measured(Report *report, const char *name, double value) {
+        json_object_set_double_member(report->measured, name, value);
+}
+
+unsigned report_failures(const Report *report) {
+        return report->counts[OUTCOME_FAILED];
+}
+
+static void print_log(const char *log) {
+        g_auto(GStrv) lines = g_strsplit(log, "\n", -1);
+        guint n = g_strv_length(lines);
+
+        g_print("\nThe last that the plugin said:\n");
+        for (guint i = n > LOG_LINES ? n - LOG_LINES : 0; i < n; i++)
+                if (*lines[i])
+                        g_print("        %s\n", lines[i]);
+}
+
+static void end_json(Report *report, const char *plugin, const char *version, const char *log) {
+        g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+        JsonObject *object = json_object_new();
+        g_autofree char *text = NULL;
+
+        json_object_set_string_member(object, "plugin", plugin);
+        json_object_set_string_member(object, "version", version);
+        for (size_t i = 0; i < G_N_ELEMENTS(outcome_names); i++)
+                json_object_set_int_member(object, outcome_names[i], report->counts[i]);
+        json_object_set_array_member(object, "checks", json_array_ref(report->checks));
+        json_object_set_object_member(object, "measured", json_object_ref(report->measured));
+        json_object_set_string_member(object, "log", log ? log : "");
+        json_node_take_object(node, object);
+        text = json_text_pretty(node);
+        g_print("%s", text);
+}
+
+void report_end(Report *report, const char *plugin, const char *version, const char *log) {
+        if (report->json) {
+                end_json(report, plugin, version, log);
+                return;
+        }
+        if (report_failures(report) > 0 && log && *log)
+                print_log(log);
+        g_print("\n%s %s: %u passed, %u failed, %u skipped\n", plugin, version, report->counts[OUTCOME_PASSED],
+                report->counts[OUTCOME_FAILED], report->counts[OUTCOME_SKIPPED]);
+}

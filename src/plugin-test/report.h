@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the checks found: a line each for a person, or one JSON object. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+typedef enum Outcome {
+        OUTCOME_PASSED,
+        OUTCOME_FAILED,
+        OUTCOME_SKIPPED,
+} Outcome;
+
+typedef struct Report Report;
+
+/* json: nothing is printed before the end. */
+Report *report_new(gboolean json);
+void report_free(Report *report);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
+
+/* One check: what it looked at, and what was there. */
+void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) __attribute__((format(printf, 4, 5)));
+#define report_passed(report, check, ...) report_add(report, OUTCOME_PASSED, check, __VA_ARGS__)
+#define report_failed(report, check, ...) report_add(report, OUTCOME_FAILED, check, __VA_ARGS__)
+#define report_skipped(report, check, ...) report_add(report, OUTCOME_SKIPPED, check, __VA_ARGS__)
+
+/* A figure for programs: "start_ms", "pss_kb". */
+void report_measured(Report *report, const char *name, double value);
+
+unsigned report_failures(const Report *report);
+
+/* The last line, or all of it. log: what the plugin said, shown where something failed; may be NULL. */
+void report_end(Report *report, const char *plugin, const char *version, const char *log);

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a plugin of CloudSnooze on D-Bus, with PyGObject. Derive from Plugin, write the methods of your contracts, call serve()."""
+
+import json
+import os
+import pathlib
+import pwd
+import signal
+import sys
+
+from gi.repository import Gio, GLib
+
+NAME = "io.cloudsnooze.Plugin1"
+PATH = "/io/cloudsnooze/Plugin1"
+ERROR = "io.cloudsnooze.Snooze1.Error."
+API = 1
+HANDSHAKE_SECONDS = 10
+IDLE_SECONDS = 300
+HOST_SECONDS = 60
+CALLERS_MAX = 64
+
+XML = {
+    "": """
+      <method name="Handshake"><arg name="host_api" type="u" direction="in"/><arg name="host_version" type="s" direction="in"/>
+        <arg name="plugin_api" type="u" direction="out"/><arg name="info" type="a{sv}" direction="out"/></method>
+      <method name="Initialize"><arg name="config" type="a{sv}" direction="in"/></method>
+      <method name="Configure"><arg name="config" type="a{sv}" direction="in"/></method>
+      <method name="Ping"/>
+      <method name="Shutdown"/>""",
+    "IdleCheck": """
+      <method name="CheckIdle"><arg name="metrics" type="a{sv}" direction="in"/><arg name="verdict" type="s" direction="out"/>
+        <arg name="reason" type="s" direction="out"/><arg name="details" type="a{sv}" direction="out"/></method>""",
+    "EventHandler": """
+      <property name="SupportedEvents" type="as" access="read"/>
+      <method name="HandleEvent"><arg name="event" type="a{sv}" direction="in"/><arg name="handled" type="b" direction="out"/>
+        <arg name="result" type="a{sv}" direction="out"/></method>""",
+    "State": """
+      <method name="ExportState"><arg name="version" type="u" direction="out"/><arg name="state" type="ay" direction="out"/></method>
+      <method name="ImportState"><arg name="version" type="u" direction="in"/><arg name="state" type="ay" direction="in"/></method>""",
+    "RequestHandler": """
+      <property name="Methods" type="as" access="read"/>
+      <method name="Handle"><arg name="method" type="s" direction="in"/><arg name="params" type="a{sv}" direction="in"/>
+        <arg name="success" type="b" direction="out"/><arg name="result" type="a{sv}" direction="out"/></method>""",
+}
+
+
+class PluginError(Exception):
+    """A call that fails; the message says why."""
+
+    name = "PluginFailed"
+
+
+class InvalidArgument(PluginError):
+    """What was given is not to be worked with: say which, and what was expected."""
+
+    name = "InvalidArgument"
+
+
+class NotInitialized(PluginError):
+    name = "NotInitialized"
+
+
+class UnsupportedApi(PluginError):
+    name = "UnsupportedApi"
+
+
+class Plugin:
+    """What an author overrides. Nothing here may wait: one call is answered after the other."""
+
+    methods = ()  # names that handle_request() knows
+
+    def configure(self, config):
+        """The whole configuration, at first and whenever it changed. An exception leaves the old one in force."""
+
+    def check_idle(self, metrics):
+        """→ "idle", "busy" or "unknown", a reason of one line, and perhaps a dictionary of details."""
+        raise NotImplementedError
+
+    def handle_event(self, event):
+        """→ whether something was done about it, and perhaps a dictionary of results."""
+        raise NotImplementedError
+
+    def export_state(self):
+        """→ a version and bytes."""
+        raise NotImplementedError
+
+    def import_state(self, version, state):
+        raise NotImplementedError
+
+    def handle_request(self, method, params):
+        """→ success, and a dictionary of results."""
+        raise NotImplementedError
+
+    def shutdown(self):
+        """The last moment."""
+
+
+def variant(value):
+    """What Python has as D-Bus wants it. A GLib.Variant stays what it is."""
+    if isinstance(value, GLib.Variant):
+        return value
+    if isinstance(value, bool):
+        return GLib.Variant("b", value)
+    if isinstance(value, int):
+        return GLib.Variant("t" if value >= 0 else "x", value)
+    if isinstance(value, float):
+        return GLib.Variant("d", value)
+    if isinstance(value, dict):
+        if value and all(isinstance(v, float) for v in value.values()):
+            return GLib.Variant("a{sd}", value)
+        return GLib.Variant("a{sv}", dictionary(value))
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(v, dict) for v in value):
+            return GLib.Variant("aa{sv}", [dictionary(v) for v in value])
+        return GLib.Variant("as", [str(v) for v in value])
+    return GLib.Variant("s", str(value))
+
+
+def dictionary(values):
+    return {str(key): variant(value) for key, value in values.items() if value is not None}
+
+
+def one_line(text):
+    return "".join(" " if ord(c) < 32 or 0x7F <= ord(c) < 0xA0 else c for c in str(text))[:1024] or "no reason given"
+
+
+class Server:
+    def __init__(self, plugin, manifest):
+        self.plugin = plugin
+        self.manifest = manifest
+        self.id = manifest["name"]
+        self.contracts = manifest["contracts"]
+        self.schema = manifest.get("config_schema", {})
+        self.slot = os.environ.get("SNOOZE_SLOT", "a")
+        self.loop = GLib.MainLoop()
+        self.status = 0
+        self.stage = 0  # 0 started, 1 greeted, 2 initialized
+        self.host = None
+        self.timers = {}
+        self.callers = {}
+        address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, None)
+        flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+        self.bus = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
+        self.bus.set_exit_on_close(False)
+        self.bus.connect("closed", lambda *_: self.fail("lost the bus"))
+
+    # Life
+
+    def fail(self, why):
+        print(f"{self.id}: {why}", file=sys.stderr)
+        self.status = 1
+        self.loop.quit()
+
+    def leave(self):
+        """The bus answers ReleaseName after it handed over what was sent to the name before; that is answered first."""
+        if "leaving" in self.timers:
+            return GLib.SOURCE_REMOVE
+        self.plugin.shutdown()
+        self.timers["leaving"] = True
+        self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
+        GLib.idle_add(self.loop.quit, priority=GLib.PRIORITY_LOW)
+        return GLib.SOURCE_REMOVE
+
+    def timer(self, name, seconds):
+        if self.timers.get(name):
+            GLib.source_remove(self.timers[name])
+        self.timers[name] = GLib.timeout_add_seconds(seconds, self.expired, name) if seconds else 0
+
+    def expired(self, name):
+        self.timers[name] = 0
+        return self.leave()
+
+    def driver(self, member, signature, *arguments):
+        return self.bus.call_sync(
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", member, GLib.Variant(signature, arguments),
+            None, Gio.DBusCallFlags.NONE, 10000, None).unpack()[0]
+
+    def own_names(self):
+        """One instance in each slot; the name itself is queued for, while a version replaces another."""
+        try:
+            if self.driver("RequestName", "(su)", f"{NAME}.{self.id}.{self.slot}", 4) != 1:
+                return False
+        except GLib.Error as error:
+            if Gio.DBusError.get_remote_error(error) != "org.freedesktop.DBus.Error.AccessDenied":
+                raise
+        self.driver("RequestName", "(su)", f"{NAME}.{self.id}", 0)
+        return True
+
+    def run(self):
+        for contract in ("", *self.contracts):
+            interface = NAME + ("." if contract else "") + contract
+            xml = f'<node><interface name="{interface}">{XML[contract]}</interface></node>'
+            info = Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0]
+            self.bus.register_object(PATH, info, self.on_call, self.on_get, None)
+        if not self.own_names():
+            self.fail(f"another instance runs in slot {self.slot}")
+            return self.status
+        self.bus.signal_subscribe(
+            "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged", "/org/freedesktop/DBus", None,
+            Gio.DBusSignalFlags.NONE, self.on_owner_changed)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, self.leave)
+        self.timer("handshake", HANDSHAKE_SECONDS)
+        self.notify("READY=1")
+        self.loop.run()
+        self.bus.flush_sync(None)
+        return self.status
+
+    @staticmethod
+    def notify(text):
+        path = os.environ.get("NOTIFY_SOCKET")
+        if path:
+            import socket
+
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.sendto(text.encode(), "\0" + path[1:] if path[0] == "@" else path)
+
+    def on_owner_changed(self, _bus, sender, _path, _interface, _member, parameters):
+        name, _old, new = parameters.unpack()
+        # Anybody may send such a signal to us; only the bus's own is one.
+        if sender == "org.freedesktop.DBus" and name == self.host and not new:
+            self.timer("host", int(os.environ.get("SNOOZE_HOST_EXIT", HOST_SECONDS)))
+
+    # Calls
+
+    def allowed(self, sender):
+        """The bus's policy lets only the daemon and root through; this holds where it was loosened."""
+        if sender not in self.callers:
+            uid = self.driver("GetConnectionUnixUser", "(s)", sender)
+            users = {0, os.geteuid()} | {user.pw_uid for user in pwd.getpwall() if user.pw_name == "snooze"}
+            if len(self.callers) >= CALLERS_MAX:
+                self.callers.clear()
+            self.callers[sender] = uid in users
+        return self.callers[sender]
+
+    def on_get(self, _bus, _sender, _path, interface, name):
+        values = self.plugin.methods if name == "Methods" else self.manifest.get("events", {})
+        return GLib.Variant("as", list(values))
+
+    def on_call(self, _bus, sender, _path, interface, member, parameters, invocation):
+        try:
+            if not self.allowed(sender):
+                invocation.return_dbus_error("org.freedesktop.DBus.Error.AccessDenied", "Only the daemon may call a plugin")
+                return
+            invocation.return_value(self.answer(sender, member, *parameters.unpack()))
+        except PluginError as error:
+            invocation.return_dbus_error(ERROR + error.name, one_line(error))
+        except Exception as error:  # whatever an author's method raises fails that call alone
+            print(f"{self.id}: {member}: {error!r}", file=sys.stderr)
+            invocation.return_dbus_error(ERROR + "PluginFailed", one_line(f"{member}: {error!r}"))
+
+    def answer(self, sender, member, *arguments):
+        if member == "Ping":
+            return None
+        if member == "Shutdown":
+            GLib.idle_add(self.leave)
+            return None
+        if member == "Handshake":
+            return self.handshake(sender, *arguments)
+        if member in ("Initialize", "Configure"):
+            return self.configure(member, *arguments)
+        if self.stage < 2:
+            raise NotInitialized(f"{self.id} was called before Handshake and Initialize")
+        self.timer("idle", IDLE_SECONDS)
+        return getattr(self, "answer_" + member)(*arguments)
+
+    def handshake(self, sender, host_api, _host_version):
+        if host_api not in (API, API + 1):
+            raise UnsupportedApi(f"{self.id} serves hosts of API {API} and {API + 1}, not {host_api}")
+        self.host = sender
+        self.stage = max(self.stage, 1)
+        for name in ("handshake", "host"):
+            self.timer(name, 0)
+        info = {"id": self.id, "version": self.manifest["version"], "contracts": self.contracts}
+        return GLib.Variant("(ua{sv})", (API, dictionary(info)))
+
+    def configure(self, member, config):
+        if self.stage < (2 if member == "Configure" else 1):
+            raise NotInitialized(f"{self.id} was called before {'Initialize' if self.stage else 'Handshake'}")
+        for key, value in config.items():
+            self.check_setting(key, value)
+        defaults = {name: entry["default"] for name, entry in self.schema.items() if "default" in entry}
+        self.plugin.configure({**defaults, **config})
+        self.stage = 2
+        self.timer("idle", IDLE_SECONDS)
+
+    def check_setting(self, key, value):
+        """Name and type; the daemon held the value against the constraints before, the plugin knows its own."""
+        types = {"string": str, "int": int, "integer": int, "number": (int, float), "float": (int, float),
+                 "double": (int, float), "boolean": bool, "bool": bool, "list": list, "array": list, "strings": list}
+        if key not in self.schema:
+            raise InvalidArgument(f"{key}: there is no such setting")
+        kind = self.schema[key]["type"]
+        if not isinstance(value, types[kind]) or isinstance(value, bool) != (types[kind] is bool):
+            raise InvalidArgument(f"{key}: expected {kind}")
+
+    def answer_CheckIdle(self, metrics):
+        verdict, reason, *details = self.plugin.check_idle(metrics)
+        if verdict not in ("idle", "busy", "unknown"):
+            raise PluginError(f"check_idle said {verdict!r}, which is no verdict")
+        return GLib.Variant("(ssa{sv})", (verdict, one_line(reason), dictionary(details[0] if details else {})))
+
+    def answer_HandleEvent(self, event):
+        answer = self.plugin.handle_event(event)
+        handled, result = answer if isinstance(answer, tuple) else (answer, {})
+        return GLib.Variant("(ba{sv})", (bool(handled), dictionary(result)))
+
+    def answer_ExportState(self):
+        version, state = self.plugin.export_state()
+        return GLib.Variant("(uay)", (version, bytes(state)))
+
+    def answer_ImportState(self, version, state):
+        self.plugin.import_state(version, bytes(state))
+
+    def answer_Handle(self, method, params):
+        if method not in self.plugin.methods:
+            raise InvalidArgument(f"{self.id} has no method {method}")
+        success, result = self.plugin.handle_request(method, params)
+        return GLib.Variant("(ba{sv})", (bool(success), dictionary(result)))
+
+
+def serve(plugin_class):
+    """Returns the exit status."""
+    manifest = json.loads((pathlib.Path(sys.argv[0]).resolve().parent / "plugin.json").read_text())
+    if sys.argv[1:] == ["--describe"]:
+        print(json.dumps({key: manifest[key] for key in ("name", "version", "contracts")}))
+        return 0
+    if sys.argv[1:]:
+        print(f"{sys.argv[0]} knows --describe alone", file=sys.stderr)
+        return 2
+    try:
+        return Server(plugin_class(), manifest).run()
+    except GLib.Error as error:
+        print(f"{manifest['name']}: {error.message}", file=sys.stderr)
+        return 1

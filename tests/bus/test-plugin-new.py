@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`snooze plugin new` and `snooze plugin test`: what the templates make passes, and what a plugin does wrong is found.
+
+Arguments: cloudsnooze, the plugin of test-sdk.py, the sanitizers of the build."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tap
+
+CLOUDSNOOZE, EXAMPLE = map(os.path.abspath, sys.argv[1:3])
+SANITIZE = sys.argv[3]
+del sys.argv[1:4]
+BUILD = pathlib.Path(CLOUDSNOOZE).resolve().parents[2]
+ENVIRONMENT = dict(
+    os.environ, LC_ALL='C.UTF-8', PYTHONDONTWRITEBYTECODE='1', PKG_CONFIG_PATH=str(BUILD / 'meson-uninstalled'),
+    PATH=f'{pathlib.Path(CLOUDSNOOZE).parent}:{os.environ["PATH"]}')
+
+MANIFEST = {
+    'name': 'example', 'version': '1.2', 'exec': 'example', 'api': 1,
+    'contracts': ['IdleCheck', 'EventHandler', 'State', 'RequestHandler', 'EventSource', 'DataProcessor'],
+    'events': {kind: {'priority': 1, 'enabled': True} for kind in ('snooze.stop.pending', 'custom.*')},
+    'config_schema': {
+        'mode': {'type': 'string', 'default': 'idle'},
+        'percent': {'type': 'integer', 'constraints': '0..100', 'default': 3},
+        'ratio': {'type': 'number', 'default': 0.5},
+        'names': {'type': 'list', 'default': ['a']},
+        'quick': {'type': 'boolean', 'default': True},
+        'colour': {'type': 'string', 'constraints': 'red|green', 'default': 'red'}},
+}
+
+
+def run(*command, **keywords):
+    return subprocess.run([str(word) for word in command], env=ENVIRONMENT, capture_output=True, text=True, timeout=150, **keywords)
+
+
+def snooze(*arguments):
+    return run(CLOUDSNOOZE, 'plugin', *arguments)
+
+
+class Directory(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = pathlib.Path(temporary.name) / 'my-plugin'
+
+    def new(self, template):
+        result = snooze('new', '--template', template, self.directory)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def report_of(self, *options, directory=None):
+        """The report, whose result agrees with the exit status."""
+        result = snooze('test', '--json', *options, directory or self.directory)
+        self.assertIn(result.returncode, (0, 1), result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual(result.returncode == 0, report['failed'] == 0)
+        return report
+
+    def failures(self, *options, **keywords):
+        return {check['check']: check['detail'] for check in self.report_of(*options, **keywords)['checks'] if check['result'] == 'failed'}
+
+
+class Templates(Directory):
+    def assert_passes(self, **keywords):
+        self.assertEqual(self.failures('--quick', **keywords), {})
+
+    def test_c(self):
+        self.new('c')
+        setup = run('meson', 'setup', '-Dwerror=true', f'-Db_sanitize={SANITIZE}', '-Db_lundef=false', 'build', cwd=self.directory)
+        self.assertEqual(setup.returncode, 0, setup.stdout)
+        build = run('meson', 'compile', '-C', 'build', cwd=self.directory)
+        self.assertEqual(build.returncode, 0, build.stdout)
+        self.assert_passes(directory=self.directory / 'build')
+
+    def test_python(self):
+        self.new('python')
+        self.assertEqual(run('/usr/bin/python3', '-m', 'unittest', 'discover', 'tests', cwd=self.directory).returncode, 0)
+        self.assert_passes()
+
+    def test_shell(self):
+        self.new('shell')
+        result = run(self.directory / 'test', '--quick')
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_nothing_is_overwritten_and_no_wrong_name_is_taken(self):
+        self.directory.mkdir()
+        (self.directory / 'mine').write_text('mine')
+        self.assertEqual(snooze('new', self.directory).returncode, 2)
+        self.assertEqual(sorted(os.listdir(self.directory)), ['mine'])
+        for arguments in (('--id', 'My', 'x'), ('--template', 'perl', 'x'), ('--id', 'x' * 25, 'x')):
+            self.assertEqual(run(CLOUDSNOOZE, 'plugin', 'new', *arguments, cwd=self.directory).returncode, 2)
+        self.assertEqual(sorted(os.listdir(self.directory)), ['mine'])
+
+
+class Shell(Directory):
+    """What a script says and how it ends, as the runner passes it on."""
+
+    def script(self, body, contracts=('IdleCheck',), **manifest):
+        self.new('shell')
+        path = self.directory / 'my-plugin'
+        path.write_text(path.read_text().split('\n')[0] + '\n' + body)
+        values = json.loads((self.directory / 'plugin.json').read_text())
+        (self.directory / 'plugin.json').write_text(json.dumps({**values, 'contracts': contracts, **manifest}))
+
+    def check(self, body, **manifest):
+        self.script(body, **manifest)
+        return next(c for c in self.report_of('--quick')['checks'] if c['check'] == 'CheckIdle')
+
+    def test_status_and_last_line_are_the_vote(self):
+        check = self.check('echo first; echo "3 clients"; exit 1')
+        self.assertTrue(check['detail'].endswith('busy (3 clients)'), check)
+
+    def test_any_other_status_is_unknown(self):
+        check = self.check('exit 7')
+        self.assertTrue(check['detail'].endswith('unknown (exit status 7)'), check)
+
+    def test_settings_and_metrics_are_in_the_environment(self):
+        check = self.check('echo "$SNOOZE_PATH $SNOOZE_METRIC_GPU_USAGE $(cat | grep -c cpu_usage)"')
+        self.assertIn('idle (/run/my-plugin.lock 100 1)', check['detail'])
+
+    def test_a_json_object_brings_details(self):
+        check = self.check("""echo '{"reason": "r", "valid_seconds": 9, "metrics": {"gpu_usage": 1.5}, "votes": []}'""")
+        self.assertEqual((check['result'], check['detail'][-8:]), ('passed', 'idle (r)'))
+        self.assertIn('valid_seconds', Shell.failing_details(self, '{"reason": "r", "valid_seconds": 301}'))
+
+    def failing_details(self, text):
+        path = self.directory / 'my-plugin'
+        path.write_text(path.read_text().split('\n')[0] + f"\necho '{text}'\n")
+        return self.failures('--quick')['CheckIdle']
+
+    def test_one_that_hangs_is_killed_at_its_deadline(self):
+        self.script('sleep 98765', timeouts={'check': 0.5})
+        self.assertIn('CheckIdle', self.failures('--quick'))
+        self.assertNotIn('sleep 98765', run('ps', 'axo', 'args').stdout.split('\n'))
+
+    def test_one_that_prints_without_end_is_stopped(self):
+        self.script('yes')
+        self.assertIn('printed more', self.failures('--quick')['CheckIdle'])
+
+    def test_events_and_state(self):
+        self.script('''state=/proc/self/fd/1
+case "$1" in
+check-idle) echo fine ;;
+handle-event) read -r event; case "$event" in *\\"type\\":\\"$2\\"*) echo "seen $2" ;; *) exit 3 ;; esac ;;
+export-state) printf 'a\\0b' ;;
+import-state) [ "$(od -An -c | tr -d ' ')" = 'a\\0b' ] || { echo "no state of mine"; exit 1; } ;;
+esac
+''', contracts=['IdleCheck', 'EventHandler', 'State'], events={'custom.*': {'priority': 1, 'enabled': True}})
+        report = self.report_of('--quick', '--events')
+        results = [(c['check'], c['result'], c['detail']) for c in report['checks']]
+        self.assertEqual(report['failed'], 0, results)
+        self.assertIn(('HandleEvent', 'passed', 'custom.*: handled'), results)
+        self.assertIn(('ExportState', 'passed', '3 bytes of 4194304, version 1'), results)
+
+    def test_a_contract_that_no_script_can_serve_is_said_so(self):
+        self.script('exit 0', contracts=['IdleCheck', 'CloudProvider'])
+        report = self.report_of('--quick')
+        self.assertEqual(report['failed'], 1)
+        self.assertIn('not CloudProvider', report['log'])
+
+
+class Findings(Directory):
+    def example(self, **manifest):
+        self.directory.mkdir()
+        # Where the build put it, it finds its library.
+        text = json.dumps({**MANIFEST, 'exec': EXAMPLE, **manifest})
+        (self.directory / 'plugin.json').write_text(text)
+
+    def test_a_good_one_passes_everything(self):
+        self.example()
+        report = self.report_of('--events')
+        self.assertEqual([c for c in report['checks'] if c['result'] != 'passed'], [])
+        self.assertEqual((report['plugin'], report['version']), ('example', '1.2'))
+        self.assertLess(report['measured']['pss_kb'], 64 * 1024)
+        self.assertGreater(report['measured']['start_ms'], 0)
+
+    def test_a_manifest_that_is_none(self):
+        self.directory.mkdir()
+        for text in ('', '[]', '{"name": "Example"}', json.dumps({**MANIFEST, 'colour': 1}), json.dumps({**MANIFEST, 'exec': '../x'})):
+            (self.directory / 'plugin.json').write_text(text)
+            self.assertIn('manifest', self.failures())
+
+    def test_a_manifest_that_says_something_else(self):
+        self.example(version='1.3')
+        self.assertEqual(set(self.failures('--quick')), {'describe', 'handshake'})
+        (self.directory / 'plugin.json').write_text(
+            json.dumps({**MANIFEST, 'exec': EXAMPLE, 'contracts': MANIFEST['contracts'][:-1]}))
+        self.assertEqual(set(self.failures('--quick')), {'handshake', 'interfaces'})
+
+    def test_a_setting_that_the_program_does_not_know(self):
+        self.example(config_schema={**MANIFEST['config_schema'], 'other': {'type': 'string', 'default': ''}})
+        self.assertEqual(set(self.failures('--quick')), {'describe', 'initialize'})
+
+    def test_a_check_that_fails(self):
+        self.example(config_schema={**MANIFEST['config_schema'], 'mode': {'type': 'string', 'default': 'failing'}})
+        self.assertIn('No such file', self.failures('--quick')['CheckIdle'])
+
+    def test_a_check_that_never_answers(self):
+        schema = {**MANIFEST['config_schema'], 'mode': {'type': 'string', 'default': 'later'}}
+        self.example(config_schema=schema, timeouts={'check': 0.5, 'shutdown': 3})
+        self.assertEqual(set(self.failures('--quick')), {'CheckIdle', 'shutdown'})
+
+    def test_metrics_come_from_a_trace(self):
+        self.example()
+        trace = self.directory / 'trace.jsonl'
+        trace.write_text('{"t":0,"cpu_usage":1,"cpus":2}\n{"t":60}\n{"t":120,"cpu_usage":null}\n')
+        check = next(c for c in self.report_of('--quick', '--metrics', trace)['checks'] if c['check'] == 'CheckIdle')
+        self.assertTrue(check['detail'].startswith('3 questions'), check)
+        trace.write_text('nonsense\n')
+        self.assertEqual(snooze('test', '--metrics', trace, self.directory).returncode, 2)
+
+    def test_a_configuration_comes_from_a_file(self):
+        self.example(config_schema={**MANIFEST['config_schema'], 'mode': {'type': 'string', 'required': True}})
+        self.assertEqual(snooze('test', '--quick', self.directory).returncode, 2)
+        config = self.directory / 'config.json'
+        config.write_text('{"mode": "idle"}')
+        self.assertEqual(self.failures('--quick', '--config', config), {})
+
+    def broken(self, old, new, file='snooze_plugin.py'):
+        """The Python template with one thing wrong."""
+        self.new('python')
+        path = self.directory / file
+        text = path.read_text()
+        self.assertIn(old, text)
+        path.write_text(text.replace(old, new, 1))
+        manifest = json.loads((self.directory / 'plugin.json').read_text())
+        (self.directory / 'plugin.json').write_text(json.dumps({**manifest, 'timeouts': {'start': 5, 'shutdown': 3}}))
+        return self.failures('--quick')
+
+    def test_no_verdict(self):
+        self.assertIn('CheckIdle', self.broken('"idle", f', '"sleepy", f', 'my-plugin'))
+
+    def test_a_detail_that_is_none(self):
+        wrong = 'return "idle", "x", {"last_activity": 2 ** 62}'
+        self.assertIn('last_activity', self.broken('return "idle", f"{self.path} is not there"', wrong, 'my-plugin')['CheckIdle'])
+
+    def test_one_that_never_owns_its_name(self):
+        failures = self.broken('if not self.own_names():', 'if False:')
+        self.assertIn('start', failures)
+
+    def test_one_that_does_not_look_whether_it_runs_already(self):
+        self.assertIn('second instance', self.broken('self.slot}", 4) != 1', 'self.slot}{os.getpid()}", 4) != 1'))
+
+    def test_one_that_dies_of_garbage(self):
+        failures = self.broken('raise InvalidArgument(f"{key}: there', 'os.abort() if key == "huge" else None; raise InvalidArgument(f"{key}: there')
+        self.assertIn('was killed by Aborted', failures['garbage'])
+
+    def test_one_that_does_not_leave(self):
+        failures = self.broken('GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, self.leave)', 'signal.signal(number, signal.SIG_IGN)')
+        self.assertEqual(set(failures), {'SIGTERM'})
+
+    def test_one_that_takes_any_configuration(self):
+        self.assertIn('configuration', self.broken('self.check_setting(key, value)', 'pass'))
+
+
+if __name__ == '__main__':
+    tap.main()
