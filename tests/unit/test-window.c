@@ -195,6 +195,40 @@ static void test_random_samples(Fixture *f, gconstpointer data) {
                 g_assert_cmpfloat_with_epsilon(a.mean_window, plain_mean(ends, spans, values, i + 1, shape.window, &high), 1e-9);
                 g_assert_cmpfloat_with_epsilon(a.mean_long, plain_mean(ends, spans, values, i + 1, shape.long_window, &ignored), 1e-9);
                 g_assert_cmpuint(a.high, ==, high);
+                g_assert_false(window_is_quiet(f->window, THRESHOLD));
+        }
+}
+
+/* Quiet means that the judgement is known beforehand; it is never said of a past that somebody would find activity in. */
+static void test_quiet(Fixture *f, gconstpointer data) {
+        g_assert_true(window_is_quiet(f->window, THRESHOLD));
+        run(f, 4, 60);
+        g_assert_true(window_is_quiet(f->window, THRESHOLD));
+        g_assert_false(window_is_quiet(f->window, 4));
+        g_assert_true(window_is_quiet(f->window, THRESHOLD));
+        run(f, 5, 5);
+        g_assert_false(window_is_quiet(f->window, THRESHOLD));
+        run(f, 4, 595);
+        g_assert_false(window_is_quiet(f->window, THRESHOLD));
+        run(f, 4, 5);
+        g_assert_true(window_is_quiet(f->window, THRESHOLD));
+        window_clear(f->window);
+        run(f, 10, 5);
+        g_assert_false(window_is_quiet(f->window, THRESHOLD));
+}
+
+static void test_quiet_where_the_past_melts(Fixture *f, gconstpointer data) {
+        for (unsigned i = 0; i < 300000; i++) {
+                gboolean loud = g_test_rand_int_range(0, 2000) == 0;
+                Activity a;
+
+                f->now += SECOND / 100;
+                window_add(f->window, f->now, SECOND / 100, loud ? 2000 : 0);
+                if (!window_is_quiet(f->window, THRESHOLD) || i % 100 > 0)
+                        continue;
+                a = window_judge(f->window, THRESHOLD);
+                g_assert_cmpint(a.rule, ==, ACTIVITY_NONE);
+                g_assert_cmpfloat(MAX(a.mean_burst, MAX(a.mean_window, a.mean_long)), <, THRESHOLD);
         }
 }
 
@@ -215,6 +249,8 @@ int main(int argc, char **argv) {
         ADD("overlap", test_overlapping_spans_are_cut);
         ADD("too-fast", test_too_fast);
         ADD("random-samples", test_random_samples);
+        ADD("quiet", test_quiet);
+        ADD("quiet-melting", test_quiet_where_the_past_melts);
         ADD("reshape", test_reshape_keeps_the_past);
         return g_test_run();
 }

@@ -67,7 +67,7 @@ static void count_unknown(Decision *decision, Tally *tally, const Source *source
 
 static void count(Decision *decision, Tally *tally, const Source *source, uint64_t now) {
         uint64_t since;
-        Verdict verdict = source_verdict(source, decision->config, now, &since);
+        Verdict verdict = source_verdict(source, now, &since);
 
         switch (verdict) {
         case VERDICT_UNKNOWN:
@@ -95,7 +95,7 @@ static gboolean somebody_suffices(const Decision *decision, uint64_t now) {
                 const Source *source = decision->plugins->pdata[i];
 
                 if (source->config.policy == POLICY_SUFFICIENT && !decision_outdated(decision, source) &&
-                    source_verdict(source, decision->config, now, &since) == VERDICT_IDLE)
+                    source_verdict(source, now, &since) == VERDICT_IDLE)
                         return TRUE;
         }
         return FALSE;

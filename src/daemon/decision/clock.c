@@ -14,7 +14,7 @@ void idle_clock_move(Decision *decision, uint64_t moment) {
 void idle_clock_settle_unknown(Decision *decision, const Source *source, uint64_t until) {
         uint64_t since;
 
-        if (source_verdict(source, decision->config, until, &since) == VERDICT_UNKNOWN &&
+        if (source_verdict(source, until, &since) == VERDICT_UNKNOWN &&
             unknown_is_activity(decision, source, since, until))
                 idle_clock_move(decision, until);
 }

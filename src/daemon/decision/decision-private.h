@@ -17,6 +17,7 @@ typedef struct Source {
         SourceConfig config;
 
         Verdict known;          /* its latest verdict that was not unknown; VERDICT_UNKNOWN: none yet */
+        uint64_t stale_at;      /* from then on its word is too old; USEC_INFINITY: never */
         uint64_t unknown_since; /* 0: it is not unknown, or became so by silence only */
 
         /* Metrics. */
@@ -25,6 +26,7 @@ typedef struct Source {
         double value, threshold;
         uint64_t sampled; /* the latest sample, whatever its reading */
         Window *window;   /* NULL for input */
+        gboolean quiet; /* nothing in the window is high: there is no activity, and its means are not worked out */
         Activity activity;
 
         /* Plugins. */
@@ -93,8 +95,7 @@ void source_free(Source *source);
 void source_configure(Source *source, const Config *config, unsigned cpus);
 void source_take_sample(Source *source, const Sample *sample, const Config *config);
 void source_take_vote(Source *source, Vote *vote, const Config *config);
-Verdict source_verdict(const Source *source, const Config *config, uint64_t now, uint64_t *ret_unknown_since);
-uint64_t source_stale_at(const Source *source, const Config *config); /* USEC_INFINITY: never */
+Verdict source_verdict(const Source *source, uint64_t now, uint64_t *ret_unknown_since);
 uint64_t source_activity(const Source *source, Verdict verdict, uint64_t now); /* 0: none */
 uint64_t sample_gap(const Config *config);
 

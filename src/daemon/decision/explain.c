@@ -82,7 +82,7 @@ char *explain_source(const Source *source, const Config *config, Verdict verdict
         if (source->metric >= 0) {
                 if (!source->heard)
                         return g_strdup("not measured yet");
-                if (now > source_stale_at(source, config)) {
+                if (now > source->stale_at) {
                         age = duration_format(now - source->sampled);
                         return g_strdup_printf("not measured for %s", age);
                 }
@@ -92,7 +92,7 @@ char *explain_source(const Source *source, const Config *config, Verdict verdict
         }
         if (!source->vote)
                 return g_strdup("has not answered yet");
-        if (now > source_stale_at(source, config)) {
+        if (now > source->stale_at) {
                 age = duration_format(now - source->vote->received);
                 return g_strdup_printf("has not answered for %s", age);
         }
@@ -159,13 +159,14 @@ static JsonObject *evidence_of(const Source *source, const Config *config, uint6
                         json_object_set_double_member(evidence, "threshold", source->threshold);
                 }
                 if (source->window && source->heard && source->reading == READING_OK) {
-                        json_object_set_double_member(evidence, "mean_burst", source->activity.mean_burst);
-                        json_object_set_double_member(evidence, "mean_window", source->activity.mean_window);
-                        json_object_set_double_member(evidence, "mean_long", source->activity.mean_long);
-                        json_object_set_double_member(evidence, "high_seconds",
-                                                      (double) source->activity.high / (double) USEC_PER_SEC);
+                        Activity activity = window_judge(source->window, source->threshold);
+
+                        json_object_set_double_member(evidence, "mean_burst", activity.mean_burst);
+                        json_object_set_double_member(evidence, "mean_window", activity.mean_window);
+                        json_object_set_double_member(evidence, "mean_long", activity.mean_long);
+                        json_object_set_double_member(evidence, "high_seconds", (double) activity.high / (double) USEC_PER_SEC);
                         json_object_set_double_member(evidence, "measured_seconds",
-                                                      (double) source->activity.covered / (double) USEC_PER_SEC);
+                                                      (double) activity.covered / (double) USEC_PER_SEC);
                 }
         } else if (source->vote) {
                 if (source->vote->details) {
@@ -193,7 +194,7 @@ static Explained *explain_one(const Decision *decision, const Source *source, ui
         uint64_t since, activity = 0;
 
         explained->source = g_strdup(source->name);
-        explained->verdict = source_verdict(source, decision->config, now, &since);
+        explained->verdict = source_verdict(source, now, &since);
         explained->policy = source->config.policy;
         explained->reason = explain_source(source, decision->config, explained->verdict, now);
         explained->evidence = evidence_of(source, decision->config, now);
@@ -209,7 +210,7 @@ static void append_verdict(GString *text, const Decision *decision, const Source
 
         g_string_append(text, source->name);
         g_string_append_c(text, '=');
-        g_string_append(text, verdict_name(source_verdict(source, decision->config, now, &since)));
+        g_string_append(text, verdict_name(source_verdict(source, now, &since)));
         g_string_append_c(text, ' ');
 }
 

@@ -11,9 +11,9 @@
 static gboolean metric_quiet(const Source *source) {
         if (source->reading != READING_OK)
                 return TRUE;
-        if (source->activity.covered == 0)
+        if (window_is_empty(source->window))
                 return source->value < source->threshold;
-        return source->activity.mean_burst < source->threshold;
+        return source->quiet || source->activity.mean_burst < source->threshold;
 }
 
 /* Load may have begun too short a time ago to be told from noise: no stage is entered before that is settled. */

@@ -50,10 +50,29 @@ static double threshold_of(Metric metric, const Config *config, unsigned cpus) {
         g_assert_not_reached();
 }
 
+/* USEC_INFINITY: never. */
+static uint64_t stale_at(const Source *source, const Config *config) {
+        double limit, valid = 0;
+
+        if (source->metric >= 0)
+                return source->heard ? usec_add(source->sampled, sample_gap(config)) : USEC_INFINITY;
+        if (!source->vote)
+                return USEC_INFINITY;
+        /* A plugin that said how long its word holds is not asked before, so the word must not grow old before either.
+         */
+        if (source->vote->details)
+                valid = json_get_double(source->vote->details, "valid_seconds", 0);
+        if (!(valid > 0))
+                valid = 0;
+        limit = MAX(config->check_interval_seconds, MIN(valid, VALID_SECONDS_MAX)) + config->check_interval_seconds +
+                source->config.timeout_seconds;
+        return usec_add(source->vote->received, from_seconds(limit));
+}
+
 void source_init(Source *source, const char *name, int metric, const Config *config, uint64_t now) {
         WindowShape shape = shape_of(config);
 
-        *source = (Source) { .name = g_strdup(name), .metric = metric, .unknown_since = now };
+        *source = (Source) { .name = g_strdup(name), .metric = metric, .unknown_since = now, .stale_at = USEC_INFINITY };
         source->config = config_source(config, name);
         if (metric < 0)
                 return;
@@ -106,9 +125,10 @@ static void judge(Source *source, unsigned cpus, const Config *config) {
         source->threshold = threshold_of((Metric) source->metric, config, cpus);
         if (!source->window || !source->heard)
                 return;
-        source->activity = window_judge(source->window, source->threshold);
+        source->quiet = window_is_quiet(source->window, source->threshold);
+        source->activity = source->quiet ? (Activity) {} : window_judge(source->window, source->threshold);
         /* A gauge read only once has no past yet; its value is all there is. */
-        if (source->activity.covered == 0 && source->reading == READING_OK && source->value >= source->threshold)
+        if (window_is_empty(source->window) && source->reading == READING_OK && source->value >= source->threshold)
                 source->activity.rule = ACTIVITY_UNSURE;
 }
 
@@ -116,6 +136,7 @@ void source_configure(Source *source, const Config *config, unsigned cpus) {
         WindowShape shape = shape_of(config);
 
         source->config = config_source(config, source->name);
+        source->stale_at = stale_at(source, config);
         if (source->metric < 0)
                 return;
         if (source->window)
@@ -137,6 +158,7 @@ void source_take_sample(Source *source, const Sample *sample, const Config *conf
         if (source->heard && sample->monotonic > gap_end)
                 hear(source, VERDICT_UNKNOWN, gap_end);
         source->sampled = sample->monotonic;
+        source->stale_at = stale_at(source, config);
         /* A rate over no time is no rate. */
         if (sample->span == 0 && is_rate(source->metric))
                 return;
@@ -144,6 +166,7 @@ void source_take_sample(Source *source, const Sample *sample, const Config *conf
                 reading = READING_FAILED;
 
         source->heard = TRUE;
+        source->stale_at = stale_at(source, config);
         source->reading = reading;
         if (reading == READING_OK) {
                 source->value = value;
@@ -155,36 +178,16 @@ void source_take_sample(Source *source, const Sample *sample, const Config *conf
         hear(source, metric_verdict(source), sample->monotonic);
 }
 
-uint64_t source_stale_at(const Source *source, const Config *config) {
-        double limit, valid = 0;
-
-        if (source->metric >= 0)
-                return source->heard ? usec_add(source->sampled, sample_gap(config)) : USEC_INFINITY;
-        if (!source->vote)
-                return USEC_INFINITY;
-        /* A plugin that said how long its word holds is not asked before, so the word must not grow old before either.
-         */
-        if (source->vote->details)
-                valid = json_get_double(source->vote->details, "valid_seconds", 0);
-        if (!(valid > 0))
-                valid = 0;
-        limit = MAX(config->check_interval_seconds, MIN(valid, VALID_SECONDS_MAX)) + config->check_interval_seconds +
-                source->config.timeout_seconds;
-        return usec_add(source->vote->received, from_seconds(limit));
-}
-
 void source_take_vote(Source *source, Vote *vote, const Config *config) {
-        uint64_t stale_at = source_stale_at(source, config);
-
-        if (source->vote && vote->received > stale_at)
-                hear(source, VERDICT_UNKNOWN, stale_at);
+        if (source->vote && vote->received > source->stale_at)
+                hear(source, VERDICT_UNKNOWN, source->stale_at);
         g_clear_pointer(&source->vote, vote_free);
         source->vote = vote;
+        source->stale_at = stale_at(source, config);
         hear(source, vote->verdict, vote->received);
 }
 
-Verdict source_verdict(const Source *source, const Config *config, uint64_t now, uint64_t *ret_unknown_since) {
-        uint64_t stale_at = source_stale_at(source, config);
+Verdict source_verdict(const Source *source, uint64_t now, uint64_t *ret_unknown_since) {
         Verdict verdict;
 
         *ret_unknown_since = source->unknown_since;
@@ -192,9 +195,9 @@ Verdict source_verdict(const Source *source, const Config *config, uint64_t now,
                 verdict = metric_verdict(source);
         else
                 verdict = source->vote ? source->vote->verdict : VERDICT_UNKNOWN;
-        if (verdict != VERDICT_ABSENT && now > stale_at) {
+        if (verdict != VERDICT_ABSENT && now > source->stale_at) {
                 if (source->unknown_since == 0)
-                        *ret_unknown_since = stale_at;
+                        *ret_unknown_since = source->stale_at;
                 return VERDICT_UNKNOWN;
         }
         return verdict;

@@ -17,6 +17,12 @@ struct Window {
         WindowShape shape;
         Entry *entries;
         unsigned capacity, oldest, count;
+
+        /* Of window_is_quiet(): all but the latest `unseen` entries were held against `threshold`; the latest of them that was at or
+         * above it ended at `high_end`, 0: none. */
+        double threshold;
+        uint64_t high_end;
+        unsigned unseen;
 };
 
 static unsigned capacity_for(const WindowShape *shape) {
@@ -48,7 +54,12 @@ void window_free(Window *window) {
 }
 
 void window_clear(Window *window) {
-        window->count = 0;
+        window->count = window->unseen = 0;
+        window->high_end = 0;
+}
+
+gboolean window_is_empty(const Window *window) {
+        return window->count == 0;
 }
 
 /* How much of an entry lies after `begin`. */
@@ -67,6 +78,9 @@ static void melt_oldest(Window *window, uint64_t begin) {
         b->span += span_after(a, begin);
         window->oldest = (window->oldest + 1) % window->capacity;
         window->count--;
+        /* The past is another one now. */
+        window->unseen = window->count;
+        window->high_end = 0;
 }
 
 void window_add(Window *window, uint64_t end, uint64_t span, double value) {
@@ -83,6 +97,7 @@ void window_add(Window *window, uint64_t end, uint64_t span, double value) {
         if (window->count == window->capacity)
                 melt_oldest(window, begin);
         *entry(window, window->count++) = (Entry) { end, span, value };
+        window->unseen++;
 }
 
 void window_reshape(Window *window, const WindowShape *shape) {
@@ -137,6 +152,24 @@ static Sum sum_back_to(const Window *window, uint64_t begin, double threshold, u
         if (*i > 0 && e->end > begin)
                 sum_add(&sum, e, e->end - begin, threshold);
         return sum;
+}
+
+gboolean window_is_quiet(Window *window, double threshold) {
+        uint64_t now = window->count > 0 ? entry(window, window->count - 1)->end : 0;
+
+        if (threshold != window->threshold) {
+                window->threshold = threshold;
+                window->unseen = window->count;
+                window->high_end = 0;
+        }
+        for (unsigned i = window->count - MIN(window->unseen, window->count); i < window->count; i++) {
+                const Entry *e = entry(window, i);
+
+                if (e->value >= threshold)
+                        window->high_end = e->end;
+        }
+        window->unseen = 0;
+        return window->high_end == 0 || window->high_end <= usec_sub(now, window->shape.long_window);
 }
 
 Activity window_judge(const Window *window, double threshold) {

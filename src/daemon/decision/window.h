@@ -39,3 +39,8 @@ void window_add(Window *window, uint64_t end, uint64_t span, double value);
 void window_clear(Window *window);
 void window_reshape(Window *window, const WindowShape *shape);
 Activity window_judge(const Window *window, double threshold);
+
+/* No sample of the long window is at or above the threshold: then no mean is, and the judgement is known (ACTIVITY_NONE) without going
+ * through the past, which is what most samples of a machine at rest find. */
+gboolean window_is_quiet(Window *window, double threshold);
+gboolean window_is_empty(const Window *window);
