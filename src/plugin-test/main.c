@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <gio/gio.h>
@@ -174,7 +175,7 @@ static int test(const char *directory, const char *metrics, const char *config, 
         g_autofree char *log = NULL;
 
         if (!host || !metrics_read(asked, metrics, &error)) {
-                g_printerr("snooze-plugin-test: %s\n", error->message);
+                g_printerr("%s: %s\n", g_get_prgname(), error->message);
                 return EXIT_USAGE;
         }
         manifest = read_manifest(host->directory, directory, &error);
@@ -191,7 +192,7 @@ static int test(const char *directory, const char *metrics, const char *config, 
         }
         values = read_config(manifest, config, &error);
         if (!values) {
-                g_printerr("snooze-plugin-test: %s\nA file given by --config has to have what is required.\n", error->message);
+                g_printerr("%s: %s\nA file given by --config has to have what is required.\n", g_get_prgname(), error->message);
                 return EXIT_USAGE;
         }
         run(&(Trial) { .manifest = manifest, .config = values, .metrics = asked, .events = events, .host = host, .report = report }, quick);
@@ -215,12 +216,13 @@ int main(int argc, char *argv[]) {
         g_autoptr(GError) error = NULL;
 
         setlocale(LC_ALL, "");
+        g_set_prgname(strchr(argv[0], '/') ? "snooze-plugin-test" : argv[0]);
         g_option_context_set_summary(context, "Holds the plugin in DIRECTORY (plugin.json and its program) against its manifest and its "
                                               "contracts,\non a bus of its own and without a daemon. It runs as you, not in its sandbox.\n"
                                               "Exit status: 0 passed, 1 failed, 2 could not be tried.");
         g_option_context_add_main_entries(context, entries, NULL);
         if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2) {
-                g_printerr("snooze-plugin-test: %s\n", error ? error->message : "expected one directory");
+                g_printerr("%s: %s\n", g_get_prgname(), error ? error->message : "expected one directory");
                 return EXIT_USAGE;
         }
         if (errors_register() < 0)

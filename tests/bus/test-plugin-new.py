@@ -165,6 +165,10 @@ esac
 
 
 class Findings(Directory):
+    def test_it_says_how_it_is_used(self):
+        self.assertIn('snooze plugin test', snooze('test', '--help').stdout)
+        self.assertEqual(snooze('test').returncode, 2)
+
     def example(self, **manifest):
         self.directory.mkdir()
         # Where the build put it, it finds its library.
