@@ -412,6 +412,11 @@ class Captured(HelperTest):
 
 
 class Daemon(unittest.TestCase):
+    def explain(self):
+        for log in sorted(self.house.directory.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines()[-20:]:
+                yield f"{log.name}: {line}"
+
     """What the daemon makes of it: it has a plugin made known, and starts none that asks for what nobody has approved."""
 
     def setUp(self):
@@ -485,6 +490,45 @@ class Daemon(unittest.TestCase):
         self.plugin('Load')
         self.approve('processes')
         self.assertFails(ERROR + 'PluginFailed', 'Restart', 'nobody has approved: network:any')
+
+    def snooze(self, *words):
+        """(exit status, all that it said)"""
+        log = self.house.directory / 'cli.log'
+        log.unlink(missing_ok=True)
+        status = self.house.spawn([BUILD / 'src/cli/cloudsnooze', 'plugin', 'permissions', *words], log.name).wait()
+        return status, log.read_text()
+
+    def test_the_command_line(self):
+        status, said = self.snooze('example', '--json')
+        self.assertEqual(status, 0, said)
+        shown = json.loads(said)
+        self.assertFalse(shown['packaged'])
+        self.assertEqual([(entry['permission'], entry['approved']) for entry in shown['permissions']],
+                         [('network:any', False), ('processes', False)])
+        self.assertEqual(shown['permissions'][1]['meaning'], 'may see the processes of others and what the kernel tells of them')
+        status, said = self.snooze('example')
+        self.assertIn('sudo snooze plugin permissions example --all', said)
+
+        status, said = self.snooze('example', '--approve', 'network:none')
+        self.assertEqual(status, 2, said)
+        self.assertIn('does not ask for', said)
+        self.assertEqual(self.permissions(), [('network:any', False), ('processes', False)])
+        self.assertEqual(self.snooze('example', '--approve', 'processes')[0], 0)
+        self.assertEqual(self.permissions(), [('network:any', False), ('processes', True)])
+        self.assertEqual(self.snooze('example', '--all')[0], 0)
+        self.plugin('Enable')
+        self.plugin('Load')
+        # What runs must not keep what was taken back; and what was given again lets it run again.
+        self.assertEqual(self.snooze('example', '--revoke', 'network:any')[0], 1)
+        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'failed')
+        self.assertEqual(self.snooze('example', '--all')[0], 0)
+        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
+        self.assertEqual(self.snooze('example', '--all', '--none')[0], 2)
+        self.assertEqual(self.snooze('nowhere')[0], 1)
+        self.house.answer('refuse')
+        status, said = self.snooze('example', '--none')
+        self.assertEqual(status, 3, said)
+        self.assertEqual(self.permissions(), [('network:any', True), ('processes', True)])
 
     def test_a_helper_that_cannot(self):
         (self.house.directory / 'plugins/example/example').chmod(0o777)

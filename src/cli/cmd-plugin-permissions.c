@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a plugin asks for beyond its closed unit, and whether somebody approved it. The helper is asked and told, not the daemon: who
+ * approves is this program's caller. */
+
+#include "cli/cmd-plugin.h"
+#include "cli/output.h"
+#include "cli/wait.h"
+
+#define HELPER_NAME "io.cloudsnooze.Helper1"
+#define HELPER_PATH "/io/cloudsnooze/Helper1"
+
+typedef struct Asked {
+        char *digest;
+        gboolean packaged;
+        GVariant *permissions; /* a(sbs) */
+} Asked;
+
+static void asked_clear(Asked *asked) {
+        g_free(asked->digest);
+        g_clear_pointer(&asked->permissions, g_variant_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Asked, asked_clear)
+
+typedef struct Changes {
+        char **approve, **revoke;
+        gboolean all, none;
+} Changes;
+
+static GVariant *call_helper(Cli *cli, const char *method, GVariant *arguments, const char *reply, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snooze-helper");
+
+        g_dbus_connection_call(cli->bus, HELPER_NAME, HELPER_PATH, HELPER_NAME, method, arguments, G_VARIANT_TYPE(reply),
+                               cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        return g_dbus_connection_call_finish(cli->bus, wait_for(wait), error);
+}
+
+static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
+        g_autoptr(GVariant) reply = call_helper(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
+
+        if (!reply)
+                return FALSE;
+        asked_clear(ret);
+        g_variant_get(reply, "(sb@a(sbs))", &ret->digest, &ret->packaged, &ret->permissions);
+        return TRUE;
+}
+
+static JsonNode *json_of_asked(const char *id, const Asked *asked) {
+        JsonObject *object = json_object_new();
+        JsonArray *array = json_array_new();
+        const char *permission, *words;
+        gboolean approved;
+        GVariantIter iter;
+
+        g_variant_iter_init(&iter, asked->permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, &words)) {
+                JsonObject *entry = json_object_new();
+
+                json_object_set_string_member(entry, "permission", permission);
+                json_object_set_boolean_member(entry, "approved", approved);
+                json_object_set_string_member(entry, "meaning", words);
+                json_array_add_object_element(array, entry);
+        }
+        json_object_set_string_member(object, "id", id);
+        json_object_set_boolean_member(object, "packaged", asked->packaged);
+        json_object_set_string_member(object, "manifest_sha256", asked->digest);
+        json_object_set_array_member(object, "permissions", array);
+        return json_of_object(object);
+}
+
+static unsigned count_missing(const Asked *asked) {
+        gboolean approved;
+        GVariantIter iter;
+        unsigned n = 0;
+
+        g_variant_iter_init(&iter, asked->permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", NULL, &approved, NULL))
+                n += !approved;
+        return n;
+}
+
+static void print_text(Cli *cli, const char *id, const Asked *asked) {
+        static const char *const titles[] = { "PERMISSION", "APPROVED", "IT", NULL };
+        g_autoptr(Table) table = table_new(titles);
+        const char *permission, *words;
+        gboolean approved;
+        GVariantIter iter;
+
+        g_variant_iter_init(&iter, asked->permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, &words))
+                table_add(table, approved ? STYLE_GOOD : STYLE_WARN, permission, approved ? "yes" : "no", words, NULL);
+        if (table_rows(table) == 0) {
+                g_print("%s asks for nothing.\n", id);
+                return;
+        }
+        table_print(cli, table);
+        if (asked->packaged)
+                g_print("It came with a package, which approved of this; to change it: sudo systemctl edit snooze-plugin@%s\n", id);
+        else if (count_missing(asked) > 0)
+                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n", id);
+}
+
+/* Every name on the command line is one that it asks for; a misspelt one must not pass for a word about nothing. */
+static int check_names(const char *id, char **names, const Asked *asked) {
+        for (; names && *names; names++) {
+                gboolean known = FALSE;
+                const char *permission;
+                GVariantIter iter;
+
+                g_variant_iter_init(&iter, asked->permissions);
+                while (g_variant_iter_next(&iter, "(&sb&s)", &permission, NULL, NULL))
+                        known = known || g_str_equal(permission, *names);
+                if (!known)
+                        return cli_usage("snooze plugin permissions", "%s does not ask for “%s”; see: snooze plugin permissions %s", id,
+                                         *names, id);
+        }
+        return EXIT_CODE_OK;
+}
+
+static gboolean named(char **names, const char *permission) {
+        return names && g_strv_contains((const char *const *) names, permission);
+}
+
+/* All that is to be granted from now on. */
+static GVariant *grant(const Asked *asked, const Changes *changes) {
+        const char *permission;
+        GVariantBuilder builder;
+        gboolean approved;
+        GVariantIter iter;
+
+        g_variant_builder_init(&builder, G_VARIANT_TYPE_STRING_ARRAY);
+        g_variant_iter_init(&iter, asked->permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, NULL))
+                if (!changes->none && !named(changes->revoke, permission) &&
+                    (approved || changes->all || named(changes->approve, permission)))
+                        g_variant_builder_add(&builder, "s", permission);
+        return g_variant_builder_end(&builder);
+}
+
+/* What runs has what it was started with; what was not started for want of an approval may be now. */
+static int restart(Cli *cli, const char *id) {
+        g_autoptr(SnoozeClientPlugin) plugin = NULL;
+        g_autoptr(Wait) wait = NULL;
+        GError *error = NULL;
+        const char *state;
+        int code;
+
+        if (!snooze_client_is_running(cli->bus))
+                return EXIT_CODE_OK;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        plugin = cli_open_plugin(cli, id, &error);
+        if (!plugin)
+                return cli_fail(error);
+        state = snooze_client_plugin_get_state(plugin);
+        if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "discovered") == 0 || g_strcmp0(state, "stopped") == 0)
+                return EXIT_CODE_OK;
+        wait = wait_new(cli, "Restarting it");
+        snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK : cli_fail(error);
+}
+
+static int approve(Cli *cli, const char *id, Asked *asked, const Changes *changes) {
+        g_autoptr(GVariant) reply = NULL;
+        GError *error = NULL;
+        int code;
+
+        cli_need_authorization(cli);
+        reply = call_helper(cli, "ApprovePermissions",
+                            g_variant_new("(s@ass)", id, grant(asked, changes), asked->digest), "()", &error);
+        if (!reply || !list(cli, id, asked, &error))
+                return cli_fail(error);
+        if (cli->json)
+                json_print(json_of_asked(id, asked));
+        else
+                print_text(cli, id, asked);
+        code = count_missing(asked) == 0 || changes->none || changes->revoke ? restart(cli, id) : EXIT_CODE_OK;
+        return code;
+}
+
+static int show(Cli *cli, const char *id, Asked *asked) {
+        const Changes everything = { .all = TRUE };
+
+        if (cli->json) {
+                json_print(json_of_asked(id, asked));
+                return EXIT_CODE_OK;
+        }
+        print_text(cli, id, asked);
+        if (!cli->interactive || asked->packaged || count_missing(asked) == 0 || !cli_ask(cli, "Approve all of it?"))
+                return EXIT_CODE_OK;
+        return approve(cli, id, asked, &everything);
+}
+
+static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
+        g_auto(GStrv) approved = NULL, revoked = NULL;
+        g_auto(Asked) asked = {};
+        Changes changes = {};
+        const GOptionEntry entries[] = {
+                { "approve", 0, 0, G_OPTION_ARG_STRING_ARRAY, &approved, "Grant this one; may be given more than once", "PERMISSION" },
+                { "revoke", 0, 0, G_OPTION_ARG_STRING_ARRAY, &revoked, "Take this one back", "PERMISSION" },
+                { "all", 0, 0, G_OPTION_ARG_NONE, &changes.all, "Grant all that it asks for", NULL },
+                { "none", 0, 0, G_OPTION_ARG_NONE, &changes.none, "Take everything back", NULL },
+                { NULL }
+        };
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_plugin_permissions, NULL, entries, 0, 1, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        changes.approve = approved;
+        changes.revoke = revoked;
+        if ((changes.all && (changes.none || revoked)) || (changes.none && approved))
+                return cli_usage("snooze plugin permissions", "--all and --approve cannot go with what takes back");
+        if (!cli_open_bus(cli, &error) || !list(cli, argv[1], &asked, &error))
+                return cli_fail(error);
+        if (!approved && !revoked && !changes.all && !changes.none)
+                return show(cli, argv[1], &asked);
+        code = check_names(argv[1], approved, &asked);
+        if (code == EXIT_CODE_OK)
+                code = check_names(argv[1], revoked, &asked);
+        return code == EXIT_CODE_OK ? approve(cli, argv[1], &asked, &changes) : code;
+}
+
+const Verb verb_plugin_permissions = { "permissions", "ID [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
+                                       "What it may do, and what it asks for", run_plugin_permissions };
