@@ -2,10 +2,8 @@
 """A private system bus, and plugins on it: what the tests of the SDK and of the plugins share."""
 
 import os
-import re
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -13,6 +11,8 @@ import gi
 
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
+
+import tap  # noqa: E402
 
 PATH = "/io/cloudsnooze/Plugin1"
 NAME = "io.cloudsnooze.Plugin1"
@@ -206,34 +206,5 @@ def members(interface):
 
 
 def main():
-    """Runs the module's tests and prints TAP; arguments that the tests need come from sys.argv before."""
-
-    class Result(unittest.TestResult):
-        count = 0
-
-        def report(self, ok, test, suffix=""):
-            Result.count += 1
-            name = re.sub(r"^test_", "", test.id().split(".")[-1]).replace("_", " ")
-            print("%s %d - %s%s" % ("ok" if ok else "not ok", Result.count, name, suffix), flush=True)
-
-        def addSuccess(self, test):
-            self.report(True, test)
-
-        def addSkip(self, test, reason):
-            self.report(True, test, " # SKIP " + reason)
-
-        def addFailure(self, test, error):
-            super().addFailure(test, error)
-            self.report(False, test)
-            print("\n".join("# " + line for line in self.failures[-1][1].splitlines()), flush=True)
-
-        def addError(self, test, error):
-            super().addError(test, error)
-            self.report(False, test)
-            print("\n".join("# " + line for line in self.errors[-1][1].splitlines()), flush=True)
-
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    print("1..%d" % suite.countTestCases(), flush=True)
-    result = Result()
-    suite.run(result)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    """Runs the module's tests and prints TAP; the arguments are the tests' own."""
+    tap.main(names=())

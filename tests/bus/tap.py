@@ -49,12 +49,14 @@ class TapResult(unittest.TestResult):
             self.explain(test, error)
 
 
-def main():
+def main(names=None):
+    """The module's tests, or those that names or the command line name."""
+    names = sys.argv[1:] if names is None else names
     # Whatever a test prints must not be taken for TAP.
     stream, sys.stdout = sys.stdout, sys.stderr
     loader = unittest.TestLoader()
-    if len(sys.argv) > 1:
-        suite = loader.loadTestsFromNames(sys.argv[1:], sys.modules['__main__'])
+    if names:
+        suite = loader.loadTestsFromNames(names, sys.modules['__main__'])
     else:
         suite = loader.loadTestsFromModule(sys.modules['__main__'])
     result = TapResult(stream)

@@ -45,5 +45,6 @@ class Plan:
 
     @staticmethod
     def skip_all(reason):
+        # With TAP any other exit status would be a failure.
         print(f"1..0 # SKIP {reason}", flush=True)
-        return 77
+        return 0
