@@ -66,6 +66,10 @@ static int on_name_released(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
+static int on_slot_name_released(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return 0;
+}
+
 void life_leave(SnoozePluginInstance *instance, const char *why) {
         int r;
 
@@ -79,6 +83,8 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
                 instance->plugin.shutdown(instance->plugin.userdata);
 
         channel_leave(instance);
+        /* The slot first: whoever sees that the name is free may start the next instance at once. */
+        (void) sd_bus_release_name_async(instance->bus, NULL, instance->slot_name, on_slot_name_released, instance);
         r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
         if (r < 0) {
                 /* Without a connection there is no name to give back. */
