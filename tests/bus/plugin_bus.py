@@ -52,7 +52,11 @@ class Bus:
         self.address = self.daemon.stdout.readline().strip()
         self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address, LC_ALL="C.UTF-8")
         self.environment.pop("NOTIFY_SOCKET", None)
-        self.connection = self.connect()
+        try:
+            self.connection = self.connect()
+        except GLib.Error:
+            self.end_daemon()
+            raise
 
     def connect(self):
         return Gio.DBusConnection.new_for_address_sync(
@@ -64,6 +68,9 @@ class Bus:
 
     def stop(self):
         self.connection.set_exit_on_close(False)
+        self.end_daemon()
+
+    def end_daemon(self):
         self.daemon.terminate()
         self.daemon.wait()
         self.daemon.stdout.close()

@@ -472,10 +472,29 @@ static void test_read_only(Fixture *f, gconstpointer unused) {
         in_child(f, use_read_only);
 }
 
-static gboolean mount_small_disk(const Fixture *f) {
-        uid_t uid = geteuid();
+static gboolean write_text(const char *path, const char *text) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-        return unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) >= 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) >= 0 &&
+        return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+}
+
+/* Root has it for the asking; others in a user name space of their own, where that is allowed, as themselves: files of an
+ * unmapped user cannot be created. */
+static gboolean enter_mount_namespace(void) {
+        g_autofree char *uid_map = NULL, *gid_map = NULL;
+        uid_t uid = geteuid();
+        gid_t gid = getegid();
+
+        if (uid == 0)
+                return unshare(CLONE_NEWNS) >= 0;
+        uid_map = g_strdup_printf("%u %u 1", uid, uid);
+        gid_map = g_strdup_printf("%u %u 1", gid, gid);
+        return unshare(CLONE_NEWNS | CLONE_NEWUSER) >= 0 && write_text("/proc/self/uid_map", uid_map) &&
+               write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", gid_map);
+}
+
+static gboolean mount_small_disk(const Fixture *f) {
+        return enter_mount_namespace() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) >= 0 &&
                mount("tmpfs", f->directory, "tmpfs", 0, "size=256k,mode=0700") >= 0;
 }
 
