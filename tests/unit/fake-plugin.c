@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What it lived through is
- * appended to DIRECTORY/ID.log, a word a line. */
+ * appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a channel, and behaves so there. */
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/errors.h"
 #include "base/names.h"
 
 static const char *id, *behaviour, *directory;
-static sd_bus *bus;
+static bool offers_channel;
+static sd_bus *bus, *channel;
+static int channel_fd = -1;
 static sd_event *event;
 static sd_bus_message *kept;
 static char greeting[256];
@@ -83,6 +86,7 @@ static int on_configure(sd_bus_message *call, void *userdata, sd_bus_error *erro
 }
 
 static int on_ping(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("Ping");
         if (is("hang"))
                 return 1;
         return sd_bus_reply_method_return(call, NULL);
@@ -120,7 +124,54 @@ static int reply_huge(sd_bus_message *call) {
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(bus, reply, NULL);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* Deeper than anybody means it, and no deeper than the wire format allows. */
+static int reply_deep(sd_bus_message *call) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call, &reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ss", "idle", "deep");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", "nest");
+        for (unsigned i = 0; r >= 0 && i < 40; i++)
+                r = sd_bus_message_open_container(reply, 'v', i < 39 ? "v" : "i");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "i", 1);
+        for (unsigned i = 0; r >= 0 && i < 42; i++)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int flood(sd_bus_message *call) {
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < 1000; i++)
+                r = sd_bus_emit_signal(sd_bus_message_get_bus(call), PLUGIN_PATH, PLUGIN_INTERFACE, "Ouch", "u", i);
+        return r;
+}
+
+/* Requests, too, are nothing that the daemon serves on a channel. */
+static int flood_of_requests(sd_bus_message *call) {
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < 1000; i++)
+                r = sd_bus_call_method_async(sd_bus_message_get_bus(call), NULL, NULL, "/", "org.freedesktop.DBus.Peer", "Ping",
+                                             NULL, NULL, NULL);
+        return r;
+}
+
+/* The beginning of a message of 100 MiB, whose rest never comes. */
+static int announce_huge(void) {
+        const uint8_t header[16] = { 'l', 2, 1, 1, 0, 0, 0x40, 6, 9, 0, 0, 0, 0, 0, 0, 0 };
+
+        return write(channel_fd, header, sizeof(header)) == sizeof(header) ? 1 : -EIO;
 }
 
 static int reply_subjects(sd_bus_message *call) {
@@ -145,6 +196,8 @@ static int reply_late(sd_bus_message *call) {
 
 static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("CheckIdle");
+        if (sd_bus_message_get_bus(call) != bus)
+                note("by channel");
         if (is("hang"))
                 return 1;
         if (is("die") || (is("die-once") && first_time("died")))
@@ -157,6 +210,18 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return sd_bus_reply_method_return(call, "ai", 3, 1, 2, 3);
         if (is("huge"))
                 return reply_huge(call);
+        if (is("deep"))
+                return reply_deep(call);
+        if (is("announce-huge"))
+                return announce_huge();
+        if (is("stall"))
+                return sd_bus_detach_event(channel);
+        if (is("close")) {
+                channel = sd_bus_close_unref(channel);
+                return 1;
+        }
+        if ((is("flood") && flood(call) < 0) || (is("flood-requests") && flood_of_requests(call) < 0))
+                return -EIO;
         if (is("subjects"))
                 return reply_subjects(call);
         if (is("late"))
@@ -167,6 +232,8 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u", 60U);
         if (is("twice"))
                 (void) sd_bus_reply_method_return(call, "ssa{sv}", "busy", "first", 0);
+        if (is("leave-politely"))
+                (void) sd_bus_emit_signal(channel, PLUGIN_PATH, PLUGIN_INTERFACE, "Leaving", NULL);
         if (is("leave"))
                 (void) sd_event_add_defer(event, NULL, leave, own_name);
         return sd_bus_reply_method_return(call, "ssa{sv}", "idle", *greeting ? greeting : "nothing to do", 0);
@@ -222,12 +289,63 @@ static int get_property(sd_bus *b, const char *path, const char *interface, cons
 
 #define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
 
+static int serve(sd_bus *connection);
+
+static int on_end(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        note("end");
+        channel = sd_bus_close_unref(channel);
+        if (is("leave-politely"))
+                return sd_event_exit(event, 0);
+        return 0;
+}
+
+static int on_open(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_close_ int theirs = -EBADF;
+        sd_id128_t guid;
+        int fds[2], r;
+
+        if (!offers_channel)
+                return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_METHOD, "What channel?");
+        note("OpenChannel");
+        if (is("hang-open"))
+                return 1;
+        if (is("no-socket"))
+                return sd_bus_reply_method_return(call, "h", STDERR_FILENO);
+        if (is("foreign-socket"))
+                return sd_bus_reply_method_return(call, "h", sd_bus_get_fd(bus));
+        if (is("leaving"))
+                return sd_bus_error_set(error, ERROR_NOT_RUNNING, "leaving");
+        sd_bus_close_unref(channel);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+        channel_fd = fds[0];
+        theirs = fds[1];
+        r = sd_bus_new(&channel);
+        if (r >= 0)
+                r = sd_bus_set_fd(channel, fds[0], fds[0]);
+        if (r >= 0)
+                r = sd_id128_randomize(&guid);
+        if (r >= 0)
+                r = sd_bus_set_server(channel, 1, guid);
+        if (r >= 0)
+                r = sd_bus_set_anonymous(channel, 1);
+        if (r >= 0)
+                r = sd_bus_start(channel);
+        if (r >= 0)
+                r = sd_bus_match_signal(channel, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_end, NULL);
+        if (r >= 0)
+                r = serve(channel);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "h", theirs);
+}
+
 static const sd_bus_vtable plugin_vtable[] = {
         SD_BUS_VTABLE_START(0),
         METHOD("Handshake", "us", "ua{sv}", on_handshake),
         METHOD("Initialize", "a{sv}", NULL, on_configure),
         METHOD("Configure", "a{sv}", NULL, on_configure),
         METHOD("Ping", NULL, NULL, on_ping),
+        METHOD("OpenChannel", NULL, "h", on_open),
         METHOD("Shutdown", NULL, NULL, on_shutdown),
         SD_BUS_VTABLE_END,
 };
@@ -271,7 +389,7 @@ static const sd_bus_vtable cloud_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static int run(void) {
+static int serve(sd_bus *connection) {
         const struct {
                 const char *interface;
                 const sd_bus_vtable *vtable;
@@ -280,6 +398,14 @@ static int run(void) {
                 { EVENT_HANDLER_INTERFACE, handler_vtable }, { REQUEST_HANDLER_INTERFACE, request_vtable },
                 { CLOUD_PROVIDER_INTERFACE, cloud_vtable },
         };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < sizeof(objects) / sizeof(objects[0]); i++)
+                r = sd_bus_add_object_vtable(connection, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable, NULL);
+        return r < 0 ? r : sd_bus_attach_event(connection, event, 0);
+}
+
+static int run(void) {
         int r;
 
         if (is("never-starts"))
@@ -290,10 +416,8 @@ static int run(void) {
                 r = sd_bus_open(&bus);
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(bus, 1);
-        for (size_t i = 0; r >= 0 && i < sizeof(objects) / sizeof(objects[0]); i++)
-                r = sd_bus_add_object_vtable(bus, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable, NULL);
         if (r >= 0)
-                r = sd_bus_attach_event(bus, event, 0);
+                r = serve(bus);
         if (r >= 0)
                 r = sd_bus_request_name(bus, own_name, 0);
         return r < 0 ? r : sd_event_loop(event);
@@ -307,9 +431,13 @@ int main(int argc, char **argv) {
         id = argv[1];
         behaviour = argv[2];
         directory = argv[3];
+        offers_channel = strncmp(behaviour, "channel-", strlen("channel-")) == 0;
+        if (offers_channel)
+                behaviour += strlen("channel-");
         note("starts");
         r = run();
         sd_bus_message_unref(kept);
+        sd_bus_close_unref(channel);
         sd_bus_flush_close_unref(bus);
         sd_event_unref(event);
         return r < 0 ? 1 : 0;

@@ -21,6 +21,7 @@ typedef struct PluginFixture {
         GPtrArray *forgotten; /* sources */
         GPtrArray *problems;
         unsigned rounds; /* that are over */
+        uint64_t channel_idle, silence; /* as in PluginsParameters */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata); /* may be NULL */
 } PluginFixture;
 
@@ -110,6 +111,8 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
                                                            .state_directory = state,
                                                            .config_directory = config_directory,
                                                            .restart_delay = 10 * USEC_PER_MSEC,
+                                                           .channel_idle = f->channel_idle,
+                                                           .silence = f->silence,
                                                            .vote = fixture_on_vote,
                                                            .forgotten = fixture_on_forgotten,
                                                            .changed = f->changed,

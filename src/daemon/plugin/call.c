@@ -279,6 +279,7 @@ static gboolean peer_is_gone(const PluginCall *call, sd_bus_message *reply, cons
                                               sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER));
 }
 
+/* Always 1: a connection that this leads to close must not be touched any more by sd-bus, which goes on with it after 0. */
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         PluginCall *call = userdata;
         Plugin *plugin = call->plugin;
@@ -286,7 +287,7 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
 
         if (error && clock_monotonic() < call->deadline && peer_is_gone(call, reply, error)) {
                 plugin_process_gone(call->process, call->method->member, call->control);
-                return 0;
+                return 1;
         }
 
         in_flight_ended(call);
@@ -297,7 +298,7 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         else
                 finish_refused(call, error);
         plugin_call_ended(plugin);
-        return 0;
+        return 1;
 }
 
 static int call_send(PluginCall *call) {

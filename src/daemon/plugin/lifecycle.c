@@ -93,8 +93,11 @@ static void drop_process(Plugin *plugin, const char *reason) {
 }
 
 static void end_process(Plugin *plugin, const char *reason) {
-        if (plugin->process)
+        if (plugin->process) {
+                g_free(plugin->killed);
+                plugin->killed = g_strdup(plugin->process->peer);
                 process_kill(plugin->process);
+        }
         drop_process(plugin, reason);
 }
 
@@ -216,6 +219,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static gboolean owner_lives(const Plugin *plugin) {
+        return plugin->owner && g_strcmp0(plugin->owner, plugin->killed) != 0;
+}
+
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         const char *owner;
@@ -234,7 +241,7 @@ void plugin_ask_owner(Plugin *plugin) {
 }
 
 static void on_started(PluginProcess *process) {
-        if (process->plugin->owner)
+        if (owner_lives(process->plugin))
                 process_greet(process, process->plugin->owner);
         else
                 plugin_ask_owner(process->plugin); /* nobody: its name is about to come, or the deadline */
@@ -253,6 +260,8 @@ static void on_ready(PluginProcess *process) {
         plugin->restart_wanted = FALSE;
         plugin_set_error(plugin, "");
         plugin->healthy = TRUE;
+        process->last_heard = process->last_used = clock_monotonic();
+        plugins_care(plugin->plugins);
         if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
                 plugin_pump(plugin);
 }
@@ -417,7 +426,7 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
                 return;
         if (had && plugin->process->peer && strcmp(plugin->process->peer, owner) != 0)
                 plugin_fail(plugin, "lost its name to another process");
-        else if (plugin->state == PLUGIN_LOADING)
+        else if (plugin->state == PLUGIN_LOADING && owner_lives(plugin))
                 process_greet(plugin->process, owner);
 }
 

@@ -179,6 +179,7 @@ void plugin_free(Plugin *plugin) {
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         g_free(plugin->owner);
+        g_free(plugin->killed);
         g_free(plugin->last_error);
         g_free(plugin->id);
         g_free(plugin->name);

@@ -65,6 +65,7 @@ struct Plugin {
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
         PluginProcess *next;     /* the one that is to replace it */
         sd_bus_slot *owner_question;
+        char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
 
         uint32_t restarts;
         uint64_t failures[RESTARTS_MAX + 1]; /* monotonic, the latest ones; a ring */
@@ -94,6 +95,7 @@ struct Plugins {
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
         GQueue deferred;
         sd_event_source *deferral;
+        sd_event_source *care;
         GPtrArray *rounds;       /* owns */
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* calls of clients that wait for plugins; owns */
@@ -158,6 +160,10 @@ void plugin_call_ended(Plugin *plugin);
 void plugin_process_gone(PluginProcess *process, const char *member, gboolean control);
 /* The plugin's part of a new configuration. */
 void plugin_reconfigure(Plugin *plugin);
+
+/* care.c */
+/* Somebody runs, who has to be looked after. */
+void plugins_care(Plugins *plugins);
 
 /* settle.c */
 /* Waits for the plugin to be up (load) or down. */

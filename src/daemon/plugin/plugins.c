@@ -282,6 +282,7 @@ Plugins *plugins_free(Plugins *plugins) {
         g_ptr_array_unref(plugins->requests);
         starter_free(plugins->starter);
         sd_event_source_disable_unref(plugins->deferral);
+        sd_event_source_disable_unref(plugins->care);
         g_strfreev(plugins->directories);
         g_free(plugins->state_directory);
         g_free(plugins->config_directory);

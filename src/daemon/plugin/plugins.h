@@ -46,6 +46,8 @@ typedef struct PluginsParameters {
         const char *state_directory;
         const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
         uint64_t restart_delay;          /* µs before the first restart, doubled each time; 0: half a second */
+        uint64_t channel_idle;           /* µs without a call after which a channel is closed; 0: 3 minutes */
+        uint64_t silence;                /* µs without an answer after which a plugin is asked whether it lives; 0: 2 minutes */
 
         /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
         void (*vote)(Vote *vote, void *userdata);

@@ -114,7 +114,7 @@ static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
                 return FALSE;
         }
         process->channel_state = CHANNEL_OPEN;
-        process->last_used = clock_monotonic();
+        process->last_used = process->last_heard = clock_monotonic();
         return TRUE;
 }
 

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The channel, against real processes at its other end that behave well and badly. What holds over the bus holds here: everybody who asked
+ * gets one answer in time, what is no proper answer counts as unknown, and one bad plugin does not touch another. */
+
+#include "plugin-fixture.h"
+
+#include <signal.h>
+
+#include "base/errors.h"
+#include "base/names.h"
+
+#define CHECK "\"IdleCheck\""
+#define QUICK ", \"timeouts\": {\"check\": 1.5, \"initialize\": 0.8, \"shutdown\": 0.5}"
+
+static void begin_with(PluginFixture *f, const char *behaviour) {
+        fixture_prepare(f);
+        fixture_add(f, "one", behaviour, CHECK, QUICK);
+        fixture_start(f, "{}");
+}
+
+static void assert_vote(PluginFixture *f, const char *source, Verdict verdict, const char *part) {
+        const Vote *vote = fixture_vote(f, source);
+
+        g_assert_nonnull(vote);
+        if (vote->verdict != verdict || !strstr(vote->reason, part))
+                g_error("%s says %s: %s", source, verdict_name(vote->verdict), vote->reason);
+}
+
+static PluginProcess *process_of(PluginFixture *f, const char *id) {
+        PluginProcess *process = plugins_find(f->plugins, id)->process;
+
+        g_assert_nonnull(process);
+        return process;
+}
+
+static void test_calls_go_over_it(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpuint(fixture_noted(&f, "one", "by channel"), ==, 2);
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 1);
+        g_assert_true(process_of(&f, "one")->channel_state == CHANNEL_OPEN);
+        fixture_down(&f);
+}
+
+static void test_one_without_is_called_over_the_bus(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "good");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpuint(fixture_noted(&f, "one", "by channel"), ==, 0);
+        g_assert_true(process_of(&f, "one")->channel_state == CHANNEL_NONE);
+        g_assert_cmpstr(plugin_last_error(plugins_find(f.plugins, "one")), ==, "");
+        fixture_down(&f);
+}
+
+/* What a plugin may do wrong, and what its vote then says. */
+static const struct {
+        const char *behaviour, *says;
+} wrongs[] = {
+        { "error", "org.example.Strange" },
+        { "lie", "certainly" },
+        { "rubbish", "“ai”" },
+        { "huge", "rubbish" },
+        { "deep", "rubbish" },
+        { "announce-huge", "within" },
+        { "hang", "within" },
+        { "stall", "within" },
+        { "die", "ended while it was asked CheckIdle" },
+        { "close", "ended while it was asked CheckIdle" },
+        { "flood", "floods" },
+        { "flood-requests", "floods" },
+        { "hang-open", "did not answer its greeting" },
+        { "no-socket", "no connected stream socket" },
+        { "foreign-socket", "another process" },
+        { "leaving", "leaves while it is greeted" },
+};
+
+static void test_wrong_answers_are_unknown(const void *data) {
+        size_t i = GPOINTER_TO_SIZE(data);
+        g_autofree char *behaviour = g_strconcat("channel-", wrongs[i].behaviour, NULL);
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", behaviour, CHECK, QUICK);
+        fixture_add(&f, "two", "channel-good", CHECK, "");
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_UNKNOWN, wrongs[i].says);
+        assert_vote(&f, "two", VERDICT_IDLE, "nothing to do");
+        fixture_down(&f);
+}
+
+static void test_one_that_hangs_is_killed(const void *behaviour) {
+        PluginFixture f = {};
+
+        begin_with(&f, behaviour);
+        fixture_round(&f, TRUE);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_FAILED);
+        g_assert_nonnull(strstr(plugin_last_error(plugins_find(f.plugins, "one")), "hangs"));
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 2);
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 2);
+        fixture_down(&f);
+}
+
+static void test_late_answer_is_not_the_next(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-late");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_UNKNOWN, "within");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "fresh");
+        g_assert_cmpuint(f.votes->len, ==, 2);
+        fixture_down(&f);
+}
+
+static void test_second_answer_is_dropped(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-twice");
+        for (unsigned i = 0; i < 3; i++) {
+                fixture_round(&f, TRUE);
+                assert_vote(&f, "one", VERDICT_BUSY, "first");
+        }
+        g_assert_cmpuint(f.votes->len, ==, 3);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
+        fixture_down(&f);
+}
+
+static void test_check_is_repeated_once(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-die-once");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpuint(f.votes->len, ==, 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "CheckIdle"), ==, 2);
+        fixture_down(&f);
+}
+
+typedef struct Answers {
+        unsigned n, failed;
+} Answers;
+
+static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Answers *answers = userdata;
+
+        answers->n++;
+        answers->failed += error != NULL;
+}
+
+static int append_nothing(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "a{sv}", 0);
+}
+
+static void test_many_at_once_and_no_more(void) {
+        const unsigned more = 6;
+        Answers answers = {};
+        PluginFixture f = {};
+        PluginProcess *process;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-hang-event", "\"EventHandler\", " CHECK, "");
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        for (unsigned i = 0; i < CHANNEL_IN_FLIGHT_MAX + more; i++)
+                g_assert_cmpint(plugin_call(plugins_find(f.plugins, "one"), EVENT_HANDLER_INTERFACE, "HandleEvent",
+                                            USEC_PER_HOUR, FALSE, append_nothing, on_answer, &answers),
+                                ==, 0);
+        process = process_of(&f, "one");
+        g_assert_cmpuint(g_queue_get_length(&process->in_flight), ==, CHANNEL_IN_FLIGHT_MAX);
+        g_assert_cmpuint(g_queue_get_length(&process->plugin->calls), ==, more);
+        g_assert_cmpuint(f.plugins->in_flight, ==, 0);
+
+        g_assert_cmpint(kill(process->pid, SIGKILL), ==, 0);
+        run_until(f.bus.event, answers.n == CHANNEL_IN_FLIGHT_MAX);
+        g_assert_cmpuint(answers.failed, ==, answers.n);
+        fixture_down(&f);
+}
+
+static void test_death_is_noticed_at_once(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        g_assert_cmpint(kill(process_of(&f, "one")->pid, SIGKILL), ==, 0);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_FAILED || fixture_state(&f, "one") == PLUGIN_STOPPED);
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 2);
+        fixture_down(&f);
+}
+
+static void test_polite_leave_loses_nothing(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-leave-politely");
+        for (unsigned i = 1; i <= 8; i++) {
+                fixture_round(&f, TRUE);
+                assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+                g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, i);
+        }
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
+        g_assert_cmpuint(fixture_noted(&f, "one", "end"), ==, 8);
+        g_assert_cmpuint(f.problems->len, ==, 0);
+        g_assert_cmpuint(plugins_find(f.plugins, "one")->restarts, ==, 0);
+        fixture_down(&f);
+}
+
+static void test_unneeded_one_is_closed_and_opened_again(void) {
+        PluginFixture f = { .channel_idle = 50 * USEC_PER_MSEC };
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        run_until(f.bus.event, process_of(&f, "one")->channel_state == CHANNEL_CLOSED);
+        run_until(f.bus.event, fixture_noted(&f, "one", "end") == 1);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+
+        fixture_round(&f, TRUE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 2);
+        g_assert_cmpuint(fixture_noted(&f, "one", "by channel"), ==, 2);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
+        fixture_down(&f);
+}
+
+static void test_silent_one_is_asked_whether_it_lives(const void *behaviour) {
+        PluginFixture f = { .silence = 50 * USEC_PER_MSEC };
+
+        begin_with(&f, behaviour);
+        fixture_round(&f, TRUE);
+        run_until(f.bus.event, fixture_noted(&f, "one", "Ping") >= 2);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+
+        /* Stopped, it is asked nothing, and found all the same. */
+        g_assert_cmpint(kill(process_of(&f, "one")->pid, SIGSTOP), ==, 0);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_FAILED);
+        g_assert_nonnull(strstr(plugin_last_error(plugins_find(f.plugins, "one")), "hangs"));
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 2);
+        fixture_down(&f);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/channel/calls-go-over-it", test_calls_go_over_it);
+        g_test_add_func("/channel/one-without-is-called-over-the-bus", test_one_without_is_called_over_the_bus);
+        for (size_t i = 0; i < G_N_ELEMENTS(wrongs); i++) {
+                g_autofree char *name = g_strdup_printf("/channel/wrong/%s", wrongs[i].behaviour);
+
+                g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_wrong_answers_are_unknown);
+        }
+        g_test_add_data_func("/channel/hang-is-killed", "channel-hang", test_one_that_hangs_is_killed);
+        g_test_add_data_func("/channel/stall-is-killed", "channel-stall", test_one_that_hangs_is_killed);
+        g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-huge", test_one_that_hangs_is_killed);
+        g_test_add_func("/channel/late-answer-is-not-the-next", test_late_answer_is_not_the_next);
+        g_test_add_func("/channel/second-answer-is-dropped", test_second_answer_is_dropped);
+        g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
+        g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
+        g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);
+        g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
+        g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
+        g_test_add_data_func("/channel/silent-one-is-asked", "channel-good", test_silent_one_is_asked_whether_it_lives);
+        g_test_add_data_func("/channel/silent-one-is-asked/bus", "good", test_silent_one_is_asked_whether_it_lives);
+        return g_test_run();
+}
