@@ -275,7 +275,7 @@ static void on_leaving(PluginProcess *process) {
 
         if (plugin->state == PLUGIN_INITIALIZING)
                 process_fail(process, "leaves while it is greeted");
-        else if (plugin->state == PLUGIN_RUNNING && plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving"))
+        else if (plugin->state == PLUGIN_DRAINING || plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving"))
                 plugin_call_ended(plugin);
 }
 
@@ -398,10 +398,11 @@ static void name_gone(Plugin *plugin) {
                 plugin_fail(plugin, "ended while it was greeted");
                 break;
         case PLUGIN_RUNNING:
-                if (!under_way(plugin))
-                        plugin_stopped(plugin, "ended by itself, having nothing to do");
-                else
+                /* Where there is a channel it tells one that leaves from one that fell. */
+                if (under_way(plugin) || plugin->process->channel)
                         plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
+                else
+                        plugin_stopped(plugin, "ended by itself, having nothing to do");
                 break;
         case PLUGIN_DRAINING:
                 if (!under_way(plugin))
