@@ -6,6 +6,7 @@ import os
 import sys
 
 import daemon_cases
+import helper_cases
 import machine
 import passage_cases
 import system_cases
@@ -21,6 +22,7 @@ def main():
         with machine.installation(build) as installed:
             for cases in (system_cases, daemon_cases, passage_cases):
                 cases.run(plan, installed, bus)
+            helper_cases.run(plan, installed, bus, build)
     except machine.Impossible as reason:
         return Plan.skip_all(f"impossible here: {reason}")
     return plan.end()

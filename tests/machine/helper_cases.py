@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins that no package brought: what makes them known, what their permissions grant, what the kernel keeps from those that lack
+them, and how far a daemon gets that is not what it was."""
+
+import hashlib
+import json
+import os
+import shutil
+
+from machine import Machine, wait_until
+
+ROOT = "/io/cloudsnooze/Snooze1"
+PLUGIN = "io.cloudsnooze.Snooze1.Plugin"
+HELPER = ("/io/cloudsnooze/Helper1", "io.cloudsnooze.Helper1")
+NAME = "io.cloudsnooze.Helper1"
+ADDRESS = "127.0.0.1:8011"
+OTHER_ADDRESS = "127.0.0.2:8011"
+
+# (permission, method of the probe, what it tries)
+GRANTS = [
+    ("network:127.0.0.1", "connect", ADDRESS),
+    ("read:/home/alice/data", "read", "/home/alice/data/file"),
+    ("write:/srv/data", "write", "/srv/data/probe"),
+    ("device:gpu", "device", "/dev/dri/card0"),
+    ("processes", "read", "/proc/1/stat"),
+    ("exec:/usr/bin/true", "run", "/usr/bin/true"),
+    ("bus:org.freedesktop.hostname1", "bus", "org.freedesktop.hostname1"),
+    ("group:adm", "read", "/var/log/adm-only"),
+]
+PERMISSIONS = [grant[0] for grant in GRANTS]
+# What is granted is a driver that this machine has no device for, and not the lack of the node.
+REACHED = {"device": ("OK", "ENXIO", "ENODEV")}
+
+FILES = ["/etc/sysusers.d/cloudsnooze-plugin-{}.conf", "/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.{}.conf",
+         "/usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{}.service",
+         "/etc/systemd/system/snooze-plugin@{}.service.d", "/etc/systemd/system/snooze-plugin-b@{}.service.d",
+         "/etc/cloudsnooze/approvals/{}.json"]
+
+
+def install(machine, plugin, permissions, owner=0, **more):
+    """A plugin of the administrator's."""
+    directory = machine.path(f"/etc/cloudsnooze/plugins/{plugin}")
+    os.makedirs(directory, exist_ok=True)
+    # The old one may be running.
+    shutil.copy(os.path.join(machine.build, "tests/machine/probe-plugin"), f"{directory}/.new")
+    os.chmod(f"{directory}/.new", 0o755)
+    os.rename(f"{directory}/.new", f"{directory}/{plugin}")
+    manifest = {"name": plugin, "version": "1.0.0", "contracts": ["RequestHandler"], "permissions": permissions,
+                "limits": {"memory_mb": 32, "cpu_percent": 50, "tasks": 8}, **more}
+    machine.write(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json", json.dumps(manifest))
+    os.chown(f"{directory}/plugin.json", owner, 0)
+    machine.manager("DiscoverPlugins")
+
+
+def digest(machine, plugin):
+    return hashlib.sha256(machine.read(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json").encode()).hexdigest()
+
+
+def plugin_call(machine, plugin, member, *arguments, **more):
+    return machine.call(f"{ROOT}/plugin/{plugin}", PLUGIN, member, *arguments, **more)
+
+
+def attempt(machine, plugin, method, what):
+    success, result = plugin_call(machine, plugin, "Call", "sa{sv}", method, "1", "what", "s", what)
+    assert success, result
+    return result["result"]["data"]
+
+
+def permissions(machine, *words, user=None, check=True):
+    return machine.run("snooze", "plugin", "permissions", *words, user=user, check=check)
+
+
+def enabling_makes_it_known(machine):
+    """enabling a plugin of the administrator's makes user, policy and activation file, and starts it in its own unit"""
+    install(machine, "bare", [])
+    plugin_call(machine, "bare", "Enable")
+    plugin_call(machine, "bare", "Load")
+    for path in FILES[:5]:
+        assert os.path.exists(machine.path(path.format("bare"))), path
+    unit = "snooze-plugin@bare.service"
+    assert machine.user_of(machine.unit(unit, "MainPID")) == "snooze-bare"
+    assert machine.unit(unit, "MemoryMax") == str(32 << 20) and machine.unit(unit, "TasksMax") == "8"
+    assert machine.owner("io.cloudsnooze.Plugin1.bare")
+
+
+def unapproved_is_not_started(machine):
+    """what asks for more than is approved is not enabled, and it is said what to type"""
+    install(machine, "probe", PERMISSIONS)
+    message = machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Enable")
+    assert "NotApproved" in message and "sudo snooze plugin permissions probe" in message, message
+    assert not machine.plugin_property("probe", "Enabled")
+    permissions(machine, "probe", "--all")
+    assert all(approved for _, approved in machine.plugin_property("probe", "Permissions"))
+    plugin_call(machine, "probe", "Enable")
+    plugin_call(machine, "probe", "Load")
+
+
+def the_world_is_prepared(machine):
+    """what the permissions are about is there"""
+    machine.run("install", "-d", "-m", "755", "-o", "alice", "/home/alice/data")
+    machine.write("/home/alice/data/file", "text")
+    machine.run("install", "-d", "-m", "777", "/srv/data")
+    machine.write("/var/log/adm-only", "text")
+    machine.run("chgrp", "adm", "/var/log/adm-only")
+    machine.run("chmod", "640", "/var/log/adm-only")
+    machine.run("install", "-d", "/dev/dri")
+    machine.run("mknod", "-m", "666", "/dev/dri/card0", "c", "226", "0")
+
+
+def each_permission_grants(machine):
+    """each permission lets the plugin that has it do what it is about"""
+    for permission, method, what in GRANTS:
+        result = attempt(machine, "probe", method, what)
+        assert result in REACHED.get(method, ("OK",)), f"{permission}: {method} {what}: {result}"
+
+
+def each_lack_is_enforced(machine):
+    """the same plugin without the permission is stopped"""
+    for permission, method, what in GRANTS:
+        result = attempt(machine, "bare", method, what)
+        print(f"# without {permission}: {result}")
+        assert result not in REACHED.get(method, ("OK",)), f"{permission}: {method} {what}: {result}"
+
+
+def grants_go_no_further(machine):
+    """a permission grants what it says and nothing beside it"""
+    beside = [("read", "/home/carol"), ("read", "/etc/cloudsnooze/snooze.json"), ("read", "/var/lib/cloudsnooze"),
+              ("write", "/srv/probe"), ("write", "/home/alice/data/file"), ("write", "/etc/probe"), ("run", "/usr/bin/id"),
+              ("bus", "org.freedesktop.login1"), ("bus", "io.cloudsnooze.Helper1"), ("read", "/etc/shadow")]
+    if machine.filters_addresses:
+        beside.append(("connect", OTHER_ADDRESS))
+    for method, what in beside:
+        result = attempt(machine, "probe", method, what)
+        assert result != "OK", f"{method} {what}"
+
+
+def one_is_taken_back(machine):
+    """what is taken back is gone with the next start; what was approved stays"""
+    permissions(machine, "probe", "--revoke", "exec:/usr/bin/true", check=False)
+    machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Load")
+    unit = machine.read("/etc/systemd/system/snooze-plugin@probe.service.d/10-permissions.conf")
+    assert "/usr/bin/true" not in unit and "/srv/data" in unit
+    # What it asks for no longer stands in the way.
+    install(machine, "probe", [grant for grant in PERMISSIONS if not grant.startswith("exec:")], version="1.0.1")
+    wait_until(lambda: machine.plugin_property("probe", "Version") == "1.0.1", "the new manifest")
+    plugin_call(machine, "probe", "Restart")
+    assert attempt(machine, "probe", "run", "/usr/bin/true") == "EACCES"
+    assert attempt(machine, "probe", "write", "/srv/data/probe") == "OK"
+
+
+def more_is_asked_again(machine):
+    """a manifest that asks for more is not started until that is approved, too"""
+    plugin_call(machine, "probe", "Unload")
+    install(machine, "probe", PERMISSIONS, version="1.0.2")
+    wait_until(lambda: machine.plugin_property("probe", "Version") == "1.0.2", "the new manifest")
+    message = machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Restart")
+    assert "nobody has approved: exec:/usr/bin/true" in message, message
+    permissions(machine, "probe", "--all")
+    plugin_call(machine, "probe", "Restart")
+    assert attempt(machine, "probe", "run", "/usr/bin/true") == "OK"
+
+
+def limits_are_live(machine):
+    """limits within the manifest's are set while it runs, by the daemon's user; larger ones are refused"""
+    unit = "snooze-plugin@probe.service"
+    before = machine.unit(unit, "MainPID")
+    machine.call(*HELPER, "SetLimits", "sa{sv}", "probe", "2", "memory_mb", "t", "16", "tasks", "t", "4", name=NAME, user="snooze")
+    assert machine.unit(unit, "MemoryMax") == str(16 << 20) and machine.unit(unit, "TasksMax") == "4"
+    assert machine.unit("snooze-plugin-b@probe.service", "MemoryMax") == str(16 << 20)
+    assert machine.unit(unit, "MainPID") == before
+    refusal = machine.refusal(*HELPER, "SetLimits", "probe", "{'memory_mb': <uint64 33>}", name=NAME, user="snooze")
+    assert "expected 1 to 32" in refusal, refusal
+    machine.call(*HELPER, "SetLimits", "sa{sv}", "probe", "0", name=NAME, user="snooze")
+    assert machine.unit(unit, "MemoryMax") == str(32 << 20)
+
+
+def a_captured_daemon(machine):
+    """as the daemon's user: no ids with slashes, no manifest of one's own, no approval"""
+    snooze = pwd_of(machine, "snooze")
+    for plugin in ("../x", "/etc", "a/b", "admin", ""):
+        refusal = machine.refusal(*HELPER, "Provision", f"'{plugin}'", name=NAME, user="snooze")
+        assert "no plugin's id" in refusal, refusal
+    # What it can write: the state directory, its configuration there, and what that names.
+    machine.run("install", "-d", "-o", "snooze", "/var/lib/cloudsnooze/mine/evil")
+    machine.write("/var/lib/cloudsnooze/snooze.json", json.dumps({"plugins": {"directories": ["/var/lib/cloudsnooze/mine"]}}))
+    machine.write("/var/lib/cloudsnooze/mine/evil/plugin.json", json.dumps(
+        {"name": "evil", "version": "1.0.0", "contracts": ["IdleCheck"], "exec": "/usr/bin/true"}))
+    refusal = machine.refusal(*HELPER, "Provision", "evil", name=NAME, user="snooze")
+    assert "NoSuchPlugin" in refusal, refusal
+    install(machine, "evil", [], owner=snooze)
+    refusal = machine.refusal(*HELPER, "Provision", "evil", name=NAME, user="snooze")
+    assert "belongs to another user" in refusal, refusal
+    refusal = machine.refusal(*HELPER, "ApprovePermissions", "probe", "['processes']", digest(machine, "probe"), name=NAME,
+                              user="snooze")
+    assert "approve-permissions" in refusal, refusal
+    for user in ("snooze-bare", "nobody", "carol"):
+        machine.refusal(*HELPER, "Provision", "probe", name=NAME, user=user)
+    refusal = machine.refusal(*HELPER, "ApprovePermissions", "probe", "['processes']", digest(machine, "probe"), name=NAME,
+                              user="carol")
+    assert "sudo snooze plugin permissions" in refusal, refusal
+    machine.run("rm", "-rf", "/var/lib/cloudsnooze/mine", "/var/lib/cloudsnooze/snooze.json", "/etc/cloudsnooze/plugins/evil")
+    for path in FILES:
+        assert not os.path.exists(machine.path(path.format("evil"))), path
+
+
+def pwd_of(machine, user):
+    return int(machine.run("id", "-u", user).stdout)
+
+
+def nothing_is_left(machine):
+    """a plugin that is forgotten leaves nothing but its own files"""
+    for plugin in ("probe", "bare"):
+        plugin_call(machine, plugin, "Disable")
+        machine.call(*HELPER, "Deprovision", "s", plugin, name=NAME, user="snooze")
+        for path in FILES:
+            assert not os.path.exists(machine.path(path.format(plugin))), path
+        assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0
+        assert machine.run("getent", "group", f"snooze-{plugin}", check=False).returncode != 0
+        assert os.path.exists(machine.path(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json"))
+    assert not os.path.exists(machine.path("/etc/cloudsnooze/approvals/.pending"))
+
+
+def it_leaves_when_idle(machine):
+    """the helper ends when nobody asks for anything"""
+    wait_until(lambda: machine.unit("snooze-helper.service", "ActiveState") == "inactive", "the helper's end", 90)
+    assert machine.unit("snooze-helper.service", "Result") == "success"
+
+
+def filters_addresses(machine):
+    """Whether this kernel lets systemd tell addresses apart (it takes BPF on cgroups)."""
+    script = ("import socket\ns = socket.socket()\ns.settimeout(3)\ns.connect(('127.0.0.1', 8011))\n")
+    return machine.run("systemd-run", "--wait", "--quiet", "-p", "IPAddressDeny=any", "/usr/bin/python3", "-c", script,
+                       check=False).returncode != 0
+
+
+def run(plan, installed, bus, build):
+    with Machine(installed, bus, {"naptime_minutes": 600, "check_interval_seconds": 60}) as machine:
+        machine.build = build
+        with machine.background("/usr/bin/python3", "-m", "http.server", "8011"):
+            wait_until(lambda: ":8011" in machine.run("ss", "-ltn").stdout, "the server")
+            machine.filters_addresses = filters_addresses(machine)
+            print(f"# this kernel {'tells' if machine.filters_addresses else 'does not tell'} addresses apart")
+            plan.cases([enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,
+                        each_lack_is_enforced, grants_go_no_further, one_is_taken_back, more_is_asked_again, limits_are_live,
+                        a_captured_daemon, nothing_is_left, it_leaves_when_idle], machine)

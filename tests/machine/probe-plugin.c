@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin that tries what it is told to try, and says how far it got: "OK" or the name of the errno. Under another name it is another
+ * plugin, with other permissions. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <snooze/plugin.h>
+#include <systemd/sd-bus.h>
+
+/* "127.0.0.1:8000". What does not answer at once is not there. */
+static int try_connect(const char *target) {
+        struct sockaddr_in address = { .sin_family = AF_INET };
+        struct timeval patience = { .tv_sec = 2 };
+        const char *colon = strchr(target, ':');
+        char host[64] = "";
+        int fd, r = 0;
+
+        if (!colon || colon - target >= (ptrdiff_t) sizeof(host))
+                return -EINVAL;
+        memcpy(host, target, (size_t) (colon - target));
+        address.sin_port = htons((uint16_t) atoi(colon + 1));
+        if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+                return -EINVAL;
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+            connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
+static int try_open(const char *path, int flags) {
+        int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
+static int try_write(const char *path) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
+
+        if (fd < 0)
+                return -errno;
+        if (write(fd, "x", 1) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
+static int try_run(const char *path) {
+        char *const arguments[] = { (char *) path, NULL };
+        int status, r;
+        pid_t pid;
+
+        r = posix_spawn(&pid, path, NULL, NULL, arguments, environ);
+        if (r != 0)
+                return -r;
+        if (waitpid(pid, &status, 0) < 0)
+                return -errno;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
+}
+
+static int try_bus(const char *name) {
+        sd_bus *bus = NULL;
+        int r = sd_bus_open_system(&bus);
+
+        if (r >= 0)
+                r = sd_bus_call_method(bus, name, "/", "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
+        sd_bus_flush_close_unref(bus);
+        return r;
+}
+
+static int try(const char *method, const char *what) {
+        if (strcmp(method, "connect") == 0)
+                return try_connect(what);
+        if (strcmp(method, "read") == 0)
+                return try_open(what, O_RDONLY);
+        if (strcmp(method, "write") == 0)
+                return try_write(what);
+        if (strcmp(method, "device") == 0)
+                return try_open(what, O_WRONLY);
+        if (strcmp(method, "run") == 0)
+                return try_run(what);
+        return try_bus(what);
+}
+
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+        int r = try(method, snooze_plugin_dictionary_get_string(params, "what", ""));
+
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "result", r < 0 ? strerrorname_np(-r) : "OK");
+        return snooze_plugin_call_set_answer(call, true);
+}
+
+int main(int argc, char *argv[]) {
+        static const char *const methods[] = { "connect", "read", "write", "device", "run", "bus", NULL };
+        const SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = program_invocation_short_name,
+                .version = "1.0.0",
+                .methods = methods,
+                .handle_request = handle_request,
+        };
+
+        return snooze_plugin_main(&plugin, argc, argv);
+}
