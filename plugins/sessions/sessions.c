@@ -4,7 +4,6 @@
  * multiplexer that nobody looks at; a shell, an editor or a monitor that was left open does not. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>

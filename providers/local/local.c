@@ -13,7 +13,6 @@
 
 #include <snooze/plugin.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "config.h"
 #include "logind.h"

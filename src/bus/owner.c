@@ -2,7 +2,6 @@
 
 #include "bus/owner.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <glib.h>

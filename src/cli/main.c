@@ -4,7 +4,6 @@
 
 #include <locale.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli/agent.h"

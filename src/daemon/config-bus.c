@@ -5,7 +5,6 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
-#include "base/journal.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
 #include "manifest/manifest.h"

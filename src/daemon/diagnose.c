@@ -3,11 +3,10 @@
 /* Diagnose: every check, whether it can see what it should on this machine, and what to do where it cannot. */
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/errors.h"
+#include "base/names.h"
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"

@@ -3,7 +3,6 @@
 #include "daemon/manager-announce.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <systemd/sd-daemon.h>

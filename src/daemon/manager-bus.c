@@ -2,7 +2,6 @@
 
 #include "daemon/manager-bus.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"

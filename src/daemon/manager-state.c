@@ -2,7 +2,6 @@
 
 #include "daemon/manager-state.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include <systemd/sd-daemon.h>

@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/installed.h"
@@ -19,7 +18,6 @@
 #include "daemon/manager-state.h"
 #include "daemon/problem-details.h"
 #include "daemon/stop/record.h"
-#include "util/file.h"
 #include "util/json.h"
 
 /* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */

@@ -2,7 +2,6 @@
 
 /* The Manager's methods on plugins and providers: find, search, load, unload. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -3,7 +3,6 @@
 #include "util/version.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define VERSION_LENGTH_MAX 64U

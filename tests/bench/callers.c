@@ -4,7 +4,6 @@
 
 #include <poll.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/names.h"

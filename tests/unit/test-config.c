@@ -4,7 +4,6 @@
 
 #include <glib/gstdio.h>
 
-#include "base/cleanup.h"
 #include "daemon/config/config-load.h"
 #include "daemon/config/config-names.h"
 #include "daemon/config/config.h"

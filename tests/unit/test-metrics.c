@@ -3,7 +3,6 @@
 /* The built-in metrics on recorded machines (tests/data/proc): a copy of the recording is sampled, then overwritten by what its
  * files said five seconds later, and sampled again. */
 
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>

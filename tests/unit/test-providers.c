@@ -4,7 +4,6 @@
 
 #include "plugin-fixture.h"
 
-#include "base/errors.h"
 #include "daemon/provider/providers.h"
 
 #define CLOUD "\"CloudProvider\""

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "daemon/config/config-keys.h"
 #include "daemon/config/config.h"
 

@@ -4,7 +4,6 @@
  * page and table cannot disagree. */
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "daemon/config/config-keys.h"

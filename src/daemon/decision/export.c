@@ -5,7 +5,6 @@
 
 #include <errno.h>
 
-#include "base/cleanup.h"
 #include "daemon/decision/decision-private.h"
 #include "util/json.h"
 

@@ -3,7 +3,6 @@
 /* The stages and what leads from one to the next. A step changes the state once at most, so that everybody hears of
  * every state; what a setter changed is told by the next step before anything else happens. */
 
-#include "base/cleanup.h"
 #include "daemon/decision/decision-private.h"
 #include "util/duration.h"
 

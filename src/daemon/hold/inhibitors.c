@@ -2,8 +2,6 @@
 
 #include "daemon/hold/inhibitors.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 

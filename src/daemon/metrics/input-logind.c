@@ -2,7 +2,6 @@
 
 #include "daemon/metrics/input-logind.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 

@@ -9,8 +9,6 @@
 #include "daemon/metrics/devices.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -3,8 +3,6 @@
 /* Who stops this machine. A wrong choice could stop the wrong way (power off what keeps being billed), so `auto` takes a provider
  * only if it is the only one that recognizes the machine, and waits until every one has answered. */
 
-#include <string.h>
-
 #include "daemon/provider/provider.h"
 
 static const struct {

@@ -2,7 +2,6 @@
 
 /* Calls of a provider's contract, and what its replies are allowed to be. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -4,10 +4,8 @@
 
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
-#include "base/names.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
 

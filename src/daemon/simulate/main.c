@@ -6,14 +6,12 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "config.h"
 #include "daemon/config/config-load.h"
 #include "daemon/simulate/simulation.h"
-#include "util/duration.h"
 #include "util/json.h"
 
 #define EXIT_BAD_INPUT 2

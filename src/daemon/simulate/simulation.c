@@ -4,7 +4,6 @@
 
 #include <math.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 /* The decision's 0 means "none", and input before the trace's 0 must have a moment of its own. */

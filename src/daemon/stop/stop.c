@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"

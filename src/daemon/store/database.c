@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "daemon/store/statement.h"
 
 /* Step n leads from version n to n + 1. What has been released is never changed, only added to.
