@@ -45,8 +45,8 @@ static void read_user(const char *id, char *user, size_t size) {
                 snprintf(user, size, "%u", (unsigned) uid);
 }
 
-/* libsystemd has no call for the leader of a session given by its id, only the other way round. Each of sshd's processes is asked about
- * once, whatever the number of sessions. */
+/* libsystemd has no call for the leader of a session given by its id, only the other way round. Each of sshd's
+ * processes is asked about once, whatever the number of sessions. */
 static void find_leaders(Snapshot *snapshot) {
         for (size_t i = 0; i < snapshot->n_processes; i++) {
                 const Process *p = &snapshot->processes[i];

@@ -143,7 +143,8 @@ bool cmdline_is_script(const char *cmdline, size_t length) {
         while (p < limit && *p) {
                 if (p[0] != '-' && p[0] != '+')
                         return true;
-                /* Combined ones like -lc are commands as well; long options like --norc and --rcfile are a person's. */
+                /* Combined ones like -lc are commands as well; long options like --norc and --rcfile are a
+                 * person's. */
                 if (p[0] == '-' && p[1] != '-' && strchr(p, 'c'))
                         return true;
                 if (strcmp(p, "--rcfile") == 0 || strcmp(p, "--init-file") == 0 || strcmp(p, "--init-command") == 0 ||
@@ -208,7 +209,8 @@ static void read_more(int folder, const Programs *programs, Process *process) {
                 n = read_file(folder, "cmdline", text, sizeof(text));
                 process->script = n > 0 && cmdline_is_script(text, (size_t) n);
         }
-        /* What a process reads and writes is told to its own user and to root; how often it waited for something, to everybody. */
+        /* What a process reads and writes is told to its own user and to root; how often it waited for something, to
+         * everybody. */
         if (kind != PROGRAM_JOB && !process->script)
                 return;
         if (read_file(folder, "io", text, sizeof(text)) > 0)
@@ -289,7 +291,8 @@ bool terminal_name(dev_t device, char *name, size_t size) {
         }
 }
 
-/* The owner of the terminal is who logged in there; getpwuid() may have to ask elsewhere, so numbers do where it does not know. */
+/* The owner of the terminal is who logged in there; getpwuid() may have to ask elsewhere, so numbers do where it does
+ * not know. */
 static void read_owner(uid_t uid, char *user, size_t size) {
         struct passwd *entry = getpwuid(uid);
 

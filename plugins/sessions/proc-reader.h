@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Fills a snapshot from /proc, /dev and logind's records. Processes come and go while it reads: one that is gone is left out, and no line
- * of the kernel's is trusted to have the form that it should. */
+/* Fills a snapshot from /proc, /dev and logind's records. Processes come and go while it reads: one that is gone is
+ * left out, and no line of the kernel's is trusted to have the form that it should. */
 
 #include "snapshot.h"
 
-/* root: "" for this machine, else the folder that stands for / . programs: of which of the processes more is worth reading. A negative
- * errno if /proc cannot be read at all. */
+/* root: "" for this machine, else the folder that stands for / . programs: of which of the processes more is worth
+ * reading. A negative errno if /proc cannot be read at all. */
 int proc_read(const char *root, const Programs *programs, Snapshot *ret);
 
-/* A line of /proc/PID/stat. ticks: of the kernel's clock a second; boot_offset: boot time minus monotonic time, µs. A negative errno for
- * a line of another form. */
+/* A line of /proc/PID/stat. ticks: of the kernel's clock a second; boot_offset: boot time minus monotonic time, µs. A
+ * negative errno for a line of another form. */
 int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process *ret);
 
-/* How often the threads of a process, an open folder of /proc, gave up the CPU to wait for something; 0 where that cannot be read. */
+/* How often the threads of a process, an open folder of /proc, gave up the CPU to wait for something; 0 where that
+ * cannot be read. */
 uint64_t proc_switches(int process);
 
 /* The name of a terminal below /dev: "pts/3", "tty1", "ttyS0". False for other devices. */

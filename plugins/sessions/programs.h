@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Programs that sit in the foreground of a terminal without working. Which names count is configuration (`idle_programs`); what each
- * known one is good for stands here, because that decides about the company it keeps: what runs below a monitor is its redraw, and what
- * shares a terminal with an editor or a pager waits for a person. */
+/* Programs that sit in the foreground of a terminal without working. Which names count is configuration
+ * (`idle_programs`); what each known one is good for stands here, because that decides about the company it keeps:
+ * what runs below a monitor is its redraw, and what shares a terminal with an editor or a pager waits for a person. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,8 +14,9 @@
 /* What a program does to storage or through its descriptors between two checks to have done I/O. */
 #define STORAGE_MIN 4096U
 #define CHARACTERS_MIN 65536U
-/* Of others' processes the bytes cannot be seen. One that wakes so often, and uses so much of a CPU doing it, moves data: a copy at 2 % of a
- * CPU waits hundreds of times a second. A sleeper wakes seldom, one that polls hardly uses the CPU. */
+/* Of others' processes the bytes cannot be seen. One that wakes so often, and uses so much of a CPU doing it, moves
+ * data: a copy at 2 % of a CPU waits hundreds of times a second. A sleeper wakes seldom, one that polls hardly uses
+ * the CPU. */
 #define SWITCHES_PER_SECOND 25.0
 #define SWITCHES_CPU_SHARE 0.01
 /* A job that is seen for the first time and used less CPU in all its life has done nothing yet. */
@@ -86,8 +87,8 @@ static bool in_foreground(const Process *process) {
         return process->terminal != 0 && process->foreground > 0 && process->group == process->foreground;
 }
 
-/* The session whose command the process is, if p, it or its ancestor, is what sshd runs the session in. One with a terminal runs commands
- * besides that terminal, too, where the client shares a connection: those have none. */
+/* The session whose command the process is, if p, it or its ancestor, is what sshd runs the session in. One with a
+ * terminal runs commands besides that terminal, too, where the client shares a connection: those have none. */
 static bool is_command_of_session(const Snapshot *snapshot, const Process *process, const Process *p) {
         for (size_t i = 0; i < snapshot->n_sessions; i++) {
                 const Session *s = &snapshot->sessions[i];
@@ -110,8 +111,8 @@ static Job *job_for(Rules *rules, dev_t terminal, pid_t group) {
         return &rules->jobs[rules->n_jobs++];
 }
 
-/* The job that a process works for: the nearest ancestor in a foreground group says which, unless a monitor above makes it a redraw, or a
- * person's shell in between makes it a background job. */
+/* The job that a process works for: the nearest ancestor in a foreground group says which, unless a monitor above
+ * makes it a redraw, or a person's shell in between makes it a background job. */
 static Job *job_of(Rules *rules, const Snapshot *snapshot, const Process *process) {
         const Process *p = process;
         bool found = false;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which terminals and sessions are at work. Pure: a snapshot and what was seen before go in, verdicts come out; no clock, no files.
+/* Which terminals and sessions are at work. Pure: a snapshot and what was seen before go in, verdicts come out; no
+ * clock, no files.
  *
- * A terminal is busy while its user types, and while the job in its foreground works: the job's processes used 5 % of one CPU or did I/O
- * within 10 minutes, or have done neither for less than `foreground_max_hours`. A job is what is in the foreground group and no idle
- * program, with all its descendants; what runs below a monitor belongs to the monitor. Where a person's program (an editor, a pager) sits
- * in the same group, the rest of the group waits for the person: it counts while it works, not by waiting. */
+ * A terminal is busy while its user types, and while the job in its foreground works: the job's processes used 5 % of
+ * one CPU or did I/O within 10 minutes, or have done neither for less than `foreground_max_hours`. A job is what is in
+ * the foreground group and no idle program, with all its descendants; what runs below a monitor belongs to the
+ * monitor. Where a person's program (an editor, a pager) sits in the same group, the rest of the group waits for the
+ * person: it counts while it works, not by waiting. */
 
 #include "snapshot.h"
 

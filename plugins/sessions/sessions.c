@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Somebody is at work while he types, or while what he started in the foreground of a terminal works: a compile counts, also in a
- * multiplexer that nobody looks at; a shell, an editor or a monitor that was left open does not. */
+/* Somebody is at work while he types, or while what he started in the foreground of a terminal works: a compile
+ * counts, also in a multiplexer that nobody looks at; a shell, an editor or a monitor that was left open does not. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The machine's terminals, sessions and processes at one moment. The rules look at nothing else, so that a test can make one up. */
+/* The machine's terminals, sessions and processes at one moment. The rules look at nothing else, so that a test can
+ * make one up. */
 
 #include <stdbool.h>
 #include <stddef.h>

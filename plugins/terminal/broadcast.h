@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Writes to every terminal, as wall(1) does: pseudo-terminals and the terminals of logged-in sessions, where the group may write (`mesg n`
- * takes that away). Never waits: a terminal that somebody stopped with Ctrl-S is passed over. */
+/* Writes to every terminal, as wall(1) does: pseudo-terminals and the terminals of logged-in sessions, where the group
+ * may write (`mesg n` takes that away). Never waits: a terminal that somebody stopped with Ctrl-S is passed over. */
 
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What stands on the terminals: the line that the daemon wrote, else one made of what the event says. A terminal obeys control
- * characters, and the reason in the line may come from anybody who may hold or stop: none gets through. */
+/* What stands on the terminals: the line that the daemon wrote, else one made of what the event says. A terminal obeys
+ * control characters, and the reason in the line may come from anybody who may hold or stop: none gets through. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The provider for machines that no cloud stops: logind switches off, suspends or hibernates the machine on which this runs. */
+/* The provider for machines that no cloud stops: logind switches off, suspends or hibernates the machine on which this
+ * runs. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,8 +22,8 @@
 /* Makes the machine id one that only CloudSnooze shows: machine-id(5) asks not to publish the id itself. */
 #define APPLICATION_ID SD_ID128_MAKE(6e, 1f, 43, 29, b0, 5d, 4c, 0a, 92, 77, 5a, e1, 3d, 0c, 84, f6)
 
-/* How long an accepted stop is reported as under way where logind has not begun to prepare yet. On boot time, so that it is over after
- * a sleep. */
+/* How long an accepted stop is reported as under way where logind has not begun to prepare yet. On boot time, so that
+ * it is over after a sleep. */
 #define ACCEPTED_FOR (10 * USEC_PER_SEC)
 
 typedef struct Local {
@@ -103,7 +104,8 @@ static const char *stop_effect(void *userdata) {
         return local->machine.cloud ? "unknown" : "saves-power";
 }
 
-/* Bare metal is somebody's own and may be far from a power button, a container is not ours to stop: both only by a person's choice. */
+/* Bare metal is somebody's own and may be far from a power button, a container is not ours to stop: both only by a
+ * person's choice. */
 static int detect(SnoozePluginCall *call, void *userdata) {
         const Local *local = userdata;
 
@@ -264,7 +266,8 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         return request_asked(request, logind_call(bus_of(request), "ListInhibitors", on_inhibitors, request));
 }
 
-/* One after the other. What the machine cannot do or may not do besides switching off is no missing permission: the stop works without. */
+/* One after the other. What the machine cannot do or may not do besides switching off is no missing permission: the
+ * stop works without. */
 static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Request *request = userdata;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What logind is asked, without waiting. Each question ends in one call of its handler, also where logind is not there: it is not
- * started for this, since a machine without it could not be stopped by it either. */
+/* What logind is asked, without waiting. Each question ends in one call of its handler, also where logind is not
+ * there: it is not started for this, since a machine without it could not be stopped by it either. */
 
 #include <stdbool.h>
 
@@ -30,8 +30,8 @@ int logind_perform(sd_bus *bus, PowerAction action, sd_bus_message_handler_t han
 /* GetAll of the manager's properties. */
 int logind_properties(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
 
-/* From a reply of ListInhibitors: "gdm (alice, pid 12): installing updates" for the first that blocks the action, else "". A negative
- * errno for a reply that is none. */
+/* From a reply of ListInhibitors: "gdm (alice, pid 12): installing updates" for the first that blocks the action, else
+ * "". A negative errno for a reply that is none. */
 int logind_read_blocker(sd_bus_message *reply, PowerAction action, char *text, size_t size);
 /* From a reply of Can…: "yes" "no" "challenge" "na" and newer ones. */
 int logind_read_can(sd_bus_message *reply, const char **ret);

@@ -18,7 +18,8 @@ typedef struct Sign {
         const char *cloud;
 } Sign;
 
-/* Google makes laptops, too, and Microsoft's hypervisor runs at home as well: hence the product and the asset tag, not the vendor. */
+/* Google makes laptops, too, and Microsoft's hypervisor runs at home as well: hence the product and the asset tag, not
+ * the vendor. */
 static const Sign cloud_signs[] = {
         { "sys_vendor", "Amazon EC2", "aws" },
         { "bios_vendor", "Amazon EC2", "aws" },

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What kind of machine this is, from what firmware and kernel say: DMI strings, the processor's hypervisor flag, the marks that container
- * managers leave. Only files are read, nobody is asked, nothing is guessed: a machine without any sign of a hypervisor is bare metal. */
+/* What kind of machine this is, from what firmware and kernel say: DMI strings, the processor's hypervisor flag, the
+ * marks that container managers leave. Only files are read, nobody is asked, nothing is guessed: a machine without any
+ * sign of a hypervisor is bare metal. */
 
 #define MACHINE_TEXT_MAX 128U
 

@@ -32,8 +32,8 @@ void journal_set_field(const char *field) {
         common_field = field;
 }
 
-/* systemd names the device and inode of the stream it gave us in $JOURNAL_STREAM; stderr may since have been redirected,
- * so the variable alone proves nothing (systemd.exec(5)). */
+/* systemd names the device and inode of the stream it gave us in $JOURNAL_STREAM; stderr may since have been
+ * redirected, so the variable alone proves nothing (systemd.exec(5)). */
 static bool stderr_is_journal(void) {
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which polkit action each method needs: one table, which the handlers, the drift test and the D-Bus reference read. */
+/* Which polkit action each method needs: one table, which the handlers, the drift test and the D-Bus reference
+ * read. */
 
 #include <glib.h>
 
@@ -28,12 +29,13 @@ typedef struct MethodAction {
         const char *command;      /* that does the same from a shell, ID for the object's; NULL: none, busctl has to do */
 } MethodAction;
 
-/* Every method of Manager, Plugin, Provider and the helper (which itself looks at the callers of those without one); ends with an entry of NULLs. */
+/* Every method of Manager, Plugin, Provider and the helper (which itself looks at the callers of those without one);
+ * ends with an entry of NULLs. */
 extern const MethodAction method_actions[];
 
 /* NULL if the table has no such method. */
 const MethodAction *method_action_find(const char *interface, const char *member);
 
-/* What a caller who was refused the method types instead: "sudo snooze stop", or where no verb does it the same call by busctl.
- * destination: the name that was called. */
+/* What a caller who was refused the method types instead: "sudo snooze stop", or where no verb does it the same call
+ * by busctl. destination: the name that was called. */
 char *method_alternative(const char *destination, const char *object, const char *interface, const char *member);

@@ -2,13 +2,13 @@
 #pragma once
 
 /* polkit, asked without waiting. authorize() parks the call, asks CheckAuthorization about the message's sender (its
- * unique name), and when the verdict is there puts the message back into the queue, so that the same handler runs again from
- * its first line and finds the verdict. Hence: nothing may change before authorize() returned 1, and a handler asks for at
- * most one action per call, with the same details both times.
+ * unique name), and when the verdict is there puts the message back into the queue, so that the same handler runs
+ * again from its first line and finds the verdict. Hence: nothing may change before authorize() returned 1, and a
+ * handler asks for at most one action per call, with the same details both times.
  *
- * Interaction is offered only if the message allows it. The question has a time-out of its own (long: a person may have
- * to type a password), is cancelled when the caller leaves the bus, and is answered "no" where polkit cannot be asked.
- * Sender and daemon sharing a uid is no shortcut: polkit is always asked. */
+ * Interaction is offered only if the message allows it. The question has a time-out of its own (long: a person may
+ * have to type a password), is cancelled when the caller leaves the bus, and is answered "no" where polkit cannot be
+ * asked. Sender and daemon sharing a uid is no shortcut: polkit is always asked. */
 
 #include <stdbool.h>
 
@@ -18,8 +18,8 @@
 
 typedef struct Authorizer Authorizer;
 
-/* The bus must stay open as long as the authorizer lives. callers says whose a question is; NULL: nobody is known. 0 or a negative
- * errno. */
+/* The bus must stay open as long as the authorizer lives. callers says whose a question is; NULL: nobody is known. 0
+ * or a negative errno. */
 int authorizer_new(sd_bus *bus, const Callers *callers, Authorizer **ret);
 
 /* Cancels every question under way; the parked calls get no reply from here on. NULL is fine. */
@@ -34,14 +34,16 @@ Authorizer *authorizer_free(Authorizer *authorizer);
 int authorize(Authorizer *authorizer, sd_bus_message *message, const char *action, const char *const *details,
               sd_bus_error *error);
 
-/* The message was parked and is on its way through the loop for another time: whoever counts calls counted it already. */
+/* The message was parked and is on its way through the loop for another time: whoever counts calls counted it
+ * already. */
 bool authorizer_knows(const Authorizer *authorizer, sd_bus_message *message);
 
 /* Calls that wait for polkit now, of all senders. */
 unsigned authorizer_pending(const Authorizer *authorizer);
 
-/* At most these: one connection's questions, one user's (all that are not known yet together count as one), and everybody's. Any user can
- * make polkit hang, by an agent of his own that does not answer; so a part is kept for holds, which nobody may be kept from. */
+/* At most these: one connection's questions, one user's (all that are not known yet together count as one), and
+ * everybody's. Any user can make polkit hang, by an agent of his own that does not answer; so a part is kept for
+ * holds, which nobody may be kept from. */
 #define AUTHORIZE_PENDING_PER_SENDER_MAX 8U
 #define AUTHORIZE_PENDING_PER_USER_MAX 16U
 #define AUTHORIZE_PENDING_MAX 64U

@@ -2,7 +2,8 @@
 #pragma once
 
 /* a{sv} ↔ JsonObject. What comes from a plugin or a client is hostile until it went through here: depth, number of
- * entries, length of keys and strings and UTF-8 are bounded, duplicate keys and types that JSON does not know (h) refused. */
+ * entries, length of keys and strings and UTF-8 are bounded, duplicate keys and types that JSON does not know (h)
+ * refused. */
 
 #include <stdint.h>
 
@@ -19,8 +20,9 @@ typedef struct DictionaryLimits {
 
 extern const DictionaryLimits dictionary_limits_default; /* 8, 1024, 128, 65536 */
 
-/* Reads an a{sv} at the message's current position. Integers of every size become JSON integers (a t beyond INT64_MAX is
- * refused), ay becomes an array of integers, o and g strings. -EBADMSG with *error set on anything over the limits. */
+/* Reads an a{sv} at the message's current position. Integers of every size become JSON integers (a t beyond INT64_MAX
+ * is refused), ay becomes an array of integers, o and g strings. -EBADMSG with *error set on anything over the
+ * limits. */
 int dictionary_read(sd_bus_message *message, const DictionaryLimits *limits, JsonObject **ret, sd_bus_error *error);
 
 /* Appends an a{sv}. Strings → s, booleans → b, doubles → d, integers → t where ≥ 0, else x, objects → a{sv}, arrays

@@ -48,8 +48,8 @@ static void fill(const SenderLimits *limits, Bucket *bucket, uint64_t now) {
         bucket->filled = MAX(now, bucket->filled);
 }
 
-/* A full bucket says no more than none at all, so those who have long gone or fallen silent need not be told of. At most
- * once in the time that a bucket needs to fill: a thousand new names a second must not buy a thousand walks. */
+/* A full bucket says no more than none at all, so those who have long gone or fallen silent need not be told of. At
+ * most once in the time that a bucket needs to fill: a thousand new names a second must not buy a thousand walks. */
 static void sweep(SenderLimits *limits, uint64_t now) {
         GHashTableIter iter;
         gpointer value;

@@ -5,6 +5,6 @@
 
 #include <glib.h>
 
-/* path: gives the path of one element, owned by the caller. NULL-terminated; freed by sd-bus or with g_strfreev() (GLib's allocator is
- * the C library's). */
+/* path: gives the path of one element, owned by the caller. NULL-terminated; freed by sd-bus or with g_strfreev()
+ * (GLib's allocator is the C library's). */
 char **node_paths(GPtrArray *list, char *(*path)(const void *element));

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Who owns which name, from the bus driver alone. Any local process can send a unicast signal that looks like
- * NameOwnerChanged, and sd-bus would deliver it; here a signal counts only if its sender is org.freedesktop.DBus, which no
- * client can forge. One match serves every name below a namespace. */
+ * NameOwnerChanged, and sd-bus would deliver it; here a signal counts only if its sender is org.freedesktop.DBus,
+ * which no client can forge. One match serves every name below a namespace. */
 
 #include <stdbool.h>
 
@@ -12,8 +12,8 @@
 /* old_owner and new_owner are unique names or "" for none. */
 typedef void (*OwnerChangedHandler)(const char *name, const char *old_owner, const char *new_owner, void *userdata);
 
-/* name_space: an arg0namespace match ("io.cloudsnooze.Plugin1": the name and all below), or NULL for every name, unique
- * names included. *ret is freed with sd_bus_slot_unref(); it owns everything. */
+/* name_space: an arg0namespace match ("io.cloudsnooze.Plugin1": the name and all below), or NULL for every name,
+ * unique names included. *ret is freed with sd_bus_slot_unref(); it owns everything. */
 int owner_watch(sd_bus *bus, const char *name_space, OwnerChangedHandler handler, void *userdata, sd_bus_slot **ret);
 
 /* True if the message comes from the bus driver itself. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* `snooze plugin new`: a plugin to begin with, copied from one of the templates below /usr/share. In names and texts @id@ and what else stands
- * in `variables` is filled in. */
+/* `snooze plugin new`: a plugin to begin with, copied from one of the templates below /usr/share. In names and texts
+ * @id@ and what else stands in `variables` is filled in. */
 
 #include "cli/cmd-plugin.h"
 

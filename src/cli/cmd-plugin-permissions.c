@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a plugin asks for beyond its closed unit, and whether somebody approved it. The helper is asked and told, not the daemon: who
- * approves is this program's caller. */
+/* What a plugin asks for beyond its closed unit, and whether somebody approved it. The helper is asked and told, not
+ * the daemon: who approves is this program's caller. */
 
 #include "cli/cmd-plugin.h"
 #include "cli/output.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The harness is a program of its own, because it reads manifests and speaks the plugins' side of the bus, which the command line must not
- * contain. */
+/* The harness is a program of its own, because it reads manifests and speaks the plugins' side of the bus, which the
+ * command line must not contain. */
 
 #include "cli/cmd-plugin.h"
 

@@ -216,7 +216,8 @@ static void add_holds(Recorder *recorder, GVariant *holds, JsonObject *line) {
         recorder->hold = g_strdup(held);
 }
 
-/* Lines have only what changed, so the last one may be of long before: the time in between was measured, and what came then was not. */
+/* Lines have only what changed, so the last one may be of long before: the time in between was measured, and what came
+ * then was not. */
 static void add_event(Recorder *recorder, JsonObject *line, const RecordClock *now) {
         const RecordClock before = recorder->seen;
         const char *event = recorder->lines > 0 ? record_clock_event(&before, now, recorder->interval) : NULL;

@@ -65,7 +65,8 @@ static GVariant *grouped(GVariant *votes) {
         return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
-/* On a terminal a subject stands indented below its plugin, whose name needs no repetition; what a program reads has it in full. */
+/* On a terminal a subject stands indented below its plugin, whose name needs no repetition; what a program reads has
+ * it in full. */
 static char *source_label(const Cli *cli, GVariant *votes, gsize index) {
         const char *source = source_of(votes, index);
         gsize owner = owner_of(votes, index);

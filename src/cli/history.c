@@ -17,8 +17,8 @@ static GVariant *fetch_page(Cli *cli, guint64 since, guint64 until, guint maximu
         return rows;
 }
 
-/* How many rows of the page are known to be all of their moment. A full page may end amid rows of one moment, which the
- * next one then returns together. */
+/* How many rows of the page are known to be all of their moment. A full page may end amid rows of one moment, which
+ * the next one then returns together. */
 static gsize complete_rows(GVariant *page, gsize n) {
         g_autoptr(GVariant) last = g_variant_get_child_value(page, n - 1);
         guint64 oldest = history_time(last);

@@ -8,8 +8,8 @@
 /* How many rows the daemon returns at most at once. */
 #define HISTORY_MAX 10000U
 
-/* The latest rows of the last `span` microseconds (0: all), of `kind` (NULL: of each), at most `maximum`, newest first:
- * aa{sv}, or NULL with error. */
+/* The latest rows of the last `span` microseconds (0: all), of `kind` (NULL: of each), at most `maximum`, newest
+ * first: aa{sv}, or NULL with error. */
 GVariant *history_fetch(Cli *cli, guint64 span, const char *kind, guint maximum, GError **error);
 /* The same, and the time of the oldest row of any kind among which it was looked for; 0: there is none. */
 GVariant *history_fetch_kind(Cli *cli, guint64 span, const char *kind, guint maximum, guint64 *ret_oldest,

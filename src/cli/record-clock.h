@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Between two looks at the daemon the machine may have slept, or stood still, or the daemon may have been away. A trace has to say so, for
- * the idle clock starts again then. */
+/* Between two looks at the daemon the machine may have slept, or stood still, or the daemon may have been away. A
+ * trace has to say so, for the idle clock starts again then. */
 
 #include <glib.h>
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A change of the configuration waits for the disk, so the store's thread makes it: it reads the files, checks what comes of them, and keeps a
- * patch and the last good configuration. Only then is it in force, and its caller told:
+/* A change of the configuration waits for the disk, so the store's thread makes it: it reads the files, checks what
+ * comes of them, and keeps a patch and the last good configuration. Only then is it in force, and its caller told:
  *
  *     loop     SetConfiguration, Reload, SIGHUP            in force, reply
  *                          \                              /
  *     thread                read → check → write and sync
  *
- * The thread makes one after the other, so that a change that was asked for meanwhile is made on top of this one. Killed in between, the
- * daemon finds at its next start either what was kept or what was there before. */
+ * The thread makes one after the other, so that a change that was asked for meanwhile is made on top of this one.
+ * Killed in between, the daemon finds at its next start either what was kept or what was there before. */
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which ids there are, for the names in a configuration: those that a running daemon knows, or those whose manifests lie in the
- * directories where one would look. */
+/* Which ids there are, for the names in a configuration: those that a running daemon knows, or those whose manifests
+ * lie in the directories where one would look. */
 
 #include "daemon/plugin/plugins.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snoozed: options, the bus, its name, the loop. The name comes before everything else, so that a second daemon disturbs nothing of the
- * first, and before every subscription, so that nobody can have prepared signals for our unique name. */
+/* snoozed: options, the bus, its name, the loop. The name comes before everything else, so that a second daemon
+ * disturbs nothing of the first, and before every subscription, so that nobody can have prepared signals for our
+ * unique name. */
 
 #include <errno.h>
 #include <locale.h>
@@ -222,7 +223,8 @@ static int run(const CommandLine *line) {
         log_info("snoozed %s watches this machine.", PACKAGE_VERSION);
 
         r = sd_event_loop(event);
-        /* exit_on_disconnect ends the loop with a positive code: the bus is gone, and the service manager starts us again. */
+        /* exit_on_disconnect ends the loop with a positive code: the bus is gone, and the service manager starts us
+         * again. */
         if (r > 0)
                 log_error("The bus went away.");
         (void) sd_bus_release_name(bus, SNOOZE_NAME);

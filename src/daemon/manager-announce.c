@@ -14,7 +14,8 @@
 #include "bus/dictionary.h"
 #include "daemon/manager-state.h"
 
-/* The clock of an active machine moves with every key that is hit: subscribers hear of it when it matters, not each time. */
+/* The clock of an active machine moves with every key that is hit: subscribers hear of it when it matters, not each
+ * time. */
 #define MOMENT_TOLERANCE USEC_PER_SEC
 #define BLIND_PATIENCE USEC_PER_HOUR
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the world hears of the decision: signals, changed properties, journal, history, and the parts that act on a stage. */
+/* What the world hears of the decision: signals, changed properties, journal, history, and the parts that act on a
+ * stage. */
 
 #include "daemon/manager.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The Manager on the bus: its table, and what every method handler of it shares. Handlers stand with their nouns (hold-bus.c, stop-bus.c,
- * event-bus.c, config-bus.c); each runs again from its first line when polkit or the bus driver has answered. */
+/* The Manager on the bus: its table, and what every method handler of it shares. Handlers stand with their nouns
+ * (hold-bus.c, stop-bus.c, event-bus.c, config-bus.c); each runs again from its first line when polkit or the bus
+ * driver has answered. */
 
 #include "daemon/manager.h"
 
@@ -20,7 +21,8 @@ int manager_authorize(Manager *manager, sd_bus_message *message, const char *con
 /* Reads like authorize(): 1 *ret is the caller's uid, 0 parked, <0 refused. */
 int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus_error *error);
 
-/* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the time. */
+/* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the
+ * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
 
 /* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
@@ -28,8 +30,8 @@ void config_change_reply(sd_bus_message *call, const GError *error);
 /* The error for a change that could not even be begun; negative. */
 int config_change_refused(int r, sd_bus_error *error);
 
-/* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or ERROR_INVALID_ARGUMENT that
- * names the argument. */
+/* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or
+ * ERROR_INVALID_ARGUMENT that names the argument. */
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);
 
 /* aa{sv} of JSON objects, appended. hints as dictionary_append(). */
@@ -58,8 +60,8 @@ int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
-/* Asks the store on behalf of a call, one call after the other: rows of many at once would not fit into memory. done gets the call, and
- * owns it, as userdata. 1, or ERROR_LIMITS_EXCEEDED. */
+/* Asks the store on behalf of a call, one call after the other: rows of many at once would not fit into memory. done
+ * gets the call, and owns it, as userdata. 1, or ERROR_LIMITS_EXCEEDED. */
 int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done, sd_bus_error *error);
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);

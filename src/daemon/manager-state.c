@@ -86,7 +86,8 @@ static void restore_decision(Manager *manager) {
         if (decision_import(manager->decision, clock_monotonic(),
                             usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "boottime", 0)), saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
-        /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed it. */
+        /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed
+         * it. */
         else if (strcmp(json_get_string(saved, "state", ""), state_name(STATE_IDLE)) == 0)
                 manager->announced = STATE_IDLE;
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
@@ -134,8 +135,8 @@ void manager_came_back(Manager *manager) {
         (void) store_get(manager->store, STOP_RECORD_KEY, on_record_of_this_boot, manager);
 }
 
-/* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". Whoever paused or resumed it since
- * this answer was asked for has said something newer. */
+/* A pause outlives a reboot: whoever paused the machine did not say "until it restarts". Whoever paused or resumed it
+ * since this answer was asked for has said something newer. */
 static void on_pause_record(GHashTable *records, const GError *error, void *userdata) {
         Manager *manager = userdata;
         JsonObject *record = error ? NULL : g_hash_table_lookup(records, PAUSE_KEY);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The daemon's one object: owns every part, drives the sampling, the rounds of questions and the decision, and announces what comes
- * of it. The parts know nothing of it; what they report comes back through callbacks. The methods that the bus calls are in the
- * *-bus.c files, one for each noun, and meet in manager-bus.c's table. */
+/* The daemon's one object: owns every part, drives the sampling, the rounds of questions and the decision, and
+ * announces what comes of it. The parts know nothing of it; what they report comes back through callbacks. The methods
+ * that the bus calls are in the *-bus.c files, one for each noun, and meet in manager-bus.c's table. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -134,10 +134,11 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
 /* Takes a configuration into force everywhere. */
 void manager_set_config(Manager *manager, Config *config);
 
-/* The store's thread reads the files again or, with a merge patch, checks and keeps it; one change after the other, so that none is lost.
- * What comes of it is in force when done is told so. CONFIG_ERROR: the files or the patch are wrong; any other error: it could not be kept; with
- * both the running configuration stays. call: the caller's own, passed through to done; may be NULL. A negative errno where
- * done will not be told: -EDQUOT where too many changes wait for the disk. */
+/* The store's thread reads the files again or, with a merge patch, checks and keeps it; one change after the other, so
+ * that none is lost. What comes of it is in force when done is told so. CONFIG_ERROR: the files or the patch are
+ * wrong; any other error: it could not be kept; with both the running configuration stays. call: the caller's own,
+ * passed through to done; may be NULL. A negative errno where done will not be told: -EDQUOT where too many changes
+ * wait for the disk. */
 typedef void (*ConfigChanged)(Manager *manager, sd_bus_message *call, const GError *error);
 int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done);
 

@@ -4,7 +4,8 @@
 
 #include "base/clock.h"
 
-/* Messages of the configuration read "<file>: <json pointer>: what" (config.h); the file alone where it is not to be read at all. */
+/* Messages of the configuration read "<file>: <json pointer>: what" (config.h); the file alone where it is not to be
+ * read at all. */
 static void add_place(JsonObject *details, const char *message) {
         g_auto(GStrv) parts = g_strsplit(message, ": ", 3);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A recorded trace in the place of the built-in metrics, for demonstrations and tests: the whole daemon runs as it would, only that
- * its samples are not those of this machine. The trace begins when the daemon begins; its last instant holds on. Its metrics and its
- * event "resume" alone are used: votes come from the plugins, holds from people. */
+/* A recorded trace in the place of the built-in metrics, for demonstrations and tests: the whole daemon runs as it
+ * would, only that its samples are not those of this machine. The trace begins when the daemon begins; its last
+ * instant holds on. Its metrics and its event "resume" alone are used: votes come from the plugins, holds from
+ * people. */
 
 #include <glib.h>
 

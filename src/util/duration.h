@@ -7,8 +7,9 @@
 
 #include <glib.h>
 
-/* "90", "90s", "5min", "2h", "1h 30min", "1.5h", "3d", "1w" → microseconds; a bare number counts seconds. Units: s sec second
- * seconds, m min minute minutes, h hr hour hours, d day days, w week weeks. 0, negative spans and more than ten years are errors. */
+/* "90", "90s", "5min", "2h", "1h 30min", "1.5h", "3d", "1w" → microseconds; a bare number counts seconds. Units: s sec
+ * second seconds, m min minute minutes, h hr hour hours, d day days, w week weeks. 0, negative spans and more than ten
+ * years are errors. */
 gboolean duration_parse(const char *text, uint64_t *ret_usec, GError **error);
 
 /* "45 s", "5 min", "1 h 05 min", "2 d 4 h": the two largest units, rounded down. */

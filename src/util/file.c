@@ -58,8 +58,8 @@ gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_
                 return FALSE;
         }
 
-        /* st_size is a hint: files of /proc say 0, and the file may grow meanwhile. One byte more than allowed tells the
-         * one that fits exactly from the one that does not. */
+        /* st_size is a hint: files of /proc say 0, and the file may grow meanwhile. One byte more than allowed tells
+         * the one that fits exactly from the one that does not. */
         if ((guint64) st.st_size <= maximum) {
                 gsize room = st.st_size > 0 ? (gsize) st.st_size + 1 : maximum + 1;
 

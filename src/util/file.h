@@ -15,6 +15,6 @@ gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_
  * instruction, the old or the new content is there (and possibly a stray ".NAME.XXXXXX" beside it). */
 gboolean file_write(const char *path, const void *data, gsize length, mode_t mode, GError **error);
 
-/* The same without waiting for the disk: whole whenever this process is killed, but not where the machine is. For what belongs to this
- * boot, below /run. */
+/* The same without waiting for the disk: whole whenever this process is killed, but not where the machine is. For what
+ * belongs to this boot, below /run. */
 gboolean file_replace(const char *path, const void *data, gsize length, mode_t mode, GError **error);

@@ -10,8 +10,8 @@
 
 G_DEFINE_QUARK(json-text-error-quark, json_text_error)
 
-/* json-glib accepts comments, assignments, duplicate keys and any depth, and cuts strings at \u0000. So the text is held
- * against the grammar of RFC 8259 first, which also gives every error its line and column. */
+/* json-glib accepts comments, assignments, duplicate keys and any depth, and cuts strings at \u0000. So the text is
+ * held against the grammar of RFC 8259 first, which also gives every error its line and column. */
 typedef struct Scanner {
         const char *name;
         const char *start;

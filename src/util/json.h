@@ -35,12 +35,12 @@ char *json_object_text(JsonObject *object);
 /* Two-space indented, ends with a newline: for files and people. */
 char *json_text_pretty(JsonNode *node);
 
-/* RFC 7396. Changes target's object in place where both are objects; else the result is new and shares nothing with the
- * patch. The caller owns a reference of the result and keeps that of target, which may be NULL. */
+/* RFC 7396. Changes target's object in place where both are objects; else the result is new and shares nothing with
+ * the patch. The caller owns a reference of the result and keeps that of target, which may be NULL. */
 JsonNode *json_merge_patch(JsonNode *target, JsonNode *patch);
 
-/* Members of an object with a default where the member is missing or has another type: for our own records, not for input
- * from outside, whose types are to be checked. */
+/* Members of an object with a default where the member is missing or has another type: for our own records, not for
+ * input from outside, whose types are to be checked. */
 const char *json_get_string(JsonObject *object, const char *member, const char *fallback);
 gint64 json_get_int(JsonObject *object, const char *member, gint64 fallback);
 double json_get_double(JsonObject *object, const char *member, double fallback);

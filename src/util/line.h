@@ -5,8 +5,9 @@
 
 #include <glib.h>
 
-/* Moves the cursor, ends the line, or turns the direction of the text, so that it looks like another: control characters (C0, DEL, C1),
- * line and paragraph separators, and the marks that embed, override or isolate a direction. Joiners, which scripts need, are no harm. */
+/* Moves the cursor, ends the line, or turns the direction of the text, so that it looks like another: control
+ * characters (C0, DEL, C1), line and paragraph separators, and the marks that embed, override or isolate a direction.
+ * Joiners, which scripts need, are no harm. */
 gboolean character_steers(gunichar character);
 
 /* A space in the place of each of these. The text is UTF-8 and does not grow. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Versions as Semantic Versioning 2.0.0 orders them: "1.2.3", "1.2.3-rc.1+build". Missing minor and patch numbers count as
- * 0, because people write "1.2". */
+/* Versions as Semantic Versioning 2.0.0 orders them: "1.2.3", "1.2.3-rc.1+build". Missing minor and patch numbers
+ * count as 0, because people write "1.2". */
 
 #include <glib.h>
 

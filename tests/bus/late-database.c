@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Loaded before the daemon's libraries: databases are opened as soon as the file LATE_DATABASE is gone, as on a disk that hangs. */
+/* Loaded before the daemon's libraries: databases are opened as soon as the file LATE_DATABASE is gone, as on a disk
+ * that hangs. */
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Prints the daemon's table of methods and polkit actions as JSON, for the tests that hold it against the XML, the policy
- * file and what the daemon really asks. */
+/* Prints the daemon's table of methods and polkit actions as JSON, for the tests that hold it against the XML, the
+ * policy file and what the daemon really asks. */
 
 #include <stdio.h>
 

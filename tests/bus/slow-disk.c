@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Loaded into the daemon by test-slow-disk.py: a disk that hangs for as long as the test has a lock on the file that SNOOZE_DISK names. The
- * daemon's loop may never wait for it: a sync in the main thread ends the daemon. The database does not hang: a row of history would
- * otherwise be in the way of the file that a test is about. */
+/* Loaded into the daemon by test-slow-disk.py: a disk that hangs for as long as the test has a lock on the file that
+ * SNOOZE_DISK names. The daemon's loop may never wait for it: a sync in the main thread ends the daemon. The database
+ * does not hang: a row of history would otherwise be in the way of the file that a test is about. */
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what /proc says: refused, or figures that a machine can have. Each input is read as every file, and once more after
- * a cut through its middle, so that counters and names change between two samples. */
+/* Any bytes as what /proc says: refused, or figures that a machine can have. Each input is read as every file, and
+ * once more after a cut through its middle, so that counters and names change between two samples. */
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* polkit asked without waiting: the parked call comes back with the verdict, whatever polkit, the caller or the world do
- * meanwhile. Service, caller and a polkit that does as it is told are three connections on one loop. */
+/* polkit asked without waiting: the parked call comes back with the verdict, whatever polkit, the caller or the world
+ * do meanwhile. Service, caller and a polkit that does as it is told are three connections on one loop. */
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The built-in metrics on recorded machines (tests/data/proc): a copy of the recording is sampled, then overwritten by what its
- * files said five seconds later, and sampled again. */
+/* The built-in metrics on recorded machines (tests/data/proc): a copy of the recording is sampled, then overwritten by
+ * what its files said five seconds later, and sampled again. */
 
 #include <glib/gstdio.h>
 #include <math.h>

@@ -131,7 +131,8 @@ static void test_owners(Fixture *f, const void *data) {
         g_assert_cmpint(chown(path, 4711, 0), ==, 0);
         assert_refused(f, FILE_PATH, "belongs to user 4711");
 
-        /* The daemon's state directory is its own; what root has put into it is trusted, what the daemon has is not. */
+        /* The daemon's state directory is its own; what root has put into it is trusted, what the daemon has is
+         * not. */
         f->places.service = 4711;
         make(f, STATE_DIRECTORY "/plugins/example");
         g_assert_cmpint(chown(state, 4711, 0), ==, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The daemon's side of plugins against real processes that behave well and badly. What must hold in each case: everybody who asked gets
- * one answer in time, what is not a proper answer counts as unknown, and one bad plugin does not touch another. */
+/* The daemon's side of plugins against real processes that behave well and badly. What must hold in each case:
+ * everybody who asked gets one answer in time, what is not a proper answer counts as unknown, and one bad plugin does
+ * not touch another. */
 
 #include "plugin-fixture.h"
 

@@ -132,7 +132,8 @@ static void test_foreign_text_becomes_one_line(void) {
         check_line("bad \xff\xc0\xaf\xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x82", "bad ?????? ???? ??");
 }
 
-/* What GLib takes for valid, and only that, is left as it is: all sequences of up to two bytes, and random longer ones. */
+/* What GLib takes for valid, and only that, is left as it is: all sequences of up to two bytes, and random longer
+ * ones. */
 static void test_validity_agrees_with_glib(void) {
         g_autoptr(GRand) random = g_rand_new_with_seed(1);
 

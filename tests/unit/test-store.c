@@ -478,8 +478,8 @@ static gboolean write_text(const char *path, const char *text) {
         return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
 }
 
-/* Root has it for the asking; others in a user name space of their own, where that is allowed, as themselves: files of an
- * unmapped user cannot be created. */
+/* Root has it for the asking; others in a user name space of their own, where that is allowed, as themselves: files of
+ * an unmapped user cannot be created. */
 static gboolean enter_mount_namespace(void) {
         g_autofree char *uid_map = NULL, *gid_map = NULL;
         uid_t uid = geteuid();

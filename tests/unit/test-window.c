@@ -199,7 +199,8 @@ static void test_random_samples(Fixture *f, gconstpointer data) {
         }
 }
 
-/* Quiet means that the judgement is known beforehand; it is never said of a past that somebody would find activity in. */
+/* Quiet means that the judgement is known beforehand; it is never said of a past that somebody would find activity
+ * in. */
 static void test_quiet(Fixture *f, gconstpointer data) {
         g_assert_true(window_is_quiet(f->window, THRESHOLD));
         run(f, 4, 60);

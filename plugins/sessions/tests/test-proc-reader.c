@@ -104,7 +104,8 @@ static void test_shells_that_run_scripts(void) {
         g_assert_false(cmdline_is_script("bash", 4)); /* cut without an end */
 }
 
-/* A shell's job on a real terminal. The child says by a byte when it is where the test wants it; the terminal carries it. */
+/* A shell's job on a real terminal. The child says by a byte when it is where the test wants it; the terminal carries
+ * it. */
 static pid_t start_on_terminal(int *ret_fd, const char *command) {
         char byte;
         pid_t child;

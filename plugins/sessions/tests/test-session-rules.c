@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Situations of real life, told as snapshots. Times are minutes since the boot of a machine that somebody logged in to at 0. */
+/* Situations of real life, told as snapshots. Times are minutes since the boot of a machine that somebody logged in to
+ * at 0. */
 
 #include <string.h>
 #include <sys/sysmacros.h>

@@ -153,7 +153,8 @@ static JsonObject *parent_of(JsonObject *root, const char *name, const char **re
         return json_object_get_object_member(root, section);
 }
 
-/* What is in force for a source whose entry does not say it all; only plugins are asked, so only they have a time-out. */
+/* What is in force for a source whose entry does not say it all; only plugins are asked, so only they have a
+ * time-out. */
 static void fill_source(const Config *config, const char *name, gboolean metric, JsonObject *sources) {
         SourceConfig source = config_source(config, name);
         JsonObject *entry;

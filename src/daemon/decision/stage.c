@@ -139,7 +139,8 @@ void stage_advance(Decision *decision, uint64_t now, const Circumstances *circum
                 stage_enter(decision, STATE_IDLE, decision->stage_reason);
                 return;
         }
-        /* Between call_provider and the asking itself a disk may be waited for: until then everything still ends it. */
+        /* Between call_provider and the asking itself a disk may be waited for: until then everything still ends
+         * it. */
         if (decision->state == STATE_STOPPED || decision->asked)
                 return;
         if (decision->request.standing) {

@@ -18,8 +18,8 @@ struct Window {
         Entry *entries;
         unsigned capacity, oldest, count;
 
-        /* Of window_is_quiet(): all but the latest `unseen` entries were held against `threshold`; the latest of them that was at or
-         * above it ended at `high_end`, 0: none. */
+        /* Of window_is_quiet(): all but the latest `unseen` entries were held against `threshold`; the latest of them
+         * that was at or above it ended at `high_end`, 0: none. */
         double threshold;
         uint64_t high_end;
         unsigned unseen;
@@ -136,8 +136,8 @@ static double sum_mean(const Sum *sum) {
         return sum->covered > 0 ? CLAMP(sum->area / (double) sum->covered, sum->least, sum->most) : 0;
 }
 
-/* All windows end now, so that each is the end of the next longer one: the past is walked through once, back from *i, and at most one
- * entry lies across a beginning. */
+/* All windows end now, so that each is the end of the next longer one: the past is walked through once, back from *i,
+ * and at most one entry lies across a beginning. */
 static Sum sum_back_to(const Window *window, uint64_t begin, double threshold, unsigned *i, Sum *running) {
         const Entry *e = NULL;
         Sum sum;

@@ -40,7 +40,7 @@ void window_clear(Window *window);
 void window_reshape(Window *window, const WindowShape *shape);
 Activity window_judge(const Window *window, double threshold);
 
-/* No sample of the long window is at or above the threshold: then no mean is, and the judgement is known (ACTIVITY_NONE) without going
- * through the past, which is what most samples of a machine at rest find. */
+/* No sample of the long window is at or above the threshold: then no mean is, and the judgement is known
+ * (ACTIVITY_NONE) without going through the past, which is what most samples of a machine at rest find. */
 gboolean window_is_quiet(Window *window, double threshold);
 gboolean window_is_empty(const Window *window);

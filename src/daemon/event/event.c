@@ -160,7 +160,8 @@ static void event_dispatched(gboolean handled, JsonArray *results, void *userdat
 static void event_kept(const GError *error, void *userdata) {
         Event *event = userdata;
 
-        /* An event that could not be written is handed out all the same: a handler that saves work matters more than its record. */
+        /* An event that could not be written is handed out all the same: a handler that saves work matters more than
+         * its record. */
         if (error)
                 log_warning("Event %s could not be written down: %s", event->id, error->message);
         signal_received(event);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What holds leave on disk, so that they outlive the daemon: below RUNTIME/holds/ each has COOKIE.json, which says whose
- * it is, and where a client keeps it open COOKIE.fifo. The .json comes last and by rename, goes first, and alone makes
- * the hold: killed at any instruction, there is a whole hold or none. `last` is the latest cookie given out, for a
- * cookie is not used twice. Everything is opened relative to the directory and follows no link. */
+/* What holds leave on disk, so that they outlive the daemon: below RUNTIME/holds/ each has COOKIE.json, which says
+ * whose it is, and where a client keeps it open COOKIE.fifo. The .json comes last and by rename, goes first, and alone
+ * makes the hold: killed at any instruction, there is a whole hold or none. `last` is the latest cookie given out, for
+ * a cookie is not used twice. Everything is opened relative to the directory and follows no link. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>

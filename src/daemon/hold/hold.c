@@ -39,7 +39,8 @@ struct Holds {
         gboolean restored;
 };
 
-/* An ended hold whose record stays, marked so, until the store has forgotten it: a kill in between would bring it back. */
+/* An ended hold whose record stays, marked so, until the store has forgotten it: a kill in between would bring it
+ * back. */
 typedef struct Forgetting {
         Holds *holds;
         uint32_t cookie;

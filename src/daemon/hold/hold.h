@@ -3,8 +3,9 @@
 
 /* Holds: who asked that the machine stay on, why, and until when. A hold by file descriptor is a FIFO below
  * RUNTIME/holds/: we read, the client keeps the writing end, and when every copy of that is closed the reader sees the
- * end of file. A restarted daemon opens the FIFO again before its first decision: with a writer left it gets EAGAIN, else
- * the end. A timed hold ends by itself on boot time, and is kept in the store besides, because it survives reboots. */
+ * end of file. A restarted daemon opens the FIFO again before its first decision: with a writer left it gets EAGAIN,
+ * else the end. A timed hold ends by itself on boot time, and is kept in the store besides, because it survives
+ * reboots. */
 
 #include <sys/types.h>
 
@@ -47,17 +48,18 @@ typedef struct HoldsParameters {
         void *userdata;
 } HoldsParameters;
 
-/* Takes the FIFOs and the timed holds of this boot back from the directory at once, before it returns; those of before the
- * boot come from the store (holds_restored says when, changed is called). */
+/* Takes the FIFOs and the timed holds of this boot back from the directory at once, before it returns; those of before
+ * the boot come from the store (holds_restored says when, changed is called). */
 int holds_new(const HoldsParameters *parameters, Holds **ret);
 
-/* To be called after store_free(), whose last answers still come here. What holds stays held: on disk, for the next one. */
+/* To be called after store_free(), whose last answers still come here. What holds stays held: on disk, for the next
+ * one. */
 Holds *holds_free(Holds *holds);
 gboolean holds_restored(const Holds *holds);
 
-/* Gives the client's end. who: "user: program", checked and built by the caller. -EDQUOT over the ceilings, -EINVAL for
- * a text that is too long. When it returns the hold is on disk: whatever happens to the daemon, it lives as long as
- * ret_fd or a copy of it. */
+/* Gives the client's end. who: "user: program", checked and built by the caller. -EDQUOT over the ceilings, -EINVAL
+ * for a text that is too long. When it returns the hold is on disk: whatever happens to the daemon, it lives as long
+ * as ret_fd or a copy of it. */
 int holds_add(Holds *holds, HoldKind kind, uid_t uid, const char *who, const char *why, int *ret_fd, uint32_t *ret_cookie);
 
 /* done (may be NULL) is called when it is durable, or cannot be made so (the hold lives in either case until the next
@@ -72,13 +74,15 @@ int holds_release(Holds *holds, uint32_t cookie);
 
 void hold_free(Hold *hold);
 
-/* logind's block inhibitors, whole list each time (see inhibitors.h): Hold with their own free function, taken over. */
+/* logind's block inhibitors, whole list each time (see inhibitors.h): Hold with their own free function, taken
+ * over. */
 void holds_set_inhibitors(Holds *holds, GPtrArray *inhibitors);
 
 /* All, by cookie, inhibitors last; borrowed until the next change. */
 GPtrArray *holds_list(Holds *holds);
 
-/* For the decision: the first block hold without an end of its own, the latest timed one, and the number of delay holds. */
+/* For the decision: the first block hold without an end of its own, the latest timed one, and the number of delay
+ * holds. */
 const Hold *holds_block(const Holds *holds);
 const Hold *holds_timed(const Holds *holds);
 unsigned holds_delays(const Holds *holds);

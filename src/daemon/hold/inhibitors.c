@@ -173,7 +173,8 @@ int inhibitors_refresh(Inhibitors *inhibitors, void (*done)(void *userdata), voi
 
         r = sd_bus_message_new_method_call(inhibitors->bus, &call, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
                                            "ListInhibitors");
-        /* One that was there comes back; one that never was may be a file whose activation takes half a minute to fail. */
+        /* One that was there comes back; one that never was may be a file whose activation takes half a minute to
+         * fail. */
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(call, inhibitors->seen);
         if (r < 0)

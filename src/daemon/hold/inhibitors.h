@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* logind's own block inhibitors for shutdown, sleep and idle count as block holds. ListInhibitors is asked at start and whenever
- * logind's BlockInhibited property changes; our own and the local provider's do not count. */
+/* logind's own block inhibitors for shutdown, sleep and idle count as block holds. ListInhibitors is asked at start
+ * and whenever logind's BlockInhibited property changes; our own and the local provider's do not count. */
 
 #include <systemd/sd-bus.h>
 

@@ -12,8 +12,8 @@
 /* No device moves a petabyte between two samples: such a step is an error of its driver. */
 #define GROWTH_MAX (UINT64_C(1) << 50)
 
-/* A new device is not complete at once: its links in /sys (a master, slaves) come a moment after it. So it is classified again with
- * this many samples after it was seen. */
+/* A new device is not complete at once: its links in /sys (a master, slaves) come a moment after it. So it is
+ * classified again with this many samples after it was seen. */
 #define SETTLING_SAMPLES 3U
 
 uint64_t counter_advance(Counter *counter, uint64_t now) {

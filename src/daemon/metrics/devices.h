@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Devices with two byte counters each, as /proc/net/dev and /proc/diskstats list them. Which of them count is asked of /sys, and
- * only when the list of names has changed; between changes a sample compares names in place and allocates nothing. */
+/* Devices with two byte counters each, as /proc/net/dev and /proc/diskstats list them. Which of them count is asked of
+ * /sys, and only when the list of names has changed; between changes a sample compares names in place and allocates
+ * nothing. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 /* More interfaces or disks than this are no machine's. */
 #define DEVICES_MAX 16384U
 
-/* A counter that never runs backwards for its reader: a wrap, a device that was reset or replaced, a driver that says 0 once
- * and then goes on where it was, all give no growth instead of a spike. */
+/* A counter that never runs backwards for its reader: a wrap, a device that was reset or replaced, a driver that says
+ * 0 once and then goes on where it was, all give no growth instead of a spike. */
 typedef struct Counter {
         uint64_t last;
         uint64_t high; /* where it stood before it fell; 0: it did not */
@@ -60,7 +61,8 @@ typedef struct DeviceTable {
 void device_table_init(DeviceTable *table, const DeviceFormat *format);
 void device_table_done(DeviceTable *table);
 
-/* Takes in one text of the kernel's. 0, or -EBADMSG: it is not in the format, and nothing has changed; *ret_line is then
- * the number of the line, or 0 if the text is cut off. *ret_bytes: what all that count moved since the text before. */
+/* Takes in one text of the kernel's. 0, or -EBADMSG: it is not in the format, and nothing has changed; *ret_line is
+ * then the number of the line, or 0 if the text is cut off. *ret_bytes: what all that count moved since the text
+ * before. */
 int device_table_update(DeviceTable *table, const char *root, const char *text, size_t length, uint64_t *ret_bytes,
                         unsigned *ret_line);

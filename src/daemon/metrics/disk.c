@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which block devices are real disks. /sys/block has whole disks only, so a partition is what is not there. Of these, what is composed
- * of others (device mapper, md, bcache: a directory `slaves` with something in it) would be counted twice; loop devices, RAM
- * disks, zram, floppies and optical drives are no disks.
+/* Which block devices are real disks. /sys/block has whole disks only, so a partition is what is not there. Of these,
+ * what is composed of others (device mapper, md, bcache: a directory `slaves` with something in it) would be counted
+ * twice; loop devices, RAM disks, zram, floppies and optical drives are no disks.
  *
- * An NVMe namespace with native multipath is there as nvme0n1 and, hidden, once per path as nvme0c1n1. Every kernel keeps
- * count on the paths, only recent ones on the namespace, too: so where paths are listed, they count and the namespace does not. */
+ * An NVMe namespace with native multipath is there as nvme0n1 and, hidden, once per path as nvme0c1n1. Every kernel
+ * keeps count on the paths, only recent ones on the namespace, too: so where paths are listed, they count and the
+ * namespace does not. */
 
 #include "daemon/metrics/devices.h"
 

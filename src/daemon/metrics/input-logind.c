@@ -150,7 +150,8 @@ static bool is_graphical(const char *type) {
         return strcmp(type, "x11") == 0 || strcmp(type, "wayland") == 0 || strcmp(type, "mir") == 0;
 }
 
-/* One entry of a{sv}, of which only some are wanted; each has the type that logind documents, or the reply is refused. */
+/* One entry of a{sv}, of which only some are wanted; each has the type that logind documents, or the reply is
+ * refused. */
 static int read_property(sd_bus_message *m, Session *session) {
         const char *name, *text;
         int r, flag;

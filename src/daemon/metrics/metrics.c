@@ -88,7 +88,8 @@ void metrics_set_logind_input(Metrics *m, gboolean available, uint64_t last_inpu
                 return;
         m->logind_seen = TRUE;
         m->logind_changed = m->logind_changed || m->logind_input != last_input_realtime;
-        /* Input that went on until just now ended between two samples: the latest it can have been is the sample to come. */
+        /* Input that went on until just now ended between two samples: the latest it can have been is the sample to
+         * come. */
         m->logind_input = last_input_realtime;
 }
 
@@ -132,8 +133,8 @@ static void set_absent(Metrics *m, Metric metric, Sample *sample, const char *wh
         sample->reading[metric] = READING_ABSENT;
 }
 
-/* What is not there or not for us to see, and never was, is absent: this machine has no such thing. Everything else went
- * wrong, and counts as unknown. */
+/* What is not there or not for us to see, and never was, is absent: this machine has no such thing. Everything else
+ * went wrong, and counts as unknown. */
 static void set_unreadable(Metrics *m, Metric metric, Sample *sample, const char *path, int r) {
         gboolean nothing = r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EPERM;
 
@@ -141,8 +142,8 @@ static void set_unreadable(Metrics *m, Metric metric, Sample *sample, const char
                     "%s cannot be read: %s", path, r == -EFBIG ? "it does not end" : g_strerror(-r));
 }
 
-/* The first reading of counters tells nothing yet. In the very first sample of all that is expected (span 0); later it is
- * a metric that came back, or that failed until now, and a zero would be evidence that nobody has. */
+/* The first reading of counters tells nothing yet. In the very first sample of all that is expected (span 0); later it
+ * is a metric that came back, or that failed until now, and a zero would be evidence that nobody has. */
 static void set_rate(Metrics *m, Metric metric, Sample *sample, Rate *rate, gboolean has_value) {
         if (has_value || sample->span == 0)
                 set_ok(m, metric, sample, rate->value);
@@ -233,8 +234,8 @@ static void sample_devices(Metrics *m, Metric metric, Rate *rate, const char *no
         set_rate(m, metric, sample, rate, before > 0);
 }
 
-/* logind's wall-clock moment, moved to the monotonic clock once, when it is told: a clock that is set later neither makes input nor
- * hides it. */
+/* logind's wall-clock moment, moved to the monotonic clock once, when it is told: a clock that is set later neither
+ * makes input nor hides it. */
 static void convert_logind_input(Metrics *m, uint64_t monotonic, uint64_t realtime) {
         int64_t moment;
 

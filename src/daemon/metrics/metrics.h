@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The built-in metrics, from /proc and /sys. Files are opened once and re-read with pread; interfaces and disks that come
- * or go are noticed. Everything below `root` (tests: a recorded tree), so "" is the real machine. */
+/* The built-in metrics, from /proc and /sys. Files are opened once and re-read with pread; interfaces and disks that
+ * come or go are noticed. Everything below `root` (tests: a recorded tree), so "" is the real machine. */
 
 #include <stdint.h>
 
@@ -17,26 +17,27 @@ Metrics *metrics_new(const char *root);
 void metrics_free(Metrics *metrics);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Metrics, metrics_free)
 
-/* Input idle time as somebody else knows it (logind, see input-logind.h): the wall-clock moment of the last input, 0 if
- * there is none to know, UINT64_MAX while there is input and until told otherwise. Joined with the access times of terminals
- * that metrics_sample() reads itself. Once available, input never becomes absent again. */
+/* Input idle time as somebody else knows it (logind, see input-logind.h): the wall-clock moment of the last input, 0
+ * if there is none to know, UINT64_MAX while there is input and until told otherwise. Joined with the access times of
+ * terminals that metrics_sample() reads itself. Once available, input never becomes absent again. */
 void metrics_set_logind_input(Metrics *metrics, gboolean available, uint64_t last_input_realtime);
 
 /* Terminals in which logind knows somebody logged in, names below /dev, NULL-terminated. See terminals.h. */
 void metrics_set_logind_terminals(Metrics *metrics, const char *const *names);
 
-/* How often a sample looks at the terminals at most; 0, as in the beginning: each does. Idle time goes on between looks, as it does
- * while nobody types. */
+/* How often a sample looks at the terminals at most; 0, as in the beginning: each does. Idle time goes on between
+ * looks, as it does while nobody types. */
 void metrics_set_input_interval(Metrics *metrics, uint64_t interval);
 
 /* The next sample looks, whatever the interval. */
 void metrics_look_at_input(Metrics *metrics);
 
-/* Takes a sample at `monotonic` (and `realtime`, for the terminals' access times). Rates cover the time since the sample
- * before; the first has no rates: its rate metrics are READING_OK with value 0 and span 0, and do not count as evidence of idleness
- * (decision/ ignores samples with span 0 for rates). Never fails as a whole: a metric that cannot be read says so. */
+/* Takes a sample at `monotonic` (and `realtime`, for the terminals' access times). Rates cover the time since the
+ * sample before; the first has no rates: its rate metrics are READING_OK with value 0 and span 0, and do not count as
+ * evidence of idleness (decision/ ignores samples with span 0 for rates). Never fails as a whole: a metric that cannot
+ * be read says so. */
 void metrics_sample(Metrics *metrics, uint64_t monotonic, uint64_t realtime, Sample *ret);
 
-/* Evidence for people, of the latest sample: interfaces and disks with their rates, load, pressure (PSI some/full avg10, absent where the
- * kernel has none), CPU busy by mode, reasons of failures by source name. */
+/* Evidence for people, of the latest sample: interfaces and disks with their rates, load, pressure (PSI some/full
+ * avg10, absent where the kernel has none), CPU busy by mode, reasons of failures by source name. */
 JsonObject *metrics_details(Metrics *metrics);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which network interfaces are real. One that has a device in /sys is: a card, a virtual function, a paravirtual one. Everything
- * else (bridges, bonds, VLANs, tunnels, the host's ends of containers) only passes on what such an interface carries, or never
- * leaves the machine. Slaves of a bond count and the bond does not; but a slave whose master has a device itself (accelerated
- * networking: netvsc, net_failover) does not, because that master's counters contain it. A container has no device at all: there
- * every interface counts that is neither the loopback nor sits on another. */
+/* Which network interfaces are real. One that has a device in /sys is: a card, a virtual function, a paravirtual one.
+ * Everything else (bridges, bonds, VLANs, tunnels, the host's ends of containers) only passes on what such an
+ * interface carries, or never leaves the machine. Slaves of a bond count and the bond does not; but a slave whose
+ * master has a device itself (accelerated networking: netvsc, net_failover) does not, because that master's counters
+ * contain it. A container has no device at all: there every interface counts that is neither the loopback nor sits on
+ * another. */
 
 #include "daemon/metrics/devices.h"
 

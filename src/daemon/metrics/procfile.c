@@ -12,8 +12,8 @@
 
 #define BUFFER_FIRST_SIZE 16384U
 
-/* A sequence file ends a read where the next record does not fit into its page, so that a read near the length of a page
- * says nothing about the end. No record of the files read here is as long as the margin. */
+/* A sequence file ends a read where the next record does not fit into its page, so that a read near the length of a
+ * page says nothing about the end. No record of the files read here is as long as the margin. */
 #define SEQUENCE_PAGE 4096U
 #define SEQUENCE_RECORD_MAX 512U
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A file of /proc or /sys that is read again and again: opened once, then read with pread. One buffer serves all files of a
- * sampler, because each text is parsed before the next is read. */
+/* A file of /proc or /sys that is read again and again: opened once, then read with pread. One buffer serves all files
+ * of a sampler, because each text is parsed before the next is read. */
 
 #include <stddef.h>
 
@@ -25,6 +25,6 @@ typedef struct ProcFile {
 void proc_file_init(ProcFile *file, const char *root, const char *path);
 void proc_file_done(ProcFile *file);
 
-/* The whole content, NUL-terminated, in buffer->text. Negative errno: -ENOENT if there is no such file, -EFBIG if it is
- * longer than PROC_TEXT_MAX. A file that fails is opened anew next time. */
+/* The whole content, NUL-terminated, in buffer->text. Negative errno: -ENOENT if there is no such file, -EFBIG if it
+ * is longer than PROC_TEXT_MAX. A file that fails is opened anew next time. */
 int proc_file_read(ProcFile *file, ProcBuffer *buffer, size_t *ret_length);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Numbers and lines out of what /proc says, without a copy or an allocation. Every text ends with a NUL that stops each of
- * these, so none looks behind the end, whatever stands there. */
+/* Numbers and lines out of what /proc says, without a copy or an allocation. Every text ends with a NUL that stops
+ * each of these, so none looks behind the end, whatever stands there. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -127,8 +127,8 @@ void terminals_set_sessions(Terminals *t, const char *const *names) {
                 add_name(t->sessions, *names);
 }
 
-/* The moment of an access on the monotonic clock. It happened since the latest look, if there was one; a time that lies ahead of the
- * wall clock (set back since, or before the first look) tells no more than that. */
+/* The moment of an access on the monotonic clock. It happened since the latest look, if there was one; a time that
+ * lies ahead of the wall clock (set back since, or before the first look) tells no more than that. */
 static int64_t moment_of(const Terminals *t, int64_t accessed, uint64_t monotonic, uint64_t realtime) {
         int64_t moment = (int64_t) monotonic - ((int64_t) realtime - accessed);
 

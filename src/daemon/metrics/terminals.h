@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Input at terminals. The kernel sets a terminal's access time when somebody reads from it, that is, when input came (its output is
- * the modification time), and rounds: it changes at most every 8 seconds, so that idleness may seem up to 8 seconds longer
- * than it is. stat() needs no privilege.
+/* Input at terminals. The kernel sets a terminal's access time when somebody reads from it, that is, when input came
+ * (its output is the modification time), and rounds: it changes at most every 8 seconds, so that idleness may seem up
+ * to 8 seconds longer than it is. stat() needs no privilege.
  *
- * Looked at are all of /dev/pts (ssh, tmux, terminal windows: opening one is input, too) and those other terminals in which
- * somebody is logged in, as far as that can be known: logind's sessions, the login records in utmp, and consoles whose device
- * belongs to a user other than root. The dozens of /dev/tty* that nobody ever used are no input devices. */
+ * Looked at are all of /dev/pts (ssh, tmux, terminal windows: opening one is input, too) and those other terminals in
+ * which somebody is logged in, as far as that can be known: logind's sessions, the login records in utmp, and consoles
+ * whose device belongs to a user other than root. The dozens of /dev/tty* that nobody ever used are no input
+ * devices. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@ void terminals_free(Terminals *terminals);
 /* Terminals of logind's sessions ("tty2"), NULL-terminated; replaces those named before. */
 void terminals_set_sessions(Terminals *terminals, const char *const *names);
 
-/* Looks at all of them. An access time that is new since the look before is input; its moment is told on the monotonic clock,
- * between that look and this one, so that a clock set forth or back is no input and hides none. True if there is a terminal, or
- * was one at any look before; *ret_input is then the latest input (negative: before the machine's boot). */
+/* Looks at all of them. An access time that is new since the look before is input; its moment is told on the monotonic
+ * clock, between that look and this one, so that a clock set forth or back is no input and hides none. True if there
+ * is a terminal, or was one at any look before; *ret_input is then the latest input (negative: before the machine's
+ * boot). */
 bool terminals_look(Terminals *terminals, uint64_t monotonic, uint64_t realtime, int64_t *ret_input);

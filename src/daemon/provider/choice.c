@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Who stops this machine. A wrong choice could stop the wrong way (power off what keeps being billed), so `auto` takes a provider
- * only if it is the only one that recognizes the machine, and waits until every one has answered. */
+/* Who stops this machine. A wrong choice could stop the wrong way (power off what keeps being billed), so `auto` takes
+ * a provider only if it is the only one that recognizes the machine, and waits until every one has answered. */
 
 #include "daemon/provider/provider.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* io.cloudsnooze.Snooze1.Provider, one object for each plugin with CloudProvider. Handlers whose caller polkit has to be asked about
- * run twice. A stop of this machine is the manager's affair, with its holds and stages; one of another goes to the plugin. */
+/* io.cloudsnooze.Snooze1.Provider, one object for each plugin with CloudProvider. Handlers whose caller polkit has to
+ * be asked about run twice. A stop of this machine is the manager's affair, with its holds and stages; one of another
+ * goes to the plugin. */
 
 #include <errno.h>
 #include <string.h>

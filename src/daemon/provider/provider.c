@@ -40,8 +40,8 @@ static int on_verify_again(sd_event_source *source, uint64_t usec, void *userdat
         return 0;
 }
 
-/* It accepted. Where it says that the machine still runs, its word is doubted a few times; where it says nothing any more, it is
- * believed, for it may be going down with the machine. */
+/* It accepted. Where it says that the machine still runs, its word is doubted a few times; where it says nothing any
+ * more, it is believed, for it may be going down with the machine. */
 static void on_verified(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
         g_autoptr(JsonObject) info = NULL;
@@ -69,7 +69,8 @@ static void verify(Operation *operation) {
         operation_call(operation, "GetInstanceInfo", TRUE, append_instance_id, on_verified);
 }
 
-/* What will be refused the next time, too. Everything else may pass: a network fault, throttling, a plugin that died. */
+/* What will be refused the next time, too. Everything else may pass: a network fault, throttling, a plugin that
+ * died. */
 static StopAnswer meaning_of(const sd_bus_error *error) {
         static const char *const names[] = { ERROR_REFUSED,       ERROR_ACCESS_DENIED,    ERROR_NOT_SUPPORTED,
                                              ERROR_INVALID_ARGUMENT, ERROR_UNSUPPORTED_API, ERROR_INTERACTION_REQUIRED,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Inside the provider part: what its files share. A provider is looked at ("probed") when its plugin is there for the first time, after
- * the plugin failed, and once a day: Detect, its properties, the instance, its permissions, in this order. */
+/* Inside the provider part: what its files share. A provider is looked at ("probed") when its plugin is there for the
+ * first time, after the plugin failed, and once a day: Detect, its properties, the instance, its permissions, in this
+ * order. */
 
 #include "daemon/provider/providers.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The plugins that can stop this machine, and the one of them that is to do it. `auto` asks each enabled one to Detect; exactly one
- * that says yes is chosen, two choose none and say so. `local` is chosen by auto only on a virtual machine that DMI does not name a
- * cloud's (bare metal, container: `snooze setup` can name it). */
+/* The plugins that can stop this machine, and the one of them that is to do it. `auto` asks each enabled one to
+ * Detect; exactly one that says yes is chosen, two choose none and say so. `local` is chosen by auto only on a virtual
+ * machine that DMI does not name a cloud's (bare metal, container: `snooze setup` can name it). */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -25,8 +25,8 @@ typedef struct ProvidersParameters {
         void (*changed)(void *userdata);
         /* The active provider was asked for its permissions and lacks none. */
         void (*permitted)(void *userdata);
-        /* Provider.StopInstance of this machine, before authorization: to be done exactly as Manager.StopInstance is. Returns as a bus
-         * handler does. NULL: ERROR_NOT_SUPPORTED. */
+        /* Provider.StopInstance of this machine, before authorization: to be done exactly as Manager.StopInstance is.
+         * Returns as a bus handler does. NULL: ERROR_NOT_SUPPORTED. */
         int (*stop_this_machine)(Provider *provider, sd_bus_message *call, const char *reason, JsonObject *options,
                                  sd_bus_error *error, void *userdata);
         void *userdata;
@@ -43,8 +43,8 @@ Provider *providers_find(Providers *providers, const char *id);
 GPtrArray *providers_list(Providers *providers); /* borrowed, by id */
 Provider *providers_active(Providers *providers); /* NULL: none */
 
-/* Why no stop could be asked for now, in a sentence that ends with what to type; NULL if one could: no provider, two detected, StopEffect not
- * allowed, permissions missing. */
+/* Why no stop could be asked for now, in a sentence that ends with what to type; NULL if one could: no provider, two
+ * detected, StopEffect not allowed, permissions missing. */
 const char *providers_problem(Providers *providers);
 
 const char *provider_id(const Provider *provider);

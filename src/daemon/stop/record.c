@@ -25,8 +25,8 @@ static gboolean read_below(const char *root, const char *file, gsize maximum, ch
         return file_read(path, maximum, ret, NULL, NULL);
 }
 
-/* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). The name in field 2 may hold spaces and parentheses, so counting
- * starts behind the last one. */
+/* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). The name in field 2 may hold spaces and
+ * parentheses, so counting starts behind the last one. */
 static gboolean init_started(const char *root, uint64_t *ret) {
         g_autofree char *text = NULL;
         unsigned long long ticks = 0;
@@ -90,7 +90,8 @@ void boot_learn(const char *root, const char *runtime_directory, Boot *ret) {
                 ret->identity = g_strdup_printf("%s.%s", g_strstrip(id), mark);
         else
                 ret->identity = g_steal_pointer(&mark);
-        /* The clock of a container is its host's: where its process 1 is hidden, it booted when we first ran in it, at the latest. */
+        /* The clock of a container is its host's: where its process 1 is hidden, it booted when we first ran in it, at
+         * the latest. */
         if (!init_started(root, &started))
                 started = in_container(root) ? made : 0;
         ret->started = MAX(started, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The record of a stop: written before the provider is asked, closed by the next boot, which finds it, says whether the stop was
- * ours, and greets with it. A boot is known by the kernel's boot id and by a mark in
- * the runtime directory: a container has the boot id of its host, and process 1 is hidden from the daemon. */
+/* The record of a stop: written before the provider is asked, closed by the next boot, which finds it, says whether
+ * the stop was ours, and greets with it. A boot is known by the kernel's boot id and by a mark in the runtime
+ * directory: a container has the boot id of its host, and process 1 is hidden from the daemon. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -25,6 +25,7 @@ void boot_learn(const char *root, const char *runtime_directory, Boot *ret);
 JsonObject *stop_record_new(const char *boot, uint64_t realtime, uint64_t idle_since, const char *provider,
                             const char *action, const char *reason);
 
-/* What a record of another boot says to a person at `now` ("Stopped itself yesterday 22:41 (idle since 22:06), back since 08:57, 10 h 16 min
- * off"), `booted` being the wall clock at this boot; NULL if the record is not one. Sets the record's members "back" and "off". */
+/* What a record of another boot says to a person at `now` ("Stopped itself yesterday 22:41 (idle since 22:06), back
+ * since 08:57, 10 h 16 min off"), `booted` being the wall clock at this boot; NULL if the record is not one. Sets the
+ * record's members "back" and "off". */
 char *stop_record_close(JsonObject *record, uint64_t booted, uint64_t now);

@@ -119,8 +119,8 @@ static void handlers_ended(gboolean handled, JsonArray *results, void *userdata)
         stop->with.step(stop->with.userdata);
 }
 
-/* People and plugins hear of it through the same event; what a handler does with the phase is its own business, the stop waits
- * for the handlers of the first alone. */
+/* People and plugins hear of it through the same event; what a handler does with the phase is its own business, the
+ * stop waits for the handlers of the first alone. */
 static void announce(Stop *stop, NoticePhase phase, const char *reason) {
         Notice notice = {
                 .phase = phase,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* From the warning to the stopped machine: tells people and plugins, waits for handlers and delay holds, asks the provider, and
- * asks again where that helps. decision/ says when; this says how.
+/* From the warning to the stopped machine: tells people and plugins, waits for handlers and delay holds, asks the
+ * provider, and asks again where that helps. decision/ says when; this says how.
  *
  *   warning ── notice, event to the handlers ── notice a minute before ──► stopping ── handlers and delay holds end, tags ──►
- *   provider asked (record durable first) ──► accepted │ retry: its state is asked before anything is repeated │ refused */
+ *   provider asked (record durable first) ──► accepted │ retry: its state is asked before anything is repeated │
+ * refused */
 
 #include <systemd/sd-event.h>
 
@@ -57,14 +58,15 @@ gboolean stop_was_asked(const Stop *stop);
 /* The stop happened and is over: the machine runs again without a boot (it was suspended). */
 void stop_over(Stop *stop);
 
-/* Handlers and delay holds are done and the tags are written, or they are out of time. Has the tags written when it comes to them. */
+/* Handlers and delay holds are done and the tags are written, or they are out of time. Has the tags written when it
+ * comes to them. */
 gboolean stop_ready(Stop *stop);
 
 /* The decision's call_provider. */
 void stop_call_provider(Stop *stop);
 
-/* After a restart of the daemon in `stopping` with the provider asked: its state is asked first, as soon as there is a provider.
- * Without one for too long the stop is off. */
+/* After a restart of the daemon in `stopping` with the provider asked: its state is asked first, as soon as there is a
+ * provider. Without one for too long the stop is off. */
 void stop_resume_asked(Stop *stop);
 
 /* There may be a provider now. */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A broken database is evidence, and somebody may want to rescue it; but a disk that breaks one after the other must not be filled up
- * with them. What can still be read of it is worth more than its history: holds, a pause, what plugins have learnt. So the new one is
- * made beside it, whole and synced, before anything is renamed:
+/* A broken database is evidence, and somebody may want to rescue it; but a disk that breaks one after the other must
+ * not be filled up with them. What can still be read of it is worth more than its history: holds, a pause, what
+ * plugins have learnt. So the new one is made beside it, whole and synced, before anything is renamed:
  *
  *     snooze.db            broken         killed here: snooze.db.new is thrown away and made again
  *     snooze.db.new        made, synced
  *     snooze.db            → snooze.db.broken-<time>, its journal removed
  *                                         killed here: there is no snooze.db, and snooze.db.new is complete: it takes the place
  *     snooze.db.new        → snooze.db
- */
+ * */
 
 #include "daemon/store/database.h"
 

@@ -147,7 +147,8 @@ gboolean database_upgrade(sqlite3 *db, const char *const *steps, unsigned count,
         return TRUE;
 }
 
-/* SQLite gives the journal files the mode of the database: made here, all are the daemon's alone from the first moment. */
+/* SQLite gives the journal files the mode of the database: made here, all are the daemon's alone from the first
+ * moment. */
 static gboolean create_file(const char *path, GError **error) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -285,7 +286,8 @@ GHashTable *database_get(Database *d, const char *prefix, GError **error) {
         return r == SQLITE_DONE ? g_steal_pointer(&records) : NULL;
 }
 
-/* About what a row takes once it is parsed: each value in it is a node of its own. Fits "{}" as well as a thousand numbers. */
+/* About what a row takes once it is parsed: each value in it is a node of its own. Fits "{}" as well as a thousand
+ * numbers. */
 static gsize memory_of(const char *text) {
         gsize size = 256;
 

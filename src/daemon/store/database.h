@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* snooze.db itself: its schema and the statements on it. Used by the store's thread alone (and by tests): everything here may wait
- * for the disk. */
+/* snooze.db itself: its schema and the statements on it. Used by the store's thread alone (and by tests): everything
+ * here may wait for the disk. */
 
 #include <stdint.h>
 
@@ -24,9 +24,9 @@ typedef enum DatabaseError {
         DATABASE_ERROR_NEWER,  /* of a later CloudSnooze: left alone */
 } DatabaseError;
 
-/* Samples are kept as they were taken for a day, then one per minute for a week, then one per ten minutes for 90 days; everything else
- * for a year; and never more rows than these. Those of history are counted by kind: who makes many of one (anybody can emit events) must not
- * push out the others. */
+/* Samples are kept as they were taken for a day, then one per minute for a week, then one per ten minutes for 90 days;
+ * everything else for a year; and never more rows than these. Those of history are counted by kind: who makes many of
+ * one (anybody can emit events) must not push out the others. */
 #define HISTORY_ROWS_MAX 20000U
 #define SAMPLE_ROWS_MAX 100000U
 
@@ -42,12 +42,13 @@ typedef struct Salvage {
         unsigned records, states; /* that could be read and are in the new one */
 } Salvage;
 
-/* Begins a new database in the place of a broken one, which must be closed, with what can be read of its records and of plugins' states. The
- * broken file is renamed to snooze.db.broken-<time>; all but the newest few of these are removed. On error the broken one is
- * where it was. */
+/* Begins a new database in the place of a broken one, which must be closed, with what can be read of its records and
+ * of plugins' states. The broken file is renamed to snooze.db.broken-<time>; all but the newest few of these are
+ * removed. On error the broken one is where it was. */
 gboolean database_replace_broken(const char *directory, uint64_t realtime, Salvage *ret, GError **error);
 
-/* A group of work: durable as a whole after commit. `durable` FALSE: survives the end of this process, but not a power cut. */
+/* A group of work: durable as a whole after commit. `durable` FALSE: survives the end of this process, but not a power
+ * cut. */
 gboolean database_begin(Database *database, gboolean durable, GError **error);
 gboolean database_commit(Database *database, GError **error);
 void database_rollback(Database *database);
@@ -67,10 +68,12 @@ gboolean database_get_state(Database *database, const char *id, StoreState **ret
 void database_state_free(StoreState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreState, database_state_free)
 
-/* One small step of thinning, as of this moment: *ret_more tells whether there is more of it to do. Its own transaction. */
+/* One small step of thinning, as of this moment: *ret_more tells whether there is more of it to do. Its own
+ * transaction. */
 gboolean database_thin(Database *database, uint64_t realtime, gboolean *ret_more, GError **error);
 
-/* Brings a database from its user_version to `count`, one step after the other, each in one transaction with its number. */
+/* Brings a database from its user_version to `count`, one step after the other, each in one transaction with its
+ * number. */
 gboolean database_upgrade(sqlite3 *db, const char *const *steps, unsigned count, GError **error);
 
 /* For tests of what a full disk does. */

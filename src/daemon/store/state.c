@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The states of plugins in the database: one row for each, replaced whole, so that whatever dies while it is written leaves the old one
- * or the new one. */
+/* The states of plugins in the database: one row for each, replaced whole, so that whatever dies while it is written
+ * leaves the old one or the new one. */
 
 #include "daemon/store/statement.h"
 

@@ -17,8 +17,8 @@
 #define LAZY_TIMEOUT USEC_PER_MINUTE
 #define LAZY_MAX 64U
 
-/* Shared with the thread, and outlives the store where the disk hangs for longer than anybody can wait: the last of the two to leave
- * frees it. */
+/* Shared with the thread, and outlives the store where the disk hangs for longer than anybody can wait: the last of
+ * the two to leave frees it. */
 typedef struct Shared {
         GMutex lock;
         GCond wake;     /* the thread: there is something due */

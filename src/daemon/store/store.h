@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What must survive: one SQLite database (WAL), and the one thread of the daemon, which alone talks to it, because a commit waits
- * for the disk. Work goes there through a bounded queue and comes back on the loop (an eventfd). Grouped: what queued up
- * during a commit shares the next. Files that must be durable are written by the same thread, in the same order, as jobs. A broken or full database never stops anything: calls end with an error, `problem` is
- * told once, writing is tried again later, a corrupt file is put aside and a new one begun. */
+/* What must survive: one SQLite database (WAL), and the one thread of the daemon, which alone talks to it, because a
+ * commit waits for the disk. Work goes there through a bounded queue and comes back on the loop (an eventfd). Grouped:
+ * what queued up during a commit shares the next. Files that must be durable are written by the same thread, in the
+ * same order, as jobs. A broken or full database never stops anything: calls end with an error, `problem` is told
+ * once, writing is tried again later, a corrupt file is put aside and a new one begun. */
 
 #include <stdint.h>
 
@@ -34,8 +35,8 @@ typedef void (*StoreProblem)(const GError *error, void *userdata);
 /* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. */
 int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret);
 
-/* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called before it returns; none may call
- * this itself. What is asked of it afterwards is refused with -ESHUTDOWN. */
+/* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called
+ * before it returns; none may call this itself. What is asked of it afterwards is refused with -ESHUTDOWN. */
 void store_close(Store *store);
 
 /* The same, if that was not done, and frees it. */
@@ -44,7 +45,8 @@ Store *store_free(Store *store);
 /* Called on the loop when the work is durable (error NULL) or will not be. */
 typedef void (*StoreDone)(const GError *error, void *userdata);
 
-/* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes. Returns
+/* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes.
+ * Returns
  * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that fails without a done
  * to hear of it is written when writing works again. */
 int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
@@ -53,12 +55,13 @@ int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, 
 typedef void (*StoreRecords)(GHashTable *records, const GError *error, void *userdata);
 int store_get(Store *store, const char *prefix, StoreRecords done, void *userdata);
 
-/* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample without a done is kept for
- * up to a minute, to be written together with others: evidence is not worth a wake-up of the disk each time. */
+/* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample
+ * without a done is kept for up to a minute, to be written together with others: evidence is not worth a wake-up of
+ * the disk each time. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 
-/* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory: objects with `time`, `kind`
- * and data's members. kinds: bit mask of 1 << HistoryKind, 0 all but samples. */
+/* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory:
+ * objects with `time`, `kind` and data's members. kinds: bit mask of 1 << HistoryKind, 0 all but samples. */
 typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
 int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata);
 
@@ -70,8 +73,9 @@ typedef struct StoreState {
         uint64_t when;        /* wall clock µs */
 } StoreState;
 
-/* done tells when it is durable, and if it is not, the state of before is still there. -E2BIG beyond STORE_STATE_MAX, -ENOBUFS where too
- * much waits already: try again when something else is done. Nothing is kept for later by itself. */
+/* done tells when it is durable, and if it is not, the state of before is still there. -E2BIG beyond STORE_STATE_MAX,
+ * -ENOBUFS where too much waits already: try again when something else is done. Nothing is kept for later by
+ * itself. */
 int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state, StoreDone done,
                     void *userdata);
 
@@ -82,10 +86,11 @@ int store_get_state(Store *store, const char *id, StoreStateDone done, void *use
 /* One that is not there is deleted already. */
 int store_delete_state(Store *store, const char *id, StoreDone done, void *userdata);
 
-/* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all that is queued
- * later, and whether there is a database or not. It keeps to data, which is the thread's until done() has been told: with error NULL done may
- * look into it; with an error it may not, because a disk that hangs may still have run() busy when the daemon ends. data
- * is freed after done, and at once where this returns a negative errno (-ENOBUFS, -ESHUTDOWN); done may be NULL. */
+/* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all
+ * that is queued later, and whether there is a database or not. It keeps to data, which is the thread's until done()
+ * has been told: with error NULL done may look into it; with an error it may not, because a disk that hangs may still
+ * have run() busy when the daemon ends. data is freed after done, and at once where this returns a negative errno
+ * (-ENOBUFS, -ESHUTDOWN); done may be NULL. */
 typedef gboolean (*StoreRun)(void *data, GError **error);
 int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, StoreDone done, void *userdata);
 

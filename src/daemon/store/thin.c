@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* History grows old: samples become fewer, and everything ends. It is done in steps of a few milliseconds between groups of
- * work, so that nobody who waits for a commit waits for this. Several samples become one with the mean of each number, so that what is
- * said about last month ("never used less than 23 %") stays true; what is no number is taken from the first of them. */
+/* History grows old: samples become fewer, and everything ends. It is done in steps of a few milliseconds between
+ * groups of work, so that nobody who waits for a commit waits for this. Several samples become one with the mean of
+ * each number, so that what is said about last month ("never used less than 23 %") stays true; what is no number is
+ * taken from the first of them. */
 
 #include "base/cleanup.h"
 #include "base/clock.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One piece of work for the store's thread: made on the loop, carried out in the thread, and finished on the loop again. At each moment
- * it belongs to one of them. */
+/* One piece of work for the store's thread: made on the loop, carried out in the thread, and finished on the loop
+ * again. At each moment it belongs to one of them. */
 
 #include "daemon/store/database.h"
 
