@@ -99,7 +99,8 @@ int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process 
 
         errno = 0;
         pid = strtol(line, &end, 10);
-        if (errno != 0 || pid <= 0 || pid > INT_MAX || !open || !close || close < open || close[1] != ' ' || !isalpha(close[2]))
+        if (errno != 0 || pid <= 0 || pid > INT_MAX || !open || !close || close < open || close[1] != ' ' ||
+            !isalpha(close[2]))
                 return -EBADMSG;
         fields[FIELD_STATE] = close[2];
         p = (char *) close + 3;
@@ -122,7 +123,8 @@ int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process 
                 .foreground = (pid_t) fields[FIELD_FOREGROUND],
                 .state = (char) fields[FIELD_STATE],
                 .started = usec_sub(ticks_to_usec(fields[FIELD_START], ticks), boot_offset),
-                .cpu = ticks_to_usec(fields[FIELD_USER_TIME], ticks) + ticks_to_usec(fields[FIELD_SYSTEM_TIME], ticks) +
+                .cpu = ticks_to_usec(fields[FIELD_USER_TIME], ticks) +
+                       ticks_to_usec(fields[FIELD_SYSTEM_TIME], ticks) +
                        ticks_to_usec(fields[FIELD_CHILDREN_USER_TIME], ticks) +
                        ticks_to_usec(fields[FIELD_CHILDREN_SYSTEM_TIME], ticks),
                 .faults = (uint64_t) (fields[FIELD_MAJOR_FAULTS] > 0 ? fields[FIELD_MAJOR_FAULTS] : 0) +
@@ -196,7 +198,8 @@ static void read_io(const char *text, Process *process) {
         for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
                 if (sscanf(line, "rchar: %" SCNu64, &value) == 1 || sscanf(line, "wchar: %" SCNu64, &value) == 1)
                         process->characters += value;
-                else if (sscanf(line, "read_bytes: %" SCNu64, &value) == 1 || sscanf(line, "write_bytes: %" SCNu64, &value) == 1)
+                else if (sscanf(line, "read_bytes: %" SCNu64, &value) == 1 ||
+                         sscanf(line, "write_bytes: %" SCNu64, &value) == 1)
                         process->storage += value;
 }
 
@@ -315,7 +318,8 @@ static void read_terminal(const char *root, dev_t device, Terminal *terminal) {
         if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != device)
                 return;
         /* The kernel sets it when a program reads what was typed, to within eight seconds. */
-        terminal->last_input = (uint64_t) st.st_atim.tv_sec * USEC_PER_SEC + (uint64_t) st.st_atim.tv_nsec / NSEC_PER_USEC;
+        terminal->last_input =
+                (uint64_t) st.st_atim.tv_sec * USEC_PER_SEC + (uint64_t) st.st_atim.tv_nsec / NSEC_PER_USEC;
         read_owner(st.st_uid, terminal->user, sizeof(terminal->user));
 }
 

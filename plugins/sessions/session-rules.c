@@ -217,7 +217,8 @@ static bool did_io(const Job *job, const Use *before) {
 static bool moved_data(const Job *job, const History *h, uint64_t span) {
         double switches = (double) usec_sub(job->use.switches, h->use.switches);
 
-        return h->share >= SWITCHES_CPU_SHARE && switches * (double) USEC_PER_SEC >= SWITCHES_PER_SECOND * (double) span;
+        return h->share >= SWITCHES_CPU_SHARE &&
+               switches * (double) USEC_PER_SEC >= SWITCHES_PER_SECOND * (double) span;
 }
 
 static void history_update(const Rules *rules, History *h, const Job *job, uint64_t now) {
@@ -286,7 +287,8 @@ static void say(RulesVote *vote, const char *format, ...) {
         va_end(ap);
 }
 
-static void judge_job(const Rules *rules, const Snapshot *snapshot, const Job *job, const History *h, RulesVote *vote) {
+static void judge_job(const Rules *rules, const Snapshot *snapshot, const Job *job, const History *h,
+                      RulesVote *vote) {
         uint64_t quiet = usec_sub(snapshot->monotonic, h->last_work);
         bool recent = quiet < rules->config.work_within;
         char span[32];
@@ -347,8 +349,8 @@ static void add_vote(RulesResult *result, const RulesVote *vote) {
 static void count(Rules *rules, RulesResult *result, const RulesVote *vote) {
         if (vote->verdict > result->verdict) {
                 result->verdict = vote->verdict;
-                snprintf(result->reason, sizeof(result->reason), "%s%s%s: %s", vote->name, vote->user[0] ? " " : "", vote->user,
-                         vote->reason);
+                snprintf(result->reason, sizeof(result->reason), "%s%s%s: %s", vote->name, vote->user[0] ? " " : "",
+                         vote->user, vote->reason);
         }
         if (vote->last_activity > rules->last_activity)
                 rules->last_activity = vote->last_activity;
@@ -400,7 +402,8 @@ static void judge_desktop(const Snapshot *snapshot, const Session *session, Rule
                 return;
         }
         span_text(usec_sub(snapshot->realtime, session->idle_since), span, sizeof(span));
-        say(vote, "its desktop is idle%s%s", session->idle_since > 0 ? " for " : "", session->idle_since > 0 ? span : "");
+        say(vote, "its desktop is idle%s%s", session->idle_since > 0 ? " for " : "",
+            session->idle_since > 0 ? span : "");
         if (session->idle_since <= snapshot->realtime)
                 vote->last_activity = session->idle_since;
 }
@@ -450,14 +453,17 @@ void rules_evaluate(Rules *rules, const Snapshot *snapshot, RulesResult *ret) {
 
         if (snapshot->hidden && ret->verdict == RULES_IDLE) {
                 ret->verdict = RULES_UNKNOWN;
-                snprintf(ret->reason, sizeof(ret->reason), "processes of others are hidden: permission `processes` is missing");
+                snprintf(ret->reason, sizeof(ret->reason),
+                         "processes of others are hidden: permission `processes` is missing");
         } else if ((snapshot->incomplete || rules->overflow) && ret->verdict == RULES_IDLE) {
                 ret->verdict = RULES_UNKNOWN;
-                snprintf(ret->reason, sizeof(ret->reason), "there are more processes, terminals or sessions than can be watched");
+                snprintf(ret->reason, sizeof(ret->reason),
+                         "there are more processes, terminals or sessions than can be watched");
         } else if (ret->verdict == RULES_IDLE && n == 0)
                 snprintf(ret->reason, sizeof(ret->reason), "nobody is logged in");
         else if (ret->verdict == RULES_IDLE)
-                snprintf(ret->reason, sizeof(ret->reason), "%zu session%s, nobody types, nothing works", n, n == 1 ? "" : "s");
+                snprintf(ret->reason, sizeof(ret->reason), "%zu session%s, nobody types, nothing works", n,
+                         n == 1 ? "" : "s");
         if (rules->last_activity > snapshot->realtime)
                 rules->last_activity = snapshot->realtime;
         ret->last_activity = rules->last_activity;

@@ -51,9 +51,12 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         Sessions *sessions = userdata;
         const char *const *names = snooze_plugin_dictionary_get_strv(config, "idle_programs", NULL);
         RulesConfig rules = {
-                .input_idle = (uint64_t) (snooze_plugin_dictionary_get_double(config, "input_idle_minutes", 15) * (double) USEC_PER_MINUTE),
-                .foreground_max = (uint64_t) (snooze_plugin_dictionary_get_double(config, "foreground_max_hours", 12) * (double) USEC_PER_HOUR),
-                .work_within = (uint64_t) (snooze_plugin_dictionary_get_double(config, "work_within_minutes", 10) * (double) USEC_PER_MINUTE),
+                .input_idle = (uint64_t) (snooze_plugin_dictionary_get_double(config, "input_idle_minutes", 15) *
+                                          (double) USEC_PER_MINUTE),
+                .foreground_max = (uint64_t) (snooze_plugin_dictionary_get_double(config, "foreground_max_hours", 12) *
+                                              (double) USEC_PER_HOUR),
+                .work_within = (uint64_t) (snooze_plugin_dictionary_get_double(config, "work_within_minutes", 10) *
+                                           (double) USEC_PER_MINUTE),
                 .cpu_share = snooze_plugin_dictionary_get_double(config, "cpu_percent", 5) / 100,
         };
         Programs *programs;
@@ -62,7 +65,8 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         while (names && names[n])
                 n++;
         if (n > PROGRAMS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "idle_programs: at most %u names", PROGRAMS_MAX);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "idle_programs: at most %u names", PROGRAMS_MAX);
         programs = programs_new(names);
         if (!programs)
                 return -ENOMEM;
@@ -73,7 +77,9 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
 }
 
 static void fill_votes(SnoozePluginDictionary *details, const RulesResult *result) {
-        static const char *const verdicts[] = { [RULES_IDLE] = "idle", [RULES_UNKNOWN] = "unknown", [RULES_BUSY] = "busy" };
+        static const char *const verdicts[] = {
+                [RULES_IDLE] = "idle", [RULES_UNKNOWN] = "unknown", [RULES_BUSY] = "busy"
+        };
 
         for (size_t i = 0; i < result->n_votes; i++) {
                 const RulesVote *vote = &result->votes[i];
@@ -201,13 +207,15 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         if (r < 0) {
                 snapshot_clear(&check->snapshot);
                 free(check);
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s", strerror(-r));
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
+                                               strerror(-r));
         }
 
         /* One that cannot be asked stays unknown, as one that does not answer. */
         for (size_t i = 0; i < check->snapshot.n_sessions; i++)
                 if (check->snapshot.sessions[i].graphical && ask_hint(check, i) < 0)
-                        snooze_plugin_log(LOG_DEBUG, "Cannot ask logind about session %s", check->snapshot.sessions[i].id);
+                        snooze_plugin_log(LOG_DEBUG, "Cannot ask logind about session %s",
+                                          check->snapshot.sessions[i].id);
         if (check->pending == 0)
                 check_answer(check);
         return SNOOZE_PLUGIN_LATER;

@@ -63,7 +63,8 @@ static int tell_pseudo_terminals(const char *devices, const char *text, size_t l
 }
 
 /* Consoles and serial lines have no folder to list: there are thousands, and nobody at most of them. */
-static void tell_session(const char *devices, const char *session, const char *text, size_t length, Broadcast *result) {
+static void tell_session(const char *devices, const char *session, const char *text, size_t length,
+                         Broadcast *result) {
         _cleanup_free_ char *terminal = NULL;
         char path[PATH_MAX];
 

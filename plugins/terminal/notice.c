@@ -77,7 +77,8 @@ static void write_clock(uint64_t moment, char *text, size_t size) {
                 text[0] = 0;
 }
 
-static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, uint64_t now, char *text, size_t size) {
+static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, uint64_t now, char *text,
+                    size_t size) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         uint64_t left = usec_sub(deadline, now);
         const char *reason = snooze_plugin_dictionary_get_string(data, "reason", "");
@@ -95,7 +96,8 @@ static void compose(const SnoozePluginDictionary *event, const SnoozePluginDicti
         if (deadline == 0 || !clock[0])
                 snprintf(text, size, "This machine stops soon%s%s. " WHAT_TO_TYPE, *reason ? ": " : "", reason);
         else
-                snprintf(text, size, "This machine stops at %s (in %s)%s%.300s. " WHAT_TO_TYPE, clock, span, *reason ? ": " : "", reason);
+                snprintf(text, size, "This machine stops at %s (in %s)%s%.300s. " WHAT_TO_TYPE, clock, span,
+                         *reason ? ": " : "", reason);
 }
 
 void notice_write(const SnoozePluginDictionary *event, uint64_t now, char *text, size_t size) {

@@ -30,10 +30,11 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         snprintf(text, sizeof(text), "\r\n\a%s\r\n", notice);
         r = broadcast(devices, text, strlen(text), &broadcasted);
         if (r < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read %s: %s", devices, strerror(-r));
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read %s: %s", devices,
+                                               strerror(-r));
 
-        snooze_plugin_log(LOG_INFO, "Told %u terminals (%u closed by mesg n, %u stopped): %s", broadcasted.told, broadcasted.closed,
-                          broadcasted.stopped, notice);
+        snooze_plugin_log(LOG_INFO, "Told %u terminals (%u closed by mesg n, %u stopped): %s", broadcasted.told,
+                          broadcasted.closed, broadcasted.stopped, notice);
         snooze_plugin_dictionary_set_uint(result, "terminals", broadcasted.told);
         snooze_plugin_dictionary_set_uint(result, "closed", broadcasted.closed);
         snooze_plugin_dictionary_set_uint(result, "stopped", broadcasted.stopped);

@@ -74,11 +74,12 @@ static bool no_logind(const sd_bus_error *error) {
 
 static int fail_from_logind(Request *request, const sd_bus_error *error) {
         if (no_logind(error))
-                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                               "logind is not on the system bus: nothing could switch this machine off");
+                return snooze_plugin_call_fail(
+                        request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                        "logind is not on the system bus: nothing could switch this machine off");
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
-                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "logind did not answer: %s",
-                                               error->message);
+                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_THROTTLED,
+                                               "logind did not answer: %s", error->message);
         return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to %s: %s",
                                        power_action_words(request->action), error->message);
 }
@@ -115,8 +116,8 @@ static int detect(SnoozePluginCall *call, void *userdata) {
 static int check_instance(Local *local, SnoozePluginCall *call, const char *instance_id) {
         if (!*instance_id || (local->id[0] && strcmp(instance_id, local->id) == 0))
                 return 0;
-        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s is not this machine, and local knows no other",
-                                       instance_id);
+        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                       "%s is not this machine, and local knows no other", instance_id);
 }
 
 static void fill_info(Request *request, bool stopping) {
@@ -185,7 +186,8 @@ static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return request_end(request, r);
         if (strcmp(can, "na") == 0)
                 return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                                                    "logind says that it cannot %s", power_action_words(request->action)));
+                                                                    "logind says that it cannot %s",
+                                                                    power_action_words(request->action)));
         if (strcmp(can, "yes") != 0)
                 return request_end(request,
                                    snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
@@ -213,8 +215,8 @@ static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return request_end(request, r);
         /* logind would say no itself, but not who stands in the way. */
         if (blocker[0])
-                return request_end(request,
-                                   snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_HELD, "%s inhibits it", blocker));
+                return request_end(request, snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_HELD,
+                                                                    "%s inhibits it", blocker));
         r = logind_can(bus_of(request), request->action, on_can, request);
         return r < 0 ? request_end(request, r) : 0;
 }
@@ -243,11 +245,13 @@ static int check_options(SnoozePluginCall *call, const SnoozePluginDictionary *o
         request->dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false);
         if (snooze_plugin_dictionary_has(options, "dry-run") &&
             request->dry_run != snooze_plugin_dictionary_get_bool(options, "dry-run", true))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "dry-run: expected a boolean");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "dry-run: expected a boolean");
         return 0;
 }
 
-static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                         void *userdata) {
         Request wanted = { .local = userdata, .call = call }, *request;
         int r;
 
@@ -261,7 +265,8 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         if (!request)
                 return -ENOMEM;
         *request = wanted;
-        snooze_plugin_log(LOG_INFO, "Asked to %s%s: %s", power_action_name(request->action), request->dry_run ? " (dry run)" : "",
+        snooze_plugin_log(LOG_INFO, "Asked to %s%s: %s", power_action_name(request->action),
+                          request->dry_run ? " (dry run)" : "",
                           snooze_plugin_dictionary_get_string(options, "reason", "no reason given"));
         return request_asked(request, logind_call(bus_of(request), "ListInhibitors", on_inhibitors, request));
 }
@@ -287,7 +292,8 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
                 snprintf(explanation, sizeof(explanation), "logind does not let user snooze-local %s: it answers %s",
                          power_action_words(request->action), e ? e->message : can ?: "nothing of use");
         if (granted || request->action == POWER_OFF)
-                snooze_plugin_call_add_permission(request->call, power_action_permission(request->action), granted, explanation);
+                snooze_plugin_call_add_permission(request->call, power_action_permission(request->action), granted,
+                                                  explanation);
 
         request->action++;
         if (request->action == POWER_ACTION_COUNT)

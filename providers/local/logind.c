@@ -23,9 +23,12 @@ static const struct {
         const char *permission;
         const char *lock;
 } actions[POWER_ACTION_COUNT] = {
-        [POWER_OFF] = { "stop", "power off this machine", "PowerOff", "CanPowerOff", LOGIND_NAME ".power-off", "shutdown" },
-        [POWER_SUSPEND] = { "suspend", "suspend this machine", "Suspend", "CanSuspend", LOGIND_NAME ".suspend", "sleep" },
-        [POWER_HIBERNATE] = { "hibernate", "hibernate this machine", "Hibernate", "CanHibernate", LOGIND_NAME ".hibernate", "sleep" },
+        [POWER_OFF] = { "stop", "power off this machine", "PowerOff", "CanPowerOff", LOGIND_NAME ".power-off",
+                        "shutdown" },
+        [POWER_SUSPEND] = { "suspend", "suspend this machine", "Suspend", "CanSuspend", LOGIND_NAME ".suspend",
+                            "sleep" },
+        [POWER_HIBERNATE] = { "hibernate", "hibernate this machine", "Hibernate", "CanHibernate",
+                              LOGIND_NAME ".hibernate", "sleep" },
 };
 
 int power_action_from_name(const char *name) {

@@ -263,7 +263,8 @@ static int question_ask(Question *question) {
         _cleanup_bus_message_ sd_bus_message *call = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &call, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization");
+        r = sd_bus_message_new_method_call(bus, &call, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                                           "CheckAuthorization");
         if (r >= 0)
                 r = append_question(call, question);
         if (r >= 0)
@@ -280,7 +281,8 @@ static GStrv copy_details(const char *const *details) {
         return g_strdupv((GStrv) (details ?: none));
 }
 
-static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid, const char *action, sd_bus_error *error) {
+static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid, const char *action,
+                          sd_bus_error *error) {
         unsigned own = 0, user = 0, most = AUTHORIZE_PENDING_MAX;
         GHashTableIter iter;
         gpointer value;

@@ -11,8 +11,8 @@
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
 
-#define OWNER_CHANGED_MATCH                                                                                            \
-        "type='signal',sender='" DRIVER_NAME "',path='" DRIVER_PATH "',interface='" DRIVER_NAME                        \
+#define OWNER_CHANGED_MATCH                                                                                           \
+        "type='signal',sender='" DRIVER_NAME "',path='" DRIVER_PATH "',interface='" DRIVER_NAME                       \
         "',member='NameOwnerChanged'"
 
 bool message_from_driver(sd_bus_message *message) {

@@ -142,7 +142,8 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         listing.origins = origins;
         list_below(&listing, "", configuration);
         if (listing.n == 0) {
-                g_printerr("snooze: there is no key “%s”, or nothing is set there; see: snooze config get\n", argc > 1 ? argv[1] : "");
+                g_printerr("snooze: there is no key “%s”, or nothing is set there; see: snooze config get\n",
+                           argc > 1 ? argv[1] : "");
                 return EXIT_CODE_FAILED;
         }
         if (value_only && !g_str_equal(listing.found, only)) {

@@ -77,8 +77,8 @@ static int run_history(Cli *cli, int argc, char **argv) {
         if (maximum < 1 || maximum > (int) HISTORY_MAX)
                 return cli_usage("snooze history", "--max: %d is not from 1 to %u", maximum, HISTORY_MAX);
         if (kind && !is_kind(kind))
-                return cli_usage("snooze history", "--kind: “%s” is not state, votes, stop, hold, event, problem or call",
-                                 kind);
+                return cli_usage("snooze history",
+                                 "--kind: “%s” is not state, votes, stop, hold, event, problem or call", kind);
         if (kind && samples)
                 return cli_usage("snooze history", "--samples are of no KIND");
         code = cli_connect(cli);

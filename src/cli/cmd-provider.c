@@ -71,7 +71,8 @@ static void print_info(Cli *cli, SnoozeClientProvider *provider, const char *id,
 }
 
 /* The provider that the command line names, else the active one. An exit status. */
-static int open_named(Cli *cli, const Verb *verb, const char *text, int argc, char **argv, SnoozeClientProvider **ret) {
+static int open_named(Cli *cli, const Verb *verb, const char *text, int argc, char **argv,
+                      SnoozeClientProvider **ret) {
         GError *error = NULL;
         int code;
 

@@ -120,7 +120,8 @@ static void print_broken(const char *text, unsigned indent, Style style, const C
         while (TRUE) {
                 gsize length = breaks ? fitting(text, width - indent) : strlen(text);
 
-                g_print("%s%.*s%s\n", style_begin(cli, style), (int) length, text, style == STYLE_PLAIN ? "" : style_end(cli));
+                g_print("%s%.*s%s\n", style_begin(cli, style), (int) length, text,
+                        style == STYLE_PLAIN ? "" : style_end(cli));
                 text += length;
                 while (*text == ' ')
                         text++;

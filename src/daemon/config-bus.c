@@ -62,7 +62,8 @@ int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd
 
 int config_change_refused(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes of the configuration wait for the disk; try again.");
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "Too many changes of the configuration wait for the disk; try again.");
         return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
 }
 
@@ -70,8 +71,9 @@ void config_change_reply(sd_bus_message *call, const GError *error) {
         if (!error)
                 (void) sd_bus_reply_method_return(call, NULL);
         else
-                (void) sd_bus_reply_method_errorf(call, error->domain == CONFIG_ERROR ? ERROR_INVALID_CONFIGURATION : ERROR_STORE, "%s",
-                                                  error->message);
+                (void) sd_bus_reply_method_errorf(
+                        call, error->domain == CONFIG_ERROR ? ERROR_INVALID_CONFIGURATION : ERROR_STORE, "%s",
+                        error->message);
 }
 
 /* The patch itself may hold secrets: who, but not what. */
@@ -93,7 +95,8 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         if (r < 0)
                 return r;
         if (strlen(patch) > PATCH_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "json_merge_patch has %zu bytes, expected at most %u.", strlen(patch),
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "json_merge_patch has %zu bytes, expected at most %u.", strlen(patch),
                                          PATCH_MAX);
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)

@@ -147,7 +147,8 @@ void manager_reload(Manager *manager) {
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) clock_monotonic());
         r = manager_change_config(manager, NULL, NULL, reloaded);
         if (r < 0) {
-                g_autoptr(GError) error = g_error_new(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), "%s", g_strerror(-r));
+                g_autoptr(GError) error =
+                        g_error_new(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), "%s", g_strerror(-r));
 
                 reloaded(manager, NULL, error);
         }

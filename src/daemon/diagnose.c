@@ -59,7 +59,8 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
 
                 switch (manager->sample.reading[m]) {
                 case READING_OK:
-                        message = g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
+                        message =
+                                g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
                         add(findings, name, "ok", message, "");
                         break;
                 case READING_FAILED:
@@ -68,7 +69,8 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
                         break;
                 case READING_ABSENT:
                         message = g_strdup_printf("%s is not to be had on this machine: it has no vote", name);
-                        add(findings, name, m == METRIC_GPU || m == METRIC_INPUT ? "blind" : "error", message, advice_for_metric(m));
+                        add(findings, name, m == METRIC_GPU || m == METRIC_INPUT ? "blind" : "error", message,
+                            advice_for_metric(m));
                         break;
                 }
         }
@@ -84,8 +86,9 @@ static void diagnose_sources(Manager *manager, GPtrArray *findings) {
                 if (metric_from_source_name(vote->source) >= 0)
                         continue;
                 if (vote->verdict == VERDICT_UNKNOWN) {
-                        advice = g_strdup_printf("See: snooze plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'", vote->source,
-                                                 vote->source);
+                        advice = g_strdup_printf(
+                                "See: snooze plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
+                                vote->source, vote->source);
                         add(findings, vote->source, "blind", vote->reason, advice);
                 } else
                         add(findings, vote->source, "ok", vote->reason, "");
@@ -102,8 +105,9 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
 
                 if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
                         continue;
-                advice = g_strdup_printf("See snooze plugin info %s; start it again: sudo busctl call %s %s %s Restart", plugin_id(plugin),
-                                         SNOOZE_NAME, plugin_object_path(plugin), SNOOZE_PLUGIN_INTERFACE);
+                advice = g_strdup_printf(
+                        "See snooze plugin info %s; start it again: sudo busctl call %s %s %s Restart",
+                        plugin_id(plugin), SNOOZE_NAME, plugin_object_path(plugin), SNOOZE_PLUGIN_INTERFACE);
                 add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
         }
 }
@@ -119,7 +123,8 @@ static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
                 const char *session = silent->pdata[i];
                 g_autofree char *message = NULL;
 
-                message = g_strdup_printf("%s has never told logind that it is idle: it counts as in use while it lasts", session);
+                message = g_strdup_printf(
+                        "%s has never told logind that it is idle: it counts as in use while it lasts", session);
                 add(findings, "desktop", "blind", message,
                     "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in the session; "
                     "or log out.");
@@ -128,24 +133,29 @@ static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
 
 static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
-        const char *logind = manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
+        const char *logind =
+                manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
         g_autoptr(JsonObject) details = metrics_details(manager->metrics);
         g_auto(Installed) installed = { 0 };
         g_auto(GStrv) warnings = NULL;
         add(findings, "logind", logind ? "blind" : "ok", logind ? logind : "sessions and inhibitors are known",
             logind ? "Sessions, graphical input and inhibitors are not seen. Install and start systemd-logind." : "");
         if (!json_object_has_member(details, "pressure"))
-                add(findings, "pressure", "blind", "this kernel tells no pressure (PSI)", "Boot with psi=1 to see it; no decision needs it.");
+                add(findings, "pressure", "blind", "this kernel tells no pressure (PSI)",
+                    "Boot with psi=1 to see it; no decision needs it.");
         if (provider)
-                add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider, "snooze provider list; sudo snooze setup");
+                add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider,
+                    "snooze provider list; sudo snooze setup");
         else
                 add(findings, "provider", "ok", "a provider is there that can stop this machine", "");
         if (refusal)
                 add(findings, "stop", "error", refusal, "snooze provider check");
         if (stop_dry_run(manager->stop))
-                add(findings, "dry-run", "warning", "every stage is gone through, but the machine is not stopped", "Arm it: sudo snooze setup");
+                add(findings, "dry-run", "warning", "every stage is gone through, but the machine is not stopped",
+                    "Arm it: sudo snooze setup");
         if (manager->store_problem)
-                add(findings, "store", "error", manager->store_problem, "See that the disk of /var/lib/cloudsnooze has room and is writable.");
+                add(findings, "store", "error", manager->store_problem,
+                    "See that the disk of /var/lib/cloudsnooze has room and is writable.");
         else
                 add(findings, "store", "ok", "history is written", "");
         if (manager->config_problem)

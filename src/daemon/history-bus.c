@@ -54,7 +54,8 @@ static void ask_next(Manager *manager) {
                 const HistoryRange *range = &question->range;
 
                 manager->history_asked = TRUE;
-                if (store_query(manager->store, range->since, range->until, range->max, range->kinds, question_answered, question) >= 0)
+                if (store_query(manager->store, range->since, range->until, range->max, range->kinds,
+                                question_answered, question) >= 0)
                         return;
                 manager->history_asked = FALSE;
                 (void) sd_bus_reply_method_errorf(question->call, ERROR_STORE, "History is busy; try again.");
@@ -71,15 +72,19 @@ static unsigned count_questions_of(Manager *manager, const char *sender) {
         return n;
 }
 
-int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done, sd_bus_error *error) {
+int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done,
+                  sd_bus_error *error) {
         HistoryQuestion *question;
 
         if (g_queue_get_length(&manager->history_questions) >= QUESTIONS_MAX ||
             count_questions_of(manager, sd_bus_message_get_sender(call)) >= QUESTIONS_PER_SENDER_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u questions about history of one caller or %u in all wait; try again.",
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "%u questions about history of one caller or %u in all wait; try again.",
                                          QUESTIONS_PER_SENDER_MAX, QUESTIONS_MAX);
         question = g_new(HistoryQuestion, 1);
-        *question = (HistoryQuestion) { .manager = manager, .call = sd_bus_message_ref(call), .range = *range, .done = done };
+        *question = (HistoryQuestion) {
+                .manager = manager, .call = sd_bus_message_ref(call), .range = *range, .done = done
+        };
         g_queue_push_tail(&manager->history_questions, question);
         ask_next(manager);
         return 1;
@@ -94,8 +99,10 @@ static int query(Manager *manager, sd_bus_message *message, unsigned kinds, sd_b
         if (r < 0)
                 return r;
         if (max < 1 || max > STORE_QUERY_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, STORE_QUERY_MAX);
-        return history_query(manager, message, &(HistoryRange) { since, until > 0 ? until : UINT64_MAX, max, kinds }, rows_known, error);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max,
+                                         STORE_QUERY_MAX);
+        return history_query(manager, message, &(HistoryRange) { since, until > 0 ? until : UINT64_MAX, max, kinds },
+                             rows_known, error);
 }
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error) {

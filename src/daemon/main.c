@@ -97,7 +97,8 @@ static const char *const *plugin_directories(const CommandLine *line) {
 static int check_configuration(const CommandLine *line) {
         const char *config = directory(line->config_directory, "CONFIGURATION_DIRECTORY", PKGSYSCONFDIR);
         const char *state = directory(line->state_directory, "STATE_DIRECTORY", STATE_DIRECTORY);
-        g_autofree char *file = g_build_filename(config, "snooze.json", NULL), *dropins = g_build_filename(config, "snooze.d", NULL);
+        g_autofree char *file = g_build_filename(config, "snooze.json", NULL),
+                        *dropins = g_build_filename(config, "snooze.d", NULL);
         g_autofree char *changes = g_build_filename(state, CONFIG_STATE_FILE, NULL);
         const ConfigPaths installed = { file, dropins, changes };
         /* One file alone: neither drop-ins nor changes. */

@@ -52,8 +52,8 @@ static void write_down(Manager *manager, State previous) {
         g_autofree char *before = g_strdup_printf("SNOOZE_PREVIOUS=%s", state_name(previous));
         g_autoptr(JsonObject) row = json_object_new();
 
-        journal_write(LOG_INFO, MESSAGE_STATE_CHANGED, (const char *[]) { state, before, NULL }, "%s → %s: %s", state_name(previous),
-                      state_name(outcome->state), manager_reason(manager));
+        journal_write(LOG_INFO, MESSAGE_STATE_CHANGED, (const char *[]) { state, before, NULL }, "%s → %s: %s",
+                      state_name(previous), state_name(outcome->state), manager_reason(manager));
         json_object_set_string_member(row, "state", state_name(outcome->state));
         json_object_set_string_member(row, "previous", state_name(previous));
         json_object_set_string_member(row, "reason", manager_reason(manager));
@@ -75,14 +75,15 @@ static void enter_warning(Manager *manager) {
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",
                       (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC), reason);
-        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopScheduled", "ts", stop_time, reason);
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopScheduled", "ts",
+                                  stop_time, reason);
         stop_warning_began(manager->stop, stop_time, idle_since_realtime(manager), reason);
 }
 
 static void enter_stopping(Manager *manager) {
         journal_write(LOG_NOTICE, MESSAGE_STOPPING, NULL, "Stopping: %s", manager_reason(manager));
-        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Stopping", "ss", provider_name(manager),
-                                  manager_reason(manager));
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Stopping", "ss",
+                                  provider_name(manager), manager_reason(manager));
         /* A daemon that died after asking the provider asks for the state first; nobody is warned a second time. */
         if (!stop_was_asked(manager->stop))
                 stop_stopping_began(manager->stop, idle_since_realtime(manager), manager_reason(manager));
@@ -113,10 +114,11 @@ static void transition(Manager *manager) {
         manager->announced = state;
         write_down(manager, previous);
         manager_save(manager);
-        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss", state_name(state),
-                                  state_name(previous), manager_reason(manager));
+        (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss",
+                                  state_name(state), state_name(previous), manager_reason(manager));
         /* A machine may be suspended before the answer of who was asked for that arrives. */
-        if (runs_on(state) && (previous == STATE_STOPPED || (previous == STATE_STOPPING && stop_was_asked(manager->stop))))
+        if (runs_on(state) &&
+            (previous == STATE_STOPPED || (previous == STATE_STOPPING && stop_was_asked(manager->stop))))
                 manager_came_back(manager);
         else if (runs_on(state) && is_stage(previous))
                 leave_stages(manager);
@@ -136,13 +138,15 @@ static void emit_properties(Manager *manager, gboolean changed) {
         gboolean other = moved(outcome->idle_since, manager->announced_idle_since) ||
                          moved(outcome->next_stop, manager->announced_next_stop);
 
-        if (!changed && (!other || now < usec_add(manager->announced_at, (uint64_t) (manager->config->check_interval_seconds * USEC_PER_SEC))))
+        if (!changed &&
+            (!other || now < usec_add(manager->announced_at,
+                                      (uint64_t) (manager->config->check_interval_seconds * USEC_PER_SEC))))
                 return;
         manager->announced_at = now;
         manager->announced_idle_since = outcome->idle_since;
         manager->announced_next_stop = outcome->next_stop;
-        (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "State", "Reason", "IdleSince",
-                                              "NextStop", "Refusal", NULL);
+        (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "State", "Reason",
+                                              "IdleSince", "NextStop", "Refusal", NULL);
 }
 
 /* A machine that is kept on by nothing but silence costs money without anybody wanting it: somebody should know. */

@@ -32,7 +32,8 @@ int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
         g_snprintf(key, sizeof(key), "%u", (unsigned) uid);
         if (sender_limits_take(manager->user_limits, key, clock_monotonic()))
                 return 0;
-        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u such calls a second of one user; call less often.",
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                 "More than %u such calls a second of one user; call less often.",
                                  LIMIT_CHANGES_PER_SECOND);
 }
 
@@ -40,14 +41,15 @@ int check_text(const char *argument, const char *text, size_t maximum, gboolean 
         size_t length = strlen(text);
 
         if (length > maximum)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has %zu bytes, expected at most %zu.", argument, length, maximum);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has %zu bytes, expected at most %zu.",
+                                         argument, length, maximum);
         if (length == 0 && !may_be_empty)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s is empty, expected a text.", argument);
         for (const char *p = text; *p; p = g_utf8_next_char(p))
                 if (character_steers(g_utf8_get_char(p)))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                                 "%s has a control character at byte %zu, expected one line of text.", argument,
-                                                 (size_t) (p - text));
+                                                 "%s has a control character at byte %zu, expected one line of text.",
+                                                 argument, (size_t) (p - text));
         return 0;
 }
 
@@ -59,8 +61,8 @@ int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                       void *userdata, sd_bus_error *error) {
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
 }
 
@@ -71,37 +73,37 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append(reply, "s", state_name(manager->outcome.state));
 }
 
-static int get_reason(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                      void *userdata, sd_bus_error *error) {
+static int get_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "s", manager_reason(manager));
 }
 
-static int get_idle_since(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                          void *userdata, sd_bus_error *error) {
+static int get_idle_since(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "t", manager_realtime(manager->outcome.idle_since));
 }
 
-static int get_next_stop(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                         void *userdata, sd_bus_error *error) {
+static int get_next_stop(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "t", manager_realtime(manager->outcome.next_stop));
 }
 
-static int get_provider(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, sd_bus_error *error) {
+static int get_provider(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         Provider *provider = providers_active(manager->providers);
 
         return sd_bus_message_append(reply, "o", provider ? provider_object_path(provider) : "/");
 }
 
-static int get_provider_problem(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                                void *userdata, sd_bus_error *error) {
+static int get_provider_problem(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *problem = providers_problem(manager->providers);
 
@@ -115,29 +117,29 @@ static int get_holds(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append(reply, "u", holds_list(manager->holds)->len);
 }
 
-static int get_paused(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                      void *userdata, sd_bus_error *error) {
+static int get_paused(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "b", manager->pause_until > 0);
 }
 
-static int get_dry_run(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                       void *userdata, sd_bus_error *error) {
+static int get_dry_run(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "b", stop_dry_run(manager->stop));
 }
 
-static int get_greeting(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, sd_bus_error *error) {
+static int get_greeting(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
         return sd_bus_message_append(reply, "s", manager->greeting ? manager->greeting : "");
 }
 
-static int get_refusal(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                       void *userdata, sd_bus_error *error) {
+static int get_refusal(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *refusal = decision_refusal(manager->decision);
 
@@ -185,7 +187,8 @@ static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error 
 
                 r = sd_bus_message_open_container(reply, SD_BUS_TYPE_STRUCT, "sssa{sv}");
                 if (r >= 0)
-                        r = sd_bus_message_append(reply, "sss", vote->source, verdict_name(vote->verdict), vote->reason ? vote->reason : "");
+                        r = sd_bus_message_append(reply, "sss", vote->source, verdict_name(vote->verdict),
+                                                  vote->reason ? vote->reason : "");
                 put_on_wall_clock(vote->evidence);
                 if (r >= 0)
                         r = dictionary_append(reply, vote->evidence, NULL);
@@ -291,7 +294,8 @@ static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *er
         const char *sender = sd_bus_message_get_sender(message);
         int r;
 
-        if (!sd_bus_message_is_method_call(message, NULL, NULL) || !sender || authorizer_knows(manager->authorizer, message))
+        if (!sd_bus_message_is_method_call(message, NULL, NULL) || !sender ||
+            authorizer_knows(manager->authorizer, message))
                 return 0;
         if (sender_limits_take(manager->limits, sender, clock_monotonic()))
                 return 0;
@@ -310,7 +314,8 @@ int manager_bus_register(Manager *manager) {
         r = sd_bus_add_object_manager(manager->bus, &manager->object_manager_slot, SNOOZE_PATH);
         if (r < 0)
                 return r;
-        r = sd_bus_add_object_vtable(manager->bus, &manager->manager_slot, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, manager_vtable, manager);
+        r = sd_bus_add_object_vtable(manager->bus, &manager->manager_slot, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,
+                                     manager_vtable, manager);
         if (r < 0)
                 return r;
         r = plugins_export(manager->plugins);

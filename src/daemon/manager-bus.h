@@ -49,8 +49,8 @@ int method_pause(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_resume(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
 /* Provider.StopInstance of this machine: providers.h's callback. */
-int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error,
-                      void *userdata);
+int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options,
+                      sd_bus_error *error, void *userdata);
 
 int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *error);
@@ -62,7 +62,8 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
 /* Asks the store on behalf of a call, one call after the other: rows of many at once would not fit into memory. done
  * gets the call, and owns it, as userdata. 1, or ERROR_LIMITS_EXCEEDED. */
-int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done, sd_bus_error *error);
+int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done,
+                  sd_bus_error *error);
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error);

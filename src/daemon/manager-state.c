@@ -52,11 +52,13 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
         manager->pause_until = until;
         manager->pause_known = TRUE;
         if (until > 0) {
-                r = sd_event_add_time(manager->event, &manager->pause_end, CLOCK_BOOTTIME, until, USEC_PER_SEC, on_pause_end, manager);
+                r = sd_event_add_time(manager->event, &manager->pause_end, CLOCK_BOOTTIME, until, USEC_PER_SEC,
+                                      on_pause_end, manager);
                 if (r < 0)
                         return r;
                 record = json_object_new();
-                json_object_set_int_member(record, "until", (gint64) (clock_realtime() + usec_sub(until, clock_boottime())));
+                json_object_set_int_member(record, "until",
+                                           (gint64) (clock_realtime() + usec_sub(until, clock_boottime())));
         } else if (was)
                 decision_restart_clock(manager->decision, clock_monotonic(), "the pause ended");
         manager_save(manager);
@@ -71,7 +73,8 @@ static JsonNode *read_saved(Manager *manager) {
         JsonNode *node = json_file_parse(path, &error);
 
         if (!node && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-                log_warning("What the last run of the daemon kept is not to be read: %s. The idle clock starts again.", error->message);
+                log_warning("What the last run of the daemon kept is not to be read: %s. The idle clock starts again.",
+                            error->message);
         return node;
 }
 
@@ -143,7 +146,8 @@ static void on_pause_record(GHashTable *records, const GError *error, void *user
         uint64_t until = record ? (uint64_t) json_get_int(record, "until", 0) : 0, now = clock_realtime();
 
         if (!manager->pause_known && until > now) {
-                uint64_t left = MIN(until - now, (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
+                uint64_t left =
+                        MIN(until - now, (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
 
                 (void) manager_set_pause(manager, usec_add(clock_boottime(), left), NULL, NULL);
         }

@@ -38,7 +38,8 @@ static void add_silent_sources(Manager *manager, JsonObject *details) {
         for (guint i = 0; i < votes->len; i++) {
                 const Explained *vote = g_ptr_array_index(votes, i);
 
-                if (vote->verdict == VERDICT_UNKNOWN && (vote->policy == POLICY_REQUIRED || vote->policy == POLICY_SUFFICIENT))
+                if (vote->verdict == VERDICT_UNKNOWN &&
+                    (vote->policy == POLICY_REQUIRED || vote->policy == POLICY_SUFFICIENT))
                         json_array_add_string_element(silent, vote->source);
         }
         json_object_set_array_member(details, "sources", silent);

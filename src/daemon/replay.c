@@ -54,7 +54,8 @@ static gboolean read_moments(FILE *file, const char *path, GArray *moments, GErr
                 if (r <= 0)
                         return r == 0;
                 if (moments->len >= INSTANTS_MAX) {
-                        g_set_error(error, TRACE_ERROR, TRACE_ERROR_READ, "%s: more than %u instants", path, INSTANTS_MAX);
+                        g_set_error(error, TRACE_ERROR, TRACE_ERROR_READ, "%s: more than %u instants", path,
+                                    INSTANTS_MAX);
                         return FALSE;
                 }
                 add_moment(moments, &instant);
@@ -97,15 +98,19 @@ static double value_at(const Moment *moment, Metric metric, uint64_t elapsed) {
 }
 
 gboolean replay_sample(Replay *replay, uint64_t now, Sample *ret) {
-        uint64_t first = g_array_index(replay->moments, Moment, 0).t, elapsed = usec_add(usec_sub(now, replay->begun), first);
+        uint64_t first = g_array_index(replay->moments, Moment, 0).t,
+                 elapsed = usec_add(usec_sub(now, replay->begun), first);
         gboolean resumed = FALSE;
         const Moment *moment;
 
-        while (replay->at + 1 < replay->moments->len && g_array_index(replay->moments, Moment, replay->at + 1).t <= elapsed)
+        while (replay->at + 1 < replay->moments->len &&
+               g_array_index(replay->moments, Moment, replay->at + 1).t <= elapsed)
                 resumed |= g_array_index(replay->moments, Moment, ++replay->at).resumed;
         moment = &g_array_index(replay->moments, Moment, replay->at);
 
-        *ret = (Sample) { .monotonic = now, .span = replay->sampled > 0 ? usec_sub(now, replay->sampled) : 0, .cpus = moment->cpus };
+        *ret = (Sample) { .monotonic = now,
+                         .span = replay->sampled > 0 ? usec_sub(now, replay->sampled) : 0,
+                         .cpus = moment->cpus };
         for (Metric m = 0; m < METRIC_COUNT; m++) {
                 ret->reading[m] = moment->known[m] ? READING_OK : READING_ABSENT;
                 ret->value[m] = moment->known[m] ? value_at(moment, m, elapsed) : 0;

@@ -102,12 +102,14 @@ gboolean duration_parse(const char *text, uint64_t *ret_usec, GError **error) {
 }
 
 char *duration_format(uint64_t usec) {
-        unsigned long long seconds = usec / USEC_PER_SEC, minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+        unsigned long long seconds = usec / USEC_PER_SEC, minutes = seconds / 60, hours = minutes / 60,
+                           days = hours / 24;
 
         if (usec == USEC_INFINITY)
                 return g_strdup("without end");
         if (days > 0)
-                return hours % 24 ? g_strdup_printf("%llu d %llu h", days, hours % 24) : g_strdup_printf("%llu d", days);
+                return hours % 24 ? g_strdup_printf("%llu d %llu h", days, hours % 24)
+                                  : g_strdup_printf("%llu d", days);
         if (hours > 0)
                 return minutes % 60 ? g_strdup_printf("%llu h %02llu min", hours, minutes % 60)
                                     : g_strdup_printf("%llu h", hours);

@@ -85,8 +85,8 @@ gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_
                 n = (ssize_t) maximum + 1;
 
         if ((gsize) n > maximum) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "%s is longer than the %" G_GSIZE_FORMAT " bytes allowed",
-                            path, maximum);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
+                            "%s is longer than the %" G_GSIZE_FORMAT " bytes allowed", path, maximum);
                 return FALSE;
         }
         text[n] = '\0';
@@ -119,8 +119,8 @@ static int sync_directory(const char *directory) {
 }
 
 /* The content, mode and rename; on failure the caller removes what may be left of `temporary`. */
-static gboolean fill_and_rename(int fd, const char *temporary, const char *path, const void *data, gsize length, mode_t mode,
-                                gboolean durable, GError **error) {
+static gboolean fill_and_rename(int fd, const char *temporary, const char *path, const void *data, gsize length,
+                                mode_t mode, gboolean durable, GError **error) {
         int r;
 
         r = write_all(fd, data, length);
@@ -135,9 +135,10 @@ static gboolean fill_and_rename(int fd, const char *temporary, const char *path,
         return TRUE;
 }
 
-static gboolean replace(const char *directory, const char *path, const void *data, gsize length, mode_t mode, gboolean durable,
-                        GError **error) {
-        g_autofree char *name = g_path_get_basename(path), *temporary = g_strdup_printf("%s/.%s.XXXXXX", directory, name);
+static gboolean replace(const char *directory, const char *path, const void *data, gsize length, mode_t mode,
+                        gboolean durable, GError **error) {
+        g_autofree char *name = g_path_get_basename(path),
+                        *temporary = g_strdup_printf("%s/.%s.XXXXXX", directory, name);
         _cleanup_close_ int fd = mkostemp(temporary, O_CLOEXEC);
 
         if (fd < 0)

@@ -239,7 +239,8 @@ static gboolean scan_value(Scanner *scanner, unsigned depth) {
                 break;
         default:
                 good = scan_fail(scanner, JSON_ERROR_SYNTAX,
-                                 scanner->at < scanner->end ? "expected a value" : "the text ends where a value was expected");
+                                 scanner->at < scanner->end ? "expected a value"
+                                                            : "the text ends where a value was expected");
                 break;
         }
         if (good)
@@ -307,8 +308,8 @@ static JsonNode *parse_checked(const char *name, const char *text, gsize length,
                 return NULL;
         }
         if (found) {
-                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX, "%s:%u: the key \"%s\" stands twice in one object",
-                            name, duplicates.line, found);
+                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX,
+                            "%s:%u: the key \"%s\" stands twice in one object", name, duplicates.line, found);
                 return NULL;
         }
         return json_parser_steal_root(parser);
@@ -320,8 +321,8 @@ JsonNode *json_text_parse(const char *name, const char *text, gssize length, GEr
         Scanner scanner;
 
         if (size > JSON_SIZE_MAX) {
-                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TOO_LARGE, "%s: %" G_GSIZE_FORMAT " bytes, at most %u are read",
-                            name, size, JSON_SIZE_MAX);
+                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TOO_LARGE,
+                            "%s: %" G_GSIZE_FORMAT " bytes, at most %u are read", name, size, JSON_SIZE_MAX);
                 return NULL;
         }
         /* The number functions read on until something that is no number: never past a NUL of our own. */

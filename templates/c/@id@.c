@@ -31,7 +31,10 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
 
 int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = {
-                { .name = "path", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\//", .default_value = "/run/@id@.lock" },
+                { .name = "path",
+                  .type = SNOOZE_PLUGIN_STRING,
+                  .constraints = "/^\\//",
+                  .default_value = "/run/@id@.lock" },
                 { .name = NULL },
         };
         static const SnoozePlugin plugin = {

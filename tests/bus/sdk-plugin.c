@@ -22,7 +22,8 @@ static int initialize(SnoozePluginCall *call, const SnoozePluginDictionary *conf
         const char *value = snooze_plugin_dictionary_get_string(config, "mode", "idle");
 
         if (strcmp(value, "impossible") == 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "mode: impossible is impossible");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "mode: impossible is impossible");
         strncpy(mode, value, sizeof(mode) - 1);
         return 0;
 }
@@ -31,7 +32,8 @@ static int fill_details(SnoozePluginDictionary *details, const SnoozePluginDicti
         SnoozePluginDictionary *vote;
 
         snooze_plugin_dictionary_set_uint(details, "last_activity", 1700000000000000);
-        snooze_plugin_dictionary_set_double(details, "cpu", snooze_plugin_dictionary_get_double(metrics, "cpu_usage", -1));
+        snooze_plugin_dictionary_set_double(details, "cpu",
+                                            snooze_plugin_dictionary_get_double(metrics, "cpu_usage", -1));
         for (unsigned i = 0; i < 2; i++) {
                 vote = snooze_plugin_dictionary_append_dictionary(details, "votes");
                 snooze_plugin_dictionary_set_string(vote, "name", i == 0 ? "first" : "second");
@@ -81,7 +83,8 @@ static int export_state(SnoozePluginCall *call, void *userdata) {
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
         if (version != 1 || size >= sizeof(mode))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "not a state of this plugin");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "not a state of this plugin");
         memcpy(mode, data, size);
         mode[size] = 0;
         return 0;
@@ -107,7 +110,8 @@ static int announce(SnoozePluginCall *call, const char *method, const SnoozePlug
                 r = snooze_plugin_instance_cancel_event(instance, id);
         } else {
                 snooze_plugin_dictionary_set_string(data, "action", "stop");
-                r = snooze_plugin_instance_emit_event(instance, id, snooze_plugin_dictionary_get_string(params, "type", NULL), 2,
+                r = snooze_plugin_instance_emit_event(instance, id,
+                                                      snooze_plugin_dictionary_get_string(params, "type", NULL), 2,
                                                       1800000000000000, data);
         }
         return r < 0 ? r : snooze_plugin_call_set_answer(call, true);
@@ -117,7 +121,8 @@ static int get_settings(SnoozePluginCall *call) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
         const char *const *names = snooze_plugin_instance_get_list(instance, "names");
 
-        snooze_plugin_dictionary_set_string(result, "mode", snooze_plugin_instance_get_string(instance, "mode") ?: "none");
+        snooze_plugin_dictionary_set_string(result, "mode",
+                                            snooze_plugin_instance_get_string(instance, "mode") ?: "none");
         snooze_plugin_dictionary_set_int(result, "percent", snooze_plugin_instance_get_integer(instance, "percent"));
         snooze_plugin_dictionary_set_double(result, "ratio", snooze_plugin_instance_get_number(instance, "ratio"));
         snooze_plugin_dictionary_set_bool(result, "quick", snooze_plugin_instance_get_boolean(instance, "quick"));
@@ -125,7 +130,8 @@ static int get_settings(SnoozePluginCall *call) {
         return snooze_plugin_call_set_answer(call, true);
 }
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         if (strcmp(method, "begin-work") == 0)
                 snooze_plugin_instance_begin_work(instance);
         else if (strcmp(method, "end-work") == 0)
@@ -180,7 +186,8 @@ static int copy_in_thread(SnoozePluginCall *call, void *userdata) {
         return n < 0 ? -errno : snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "bytes", bytes);
 }
 
-static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata) {
+static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options,
+                          void *userdata) {
         const char *how = snooze_plugin_dictionary_get_string(options, "how", "");
 
         if (strcmp(how, "thread") == 0)
@@ -198,7 +205,10 @@ int main(int argc, char *argv[]) {
                 { "mode", SNOOZE_PLUGIN_STRING },
                 { "percent", SNOOZE_PLUGIN_INTEGER, 0, 100 },
                 { .name = "ratio", .type = SNOOZE_PLUGIN_NUMBER, .default_value = "0.5" },
-                { .name = "names", .type = SNOOZE_PLUGIN_LIST, .constraints = "/^[a-z]+$/", .default_value = "one,two" },
+                { .name = "names",
+                  .type = SNOOZE_PLUGIN_LIST,
+                  .constraints = "/^[a-z]+$/",
+                  .default_value = "one,two" },
                 { .name = "quick", .type = SNOOZE_PLUGIN_BOOLEAN, .default_value = "true" },
                 { .name = "colour", .type = SNOOZE_PLUGIN_STRING, .constraints = "red|green" },
                 { NULL },

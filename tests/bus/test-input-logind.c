@@ -70,7 +70,8 @@ static const sd_bus_vtable session_vtable[] = {
         SD_BUS_PROPERTY("Timestamp", "t", NULL, offsetof(FakeSession, began), 0),
         SD_BUS_PROPERTY("TTY", "s", NULL, offsetof(FakeSession, terminal), 0),
         SD_BUS_PROPERTY("IdleHint", "b", NULL, offsetof(FakeSession, idle), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("IdleSinceHint", "t", NULL, offsetof(FakeSession, idle_since), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("IdleSinceHint", "t", NULL, offsetof(FakeSession, idle_since),
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_VTABLE_END,
 };
 
@@ -135,7 +136,8 @@ static void on_change(void *userdata) {
 }
 
 static void setup(Fixture *f, gconstpointer unused) {
-        *f = (Fixture) { .daemon = g_test_dbus_new(G_TEST_DBUS_NONE), .root = g_dir_make_tmp("snooze-input-XXXXXX", NULL) };
+        *f = (Fixture) { .daemon = g_test_dbus_new(G_TEST_DBUS_NONE),
+                        .root = g_dir_make_tmp("snooze-input-XXXXXX", NULL) };
         g_test_dbus_up(f->daemon);
         g_assert_cmpint(sd_event_new(&f->event), >=, 0);
         f->bus = connect_bus(f);
@@ -159,9 +161,10 @@ static void begin_input(Fixture *f) {
         settle(f);
 }
 
-static void add_session(Fixture *f, const char *class, const char *type, const char *terminal, gboolean idle, uint64_t idle_since) {
-        static const char *const paths[] = { LOGIND_PATH "/session/_31", LOGIND_PATH "/session/_32", LOGIND_PATH "/session/_33",
-                                             LOGIND_PATH "/session/_34" };
+static void add_session(Fixture *f, const char *class, const char *type, const char *terminal, gboolean idle,
+                        uint64_t idle_since) {
+        static const char *const paths[] = { LOGIND_PATH "/session/_31", LOGIND_PATH "/session/_32",
+                                             LOGIND_PATH "/session/_33", LOGIND_PATH "/session/_34" };
 
         f->sessions[f->n_sessions] = (FakeSession) { paths[f->n_sessions], class, type, terminal, idle, idle_since, NULL,
                                                      clock_realtime() - USEC_PER_HOUR, "2", "bob" };
@@ -308,7 +311,8 @@ static void test_logind_restarts(Fixture *f, gconstpointer unused) {
         g_assert_cmpuint(f->asked, ==, 2);
 }
 
-static void forge(Fixture *f, sd_bus *bus, const char *path, const char *interface, const char *member, const char *types, ...) {
+static void forge(Fixture *f, sd_bus *bus, const char *path, const char *interface, const char *member,
+                  const char *types, ...) {
         _cleanup_bus_message_ sd_bus_message *m = NULL;
         const char *victim;
         va_list ap;
@@ -334,8 +338,8 @@ static void test_forged(Fixture *f, gconstpointer unused) {
         g_assert_cmpint(sd_bus_get_unique_name(forger, &unique), >=, 0);
 
         forge(f, forger, LOGIND_PATH, LOGIND ".Manager", "SessionRemoved", "so", "1", f->sessions[0].path);
-        forge(f, forger, f->sessions[0].path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", SESSION_INTERFACE,
-              1, "IdleHint", "b", 1, 0);
+        forge(f, forger, f->sessions[0].path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
+              SESSION_INTERFACE, 1, "IdleHint", "b", 1, 0);
         forge(f, forger, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss", LOGIND, ":1.1", unique);
         round_trip(f, forger);
         settle(f);

@@ -40,7 +40,8 @@ static void try_memory(const char *text, size_t length) {
         g_assert_cmpfloat(percent, <=, 100);
 }
 
-static void try_devices(const DeviceFormat *format, const char *text, size_t length, const char *other, size_t other_length) {
+static void try_devices(const DeviceFormat *format, const char *text, size_t length, const char *other,
+                        size_t other_length) {
         const char *texts[] = { text, text, other, text };
         size_t lengths[] = { length, length, other_length, length };
         DeviceTable table;

@@ -39,6 +39,6 @@ static inline sd_bus *private_bus_connect(PrivateBus *bus) {
 }
 
 /* Runs the loop until the condition holds; a test that waits for what never comes fails instead of hanging. */
-#define run_until(loop, condition)                                                                                     \
-        while (!(condition))                                                                                           \
+#define run_until(loop, condition)                                                                                    \
+        while (!(condition))                                                                                          \
         g_assert_cmpint(sd_event_run((loop), 20 * UINT64_C(1000000)), >, 0)

@@ -371,10 +371,13 @@ static void assert_alternative(const char *object, const char *interface, const 
 
 static void test_what_to_type_instead(void) {
         assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "Resume", "sudo snooze resume");
-        assert_alternative(SNOOZE_PLUGIN_PATH "/gpu_2dmonitor", SNOOZE_PLUGIN_INTERFACE, "Enable", "sudo snooze plugin enable gpu-monitor");
+        assert_alternative(SNOOZE_PLUGIN_PATH "/gpu_2dmonitor", SNOOZE_PLUGIN_INTERFACE, "Enable",
+                           "sudo snooze plugin enable gpu-monitor");
         assert_alternative(SNOOZE_PLUGIN_PATH "/x", SNOOZE_PLUGIN_INTERFACE, "Restart",
-                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PLUGIN_PATH "/x " SNOOZE_PLUGIN_INTERFACE " Restart");
-        assert_alternative("/x", "org.example.Other", "Do", "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
+                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PLUGIN_PATH "/x " SNOOZE_PLUGIN_INTERFACE
+                           " Restart");
+        assert_alternative("/x", "org.example.Other", "Do",
+                           "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
 }
 
 static void test_every_method_is_found(void) {

@@ -18,7 +18,10 @@ static void test_nothing_harmful_reaches_a_terminal(void) {
         assert_clean("plain ≥ text", "plain ≥ text");
         assert_clean("two\nlines\tand a tab", "two lines and a tab");
         assert_clean("\033[2J", "\xEF\xBF\xBD[2J");
-        assert_clean("\xC2\x9B" "31m", "\xEF\xBF\xBD" "31m");             /* a control sequence introducer of one character */
+        assert_clean("\xC2\x9B"
+                     "31m",
+                     "\xEF\xBF\xBD"
+                     "31m"); /* a control sequence introducer of one character */
         assert_clean("safe\xE2\x80\xAEtxt.exe", "safe\xEF\xBF\xBDtxt.exe"); /* right-to-left override */
         assert_clean("bad \xFF byte", "bad \xEF\xBF\xBD byte");
 }

@@ -50,7 +50,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/record-clock/the-next-look-is-no-event", test_the_next_look_is_no_event);
         g_test_add_func("/record-clock/sleep", test_sleep);
         g_test_add_func("/record-clock/standing-still", test_standing_still);
-        g_test_add_func("/record-clock/somebody-who-looks-seldom-misses-nothing", test_somebody_who_looks_seldom_misses_nothing);
+        g_test_add_func("/record-clock/somebody-who-looks-seldom-misses-nothing",
+                        test_somebody_who_looks_seldom_misses_nothing);
         g_test_add_func("/record-clock/the-clocks-run", test_the_clocks_run);
         return g_test_run();
 }

@@ -436,7 +436,9 @@ static void test_last_good(Files *files, gconstpointer data) {
 }
 
 static void assert_warnings(const char *text, const char *const *expected) {
-        static const char *const plugins[] = { "sessions", "local", "redis-monitor", NULL }, *const providers[] = { "local", NULL };
+        static const char *const plugins[] = { "sessions", "local", "redis-monitor", NULL }, *const providers[] = {
+                "local", NULL
+        };
         g_autoptr(Config) config = parse_good(text);
         g_auto(GStrv) warnings = config_unknown_names(config, plugins, providers);
         g_autofree char *all = g_strjoinv("\n", warnings);
@@ -450,8 +452,10 @@ static void test_names_of_nothing_are_warned_of(void) {
         assert_warnings("{\"provider\": \"auto\", \"sources\": {\"cpu\": {\"policy\": \"off\"}, \"sessions/pts/3\": {\"policy\": "
                         "\"off\"}, \"command/backup\": {\"policy\": \"advisory\"}}, \"providers\": {\"local\": {}},"
                         "\"plugins\": {\"plugin_configs\": {\"redis-monitor\": {\"a\": 1}}}}", (const char *[]) { NULL });
-        assert_warnings("{\"provider\": \"locl\"}",
-                        (const char *[]) { "snooze.json: /provider: no provider \"locl\" is installed, did you mean \"local\"?", NULL });
+        assert_warnings(
+                "{\"provider\": \"locl\"}",
+                (const char *[]) { "snooze.json: /provider: no provider \"locl\" is installed, did you mean \"local\"?",
+                                  NULL });
         /* A plugin, but none that could stop a machine. */
         assert_warnings("{\"provider\": \"sessions\"}",
                         (const char *[]) { "snooze.json: /provider: no provider \"sessions\" is installed", NULL });
@@ -460,9 +464,10 @@ static void test_names_of_nothing_are_warned_of(void) {
         assert_warnings("{\"sources\": {\"sesions\": {\"policy\": \"off\"}, \"nvidia/0\": {\"policy\": \"off\"}}}",
                         (const char *[]) { "snooze.json: /sources/sesions: no plugin \"sesions\" is installed, did you mean \"sessions\"?",
                                            "snooze.json: /sources/nvidia~10: no plugin \"nvidia\" is installed", NULL });
-        assert_warnings("{\"plugins\": {\"plugin_configs\": {\"redis\": {\"a\": 1}}}, \"providers\": {\"gcp\": {\"a\": 1}}}",
-                        (const char *[]) { "snooze.json: /plugins/plugin_configs/redis: no plugin \"redis\" is installed",
-                                           "snooze.json: /providers/gcp: no provider \"gcp\" is installed", NULL });
+        assert_warnings(
+                "{\"plugins\": {\"plugin_configs\": {\"redis\": {\"a\": 1}}}, \"providers\": {\"gcp\": {\"a\": 1}}}",
+                (const char *[]) { "snooze.json: /plugins/plugin_configs/redis: no plugin \"redis\" is installed",
+                                  "snooze.json: /providers/gcp: no provider \"gcp\" is installed", NULL });
 }
 
 int main(int argc, char **argv) {

@@ -188,8 +188,9 @@ static int append_text(Fixture *f, const char *text, const char *const *hints) {
 }
 
 static void test_append_and_read_back(Fixture *f, gconstpointer data) {
-        const char *text = "{\"s\":\"x\",\"b\":false,\"d\":1.5,\"t\":7,\"x\":-7,\"o\":{\"k\":[1,\"mixed\",{\"deep\":true}]},"
-                           "\"as\":[\"a\"],\"none\":[],\"aa\":[{\"a\":1},{}],\"av\":[1,2.5]}";
+        const char *text =
+                "{\"s\":\"x\",\"b\":false,\"d\":1.5,\"t\":7,\"x\":-7,\"o\":{\"k\":[1,\"mixed\",{\"deep\":true}]},"
+                "\"as\":[\"a\"],\"none\":[],\"aa\":[{\"a\":1},{}],\"av\":[1,2.5]}";
 
         g_assert_cmpint(append_text(f, text, NULL), >=, 0);
         assert_reads(f, text);

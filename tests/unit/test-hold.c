@@ -34,8 +34,8 @@ typedef struct Fixture {
         gboolean durable;
 } Fixture;
 
-#define run_until(loop, condition)                                                                                     \
-        while (!(condition))                                                                                           \
+#define run_until(loop, condition)                                                                                    \
+        while (!(condition))                                                                                          \
         g_assert_cmpint(sd_event_run((loop), 20 * USEC_PER_SEC), >, 0)
 
 static void on_changed(void *userdata) {
@@ -294,8 +294,9 @@ static void test_rubbish_is_removed(Fixture *f, gconstpointer data) {
         g_autofree char *directory = g_build_filename(f->directory, "9.json", NULL);
         g_autofree char *fifo = g_build_filename(f->directory, "10.fifo", NULL);
         g_autofree char *big = g_strnfill(100000, ' '), *target = g_build_filename(f->base, "target", NULL);
-        const char *whole = "{\"cookie\":7,\"kind\":\"timed\",\"uid\":1,\"who\":\"x\",\"why\":\"\",\"since\":1,\"until\":2,"
-                            "\"until_boottime\":9000000000000000,\"duration\":1,\"boot_id\":\"" OTHER_BOOT "\",\"key\":\"\"}";
+        const char *whole =
+                "{\"cookie\":7,\"kind\":\"timed\",\"uid\":1,\"who\":\"x\",\"why\":\"\",\"since\":1,\"until\":2,"
+                "\"until_boottime\":9000000000000000,\"duration\":1,\"boot_id\":\"" OTHER_BOOT "\",\"key\":\"\"}";
         uint32_t kept = add_timed(f, USEC_PER_HOUR);
 
         stop(f);
@@ -416,7 +417,9 @@ static uint32_t receive_cookie(int socket, int *ret_fd) {
         uint32_t cookie = 0;
         struct iovec iov = { .iov_base = &cookie, .iov_len = sizeof(cookie) };
         char control[CMSG_SPACE(sizeof(int))] = {};
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct msghdr message = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
         ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 
         *ret_fd = -1;
@@ -441,8 +444,8 @@ G_GNUC_NORETURN static void make_holds_until_killed(Fixture *f, int socket) {
                         _exit(2);
                 send_cookie(socket, fd, cookie);
                 safe_close(fd);
-                if (holds_add_timed(f->holds, HOLD_TIMED, (uid_t) g_random_int_range(0, 10000), "x", "y", USEC_PER_HOUR,
-                                    NULL, NULL, &cookie) < 0)
+                if (holds_add_timed(f->holds, HOLD_TIMED, (uid_t) g_random_int_range(0, 10000), "x", "y",
+                                    USEC_PER_HOUR, NULL, NULL, &cookie) < 0)
                         _exit(3);
                 send_cookie(socket, -1, cookie);
         }

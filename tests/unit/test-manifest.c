@@ -142,9 +142,11 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"events\": {\"Custom!\": {}}}", "event type" },
                 { BASE ", \"dependencies\": [\"x\"]}", "element 0" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"port\"}}}", "/config_schema/p: type" },
-                { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"default\": \"x\"}}}", "expected a whole number" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"default\": \"x\"}}}",
+                  "expected a whole number" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"constraints\": \"9..1\"}}}", "min..max" },
-                { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": \"/[/\"}}}", "constraints" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": \"/[/\"}}}",
+                  "constraints" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"color\": 1}}}", "unknown key color" },
                 { BASE ", \"exec\": \"../x\"}", "without .." },
                 { BASE ", \"exec\": \"absent\"}", "absent" },
@@ -167,7 +169,8 @@ static void test_unsafe_files(Fixture *f, gconstpointer data) {
         assert_refused(f, BASE "}", "setuid");
         g_assert_cmpint(g_chmod(f->program, 0755), ==, 0);
 
-        write_text(f->folder, "redis", "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\377\177 rubbish rubbish rubbish rubbish rubbish", 0755);
+        write_text(f->folder, "redis",
+                   "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\377\177 rubbish rubbish rubbish rubbish rubbish", 0755);
         assert_refused(f, BASE "}", "another architecture");
         write_text(f->folder, "redis", "rubbish", 0755);
         assert_refused(f, BASE "}", "neither a program");
@@ -288,8 +291,8 @@ static void test_origins(void) {
 }
 
 static void test_environment_is_strict(void) {
-        static const char *const bad[] = { "PORT=1", "SNOOZE_PORT", "SNOOZE_PORT=x", "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000",
-                                           "SNOOZE_ON=perhaps" };
+        static const char *const bad[] = { "PORT=1",          "SNOOZE_PORT",       "SNOOZE_PORT=x",
+                                           "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000", "SNOOZE_ON=perhaps" };
         g_autoptr(Schema) s = schema();
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

@@ -35,7 +35,8 @@ static void teardown(Fixture *f, gconstpointer unused) {
         const char *argv[] = { "rm", "-rf", f->root, NULL };
 
         metrics_free(f->metrics);
-        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
         g_free(f->root);
 }
 
@@ -187,7 +188,8 @@ static void test_session_terminals(Fixture *f, gconstpointer unused) {
 }
 
 static void write_login(Fixture *f, short type, const char *line) {
-        g_autofree char *directory = g_build_filename(f->root, "run", NULL), *path = g_build_filename(directory, "utmp", NULL);
+        g_autofree char *directory = g_build_filename(f->root, "run", NULL),
+                        *path = g_build_filename(directory, "utmp", NULL);
         struct utmpx record = { .ut_type = type };
 
         g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
@@ -209,7 +211,8 @@ static void test_login_records(Fixture *f, gconstpointer unused) {
 /* Where nothing but the kernel can be asked: a console that login(1) gave to somebody. */
 static void test_consoles(Fixture *f, gconstpointer unused) {
         g_autofree char *console = g_build_filename(f->root, "sys", "class", "tty", "console", NULL);
-        g_autofree char *active = g_build_filename(console, "active", NULL), *serial = g_build_filename(f->root, "dev", "ttyS0", NULL);
+        g_autofree char *active = g_build_filename(console, "active", NULL),
+                        *serial = g_build_filename(f->root, "dev", "ttyS0", NULL);
 
         g_assert_cmpint(g_mkdir_with_parents(console, 0755), ==, 0);
         g_assert_true(g_file_set_contents(active, "tty0 ttyS0\n", -1, NULL));

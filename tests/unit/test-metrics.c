@@ -270,7 +270,8 @@ static void test_available_not_free(void) {
         g_auto(Machine) machine;
 
         machine_begin(&machine, NULL);
-        put_text(&machine, "/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 900 kB\nCached: 890 kB\n");
+        put_text(&machine, "/proc/meminfo",
+                 "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 900 kB\nCached: 890 kB\n");
         sample(&machine);
         assert_value(&machine, METRIC_MEMORY, 10);
         put_text(&machine, "/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 10 kB\nCached: 890 kB\n");
@@ -352,17 +353,21 @@ static void test_interfaces_come_and_go(void) {
         sample(&machine);
         /* A second one, with a past of its own that is not ours. */
         put_text(&machine, "/sys/class/net/eth1/device/uevent", "");
-        put_interfaces(&machine, "eth1: 9000000000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth0: 6000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
+        put_interfaces(&machine,
+                       "eth1: 9000000000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth0: 6000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
         sample(&machine);
         assert_value(&machine, METRIC_NETWORK, 1);
-        put_interfaces(&machine, "eth1: 9000005000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth0: 11000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
+        put_interfaces(&machine,
+                       "eth1: 9000005000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth0: 11000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
         sample(&machine);
         assert_value(&machine, METRIC_NETWORK, 2);
         /* eth0 is unplugged, and comes back with fresh counters. */
         put_interfaces(&machine, "eth1: 9000005000 0 0 0 0 0 0 0 5000 0 0 0 0 0 0 0\n");
         sample(&machine);
         assert_value(&machine, METRIC_NETWORK, 1);
-        put_interfaces(&machine, "eth0: 777777 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth1: 9000005000 0 0 0 0 0 0 0 5000 0 0 0 0 0 0 0\n");
+        put_interfaces(
+                &machine,
+                "eth0: 777777 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\neth1: 9000005000 0 0 0 0 0 0 0 5000 0 0 0 0 0 0 0\n");
         sample(&machine);
         assert_value(&machine, METRIC_NETWORK, 0);
         /* The last one goes: absent, not broken. */

@@ -62,7 +62,8 @@ static void test_problems_say_what_was_expected(void) {
 }
 
 static void test_words_are_honest(void) {
-        g_autofree char *name = permission_words("network:db.example.org:6379"), *address = permission_words("network:10.1.2.3:80");
+        g_autofree char *name = permission_words("network:db.example.org:6379"),
+                        *address = permission_words("network:10.1.2.3:80");
 
         /* systemd cannot tell names and ports apart, and who approves has to know. */
         g_assert_nonnull(strstr(name, "every address"));
@@ -149,7 +150,8 @@ static Manifest *example(const char *path, const char *exec) {
 }
 
 static void test_unit(void) {
-        g_autoptr(Manifest) manifest = example(PKGSYSCONFDIR "/plugins/example/plugin.json", PKGSYSCONFDIR "/plugins/example/example");
+        g_autoptr(Manifest) manifest =
+                example(PKGSYSCONFDIR "/plugins/example/plugin.json", PKGSYSCONFDIR "/plugins/example/example");
         const char *const approved[] = { "processes", NULL }, *const programs[] = { "/usr/bin/python3", NULL };
         const Grant grant = { manifest, approved, programs, has_render, NULL };
         g_autoptr(GError) error = NULL;
@@ -191,12 +193,16 @@ static void test_unit_of_odd_paths(void) {
 static void test_bus_files(void) {
         g_autoptr(Manifest) manifest = example("/opt/example/plugin.json", "/opt/example/example");
         const char *const approved[] = { "bus:org.freedesktop.login1", "processes", NULL }, *const none[] = { NULL };
-        const Grant grant = { manifest, approved, NULL, has_render, NULL }, bare = { manifest, none, NULL, has_render, NULL };
-        g_autofree char *policy = text_bus_policy(&grant), *closed = text_bus_policy(&bare), *activation = text_bus_activation(&grant);
+        const Grant grant = { manifest, approved, NULL, has_render, NULL },
+                    bare = { manifest, none, NULL, has_render, NULL };
+        g_autofree char *policy = text_bus_policy(&grant), *closed = text_bus_policy(&bare),
+                        *activation = text_bus_activation(&grant);
 
         g_assert_nonnull(strstr(policy, "<policy user=\"snooze-example\">"));
         g_assert_nonnull(strstr(policy, "<allow own=\"io.cloudsnooze.Plugin1.example\"/>"));
-        g_assert_nonnull(strstr(policy, "<allow send_destination=\"org.freedesktop.login1\" send_type=\"method_call\"/>\n    </policy>"));
+        g_assert_nonnull(strstr(
+                policy,
+                "<allow send_destination=\"org.freedesktop.login1\" send_type=\"method_call\"/>\n    </policy>"));
         g_assert_null(strstr(closed, "login1"));
         g_assert_null(strchr(policy, '@'));
         g_assert_nonnull(strstr(activation, "\nExec=/opt/example/example\n"));
@@ -212,14 +218,16 @@ static void test_limits(void) {
 }
 
 static void test_defaults_are_the_templates(void) {
-        g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
+        g_autofree char *path =
+                g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
         g_autofree char *text = NULL, *expected = NULL;
         g_autoptr(GError) error = NULL;
 
         g_assert_true(g_file_get_contents(path, &text, NULL, &error));
         g_assert_no_error(error);
-        expected = g_strdup_printf("MemoryMax=%uM\nCPUQuota=%u%%\nTasksMax=%u\n", (unsigned) (LIMIT_DEFAULT_MEMORY >> 20),
-                                   (unsigned) LIMIT_DEFAULT_CPU_PERCENT, (unsigned) LIMIT_DEFAULT_TASKS);
+        expected =
+                g_strdup_printf("MemoryMax=%uM\nCPUQuota=%u%%\nTasksMax=%u\n", (unsigned) (LIMIT_DEFAULT_MEMORY >> 20),
+                                (unsigned) LIMIT_DEFAULT_CPU_PERCENT, (unsigned) LIMIT_DEFAULT_TASKS);
         g_assert_nonnull(strstr(text, expected));
 }
 

@@ -54,7 +54,8 @@ static void tear_down(Fixture *f, const void *data) {
 #define FILE_PATH "/etc/systemd/system/x.service.d/10-permissions.conf"
 
 static void test_write(Fixture *f, const void *data) {
-        g_autofree char *path = g_strconcat(f->root, FILE_PATH, NULL), *directory = g_path_get_dirname(path), *text = NULL;
+        g_autofree char *path = g_strconcat(f->root, FILE_PATH, NULL), *directory = g_path_get_dirname(path),
+                        *text = NULL;
         g_autoptr(GError) error = NULL;
         gboolean changed = FALSE;
         struct stat st;
@@ -93,7 +94,8 @@ static void assert_refused(Fixture *f, const char *path, const char *part) {
 }
 
 static void test_links(Fixture *f, const void *data) {
-        g_autofree char *link = g_strconcat(f->root, "/etc/link", NULL), *file = g_strconcat(f->root, "/etc/systemd/system/x", NULL);
+        g_autofree char *link = g_strconcat(f->root, "/etc/link", NULL),
+                        *file = g_strconcat(f->root, "/etc/systemd/system/x", NULL);
         g_autofree char *target = g_strconcat(f->root, "/etc/target", NULL), *text = NULL;
         g_autoptr(GError) error = NULL;
         gboolean changed = FALSE;
@@ -121,7 +123,8 @@ static void test_writable_parents(Fixture *f, const void *data) {
 }
 
 static void test_owners(Fixture *f, const void *data) {
-        g_autofree char *path = g_strconcat(f->root, "/etc/systemd", NULL), *state = g_strconcat(f->root, STATE_DIRECTORY, NULL);
+        g_autofree char *path = g_strconcat(f->root, "/etc/systemd", NULL),
+                        *state = g_strconcat(f->root, STATE_DIRECTORY, NULL);
         g_autoptr(GError) error = NULL;
 
         if (geteuid() != 0) {

@@ -385,7 +385,8 @@ static const char greeting_schema[] =
         ", \"config_schema\": {\"greeting\": {\"type\": \"string\", \"default\": \"hello\", \"secret\": true}}";
 
 static void test_configuration_reaches_it(void) {
-        g_autoptr(Config) configured = fixture_config("{\"plugins\": {\"plugin_configs\": {\"one\": {\"greeting\": \"hi\"}}}}");
+        g_autoptr(Config) configured =
+                fixture_config("{\"plugins\": {\"plugin_configs\": {\"one\": {\"greeting\": \"hi\"}}}}");
         g_autofree char *path = NULL;
         PluginFixture f = {};
 
@@ -450,9 +451,11 @@ static void test_event_goes_by_priority(void) {
 
         fixture_prepare(&f);
         fixture_add(&f, "high", "hang-event", "\"EventHandler\"", ", \"events\": {\"snooze.*\": {\"priority\": 9}}");
-        fixture_add(&f, "low", "good", "\"EventHandler\"", ", \"events\": {\"snooze.stop.pending\": {\"priority\": 1}}");
+        fixture_add(&f, "low", "good", "\"EventHandler\"",
+                    ", \"events\": {\"snooze.stop.pending\": {\"priority\": 1}}");
         fixture_add(&f, "other", "good", "\"EventHandler\"", ", \"events\": {\"cloud.spot.interrupt\": {}}");
-        fixture_add(&f, "off", "good", "\"EventHandler\"", ", \"events\": {\"snooze.stop.pending\": {\"enabled\": false}}");
+        fixture_add(&f, "off", "good", "\"EventHandler\"",
+                    ", \"events\": {\"snooze.stop.pending\": {\"enabled\": false}}");
         fixture_start(&f, "{}");
         plugins_dispatch(f.plugins, event, on_dispatched, &dispatched);
         g_assert_false(dispatched.over);

@@ -142,7 +142,8 @@ static void test_validity_agrees_with_glib(void) {
                 guint32 bits = g_rand_int(random);
 
                 for (unsigned k = 0; k < 4; k++)
-                        text[k] = (char) (i < 65536 ? (k < 2 ? i >> (8 * k) : 0) : (bits >> (8 * k)) | (k == 0 ? 0xc0 : 0x80));
+                        text[k] = (char) (i < 65536 ? (k < 2 ? i >> (8 * k) : 0)
+                                                    : (bits >> (8 * k)) | (k == 0 ? 0xc0 : 0x80));
                 memcpy(copy, text, sizeof(text));
                 text_make_valid(copy);
                 g_assert_cmpint(strcmp(copy, text) == 0, ==, g_utf8_validate(text, -1, NULL));
@@ -164,9 +165,11 @@ static void test_a_long_line_ends_at_a_character(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/sdk/dictionary/values-come-back", test_values_come_back);
-        g_test_add_func("/sdk/dictionary/numbers-convert-where-nothing-is-lost", test_numbers_convert_where_nothing_is_lost);
+        g_test_add_func("/sdk/dictionary/numbers-convert-where-nothing-is-lost",
+                        test_numbers_convert_where_nothing_is_lost);
         g_test_add_func("/sdk/dictionary/infinity-is-no-number", test_infinity_is_no_number);
-        g_test_add_func("/sdk/dictionary/a-map-of-numbers-takes-numbers-only", test_a_map_of_numbers_takes_numbers_only);
+        g_test_add_func("/sdk/dictionary/a-map-of-numbers-takes-numbers-only",
+                        test_a_map_of_numbers_takes_numbers_only);
         g_test_add_func("/sdk/dictionary/bounds-hold-for-the-whole-tree", test_bounds_hold_for_the_whole_tree);
         g_test_add_func("/sdk/dictionary/text-is-bounded", test_text_is_bounded);
         g_test_add_func("/sdk/text/foreign-text-becomes-one-line", test_foreign_text_becomes_one_line);

@@ -63,10 +63,12 @@ static void test_cancelled_says_why_it_stays_on(void) {
 
 static void test_greeting_tells_how_long_it_was_off(void) {
         uint64_t stopped = EVENING + 5 * USEC_PER_MINUTE, booted = stopped + 10 * USEC_PER_HOUR + 16 * USEC_PER_MINUTE;
-        g_autoptr(JsonObject) record = stop_record_new("boot.1", stopped, EVENING - 30 * USEC_PER_MINUTE, "aws", "stop", "idle");
+        g_autoptr(JsonObject) record =
+                stop_record_new("boot.1", stopped, EVENING - 30 * USEC_PER_MINUTE, "aws", "stop", "idle");
         g_autofree char *text = stop_record_close(record, booted, booted + USEC_PER_MINUTE);
 
-        g_assert_cmpstr(text, ==, "Stopped itself 2026-11-20 22:41 (idle since 22:06), back since 08:57, 10 h 16 min off");
+        g_assert_cmpstr(text, ==,
+                        "Stopped itself 2026-11-20 22:41 (idle since 22:06), back since 08:57, 10 h 16 min off");
         g_assert_cmpint(json_get_int(record, "off", 0), ==, (gint64) (booted - stopped));
 }
 
@@ -172,7 +174,8 @@ static void test_a_container_that_hides_process_1_began_with_us(Root *root, gcon
 }
 
 static void test_event_types(void) {
-        static const char *const wrong[] = { "", "custom.", "custom..a", "custom.A", "custom.a.", "customs", "cloud.spot", "custom.a b", NULL };
+        static const char *const wrong[] = { "",        "custom.",    "custom..a",  "custom.A", "custom.a.",
+                                             "customs", "cloud.spot", "custom.a b", NULL };
 
         for (const EventType *type = event_types; type->name; type++) {
                 g_assert_true(event_type_find(type->name) == type);
@@ -202,8 +205,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/stop/record/rubbish", test_rubbish_is_no_record);
         add_on_root("/stop/record/this-boot-has-one-name", test_this_boot_has_one_name);
         add_on_root("/stop/record/process-1-tells-when-it-began", test_process_1_tells_when_it_began);
-        add_on_root("/stop/record/the-clock-of-a-machine-begins-with-its-boot", test_the_clock_of_a_machine_begins_with_its_boot);
-        add_on_root("/stop/record/a-container-that-hides-process-1-began-with-us", test_a_container_that_hides_process_1_began_with_us);
+        add_on_root("/stop/record/the-clock-of-a-machine-begins-with-its-boot",
+                    test_the_clock_of_a_machine_begins_with_its_boot);
+        add_on_root("/stop/record/a-container-that-hides-process-1-began-with-us",
+                    test_a_container_that_hides_process_1_began_with_us);
         g_test_add_func("/event/types", test_event_types);
         return g_test_run();
 }

@@ -91,7 +91,8 @@ static void test_what_is_over_is_not_given_up(void) {
         stop_over(f.stop);
         g_assert_false(stop_was_asked(f.stop));
         /* What was due has been done when something due later is. */
-        g_assert_cmpint(sd_event_add_time_relative(f.plugins.bus.event, NULL, CLOCK_MONOTONIC, 200 * USEC_PER_MSEC, 1, on_later, &later),
+        g_assert_cmpint(sd_event_add_time_relative(f.plugins.bus.event, NULL, CLOCK_MONOTONIC, 200 * USEC_PER_MSEC, 1,
+                                                   on_later, &later),
                         >=, 0);
         run_until(f.plugins.bus.event, later);
         g_assert_cmpuint(f.plugins.problems->len, ==, 0);

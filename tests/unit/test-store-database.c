@@ -32,7 +32,8 @@ static void teardown(Fixture *f, gconstpointer unused) {
         const char *argv[] = { "rm", "-rf", f->directory, NULL };
 
         database_close(f->database);
-        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
         g_free(f->directory);
 }
 
@@ -54,7 +55,8 @@ static gboolean has_table(sqlite3 *db, const char *name) {
 }
 
 static void test_upgrade(void) {
-        static const char *const steps[] = { "CREATE TABLE one (a)", "CREATE TABLE two (b); INSERT INTO one VALUES (1)",
+        static const char *const steps[] = { "CREATE TABLE one (a)",
+                                             "CREATE TABLE two (b); INSERT INTO one VALUES (1)",
                                              "ALTER TABLE one ADD COLUMN c; CREATE TABLE three (d)" };
         g_autoptr(GError) error = NULL;
         sqlite3 *db;
@@ -73,7 +75,8 @@ static void test_upgrade(void) {
 }
 
 static void test_upgrade_fails_whole(void) {
-        static const char *const steps[] = { "CREATE TABLE one (a)", "CREATE TABLE two (b); INSERT INTO nowhere VALUES (1)" };
+        static const char *const steps[] = { "CREATE TABLE one (a)",
+                                             "CREATE TABLE two (b); INSERT INTO nowhere VALUES (1)" };
         g_autoptr(GError) error = NULL;
         sqlite3 *db;
 
@@ -91,7 +94,8 @@ static void test_newer_is_left_alone(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
         g_assert_cmpuint(user_version(database_handle(f->database)), ==, 2);
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 3", NULL, NULL, NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 3", NULL, NULL, NULL), ==,
+                        SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
         f->database = database_open(f->directory, &error);
         g_assert_null(f->database);
@@ -142,8 +146,8 @@ static void test_samples_become_fewer(Fixture *f, gconstpointer unused) {
 
         begin(f);
         for (uint64_t i = 0; i < 720; i++) {
-                g_autofree char *data = g_strdup_printf("{\"cpu_usage\":%u.5,\"network_kbps\":%u,\"note\":\"n%u\"}", (unsigned) i,
-                                                        (unsigned) (i % 2), (unsigned) i);
+                g_autofree char *data = g_strdup_printf("{\"cpu_usage\":%u.5,\"network_kbps\":%u,\"note\":\"n%u\"}",
+                                                        (unsigned) i, (unsigned) (i % 2), (unsigned) i);
 
                 append(f, begun + i * 5 * USEC_PER_SEC, HISTORY_SAMPLE, data);
         }
@@ -208,8 +212,10 @@ static void test_history_is_bounded(Fixture *f, gconstpointer unused) {
                 append(f, NOW + i, HISTORY_EVENT, "{}");
         commit(f);
         g_assert_cmpuint(thin(f, NOW), ==, 4);
-        g_assert_cmpint(sqlite3_prepare_v2(database_handle(f->database), "SELECT count(*), min(time) FROM history WHERE kind = 4", -1, &statement,
-                                           NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_prepare_v2(database_handle(f->database),
+                                           "SELECT count(*), min(time) FROM history WHERE kind = 4", -1, &statement,
+                                           NULL),
+                        ==, SQLITE_OK);
         g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
         g_assert_cmpuint((unsigned) sqlite3_column_int(statement, 0), ==, HISTORY_ROWS_MAX);
         g_assert_cmpuint((uint64_t) sqlite3_column_int64(statement, 1), ==, NOW + 2500);
@@ -229,7 +235,8 @@ static void test_full(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
         g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA max_page_count = 12", NULL, NULL, NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA max_page_count = 12", NULL, NULL, NULL), ==,
+                        SQLITE_OK);
         begin(f);
         g_assert_true(database_put(f->database, "hold/2", "{\"value\":2}", NULL));
         g_assert_false(database_put(f->database, "large", value, &error));
@@ -269,7 +276,8 @@ static void test_upgrade_from_first(Fixture *f, gconstpointer unused) {
 
         g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
         append(f, NOW, HISTORY_STOP, "{}");
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; PRAGMA user_version = 1", NULL, NULL, NULL),
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; PRAGMA user_version = 1",
+                                     NULL, NULL, NULL),
                         ==, SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
 
@@ -299,7 +307,8 @@ static void assert_state(Fixture *f, const char *id, uint32_t version, const cha
 }
 
 static void test_states(Fixture *f, gconstpointer unused) {
-        g_autoptr(GBytes) first = g_bytes_new_static("first", 5), second = g_bytes_new_static("second", 6), empty = g_bytes_new(NULL, 0);
+        g_autoptr(GBytes) first = g_bytes_new_static("first", 5), second = g_bytes_new_static("second", 6),
+                          empty = g_bytes_new(NULL, 0);
         g_autoptr(StoreState) none = NULL;
 
         g_assert_true(database_get_state(f->database, "one", &none, NULL));
@@ -365,7 +374,8 @@ static gboolean exists(Fixture *f, const char *name) {
 }
 
 static void move(Fixture *f, const char *from, const char *to) {
-        g_autofree char *old = g_build_filename(f->directory, from, NULL), *new = g_build_filename(f->directory, to, NULL);
+        g_autofree char *old = g_build_filename(f->directory, from, NULL),
+                        *new = g_build_filename(f->directory, to, NULL);
 
         g_assert_cmpint(g_rename(old, new), ==, 0);
 }

@@ -56,7 +56,8 @@ static void teardown(Fixture *f, gconstpointer unused) {
 
         store_free(f->store);
         sd_event_unref(f->event);
-        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
         g_clear_pointer(&f->state, g_bytes_unref);
         g_free(f->plugin_version);
         g_free(f->message);
@@ -148,7 +149,8 @@ static void test_order(Fixture *f, gconstpointer unused) {
 
         for (unsigned i = 0; i < 100; i++) {
                 g_assert_cmpint(store_put(f->store, "record", object, on_first, f), ==, 0);
-                g_assert_cmpint(store_run(f->store, run_job, g_memdup2(&(Job) { f, i, FALSE, NULL }, sizeof(Job)), free_job, on_second, f),
+                g_assert_cmpint(store_run(f->store, run_job, g_memdup2(&(Job) { f, i, FALSE, NULL }, sizeof(Job)),
+                                          free_job, on_second, f),
                                 ==, 0);
         }
         wait_done(f, 200);
@@ -214,8 +216,8 @@ static void on_done_at_end(const GError *error, void *userdata) {
 
 static void test_done_at_end(Fixture *f, gconstpointer unused) {
         for (unsigned i = 0; i < 10; i++)
-                g_assert_cmpint(store_run(f->store, run_job, g_memdup2(&(Job) { f, i, FALSE, NULL }, sizeof(Job)), free_job,
-                                          on_done_at_end, f),
+                g_assert_cmpint(store_run(f->store, run_job, g_memdup2(&(Job) { f, i, FALSE, NULL }, sizeof(Job)),
+                                          free_job, on_done_at_end, f),
                                 ==, 0);
         f->store = store_free(f->store);
         g_assert_cmpuint(f->done, ==, 10);

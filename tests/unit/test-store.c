@@ -90,7 +90,8 @@ static void teardown(Fixture *f, gconstpointer unused) {
         sd_event_unref(f->event);
         g_clear_pointer(&f->records, g_hash_table_unref);
         g_clear_pointer(&f->rows, g_ptr_array_unref);
-        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
         g_free(f->message);
         g_free(f->directory);
 }

@@ -64,7 +64,8 @@ static void test_without_words_it_finds_its_own(void) {
         check_notice(event, "This machine stops at 22:13 UTC (in 20 s): idle since 21:43. "
                             "Keep it on: snooze postpone 2h · why: snooze why");
         snooze_plugin_dictionary_set_uint(event, "deadline", 0);
-        check_notice(event, "This machine stops soon: idle since 21:43. Keep it on: snooze postpone 2h · why: snooze why");
+        check_notice(event,
+                     "This machine stops soon: idle since 21:43. Keep it on: snooze postpone 2h · why: snooze why");
         snooze_plugin_dictionary_set_bool(data, "cancelled", true);
         check_notice(event, "This machine stays on: idle since 21:43");
 }

@@ -162,7 +162,8 @@ static void test_reshape_keeps_the_past(Fixture *f, gconstpointer data) {
 }
 
 /* Word by word what the rule says of one window, of samples that need not touch each other. */
-static double plain_mean(const uint64_t *ends, const uint64_t *spans, const double *values, unsigned n, uint64_t length, uint64_t *ret_high) {
+static double plain_mean(const uint64_t *ends, const uint64_t *spans, const double *values, unsigned n,
+                         uint64_t length, uint64_t *ret_high) {
         uint64_t begin = ends[n - 1] - length, covered = 0;
         double area = 0;
 
@@ -185,15 +186,19 @@ static void test_random_samples(Fixture *f, gconstpointer data) {
                 Activity a;
 
                 spans[i] = (uint64_t) g_test_rand_int_range(1, 20 * (gint32) SECOND);
-                f->now += spans[i] + (g_test_rand_bit() ? (uint64_t) g_test_rand_int_range(0, 10 * (gint32) SECOND) : 0);
+                f->now +=
+                        spans[i] + (g_test_rand_bit() ? (uint64_t) g_test_rand_int_range(0, 10 * (gint32) SECOND) : 0);
                 ends[i] = f->now;
                 values[i] = g_test_rand_double_range(0, 10);
                 window_add(f->window, ends[i], spans[i], values[i]);
 
                 a = window_judge(f->window, THRESHOLD);
-                g_assert_cmpfloat_with_epsilon(a.mean_burst, plain_mean(ends, spans, values, i + 1, shape.burst, &ignored), 1e-9);
-                g_assert_cmpfloat_with_epsilon(a.mean_window, plain_mean(ends, spans, values, i + 1, shape.window, &high), 1e-9);
-                g_assert_cmpfloat_with_epsilon(a.mean_long, plain_mean(ends, spans, values, i + 1, shape.long_window, &ignored), 1e-9);
+                g_assert_cmpfloat_with_epsilon(a.mean_burst,
+                                               plain_mean(ends, spans, values, i + 1, shape.burst, &ignored), 1e-9);
+                g_assert_cmpfloat_with_epsilon(a.mean_window,
+                                               plain_mean(ends, spans, values, i + 1, shape.window, &high), 1e-9);
+                g_assert_cmpfloat_with_epsilon(
+                        a.mean_long, plain_mean(ends, spans, values, i + 1, shape.long_window, &ignored), 1e-9);
                 g_assert_cmpuint(a.high, ==, high);
                 g_assert_false(window_is_quiet(f->window, THRESHOLD));
         }

@@ -19,8 +19,9 @@
 #define NOBODY 65534
 
 static void test_a_line_of_the_kernel(void) {
-        const char *line = "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2 "
-                           "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 3 0 0 0 0 0 0 0 0 0 0";
+        const char *line =
+                "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2 "
+                "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 3 0 0 0 0 0 0 0 0 0 0";
         Process p;
 
         g_assert_cmpint(proc_parse_stat(line, 100, 4 * USEC_PER_SEC, &p), ==, 0);
@@ -58,7 +59,8 @@ static void test_other_lines_are_refused(void) {
 
 /* Whatever stands there, the parser ends and keeps to its bounds (the sanitizers watch). */
 static void test_garbled_lines(void) {
-        const char *line = "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2";
+        const char *line =
+                "4242 (tmux: server) S 1 4242 4200 34819 4300 4194560 1500 0 7 0 150 50 25 25 20 0 1 0 1000 1 2";
         g_autoptr(GRand) random = g_rand_new_with_seed(42);
         Process p;
 
@@ -301,7 +303,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sessions/proc/shells-that-run-scripts", test_shells_that_run_scripts);
         g_test_add_func("/sessions/proc/a-real-terminal", test_a_real_terminal);
         g_test_add_func("/sessions/proc/work-of-a-real-process", test_work_of_a_real_process);
-        g_test_add_func("/sessions/proc/a-copy-waits-often-and-a-sleeper-does-not", test_a_copy_waits_often_and_a_sleeper_does_not);
+        g_test_add_func("/sessions/proc/a-copy-waits-often-and-a-sleeper-does-not",
+                        test_a_copy_waits_often_and_a_sleeper_does_not);
         /* Only root can be somebody else. */
         if (geteuid() == 0)
                 g_test_add_func("/sessions/proc/processes-of-another-user", test_processes_of_another_user);

@@ -38,7 +38,9 @@ static World *world_new(void) {
         w->rules = rules_new();
         w->programs = programs_new(NULL);
         rules_configure(w->rules, &config, w->programs);
-        w->snapshot = (Snapshot) { .has_logind = true, .processes = w->processes, .terminals = w->terminals, .sessions = w->sessions };
+        w->snapshot = (Snapshot) {
+                .has_logind = true, .processes = w->processes, .terminals = w->terminals, .sessions = w->sessions
+        };
         return w;
 }
 
@@ -159,7 +161,8 @@ static void test_children_in_their_own_groups_belong_to_the_job(void) {
 }
 
 static void test_forgotten_programs_are_not_work(void) {
-        static const char *const programs[] = { "bash", "vim", "less", "htop", "tmux: client", "journalctl", "nano", "tail", "sudo" };
+        static const char *const programs[] = { "bash",       "vim",  "less", "htop", "tmux: client",
+                                                "journalctl", "nano", "tail", "sudo" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
                 g_autoptr(World) w = world_new();
@@ -225,7 +228,8 @@ static void test_a_quiet_job_counts_for_half_a_day(void) {
         run(w, 101, "curl", 100, 0, 101, 101)->started = 60 * MINUTE;
         open_terminal(w, 0, 60);
         g_assert_cmpint(at(w, 100), ==, RULES_BUSY);
-        g_assert_cmpstr(w->result.reason, ==, "pts/0 alice: curl runs, without work for 40 min; nobody typed for 40 min");
+        g_assert_cmpstr(w->result.reason, ==,
+                        "pts/0 alice: curl runs, without work for 40 min; nobody typed for 40 min");
         g_assert_cmpint(at(w, 60 + 12 * 60 - 1), ==, RULES_BUSY);
         g_assert_cmpint(at(w, 60 + 12 * 60), ==, RULES_IDLE);
 }
@@ -467,7 +471,8 @@ static void test_hundreds_of_terminals(void) {
         Process *last = NULL;
 
         for (unsigned i = 0; i < 300; i++) {
-                run(w, (pid_t) (1000 + 2 * i), "bash", 90, i, (pid_t) (1000 + 2 * i), i == 299 ? 1599 : (pid_t) (1000 + 2 * i));
+                run(w, (pid_t) (1000 + 2 * i), "bash", 90, i, (pid_t) (1000 + 2 * i),
+                    i == 299 ? 1599 : (pid_t) (1000 + 2 * i));
                 if (i == 299)
                         last = run(w, 1599, "make", 1598, i, 1599, 1599);
                 open_terminal(w, i, 0);
@@ -492,7 +497,9 @@ static void test_a_circle_of_parents_ends(void) {
 static void test_idle_programs_are_configurable(void) {
         g_autoptr(World) w = world_new();
         Programs *own = programs_new((const char *const[]) { "bash", "my-very-long-dashboard", NULL });
-        const RulesConfig config = { .input_idle = MINUTE, .foreground_max = 60 * MINUTE, .work_within = MINUTE, .cpu_share = 0.05 };
+        const RulesConfig config = {
+                .input_idle = MINUTE, .foreground_max = 60 * MINUTE, .work_within = MINUTE, .cpu_share = 0.05
+        };
 
         rules_configure(w->rules, &config, own);
         run(w, 100, "bash", 90, 0, 100, 101);
@@ -512,7 +519,9 @@ static void test_the_manifest_lists_what_is_known(void) {
         g_assert_true(json_parser_load_from_file(parser, manifest_path, NULL));
         listed = json_object_get_array_member(
                 json_object_get_object_member(
-                        json_object_get_object_member(json_node_get_object(json_parser_get_root(parser)), "config_schema"), "idle_programs"),
+                        json_object_get_object_member(json_node_get_object(json_parser_get_root(parser)),
+                                                      "config_schema"),
+                        "idle_programs"),
                 "default");
         g_assert_cmpuint(json_array_get_length(listed), ==, g_strv_length((char **) known));
         for (guint i = 0; known[i]; i++)

@@ -60,7 +60,9 @@ static void test_virtual_machine_at_home(void) {
 
 /* Where the sandbox hides /proc/cpuinfo, and on processors without such a flag. */
 static void test_dmi_alone_names_a_hypervisor(void) {
-        check((const File[]) { { DMI "sys_vendor", "VMware, Inc.\n" }, { DMI "product_name", "VMware7,1\n" }, { NULL } },
+        check((const File[]) { { DMI "sys_vendor", "VMware, Inc.\n" },
+                              { DMI "product_name", "VMware7,1\n" },
+                              { NULL } },
               MACHINE_VIRTUAL, NULL, "VMware7,1");
 }
 
@@ -92,7 +94,9 @@ static void test_clouds_are_known_by_dmi(void) {
                                { "/proc/cpuinfo", FLAGS_VIRTUAL },
                                { NULL } },
               MACHINE_VIRTUAL, "gcp", "Google Compute Engine");
-        check((const File[]) { { DMI "sys_vendor", "OpenStack Foundation\n" }, { DMI "product_name", "OpenStack Nova\n" }, { NULL } },
+        check((const File[]) { { DMI "sys_vendor", "OpenStack Foundation\n" },
+                              { DMI "product_name", "OpenStack Nova\n" },
+                              { NULL } },
               MACHINE_VIRTUAL, "openstack", "OpenStack Nova");
 }
 
@@ -110,7 +114,8 @@ static void test_hyper_v_is_azure_only_with_its_tag(void) {
 }
 
 static void test_a_laptop_by_google_is_no_cloud(void) {
-        check((const File[]) { { DMI "sys_vendor", "Google\n" }, { DMI "product_name", "Eve\n" }, { NULL } }, MACHINE_METAL, NULL, "Eve");
+        check((const File[]) { { DMI "sys_vendor", "Google\n" }, { DMI "product_name", "Eve\n" }, { NULL } },
+              MACHINE_METAL, NULL, "Eve");
 }
 
 static void test_a_container_is_one_wherever_it_runs(void) {
@@ -138,7 +143,10 @@ static void test_long_and_odd_content(void) {
         g_autofree char *long_name = g_strnfill(5000, 'x');
         g_autofree char *cut = g_strnfill(MACHINE_TEXT_MAX - 1, 'x');
 
-        check((const File[]) { { DMI "product_name", long_name }, { DMI "sys_vendor", "\n\n  \n" }, { "/proc/cpuinfo", "\nflags\t" }, { NULL } },
+        check((const File[]) { { DMI "product_name", long_name },
+                              { DMI "sys_vendor", "\n\n  \n" },
+                              { "/proc/cpuinfo", "\nflags\t" },
+                              { NULL } },
               MACHINE_METAL, NULL, cut);
 }
 
@@ -150,8 +158,10 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/local/machine/clouds-are-known-by-dmi", test_clouds_are_known_by_dmi);
         g_test_add_func("/local/machine/hyper-v-is-azure-only-with-its-tag", test_hyper_v_is_azure_only_with_its_tag);
         g_test_add_func("/local/machine/a-laptop-by-google-is-no-cloud", test_a_laptop_by_google_is_no_cloud);
-        g_test_add_func("/local/machine/a-container-is-one-wherever-it-runs", test_a_container_is_one_wherever_it_runs);
-        g_test_add_func("/local/machine/the-first-domain-of-xen-is-the-hardware", test_the_first_domain_of_xen_is_the_hardware);
+        g_test_add_func("/local/machine/a-container-is-one-wherever-it-runs",
+                        test_a_container_is_one_wherever_it_runs);
+        g_test_add_func("/local/machine/the-first-domain-of-xen-is-the-hardware",
+                        test_the_first_domain_of_xen_is_the_hardware);
         g_test_add_func("/local/machine/nothing-known-is-bare-metal", test_nothing_known_is_bare_metal);
         g_test_add_func("/local/machine/long-and-odd-content", test_long_and_odd_content);
         return g_test_run();

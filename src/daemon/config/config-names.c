@@ -30,14 +30,14 @@ static void warn(GStrvBuilder *warnings, const Config *config, const char *point
                  const char *const *known) {
         const char *nearest = config_suggest(known, name);
         g_autofree char *guess = nearest ? g_strdup_printf(", did you mean \"%s\"?", nearest) : g_strdup("");
-        g_autofree char *warning =
-                g_strdup_printf("%s: %s: no %s \"%s\" is installed%s", origin_within(config, pointer), pointer, what, name, guess);
+        g_autofree char *warning = g_strdup_printf("%s: %s: no %s \"%s\" is installed%s",
+                                                   origin_within(config, pointer), pointer, what, name, guess);
 
         g_strv_builder_add(warnings, warning);
 }
 
-static void check_map(GStrvBuilder *warnings, const Config *config, JsonObject *map, const char *parent, const char *what,
-                      const char *const *known) {
+static void check_map(GStrvBuilder *warnings, const Config *config, JsonObject *map, const char *parent,
+                      const char *what, const char *const *known) {
         JsonObjectIter iter;
         const char *member;
         JsonNode *node;
@@ -55,7 +55,8 @@ static void check_map(GStrvBuilder *warnings, const Config *config, JsonObject *
         }
 }
 
-static void check_provider(GStrvBuilder *warnings, const Config *config, const char *key, const char *const *providers) {
+static void check_provider(GStrvBuilder *warnings, const Config *config, const char *key,
+                           const char *const *providers) {
         g_autofree char *pointer = config_pointer("", key);
         const char *id = json_get_string(config->merged, key, "");
 
@@ -78,8 +79,8 @@ char **config_unknown_names(const Config *config, const char *const *plugins, co
 
         check_provider(warnings, config, "provider", providers);
         check_provider(warnings, config, "provider_type", providers);
-        check_map(warnings, config, section ? json_get_object(section, "plugin_configs") : NULL, "/plugins/plugin_configs", "plugin",
-                  plugins);
+        check_map(warnings, config, section ? json_get_object(section, "plugin_configs") : NULL,
+                  "/plugins/plugin_configs", "plugin", plugins);
         check_map(warnings, config, json_get_object(config->merged, "providers"), "/providers", "provider", providers);
         check_map(warnings, config, json_get_object(config->merged, "sources"), "/sources", "plugin",
                   (const char *const *) sources);

@@ -165,7 +165,8 @@ static void fill_source(const Config *config, const char *name, gboolean metric,
         if (!json_object_has_member(entry, "policy"))
                 json_object_set_string_member(entry, "policy", policy_name(source.policy));
         if (!json_object_has_member(entry, "on_error"))
-                json_object_set_string_member(entry, "on_error", source.on_error == ON_ERROR_IGNORE ? "ignore" : "busy");
+                json_object_set_string_member(entry, "on_error",
+                                              source.on_error == ON_ERROR_IGNORE ? "ignore" : "busy");
         if (!metric && !json_object_has_member(entry, "timeout_seconds"))
                 json_object_set_double_member(entry, "timeout_seconds", source.timeout_seconds);
 }

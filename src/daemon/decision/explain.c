@@ -164,7 +164,8 @@ static JsonObject *evidence_of(const Source *source, const Config *config, uint6
                         json_object_set_double_member(evidence, "mean_burst", activity.mean_burst);
                         json_object_set_double_member(evidence, "mean_window", activity.mean_window);
                         json_object_set_double_member(evidence, "mean_long", activity.mean_long);
-                        json_object_set_double_member(evidence, "high_seconds", (double) activity.high / (double) USEC_PER_SEC);
+                        json_object_set_double_member(evidence, "high_seconds",
+                                                      (double) activity.high / (double) USEC_PER_SEC);
                         json_object_set_double_member(evidence, "measured_seconds",
                                                       (double) activity.covered / (double) USEC_PER_SEC);
                 }

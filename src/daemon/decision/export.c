@@ -32,7 +32,8 @@ JsonObject *decision_export(Decision *decision, uint64_t now) {
         json_object_set_string_member(object, "state",
                                       state_name(decision->rehearsing ? STATE_IDLE : decision->state));
         json_object_set_int_member(object, "idle_age", age_of(decision->idle_since, now));
-        json_object_set_boolean_member(object, "asked", (decision->asked || decision->attempted) && !decision->rehearsing);
+        json_object_set_boolean_member(object, "asked",
+                                       (decision->asked || decision->attempted) && !decision->rehearsing);
         if (decision->stage_reason)
                 json_object_set_string_member(object, "reason", decision->stage_reason);
         /* What else latches is seen again. */

@@ -72,7 +72,8 @@ static uint64_t stale_at(const Source *source, const Config *config) {
 void source_init(Source *source, const char *name, int metric, const Config *config, uint64_t now) {
         WindowShape shape = shape_of(config);
 
-        *source = (Source) { .name = g_strdup(name), .metric = metric, .unknown_since = now, .stale_at = USEC_INFINITY };
+        *source =
+                (Source) { .name = g_strdup(name), .metric = metric, .unknown_since = now, .stale_at = USEC_INFINITY };
         source->config = config_source(config, name);
         if (metric < 0)
                 return;

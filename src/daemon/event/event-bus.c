@@ -56,7 +56,8 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
                 return r;
         r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
         if (r == -EDQUOT)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u events of one user, or %u of all, are under way; try again.",
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "%u events of one user, or %u of all, are under way; try again.",
                                          EVENTS_PER_SOURCE_MAX, EVENTS_PENDING_MAX);
         return r < 0 ? r : sd_bus_reply_method_return(message, "s", id);
 }
@@ -101,6 +102,7 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (max < 1 || max > LIST_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
         /* Each event has two rows, its own and that of its end, and others may have ended between them. */
-        return history_query(manager, message, &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT },
+        return history_query(manager, message,
+                             &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT },
                              events_known, error);
 }

@@ -50,7 +50,8 @@ const EventType *event_type_find(const char *type) {
         const char *name = type;
 
         if (g_str_has_prefix(type, "custom.")) {
-                if (length > EVENT_TYPE_MAX || length == strlen("custom.") || type[length - 1] == '.' || strstr(type, ".."))
+                if (length > EVENT_TYPE_MAX || length == strlen("custom.") || type[length - 1] == '.' ||
+                    strstr(type, ".."))
                         return NULL;
                 if (strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.-") != length)
                         return NULL;
@@ -109,7 +110,8 @@ static void signal_received(Event *event) {
         _cleanup_bus_message_ sd_bus_message *signal = NULL;
         int r;
 
-        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "EventReceived");
+        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,
+                                      "EventReceived");
         if (r >= 0)
                 r = sd_bus_message_append(signal, "ss", event->id, event->type);
         if (r >= 0)
@@ -124,7 +126,8 @@ static void signal_finished(Event *event, gboolean handled, JsonArray *results) 
         _cleanup_bus_message_ sd_bus_message *signal = NULL;
         int r;
 
-        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "EventFinished");
+        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,
+                                      "EventFinished");
         if (r >= 0)
                 r = sd_bus_message_append(signal, "sb", event->id, handled);
         if (r >= 0)

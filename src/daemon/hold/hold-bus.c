@@ -14,7 +14,8 @@
 
 static int limits_error(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "At most %u holds of one user and %u in all; snooze holds shows them.",
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "At most %u holds of one user and %u in all; snooze holds shows them.",
                                          HOLDS_PER_USER_MAX, HOLDS_MAX);
         return r;
 }
@@ -42,7 +43,8 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         else if (strcmp(kind_name, "delay") == 0)
                 kind = HOLD_DELAY;
         else
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "kind is '%s', expected block or delay.", kind_name);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "kind is '%s', expected block or delay.",
+                                         kind_name);
 
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)
@@ -99,8 +101,9 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
         if (duration > maximum) {
                 g_autofree char *asked = duration_format(duration), *longest = duration_format(maximum);
 
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "duration is %s, expected at most %s (max_hold_hours: %g).", asked,
-                                         longest, manager->config->max_hold_hours);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "duration is %s, expected at most %s (max_hold_hours: %g).", asked, longest,
+                                         manager->config->max_hold_hours);
         }
 
         r = manager_caller(manager, message, &uid, error);
@@ -110,7 +113,8 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (kind == HOLD_POSTPONE && decision_was_asked(manager->decision))
-                return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
+                return sd_bus_error_set(error, ERROR_TOO_LATE,
+                                        "The provider has been asked to stop this machine already.");
 
         r = manager_take_turn(manager, uid, error);
         if (r < 0)
@@ -153,7 +157,8 @@ int method_release_hold(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r < 0 ? r : 1;
         hold = cookie > 0 ? holds_find(manager->holds, cookie) : NULL;
         if (!hold)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_HOLD, "There is no hold %u; snooze holds shows them.", (unsigned) cookie);
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_HOLD, "There is no hold %u; snooze holds shows them.",
+                                         (unsigned) cookie);
 
         own = hold->uid == uid;
         r = authorize(manager->authorizer, message, own ? ACTION_HOLD : ACTION_HOLD_OTHERS,
@@ -182,8 +187,8 @@ int method_list_holds(sd_bus_message *message, void *userdata, sd_bus_error *err
         for (guint i = 0; r >= 0 && i < holds->len; i++) {
                 const Hold *hold = g_ptr_array_index(holds, i);
 
-                r = sd_bus_message_append(reply, "(ussstt)", hold->cookie, hold->who, hold->why, hold_kind_name(hold->kind), hold->since,
-                                          hold->until);
+                r = sd_bus_message_append(reply, "(ussstt)", hold->cookie, hold->who, hold->why,
+                                          hold_kind_name(hold->kind), hold->since, hold->until);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);

@@ -75,8 +75,8 @@ static gboolean take_int(JsonObject *object, const char *member, gint64 minimum,
 
         if (value < minimum || value > maximum) {
                 g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
-                            "\"%s\" must be an integer from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, member, minimum,
-                            maximum);
+                            "\"%s\" must be an integer from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, member,
+                            minimum, maximum);
                 return FALSE;
         }
         *ret = value;
@@ -124,7 +124,8 @@ HoldRecord *hold_record_from_json(JsonObject *object, GError **error) {
             !take_int(object, "until", 0, INT64_MAX, &until, error) ||
             !take_int(object, "until_boottime", 0, INT64_MAX, &until_boottime, error) ||
             !take_int(object, "duration", hold_kind_has_end(kind), INT64_MAX, &duration, error) ||
-            !take_string(object, "boot_id", 32, 32, &boot_id, error) || !take_string(object, "key", 0, 64, &key, error))
+            !take_string(object, "boot_id", 32, 32, &boot_id, error) ||
+            !take_string(object, "key", 0, 64, &key, error))
                 return NULL;
 
         record = hold_record_new(kind, (uid_t) uid, who, why);
@@ -281,8 +282,10 @@ static GPtrArray *list_names(int directory) {
 
 /* The fault is not the file's: it may be a good one, and readable at the next start. */
 static gboolean is_passing(const GError *error) {
-        return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_IO) || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM) ||
-               g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE) || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE);
+        return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_IO) ||
+               g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM) ||
+               g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE) ||
+               g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE);
 }
 
 static void read_entry(int directory, const char *name, GPtrArray *records) {

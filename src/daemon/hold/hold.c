@@ -228,7 +228,8 @@ static int watch_entry(Entry *entry) {
 static void restore_open(Holds *holds, HoldRecord *record) {
         int r, fd = -1;
 
-        r = strcmp(record->boot_id, holds->boot_id) == 0 ? hold_fifo_reopen(holds->directory, record->hold.cookie, &fd) : 0;
+        r = strcmp(record->boot_id, holds->boot_id) == 0 ? hold_fifo_reopen(holds->directory, record->hold.cookie, &fd)
+                                                         : 0;
         if (r == 0) {
                 write_history(holds, &record->hold, "ended");
                 hold_record_remove(holds->directory, record->hold.cookie);
@@ -464,7 +465,8 @@ static int new_record(Holds *holds, HoldKind kind, uid_t uid, const char *who, c
 }
 
 static void begun(Holds *holds, const Hold *hold) {
-        log_info("Hold %" PRIu32 " of %s begins (%s): %s", hold->cookie, hold->who, hold_kind_name(hold->kind), hold->why);
+        log_info("Hold %" PRIu32 " of %s begins (%s): %s", hold->cookie, hold->who, hold_kind_name(hold->kind),
+                 hold->why);
         write_history(holds, hold, "begun");
         notify(holds);
 }

@@ -60,7 +60,8 @@ gboolean holds_restored(const Holds *holds);
 /* Gives the client's end. who: "user: program", checked and built by the caller. -EDQUOT over the ceilings, -EINVAL
  * for a text that is too long. When it returns the hold is on disk: whatever happens to the daemon, it lives as long
  * as ret_fd or a copy of it. */
-int holds_add(Holds *holds, HoldKind kind, uid_t uid, const char *who, const char *why, int *ret_fd, uint32_t *ret_cookie);
+int holds_add(Holds *holds, HoldKind kind, uid_t uid, const char *who, const char *why, int *ret_fd,
+              uint32_t *ret_cookie);
 
 /* done (may be NULL) is called when it is durable, or cannot be made so (the hold lives in either case until the next
  * boot). Without an error returned here it is called exactly once, perhaps before this returns. */

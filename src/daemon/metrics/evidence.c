@@ -41,8 +41,10 @@ JsonObject *evidence_devices(const DeviceTable *table, uint64_t span, const char
                 if (!device->counted || !g_utf8_validate(device->name, -1, NULL))
                         continue;
                 rates = json_object_new();
-                json_object_set_double_member(rates, in_key, span > 0 ? (double) device->grown_in / 1000.0 / seconds : 0);
-                json_object_set_double_member(rates, out_key, span > 0 ? (double) device->grown_out / 1000.0 / seconds : 0);
+                json_object_set_double_member(rates, in_key,
+                                              span > 0 ? (double) device->grown_in / 1000.0 / seconds : 0);
+                json_object_set_double_member(rates, out_key,
+                                              span > 0 ? (double) device->grown_out / 1000.0 / seconds : 0);
                 json_object_set_object_member(object, device->name, rates);
         }
         return object;
@@ -93,7 +95,9 @@ static JsonObject *parse_pressure(const char *text) {
 
         for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
                 const char *p = line;
-                const char *key = scan_literal(&p, "some avg10=") ? "some" : scan_literal(&p, "full avg10=") ? "full" : NULL;
+                const char *key = scan_literal(&p, "some avg10=")   ? "some"
+                                  : scan_literal(&p, "full avg10=") ? "full"
+                                                                    : NULL;
                 double value;
 
                 if (key && scan_average(&p, &value))

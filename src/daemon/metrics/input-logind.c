@@ -15,8 +15,8 @@
 #define MANAGER_INTERFACE LOGIND_NAME ".Manager"
 #define SESSION_INTERFACE LOGIND_NAME ".Session"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
-#define PROPERTIES_MATCH                                                                                               \
-        "type='signal',sender='" LOGIND_NAME "',interface='" PROPERTIES_INTERFACE                                      \
+#define PROPERTIES_MATCH                                                                                              \
+        "type='signal',sender='" LOGIND_NAME "',interface='" PROPERTIES_INTERFACE                                     \
         "',member='PropertiesChanged',path_namespace='" LOGIND_PATH "/session'"
 
 /* What is known of a session; also what one reply says of it. */
@@ -250,8 +250,8 @@ static void fetch_next(InputLogind *input) {
 
                 if (!g_hash_table_contains(input->sessions, path))
                         continue;
-                r = sd_bus_call_method_async(input->bus, &input->fetch, input->owner, path, PROPERTIES_INTERFACE, "GetAll",
-                                             on_session, input, "s", SESSION_INTERFACE);
+                r = sd_bus_call_method_async(input->bus, &input->fetch, input->owner, path, PROPERTIES_INTERFACE,
+                                             "GetAll", on_session, input, "s", SESSION_INTERFACE);
                 if (r < 0)
                         set_problem(input, "logind cannot be asked about session %s: %s", path, g_strerror(-r));
                 else
@@ -286,7 +286,8 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         input->list = sd_bus_slot_unref(input->list);
         if (failure) {
-                set_problem(input, "logind does not list its sessions: %s", failure->message ? failure->message : failure->name);
+                set_problem(input, "logind does not list its sessions: %s",
+                            failure->message ? failure->message : failure->name);
                 return 0;
         }
         r = sd_bus_message_enter_container(m, 'a', "(susso)");
@@ -303,8 +304,8 @@ static void list_sessions(InputLogind *input) {
         int r;
 
         input->list = sd_bus_slot_unref(input->list);
-        r = sd_bus_call_method_async(input->bus, &input->list, input->owner, LOGIND_PATH, MANAGER_INTERFACE, "ListSessions",
-                                     on_list, input, "");
+        r = sd_bus_call_method_async(input->bus, &input->list, input->owner, LOGIND_PATH, MANAGER_INTERFACE,
+                                     "ListSessions", on_list, input, "");
         if (r < 0)
                 set_problem(input, "logind cannot be asked: %s", g_strerror(-r));
 }
@@ -351,7 +352,8 @@ static int on_manager_signal(sd_bus_message *m, void *userdata, sd_bus_error *er
         bool is_new = sd_bus_message_is_signal(m, MANAGER_INTERFACE, "SessionNew");
         const char *path;
 
-        if (!is_from_logind(input, m) || (!is_new && !sd_bus_message_is_signal(m, MANAGER_INTERFACE, "SessionRemoved")) ||
+        if (!is_from_logind(input, m) ||
+            (!is_new && !sd_bus_message_is_signal(m, MANAGER_INTERFACE, "SessionRemoved")) ||
             sd_bus_message_read(m, "so", NULL, &path) < 0)
                 return 0;
         if (is_new)
@@ -378,8 +380,8 @@ static int subscribe(InputLogind *input) {
         r = owner_watch(input->bus, LOGIND_NAME, on_owner_changed, input, &input->watch);
         if (r < 0)
                 return r;
-        r = sd_bus_match_signal_async(input->bus, &input->manager_match, LOGIND_NAME, LOGIND_PATH, MANAGER_INTERFACE, NULL,
-                                      on_manager_signal, NULL, input);
+        r = sd_bus_match_signal_async(input->bus, &input->manager_match, LOGIND_NAME, LOGIND_PATH, MANAGER_INTERFACE,
+                                      NULL, on_manager_signal, NULL, input);
         if (r < 0)
                 return r;
         r = sd_bus_add_match_async(input->bus, &input->properties_match, PROPERTIES_MATCH, on_properties_changed, NULL, input);

@@ -148,7 +148,8 @@ static void set_rate(Metrics *m, Metric metric, Sample *sample, Rate *rate, gboo
         if (has_value || sample->span == 0)
                 set_ok(m, metric, sample, rate->value);
         else
-                set_missing(m, metric, sample, READING_FAILED, "%s: read for the first time, no rate yet", rate->file.path);
+                set_missing(m, metric, sample, READING_FAILED, "%s: read for the first time, no rate yet",
+                            rate->file.path);
 }
 
 static void sample_cpu(Metrics *m, Sample *sample) {
@@ -178,7 +179,8 @@ static void sample_cpu(Metrics *m, Sample *sample) {
         if (given > 0)
                 rate->value = MIN(100.0 * (double) cpu_times_busy(&m->cpu_passed) / (double) given, 100.0);
         else if (before > 0 && m->cpu_passed.steal > 0) {
-                set_missing(m, METRIC_CPU, sample, READING_FAILED, "the hypervisor gave this machine no CPU time at all");
+                set_missing(m, METRIC_CPU, sample, READING_FAILED,
+                            "the hypervisor gave this machine no CPU time at all");
                 return;
         }
         set_rate(m, METRIC_CPU, sample, rate, before > 0);
@@ -195,8 +197,8 @@ static void sample_memory(Metrics *m, Sample *sample) {
         }
         r = memory_parse(m->buffer.text, length, &m->memory_value);
         if (r < 0)
-                set_missing(m, METRIC_MEMORY, sample, READING_FAILED, "%s: expected MemTotal and a MemAvailable below it",
-                            m->memory.path);
+                set_missing(m, METRIC_MEMORY, sample, READING_FAILED,
+                            "%s: expected MemTotal and a MemAvailable below it", m->memory.path);
         else
                 set_ok(m, METRIC_MEMORY, sample, m->memory_value);
 }
@@ -230,7 +232,8 @@ static void sample_devices(Metrics *m, Metric metric, Rate *rate, const char *no
         rate->taken = sample->monotonic;
         /* After a failure the counters have grown for longer than this sample's span. */
         if (before > 0)
-                rate->value = (double) bytes / BYTES_PER_KILOBYTE / ((double) (sample->monotonic - before) / (double) USEC_PER_SEC);
+                rate->value = (double) bytes / BYTES_PER_KILOBYTE /
+                              ((double) (sample->monotonic - before) / (double) USEC_PER_SEC);
         set_rate(m, metric, sample, rate, before > 0);
 }
 
@@ -307,8 +310,9 @@ JsonObject *metrics_details(Metrics *m) {
                 if (m->reason[metric] && m->latest.reading[metric] == READING_FAILED)
                         json_object_set_string_member(failures, metric_source_name(metric), m->reason[metric]);
         json_object_set_object_member(details, "cpu", evidence_cpu(&m->cpu_passed, m->latest.cpus));
-        json_object_set_object_member(details, "interfaces",
-                                      evidence_devices(&m->network.table, m->latest.span, "received_kbps", "sent_kbps"));
+        json_object_set_object_member(
+                details, "interfaces",
+                evidence_devices(&m->network.table, m->latest.span, "received_kbps", "sent_kbps"));
         json_object_set_object_member(details, "disks",
                                       evidence_devices(&m->disk.table, m->latest.span, "read_kbps", "written_kbps"));
         evidence_add_load(details, m->root, &m->buffer);

@@ -43,12 +43,14 @@ struct Terminals {
 /* What comes from outside becomes part of a path: a plain name, with no way out of /dev. */
 static bool is_terminal_name(const char *name) {
         return g_str_has_prefix(name, "tty") || g_str_has_prefix(name, "hvc") || g_str_has_prefix(name, "xvc")
-                       ? strlen(name) <= TERMINAL_NAME_MAX && name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS)] == '\0'
+                       ? strlen(name) <= TERMINAL_NAME_MAX &&
+                                 name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS)] == '\0'
                        : false;
 }
 
 static void add_name(GPtrArray *names, const char *name) {
-        if (is_terminal_name(name) && names->len < TERMINALS_MAX && !g_ptr_array_find_with_equal_func(names, name, g_str_equal, NULL))
+        if (is_terminal_name(name) && names->len < TERMINALS_MAX &&
+            !g_ptr_array_find_with_equal_func(names, name, g_str_equal, NULL))
                 g_ptr_array_add(names, g_strdup(name));
 }
 
@@ -170,7 +172,8 @@ static void look_at_pseudo(Terminals *t, uint64_t monotonic, uint64_t realtime) 
                 char name[sizeof("pts/") + sizeof(entry->d_name)] = "pts/";
                 struct stat st;
 
-                if (!g_ascii_isdigit(entry->d_name[0]) || fstatat(dirfd(t->pseudo), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (!g_ascii_isdigit(entry->d_name[0]) ||
+                    fstatat(dirfd(t->pseudo), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 (void) g_strlcat(name, entry->d_name, sizeof(name));
                 note_access(t, name, &st, monotonic, realtime);

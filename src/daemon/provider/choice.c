@@ -49,7 +49,8 @@ static Provider *choose_named(Providers *providers, const char *id, char **ret_p
         Provider *provider = providers_find(providers, id);
 
         if (!provider) {
-                *ret_problem = g_strdup_printf("The provider %s of the configuration is not installed; snooze provider list", id);
+                *ret_problem = g_strdup_printf(
+                        "The provider %s of the configuration is not installed; snooze provider list", id);
                 return NULL;
         }
         if (!plugin_enabled(provider->plugin)) {
@@ -75,23 +76,26 @@ static Provider *choose_detected(Providers *providers, char **ret_problem) {
                 if (!provider->detected)
                         continue;
                 if (found) {
-                        *ret_problem = g_strdup_printf("Two providers recognize this machine, %s and %s; say which: sudo snooze "
-                                                       "config set provider %s",
-                                                       provider_id(found), provider_id(provider), provider_id(found));
+                        *ret_problem = g_strdup_printf(
+                                "Two providers recognize this machine, %s and %s; say which: sudo snooze "
+                                "config set provider %s",
+                                provider_id(found), provider_id(provider), provider_id(found));
                         return NULL;
                 }
                 found = provider;
         }
         if (open) {
-                *ret_problem = g_strdup_printf("The provider %s is still being asked whether this machine is its own; snooze "
-                                               "provider list",
-                                               provider_id(open));
+                *ret_problem =
+                        g_strdup_printf("The provider %s is still being asked whether this machine is its own; snooze "
+                                        "provider list",
+                                        provider_id(open));
                 return NULL;
         }
         if (!found)
-                *ret_problem = g_strdup(enabled > 0 ? "No provider recognizes this machine; say which is to stop it: sudo snooze "
-                                                      "setup --provider ID"
-                                                    : "No provider is enabled that could stop this machine; snooze provider list");
+                *ret_problem = g_strdup(
+                        enabled > 0 ? "No provider recognizes this machine; say which is to stop it: sudo snooze "
+                                      "setup --provider ID"
+                                    : "No provider is enabled that could stop this machine; snooze provider list");
         return found;
 }
 
@@ -101,8 +105,8 @@ static char *find_obstacle(const Config *config, const Provider *provider) {
         PluginState state = plugin_state(provider->plugin);
 
         if (state == PLUGIN_FAILED || state == PLUGIN_QUARANTINED)
-                return g_strdup_printf("The provider %s is %s: %s; snooze plugin info %s", id, plugin_state_name(state),
-                                       plugin_last_error(provider->plugin), id);
+                return g_strdup_printf("The provider %s is %s: %s; snooze plugin info %s", id,
+                                       plugin_state_name(state), plugin_last_error(provider->plugin), id);
         if (!provider->probed)
                 return g_strdup_printf("The provider %s has not answered yet; snooze provider info %s", id, id);
         if (!stop_effect_allowed(config, provider->stop_effect))

@@ -40,8 +40,8 @@ void operation_end(Operation *operation) {
 
 void operation_call(Operation *operation, const char *member, gboolean without_effect, PluginCallAppend append,
                     PluginCallDone done) {
-        (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append, done,
-                           operation);
+        (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append,
+                           done, operation);
 }
 
 int append_instance_id(sd_bus_message *message, void *userdata) {
@@ -76,7 +76,8 @@ static gboolean is_string(JsonNode *node) {
 }
 
 static gboolean is_time(JsonNode *node) {
-        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 && json_node_get_int(node) >= 0;
+        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 &&
+               json_node_get_int(node) >= 0;
 }
 
 static gboolean is_tags(JsonNode *node) {
@@ -135,8 +136,8 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
 
                 if (json_array_get_length(permissions) >= PERMISSIONS_MAX || strlen(name) > TEXT_MAX ||
                     strlen(explanation) > TEXT_MAX) {
-                        *ret_problem = g_strdup_printf("more than %u permissions, or texts above %u bytes", PERMISSIONS_MAX,
-                                                       TEXT_MAX);
+                        *ret_problem = g_strdup_printf("more than %u permissions, or texts above %u bytes",
+                                                       PERMISSIONS_MAX, TEXT_MAX);
                         return NULL;
                 }
                 row = json_object_new();

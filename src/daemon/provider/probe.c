@@ -95,7 +95,8 @@ static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 
         provider->tried = TRUE;
         if (error || sd_bus_message_read(reply, "b", &detected) < 0) {
-                log_debug("Provider %s could not be asked: %s", provider_id(provider), error ? error->message : "no answer");
+                log_debug("Provider %s could not be asked: %s", provider_id(provider),
+                          error ? error->message : "no answer");
                 provider->probed = FALSE;
                 provider->detected = FALSE;
                 probe_end(operation);
@@ -103,8 +104,8 @@ static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         }
         provider->probed = TRUE;
         provider->detected = detected;
-        (void) plugin_call(plugin, "org.freedesktop.DBus.Properties", "GetAll", 0, TRUE, append_interface, on_properties,
-                           operation);
+        (void) plugin_call(plugin, "org.freedesktop.DBus.Properties", "GetAll", 0, TRUE, append_interface,
+                           on_properties, operation);
 }
 
 void provider_probe(Provider *provider) {

@@ -22,8 +22,10 @@
 
 static int authorize_call(Provider *provider, sd_bus_message *call, const char *instance_id, sd_bus_error *error) {
         const MethodAction *entry = method_action_find(SNOOZE_PROVIDER_INTERFACE, sd_bus_message_get_member(call));
-        const char *const details[] = { "provider", provider_id(provider), "instance", *instance_id ? instance_id : "this machine",
-                                        "method", sd_bus_message_get_member(call), NULL };
+        const char *const details[] = { "provider", provider_id(provider),
+                                        "instance", *instance_id ? instance_id : "this machine",
+                                        "method",   sd_bus_message_get_member(call),
+                                        NULL };
 
         if (!entry || !entry->action)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
@@ -44,7 +46,8 @@ static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_er
         if (r < 0)
                 return r;
         if (strlen(*ret_id) > INSTANCE_ID_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "instance_id: longer than %u bytes.", INSTANCE_ID_MAX);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "instance_id: longer than %u bytes.",
+                                         INSTANCE_ID_MAX);
         for (const char *c = *ret_id; *c; c++)
                 if (!g_ascii_isgraph(*c))
                         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
@@ -52,7 +55,8 @@ static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_er
         return 0;
 }
 
-static Operation *operation_for(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options) {
+static Operation *operation_for(Provider *provider, sd_bus_message *call, const char *instance_id,
+                                JsonObject *options) {
         Operation *operation = operation_new(provider);
 
         operation->call = sd_bus_message_ref(call);
@@ -83,8 +87,9 @@ static void on_info(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         if (error)
                 (void) sd_bus_reply_method_error(operation->call, error);
         else if (!info || reply_info(operation->call, info) < 0)
-                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s.",
-                                                  plugin_id(plugin), problem ?: "values out of range");
+                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED,
+                                                  "%s answered with rubbish: %s.", plugin_id(plugin),
+                                                  problem ?: "values out of range");
         operation_end(operation);
 }
 
@@ -125,7 +130,8 @@ static int check_action(JsonObject *options, sd_bus_error *error) {
 
         if (g_str_equal(action, "stop") || g_str_equal(action, "hibernate") || g_str_equal(action, "suspend"))
                 return 0;
-        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "action: got %.32s, expected stop, hibernate or suspend.", action);
+        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                 "action: got %.32s, expected stop, hibernate or suspend.", action);
 }
 
 static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -145,12 +151,14 @@ static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_err
                 return r;
         if (is_this_machine(provider, instance_id)) {
                 if (!parameters->stop_this_machine)
-                        return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "This daemon does not stop its own machine.");
+                        return sd_bus_error_set(error, ERROR_NOT_SUPPORTED,
+                                                "This daemon does not stop its own machine.");
                 if (provider != provider->providers->active)
-                        return sd_bus_error_setf(error, ERROR_REFUSED, "%s is not the provider of this machine; snooze provider list",
+                        return sd_bus_error_setf(error, ERROR_REFUSED,
+                                                 "%s is not the provider of this machine; snooze provider list",
                                                  provider_id(provider));
-                return parameters->stop_this_machine(provider, call, json_get_string(options, "reason", ""), options, error,
-                                                     parameters->userdata);
+                return parameters->stop_this_machine(provider, call, json_get_string(options, "reason", ""), options,
+                                                     error, parameters->userdata);
         }
         r = authorize_call(provider, call, instance_id, error);
         if (r <= 0)
@@ -213,8 +221,8 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         if (error)
                 (void) sd_bus_reply_method_error(operation->call, error);
         else if (!permissions)
-                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s.",
-                                                  plugin_id(plugin), problem);
+                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED,
+                                                  "%s answered with rubbish: %s.", plugin_id(plugin), problem);
         else
                 (void) reply_permissions(operation->call, permissions);
         operation_end(operation);
@@ -291,7 +299,7 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
         return -ENOENT;
 }
 
-#define CHANGING(name, signature)                                                                                      \
+#define CHANGING(name, signature)                                                                                     \
         SD_BUS_PROPERTY(name, signature, get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 #define FREE SD_BUS_VTABLE_UNPRIVILEGED /* polkit decides, not a capability of the caller */
 
@@ -332,7 +340,8 @@ static char *path_of(const void *provider) {
         return g_strdup(((const Provider *) provider)->path);
 }
 
-static int enumerate_providers(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+static int enumerate_providers(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                               sd_bus_error *error) {
         *ret_nodes = node_paths(((Providers *) userdata)->list, path_of);
         return 0;
 }
@@ -345,7 +354,8 @@ int providers_export(Providers *providers) {
                                        provider_vtable, find_provider, providers);
         if (r < 0)
                 return r;
-        r = sd_bus_add_node_enumerator(bus, &providers->enumerator_slot, SNOOZE_PROVIDER_PATH, enumerate_providers, providers);
+        r = sd_bus_add_node_enumerator(bus, &providers->enumerator_slot, SNOOZE_PROVIDER_PATH, enumerate_providers,
+                                       providers);
         if (r < 0)
                 return r;
         providers->exported = TRUE;

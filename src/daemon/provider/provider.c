@@ -23,8 +23,9 @@ static void stop_end(Operation *operation, StopAnswer answer, const char *messag
 }
 
 gboolean instance_state_leaves(const char *state) {
-        static const char *const states[] = { "stopping",    "stopped",    "shutting-down", "terminated", "hibernating",
-                                              "hibernated", "suspending", "suspended",     "deallocating",
+        static const char *const states[] = { "stopping",    "stopped",     "shutting-down",
+                                              "terminated",  "hibernating", "hibernated",
+                                              "suspending",  "suspended",   "deallocating",
                                               "deallocated", NULL };
 
         return g_strv_contains(states, state);
@@ -115,8 +116,9 @@ void provider_stop(Provider *provider, const char *action, const char *reason, P
         json_object_set_string_member(operation->options, "action", action);
         json_object_set_string_member(operation->options, "reason", reason);
         if (!stop_effect_allowed(provider->providers->config, provider->stop_effect)) {
-                refuse_later(operation, g_strdup_printf("%s has the StopEffect %s, which allow_stop_effects does not list",
-                                                        provider_id(provider), provider->stop_effect));
+                refuse_later(operation,
+                             g_strdup_printf("%s has the StopEffect %s, which allow_stop_effects does not list",
+                                             provider_id(provider), provider->stop_effect));
                 return;
         }
         operation_call(operation, "StopInstance", FALSE, append_instance_and_options, on_stopped);

@@ -63,7 +63,8 @@ void providers_choose(Providers *providers) {
         if (providers->parameters.changed)
                 providers->parameters.changed(providers->parameters.userdata);
         /* `auto` chooses when all have answered, which may be after this one was asked what it may do. */
-        if (providers->active && providers->active != before && providers->active->permitted && providers->parameters.permitted)
+        if (providers->active && providers->active != before && providers->active->permitted &&
+            providers->parameters.permitted)
                 providers->parameters.permitted(providers->parameters.userdata);
 }
 
@@ -178,8 +179,8 @@ int providers_new(const ProvidersParameters *parameters, Providers **ret) {
         providers->list = g_ptr_array_new_with_free_func(provider_free);
         providers->by_id = g_hash_table_new(g_str_hash, g_str_equal);
         providers->operations = g_ptr_array_new_with_free_func(operation_free);
-        r = sd_event_add_time_relative(parameters->event, &providers->again, CLOCK_MONOTONIC, PROBE_AGAIN, USEC_PER_SEC,
-                                       on_again, providers);
+        r = sd_event_add_time_relative(parameters->event, &providers->again, CLOCK_MONOTONIC, PROBE_AGAIN,
+                                       USEC_PER_SEC, on_again, providers);
         if (r < 0) {
                 providers_free(providers);
                 return r;

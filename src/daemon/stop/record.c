@@ -35,7 +35,8 @@ static gboolean init_started(const char *root, uint64_t *ret) {
         if (!read_below(root, INIT_STAT_FILE, STAT_MAX, &text))
                 return FALSE;
         p = strrchr(text, ')');
-        if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
+        if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                         &ticks) != 1)
                 return FALSE;
         *ret = ticks * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
         return TRUE;

@@ -19,9 +19,11 @@ static int check_options(JsonObject *options, sd_bus_error *error) {
         gint64 delay = json_get_int(options, "delay", 0);
 
         if (!g_strv_contains(actions, action))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "options.action is '%s', expected stop, hibernate or suspend.", action);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "options.action is '%s', expected stop, hibernate or suspend.", action);
         if (delay < 0 || (uint64_t) delay > DELAY_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "options.delay is %lld µs, expected at most a day.", (long long) delay);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "options.delay is %lld µs, expected at most a day.", (long long) delay);
         return 0;
 }
 
@@ -33,16 +35,19 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
                 .force = json_get_boolean(options, "force", FALSE),
                 .dry_run = json_get_boolean(options, "dry-run", FALSE) || stop_dry_run(manager->stop),
         };
-        g_autofree char *user = user_name(uid), *full = g_strdup_printf("%s: %s", user, *reason ? reason : "wants it to stop");
+        g_autofree char *user = user_name(uid),
+                        *full = g_strdup_printf("%s: %s", user, *reason ? reason : "wants it to stop");
         const char *problem = providers_problem(manager->providers);
         int r;
 
         request.reason = full;
         if (held && !request.force)
-                return sd_bus_error_setf(error, ERROR_HELD, "%s holds this machine on (%s); stop it all the same: snooze stop --force",
+                return sd_bus_error_setf(error, ERROR_HELD,
+                                         "%s holds this machine on (%s); stop it all the same: snooze stop --force",
                                          held->who, *held->why ? held->why : "no reason given");
         if (!request.dry_run && problem)
-                return sd_bus_error_set(error, providers_active(manager->providers) ? ERROR_REFUSED : ERROR_NO_PROVIDER, problem);
+                return sd_bus_error_set(
+                        error, providers_active(manager->providers) ? ERROR_REFUSED : ERROR_NO_PROVIDER, problem);
 
         r = decision_request_stop(manager->decision, clock_monotonic(), &request);
         if (r == -EALREADY)
@@ -55,7 +60,8 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
         return 0;
 }
 
-static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error) {
+static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options,
+                          sd_bus_error *error) {
         uid_t uid;
         int r;
 
@@ -68,9 +74,10 @@ static int authorize_stop(Manager *manager, sd_bus_message *message, const char 
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = manager_authorize(manager, message,
-                              (const char *[]) { "reason", reason, "action", json_get_string(options, "action", "stop"), "force",
-                                                 json_get_boolean(options, "force", FALSE) ? "true" : "false", "dry-run",
-                                                 json_get_boolean(options, "dry-run", FALSE) ? "true" : "false", NULL },
+                              (const char *[]) { "reason", reason, "action", json_get_string(options, "action", "stop"),
+                                                "force", json_get_boolean(options, "force", FALSE) ? "true" : "false",
+                                                "dry-run",
+                                                json_get_boolean(options, "dry-run", FALSE) ? "true" : "false", NULL },
                               error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -89,12 +96,14 @@ int method_stop_instance(sd_bus_message *message, void *userdata, sd_bus_error *
         return r < 0 ? r : authorize_stop(userdata, message, reason, options, error);
 }
 
-int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options, sd_bus_error *error,
-                      void *userdata) {
+int stop_this_machine(Provider *provider, sd_bus_message *message, const char *reason, JsonObject *options,
+                      sd_bus_error *error, void *userdata) {
         Manager *manager = userdata;
 
         if (provider != providers_active(manager->providers))
-                return sd_bus_error_setf(error, ERROR_REFUSED, "%s is not the provider of this machine; snooze provider list", provider_id(provider));
+                return sd_bus_error_setf(error, ERROR_REFUSED,
+                                         "%s is not the provider of this machine; snooze provider list",
+                                         provider_id(provider));
         return authorize_stop(manager, message, reason, options, error);
 }
 
@@ -125,7 +134,8 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
         full = *reason ? g_strdup_printf("%s cancelled: %s", user, reason) : g_strdup_printf("%s cancelled", user);
         r = decision_cancel(manager->decision, clock_monotonic(), full);
         if (r == -EALREADY)
-                return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
+                return sd_bus_error_set(error, ERROR_TOO_LATE,
+                                        "The provider has been asked to stop this machine already.");
         if (r < 0)
                 return r;
         if (manager->outcome.state == STATE_WARNING || manager->outcome.state == STATE_STOPPING) {
@@ -142,7 +152,8 @@ static void pause_kept(const GError *error, void *userdata) {
         sd_bus_message *call = userdata;
 
         if (error)
-                (void) sd_bus_reply_method_errorf(call, ERROR_STORE, "It is so until the next boot only: %s", error->message);
+                (void) sd_bus_reply_method_errorf(call, ERROR_STORE, "It is so until the next boot only: %s",
+                                                  error->message);
         else
                 (void) sd_bus_reply_method_return(call, NULL);
         sd_bus_message_unref(call);
@@ -160,10 +171,12 @@ static int set_pause(Manager *manager, sd_bus_message *message, gboolean pause, 
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (pause && decision_was_asked(manager->decision))
-                return sd_bus_error_set(error, ERROR_TOO_LATE, "The provider has been asked to stop this machine already.");
+                return sd_bus_error_set(error, ERROR_TOO_LATE,
+                                        "The provider has been asked to stop this machine already.");
 
         if (pause)
-                until = usec_add(clock_boottime(), (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
+                until = usec_add(clock_boottime(),
+                                 (uint64_t) (manager->config->pause_max_hours * (double) USEC_PER_HOUR));
         r = manager_set_pause(manager, until, pause_kept, sd_bus_message_ref(message));
         if (r < 0) {
                 sd_bus_message_unref(message);

@@ -32,7 +32,7 @@ struct Stop {
         enum { TAGS_OPEN, TAGS_ASKED, TAGS_DONE } tags;
         unsigned attempts;
         gboolean calling;               /* a question to the provider is under way */
-        gboolean resuming;              /* asked by a daemon that died, and there is no provider yet to ask for its state */
+        gboolean resuming; /* asked by a daemon that died, and there is no provider yet to ask for its state */
         gboolean asked;                 /* to stop this machine, and it has not said no */
         unsigned round;                 /* answers of an earlier round are not ours any more */
 
@@ -150,7 +150,9 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
         if (waited_for)
                 stop->handling++;
         r = events_emit(stop->with.events, EVENT_STOP_PENDING, EVENT_SOURCE_OWN, SEVERITY_URGENT,
-                        phase == NOTICE_CANCELLED ? 0 : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
+                        phase == NOTICE_CANCELLED
+                                ? 0
+                                : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
                         data, waited_for ? handlers_ended : NULL, stop, NULL);
         if (r < 0) {
                 if (waited_for)
@@ -228,7 +230,8 @@ static void on_tagged(gboolean ok, const char *message, void *userdata) {
 static void write_tags(Stop *stop) {
         Provider *provider = providers_active(stop->with.providers);
         g_autoptr(JsonObject) metrics = stop->with.metrics(stop->with.userdata);
-        g_autoptr(JsonObject) tags = stop_tags(stop->config, clock_realtime(), stop->reason ? stop->reason : "", metrics);
+        g_autoptr(JsonObject) tags =
+                stop_tags(stop->config, clock_realtime(), stop->reason ? stop->reason : "", metrics);
 
         if (!tags || !provider || stop_dry_run(stop)) {
                 stop->tags = TAGS_DONE;
@@ -304,7 +307,8 @@ static void rehearse(Stop *stop) {
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         Stop *stop = userdata;
         g_autofree char *span = duration_format(stop->with.patience);
-        g_autofree char *message = g_strdup_printf("The provider was asked for the stop %s ago and this machine still runs", span);
+        g_autofree char *message =
+                g_strdup_printf("The provider was asked for the stop %s ago and this machine still runs", span);
 
         stop->with.problem("stop", message, stop->with.userdata);
         history(stop, "failed", message);
@@ -356,7 +360,8 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
         switch (answer) {
         case STOP_ACCEPTED:
                 history(stop, "accepted", message ? message : "");
-                decision_provider_accepted(stop->with.decision, clock_monotonic(), message ? message : "the provider stops it");
+                decision_provider_accepted(stop->with.decision, clock_monotonic(),
+                                           message ? message : "the provider stops it");
                 (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), stop->with.patience), on_patience);
                 break;
         case STOP_RETRY:
@@ -379,7 +384,8 @@ static void ask(Stop *stop) {
 
         if (!provider || problem) {
                 stop->calling = FALSE;
-                refused(stop, problem ? problem : "No provider is there that could stop this machine; snooze provider list");
+                refused(stop,
+                        problem ? problem : "No provider is there that could stop this machine; snooze provider list");
                 /* Nobody was asked, so nobody has refused: it may be another time. */
                 decision_rearm(stop->with.decision, clock_monotonic());
                 stop->with.step(stop->with.userdata);
@@ -428,7 +434,8 @@ static void on_state(const char *state, const char *message, void *userdata) {
                 return;
         }
         if (!state || question->restarted) {
-                on_answer(STOP_RETRY, state ? "it still runs after a restart of the daemon" : message, question_new(stop));
+                on_answer(STOP_RETRY, state ? "it still runs after a restart of the daemon" : message,
+                          question_new(stop));
                 return;
         }
         ask_if_still_wanted(stop);

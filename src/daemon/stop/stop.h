@@ -28,7 +28,7 @@ typedef struct StopParameters {
         Providers *providers;
         Events *events;
         const char *boot;               /* boot_learn() */
-        uint64_t patience;              /* µs until a stop that was asked for and did not happen is off; 0: five minutes */
+        uint64_t patience; /* µs until a stop that was asked for and did not happen is off; 0: five minutes */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
         gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
         JsonObject *(*metrics)(void *userdata);   /* GetMetrics as JSON, for tags; a new reference */

@@ -27,7 +27,8 @@ static void add_metrics(JsonObject *tags, const Config *config, JsonObject *metr
                 char text[G_ASCII_DTOSTR_BUF_SIZE + 320];
 
                 if (json_node_get_value_type(value) == G_TYPE_DOUBLE)
-                        add_tag(tags, config, name, g_ascii_formatd(text, sizeof(text), "%.1f", json_node_get_double(value)));
+                        add_tag(tags, config, name,
+                                g_ascii_formatd(text, sizeof(text), "%.1f", json_node_get_double(value)));
         }
 }
 

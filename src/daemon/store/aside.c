@@ -75,10 +75,11 @@ static void remove_journals(const char *path) {
 }
 
 /* As many rows as can be read; only that one of them cannot be written is an error. */
-static gboolean copy_table(sqlite3 *from, Database *to, const char *columns, const char *table, const char *places, unsigned *ret_count,
-                           GError **error) {
+static gboolean copy_table(sqlite3 *from, Database *to, const char *columns, const char *table, const char *places,
+                           unsigned *ret_count, GError **error) {
         g_autofree char *select_text = g_strdup_printf("SELECT %s FROM %s", columns, table);
-        g_autofree char *insert_text = g_strdup_printf("INSERT OR IGNORE INTO %s (%s) VALUES (%s)", table, columns, places);
+        g_autofree char *insert_text =
+                g_strdup_printf("INSERT OR IGNORE INTO %s (%s) VALUES (%s)", table, columns, places);
         sqlite3_stmt *select = NULL, *insert = NULL;
         gboolean ok = TRUE;
 
@@ -98,8 +99,10 @@ static gboolean copy_table(sqlite3 *from, Database *to, const char *columns, con
 }
 
 static gboolean copy_rows(sqlite3 *from, Database *to, Salvage *ret, GError **error) {
-        return database_begin(to, TRUE, error) && copy_table(from, to, "key, value", "record", "?1, ?2", &ret->records, error) &&
-               copy_table(from, to, "id, version, plugin_version, time, state", "plugin_state", "?1, ?2, ?3, ?4, ?5", &ret->states, error) &&
+        return database_begin(to, TRUE, error) &&
+               copy_table(from, to, "key, value", "record", "?1, ?2", &ret->records, error) &&
+               copy_table(from, to, "id, version, plugin_version, time, state", "plugin_state", "?1, ?2, ?3, ?4, ?5",
+                          &ret->states, error) &&
                database_commit(to, error);
 }
 
@@ -128,7 +131,8 @@ static gboolean make_new(const char *directory, const char *broken, const char *
 }
 
 gboolean database_finish_replacement(const char *directory, GError **error) {
-        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL), *new_path = g_build_filename(directory, NEW_NAME, NULL);
+        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL),
+                        *new_path = g_build_filename(directory, NEW_NAME, NULL);
 
         if (access(new_path, F_OK) < 0)
                 return TRUE;
@@ -145,7 +149,8 @@ gboolean database_finish_replacement(const char *directory, GError **error) {
 }
 
 gboolean database_replace_broken(const char *directory, uint64_t realtime, Salvage *ret, GError **error) {
-        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL), *new_path = g_build_filename(directory, NEW_NAME, NULL);
+        g_autofree char *path = g_build_filename(directory, DATABASE_NAME, NULL),
+                        *new_path = g_build_filename(directory, NEW_NAME, NULL);
         g_autofree char *name = g_strdup_printf(BROKEN_PREFIX "%012" G_GUINT64_FORMAT, realtime / USEC_PER_SEC);
         g_autofree char *aside = g_build_filename(directory, name, NULL);
         Salvage salvage = {};

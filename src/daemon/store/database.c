@@ -72,7 +72,8 @@ gboolean database_fail(sqlite3 *db, GError **error) {
         int primary = code & 0xff;
 
         g_set_error(error, DATABASE_ERROR,
-                    primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ? DATABASE_ERROR_BROKEN : DATABASE_ERROR_FAILED,
+                    primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ? DATABASE_ERROR_BROKEN
+                                                                          : DATABASE_ERROR_FAILED,
                     DATABASE_NAME ": %s", db ? sqlite3_errmsg(db) : "out of memory");
         return FALSE;
 }
@@ -80,8 +81,8 @@ gboolean database_fail(sqlite3 *db, GError **error) {
 sqlite3_stmt *database_statement(Database *d, StatementId id, GError **error) {
         sqlite3_stmt **statement = &d->statements[id];
 
-        if (!*statement &&
-            sqlite3_prepare_v3(d->db, statement_texts[id], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+        if (!*statement && sqlite3_prepare_v3(d->db, statement_texts[id], -1, SQLITE_PREPARE_PERSISTENT, statement,
+                                              NULL) != SQLITE_OK) {
                 database_fail(d->db, error);
                 return NULL;
         }
@@ -129,15 +130,17 @@ gboolean database_upgrade(sqlite3 *db, const char *const *steps, unsigned count,
         if (!read_version(db, &version, error))
                 return FALSE;
         if (version > count) {
-                g_set_error(error, DATABASE_ERROR, DATABASE_ERROR_NEWER,
-                            DATABASE_NAME " has version %u, and this CloudSnooze knows versions up to %u: it is left alone, and there "
-                            "is no history until a newer CloudSnooze is installed or the file is moved away",
-                            version, count);
+                g_set_error(
+                        error, DATABASE_ERROR, DATABASE_ERROR_NEWER,
+                        DATABASE_NAME
+                        " has version %u, and this CloudSnooze knows versions up to %u: it is left alone, and there "
+                        "is no history until a newer CloudSnooze is installed or the file is moved away",
+                        version, count);
                 return FALSE;
         }
         for (; version < count; version++) {
-                g_autofree char *text = g_strdup_printf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %u; COMMIT", steps[version],
-                                                        version + 1);
+                g_autofree char *text = g_strdup_printf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %u; COMMIT",
+                                                        steps[version], version + 1);
 
                 if (!execute(db, text, error)) {
                         (void) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -153,7 +156,8 @@ static gboolean create_file(const char *path, GError **error) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (fd < 0) {
-                g_set_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED, "%s cannot be opened: %s", path, g_strerror(errno));
+                g_set_error(error, DATABASE_ERROR, DATABASE_ERROR_FAILED, "%s cannot be opened: %s", path,
+                            g_strerror(errno));
                 return FALSE;
         }
         (void) safe_close(fd);
@@ -173,7 +177,8 @@ Database *database_open_file(const char *path, const char *pragmas, GError **err
         (void) sqlite3_extended_result_codes(d->db, 1);
         /* Somebody may look into it with sqlite3(1). */
         (void) sqlite3_busy_timeout(d->db, 2000);
-        if (!execute(d->db, pragmas, error) || !database_upgrade(d->db, schema_steps, G_N_ELEMENTS(schema_steps), error))
+        if (!execute(d->db, pragmas, error) ||
+            !database_upgrade(d->db, schema_steps, G_N_ELEMENTS(schema_steps), error))
                 return NULL;
         return g_steal_pointer(&d);
 }
@@ -260,7 +265,8 @@ JsonObject *database_parse_object(const char *text) {
 }
 
 GHashTable *database_get(Database *d, const char *prefix, GError **error) {
-        g_autoptr(GHashTable) records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify) json_object_unref);
+        g_autoptr(GHashTable) records =
+                g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify) json_object_unref);
         sqlite3_stmt *statement = database_statement(d, STATEMENT_GET, error);
         int r;
 

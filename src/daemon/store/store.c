@@ -398,7 +398,8 @@ int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *
         return enqueue(store, work);
 }
 
-int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata) {
+int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done,
+                void *userdata) {
         Work *work = g_new0(Work, 1);
 
         work->kind = WORK_QUERY;
@@ -411,11 +412,12 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
         return enqueue(store, work);
 }
 
-int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state, StoreDone done,
-                    void *userdata) {
+int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
+                    StoreDone done, void *userdata) {
         Work *work;
 
-        if (strlen(id) > STORE_KEY_MAX || strlen(plugin_version) > STORE_KEY_MAX || g_bytes_get_size(state) > STORE_STATE_MAX)
+        if (strlen(id) > STORE_KEY_MAX || strlen(plugin_version) > STORE_KEY_MAX ||
+            g_bytes_get_size(state) > STORE_STATE_MAX)
                 return -E2BIG;
         work = g_new0(Work, 1);
         work->kind = WORK_PUT_STATE;

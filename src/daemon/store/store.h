@@ -63,7 +63,8 @@ int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *
 /* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory:
  * objects with `time`, `kind` and data's members. kinds: bit mask of 1 << HistoryKind, 0 all but samples. */
 typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
-int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done, void *userdata);
+int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done,
+                void *userdata);
 
 /* What a plugin with the State contract exported, one for each id; replaced whole. */
 typedef struct StoreState {
@@ -76,8 +77,8 @@ typedef struct StoreState {
 /* done tells when it is durable, and if it is not, the state of before is still there. -E2BIG beyond STORE_STATE_MAX,
  * -ENOBUFS where too much waits already: try again when something else is done. Nothing is kept for later by
  * itself. */
-int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state, StoreDone done,
-                    void *userdata);
+int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
+                    StoreDone done, void *userdata);
 
 /* state: NULL and no error where there is none; borrowed. */
 typedef void (*StoreStateDone)(const StoreState *state, const GError *error, void *userdata);

@@ -103,7 +103,8 @@ static gboolean read_bucket(Database *d, uint64_t begin, uint64_t end, Bucket *b
         return r == SQLITE_DONE;
 }
 
-static gboolean run_with_three(Database *d, StatementId id, uint64_t first, uint64_t second, uint64_t third, GError **error) {
+static gboolean run_with_three(Database *d, StatementId id, uint64_t first, uint64_t second, uint64_t third,
+                               GError **error) {
         sqlite3_stmt *statement = database_statement(d, id, error);
 
         if (!statement)
