@@ -63,7 +63,7 @@ const MethodAction method_actions[] = {
         { PROVIDER, "SetTags", ACTION_CONFIGURE },
 
         { HELPER_INTERFACE, "Provision" },
-        { HELPER_INTERFACE, "Deprovision" },
+        { HELPER_INTERFACE, "Deprovision", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin uninstall ID" },
         { HELPER_INTERFACE, "SetLimits" },
         { HELPER_INTERFACE, "ApprovePermissions", ACTION_APPROVE_PERMISSIONS, NULL, "sudo snooze plugin permissions ID" },
         { HELPER_INTERFACE, "ListPermissions" },

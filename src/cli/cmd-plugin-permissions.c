@@ -4,11 +4,9 @@
  * the daemon: who approves is this program's caller. */
 
 #include "cli/cmd-plugin.h"
+#include "cli/helper.h"
 #include "cli/output.h"
 #include "cli/wait.h"
-
-#define HELPER_NAME "io.cloudsnooze.Helper1"
-#define HELPER_PATH "/io/cloudsnooze/Helper1"
 
 typedef struct Asked {
         char *digest;
@@ -27,16 +25,8 @@ typedef struct Changes {
         gboolean all, none;
 } Changes;
 
-static GVariant *call_helper(Cli *cli, const char *method, GVariant *arguments, const char *reply, GError **error) {
-        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snooze-helper");
-
-        g_dbus_connection_call(cli->bus, HELPER_NAME, HELPER_PATH, HELPER_NAME, method, arguments, G_VARIANT_TYPE(reply),
-                               cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
-        return g_dbus_connection_call_finish(cli->bus, wait_for(wait), error);
-}
-
 static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
-        g_autoptr(GVariant) reply = call_helper(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
+        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
 
         if (!reply)
                 return FALSE;
@@ -167,7 +157,7 @@ static int approve(Cli *cli, const char *id, Asked *asked, const Changes *change
         int code;
 
         cli_need_authorization(cli);
-        reply = call_helper(cli, "ApprovePermissions",
+        reply = helper_call(cli, "ApprovePermissions",
                             g_variant_new("(s@ass)", id, grant(asked, changes), asked->digest), "()", &error);
         if (!reply || !list(cli, id, asked, &error))
                 return cli_fail(error);

@@ -49,6 +49,10 @@ static int not_written(sd_bus_error *error, const GError *e) {
         return sd_bus_error_set(error, ERROR_STORE, e->message);
 }
 
+static gboolean is_service(const Helper *helper, uid_t uid) {
+        return uid == 0 || uid == helper->places.also || (helper->places.service != 0 && uid == helper->places.service);
+}
+
 /* 1: root or the daemon. 0: parked. */
 static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
         uid_t uid;
@@ -56,7 +60,7 @@ static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
 
         if (r <= 0)
                 return r;
-        if (uid == 0 || uid == helper->places.also || (helper->places.service != 0 && uid == helper->places.service)) {
+        if (is_service(helper, uid)) {
                 r = check_rate(helper, call, error);
                 return r < 0 ? r : 1;
         }
@@ -64,13 +68,26 @@ static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
         return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "This is for the daemon's user (snooze) and root.");
 }
 
+/* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
+static int check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id, sd_bus_error *error) {
+        uid_t uid;
+        int r = caller_uid(helper->callers, call, &uid, error);
+
+        if (r <= 0)
+                return r;
+        r = check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        if (is_service(helper, uid))
+                return 1;
+        return authorize(helper->authorizer, call, action, (const char *const[]) { "plugin", id, NULL }, error);
+}
+
 /* Answers when what was changed is in force. */
 static int finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
-        int r = reloader_request(helper->reloader, call, changed, removed);
-
-        if (!reloader_busy(helper->reloader))
+        if (!changed && !removed && !reloader_busy(helper->reloader))
                 pending_done(&helper->places);
-        return r;
+        return reloader_request(helper->reloader, call, changed, removed);
 }
 
 static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -114,7 +131,7 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         r = read_id(call, &id, error);
         if (r < 0)
                 return r;
-        r = check_service(helper, call, error);
+        r = check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         present = provision_present(&helper->places, id);

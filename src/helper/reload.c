@@ -212,6 +212,18 @@ static void gather(Reloader *reloader) {
                 log_error("The timer of reloads cannot be set: %s", g_strerror(-r));
 }
 
+/* The answers come last: whoever has one finds everything as it is to stay. */
+static void end_batch(Reloader *reloader) {
+        if (reloader->next.what || reloader->next.calls->len > 0 || reloader->next.removed->len > 0)
+                gather(reloader);
+        else {
+                reloader->busy = FALSE;
+                reloader->idle(reloader->failed, reloader->userdata);
+                reloader->failed = FALSE;
+        }
+        answer(reloader);
+}
+
 static void next_step(Reloader *reloader) {
         Batch *batch = &reloader->running;
 
@@ -230,14 +242,7 @@ static void next_step(Reloader *reloader) {
                 batch->what &= ~(unsigned) RELOAD_BUS;
                 call_or_fail(reloader, DRIVER, "/org/freedesktop/DBus", DRIVER, "ReloadConfig");
         } else {
-                answer(reloader);
-                if (reloader->next.what || reloader->next.calls->len > 0 || reloader->next.removed->len > 0) {
-                        gather(reloader);
-                        return;
-                }
-                reloader->busy = FALSE;
-                reloader->idle(reloader->failed, reloader->userdata);
-                reloader->failed = FALSE;
+                end_batch(reloader);
         }
 }
 

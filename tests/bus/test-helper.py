@@ -334,10 +334,23 @@ class Captured(HelperTest):
     def test_the_daemon_may_and_others_may_not(self):
         self.install()
         limits = {'tasks': GLib.Variant('t', 2)}
-        for method, signature, arguments in (('Provision', '(s)', ('example',)), ('SetLimits', '(sa{sv})', ('example', limits)),
-                                             ('Deprovision', '(s)', ('example',))):
+        for method, signature, arguments in (('Provision', '(s)', ('example',)), ('SetLimits', '(sa{sv})', ('example', limits))):
             self.assertFails(ACCESS_DENIED, method, signature, arguments, self.stranger)
             self.call(method, signature, arguments, self.daemon)
+        self.call('Deprovision', '(s)', ('example',), self.daemon)
+        self.assertEqual(self.house.questions(), [])
+
+    def test_others_may_forget_one_if_polkit_says_so(self):
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.house.answer('refuse')
+        self.assertFails(ACCESS_DENIED, 'Deprovision', '(s)', ('example',), self.stranger, 'sudo snooze plugin uninstall')
+        self.assertTrue(self.drop_in())
+        self.house.answer('allow')
+        self.call('Deprovision', '(s)', ('example',), self.stranger)
+        self.assertEqual(self.written(), set())
+        for question in self.house.questions():
+            self.assertEqual((question['action'], question['subject']), (ACTION + 'manage-plugins', self.stranger.name))
 
     def test_hostile_ids(self):
         for identifier in ('', '../x', 'a/b', '/etc', 'A', 'x' * 25, 'admin', 'a\nb', 'a@b', 'é', '-a', '.'):
@@ -491,11 +504,11 @@ class Daemon(unittest.TestCase):
         self.approve('processes')
         self.assertFails(ERROR + 'PluginFailed', 'Restart', 'nobody has approved: network:any')
 
-    def snooze(self, *words):
+    def snooze(self, *words, verb='permissions'):
         """(exit status, all that it said)"""
         log = self.house.directory / 'cli.log'
         log.unlink(missing_ok=True)
-        status = self.house.spawn([BUILD / 'src/cli/cloudsnooze', 'plugin', 'permissions', *words], log.name).wait()
+        status = self.house.spawn([BUILD / 'src/cli/cloudsnooze', 'plugin', verb, *words], log.name).wait()
         return status, log.read_text()
 
     def test_the_command_line(self):
@@ -529,6 +542,18 @@ class Daemon(unittest.TestCase):
         status, said = self.snooze('example', '--none')
         self.assertEqual(status, 3, said)
         self.assertEqual(self.permissions(), [('network:any', True), ('processes', True)])
+
+    def test_forgotten_and_known_again(self):
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        policy = self.house.directory / 'root/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        self.assertTrue(policy.exists())
+        status, said = self.snooze('example', verb='uninstall')
+        self.assertEqual(status, 0, said)
+        self.assertFalse(policy.exists())
+        self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
+        self.assertFails(ERROR + 'NotApproved', 'Enable', 'nobody has approved: network:any, processes')
 
     def test_a_helper_that_cannot(self):
         (self.house.directory / 'plugins/example/example').chmod(0o777)

@@ -210,8 +210,7 @@ def pwd_of(machine, user):
 def nothing_is_left(machine):
     """a plugin that is forgotten leaves nothing but its own files"""
     for plugin in ("probe", "bare"):
-        plugin_call(machine, plugin, "Disable")
-        machine.call(*HELPER, "Deprovision", "s", plugin, name=NAME, user="snooze")
+        machine.run("snooze", "plugin", "uninstall", plugin)
         for path in FILES:
             assert not os.path.exists(machine.path(path.format(plugin))), path
         assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0

@@ -44,9 +44,11 @@ static void on_started(const char *message, void *userdata) {
         PluginProcess *process = userdata;
 
         process->start = NULL;
-        if (message)
+        if (message) {
+                /* What the helper made may have been taken away again. */
+                g_clear_pointer(&process->plugin->provisioned, g_free);
                 process_fail(process, "%s", message);
-        else
+        } else
                 process->hooks->started(process);
 }
 

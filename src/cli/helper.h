@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Calls of the root helper: by the person's own program, since polkit is to be asked about the person. */
+
+#include "cli/cli.h"
+
+/* Waits for the answer, whose type is `reply`; cli's bus is open. */
+GVariant *helper_call(Cli *cli, const char *method, GVariant *arguments, const char *reply, GError **error);
