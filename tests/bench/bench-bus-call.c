@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "bus call": CheckIdle by the daemon's call layer (queue, deadline, statistics, check of the answer) of a plugin
+/* Row "bus call": CheckIdle, for plugins without a channel, by the daemon's call layer (queue, deadline, statistics, check of the answer) of a plugin
  * of the SDK, beside sd_bus_call_async() to a service of bare sd-bus. Both over the same private bus from the same
  * connection, one call after the other, batch by batch in turn, everything on one CPU; medians of the batches. */
 
@@ -28,6 +28,7 @@ int main(int argc, char **argv) {
         callers_begin(&callers, argv[0]);
         /* The first calls start both, and warm them. */
         (void) measure(&callers, callers_call_plugin, calls);
+        callers_without_channel(&callers);
         (void) measure(&callers, callers_call_bare, calls);
         for (unsigned i = 0; i < batches; i++) {
                 raw[i] = measure(&callers, callers_call_bare, calls);

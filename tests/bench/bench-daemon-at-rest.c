@@ -55,7 +55,7 @@ static void add_plugins(BenchBus *bus, const char *folder) {
         for (unsigned i = 0; i < PLUGINS; i++) {
                 g_autofree char *id = g_strdup_printf("trivial-%u", i);
 
-                bench_bus_add_plugin(bus, id, program);
+                bench_bus_add_plugin(bus, id, program, "IdleCheck");
         }
 }
 

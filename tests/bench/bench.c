@@ -79,7 +79,7 @@ void bench_print(const BenchRow *rows, size_t n) {
         printf("{");
         for (size_t i = 0; i < n; i++)
                 printf("%s\"%s\": {\"value\": %.2f, \"unit\": \"%s\", \"beside\": %.2f, \"ratio\": %.3f, \"goal\": "
-                       "%.1f}",
+                       "%.2f}",
                        i > 0 ? ", " : "", rows[i].name, rows[i].value, rows[i].unit, rows[i].beside,
                        rows[i].value / rows[i].beside, rows[i].goal);
         printf("}\n");
@@ -127,14 +127,14 @@ void bench_bus_add_service(BenchBus *bus, const char *name, const char *command)
         bench_write(bus->directory, file, text);
 }
 
-void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program) {
+void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program, const char *contract) {
         g_autofree char *name = g_strconcat(PLUGIN_NAME_PREFIX, id, NULL),
                         *command = g_strdup_printf("%s %s", program, id);
         g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id),
                         *enabled = g_strdup_printf("state/enabled/%s", id);
         g_autofree char *manifest = g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", "
-                                                    "\"contracts\": [\"IdleCheck\"]}",
-                                                    id, program);
+                                                    "\"contracts\": [\"%s\"]}",
+                                                    id, program, contract);
 
         bench_bus_add_service(bus, name, command);
         bench_write(bus->directory, file, manifest);

@@ -51,8 +51,8 @@ typedef struct BenchBus {
 void bench_bus_prepare(BenchBus *bus);
 /* NAME is activated by running the command line. */
 void bench_bus_add_service(BenchBus *bus, const char *name, const char *command);
-/* A plugin with IdleCheck, enabled: PROGRAM is run with its id. */
-void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program);
+/* A plugin with this contract, enabled: PROGRAM is run with its id. */
+void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program, const char *contract);
 void bench_bus_start(BenchBus *bus);
 void bench_bus_end(BenchBus *bus);
 

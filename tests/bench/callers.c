@@ -28,7 +28,12 @@ static void add_services(Callers *callers, const char *program) {
         g_autofree char *command = g_strdup_printf("%s %s", bare, BARE_NAME);
 
         bench_bus_add_service(&callers->bus, BARE_NAME, command);
-        bench_bus_add_plugin(&callers->bus, PLUGIN_ID, plugin);
+        bench_bus_add_plugin(&callers->bus, PLUGIN_ID, plugin, callers->contract ?: "IdleCheck");
+        for (unsigned i = 0; i < callers->more; i++) {
+                g_autofree char *id = g_strdup_printf(PLUGIN_ID "-%u", i);
+
+                bench_bus_add_plugin(&callers->bus, id, plugin, callers->contract ?: "IdleCheck");
+        }
 }
 
 static void add_plugins(Callers *callers) {
@@ -90,6 +95,11 @@ void callers_call_plugin(Callers *callers) {
                                 on_answer, &done),
                     "CheckIdle");
         run_until(callers, &done);
+}
+
+void callers_without_channel(Callers *callers) {
+        process_close_channel(callers->plugin->process);
+        callers->plugin->process->channel_state = CHANNEL_NONE;
 }
 
 static int on_bare_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {

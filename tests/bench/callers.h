@@ -11,6 +11,8 @@
 #define PLUGIN_ID "trivial"
 
 typedef struct Callers {
+        const char *contract; /* of the plugin; NULL: IdleCheck */
+        unsigned more;        /* plugins of that kind beside it */
         BenchBus bus;
         sd_event *event;
         sd_bus *connection;
@@ -25,6 +27,9 @@ void callers_end(Callers *callers);
 /* Each until the answer is there; the other side is started by it where it does not run. */
 void callers_call_plugin(Callers *callers);
 void callers_call_bare(Callers *callers);
+
+/* From now on the running plugin is called as one is that offers no channel. */
+void callers_without_channel(Callers *callers);
 
 /* Until its process is gone. */
 void callers_end_plugin(Callers *callers);

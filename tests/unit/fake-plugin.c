@@ -278,6 +278,36 @@ static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
 }
 
+static int on_process(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        const void *data;
+        size_t size;
+        int r = sd_bus_message_read_array(call, 'y', &data, &size);
+
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'y', data, size);
+        /* Answered twice and more, a block is still answered once. */
+        for (unsigned i = 0; r >= 0 && i < 2; i++)
+                r = sd_bus_send(NULL, reply, NULL);
+        return r;
+}
+
+/* A stream of one line. */
+static int on_stream(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        int input, output, r = sd_bus_message_read(call, "hh", &input, &output);
+        char line[64];
+        ssize_t n;
+
+        if (r < 0)
+                return r;
+        n = read(input, line, sizeof(line));
+        if (n <= 0 || write(output, line, (size_t) n) != n)
+                return -EIO;
+        return sd_bus_reply_method_return(call, "a{sv}", 1, "bytes", "x", (int64_t) n);
+}
+
 static int get_property(sd_bus *b, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                         void *userdata, sd_bus_error *error) {
         const char *effect = is("cloud-terminates") ? "terminates" : is("cloud-nonsense") ? "makes-coffee" : "stops-billing";
@@ -375,6 +405,13 @@ static const sd_bus_vtable request_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+static const sd_bus_vtable data_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("ProcessData", "ay", "ay", on_process),
+        METHOD("ProcessStream", "hha{sv}", "a{sv}", on_stream),
+        SD_BUS_VTABLE_END,
+};
+
 static const sd_bus_vtable cloud_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("ProviderName", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -396,7 +433,7 @@ static int serve(sd_bus *connection) {
         } objects[] = {
                 { PLUGIN_INTERFACE, plugin_vtable },         { IDLE_CHECK_INTERFACE, is("rubbish") ? rubbish_vtable : check_vtable },
                 { EVENT_HANDLER_INTERFACE, handler_vtable }, { REQUEST_HANDLER_INTERFACE, request_vtable },
-                { CLOUD_PROVIDER_INTERFACE, cloud_vtable },
+                { CLOUD_PROVIDER_INTERFACE, cloud_vtable },  { DATA_PROCESSOR_INTERFACE, data_vtable },
         };
         int r = 0;
 

@@ -5,6 +5,8 @@
 
 #include "plugin-fixture.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 
 #include "base/errors.h"
@@ -249,6 +251,75 @@ static void test_silent_one_is_asked_whether_it_lives(const void *behaviour) {
         fixture_down(&f);
 }
 
+typedef struct Blocks {
+        unsigned n, wrong, failed;
+} Blocks;
+
+static void on_block(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata) {
+        Blocks *blocks = userdata;
+
+        blocks->n++;
+        blocks->failed += error != NULL;
+        blocks->wrong += output && (g_bytes_get_size(output) != 3 || memcmp(g_bytes_get_data(output, NULL), "abc", 3) != 0);
+}
+
+static void test_blocks(const void *behaviour) {
+        g_autoptr(GBytes) block = g_bytes_new_static("abc", 3), large = g_bytes_new_take(g_malloc0(PLUGIN_DATA_MAX - 3), PLUGIN_DATA_MAX - 3);
+        g_autoptr(GBytes) huge = g_bytes_new_take(g_malloc0(PLUGIN_DATA_MAX + 1), PLUGIN_DATA_MAX + 1);
+        PluginFixture f = {};
+        Blocks blocks = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", behaviour, "\"DataProcessor\"", "");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        for (unsigned i = 0; i < 60; i++)
+                g_assert_cmpint(plugin_process_data(plugin, block, 0, on_block, &blocks), ==, 0);
+        run_until(f.bus.event, blocks.n == 60);
+        g_assert_cmpuint(blocks.failed, ==, 0);
+        g_assert_cmpuint(blocks.wrong, ==, 0);
+
+        /* What all of them together may have is bounded. */
+        g_assert_cmpint(plugin_process_data(plugin, huge, 0, on_block, &blocks), ==, -E2BIG);
+        g_assert_cmpint(plugin_process_data(plugin, large, 0, on_block, &blocks), ==, 0);
+        g_assert_cmpint(plugin_process_data(plugin, block, 0, on_block, &blocks), ==, 0);
+        g_assert_cmpint(plugin_process_data(plugin, block, 0, on_block, &blocks), ==, -EBUSY);
+        run_until(f.bus.event, blocks.n == 62);
+        g_assert_cmpuint(blocks.failed, ==, 0);
+        g_assert_cmpuint(f.plugins->data_bytes, ==, 0);
+        fixture_down(&f);
+}
+
+static void on_stream(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        if (error)
+                g_error("%s", error->message);
+        *(gboolean *) userdata = TRUE;
+}
+
+static void test_stream(const void *behaviour) {
+        g_autoptr(JsonObject) options = json_object_new();
+        int to[2], from[2];
+        gboolean over = FALSE;
+        PluginFixture f = {};
+        char line[8];
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", behaviour, "\"DataProcessor\"", "");
+        fixture_start(&f, "{}");
+        g_assert_cmpint(pipe2(to, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(pipe2(from, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(write(to[1], "hello", 5), ==, 5);
+        g_assert_cmpint(plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, on_stream, &over), ==, 0);
+        run_until(f.bus.event, over);
+        g_assert_cmpint(read(from[0], line, sizeof(line)), ==, 5);
+        /* Nobody but the plugin, which is done, has the other end. */
+        g_assert_cmpint(read(from[0], line, sizeof(line)), ==, 0);
+        close(to[1]);
+        close(from[0]);
+        fixture_down(&f);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/channel/calls-go-over-it", test_calls_go_over_it);
@@ -270,5 +341,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
         g_test_add_data_func("/channel/silent-one-is-asked", "channel-good", test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/silent-one-is-asked/bus", "good", test_silent_one_is_asked_whether_it_lives);
+        g_test_add_data_func("/channel/blocks", "channel-good", test_blocks);
+        g_test_add_data_func("/channel/blocks/bus", "good", test_blocks);
+        g_test_add_data_func("/channel/stream", "channel-good", test_stream);
+        g_test_add_data_func("/channel/stream/bus", "good", test_stream);
         return g_test_run();
 }

@@ -46,6 +46,7 @@ static const ContractMethod contract_methods[] = {
         { STATE_INTERFACE, "ExportState", "State", "uay", TIMEOUT_EXPORT },
         { STATE_INTERFACE, "ImportState", "State", "", TIMEOUT_EXPORT },
         { DATA_PROCESSOR_INTERFACE, "ProcessData", "DataProcessor", "ay", TIMEOUT_PROVIDER },
+        { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_PROVIDER },
         { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER },
         /* Properties of a contract. The caller names the contract's interface as the argument. */
         { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER },
@@ -157,7 +158,7 @@ static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *user
 
 /* A call that waits needs a timer of its own; one that is sent at once never has it. */
 static void watch_deadline(PluginCall *call) {
-        if (!call->timer)
+        if (!call->timer && call->deadline != USEC_INFINITY)
                 (void) sd_event_add_time(call->plugin->plugins->parameters.event, &call->timer, CLOCK_MONOTONIC,
                                          call->deadline, 0, on_waited_too_long, call);
 }
@@ -304,7 +305,7 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
 static int call_send(PluginCall *call) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         sd_bus *bus = process_bus(call->process);
-        uint64_t left = usec_sub(call->deadline, clock_monotonic());
+        uint64_t left = call->deadline == USEC_INFINITY ? USEC_INFINITY : usec_sub(call->deadline, clock_monotonic());
         int r;
 
         call->over_bus = !call->process->channel;

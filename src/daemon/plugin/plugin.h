@@ -96,6 +96,7 @@ struct Plugins {
         GQueue deferred;
         sd_event_source *deferral;
         sd_event_source *care;
+        gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* calls of clients that wait for plugins; owns */

@@ -114,5 +114,15 @@ typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_b
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
                 PluginCallAppend append, PluginCallDone done, void *userdata);
 
+/* One block of bytes through the plugin's DataProcessor. done gets what came of it, or NULL and a named error; never from within this
+ * function. timeout as in plugin_call(). -E2BIG: more than PLUGIN_DATA_MAX; -EBUSY: more than that together with all blocks
+ * under way; done is then not called. */
+#define PLUGIN_DATA_MAX (16U * 1024U * 1024U)
+typedef void (*PluginDataDone)(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata);
+int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginDataDone done, void *userdata);
+/* A stream of any length from one pipe to another; done gets ProcessStream's reply when it is over. There is no deadline: close the pipes'
+ * other ends to end it. The descriptors are the callee's, in any case. */
+int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, PluginCallDone done, void *userdata);
+
 /* Puts the objects below SNOOZE_PLUGIN_PATH on the bus (vtable, enumerator; ObjectManager is the manager's). */
 int plugins_export(Plugins *plugins);
