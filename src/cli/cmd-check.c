@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <string.h>
+
 #include "cli/output.h"
 #include "cli/wait.h"
+
+#define COMMAND_PREFIX "command/"
 
 static int code_of(const char *verdict) {
         if (g_str_equal(verdict, "idle"))
@@ -16,10 +20,69 @@ static int fail(GError *error) {
         return code == EXIT_CODE_FAILED ? EXIT_CODE_UNKNOWN : code;
 }
 
-static int tell(Cli *cli, const char *source, const char *verdict, const char *reason, GVariant *details) {
-        g_autofree char *clean = text_clean(reason);
-        g_autofree char *word = text_clean(verdict);
+/* Of a plugin with several subjects: one that is busy is enough, and none may be unknown. */
+static const char *fold(const char *verdict, GVariant *votes) {
+        GVariantIter iter;
+        GVariant *entry;
 
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
+                g_autoptr(GVariant) owned = entry;
+                const char *one = "unknown";
+
+                (void) g_variant_lookup(entry, "verdict", "&s", &one);
+                if (g_str_equal(one, "busy"))
+                        return "busy";
+                if (!g_str_equal(one, "idle") && g_str_equal(verdict, "idle"))
+                        verdict = "unknown";
+        }
+        return verdict;
+}
+
+static void print_votes(GVariant *votes) {
+        GVariantIter iter;
+        GVariant *entry;
+
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
+                g_autoptr(GVariant) owned = entry;
+                g_autofree char *name = NULL, *verdict = NULL, *reason = NULL;
+                const char *text[3] = { "", "", "" };
+
+                (void) g_variant_lookup(entry, "name", "&s", &text[0]);
+                (void) g_variant_lookup(entry, "verdict", "&s", &text[1]);
+                (void) g_variant_lookup(entry, "reason", "&s", &text[2]);
+                name = text_clean(text[0]);
+                verdict = text_clean(text[1]);
+                reason = text_clean(text[2]);
+                g_print("  %s %s: %s\n", name, verdict, reason);
+        }
+}
+
+static void print_details(GVariant *details, GVariant *votes) {
+        g_auto(GVariantDict) rest = G_VARIANT_DICT_INIT(details);
+        g_autoptr(GVariant) shown = NULL;
+
+        if (votes) {
+                print_votes(votes);
+                g_variant_dict_remove(&rest, "votes");
+        }
+        shown = g_variant_ref_sink(g_variant_dict_end(&rest));
+        if (g_variant_n_children(shown) > 0) {
+                g_autofree char *text = text_of_variant(shown);
+
+                g_print("  %s\n", text);
+        }
+}
+
+static int tell(Cli *cli, const char *source, const char *verdict, const char *reason, GVariant *details) {
+        g_autoptr(GVariant) votes = details ? g_variant_lookup_value(details, "votes", G_VARIANT_TYPE("aa{sv}")) : NULL;
+        g_autofree char *clean = text_clean(reason);
+        g_autofree char *word = NULL;
+
+        if (votes)
+                verdict = fold(verdict, votes);
+        word = text_clean(verdict);
         if (cli->json) {
                 JsonObject *object = json_object_new();
 
@@ -37,11 +100,8 @@ static int tell(Cli *cli, const char *source, const char *verdict, const char *r
         if (*word)
                 *word = g_ascii_toupper(*word);
         g_print("%s%s%s: %s\n", style_begin(cli, STYLE_BOLD), word, style_end(cli), clean);
-        if (details && g_variant_n_children(details) > 0) {
-                g_autofree char *text = text_of_variant(details);
-
-                g_print("  %s\n", text);
-        }
+        if (details)
+                print_details(details, votes);
         return code_of(verdict);
 }
 
@@ -58,8 +118,8 @@ static int check_all(Cli *cli, gboolean quiet) {
         return quiet ? EXIT_CODE_OK : tell(cli, NULL, idle ? "idle" : "busy", reason, NULL);
 }
 
-/* A built-in metric, or one subject of a plugin: everything is asked anew, and its line of Explain is the answer. */
-static int check_source(Cli *cli, const char *name) {
+/* A built-in metric, or one subject of a plugin: its line of Explain is the answer. */
+static int tell_source(Cli *cli, const char *name) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autofree char *state = NULL, *why = NULL;
         g_autoptr(GString) known = g_string_new(NULL);
@@ -68,11 +128,7 @@ static int check_source(Cli *cli, const char *name) {
         GError *error = NULL;
         GVariantIter iter;
         GVariant *evidence;
-        int code;
 
-        code = check_all(cli, TRUE);
-        if (code != EXIT_CODE_OK)
-                return code;
         snooze_client_manager_call_explain(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         if (!snooze_client_manager_call_explain_finish(cli->manager, &state, &why, &votes, wait_for(wait), &error))
                 return fail(error);
@@ -90,6 +146,63 @@ static int check_source(Cli *cli, const char *name) {
         return EXIT_CODE_UNKNOWN;
 }
 
+/* One file of checks.d. FALSE: there is no such check; *ret_asked: those that there are were asked just now. */
+static gboolean check_command(Cli *cli, const char *name, int *ret_code, gboolean *ret_asked) {
+        g_autoptr(Wait) wait = wait_new(cli, "Running the checks");
+        g_autoptr(SnoozeClientPlugin) plugin = cli_open_plugin(cli, "command", NULL);
+        g_autofree char *verdict = NULL, *reason = NULL;
+        g_autoptr(GVariant) details = NULL, votes = NULL;
+        GVariantIter iter;
+        GVariant *entry;
+
+        if (!plugin)
+                return FALSE;
+        snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        if (!snooze_client_plugin_call_check_idle_finish(plugin, &verdict, &reason, &details, wait_for(wait), NULL))
+                return FALSE;
+        *ret_asked = TRUE;
+        votes = g_variant_lookup_value(details, "votes", G_VARIANT_TYPE("aa{sv}"));
+        if (!votes)
+                return FALSE;
+        g_variant_iter_init(&iter, votes);
+        while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
+                g_autoptr(GVariant) owned = entry, rest = NULL;
+                g_auto(GVariantDict) evidence = G_VARIANT_DICT_INIT(entry);
+                const char *one = "", *its_verdict = "unknown", *its_reason = "";
+                g_autofree char *source = NULL;
+
+                if (!g_variant_lookup(entry, "name", "&s", &one) || !g_str_equal(one, name))
+                        continue;
+                (void) g_variant_lookup(entry, "verdict", "&s", &its_verdict);
+                (void) g_variant_lookup(entry, "reason", "&s", &its_reason);
+                g_variant_dict_remove(&evidence, "name");
+                g_variant_dict_remove(&evidence, "verdict");
+                g_variant_dict_remove(&evidence, "reason");
+                rest = g_variant_ref_sink(g_variant_dict_end(&evidence));
+                source = g_strconcat(COMMAND_PREFIX, name, NULL);
+                *ret_code = tell(cli, source, its_verdict, its_reason, rest);
+                return TRUE;
+        }
+        return FALSE;
+}
+
+static int check_subject(Cli *cli, const char *name) {
+        static const char *const metrics[] = { "cpu", "memory", "network", "disk", "gpu", "input", NULL };
+        const char *command = g_str_has_prefix(name, COMMAND_PREFIX) ? name + strlen(COMMAND_PREFIX) : name;
+        gboolean asked = FALSE;
+        int code;
+
+        if (!g_strv_contains(metrics, name) && !strchr(command, '/') && check_command(cli, command, &code, &asked))
+                return code;
+        /* Two checks in one second would be one too many for this caller. */
+        if (!asked) {
+                code = check_all(cli, TRUE);
+                if (code != EXIT_CODE_OK)
+                        return code;
+        }
+        return tell_source(cli, name);
+}
+
 static int check_one(Cli *cli, const char *name) {
         g_autoptr(Wait) wait = wait_new(cli, "Asking the check");
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
@@ -100,7 +213,7 @@ static int check_one(Cli *cli, const char *name) {
 
         plugin = cli_open_plugin(cli, name, &missing);
         if (!plugin)
-                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED ? check_source(cli, name)
+                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED ? check_subject(cli, name)
                                                                                     : fail(g_steal_pointer(&missing));
 
         snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
@@ -113,8 +226,8 @@ static int run_check(Cli *cli, int argc, char **argv) {
         int code;
 
         if (!cli_parse(cli, &verb_check,
-                       "NAME is a plugin, a metric (cpu, memory, network, disk, gpu, input) or a plugin's subject "
-                       "ID/NAME.\n"
+                       "NAME is a plugin, a metric (cpu, memory, network, disk, gpu, input), a file in "
+                       "/etc/cloudsnooze/checks.d, or a plugin's subject ID/NAME.\n"
                        "Exit status: 0 idle, 1 busy, 5 unknown, absent, failed or no such check.",
                        NULL, 0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;

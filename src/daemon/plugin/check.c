@@ -70,6 +70,21 @@ static gboolean name_fits(const char *name) {
         return TRUE;
 }
 
+/* What a subject says besides its vote. How long that is valid, and what was measured, is for its plugin to say. */
+static JsonObject *evidence_of(JsonObject *object) {
+        static const char *const taken[] = { "name", "verdict", "reason", "valid_seconds", "metrics", "votes", NULL };
+        JsonObject *evidence = json_object_new();
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *value;
+
+        json_object_iter_init_ordered(&iter, object);
+        while (json_object_iter_next_ordered(&iter, &key, &value))
+                if (!g_strv_contains(taken, key))
+                        json_object_set_member(evidence, key, json_node_copy(value));
+        return evidence;
+}
+
 static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t now, CheckAnswer *answer,
                         char **ret_problem) {
         JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -77,6 +92,7 @@ static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t
         const char *verdict = object ? string_member(object, "verdict") : NULL;
         const char *reason = object ? string_member(object, "reason") : NULL;
         g_autofree char *source = NULL, *words = NULL;
+        Vote *vote;
 
         if (!name_fits(name) || !verdict || verdict_from_name(verdict) < 0 || !reason) {
                 *ret_problem = g_strdup("gave a vote among its details without a name, a verdict (idle, busy, unknown) and a "
@@ -90,7 +106,9 @@ static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t
                         return -EBADMSG;
                 }
         words = plugin_words(reason);
-        g_ptr_array_add(answer->votes, vote_new(source, (Verdict) verdict_from_name(verdict), words, begun, now));
+        vote = vote_new(source, (Verdict) verdict_from_name(verdict), words, begun, now);
+        vote->details = evidence_of(object);
+        g_ptr_array_add(answer->votes, vote);
         return 0;
 }
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file in checks.d, from there to a vote, to what people see of it, and to the decision."""
+
+import json
+import os
+import subprocess
+import unittest
+
+import tap
+from harness import BUILD, House, wait_for
+
+WRAPPER = '''#!/bin/sh
+SNOOZE_CHECKS_DIRECTORY={directory} exec {program} "$@"
+'''
+
+
+class ChecksD(unittest.TestCase):
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.checks = self.house.directory / 'checks.d'
+        self.checks.mkdir(mode=0o755)
+        wrapper = self.house.directory / 'wrapper'
+        wrapper.write_text(WRAPPER.format(directory=self.checks, program=BUILD / 'plugins/command/command'))
+        manifest = json.loads((BUILD / 'plugins/command/plugin.json').read_text())
+        self.house.place_plugin('command', wrapper, manifest)
+        self.house.configure({'sources': {'command/hint': {'policy': 'advisory'}}})
+        self.house.start_daemon()
+        self.client = self.house.client()
+
+    def place(self, name, text):
+        path = self.checks / name
+        (self.checks / ('.' + name)).write_text('#!/bin/sh\n' + text + '\n')
+        (self.checks / ('.' + name)).chmod(0o755)
+        os.rename(self.checks / ('.' + name), path)
+
+    def snooze(self, *arguments):
+        return subprocess.run([BUILD / 'src/cli/cloudsnooze', *arguments], env=self.house.environment, capture_output=True, text=True,
+                              timeout=60)
+
+    def votes(self):
+        # Once a second and caller.
+        self.house.client().call('CheckNow')
+        state, reason, votes = self.client.call('Explain')
+        return {source: (verdict, reason, evidence) for source, verdict, reason, evidence in votes if source.startswith('command')}
+
+    def test_a_file_is_a_vote_with_evidence(self):
+        self.place('queue', 'echo 3 jobs; exit 1')
+        self.place('hint', 'echo perhaps; exit 1')
+        votes = self.votes()
+        self.assertEqual(votes['command/queue'][:2], ('busy', '3 jobs'))
+        self.assertEqual(votes['command/queue'][2]['exit_status'], 1)
+        self.assertEqual(votes['command/queue'][2]['policy'], 'required')
+        self.assertEqual((votes['command/hint'][0], votes['command/hint'][2]['policy']), ('busy', 'advisory'))
+        self.assertEqual(votes['command'][0], 'idle')
+
+    def test_a_file_that_is_gone_votes_no_more(self):
+        self.place('queue', 'exit 1')
+        self.assertIn('command/queue', self.votes())
+        (self.checks / 'queue').unlink()
+        self.assertNotIn('command/queue', self.votes())
+
+    def test_one_is_asked_by_its_name(self):
+        self.place('queue', 'echo 3 jobs; exit 1')
+        self.place('backup', 'echo none; exit 0')
+        result = self.snooze('check', 'queue')
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stdout, r'^Busy: 3 jobs\n  exit_status 1.*microseconds \d+')
+        self.assertEqual(self.snooze('check', 'command/backup').returncode, 0)
+        told = json.loads(self.snooze('check', 'queue', '--json').stdout)
+        self.assertEqual((told['source'], told['verdict'], told['details']['exit_status']), ('command/queue', 'busy', 1))
+        result = self.snooze('check', 'nothing')
+        self.assertEqual(result.returncode, 5)
+        self.assertIn('command/backup', result.stderr)
+
+    def test_all_together_are_as_busy_as_one(self):
+        self.place('backup', 'echo none; exit 0')
+        self.assertEqual(self.snooze('check', 'command').returncode, 0)
+        self.place('broken', 'exit 9')
+        self.assertEqual(self.snooze('check', 'command').returncode, 5)
+        self.place('queue', 'echo 3 jobs; exit 1')
+        result = self.snooze('check', 'command')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn('  backup idle: none\n  broken unknown: exit status 9\n  queue busy: 3 jobs\n', result.stdout)
+
+    def test_while_its_plugin_is_dead_nothing_is_idle(self):
+        self.place('queue', 'kill -KILL $PPID; sleep 1000')
+        votes = self.votes()
+        self.assertNotEqual(votes['command'][0], 'idle')
+        self.place('queue', 'exit 0')
+        wait_for(lambda: self.votes().get('command/queue', ('',))[0] == 'idle', 'it to be asked again')
+
+
+if __name__ == '__main__':
+    tap.main()
