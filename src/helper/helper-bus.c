@@ -145,15 +145,14 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
 }
 
 static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {
-        const double memory = manifest->memory_max > 0 ? (double) manifest->memory_max / (double) MIB
-                                                       : (double) (LIMIT_DEFAULT_MEMORY / MIB);
+        const Limits allowed = limits_allowed(manifest);
         const struct {
                 const char *name;
                 double maximum;
         } table[] = {
-                { "memory_mb", memory },
-                { "cpu_percent", manifest->cpu_percent > 0 ? manifest->cpu_percent : LIMIT_DEFAULT_CPU_PERCENT },
-                { "tasks", (double) (manifest->tasks_max > 0 ? manifest->tasks_max : LIMIT_DEFAULT_TASKS) },
+                { "memory_mb", (double) allowed.memory_max / (double) MIB },
+                { "cpu_percent", allowed.cpu_percent },
+                { "tasks", (double) allowed.tasks_max },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {

@@ -11,7 +11,9 @@
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "helper/helper.h"
+#include "util/file.h"
 
+#define LIMITS_TEXT_MAX 4096U
 #define APPROVALS PKGSYSCONFDIR "/" APPROVALS_DIRECTORY
 
 static const char *const slots[] = { PLUGIN_UNIT_PREFIX, PLUGIN_B_UNIT_PREFIX };
@@ -97,6 +99,21 @@ static gboolean write_units(const Places *places, const char *id, const char *un
         return TRUE;
 }
 
+/* Limits that were configured within those of an earlier manifest. */
+static gboolean keep_within(const Places *places, const Manifest *manifest, unsigned *changed, GError **error) {
+        g_autofree char *path = limits_path(slots[0], manifest->id), *real = place_path(places, path), *text = NULL;
+        const Limits allowed = limits_allowed(manifest);
+        Limits limits;
+
+        if (!file_read(real, LIMITS_TEXT_MAX, &text, NULL, NULL))
+                return TRUE;
+        limits = text_read_limits(text);
+        limits.memory_max = MIN(limits.memory_max, allowed.memory_max);
+        limits.cpu_percent = MIN(limits.cpu_percent, allowed.cpu_percent);
+        limits.tasks_max = MIN(limits.tasks_max, allowed.tasks_max);
+        return provision_limit(places, manifest->id, &limits, changed, error);
+}
+
 /* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more or less than this. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
                          GError **error) {
@@ -106,7 +123,7 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
         g_autofree char *policy = text_bus_policy(&grant), *activation = text_bus_activation(&grant);
 
-        return unit && write_units(places, manifest->id, unit, changed, error) &&
+        return unit && write_units(places, manifest->id, unit, changed, error) && keep_within(places, manifest, changed, error) &&
                write_file(places, user_path(manifest->id), user, RELOAD_USERS, changed, error) &&
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error) &&
                write_file(places, activation_path(manifest->id), activation, RELOAD_BUS, changed, error);

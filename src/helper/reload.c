@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/errors.h"
 #include "base/journal.h"
 
 #define GATHER (100 * USEC_PER_MSEC)
@@ -250,7 +251,7 @@ int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, co
         if (what == 0 && !removed && !reloader->busy)
                 return sd_bus_reply_method_return(call, NULL);
         if (call && reloader->next.calls->len >= WAITING_MAX)
-                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                return sd_bus_reply_method_errorf(call, ERROR_LIMITS_EXCEEDED,
                                                   "More than %u calls wait for a reload already; what was written stays.", WAITING_MAX);
         reloader->next.what |= what;
         if (call)

@@ -31,6 +31,26 @@ char *text_unit_limits(const Limits *limits) {
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+Limits text_read_limits(const char *text) {
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        Limits limits = {};
+
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, "MemoryMax="))
+                        limits.memory_max = g_ascii_strtoull(*line + strlen("MemoryMax="), NULL, 10);
+                else if (g_str_has_prefix(*line, "CPUQuota="))
+                        limits.cpu_percent = g_ascii_strtod(*line + strlen("CPUQuota="), NULL);
+                else if (g_str_has_prefix(*line, "TasksMax="))
+                        limits.tasks_max = g_ascii_strtoull(*line + strlen("TasksMax="), NULL, 10);
+        return limits;
+}
+
+Limits limits_allowed(const Manifest *manifest) {
+        return (Limits) { .memory_max = manifest->memory_max > 0 ? manifest->memory_max : LIMIT_DEFAULT_MEMORY,
+                          .cpu_percent = manifest->cpu_percent > 0 ? manifest->cpu_percent : LIMIT_DEFAULT_CPU_PERCENT,
+                          .tasks_max = manifest->tasks_max > 0 ? manifest->tasks_max : LIMIT_DEFAULT_TASKS };
+}
+
 static gboolean below(const char *path, const char *directory) {
         size_t length = strlen(directory);
 

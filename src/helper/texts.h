@@ -18,6 +18,9 @@ typedef struct Limits {
 #define LIMIT_DEFAULT_CPU_PERCENT 20.0
 #define LIMIT_DEFAULT_TASKS UINT64_C(16)
 
+/* The most that the manifest allows of each. */
+Limits limits_allowed(const Manifest *manifest);
+
 typedef struct Grant {
         const Manifest *manifest;
         const char *const *permissions; /* those approved */
@@ -30,6 +33,8 @@ typedef struct Grant {
 char *text_unit_permissions(const Grant *grant, GError **error);
 /* "" where there are none. */
 char *text_unit_limits(const Limits *limits);
+/* Back from such a text. */
+Limits text_read_limits(const char *text);
 char *text_bus_policy(const Grant *grant);
 char *text_bus_activation(const Grant *grant);
 char *text_user(const char *id);

@@ -182,6 +182,40 @@ class Provision(HelperTest):
         self.call('Provision', '(s)', ('example',))
         self.assertIn(f'{self.root}/opt/ours/example/example', self.drop_in())
 
+    def test_limits_stay_within_a_manifest_that_changes(self):
+        self.install(limits={'memory_mb': 20, 'cpu_percent': 5, 'tasks': 3})
+        self.call('SetLimits', '(sa{sv})', ('example', {'memory_mb': GLib.Variant('t', 20), 'tasks': GLib.Variant('t', 2)}))
+        self.install(limits={'memory_mb': 10, 'cpu_percent': 5, 'tasks': 3})
+        self.call('Provision', '(s)', ('example',))
+        for slot in ('', '-b'):
+            self.assertIn('MemoryMax=10485760\nTasksMax=2\n', self.drop_in('20-limits.conf', slot=slot))
+
+    def test_a_thousand_at_once(self):
+        self.install()
+        results = [self.send('Provision', '(s)', ('example',)) for _ in range(1000)]
+        wait_for(lambda: all(results), 'all answers')
+        errors = {error_name(error) for result in results for _, error in result if error}
+        # The bus has limits of its own.
+        self.assertTrue(errors)
+        self.assertLessEqual(errors, {ERROR + 'LimitsExceeded', 'org.freedesktop.DBus.Error.LimitsExceeded'})
+        self.call('Provision', '(s)', ('example',), self.house.client())
+        self.assertEqual(self.written(), self.FILES)
+
+    def test_a_caller_who_does_not_wait(self):
+        self.install()
+        hasty = self.house.client()
+        self.send('Provision', '(s)', ('example',), hasty)
+        hasty.connection.flush_sync(None)
+        hasty.close()
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.written(), self.FILES)
+
+    def test_what_cannot_be_written_is_told(self):
+        self.install()
+        (self.root / 'etc/systemd/system/snooze-plugin@example.service.d').write_text('in the way')
+        self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='/etc/systemd/system/snooze-plugin@example.service.d')
+        self.assertFalse((self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').exists())
+
     def test_a_failure_is_told(self):
         self.install()
         self.systemd.result = 'failed'
@@ -562,6 +596,14 @@ class Daemon(unittest.TestCase):
 
 
 class Options(unittest.TestCase):
+    def test_it_does_not_outlive_the_bus(self):
+        house = House(daemon=False, polkit=False)
+        self.addCleanup(house.close)
+        helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', house.directory / 'root'], 'helper.log')
+        house.wait_for_owner(HELPER, helper)
+        house.stop_bus()
+        self.assertEqual(helper.wait(), 1)
+
     def test_another_root_is_not_for_the_systems_bus(self):
         house = House(daemon=False, polkit=False)
         self.addCleanup(house.close)

@@ -217,6 +217,18 @@ static void test_limits(void) {
         g_assert_cmpstr(empty, ==, "");
 }
 
+static void test_limits_are_read_back(void) {
+        const Limits all = { .memory_max = 3 * 1048576, .cpu_percent = 2.5, .tasks_max = 7 }, none = {};
+        g_autofree char *text = text_unit_limits(&all), *empty = text_unit_limits(&none);
+        Limits read = text_read_limits(text);
+
+        g_assert_cmpuint(read.memory_max, ==, all.memory_max);
+        g_assert_cmpfloat(read.cpu_percent, ==, all.cpu_percent);
+        g_assert_cmpuint(read.tasks_max, ==, all.tasks_max);
+        read = text_read_limits(empty);
+        g_assert_cmpuint(read.memory_max, ==, 0);
+}
+
 static void test_defaults_are_the_templates(void) {
         g_autofree char *path =
                 g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
@@ -309,6 +321,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/unit-of-odd-paths", test_unit_of_odd_paths);
         g_test_add_func("/permission/bus-files", test_bus_files);
         g_test_add_func("/permission/limits", test_limits);
+        g_test_add_func("/permission/limits-are-read-back", test_limits_are_read_back);
         g_test_add_func("/permission/defaults-are-the-templates", test_defaults_are_the_templates);
         g_test_add_func("/permission/approvals", test_approvals);
         g_test_add_func("/permission/reserved-ids", test_reserved_ids);
