@@ -124,9 +124,19 @@ static int check_configuration(const CommandLine *line) {
         return EXIT_SUCCESS;
 }
 
+static void on_stopped(void *userdata) {
+        (void) sd_event_exit(userdata, 0);
+}
+
+/* A second one does not wait. */
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        sd_event *event = sd_event_source_get_event(source);
+        Manager *manager = userdata;
+
         (void) sd_notify(false, "STOPPING=1");
-        return sd_event_exit(sd_event_source_get_event(source), 0);
+        if (!manager_stop(manager, on_stopped, event))
+                on_stopped(event);
+        return 0;
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -150,12 +160,14 @@ static int add_exit(sd_event *event, Manager *manager) {
         return r < 0 ? r : sd_event_source_set_floating(source, true);
 }
 
-static int add_signals(sd_event *event) {
+static int add_signals(sd_event *event, Manager *manager) {
         int r;
 
-        r = sd_event_add_signal(event, NULL, SIGTERM, on_terminate, NULL);
+        r = sd_event_add_signal(event, NULL, SIGTERM, on_terminate, manager);
         if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGINT, on_terminate, NULL);
+                r = sd_event_add_signal(event, NULL, SIGINT, on_terminate, manager);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, manager);
         return r;
 }
 
@@ -202,8 +214,6 @@ static int run(const CommandLine *line) {
 
         r = sd_event_default(&event);
         if (r >= 0)
-                r = add_signals(event);
-        if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 return r;
@@ -215,7 +225,7 @@ static int run(const CommandLine *line) {
                 log_error("snoozed cannot start: %s", strerror(-r));
                 return r;
         }
-        r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, manager);
+        r = add_signals(event, manager);
         if (r >= 0)
                 r = add_exit(event, manager);
         if (r < 0)

@@ -24,6 +24,8 @@
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
 /* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/. */
 #define STEPS_MAX 8
+/* systemd gives the daemon 30 s to end. */
+#define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
 
 uint64_t manager_realtime(uint64_t monotonic) {
@@ -669,6 +671,14 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
                 manager_problem(manager, "configuration", manager->config_problem);
         *ret = manager;
         return 0;
+}
+
+gboolean manager_stop(Manager *manager, void (*done)(void *userdata), void *userdata) {
+        if (manager->ending)
+                return FALSE;
+        manager->ending = TRUE;
+        plugins_save_states(manager->plugins, STATES_TIMEOUT, done, userdata);
+        return TRUE;
 }
 
 void manager_finish(Manager *manager) {

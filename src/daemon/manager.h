@@ -93,12 +93,16 @@ struct Manager {
         gboolean asking_inhibitors; /* a look waits for logind */
 
         sd_event_source *tick, *deadline, *step_soon, *pause_end;
+        gboolean ending; /* manager_stop() was called */
         gboolean freeing;
         sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;
 };
 
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *manager);
+
+/* Before the end: lets plugins give away what they know. done is called once, also from within. FALSE: that was begun before. */
+gboolean manager_stop(Manager *manager, void (*done)(void *userdata), void *userdata);
 
 /* Tells everybody who waits for the disk how it ended, as long as there is a bus to tell it on. */
 void manager_finish(Manager *manager);

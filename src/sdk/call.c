@@ -24,7 +24,8 @@ typedef struct Permission {
 
 struct SnoozePluginCall {
         SnoozePluginInstance *instance;
-        sd_bus_message *message;
+        sd_bus_message *message; /* NULL: internal, and `ended` gets the answer */
+        void (*ended)(SnoozePluginCall *call, int result);
         CallParts parts;
         CallParts set; /* of the parts, those that the author set */
         int failed;    /* the first failure of a setter */
@@ -100,6 +101,24 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
         instance->calls++;
         *ret = call;
         return 0;
+}
+
+int call_new_internal(SnoozePluginInstance *instance, CallParts parts, void (*ended)(SnoozePluginCall *call, int result),
+                      SnoozePluginCall **ret) {
+        SnoozePluginCall *call = calloc(1, sizeof(SnoozePluginCall));
+
+        if (!call)
+                return -ENOMEM;
+        *call = (SnoozePluginCall) { .instance = instance, .ended = ended, .parts = parts, .pipes = { -1, -1 } };
+        instance->calls++;
+        *ret = call;
+        return 0;
+}
+
+const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size) {
+        *ret_version = call->state_version;
+        *ret_size = call->state_size;
+        return call->state;
 }
 
 void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginCall *call)) {
@@ -233,6 +252,11 @@ int call_return(SnoozePluginCall *call, int result) {
                 return 1;
         if (result >= 0)
                 result = first_failure(call);
+        if (call->ended) {
+                call->ended(call, result >= 0 && call->set != call->parts ? -ENODATA : result);
+                call_free(call);
+                return 1;
+        }
         if (result >= 0 && call->set != call->parts)
                 result = snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s answered %s without saying what",
                                                  call->instance->plugin.id, sd_bus_message_get_member(call->message));

@@ -6,8 +6,8 @@
 
 #include "sdk/instance.h"
 
-/* A state, and a block of data, in either direction. */
-#define STATE_MAX (16U * 1024U * 1024U)
+/* A state (as much as the daemon keeps), and a block of data, in either direction. */
+#define STATE_MAX (4U * 1024U * 1024U)
 #define DATA_MAX (16U * 1024U * 1024U)
 
 /* The parts of an answer, in the order in which they are written. */
@@ -23,6 +23,12 @@ typedef enum CallParts {
 /* -> a call, or a negative errno with *error set: too many under way. */
 int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts parts, SnoozePluginCall **ret,
              sd_bus_error *error);
+
+/* One that nobody sent: `ended` gets what would be answered, before the call is freed. 0 or a negative errno. */
+int call_new_internal(SnoozePluginInstance *instance, CallParts parts, void (*ended)(SnoozePluginCall *call, int result),
+                      SnoozePluginCall **ret);
+/* What was set; borrowed. */
+const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size);
 
 /* What came with the call and is to stay as long as it; the call owns it from here on. */
 void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input);

@@ -13,5 +13,6 @@ int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts 
 int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
                                    const SnoozePluginDictionary **ret_dictionary, sd_bus_error *error);
 
+extern const sd_bus_vtable state_vtable[];
 extern const sd_bus_vtable event_source_vtable[];
 extern const sd_bus_vtable data_processor_vtable[];

@@ -14,11 +14,16 @@
 
 int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
                    sd_bus_error *error) {
+        int r;
+
         if (instance->stage != STAGE_INITIALIZED)
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Handshake and Initialize",
                                          instance->plugin.id);
         life_used(instance);
-        return call_new(instance, m, parts, ret, error);
+        r = call_new(instance, m, parts, ret, error);
+        if (r >= 0)
+                state_used(instance);
+        return r;
 }
 
 int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
@@ -59,7 +64,8 @@ void contracts_of(const SnoozePlugin *plugin, const char *contracts[static CONTR
         contracts[n] = NULL;
 }
 
-static int append_info(sd_bus_message *reply, const SnoozePlugin *plugin) {
+static int append_info(sd_bus_message *reply, const SnoozePluginInstance *instance) {
+        const SnoozePlugin *plugin = &instance->plugin;
         _cleanup_(dictionary_freep) SnoozePluginDictionary *info = dictionary_new();
         const char *contracts[CONTRACTS_MAX];
         int r;
@@ -70,6 +76,8 @@ static int append_info(sd_bus_message *reply, const SnoozePlugin *plugin) {
         (void) snooze_plugin_dictionary_set_string(info, "id", plugin->id);
         (void) snooze_plugin_dictionary_set_string(info, "version", plugin->version);
         (void) snooze_plugin_dictionary_set_strv(info, "contracts", contracts);
+        if (plugin->export_state)
+                (void) snooze_plugin_dictionary_set_string(info, "state", state_word(instance));
         r = dictionary_failure(info);
         return r < 0 ? r : dictionary_append(reply, info);
 }
@@ -98,7 +106,7 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         r = sd_bus_message_append(reply, "u", SNOOZE_PLUGIN_API);
         if (r < 0)
                 return r;
-        r = append_info(reply, &instance->plugin);
+        r = append_info(reply, instance);
         if (r < 0)
                 return r;
 
@@ -173,6 +181,7 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
         int r;
 
         r = sd_bus_reply_method_return(m, NULL);
+        state_handed_over(userdata);
         life_leave(userdata, "asked to");
         return r;
 }
@@ -369,50 +378,6 @@ static const sd_bus_vtable cloud_provider_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("CheckPermissions", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sbs)", permissions),
                                 method_check_permissions, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetTags", SD_BUS_ARGS("a{ss}", tags), SD_BUS_NO_RESULT, method_set_tags,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_VTABLE_END,
-};
-
-/* .State */
-
-static int method_export_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        SnoozePluginInstance *instance = userdata;
-        SnoozePluginCall *call;
-        int r;
-
-        r = contract_begin(instance, m, CALL_STATE, &call, error);
-        if (r < 0)
-                return r;
-        return call_return(call, instance->plugin.export_state(call, instance->plugin.userdata));
-}
-
-static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        SnoozePluginInstance *instance = userdata;
-        SnoozePluginCall *call;
-        uint32_t version;
-        const void *data;
-        size_t size;
-        int r;
-
-        r = sd_bus_message_read_basic(m, 'u', &version);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read_array(m, 'y', &data, &size);
-        if (r < 0)
-                return r;
-        if (size > STATE_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The state has %zu bytes, more than %u", size, STATE_MAX);
-        r = contract_begin(instance, m, 0, &call, error);
-        if (r < 0)
-                return r;
-        return call_return(call, instance->plugin.import_state(call, version, data, size, instance->plugin.userdata));
-}
-
-static const sd_bus_vtable state_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("ExportState", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", version, "ay", state), method_export_state,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ImportState", SD_BUS_ARGS("u", version, "ay", state), SD_BUS_NO_RESULT, method_import_state,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

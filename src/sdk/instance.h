@@ -43,6 +43,13 @@ struct SnoozePluginInstance {
         unsigned n_events;
         sd_bus *watcher;     /* where Watch came from, and events go to */
 
+        char *state_directory; /* where a state can be kept; NULL: nowhere */
+        bool state_kept;     /* an instance before this one left its state there, which was not imported since */
+        bool state_live;     /* imported or changed by this instance: nothing that was exported before is newer */
+        bool state_unsaved;  /* it may have changed since the daemon was given it */
+        bool state_exported; /* by this instance, at least once */
+        bool state_keeping;
+
         Threads *threads;    /* NULL until a call wants one */
 
         Caller callers[CALLERS_KNOWN_MAX]; /* a ring: the oldest is asked about again */
@@ -84,6 +91,25 @@ void life_used(SnoozePluginInstance *instance);
 void life_leave(SnoozePluginInstance *instance, const char *why);
 /* Something under way has ended: the moment to go may be here. */
 void life_settled(SnoozePluginInstance *instance);
+
+/* The state is on the disk, or will not be. */
+void life_state_kept(SnoozePluginInstance *instance);
+
+/* state.c */
+
+/* Looks for what an instance before this one left. 0 or a negative errno. */
+int state_start(SnoozePluginInstance *instance);
+void state_clear(SnoozePluginInstance *instance);
+/* For the greeting: "none", "kept" or "live". */
+const char *state_word(const SnoozePluginInstance *instance);
+/* A call that may change it. */
+void state_used(SnoozePluginInstance *instance);
+/* Who asks it to leave has what it needs: a successor may run already, and this one's state is not the newest any more. */
+void state_handed_over(SnoozePluginInstance *instance);
+bool state_to_be_kept(const SnoozePluginInstance *instance);
+bool state_can_be_kept(const SnoozePluginInstance *instance);
+/* Keeps it if need be: true if life_state_kept() is going to be called, or was. */
+bool state_keep(SnoozePluginInstance *instance);
 
 /* channel.c */
 

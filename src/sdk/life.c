@@ -33,15 +33,16 @@
 
 static bool settled(const SnoozePluginInstance *instance) {
         return instance->leaving && instance->name_released && instance->calls == 0 && instance->work == 0 &&
-               instance->callers_pending == 0 && !instance->channel;
+               instance->callers_pending == 0 && !instance->channel && !instance->state_keeping;
 }
 
 static int on_settled(sd_event_source *source, void *userdata) {
         SnoozePluginInstance *instance = userdata;
 
-        if (settled(instance))
-                return sd_event_exit(instance->event, 0);
         instance->exit_source = sd_event_source_disable_unref(instance->exit_source);
+        /* Kept again after what was called meanwhile, it comes back here. */
+        if (settled(instance) && !state_keep(instance))
+                return sd_event_exit(instance->event, 0);
         return 0;
 }
 
@@ -70,9 +71,27 @@ static int on_slot_name_released(sd_bus_message *m, void *userdata, sd_bus_error
         return 0;
 }
 
-void life_leave(SnoozePluginInstance *instance, const char *why) {
+/* The slot first: whoever sees that the name is free may start the next instance at once. */
+static void release_name(SnoozePluginInstance *instance) {
         int r;
 
+        (void) sd_bus_release_name_async(instance->bus, NULL, instance->slot_name, on_slot_name_released, instance);
+        r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
+        if (r >= 0)
+                return;
+        /* Without a connection there is no name to give back. */
+        instance->name_released = true;
+        life_settled(instance);
+}
+
+void life_state_kept(SnoozePluginInstance *instance) {
+        if (instance->name_released)
+                life_settled(instance);
+        else
+                release_name(instance);
+}
+
+void life_leave(SnoozePluginInstance *instance, const char *why) {
         if (instance->leaving)
                 return;
         instance->leaving = true;
@@ -83,14 +102,9 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
                 instance->plugin.shutdown(instance->plugin.userdata);
 
         channel_leave(instance);
-        /* The slot first: whoever sees that the name is free may start the next instance at once. */
-        (void) sd_bus_release_name_async(instance->bus, NULL, instance->slot_name, on_slot_name_released, instance);
-        r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
-        if (r < 0) {
-                /* Without a connection there is no name to give back. */
-                instance->name_released = true;
-                life_settled(instance);
-        }
+        /* Whoever takes the name over is to find the state. */
+        if (!state_keep(instance))
+                release_name(instance);
 }
 
 static int on_handshake_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -164,7 +178,8 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t now = clock_monotonic(), due;
         int r;
 
-        if (instance->calls > 0 || instance->work > 0 || instance->watcher || instance->channel)
+        if (instance->calls > 0 || instance->work > 0 || instance->watcher || instance->channel ||
+            (state_to_be_kept(instance) && !state_can_be_kept(instance)))
                 life_used(instance);
         due = usec_add(instance->last_used, instance->idle_exit);
         if (now >= due) {

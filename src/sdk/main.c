@@ -205,6 +205,9 @@ static int start(SnoozePluginInstance *instance) {
                 log_error("Cannot connect to the system bus: %s", strerror(-r));
                 return r;
         }
+        r = state_start(instance);
+        if (r < 0)
+                return r;
         if (instance->plugin.start) {
                 r = instance->plugin.start(instance, instance->plugin.userdata);
                 if (r < 0)
@@ -216,6 +219,7 @@ static int start(SnoozePluginInstance *instance) {
 static void clear(SnoozePluginInstance *instance) {
         events_clear(instance);
         threads_clear(instance);
+        state_clear(instance);
         sd_event_source_disable_unref(instance->handshake_timer);
         sd_event_source_disable_unref(instance->idle_timer);
         sd_event_source_disable_unref(instance->exit_source);

@@ -324,23 +324,26 @@ class House:
 
     # Plugins
 
-    def install_plugin(self, identifier, program, enabled=True, arguments=(), **manifest):
+    def install_plugin(self, identifier, program, enabled=True, arguments=(), variables=None, **manifest):
         """Puts a plugin where the daemon finds it and the bus activates it. Returns its directory."""
         entries = {'name': identifier, 'display_name': identifier.title(), 'version': '1.0.0', 'author': 'Tests',
                    'description': 'Only for tests', 'category': 'test', 'tags': ['test'], 'type': 'plugin', 'language': 'c',
                    'api': 1, 'runtime': 'dbus', 'exec': identifier, 'permissions': [], 'config_schema': {}}
-        return self.place_plugin(identifier, program, {**entries, **manifest}, enabled, arguments)
+        return self.place_plugin(identifier, program, {**entries, **manifest}, enabled, arguments, variables)
 
-    def place_plugin(self, identifier, program, manifest, enabled=True, arguments=()):
+    def place_plugin(self, identifier, program, manifest, enabled=True, arguments=(), variables=None):
         directory = self.directory / 'plugins' / identifier
         directory.mkdir(mode=0o755)
         shutil.copy(program, directory / identifier)
         (directory / identifier).chmod(0o755)
         (directory / 'plugin.json').write_text(json.dumps(manifest))
-        name = 'io.cloudsnooze.Plugin1.' + identifier
-        command = ' '.join(str(word) for word in (directory / identifier, *arguments))
-        (self.directory / 'services' / f'{name}.service').write_text(
-            f'[D-BUS Service]\nName={name}\nExec={command}\nUser=root\n')
+        # One that is to replace another is started in the other's slot, by a name of its own.
+        for suffix, slot in (('', 'a'), ('.a', 'a'), ('.b', 'b')):
+            name = 'io.cloudsnooze.Plugin1.' + identifier + suffix
+            settings = [f'{key}={value}' for key, value in {**(variables or {}), 'SNOOZE_SLOT': slot}.items()]
+            command = ' '.join(str(word) for word in ('/usr/bin/env', *settings, directory / identifier, *arguments))
+            (self.directory / 'services' / f'{name}.service').write_text(
+                f'[D-BUS Service]\nName={name}\nExec={command}\nUser=root\n')
         self.watcher.call('ReloadConfig', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
                           destination='org.freedesktop.DBus')
         enabled_directory = self.directory / 'state/enabled'

@@ -40,6 +40,7 @@ class Sdk(plugin_bus.PluginTestCase):
                 "id": "example",
                 "version": "1.2",
                 "contracts": ["IdleCheck", "EventHandler", "State", "RequestHandler", "EventSource", "DataProcessor"],
+                "state": "none",
             },
         )
 
@@ -188,6 +189,90 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(self.check(plugin)[0], "idle")
         self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 2, b"idle")
 
+    def state_directory(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        return directory.name
+
+    def with_state(self, directory, *arguments):
+        return self.example(*arguments, environment={"STATE_DIRECTORY": directory})
+
+    def word(self, plugin):
+        return plugin.call("", "Handshake", "(us)", 1, "0.1.0")[1].get("state")
+
+    def leave_behind(self, directory, mode):
+        """One that was used and is then told to end by a signal."""
+        plugin = self.with_state(directory).greet({"mode": s(mode)})
+        self.check(plugin)
+        self.assertEqual(self.word(plugin), "live")
+        self.assertEqual(plugin.stop()[0], 0)
+
+    def test_who_leaves_unasked_keeps_its_state_for_the_next_one(self):
+        directory = self.state_directory()
+        self.leave_behind(directory, "foul")
+        plugin = self.with_state(directory)
+        self.assertEqual(self.word(plugin), "kept")
+        plugin.call("", "Initialize", "(a{sv})", {})
+        # Killed before it was handed back: it is still there.
+        for _ in range(2):
+            version, state = plugin.call(".State", "ExportState")
+            self.assertEqual((version, bytes(state)), (1, b"foul"))
+        plugin.process.kill()
+        plugin.wait()
+        plugin = self.with_state(directory).greet()
+        plugin.call(".State", "ImportState", "(uay)", *plugin.call(".State", "ExportState"))
+        self.assertEqual(self.check(plugin)[0], "busy")
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_who_gave_its_state_away_keeps_none(self):
+        directory = self.state_directory()
+        plugin = self.with_state(directory).greet()
+        self.check(plugin)
+        plugin.call(".State", "ExportState")
+        self.check(plugin)
+        plugin.call("", "Shutdown")
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_one_that_nobody_used_keeps_none(self):
+        directory = self.state_directory()
+        plugin = self.with_state(directory).greet()
+        self.assertEqual(self.word(plugin), "none")
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_the_daemon_is_gone_it_keeps_its_state(self):
+        directory = self.state_directory()
+        plugin = self.with_state(directory, "--host-exit", "1")
+        daemon = self.greeted_by_another(plugin)
+        plugin.call("", "Initialize", "(a{sv})", {})
+        self.check(plugin)
+        daemon.close_sync(None)
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(os.listdir(directory), ["kept-state"])
+
+    def test_bored_but_with_nowhere_to_keep_its_state_it_stays(self):
+        plugin = self.example("--idle-exit", "1").greet()
+        self.check(plugin)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            plugin.process.wait(timeout=2.5)
+        plugin.call(".State", "ExportState")
+        self.assertEqual(plugin.wait()[0], 0)
+
+    def test_what_is_no_state_is_left_alone(self):
+        directory = self.state_directory()
+        self.leave_behind(directory, "idle")
+        path = os.path.join(directory, "kept-state")
+        with open(path, "rb") as f:
+            whole = f.read()
+        for broken in (b"", whole[:-1], whole + b"x", b"X" + whole[1:], whole[:12] + b"\xff" * 4 + whole[16:]):
+            with open(path, "wb") as f:
+                f.write(broken)
+            plugin = self.with_state(directory)
+            self.assertEqual(self.word(plugin), "none")
+            plugin.process.kill()
+            plugin.wait()
+
     def test_shutdown_waits_for_what_is_under_way(self):
         plugin = self.example().greet({"mode": s("later")})
         answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
@@ -209,7 +294,7 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(plugin.wait()[0], 0)
 
     def test_work_keeps_it_from_leaving(self):
-        plugin = self.example("--idle-exit", "1").greet()
+        plugin = self.with_state(self.state_directory(), "--idle-exit", "1").greet()
         plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
         with self.assertRaises(subprocess.TimeoutExpired):
             plugin.process.wait(timeout=2.5)

@@ -52,6 +52,12 @@ static const char *missing_contract(const PluginProcess *process, JsonObject *in
         return NULL;
 }
 
+static void read_state_word(PluginProcess *process, JsonObject *info) {
+        const char *word = json_get_string(info, "state", "");
+
+        process->state_held = g_str_equal(word, "live") ? STATE_HELD_LIVE : g_str_equal(word, "kept") ? STATE_HELD_KEPT : STATE_HELD_NONE;
+}
+
 static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *expected = process->plugin->id, *id, *missing;
@@ -72,6 +78,7 @@ static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
                 process_fail(process, "says that it is %s, expected %s", id, expected);
                 return FALSE;
         }
+        read_state_word(process, info);
         missing = missing_contract(process, info);
         if (missing) {
                 process_fail(process, "does not serve the contract %s of its manifest", missing);

@@ -36,7 +36,15 @@ const char *plugin_state_name(PluginState state) {
         return state_names[state];
 }
 
+/* For a disk that does not answer. */
+#define STORE_TIMEOUT (5 * USEC_PER_SEC)
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+static gboolean farewell_goes_on(Plugin *plugin);
+
+static gboolean under_way(const Plugin *plugin) {
+        return plugin->process && !g_queue_is_empty(&plugin->process->in_flight);
+}
 
 static uint64_t state_deadline(const Plugin *plugin) {
         switch (plugin->state) {
@@ -206,6 +214,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
                             (double) plugin->manifest->timeouts[TIMEOUT_INITIALIZE] / USEC_PER_SEC);
                 break;
         case PLUGIN_DRAINING:
+                if (farewell_goes_on(plugin))
+                        break;
                 end_process(plugin, "did not end in time and was killed");
                 plugin_stopped(plugin, "did not end in time and was killed");
                 break;
@@ -253,7 +263,7 @@ static gboolean on_identified(PluginProcess *process) {
         return plugin_set_state(plugin, PLUGIN_INITIALIZING, "started") && plugin->process == process;
 }
 
-static void on_ready(PluginProcess *process) {
+static void on_restored(PluginProcess *process, const char *problem, void *userdata) {
         Plugin *plugin = process->plugin;
 
         plugin->failure_count = 0;
@@ -264,6 +274,12 @@ static void on_ready(PluginProcess *process) {
         plugins_care(plugin->plugins);
         if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
                 plugin_pump(plugin);
+}
+
+/* Its state comes before any call. Each step of that has a deadline of its own. */
+static void on_ready(PluginProcess *process) {
+        set_timer(process->plugin, 0);
+        state_restore(process, on_restored, NULL);
 }
 
 static void on_failed(PluginProcess *process, const char *reason) {
@@ -313,17 +329,60 @@ static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         /* What counts is that its name goes; one that refuses has until the deadline. */
 }
 
-static void ask_to_leave(Plugin *plugin) {
-        if (plugin->process)
-                process_call(plugin->process, PLUGIN_INTERFACE, "Shutdown", plugin->manifest->timeouts[TIMEOUT_SHUTDOWN],
-                             NULL, on_shutdown, NULL);
+static void ask_to_leave(PluginProcess *process) {
+        uint64_t timeout = process->manifest->timeouts[TIMEOUT_SHUTDOWN];
+
+        process->farewell = FAREWELL_SHUTDOWN;
+        set_timer(process->plugin, timeout);
+        process_call(process, PLUGIN_INTERFACE, "Shutdown", timeout, NULL, on_shutdown, NULL);
+}
+
+static void on_saved(PluginProcess *process, const char *problem, void *userdata) {
+        if (problem)
+                plugins_problem(process->plugin->plugins, process->plugin->id, problem);
+        if (process->farewell == FAREWELL_STATE)
+                ask_to_leave(process);
+}
+
+static void save_before_leaving(PluginProcess *process) {
+        process->farewell = FAREWELL_STATE;
+        set_timer(process->plugin, usec_add(process->manifest->timeouts[TIMEOUT_EXPORT], STORE_TIMEOUT));
+        state_save(process, on_saved, NULL);
+}
+
+/* What is under way may change its state: that is exported behind it. */
+static void begin_farewell(Plugin *plugin) {
+        PluginProcess *process = plugin->process;
+
+        if (!process)
+                return;
+        process->farewell = FAREWELL_CALLS;
+        if (!manifest_has_contract(process->manifest, "State"))
+                ask_to_leave(process);
+        else if (!under_way(plugin))
+                save_before_leaving(process);
+}
+
+/* FALSE: it has been waited for long enough. */
+static gboolean farewell_goes_on(Plugin *plugin) {
+        PluginProcess *process = plugin->process;
+
+        if (!process || (process->farewell != FAREWELL_CALLS && process->farewell != FAREWELL_STATE))
+                return FALSE;
+        if (process->farewell == FAREWELL_CALLS) {
+                save_before_leaving(process);
+                return TRUE;
+        }
+        plugins_problem(plugin->plugins, plugin->id, "its state was not kept: the disk does not answer");
+        ask_to_leave(process);
+        return TRUE;
 }
 
 void plugin_leave(Plugin *plugin, const char *reason) {
         switch (plugin->state) {
         case PLUGIN_RUNNING:
                 if (plugin_set_state(plugin, PLUGIN_DRAINING, reason) && plugin->state == PLUGIN_DRAINING)
-                        ask_to_leave(plugin);
+                        begin_farewell(plugin);
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
@@ -360,16 +419,16 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest) {
         plugin_restart(plugin);
 }
 
-static gboolean under_way(const Plugin *plugin) {
-        return plugin->process && !g_queue_is_empty(&plugin->process->in_flight);
-}
-
 /* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
         if (plugin->state != PLUGIN_DRAINING || under_way(plugin)) {
                 plugin_pump(plugin);
                 return;
         }
+        if (plugin->process && plugin->process->farewell == FAREWELL_CALLS)
+                save_before_leaving(plugin->process);
+        if (plugin->process && plugin->process->farewell == FAREWELL_STATE)
+                return;
         if (plugin->process)
                 process_close_channel(plugin->process);
         if (!plugin->owner)

@@ -100,6 +100,7 @@ struct Plugins {
         GPtrArray *rounds;       /* owns */
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* calls of clients that wait for plugins; owns */
+        StateSaving *saving;     /* every state, at the end; NULL: not yet */
         gboolean exported;
         gboolean freeing;
 };

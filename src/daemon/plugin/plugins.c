@@ -280,6 +280,7 @@ Plugins *plugins_free(Plugins *plugins) {
         g_ptr_array_unref(plugins->rounds);
         g_ptr_array_unref(plugins->dispatches);
         g_ptr_array_unref(plugins->requests);
+        state_saving_free(plugins->saving);
         starter_free(plugins->starter);
         sd_event_source_disable_unref(plugins->deferral);
         sd_event_source_disable_unref(plugins->care);

@@ -124,5 +124,9 @@ int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginD
  * other ends to end it. The descriptors are the callee's, in any case. */
 int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, PluginCallDone done, void *userdata);
 
+/* Before the end: every running plugin with the State contract exports what it knows, and the store keeps it. done is called once, at the
+ * latest after so many µs; it may be from within. */
+void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata);
+
 /* Puts the objects below SNOOZE_PLUGIN_PATH on the bus (vtable, enumerator; ObjectManager is the manager's). */
 int plugins_export(Plugins *plugins);

@@ -22,12 +22,14 @@ PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *mani
                                      .pidfd = -EBADF };
         g_queue_init(&process->controls);
         g_queue_init(&process->in_flight);
+        process->transfers = g_ptr_array_new();
         return process;
 }
 
 void process_free(PluginProcess *process) {
         if (!process)
                 return;
+        state_forget_process(process);
         process_calls_free(process);
         channel_free(process->channel);
         provision_cancel(process->provisioning);
@@ -36,6 +38,7 @@ void process_free(PluginProcess *process) {
         safe_close(process->pidfd);
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);
+        g_ptr_array_unref(process->transfers);
         g_free(process->peer);
         g_free(process);
 }

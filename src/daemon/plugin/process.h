@@ -20,6 +20,7 @@
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/starter.h"
+#include "daemon/plugin/state.h"
 
 typedef struct PluginProcess PluginProcess;
 
@@ -36,6 +37,14 @@ typedef enum ChannelState {
         CHANNEL_OPEN,
         CHANNEL_CLOSED,  /* by us, for want of calls */
 } ChannelState;
+
+/* Asked to go, it first ends its calls, then gives its state away. */
+typedef enum Farewell {
+        FAREWELL_NONE,
+        FAREWELL_CALLS,
+        FAREWELL_STATE,
+        FAREWELL_SHUTDOWN,
+} Farewell;
 
 typedef struct ProcessHooks {
         /* systemd (or the bus) says that it runs: find out its unique name and call process_greet(). */
@@ -68,6 +77,11 @@ struct PluginProcess {
         gboolean ready, pinging;
         uint64_t last_used;        /* monotonic: by a contract's call */
         uint64_t last_heard;       /* its latest answer */
+
+        StateHeld state_held;
+        gboolean state_unread;     /* what the store has could not be read: it is not to be overwritten */
+        GPtrArray *transfers;      /* StateTransfer, under way */
+        Farewell farewell;
 
         ChannelState channel_state;
         Channel *channel;          /* CHANNEL_OPEN */

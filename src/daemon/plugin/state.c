@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/state.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/names.h"
+#include "daemon/plugin/plugin.h"
+
+/* How often a store that has no room is asked again, and how long one is waited for that does not answer. */
+#define RETRY_INTERVAL (50 * USEC_PER_MSEC)
+#define STORE_PATIENCE (5 * USEC_PER_SEC)
+
+struct StateTransfer {
+        PluginProcess *process; /* NULL: gone, or not interested any more */
+        gboolean in_store;      /* the store is to call back, whatever becomes of the process */
+        sd_event_source *timer;
+        uint64_t deadline;      /* monotonic: for finding room in the store */
+
+        uint32_t version;
+        GBytes *state;
+        char *key;              /* under which it is put */
+        char *exporter;         /* the plugin's version that exported it */
+        StoreDone stored;
+        gboolean again;         /* what is imported is what this version had exported before it was replaced */
+
+        StateDone done;
+        StateExported exported;
+        void *userdata;
+};
+
+struct StateSaving {
+        unsigned waiting;
+        sd_event_source *timer;
+        void (*done)(void *userdata);
+        void *userdata;
+};
+
+static void transfer_free(StateTransfer *transfer) {
+        if (transfer->process)
+                g_ptr_array_remove_fast(transfer->process->transfers, transfer);
+        sd_event_source_disable_unref(transfer->timer);
+        g_clear_pointer(&transfer->state, g_bytes_unref);
+        g_free(transfer->key);
+        g_free(transfer->exporter);
+        g_free(transfer);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StateTransfer, transfer_free)
+
+static StateTransfer *transfer_new(PluginProcess *process, StateDone done, void *userdata) {
+        StateTransfer *transfer = g_new0(StateTransfer, 1);
+
+        transfer->process = process;
+        transfer->done = done;
+        transfer->userdata = userdata;
+        g_ptr_array_add(process->transfers, transfer);
+        return transfer;
+}
+
+void state_forget_process(PluginProcess *process) {
+        while (process->transfers->len > 0) {
+                StateTransfer *transfer = g_ptr_array_steal_index_fast(process->transfers, process->transfers->len - 1);
+
+                transfer->process = NULL;
+                transfer->timer = sd_event_source_disable_unref(transfer->timer);
+                if (!transfer->in_store)
+                        transfer_free(transfer);
+        }
+}
+
+/* done may free the process. */
+static void transfer_end(StateTransfer *transfer, const char *problem) {
+        PluginProcess *process = transfer->process;
+        StateDone done = transfer->done;
+        void *userdata = transfer->userdata;
+
+        transfer_free(transfer);
+        if (done)
+                done(process, problem, userdata);
+}
+
+static void transfer_end_problem(StateTransfer *transfer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void transfer_end_problem(StateTransfer *transfer, const char *format, ...) {
+        g_autofree char *problem = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        problem = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        transfer_end(transfer, problem);
+}
+
+static void tell(const StateTransfer *transfer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void tell(const StateTransfer *transfer, const char *format, ...) {
+        g_autofree char *problem = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        problem = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        plugins_problem(transfer->process->plugin->plugins, transfer->process->plugin->id, problem);
+}
+
+/* The store */
+
+static Store *store_of(const StateTransfer *transfer) {
+        return transfer->process->plugin->plugins->parameters.store;
+}
+
+static void try_to_put(StateTransfer *transfer);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        transfer->timer = sd_event_source_disable_unref(transfer->timer);
+        try_to_put(transfer);
+        return 0;
+}
+
+static void try_to_put(StateTransfer *transfer) {
+        sd_event *event = transfer->process->plugin->plugins->parameters.event;
+        g_autoptr(GError) error = NULL;
+        int r;
+
+        r = store_put_state(store_of(transfer), transfer->key, transfer->version, transfer->exporter, transfer->state,
+                            transfer->stored, transfer);
+        if (r >= 0) {
+                transfer->in_store = TRUE;
+                return;
+        }
+        if (r == -ENOBUFS && clock_monotonic() < transfer->deadline &&
+            sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, RETRY_INTERVAL, 0, on_retry, transfer) >= 0)
+                return;
+        error = g_error_new_literal(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), g_strerror(-r));
+        transfer->stored(error, transfer);
+}
+
+static void put(StateTransfer *transfer, char *key, StoreDone stored) {
+        g_free(transfer->key);
+        transfer->key = key;
+        transfer->stored = stored;
+        transfer->deadline = usec_add(clock_monotonic(), STORE_PATIENCE);
+        try_to_put(transfer);
+}
+
+/* TRUE: nobody waits for it any more, and it is gone. */
+static gboolean back_from_store(StateTransfer *transfer) {
+        transfer->in_store = FALSE;
+        transfer->timer = sd_event_source_disable_unref(transfer->timer);
+        if (transfer->process)
+                return FALSE;
+        transfer_free(transfer);
+        return TRUE;
+}
+
+static void on_saved(const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        if (error)
+                transfer_end_problem(transfer, "its state could not be kept: %s", error->message);
+        else
+                transfer_end(transfer, NULL);
+}
+
+/* Export */
+
+/* FALSE with a reason. */
+static gboolean read_export(sd_bus_message *reply, uint32_t *ret_version, GBytes **ret_state, char **ret_problem) {
+        const void *data;
+        size_t size;
+
+        if (sd_bus_message_read(reply, "u", ret_version) < 0 || sd_bus_message_read_array(reply, 'y', &data, &size) < 0) {
+                *ret_problem = g_strdup("its state is none");
+                return FALSE;
+        }
+        if (size > STORE_STATE_MAX) {
+                *ret_problem = g_strdup_printf("its state has %zu bytes, more than %u", size, STORE_STATE_MAX);
+                return FALSE;
+        }
+        *ret_state = g_bytes_new(data, size);
+        return TRUE;
+}
+
+static void end_export(StateTransfer *transfer, const char *problem) {
+        PluginProcess *process = transfer->process;
+        StateExported exported = transfer->exported;
+        g_autoptr(GBytes) state = transfer->state ? g_bytes_ref(transfer->state) : NULL;
+        uint32_t version = transfer->version;
+        void *userdata = transfer->userdata;
+
+        transfer->done = NULL;
+        /* Before the caller hears of it, who may free the process. */
+        if (problem)
+                transfer_free(transfer);
+        else
+                put(transfer, g_strdup(process->plugin->id), on_saved);
+        exported(process, version, state, problem, userdata);
+}
+
+static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        g_autofree char *problem = NULL;
+
+        if (error)
+                problem = g_strdup_printf("did not export its state: %s", error->message);
+        else
+                (void) read_export(reply, &transfer->version, &transfer->state, &problem);
+        if (transfer->exported)
+                end_export(transfer, problem);
+        else if (problem)
+                transfer_end(transfer, problem);
+        else
+                put(transfer, g_strdup(plugin->id), on_saved);
+}
+
+static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
+        const Manifest *manifest = transfer->process->manifest;
+
+        transfer->exporter = g_strdup(manifest->version);
+        process_call(transfer->process, STATE_INTERFACE, "ExportState", manifest->timeouts[TIMEOUT_EXPORT], NULL, done, transfer);
+}
+
+void state_save(PluginProcess *process, StateDone done, void *userdata) {
+        if (!manifest_has_contract(process->manifest, "State"))
+                done(process, NULL, userdata);
+        else if (process->state_unread)
+                done(process, "its state is not kept: what was kept before could not be read, and is not overwritten", userdata);
+        else
+                ask_for_state(transfer_new(process, done, userdata), on_exported);
+}
+
+void state_export(PluginProcess *process, StateExported done, void *userdata) {
+        StateTransfer *transfer = transfer_new(process, NULL, userdata);
+
+        transfer->exported = done;
+        ask_for_state(transfer, on_exported);
+}
+
+/* Import */
+
+static int append_state(sd_bus_message *message, void *userdata) {
+        const StateTransfer *transfer = userdata;
+        gsize size;
+        const void *data = g_bytes_get_data(transfer->state, &size);
+        int r;
+
+        r = sd_bus_message_append(message, "u", transfer->version);
+        return r < 0 ? r : sd_bus_message_append_array(message, 'y', data, size);
+}
+
+static void hand_over(StateTransfer *transfer, PluginCallDone done) {
+        process_call(transfer->process, STATE_INTERFACE, "ImportState", transfer->process->manifest->timeouts[TIMEOUT_EXPORT],
+                     append_state, done, transfer);
+}
+
+static void on_imported(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        if (error)
+                transfer_end_problem(userdata, "did not take the state: %s", error->message);
+        else
+                transfer_end(userdata, NULL);
+}
+
+void state_import(PluginProcess *process, uint32_t version, GBytes *state, StateDone done, void *userdata) {
+        StateTransfer *transfer = transfer_new(process, done, userdata);
+
+        transfer->version = version;
+        transfer->state = g_bytes_ref(state);
+        hand_over(transfer, on_imported);
+}
+
+/* Restore */
+
+static char *aside_key(const char *id, const char *version) {
+        return g_strdup_printf("%s/refused/%s", id, version);
+}
+
+static void look_up(StateTransfer *transfer, char *key, StoreStateDone done);
+static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
+
+static void take_found(StateTransfer *transfer, const StoreState *found) {
+        g_clear_pointer(&transfer->state, g_bytes_unref);
+        g_free(transfer->exporter);
+        transfer->version = found->version;
+        transfer->state = g_bytes_ref(found->state);
+        transfer->exporter = g_strdup(found->plugin_version);
+        hand_over(transfer, on_restored);
+}
+
+static void on_found_aside(const StoreState *found, const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        transfer->again = TRUE;
+        if (found)
+                take_found(transfer, found);
+        else
+                transfer_end(transfer, NULL);
+}
+
+/* Once it is safe it may be overwritten. */
+static void on_put_aside(const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        PluginProcess *process = transfer->process;
+
+        if (back_from_store(transfer))
+                return;
+        if (error) {
+                process->state_unread = TRUE;
+                tell(transfer, "the state that version %s refused could not be put aside (%s): nothing is kept until it can",
+                     process->manifest->version, error->message);
+                transfer_end(transfer, NULL);
+                return;
+        }
+        look_up(transfer, aside_key(process->plugin->id, process->manifest->version), on_found_aside);
+}
+
+static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        PluginProcess *process = transfer->process;
+
+        if (!error) {
+                transfer_end(transfer, NULL);
+                return;
+        }
+        if (sd_bus_error_has_name(error, ERROR_TIMED_OUT)) {
+                transfer_free(transfer);
+                process_fail(process, "did not import its state in time");
+                return;
+        }
+        tell(transfer, "version %s refused the state of version %s (format %u, %zu bytes) and starts afresh; it is kept aside: %s",
+             process->manifest->version, transfer->exporter, transfer->version, g_bytes_get_size(transfer->state), error->message);
+        if (transfer->again)
+                transfer_end(transfer, NULL);
+        else
+                put(transfer, aside_key(plugin->id, transfer->exporter), on_put_aside);
+}
+
+/* Whatever was kept must not be overwritten by one that begins with nothing because of this. */
+static void begin_without(StateTransfer *transfer, const char *reason) {
+        transfer->process->state_unread = TRUE;
+        tell(transfer, "its state could not be read (%s): it starts afresh, and what it knows from now on is not kept", reason);
+}
+
+static void on_found(const StoreState *found, const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        if (found) {
+                take_found(transfer, found);
+                return;
+        }
+        if (error)
+                begin_without(transfer, error->message);
+        transfer_end(transfer, NULL);
+}
+
+/* The answer will find nobody. */
+static int on_store_silent(sd_event_source *source, uint64_t usec, void *userdata) {
+        StateTransfer *transfer = userdata;
+        PluginProcess *process = transfer->process;
+        StateDone done = transfer->done;
+        void *done_userdata = transfer->userdata;
+
+        begin_without(transfer, "the disk does not answer");
+        transfer->timer = sd_event_source_disable_unref(transfer->timer);
+        g_ptr_array_remove_fast(process->transfers, transfer);
+        transfer->process = NULL;
+        done(process, NULL, done_userdata);
+        return 0;
+}
+
+static void look_up(StateTransfer *transfer, char *key, StoreStateDone done) {
+        sd_event *event = transfer->process->plugin->plugins->parameters.event;
+        int r;
+
+        g_free(transfer->key);
+        transfer->key = key;
+        r = store_get_state(store_of(transfer), key, done, transfer);
+        if (r < 0) {
+                begin_without(transfer, g_strerror(-r));
+                transfer_end(transfer, NULL);
+                return;
+        }
+        transfer->in_store = TRUE;
+        (void) sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, STORE_PATIENCE, 0, on_store_silent, transfer);
+}
+
+/* Where it could not be made durable it is handed back all the same: it is then in two places that may die instead of in one. */
+static void on_kept_saved(const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        if (error)
+                tell(transfer, "the state that it had kept itself could not be taken over: %s", error->message);
+        hand_over(transfer, on_restored);
+}
+
+static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        g_autofree char *problem = error ? g_strdup(error->message) : NULL;
+
+        if (problem || !read_export(reply, &transfer->version, &transfer->state, &problem)) {
+                tell(transfer, "the state that it had kept itself is of no use: %s", problem);
+                look_up(transfer, g_strdup(plugin->id), on_found);
+                return;
+        }
+        put(transfer, g_strdup(plugin->id), on_kept_saved);
+}
+
+void state_restore(PluginProcess *process, StateDone done, void *userdata) {
+        if (!manifest_has_contract(process->manifest, "State") || process->state_held == STATE_HELD_LIVE) {
+                done(process, NULL, userdata);
+                return;
+        }
+        if (process->state_held == STATE_HELD_KEPT)
+                ask_for_state(transfer_new(process, done, userdata), on_kept);
+        else
+                look_up(transfer_new(process, done, userdata), g_strdup(process->plugin->id), on_found);
+}
+
+/* All of them */
+
+static void saving_end(StateSaving *saving) {
+        void (*done)(void *userdata) = g_steal_pointer(&saving->done);
+
+        saving->timer = sd_event_source_disable_unref(saving->timer);
+        if (done)
+                done(saving->userdata);
+}
+
+void state_saving_free(StateSaving *saving) {
+        if (!saving)
+                return;
+        sd_event_source_disable_unref(saving->timer);
+        g_free(saving);
+}
+
+static void on_one_saved(PluginProcess *process, const char *problem, void *userdata) {
+        StateSaving *saving = userdata;
+
+        if (problem)
+                plugins_problem(process->plugin->plugins, process->plugin->id, problem);
+        if (--saving->waiting == 0)
+                saving_end(saving);
+}
+
+static int on_saving_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        saving_end(userdata);
+        return 0;
+}
+
+void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata) {
+        StateSaving *saving;
+
+        if (plugins->saving) {
+                done(userdata);
+                return;
+        }
+        plugins->saving = saving = g_new0(StateSaving, 1);
+        saving->done = done;
+        saving->userdata = userdata;
+        saving->waiting = 1;
+        if (sd_event_add_time_relative(plugins->parameters.event, &saving->timer, CLOCK_MONOTONIC, timeout, 0, on_saving_timeout,
+                                       saving) < 0) {
+                saving_end(saving);
+                return;
+        }
+        for (guint i = 0; i < plugins->list->len; i++) {
+                const Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (plugin->state != PLUGIN_RUNNING || !plugin->process || !manifest_has_contract(plugin->process->manifest, "State"))
+                        continue;
+                saving->waiting++;
+                state_save(plugin->process, on_one_saved, saving);
+        }
+        if (--saving->waiting == 0)
+                saving_end(saving);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin whose state is how often it was called, in one of many versions: which one, and what goes wrong with it, stands in files beside
+ * its program. version: what it calls itself. behaviour: words, see is().
+ *
+ * Format 1 of its state is the count in decimal, format 2 (the word "format2") puts "count " before it; who writes 2 reads both. */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <snooze/plugin.h>
+
+static char version[32], behaviour[256];
+static bool initialized;
+static unsigned long count;
+static void *ballast; /* "big": what makes the state a megabyte */
+static size_t ballast_size;
+
+static bool is(const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *p = behaviour; (p = strstr(p, word)); p += n)
+                if ((p == behaviour || p[-1] == ' ') && (p[n] == 0 || p[n] == ' '))
+                        return true;
+        return false;
+}
+
+static void read_beside(const char *name, char *text, size_t size) {
+        char path[PATH_MAX] = "", *slash;
+        FILE *file;
+
+        if (readlink("/proc/self/exe", path, sizeof(path) - 1) < 0)
+                abort();
+        slash = strrchr(path, '/');
+        snprintf(slash + 1, sizeof(path) - (size_t) (slash + 1 - path), "%s", name);
+        file = fopen(path, "re");
+        if (!file)
+                return;
+        if (!fgets(text, (int) size, file))
+                text[0] = 0;
+        text[strcspn(text, "\n")] = 0;
+        fclose(file);
+}
+
+static int never(SnoozePluginCall *call) {
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static int initialize(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        if (is("refuses-configuration"))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "not with me");
+        if (is("hangs-at-initialize"))
+                return never(call);
+        if (is("dies-at-initialize"))
+                abort();
+        initialized = true;
+        return 0;
+}
+
+static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
+        snooze_plugin_call_set_verdict(call, initialized ? SNOOZE_PLUGIN_IDLE : SNOOZE_PLUGIN_BUSY, "%s", version);
+        return 0;
+}
+
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        char text[64];
+
+        if (is("hangs-at-export"))
+                return never(call);
+        if (is("refuses-export"))
+                return -EIO;
+        if (is("dies-at-export"))
+                abort();
+        snprintf(text, sizeof(text), is("format2") ? "count %lu" : "%lu", count);
+        if (!is("big"))
+                return snooze_plugin_call_set_state(call, is("format2") ? 2 : 1, text, strlen(text) + 1);
+        if (!ballast) {
+                ballast_size = 1000000;
+                ballast = calloc(1, ballast_size);
+        }
+        if (!ballast)
+                return -ENOMEM;
+        memcpy(ballast, text, strlen(text) + 1);
+        return snooze_plugin_call_set_state(call, is("format2") ? 2 : 1, ballast, ballast_size);
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t format, const void *data, size_t size, void *userdata) {
+        const char *text = data;
+
+        if (is("hangs-at-import"))
+                return never(call);
+        if (is("dies-at-import"))
+                abort();
+        if (is("refuses-import") || format > (is("format2") ? 2U : 1U) || size == 0 || !memchr(text, 0, size))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "format %u is nothing for %s", format, version);
+        count = strtoul(format == 2 ? text + strlen("count ") : text, NULL, 10);
+        return 0;
+}
+
+static const char *const methods[] = { "count", "look", "die", "hang", NULL };
+
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        if (!initialized || strcmp(method, "die") == 0 || is("dies-at-work"))
+                abort();
+        if (strcmp(method, "hang") == 0)
+                return never(call);
+        if (strcmp(method, "count") == 0)
+                count++;
+        snooze_plugin_dictionary_set_uint(result, "count", count);
+        snooze_plugin_dictionary_set_uint(result, "pid", (uint64_t) getpid());
+        snooze_plugin_dictionary_set_string(result, "version", version);
+        return snooze_plugin_call_set_answer(call, true);
+}
+
+int main(int argc, char *argv[]) {
+        static SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = "counting",
+                .version = version,
+                .initialize = initialize,
+                .check_idle = check_idle,
+                .export_state = export_state,
+                .import_state = import_state,
+                .methods = methods,
+                .handle_request = handle_request,
+        };
+
+        read_beside("version", version, sizeof(version));
+        read_beside("behaviour", behaviour, sizeof(behaviour));
+        if (is("dies-at-start"))
+                return 1;
+        return snooze_plugin_main(&plugin, argc, argv);
+}

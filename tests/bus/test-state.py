@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plugin with the State contract knows outlives its process, its version and the daemon, and nothing that was kept is lost
+because somebody cannot read it."""
+
+import os
+import random
+import signal
+import sqlite3
+
+import tap
+from counting import COUNTING, CountingTest
+from gi.repository import GLib
+from harness import PLUGIN, wait_for
+
+
+class State(CountingTest):
+    def rows(self):
+        database = sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)
+        try:
+            return {identifier: bytes(state).split(b'\0')[0]
+                    for identifier, state in database.execute('SELECT id, state FROM plugin_state')}
+        finally:
+            database.close()
+
+    def end(self, number=signal.SIGKILL):
+        pid = self.get('Pid')
+        os.kill(pid, number)
+        wait_for(lambda: self.get('Pid') != pid or self.get('State') != 'running', 'its end to be seen')
+
+    def test_over_unload_restart_and_disable(self):
+        self.start()
+        self.assertEqual(self.count(3), 3)
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'3'})
+        self.assertEqual(self.count(), 4)
+        self.of('Restart')
+        self.assertEqual(self.count(), 5)
+        self.of('Disable')
+        wait_for(lambda: self.get('State') == 'stopped', 'its end')
+        self.of('Enable')
+        self.assertEqual(self.count(), 6)
+
+    def test_over_the_end_of_the_daemon(self):
+        self.start()
+        self.count(3)
+        self.house.end_daemon()
+        self.assertEqual(self.rows(), {'counting': b'3'})
+        self.house.start_daemon()
+        # The same process, which has not forgotten anything, is not told what it knows.
+        self.assertEqual(self.count(), 4)
+
+    def test_one_that_ran_on_knows_better_than_the_store(self):
+        self.start()
+        self.count(3)
+        self.house.end_daemon()
+        self.house.start_daemon()
+        self.count(2)
+        self.house.restart_daemon()
+        self.assertEqual(self.rows(), {'counting': b'3'})
+        self.assertEqual(self.count(), 6)
+
+    def test_told_to_go_by_a_signal_it_keeps_its_state_itself(self):
+        self.start()
+        self.count(3)
+        self.end(signal.SIGTERM)
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+        self.assertEqual(os.listdir(self.house.directory / 'kept'), [])
+
+    def test_a_killed_one_has_what_was_exported_last(self):
+        self.start()
+        self.count(3)
+        self.of('Restart')
+        self.count(2)
+        self.end()
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+
+    def test_a_newer_version_migrates(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        self.place('2.0.0', 'format2')
+        self.discover()
+        self.assertEqual(self.count(), 4)
+        self.of('Unload')
+        self.assertEqual(self.rows()['counting'], b'count 4')
+
+    def test_what_is_refused_is_put_aside_and_offered_to_its_own_version_again(self):
+        self.place('2.0.0', 'format2')
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        self.place('1.0.0')
+        self.discover()
+        self.assertEqual(self.count(), 1)
+        self.wait_for_problem('refused the state of version 2.0.0')
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'1', 'counting/refused/2.0.0': b'count 3'})
+        # The newer one reads what the older one wrote, and goes on from there.
+        self.place('2.0.0', 'format2')
+        self.discover()
+        self.assertEqual(self.count(), 2)
+        self.of('Unload')
+        # The older one has its own back as soon as it cannot read the other's.
+        self.place('1.0.0', 'refuses-import')
+        self.discover()
+        self.count()
+        self.of('Unload')
+        self.assertEqual(self.rows()['counting/refused/2.0.0'], b'count 2')
+
+    def test_an_export_that_fails_leaves_the_one_before(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        for behaviour in ('refuses-export', 'hangs-at-export'):
+            with self.subTest(behaviour):
+                self.place('1.0.0', behaviour)
+                self.discover()
+                self.count(2)
+                self.of('Unload')
+                self.assertEqual(self.rows(), {'counting': b'3'})
+                self.wait_for_problem('did not export its state')
+        self.place('1.0.0')
+        self.assertEqual(self.count(), 4)
+
+    def test_one_that_hangs_or_dies_over_its_state_gets_it_again(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        for behaviour in ('hangs-at-import', 'dies-at-import'):
+            with self.subTest(behaviour):
+                self.place('1.0.0', behaviour)
+                with self.assertRaises(GLib.Error):
+                    self.of('Load')
+                self.assertEqual(self.rows(), {'counting': b'3'})
+                self.place('1.0.0')
+                self.of('Restart')
+                self.assertEqual(self.ask('look')['count'], 3)
+                self.of('Unload')
+
+    def test_it_is_not_asked_before_it_has_its_state(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        answers = [self.client.send('Call', '(sa{sv})', ('count', {}), PLUGIN, COUNTING) for _ in range(5)]
+        wait_for(lambda: all(answers), 'the answers')
+        self.assertEqual([answer[0][0][1]["count"] for answer in answers], [4, 5, 6, 7, 8])
+
+    manifest = {'timeouts': {'export': 1}}
+
+
+class Killed(CountingTest):
+    """Wherever it strikes, what is there afterwards was exported as a whole, and is never older than what somebody was told is kept."""
+
+    def test_the_daemon_while_it_keeps_the_state(self):
+        dice = random.Random(os.environ.get('SNOOZE_SEED', '7'))
+        self.start()
+        kept = told = 0
+        for _ in range(12):
+            told = max(told, self.count())
+            self.client.send('Unload', '()', (), PLUGIN, COUNTING)
+            GLib.usleep(int(dice.random() ** 2 * 20000))
+            self.house.restart_daemon()
+            now = self.ask('look')['count']
+            self.assertIn(now, (kept, told))
+            # One that was not asked to leave yet, or has kept it: nothing of it is lost. Or it left after it was exported.
+            self.assertEqual(now, told)
+            kept = told = now
+
+    def test_the_plugin_while_it_gives_it_away(self):
+        dice = random.Random(os.environ.get('SNOOZE_SEED', '7'))
+        self.start()
+        kept = 0
+        for _ in range(12):
+            told = self.count()
+            pid = self.get('Pid')
+            answer = self.client.send('Unload', '()', (), PLUGIN, COUNTING)
+            GLib.usleep(int(dice.random() ** 2 * 10000))
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            wait_for(lambda: answer, 'the end')
+            self.of('Load')
+            kept_now = self.ask('look')['count']
+            self.assertIn(kept_now, (kept, told))
+            kept = kept_now
+
+
+
+if __name__ == '__main__':
+    tap.main()
