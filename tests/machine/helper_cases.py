@@ -31,6 +31,7 @@ PERMISSIONS = [grant[0] for grant in GRANTS]
 # What is granted is a driver that this machine has no device for, and not the lack of the node.
 REACHED = {"device": ("OK", "ENXIO", "ENODEV")}
 
+CONFIGURATION = {"naptime_minutes": 600, "check_interval_seconds": 60, "plugins": {"directories": ["/opt/plugins"]}}
 FILES = ["/etc/sysusers.d/cloudsnooze-plugin-{}.conf", "/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.{}.conf",
          "/usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{}.service",
          "/etc/systemd/system/snooze-plugin@{}.service.d", "/etc/systemd/system/snooze-plugin-b@{}.service.d",
@@ -160,6 +161,33 @@ def more_is_asked_again(machine):
     assert attempt(machine, "probe", "run", "/usr/bin/true") == "OK"
 
 
+SCRIPT = """#!/usr/bin/python3
+import os, signal, socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+try:
+    os.execv("/usr/bin/true", ["true"])
+except PermissionError:
+    signal.pause()
+"""
+
+
+def a_script_is_run(machine):
+    """a script from a configured directory is run by its interpreter, and runs nothing else"""
+    machine.write("/opt/plugins/script/script", SCRIPT, 0o755)
+    machine.write("/opt/plugins/script/plugin.json", json.dumps(
+        {"name": "script", "version": "1.0.0", "contracts": ["RequestHandler"], "language": "python"}))
+    machine.manager("DiscoverPlugins")
+    plugin_call(machine, "script", "Enable")
+    unit = "snooze-plugin@script.service"
+    machine.run("systemctl", "start", unit)
+    assert machine.unit(unit, "ActiveState") == "active"
+    assert machine.user_of(machine.unit(unit, "MainPID")) == "snooze-script"
+    assert "script" in machine.run("ps", "-o", "args=", "-p", machine.unit(unit, "MainPID")).stdout
+    machine.run("snooze", "plugin", "uninstall", "script")
+    assert machine.unit(unit, "ActiveState") != "active"
+
+
 def limits_are_live(machine):
     """limits within the manifest's are set while it runs, by the daemon's user; larger ones are refused"""
     unit = "snooze-plugin@probe.service"
@@ -233,12 +261,12 @@ def filters_addresses(machine):
 
 
 def run(plan, installed, bus, build):
-    with Machine(installed, bus, {"naptime_minutes": 600, "check_interval_seconds": 60}) as machine:
+    with Machine(installed, bus, CONFIGURATION) as machine:
         machine.build = build
         with machine.background("/usr/bin/python3", "-m", "http.server", "8011"):
             wait_until(lambda: ":8011" in machine.run("ss", "-ltn").stdout, "the server")
             machine.filters_addresses = filters_addresses(machine)
             print(f"# this kernel {'tells' if machine.filters_addresses else 'does not tell'} addresses apart")
             plan.cases([enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,
-                        each_lack_is_enforced, grants_go_no_further, one_is_taken_back, more_is_asked_again, limits_are_live,
+                        each_lack_is_enforced, grants_go_no_further, one_is_taken_back, more_is_asked_again, a_script_is_run, limits_are_live,
                         a_captured_daemon, nothing_is_left, it_leaves_when_idle], machine)

@@ -11,6 +11,7 @@
 #include "helper/texts.h"
 #include "manifest/approvals.h"
 #include "manifest/permission.h"
+#include "util/json.h"
 
 static void test_well_formed(void) {
         static const char *const fine[] = {
@@ -243,6 +244,68 @@ static void test_defaults_are_the_templates(void) {
         g_assert_nonnull(strstr(text, expected));
 }
 
+static gboolean every_group(const char *name, void *userdata) {
+        return TRUE;
+}
+
+/* Where its source is; NULL: there is none of that name. Caller frees. */
+static char *source_of(const char *id) {
+        static const char *const folders[] = { "plugins", "providers" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+                g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), folders[i], id, "plugin.json", NULL);
+
+                if (g_file_test(path, G_FILE_TEST_EXISTS))
+                        return g_steal_pointer(&path);
+        }
+        return NULL;
+}
+
+static char **permissions_of(const char *id) {
+        g_autofree char *path = source_of(id);
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_autoptr(GError) error = NULL;
+        g_autoptr(JsonNode) root = NULL;
+        JsonArray *array;
+
+        g_assert_nonnull(path);
+        root = json_file_parse(path, &error);
+        g_assert_no_error(error);
+        array = json_get_array(json_node_get_object(root), "permissions");
+        for (guint i = 0; array && i < json_array_get_length(array); i++)
+                g_strv_builder_add(builder, json_array_get_string_element(array, i));
+        return g_strv_builder_end(builder);
+}
+
+static void check_dropin(const char *path, const char *id) {
+        g_auto(GStrv) permissions = permissions_of(id), lines = NULL;
+        g_autoptr(GPtrArray) meant = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        lines = g_strsplit(text, "\n", -1);
+        permission_directives((const char *const *) permissions, every_group, NULL, meant);
+        for (guint i = 0; i < meant->len; i++)
+                if (!g_strv_contains((const char *const *) lines, g_ptr_array_index(meant, i)))
+                        g_error("%s lacks %s, which a permission of its manifest means", path, (char *) g_ptr_array_index(meant, i));
+}
+
+/* What came approved with a package grants what its manifest asks for, as the helper would. */
+static void test_shipped_dropins(void) {
+        g_autofree char *folder = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/dropins", NULL);
+        g_autoptr(GDir) directory = g_dir_open(folder, 0, NULL);
+        const char *name;
+        unsigned n = 0;
+
+        g_assert_nonnull(directory);
+        for (; (name = g_dir_read_name(directory)); n++) {
+                g_autofree char *path = g_build_filename(folder, name, NULL), *id = g_strndup(name, strcspn(name, "."));
+
+                check_dropin(path, id);
+        }
+        g_assert_cmpuint(n, >=, 4);
+}
+
 static void with_approvals(const char *content, void (*check)(Approvals *approvals, GError *error)) {
         g_autoptr(GError) error = NULL;
         g_autofree char *directory = g_dir_make_tmp("snooze-approvals-XXXXXX", &error);
@@ -323,6 +386,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/limits", test_limits);
         g_test_add_func("/permission/limits-are-read-back", test_limits_are_read_back);
         g_test_add_func("/permission/defaults-are-the-templates", test_defaults_are_the_templates);
+        g_test_add_func("/permission/shipped-dropins", test_shipped_dropins);
         g_test_add_func("/permission/approvals", test_approvals);
         g_test_add_func("/permission/reserved-ids", test_reserved_ids);
         return g_test_run();
