@@ -27,6 +27,8 @@
 /* systemd gives the daemon 30 s to end. */
 #define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
+#define LEISURE_MAX (10 * USEC_PER_SEC)
+#define LEISURE_SLACK USEC_PER_SEC
 
 uint64_t manager_realtime(uint64_t monotonic) {
         return monotonic_to_realtime(monotonic, clock_monotonic(), clock_realtime());
@@ -51,6 +53,10 @@ static void notice_sleep(Manager *manager) {
         manager->slept = slept;
 }
 
+static gboolean in_stage(const Manager *manager) {
+        return manager->outcome.state == STATE_WARNING || manager->outcome.state == STATE_STOPPING;
+}
+
 /* Input of before, which would be idle by now: then it matters whether there was more since. */
 static gboolean input_falls_idle(const Manager *manager, uint64_t now) {
         const Sample *sample = &manager->sample;
@@ -64,11 +70,10 @@ static gboolean input_falls_idle(const Manager *manager, uint64_t now) {
  * The clock misses nothing by that: it goes back to the last input itself. */
 static void choose_look_at_input(Manager *manager, uint64_t now) {
         const Config *config = manager->config;
-        State state = manager->outcome.state;
-        double seconds = state == STATE_WARNING || state == STATE_STOPPING
-                ? 0
-                : MIN(config->check_interval_seconds, config->input_idle_threshold_secs);
+        double seconds = MIN(config->check_interval_seconds, config->input_idle_threshold_secs);
 
+        if (in_stage(manager))
+                seconds = 0;
         metrics_set_input_interval(manager->metrics, usec_from_seconds(seconds));
         if (input_falls_idle(manager, now))
                 metrics_look_at_input(manager->metrics);
@@ -211,6 +216,7 @@ void manager_step(Manager *manager) {
         /* A last look waits for logind, whose inhibitors are holds (see begin_look()). */
         if (manager->asking_inhibitors || holds_missing(manager))
                 return;
+        (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_OFF);
         for (unsigned i = 0; i < STEPS_MAX; i++) {
                 g_autofree char *block = NULL, *timed = NULL;
                 Circumstances circumstances;
@@ -245,9 +251,19 @@ void manager_step_soon(Manager *manager) {
         (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_ONESHOT);
 }
 
+/* At rest the answers of plugins are read with the next sample, which saves waking up for each. In a stage, and where
+ * samples are rare, they are wanted when they come. */
+static void choose_leisure(Manager *manager) {
+        uint64_t interval = usec_from_seconds(manager->config->sample_interval_seconds);
+        gboolean wanted = in_stage(manager) || interval > LEISURE_MAX;
+
+        plugins_set_leisure(manager->plugins, wanted ? 0 : interval + LEISURE_SLACK);
+}
+
 static void check(Manager *manager) {
         g_autoptr(JsonObject) metrics = manager_metrics(manager);
 
+        choose_leisure(manager);
         plugins_check(manager->plugins, metrics, FALSE, on_round_done, manager);
         manager_keep_history(manager, metrics);
         manager_save(manager);
@@ -264,6 +280,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) sd_event_source_set_time(source, next);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 
+        plugins_hear(manager->plugins);
         if (now >= manager->next_check) {
                 manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), interval / 2));
                 manager_take_sample(manager);

@@ -182,12 +182,17 @@ static inline void fixture_on_round(void *userdata) {
         f->rounds++;
 }
 
-static inline void fixture_round(PluginFixture *f, gboolean fresh) {
+static inline void fixture_ask(PluginFixture *f, gboolean fresh) {
         g_autoptr(JsonObject) metrics = json_object_new();
-        unsigned before = f->rounds;
 
         json_object_set_double_member(metrics, "cpu_usage", 1.5);
         plugins_check(f->plugins, metrics, fresh, fixture_on_round, f);
+}
+
+static inline void fixture_round(PluginFixture *f, gboolean fresh) {
+        unsigned before = f->rounds;
+
+        fixture_ask(f, fresh);
         run_until(f->bus.event, f->rounds > before);
 }
 

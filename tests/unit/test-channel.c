@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 
 #include "base/errors.h"
@@ -234,6 +235,64 @@ static void test_unneeded_one_is_closed_and_opened_again(void) {
         fixture_down(&f);
 }
 
+static gboolean has_input(PluginFixture *f, const char *id) {
+        struct pollfd poll_fd = { .fd = sd_bus_get_fd(channel_bus(process_of(f, id)->channel)), .events = POLLIN };
+
+        return poll(&poll_fd, 1, 30000) == 1;
+}
+
+/* Nobody waits for an ordinary round: its answer lies there, however often the loop turns, until it is asked for. */
+static void test_leisurely_answer_waits_to_be_heard(void) {
+        PluginFixture f = {};
+        unsigned votes, rounds;
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        plugins_set_leisure(f.plugins, USEC_PER_MINUTE);
+        votes = f.votes->len;
+        rounds = f.rounds;
+        fixture_ask(&f, FALSE);
+        g_assert_true(has_input(&f, "one"));
+        for (unsigned i = 0; i < 10; i++)
+                g_assert_cmpint(sd_event_run(f.bus.event, 0), >=, 0);
+        g_assert_cmpuint(f.votes->len, ==, votes);
+
+        plugins_hear(f.plugins);
+        g_assert_cmpuint(f.votes->len, ==, votes + 1);
+        g_assert_cmpuint(f.rounds, ==, rounds + 1);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        g_assert_cmpstr(plugin_last_error(plugins_find(f.plugins, "one")), ==, "");
+        fixture_down(&f);
+}
+
+/* A last look does not wait for the question of before to be heard. */
+static void test_fresh_round_hastens(void) {
+        PluginFixture f = {};
+        unsigned votes, rounds;
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        plugins_set_leisure(f.plugins, USEC_PER_MINUTE);
+        votes = f.votes->len;
+        rounds = f.rounds;
+        fixture_ask(&f, FALSE);
+        fixture_ask(&f, TRUE);
+        run_until(f.bus.event, f.rounds == rounds + 2);
+        g_assert_cmpuint(f.votes->len, ==, votes + 2);
+        fixture_down(&f);
+}
+
+/* Its deadline is later by the leisure; it has one all the same, whether or not anybody hears. */
+static void test_leisurely_hang_is_noticed(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-hang");
+        plugins_set_leisure(f.plugins, USEC_PER_SEC);
+        fixture_round(&f, FALSE);
+        assert_vote(&f, "one", VERDICT_UNKNOWN, "within 2.5 s");
+        fixture_down(&f);
+}
+
 static void test_silent_one_is_asked_whether_it_lives(const void *behaviour) {
         PluginFixture f = { .silence = 50 * USEC_PER_MSEC };
 
@@ -339,6 +398,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);
         g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
+        g_test_add_func("/channel/leisurely-answer-waits", test_leisurely_answer_waits_to_be_heard);
+        g_test_add_func("/channel/fresh-round-hastens", test_fresh_round_hastens);
+        g_test_add_func("/channel/leisurely-hang", test_leisurely_hang_is_noticed);
         g_test_add_data_func("/channel/silent-one-is-asked", "channel-good", test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/silent-one-is-asked/bus", "good", test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/blocks", "channel-good", test_blocks);

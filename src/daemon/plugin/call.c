@@ -60,6 +60,7 @@ struct PluginCall {
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
         gboolean control, without_effect, repeated;
+        gboolean leisurely;       /* plugins_set_leisure() */
         gboolean over_bus;        /* where it is in flight */
         PluginCallAppend append;
         PluginCallDone done;
@@ -256,7 +257,9 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         Plugin *plugin = call->plugin;
 
         call->process->last_heard = clock_monotonic();
-        statistics_add_duration(&plugin->statistics, usec_sub(clock_monotonic(), call->begun));
+        /* How long an answer lay there that nobody waited for is not its plugin's doing. */
+        if (!call->leisurely)
+                statistics_add_duration(&plugin->statistics, usec_sub(clock_monotonic(), call->begun));
         if (strcmp(signature, call->method->reply) != 0) {
                 g_autofree char *message = g_strdup_printf("%s answered %s with “%s”, expected “%s”.", plugin->id,
                                                            call->method->member, signature, call->method->reply);
@@ -315,6 +318,8 @@ static int call_send(PluginCall *call) {
                 r = call->append(message, call->userdata);
         if (r >= 0)
                 r = sd_bus_call_async(bus, &call->slot, message, on_reply, call, left > 0 ? left : 1);
+        if (!call->over_bus)
+                channel_sent(call->process->channel, call->leisurely && g_queue_is_empty(&call->process->in_flight));
         return r;
 }
 
@@ -418,6 +423,22 @@ int plugin_check_room(const Plugin *plugin, sd_bus_error *error) {
         return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.", QUEUED_FOR_CALLERS_MAX, plugin->id);
 }
 
+/* Ends up in the plugin's queue, in flight, or refused. */
+static void submit(PluginCall *call) {
+        Plugin *plugin = call->plugin;
+
+        if (refuse_unready(call))
+                return;
+
+        call_put(call, &plugin->calls, FALSE);
+        plugin_pump(plugin);
+        if (call->queue != &plugin->calls)
+                return;
+        watch_deadline(call);
+        if (plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED)
+                plugin_begin(plugin);
+}
+
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
                 PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(interface, member);
@@ -428,17 +449,23 @@ int plugin_call(Plugin *plugin, const char *interface, const char *member, uint6
         call = call_new(plugin, method, timeout > 0 ? timeout : default_timeout(plugin, method->timeout), append, done,
                         userdata);
         call->without_effect = without_effect;
-        if (refuse_unready(call))
-                return 0;
-
-        call_put(call, &plugin->calls, FALSE);
-        plugin_pump(plugin);
-        if (call->queue != &plugin->calls)
-                return 0;
-        watch_deadline(call);
-        if (plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED)
-                plugin_begin(plugin);
+        submit(call);
         return 0;
+}
+
+void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, PluginCallDone done, void *userdata) {
+        const ContractMethod *method = method_find(IDLE_CHECK_INTERFACE, "CheckIdle");
+        uint64_t timeout = usec_add(default_timeout(plugin, method->timeout), leisure);
+        PluginCall *call = call_new(plugin, method, timeout, append, done, userdata);
+
+        call->without_effect = TRUE;
+        call->leisurely = leisure > 0;
+        submit(call);
+}
+
+void plugin_hasten(Plugin *plugin) {
+        if (plugin->process && plugin->process->channel)
+                channel_hasten(plugin->process->channel);
 }
 
 static void call_lost(PluginCall *call, const char *message) {

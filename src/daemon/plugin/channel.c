@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <glib.h>
@@ -12,13 +13,21 @@
 #include "base/clock.h"
 #include "base/names.h"
 
+/* Messages that are read before others have their turn. */
+#define MESSAGES_AT_ONCE 64U
+
 /* Messages that nobody asked for: so many within so long are no mistake. */
 #define STRAYS_MAX 128U
 #define STRAYS_WINDOW (10 * USEC_PER_SEC)
 
+/* sd_bus_attach_event() would do, but not leave a connection alone for a while; and its three sources would be prepared,
+ * for each plugin that there is, whenever the loop turns. */
 struct Channel {
         sd_bus *bus;
         sd_bus_slot *filter;
+        sd_event_source *input, *timer;
+        bool leisurely;
+        bool *freed;      /* where whoever is at work on it wants to know */
         const ChannelHooks *hooks;
         void *userdata;
         uint64_t window;  /* when it began */
@@ -66,6 +75,94 @@ static const char *socket_problem(int fd, pid_t pid) {
         return NULL;
 }
 
+static void watch_input(Channel *channel) {
+        int events = sd_bus_get_events(channel->bus);
+
+        /* Before the two ends have greeted each other nothing is sent, and no call's deadline counts. */
+        if (channel->leisurely && events > 0 && sd_bus_is_ready(channel->bus) > 0)
+                events &= EPOLLOUT;
+        if (events <= 0) {
+                (void) sd_event_source_set_enabled(channel->input, SD_EVENT_OFF);
+                return;
+        }
+        (void) sd_event_source_set_io_events(channel->input, (uint32_t) events);
+        (void) sd_event_source_set_enabled(channel->input, SD_EVENT_ON);
+}
+
+static void watch(Channel *channel) {
+        uint64_t when;
+
+        watch_input(channel);
+        /* 0: there is something to be done at once, the news of its end for instance. */
+        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when == UINT64_MAX) {
+                (void) sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
+                return;
+        }
+        (void) sd_event_source_set_time(channel->timer, when);
+        (void) sd_event_source_set_enabled(channel->timer, SD_EVENT_ONESHOT);
+}
+
+/* What a message leads to may be the end of the channel. */
+static void work(Channel *channel) {
+        sd_bus *bus = sd_bus_ref(channel->bus);
+        bool freed = false;
+        int r = 1;
+
+        channel->freed = &freed;
+        for (unsigned i = 0; i < MESSAGES_AT_ONCE && r > 0 && !freed; i++)
+                r = sd_bus_process(bus, NULL);
+        sd_bus_unref(bus);
+        if (freed)
+                return;
+        channel->freed = NULL;
+        if (r < 0)
+                channel->hooks->broken("sent through its channel what is no message", channel->userdata);
+        else
+                watch(channel);
+}
+
+static int on_input(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        work(userdata);
+        return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        work(userdata);
+        return 0;
+}
+
+void channel_sent(Channel *channel, bool leisurely) {
+        channel->leisurely = leisurely;
+        /* From within the work on it: it is watched at the end of that. */
+        if (!channel->freed)
+                watch(channel);
+}
+
+void channel_hasten(Channel *channel) {
+        if (channel->leisurely)
+                channel_sent(channel, false);
+}
+
+void channel_hear(Channel *channel) {
+        if (!channel->leisurely || channel->freed)
+                return;
+        channel->leisurely = false;
+        work(channel);
+}
+
+static int watch_bus(Channel *channel, sd_event *event) {
+        int r;
+
+        r = sd_event_add_io(event, &channel->input, sd_bus_get_fd(channel->bus), EPOLLIN, on_input, channel);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time(event, &channel->timer, CLOCK_MONOTONIC, 0, 0, on_time, channel);
+        if (r < 0)
+                return r;
+        watch(channel);
+        return 0;
+}
+
 static int connect_bus(Channel *channel, sd_event *event, int fd, bool descriptors) {
         _cleanup_close_ int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         int r;
@@ -88,7 +185,7 @@ static int connect_bus(Channel *channel, sd_event *event, int fd, bool descripto
         r = sd_bus_start(channel->bus);
         if (r < 0)
                 return r;
-        return sd_bus_attach_event(channel->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return watch_bus(channel, event);
 }
 
 int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const ChannelHooks *hooks, void *userdata, Channel **ret,
@@ -118,6 +215,10 @@ int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const Chan
 Channel *channel_free(Channel *channel) {
         if (!channel)
                 return NULL;
+        if (channel->freed)
+                *channel->freed = true;
+        sd_event_source_disable_unref(channel->input);
+        sd_event_source_disable_unref(channel->timer);
         sd_bus_slot_unref(channel->filter);
         sd_bus_close_unref(channel->bus);
         g_free(channel);

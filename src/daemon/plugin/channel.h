@@ -29,3 +29,11 @@ int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const Chan
 Channel *channel_free(Channel *channel);
 
 sd_bus *channel_bus(const Channel *channel);
+
+/* To be told after each call that was sent. leisurely: nobody waits for its answer before channel_hear(), and until
+ * then, or another call, it wakes nobody; its deadline counts all the same. */
+void channel_sent(Channel *channel, bool leisurely);
+/* Somebody waits after all. */
+void channel_hasten(Channel *channel);
+/* Reads what has come to a leisurely channel, and lets it wake again. May end it. */
+void channel_hear(Channel *channel);

@@ -34,6 +34,7 @@ typedef struct Round Round;
 /* The state of CheckIdle for one plugin. */
 typedef struct PluginCheck {
         gboolean asking;
+        gboolean leisurely;      /* nobody waits for the answer */
         uint64_t begun;
         GPtrArray *rounds;       /* Round: wait for the answer under way */
         GPtrArray *next_rounds;  /* wait for one that begins after it */
@@ -98,6 +99,7 @@ struct Plugins {
         sd_event_source *care;
         gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
+        uint64_t leisure;        /* plugins_set_leisure() */
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* calls of clients that wait for plugins; owns */
         StateSaving *saving;     /* every state, at the end; NULL: not yet */
@@ -178,6 +180,10 @@ void plugin_settler_free(void *settler);
 /* call.c */
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);
+/* CheckIdle. leisure: for so long its answer may lie unread (channel_sent()). */
+void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, PluginCallDone done, void *userdata);
+/* The answer is wanted as soon as it is there. */
+void plugin_hasten(Plugin *plugin);
 /* Every call ends with this error. */
 void plugin_calls_fail(Plugin *plugin, const char *name, const char *message);
 void plugin_calls_free(Plugin *plugin);

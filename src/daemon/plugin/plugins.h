@@ -97,6 +97,12 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata);
  * round waits for a new answer only if `fresh`. */
 void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata);
 
+/* Nobody waits for an ordinary round, so its answers need not wake anybody: those that come over channels may be left
+ * lying until plugins_hear(), which is to be called within this time; time-outs are longer by that much. 0, as in the
+ * beginning: they are read as they come. A fresh round that meets such a question hastens it. */
+void plugins_set_leisure(Plugins *plugins, uint64_t within);
+void plugins_hear(Plugins *plugins);
+
 /* Hands an event to every enabled handler of its type by descending priority, equal priorities side by side, each with its share of
  * what is left until the deadline (wall clock µs in the event). results: one object per handler (plugin, handled, result or error, µs). */
 typedef void (*PluginsDispatched)(gboolean handled, JsonArray *results, void *userdata);

@@ -153,9 +153,11 @@ static int append_metrics(sd_bus_message *message, void *userdata) {
 }
 
 static void ask(Plugin *plugin) {
+        uint64_t leisure = plugin->check.leisurely ? plugin->plugins->leisure : 0;
+
         plugin->check.asking = TRUE;
         plugin->check.begun = clock_monotonic();
-        (void) plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_metrics, on_answer, plugin);
+        plugin_ask_idle(plugin, leisure, append_metrics, on_answer, plugin);
 }
 
 static void set_metrics(Plugin *plugin, JsonObject *metrics) {
@@ -169,7 +171,9 @@ static void join(Plugin *plugin, Round *round, JsonObject *metrics, gboolean fre
                 return;
         set_metrics(plugin, metrics);
         round->waiting++;
+        plugin->check.leisurely = !fresh;
         if (plugin->check.asking) {
+                plugin_hasten(plugin);
                 g_ptr_array_add(plugin->check.next_rounds, round);
                 return;
         }
@@ -203,4 +207,18 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
         }
         if (round->waiting == 0)
                 plugins_defer(plugins, round_over, NULL, round);
+}
+
+void plugins_set_leisure(Plugins *plugins, uint64_t within) {
+        plugins->leisure = within;
+}
+
+/* One after the other may be gone, or be another one, by what an answer leads to. */
+void plugins_hear(Plugins *plugins) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                const Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (plugin->process && plugin->process->channel)
+                        channel_hear(plugin->process->channel);
+        }
 }
