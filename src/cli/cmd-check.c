@@ -27,7 +27,7 @@ static const char *fold(const char *verdict, GVariant *votes) {
 
         g_variant_iter_init(&iter, votes);
         while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
-                g_autoptr(GVariant) owned = entry;
+                G_GNUC_UNUSED g_autoptr(GVariant) owned = entry;
                 const char *one = "unknown";
 
                 (void) g_variant_lookup(entry, "verdict", "&s", &one);
@@ -45,7 +45,7 @@ static void print_votes(GVariant *votes) {
 
         g_variant_iter_init(&iter, votes);
         while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
-                g_autoptr(GVariant) owned = entry;
+                G_GNUC_UNUSED g_autoptr(GVariant) owned = entry;
                 g_autofree char *name = NULL, *verdict = NULL, *reason = NULL;
                 const char *text[3] = { "", "", "" };
 
@@ -166,7 +166,8 @@ static gboolean check_command(Cli *cli, const char *name, int *ret_code, gboolea
                 return FALSE;
         g_variant_iter_init(&iter, votes);
         while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
-                g_autoptr(GVariant) owned = entry, rest = NULL;
+                G_GNUC_UNUSED g_autoptr(GVariant) owned = entry;
+                g_autoptr(GVariant) rest = NULL;
                 g_auto(GVariantDict) evidence = G_VARIANT_DICT_INIT(entry);
                 const char *one = "", *its_verdict = "unknown", *its_reason = "";
                 g_autofree char *source = NULL;
