@@ -343,6 +343,7 @@ static const ManifestKey manifest_keys[] = {
         { "repository", read_text, FIELD(repository) },
         { "homepage", read_text, FIELD(homepage) },
         { "official", read_boolean, FIELD(official) },
+        { "enabled_by_default", read_boolean, FIELD(enabled_by_default) },
         { "config_schema", read_schema, 0 },
         { "dependencies", read_dependencies, 0 },
         { "min_host_version", read_text, FIELD(min_host_version) },

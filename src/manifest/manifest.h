@@ -51,6 +51,7 @@ typedef struct Manifest {
         char *min_host_version, *type, *language, *process_model, *runtime, *isolation, *image;
         char **tags, **contracts, **permissions;
         gboolean official;            /* as it claims; plugin_official() knows whether it may */
+        gboolean enabled_by_default;  /* of an official one: it runs from when it is first seen, until somebody disables it */
         char *exec;                   /* absolute */
         char *schema_text;            /* config_schema as JSON */
         Schema *schema;

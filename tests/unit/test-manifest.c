@@ -67,7 +67,7 @@ static void assert_refused(Fixture *f, const char *text, const char *part) {
 static const char complete[] =
         "{\"name\": \"redis\", \"display_name\": \"Redis\", \"version\": \"1.2.3\", \"author\": \"A\", \"description\": \"D\","
         "\"category\": \"database\", \"tags\": [\"db\", \"cache\"], \"repository\": \"https://r\", \"homepage\": \"https://h\","
-        "\"official\": true, \"config_schema\": {\"port\": {\"type\": \"int\", \"default\": 6379, \"constraints\": \"1..65535\"}},"
+        "\"official\": true, \"enabled_by_default\": true, \"config_schema\": {\"port\": {\"type\": \"int\", \"default\": 6379, \"constraints\": \"1..65535\"}},"
         "\"dependencies\": [{\"name\": \"other\", \"version\": \">=1\"}], \"min_host_version\": \"0.1\", \"type\": \"external\","
         "\"language\": \"c\", \"process_model\": \"persistent\", \"api\": 1, \"runtime\": \"dbus\", \"isolation\": \"process\","
         "\"exec\": \"redis\", \"image\": \"\", \"contracts\": [\"IdleCheck\", \"EventHandler\"],"
@@ -83,6 +83,7 @@ static void test_every_key(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(m->display_name, ==, "Redis");
         g_assert_cmpstr(m->tags[1], ==, "cache");
         g_assert_true(m->official);
+        g_assert_true(m->enabled_by_default);
         g_assert_cmpstr(m->exec, ==, f->program);
         g_assert_true(manifest_has_contract(m, "IdleCheck"));
         g_assert_false(manifest_has_contract(m, "State"));
@@ -108,6 +109,7 @@ static void test_defaults(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(m->runtime, ==, "dbus");
         g_assert_cmpuint(schema_settings(m->schema)->len, ==, 0);
         g_assert_false(m->official);
+        g_assert_false(m->enabled_by_default);
 }
 
 #define BASE "{\"version\": \"1\", \"contracts\": [\"IdleCheck\"]"

@@ -169,6 +169,9 @@ static void test_official_waits_for_its_mark(void) {
         g_assert_false(plugin_enabled(plugin));
         plugin->official = TRUE;
         enabled_learn(plugin);
+        g_assert_false(plugin_enabled(plugin));
+        plugin->manifest->enabled_by_default = TRUE;
+        enabled_learn(plugin);
         g_assert_true(plugin_enabled(plugin));
         plugin_load(plugin, on_loaded, &f);
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_DISCOVERED);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which plugins may run, as files that systemd's units can test (ConditionPathExists): STATE/enabled/<id>. What is official and was
- * never disabled is enabled; STATE/disabled/<id> keeps somebody's "no" over restarts and upgrades.
+/* Which plugins may run, as files that systemd's units can test (ConditionPathExists): STATE/enabled/<id>. What is official,
+ * asks for it by `enabled_by_default` and was never disabled is enabled; STATE/disabled/<id> keeps somebody's "no" over
+ * restarts and upgrades.
  *
  * The store's thread makes and removes these marks, because they have to be durable before anybody is told so; they are
  * looked at from the loop, but only when a plugin is found: what was changed since is known. */
@@ -165,7 +166,8 @@ void enabled_learn(Plugin *plugin) {
         if (plugin->mark_missing)
                 return;
         plugin->enabled = mark_exists(state_directory, ENABLED_DIRECTORY, plugin->id);
-        if (plugin->enabled || !plugin->official || mark_exists(state_directory, DISABLED_DIRECTORY, plugin->id))
+        if (plugin->enabled || !plugin->official || !plugin->manifest->enabled_by_default ||
+            mark_exists(state_directory, DISABLED_DIRECTORY, plugin->id))
                 return;
         plugin->enabled = TRUE;
         plugin->mark_missing = TRUE;

@@ -115,7 +115,7 @@ void plugins_problem(Plugins *plugins, const char *source, const char *message);
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
 
 /* enabled.c */
-/* Of one that was just found. An official plugin that nobody disabled is enabled when it is first seen. */
+/* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when it is first seen. */
 void enabled_learn(Plugin *plugin);
 /* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be; -EDQUOT: too many wait. */
 typedef void (*PluginEnabled)(const GError *error, void *userdata);
