@@ -119,6 +119,8 @@ static void test_refusals_name_place_and_expectation(void) {
                        "snooze.json: /xyzzy: unknown key, expected one of those in snooze.json(5)");
         assert_refused("{\"plugins\": {\"enable\": true}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins/enable: unknown key, did you mean \"enabled\"?");
+        assert_refused("{\"plugins\": {\"max_restarts\": 2.5}}", CONFIG_ERROR_RANGE,
+                       "snooze.json: /plugins/max_restarts: got 2.5, expected a whole number");
         assert_refused("{\"plugins.enabled\": true}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins.enabled: unknown key, expected one of those in snooze.json(5)");
         assert_refused("{\"naptime_minutes\": \"30\"}", CONFIG_ERROR_TYPE,

@@ -299,11 +299,31 @@ static void test_idle_exit_is_no_failure(void) {
         fixture_down(&f);
 }
 
+/* "Idle for the next minute" is what a plugin said that has died since. */
+static void test_nothing_counts_of_what_a_fallen_plugin_said(void) {
+        PluginFixture f = {};
+        const Plugin *plugin;
+
+        begin_with(&f, "valid");
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, FALSE);
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_IDLE);
+
+        g_assert_cmpint(kill(plugin_pid(plugin), SIGSTOP), ==, 0);
+        fixture_round(&f, TRUE);
+        assert_unknown(&f, "one", "did not answer");
+        run_until(f.bus.event, fixture_state(&f, "one") != PLUGIN_RUNNING);
+        assert_unknown(&f, "one", "hangs");
+        fixture_down(&f);
+}
+
 static void test_quarantine_and_the_way_out(void) {
         PluginFixture f = {};
         Plugin *plugin;
 
-        begin_with(&f, "die");
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "die", CHECK, QUICK);
+        fixture_start(&f, "{\"plugins\": {\"max_restarts\": 3}}");
         plugin = plugins_find(f.plugins, "one");
         for (unsigned i = 0; i < 10 && fixture_state(&f, "one") != PLUGIN_QUARANTINED; i++) {
                 fixture_round(&f, TRUE);
@@ -313,11 +333,11 @@ static void test_quarantine_and_the_way_out(void) {
         }
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_QUARANTINED);
         g_assert_cmpuint(f.problems->len, ==, 1);
-        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, RESTARTS_MAX + 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 3 + 1);
 
         fixture_round(&f, TRUE);
         assert_unknown(&f, "one", "quarantined");
-        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, RESTARTS_MAX + 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 3 + 1);
 
         plugin_restart(plugin);
         run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
@@ -676,6 +696,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/late-reply-is-dropped", test_late_reply_is_dropped);
         g_test_add_func("/plugins/second-reply-is-dropped", test_second_reply_is_dropped);
         g_test_add_func("/plugins/idle-exit-is-no-failure", test_idle_exit_is_no_failure);
+        g_test_add_func("/plugins/nothing-counts-of-what-a-fallen-plugin-said", test_nothing_counts_of_what_a_fallen_plugin_said);
         g_test_add_func("/plugins/quarantine-and-the-way-out", test_quarantine_and_the_way_out);
         g_test_add_func("/plugins/valid-vote-is-told-again", test_valid_vote_is_told_again);
         g_test_add_func("/plugins/subjects", test_subjects);

@@ -95,6 +95,12 @@ static gboolean check_range(const Place *place, JsonNode *node, double minimum, 
                     unit);
 }
 
+static gboolean check_whole(const Place *place, JsonNode *node, GError **error) {
+        double value = json_node_get_double(node);
+
+        return value <= floor(value) || fail(place, CONFIG_ERROR_RANGE, node, error, "a whole number");
+}
+
 static gboolean check_choice(const Place *place, JsonNode *node, const char *const *choices, GError **error) {
         g_autofree char *list = NULL;
 
@@ -213,7 +219,8 @@ static gboolean check_value(const Place *place, const ConfigKey *key, JsonNode *
 
         switch (key->type) {
         case KEY_NUMBER:
-                return check_range(place, node, key->minimum, key->above, key->maximum, key->unit, error);
+                return check_range(place, node, key->minimum, key->above, key->maximum, key->unit, error) &&
+                        (!key->whole || check_whole(place, node, error));
         case KEY_BOOLEAN:
                 return is_boolean(node) || fail(place, CONFIG_ERROR_TYPE, node, error, "true or false");
         case KEY_STRING:

@@ -99,6 +99,11 @@ const ConfigKey config_keys[] = {
           .valid = absolute_path_valid,
           .expected = "an absolute path without \"..\"",
           .description = "Further directories of plugins, owned by root." },
+        NUMBER("plugins.max_restarts", max_restarts, 0, 100, 5, "times", .whole = TRUE,
+               .description = "How often a plugin that fails is started again within plugins.restart_window_minutes before it is "
+                              "quarantined."),
+        NUMBER("plugins.restart_window_minutes", restart_window_minutes, 0, 1440, 10, "min", .above = TRUE,
+               .description = "Failures of a plugin longer ago than this do not count."),
         { .name = "plugins.external_repositories",
           .type = KEY_OBJECTS,
           .description = "Repositories that plugins may be installed from, each an object with name and url." },

@@ -22,6 +22,7 @@ typedef struct ConfigKey {
         size_t offset;      /* into Config: NUMBER, BOOLEAN, STRING, STRINGS */
         double minimum, maximum;
         gboolean above;     /* `minimum` itself is too little */
+        gboolean whole;     /* NUMBER: nothing after the point */
         double number;      /* default of NUMBER and BOOLEAN */
         const char *text;   /* default of STRING */
         const char *const *choices; /* STRING, STRINGS: nothing else */

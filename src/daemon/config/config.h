@@ -53,6 +53,8 @@ struct Config {
         gboolean detailed_instance_tags;
         gboolean plugins_enabled;           /* plugins.enabled (true) */
         char **plugin_directories;          /* plugins.directories, absolute paths */
+        double max_restarts;                /* plugins.max_restarts (5), a whole number, within … */
+        double restart_window_minutes;      /* … plugins.restart_window_minutes (10), then quarantined */
 
         /* ours */
         double cpu_threshold_cores;         /* ≥ 0 (0.5), 0 = off */

@@ -127,23 +127,31 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
                 plugin_begin(plugin);
 }
 
+static unsigned restarts_max(const Plugin *plugin) {
+        return (unsigned) plugin->plugins->config->max_restarts;
+}
+
 static unsigned recent_failures(const Plugin *plugin, uint64_t now) {
+        double window = plugin->plugins->config->restart_window_minutes * USEC_PER_MINUTE;
         unsigned n = 0;
 
-        for (size_t i = 0; i < G_N_ELEMENTS(plugin->failures); i++)
-                if (plugin->failures[i] > 0 && usec_sub(now, plugin->failures[i]) < RESTARTS_WINDOW)
+        for (guint i = 0; plugin->failures && i < plugin->failures->len; i++)
+                if ((double) usec_sub(now, g_array_index(plugin->failures, uint64_t, i)) < window)
                         n++;
         return n;
 }
 
 static void remember_failure(Plugin *plugin, uint64_t now) {
-        memmove(plugin->failures + 1, plugin->failures, sizeof(plugin->failures) - sizeof(plugin->failures[0]));
-        plugin->failures[0] = now;
+        if (!plugin->failures)
+                plugin->failures = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        g_array_append_val(plugin->failures, now);
+        if (plugin->failures->len > restarts_max(plugin) + 1)
+                g_array_remove_range(plugin->failures, 0, plugin->failures->len - restarts_max(plugin) - 1);
         plugin->failure_count++;
 }
 
 void plugin_forget_failures(Plugin *plugin) {
-        memset(plugin->failures, 0, sizeof(plugin->failures));
+        g_clear_pointer(&plugin->failures, g_array_unref);
         plugin->failure_count = 0;
 }
 
@@ -157,9 +165,10 @@ static uint64_t restart_delay(const Plugin *plugin) {
 }
 
 static void quarantine(Plugin *plugin, const char *reason) {
-        g_autofree char *message = g_strdup_printf("failed %u times within 10 minutes, the last time: %s; it is not started "
+        g_autofree char *message = g_strdup_printf("failed %u times within %g minutes, the last time: %s; it is not started "
                                                    "again until: sudo snooze plugin disable %s, then enable it",
-                                                   RESTARTS_MAX + 1, reason, plugin->id);
+                                                   plugin->failures->len, plugin->plugins->config->restart_window_minutes,
+                                                   reason, plugin->id);
 
         plugin->restart_wanted = FALSE;
         plugin_set_error(plugin, message);
@@ -186,6 +195,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
         plugin_set_error(plugin, reason);
         remember_failure(plugin, now);
+        plugin_check_failed(plugin, reason);
 
         if (!plugin_may_run(plugin)) {
                 plugin->restart_wanted = FALSE;
@@ -193,7 +203,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 plugin_set_state(plugin, PLUGIN_FAILED, reason);
                 return;
         }
-        if (recent_failures(plugin, now) > RESTARTS_MAX) {
+        if (recent_failures(plugin, now) > restarts_max(plugin)) {
                 quarantine(plugin, reason);
                 return;
         }

@@ -176,6 +176,7 @@ void plugin_free(Plugin *plugin) {
         plugin_calls_free(plugin);
         plugin_check_clear(plugin);
         g_ptr_array_unref(plugin->settlers);
+        plugin_forget_failures(plugin);
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         g_free(plugin->owner);

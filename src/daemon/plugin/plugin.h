@@ -7,7 +7,7 @@
  *                    │            │             │           │          ▲
  *                    └────────────┴─► failed ◄──┴───────────┘          │ idle exit, Unload, Disable
  *                                     │    └─► loading (after a pause that grows)
- *                                     └─► quarantined (too many in 10 minutes; out by Restart)
+ *                                     └─► quarantined (more than plugins.max_restarts within the window; out by Restart)
  *
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
@@ -16,8 +16,6 @@
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/statistics.h"
 
-#define RESTARTS_MAX 5U                          /* within … */
-#define RESTARTS_WINDOW (10 * USEC_PER_MINUTE)   /* … this, then quarantined */
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
@@ -69,7 +67,7 @@ struct Plugin {
         char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
 
         uint32_t restarts;
-        uint64_t failures[RESTARTS_MAX + 1]; /* monotonic, the latest ones; a ring */
+        GArray *failures;        /* uint64_t, monotonic: the latest ones, oldest first; NULL: none */
         unsigned failure_count;              /* in a row, without a good start between them: for the pause */
         gboolean restart_wanted;             /* Restart: begin again as soon as it has stopped */
 
@@ -191,6 +189,8 @@ void plugin_calls_free(Plugin *plugin);
 /* round.c */
 void plugin_check_init(Plugin *plugin);
 void plugin_check_clear(Plugin *plugin);
+/* It fell: its vote is unknown from now on, not only when it is asked the next time. */
+void plugin_check_failed(Plugin *plugin, const char *reason);
 void round_free(void *round);
 
 /* check.c */

@@ -63,6 +63,11 @@ static void tell(Plugin *plugin, Vote *vote) {
                 vote_free(vote);
 }
 
+static gboolean takes_part(const Plugin *plugin) {
+        return plugin_may_run(plugin) && plugin_has_contract(plugin, "IdleCheck") &&
+                config_source(plugin->plugins->config, plugin->id).policy != POLICY_OFF;
+}
+
 static Vote *vote_copy(const Vote *vote, uint64_t received) {
         Vote *copy = vote_new(vote->source, vote->verdict, vote->reason, vote->begun, received);
 
@@ -111,6 +116,17 @@ static void take_failure(Plugin *plugin, const char *reason) {
         g_ptr_array_set_size(plugin->check.votes, 0);
         plugin->check.valid_until = 0;
         tell(plugin, vote_new(plugin->id, VERDICT_UNKNOWN, words, plugin->check.begun, clock_monotonic()));
+}
+
+/* What it said before it fell, and for how long that was to count, is worth nothing now. One that is being asked is given its second
+ * chance first. */
+void plugin_check_failed(Plugin *plugin, const char *reason) {
+        uint64_t now = clock_monotonic();
+
+        g_ptr_array_set_size(plugin->check.votes, 0);
+        plugin->check.valid_until = 0;
+        if (!plugin->check.asking && takes_part(plugin))
+                tell(plugin, vote_new(plugin->id, VERDICT_UNKNOWN, reason, now, now));
 }
 
 static void answered(Plugin *plugin) {
@@ -179,11 +195,6 @@ static void join(Plugin *plugin, Round *round, JsonObject *metrics, gboolean fre
         }
         g_ptr_array_add(plugin->check.rounds, round);
         ask(plugin);
-}
-
-static gboolean takes_part(const Plugin *plugin) {
-        return plugin_may_run(plugin) && plugin_has_contract(plugin, "IdleCheck") &&
-                config_source(plugin->plugins->config, plugin->id).policy != POLICY_OFF;
 }
 
 void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata) {
