@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many plugins that fall ill at random (moody-plugin.c), and what must hold all the while: no word of an ill one counts as idle, the
+machine is never idle while one that is required is ill, and when all are well again each of them runs or is rightly quarantined, and the
+daemon has no more memory than before.
+
+SNOOZE_CHAOS_SECONDS, SNOOZE_CHAOS_PLUGINS and SNOOZE_CHAOS_SEED say how long, how many and which; the seed is printed."""
+
+import os
+import pathlib
+import random
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'bus'))
+
+from gi.repository import GLib  # noqa: E402
+
+import tap  # noqa: E402
+from harness import BUILD, PATH, PLUGIN, QUIET, House, error_name, wait_for  # noqa: E402
+
+SECONDS = float(os.environ.get('SNOOZE_CHAOS_SECONDS', 20))
+PLUGINS = int(os.environ.get('SNOOZE_CHAOS_PLUGINS', 50))
+SEED = int(os.environ.get('SNOOZE_CHAOS_SEED', random.SystemRandom().randrange(1 << 32)))
+SANITIZED = os.environ.get('SNOOZE_SANITIZE', 'none') != 'none'
+
+# An ill one stays so until its mood changes: no honest "idle" can come from it, whatever is done to its process.
+MOODS = ['hang', 'deaf', 'die', 'stillborn', 'error', 'lie', 'rubbish', 'huge', 'deep', 'late', 'twice', 'flood', 'break']
+# What is done to a process that may well be replaced by a good one at once.
+BLOWS = [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGSEGV]
+MAX_RESTARTS = 4
+WINDOW_SECONDS = 30
+TIMEOUTS = {'start': 10, 'initialize': 2, 'check': 0.7, 'shutdown': 1}
+GROWTH_MAX_KB = 2048
+
+
+class Patient:
+    """One plugin, and what this test knows of it."""
+
+    def __init__(self, house, number):
+        self.id = f'moody-{number}'
+        self.file = house.directory / f'{self.id}.mood'
+        self.path = f'{PATH}/plugin/moody_2d{number}'
+        self.state = None
+        self.failures = []
+        self.deserved = True
+        self.ill_since = None
+        self.set('well')
+        house.install_plugin(self.id, BUILD / 'tests/chaos/moody-plugin', contracts=['IdleCheck'], timeouts=TIMEOUTS,
+                             arguments=(self.id, house.directory, 'channel' if number % 2 else 'bus'))
+
+    def set(self, mood):
+        # Whole, whenever it is read.
+        new = self.file.with_suffix('.new')
+        new.write_text(mood)
+        new.rename(self.file)
+        self.mood = mood
+        self.ill_since = None if mood == 'well' else time.monotonic()
+
+
+class Chaos(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        print(f'seed {SEED}, {PLUGINS} plugins, {SECONDS:g} s', file=sys.stderr)
+        cls.random = random.Random(SEED)
+        cls.house = House({'check_interval_seconds': 1, 'unknown_grace_seconds': 0, 'provider': 'none',
+                           'plugins': {'max_restarts': MAX_RESTARTS, 'restart_window_minutes': WINDOW_SECONDS / 60}}, daemon=False)
+        cls.addClassCleanup(cls.house.close)
+        cls.house.replay(QUIET)
+        cls.patients = [Patient(cls.house, number) for number in range(PLUGINS)]
+        cls.by_path = {patient.path: patient for patient in cls.patients}
+        cls.house.watcher.connection.signal_subscribe(None, PLUGIN, 'StateChanged', None, None, 0, cls.on_state)
+        cls.house.start_daemon()
+
+    @classmethod
+    def on_state(cls, connection, sender, path, interface, member, parameters):
+        patient = cls.by_path[path]
+        patient.state = parameters.unpack()[0]
+        if patient.state in ('failed', 'quarantined'):
+            patient.failures.append(time.monotonic())
+        if patient.state == 'quarantined':
+            recent = [moment for moment in patient.failures if time.monotonic() - moment < WINDOW_SECONDS + 5]
+            patient.deserved = len(recent) > MAX_RESTARTS
+
+    # What is looked at
+
+    def explain(self):
+        yield f'SNOOZE_CHAOS_SEED={SEED}'
+        for patient in self.patients:
+            if patient.mood != 'well' or patient.state != 'running':
+                yield f'{patient.id}: {patient.mood}, {patient.state}, failed {len(patient.failures)} times'
+        for line in self.house.daemon.output().splitlines()[-60:]:
+            yield line
+
+    def of(self, patient, method):
+        return self.house.watcher.call(method, interface=PLUGIN, path=patient.path)
+
+    def get(self, patient, name):
+        return self.house.watcher.get(name, PLUGIN, patient.path)
+
+    def assert_nothing_poisonous(self):
+        """State and votes of one moment."""
+        state, _, votes = self.house.watcher.call('Explain')
+        for source, verdict, reason, _ in votes:
+            if verdict == 'idle':
+                self.assertNotIn('poison', reason, source)
+            if source.startswith('moody-') and verdict != 'idle':
+                self.assertEqual(state, 'active', f'although {source} says {verdict}: {reason}')
+
+    def check_now(self):
+        """A whole round: (idle, reason). No source that was ill from its beginning to its end may let it be idle."""
+        began = time.monotonic()
+        client = self.house.client()
+        try:
+            result = client.send('CheckNow')
+            wait_for(lambda: result, 'the round to end')
+        finally:
+            self.house.clients.remove(client)
+            client.close()
+        answer, error = result[0]
+        self.assertIsNone(error, error and error_name(error))
+        ill = [patient for patient in self.patients if patient.ill_since and patient.ill_since < began]
+        if ill:
+            self.assertFalse(answer[0], f'idle although ill: {", ".join(f"{p.id} ({p.mood})" for p in ill)}')
+        self.assert_nothing_poisonous()
+        return answer
+
+    def private_dirty(self):
+        lines = pathlib.Path(f'/proc/{self.house.daemon.pid}/smaps_rollup').read_text().splitlines()
+        return int(next(line for line in lines if line.startswith('Private_Dirty:')).split()[1])
+
+    # What is done
+
+    def sicken(self, patient, mood):
+        patient.set(mood)
+        if mood == 'stillborn':
+            # That shows only when it is started.
+            self.strike(patient, signal.SIGKILL)
+            patient.ill_since = time.monotonic()
+
+    def strike(self, patient, number):
+        pid = self.get(patient, 'Pid')
+        if not pid:
+            return
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            # Now that nobody else can become this process: is it ours?
+            if b'moody-plugin' not in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes() and \
+                    patient.id.encode() not in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
+                return
+            signal.pidfd_send_signal(pidfd, number)
+        except (ProcessLookupError, FileNotFoundError):
+            pass
+        finally:
+            os.close(pidfd)
+
+    def cure(self):
+        """All well and running again. Who is in quarantine must have deserved it, and leaves it by Restart."""
+        for patient in self.patients:
+            patient.set('well')
+        ticker = GLib.timeout_add(200, lambda: True)
+        try:
+            wait_for(self.settled, 'every plugin to run or to be quarantined', 180)
+        finally:
+            GLib.source_remove(ticker)
+        quarantined = [patient for patient in self.patients if patient.state == 'quarantined']
+        for patient in quarantined:
+            self.assertTrue(patient.deserved, f'{patient.id} is in quarantine')
+            self.of(patient, 'Restart')
+        ticker = GLib.timeout_add(200, lambda: True)
+        try:
+            wait_for(lambda: self.check_now()[0], 'the machine to be idle', 180)
+        finally:
+            GLib.source_remove(ticker)
+        for patient in self.patients:
+            self.assertEqual((self.get(patient, 'State'), self.get(patient, 'Healthy')), ('running', True), patient.id)
+        return len(quarantined)
+
+    def settled(self):
+        # One that was stopped is known to be so when it is asked the next time.
+        self.check_now()
+        return all(patient.state in ('running', 'quarantined') for patient in self.patients)
+
+    def test_1_each_illness_alone_keeps_the_machine_on(self):
+        self.cure()
+        for mood in MOODS:
+            for patient in self.random.sample(self.patients, 1 if SECONDS < 60 else 4):
+                with self.subTest(mood=mood, patient=patient.id):
+                    self.sicken(patient, mood)
+                    idle, reason = self.check_now()
+                    self.assertFalse(idle)
+                    self.assertIn(patient.id, reason)
+                    patient.set('well')
+                    if patient.state == 'quarantined':
+                        self.of(patient, 'Restart')
+                    wait_for(lambda: self.check_now()[0], f'idleness after {mood}')
+
+    def test_2_storm(self):
+        self.storm(3)
+        self.cure()
+        before = self.private_dirty()
+        asked = self.storm(SECONDS)
+        quarantined = self.cure()
+        after = self.private_dirty()
+        print(f'{asked} rounds, {quarantined} quarantined, private dirty {before} → {after} kB', file=sys.stderr)
+        self.assertGreater(asked, 0)
+        if not SANITIZED:
+            self.assertLess(after - before, GROWTH_MAX_KB)
+
+    def storm(self, seconds):
+        end = time.monotonic() + seconds
+        rounds = 0
+        while time.monotonic() < end:
+            for patient in self.random.sample(self.patients, max(1, PLUGINS // 8)):
+                what = self.random.choice(MOODS + ['well'] * 6 + BLOWS * 2)
+                if isinstance(what, str):
+                    self.sicken(patient, what)
+                else:
+                    self.strike(patient, what)
+            self.check_now()
+            rounds += 1
+        return rounds
+
+
+if __name__ == '__main__':
+    tap.main()
