@@ -308,6 +308,10 @@ static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *er
 int manager_bus_register(Manager *manager) {
         int r;
 
+        /* Its filter comes after the one below: sd-bus runs the latest first. */
+        r = log_control_new(manager->bus, manager->callers, &manager->log_control);
+        if (r < 0)
+                return r;
         r = sd_bus_add_filter(manager->bus, &manager->filter_slot, limit_calls, manager);
         if (r < 0)
                 return r;

@@ -731,6 +731,7 @@ Manager *manager_free(Manager *manager) {
         replay_free(manager->replay);
         metrics_free(manager->metrics);
         authorizer_free(manager->authorizer);
+        log_control_free(manager->log_control);
         callers_free(manager->callers);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);

@@ -15,6 +15,7 @@
 #include "daemon/decision/decision.h"
 #include "daemon/event/event.h"
 #include "daemon/hold/inhibitors.h"
+#include "daemon/log-control.h"
 #include "daemon/metrics/input-logind.h"
 #include "daemon/plugin-metrics.h"
 #include "daemon/provider/providers.h"
@@ -49,6 +50,7 @@ struct Manager {
 
         Authorizer *authorizer;
         Callers *callers;
+        LogControl *log_control;
         SenderLimits *limits;       /* every call */
         SenderLimits *check_limits; /* calls that make the machine work: one a second */
         SenderLimits *user_limits; /* by user, however many connections he has: calls that leave rows in history */

@@ -275,6 +275,9 @@ static int on_permissions(sd_bus_message *call, void *userdata, sd_bus_error *er
 }
 
 static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("Handle");
+        if (is("hang-handle"))
+                return 1;
         return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
 }
 

@@ -65,6 +65,7 @@ struct PluginCall {
         PluginCallAppend append;
         PluginCallDone done;
         void *userdata;
+        char *sender;             /* for whom; NULL: the daemon itself */
         sd_event_source *timer; /* while it waits */
         sd_bus_slot *slot;      /* while it is in flight */
         sd_bus_error error;     /* refused: told in the next iteration of the loop */
@@ -100,12 +101,20 @@ static void call_free(void *data) {
         sd_event_source_disable_unref(call->timer);
         sd_bus_slot_unref(call->slot);
         sd_bus_error_free(&call->error);
+        g_free(call->sender);
         g_free(call);
 }
 
 static void log_call(const PluginCall *call, const sd_bus_error *error) {
-        log_debug("Plugin %s: %s took %" G_GUINT64_FORMAT " µs: %s", call->plugin->id, call->method->member,
-                  usec_sub(clock_monotonic(), call->begun), error ? error->name : "answered");
+        g_autofree char *plugin = NULL, *sender = NULL;
+
+        if (journal_get_level() < LOG_DEBUG)
+                return;
+        plugin = g_strconcat("CLOUDSNOOZE_PLUGIN=", call->plugin->id, NULL);
+        sender = g_strconcat("CLOUDSNOOZE_SENDER=", call->sender ?: "snoozed", NULL);
+        journal_write(LOG_DEBUG, NULL, (const char *const[]) { plugin, sender, NULL },
+                      "Call of %s for %s: %s, %" G_GUINT64_FORMAT " µs, %s", call->plugin->id, call->sender ?: "snoozed",
+                      call->method->member, usec_sub(clock_monotonic(), call->begun), error ? error->name : "answered");
 }
 
 /* Ends the call; it must be in no queue any more. */
@@ -439,8 +448,8 @@ static void submit(PluginCall *call) {
                 plugin_begin(plugin);
 }
 
-int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
-                PluginCallAppend append, PluginCallDone done, void *userdata) {
+int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, const char *member, uint64_t timeout,
+                    gboolean without_effect, PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(interface, member);
         PluginCall *call;
 
@@ -449,6 +458,7 @@ int plugin_call(Plugin *plugin, const char *interface, const char *member, uint6
         call = call_new(plugin, method, timeout > 0 ? timeout : default_timeout(plugin, method->timeout), append, done,
                         userdata);
         call->without_effect = without_effect;
+        call->sender = g_strdup(sender);
         submit(call);
         return 0;
 }
@@ -466,6 +476,30 @@ void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, 
 void plugin_hasten(Plugin *plugin) {
         if (plugin->process && plugin->process->channel)
                 channel_hasten(plugin->process->channel);
+}
+
+int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
+                PluginCallAppend append, PluginCallDone done, void *userdata) {
+        return plugin_call_for(plugin, NULL, interface, member, timeout, without_effect, append, done, userdata);
+}
+
+static PluginCall *find_waiting(Plugin *plugin, const void *userdata) {
+        for (GList *link = plugin->calls.head; link; link = link->next)
+                if (((PluginCall *) link->data)->userdata == userdata)
+                        return link->data;
+        return NULL;
+}
+
+gboolean plugin_call_waits(Plugin *plugin, const void *userdata) {
+        return find_waiting(plugin, userdata) != NULL;
+}
+
+gboolean plugin_call_cancel(Plugin *plugin, const void *userdata) {
+        PluginCall *call = find_waiting(plugin, userdata);
+
+        if (call)
+                call_free(call);
+        return call != NULL;
 }
 
 static void call_lost(PluginCall *call, const char *message) {

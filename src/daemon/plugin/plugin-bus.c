@@ -15,6 +15,7 @@
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/request.h"
 
 #define HIDDEN "(hidden)"
 #define CALL_METHOD_MAX 128U
@@ -28,39 +29,6 @@ static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *er
         return authorize(plugin->plugins->parameters.authorizer, call, entry->action, details, error);
 }
 
-/* A call of a client that waits for the plugin. The list frees what the loop will not come back to. */
-typedef struct Request {
-        Plugins *plugins;
-        sd_bus_message *call;
-        char *method;           /* of Call; else NULL */
-        JsonObject *parameters; /* or the metrics; or NULL */
-} Request;
-
-static Request *request_new(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters) {
-        Request *request = g_new(Request, 1);
-
-        *request = (Request) { .plugins = plugin->plugins,
-                               .call = sd_bus_message_ref(call),
-                               .method = g_strdup(method),
-                               .parameters = parameters ? json_object_ref(parameters) : NULL };
-        g_ptr_array_add(plugin->plugins->requests, request);
-        return request;
-}
-
-void plugin_request_free(void *data) {
-        Request *request = data;
-
-        sd_bus_message_unref(request->call);
-        g_free(request->method);
-        g_clear_pointer(&request->parameters, json_object_unref);
-        g_free(request);
-}
-
-static void request_end(Request *request) {
-        g_ptr_array_remove_fast(request->plugins->requests, request);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
-
 static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
         g_autoptr(Request) request = userdata;
 
@@ -73,20 +41,28 @@ static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata
 static int method_load(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         int r = authorize_call(plugin, call, error);
+        Request *request;
 
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_load(plugin, on_settled, request_new(plugin, call, NULL, NULL));
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        plugin_load(plugin, on_settled, request);
         return 1;
 }
 
 static int method_unload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         int r = authorize_call(plugin, call, error);
+        Request *request;
 
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_unload(plugin, on_settled, request_new(plugin, call, NULL, NULL));
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        plugin_unload(plugin, on_settled, request);
         return 1;
 }
 
@@ -137,7 +113,9 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        request = request_new(plugin, call, NULL, NULL);
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
         if (!enabled || !provision_needed(plugin, plugin->manifest))
                 return keep_enabled(plugin, enabled, request, error);
         if (provision_begin(plugin, plugin->manifest, on_provisioned, request))
@@ -168,13 +146,17 @@ static int check_runnable(const Plugin *plugin, sd_bus_error *error) {
 static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         int r = check_runnable(plugin, error);
+        Request *request;
 
         if (r < 0)
                 return r;
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_settle_later(plugin, TRUE, on_settled, request_new(plugin, call, NULL, NULL));
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        plugin_settle_later(plugin, TRUE, on_settled, request);
         plugin_restart(plugin);
         return 1;
 }
@@ -333,11 +315,10 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         r = plugin_check_room(plugin, error);
         if (r < 0)
                 return r;
-        request = request_new(plugin, call, NULL, plugin->check.metrics ?: none);
-        r = plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, append_parameters, on_checked, request);
+        r = request_begin(plugin, call, NULL, plugin->check.metrics ?: none, &request, error);
         if (r < 0)
-                request_end(request);
-        return r < 0 ? r : 1;
+                return r;
+        return request_call(request, IDLE_CHECK_INTERFACE, "CheckIdle", TRUE, append_parameters, on_checked);
 }
 
 static int method_get_statistics(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -365,6 +346,7 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(GError) e = NULL;
         const char *version;
+        Request *request;
         int r;
 
         r = sd_bus_message_read(call, "s", &version);
@@ -382,7 +364,10 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        plugin_settle_later(plugin, TRUE, on_settled, request_new(plugin, call, NULL, NULL));
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        plugin_settle_later(plugin, TRUE, on_settled, request);
         plugin_upgrade(plugin, g_steal_pointer(&manifest));
         return 1;
 }
@@ -436,11 +421,12 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        request = request_new(plugin, call, method, parameters);
-        r = plugin_call(plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_parameters, on_handled, request);
+        r = plugin_check_room(plugin, error);
+        if (r >= 0)
+                r = request_begin(plugin, call, method, parameters, &request, error);
         if (r < 0)
-                request_end(request);
-        return r < 0 ? r : 1;
+                return r;
+        return request_call(request, REQUEST_HANDLER_INTERFACE, "Handle", FALSE, append_parameters, on_handled);
 }
 
 #define CONST(name, signature)                                                                                         \

@@ -99,7 +99,8 @@ struct Plugins {
         GPtrArray *rounds;       /* owns */
         uint64_t leisure;        /* plugins_set_leisure() */
         GPtrArray *dispatches;   /* owns */
-        GPtrArray *requests;     /* calls of clients that wait for plugins; owns */
+        GPtrArray *requests;     /* Request: calls of clients that wait for plugins; owns */
+        unsigned watches;        /* of their senders */
         StateSaving *saving;     /* every state, at the end; NULL: not yet */
         gboolean exported;
         gboolean freeing;
@@ -176,6 +177,13 @@ void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, c
 void plugin_settler_free(void *settler);
 
 /* call.c */
+/* plugin_call() on behalf of this client (a unique name), for the log; NULL: the daemon's own. */
+int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, const char *member, uint64_t timeout,
+                    gboolean without_effect, PluginCallAppend append, PluginCallDone done, void *userdata);
+/* A call with this userdata has not been sent yet. */
+gboolean plugin_call_waits(Plugin *plugin, const void *userdata);
+/* Drops it, if so; done is not called. */
+gboolean plugin_call_cancel(Plugin *plugin, const void *userdata);
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);
 /* CheckIdle. leisure: for so long its answer may lie unread (channel_sent()). */
@@ -218,8 +226,10 @@ int plugin_property_get(sd_bus *bus, const char *path, const char *interface, co
 /* Answers GetResources. */
 int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
 
+/* request.c */
+void plugin_request_free(void *request);
+
 /* plugin-bus.c */
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) __attribute__((sentinel));
 void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason);
 void plugin_bus_added(Plugin *plugin);
-void plugin_request_free(void *request);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/request.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "bus/owner.h"
+#include "daemon/plugin/plugin.h"
+
+/* Each watch is a match rule, of which a connection may have 512. A request without one lives until its deadline. */
+#define WATCHES_MAX 64U
+
+static int check_ceilings(const GPtrArray *requests, const char *sender, sd_bus_error *error) {
+        unsigned n = 0;
+
+        for (guint i = 0; i < requests->len; i++) {
+                const Request *other = g_ptr_array_index(requests, i);
+
+                n += g_strcmp0(sd_bus_message_get_sender(other->call), sender) == 0;
+        }
+        if (n >= REQUESTS_PER_SENDER_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "%u of your calls to plugins are under way; wait for one of them.", n);
+        if (requests->len >= REQUESTS_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls to plugins are under way; try again.",
+                                         requests->len);
+        return 0;
+}
+
+int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters, Request **ret,
+                  sd_bus_error *error) {
+        GPtrArray *requests = plugin->plugins->requests;
+        int r = check_ceilings(requests, sd_bus_message_get_sender(call), error);
+        Request *request;
+
+        if (r < 0)
+                return r;
+        request = g_new(Request, 1);
+        *request = (Request) { .plugins = plugin->plugins,
+                               .plugin = plugin,
+                               .call = sd_bus_message_ref(call),
+                               .method = g_strdup(method),
+                               .parameters = parameters ? json_object_ref(parameters) : NULL };
+        g_ptr_array_add(requests, request);
+        *ret = request;
+        return 0;
+}
+
+void plugin_request_free(void *data) {
+        Request *request = data;
+
+        if (request->watch)
+                request->plugins->watches--;
+        sd_bus_slot_unref(request->watch);
+        sd_bus_message_unref(request->call);
+        g_free(request->method);
+        g_clear_pointer(&request->parameters, json_object_unref);
+        g_free(request);
+}
+
+void request_end(Request *request) {
+        g_ptr_array_remove_fast(request->plugins->requests, request);
+}
+
+/* What the plugin was asked already is answered to nobody. */
+static void on_sender_gone(const char *sender, void *userdata) {
+        Request *request = userdata;
+
+        if (plugin_call_cancel(request->plugin, request))
+                request_end(request);
+}
+
+int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
+                 PluginCallAppend append, PluginCallDone done) {
+        const char *sender = sd_bus_message_get_sender(request->call);
+        Plugins *plugins = request->plugins;
+        Plugin *plugin = request->plugin;
+        int r = plugin_call_for(plugin, sender, interface, member, 0, without_effect, append, done, request);
+
+        if (r < 0) {
+                request_end(request);
+                return r;
+        }
+        if (sender && plugin_call_waits(plugin, request) && plugins->watches < WATCHES_MAX &&
+            sender_watch(plugins->parameters.bus, sender, on_sender_gone, request, &request->watch) >= 0)
+                plugins->watches++;
+        return 1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A call of a client that waits for a plugin. Each sender may have so many at once; those of a sender that leaves the bus before the plugin
+ * was asked are dropped, so that nobody works for one who is gone. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/plugin/plugins.h"
+
+#define REQUESTS_PER_SENDER_MAX 32U
+#define REQUESTS_MAX 1024U
+
+typedef struct Request {
+        Plugins *plugins;
+        Plugin *plugin;
+        sd_bus_message *call;
+        char *method;           /* of Call; else NULL */
+        JsonObject *parameters; /* or the metrics; or NULL */
+        sd_bus_slot *watch;     /* while its plugin's call waits */
+} Request;
+
+/* A negative errno with *error set where the sender has as many as it may; nothing was begun then. */
+int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters, Request **ret,
+                  sd_bus_error *error);
+void request_end(Request *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
+
+/* plugin_call() for this request, which is done's userdata and append's; ends with it in any case. As a D-Bus method handler returns. */
+int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
+                 PluginCallAppend append, PluginCallDone done);

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of clients that plugins answer: how many one may have, what becomes of those of one who leaves, and what the log tells."""
+
+from gi.repository import GLib
+
+import tap
+from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for
+
+LOG_CONTROL = 'org.freedesktop.LogControl1'
+LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
+PROPERTIES = 'org.freedesktop.DBus.Properties'
+PENDING_MAX = 32
+
+
+class Calls(BusTest):
+    def setUp(self):
+        self.house = House({'check_interval_seconds': 3600}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.client = self.house.client()
+
+    def request(self, client, method='x'):
+        return client.send('Call', '(sa{sv})', (method, {}), PLUGIN, PATH + '/plugin/one')
+
+    def install(self, behaviour):
+        self.house.install_fake('one', behaviour, contracts=['RequestHandler', 'IdleCheck'], timeouts={'check': 1, 'provider': 50})
+        self.house.start_daemon()
+
+    def handled(self):
+        return self.house.lived_through('one').count('Handle')
+
+    def wait_for_handled(self, n):
+        ticker = GLib.timeout_add(20, lambda: True)
+        try:
+            wait_for(lambda: self.handled() >= n, f'{n} calls to reach the plugin')
+        finally:
+            GLib.source_remove(ticker)
+
+    def test_nobody_works_for_one_who_has_left(self):
+        # It answers no CheckIdle, and so is killed and started again; meanwhile these two wait.
+        self.install('hang')
+        leaver = self.house.client()
+        left, last = self.request(leaver), self.request(self.client)
+        leaver.call('ListPlugins')
+        leaver.close()
+        wait_for(lambda: last, 'the call of who stayed to be answered')
+        self.assertEqual(last[0], ((True, {'answer': 42}), None))
+        self.assertEqual(self.handled(), 1)
+        self.assertTrue(not left or left[0][1])
+
+    def test_one_client_may_have_so_many_under_way(self):
+        self.install('channel-hang-handle')
+        for i in range(PENDING_MAX):
+            self.request(self.client)
+            self.wait_for_handled(i + 1)
+        self.assertFails(ERROR + 'LimitsExceeded', 'Call', '(sa{sv})', ('x', {}), interface=PLUGIN, path=PATH + '/plugin/one',
+                         part='of your calls')
+        # Another one has his own.
+        other = self.house.client()
+        self.request(other)
+        self.wait_for_handled(PENDING_MAX + 1)
+
+    def test_the_log_tells_of_each_call(self):
+        self.install('channel-good')
+        get = lambda name: self.client.get(name, LOG_CONTROL, LOG_CONTROL_PATH)
+        put = lambda name, value: self.client.call('Set', '(ssv)', (LOG_CONTROL, name, GLib.Variant('s', value)), PROPERTIES,
+                                                   LOG_CONTROL_PATH)
+        call = lambda: self.client.call('Call', '(sa{sv})', ('x', {}), PLUGIN, PATH + '/plugin/one')
+        log = lambda: (self.house.directory / 'snoozed.log').read_text()
+        self.assertEqual((get('LogLevel'), get('LogTarget'), get('SyslogIdentifier')), ('info', 'journal', 'snoozed'))
+        call()
+        self.assertNotIn('Call of one', log())
+        put('LogLevel', 'debug')
+        self.assertEqual(get('LogLevel'), 'debug')
+        self.assertEqual(call(), (True, {'answer': 42}))
+        self.assertRegex(log(), rf'Call of one for {self.client.connection.get_unique_name()}: Handle, \d+ µs, answered')
+        put('LogLevel', 'info')
+        for name, value in (('LogLevel', 'loud'), ('LogTarget', 'console'), ('SyslogIdentifier', 'x')):
+            with self.assertRaises(GLib.Error):
+                put(name, value)
+
+    def test_only_root_changes_what_is_logged(self):
+        self.install('good')
+        stranger = self.house.client(uid=65534)
+        with self.assertRaises(GLib.Error) as caught:
+            stranger.call('Set', '(ssv)', (LOG_CONTROL, 'LogLevel', GLib.Variant('s', 'debug')), PROPERTIES, LOG_CONTROL_PATH)
+        self.assertIn('AccessDenied', error_name(caught.exception))
+        self.assertEqual(stranger.get('LogLevel', LOG_CONTROL, LOG_CONTROL_PATH), 'info')
+
+
+tap.main()
