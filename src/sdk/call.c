@@ -76,6 +76,26 @@ static SnoozePluginCall *call_free(SnoozePluginCall *call) {
         return NULL;
 }
 
+static SnoozePluginCall *call_allocate(SnoozePluginInstance *instance, CallParts parts) {
+        SnoozePluginCall *call = calloc(1, sizeof(SnoozePluginCall));
+
+        if (!call)
+                return NULL;
+        if (parts & CALL_RESULT) {
+                call->result = dictionary_new();
+                if (!call->result) {
+                        free(call);
+                        return NULL;
+                }
+        }
+        call->instance = instance;
+        call->parts = parts;
+        call->pipes[0] = call->pipes[1] = -1;
+        call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
+        instance->calls++;
+        return call;
+}
+
 int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts parts, SnoozePluginCall **ret,
              sd_bus_error *error) {
         SnoozePluginCall *call;
@@ -83,34 +103,21 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
         if (instance->calls >= CALLS_PENDING_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%s has %u calls under way already",
                                          instance->plugin.id, CALLS_PENDING_MAX);
-        call = calloc(1, sizeof(SnoozePluginCall));
+        call = call_allocate(instance, parts);
         if (!call)
                 return -ENOMEM;
-        if (parts & CALL_RESULT) {
-                call->result = dictionary_new();
-                if (!call->result) {
-                        free(call);
-                        return -ENOMEM;
-                }
-        }
-        call->instance = instance;
         call->message = sd_bus_message_ref(message);
-        call->parts = parts;
-        call->pipes[0] = call->pipes[1] = -1;
-        call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
-        instance->calls++;
         *ret = call;
         return 0;
 }
 
 int call_new_internal(SnoozePluginInstance *instance, CallParts parts, void (*ended)(SnoozePluginCall *call, int result),
                       SnoozePluginCall **ret) {
-        SnoozePluginCall *call = calloc(1, sizeof(SnoozePluginCall));
+        SnoozePluginCall *call = call_allocate(instance, parts);
 
         if (!call)
                 return -ENOMEM;
-        *call = (SnoozePluginCall) { .instance = instance, .ended = ended, .parts = parts, .pipes = { -1, -1 } };
-        instance->calls++;
+        call->ended = ended;
         *ret = call;
         return 0;
 }
@@ -161,6 +168,19 @@ void call_set_worker(SnoozePluginCall *call, void *worker, void (*worker_free)(v
 
 void *call_get_worker(const SnoozePluginCall *call) {
         return call->worker;
+}
+
+const char *call_get_error(const SnoozePluginCall *call) {
+        return call->error_message ?: "no memory";
+}
+
+void call_get_verdict(const SnoozePluginCall *call, SnoozePluginVerdict *ret_verdict, const char **ret_reason) {
+        *ret_verdict = call->verdict;
+        *ret_reason = call->reason;
+}
+
+static const char *member_of(const SnoozePluginCall *call) {
+        return call->message ? sd_bus_message_get_member(call->message) : "a question";
 }
 
 static int remember(SnoozePluginCall *call, int error) {
@@ -228,13 +248,14 @@ static int answer(SnoozePluginCall *call) {
         return sd_bus_message_send(reply);
 }
 
-static int answer_error(SnoozePluginCall *call, int result) {
-        const char *member = sd_bus_message_get_member(call->message);
-
+static void explain_error(SnoozePluginCall *call, int result) {
         if (!call->error_name)
-                (void) snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s of %s failed: %s", member,
+                (void) snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s of %s failed: %s", member_of(call),
                                                call->instance->plugin.id, strerror(-result));
-        log_debug("%s failed: %s", member, call->error_message ?: "no memory");
+        log_debug("%s failed: %s", member_of(call), call->error_message ?: "no memory");
+}
+
+static int answer_error(const SnoozePluginCall *call) {
         return sd_bus_reply_method_errorf(call->message, call->error_name ?: ERROR_PLUGIN_FAILED, "%s",
                                           call->error_message ?: "no memory");
 }
@@ -252,20 +273,22 @@ int call_return(SnoozePluginCall *call, int result) {
                 return 1;
         if (result >= 0)
                 result = first_failure(call);
+        if (result >= 0 && call->set != call->parts)
+                result = snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s answered %s without saying what",
+                                                 call->instance->plugin.id, member_of(call));
+
+        if (result < 0)
+                explain_error(call, result);
         if (call->ended) {
-                call->ended(call, result >= 0 && call->set != call->parts ? -ENODATA : result);
+                call->ended(call, result);
                 call_free(call);
                 return 1;
         }
-        if (result >= 0 && call->set != call->parts)
-                result = snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s answered %s without saying what",
-                                                 call->instance->plugin.id, sd_bus_message_get_member(call->message));
-
-        r = result >= 0 ? answer(call) : answer_error(call, result);
+        r = result >= 0 ? answer(call) : answer_error(call);
         if (result >= 0 && call->succeeded)
                 call->succeeded(call);
         if (r < 0)
-                log_warning("Cannot answer %s: %s", sd_bus_message_get_member(call->message), strerror(-r));
+                log_warning("Cannot answer %s: %s", member_of(call), strerror(-r));
         call_free(call);
         /* The answer was given or cannot be given: sd-bus must not try another. */
         return 1;

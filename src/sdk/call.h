@@ -44,6 +44,9 @@ sd_bus *call_get_bus(const SnoozePluginCall *call);
 void call_set_worker(SnoozePluginCall *call, void *worker, void (*worker_free)(void *worker));
 void *call_get_worker(const SnoozePluginCall *call);
 
+const char *call_get_error(const SnoozePluginCall *call);
+void call_get_verdict(const SnoozePluginCall *call, SnoozePluginVerdict *ret_verdict, const char **ret_reason);
+
 /* What a function of the table returned; answers and frees the call unless that was SNOOZE_PLUGIN_LATER. What a D-Bus method handler
  * returns. */
 int call_return(SnoozePluginCall *call, int result);

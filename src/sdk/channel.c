@@ -86,6 +86,10 @@ static int serve(SnoozePluginInstance *instance, int fd, sd_bus **ret) {
         return 0;
 }
 
+int channel_serve(SnoozePluginInstance *instance, int fd) {
+        return serve(instance, fd, &instance->channel);
+}
+
 static int pair(SnoozePluginInstance *instance, int *ret_fd) {
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         int fds[2], r;

@@ -92,7 +92,7 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         r = sd_bus_message_read(m, "us", &host_api, &host_version);
         if (r < 0)
                 return r;
-        if (channel_carries(instance, m))
+        if (channel_carries(instance, m) && !instance->settled)
                 return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "Who greets has to be on the bus");
         /* A host of API n serves n and n - 1, so this plugin has a place with hosts of its own API and of the next. */
         if (host_api != SNOOZE_PLUGIN_API && host_api != SNOOZE_PLUGIN_API + 1)

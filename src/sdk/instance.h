@@ -70,6 +70,7 @@ struct SnoozePluginInstance {
         bool leaving;
         bool name_released;
         sd_event_source *exit_source;
+        void (*settled)(SnoozePluginInstance *instance); /* of a native one: instead of the loop's end */
         sd_event_source *handshake_timer;
         sd_event_source *idle_timer;
         sd_bus_slot *name_slot;
@@ -115,6 +116,8 @@ bool state_keep(SnoozePluginInstance *instance);
 
 /* Answers OpenChannel. 0 or more, or a negative errno, as a D-Bus method handler. */
 int channel_open(SnoozePluginInstance *instance, sd_bus_message *m, sd_bus_error *error);
+/* Serves on a descriptor, which it takes. 0 or a negative errno. */
+int channel_serve(SnoozePluginInstance *instance, int fd);
 /* Tells the daemon that no more calls are to come; it closes the channel when it has its answers. */
 void channel_leave(SnoozePluginInstance *instance);
 void channel_close(SnoozePluginInstance *instance);

@@ -52,6 +52,10 @@ void life_settled(SnoozePluginInstance *instance) {
 
         if (!settled(instance) || instance->exit_source)
                 return;
+        if (instance->settled) {
+                instance->settled(instance);
+                return;
+        }
         r = sd_event_add_defer(instance->event, &instance->exit_source, on_settled, instance);
         if (r >= 0)
                 r = sd_event_source_set_priority(instance->exit_source, SD_EVENT_PRIORITY_IDLE);
@@ -96,12 +100,18 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
                 return;
         instance->leaving = true;
         log_debug("Leaving: %s", why);
-        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Leaving: %s", why);
+        if (!instance->settled)
+                (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Leaving: %s", why);
 
         if (instance->plugin.shutdown)
                 instance->plugin.shutdown(instance->plugin.userdata);
 
         channel_leave(instance);
+        if (instance->settled) {
+                instance->name_released = true;
+                life_settled(instance);
+                return;
+        }
         /* Whoever takes the name over is to find the state. */
         if (!state_keep(instance))
                 release_name(instance);
@@ -155,6 +165,9 @@ static int watch_host(SnoozePluginInstance *instance, const char *host) {
 int life_greeted(SnoozePluginInstance *instance, const char *host) {
         int r;
 
+        /* A native one is the host's own. */
+        if (instance->settled)
+                return 0;
         if (!instance->host || strcmp(instance->host, host) != 0) {
                 r = watch_host(instance, host);
                 if (r < 0)

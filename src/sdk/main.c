@@ -45,7 +45,7 @@ void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) 
         /* One that is not in use yet, or no more, speaks for nobody. */
         if (instance->stage != STAGE_INITIALIZED || instance->leaving)
                 return;
-        (void) sd_bus_emit_properties_changed(instance->bus, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
+        (void) sd_bus_emit_properties_changed(instance->bus ?: instance->channel, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
 }
 
 void snooze_plugin_log(int level, const char *format, ...) {

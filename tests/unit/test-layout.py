@@ -24,6 +24,7 @@ MAY_INCLUDE = {
     "src/sdk": {"sdk", "snooze", "base"},
     "src/plugin-test": {"plugin-test", "manifest", "bus", "util", "base"},
     "src/daemon": {"daemon", "bus", "manifest", "util", "base"},
+    "src/daemon/native": {"daemon", "manifest", "bus", "util", "base", "snooze"},
     "src/daemon/config": {"daemon/config", "util", "base"},
     "src/daemon/decision": {"daemon/decision", "daemon/config", "util", "base"},
     "src/daemon/simulate": {"daemon/simulate", "daemon/decision", "daemon/config", "util", "base"},

@@ -93,6 +93,9 @@ const ConfigKey config_keys[] = {
           .type = KEY_SECTION,
           .description = "Plugins: where they are and how they are configured." },
         BOOLEAN("plugins.enabled", plugins_enabled, TRUE, "Whether any plugin runs at all."),
+        BOOLEAN("plugins.native_enabled", plugins_native_enabled, FALSE,
+                "Whether official plugins with the runtime `native` are loaded into the daemon itself, without a process and a sandbox of "
+                "their own: what goes wrong in one goes wrong in the daemon."),
         { .name = "plugins.directories",
           .type = KEY_STRINGS,
           .offset = offsetof(Config, plugin_directories),

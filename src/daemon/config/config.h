@@ -52,6 +52,7 @@ struct Config {
         char *tagging_prefix;               /* "CloudSnooze" */
         gboolean detailed_instance_tags;
         gboolean plugins_enabled;           /* plugins.enabled (true) */
+        gboolean plugins_native_enabled;    /* plugins.native_enabled (false) */
         char **plugin_directories;          /* plugins.directories, absolute paths */
         double max_restarts;                /* plugins.max_restarts (5), a whole number, within … */
         double restart_window_minutes;      /* … plugins.restart_window_minutes (10), then quarantined */

@@ -396,7 +396,7 @@ void process_call(PluginProcess *process, const char *interface, const char *mem
 }
 
 /* The time-out of checks can be set in the configuration, too; the manifest's counts where it is not. */
-static uint64_t default_timeout(Plugin *plugin, PluginTimeout timeout) {
+uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout) {
         const Config *config = plugin->plugins->config;
         JsonObject *sources = json_get_object(config->merged, "sources");
         JsonObject *source = sources ? json_get_object(sources, plugin->id) : NULL;
@@ -455,7 +455,7 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 
         if (!method || plugin->plugins->freeing)
                 return -EINVAL;
-        call = call_new(plugin, method, timeout > 0 ? timeout : default_timeout(plugin, method->timeout), append, done,
+        call = call_new(plugin, method, timeout > 0 ? timeout : plugin_timeout(plugin, method->timeout), append, done,
                         userdata);
         call->without_effect = without_effect;
         call->sender = g_strdup(sender);
@@ -465,7 +465,7 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 
 void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(IDLE_CHECK_INTERFACE, "CheckIdle");
-        uint64_t timeout = usec_add(default_timeout(plugin, method->timeout), leisure);
+        uint64_t timeout = usec_add(plugin_timeout(plugin, method->timeout), leisure);
         PluginCall *call = call_new(plugin, method, timeout, append, done, userdata);
 
         call->without_effect = TRUE;

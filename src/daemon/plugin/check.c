@@ -179,30 +179,15 @@ static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t
         return r < 0 ? r : read_subjects(id, details, own->begun, own->received, answer, ret_problem);
 }
 
-int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
+int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun, uint64_t now_monotonic,
                       uint64_t now_realtime, CheckAnswer *ret, char **ret_problem) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(check_answer_clear) CheckAnswer answer = {};
-        g_autoptr(JsonObject) details = NULL;
-        const char *verdict, *reason;
-        g_autofree char *words = NULL;
+        g_autofree char *words = plugin_words(reason);
         Vote *own;
         int r;
 
         answer.votes = g_ptr_array_new_with_free_func((GDestroyNotify) vote_free);
-        if (sd_bus_message_read(reply, "ss", &verdict, &reason) < 0 ||
-            dictionary_read(reply, &dictionary_limits_default, &details, &error) < 0) {
-                *ret_problem = g_strdup_printf("answered with rubbish: %s", error.message ?: "not (s, s, a{sv})");
-                return -EBADMSG;
-        }
-        words = plugin_words(reason);
-        if (verdict_from_name(verdict) < 0) {
-                g_autofree char *said = plugin_words(verdict);
-
-                *ret_problem = g_strdup_printf("answered “%.60s”, expected idle, busy or unknown", said);
-                return -EBADMSG;
-        }
-        own = vote_new(id, (Verdict) verdict_from_name(verdict), words, begun, now_monotonic);
+        own = vote_new(id, verdict, words, begun, now_monotonic);
         own->details = json_object_ref(details);
         g_ptr_array_add(answer.votes, own);
         r = read_details(id, details, own, now_realtime, &answer, ret_problem);
@@ -210,6 +195,27 @@ int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uin
                 return r;
         *ret = (CheckAnswer) { .votes = g_steal_pointer(&answer.votes), .valid_for = answer.valid_for };
         return 0;
+}
+
+int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
+                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) details = NULL;
+        const char *verdict, *reason;
+
+        if (sd_bus_message_read(reply, "ss", &verdict, &reason) < 0 ||
+            dictionary_read(reply, &dictionary_limits_default, &details, &error) < 0) {
+                *ret_problem = g_strdup_printf("answered with rubbish: %s", error.message ?: "not (s, s, a{sv})");
+                return -EBADMSG;
+        }
+        if (verdict_from_name(verdict) < 0) {
+                g_autofree char *said = plugin_words(verdict);
+
+                *ret_problem = g_strdup_printf("answered “%.60s”, expected idle, busy or unknown", said);
+                return -EBADMSG;
+        }
+        return check_answer_make(id, (Verdict) verdict_from_name(verdict), reason, details, begun, now_monotonic, now_realtime, ret,
+                                 ret_problem);
 }
 
 void check_answer_clear(CheckAnswer *answer) {

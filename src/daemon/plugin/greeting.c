@@ -121,6 +121,10 @@ static void on_identity(const char *message, pid_t pid, void *userdata) {
         process->pid = pid;
         if (pid > 0)
                 process->pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        process_identified(process);
+}
+
+void process_identified(PluginProcess *process) {
         if (process->hooks->identified(process))
                 process_call(process, PLUGIN_INTERFACE, "Handshake", process->manifest->timeouts[TIMEOUT_INITIALIZE],
                              append_handshake, on_handshake, process);
@@ -172,6 +176,7 @@ void plugin_reconfigure(Plugin *plugin) {
         if (!plugin_may_run(plugin)) {
                 if (plugin_active(plugin))
                         plugin_leave(plugin, "plugins are turned off");
+                plugin_tell_obstacle(plugin);
                 return;
         }
         if (!plugin->manifest || plugin->state != PLUGIN_RUNNING || !plugin->process)

@@ -321,7 +321,7 @@ void plugin_begin(Plugin *plugin) {
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
-        if (!g_str_equal(plugin->manifest->runtime, "dbus")) {
+        if (!g_str_equal(plugin->manifest->runtime, "dbus") && !plugin_is_native(plugin)) {
                 plugin_fail(plugin, "has the runtime %s, which this build does not serve", plugin->manifest->runtime);
                 return;
         }

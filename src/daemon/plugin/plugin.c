@@ -42,11 +42,28 @@ const char *plugin_last_error(const Plugin *plugin) {
         return plugin->last_error;
 }
 
+/* Why it cannot be loaded into the daemon, NULL: nothing stands against it, or it would not be. */
+static const char *native_obstacle(const Plugin *plugin) {
+        if (!plugin_is_native(plugin))
+                return NULL;
+        if (!plugin->plugins->config->plugins_native_enabled)
+                return "it would run inside the daemon (runtime native), and plugins.native_enabled is false";
+        return plugin->official ? NULL : "only what came with CloudSnooze may run inside the daemon (runtime native)";
+}
+
+gboolean plugin_is_native(const Plugin *plugin) {
+        return plugin->manifest && g_str_equal(plugin->manifest->runtime, "native");
+}
+
 gboolean plugin_may_run(const Plugin *plugin) {
-        return plugin->enabled && plugin->plugins->config->plugins_enabled;
+        return plugin->enabled && plugin->plugins->config->plugins_enabled && !native_obstacle(plugin);
 }
 
 char *plugin_why_not(const Plugin *plugin) {
+        const char *obstacle = native_obstacle(plugin);
+
+        if (obstacle)
+                return g_strdup_printf("%s may not run: %s", plugin->id, obstacle);
         return plugin->plugins->config->plugins_enabled
                        ? g_strdup_printf("%s is not enabled; snooze plugin enable %s", plugin->id, plugin->id)
                        : g_strdup_printf("%s may not run: plugins.enabled is false, see snooze config get plugins.enabled",
@@ -81,6 +98,15 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error) {
         plugin->healthy = healthy;
         if (changed)
                 plugin_bus_changed(plugin, "Healthy", NULL);
+}
+
+void plugin_tell_obstacle(Plugin *plugin) {
+        const char *obstacle = native_obstacle(plugin);
+
+        if (!obstacle || g_str_equal(obstacle, plugin->last_error))
+                return;
+        plugin_set_error(plugin, obstacle);
+        plugin_bus_changed(plugin, "LastError", NULL);
 }
 
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
@@ -141,7 +167,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);
         plugin->official = manifest && manifest->official && plugin_packaged(plugin);
-        plugin_set_error(plugin, broken ?: "");
+        plugin_set_error(plugin, broken ?: native_obstacle(plugin) ?: "");
         plugin->state = manifest ? PLUGIN_DISCOVERED : PLUGIN_FAILED;
 }
 
@@ -169,6 +195,7 @@ void plugin_free(Plugin *plugin) {
                 return;
         process_free(plugin->process);
         process_free(plugin->next);
+        native_free(plugin->native);
         g_ptr_array_unref(plugin->provisionings);
         g_free(plugin->provisioned);
         sd_bus_slot_unref(plugin->owner_question);

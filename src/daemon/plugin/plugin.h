@@ -11,6 +11,7 @@
  *
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
+#include "daemon/native/native.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
 #include "daemon/plugin/provision.h"
@@ -27,6 +28,7 @@
 #define SUBJECTS_MAX 64U
 
 typedef struct PluginCall PluginCall;
+typedef struct NativeQuestion NativeQuestion;
 typedef struct Round Round;
 
 /* The state of CheckIdle for one plugin. */
@@ -37,6 +39,7 @@ typedef struct PluginCheck {
         GPtrArray *rounds;       /* Round: wait for the answer under way */
         GPtrArray *next_rounds;  /* wait for one that begins after it */
         JsonObject *metrics;     /* what the next one is to be sent */
+        NativeQuestion *native;  /* asked as a function, not answered yet */
         uint64_t valid_until;    /* monotonic */
         GPtrArray *votes;        /* Vote: the latest answer, as long as it is valid */
         GHashTable *subjects;    /* set of "<id>/<name>" that the latest good answer named */
@@ -63,6 +66,7 @@ struct Plugin {
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
         PluginProcess *next;     /* the one that is to replace it */
+        Native *native;          /* its code, once loaded; runtime native alone */
         sd_bus_slot *owner_question;
         char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
 
@@ -128,6 +132,10 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
 gboolean plugin_may_run(const Plugin *plugin);
 /* For a person, where it may not: who switched it off, and how to undo that. */
 char *plugin_why_not(const Plugin *plugin);
+/* It would run, or runs, in the daemon. */
+gboolean plugin_is_native(const Plugin *plugin);
+/* Its last error says why it may not. */
+void plugin_tell_obstacle(Plugin *plugin);
 /* On its way up or up. */
 gboolean plugin_active(const Plugin *plugin);
 /* Of the process that serves; where there is none, of the one that would be started. */
@@ -184,6 +192,7 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 gboolean plugin_call_waits(Plugin *plugin, const void *userdata);
 /* Drops it, if so; done is not called. */
 gboolean plugin_call_cancel(Plugin *plugin, const void *userdata);
+uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout);
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);
 /* CheckIdle. leisure: for so long its answer may lie unread (channel_sent()). */
@@ -210,7 +219,17 @@ typedef struct CheckAnswer {
 /* Reads the reply of CheckIdle. An answer that is not as the contract says gives -EBADMSG and a sentence. The times are monotonic. */
 int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
                       uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
+/* The same of an answer that was taken apart already; details NULL: none. */
+int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun, uint64_t now_monotonic,
+                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
 void check_answer_clear(CheckAnswer *answer);
+
+/* native-check.c */
+/* Asks a native plugin by its function. answer, or problem where there is none, is told in a later iteration of the loop, until
+ * native_check_cancel(). FALSE: ask it by a message. */
+typedef void (*NativeChecked)(Plugin *plugin, CheckAnswer *answer, const char *problem);
+gboolean native_check(Plugin *plugin, NativeChecked checked);
+void native_check_cancel(Plugin *plugin);
 
 /* What a plugin said, fit for a terminal: no control characters, at most REASON_MAX bytes. */
 char *plugin_words(const char *text);

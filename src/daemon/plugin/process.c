@@ -32,6 +32,8 @@ void process_free(PluginProcess *process) {
         state_forget_process(process);
         process_calls_free(process);
         channel_free(process->channel);
+        if (process->native)
+                native_stop(process->native);
         provision_cancel(process->provisioning);
         start_cancel(process->start);
         identity_cancel(process->identity);
@@ -73,14 +75,9 @@ static void on_provisioned(Plugin *plugin, const char *error, const char *messag
                 process_fail(process, "could not be started: the bus takes no message");
 }
 
-gboolean process_start(PluginProcess *process) {
-        if (!provision_needed(process->plugin, process->manifest))
-                return start_unit(process);
-        process->provisioning = provision_begin(process->plugin, process->manifest, on_provisioned, process);
-        return process->provisioning != NULL;
-}
-
 void process_kill(PluginProcess *process) {
+        if (process->native)
+                return; /* it is ours: what runs in it cannot be ended */
         starter_kill(process->plugin->plugins->starter, process->unit, process->pidfd);
 }
 
@@ -106,6 +103,50 @@ static void on_broken(const char *reason, void *userdata) {
 
 static const ChannelHooks channel_hooks = { on_leaving, on_broken };
 
+static gboolean connect_native(PluginProcess *process, GError **error) {
+        Plugin *plugin = process->plugin;
+        g_autofree char *problem = NULL;
+        _cleanup_close_ int fd = -EBADF;
+
+        if (!plugin->native)
+                plugin->native = native_load(process->manifest->exec, plugin->plugins->trusted_uid, error);
+        if (!plugin->native)
+                return FALSE;
+        fd = native_start(plugin->native, plugin->plugins->parameters.event, error);
+        if (fd < 0)
+                return FALSE;
+        process->native = plugin->native;
+        if (channel_new(plugin->plugins->parameters.event, fd, 0, manifest_has_contract(process->manifest, "DataProcessor"),
+                        &channel_hooks, process, &process->channel, &problem) >= 0)
+                return TRUE;
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "its channel %s", problem);
+        return FALSE;
+}
+
+/* Nothing is started and nobody has to be identified: it is greeted at once. */
+static void start_native(PluginProcess *process) {
+        g_autoptr(GError) error = NULL;
+
+        if (!connect_native(process, &error)) {
+                process_fail(process, "could not be loaded into the daemon: %s", error->message);
+                return;
+        }
+        process->channel_state = CHANNEL_OPEN;
+        process->peer = g_strdup(SNOOZE_NAME);
+        process_identified(process);
+}
+
+gboolean process_start(PluginProcess *process) {
+        if (plugin_is_native(process->plugin)) {
+                start_native(process);
+                return TRUE;
+        }
+        if (!provision_needed(process->plugin, process->manifest))
+                return start_unit(process);
+        process->provisioning = provision_begin(process->plugin, process->manifest, on_provisioned, process);
+        return process->provisioning != NULL;
+}
+
 /* FALSE: it failed. */
 static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
         sd_event *event = process->plugin->plugins->parameters.event;
@@ -121,6 +162,13 @@ static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
         process->channel_state = CHANNEL_OPEN;
         process->last_used = process->last_heard = clock_monotonic();
         return TRUE;
+}
+
+static void become_ready(PluginProcess *process) {
+        if (process->ready)
+                return;
+        process->ready = TRUE;
+        process->hooks->ready(process);
 }
 
 /* One that offers no channel is called over the bus; whatever else it says about that is for the log. */
@@ -142,20 +190,21 @@ static void on_channel(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 log_debug("Plugin %s is called over the bus: %s", plugin->id, error->message);
                 process->channel_state = CHANNEL_NONE;
         }
-        if (!process->ready) {
-                process->ready = TRUE;
-                process->hooks->ready(process);
-        }
+        become_ready(process);
 }
 
 void process_open_channel(PluginProcess *process) {
+        if (process->channel) {
+                become_ready(process);
+                return;
+        }
         process->channel_state = CHANNEL_OPENING;
         process_call(process, PLUGIN_INTERFACE, "OpenChannel", process->manifest->timeouts[TIMEOUT_INITIALIZE], NULL,
                      on_channel, process);
 }
 
 void process_close_channel(PluginProcess *process) {
-        if (process->channel_state != CHANNEL_OPEN)
+        if (process->channel_state != CHANNEL_OPEN || (process->native && process->plugin->state != PLUGIN_DRAINING))
                 return;
         process->channel = channel_free(process->channel);
         process->channel_state = CHANNEL_CLOSED;

@@ -15,6 +15,7 @@
 #include <json-glib/json-glib.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/native/native.h"
 #include "daemon/plugin/channel.h"
 #include "daemon/plugin/identity.h"
 #include "daemon/plugin/plugins.h"
@@ -83,6 +84,7 @@ struct PluginProcess {
         GPtrArray *transfers;      /* StateTransfer, under way */
         Farewell farewell;
 
+        Native *native;            /* of a process that is none; borrowed from the plugin */
         ChannelState channel_state;
         Channel *channel;          /* CHANNEL_OPEN */
 
@@ -115,6 +117,8 @@ sd_bus *process_bus(const PluginProcess *process);
 /* greeting.c */
 /* This unique name is believed to be the process: is it? Then it is greeted. */
 void process_greet(PluginProcess *process, const char *unique_name);
+/* It is: hooks.identified, then the greeting itself. */
+void process_identified(PluginProcess *process);
 /* Sends the configuration unless it is the one that it has. */
 void process_configure(PluginProcess *process, Settings *settings);
 

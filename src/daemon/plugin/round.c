@@ -34,6 +34,7 @@ void plugin_check_init(Plugin *plugin) {
 }
 
 void plugin_check_clear(Plugin *plugin) {
+        native_check_cancel(plugin);
         g_ptr_array_unref(plugin->check.rounds);
         g_ptr_array_unref(plugin->check.next_rounds);
         g_ptr_array_unref(plugin->check.votes);
@@ -168,11 +169,23 @@ static int append_metrics(sd_bus_message *message, void *userdata) {
         return dictionary_append(message, plugin->check.metrics, hints);
 }
 
+static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *problem) {
+        if (!plugin_may_run(plugin))
+                ;
+        else if (problem)
+                take_failure(plugin, problem);
+        else
+                take_answer(plugin, answer, clock_monotonic());
+        answered(plugin);
+}
+
 static void ask(Plugin *plugin) {
         uint64_t leisure = plugin->check.leisurely ? plugin->plugins->leisure : 0;
 
         plugin->check.asking = TRUE;
         plugin->check.begun = clock_monotonic();
+        if (native_check(plugin, on_native_answer))
+                return;
         plugin_ask_idle(plugin, leisure, append_metrics, on_answer, plugin);
 }
 

@@ -153,6 +153,17 @@ typedef struct SnoozePlugin {
  * --describe, --idle-exit, --host-exit and --debug. */
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]);
 
+/* The same table as a shared object instead of a program: a `native` plugin, which the daemon loads into itself where its administrator allows
+ * that (plugins.native_enabled) and it came with CloudSnooze. Such a plugin must never wait, and has no bus of its own; what it leaves on the
+ * loop at shutdown stays there. The object is built with this library, all else hidden. */
+#define SNOOZE_PLUGIN_NATIVE(table)                                                                                   \
+        SNOOZE_PLUGIN_EXPORT const SnoozePlugin *snooze_plugin_native_table(void) {                                   \
+                return &(table);                                                                                      \
+        }
+
+#define SNOOZE_PLUGIN_EXPORT __attribute__((visibility("default")))
+SNOOZE_PLUGIN_EXPORT const SnoozePlugin *snooze_plugin_native_table(void);
+
 /* Values of the configuration in force: the last one that initialize or configure took, which while they run is still the one before.
  * Only for what the table's settings list; a key that is missing and has no default is NULL, 0, or false. Strings and lists
  * (NULL-terminated) are borrowed until the configuration changes. */
@@ -171,7 +182,7 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
 /* It will not happen after all. 0 or a negative errno. */
 int snooze_plugin_instance_cancel_event(SnoozePluginInstance *instance, const char *id);
 
-/* The instance's connection to the system bus, and its loop; borrowed. */
+/* The instance's connection to the system bus (NULL in a native plugin), and its loop; borrowed. */
 sd_bus *snooze_plugin_instance_get_bus(SnoozePluginInstance *instance);
 sd_event *snooze_plugin_instance_get_event(SnoozePluginInstance *instance);
 

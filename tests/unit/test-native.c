@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin inside the daemon: only where it is allowed, asked without a message and otherwise over a channel like any other, and held to the
+ * same rules. */
+
+#include "plugin-fixture.h"
+
+#include <sys/stat.h>
+
+#include "base/errors.h"
+
+#define ALLOWED "\"native_enabled\": true"
+
+/* A copy of its own for each test: loaded code stays, with all that it remembers. */
+static void add_native(PluginFixture *f) {
+        g_autofree char *path = g_build_filename(f->directory, "plugins/one/one.so", NULL), *text = NULL;
+        g_autoptr(GError) error = NULL;
+        gsize length;
+
+        fixture_write(f, "plugins/one/plugin.json",
+                      "{\"name\": \"one\", \"version\": \"1.0.0\", \"runtime\": \"native\", \"official\": true, \"exec\": \"one.so\", "
+                      "\"contracts\": [\"IdleCheck\", \"RequestHandler\"], \"timeouts\": {\"check\": 1}, "
+                      "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}");
+        fixture_write(f, "state/enabled/one", "");
+        g_assert_true(g_file_get_contents(g_getenv("NATIVE_PLUGIN"), &text, &length, &error));
+        g_assert_true(g_file_set_contents(path, text, (gssize) length, &error));
+        g_assert_cmpint(g_chmod(path, 0755), ==, 0);
+}
+
+static void begin(PluginFixture *f, const char *plugins) {
+        g_autofree char *configuration = g_strdup_printf("{\"plugins\": {%s}}", plugins);
+
+        fixture_prepare(f);
+        add_native(f);
+        fixture_start(f, configuration);
+        /* As if it lay where packages put them. */
+        plugins_find(f->plugins, "one")->official = TRUE;
+}
+
+static void begin_in_mode(PluginFixture *f, const char *mode) {
+        g_autofree char *plugins = g_strdup_printf(ALLOWED ", \"plugin_configs\": {\"one\": {\"mode\": \"%s\"}}", mode);
+
+        begin(f, plugins);
+}
+
+static void on_call(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        unsigned *answers = userdata;
+
+        g_assert_null(error);
+        (*answers)++;
+}
+
+static int append_request(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "sa{sv}", "finish", 0);
+}
+
+static void request(PluginFixture *f) {
+        unsigned answers = 0;
+
+        g_assert_cmpint(plugin_call(plugins_find(f->plugins, "one"), REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_request, on_call,
+                                    &answers),
+                        ==, 0);
+        run_until(f->bus.event, answers == 1);
+}
+
+static void assert_vote(PluginFixture *f, Verdict verdict, const char *reason) {
+        const Vote *vote = fixture_vote(f, "one");
+
+        g_assert_nonnull(vote);
+        g_assert_cmpint(vote->verdict, ==, verdict);
+        g_assert_cmpstr(vote->reason, ==, reason);
+}
+
+static void test_off_by_default(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        begin(&f, "");
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_false(plugin_enabled(plugin));
+        g_assert_nonnull(strstr(plugin_last_error(plugin), "plugins.native_enabled is false"));
+        fixture_round(&f, TRUE);
+        g_assert_cmpuint(f.votes->len, ==, 0);
+        g_assert_null(plugin->native);
+        fixture_down(&f);
+}
+
+static void test_official_alone(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        begin(&f, ALLOWED);
+        plugin = plugins_find(f.plugins, "one");
+        plugin->official = FALSE;
+        g_assert_nonnull(strstr(plugin_last_error(plugin), "only what came with CloudSnooze"));
+        fixture_round(&f, TRUE);
+        g_assert_cmpuint(f.votes->len, ==, 0);
+        fixture_down(&f);
+}
+
+static void test_asked_and_called(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        begin(&f, ALLOWED);
+        plugin = plugins_find(f.plugins, "one");
+        /* The first question finds it not running: it waits as any call. */
+        fixture_round(&f, TRUE);
+        assert_vote(&f, VERDICT_IDLE, "cpu 1.5");
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        fixture_round(&f, TRUE);
+        g_assert_cmpuint(f.votes->len, ==, 2);
+        request(&f);
+        g_assert_true(plugin->healthy);
+        g_assert_cmpuint(plugin->statistics.durations, >=, 3);
+        fixture_down(&f);
+}
+
+static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        unsigned *n = userdata;
+
+        g_assert_null(error);
+        (*n)++;
+}
+
+static void test_unloaded_and_loaded_again(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+        unsigned settled = 0;
+
+        begin(&f, ALLOWED);
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, TRUE);
+        plugin_unload(plugin, on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        g_assert_cmpint(plugin_state(plugin), ==, PLUGIN_STOPPED);
+        fixture_round(&f, TRUE);
+        assert_vote(&f, VERDICT_IDLE, "cpu 1.5");
+        fixture_down(&f);
+}
+
+static void test_replaced_on_the_disk(void) {
+        PluginFixture f = {};
+        g_autofree char *path = NULL, *aside = NULL;
+        unsigned settled = 0;
+
+        begin(&f, ALLOWED);
+        fixture_round(&f, TRUE);
+        plugin_unload(plugins_find(f.plugins, "one"), on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        path = g_build_filename(f.directory, "plugins/one/one.so", NULL);
+        aside = g_build_filename(f.directory, "aside.so", NULL);
+        g_assert_cmpint(g_rename(path, aside), ==, 0);
+        add_native(&f);
+        fixture_round(&f, TRUE);
+        g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "was replaced since it was loaded"));
+        fixture_down(&f);
+}
+
+static void test_details_are_read(void) {
+        PluginFixture f = {};
+        const Vote *vote;
+
+        begin_in_mode(&f, "detailed");
+        fixture_round(&f, TRUE);
+        fixture_round(&f, TRUE);
+        vote = fixture_vote(&f, "one");
+        g_assert_cmpfloat(json_get_double(json_get_object(vote->details, "metrics"), "gpu_usage", 0), ==, 1.5);
+        fixture_down(&f);
+}
+
+/* What is no proper answer is unknown, whichever way it came. */
+static void test_wrong_answers(void) {
+        static const struct {
+                const char *mode, *part;
+        } cases[] = { { "failing", "nobody knows" }, { "silent", "without saying what" }, { "wrong", "valid_seconds" } };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+                for (unsigned rounds = 1; rounds <= 2; rounds++) {
+                        PluginFixture f = {};
+                        const Vote *vote;
+
+                        begin_in_mode(&f, cases[i].mode);
+                        for (unsigned n = 0; n < rounds; n++)
+                                fixture_round(&f, TRUE);
+                        vote = fixture_vote(&f, "one");
+                        g_assert_cmpint(vote->verdict, ==, VERDICT_UNKNOWN);
+                        g_assert_nonnull(strstr(vote->reason, cases[i].part));
+                        g_assert_cmpuint(plugins_find(f.plugins, "one")->statistics.errors, ==, rounds);
+                        fixture_down(&f);
+                }
+}
+
+static void test_an_answer_that_comes_later(void) {
+        PluginFixture f = {};
+        g_autoptr(JsonObject) metrics = json_object_new();
+        unsigned before, settled = 0;
+
+        begin_in_mode(&f, "later");
+        plugin_load(plugins_find(f.plugins, "one"), on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        before = f.rounds;
+        plugins_check(f.plugins, metrics, TRUE, fixture_on_round, &f);
+        request(&f);
+        run_until(f.bus.event, f.rounds > before);
+        assert_vote(&f, VERDICT_BUSY, "late");
+        fixture_down(&f);
+}
+
+static void test_an_answer_that_comes_too_late(void) {
+        PluginFixture f = {};
+        unsigned settled = 0;
+
+        begin_in_mode(&f, "later");
+        plugin_load(plugins_find(f.plugins, "one"), on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        fixture_round(&f, TRUE);
+        assert_vote(&f, VERDICT_UNKNOWN, "one did not answer CheckIdle in time.");
+        g_assert_cmpuint(plugins_find(f.plugins, "one")->statistics.timeouts, ==, 1);
+        /* Nobody takes it for the answer to another question. */
+        request(&f);
+        g_assert_cmpuint(f.votes->len, ==, 1);
+        fixture_down(&f);
+}
+
+/* With a call of it still under way it ends, and is not begun a second time in the same memory. */
+static void test_ended_with_a_call_under_way(void) {
+        PluginFixture f = {};
+        unsigned settled = 0;
+        Plugin *plugin;
+
+        begin_in_mode(&f, "later");
+        plugin = plugins_find(f.plugins, "one");
+        plugin_load(plugin, on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        fixture_round(&f, TRUE);
+        plugin_unload(plugin, on_settled, &settled);
+        run_until(f.bus.event, settled == 2);
+        fixture_round(&f, TRUE);
+        g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "has not ended yet"));
+        fixture_down(&f);
+}
+
+static void test_unsafe_files_are_not_loaded(void) {
+        PluginFixture f = {};
+        g_autofree char *path = NULL;
+
+        begin(&f, ALLOWED);
+        path = g_build_filename(f.directory, "plugins", NULL);
+        g_assert_cmpint(g_chmod(path, 0777), ==, 0);
+        fixture_round(&f, TRUE);
+        g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "can be written by others"));
+        g_assert_null(plugins_find(f.plugins, "one")->native);
+        fixture_down(&f);
+}
+
+static void test_what_is_no_plugin(void) {
+        PluginFixture f = {};
+        g_autofree char *path = NULL;
+
+        begin(&f, ALLOWED);
+        path = g_build_filename(f.directory, "plugins/one/one.so", NULL);
+        g_assert_true(g_file_set_contents(path, "nonsense", -1, NULL));
+        fixture_round(&f, TRUE);
+        g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "could not be loaded into the daemon"));
+        fixture_down(&f);
+}
+
+static void test_turned_off_while_it_runs(void) {
+        g_autoptr(Config) config = NULL;
+        PluginFixture f = {};
+
+        begin(&f, ALLOWED);
+        fixture_round(&f, TRUE);
+        config = fixture_config("{}");
+        plugins_set_config(f.plugins, config);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
+        g_assert_nonnull(strstr(plugin_last_error(plugins_find(f.plugins, "one")), "native_enabled"));
+        fixture_down(&f);
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_assert_cmpint(errors_register(), >=, 0);
+        g_test_add_func("/native/off-by-default", test_off_by_default);
+        g_test_add_func("/native/official-alone", test_official_alone);
+        g_test_add_func("/native/asked-and-called", test_asked_and_called);
+        g_test_add_func("/native/unloaded-and-loaded-again", test_unloaded_and_loaded_again);
+        g_test_add_func("/native/replaced-on-the-disk", test_replaced_on_the_disk);
+        g_test_add_func("/native/details-are-read", test_details_are_read);
+        g_test_add_func("/native/wrong-answers", test_wrong_answers);
+        g_test_add_func("/native/an-answer-that-comes-later", test_an_answer_that_comes_later);
+        g_test_add_func("/native/an-answer-that-comes-too-late", test_an_answer_that_comes_too_late);
+        g_test_add_func("/native/ended-with-a-call-under-way", test_ended_with_a_call_under_way);
+        g_test_add_func("/native/unsafe-files-are-not-loaded", test_unsafe_files_are_not_loaded);
+        g_test_add_func("/native/what-is-no-plugin", test_what_is_no_plugin);
+        g_test_add_func("/native/turned-off-while-it-runs", test_turned_off_while_it_runs);
+        return g_test_run();
+}
