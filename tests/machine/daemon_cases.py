@@ -2,6 +2,7 @@
 """The daemon and its plugins under their shipped units: who runs, what they see, who may do what."""
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -70,6 +71,26 @@ def own_users(machine):
         assert machine.user_of(machine.unit(unit, "MainPID")) == f"snooze-{plugin}"
         assert str(pid) == machine.unit(unit, "MainPID"), f"{plugin}: {pid} is not the unit's"
         assert machine.plugin_property(plugin, "Unit") == unit
+
+
+def checks_of_the_administrator(machine):
+    """a file in checks.d runs as snooze-command, sees processes and servers of this machine, and no more"""
+    machine.write("/etc/cloudsnooze/checks.d/who", "#!/bin/sh\n"
+                  "id -un; exec 2>&1; pgrep -x systemd-logind >/dev/null || exit 10\n"
+                  "python3 -c pass 2>/dev/null; cat /etc/cloudsnooze/snooze.json >/dev/null && exit 11\n"
+                  "touch /var/tmp/written /usr/written && exit 12\n"
+                  "ls /var/lib/cloudsnooze && exit 13\n"
+                  "awk '$2 == \"00000000:0000\" { n++ } END { exit n > 100 }' /proc/net/tcp || exit 14\n"
+                  "ls /sys/class/net | grep -qv '^lo$' || exit 15\n"
+                  "id -un; exit 1\n", 0o755)
+    try:
+        verdict, reason, details = check_idle(machine, "command")
+        assert verdict == "idle", (verdict, reason)
+        assert "snooze-command" in str(details) and "busy" in str(details), details
+        result = machine.run("snooze", "check", "who", check=False)
+        assert result.returncode == 1 and "snooze-command" in result.stdout, result
+    finally:
+        os.unlink(machine.path("/etc/cloudsnooze/checks.d/who"))
 
 
 def local_is_granted(machine):
@@ -232,6 +253,7 @@ def bus_restart(machine):
 
 def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
-        plan.cases([activation, disabled, second_daemon, own_users, local_is_granted, plugins_answer_the_daemon_alone,
+        plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
+                     local_is_granted, plugins_answer_the_daemon_alone,
                      disabled_plugin, forged_signals, cpu_load, disk_load, network_load, refused, administrators,
                      holds_of_others, command_line, bus_restart], machine)
