@@ -86,6 +86,9 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         plugin_settle_reached(plugin);
         if (plugin->plugins->parameters.changed)
                 plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+        /* What was found meanwhile may count now. */
+        if ((plugin->stale || plugin->next_manifest) && !plugin_active(plugin))
+                watch_touch(plugin->plugins->watch, plugin->id);
         return TRUE;
 }
 
@@ -119,8 +122,10 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 return;
         }
-        if (plugin->next_manifest)
+        if (plugin->next_manifest) {
                 plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
+                plugin_bus_manifest_changed(plugin);
+        }
         again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
         plugin->restart_wanted = FALSE;
         if (again)

@@ -529,6 +529,17 @@ void plugin_bus_added(Plugin *plugin) {
                 (void) sd_bus_emit_object_added(plugin->plugins->parameters.bus, plugin->path);
 }
 
+void plugin_bus_removed(Plugin *plugin) {
+        if (plugin->plugins->exported && !plugin->plugins->freeing)
+                (void) sd_bus_emit_object_removed(plugin->plugins->parameters.bus, plugin->path);
+}
+
+void plugin_bus_manifest_changed(Plugin *plugin) {
+        plugin_bus_changed(plugin, "DisplayName", "Version", "Author", "Description", "Category", "Tags", "Repository", "Homepage",
+                           "Language", "Official", "Trust", "Runtime", "Isolation", "Contracts", "Events", "ConfigSchema",
+                           "Dependencies", "MinHostVersion", "State", "Enabled", "LastError", NULL);
+}
+
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
         va_list ap;

@@ -16,6 +16,7 @@
 #include "daemon/plugin/process.h"
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/statistics.h"
+#include "daemon/plugin/watch.h"
 
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
@@ -30,6 +31,13 @@
 typedef struct PluginCall PluginCall;
 typedef struct NativeQuestion NativeQuestion;
 typedef struct Round Round;
+
+/* By these a file is known to be the one that was read. */
+typedef struct FileStamp {
+        uint64_t device, inode, mode, owner, group, size, modified, changed;
+} FileStamp;
+
+#define MANIFEST_FILES 3U                        /* its directory, plugin.json, the program */
 
 /* The state of CheckIdle for one plugin. */
 typedef struct PluginCheck {
@@ -50,7 +58,9 @@ struct Plugin {
         char *id, *name, *path, *directory;
         char *units[PLUGIN_SLOT_COUNT];
         Manifest *manifest;      /* NULL: broken */
-        Manifest *next_manifest; /* Upgrade: what it is to be started with when it has ended */
+        Manifest *next_manifest; /* what it is to be started with when it has ended: another version, or a change of this one */
+        FileStamp stamp[MANIFEST_FILES];
+        gboolean stale;          /* to be looked at again when it has ended */
         gboolean official, enabled;
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
@@ -93,6 +103,8 @@ struct Plugins {
         sd_bus_slot *owner_slot, *vtable_slot, *enumerator_slot;
         GHashTable *by_id;       /* borrows the ids */
         GPtrArray *list;         /* owns, by id */
+        GPtrArray *gone;         /* owns; those whose manifest is: others may have kept them */
+        Watch *watch;
         unsigned enabled_changes; /* that wait for the disk */
         unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
@@ -116,6 +128,10 @@ void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(vo
 void plugins_problem(Plugins *plugins, const char *source, const char *message);
 /* The values in force for this plugin, by the schema of this version of it. */
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
+
+/* registry.c */
+/* What was seen by `watch`. */
+void registry_settled(GHashTable *ids, void *userdata);
 
 /* enabled.c */
 /* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when it is first seen. */
@@ -252,3 +268,7 @@ void plugin_request_free(void *request);
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) __attribute__((sentinel));
 void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason);
 void plugin_bus_added(Plugin *plugin);
+/* Before nobody finds it any more. */
+void plugin_bus_removed(Plugin *plugin);
+/* Everything that its manifest says. */
+void plugin_bus_manifest_changed(Plugin *plugin);

@@ -100,113 +100,6 @@ Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **err
         return schema_resolve(manifest->schema, plugin->id, configured, environment, error);
 }
 
-static int compare_ids(const void *a, const void *b) {
-        const Plugin *const *left = a, *const *right = b;
-
-        return strcmp((*left)->id, (*right)->id);
-}
-
-/* What can be in the way of an id is told once per discovery; it is not worth an object. */
-static gboolean id_usable(Plugins *plugins, const char *directory, const char *id) {
-        g_autofree char *message = NULL;
-
-        if (plugin_id_valid(id))
-                return TRUE;
-        message = g_strdup_printf("%s/%s: a plugin's directory is named [a-z][a-z0-9-]{0,%u}", directory, id, PLUGIN_ID_MAX - 1);
-        plugins_problem(plugins, "plugins", message);
-        return FALSE;
-}
-
-static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest, const char *broken) {
-        if (!manifest || !plugin->manifest)
-                return !manifest && !plugin->manifest && g_str_equal(plugin->last_error, broken);
-        return g_str_equal(directory, plugin->directory) && g_str_equal(manifest->version, plugin->manifest->version) &&
-                g_str_equal(manifest->schema_text, plugin->manifest->schema_text) &&
-                g_str_equal(manifest->exec, plugin->manifest->exec);
-}
-
-static void refresh_plugin(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
-        g_autoptr(Manifest) owned = manifest;
-        PluginState previous = plugin->state;
-
-        /* One that runs keeps its manifest until it has ended and is discovered again. */
-        if (plugin_active(plugin) || manifest_same(plugin, directory, manifest, broken))
-                return;
-        plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
-        enabled_learn(plugin);
-        plugin_bus_changed(plugin, "State", "LastError", "Version", "ConfigSchema", "Contracts", "Enabled", NULL);
-        if (plugin->plugins->parameters.changed)
-                plugin->plugins->parameters.changed(plugin, previous, "its manifest changed",
-                                                    plugin->plugins->parameters.userdata);
-}
-
-static void add_plugin(Plugins *plugins, const char *directory, const char *id, GStrvBuilder *added) {
-        g_autoptr(GError) error = NULL;
-        Manifest *manifest = manifest_load(directory, id, plugins->trusted_uid, &error);
-        Plugin *plugin = g_hash_table_lookup(plugins->by_id, id);
-
-        if (plugin) {
-                refresh_plugin(plugin, directory, manifest, error ? error->message : NULL);
-                return;
-        }
-        plugin = plugin_new(plugins, directory, id, manifest, error ? error->message : NULL);
-        enabled_learn(plugin);
-        if (error)
-                log_warning("Plugin %s is broken: %s", id, error->message);
-        g_hash_table_insert(plugins->by_id, plugin->id, plugin);
-        g_ptr_array_add(plugins->list, plugin);
-        g_strv_builder_add(added, id);
-        plugin_bus_added(plugin);
-        if (plugins->exported && plugins->parameters.changed)
-                plugins->parameters.changed(plugin, plugin->state, "was found", plugins->parameters.userdata);
-}
-
-static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
-        _cleanup_(closedirp) DIR *handle = opendir(directory);
-        g_autoptr(GError) error = NULL;
-        struct dirent *entry;
-
-        if (!handle)
-                return;
-        if (!file_trusted(directory, plugins->trusted_uid, &error)) {
-                plugins_problem(plugins, "plugins", error->message);
-                return;
-        }
-        while ((entry = readdir(handle)) && g_hash_table_size(seen) < PLUGINS_MAX) {
-                g_autofree char *manifest = NULL;
-
-                if (entry->d_name[0] == '.')
-                        continue;
-                manifest = g_build_filename(directory, entry->d_name, "plugin.json", NULL);
-                if (access(manifest, F_OK) < 0 || !id_usable(plugins, directory, entry->d_name) ||
-                    !g_hash_table_add(seen, g_strdup(entry->d_name)))
-                        continue;
-                add_plugin(plugins, directory, entry->d_name, added);
-        }
-}
-
-static void mark_vanished(Plugins *plugins, GHashTable *seen) {
-        for (guint i = 0; i < plugins->list->len; i++) {
-                Plugin *plugin = g_ptr_array_index(plugins->list, i);
-
-                if (!g_hash_table_contains(seen, plugin->id))
-                        refresh_plugin(plugin, plugin->directory, NULL, "its plugin.json is gone");
-        }
-}
-
-char **plugins_discover(Plugins *plugins) {
-        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        g_autoptr(GStrvBuilder) added = g_strv_builder_new();
-
-        for (char **directory = plugins->directories; *directory; directory++)
-                scan_directory(plugins, *directory, seen, added);
-        for (char **directory = plugins->config->plugin_directories; directory && *directory; directory++)
-                scan_directory(plugins, *directory, seen, added);
-        mark_vanished(plugins, seen);
-        g_ptr_array_sort(plugins->list, compare_ids);
-        return g_strv_builder_end(added);
-}
-
 Plugin *plugins_find(Plugins *plugins, const char *id) {
         return g_hash_table_lookup(plugins->by_id, id);
 }
@@ -215,10 +108,19 @@ GPtrArray *plugins_list(Plugins *plugins) {
         return plugins->list;
 }
 
+static gboolean same_directories(const Config *a, const Config *b) {
+        const char *const none[] = { NULL };
+
+        return g_strv_equal(a->plugin_directories ? (const char *const *) a->plugin_directories : none,
+                            b->plugin_directories ? (const char *const *) b->plugin_directories : none);
+}
+
 void plugins_set_config(Plugins *plugins, Config *config) {
         Config *previous = plugins->config;
 
         plugins->config = config_ref(config);
+        if (!same_directories(config, previous))
+                watch_touch(plugins->watch, NULL);
         config_unref(previous);
         for (guint i = 0; i < plugins->list->len; i++)
                 plugin_reconfigure(g_ptr_array_index(plugins->list, i));
@@ -237,6 +139,7 @@ static Plugins *plugins_allocate(const PluginsParameters *parameters) {
         plugins->trusted_uid = manifest_trusted_uid();
         plugins->by_id = g_hash_table_new(g_str_hash, g_str_equal);
         plugins->list = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
+        plugins->gone = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
         plugins->rounds = g_ptr_array_new_with_free_func(round_free);
         plugins->dispatches = g_ptr_array_new_with_free_func(dispatch_free);
         plugins->requests = g_ptr_array_new_with_free_func(plugin_request_free);
@@ -257,6 +160,8 @@ int plugins_new(const PluginsParameters *parameters, Plugins **ret) {
                 r = owner_watch(parameters->bus, PLUGIN_NAME, on_owner_changed, plugins, &plugins->owner_slot);
         if (r >= 0)
                 r = starter_new(parameters->bus, &plugins->starter);
+        if (r >= 0)
+                r = watch_new(parameters->event, registry_settled, plugins, &plugins->watch);
         if (r < 0) {
                 plugins_free(plugins);
                 return r;
@@ -275,7 +180,9 @@ Plugins *plugins_free(Plugins *plugins) {
         sd_bus_slot_unref(plugins->enumerator_slot);
         g_queue_clear_full(&plugins->deferred, deferred_free);
         g_queue_clear(&plugins->blocked);
+        watch_free(plugins->watch);
         g_ptr_array_unref(plugins->list);
+        g_ptr_array_unref(plugins->gone);
         g_hash_table_unref(plugins->by_id);
         g_ptr_array_unref(plugins->rounds);
         g_ptr_array_unref(plugins->dispatches);

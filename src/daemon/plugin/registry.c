@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Which plugins there are: the manifests in the directories, of which the first that has an id wins. What was read is read again only if
+ * its files are not the same any more. One that runs keeps what it was started with until it ends, but for another version, which takes
+ * its place. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "daemon/plugin/plugin.h"
+
+#define NSEC_IN_SEC (NSEC_PER_USEC * USEC_PER_SEC)
+
+static int compare_ids(const void *a, const void *b) {
+        const Plugin *const *left = a, *const *right = b;
+
+        return strcmp((*left)->id, (*right)->id);
+}
+
+/* What can be in the way of an id is told once per discovery; it is not worth an object. */
+static gboolean id_usable(Plugins *plugins, const char *directory, const char *id) {
+        g_autofree char *message = NULL;
+
+        if (plugin_id_valid(id))
+                return TRUE;
+        message = g_strdup_printf("%s/%s: a plugin's directory is named [a-z][a-z0-9-]{0,%u}", directory, id, PLUGIN_ID_MAX - 1);
+        plugins_problem(plugins, "plugins", message);
+        return FALSE;
+}
+
+static void stamp_file(const char *path, FileStamp *ret) {
+        struct stat st;
+
+        *ret = (FileStamp) {};
+        if (stat(path, &st) < 0)
+                return;
+        *ret = (FileStamp) {
+                .device = st.st_dev, .inode = st.st_ino, .mode = st.st_mode, .owner = st.st_uid, .group = st.st_gid,
+        };
+        /* What else is done in a plugin's directory is no change of the plugin. */
+        if (S_ISDIR(st.st_mode))
+                return;
+        ret->size = (uint64_t) st.st_size;
+        ret->modified = (uint64_t) st.st_mtim.tv_sec * NSEC_IN_SEC + (uint64_t) st.st_mtim.tv_nsec;
+        ret->changed = (uint64_t) st.st_ctim.tv_sec * NSEC_IN_SEC + (uint64_t) st.st_ctim.tv_nsec;
+}
+
+static void stamp_take(const char *directory, const char *id, const char *exec, FileStamp ret[MANIFEST_FILES]) {
+        g_autofree char *place = g_build_filename(directory, id, NULL), *file = g_build_filename(place, "plugin.json", NULL);
+
+        stamp_file(place, &ret[0]);
+        stamp_file(file, &ret[1]);
+        stamp_file(exec, &ret[2]);
+}
+
+/* One that is broken is read each time: what it lacks may be anywhere. */
+static gboolean is_unchanged(const Plugin *plugin, const char *directory) {
+        FileStamp now[MANIFEST_FILES];
+
+        if (!plugin->manifest || !g_str_equal(directory, plugin->directory) || (plugin->next_manifest && !plugin_active(plugin)))
+                return FALSE;
+        stamp_take(directory, plugin->id, plugin->manifest->exec, now);
+        return memcmp(now, plugin->stamp, sizeof(now)) == 0;
+}
+
+static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest, const char *broken) {
+        if (!manifest || !plugin->manifest)
+                return !manifest && !plugin->manifest && g_strcmp0(plugin->last_error, broken) == 0;
+        return g_str_equal(directory, plugin->directory) && g_str_equal(manifest->digest, plugin->manifest->digest) &&
+                g_str_equal(manifest->exec, plugin->manifest->exec);
+}
+
+static void announce(Plugin *plugin, PluginState previous, const char *reason) {
+        plugin_bus_manifest_changed(plugin);
+        if (plugin->plugins->parameters.changed)
+                plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+}
+
+/* It runs. */
+static void refresh_active(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
+        g_autoptr(Manifest) owned = manifest;
+
+        if (!manifest) {
+                g_autofree char *message = g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
+
+                plugin->stale = TRUE;
+                plugins_problem(plugin->plugins, plugin->id, message);
+                return;
+        }
+        if (!g_str_equal(directory, plugin->directory)) {
+                g_free(plugin->directory);
+                plugin->directory = g_strdup(directory);
+        }
+        if (g_str_equal(manifest->version, plugin->manifest->version)) {
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
+                plugin->next_manifest = g_steal_pointer(&owned);
+                return;
+        }
+        log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version, plugin->manifest->version);
+        plugin_upgrade(plugin, g_steal_pointer(&owned));
+}
+
+static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
+        g_autoptr(Manifest) owned = manifest;
+        PluginState previous = plugin->state;
+
+        plugin->stale = FALSE;
+        if (manifest_same(plugin, directory, manifest, broken))
+                return;
+        if (plugin_active(plugin)) {
+                refresh_active(plugin, directory, g_steal_pointer(&owned), broken);
+                return;
+        }
+        g_clear_pointer(&plugin->next_manifest, manifest_free);
+        plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
+        enabled_learn(plugin);
+        announce(plugin, previous, "its manifest changed");
+}
+
+static void insert(Plugins *plugins, Plugin *plugin) {
+        g_hash_table_insert(plugins->by_id, plugin->id, plugin);
+        g_ptr_array_add(plugins->list, plugin);
+        enabled_learn(plugin);
+        plugin_bus_added(plugin);
+        if (plugins->exported && plugins->parameters.changed)
+                plugins->parameters.changed(plugin, plugin->state, "was found", plugins->parameters.userdata);
+}
+
+/* One that was there before is the same object: others may have kept it. */
+static Plugin *take_back(Plugins *plugins, const char *id) {
+        for (guint i = 0; i < plugins->gone->len; i++)
+                if (g_str_equal(((Plugin *) g_ptr_array_index(plugins->gone, i))->id, id))
+                        return g_ptr_array_steal_index_fast(plugins->gone, i);
+        return NULL;
+}
+
+static void look_at(Plugins *plugins, const char *directory, const char *id, GStrvBuilder *added) {
+        Plugin *plugin = g_hash_table_lookup(plugins->by_id, id);
+        g_autoptr(GError) error = NULL;
+        Manifest *manifest;
+        FileStamp stamp[MANIFEST_FILES];
+
+        if (plugin && is_unchanged(plugin, directory)) {
+                plugin->stale = FALSE;
+                return;
+        }
+        manifest = manifest_load(directory, id, plugins->trusted_uid, &error);
+        stamp_take(directory, id, manifest ? manifest->exec : "", stamp);
+        if (error)
+                log_warning("Plugin %s is broken: %s", id, error->message);
+        if (!plugin) {
+                plugin = take_back(plugins, id);
+                if (plugin)
+                        plugin_set_manifest(plugin, directory, manifest, error ? error->message : NULL);
+                else
+                        plugin = plugin_new(plugins, directory, id, manifest, error ? error->message : NULL);
+                insert(plugins, plugin);
+                g_strv_builder_add(added, id);
+        } else
+                refresh(plugin, directory, manifest, error ? error->message : NULL);
+        /* What was not taken is to be read again. */
+        if (plugin->stale)
+                memset(plugin->stamp, 0, sizeof(plugin->stamp));
+        else
+                memcpy(plugin->stamp, stamp, sizeof(stamp));
+}
+
+/* First its end is waited for; the last to hear of it are those who could still call it. */
+static void remove_plugin(Plugin *plugin) {
+        static const char reason[] = "its plugin.json is gone";
+        Plugins *plugins = plugin->plugins;
+        PluginState previous = plugin->state;
+        guint index;
+
+        plugin->stale = TRUE;
+        if (plugin_active(plugin)) {
+                plugin_leave(plugin, reason);
+                if (plugin_active(plugin))
+                        return;
+        }
+        if (!g_ptr_array_find(plugins->list, plugin, &index))
+                return;
+        plugin->enabled = FALSE;
+        plugin->timer = sd_event_source_disable_unref(plugin->timer);
+        plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
+        if (plugins->parameters.changed)
+                plugins->parameters.changed(plugin, previous, reason, plugins->parameters.userdata);
+        plugin_bus_removed(plugin);
+        (void) g_ptr_array_steal_index(plugins->list, index);
+        (void) g_hash_table_remove(plugins->by_id, plugin->id);
+        g_ptr_array_add(plugins->gone, plugin);
+        g_clear_pointer(&plugin->next_manifest, manifest_free);
+        plugin_set_manifest(plugin, plugin->directory, NULL, reason);
+        memset(plugin->stamp, 0, sizeof(plugin->stamp));
+        g_clear_pointer(&plugin->owner, g_free);
+        g_ptr_array_set_size(plugin->check.votes, 0);
+        plugin->check.valid_until = 0;
+}
+
+static gboolean has_manifest(const char *directory, const char *id) {
+        g_autofree char *manifest = g_build_filename(directory, id, "plugin.json", NULL);
+
+        /* One that cannot be seen for another reason is there, and broken. */
+        return access(manifest, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+static GPtrArray *directories(const Plugins *plugins) {
+        GPtrArray *all = g_ptr_array_new();
+
+        for (char **directory = plugins->directories; *directory; directory++)
+                g_ptr_array_add(all, *directory);
+        for (char **directory = plugins->config->plugin_directories; directory && *directory; directory++)
+                g_ptr_array_add(all, *directory);
+        return all;
+}
+
+/* A directory that cannot be read takes no plugin away: a check that is missed is not idle. */
+static void keep_those_of(Plugins *plugins, const char *directory, GHashTable *seen) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                const Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (g_str_equal(plugin->directory, directory))
+                        (void) g_hash_table_add(seen, g_strdup(plugin->id));
+        }
+}
+
+static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
+        _cleanup_(closedirp) DIR *handle = NULL;
+        g_autoptr(GError) error = NULL;
+        struct dirent *entry;
+
+        watch_directory(plugins->watch, directory);
+        handle = opendir(directory);
+        if (!handle) {
+                if (errno != ENOENT && errno != ENOTDIR)
+                        keep_those_of(plugins, directory, seen);
+                return;
+        }
+        if (!file_trusted(directory, plugins->trusted_uid, &error)) {
+                plugins_problem(plugins, "plugins", error->message);
+                keep_those_of(plugins, directory, seen);
+                return;
+        }
+        while ((entry = readdir(handle)) && g_hash_table_size(seen) < PLUGINS_MAX) {
+                if (entry->d_name[0] == '.' || entry->d_type == DT_REG)
+                        continue;
+                if (plugin_id_valid(entry->d_name))
+                        watch_plugin(plugins->watch, directory, entry->d_name);
+                if (!has_manifest(directory, entry->d_name) || !id_usable(plugins, directory, entry->d_name) ||
+                    !g_hash_table_add(seen, g_strdup(entry->d_name)))
+                        continue;
+                look_at(plugins, directory, entry->d_name, added);
+        }
+}
+
+static void remove_missing(Plugins *plugins, GHashTable *seen) {
+        g_autoptr(GPtrArray) all = g_ptr_array_copy(plugins->list, NULL, NULL);
+
+        g_ptr_array_set_free_func(all, NULL);
+        for (guint i = 0; i < all->len; i++) {
+                Plugin *plugin = g_ptr_array_index(all, i);
+
+                if (!g_hash_table_contains(seen, plugin->id))
+                        remove_plugin(plugin);
+        }
+}
+
+char **plugins_discover(Plugins *plugins) {
+        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GStrvBuilder) added = g_strv_builder_new();
+        g_autoptr(GPtrArray) all = directories(plugins);
+
+        watch_begin(plugins->watch);
+        for (guint i = 0; i < all->len; i++)
+                scan_directory(plugins, g_ptr_array_index(all, i), seen, added);
+        remove_missing(plugins, seen);
+        g_ptr_array_sort(plugins->list, compare_ids);
+        return g_strv_builder_end(added);
+}
+
+/* One of them. */
+static void look_for(Plugins *plugins, const char *id) {
+        g_autoptr(GStrvBuilder) added = g_strv_builder_new();
+        g_autoptr(GPtrArray) all = directories(plugins);
+        Plugin *plugin;
+        gboolean found = FALSE;
+
+        if (!plugin_id_valid(id))
+                return;
+        for (guint i = 0; i < all->len; i++) {
+                const char *directory = g_ptr_array_index(all, i);
+
+                if (!file_trusted(directory, plugins->trusted_uid, NULL)) {
+                        plugin = g_hash_table_lookup(plugins->by_id, id);
+                        found = found || (plugin && g_str_equal(plugin->directory, directory));
+                        continue;
+                }
+                watch_plugin(plugins->watch, directory, id);
+                if (!found && has_manifest(directory, id)) {
+                        found = TRUE;
+                        if (plugins->list->len < PLUGINS_MAX || g_hash_table_contains(plugins->by_id, id))
+                                look_at(plugins, directory, id, added);
+                }
+        }
+        plugin = g_hash_table_lookup(plugins->by_id, id);
+        if (!found && plugin)
+                remove_plugin(plugin);
+}
+
+void registry_settled(GHashTable *ids, void *userdata) {
+        Plugins *plugins = userdata;
+        GHashTableIter iter;
+        void *id;
+
+        if (!ids) {
+                g_strfreev(plugins_discover(plugins));
+                return;
+        }
+        g_hash_table_iter_init(&iter, ids);
+        while (g_hash_table_iter_next(&iter, &id, NULL))
+                look_for(plugins, id);
+        g_ptr_array_sort(plugins->list, compare_ids);
+}

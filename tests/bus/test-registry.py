@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins come, change and go while the daemon runs; nobody tells it but the directories."""
+
+import json
+import os
+import shutil
+
+import tap
+from harness import ERROR, PATH, BusTest, wait_for
+
+PLUGIN = 'io.cloudsnooze.Snooze1.Plugin'
+OBJECTS = 'org.freedesktop.DBus.ObjectManager'
+PROPERTIES = 'org.freedesktop.DBus.Properties'
+
+
+def path_of(identifier):
+    return f'{PATH}/plugin/{identifier}'
+
+
+class Registry(BusTest):
+    def setUp(self):
+        super().setUp()
+        self.added = self.client.listen(OBJECTS, 'InterfacesAdded')
+        self.removed = self.client.listen(OBJECTS, 'InterfacesRemoved')
+        self.changes = self.client.listen(PROPERTIES, 'PropertiesChanged', path_of('one'))
+
+    def rewrite(self, identifier, where='plugins', **entries):
+        """Whole, whenever it is read."""
+        file = self.house.directory / where / identifier / 'plugin.json'
+        manifest = {**json.loads(file.read_text()), **entries}
+        new = file.with_name('.new')
+        new.write_text(json.dumps(manifest))
+        new.rename(file)
+
+    def get(self, name, identifier='one'):
+        return self.client.get(name, PLUGIN, path_of(identifier))
+
+    def wait_for_added(self, identifier='one'):
+        wait_for(lambda: any(path == path_of(identifier) and PLUGIN in interfaces for path, interfaces in self.added),
+                 f'{identifier} to be announced')
+
+    def wait_for_removed(self, identifier='one'):
+        wait_for(lambda: any(path == path_of(identifier) and PLUGIN in interfaces for path, interfaces in self.removed),
+                 f'{identifier} to be withdrawn')
+
+    def wait_for_change(self, **expected):
+        wait_for(lambda: any(expected.items() <= changed.items() for _, changed, _ in self.changes), f'{expected}')
+
+    def wait_for_state(self, state):
+        wait_for(lambda: self.get('State') == state, state)
+
+    def load(self):
+        self.client.call('LoadPlugin', '(s)', ('one',))
+        self.assertEqual(self.get('State'), 'running')
+
+    def test_one_that_is_put_there_is_announced_and_votes(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        self.assertEqual(self.client.call('ListPlugins')[0], [path_of('one')])
+        self.load()
+        sources = [vote[0] for vote in self.client.call('Explain')[2]]
+        self.assertIn('one', sources)
+
+    def test_one_that_is_written_piece_by_piece(self):
+        directory = self.house.directory / 'plugins/one'
+        directory.mkdir(mode=0o755)
+        (directory / 'plugin.json').write_text('{"name": "one", "version": ')
+        self.wait_for_added()
+        self.assertIn('plugin.json', self.get('LastError'))
+        shutil.rmtree(directory)
+        self.wait_for_removed()
+        self.house.install_fake('one', 'idle')
+        wait_for(lambda: path_of('one') in self.client.call('ListPlugins')[0] and self.get('LastError') == '', 'it to be whole')
+
+    def test_what_its_manifest_says_anew_is_told(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        self.rewrite('one', description='Other words', category='else')
+        self.wait_for_change(Description='Other words', Category='else')
+        self.rewrite('one', description=7)
+        self.wait_for_change(State='failed')
+        self.assertIn('/description', self.get('LastError'))
+
+    def test_what_is_the_same_is_not_told(self):
+        self.house.install_fake('one', 'idle')
+        self.house.install_fake('two', 'idle')
+        self.wait_for_added()
+        self.wait_for_added('two')
+        del self.changes[:]
+        os.utime(self.house.directory / 'plugins/one/plugin.json')
+        self.rewrite('two', description='Other words')
+        wait_for(lambda: self.get('Description', 'two') == 'Other words', 'the other one')
+        self.assertEqual([changed for _, changed, _ in self.changes if 'Description' in changed], [])
+
+    def test_another_version_takes_the_place_of_one_that_runs(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        self.load()
+        pid = self.get('Pid')
+        self.rewrite('one', version='1.1.0')
+        self.wait_for_change(Version='1.1.0')
+        self.wait_for_state('running')
+        self.assertNotEqual(self.get('Pid'), pid)
+
+    def test_a_change_without_a_version_waits_for_its_end(self):
+        self.house.install_fake('one', 'idle')
+        self.house.install_fake('two', 'idle')
+        self.wait_for_added()
+        self.load()
+        pid = self.get('Pid')
+        self.rewrite('one', description='Other words')
+        self.rewrite('two', description='Other words')
+        wait_for(lambda: self.get('Description', 'two') == 'Other words', 'the other one')
+        self.assertEqual((self.get('Pid'), self.get('Description')), (pid, 'Only for tests'))
+        self.client.call('Restart', interface=PLUGIN, path=path_of('one'))
+        self.wait_for_change(Description='Other words')
+        self.assertNotEqual(self.get('Pid'), pid)
+
+    def test_one_that_runs_stays_when_it_is_broken_on_the_disk(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        self.load()
+        problems = self.client.listen('io.cloudsnooze.Snooze1.Manager', 'Problem')
+        self.rewrite('one', description=7)
+        wait_for(lambda: any(source == 'one' and 'stays' in message for source, message, _ in problems), 'a problem')
+        self.assertEqual(self.get('State'), 'running')
+        self.client.call('UnloadPlugin', '(s)', ('one',))
+        self.wait_for_state('failed')
+
+    def test_one_that_is_taken_away_ends_and_is_withdrawn(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        self.load()
+        name = 'io.cloudsnooze.Plugin1.one'
+        self.assertIsNotNone(self.client.owner(name))
+        shutil.rmtree(self.house.directory / 'plugins/one')
+        self.wait_for_removed()
+        self.assertIsNone(self.client.owner(name))
+        self.assertEqual(self.client.call('ListPlugins')[0], [])
+        self.assertFails(ERROR + 'NoSuchPlugin', 'GetPlugin', '(s)', ('one',))
+        self.assertNotIn('one', [vote[0] for vote in self.client.call('Explain')[2]])
+
+    def test_one_that_comes_back_is_as_new(self):
+        for _ in range(3):
+            self.house.install_fake('one', 'idle')
+            self.wait_for_added()
+            self.load()
+            shutil.rmtree(self.house.directory / 'plugins/one')
+            self.wait_for_removed()
+            del self.added[:], self.removed[:]
+
+    def test_a_directory_that_appears_later(self):
+        base = self.house.directory / 'more'
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'directories': [str(base / 'deep/plugins')]}}),))
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        (base / 'deep').mkdir(parents=True)
+        shutil.copytree(self.house.directory / 'plugins', base / 'deep/plugins')
+        shutil.rmtree(self.house.directory / 'plugins/one')
+        wait_for(lambda: self.get('LastError') == '' and self.get('State') == 'discovered', 'the other one')
+        shutil.rmtree(base)
+        self.wait_for_removed()
+
+    def test_a_directory_that_vanishes_and_returns(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        os.rename(self.house.directory / 'plugins', self.house.directory / 'elsewhere')
+        self.wait_for_removed()
+        del self.added[:]
+        os.rename(self.house.directory / 'elsewhere', self.house.directory / 'plugins')
+        self.wait_for_added()
+
+    def test_a_directory_that_others_may_write_takes_no_plugin_away(self):
+        self.house.install_fake('one', 'idle')
+        self.house.install_fake('two', 'idle')
+        self.wait_for_added()
+        self.wait_for_added('two')
+        self.load()
+        problems = self.client.listen('io.cloudsnooze.Snooze1.Manager', 'Problem')
+        (self.house.directory / 'plugins').chmod(0o757)
+        wait_for(lambda: problems, 'a problem')
+        self.assertEqual(self.get('State'), 'running')
+        self.assertEqual(len(self.client.call('ListPlugins')[0]), 2)
+
+    def test_many_at_once(self):
+        """The kernel keeps no more than 16,384 events: where it lost some, everything is looked at."""
+        for i in range(300):
+            directory = self.house.directory / f'plugins/plugin-{i}'
+            directory.mkdir(mode=0o755)
+            (directory / 'run').write_text('#!/bin/sh\n')
+            (directory / 'run').chmod(0o755)
+            (directory / 'plugin.json').write_text(json.dumps({
+                'name': f'plugin-{i}', 'version': '1', 'api': 1, 'exec': 'run', 'contracts': ['IdleCheck']}))
+        wait_for(lambda: len(self.client.call('ListPlugins')[0]) == 300, 'all of them')
+        for i in range(300):
+            shutil.rmtree(self.house.directory / f'plugins/plugin-{i}')
+        wait_for(lambda: not self.client.call('ListPlugins')[0], 'none')
+
+
+if __name__ == '__main__':
+    tap.main()
