@@ -63,7 +63,7 @@ def users_are_there(machine):
 
 def names_are_reserved(machine):
     """nobody but their users may own our names"""
-    for name in ["io.cloudsnooze.Snooze1"] + [f"io.cloudsnooze.Plugin1.{plugin}" for plugin in PLUGINS]:
+    for name in ["io.cloudsnooze.Snooze1", "io.cloudsnooze.Helper1"] + [f"io.cloudsnooze.Plugin1.{plugin}" for plugin in PLUGINS]:
         for user in ("nobody", "snooze-terminal" if name != "io.cloudsnooze.Plugin1.terminal" else "snooze"):
             refusal = machine.refusal("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", name, "uint32 4",
                                       name="org.freedesktop.DBus", user=user)

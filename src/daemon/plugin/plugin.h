@@ -108,6 +108,8 @@ struct Plugins {
         unsigned enabled_changes; /* that wait for the disk */
         unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
+        unsigned provisioning;   /* calls of the helper */
+        GQueue provisionings;    /* that wait for PROVISIONING_MAX; borrowed from their plugins */
         GQueue deferred;
         sd_event_source *deferral;
         sd_event_source *care;

@@ -144,6 +144,7 @@ static Plugins *plugins_allocate(const PluginsParameters *parameters) {
         plugins->dispatches = g_ptr_array_new_with_free_func(dispatch_free);
         plugins->requests = g_ptr_array_new_with_free_func(plugin_request_free);
         g_queue_init(&plugins->blocked);
+        g_queue_init(&plugins->provisionings);
         g_queue_init(&plugins->deferred);
         return plugins;
 }

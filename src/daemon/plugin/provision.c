@@ -18,14 +18,23 @@ struct Provisioning {
         Plugin *plugin;
         char *digest;
         char **permissions;
-        sd_bus_slot *slot;
+        sd_bus_slot *slot; /* NULL: waits for its turn */
         ProvisionDone done;
         void *userdata;
 };
 
+static void send_next(void *data);
+
 void provisioning_free(void *data) {
         Provisioning *provisioning = data;
+        Plugins *plugins = provisioning->plugin->plugins;
 
+        if (provisioning->slot) {
+                plugins->provisioning--;
+                if (!plugins->freeing && !g_queue_is_empty(&plugins->provisionings))
+                        plugins_defer(plugins, send_next, NULL, plugins);
+        } else
+                g_queue_remove(&plugins->provisionings, provisioning);
         sd_bus_slot_unref(provisioning->slot);
         g_free(provisioning->digest);
         g_strfreev(provisioning->permissions);
@@ -131,7 +140,20 @@ static int ask_helper(Provisioning *provisioning) {
                 r = sd_bus_message_append(call, "s", provisioning->plugin->id);
         if (r >= 0)
                 r = sd_bus_call_async(bus, &provisioning->slot, call, on_provisioned, provisioning, HELPER_TIMEOUT);
+        if (r >= 0)
+                provisioning->plugin->plugins->provisioning++;
         return r;
+}
+
+static void send_next(void *data) {
+        Plugins *plugins = data;
+
+        while (plugins->provisioning < PROVISIONING_MAX && !g_queue_is_empty(&plugins->provisionings)) {
+                Provisioning *provisioning = g_queue_pop_head(&plugins->provisionings);
+
+                if (ask_helper(provisioning) < 0)
+                        end(provisioning, ERROR_PLUGIN_FAILED, "could not be made known to the system: the bus takes no message");
+        }
 }
 
 Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, ProvisionDone done, void *userdata) {
@@ -143,6 +165,10 @@ Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, Provisio
                                          .done = done,
                                          .userdata = userdata };
         g_ptr_array_add(plugin->provisionings, provisioning);
+        if (plugin->plugins->provisioning >= PROVISIONING_MAX) {
+                g_queue_push_tail(&plugin->plugins->provisionings, provisioning);
+                return provisioning;
+        }
         if (ask_helper(provisioning) >= 0)
                 return provisioning;
         provision_cancel(provisioning);

@@ -7,6 +7,9 @@
 
 #include "daemon/plugin/plugins.h"
 
+/* At most so many calls of the helper at once; the bus allows 128 answers to be owed to one connection. */
+#define PROVISIONING_MAX 16U
+
 typedef struct Provisioning Provisioning;
 
 /* error NULL: it may be started. Else the name and text of the error. */
