@@ -8,7 +8,7 @@ import re
 
 from machine import Machine
 
-PLUGINS = ("command", "local", "sessions", "terminal")
+PLUGINS = ("command", "local", "processes", "sessions", "terminal")
 UNITS = ["snoozed.service"] + [f"snooze-plugin{slot}@{plugin}.service" for plugin in PLUGINS for slot in ("", "-b")]
 HELPERS = ["snooze-helper.service", "snooze-users.service", "snooze-user-remove@example.service"]
 # Out of 10.0; what remains for each unit is explained in docs/security.md.
@@ -72,7 +72,7 @@ def names_are_reserved(machine):
 
 def plugins_are_shut_in(machine):
     """a plugin's user may call what its permissions list and nobody else"""
-    for user in ("snooze-command", "snooze-sessions", "snooze-local", "snooze-terminal"):
+    for user in (f"snooze-{plugin}" for plugin in PLUGINS):
         refusal = machine.refusal("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "GetDefaultTarget",
                                   name="org.freedesktop.systemd1", user=user)
         assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal

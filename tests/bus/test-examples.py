@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plugins that are installed and not enabled, with the real daemon: what their users see of them."""
+
+import json
+import subprocess
+
+import tap
+from harness import BUILD, PATH, PLUGIN, BusTest
+
+
+class Example(BusTest):
+    daemon = False
+    identifier = None
+
+    def setUp(self):
+        super().setUp()
+        self.path = f'{PATH}/plugin/{self.identifier.replace("-", "_2d")}'
+        place = BUILD / 'plugins' / self.identifier
+        self.manifest = json.loads((place / 'plugin.json').read_text())
+        self.house.place_plugin(self.identifier, place / self.identifier, self.manifest)
+
+    def start(self, **configuration):
+        self.house.configure({'plugins': {'plugin_configs': {self.identifier: configuration}}})
+        self.house.start_daemon()
+
+    def of(self, method, signature='()', arguments=()):
+        return self.client.call(method, signature, arguments, PLUGIN, self.path)
+
+    def votes(self):
+        # Once a second and caller.
+        self.house.client().call('CheckNow')
+        _, _, votes = self.client.call('Explain')
+        return {source: (verdict, reason, evidence) for source, verdict, reason, evidence in votes
+                if source.split('/')[0] == self.identifier}
+
+    def snooze(self, *arguments, text=None):
+        return subprocess.run([BUILD / 'src/cli/cloudsnooze', *arguments], env=self.house.environment, capture_output=True, text=True,
+                              input=text, timeout=120)
+
+
+class Processes(Example):
+    identifier = 'processes'
+
+    def test_a_pattern_is_a_vote(self):
+        mark = f'mark-{self.house.directory.name}'
+        self.start(patterns=[f'job: cmdline={mark}', 'never: name=^no-such-program$'])
+        self.assertEqual(self.votes()['processes/job'][:2], ('idle', 'no such process runs'))
+        job = subprocess.Popen(['sh', '-c', 'echo; read line', mark], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(job.communicate)
+        job.stdout.read(1)
+        votes = self.votes()
+        self.assertEqual(votes['processes/job'][:2], ('busy', 'sh runs'))
+        self.assertEqual(votes['processes/job'][2]['policy'], 'required')
+        self.assertEqual((votes['processes/never'][0], votes['processes'][0]), ('idle', 'idle'))
+        self.assertNotIn(mark, json.dumps(votes))
+        self.assertEqual(self.snooze('check', 'processes/job').returncode, 1)
+
+
+del Example
+
+if __name__ == '__main__':
+    tap.main()
