@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of clients that plugins answer: how many one may have, what becomes of those of one who leaves, and what the log tells."""
 
+import os
+
 from gi.repository import GLib
 
 import tap
@@ -78,6 +80,22 @@ class Calls(BusTest):
         for name, value in (('LogLevel', 'loud'), ('LogTarget', 'console'), ('SyslogIdentifier', 'x')):
             with self.assertRaises(GLib.Error):
                 put(name, value)
+
+    def test_a_daemon_that_is_back_finds_the_plugin_and_opens_a_new_channel(self):
+        self.house.install_stock()
+        self.house.start_daemon()
+        path = PATH + '/plugin/sessions'
+        check = lambda: self.client.call('CheckIdle', interface=PLUGIN, path=path)
+        check()
+        pid = self.client.get('Pid', PLUGIN, path)
+        channels = lambda: sum(1 for name in os.listdir(f'/proc/{pid}/fd')
+                               if os.readlink(f'/proc/{pid}/fd/{name}').startswith('socket:'))
+        before = channels()
+        self.house.restart_daemon()
+        self.client = self.house.client()
+        check()
+        self.assertEqual(self.client.get('Pid', PLUGIN, path), pid)
+        self.assertEqual(channels(), before)
 
     def test_only_root_changes_what_is_logged(self):
         self.install('good')

@@ -108,6 +108,21 @@ def plugins_answer_the_daemon_alone(machine):
     assert "denied" in refusal.lower() or "rejected" in refusal.lower(), refusal
 
 
+def log_level(machine):
+    """systemctl changes what the daemon logs; at debug each call of a plugin is told, and nobody else may change it"""
+    level = lambda *more, **how: machine.run("systemctl", "service-log-level", "snoozed.service", *more, **how)
+    assert level().stdout.strip() == "info"
+    level("debug")
+    try:
+        check_idle(machine, "sessions")
+        wait_until(lambda: "Call of sessions for" in machine.run("journalctl", "-b", "-u", "snoozed.service", "-o", "cat").stdout,
+                   "the call is in the journal")
+    finally:
+        level("info")
+    assert level("debug", user="nobody", check=False).returncode != 0
+    assert level().stdout.strip() == "info"
+
+
 def disabled_plugin(machine):
     """a plugin that is not enabled does not run, whoever starts its name"""
     machine.call(plugin_path("terminal"), PLUGIN, "Disable")
@@ -254,6 +269,6 @@ def bus_restart(machine):
 def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
-                     local_is_granted, plugins_answer_the_daemon_alone,
+                     local_is_granted, plugins_answer_the_daemon_alone, log_level,
                      disabled_plugin, forged_signals, cpu_load, disk_load, network_load, refused, administrators,
                      holds_of_others, command_line, bus_restart], machine)
