@@ -42,6 +42,8 @@ static int on_care(sd_event_source *source, uint64_t usec, void *userdata) {
                         continue;
                 any = TRUE;
                 look_after(plugin->process, now);
+                if (plugin->state == PLUGIN_RUNNING)
+                        limits_watch_sample(plugin->watch);
         }
         plugins->care = sd_event_source_disable_unref(plugins->care);
         if (any)

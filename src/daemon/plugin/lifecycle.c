@@ -287,6 +287,8 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
         plugin->healthy = TRUE;
         process->last_heard = process->last_used = clock_monotonic();
         plugins_care(plugin->plugins);
+        if (!process->native)
+                limits_watch_begin(plugin);
         if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
                 plugin_pump(plugin);
 }

@@ -561,3 +561,9 @@ void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *
                                           "StateChanged", "sss", plugin_state_name(plugin->state),
                                           plugin_state_name(previous), reason);
 }
+
+void plugin_bus_violation(Plugin *plugin, const char *resource, uint64_t limit, uint64_t used) {
+        if (plugin->plugins->exported && !plugin->plugins->freeing)
+                (void) sd_bus_emit_signal(plugin->plugins->parameters.bus, plugin->path, SNOOZE_PLUGIN_INTERFACE,
+                                          "ResourceViolation", "stt", resource, limit, used);
+}

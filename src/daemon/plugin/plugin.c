@@ -204,6 +204,7 @@ void plugin_free(Plugin *plugin) {
         plugin_check_clear(plugin);
         g_ptr_array_unref(plugin->settlers);
         plugin_forget_failures(plugin);
+        limits_watch_free(plugin->watch);
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         g_free(plugin->owner);

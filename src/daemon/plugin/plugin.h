@@ -31,6 +31,7 @@
 typedef struct PluginCall PluginCall;
 typedef struct NativeQuestion NativeQuestion;
 typedef struct Round Round;
+typedef struct LimitsWatch LimitsWatch;
 
 /* By these a file is known to be the one that was read. */
 typedef struct FileStamp {
@@ -89,6 +90,7 @@ struct Plugin {
         gboolean blocked;        /* in Plugins.blocked */
         GPtrArray *settlers;     /* who waits for Load or Unload */
 
+        LimitsWatch *watch;      /* NULL: it never ran under systemd */
         Statistics statistics;
         PluginCheck check;
 };
@@ -266,7 +268,24 @@ int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
 /* request.c */
 void plugin_request_free(void *request);
 
+/* limits-watch.c */
+typedef enum LimitLevel {
+        LIMIT_KEPT,
+        LIMIT_NEAR,
+        LIMIT_REACHED,
+} LimitLevel;
+
+/* Of a use, after it was at that level. UINT64_MAX: not known, no limit. */
+LimitLevel limit_level(uint64_t used, uint64_t limit, LimitLevel previous);
+/* It runs, in its present unit. */
+void limits_watch_begin(Plugin *plugin);
+/* For all these NULL is fine. */
+void limits_watch_sample(LimitsWatch *watch);
+void limits_watch_killed(LimitsWatch *watch);
+LimitsWatch *limits_watch_free(LimitsWatch *watch);
+
 /* plugin-bus.c */
+void plugin_bus_violation(Plugin *plugin, const char *resource, uint64_t limit, uint64_t used);
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) __attribute__((sentinel));
 void plugin_bus_state_changed(Plugin *plugin, PluginState previous, const char *reason);
 void plugin_bus_added(Plugin *plugin);

@@ -78,6 +78,7 @@ static void on_provisioned(Plugin *plugin, const char *error, const char *messag
 void process_kill(PluginProcess *process) {
         if (process->native)
                 return; /* it is ours: what runs in it cannot be ended */
+        limits_watch_killed(process->plugin->watch);
         starter_kill(process->plugin->plugins->starter, process->unit, process->pidfd);
 }
 

@@ -17,17 +17,19 @@
 
 typedef struct Resource {
         const char *name;
-        const char *used_property, *limit_property; /* of systemd's Service; both t */
-        uint64_t used_unit;                         /* the property's in ours: ns → µs */
+        const char *used_properties[2], *limit_property; /* of systemd's Service; all t; what is used is the sum */
+        uint64_t used_unit;                              /* the property's in ours: ns → µs */
         uint64_t used, limit;                       /* UINT64_MAX: not known, none */
 } Resource;
 
-#define RESOURCES 3U
+#define RESOURCES 5U
 
 static const Resource resources_unknown[RESOURCES] = {
-        { "memory", "MemoryCurrent", "MemoryMax", 1, UINT64_MAX, UINT64_MAX },
-        { "cpu", "CPUUsageNSec", "CPUQuotaPerSecUSec", NSEC_PER_USEC, UINT64_MAX, UINT64_MAX },
-        { "tasks", "TasksCurrent", "TasksMax", 1, UINT64_MAX, UINT64_MAX },
+        { "memory", { "MemoryCurrent" }, "MemoryMax", 1, UINT64_MAX, UINT64_MAX },
+        { "cpu", { "CPUUsageNSec" }, "CPUQuotaPerSecUSec", NSEC_PER_USEC, UINT64_MAX, UINT64_MAX },
+        { "tasks", { "TasksCurrent" }, "TasksMax", 1, UINT64_MAX, UINT64_MAX },
+        { "io", { "IOReadBytes", "IOWriteBytes" }, NULL, 1, UINT64_MAX, UINT64_MAX },
+        { "network", { "IPIngressBytes", "IPEgressBytes" }, NULL, 1, UINT64_MAX, UINT64_MAX },
 };
 
 static int append_resource(sd_bus_message *reply, const Resource *resource) {
@@ -101,11 +103,12 @@ static int reply_unenforced(const Plugin *plugin, sd_bus_message *call) {
 
 static int read_property(sd_bus_message *reply, Resource *resources, const char *key) {
         for (size_t i = 0; i < RESOURCES; i++) {
-                gboolean used = g_str_equal(key, resources[i].used_property);
+                gboolean used = g_strcmp0(key, resources[i].used_properties[0]) == 0 ||
+                        g_strcmp0(key, resources[i].used_properties[1]) == 0;
                 uint64_t value;
                 int r;
 
-                if (!used && !g_str_equal(key, resources[i].limit_property))
+                if (!used && g_strcmp0(key, resources[i].limit_property) != 0)
                         continue;
                 r = sd_bus_message_read(reply, "v", "t", &value);
                 if (r < 0)
@@ -113,7 +116,7 @@ static int read_property(sd_bus_message *reply, Resource *resources, const char 
                 if (!used)
                         resources[i].limit = value;
                 else if (value != UINT64_MAX)
-                        resources[i].used = value / resources[i].used_unit;
+                        resources[i].used = (resources[i].used == UINT64_MAX ? 0 : resources[i].used) + value / resources[i].used_unit;
                 return 0;
         }
         return sd_bus_message_skip(reply, "v");

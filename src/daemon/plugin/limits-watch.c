@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Is a plugin near one of its limits, at it, or killed for it? The kernel's counters are read when the others are looked after (care.c), so
+ * that nobody wakes up for it; that the kernel killed it systemd tells when it has happened. Each is told once as ResourceViolation and as a
+ * Problem, and again only after it was well below. */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/plugin/cgroup.h"
+#include "daemon/plugin/plugin.h"
+
+#define SERVICE_INTERFACE "org.freedesktop.systemd1.Service"
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CLOSE_PERCENT 90U  /* of the limit: told */
+#define AGAIN_PERCENT 80U  /* below this it may be told again */
+
+typedef enum WatchedResource {
+        WATCHED_MEMORY,
+        WATCHED_CPU,
+        WATCHED_TASKS,
+        WATCHED_COUNT,
+} WatchedResource;
+
+static const char *const resource_names[WATCHED_COUNT] = { "memory", "cpu", "tasks" };
+
+struct LimitsWatch {
+        Plugin *plugin;
+        char *unit, *group;              /* group: NULL until systemd has said it */
+        sd_bus_slot *question, *changed;
+        CgroupUsage last;
+        uint64_t sampled;                /* monotonic; 0: never */
+        LimitLevel levels[WATCHED_COUNT];
+        gboolean killed;                 /* by us */
+};
+
+LimitLevel limit_level(uint64_t used, uint64_t limit, LimitLevel previous) {
+        if (used == CGROUP_UNKNOWN || limit == CGROUP_UNKNOWN || limit == 0)
+                return LIMIT_KEPT;
+        if (used >= limit)
+                return LIMIT_REACHED;
+        if ((double) used * 100 >= (double) limit * CLOSE_PERCENT)
+                return MAX(previous, LIMIT_NEAR);
+        return (double) used * 100 < (double) limit * AGAIN_PERCENT ? LIMIT_KEPT : previous;
+}
+
+static char *in_words(WatchedResource resource, uint64_t used, uint64_t limit) {
+        switch (resource) {
+        case WATCHED_MEMORY:
+                return g_strdup_printf("uses %.1f MB of memory, its limit is %.1f MB", (double) used / 1e6, (double) limit / 1e6);
+        case WATCHED_CPU:
+                return g_strdup_printf("uses %.3g %% of a CPU, its limit is %.3g %%", (double) used * 100 / USEC_PER_SEC,
+                                       (double) limit * 100 / USEC_PER_SEC);
+        default:
+                return g_strdup_printf("has %" PRIu64 " tasks, its limit is %" PRIu64, used, limit);
+        }
+}
+
+static void violated(LimitsWatch *watch, WatchedResource resource, uint64_t used, uint64_t limit, const char *message) {
+        plugin_bus_violation(watch->plugin, resource_names[resource], limit, used);
+        plugins_problem(watch->plugin->plugins, watch->plugin->id, message);
+}
+
+static void judge(LimitsWatch *watch, WatchedResource resource, uint64_t used, uint64_t limit) {
+        LimitLevel previous = watch->levels[resource];
+        g_autofree char *message = NULL;
+
+        watch->levels[resource] = limit_level(used, limit, previous);
+        if (watch->levels[resource] <= previous)
+                return;
+        message = in_words(resource, used, limit);
+        violated(watch, resource, used, limit, message);
+}
+
+static gboolean grew(uint64_t now, uint64_t before) {
+        return now != CGROUP_UNKNOWN && before != CGROUP_UNKNOWN && now > before;
+}
+
+static void memory_exhausted(LimitsWatch *watch, const char *what) {
+        uint64_t limit = watch->last.memory_max;
+        g_autofree char *message = limit == CGROUP_UNKNOWN
+                ? g_strdup_printf("%s for want of memory", what)
+                : g_strdup_printf("%s for want of memory, its limit is %.1f MB", what, (double) limit / 1e6);
+
+        watch->levels[WATCHED_MEMORY] = LIMIT_REACHED;
+        violated(watch, WATCHED_MEMORY, limit, limit, message);
+}
+
+static void judge_cpu(LimitsWatch *watch, const CgroupUsage *usage, uint64_t now) {
+        uint64_t span = usec_sub(now, watch->sampled);
+
+        if (watch->sampled > 0 && span > 0 && grew(usage->cpu_usec, watch->last.cpu_usec))
+                judge(watch, WATCHED_CPU,
+                      (uint64_t) ((double) (usage->cpu_usec - watch->last.cpu_usec) * USEC_PER_SEC / (double) span), usage->cpu_max);
+}
+
+void limits_watch_sample(LimitsWatch *watch) {
+        uint64_t now = clock_monotonic(), tasks;
+        CgroupUsage usage;
+
+        if (!watch || !watch->group || !cgroup_read(CGROUP_ROOT, watch->group, &usage))
+                return;
+        judge(watch, WATCHED_MEMORY, usage.memory, usage.memory_max);
+        judge_cpu(watch, &usage, now);
+        /* One that forks as fast as it dies is never seen at its limit, but the kernel has counted. */
+        tasks = watch->sampled > 0 && grew(usage.tasks_refused, watch->last.tasks_refused) ? usage.tasks_max : usage.tasks;
+        judge(watch, WATCHED_TASKS, tasks, usage.tasks_max);
+        if (watch->sampled > 0 && grew(usage.oom_kills, watch->last.oom_kills)) {
+                watch->last = usage;
+                memory_exhausted(watch, "had one of its processes killed");
+        }
+        watch->last = usage;
+        watch->sampled = now;
+}
+
+static int on_group(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        LimitsWatch *watch = userdata;
+        const char *group;
+
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "v", "s", &group) < 0 || *group != '/')
+                return 0;
+        g_free(watch->group);
+        watch->group = g_strdup(group);
+        limits_watch_sample(watch);
+        return 0;
+}
+
+typedef struct Ending {
+        const char *result;
+        int32_t code, status;
+} Ending;
+
+static int read_change(sd_bus_message *message, const char *key, Ending *ending) {
+        if (strcmp(key, "Result") == 0)
+                return sd_bus_message_read(message, "v", "s", &ending->result);
+        if (strcmp(key, "ExecMainCode") == 0)
+                return sd_bus_message_read(message, "v", "i", &ending->code);
+        if (strcmp(key, "ExecMainStatus") == 0)
+                return sd_bus_message_read(message, "v", "i", &ending->status);
+        return sd_bus_message_skip(message, "v");
+}
+
+static int read_changes(sd_bus_message *message, Ending *ending) {
+        int r = sd_bus_message_skip(message, "s");
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(message, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                const char *key;
+
+                r = sd_bus_message_read(message, "s", &key);
+                if (r >= 0)
+                        r = read_change(message, key, ending);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+        }
+        return r;
+}
+
+/* With version 1 of the control groups systemd does not learn why the kernel killed it. Where nobody of ours did, and the group has a
+ * limit, that is the reason that nearly always is. */
+static gboolean killed_for_memory(const LimitsWatch *watch, const Ending *ending) {
+        if (ending->result && strcmp(ending->result, "oom-kill") == 0)
+                return TRUE;
+        return ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED && ending->status == SIGKILL &&
+                !watch->killed && watch->last.memory_max != CGROUP_UNKNOWN &&
+                g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS);
+}
+
+static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const char *sender = sd_bus_message_get_sender(message);
+        LimitsWatch *watch = userdata;
+        Ending ending = {};
+
+        if (g_strcmp0(sender, starter_systemd(watch->plugin->plugins->starter)) != 0 || read_changes(message, &ending) < 0)
+                return 0;
+        if (killed_for_memory(watch, &ending))
+                memory_exhausted(watch, "was killed");
+        if (ending.result && strcmp(ending.result, "success") != 0)
+                watch->killed = FALSE;
+        return 0;
+}
+
+static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const char *systemd, const char *path) {
+        g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='%s',interface='" PROPERTIES_INTERFACE
+                                                 "',member='PropertiesChanged',arg0='" SERVICE_INTERFACE "'", systemd, path);
+        LimitsWatch *watch = g_new0(LimitsWatch, 1);
+
+        watch->plugin = plugin;
+        watch->unit = g_strdup(unit);
+        (void) sd_bus_add_match_async(plugin->plugins->parameters.bus, &watch->changed, match, on_changed, NULL, watch);
+        return watch;
+}
+
+/* The same unit keeps its watch from one process to the next: what systemd says of the end of one comes after its name has gone. */
+void limits_watch_begin(Plugin *plugin) {
+        const char *systemd = starter_systemd(plugin->plugins->starter), *unit = plugin_unit(plugin);
+        _cleanup_free_ char *path = NULL;
+        LimitsWatch *watch;
+
+        if (!systemd || sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
+                return;
+        if (plugin->watch && !g_str_equal(plugin->watch->unit, unit))
+                plugin->watch = limits_watch_free(plugin->watch);
+        if (!plugin->watch)
+                plugin->watch = limits_watch_new(plugin, unit, systemd, path);
+        watch = plugin->watch;
+        watch->sampled = 0;
+        watch->killed = FALSE;
+        memset(watch->levels, 0, sizeof(watch->levels));
+        watch->question = sd_bus_slot_unref(watch->question);
+        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &watch->question, systemd, path, PROPERTIES_INTERFACE,
+                                        "Get", on_group, watch, "ss", SERVICE_INTERFACE, "ControlGroup");
+}
+
+void limits_watch_killed(LimitsWatch *watch) {
+        if (watch)
+                watch->killed = TRUE;
+}
+
+LimitsWatch *limits_watch_free(LimitsWatch *watch) {
+        if (!watch)
+                return NULL;
+        sd_bus_slot_unref(watch->question);
+        sd_bus_slot_unref(watch->changed);
+        g_free(watch->unit);
+        g_free(watch->group);
+        g_free(watch);
+        return NULL;
+}
