@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/properties.h"
 #include "config.h"
 #include "login-reader.h"
 #include "proc-reader.h"
@@ -119,33 +120,20 @@ static int check_answer(Check *check) {
         return check_end(check, 0);
 }
 
-static int read_hint(sd_bus_message *m, Session *session) {
-        const char *name;
+static int read_hint(sd_bus_message *m, const char *name, void *userdata) {
+        Session *session = userdata;
         uint64_t since;
         int hint, r;
 
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read_basic(m, 's', &name);
-                if (r < 0)
-                        return r;
-                if (strcmp(name, "IdleHint") == 0) {
-                        r = sd_bus_message_read(m, "v", "b", &hint);
-                        session->idle_known = r >= 0;
-                        session->idle = r >= 0 && hint;
-                } else if (strcmp(name, "IdleSinceHint") == 0) {
-                        r = sd_bus_message_read(m, "v", "t", &since);
-                        session->idle_since = r >= 0 ? since : 0;
-                } else
-                        r = sd_bus_message_skip(m, "v");
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
+        if (strcmp(name, "IdleHint") == 0) {
+                r = sd_bus_message_read(m, "v", "b", &hint);
+                session->idle_known = r >= 0;
+                session->idle = r >= 0 && hint;
+        } else if (strcmp(name, "IdleSinceHint") == 0) {
+                r = sd_bus_message_read(m, "v", "t", &since);
+                session->idle_since = r >= 0 ? since : 0;
+        } else
+                r = sd_bus_message_skip(m, "v");
         return r;
 }
 
@@ -155,7 +143,7 @@ static int on_hint(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Session *session = &check->snapshot.sessions[question->session];
 
         free(question);
-        if (!sd_bus_message_is_method_error(m, NULL) && read_hint(m, session) < 0)
+        if (!sd_bus_message_is_method_error(m, NULL) && properties_read(m, read_hint, session) < 0)
                 session->idle_known = false;
         return --check->pending == 0 ? check_answer(check) : 0;
 }

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/properties.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
@@ -141,30 +142,19 @@ int logind_read_can(sd_bus_message *reply, const char **ret) {
         return r < 0 ? r : 0;
 }
 
-int logind_read_preparing(sd_bus_message *reply, bool *ret) {
-        const char *name;
+static int read_preparing(sd_bus_message *reply, const char *name, void *userdata) {
+        bool *preparing = userdata;
         int value, r;
 
+        if (strcmp(name, "PreparingForShutdown") != 0 && strcmp(name, "PreparingForSleep") != 0)
+                return sd_bus_message_skip(reply, "v");
+        r = sd_bus_message_read(reply, "v", "b", &value);
+        if (r >= 0 && value)
+                *preparing = true;
+        return r;
+}
+
+int logind_read_preparing(sd_bus_message *reply, bool *ret) {
         *ret = false;
-        r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-                r = sd_bus_message_read_basic(reply, 's', &name);
-                if (r < 0)
-                        return r;
-                if (strcmp(name, "PreparingForShutdown") == 0 || strcmp(name, "PreparingForSleep") == 0) {
-                        r = sd_bus_message_read(reply, "v", "b", &value);
-                        *ret = *ret || (r >= 0 && value);
-                } else
-                        r = sd_bus_message_skip(reply, "v");
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(reply);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(reply);
+        return properties_read(reply, read_preparing, ret);
 }

@@ -98,10 +98,7 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "json_merge_patch has %zu bytes, expected at most %u.", strlen(patch),
                                          PATCH_MAX);
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, NULL, error);
+        r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = manager_change_config(manager, patch, message, changed);
@@ -113,10 +110,7 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) 
         uid_t uid;
         int r;
 
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, NULL, error);
+        r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = manager_change_config(manager, NULL, message, changed);

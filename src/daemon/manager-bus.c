@@ -26,6 +26,13 @@ int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus
         return caller_uid(manager->callers, message, ret, error);
 }
 
+int manager_authorize_caller(Manager *manager, sd_bus_message *message, const char *const *details, uid_t *ret_uid,
+                             sd_bus_error *error) {
+        int r = manager_caller(manager, message, ret_uid, error);
+
+        return r <= 0 ? r : manager_authorize(manager, message, details, error);
+}
+
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
         char key[32];
 

@@ -21,6 +21,10 @@ int manager_authorize(Manager *manager, sd_bus_message *message, const char *con
 /* Reads like authorize(): 1 *ret is the caller's uid, 0 parked, <0 refused. */
 int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus_error *error);
 
+/* Both, for what is recorded with the caller's name. */
+int manager_authorize_caller(Manager *manager, sd_bus_message *message, const char *const *details, uid_t *ret_uid,
+                             sd_bus_error *error);
+
 /* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the
  * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);

@@ -219,10 +219,8 @@ static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean lo
         r = read_plugin(manager, message, &plugin, error);
         if (r < 0)
                 return r;
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "plugin", plugin_id(plugin), NULL }, error);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "plugin", plugin_id(plugin), NULL },
+                                     &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 

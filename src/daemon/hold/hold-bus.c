@@ -46,10 +46,8 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "kind is '%s', expected block or delay.",
                                          kind_name);
 
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "who", program, "why", why, NULL }, error);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "who", program, "why", why, NULL },
+                                     &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
@@ -106,10 +104,7 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                                          manager->config->max_hold_hours);
         }
 
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "why", why, NULL }, error);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "why", why, NULL }, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (kind == HOLD_POSTPONE && decision_was_asked(manager->decision))

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/properties.h"
 #include "bus/owner.h"
 #include "util/line.h"
 
@@ -150,15 +151,12 @@ static bool is_graphical(const char *type) {
         return strcmp(type, "x11") == 0 || strcmp(type, "wayland") == 0 || strcmp(type, "mir") == 0;
 }
 
-/* One entry of a{sv}, of which only some are wanted; each has the type that logind documents, or the reply is
- * refused. */
-static int read_property(sd_bus_message *m, Session *session) {
-        const char *name, *text;
+/* Each has the type that logind documents, or the reply is refused. */
+static int read_property(sd_bus_message *m, const char *name, void *userdata) {
+        Session *session = userdata;
+        const char *text;
         int r, flag;
 
-        r = sd_bus_message_read(m, "s", &name);
-        if (r < 0)
-                return r;
         if (strcmp(name, "Class") == 0) {
                 r = read_string(m, &text);
                 if (r >= 0)
@@ -189,23 +187,6 @@ static int read_property(sd_bus_message *m, Session *session) {
         return r;
 }
 
-static int read_session(sd_bus_message *m, Session *session) {
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_property(m, session);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 static void fetch_next(InputLogind *input);
 
 /* NULL: it cannot be read. */
@@ -214,7 +195,7 @@ static Session *session_new_from_reply(sd_bus_message *m) {
 
         session->known = true;
         session->terminal = g_strdup("");
-        if (read_session(m, session) < 0)
+        if (properties_read(m, read_property, session) < 0)
                 g_clear_pointer(&session, session_free);
         return session;
 }

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/names.h"
+#include "base/properties.h"
 #include "manifest/manifest.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
@@ -139,37 +140,24 @@ static int on_owner_before(sd_bus_message *reply, void *userdata, sd_bus_error *
         return 0;
 }
 
-static int read_credentials(Identity *identity, sd_bus_message *reply) {
-        int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+static int read_credential(sd_bus_message *reply, const char *name, void *userdata) {
+        Identity *identity = userdata;
+        int r;
 
-        if (r < 0)
+        if (strcmp(name, "UnixUserID") == 0) {
+                r = sd_bus_message_read(reply, "v", "u", &identity->uid);
+                identity->uid_known = r > 0;
                 return r;
-        while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-                const char *key;
-
-                r = sd_bus_message_read(reply, "s", &key);
-                if (r < 0)
-                        return r;
-                if (strcmp(key, "UnixUserID") == 0) {
-                        r = sd_bus_message_read(reply, "v", "u", &identity->uid);
-                        identity->uid_known = r > 0;
-                } else if (strcmp(key, "ProcessID") == 0)
-                        r = sd_bus_message_read(reply, "v", "u", &identity->pid);
-                else
-                        r = sd_bus_message_skip(reply, "v");
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(reply);
-                if (r < 0)
-                        return r;
         }
-        return r;
+        if (strcmp(name, "ProcessID") == 0)
+                return sd_bus_message_read(reply, "v", "u", &identity->pid);
+        return sd_bus_message_skip(reply, "v");
 }
 
 static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Identity *identity = userdata;
 
-        if (sd_bus_message_is_method_error(reply, NULL) || read_credentials(identity, reply) < 0)
+        if (sd_bus_message_is_method_error(reply, NULL) || properties_read(reply, read_credential, identity) < 0)
                 identity_end(identity, "the bus does not say who owns %s", identity->name);
         else
                 answered(identity);

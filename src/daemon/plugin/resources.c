@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/properties.h"
 #include "daemon/plugin/plugin.h"
 #include "util/file.h"
 
@@ -101,7 +102,9 @@ static int reply_unenforced(const Plugin *plugin, sd_bus_message *call) {
         return send_resources(call, resources, FALSE);
 }
 
-static int read_property(sd_bus_message *reply, Resource *resources, const char *key) {
+static int read_property(sd_bus_message *reply, const char *key, void *userdata) {
+        Resource *resources = userdata;
+
         for (size_t i = 0; i < RESOURCES; i++) {
                 gboolean used = g_strcmp0(key, resources[i].used_properties[0]) == 0 ||
                         g_strcmp0(key, resources[i].used_properties[1]) == 0;
@@ -122,31 +125,12 @@ static int read_property(sd_bus_message *reply, Resource *resources, const char 
         return sd_bus_message_skip(reply, "v");
 }
 
-static int read_unit(sd_bus_message *reply, Resource *resources) {
-        int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-                const char *key;
-
-                r = sd_bus_message_read(reply, "s", &key);
-                if (r >= 0)
-                        r = read_property(reply, resources, key);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-                if (r < 0)
-                        return r;
-        }
-        return r;
-}
-
 static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *call = userdata;
         Resource resources[RESOURCES];
 
         memcpy(resources, resources_unknown, sizeof(resources));
-        if (sd_bus_message_is_method_error(reply, NULL) || read_unit(reply, resources) < 0)
+        if (sd_bus_message_is_method_error(reply, NULL) || properties_read(reply, read_property, resources) < 0)
                 (void) sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
         else
                 (void) send_resources(call, resources, TRUE);

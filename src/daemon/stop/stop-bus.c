@@ -62,6 +62,11 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
 
 static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options,
                           sd_bus_error *error) {
+        const char *const details[] = { "reason", reason,
+                                        "action", json_get_string(options, "action", "stop"),
+                                        "force", json_get_boolean(options, "force", FALSE) ? "true" : "false",
+                                        "dry-run", json_get_boolean(options, "dry-run", FALSE) ? "true" : "false",
+                                        NULL };
         uid_t uid;
         int r;
 
@@ -70,15 +75,7 @@ static int authorize_stop(Manager *manager, sd_bus_message *message, const char 
                 r = check_options(options, error);
         if (r < 0)
                 return r;
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message,
-                              (const char *[]) { "reason", reason, "action", json_get_string(options, "action", "stop"),
-                                                "force", json_get_boolean(options, "force", FALSE) ? "true" : "false",
-                                                "dry-run",
-                                                json_get_boolean(options, "dry-run", FALSE) ? "true" : "false", NULL },
-                              error);
+        r = manager_authorize_caller(manager, message, details, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = request_stop(manager, uid, reason, options, error);
@@ -120,10 +117,7 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
         r = check_text("reason", reason, REASON_MAX, TRUE, error);
         if (r < 0)
                 return r;
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, (const char *[]) { "reason", reason, NULL }, error);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "reason", reason, NULL }, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
@@ -164,10 +158,7 @@ static int set_pause(Manager *manager, sd_bus_message *message, gboolean pause, 
         uid_t uid;
         int r;
 
-        r = manager_caller(manager, message, &uid, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        r = manager_authorize(manager, message, NULL, error);
+        r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (pause && decision_was_asked(manager->decision))
