@@ -18,6 +18,7 @@
 #define HOST_EXIT_ENVIRONMENT "SNOOZE_HOST_EXIT=1"
 #define HOST_EXIT_WAIT (60 * USEC_PER_SEC)
 #define DESCRIBE_WAIT (5 * USEC_PER_SEC)
+#define END_WAIT (2 * USEC_PER_SEC)
 #define LEEWAY (5 * USEC_PER_SEC)
 #define MEMORY_MAX_KB (64U * 1024U) /* of the unit where the manifest asks for none */
 #define API_OF_NOBODY 99U
@@ -60,7 +61,7 @@ int trial_greet(const Trial *trial, const Subject *subject, sd_bus_error *error)
         return r < 0 ? r : trial_initialize(trial, subject, "Initialize", trial->config, error);
 }
 
-gboolean trial_alive(Trial *trial, const Subject *subject, const char *check, const char *after) {
+gboolean trial_alive(Trial *trial, Subject *subject, const char *check, const char *after) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autofree char *end = NULL;
         int r;
@@ -68,7 +69,8 @@ gboolean trial_alive(Trial *trial, const Subject *subject, const char *check, co
         r = subject_call(subject, trial_timeout(trial, TIMEOUT_CHECK), "", "Ping", &error, NULL, NULL);
         if (r >= 0)
                 return TRUE;
-        (void) subject_wait_exit((Subject *) subject, 0);
+        /* The name goes first: its process may take a moment more to end. */
+        (void) subject_wait_exit(subject, END_WAIT);
         end = subject_end(subject);
         report_failed(trial->report, check, "after %s it answers no Ping (%s): it %s", after, call_problem(&error, r), end);
         return FALSE;

@@ -24,7 +24,7 @@ int trial_initialize(const Trial *trial, const Subject *subject, const char *mem
 Subject *trial_start(Trial *trial, const char *check);
 
 /* FALSE, and reported, unless it answers a Ping. */
-gboolean trial_alive(Trial *trial, const Subject *subject, const char *check, const char *after);
+gboolean trial_alive(Trial *trial, Subject *subject, const char *check, const char *after);
 
 /* The text of a failed call: the error's message, or the errno's. */
 const char *call_problem(const sd_bus_error *error, int r);

@@ -263,7 +263,7 @@ class Killed(StopTest):
         self.start()
         fd = self.stopping_behind_a_delay()
         self.assertEqual(self.stops_asked(), 0)
-        self.assertEqual(self.client.get('State'), 'stopping')
+        self.wait_for_state('stopping')
         os.close(fd)
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 1)
