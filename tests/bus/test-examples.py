@@ -56,6 +56,43 @@ class Processes(Example):
         self.assertEqual(self.snooze('check', 'processes/job').returncode, 1)
 
 
+class Storage(Example):
+    identifier = 'storage'
+
+    def call(self, method, *params, code=0, text=None):
+        result = self.snooze('plugin', 'call', 'storage', method, *params, '--json', text=text)
+        self.assertEqual(result.returncode, code, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_what_is_stored_outlives_the_daemon_and_the_plugin(self):
+        self.start()
+        self.assertTrue(self.call('store', '{"key": "greeting", "value": "hello"}')['success'])
+        # Of standard input nobody else learns.
+        self.call('store', '-', text='{"key": "other", "value": "x"}')
+        self.of('Restart')
+        self.assertEqual(self.call('retrieve', '{"key": "greeting"}'), {'success': True, 'result': {'value': 'hello'}})
+        self.house.end_daemon()
+        self.house.start_daemon()
+        self.assertEqual(self.call('list')['result']['keys'], ['greeting', 'other'])
+        self.call('delete', '{"key": "greeting"}')
+        self.assertFalse(self.call('retrieve', '{"key": "greeting"}', code=1)['success'])
+
+    def test_what_people_are_told(self):
+        self.start()
+        self.call('store', '{"key": "a", "value": "hello"}')
+        self.assertEqual(self.snooze('plugin', 'call', 'storage', 'retrieve', '{"key": "a"}').stdout, 'value: hello\n')
+        wrong = self.snooze('plugin', 'call', 'storage', 'retrieve', '{"name": "a"}')
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('“name” is not known here', wrong.stderr)
+        for text in ('[]', '{', '{"a": 1, "a": 2}'):
+            self.assertEqual(self.snooze('plugin', 'call', 'storage', 'retrieve', text).returncode, 2)
+
+    def test_it_is_for_administrators(self):
+        self.house.answer('no', 'io.cloudsnooze.snooze1.call-plugin')
+        self.start()
+        self.assertEqual(self.snooze('plugin', 'call', 'storage', 'list').returncode, 3)
+
+
 del Example
 
 if __name__ == '__main__':
