@@ -16,7 +16,7 @@
 #define ERROR_NO_SUCH_PROVIDER SNOOZE_ERROR_PREFIX "NoSuchProvider"
 #define ERROR_NO_SUCH_HOLD SNOOZE_ERROR_PREFIX "NoSuchHold"
 #define ERROR_NO_PROVIDER SNOOZE_ERROR_PREFIX "NoProvider"                    /* nothing is there that could stop it */
-#define ERROR_REFUSED SNOOZE_ERROR_PREFIX "Refused"                           /* the provider or its StopEffect refuses */
+#define ERROR_REFUSED SNOOZE_ERROR_PREFIX "Refused"                           /* the provider, its StopEffect, or those who need it */
 #define ERROR_LIMITS_EXCEEDED SNOOZE_ERROR_PREFIX "LimitsExceeded"            /* a ceiling of this caller, or of all */
 #define ERROR_NOT_SUPPORTED SNOOZE_ERROR_PREFIX "NotSupported"                /* the plugin lacks the contract */
 #define ERROR_NOT_RUNNING SNOOZE_ERROR_PREFIX "NotRunning"                    /* plugin disabled, failed or not loaded */

@@ -10,6 +10,7 @@
 #include "manifest/permission.h"
 #include "util/file.h"
 #include "util/json.h"
+#include "util/version-range.h"
 #include "util/version.h"
 
 #define TEXT_MAX 4096U
@@ -185,6 +186,14 @@ static gboolean add_dependency(Manifest *manifest, const char *name, JsonNode *v
 
         if (!plugin_id_valid(name) || !version || !text_value(version))
                 return invalid(error, manifest, "dependencies", "expected ids of plugins with a version range each");
+        if (!version_range_valid(text_value(version)))
+                return invalid(error, manifest, "dependencies", "%s: got %s, expected a range of versions like >=1.2 <2, ~1.4 or ^1", name,
+                               text_value(version));
+        if (g_str_equal(name, manifest->id))
+                return invalid(error, manifest, "dependencies", "it depends on itself");
+        for (guint i = 0; i < manifest->dependencies->len; i++)
+                if (g_str_equal(((const ManifestDependency *) g_ptr_array_index(manifest->dependencies, i))->name, name))
+                        return invalid(error, manifest, "dependencies", "%s stands there twice", name);
         dependency = g_new0(ManifestDependency, 1);
         dependency->name = g_strdup(name);
         dependency->version = g_strdup(text_value(version));

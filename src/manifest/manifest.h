@@ -40,7 +40,7 @@ typedef struct ManifestEvent {
 
 typedef struct ManifestDependency {
         char *name;
-        char *version;
+        char *version; /* a range, see util/version-range.h */
 } ManifestDependency;
 
 typedef struct Manifest {

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 
+from gi.repository import GLib
+
 import tap
 from harness import ERROR, PATH, BusTest, wait_for
 
@@ -181,6 +183,78 @@ class Registry(BusTest):
         wait_for(lambda: problems, 'a problem')
         self.assertEqual(self.get('State'), 'running')
         self.assertEqual(len(self.client.call('ListPlugins')[0]), 2)
+
+    def needs(self, **versions):
+        return [{'name': name, 'version': version} for name, version in versions.items()]
+
+    def assert_lacks(self, identifier, *parts):
+        wait_for(lambda: all(part in self.get('LastError', identifier) for part in parts), f'{identifier} to lack {parts}')
+        message = self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', (identifier,))
+        for part in parts:
+            self.assertIn(part, message)
+        self.assertEqual(self.get('State', identifier), 'failed')
+
+    def test_what_one_needs_is_started_first(self):
+        self.house.install_fake('two', 'idle')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='>=1 <2'))
+        self.wait_for_added()
+        self.wait_for_added('two')
+        wait_for(lambda: self.get('LastError') == '', 'both to be known')
+        self.load()
+        self.assertEqual(self.get('State', 'two'), 'running')
+        self.assertEqual(self.get('Dependencies'), [('two', '>=1 <2')])
+
+    def test_what_is_missing_is_named_until_it_is_there(self):
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='~1.0'))
+        self.house.install_fake('three', 'idle')
+        self.wait_for_added()
+        self.wait_for_added('three')
+        self.assert_lacks('one', 'two', '~1.0', 'not installed')
+        self.house.install_fake('two', 'idle', version='2.0.0')
+        self.assert_lacks('one', 'two', '~1.0', '2.0.0')
+        self.rewrite('two', version='1.0.7')
+        wait_for(lambda: self.get('LastError') == '', 'it to lack nothing')
+        self.load()
+        self.client.call('LoadPlugin', '(s)', ('three',))
+
+    def test_what_is_not_enabled_is_named(self):
+        self.house.install_fake('two', 'idle')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.wait_for_added()
+        self.wait_for_added('two')
+        self.load()
+        with self.assertRaisesRegex(GLib.Error, 'Refused.*one'):
+            self.client.call('Disable', interface=PLUGIN, path=path_of('two'))
+        self.client.call('Disable', interface=PLUGIN, path=path_of('one'))
+        self.client.call('Disable', interface=PLUGIN, path=path_of('two'))
+        self.client.call('Enable', interface=PLUGIN, path=path_of('one'))
+        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='snooze plugin enable two')
+
+    def test_what_cannot_be_started_is_named(self):
+        self.house.install_fake('two', 'wrong-api')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.wait_for_added()
+        self.wait_for_added('two')
+        wait_for(lambda: self.get('LastError') == '', 'both to be known')
+        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='version 7 of the plugin API')
+
+    def test_those_that_need_each_other(self):
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.house.install_fake('two', 'idle', dependencies=self.needs(three='*'))
+        self.house.install_fake('three', 'idle', dependencies=self.needs(one='*'))
+        self.assert_lacks_later('one', 'one → two → three → one')
+        self.assert_lacks('two', 'two → three → one → two')
+
+    def assert_lacks_later(self, identifier, *parts):
+        self.wait_for_added(identifier)
+        self.assert_lacks(identifier, *parts)
+
+    def test_ranges_and_repetitions_are_checked(self):
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='1.x'))
+        self.wait_for_added()
+        self.assertIn('got 1.x, expected a range', self.get('LastError'))
+        self.rewrite('one', dependencies=self.needs(one='*'))
+        wait_for(lambda: 'depends on itself' in self.get('LastError'), 'the other error')
 
     def test_many_at_once(self):
         """The kernel keeps no more than 16,384 events: where it lost some, everything is looked at."""

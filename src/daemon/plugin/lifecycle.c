@@ -216,6 +216,23 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 set_timer(plugin, plugin->restart_wanted ? 1 : restart_delay(plugin));
 }
 
+void plugin_refuse(Plugin *plugin, const char *reason) {
+        gboolean known = plugin->state == PLUGIN_FAILED && g_str_equal(plugin->last_error, reason);
+
+        plugin->restart_wanted = FALSE;
+        plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+        if (known) {
+                plugin_settle_reached(plugin);
+                return;
+        }
+        plugin_set_error(plugin, reason);
+        if (plugin->state != PLUGIN_FAILED && plugin_set_state(plugin, PLUGIN_LOADING, "asked for") && plugin->state == PLUGIN_LOADING)
+                plugin_set_state(plugin, PLUGIN_FAILED, reason);
+        else
+                plugin_settle_reached(plugin);
+        plugin_bus_changed(plugin, "LastError", NULL);
+}
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Plugin *plugin = userdata;
 
@@ -325,6 +342,8 @@ void plugin_begin(Plugin *plugin) {
                 plugin->begin_wanted = TRUE;
                 return;
         }
+        if (!dependencies_ready(plugin))
+                return;
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;

@@ -105,8 +105,13 @@ static void on_provisioned(Plugin *plugin, const char *name, const char *message
 }
 
 static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean enabled, sd_bus_error *error) {
+        g_autofree char *others = enabled ? NULL : dependencies_of_others(plugin);
         Request *request;
         int r;
+
+        if (others)
+                return sd_bus_error_setf(error, ERROR_REFUSED, "%s is needed by enabled plugins: %s; disable those first.", plugin->id,
+                                         others);
 
         if (enabled && !plugin->manifest)
                 return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);

@@ -210,6 +210,7 @@ void plugin_free(Plugin *plugin) {
         g_free(plugin->owner);
         g_free(plugin->killed);
         g_free(plugin->last_error);
+        g_free(plugin->dependency_error);
         g_free(plugin->id);
         g_free(plugin->name);
         g_free(plugin->path);

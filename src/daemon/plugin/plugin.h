@@ -69,6 +69,10 @@ struct Plugin {
         char *provisioned;       /* the digest of the manifest that the helper has made known to the system; NULL: none so far */
         GPtrArray *provisionings; /* Provisioning, under way; owns */
 
+        unsigned waiting_for;    /* dependencies that are being started */
+        char *dependency_error;  /* the first that was not */
+        gboolean lacking;        /* last_error is about a dependency */
+
         PluginState state;
         char *last_error;
         gboolean healthy;
@@ -137,6 +141,14 @@ Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **err
 /* What was seen by `watch`. */
 void registry_settled(GHashTable *ids, void *userdata);
 
+/* dependencies.c */
+/* Before it is begun. FALSE: it is begun when they are up, or was refused. */
+gboolean dependencies_ready(Plugin *plugin);
+/* Of all that do not run: what they lack, or that they lack nothing any more. */
+void dependencies_review(Plugins *plugins);
+/* The enabled plugins that need this one, or NULL. */
+char *dependencies_of_others(const Plugin *plugin);
+
 /* enabled.c */
 /* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when it is first seen. */
 void enabled_learn(Plugin *plugin);
@@ -184,6 +196,8 @@ void plugin_restart(Plugin *plugin);
 /* Takes the manifest over, ends the running version and starts the new one. */
 void plugin_upgrade(Plugin *plugin, Manifest *manifest);
 void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* It is not started, and not again by itself. */
+void plugin_refuse(Plugin *plugin, const char *reason);
 void plugin_owner_changed(Plugin *plugin, const char *owner);
 /* A call ended: a plugin that leaves may be done now. */
 void plugin_call_ended(Plugin *plugin);

@@ -280,6 +280,7 @@ char **plugins_discover(Plugins *plugins) {
                 scan_directory(plugins, g_ptr_array_index(all, i), seen, added);
         remove_missing(plugins, seen);
         g_ptr_array_sort(plugins->list, compare_ids);
+        dependencies_review(plugins);
         return g_strv_builder_end(added);
 }
 
@@ -325,4 +326,5 @@ void registry_settled(GHashTable *ids, void *userdata) {
         while (g_hash_table_iter_next(&iter, &id, NULL))
                 look_for(plugins, id);
         g_ptr_array_sort(plugins->list, compare_ids);
+        dependencies_review(plugins);
 }

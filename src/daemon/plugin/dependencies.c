@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a plugin needs of others: they are started before it is, and not switched off while it may run. One that lacks something says what,
+ * and stands in nobody's way. */
+
+#include "daemon/plugin/plugin.h"
+#include "util/version-range.h"
+
+static const ManifestDependency *dependency_at(const Plugin *plugin, guint i) {
+        return g_ptr_array_index(plugin->manifest->dependencies, i);
+}
+
+/* "a → b → a", or NULL. way: from `plugin` on. */
+static char *find_cycle(const Plugin *plugin, GPtrArray *way, GHashTable *seen) {
+        g_ptr_array_add(way, (void *) plugin);
+        (void) g_hash_table_add(seen, (void *) plugin);
+        for (guint i = 0; plugin->manifest && i < plugin->manifest->dependencies->len; i++) {
+                const Plugin *next = plugins_find(plugin->plugins, dependency_at(plugin, i)->name);
+                char *cycle;
+
+                if (next && next == g_ptr_array_index(way, 0)) {
+                        GString *text = g_string_new(NULL);
+
+                        for (guint k = 0; k < way->len; k++)
+                                g_string_append_printf(text, "%s → ", ((const Plugin *) g_ptr_array_index(way, k))->id);
+                        g_string_append(text, next->id);
+                        return g_string_free(text, FALSE);
+                }
+                if (!next || g_hash_table_contains(seen, next))
+                        continue;
+                cycle = find_cycle(next, way, seen);
+                if (cycle)
+                        return cycle;
+        }
+        g_ptr_array_set_size(way, (int) way->len - 1);
+        return NULL;
+}
+
+static char *problem_with(const Plugin *plugin, const ManifestDependency *dependency) {
+        const Plugin *other = plugins_find(plugin->plugins, dependency->name);
+
+        if (!other)
+                return g_strdup_printf("needs the plugin %s %s, which is not installed", dependency->name, dependency->version);
+        if (!other->manifest)
+                return g_strdup_printf("needs the plugin %s, which is broken: %s", other->id, other->last_error);
+        if (!version_range_has(dependency->version, other->manifest->version))
+                return g_strdup_printf("needs the plugin %s %s, and %s is there", other->id, dependency->version,
+                                       other->manifest->version);
+        if (!plugin_may_run(other))
+                return g_strdup_printf("needs the plugin %s, which is not enabled; snooze plugin enable %s", other->id, other->id);
+        return NULL;
+}
+
+static char *dependencies_problem(const Plugin *plugin) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+        g_autoptr(GPtrArray) way = g_ptr_array_new();
+        g_autofree char *cycle = NULL;
+
+        for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
+                char *problem = problem_with(plugin, dependency_at(plugin, i));
+
+                if (problem)
+                        return problem;
+        }
+        cycle = find_cycle(plugin, way, seen);
+        return cycle ? g_strdup_printf("plugins need each other: %s", cycle) : NULL;
+}
+
+static void refuse(Plugin *plugin, const char *problem) {
+        plugin->lacking = TRUE;
+        plugin_refuse(plugin, problem);
+}
+
+static void on_settled(Plugin *dependency, const sd_bus_error *error, void *userdata) {
+        Plugin *plugin = userdata;
+
+        plugin->waiting_for--;
+        if (error && !plugin->dependency_error)
+                plugin->dependency_error = g_strdup_printf("needs the plugin %s, which could not be started: %s", dependency->id,
+                                                           error->message);
+        if (plugin->waiting_for > 0)
+                return;
+        if (plugin->dependency_error) {
+                g_autofree char *problem = g_steal_pointer(&plugin->dependency_error);
+
+                refuse(plugin, problem);
+        } else
+                plugin_begin(plugin);
+}
+
+gboolean dependencies_ready(Plugin *plugin) {
+        g_autofree char *problem = NULL;
+        g_autoptr(GPtrArray) missing = g_ptr_array_new();
+
+        if (plugin->manifest->dependencies->len == 0)
+                return TRUE;
+        if (plugin->waiting_for > 0)
+                return FALSE;
+        problem = dependencies_problem(plugin);
+        if (problem) {
+                refuse(plugin, problem);
+                return FALSE;
+        }
+        plugin->lacking = FALSE;
+        for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
+                Plugin *other = plugins_find(plugin->plugins, dependency_at(plugin, i)->name);
+
+                if (other->state != PLUGIN_RUNNING)
+                        g_ptr_array_add(missing, other);
+        }
+        /* Before the first of them is asked, which may be up or down at once. */
+        plugin->waiting_for = missing->len;
+        for (guint i = 0; i < missing->len; i++)
+                plugin_load(g_ptr_array_index(missing, i), on_settled, plugin);
+        return missing->len == 0;
+}
+
+void dependencies_review(Plugins *plugins) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+                g_autofree char *problem = NULL;
+
+                if (!plugin->manifest || plugin_active(plugin) || (plugin->manifest->dependencies->len == 0 && !plugin->lacking))
+                        continue;
+                problem = plugin_may_run(plugin) ? dependencies_problem(plugin) : NULL;
+                if (!problem && !plugin->lacking)
+                        continue;
+                plugin->lacking = problem != NULL;
+                if (g_str_equal(plugin->last_error, problem ?: ""))
+                        continue;
+                plugin_set_error(plugin, problem ?: "");
+                plugin_bus_changed(plugin, "LastError", NULL);
+        }
+}
+
+char *dependencies_of_others(const Plugin *plugin) {
+        g_autoptr(GString) ids = g_string_new(NULL);
+
+        for (guint i = 0; i < plugin->plugins->list->len; i++) {
+                const Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
+
+                if (!other->manifest || !plugin_may_run(other))
+                        continue;
+                for (guint k = 0; k < other->manifest->dependencies->len; k++)
+                        if (g_str_equal(dependency_at(other, k)->name, plugin->id))
+                                g_string_append_printf(ids, "%s%s", ids->len > 0 ? ", " : "", other->id);
+        }
+        return ids->len > 0 ? g_strdup(ids->str) : NULL;
+}
