@@ -181,12 +181,12 @@ static int run_plugin_disable(Cli *cli, int argc, char **argv) {
 static const Verb verb_plugin_disable = { "disable", "ID", "End it, and do not start it again", run_plugin_disable };
 
 static int run_plugin(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_info, &verb_plugin_enable,
+        static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_search, &verb_plugin_info, &verb_plugin_enable,
                                              &verb_plugin_disable, &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new,
                                              &verb_plugin_test, &verb_plugin_call, NULL };
 
         return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|info|enable|disable|permissions|uninstall|new|test|call …", "The programs that know more than the metrics do",
+const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|permissions|uninstall|new|test|call …", "The programs that know more than the metrics do",
                            run_plugin };

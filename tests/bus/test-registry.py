@@ -4,11 +4,12 @@
 import json
 import os
 import shutil
+import subprocess
 
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, PATH, BusTest, wait_for
+from harness import BUILD, ERROR, PATH, BusTest, wait_for
 
 PLUGIN = 'io.cloudsnooze.Snooze1.Plugin'
 OBJECTS = 'org.freedesktop.DBus.ObjectManager'
@@ -255,6 +256,26 @@ class Registry(BusTest):
         self.assertIn('got 1.x, expected a range', self.get('LastError'))
         self.rewrite('one', dependencies=self.needs(one='*'))
         wait_for(lambda: 'depends on itself' in self.get('LastError'), 'the other error')
+
+    def search(self, *arguments):
+        result = subprocess.run([BUILD / 'src/cli/cloudsnooze', 'plugin', 'search', '--json', *arguments], env=self.house.environment,
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [plugin['id'] for plugin in json.loads(result.stdout)]
+
+    def test_they_are_found_by_what_they_are(self):
+        self.house.install_fake('one', 'idle', category='database', tags=['redis', 'cache'], author='Alice')
+        self.house.install_fake('two', 'idle', category='database', author='Bob', contracts=['IdleCheck', 'State'])
+        self.wait_for_added()
+        self.wait_for_added('two')
+        self.assertEqual(self.search(), ['one', 'two'])
+        self.assertEqual(self.search('REDIS'), ['one'])
+        self.assertEqual(self.search('--capability', 'State'), ['two'])
+        self.assertEqual(self.search('--category', 'database', '--author', 'Alice'), ['one'])
+        self.assertEqual(self.search('--tag', 'cache'), ['one'])
+        self.assertEqual(self.search('--tag', 'cach'), [])
+        self.rewrite('one', tags=['other'])
+        wait_for(lambda: self.search('--tag', 'other') == ['one'], 'the new tag')
 
     def test_many_at_once(self):
         """The kernel keeps no more than 16,384 events: where it lost some, everything is looked at."""
