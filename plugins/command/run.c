@@ -176,12 +176,11 @@ static gboolean has_group(const Runner *runner, pid_t group) {
         return FALSE;
 }
 
-/* A child died. Those that are in no living run's group left theirs, and their parent is gone: the living are ended, and the dead, who
- * are nobody's else, taken leave of. */
-static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+/* Children that are in no living run's group left theirs, or outlived it, and their parent is gone: the living are ended,
+ * and the dead, who are nobody's else, taken leave of. */
+static void sweep(const Runner *runner) {
         g_autofree char *path = g_strdup_printf("/proc/self/task/%d/children", (int) gettid());
         _cleanup_(fclosep) FILE *file = fopen(path, "re");
-        const Runner *runner = userdata;
         int child;
 
         while (file && fscanf(file, "%d", &child) == 1) {
@@ -190,6 +189,10 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
                 (void) kill(child, SIGKILL);
                 (void) waitid(P_PID, (id_t) child, NULL, WEXITED | WNOHANG);
         }
+}
+
+static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        sweep(userdata);
         return 0;
 }
 
@@ -301,6 +304,8 @@ void run_give_up(Run *run) {
 static int on_slot_free(sd_event_source *source, void *userdata) {
         Runner *runner = userdata;
 
+        /* A run and what it had started may have died by one signal, of which we heard while it still counted. */
+        sweep(runner);
         runner->slot_free(runner->userdata);
         return 0;
 }
