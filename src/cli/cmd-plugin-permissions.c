@@ -85,9 +85,12 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
         }
         table_print(cli, table);
         if (asked->packaged)
-                g_print("It came with a package, which approved of this; to change it: sudo systemctl edit snooze-plugin@%s\n", id);
+                g_print("It came with a package, which approved of this; to change it: sudo systemctl edit "
+                        "snooze-plugin@%s\n",
+                        id);
         else if (count_missing(asked) > 0)
-                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n", id);
+                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
+                        id);
 }
 
 /* Every name on the command line is one that it asks for; a misspelt one must not pass for a word about nothing. */
@@ -101,8 +104,9 @@ static int check_names(const char *id, char **names, const Asked *asked) {
                 while (g_variant_iter_next(&iter, "(&sb&s)", &permission, NULL, NULL))
                         known = known || g_str_equal(permission, *names);
                 if (!known)
-                        return cli_usage("snooze plugin permissions", "%s does not ask for “%s”; see: snooze plugin permissions %s", id,
-                                         *names, id);
+                        return cli_usage("snooze plugin permissions",
+                                         "%s does not ask for “%s”; see: snooze plugin permissions %s", id, *names,
+                                         id);
         }
         return EXIT_CODE_OK;
 }
@@ -144,11 +148,13 @@ static int restart(Cli *cli, const char *id) {
         if (!plugin)
                 return cli_fail(error);
         state = snooze_client_plugin_get_state(plugin);
-        if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "discovered") == 0 || g_strcmp0(state, "stopped") == 0)
+        if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "discovered") == 0 ||
+            g_strcmp0(state, "stopped") == 0)
                 return EXIT_CODE_OK;
         wait = wait_new(cli, "Restarting it");
         snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
-        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK : cli_fail(error);
+        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK
+                                                                                        : cli_fail(error);
 }
 
 static int approve(Cli *cli, const char *id, Asked *asked, const Changes *changes) {
@@ -187,7 +193,8 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         g_auto(Asked) asked = {};
         Changes changes = {};
         const GOptionEntry entries[] = {
-                { "approve", 0, 0, G_OPTION_ARG_STRING_ARRAY, &approved, "Grant this one; may be given more than once", "PERMISSION" },
+                { "approve", 0, 0, G_OPTION_ARG_STRING_ARRAY, &approved, "Grant this one; may be given more than once",
+                  "PERMISSION" },
                 { "revoke", 0, 0, G_OPTION_ARG_STRING_ARRAY, &revoked, "Take this one back", "PERMISSION" },
                 { "all", 0, 0, G_OPTION_ARG_NONE, &changes.all, "Grant all that it asks for", NULL },
                 { "none", 0, 0, G_OPTION_ARG_NONE, &changes.none, "Take everything back", NULL },
@@ -212,5 +219,6 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         return code == EXIT_CODE_OK ? approve(cli, argv[1], &asked, &changes) : code;
 }
 
-const Verb verb_plugin_permissions = { "permissions", "ID [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
+const Verb verb_plugin_permissions = { "permissions",
+                                       "ID [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
                                        "What it may do, and what it asks for", run_plugin_permissions };

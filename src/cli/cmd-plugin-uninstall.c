@@ -12,7 +12,8 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
 
         reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &error);
         if (!reply) {
-                if (snooze_client_error_is(error, "NoSuchPlugin") || snooze_client_error_is(error, "InvalidConfiguration")) {
+                if (snooze_client_error_is(error, "NoSuchPlugin") ||
+                    snooze_client_error_is(error, "InvalidConfiguration")) {
                         g_error_free(error);
                         return TRUE;
                 }
@@ -21,8 +22,10 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         }
         g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
         if (packaged)
-                *ret_code = cli_usage("snooze plugin uninstall", "%s came with a package, which is what to remove; or: sudo snooze plugin "
-                                                                 "disable %s", id, id);
+                *ret_code = cli_usage("snooze plugin uninstall",
+                                      "%s came with a package, which is what to remove; or: sudo snooze plugin "
+                                      "disable %s",
+                                      id, id);
         return !packaged;
 }
 
@@ -64,8 +67,9 @@ static int run_plugin_uninstall(Cli *cli, int argc, char **argv) {
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", argv[1]), "()", &error);
         if (!reply)
                 return cli_fail(error);
-        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone. The files in its own directory are yours to "
-                                   "remove.", argv[1]);
+        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone. The files in its own "
+                                   "directory are yours to remove.",
+                                   argv[1]);
         return cli_done(cli, sentence);
 }
 

@@ -10,7 +10,7 @@
 GVariant *helper_call(Cli *cli, const char *method, GVariant *arguments, const char *reply, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snooze-helper");
 
-        g_dbus_connection_call(cli->bus, HELPER_NAME, HELPER_PATH, HELPER_NAME, method, arguments, G_VARIANT_TYPE(reply),
-                               cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        g_dbus_connection_call(cli->bus, HELPER_NAME, HELPER_PATH, HELPER_NAME, method, arguments,
+                               G_VARIANT_TYPE(reply), cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         return g_dbus_connection_call_finish(cli->bus, wait_for(wait), error);
 }

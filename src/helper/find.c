@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Where a plugin's manifest is. The directories are those of the daemon, but for what SetConfiguration changed: that file is the
- * daemon's, and it does not get to say what root reads. */
+/* Where a plugin's manifest is. The directories are those of the daemon, but for what SetConfiguration changed:
+ * that file is the daemon's, and it does not get to say what root reads. */
 
 #include <errno.h>
 #include <string.h>
@@ -74,7 +74,9 @@ static gboolean add_configured(const Places *places, GPtrArray *directories, GEr
         for (guint i = 0; i < dropins->len; i++)
                 if (!merge_file(places, g_ptr_array_index(dropins, i), &configuration, error))
                         return FALSE;
-        plugins = JSON_NODE_HOLDS_OBJECT(configuration) ? json_get_object(json_node_get_object(configuration), "plugins") : NULL;
+        plugins = JSON_NODE_HOLDS_OBJECT(configuration)
+                          ? json_get_object(json_node_get_object(configuration), "plugins")
+                          : NULL;
         array = plugins ? json_get_array(plugins, "directories") : NULL;
         for (guint i = 0; array && i < json_array_get_length(array); i++) {
                 JsonNode *element = json_array_get_element(array, i);
@@ -129,7 +131,9 @@ Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packag
                 *ret_packaged = i == 0;
                 return load(places, directory, id, error);
         }
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "No plugin.json of %s below " PKGPLUGINDIR ", " PKGSYSCONFDIR
-                    "/plugins or plugins.directories of " CONFIG_FILE, id);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                    "No plugin.json of %s below " PKGPLUGINDIR ", " PKGSYSCONFDIR
+                    "/plugins or plugins.directories of " CONFIG_FILE,
+                    id);
         return NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* io.cloudsnooze.Helper1. The daemon's user and root may have a plugin made known and its limits set; everybody may ask polkit for more.
- * A handler may run twice, from its first line: nothing changes before the caller is known and, where it is asked, polkit said yes. */
+/* io.cloudsnooze.Helper1. The daemon's user and root may have a plugin made known and its limits set; everybody may
+ * ask polkit for more. A handler may run twice, from its first line: nothing changes before the caller is known
+ * and, where it is asked, polkit said yes. */
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 #define DIGEST_LENGTH 64U
 #define MIB (UINT64_C(1024) * 1024)
 
-/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets this far. */
+/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets
+ * this far. */
 static int check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
         if (authorizer_knows(helper->authorizer, call) ||
             sender_limits_take(helper->limits, sd_bus_message_get_sender(call), clock_monotonic()))
@@ -39,8 +41,10 @@ static int read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) 
 }
 
 static int no_such_plugin(sd_bus_error *error, const GError *e) {
-        return sd_bus_error_set(error, e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT ? ERROR_NO_SUCH_PLUGIN
-                                                                                                 : ERROR_INVALID_CONFIGURATION,
+        return sd_bus_error_set(error,
+                                e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT
+                                        ? ERROR_NO_SUCH_PLUGIN
+                                        : ERROR_INVALID_CONFIGURATION,
                                 e->message);
 }
 
@@ -50,7 +54,8 @@ static int not_written(sd_bus_error *error, const GError *e) {
 }
 
 static gboolean is_service(const Helper *helper, uid_t uid) {
-        return uid == 0 || uid == helper->places.also || (helper->places.service != 0 && uid == helper->places.service);
+        return uid == 0 || uid == helper->places.also ||
+               (helper->places.service != 0 && uid == helper->places.service);
 }
 
 /* 1: root or the daemon. 0: parked. */
@@ -69,7 +74,8 @@ static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
 }
 
 /* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
-static int check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id, sd_bus_error *error) {
+static int check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id,
+                        sd_bus_error *error) {
         uid_t uid;
         int r = caller_uid(helper->callers, call, &uid, error);
 
@@ -135,7 +141,8 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         if (r <= 0)
                 return r < 0 ? r : 1;
         present = provision_present(&helper->places, id);
-        if (!pending_note(&helper->places, present ? id : NULL, &e) || !provision_remove(&helper->places, id, &changed, &e))
+        if (!pending_note(&helper->places, present ? id : NULL, &e) ||
+            !provision_remove(&helper->places, id, &changed, &e))
                 return not_written(error, e);
         if (!present)
                 return finish(helper, call, changed, NULL);
@@ -159,8 +166,9 @@ static int read_limits(JsonObject *options, const Manifest *manifest, Limits *re
                 double value = json_get_double(options, table[i].name, 1);
 
                 if (!(value >= 1 && value <= table[i].maximum))
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: got %g, expected 1 to %g, which is what %s says",
-                                                 table[i].name, value, table[i].maximum, manifest->path);
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                                 "%s: got %g, expected 1 to %g, which is what %s says", table[i].name,
+                                                 value, table[i].maximum, manifest->path);
         }
         *ret = (Limits) { .memory_max = (uint64_t) (json_get_double(options, "memory_mb", 0) * (double) MIB),
                           .cpu_percent = json_get_double(options, "cpu_percent", 0),
@@ -221,23 +229,26 @@ static int read_approval(sd_bus_message *call, Approval *ret, sd_bus_error *erro
         if (!ret->permissions)
                 ret->permissions = g_new0(char *, 1);
         if (g_strv_length(ret->permissions) > PERMISSIONS_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: expected at most %u", PERMISSIONS_MAX);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: expected at most %u",
+                                         PERMISSIONS_MAX);
         for (char **permission = ret->permissions; *permission; permission++)
                 if (permission_problem(*permission))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s",
                                                  permission_problem(*permission));
         if (strlen(ret->digest) != DIGEST_LENGTH)
-                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                        "manifest_digest: expected the SHA-256 of plugin.json as 64 hexadecimal digits");
+                return sd_bus_error_set(
+                        error, ERROR_INVALID_ARGUMENT,
+                        "manifest_digest: expected the SHA-256 of plugin.json as 64 hexadecimal digits");
         return 0;
 }
 
 /* What is approved is what somebody looked at, and no more than the manifest asks for. */
 static int check_approval(const Approval *approval, const Manifest *manifest, sd_bus_error *error) {
         if (!g_str_equal(approval->digest, manifest->digest))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                         "manifest_digest: %s is another one now than the one that was looked at; look again",
-                                         manifest->path);
+                return sd_bus_error_setf(
+                        error, ERROR_INVALID_ARGUMENT,
+                        "manifest_digest: %s is another one now than the one that was looked at; look again",
+                        manifest->path);
         for (char **permission = approval->permissions; *permission; permission++)
                 if (!g_strv_contains((const char *const *) manifest->permissions, *permission))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s does not ask for %s",
@@ -250,10 +261,12 @@ static void log_approval(sd_bus_message *call, const Approval *approval, const c
         g_autofree char *sender = g_strdup_printf("SENDER=%s", sd_bus_message_get_sender(call));
         const char *const fields[] = { plugin, sender, NULL };
 
-        journal_write(LOG_NOTICE, MESSAGE_APPROVED, fields, "Plugin %s is granted: %s", approval->id, *list ? list : "nothing");
+        journal_write(LOG_NOTICE, MESSAGE_APPROVED, fields, "Plugin %s is granted: %s", approval->id,
+                      *list ? list : "nothing");
 }
 
-static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, const Manifest *manifest, sd_bus_error *error) {
+static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, const Manifest *manifest,
+                   sd_bus_error *error) {
         g_autoptr(Approvals) approvals = NULL;
         g_autoptr(GError) e = NULL;
         unsigned changed = 0;
@@ -293,9 +306,10 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
         if (!manifest)
                 return no_such_plugin(error, e);
         if (packaged)
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
-                                         "%s came with a package, and what it is granted with it; systemctl edit changes that.",
-                                         approval.id);
+                return sd_bus_error_setf(
+                        error, ERROR_NOT_SUPPORTED,
+                        "%s came with a package, and what it is granted with it; systemctl edit changes that.",
+                        approval.id);
         r = check_approval(&approval, manifest, error);
         if (r >= 0)
                 r = approve(helper, call, &approval, manifest, error);
@@ -353,10 +367,11 @@ static const sd_bus_vtable helper_vtable[] = {
         METHOD("Provision", "s", SD_BUS_PARAM(id), NULL, , method_provision),
         METHOD("Deprovision", "s", SD_BUS_PARAM(id), NULL, , method_deprovision),
         METHOD("SetLimits", "sa{sv}", SD_BUS_PARAM(id) SD_BUS_PARAM(limits), NULL, , method_set_limits),
-        METHOD("ApprovePermissions", "sass", SD_BUS_PARAM(id) SD_BUS_PARAM(permissions) SD_BUS_PARAM(manifest_digest), NULL, ,
-               method_approve_permissions),
+        METHOD("ApprovePermissions", "sass", SD_BUS_PARAM(id) SD_BUS_PARAM(permissions) SD_BUS_PARAM(manifest_digest),
+               NULL, , method_approve_permissions),
         METHOD("ListPermissions", "s", SD_BUS_PARAM(id), "sba(sbs)",
-               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions), method_list_permissions),
+               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions),
+               method_list_permissions),
         SD_BUS_VTABLE_END,
 };
 
@@ -369,5 +384,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 int helper_export(Helper *helper) {
         int r = sd_bus_add_filter(helper->bus, NULL, on_message, helper);
 
-        return r < 0 ? r : sd_bus_add_object_vtable(helper->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable, helper);
+        return r < 0 ? r
+                     : sd_bus_add_object_vtable(helper->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable,
+                                                helper);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The one privileged program. It makes a plugin that no package brought known to the system (user, bus policy, activation file, unit
- * drop-ins), grants it what an administrator approved, and sets its limits. What a plugin may ask for it reads itself from a manifest
- * that root alone can change; a call brings an id and, where it approves, the digest of what somebody looked at. So a captured daemon
- * gets no further than having a plugin known that is there in any case. */
+/* The one privileged program. It makes a plugin that no package brought known to the system (user, bus policy,
+ * activation file, unit drop-ins), grants it what an administrator approved, and sets its limits. What a plugin may
+ * ask for it reads itself from a manifest that root alone can change; a call brings an id and, where it approves,
+ * the digest of what somebody looked at. So a captured daemon gets no further than having a plugin known that is
+ * there in any case. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -38,12 +39,13 @@ void helper_touch(Helper *helper);
 int helper_export(Helper *helper);
 
 /* find.c */
-/* The manifest as the daemon finds it, from a place that root alone can change. *ret_packaged: it came with a package, which brought the
- * rest, too. NULL with *error. */
+/* The manifest as the daemon finds it, from a place that root alone can change. *ret_packaged: it came with a
+ * package, which brought the rest, too. NULL with *error. */
 Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
 
 /* interpreter.c */
-/* The programs that the kernel runs for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free with g_strfreev(). */
+/* The programs that the kernel runs for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free
+ * with g_strfreev(). */
 char **interpreters(const char *program);
 
 /* pending.c */
@@ -59,6 +61,8 @@ gboolean provision_present(const Places *places, const char *id);
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
                          GError **error);
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error);
-gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions, GError **error);
-gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed, GError **error);
+gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
+                           GError **error);
+gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed,
+                         GError **error);
 Approvals *provision_approvals(const Places *places, const char *id, GError **error);

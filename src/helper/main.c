@@ -171,8 +171,8 @@ static int prepare(Helper *helper) {
         if (r >= 0)
                 r = sd_event_add_signal(helper->event, NULL, SIGINT, on_terminate, helper);
         if (r >= 0)
-                r = sd_event_add_time_relative(helper->event, &helper->idle, CLOCK_MONOTONIC, IDLE_TIMEOUT, USEC_PER_SEC, on_idle,
-                                               helper);
+                r = sd_event_add_time_relative(helper->event, &helper->idle, CLOCK_MONOTONIC, IDLE_TIMEOUT,
+                                               USEC_PER_SEC, on_idle, helper);
         if (r >= 0)
                 r = sd_bus_open_system(&helper->bus);
         if (r >= 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A note that something was written which systemd and the bus may not have read yet, and whose users are to go. Killed between the two,
- * the next helper does what is missing as soon as it starts; a reboot in between loses nothing either. */
+/* A note that something was written which systemd and the bus may not have read yet, and whose users are to go.
+ * Killed between the two, the next helper does what is missing as soon as it starts; a reboot in between loses
+ * nothing either. */
 
 #include <errno.h>
 #include <string.h>

@@ -36,7 +36,8 @@ static gboolean owner_trusted(const Places *places, const char *path, const stru
         return places->service != 0 && st->st_uid == places->service && g_str_equal(path, STATE_DIRECTORY);
 }
 
-/* Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as root. */
+/* Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as
+ * root. */
 static gboolean mode_trusted(const Places *places, const char *path, const struct stat *st) {
         if (st->st_mode & S_IWOTH)
                 return FALSE;
@@ -54,7 +55,8 @@ static int step(const Places *places, int parent, const char *name, const char *
         if (fd < 0 || fstat(fd, &st) < 0) {
                 int number = errno;
 
-                unsafe(error, path, "%s", number == ELOOP || number == ENOTDIR ? "is a link or no directory" : g_strerror(number));
+                unsafe(error, path, "%s",
+                       number == ELOOP || number == ENOTDIR ? "is a link or no directory" : g_strerror(number));
                 return -number;
         }
         if (!owner_trusted(places, path, &st)) {
@@ -127,7 +129,8 @@ gboolean place_write(const Places *places, const char *path, const char *text, g
         return TRUE;
 }
 
-gboolean place_remove(const Places *places, const char *path, gboolean with_directory, gboolean *changed, GError **error) {
+gboolean place_remove(const Places *places, const char *path, gboolean with_directory, gboolean *changed,
+                      GError **error) {
         g_autofree char *real = place_path(places, path), *directory = g_path_get_dirname(path);
         g_autofree char *real_directory = place_path(places, directory);
         struct stat st;

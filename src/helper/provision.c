@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The files of one plugin. All of them follow from its id, so that what was written is found again without a record of it. */
+/* The files of one plugin. All of them follow from its id, so that what was written is found again without a record
+ * of it. */
 
 #include <errno.h>
 #include <grp.h>
@@ -63,7 +64,8 @@ static gboolean group_exists(const char *name, void *userdata) {
 }
 
 /* Takes the path. */
-static gboolean write_file(const Places *places, char *path, const char *text, unsigned what, unsigned *changed, GError **error) {
+static gboolean write_file(const Places *places, char *path, const char *text, unsigned what, unsigned *changed,
+                           GError **error) {
         g_autofree char *owned = path;
         gboolean written = FALSE;
 
@@ -73,8 +75,8 @@ static gboolean write_file(const Places *places, char *path, const char *text, u
         return TRUE;
 }
 
-static gboolean remove_file(const Places *places, char *path, gboolean with_directory, unsigned what, unsigned *changed,
-                            GError **error) {
+static gboolean remove_file(const Places *places, char *path, gboolean with_directory, unsigned what,
+                            unsigned *changed, GError **error) {
         g_autofree char *owned = path;
         gboolean removed = FALSE;
 
@@ -92,7 +94,8 @@ Approvals *provision_approvals(const Places *places, const char *id, GError **er
         return approvals_load(directory, id, places->also, error);
 }
 
-static gboolean write_units(const Places *places, const char *id, const char *unit, unsigned *changed, GError **error) {
+static gboolean write_units(const Places *places, const char *id, const char *unit, unsigned *changed,
+                            GError **error) {
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)
                 if (!write_file(places, permissions_path(slots[i], id), unit, RELOAD_UNITS, changed, error))
                         return FALSE;
@@ -114,7 +117,8 @@ static gboolean keep_within(const Places *places, const Manifest *manifest, unsi
         return provision_limit(places, manifest->id, &limits, changed, error);
 }
 
-/* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more or less than this. */
+/* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more
+ * or less than this. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
                          GError **error) {
         g_auto(GStrv) granted = approvals_granted(approvals, manifest), programs = interpreters(manifest->exec);
@@ -123,20 +127,23 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
         g_autofree char *policy = text_bus_policy(&grant), *activation = text_bus_activation(&grant);
 
-        return unit && write_units(places, manifest->id, unit, changed, error) && keep_within(places, manifest, changed, error) &&
+        return unit && write_units(places, manifest->id, unit, changed, error) &&
+               keep_within(places, manifest, changed, error) &&
                write_file(places, user_path(manifest->id), user, RELOAD_USERS, changed, error) &&
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error) &&
                write_file(places, activation_path(manifest->id), activation, RELOAD_BUS, changed, error);
 }
 
-gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions, GError **error) {
+gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
+                           GError **error) {
         g_autofree char *text = approvals_text(manifest->digest, permissions), *path = approvals_path(manifest->id);
         gboolean changed = FALSE;
 
         return place_write(places, path, text, &changed, error);
 }
 
-gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed, GError **error) {
+gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed,
+                         GError **error) {
         g_autofree char *text = text_unit_limits(limits);
 
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)

@@ -2,8 +2,8 @@
 
 /*  requests ──100 ms──▸ remove users (one unit each) ─▸ make users ─▸ systemd: Reload ─▸ bus: ReloadConfig ─▸ answers
  *
- *  Requests that come meanwhile make the next batch. A step that fails is told to all of its batch; the others are tried all the
- *  same, for what was written stands there and is to be in force as far as that goes. */
+ *  Requests that come meanwhile make the next batch. A step that fails is told to all of its batch; the others are
+ * tried all the same, for what was written stands there and is to be in force as far as that goes. */
 
 #include "helper/reload.h"
 
@@ -90,13 +90,14 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
         Reloader *reloader = userdata;
 
         if (error && !nobody_there(error))
-                fail(reloader, "%s could not be told to read its files again: %s", sd_bus_message_get_sender(reply) ?: "the bus",
-                     error->message ?: error->name);
+                fail(reloader, "%s could not be told to read its files again: %s",
+                     sd_bus_message_get_sender(reply) ?: "the bus", error->message ?: error->name);
         next_step(reloader);
         return 0;
 }
 
-static void call_or_fail(Reloader *reloader, const char *name, const char *path, const char *interface, const char *member) {
+static void call_or_fail(Reloader *reloader, const char *name, const char *path, const char *interface,
+                         const char *member) {
         _cleanup_bus_message_ sd_bus_message *call = NULL;
         int r;
 
@@ -165,8 +166,8 @@ static void start_unit(Reloader *reloader, const char *unit) {
         job_forget(reloader);
         reloader->unit = g_strdup(unit);
         reloader->call = sd_bus_slot_unref(reloader->call);
-        r = sd_bus_call_method_async(reloader->bus, &reloader->call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartUnit",
-                                     on_job, reloader, "ss", unit, "replace");
+        r = sd_bus_call_method_async(reloader->bus, &reloader->call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                     "StartUnit", on_job, reloader, "ss", unit, "replace");
         if (r >= 0)
                 r = sd_event_source_set_time_relative(reloader->guard, STEP_TIMEOUT);
         if (r >= 0)
@@ -251,8 +252,9 @@ int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, co
         if (what == 0 && !removed && !reloader->busy)
                 return sd_bus_reply_method_return(call, NULL);
         if (call && reloader->next.calls->len >= WAITING_MAX)
-                return sd_bus_reply_method_errorf(call, ERROR_LIMITS_EXCEEDED,
-                                                  "More than %u calls wait for a reload already; what was written stays.", WAITING_MAX);
+                return sd_bus_reply_method_errorf(
+                        call, ERROR_LIMITS_EXCEEDED,
+                        "More than %u calls wait for a reload already; what was written stays.", WAITING_MAX);
         reloader->next.what |= what;
         if (call)
                 g_ptr_array_add(reloader->next.calls, sd_bus_message_ref(call));
@@ -280,7 +282,8 @@ int reloader_new(sd_bus *bus, void (*idle)(gboolean failed, void *userdata), voi
         if (r >= 0)
                 r = sd_event_source_set_enabled(reloader->timer, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_time(sd_bus_get_event(bus), &reloader->guard, CLOCK_MONOTONIC, 0, USEC_PER_SEC, on_job_late, reloader);
+                r = sd_event_add_time(sd_bus_get_event(bus), &reloader->guard, CLOCK_MONOTONIC, 0, USEC_PER_SEC,
+                                      on_job_late, reloader);
         if (r >= 0)
                 r = sd_event_source_set_enabled(reloader->guard, SD_EVENT_OFF);
         if (r >= 0)

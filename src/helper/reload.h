@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Has the system read again what was written: users are made or removed (by units of systemd, so that the helper itself cannot write
- * the list of users), systemd reloads its units, the bus its policies. One reload costs some 80 ms, so what comes within a tenth of a
- * second shares one; the calls are answered after it. Where there is no systemd the bus alone is told. */
+/* Has the system read again what was written: users are made or removed (by units of systemd, so that the helper
+ * itself cannot write the list of users), systemd reloads its units, the bus its policies. One reload costs some 80
+ * ms, so what comes within a tenth of a second shares one; the calls are answered after it. Where there is no
+ * systemd the bus alone is told. */
 
 #include <glib.h>
 #include <systemd/sd-bus.h>
@@ -20,8 +21,9 @@ typedef struct Reloader Reloader;
 int reloader_new(sd_bus *bus, void (*idle)(gboolean failed, void *userdata), void *userdata, Reloader **ret);
 Reloader *reloader_free(Reloader *reloader);
 
-/* Answers the call (a method return without values, or an error; NULL: nobody) when all of `what` has been read again; 0: nothing has to
- * be, but what is under way already is waited for. removed: the plugin whose user is to go, or NULL. */
+/* Answers the call (a method return without values, or an error; NULL: nobody) when all of `what` has been read
+ * again; 0: nothing has to be, but what is under way already is waited for. removed: the plugin whose user is to
+ * go, or NULL. */
 int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, const char *removed);
 
 gboolean reloader_busy(const Reloader *reloader);

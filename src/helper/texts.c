@@ -16,7 +16,8 @@ static void append_limits(GString *text, const Limits *limits) {
         if (limits->cpu_percent > 0) {
                 char number[G_ASCII_DTOSTR_BUF_SIZE];
 
-                g_string_append_printf(text, "CPUQuota=%s%%\n", g_ascii_formatd(number, sizeof(number), "%.2f", limits->cpu_percent));
+                g_string_append_printf(text, "CPUQuota=%s%%\n",
+                                       g_ascii_formatd(number, sizeof(number), "%.2f", limits->cpu_percent));
         }
         if (limits->tasks_max > 0)
                 g_string_append_printf(text, "TasksMax=%" PRIu64 "\n", limits->tasks_max);
@@ -27,7 +28,8 @@ char *text_unit_limits(const Limits *limits) {
 
         append_limits(text, limits);
         if (text->len > 0)
-                g_string_prepend(text, "# Written by snooze-helper: the configured limits, which are within the manifest's.\n[Service]\n");
+                g_string_prepend(text, "# Written by snooze-helper: the configured limits, which are within the "
+                                       "manifest's.\n[Service]\n");
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
@@ -57,8 +59,8 @@ static gboolean below(const char *path, const char *directory) {
         return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
-/* The template hides CloudSnooze's directories, and homes; a plugin that lies in one of them sees its own part of it. What is below
- * an inaccessible path cannot be mounted again, hence an empty file system in its place. */
+/* The template hides CloudSnooze's directories, and homes; a plugin that lies in one of them sees its own part of
+ * it. What is below an inaccessible path cannot be mounted again, hence an empty file system in its place. */
 static void show_directory(GPtrArray *lines, const char *directory) {
         static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
         static const char *const homes[] = { "/home", "/root", "/run/user" };
@@ -148,5 +150,6 @@ char *text_bus_activation(const Grant *grant) {
 }
 
 char *text_user(const char *id) {
-        return g_strdup_printf("# Written by snooze-helper.\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);
+        return g_strdup_printf(
+                "# Written by snooze-helper.\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The text of every file that makes a plugin known to the system: a pure function of its manifest and of what was approved. What may
- * stand in them was checked before: ids, permissions and paths have no characters that these formats would take for their own. */
+/* The text of every file that makes a plugin known to the system: a pure function of its manifest and of what was
+ * approved. What may stand in them was checked before: ids, permissions and paths have no characters that these
+ * formats would take for their own. */
 
 #include "manifest/manifest.h"
 #include "manifest/permission.h"

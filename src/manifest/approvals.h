@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What an administrator approved of what a plugin asks for: APPROVALS/<id>.json, written by the helper alone, read by the helper and the
- * daemon. Somebody approves of what a certain manifest says, so its digest is kept with it: the helper takes an approval only
- * for the manifest that is there. What a later manifest asks for and was not approved is not granted; what it no longer asks for is
- * not granted either. */
+/* What an administrator approved of what a plugin asks for: APPROVALS/<id>.json, written by the helper alone, read
+ * by the helper and the daemon. Somebody approves of what a certain manifest says, so its digest is kept with it:
+ * the helper takes an approval only for the manifest that is there. What a later manifest asks for and was not
+ * approved is not granted; what it no longer asks for is not granted either. */
 
 #include "manifest/manifest.h"
 
@@ -15,7 +15,8 @@ typedef struct Approvals {
         char **permissions; /* never NULL */
 } Approvals;
 
-/* A missing file means that nothing is approved. NULL with *error: there is one, and it cannot be trusted or understood. */
+/* A missing file means that nothing is approved. NULL with *error: there is one, and it cannot be trusted or
+ * understood. */
 Approvals *approvals_load(const char *directory, const char *id, uid_t also, GError **error);
 void approvals_free(Approvals *approvals);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Approvals, approvals_free)
@@ -25,6 +26,7 @@ char *approvals_text(const char *digest, const char *const *permissions);
 
 gboolean approvals_include(const Approvals *approvals, const char *permission);
 
-/* Those of the manifest's that are approved, and those that are not; in the manifest's order. Free with g_strfreev(). */
+/* Those of the manifest's that are approved, and those that are not; in the manifest's order. Free with
+ * g_strfreev(). */
 char **approvals_granted(const Approvals *approvals, const Manifest *manifest);
 char **approvals_missing(const Approvals *approvals, const Manifest *manifest);

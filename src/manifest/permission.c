@@ -69,15 +69,16 @@ static gboolean above_one(const char *path, const char *const *directories) {
         return FALSE;
 }
 
-/* CloudSnooze's own, which would let a plugin enable, approve and configure; the kernel's; and the passwords, which ordinary permissions keep
- * from a plugin's user in any case. */
-static const char *const never_shown[] = {
-        PKGSYSCONFDIR, PKGSTATEDIR, PKGRUNDIR, "/proc", "/sys", "/dev", "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", NULL
-};
+/* CloudSnooze's own, which would let a plugin enable, approve and configure; the kernel's; and the passwords, which
+ * ordinary permissions keep from a plugin's user in any case. */
+static const char *const never_shown[] = { PKGSYSCONFDIR,  PKGSTATEDIR,     PKGRUNDIR,     "/proc",
+                                           "/sys",         "/dev",          "/etc/shadow", "/etc/shadow-",
+                                           "/etc/gshadow", "/etc/gshadow-", NULL };
 /* What the system is started from, and where those keep state who act as root on what they find. */
 static const char *const never_written[] = {
-        "/etc", "/usr", "/boot", "/efi", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/run", "/var/run",
-        "/var/lib/dbus", "/var/lib/dpkg", "/var/lib/polkit-1", "/var/lib/rpm", "/var/lib/systemd", "/var/spool/cron", NULL
+        "/etc", "/usr", "/boot", "/efi", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/run",
+        "/var/run", "/var/lib/dbus", "/var/lib/dpkg", "/var/lib/polkit-1", "/var/lib/rpm", "/var/lib/systemd",
+        "/var/spool/cron", NULL
 };
 /* Where a unit with ProtectHome= and PrivateTmp= sees something of its own. */
 static const char *const homes[] = { "/home", "/root", "/run/user", NULL };
@@ -190,7 +191,8 @@ static gboolean host_name_valid(const char *name) {
         return letter;
 }
 
-/* "[2001:db8::1]:443", "10.1.2.3:80", "db.example.org:6379", each also without the port; an IPv6 address alone needs no brackets. */
+/* "[2001:db8::1]:443", "10.1.2.3:80", "db.example.org:6379", each also without the port; an IPv6 address alone
+ * needs no brackets. */
 static gboolean host_parse(const char *argument, Host *ret) {
         g_autofree char *bare = NULL;
         const char *colon;
@@ -238,8 +240,10 @@ static char *network_words(const char *argument) {
                 return g_strdup("may reach every address of the network");
         port = host.port > 0 ? g_strdup_printf(" port %u", host.port) : g_strdup("");
         if (host.name)
-                return g_strdup_printf("may reach every address of the network; it asks for %s%s, but addresses are all that can be "
-                                       "told apart", host.name, port);
+                return g_strdup_printf(
+                        "may reach every address of the network; it asks for %s%s, but addresses are all that can be "
+                        "told apart",
+                        host.name, port);
         return g_strdup_printf("may reach %s%s, and nothing else of the network%s", host.address, port,
                                host.port > 0 ? " (its other ports cannot be told apart)" : "");
 }
@@ -274,8 +278,10 @@ static char *device_words(const char *name) {
 }
 
 static void device_directives(const char *name, GroupExists exists, void *userdata, GPtrArray *lines) {
-        static const char *const classes[] = { "char-drm",           "char-kfd",         "char-nvidia",     "char-nvidiactl",
-                                               "char-nvidia-uvm",    "char-nvidia-caps", "char-nvidia-frontend" };
+        static const char *const classes[] = {
+                "char-drm",        "char-kfd",         "char-nvidia",         "char-nvidiactl",
+                "char-nvidia-uvm", "char-nvidia-caps", "char-nvidia-frontend"
+        };
 
         add_line(lines, "PrivateDevices=no");
         for (size_t i = 0; i < G_N_ELEMENTS(classes); i++)
@@ -321,7 +327,8 @@ static char *group_words(const char *name) {
 }
 
 static void group_directives(const char *name, GroupExists exists, void *userdata, GPtrArray *lines) {
-        static const char *const terminals[] = { "char-pts", "char-tty", "char-ttyS", "char-ttyAMA", "char-hvc", "/dev/console" };
+        static const char *const terminals[] = { "char-pts",    "char-tty", "char-ttyS",
+                                                 "char-ttyAMA", "char-hvc", "/dev/console" };
 
         add_group(name, exists, userdata, lines);
         if (g_str_equal(name, "tty")) {
@@ -343,7 +350,8 @@ static gboolean bus_name_valid(const char *name) {
                 return FALSE;
         for (char **element = elements; *element; element++)
                 if (!**element || g_ascii_isdigit(**element) ||
-                    strspn(*element, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(*element))
+                    strspn(*element, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") !=
+                            strlen(*element))
                         return FALSE;
         return TRUE;
 }
@@ -362,19 +370,25 @@ static void no_directives(const char *name, GroupExists exists, void *userdata, 
 }
 
 static const Kind kinds[] = {
-        { "network", "expected network:any or network:HOST[:PORT], HOST being an address, a prefix or a name", network_valid,
-          network_words, network_directives },
-        { "read", "expected read:PATH, an absolute path of letters, digits and ._+=@,- outside of /proc, /sys, /dev, passwords and "
-                  "CloudSnooze's own directories", read_valid, read_words, read_directives },
-        { "write", "expected write:PATH, an absolute path of letters, digits and ._+=@,- that neither is nor holds a part of the "
-                   "system", write_valid, write_words, write_directives },
+        { "network", "expected network:any or network:HOST[:PORT], HOST being an address, a prefix or a name",
+          network_valid, network_words, network_directives },
+        { "read",
+          "expected read:PATH, an absolute path of letters, digits and ._+=@,- outside of /proc, /sys, /dev, "
+          "passwords and CloudSnooze's own directories",
+          read_valid, read_words, read_directives },
+        { "write",
+          "expected write:PATH, an absolute path of letters, digits and ._+=@,- that neither is nor holds a part of "
+          "the system",
+          write_valid, write_words, write_directives },
         { "device", "expected device:gpu", device_valid, device_words, device_directives },
         { "processes", "expected processes alone", NULL, processes_words, processes_directives },
-        { "bus", "expected bus:NAME, a well-known name on the system bus other than its driver, plugins and the helper", bus_valid,
-          bus_words, no_directives },
-        { "exec", "expected exec:any or exec:PATH, an absolute path of letters, digits and ._+=@,-", exec_valid, exec_words,
-          exec_directives },
-        { "group", "expected group:adm, render, systemd-journal, tty, utmp or video", group_valid, group_words, group_directives },
+        { "bus",
+          "expected bus:NAME, a well-known name on the system bus other than its driver, plugins and the helper",
+          bus_valid, bus_words, no_directives },
+        { "exec", "expected exec:any or exec:PATH, an absolute path of letters, digits and ._+=@,-", exec_valid,
+          exec_words, exec_directives },
+        { "group", "expected group:adm, render, systemd-journal, tty, utmp or video", group_valid, group_words,
+          group_directives },
 };
 
 /* *ret_argument: what stands behind the colon; NULL without one. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a plugin may do beyond reading the world it is shown, one line of text each: "network:any", "read:/srv/data". This is the one
- * table that says what is well formed, what it means in plain words, and what it adds to the plugin's unit or bus policy. Pure: no
- * file is looked at, so the daemon, the helper and the tests all get the same answer.
+/* What a plugin may do beyond reading the world it is shown, one line of text each: "network:any",
+ * "read:/srv/data". This is the one table that says what is well formed, what it means in plain words, and what it
+ * adds to the plugin's unit or bus policy. Pure: no file is looked at, so the daemon, the helper and the tests all
+ * get the same answer.
  *
  *   network:any              every address
  *   network:HOST[:PORT]      one address, a prefix ("10.0.0.0/8"), localhost, or a name
@@ -27,7 +28,8 @@ char *permission_words(const char *text);
 /* What systemd cannot leave out silently: a unit that names a group which is not there does not start. */
 typedef gboolean (*GroupExists)(const char *name, void *userdata);
 
-/* Adds the lines of a [Service] section that grant the permissions to `lines` (of owned strings), each line once. All must be valid. */
+/* Adds the lines of a [Service] section that grant the permissions to `lines` (of owned strings), each line once.
+ * All must be valid. */
 void permission_directives(const char *const *permissions, GroupExists exists, void *userdata, GPtrArray *lines);
 
 /* Adds the rules of the bus policy, each line once. */

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import signal
 import unittest
 
 import tap
@@ -588,6 +589,20 @@ class Daemon(unittest.TestCase):
         self.assertFalse(policy.exists())
         self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
         self.assertFails(ERROR + 'NotApproved', 'Enable', 'nobody has approved: network:any, processes')
+
+    def test_a_plugin_that_vanishes_meanwhile(self):
+        self.approve('network:any', 'processes')
+        os.kill(self.helper.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.helper.pid, signal.SIGCONT)
+        answer = self.client.send('Enable', interface=PLUGIN, path=self.path)
+        # polkit's answer is with the daemon before ours, and taken up again before the second.
+        wait_for(lambda: (ACTION + 'manage-plugins',) in self.house.asked, 'polkit to be asked')
+        self.client.get('State')
+        self.client.get('State')
+        (self.house.directory / 'plugins/example/plugin.json').unlink()
+        self.client.call('DiscoverPlugins')
+        wait_for(lambda: answer, 'the answer of Enable')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'NoSuchPlugin', answer)
 
     def test_a_helper_that_cannot(self):
         (self.house.directory / 'plugins/example/example').chmod(0o777)

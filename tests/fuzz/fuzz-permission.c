@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any text as a permission: refused, or of such a form that nothing in it can end a line of a unit or an attribute of a bus policy. */
+/* Any text as a permission: refused, or of such a form that nothing in it can end a line of a unit or an attribute
+ * of a bus policy. */
 
 #include <stdint.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static void check_lines(GPtrArray *lines, const char *forbidden, size_t quotes) 
 
 static void check_valid(const char *text) {
         const char *const permissions[] = { text, NULL };
-        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free), rules = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free),
+                             rules = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *words = permission_words(text);
 
         g_assert_true(g_str_has_prefix(words, "may "));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin that tries what it is told to try, and says how far it got: "OK" or the name of the errno. Under another name it is another
- * plugin, with other permissions. */
+/* A plugin that tries what it is told to try, and says how far it got: "OK" or the name of the errno. Under another
+ * name it is another plugin, with other permissions. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,10 +98,12 @@ static int try(const char *method, const char *what) {
         return try_bus(what);
 }
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         int r = try(method, snooze_plugin_dictionary_get_string(params, "what", ""));
 
-        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "result", r < 0 ? strerrorname_np(-r) : "OK");
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "result",
+                                            r < 0 ? strerrorname_np(-r) : "OK");
         return snooze_plugin_call_set_answer(call, true);
 }
 

@@ -15,11 +15,26 @@
 
 static void test_well_formed(void) {
         static const char *const fine[] = {
-                "network:any",         "network:10.1.2.3",         "network:10.0.0.0/8",   "network:169.254.169.254:80",
-                "network:localhost",   "network:localhost:6379",   "network:::1",          "network:[2001:db8::1]:443",
-                "network:2001:db8::/32", "network:ec2.eu-west-1.amazonaws.com:443", "read:/home/alice/data", "read:/srv",
-                "write:/srv/data",     "write:/var/lib/redis",     "device:gpu",           "processes",
-                "bus:org.freedesktop.login1", "exec:any",          "exec:/usr/bin/git",    "group:tty",
+                "network:any",
+                "network:10.1.2.3",
+                "network:10.0.0.0/8",
+                "network:169.254.169.254:80",
+                "network:localhost",
+                "network:localhost:6379",
+                "network:::1",
+                "network:[2001:db8::1]:443",
+                "network:2001:db8::/32",
+                "network:ec2.eu-west-1.amazonaws.com:443",
+                "read:/home/alice/data",
+                "read:/srv",
+                "write:/srv/data",
+                "write:/var/lib/redis",
+                "device:gpu",
+                "processes",
+                "bus:org.freedesktop.login1",
+                "exec:any",
+                "exec:/usr/bin/git",
+                "group:tty",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(fine); i++) {
@@ -33,22 +48,69 @@ static void test_well_formed(void) {
 
 static void test_hostile(void) {
         static const char *const bad[] = {
-                "",                       "root",                       "network",            "network:",
-                "network:10.0.0.0/33",    "network:10.1.2.3.4",         "network:256.1.1.1",  "network:a b",
-                "network:host:0",         "network:host:65536",         "network:host:80:80", "network:-a.example",
-                "network:[10.1.2.3]:80",  "network:[::1",               "network:any\nUser=root", "processes:all",
-                "device:sda",             "device:gpu\n",               "group:root",         "group:shadow",
-                "group:docker",           "group:snooze-admin",         "bus:login1",         "bus:org..x",
-                "bus:org.x\"/><allow own=\"*", "bus:org.freedesktop.DBus", "bus:" HELPER_NAME, "bus:" PLUGIN_NAME_PREFIX "other",
-                "bus::1.5",               "bus:org.*",                  "read:relative",      "read:/",
-                "read:/srv/../etc",       "read:/srv//data",            "read:/srv/",         "read:/srv/./x",
-                "read:/srv/%i",           "read:/srv/a b",              "read:/srv/a\nUser=root", "read:/srv:/etc",
-                "read:/srv/\\x",          "read:/srv/$HOME",            "read:/srv/\"",       "read:/etc/shadow",
-                "read:" PKGSYSCONFDIR,    "read:" PKGSTATEDIR "/state.db", "read:/proc/1",    "read:/dev/sda",
-                "write:/",                "write:/etc",                 "write:/etc/cron.d",  "write:/usr/bin",
-                "write:/boot",            "write:/var",                 "write:/var/lib",     "write:" PKGSTATEDIR,
-                "write:/var/spool",       "write:/root",                "write:/run",         "exec:sh",
-                "exec:/bin/../bin/sh",    "exec:/proc/self/exe",        "read:\xff/srv",
+                "",
+                "root",
+                "network",
+                "network:",
+                "network:10.0.0.0/33",
+                "network:10.1.2.3.4",
+                "network:256.1.1.1",
+                "network:a b",
+                "network:host:0",
+                "network:host:65536",
+                "network:host:80:80",
+                "network:-a.example",
+                "network:[10.1.2.3]:80",
+                "network:[::1",
+                "network:any\nUser=root",
+                "processes:all",
+                "device:sda",
+                "device:gpu\n",
+                "group:root",
+                "group:shadow",
+                "group:docker",
+                "group:snooze-admin",
+                "bus:login1",
+                "bus:org..x",
+                "bus:org.x\"/><allow own=\"*",
+                "bus:org.freedesktop.DBus",
+                "bus:" HELPER_NAME,
+                "bus:" PLUGIN_NAME_PREFIX "other",
+                "bus::1.5",
+                "bus:org.*",
+                "read:relative",
+                "read:/",
+                "read:/srv/../etc",
+                "read:/srv//data",
+                "read:/srv/",
+                "read:/srv/./x",
+                "read:/srv/%i",
+                "read:/srv/a b",
+                "read:/srv/a\nUser=root",
+                "read:/srv:/etc",
+                "read:/srv/\\x",
+                "read:/srv/$HOME",
+                "read:/srv/\"",
+                "read:/etc/shadow",
+                "read:" PKGSYSCONFDIR,
+                "read:" PKGSTATEDIR "/state.db",
+                "read:/proc/1",
+                "read:/dev/sda",
+                "write:/",
+                "write:/etc",
+                "write:/etc/cron.d",
+                "write:/usr/bin",
+                "write:/boot",
+                "write:/var",
+                "write:/var/lib",
+                "write:" PKGSTATEDIR,
+                "write:/var/spool",
+                "write:/root",
+                "write:/run",
+                "exec:sh",
+                "exec:/bin/../bin/sh",
+                "exec:/proc/self/exe",
+                "read:\xff/srv",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -89,20 +151,24 @@ static void test_directives(void) {
         static const struct {
                 const char *permission, *lines;
         } table[] = {
-                { "network:any", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
-                { "network:10.0.0.0/8",
-                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=10.0.0.0/8" },
+                { "network:any",
+                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
+                { "network:10.0.0.0/8", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 "
+                                        "AF_NETLINK\nIPAddressAllow=10.0.0.0/8" },
                 { "network:localhost:80",
                   "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=localhost" },
-                { "network:[::1]:80", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=::1" },
-                { "network:db.example.org", "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
+                { "network:[::1]:80",
+                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=::1" },
+                { "network:db.example.org",
+                  "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=" },
                 { "read:/srv/data", "BindReadOnlyPaths=-/srv/data" },
                 { "read:/home/alice", "ProtectHome=tmpfs\nBindReadOnlyPaths=-/home/alice" },
                 { "write:/srv/data", "BindPaths=-/srv/data" },
                 { "processes", "ProtectProc=default\nProcSubset=all\nPrivateUsers=no" },
                 { "exec:/usr/bin/git", "ExecPaths=-/usr/bin/git" },
                 { "exec:any", "NoExecPaths=" },
-                { "group:adm", "PrivateUsers=no" }, /* not there on this machine: named, it would keep the unit from starting */
+                { "group:adm",
+                  "PrivateUsers=no" }, /* not there on this machine: named, it would keep the unit from starting */
                 { "bus:org.freedesktop.login1", "" },
         };
 
@@ -253,7 +319,8 @@ static char *source_of(const char *id) {
         static const char *const folders[] = { "plugins", "providers" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
-                g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), folders[i], id, "plugin.json", NULL);
+                g_autofree char *path =
+                        g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), folders[i], id, "plugin.json", NULL);
 
                 if (g_file_test(path, G_FILE_TEST_EXISTS))
                         return g_steal_pointer(&path);
@@ -287,7 +354,8 @@ static void check_dropin(const char *path, const char *id) {
         permission_directives((const char *const *) permissions, every_group, NULL, meant);
         for (guint i = 0; i < meant->len; i++)
                 if (!g_strv_contains((const char *const *) lines, g_ptr_array_index(meant, i)))
-                        g_error("%s lacks %s, which a permission of its manifest means", path, (char *) g_ptr_array_index(meant, i));
+                        g_error("%s lacks %s, which a permission of its manifest means", path,
+                                (char *) g_ptr_array_index(meant, i));
 }
 
 /* What came approved with a package grants what its manifest asks for, as the helper would. */
@@ -299,7 +367,8 @@ static void test_shipped_dropins(void) {
 
         g_assert_nonnull(directory);
         for (; (name = g_dir_read_name(directory)); n++) {
-                g_autofree char *path = g_build_filename(folder, name, NULL), *id = g_strndup(name, strcspn(name, "."));
+                g_autofree char *path = g_build_filename(folder, name, NULL),
+                                *id = g_strndup(name, strcspn(name, "."));
 
                 check_dropin(path, id);
         }

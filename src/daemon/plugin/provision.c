@@ -11,7 +11,8 @@
 #include "daemon/plugin/plugin.h"
 #include "manifest/approvals.h"
 
-/* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting; the plugin's own deadline is shorter. */
+/* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting; the plugin's own
+ * deadline is shorter. */
 #define HELPER_TIMEOUT (120 * USEC_PER_SEC)
 
 struct Provisioning {
@@ -84,7 +85,8 @@ static char *not_approved(const Plugin *plugin, char **permissions) {
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s", list, plugin->id);
+        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s", list,
+                               plugin->id);
 }
 
 gboolean provision_needed(const Plugin *plugin, const Manifest *manifest) {
@@ -108,13 +110,19 @@ static void end(Provisioning *provisioning, const char *error, const char *messa
         done(plugin, error, message, userdata);
 }
 
+void provision_abandon(Plugin *plugin) {
+        while (plugin->provisionings->len > 0)
+                end(g_ptr_array_index(plugin->provisionings, 0), ERROR_NO_SUCH_PLUGIN, "is gone");
+}
+
 static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(reply);
         Provisioning *provisioning = userdata;
         Plugin *plugin = provisioning->plugin;
         g_autofree char *message = NULL;
 
-        if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) && !starter_systemd(plugin->plugins->starter)) {
+        if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) &&
+            !starter_systemd(plugin->plugins->starter)) {
                 end(provisioning, NULL, NULL);
                 return 0;
         }
@@ -152,7 +160,8 @@ static void send_next(void *data) {
                 Provisioning *provisioning = g_queue_pop_head(&plugins->provisionings);
 
                 if (ask_helper(provisioning) < 0)
-                        end(provisioning, ERROR_PLUGIN_FAILED, "could not be made known to the system: the bus takes no message");
+                        end(provisioning, ERROR_PLUGIN_FAILED,
+                            "could not be made known to the system: the bus takes no message");
         }
 }
 

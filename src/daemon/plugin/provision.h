@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What has to be there before a plugin that no package brought can be started: the helper makes it known to the system (user, policy,
- * activation file, drop-ins), once for each manifest, and an administrator has approved of all that it asks for. A plugin that came with a
- * package needs neither. Where there is neither systemd nor a helper nothing would be enforced, and nothing is asked. */
+/* What has to be there before a plugin that no package brought can be started: the helper makes it known to the
+ * system (user, policy, activation file, drop-ins), once for each manifest, and an administrator has approved of
+ * all that it asks for. A plugin that came with a package needs neither. Where there is neither systemd nor a
+ * helper nothing would be enforced, and nothing is asked. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -18,9 +19,12 @@ typedef void (*ProvisionDone)(Plugin *plugin, const char *error, const char *mes
 gboolean plugin_packaged(const Plugin *plugin);
 /* FALSE: it may be started at once. */
 gboolean provision_needed(const Plugin *plugin, const Manifest *manifest);
-/* done is called once, never from within this function, unless it is cancelled or the plugin freed before. NULL: nothing could be sent. */
+/* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
+ * nothing could be sent. */
 Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, ProvisionDone done, void *userdata);
 void provision_cancel(Provisioning *provisioning);
+/* The plugin is gone: whoever still waits is told so. */
+void provision_abandon(Plugin *plugin);
 /* For the list of them that a plugin owns. */
 void provisioning_free(void *provisioning);
 

@@ -188,6 +188,7 @@ static void remove_plugin(Plugin *plugin) {
         plugin->enabled = FALSE;
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
+        provision_abandon(plugin);
         if (plugins->parameters.changed)
                 plugins->parameters.changed(plugin, previous, reason, plugins->parameters.userdata);
         plugin_bus_removed(plugin);
