@@ -93,6 +93,17 @@ class Storage(Example):
         self.assertEqual(self.snooze('plugin', 'call', 'storage', 'list').returncode, 3)
 
 
+class Analytics(Example):
+    identifier = 'analytics'
+
+    def test_through_the_daemon(self):
+        self.start()
+        answer = json.loads(self.snooze('plugin', 'call', 'analytics', 'analyse', '{"text": "1 2 3"}', '--json').stdout)
+        self.assertEqual((answer['success'], answer['result']['metrics']['mean']), (True, 2))
+        text = self.snooze('plugin', 'call', 'analytics', 'summary').stdout
+        self.assertRegex(text, r'^metrics: .*mean 2\b')
+
+
 del Example
 
 if __name__ == '__main__':
