@@ -73,11 +73,33 @@ static void test_levels(void) {
         g_assert_cmpint(limit_level(UINT64_MAX - 1, UINT64_MAX - 2, LIMIT_KEPT), ==, LIMIT_REACHED);
 }
 
+/* Both figures are named, so that somebody can choose another machine or another limit. */
+static void test_what_a_machine_has_not(void) {
+        const MachineSize machine = { .memory = UINT64_C(1) << 30, .cpus = 2, .tasks = 4096 };
+        const struct {
+                Manifest manifest;
+                const char *problem;
+        } cases[] = {
+                { { .memory_max = UINT64_C(1) << 30, .cpu_percent = 200, .tasks_max = 4096 }, NULL },
+                { {}, NULL },
+                { { .memory_max = UINT64_C(3) << 30 }, "asks for 3072 MiB of memory, this machine has 1024 MiB" },
+                { { .cpu_percent = 250 }, "asks for 250 % of a CPU, the 2 of this machine have 200 %" },
+                { { .tasks_max = 5000 }, "asks for 5000 tasks, this machine has at most 4096" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autofree char *problem = limits_impossible(&cases[i].manifest, &machine);
+
+                g_assert_cmpstr(problem, ==, cases[i].problem);
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/cgroup/version-2", test_version_2);
         g_test_add_func("/cgroup/version-1", test_version_1);
         g_test_add_func("/cgroup/what-is-not-there-is-unknown", test_what_is_not_there_is_unknown);
         g_test_add_func("/cgroup/levels", test_levels);
+        g_test_add_func("/cgroup/what-a-machine-has-not", test_what_a_machine_has_not);
         return g_test_run();
 }

@@ -119,6 +119,10 @@ static void test_refusals_name_place_and_expectation(void) {
                        "snooze.json: /xyzzy: unknown key, expected one of those in snooze.json(5)");
         assert_refused("{\"plugins\": {\"enable\": true}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins/enable: unknown key, did you mean \"enabled\"?");
+        assert_refused("{\"plugins\": {\"limits\": {\"redis\": {\"memory\": 2}}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                       "snooze.json: /plugins/limits/redis/memory: unknown key, expected one of memory_mb, cpu_percent, tasks");
+        assert_refused("{\"plugins\": {\"limits\": {\"redis\": {\"tasks\": 0}}}}", CONFIG_ERROR_RANGE,
+                       "snooze.json: /plugins/limits/redis/tasks: got 0, expected a number from 1 to 4.1943e+06");
         assert_refused("{\"plugins\": {\"max_restarts\": 2.5}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/max_restarts: got 2.5, expected a whole number");
         assert_refused("{\"plugins.enabled\": true}", CONFIG_ERROR_UNKNOWN_KEY,

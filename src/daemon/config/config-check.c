@@ -182,6 +182,29 @@ static gboolean check_source(const Place *place, JsonObject *source, GError **er
         return TRUE;
 }
 
+static gboolean check_limits(const Place *place, JsonObject *limits, GError **error) {
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *node;
+
+        json_object_iter_init_ordered(&iter, limits);
+        while (json_object_iter_next_ordered(&iter, &member, &node)) {
+                g_autofree char *pointer = config_pointer(place->pointer, member);
+                Place here = { place->text, pointer, place->warnings };
+                gboolean percent = g_str_equal(member, "cpu_percent");
+
+                if (!percent && !g_str_equal(member, "memory_mb") && !g_str_equal(member, "tasks"))
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
+                                    "unknown key, expected one of memory_mb, cpu_percent, tasks");
+                if (JSON_NODE_HOLDS_NULL(node))
+                        continue;
+                if (!check_range(&here, node, 1, FALSE, percent ? 100000 : 1 << 22, percent ? "%" : NULL, error) ||
+                    (!percent && !check_whole(&here, node, error)))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
 /* Values below a plugin's or provider's id are its schema's business; that they are an object of bounded size is ours.
  */
 static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *node, GError **error) {
@@ -206,6 +229,8 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
                         continue;
                 if (!JSON_NODE_HOLDS_OBJECT(value))
                         return fail(&here, CONFIG_ERROR_TYPE, value, error, "an object");
+                if (g_str_equal(key->name, "plugins.limits") && !check_limits(&here, json_node_get_object(value), error))
+                        return FALSE;
                 if (g_str_equal(key->name, "sources") && !check_source(&here, json_node_get_object(value), error))
                         return FALSE;
         }

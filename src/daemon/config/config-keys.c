@@ -102,6 +102,11 @@ const ConfigKey config_keys[] = {
           .valid = absolute_path_valid,
           .expected = "an absolute path without \"..\"",
           .description = "Further directories of plugins, owned by root." },
+        { .name = "plugins.limits",
+          .type = KEY_MAP,
+          .valid = config_id_valid,
+          .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
+          .description = "Lower limits than those of a plugin's manifest, by id: memory_mb, cpu_percent and tasks." },
         NUMBER("plugins.max_restarts", max_restarts, 0, 100, 5, "times", .whole = TRUE,
                .description = "How often a plugin that fails is started again within plugins.restart_window_minutes before it is "
                               "quarantined."),

@@ -247,6 +247,13 @@ JsonObject *config_plugin(const Config *config, const char *id) {
         return merged ? json_object_ref(json_node_get_object(merged)) : NULL;
 }
 
+JsonObject *config_limits(const Config *config, const char *id) {
+        JsonNode *map = lookup(config->merged, "plugins.limits");
+        JsonNode *node = map ? json_object_get_member(json_node_get_object(map), id) : NULL;
+
+        return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
 const char *config_origin(const Config *config, const char *pointer) {
         const char *origin = g_hash_table_lookup(config->origins, pointer);
 

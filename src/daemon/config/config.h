@@ -91,6 +91,9 @@ SourceConfig config_source(const Config *config, const char *source);
  * last); NULL if neither exists. Borrowed? No: a new reference, or NULL. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
+/* plugins.limits.<id>: memory_mb, cpu_percent, tasks, each as far as it is configured. Borrowed; NULL: none is. */
+JsonObject *config_limits(const Config *config, const char *id);
+
 typedef enum ConfigError {
         CONFIG_ERROR_SYNTAX,
         CONFIG_ERROR_UNKNOWN_KEY,

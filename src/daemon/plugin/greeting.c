@@ -169,6 +169,20 @@ void process_configure(PluginProcess *process, Settings *settings) {
                      on_configured, process);
 }
 
+static void on_limited(const char *message, void *userdata) {
+        Plugin *plugin = userdata;
+
+        plugin->limiting = NULL;
+        if (message)
+                plugins_problem(plugin->plugins, plugin->id, message);
+}
+
+static void apply_limits(Plugin *plugin) {
+        plugin->limiting = limits_cancel(plugin->limiting);
+        if (limits_needed(plugin))
+                plugin->limiting = limits_tell(plugin, on_limited, plugin);
+}
+
 void plugin_reconfigure(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Settings) settings = NULL;
@@ -181,6 +195,7 @@ void plugin_reconfigure(Plugin *plugin) {
         }
         if (!plugin->manifest || plugin->state != PLUGIN_RUNNING || !plugin->process)
                 return;
+        apply_limits(plugin);
         settings = plugin_settings(plugin, plugin->manifest, &error);
         if (settings)
                 process_configure(plugin->process, settings);

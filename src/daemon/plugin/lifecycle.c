@@ -335,6 +335,8 @@ static const ProcessHooks serving = { on_started, on_identified, on_ready, on_le
 void plugin_begin(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Settings) settings = NULL;
+        g_autofree char *problem = NULL;
+        MachineSize machine;
 
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
@@ -349,6 +351,12 @@ void plugin_begin(Plugin *plugin) {
                 return;
         if (!g_str_equal(plugin->manifest->runtime, "dbus") && !plugin_is_native(plugin)) {
                 plugin_fail(plugin, "has the runtime %s, which this build does not serve", plugin->manifest->runtime);
+                return;
+        }
+        machine = machine_size();
+        problem = limits_impossible(plugin->manifest, &machine);
+        if (problem) {
+                plugin_fail(plugin, "%s", problem);
                 return;
         }
         settings = plugin_settings(plugin, plugin->manifest, &error);

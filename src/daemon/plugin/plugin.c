@@ -205,6 +205,8 @@ void plugin_free(Plugin *plugin) {
         g_ptr_array_unref(plugin->settlers);
         plugin_forget_failures(plugin);
         limits_watch_free(plugin->watch);
+        limits_cancel(plugin->limiting);
+        g_free(plugin->limits_told);
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         g_free(plugin->owner);

@@ -12,6 +12,7 @@
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
 #include "daemon/native/native.h"
+#include "daemon/plugin/limits.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
 #include "daemon/plugin/provision.h"
@@ -94,6 +95,8 @@ struct Plugin {
         gboolean blocked;        /* in Plugins.blocked */
         GPtrArray *settlers;     /* who waits for Load or Unload */
 
+        char *limits_told;       /* the configured ones that the helper has set, as JSON; NULL: not since this daemon started */
+        LimitsCall *limiting;    /* while it runs */
         LimitsWatch *watch;      /* NULL: it never ran under systemd */
         Statistics statistics;
         PluginCheck check;

@@ -35,6 +35,7 @@ void process_free(PluginProcess *process) {
         if (process->native)
                 native_stop(process->native);
         provision_cancel(process->provisioning);
+        limits_cancel(process->limiting);
         start_cancel(process->start);
         identity_cancel(process->identity);
         safe_close(process->pidfd);
@@ -65,13 +66,30 @@ static gboolean start_unit(PluginProcess *process) {
         return process->start != NULL;
 }
 
+static void on_limited(const char *message, void *userdata) {
+        PluginProcess *process = userdata;
+
+        process->limiting = NULL;
+        if (message)
+                process_fail(process, "%s", message);
+        else if (!start_unit(process))
+                process_fail(process, "could not be started: the bus takes no message");
+}
+
+static gboolean start_limited(PluginProcess *process) {
+        if (!limits_needed(process->plugin))
+                return start_unit(process);
+        process->limiting = limits_tell(process->plugin, on_limited, process);
+        return process->limiting != NULL;
+}
+
 static void on_provisioned(Plugin *plugin, const char *error, const char *message, void *userdata) {
         PluginProcess *process = userdata;
 
         process->provisioning = NULL;
         if (error)
                 process_fail(process, "%s", message);
-        else if (!start_unit(process))
+        else if (!start_limited(process))
                 process_fail(process, "could not be started: the bus takes no message");
 }
 
@@ -143,7 +161,7 @@ gboolean process_start(PluginProcess *process) {
                 return TRUE;
         }
         if (!provision_needed(process->plugin, process->manifest))
-                return start_unit(process);
+                return start_limited(process);
         process->provisioning = provision_begin(process->plugin, process->manifest, on_provisioned, process);
         return process->provisioning != NULL;
 }

@@ -18,6 +18,7 @@
 #include "daemon/native/native.h"
 #include "daemon/plugin/channel.h"
 #include "daemon/plugin/identity.h"
+#include "daemon/plugin/limits.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/starter.h"
@@ -68,6 +69,7 @@ struct PluginProcess {
         const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
 
         Provisioning *provisioning; /* before it is started */
+        LimitsCall *limiting;      /* then */
         Start *start;
         Identity *identity;
         char *candidate;           /* the unique name that is being identified */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The configured limits of a plugin (plugins.limits), which the helper writes for its units and systemd keeps, within those that its manifest
+ * asks for; and whether this machine has as much as either asks for at all. */
+
+#include "daemon/plugin/plugins.h"
+
+typedef struct LimitsCall LimitsCall;
+
+/* What a machine has. */
+typedef struct MachineSize {
+        uint64_t memory; /* bytes */
+        unsigned cpus;
+        uint64_t tasks;
+} MachineSize;
+
+MachineSize machine_size(void);
+/* What the manifest asks for and this machine does not have, with both figures; NULL: it can be given. Caller frees. */
+char *limits_impossible(const Manifest *manifest, const MachineSize *machine);
+
+/* systemd has others than those configured, as far as is known. */
+gboolean limits_needed(const Plugin *plugin);
+/* message NULL: they are in force. */
+typedef void (*LimitsDone)(const char *message, void *userdata);
+/* done is called once, never from within this function, unless it is cancelled before. NULL: nothing could be sent. */
+LimitsCall *limits_tell(Plugin *plugin, LimitsDone done, void *userdata);
+/* NULL is fine. */
+LimitsCall *limits_cancel(LimitsCall *call);
