@@ -140,6 +140,10 @@ void native_stop(Native *native) {
         native->library.release(instance, on_gone, native);
 }
 
+void *native_instance(const Native *native) {
+        return native->instance;
+}
+
 void native_free(Native *native) {
         if (!native)
                 return;

@@ -22,6 +22,9 @@ void native_free(Native *native);
 int native_start(Native *native, sd_event *event, GError **error);
 void native_stop(Native *native);
 
+/* What the SDK calls it; NULL: none serves. */
+void *native_instance(const Native *native);
+
 typedef struct NativeVote {
         const char *error;   /* NULL: it answered */
         Verdict verdict;
