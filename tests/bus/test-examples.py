@@ -104,6 +104,27 @@ class Analytics(Example):
         self.assertRegex(text, r'^metrics: .*mean 2\b')
 
 
+class UsagePattern(Example):
+    identifier = 'usage-pattern'
+
+    def test_it_is_a_hint_unless_somebody_says_otherwise(self):
+        self.start()
+        verdict, reason, evidence = self.votes()['usage-pattern']
+        self.assertEqual((verdict, evidence['policy']), ('idle', 'advisory'))
+        self.assertRegex(reason, r'^[A-Z][a-z]{2} \d\d:00: too little is known of this hour yet$')
+        self.house.configure({'sources': {'usage-pattern': {'policy': 'required'}}})
+        self.client.call('Reload')
+        self.assertEqual(self.votes()['usage-pattern'][2]['policy'], 'required')
+
+    def test_what_it_learnt_outlives_the_daemon(self):
+        self.start()
+        while self.votes()['usage-pattern'][2].get('seen_hours', 0) == 0:
+            pass
+        self.house.end_daemon()
+        self.house.start_daemon()
+        self.assertGreater(self.votes()['usage-pattern'][2]['seen_hours'], 0)
+
+
 del Example
 
 if __name__ == '__main__':

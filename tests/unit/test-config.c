@@ -97,6 +97,7 @@ static void test_sources(void) {
         SourceConfig alice = config_source(config, "sessions/alice");
 
         g_assert_cmpint(config_source(config, "memory").policy, ==, POLICY_ADVISORY);
+        g_assert_cmpint(config_source(config, "usage-pattern").policy, ==, POLICY_ADVISORY);
         g_assert_cmpint(config_source(config, "network").policy, ==, POLICY_REQUIRED);
         g_assert_cmpfloat(config_source(config, "network").timeout_seconds, ==, 5);
         /* A subject has what its plugin has, except for what it says itself. */

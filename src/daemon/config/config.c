@@ -213,11 +213,14 @@ static void apply_source(SourceConfig *source, JsonObject *entry) {
         source->timeout_seconds = json_get_double(entry, "timeout_seconds", source->timeout_seconds);
 }
 
+/* A full cache is no activity, and a habit no work. */
+static const char *const advisory_sources[] = { "memory", "usage-pattern", NULL };
+
 SourceConfig config_source(const Config *config, const char *source) {
         SourceConfig result = { .policy = POLICY_REQUIRED, .timeout_seconds = DEFAULT_TIMEOUT_SECONDS };
         const char *slash = strchr(source, '/');
 
-        if (g_str_equal(source, "memory"))
+        if (g_strv_contains(advisory_sources, source))
                 result.policy = POLICY_ADVISORY;
         if (slash) {
                 g_autofree char *id = g_strndup(source, (gsize) (slash - source));

@@ -84,7 +84,7 @@ void config_unref(Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_unref)
 
 /* Policy, on_error and time-out of any source: configured, or that of "<id>" for "<id>/<name>", or the default
- * (required, busy, 5 s; advisory for memory). */
+ * (required, busy, 5 s; advisory for memory and usage-pattern). */
 SourceConfig config_source(const Config *config, const char *source);
 
 /* plugins.plugin_configs.<id> and providers.<id>, merged in this order (for a provider its `providers` entry counts
