@@ -2,13 +2,20 @@
 """The counting plugin (counting-plugin.c) under the daemon: how it is installed in one version or another, and asked."""
 
 import json
+import os
 
 from gi.repository import GLib
 
-from harness import BUILD, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for
 
 COUNTING = f'{PATH}/plugin/counting'
 CONTRACTS = ['IdleCheck', 'State', 'RequestHandler']
+
+
+def wait_for_time(seconds):
+    passed = []
+    GLib.timeout_add(int(seconds * 1000), lambda: passed.append(True))
+    wait_for(lambda: passed, 'some time to pass')
 
 
 class CountingTest(BusTest):
@@ -39,6 +46,17 @@ class CountingTest(BusTest):
     def of(self, method, signature='()', arguments=(), client=None):
         return (client or self.client).call(method, signature, arguments, PLUGIN, COUNTING)
 
+    def processes(self):
+        program = str(self.directory / 'counting')
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                if os.readlink(f'/proc/{pid}/exe').removesuffix(' (deleted)') == program:
+                    found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
     def discover(self):
         # Once a second and caller.
         self.house.client().call('DiscoverPlugins')
@@ -56,11 +74,22 @@ class CountingTest(BusTest):
 
     def upgrade(self, version, *behaviour):
         self.place(version, *behaviour)
-        return self.of('Upgrade', '(s)', (version,))
+        # The daemon sees the new manifest itself, and may be busy with the one before.
+        while True:
+            try:
+                return self.of('Upgrade', '(s)', (version,), client=self.house.client())
+            except GLib.Error as error:
+                if error_name(error) != ERROR + 'Busy':
+                    raise
+            wait_for_time(0.1)
 
     def start(self):
         self.house.start_daemon()
         self.of('Load')
+
+    def bring_up(self):
+        # One that was killed again and again is not restarted by itself.
+        self.of('Restart' if self.get('State') == 'quarantined' else 'Load')
 
     def wait_for_state(self, *states):
         # The properties of a plugin that ended come with signals, those of one that is to be killed later do not.

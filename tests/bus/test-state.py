@@ -182,7 +182,7 @@ class Killed(CountingTest):
             except ProcessLookupError:
                 pass
             wait_for(lambda: answer, 'the end')
-            self.of('Load')
+            self.bring_up()
             kept_now = self.ask('look')['count']
             self.assertIn(kept_now, (kept, told))
             kept = kept_now

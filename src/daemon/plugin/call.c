@@ -173,6 +173,17 @@ static void watch_deadline(PluginCall *call) {
                                          call->deadline, 0, on_waited_too_long, call);
 }
 
+/* While a version hands its state over to the next one, what may change that waits for the next one. */
+static PluginCall *first_without_effect(const Plugin *plugin) {
+        for (GList *link = plugin->calls.head; link; link = link->next) {
+                PluginCall *call = link->data;
+
+                if (call->without_effect)
+                        return call;
+        }
+        return NULL;
+}
+
 /* The next one that this process may be sent; NULL: none. */
 static PluginCall *next_call(PluginProcess *process) {
         Plugin *plugin = process->plugin;
@@ -183,7 +194,7 @@ static PluginCall *next_call(PluginProcess *process) {
                 return g_queue_peek_head(&process->controls);
         if (process != plugin->process || plugin->state != PLUGIN_RUNNING || process->channel_state == CHANNEL_OPENING)
                 return NULL;
-        return g_queue_peek_head(&plugin->calls);
+        return plugin->held ? first_without_effect(plugin) : g_queue_peek_head(&plugin->calls);
 }
 
 /* FALSE: it has to wait for another one to end. */
@@ -230,6 +241,12 @@ static gboolean is_optional(const PluginCall *call) {
         return call->control && g_str_equal(call->method->member, "OpenChannel");
 }
 
+/* Of the version that serves: what goes wrong with one that is to replace it, or was replaced, is not the plugin's. */
+static void set_healthy(const PluginCall *call, gboolean healthy, const char *error) {
+        if (call->process == call->plugin->process)
+                plugin_set_healthy(call->plugin, healthy, error);
+}
+
 /* The plugin's own error. What is not ours is not handed on under its name. */
 static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
@@ -238,7 +255,7 @@ static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         call->process->last_heard = clock_monotonic();
         /* What it was never meant to do is no failure of it. */
         if (!says_unsupported(error->name) && !is_optional(call))
-                plugin_set_healthy(call->plugin, FALSE, *words ? words : error->name);
+                set_healthy(call, FALSE, *words ? words : error->name);
         if (name_known(error->name)) {
                 call_finish_error(call, error->name, *words ? words : error->name);
                 return;
@@ -254,7 +271,7 @@ static void finish_timed_out(PluginCall *call) {
                                                    (double) (call->deadline - call->begun) / USEC_PER_SEC);
 
         plugin->statistics.timeouts++;
-        plugin_set_healthy(plugin, FALSE, message);
+        set_healthy(call, FALSE, message);
         /* Before the caller hears of it, who may do away with the process. */
         if (!call->control)
                 process_suspect(call->process);
@@ -274,11 +291,11 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
                                                            call->method->member, signature, call->method->reply);
 
                 plugin->statistics.errors++;
-                plugin_set_healthy(plugin, FALSE, message);
+                set_healthy(call, FALSE, message);
                 call_finish_error(call, ERROR_PLUGIN_FAILED, message);
                 return;
         }
-        plugin_set_healthy(plugin, TRUE, NULL);
+        set_healthy(call, TRUE, NULL);
         call_finish(call, reply, NULL);
 }
 
@@ -365,6 +382,8 @@ void plugin_pump(Plugin *plugin) {
                 process_pump(plugin->process);
         if (plugin->next)
                 process_pump(plugin->next);
+        if (plugin->previous)
+                process_pump(plugin->previous);
 }
 
 static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64_t timeout, PluginCallAppend append,
@@ -514,6 +533,26 @@ static void call_lost(PluginCall *call, const char *message) {
         }
         call->plugin->statistics.errors++;
         refuse(call, ERROR_PLUGIN_FAILED, "%s", message);
+}
+
+gboolean process_has_effects(const PluginProcess *process) {
+        for (GList *link = process->in_flight.head; link; link = link->next) {
+                const PluginCall *call = link->data;
+
+                if (!call->control && !call->without_effect)
+                        return TRUE;
+        }
+        return FALSE;
+}
+
+gboolean process_has_calls(const PluginProcess *process) {
+        for (GList *link = process->in_flight.head; link; link = link->next) {
+                const PluginCall *call = link->data;
+
+                if (!call->control)
+                        return TRUE;
+        }
+        return FALSE;
 }
 
 /* The latest first: those that are put back keep their order. */

@@ -140,7 +140,7 @@ void process_greet(PluginProcess *process, const char *unique_name) {
         g_free(process->candidate);
         process->candidate = g_strdup(unique_name);
         process->identity = identity_begin(plugins->parameters.bus, starter_systemd(plugins->starter), plugin->id,
-                                           plugin->name, process->unit, unique_name, on_identity, process);
+                                           process == plugin->next ? NULL : plugin->name, process->unit, unique_name, on_identity, process);
         if (!process->identity)
                 process_fail(process, "the bus could not be asked who it is");
 }

@@ -111,13 +111,17 @@ static void compare(Identity *identity) {
                 return;
         }
         if (!is_own_user(identity)) {
-                identity_end(identity, "%s is owned by user %u, expected " PLUGIN_USER_PREFIX "%s", identity->name,
+                identity_end(identity, "%s is of user %u, expected " PLUGIN_USER_PREFIX "%s", identity->owner,
                              identity->uid, identity->id);
                 return;
         }
         if (identity->pid == 0 || identity->pid != identity->main_pid) {
-                identity_end(identity, "%s is owned by process %u, expected %u, the main process of %s", identity->name,
+                identity_end(identity, "%s is process %u, expected %u, the main process of %s", identity->owner,
                              identity->pid, identity->main_pid, identity->unit);
+                return;
+        }
+        if (!identity->name) {
+                identity_end(identity, NULL);
                 return;
         }
         r = ask_driver(identity, QUESTION_OWNER_AFTER, "GetNameOwner", identity->name, on_owner_after);
@@ -158,7 +162,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         Identity *identity = userdata;
 
         if (sd_bus_message_is_method_error(reply, NULL) || properties_read(reply, read_credential, identity) < 0)
-                identity_end(identity, "the bus does not say who owns %s", identity->name);
+                identity_end(identity, "the bus does not say who %s is", identity->owner);
         else
                 answered(identity);
         return 0;
@@ -203,7 +207,7 @@ Identity *identity_begin(sd_bus *bus, const char *systemd, const char *id, const
                                  .systemd = g_strdup(systemd),
                                  .done = done,
                                  .userdata = userdata };
-        if (systemd)
+        if (systemd && name)
                 r = ask_driver(identity, QUESTION_OWNER_BEFORE, "GetNameOwner", name, on_owner_before);
         if (r >= 0)
                 r = ask_driver(identity, QUESTION_CREDENTIALS, "GetConnectionCredentials", owner, on_credentials);

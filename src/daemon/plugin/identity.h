@@ -17,7 +17,8 @@ typedef struct Identity Identity;
 /* message: NULL: it is the plugin; otherwise why not. pid 0: not told. The check is freed afterwards. */
 typedef void (*IdentityDone)(const char *message, pid_t pid, void *userdata);
 
-/* systemd: its unique name, or NULL where there is none. owner: the unique name that is believed to own `name`. */
+/* systemd: its unique name, or NULL where there is none. owner: the unique name that is believed to own `name`; where that is NULL it only waits
+ * for it, and who it is says its unit alone. */
 Identity *identity_begin(sd_bus *bus, const char *systemd, const char *id, const char *name, const char *unit,
                          const char *owner, IdentityDone done, void *userdata);
 /* done is not called. NULL is fine. */

@@ -76,6 +76,8 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
                           reason);
                 return FALSE;
         }
+        if (previous == PLUGIN_RUNNING)
+                swap_abort(plugin, reason);
         plugin->state = state;
         set_timer(plugin, state_deadline(plugin));
         if (state != PLUGIN_RUNNING)
@@ -97,13 +99,15 @@ static void drop_process(Plugin *plugin, const char *reason) {
         PluginProcess *process = g_steal_pointer(&plugin->process);
 
         plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->owner_questions); i++)
+                plugin->owner_questions[i] = sd_bus_slot_unref(plugin->owner_questions[i]);
         if (!process)
                 return;
         process_calls_lost(process, reason);
         process_free(process);
 }
 
-static void end_process(Plugin *plugin, const char *reason) {
+void plugin_end_process(Plugin *plugin, const char *reason) {
         if (plugin->process) {
                 g_free(plugin->killed);
                 plugin->killed = g_strdup(plugin->process->peer);
@@ -194,8 +198,10 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
         reason = plugin_words(text);
+        if (swap_roll_back(plugin, reason))
+                return;
 
-        end_process(plugin, reason);
+        plugin_end_process(plugin, reason);
         if (!was_up)
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
         plugin_set_error(plugin, reason);
@@ -248,7 +254,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         case PLUGIN_DRAINING:
                 if (farewell_goes_on(plugin))
                         break;
-                end_process(plugin, "did not end in time and was killed");
+                plugin_end_process(plugin, "did not end in time and was killed");
                 plugin_stopped(plugin, "did not end in time and was killed");
                 break;
         case PLUGIN_FAILED:
@@ -332,6 +338,15 @@ static void on_leaving(PluginProcess *process) {
 /* Of a process that is to serve, or does. */
 static const ProcessHooks serving = { on_started, on_identified, on_ready, on_leaving, on_failed };
 
+const ProcessHooks *plugin_serving_hooks(void) {
+        return &serving;
+}
+
+void plugin_start_process(Plugin *plugin) {
+        if (!process_start(plugin->process))
+                plugin_fail(plugin, "could not be started: the bus takes no message");
+}
+
 void plugin_begin(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Settings) settings = NULL;
@@ -364,9 +379,13 @@ void plugin_begin(Plugin *plugin) {
                 plugin_fail(plugin, "is not configured well: %s", error->message);
                 return;
         }
-        plugin->process = process_new(plugin, PLUGIN_SLOT_A, plugin->manifest, &serving);
-        if (!process_start(plugin->process))
-                plugin_fail(plugin, "could not be started: the bus takes no message");
+        plugin->process = process_new(plugin, plugin->slot, plugin->manifest, &serving);
+        plugin->process->by_slot = plugin->by_slot || plugin->slot != PLUGIN_SLOT_A;
+        plugin->by_slot = FALSE;
+        if (plugin->looked || plugin_is_native(plugin))
+                plugin_start_process(plugin);
+        else
+                plugin_adopt(plugin);
 }
 
 static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
@@ -430,7 +449,7 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
-                end_process(plugin, reason);
+                plugin_end_process(plugin, reason);
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 plugin_stopped(plugin, reason);
                 break;
@@ -454,17 +473,33 @@ void plugin_restart(Plugin *plugin) {
         plugin_leave(plugin, "is restarted");
 }
 
-void plugin_upgrade(Plugin *plugin, Manifest *manifest) {
+void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
+        /* Code that was loaded into the daemon cannot be there twice. */
+        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) && g_str_equal(manifest->runtime, plugin->manifest->runtime)) {
+                plugin_swap(plugin, manifest, done, userdata);
+                return;
+        }
+        plugin_settle_later(plugin, TRUE, done, userdata);
+        plugin_replace(plugin, manifest);
+}
+
+void plugin_replace(Plugin *plugin, Manifest *manifest) {
         if (plugin_active(plugin)) {
                 g_clear_pointer(&plugin->next_manifest, manifest_free);
                 plugin->next_manifest = manifest;
-        } else
-                plugin_set_manifest(plugin, plugin->directory, manifest, NULL);
+                g_free(plugin->directory);
+                plugin->directory = plugin_directory_of(manifest);
+        } else {
+                g_autofree char *directory = plugin_directory_of(manifest);
+
+                plugin_set_manifest(plugin, directory, manifest, NULL);
+        }
         plugin_restart(plugin);
 }
 
 /* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
+        swap_call_ended(plugin);
         if (plugin->state != PLUGIN_DRAINING || under_way(plugin)) {
                 plugin_pump(plugin);
                 return;
@@ -516,9 +551,20 @@ static void name_gone(Plugin *plugin) {
         }
 }
 
+/* One that was killed while it waited for the name, or was not known well enough to be killed, has it for a while if the one
+ * before it goes. */
+static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
+        const PluginProcess *process = plugin->process;
+
+        return process && process->peer && strcmp(process->peer, owner) != 0 &&
+               (g_strcmp0(plugin->killed, owner) == 0 || plugin->state == PLUGIN_DRAINING);
+}
+
 void plugin_owner_changed(Plugin *plugin, const char *owner) {
         gboolean had = plugin->owner != NULL;
 
+        if (goes_to_a_stray(plugin, owner))
+                owner = "";
         g_free(plugin->owner);
         plugin->owner = *owner ? g_strdup(owner) : NULL;
         if (!plugin->owner) {

@@ -363,7 +363,7 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         manifest = manifest_load(plugin->directory, plugin->id, plugin->plugins->trusted_uid, &e);
         if (!manifest)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
-        if (!g_str_equal(manifest->version, version))
+        if (*version && !g_str_equal(manifest->version, version))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version “%.64s” of %s is not installed, %s is.",
                                          version, plugin->id, manifest->version);
         r = authorize_call(plugin, call, error);
@@ -372,8 +372,7 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = request_begin(plugin, call, NULL, NULL, &request, error);
         if (r < 0)
                 return r;
-        plugin_settle_later(plugin, TRUE, on_settled, request);
-        plugin_upgrade(plugin, g_steal_pointer(&manifest));
+        plugin_upgrade(plugin, g_steal_pointer(&manifest), on_settled, request);
         return 1;
 }
 

@@ -159,6 +159,12 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
                 plugin_settle_reached(plugin);
 }
 
+char *plugin_directory_of(const Manifest *manifest) {
+        g_autofree char *own = g_path_get_dirname(manifest->path);
+
+        return g_path_get_dirname(own);
+}
+
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         /* May be the plugin's own string: an upgrade stays where it is. */
         G_GNUC_UNUSED g_autofree char *previous = g_steal_pointer(&plugin->directory);
@@ -180,6 +186,8 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
         plugin->name = g_strconcat(PLUGIN_NAME_PREFIX, id, NULL);
         plugin->units[PLUGIN_SLOT_A] = g_strdup_printf(PLUGIN_UNIT_PREFIX "%s.service", id);
         plugin->units[PLUGIN_SLOT_B] = g_strdup_printf(PLUGIN_B_UNIT_PREFIX "%s.service", id);
+        plugin->slot_names[PLUGIN_SLOT_A] = g_strconcat(plugin->name, ".a", NULL);
+        plugin->slot_names[PLUGIN_SLOT_B] = g_strconcat(plugin->name, ".b", NULL);
         if (sd_bus_path_encode(SNOOZE_PLUGIN_PATH, id, &path) >= 0)
                 plugin->path = g_strdup(path);
         g_queue_init(&plugin->calls);
@@ -196,6 +204,10 @@ void plugin_free(Plugin *plugin) {
         process_free(plugin->process);
         process_free(plugin->next);
         native_free(plugin->native);
+        process_free(plugin->previous);
+        swap_free(plugin->swap);
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->owner_questions); i++)
+                sd_bus_slot_unref(plugin->owner_questions[i]);
         g_ptr_array_unref(plugin->provisionings);
         g_free(plugin->provisioned);
         sd_bus_slot_unref(plugin->owner_question);
@@ -216,8 +228,11 @@ void plugin_free(Plugin *plugin) {
         g_free(plugin->id);
         g_free(plugin->name);
         g_free(plugin->path);
-        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++)
+        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++) {
                 g_free(plugin->units[i]);
+                g_free(plugin->slot_names[i]);
+                g_free(plugin->slot_owners[i]);
+        }
         g_free(plugin->directory);
         g_free(plugin);
 }

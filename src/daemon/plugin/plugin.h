@@ -17,6 +17,7 @@
 #include "daemon/plugin/process.h"
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/statistics.h"
+#include "daemon/plugin/swap.h"
 #include "daemon/plugin/watch.h"
 
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
@@ -58,7 +59,7 @@ typedef struct PluginCheck {
 struct Plugin {
         Plugins *plugins;
         char *id, *name, *path, *directory;
-        char *units[PLUGIN_SLOT_COUNT];
+        char *units[PLUGIN_SLOT_COUNT], *slot_names[PLUGIN_SLOT_COUNT];
         Manifest *manifest;      /* NULL: broken */
         Manifest *next_manifest; /* what it is to be started with when it has ended: another version, or a change of this one */
         FileStamp stamp[MANIFEST_FILES];
@@ -82,8 +83,16 @@ struct Plugin {
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
         PluginProcess *next;     /* the one that is to replace it */
+        PluginProcess *previous; /* the one that it replaced: ends its calls and leaves */
+        PluginSwap *swap;        /* while there is one of these, and until the new one has proved itself */
+        PluginSlot slot;         /* in which it runs, or is started next … */
+        gboolean by_slot;        /* … by the slot's name: another one is about to give the plugin's away */
+        gboolean held;           /* calls that may change what it knows wait */
         Native *native;          /* its code, once loaded; runtime native alone */
         sd_bus_slot *owner_question;
+        sd_bus_slot *owner_questions[PLUGIN_SLOT_COUNT + 1]; /* before the first start, see adopt.c */
+        char *slot_owners[PLUGIN_SLOT_COUNT];
+        gboolean looked;         /* for one that ran before the daemon did */
         char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
 
         uint32_t restarts;
@@ -163,6 +172,8 @@ int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, voi
 Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Manifest *manifest, const char *broken);
 void plugin_free(Plugin *plugin);
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
+/* <directory>/<id>/plugin.json → <directory>. */
+char *plugin_directory_of(const Manifest *manifest);
 /* Not disabled, and plugins run at all. */
 gboolean plugin_may_run(const Plugin *plugin);
 /* For a person, where it may not: who switched it off, and how to undo that. */
@@ -189,6 +200,12 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason);
 /* Whoever asks for it: starts it unless it is up or may not run. */
 void plugin_begin(Plugin *plugin);
+/* Of the process that serves. */
+const ProcessHooks *plugin_serving_hooks(void);
+/* Starts the process that was made. */
+void plugin_start_process(Plugin *plugin);
+/* Kills it. */
+void plugin_end_process(Plugin *plugin, const char *reason);
 /* It is gone and nobody is to blame. */
 void plugin_stopped(Plugin *plugin, const char *reason);
 void plugin_forget_failures(Plugin *plugin);
@@ -196,8 +213,10 @@ void plugin_forget_failures(Plugin *plugin);
 void plugin_ask_owner(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
-/* Takes the manifest over, ends the running version and starts the new one. */
-void plugin_upgrade(Plugin *plugin, Manifest *manifest);
+/* Ends it, if it runs, and starts it with this manifest, which it takes. */
+void plugin_replace(Plugin *plugin, Manifest *manifest);
+/* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in plugin_swap(). */
+void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* It is not started, and not again by itself. */
 void plugin_refuse(Plugin *plugin, const char *reason);
@@ -212,6 +231,10 @@ void plugin_reconfigure(Plugin *plugin);
 /* care.c */
 /* Somebody runs, who has to be looked after. */
 void plugins_care(Plugins *plugins);
+
+/* adopt.c */
+/* Looks for a process that ran before the daemon did and takes it; starts one where there is none. */
+void plugin_adopt(Plugin *plugin);
 
 /* settle.c */
 /* Waits for the plugin to be up (load) or down. */

@@ -61,7 +61,8 @@ static void on_started(const char *message, void *userdata) {
 static gboolean start_unit(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
-        process->start = starter_begin(plugin->plugins->starter, plugin->name, process->unit, plugin->failure_count > 0,
+        process->start = starter_begin(plugin->plugins->starter,
+                                       process->by_slot ? plugin->slot_names[process->slot] : plugin->name, process->unit, plugin->failure_count > 0,
                                        on_started, process);
         return process->start != NULL;
 }
@@ -96,7 +97,8 @@ static void on_provisioned(Plugin *plugin, const char *error, const char *messag
 void process_kill(PluginProcess *process) {
         if (process->native)
                 return; /* it is ours: what runs in it cannot be ended */
-        limits_watch_killed(process->plugin->watch);
+        if (process == process->plugin->process)
+                limits_watch_killed(process->plugin->watch);
         starter_kill(process->plugin->plugins->starter, process->unit, process->pidfd);
 }
 

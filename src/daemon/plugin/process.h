@@ -66,6 +66,7 @@ struct PluginProcess {
         const ProcessHooks *hooks;
         PluginSlot slot;
         const char *unit;          /* borrowed from the plugin */
+        gboolean by_slot;          /* where the bus starts it: by the name of its slot, because the plugin's own has an owner */
         const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
 
         Provisioning *provisioning; /* before it is started */
@@ -129,6 +130,10 @@ void process_configure(PluginProcess *process, Settings *settings);
  * userdata; done is called once, except where the process is freed before. */
 void process_call(PluginProcess *process, const char *interface, const char *member, uint64_t timeout,
                   PluginCallAppend append, PluginCallDone done, void *userdata);
+/* A contract's call that may change what it knows is under way. */
+gboolean process_has_effects(const PluginProcess *process);
+/* A contract's call is under way. */
+gboolean process_has_calls(const PluginProcess *process);
 /* It is gone: contract calls that were in flight are repeated once where that is harmless, or end with this error. */
 void process_calls_lost(PluginProcess *process, const char *message);
 void process_calls_free(PluginProcess *process);

@@ -92,17 +92,17 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
                 plugins_problem(plugin->plugins, plugin->id, message);
                 return;
         }
-        if (!g_str_equal(directory, plugin->directory)) {
-                g_free(plugin->directory);
-                plugin->directory = g_strdup(directory);
-        }
         if (g_str_equal(manifest->version, plugin->manifest->version)) {
+                if (!g_str_equal(directory, plugin->directory)) {
+                        g_free(plugin->directory);
+                        plugin->directory = g_strdup(directory);
+                }
                 g_clear_pointer(&plugin->next_manifest, manifest_free);
                 plugin->next_manifest = g_steal_pointer(&owned);
                 return;
         }
         log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version, plugin->manifest->version);
-        plugin_upgrade(plugin, g_steal_pointer(&owned));
+        plugin_upgrade(plugin, g_steal_pointer(&owned), NULL, NULL);
 }
 
 static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {

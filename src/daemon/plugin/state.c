@@ -80,6 +80,8 @@ static void transfer_end(StateTransfer *transfer, const char *problem) {
         transfer_free(transfer);
         if (done)
                 done(process, problem, userdata);
+        else if (problem)
+                plugins_problem(process->plugin->plugins, process->plugin->id, problem);
 }
 
 static void transfer_end_problem(StateTransfer *transfer, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin outlives the daemon: one that is back finds it running, in either slot, and where it fell in the middle of a hot-swap there are
+ * two. The one that owns the plugin's name is the newest: it is told to give that away before another is asked anything. The other
+ * one is sent away. */
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "daemon/plugin/plugin.h"
+
+static void send_away(Plugin *plugin, const char *unique_name) {
+        sd_bus *bus = plugin->plugins->parameters.bus;
+
+        (void) sd_bus_call_method_async(bus, NULL, unique_name, PLUGIN_PATH, PLUGIN_INTERFACE, "Shutdown", NULL, NULL, NULL);
+}
+
+static void take(Plugin *plugin, PluginSlot slot) {
+        plugin->slot = slot;
+        plugin->process->slot = slot;
+        plugin->process->unit = plugin->units[slot];
+}
+
+/* The last of the answers: whose the name is. */
+static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        const char *owner = "";
+
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
+                owner = "";
+        plugin->looked = TRUE;
+        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++) {
+                g_autofree char *other = g_steal_pointer(&plugin->slot_owners[i]);
+
+                if (other && strcmp(other, owner) == 0)
+                        take(plugin, (PluginSlot) i);
+                else if (other)
+                        send_away(plugin, other);
+        }
+        if (*owner && plugin->state == PLUGIN_LOADING && plugin->process)
+                plugin_owner_changed(plugin, owner);
+        else if (plugin->state == PLUGIN_LOADING && plugin->process)
+                plugin_start_process(plugin);
+        return 1;
+}
+
+static int on_slot_owner(sd_bus_message *reply, Plugin *plugin, PluginSlot slot) {
+        const char *owner;
+
+        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &owner) >= 0)
+                plugin->slot_owners[slot] = g_strdup(owner);
+        return 1;
+}
+
+static int on_slot_a(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return on_slot_owner(reply, userdata, PLUGIN_SLOT_A);
+}
+
+static int on_slot_b(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return on_slot_owner(reply, userdata, PLUGIN_SLOT_B);
+}
+
+void plugin_adopt(Plugin *plugin) {
+        const struct {
+                const char *name;
+                sd_bus_message_handler_t handler;
+        } questions[] = {
+                { plugin->slot_names[PLUGIN_SLOT_A], on_slot_a },
+                { plugin->slot_names[PLUGIN_SLOT_B], on_slot_b },
+                { plugin->name, on_owner },
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                g_clear_pointer(&plugin->slot_owners[i], g_free);
+        /* The bus answers in order. */
+        for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(questions); i++)
+                r = sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_questions[i], "org.freedesktop.DBus",
+                                             "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
+                                             questions[i].handler, plugin, "s", questions[i].name);
+        if (r < 0)
+                plugin_fail(plugin, "could not be started: the bus takes no message");
+}

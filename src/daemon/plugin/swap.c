@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/swap.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/plugin/plugin.h"
+
+/* Calls that change the state and are under way are waited for: at first others still go in, then they are held back. */
+#define QUIET_TIMEOUT (5 * USEC_PER_SEC)
+#define HELD_TIMEOUT (5 * USEC_PER_SEC)
+/* The calls that the old version still has, streams among them, do not keep it longer. */
+#define CALLS_TIMEOUT (60 * USEC_PER_SEC)
+#define TRIAL_TIME (10 * USEC_PER_SEC)
+
+typedef enum Step {
+        STEP_START,
+        STEP_GREETING,
+        STEP_QUIET,
+        STEP_HELD,
+        STEP_EXPORT,
+        STEP_IMPORT,
+        STEP_LEAVE, /* from here on the new one serves */
+        STEP_TRIAL,
+        STEP_COUNT,
+} Step;
+
+static const char *const step_names[STEP_COUNT] = {
+        [STEP_START] = "starting it",
+        [STEP_GREETING] = "greeting it",
+        [STEP_QUIET] = "waiting for the calls under way",
+        [STEP_HELD] = "waiting for the calls under way",
+        [STEP_EXPORT] = "exporting the state",
+        [STEP_IMPORT] = "importing the state",
+        [STEP_LEAVE] = "ending the old version",
+        [STEP_TRIAL] = "its trial",
+};
+
+struct PluginSwap {
+        Plugin *plugin;
+        Step step;
+        Manifest *other;  /* of the version that does not serve: until the switch the new one, then the old one */
+        char *directory;  /* where that lies */
+        PluginSlot slot;  /* in which that runs, or ran */
+        uint64_t switched; /* monotonic */
+        sd_event_source *timer, *ended;
+        sd_bus_slot *question;
+        PluginSettled done;
+        void *userdata;
+};
+
+typedef struct Answer {
+        Plugin *plugin;
+        PluginSettled done;
+        void *userdata;
+        sd_bus_error error;
+} Answer;
+
+static void answer_run(void *data) {
+        Answer *answer = data;
+
+        answer->done(answer->plugin, answer->error.name ? &answer->error : NULL, answer->userdata);
+}
+
+static void answer_free(void *data) {
+        Answer *answer = data;
+
+        sd_bus_error_free(&answer->error);
+        g_free(answer);
+}
+
+static void answer_later(Plugin *plugin, PluginSettled done, void *userdata, const char *error, const char *message) {
+        Answer *answer = g_new0(Answer, 1);
+
+        *answer = (Answer) { .plugin = plugin, .done = done, .userdata = userdata };
+        if (error)
+                sd_bus_error_set(&answer->error, error, message);
+        plugins_defer(plugin->plugins, answer_run, answer_free, answer);
+}
+
+void swap_free(PluginSwap *swap) {
+        if (!swap)
+                return;
+        sd_event_source_disable_unref(swap->timer);
+        sd_event_source_disable_unref(swap->ended);
+        sd_bus_slot_unref(swap->question);
+        manifest_free(swap->other);
+        g_free(swap->directory);
+        g_free(swap);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginSwap, swap_free)
+
+/* Where nobody waits, a failure is told to everybody. */
+static void look_again(Plugin *plugin) {
+        if (plugin->stale && !plugin->plugins->freeing)
+                watch_touch(plugin->plugins->watch, plugin->id);
+}
+
+static void tell(PluginSwap *swap, const char *error, const char *message) {
+        if (swap->done)
+                answer_later(swap->plugin, swap->done, swap->userdata, error, message);
+        else if (error)
+                plugins_problem(swap->plugin->plugins, swap->plugin->id, message);
+        swap->done = NULL;
+        look_again(swap->plugin);
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void enter(PluginSwap *swap, Step step, uint64_t timeout) {
+        swap->step = step;
+        swap->timer = sd_event_source_disable_unref(swap->timer);
+        if (timeout > 0)
+                (void) sd_event_add_time_relative(swap->plugin->plugins->parameters.event, &swap->timer, CLOCK_MONOTONIC, timeout, 0,
+                                                  on_timeout, swap);
+}
+
+/* Taken out of the plugin before it is freed: what that leads to must not be sent to it. */
+static void end_one(PluginProcess **place, gboolean kill, const char *reason) {
+        PluginProcess *process = g_steal_pointer(place);
+
+        if (!process)
+                return;
+        if (kill)
+                process_kill(process);
+        process_calls_lost(process, reason);
+        process_free(process);
+}
+
+/* Whose process is not known cannot be killed where there is no systemd; if it serves its slot already it can be asked. */
+static void send_away(PluginProcess *process) {
+        _cleanup_bus_message_ sd_bus_message *message = NULL;
+        Plugin *plugin = process->plugin;
+        sd_bus *bus = plugin->plugins->parameters.bus;
+
+        if (sd_bus_message_new_method_call(bus, &message, plugin->slot_names[process->slot], PLUGIN_PATH, PLUGIN_INTERFACE,
+                                           "Shutdown") < 0 ||
+            sd_bus_message_set_auto_start(message, false) < 0 || sd_bus_message_set_expect_reply(message, false) < 0)
+                return;
+        (void) sd_bus_send(bus, message, NULL);
+}
+
+static void end_next(Plugin *plugin, const char *reason) {
+        PluginProcess *next = plugin->next;
+
+        if (next && next->peer) {
+                /* Should the old version go now, the name is this one's for a moment. */
+                g_free(plugin->killed);
+                plugin->killed = g_strdup(next->peer);
+        } else if (next) {
+                send_away(next);
+                plugin->looked = FALSE;
+        }
+        end_one(&plugin->next, TRUE, reason);
+        plugin->held = FALSE;
+}
+
+/* Before the switch: nothing has changed. */
+static void give_up(PluginSwap *swap, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void give_up(PluginSwap *swap, const char *format, ...) {
+        g_autofree char *reason = NULL, *words = NULL, *message = NULL;
+        Plugin *plugin = swap->plugin;
+        g_autoptr(PluginSwap) owned = g_steal_pointer(&plugin->swap);
+        va_list ap;
+
+        va_start(ap, format);
+        reason = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        words = plugin_words(reason);
+        message = g_strdup_printf("version %s could not replace version %s, which runs on (%s): %s", owned->other->version,
+                                  plugin->manifest->version, step_names[owned->step], words);
+        log_warning("Plugin %s: %s", plugin->id, message);
+        end_next(plugin, words);
+        tell(owned, ERROR_PLUGIN_FAILED, message);
+        plugin_pump(plugin);
+}
+
+void swap_abort(Plugin *plugin, const char *reason) {
+        g_autoptr(PluginSwap) swap = NULL;
+
+        if (!plugin->swap)
+                return;
+        if (plugin->swap->step < STEP_LEAVE) {
+                give_up(plugin->swap, "the running version is leaving: %s", reason);
+                return;
+        }
+        swap = g_steal_pointer(&plugin->swap);
+        end_one(&plugin->previous, TRUE, reason);
+        tell(swap, NULL, NULL);
+}
+
+/* After the switch */
+
+static void previous_gone(PluginSwap *swap, const char *reason) {
+        Plugin *plugin = swap->plugin;
+        uint64_t since = usec_sub(clock_monotonic(), swap->switched);
+
+        swap->ended = sd_event_source_disable_unref(swap->ended);
+        enter(swap, STEP_TRIAL, since < TRIAL_TIME ? TRIAL_TIME - since : 1);
+        end_one(&plugin->previous, FALSE, reason);
+        tell(swap, NULL, NULL);
+        plugin_pump(plugin);
+}
+
+static int on_previous_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        previous_gone(userdata, "the version that was asked has ended");
+        return 0;
+}
+
+static void on_previous_leaving(PluginProcess *process) {
+        swap_call_ended(process->plugin);
+}
+
+static void on_previous_failed(PluginProcess *process, const char *reason) {
+        previous_gone(process->plugin->swap, reason);
+}
+
+static const ProcessHooks replaced = { .leaving = on_previous_leaving, .failed = on_previous_failed };
+
+static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        /* What counts is that it goes; one that refuses has until the deadline. */
+}
+
+static void let_previous_leave(PluginSwap *swap) {
+        PluginProcess *previous = swap->plugin->previous;
+        uint64_t timeout = previous->manifest->timeouts[TIMEOUT_SHUTDOWN];
+
+        enter(swap, STEP_LEAVE, timeout);
+        previous->farewell = FAREWELL_SHUTDOWN;
+        if (previous->pidfd >= 0)
+                (void) sd_event_add_io(swap->plugin->plugins->parameters.event, &swap->ended, previous->pidfd, EPOLLIN,
+                                       on_previous_ended, swap);
+        process_call(previous, PLUGIN_INTERFACE, "Shutdown", timeout, NULL, on_shutdown, NULL);
+}
+
+/* The two manifests and directories change places. */
+static void exchange(PluginSwap *swap) {
+        Plugin *plugin = swap->plugin;
+        Manifest *manifest = plugin->manifest;
+        char *directory = plugin->directory;
+        PluginSlot slot = plugin->slot;
+
+        plugin->manifest = swap->other;
+        plugin->directory = swap->directory;
+        plugin->slot = swap->slot;
+        plugin->official = plugin->manifest->official && plugin_packaged(plugin);
+        swap->other = manifest;
+        swap->directory = directory;
+        swap->slot = slot;
+}
+
+static void announce(Plugin *plugin, const char *reason) {
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+
+        plugin_bus_manifest_changed(plugin);
+        plugin_bus_changed(plugin, "Unit", NULL);
+        if (parameters->changed)
+                parameters->changed(plugin, plugin->state, reason, parameters->userdata);
+}
+
+/* The old one is told to go before the new one is asked anything: killed in between, the daemon finds one of them that is the newest. */
+static void turn_over(PluginSwap *swap) {
+        Plugin *plugin = swap->plugin;
+        g_autofree char *reason = NULL;
+
+        plugin->previous = g_steal_pointer(&plugin->process);
+        plugin->process = g_steal_pointer(&plugin->next);
+        plugin->previous->hooks = &replaced;
+        plugin->process->hooks = plugin_serving_hooks();
+        exchange(swap);
+        swap->switched = clock_monotonic();
+        limits_watch_begin(plugin);
+        let_previous_leave(swap);
+        plugin->held = FALSE;
+        reason = g_strdup_printf("version %s replaced version %s", plugin->manifest->version, swap->other->version);
+        log_notice("Plugin %s: %s", plugin->id, reason);
+        plugin->process->last_heard = plugin->process->last_used = swap->switched;
+        plugin_set_error(plugin, "");
+        plugin_pump(plugin);
+        announce(plugin, reason);
+        if (plugin->swap == swap && plugin->process) {
+                plugin_reconfigure(plugin);
+                process_suspect(plugin->process);
+        }
+}
+
+gboolean swap_roll_back(Plugin *plugin, const char *reason) {
+        g_autofree char *message = NULL;
+        g_autoptr(PluginSwap) swap = NULL;
+        g_autoptr(Manifest) there = NULL;
+        gboolean possible;
+
+        if (!plugin->swap || plugin->swap->step < STEP_LEAVE || !plugin_may_run(plugin))
+                return FALSE;
+        swap = g_steal_pointer(&plugin->swap);
+        there = manifest_load(swap->directory, plugin->id, plugin->plugins->trusted_uid, NULL);
+        possible = there && g_str_equal(there->version, swap->other->version);
+        end_one(&plugin->previous, TRUE, reason);
+        message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s", plugin->manifest->version,
+                                  swap->other->version, possible ? "which runs again" : "which is not there any more", reason);
+        tell(swap, ERROR_PLUGIN_FAILED, message);
+        plugins_problem(plugin->plugins, plugin->id, message);
+        if (!possible)
+                return FALSE;
+        plugin_end_process(plugin, reason);
+        exchange(swap);
+        plugin->by_slot = TRUE;
+        plugin_set_error(plugin, message);
+        if (plugin_set_state(plugin, PLUGIN_FAILED, message) && plugin->state == PLUGIN_FAILED)
+                plugin_begin(plugin);
+        announce(plugin, message);
+        return TRUE;
+}
+
+/* The state */
+
+static void on_restored(PluginProcess *process, const char *problem, void *userdata) {
+        PluginSwap *swap = userdata;
+
+        if (problem)
+                give_up(swap, "%s", problem);
+        else
+                turn_over(swap);
+}
+
+static void on_exported(PluginProcess *process, uint32_t version, GBytes *state, const char *problem, void *userdata) {
+        PluginSwap *swap = userdata;
+        PluginProcess *next = swap->plugin->next;
+
+        if (problem) {
+                give_up(swap, "%s", problem);
+                return;
+        }
+        if (!manifest_has_contract(next->manifest, "State")) {
+                turn_over(swap);
+                return;
+        }
+        enter(swap, STEP_IMPORT, 0);
+        state_import(next, version, state, on_restored, swap);
+}
+
+static void export(PluginSwap *swap) {
+        swap->plugin->held = TRUE;
+        enter(swap, STEP_EXPORT, 0);
+        state_export(swap->plugin->process, on_exported, swap);
+}
+
+static void on_next_ready(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+        PluginSwap *swap = plugin->swap;
+
+        if (manifest_has_contract(plugin->process->manifest, "State")) {
+                enter(swap, STEP_QUIET, QUIET_TIMEOUT);
+                if (!process_has_effects(plugin->process))
+                        export(swap);
+        } else if (manifest_has_contract(process->manifest, "State")) {
+                enter(swap, STEP_IMPORT, 0);
+                state_restore(process, on_restored, swap);
+        } else
+                turn_over(swap);
+}
+
+void swap_call_ended(Plugin *plugin) {
+        PluginSwap *swap = plugin->swap;
+
+        if (!swap)
+                return;
+        if ((swap->step == STEP_QUIET || swap->step == STEP_HELD) && !process_has_effects(plugin->process))
+                export(swap);
+        else if (plugin->previous && g_queue_is_empty(&plugin->previous->in_flight))
+                process_close_channel(plugin->previous);
+}
+
+/* The new process */
+
+static void greet(PluginSwap *swap, const char *unique_name) {
+        enter(swap, STEP_GREETING, usec_add(swap->other->timeouts[TIMEOUT_INITIALIZE], swap->other->timeouts[TIMEOUT_INITIALIZE]));
+        process_greet(swap->plugin->next, unique_name);
+}
+
+/* One that owns no name for its slot waits for the plugin's own. */
+static int on_queued(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        PluginSwap *swap = userdata;
+        g_auto(GStrv) owners = NULL;
+        g_autofree char *found = NULL;
+
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read_strv(reply, &owners) < 0 || !owners) {
+                give_up(swap, "the bus does not say who waits for %s", swap->plugin->name);
+                return 1;
+        }
+        for (char **owner = owners; *owner; owner++)
+                if (strcmp(*owner, swap->plugin->process->peer) != 0) {
+                        g_free(found);
+                        found = g_strdup(*owner);
+                }
+        if (found)
+                greet(swap, found);
+        else
+                give_up(swap, "it runs, but does not wait for the name %s", swap->plugin->name);
+        return 1;
+}
+
+static int ask(PluginSwap *swap, const char *member, const char *name, sd_bus_message_handler_t handler) {
+        swap->question = sd_bus_slot_unref(swap->question);
+        return sd_bus_call_method_async(swap->plugin->plugins->parameters.bus, &swap->question, "org.freedesktop.DBus",
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", member, handler, swap, "s", name);
+}
+
+static int on_slot_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        PluginSwap *swap = userdata;
+        const char *owner;
+
+        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &owner) >= 0)
+                greet(swap, owner);
+        else if (ask(swap, "ListQueuedOwners", swap->plugin->name, on_queued) < 0)
+                give_up(swap, "the bus takes no message");
+        return 1;
+}
+
+static void on_next_started(PluginProcess *process) {
+        PluginSwap *swap = process->plugin->swap;
+
+        if (ask(swap, "GetNameOwner", process->plugin->slot_names[process->slot], on_slot_owner) < 0)
+                give_up(swap, "the bus takes no message");
+}
+
+static gboolean on_next_identified(PluginProcess *process) {
+        return TRUE;
+}
+
+static void on_next_leaving(PluginProcess *process) {
+        give_up(process->plugin->swap, "it leaves by itself");
+}
+
+static void on_next_failed(PluginProcess *process, const char *reason) {
+        give_up(process->plugin->swap, "%s", reason);
+}
+
+static const ProcessHooks replacing = { on_next_started, on_next_identified, on_next_ready, on_next_leaving, on_next_failed };
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        PluginSwap *swap = userdata;
+        Plugin *plugin = swap->plugin;
+
+        switch (swap->step) {
+        case STEP_QUIET:
+                plugin->held = TRUE;
+                enter(swap, STEP_HELD, HELD_TIMEOUT);
+                break;
+        case STEP_LEAVE:
+                if (process_has_calls(plugin->previous) && usec_sub(clock_monotonic(), swap->switched) < CALLS_TIMEOUT) {
+                        enter(swap, STEP_LEAVE, USEC_PER_SEC);
+                        break;
+                }
+                log_warning("Plugin %s: version %s did not end in time and was killed", plugin->id, swap->other->version);
+                process_kill(plugin->previous);
+                previous_gone(swap, "the version that was asked did not end in time");
+                break;
+        case STEP_TRIAL:
+                swap_free(g_steal_pointer(&plugin->swap));
+                break;
+        default:
+                give_up(swap, "it takes too long");
+                break;
+        }
+        return 0;
+}
+
+/* One that owns no slot does not know that there may be two of it: it has to end before another can begin. */
+static void end_and_start(PluginSwap *swap) {
+        Plugin *plugin = swap->plugin;
+        g_autoptr(PluginSwap) owned = g_steal_pointer(&plugin->swap);
+
+        end_one(&plugin->next, FALSE, "it is ended first");
+        plugin_settle_later(plugin, TRUE, owned->done, owned->userdata);
+        plugin_replace(plugin, g_steal_pointer(&owned->other));
+}
+
+static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        PluginSwap *swap = userdata;
+        Plugin *plugin = swap->plugin;
+        const char *owner = "";
+
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0 ||
+            strcmp(owner, plugin->process->peer) != 0)
+                end_and_start(swap);
+        else if (!process_start(plugin->next))
+                give_up(swap, "the bus takes no message");
+        return 1;
+}
+
+void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
+        gboolean under_way = plugin->swap && plugin->swap->step != STEP_TRIAL;
+        const Manifest *goal = under_way && plugin->swap->step < STEP_LEAVE ? plugin->swap->other : plugin->manifest;
+        PluginSwap *swap;
+
+        /* Somebody types what the watch on the directory has seen, too. */
+        if (g_str_equal(goal->digest, manifest->digest) && (!under_way || !done || !plugin->swap->done)) {
+                manifest_free(manifest);
+                if (under_way && done) {
+                        plugin->swap->done = done;
+                        plugin->swap->userdata = userdata;
+                } else if (done)
+                        answer_later(plugin, done, userdata, NULL, NULL);
+                return;
+        }
+        if (under_way) {
+                manifest_free(manifest);
+                if (done)
+                        answer_later(plugin, done, userdata, ERROR_BUSY, "It is being replaced already.");
+                else
+                        plugin->stale = TRUE;
+                return;
+        }
+        /* What is on trial has to serve as the one to come back to. */
+        swap_free(g_steal_pointer(&plugin->swap));
+        plugin->swap = swap = g_new0(PluginSwap, 1);
+        *swap = (PluginSwap) { .plugin = plugin,
+                               .other = manifest,
+                               .directory = plugin_directory_of(manifest),
+                               .slot = plugin->process->slot == PLUGIN_SLOT_A ? PLUGIN_SLOT_B : PLUGIN_SLOT_A,
+                               .done = done,
+                               .userdata = userdata };
+        plugin->next = process_new(plugin, swap->slot, manifest, &replacing);
+        plugin->next->by_slot = TRUE;
+        enter(swap, STEP_START, manifest->timeouts[TIMEOUT_START]);
+        if (ask(swap, "GetNameOwner", plugin->slot_names[plugin->process->slot], on_own_slot) < 0)
+                give_up(swap, "the bus takes no message");
+}

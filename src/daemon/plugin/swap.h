@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Hot-swap: another version takes the place of the one that serves, and nobody who calls the plugin sees more of it than a moment's wait.
+ *
+ *   start in the free slot ─► greet by its unique name, own channel ─► hold back what changes its state ─► export from the old
+ *      ─► import into the new ─► SWITCH ─► the old ends its calls, releases the name and leaves ─► trial
+ *
+ * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the trial brings
+ * the old version back, with the state that it had exported, where it is still on the disk. Every step has a deadline. */
+
+#include "daemon/plugin/plugins.h"
+#include "daemon/plugin/process.h"
+
+typedef struct PluginSwap PluginSwap;
+
+/* Of a running plugin. Takes the manifest. done is called once, never from within: with NULL when the old version has left, or with a named
+ * error. May be NULL: failures are Problems then. */
+void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
+
+/* A call ended: what waited for that goes on. */
+void swap_call_ended(Plugin *plugin);
+/* The plugin stops running for another reason. */
+void swap_abort(Plugin *plugin, const char *reason);
+/* The version on trial has failed: TRUE where the one before it is on its way back. */
+gboolean swap_roll_back(Plugin *plugin, const char *reason);
+void swap_free(PluginSwap *swap);

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hot-swap: one version of a plugin takes the place of another while it is called, and nobody loses a call. SNOOZE_SWAP_SECONDS and
+SNOOZE_SWAPS make the load longer (60 and 20 is what the design asks for)."""
+
+import os
+import signal
+import time
+
+import tap
+from counting import COUNTING, CountingTest
+from gi.repository import Gio, GLib
+from harness import ERROR, NAME, PLUGIN, error_name, wait_for
+
+SECONDS = float(os.environ.get('SNOOZE_SWAP_SECONDS', '5'))
+SWAPS = int(os.environ.get('SNOOZE_SWAPS', '3'))
+CALLS_A_SECOND = 200
+# One sender may call 50 times a second, and have few calls waiting for polkit.
+CALLERS = 32
+
+
+class Load:
+    """So many calls a second that count, from several callers, whatever happens meanwhile."""
+
+    def __init__(self, house):
+        self.clients = [house.client() for _ in range(CALLERS)]
+        self.sent, self.answers, self.failures, self.waits = 0, [], [], []
+        self.begun = time.monotonic()
+        self.source = GLib.timeout_add(10, self.send_due)
+
+    def send_due(self):
+        while self.sent < (time.monotonic() - self.begun) * CALLS_A_SECOND:
+            client = self.clients[self.sent % CALLERS]
+            self.sent += 1
+            client.connection.call(NAME, COUNTING, PLUGIN, 'Call', GLib.Variant('(sa{sv})', ('count', {})),
+                                   None, Gio.DBusCallFlags.NONE, 30000, None, self.on_answer, time.monotonic())
+        return True
+
+    def on_answer(self, connection, result, begun):
+        self.waits.append(time.monotonic() - begun)
+        try:
+            self.answers.append(connection.call_finish(result).unpack()[1])
+        except GLib.Error as error:
+            self.failures.append(f'{error_name(error)}: {error.message}')
+
+    def done(self):
+        return len(self.answers) + len(self.failures) == self.sent
+
+    def stop(self):
+        GLib.source_remove(self.source)
+        wait_for(self.done, 'the last answers')
+
+
+class Swap(CountingTest):
+    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def assert_unchanged(self, pid, count):
+        answer = self.ask('look')
+        self.assertEqual((answer['version'], answer['pid'], answer['count']), ('1.0.0', pid, count))
+        self.assertEqual((self.get('Version'), self.get('State'), self.get('Pid')), ('1.0.0', 'running', pid))
+
+    def refused(self, version, *behaviour):
+        with self.assertRaises(GLib.Error) as raised:
+            self.upgrade(version, *behaviour)
+        self.assertEqual(error_name(raised.exception), ERROR + 'PluginFailed')
+        return raised.exception.message
+
+    def test_the_state_goes_along(self):
+        told = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING)
+        self.count(3)
+        pid = self.get('Pid')
+        self.upgrade('1.1.0')
+        answer = self.ask()
+        self.assertEqual((answer['version'], answer['count']), ('1.1.0', 4))
+        self.assertNotEqual(answer['pid'], pid)
+        self.assertEqual((self.get('Version'), self.get('State'), self.get('Pid')), ('1.1.0', 'running', answer['pid']))
+        self.assertEqual(told, [])
+        self.assertEqual(self.processes(), [answer['pid']])
+        self.assertIn('version 1.1.0 replaced version 1.0.0', self.house.daemon.output())
+
+    def test_there_and_back_again(self):
+        for version in ('1.1.0', '0.9.0', '2.0.0', '1.0.0'):
+            before = self.count()
+            self.upgrade(version)
+            answer = self.ask()
+            self.assertEqual((answer['version'], answer['count']), (version, before + 1))
+        wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting') is not None, 'its name')
+
+    def test_migration_and_a_downgrade_that_cannot_read_it(self):
+        self.count(3)
+        self.upgrade('2.0.0', 'format2')
+        self.assertEqual(self.count(), 4)
+        message = self.refused('1.0.0')
+        self.assertIn('importing the state', message)
+        self.assertEqual(self.ask()['version'], '2.0.0')
+
+    def test_without_a_version_the_one_that_is_there(self):
+        self.place('1.3.0')
+        self.of('Upgrade', '(s)', ('',))
+        self.assertEqual(self.ask()['version'], '1.3.0')
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('Upgrade', '(s)', ('9.9.9',))
+        self.assertEqual(error_name(raised.exception), ERROR + 'InvalidArgument')
+
+    def test_before_the_switch_a_failure_changes_nothing(self):
+        count = self.count(3)
+        pid = self.get('Pid')
+        for i, (behaviour, step) in enumerate((('dies-at-start', 'starting it'), ('refuses-configuration', 'greeting it'),
+                                ('hangs-at-initialize', 'greeting it'), ('dies-at-initialize', 'greeting it'),
+                                ('refuses-import', 'importing the state'), ('hangs-at-import', 'importing the state'),
+                                ('dies-at-import', 'importing the state'))):
+            with self.subTest(behaviour):
+                message = self.refused(f'1.1.{i}', behaviour)
+                self.assertIn(step, message)
+                self.assertIn(f'1.1.{i}', message)
+                self.assert_unchanged(pid, count)
+        # And then one that works does.
+        self.upgrade('1.2.0')
+        self.assertEqual(self.count(), count + 1)
+
+    def test_an_old_version_that_does_not_give_its_state_away_stays(self):
+        self.upgrade('1.1.0', 'refuses-export')
+        pid = self.get('Pid')
+        self.assertIn('exporting the state', self.refused('1.2.0'))
+        self.assertEqual((self.ask()['version'], self.get('Pid')), ('1.1.0', pid))
+
+    def test_a_second_one_meanwhile_is_refused(self):
+        self.place('1.1.0', 'hangs-at-initialize')
+        first = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting.b') is not None or first, 'the new version')
+        self.place('1.2.0', 'hangs-at-initialize')
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('Upgrade', '(s)', ('1.2.0',), client=self.house.client())
+        self.assertEqual(error_name(raised.exception), ERROR + 'Busy')
+        wait_for(lambda: first, 'the end of the first')
+        self.assertIsNotNone(first[0][1])
+
+    def test_a_call_under_way_ends_at_the_old_version(self):
+        self.directory.joinpath('plugin.json').write_text(
+            self.directory.joinpath('plugin.json').read_text().replace('"State", ', ''))
+        self.house.restart_daemon()
+        self.of('Unload')
+        self.house.client().call('DiscoverPlugins')
+        self.of('Load')
+        hanging = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING)
+        self.ask('look')
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: self.get('Version') == '1.1.0', 'the switch')
+        self.assertEqual(self.ask('look')['version'], '1.1.0')
+        self.assertEqual((hanging, upgrade), ([], []))
+        os.kill(self.get('Pid'), 0)
+
+    def test_afterwards_a_failure_brings_the_old_version_back_where_it_still_is(self):
+        self.count(3)
+        self.upgrade('1.1.0', 'dies-at-work')
+        # Installed side by side the old one would still be there.
+        self.place('1.0.0')
+        with self.assertRaises(GLib.Error):
+            self.ask()
+        self.wait_for_problem('which runs again')
+        self.of('Load')
+        answer = self.ask()
+        self.assertEqual((answer['version'], answer['count'], self.get('Version')), ('1.0.0', 4, '1.0.0'))
+        self.upgrade('1.2.0')
+        self.assertEqual(self.count(), 5)
+
+    def test_afterwards_a_failure_of_one_whose_predecessor_is_gone_is_any_failure(self):
+        self.count(3)
+        self.upgrade('1.1.0')
+        os.kill(self.get('Pid'), signal.SIGKILL)
+        self.wait_for_problem('is not there any more')
+        self.of('Load')
+        answer = self.ask()
+        self.assertEqual((answer['version'], answer['count']), ('1.1.0', 4))
+
+    def test_disabled_in_the_middle(self):
+        self.place('1.1.0', 'hangs-at-initialize')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        self.of('Disable', client=self.house.client())
+        wait_for(lambda: upgrade, 'the answer')
+        self.assertIsNotNone(upgrade[0][1])
+        self.wait_for_state('stopped')
+        # One that was only starting is not known yet; it leaves because nobody greets it.
+        wait_for(lambda: self.house.watcher.owner('io.cloudsnooze.Plugin1.counting') is None, 'the end of both')
+
+    def test_a_thief_of_the_name_is_not_called(self):
+        thief = self.house.client()
+        thief.call('RequestName', '(su)', ('io.cloudsnooze.Plugin1.counting', 0), 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+                   'org.freedesktop.DBus')
+        asked = []
+        thief.connection.add_filter(lambda connection, message, incoming: (asked.append(message.get_member()) if incoming and
+                                    message.get_message_type().value_nick == 'method-call' else None, message)[1])
+        self.count(3)
+        # It waits in front of the new version: the switch gives it the name, and the new version has lost it.
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: upgrade, 'the answer')
+        thief.call('ReleaseName', '(s)', ('io.cloudsnooze.Plugin1.counting',), 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+                   'org.freedesktop.DBus')
+        self.wait_for_state('running')
+        self.assertNotIn('Handle', asked)
+        self.assertEqual(self.count(), 4)
+
+
+class Killed(CountingTest):
+    """kill -9 at many moments of a swap, of each of those who take part in it."""
+
+    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+    delays = [0, 0.002, 0.004, 0.006, 0.008, 0.010, 0.012, 0.015, 0.020, 0.030]
+
+    def settled(self, upgrade):
+        wait_for(lambda: upgrade or self.house.daemon.ended(), 'the end of it')
+        if self.house.daemon.ended():
+            self.house.start_daemon()
+            self.client = self.house.client()
+        self.bring_up()
+        return self.ask('look')
+
+    def kill(self, pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def test_the_old_version(self):
+        self.start()
+        for i, delay in enumerate(self.delays):
+            with self.subTest(delay):
+                self.of('Restart')
+                kept, told = self.ask('look')['count'], self.count()
+                self.place(f'1.0.{i + 1}')
+                old = self.get('Pid')
+                upgrade = self.house.client().send('Upgrade', '(s)', (f'1.0.{i + 1}',), PLUGIN, COUNTING)
+                time.sleep(delay)
+                self.kill(old)
+                self.assertIn(self.settled(upgrade)['count'], (kept, told))
+
+    def test_the_new_version(self):
+        self.start()
+        for i, delay in enumerate(self.delays):
+            with self.subTest(delay):
+                told = self.count()
+                self.place(f'1.0.{i + 1}')
+                old = self.get('Pid')
+                upgrade = self.house.client().send('Upgrade', '(s)', (f'1.0.{i + 1}',), PLUGIN, COUNTING)
+                time.sleep(delay)
+                for pid in self.processes():
+                    if pid != old:
+                        self.kill(pid)
+                # Before the switch the old version has it, afterwards it was exported for the switch.
+                self.assertEqual(self.settled(upgrade)['count'], told)
+
+    def test_the_daemon(self):
+        self.start()
+        for i, delay in enumerate(self.delays):
+            with self.subTest(delay):
+                told = self.count()
+                self.place(f'1.0.{i + 1}')
+                self.house.client().send('Upgrade', '(s)', (f'1.0.{i + 1}',), PLUGIN, COUNTING)
+                time.sleep(delay)
+                self.house.kill_daemon()
+                self.house.start_daemon()
+                self.client = self.house.client()
+                self.of('Load')
+                self.assertEqual(self.ask('look')['count'], told)
+                wait_for(lambda: len(self.processes()) == 1, 'the other one to be gone')
+
+
+class UnderLoad(CountingTest):
+    def test_no_call_is_lost_or_refused(self):
+        self.start()
+        votes = self.house.client()
+        load = Load(self.house)
+        answers = []
+        for i in range(SWAPS):
+            until = load.begun + (i + 1) * SECONDS / (SWAPS + 1)
+            wait_for(lambda: time.monotonic() >= until, 'the time of the next swap', SECONDS + 30)
+            self.place(f'1.{i + 1}.0')
+            answers.append(votes.send('Upgrade', '(s)', (f'1.{i + 1}.0',), PLUGIN, COUNTING))
+            wait_for(lambda: answers[-1], 'the end of the swap')
+        wait_for(lambda: time.monotonic() >= load.begun + SECONDS, 'the end of the load', SECONDS + 30)
+        load.stop()
+        self.assertEqual([answer[0][1] for answer in answers], [None] * SWAPS)
+        self.assertEqual(load.failures, [])
+        # Each counted once, none twice, and none was forgotten on the way from version to version.
+        self.assertEqual(sorted(answer['count'] for answer in load.answers), list(range(1, load.sent + 1)))
+        self.assertEqual({answer['version'] for answer in load.answers}, {'1.0.0', *(f'1.{i + 1}.0' for i in range(SWAPS))})
+        print(f'# {load.sent} calls, {SWAPS} swaps, longest wait {max(load.waits) * 1000:.1f} ms')
+
+
+if __name__ == '__main__':
+    tap.main()
