@@ -6,7 +6,7 @@
 #include "cli/plugin-text.h"
 #include "cli/wait.h"
 
-static const Verb verb_plugin_list, verb_plugin_info, verb_plugin_enable, verb_plugin_disable;
+static const Verb verb_plugin_list, verb_plugin_info, verb_plugin_enable, verb_plugin_disable, verb_plugin_restart;
 
 static Style state_style(const char *state) {
         if (g_str_equal(state, "running"))
@@ -180,13 +180,40 @@ static int run_plugin_disable(Cli *cli, int argc, char **argv) {
 
 static const Verb verb_plugin_disable = { "disable", "ID", "End it, and do not start it again", run_plugin_disable };
 
+static gboolean restart(Cli *cli, SnoozeClientPlugin *plugin, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Restarting it");
+
+        cli_need_authorization(cli);
+        snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), error);
+}
+
+static int run_plugin_restart(Cli *cli, int argc, char **argv) {
+        g_autoptr(SnoozeClientPlugin) plugin = NULL;
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_plugin_restart, NULL, NULL, 0, 1, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+
+        plugin = cli_open_plugin(cli, argv[1], &error);
+        if (!plugin || !restart(cli, plugin, &error))
+                return cli_fail(error);
+        return cli_done(cli, "Restarted.");
+}
+
+static const Verb verb_plugin_restart = { "restart", "ID", "End it and start it again, also out of quarantine", run_plugin_restart };
+
 static int run_plugin(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_search, &verb_plugin_info, &verb_plugin_enable,
-                                             &verb_plugin_disable, &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new,
-                                             &verb_plugin_test, &verb_plugin_call, NULL };
+                                             &verb_plugin_disable, &verb_plugin_restart, &verb_plugin_permissions, &verb_plugin_uninstall,
+                                             &verb_plugin_new, &verb_plugin_test, &verb_plugin_call, NULL };
 
         return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|permissions|uninstall|new|test|call …", "The programs that know more than the metrics do",
+const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|restart|permissions|uninstall|new|test|call …", "The programs that know more than the metrics do",
                            run_plugin };

@@ -113,7 +113,8 @@ class Details(SharedBusTest):
         self.house.answer('refuse')
         path = methods.EXAMPLE_PLUGIN
         for method, alternative in (('Disable', 'sudo snooze plugin disable example'),
-                                    ('Restart', f'sudo busctl call {NAME} {path} {PLUGIN} Restart')):
+                                    ('Restart', 'sudo snooze plugin restart example'),
+                                    ('Unload', f'sudo busctl call {NAME} {path} {PLUGIN} Unload')):
             message = self.assertFails(ACCESS_DENIED, method, interface=PLUGIN, path=path)
             self.assertTrue(message.endswith('; or: ' + alternative), message)
 

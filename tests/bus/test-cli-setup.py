@@ -132,6 +132,12 @@ class Plugins(CommandLine):
         self.assertEqual(self.json("plugin", "disable", "gpu-monitor"), {"ok": True})
         self.assertEqual((len(self.mock.called("Enable")), len(self.mock.called("Disable"))), (1, 1))
 
+    def test_restart(self):
+        self.assertEqual(self.snooze("plugin", "restart", "sessions"), "Restarted.\n")
+        self.assertEqual(len(self.mock.called("Restart")), 1)
+        self.mock.answers["Restart"] = Failure("PluginFailed", "sessions cannot be started: no such file")
+        self.assertIn("no such file", self.snooze("plugin", "restart", "sessions", code=FAILED))
+
 
 class Providers(CommandLine):
     def test_list_info_check(self):

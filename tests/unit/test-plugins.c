@@ -333,6 +333,7 @@ static void test_quarantine_and_the_way_out(void) {
         }
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_QUARANTINED);
         g_assert_cmpuint(f.problems->len, ==, 1);
+        g_assert_nonnull(strstr(plugin->last_error, "sudo snooze plugin restart one"));
         g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 3 + 1);
 
         fixture_round(&f, TRUE);

@@ -175,7 +175,7 @@ static uint64_t restart_delay(const Plugin *plugin) {
 
 static void quarantine(Plugin *plugin, const char *reason) {
         g_autofree char *message = g_strdup_printf("failed %u times within %g minutes, the last time: %s; it is not started "
-                                                   "again until: sudo snooze plugin disable %s, then enable it",
+                                                   "again until: sudo snooze plugin restart %s",
                                                    plugin->failures->len, plugin->plugins->config->restart_window_minutes,
                                                    reason, plugin->id);
 
