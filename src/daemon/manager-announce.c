@@ -66,11 +66,11 @@ static void write_down(Manager *manager, State previous) {
 static uint64_t idle_since_realtime(Manager *manager) {
         if (decision_stop_requested(manager->decision, NULL) || manager->outcome.idle_since == 0)
                 return 0;
-        return manager_realtime(manager->outcome.idle_since);
+        return manager_realtime(manager, manager->outcome.idle_since);
 }
 
 static void enter_warning(Manager *manager) {
-        uint64_t stop_time = manager_realtime(manager->outcome.next_stop);
+        uint64_t stop_time = manager_realtime(manager, manager->outcome.next_stop);
         const char *reason = manager_reason(manager);
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",

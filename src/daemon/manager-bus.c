@@ -91,14 +91,14 @@ static int get_idle_since(sd_bus *bus, const char *path, const char *interface, 
                           sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_realtime(manager->outcome.idle_since));
+        return sd_bus_message_append(reply, "t", manager_realtime(manager, manager->outcome.idle_since));
 }
 
 static int get_next_stop(sd_bus *bus, const char *path, const char *interface, const char *property,
                          sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_realtime(manager->outcome.next_stop));
+        return sd_bus_message_append(reply, "t", manager_realtime(manager, manager->outcome.next_stop));
 }
 
 static int get_provider(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -170,11 +170,11 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
 }
 
 /* decision/ counts on the monotonic clock, people on the wall's. */
-static void put_on_wall_clock(JsonObject *evidence) {
+static void put_on_wall_clock(Manager *manager, JsonObject *evidence) {
         gint64 activity = json_get_int(evidence, "last_activity", 0);
 
         if (activity > 0)
-                json_object_set_int_member(evidence, "last_activity", (gint64) manager_realtime((uint64_t) activity));
+                json_object_set_int_member(evidence, "last_activity", (gint64) manager_realtime(manager, (uint64_t) activity));
 }
 
 static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -196,7 +196,7 @@ static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error 
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "sss", vote->source, verdict_name(vote->verdict),
                                                   vote->reason ? vote->reason : "");
-                put_on_wall_clock(vote->evidence);
+                put_on_wall_clock(manager, vote->evidence);
                 if (r >= 0)
                         r = dictionary_append(reply, vote->evidence, NULL);
                 if (r >= 0)

@@ -130,7 +130,7 @@ static void on_record_of_this_boot(GHashTable *records, const GError *error, voi
         JsonObject *record = error ? NULL : g_hash_table_lookup(records, STOP_RECORD_KEY);
 
         if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) == 0)
-                greet(manager, record, manager_realtime(manager->up_since));
+                greet(manager, record, manager_realtime(manager, manager->up_since));
 }
 
 void manager_came_back(Manager *manager) {

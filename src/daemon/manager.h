@@ -78,6 +78,7 @@ struct Manager {
         uint64_t booted;            /* monotonic */
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
+        uint64_t wall_offset;       /* wall clock minus monotonic time, when last told; 0: not yet */
 
         Outcome outcome;            /* of the latest step; manager_reason() has its reason */
         State announced;            /* the state that the world was told */
@@ -161,5 +162,5 @@ void manager_take_sample(Manager *manager);
 int manager_check_now(Manager *manager, sd_bus_message *call);
 void manager_check_free(void *check);
 
-/* Wall clock of a moment on the monotonic clock, now. */
-uint64_t manager_realtime(uint64_t monotonic);
+/* Wall clock of a moment on the monotonic clock. The same moment stays the same time, unless somebody sets the clock. */
+uint64_t manager_realtime(Manager *manager, uint64_t monotonic);

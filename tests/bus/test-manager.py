@@ -9,7 +9,7 @@ import time
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, MANAGER, NAME, PATH, BusTest, SharedBusTest, error_name, wait_for
+from harness import ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, SharedBusTest, error_name, wait_for
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -31,6 +31,20 @@ def t(value):
 
 def now():
     return time.time_ns() // 1000
+
+
+class WallClock(BusTest):
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.house.start_daemon()
+        self.client = self.house.client()
+
+    def test_a_moment_is_told_the_same_each_time(self):
+        wait_for(lambda: self.client.get('State') == 'idle', 'the machine to be idle')
+        self.assertEqual(len({self.client.get('IdleSince') for _ in range(100)}), 1)
+        self.assertLess(abs(self.client.get('IdleSince') - now()), HOUR)
 
 
 class Reading(SharedBusTest):
