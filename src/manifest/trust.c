@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,10 +61,13 @@ gboolean file_trusted(const char *path, uid_t also, GError **error) {
         return TRUE;
 }
 
+/* The head of this very program, as the linker knows it. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
 /* Scripts have no architecture; what the kernel makes of their first line is its own affair. */
 static gboolean architecture_fits(const char *path, GError **error) {
-        _cleanup_close_ int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fd = open(path, O_RDONLY | O_CLOEXEC);
-        Elf64_Ehdr header = {}, own_header = {};
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ElfW(Ehdr) header = {};
 
         if (fd < 0)
                 return unsafe(error, path, g_strerror(errno));
@@ -73,9 +77,7 @@ static gboolean architecture_fits(const char *path, GError **error) {
                 return TRUE;
         if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
                 return unsafe(error, path, "is neither a program of this system nor a script");
-        if (own < 0 || read(own, &own_header, sizeof(own_header)) != (ssize_t) sizeof(own_header))
-                return TRUE;
-        if (header.e_machine != own_header.e_machine || header.e_ident[EI_CLASS] != own_header.e_ident[EI_CLASS])
+        if (header.e_machine != __ehdr_start.e_machine || header.e_ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS])
                 return unsafe(error, path, "was built for another architecture");
         return TRUE;
 }

@@ -3,6 +3,7 @@
 /* The properties of io.cloudsnooze.Snooze1.Plugin. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/names.h"
@@ -14,25 +15,21 @@ static const char *trust(const Plugin *plugin) {
         return g_str_equal(plugin->directory, PKGPLUGINDIR) ? "unsigned" : "local";
 }
 
-static const struct {
-        const char *property;
-        size_t offset;
-        const char *broken; /* where there is no manifest */
-} manifest_strings[] = {
-        { "Version", offsetof(Manifest, version), "" },
-        { "Author", offsetof(Manifest, author), "" },
-        { "Description", offsetof(Manifest, description), "" },
-        { "Category", offsetof(Manifest, category), "" },
-        { "Repository", offsetof(Manifest, repository), "" },
-        { "Homepage", offsetof(Manifest, homepage), "" },
-        { "Language", offsetof(Manifest, language), "" },
-        { "Runtime", offsetof(Manifest, runtime), "dbus" },
-        { "Isolation", offsetof(Manifest, isolation), "process" },
-        { "ConfigSchema", offsetof(Manifest, schema_text), "{}" },
-        { "MinHostVersion", offsetof(Manifest, min_host_version), "" },
-};
+/* As sd_bus_message_append(), without a format to go through: somebody who lists a thousand plugins asks for thirty thousand values. */
+static int append_text(sd_bus_message *reply, const char *text) {
+        return sd_bus_message_append_basic(reply, 's', text);
+}
 
-static int append_events(const Manifest *manifest, sd_bus_message *reply) {
+static int append_boolean(sd_bus_message *reply, gboolean value) {
+        return sd_bus_message_append_basic(reply, 'b', &value);
+}
+
+static int append_number(sd_bus_message *reply, uint32_t value) {
+        return sd_bus_message_append_basic(reply, 'u', &value);
+}
+
+static int append_events(const Plugin *plugin, sd_bus_message *reply) {
+        const Manifest *manifest = plugin->manifest;
         int r = sd_bus_message_open_container(reply, 'a', "{si}");
 
         for (guint i = 0; r >= 0 && manifest && i < manifest->events->len; i++) {
@@ -54,7 +51,8 @@ static int append_permissions(const Plugin *plugin, sd_bus_message *reply) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_dependencies(const Manifest *manifest, sd_bus_message *reply) {
+static int append_dependencies(const Plugin *plugin, sd_bus_message *reply) {
+        const Manifest *manifest = plugin->manifest;
         int r = sd_bus_message_open_container(reply, 'a', "(ss)");
 
         for (guint i = 0; r >= 0 && manifest && i < manifest->dependencies->len; i++) {
@@ -65,48 +63,111 @@ static int append_dependencies(const Manifest *manifest, sd_bus_message *reply) 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_id(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, plugin->id);
+}
+
+static int append_display_name(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, plugin_display_name(plugin));
+}
+
+static int append_tags(const Plugin *plugin, sd_bus_message *reply) {
+        return sd_bus_message_append_strv(reply, plugin->manifest ? plugin->manifest->tags : NULL);
+}
+
+static int append_contracts(const Plugin *plugin, sd_bus_message *reply) {
+        return sd_bus_message_append_strv(reply, plugin->manifest ? plugin->manifest->contracts : NULL);
+}
+
+static int append_official(const Plugin *plugin, sd_bus_message *reply) {
+        return append_boolean(reply, plugin->official);
+}
+
+static int append_trust(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, trust(plugin));
+}
+
+static int append_state(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, plugin_state_name(plugin->state));
+}
+
+static int append_enabled(const Plugin *plugin, sd_bus_message *reply) {
+        return append_boolean(reply, plugin->enabled);
+}
+
+static int append_healthy(const Plugin *plugin, sd_bus_message *reply) {
+        return append_boolean(reply, plugin->state == PLUGIN_RUNNING && plugin->healthy);
+}
+
+static int append_last_error(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, plugin->last_error);
+}
+
+static int append_restarts(const Plugin *plugin, sd_bus_message *reply) {
+        return append_number(reply, plugin->restarts);
+}
+
+static int append_pid(const Plugin *plugin, sd_bus_message *reply) {
+        return append_number(reply, (uint32_t) plugin_pid(plugin));
+}
+
+static int append_unit(const Plugin *plugin, sd_bus_message *reply) {
+        return append_text(reply, starter_systemd(plugin->plugins->starter) ? plugin_unit(plugin) : "");
+}
+
+typedef struct Property {
+        const char *name;
+        int (*append)(const Plugin *plugin, sd_bus_message *reply);
+        size_t offset;      /* without append: of the text in the manifest … */
+        const char *broken; /* … and what is said where there is none */
+} Property;
+
+#define MANIFEST(member) .offset = offsetof(Manifest, member)
+
+/* By name: they are searched. */
+static const Property properties[] = {
+        { "Author", MANIFEST(author), .broken = "" },
+        { "Category", MANIFEST(category), .broken = "" },
+        { "ConfigSchema", MANIFEST(schema_text), .broken = "{}" },
+        { "Contracts", append_contracts },
+        { "Dependencies", append_dependencies },
+        { "Description", MANIFEST(description), .broken = "" },
+        { "DisplayName", append_display_name },
+        { "Enabled", append_enabled },
+        { "Events", append_events },
+        { "Healthy", append_healthy },
+        { "Homepage", MANIFEST(homepage), .broken = "" },
+        { "Id", append_id },
+        { "Isolation", MANIFEST(isolation), .broken = "process" },
+        { "Language", MANIFEST(language), .broken = "" },
+        { "LastError", append_last_error },
+        { "MinHostVersion", MANIFEST(min_host_version), .broken = "" },
+        { "Official", append_official },
+        { "Permissions", append_permissions },
+        { "Pid", append_pid },
+        { "Repository", MANIFEST(repository), .broken = "" },
+        { "Restarts", append_restarts },
+        { "Runtime", MANIFEST(runtime), .broken = "dbus" },
+        { "State", append_state },
+        { "Tags", append_tags },
+        { "Trust", append_trust },
+        { "Unit", append_unit },
+        { "Version", MANIFEST(version), .broken = "" },
+};
+
+static int compare_name(const void *key, const void *property) {
+        return strcmp(key, ((const Property *) property)->name);
+}
+
+static const char *manifest_text(const Manifest *manifest, const Property *property) {
+        return manifest ? *(char *const *) ((const char *) manifest + property->offset) : property->broken;
+}
+
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Plugin *plugin = userdata;
-        const Manifest *manifest = plugin->manifest;
+        const Property *found = bsearch(property, properties, G_N_ELEMENTS(properties), sizeof(*properties), compare_name);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(manifest_strings); i++)
-                if (g_str_equal(property, manifest_strings[i].property))
-                        return sd_bus_message_append(reply, "s",
-                                                     manifest ? *(char *const *) ((const char *) manifest +
-                                                                                  manifest_strings[i].offset)
-                                                              : manifest_strings[i].broken);
-        if (g_str_equal(property, "Id"))
-                return sd_bus_message_append(reply, "s", plugin->id);
-        if (g_str_equal(property, "DisplayName"))
-                return sd_bus_message_append(reply, "s", plugin_display_name(plugin));
-        if (g_str_equal(property, "Tags"))
-                return sd_bus_message_append_strv(reply, manifest ? manifest->tags : NULL);
-        if (g_str_equal(property, "Contracts"))
-                return sd_bus_message_append_strv(reply, manifest ? manifest->contracts : NULL);
-        if (g_str_equal(property, "Official"))
-                return sd_bus_message_append(reply, "b", (int) plugin->official);
-        if (g_str_equal(property, "Trust"))
-                return sd_bus_message_append(reply, "s", trust(plugin));
-        if (g_str_equal(property, "Events"))
-                return append_events(manifest, reply);
-        if (g_str_equal(property, "State"))
-                return sd_bus_message_append(reply, "s", plugin_state_name(plugin->state));
-        if (g_str_equal(property, "Enabled"))
-                return sd_bus_message_append(reply, "b", (int) plugin->enabled);
-        if (g_str_equal(property, "Healthy"))
-                return sd_bus_message_append(reply, "b", (int) (plugin->state == PLUGIN_RUNNING && plugin->healthy));
-        if (g_str_equal(property, "LastError"))
-                return sd_bus_message_append(reply, "s", plugin->last_error);
-        if (g_str_equal(property, "Restarts"))
-                return sd_bus_message_append(reply, "u", plugin->restarts);
-        if (g_str_equal(property, "Pid"))
-                return sd_bus_message_append(reply, "u", (uint32_t) plugin_pid(plugin));
-        if (g_str_equal(property, "Unit"))
-                return sd_bus_message_append(reply, "s", starter_systemd(plugin->plugins->starter) ? plugin_unit(plugin) : "");
-        if (g_str_equal(property, "Permissions"))
-                return append_permissions(plugin, reply);
-        if (g_str_equal(property, "Dependencies"))
-                return append_dependencies(manifest, reply);
-        return -ENOENT;
+        if (!found)
+                return -ENOENT;
+        return found->append ? found->append(userdata, reply) : append_text(reply, manifest_text(((const Plugin *) userdata)->manifest, found));
 }

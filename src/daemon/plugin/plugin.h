@@ -123,6 +123,8 @@ struct Plugins {
         GPtrArray *list;         /* owns, by id */
         GPtrArray *gone;         /* owns; those whose manifest is: others may have kept them */
         Watch *watch;
+        GHashTable *approvals;   /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
+        uint64_t approvals_turn;
         unsigned enabled_changes; /* that wait for the disk */
         unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */

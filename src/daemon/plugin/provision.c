@@ -57,6 +57,29 @@ static Approvals *load_approvals(const Plugin *plugin, GError **error) {
         return approvals_load(directory, plugin->id, plugin->plugins->trusted_uid, error);
 }
 
+/* The names in the directory are read once for all that is asked in one turn of the loop: GetManagedObjects asks for every plugin. A directory
+ * that cannot be read approves nothing. */
+static gboolean has_approvals(const Plugin *plugin) {
+        Plugins *plugins = plugin->plugins;
+        g_autofree char *directory = NULL, *file = NULL;
+        g_autoptr(GDir) handle = NULL;
+        uint64_t turn = 0;
+        const char *name;
+
+        file = g_strconcat(plugin->id, ".json", NULL);
+        (void) sd_event_now(plugins->parameters.event, CLOCK_MONOTONIC, &turn);
+        if (!plugins->approvals || turn != plugins->approvals_turn) {
+                directory = g_build_filename(plugins->config_directory, APPROVALS_DIRECTORY, NULL);
+                handle = g_dir_open(directory, 0, NULL);
+                g_clear_pointer(&plugins->approvals, g_hash_table_unref);
+                plugins->approvals = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+                plugins->approvals_turn = turn;
+                while (handle && (name = g_dir_read_name(handle)))
+                        (void) g_hash_table_add(plugins->approvals, g_strdup(name));
+        }
+        return g_hash_table_contains(plugins->approvals, file);
+}
+
 char **plugin_approved(const Plugin *plugin) {
         g_autoptr(Approvals) approvals = NULL;
 
@@ -64,7 +87,7 @@ char **plugin_approved(const Plugin *plugin) {
                 return g_new0(char *, 1);
         if (plugin_packaged(plugin))
                 return g_strdupv(plugin->manifest->permissions);
-        approvals = load_approvals(plugin, NULL);
+        approvals = has_approvals(plugin) ? load_approvals(plugin, NULL) : NULL;
         return approvals ? approvals_granted(approvals, plugin->manifest) : g_new0(char *, 1);
 }
 
