@@ -290,10 +290,19 @@ int dictionary_read(sd_bus_message *message, const DictionaryLimits *limits, Jso
                 return r;
         if (r == 0 || type != 'a' || strcmp(contents, "{sv}") != 0)
                 return reject(&reader, "Expected a dictionary (a{sv})");
-        r = read_value(&reader, 0, &node);
+        r = sd_bus_message_enter_container(message, 'a', "{sv}");
         if (r < 0)
                 return r;
-        *ret = json_node_dup_object(node);
+        /* Most are empty, and one comes with each answer of a plugin. */
+        if (sd_bus_message_at_end(message, 0) == 0) {
+                r = read_entries(&reader, 1, "{sv}", &node);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_message_exit_container(message);
+        if (r < 0)
+                return r;
+        *ret = node ? json_node_dup_object(node) : json_object_new();
         return 0;
 }
 

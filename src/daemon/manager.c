@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -276,17 +279,14 @@ static void check(Manager *manager) {
         manager_save(manager);
 }
 
-static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+/* Behind by more than one interval (a paused machine), samples are not made up for: however often it elapsed, it is read once. */
+static int on_tick(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Manager *manager = userdata;
-        uint64_t now = clock_monotonic(), interval = usec_from_seconds(manager->config->sample_interval_seconds);
-        uint64_t next = usec_add(usec, interval);
+        uint64_t now = clock_monotonic(), interval = usec_from_seconds(manager->config->sample_interval_seconds), elapsed;
 
-        /* Behind by more than one interval (a paused machine): samples are not made up for. */
-        if (next <= now)
-                next = usec_add(now, interval);
-        (void) sd_event_source_set_time(source, next);
-        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-
+        /* Set anew since it elapsed. */
+        if (read(fd, &elapsed, sizeof(elapsed)) < 0)
+                return 0;
         plugins_hear(manager->plugins);
         if (now >= manager->next_check) {
                 manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), interval / 2));
@@ -465,6 +465,16 @@ static void log_warnings(Manager *manager) {
                 log_warning("Configuration: %s", *warning);
 }
 
+static int set_tick(Manager *manager, uint64_t first) {
+        uint64_t interval = MAX(usec_from_seconds(manager->config->sample_interval_seconds), 1);
+        const struct itimerspec times = {
+                .it_value = { (time_t) (first / USEC_PER_SEC), (long) (first % USEC_PER_SEC * 1000) },
+                .it_interval = { (time_t) (interval / USEC_PER_SEC), (long) (interval % USEC_PER_SEC * 1000) },
+        };
+
+        return timerfd_settime(sd_event_source_get_io_fd(manager->tick), 0, &times, NULL) < 0 ? -errno : 0;
+}
+
 void manager_set_config(Manager *manager, Config *config) {
         uint64_t now = clock_monotonic();
 
@@ -478,18 +488,33 @@ void manager_set_config(Manager *manager, Config *config) {
 
         /* A longer interval than before must not be waited for to its end first. */
         manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
-        (void) sd_event_source_set_time(manager->tick, usec_add(now, usec_from_seconds(config->sample_interval_seconds)));
-        (void) sd_event_source_set_enabled(manager->tick, SD_EVENT_ONESHOT);
+        (void) set_tick(manager, usec_from_seconds(config->sample_interval_seconds));
         manager_emit_changed(manager, "DryRun");
         log_warnings(manager);
         manager_step_soon(manager);
 }
 
-static int add_timers(Manager *manager) {
-        uint64_t now = clock_monotonic();
+/* A timer of its own, which the kernel repeats: sd-event's would be set anew with every sample. */
+static int add_tick(Manager *manager) {
+        _cleanup_close_ int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
         int r;
 
-        r = sd_event_add_time(manager->event, &manager->tick, CLOCK_MONOTONIC, now, 50 * USEC_PER_MSEC, on_tick, manager);
+        if (fd < 0)
+                return -errno;
+        r = sd_event_add_io(manager->event, &manager->tick, fd, EPOLLIN, on_tick, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(manager->tick, true);
+        if (r < 0)
+                return r;
+        (void) steal_fd(&fd);
+        return set_tick(manager, 1);
+}
+
+static int add_timers(Manager *manager) {
+        int r;
+
+        r = add_tick(manager);
         if (r < 0)
                 return r;
         /* Stages begin when they are due, not up to a quarter of a second later (sd-event's default accuracy). */

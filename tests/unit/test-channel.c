@@ -282,6 +282,35 @@ static void test_fresh_round_hastens(void) {
         fixture_down(&f);
 }
 
+/* A round sends one message to all who have the same time-out. Its number is nobody's whose answer is still on its way, however many calls
+ * either of them had before; and where a time-out is another, it is kept. */
+static void test_round_among_other_calls(void) {
+        static const char *const ids[] = { "hangs", "one", "quick", "two" };
+        PluginFixture f = {};
+        Answers answers = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "hangs", "channel-hang", CHECK, QUICK);
+        fixture_add(&f, "one", "channel-good", CHECK, "");
+        fixture_add(&f, "quick", "channel-good", CHECK, QUICK);
+        fixture_add(&f, "two", "channel-good", CHECK, "");
+        fixture_start(&f, "{}");
+        for (unsigned round = 1; round <= 2; round++) {
+                unsigned rounds = f.rounds;
+
+                for (unsigned i = 0; i < 20; i++)
+                        g_assert_cmpint(plugin_call(plugins_find(f.plugins, "two"), IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE,
+                                                    append_nothing, on_answer, &answers), ==, 0);
+                fixture_ask(&f, TRUE);
+                run_until(f.bus.event, answers.n == 20 * round && f.rounds == rounds + 1);
+                g_assert_cmpuint(answers.failed, ==, 0);
+                for (size_t i = 1; i < G_N_ELEMENTS(ids); i++)
+                        assert_vote(&f, ids[i], VERDICT_IDLE, "nothing to do");
+                assert_vote(&f, "hangs", VERDICT_UNKNOWN, "");
+        }
+        fixture_down(&f);
+}
+
 /* Its deadline is later by the leisure; it has one all the same, whether or not anybody hears. */
 static void test_leisurely_hang_is_noticed(void) {
         PluginFixture f = {};
@@ -398,6 +427,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);
         g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
+        g_test_add_func("/channel/round-among-other-calls", test_round_among_other_calls);
         g_test_add_func("/channel/leisurely-answer-waits", test_leisurely_answer_waits_to_be_heard);
         g_test_add_func("/channel/fresh-round-hastens", test_fresh_round_hastens);
         g_test_add_func("/channel/leisurely-hang", test_leisurely_hang_is_noticed);

@@ -61,6 +61,7 @@ struct PluginCall {
         uint64_t begun, deadline; /* monotonic */
         gboolean control, without_effect, repeated;
         gboolean leisurely;       /* plugins_set_leisure() */
+        gboolean question;        /* plugin_ask_idle() */
         gboolean over_bus;        /* where it is in flight */
         PluginCallAppend append;
         PluginCallDone done;
@@ -331,21 +332,72 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         return 1;
 }
 
+static int make_message(PluginCall *call, sd_bus_message **ret) {
+        _cleanup_bus_message_ sd_bus_message *message = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(process_bus(call->process), &message, call->over_bus ? call->process->peer : NULL,
+                                           PLUGIN_PATH, call->method->interface, call->method->member);
+        if (r >= 0 && call->append)
+                r = call->append(message, call->userdata);
+        if (r < 0)
+                return r;
+        *ret = steal(message);
+        return 0;
+}
+
+static gboolean may_share(const PluginCall *call) {
+        const Plugins *plugins = call->plugin->plugins;
+
+        return call->question && plugins->question.open && !call->over_bus && call->deadline != USEC_INFINITY &&
+                plugins->question.serial < UINT32_MAX / 2;
+}
+
+/* The question of a round. Its serial number is above that of every call on every channel, so that nobody's answer is taken for another's.
+ * Its time-out is counted from when it is sent, which is never before the call began: it does not run out before the deadline. */
+static int share_message(PluginCall *call, sd_bus_message **ret) {
+        Plugins *plugins = call->plugin->plugins;
+        uint64_t timeout = call->deadline - call->begun;
+        int r;
+
+        if (plugins->question.message && plugins->question.timeout != timeout)
+                plugins->question.message = sd_bus_message_unref(plugins->question.message);
+        if (!plugins->question.message) {
+                _cleanup_bus_message_ sd_bus_message *message = NULL;
+
+                r = make_message(call, &message);
+                if (r >= 0)
+                        r = sd_bus_message_seal(message, plugins->question.serial + 1, timeout);
+                if (r < 0)
+                        return r;
+                plugins->question.message = steal(message);
+                plugins->question.timeout = timeout;
+        }
+        *ret = sd_bus_message_ref(plugins->question.message);
+        return 0;
+}
+
+static void learn_serial(Plugins *plugins, sd_bus_message *message) {
+        uint64_t serial;
+
+        if (sd_bus_message_get_cookie(message, &serial) >= 0)
+                plugins->question.serial = MAX(plugins->question.serial, serial);
+}
+
 static int call_send(PluginCall *call) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
-        sd_bus *bus = process_bus(call->process);
         uint64_t left = call->deadline == USEC_INFINITY ? USEC_INFINITY : usec_sub(call->deadline, clock_monotonic());
         int r;
 
         call->over_bus = !call->process->channel;
-        r = sd_bus_message_new_method_call(bus, &message, call->over_bus ? call->process->peer : NULL, PLUGIN_PATH, call->method->interface,
-                                           call->method->member);
-        if (r >= 0 && call->append)
-                r = call->append(message, call->userdata);
+        r = may_share(call) ? share_message(call, &message) : make_message(call, &message);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &call->slot, message, on_reply, call, left > 0 ? left : 1);
-        if (!call->over_bus)
-                channel_sent(call->process->channel, call->leisurely && g_queue_is_empty(&call->process->in_flight));
+                r = sd_bus_call_async(process_bus(call->process), &call->slot, message, on_reply, call, left > 0 ? left : 1);
+        if (call->over_bus)
+                return r;
+        if (r >= 0)
+                learn_serial(call->plugin->plugins, message);
+        channel_sent(call->process->channel, call->leisurely && g_queue_is_empty(&call->process->in_flight));
         return r;
 }
 
@@ -488,6 +540,7 @@ void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, 
         PluginCall *call = call_new(plugin, method, timeout, append, done, userdata);
 
         call->without_effect = TRUE;
+        call->question = TRUE;
         call->leisurely = leisure > 0;
         submit(call);
 }

@@ -26,6 +26,7 @@ struct Channel {
         sd_bus *bus;
         sd_bus_slot *filter;
         sd_event_source *input, *timer;
+        uint64_t timer_set; /* for when; UINT64_MAX: it is off */
         bool leisurely;
         bool *freed;      /* where whoever is at work on it wants to know */
         const ChannelHooks *hooks;
@@ -75,31 +76,48 @@ static const char *socket_problem(int fd, pid_t pid) {
         return NULL;
 }
 
+/* Before the two ends have greeted each other nothing is sent, and no call's deadline counts. */
+static bool at_leisure(const Channel *channel) {
+        return channel->leisurely && sd_bus_is_ready(channel->bus) > 0;
+}
+
 static void watch_input(Channel *channel) {
         int events = sd_bus_get_events(channel->bus);
 
-        /* Before the two ends have greeted each other nothing is sent, and no call's deadline counts. */
-        if (channel->leisurely && events > 0 && sd_bus_is_ready(channel->bus) > 0)
+        if (at_leisure(channel) && events > 0)
                 events &= EPOLLOUT;
-        if (events <= 0) {
+        if (events < 0) {
                 (void) sd_event_source_set_enabled(channel->input, SD_EVENT_OFF);
                 return;
         }
+        /* 0: its end is still noticed. */
         (void) sd_event_source_set_io_events(channel->input, (uint32_t) events);
         (void) sd_event_source_set_enabled(channel->input, SD_EVENT_ON);
 }
 
-static void watch(Channel *channel) {
+/* A timer that is set stays set: nearly every call ends long before its deadline, and one look too many now and then costs less than a
+ * timer set and unset with each. Whoever is at leisure comes back by itself, and looks then. */
+static void watch_time(Channel *channel) {
         uint64_t when;
 
-        watch_input(channel);
         /* 0: there is something to be done at once, the news of its end for instance. */
-        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when == UINT64_MAX) {
-                (void) sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
+        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when >= channel->timer_set || (when > 0 && at_leisure(channel)))
                 return;
-        }
+        channel->timer_set = when;
         (void) sd_event_source_set_time(channel->timer, when);
         (void) sd_event_source_set_enabled(channel->timer, SD_EVENT_ONESHOT);
+}
+
+static void watch(Channel *channel) {
+        watch_input(channel);
+        watch_time(channel);
+}
+
+/* Something is to be expected, or lies there already; what comes unasked is noticed as input. */
+static bool is_awaited(sd_bus *bus) {
+        uint64_t when;
+
+        return sd_bus_get_timeout(bus, &when) > 0 && when != UINT64_MAX;
 }
 
 /* What a message leads to may be the end of the channel. */
@@ -109,7 +127,7 @@ static void work(Channel *channel) {
         int r = 1;
 
         channel->freed = &freed;
-        for (unsigned i = 0; i < MESSAGES_AT_ONCE && r > 0 && !freed; i++)
+        for (unsigned i = 0; i < MESSAGES_AT_ONCE && r > 0 && !freed && (i == 0 || is_awaited(bus)); i++)
                 r = sd_bus_process(bus, NULL);
         sd_bus_unref(bus);
         if (freed)
@@ -127,7 +145,10 @@ static int on_input(sd_event_source *source, int fd, uint32_t events, void *user
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
-        work(userdata);
+        Channel *channel = userdata;
+
+        channel->timer_set = UINT64_MAX;
+        work(channel);
         return 0;
 }
 
@@ -159,6 +180,10 @@ static int watch_bus(Channel *channel, sd_event *event) {
         r = sd_event_add_time(event, &channel->timer, CLOCK_MONOTONIC, 0, 0, on_time, channel);
         if (r < 0)
                 return r;
+        r = sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        channel->timer_set = UINT64_MAX;
         watch(channel);
         return 0;
 }

@@ -18,9 +18,23 @@
 #define METRICS_MAX 64U
 #define NAME_MAX_BYTES 64U
 
+/* Short, and nothing in it that has to be looked at more closely. */
+static gboolean is_plain(const char *text) {
+        size_t i = 0;
+
+        while (i + 6 <= REASON_MAX && text[i] >= ' ' && text[i] <= '~')
+                i++;
+        return text[i] == '\0';
+}
+
 char *plugin_words(const char *text) {
-        g_autofree char *valid = g_utf8_make_valid(text, (gssize) strnlen(text, 4 * REASON_MAX));
-        GString *words = g_string_new(NULL);
+        g_autofree char *valid = NULL;
+        GString *words;
+
+        if (is_plain(text))
+                return g_strstrip(g_strdup(text));
+        valid = g_utf8_make_valid(text, (gssize) strnlen(text, 4 * REASON_MAX));
+        words = g_string_new(NULL);
 
         for (const char *c = valid; *c; c = g_utf8_next_char(c)) {
                 gunichar character = g_utf8_get_char(c);

@@ -136,6 +136,14 @@ struct Plugins {
         gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
         uint64_t leisure;        /* plugins_set_leisure() */
+        sd_event_source *hearing; /* on: nobody called plugins_hear() since somebody was asked at leisure */
+        /* What a round asks is the same for everybody: one message goes to all whose time-out is the same. */
+        struct {
+                gboolean open;           /* a round is being sent */
+                sd_bus_message *message;
+                uint64_t timeout;        /* of the message */
+                uint64_t serial;         /* the highest of a call that went over any channel */
+        } question;
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* Request: calls of clients that wait for plugins; owns */
         unsigned watches;        /* of their senders */

@@ -193,6 +193,7 @@ Plugins *plugins_free(Plugins *plugins) {
         starter_free(plugins->starter);
         sd_event_source_disable_unref(plugins->deferral);
         sd_event_source_disable_unref(plugins->care);
+        sd_event_source_disable_unref(plugins->hearing);
         g_strfreev(plugins->directories);
         g_free(plugins->state_directory);
         g_free(plugins->config_directory);

@@ -96,18 +96,25 @@ static void forget_missing_subjects(Plugin *plugin, GHashTable *named) {
         plugin->check.subjects = g_hash_table_ref(named);
 }
 
-static void take_answer(Plugin *plugin, CheckAnswer *answer, uint64_t now) {
-        g_autoptr(GHashTable) named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+static void learn_subjects(Plugin *plugin) {
+        g_autoptr(GHashTable) named = NULL;
 
-        g_ptr_array_unref(plugin->check.votes);
-        plugin->check.votes = g_steal_pointer(&answer->votes);
-        plugin->check.valid_until = answer->valid_for > 0 ? usec_add(now, answer->valid_for) : 0;
+        if (plugin->check.votes->len <= 1 && g_hash_table_size(plugin->check.subjects) == 0)
+                return;
+        named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         for (guint i = 1; i < plugin->check.votes->len; i++) {
                 const Vote *vote = g_ptr_array_index(plugin->check.votes, i);
 
                 g_hash_table_add(named, g_strdup(vote->source));
         }
         forget_missing_subjects(plugin, named);
+}
+
+static void take_answer(Plugin *plugin, CheckAnswer *answer, uint64_t now) {
+        g_ptr_array_unref(plugin->check.votes);
+        plugin->check.votes = g_steal_pointer(&answer->votes);
+        plugin->check.valid_until = answer->valid_for > 0 ? usec_add(now, answer->valid_for) : 0;
+        learn_subjects(plugin);
         tell_again(plugin, now);
 }
 
@@ -210,6 +217,23 @@ static void join(Plugin *plugin, Round *round, JsonObject *metrics, gboolean fre
         ask(plugin);
 }
 
+static int on_leisure_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        plugins_hear(userdata);
+        return 0;
+}
+
+/* One timer for all of them, for the case that nobody comes to hear: a plugin that hangs is noticed all the same. */
+static void limit_leisure(Plugins *plugins, uint64_t now) {
+        uint64_t end = usec_add(now, plugins->leisure);
+
+        if (!plugins->hearing) {
+                (void) sd_event_add_time(plugins->parameters.event, &plugins->hearing, CLOCK_MONOTONIC, end, 0, on_leisure_over, plugins);
+                return;
+        }
+        (void) sd_event_source_set_time(plugins->hearing, end);
+        (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_ONESHOT);
+}
+
 void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata) {
         Round *round = g_new0(Round, 1);
         uint64_t now = clock_monotonic();
@@ -219,6 +243,7 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
         round->userdata = userdata;
         g_ptr_array_add(plugins->rounds, round);
 
+        plugins->question.open = TRUE;
         for (guint i = 0; i < plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
@@ -229,8 +254,12 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
                 else
                         join(plugin, round, metrics, fresh);
         }
+        plugins->question.open = FALSE;
+        plugins->question.message = sd_bus_message_unref(plugins->question.message);
         if (round->waiting == 0)
                 plugins_defer(plugins, round_over, NULL, round);
+        else if (!fresh && plugins->leisure > 0)
+                limit_leisure(plugins, now);
 }
 
 void plugins_set_leisure(Plugins *plugins, uint64_t within) {
@@ -239,6 +268,8 @@ void plugins_set_leisure(Plugins *plugins, uint64_t within) {
 
 /* One after the other may be gone, or be another one, by what an answer leads to. */
 void plugins_hear(Plugins *plugins) {
+        if (plugins->hearing)
+                (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_OFF);
         for (guint i = 0; i < plugins->list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
