@@ -48,7 +48,7 @@ const MethodAction method_actions[] = {
         { PLUGIN, "Enable", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin enable ID" },
         { PLUGIN, "Disable", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin disable ID" },
         { PLUGIN, "Restart", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin restart ID" },
-        { PLUGIN, "Configure", ACTION_CONFIGURE, NULL, "sudo snooze config set plugins.plugin_configs.ID.KEY VALUE" },
+        { PLUGIN, "Configure", ACTION_CONFIGURE, NULL, "sudo snooze plugin configure ID KEY=VALUE" },
         { PLUGIN, "GetConfiguration" },
         { PLUGIN, "CheckIdle", ACTION_CHECK, NULL, "sudo snooze check ID" },
         { PLUGIN, "GetStatistics" },

@@ -12,6 +12,7 @@
 #include "cli/wait.h"
 #include "config.h"
 #include "util/duration.h"
+#include "util/json.h"
 
 int cli_usage(const char *verb, const char *format, ...) {
         g_autofree char *message = NULL;
@@ -300,6 +301,21 @@ char *cli_program_path(const char *name) {
                 }
         }
         return g_build_filename(PKGLIBDIR, name, NULL);
+}
+
+char *cli_read_stdin(GError **error) {
+        g_autoptr(GString) all = g_string_new(NULL);
+        char piece[4096];
+        ssize_t n;
+
+        while (all->len <= JSON_SIZE_MAX && (n = read(STDIN_FILENO, piece, sizeof(piece))) != 0) {
+                if (n < 0) {
+                        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, "standard input cannot be read");
+                        return NULL;
+                }
+                g_string_append_len(all, piece, n);
+        }
+        return g_string_free(g_steal_pointer(&all), FALSE);
 }
 
 gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec) {

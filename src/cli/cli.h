@@ -88,6 +88,9 @@ gpointer cli_open_path(Cli *cli, GType type, const char *path, GError **error);
 /* Where a program of ours is: below SNOOZE_LIBEXEC_DIR, in the build tree if we are run from it, or installed. */
 char *cli_program_path(const char *name);
 
+/* All of stdin, as long as JSON may be. NULL with error. */
+char *cli_read_stdin(GError **error);
+
 /* "2h" → microseconds; FALSE: was not to be understood, and was said so. */
 gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec);
 

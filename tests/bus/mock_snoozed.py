@@ -136,6 +136,11 @@ class MockSnoozed:
             old = self.objects[PATH][1][name]
             self.objects[PATH][1][name] = v(old.get_type_string(), value)
 
+    def set_plugin(self, identifier, **properties):
+        known = self.objects[PATH + "/plugin/" + encode(identifier)][1]
+        for name, value in properties.items():
+            known[name] = v(known[name].get_type_string(), value)
+
     def emit(self, signal, signature, *arguments):
         self.connection.emit_signal(None, PATH, NAME + ".Manager", signal, v(signature, arguments))
         self.connection.flush_sync(None)

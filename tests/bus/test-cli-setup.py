@@ -127,6 +127,18 @@ class Plugins(CommandLine):
                       "(limits are not enforced here)\n", text)
         self.assertEqual(self.json("plugin", "info", "sessions")["statistics"]["p50_usec"], 640)
 
+    def test_configure(self):
+        self.mock.set_plugin("sessions", ConfigSchema='{"limit":{"type":"integer","description":"So many"}}')
+        self.assertEqual(self.snooze("plugin", "configure", "sessions"), "limit\t3\tdefault\tinteger\tSo many\n")
+        self.assertEqual(self.snooze("plugin", "configure", "sessions", "limit=-3"), "limit is 3 now, its default.\n")
+        self.assertEqual(self.mock.called("Configure"), [({"limit": -3},)])
+        self.mock.answers["GetConfiguration"] = v("(a{sv})", ({"limit": v("(vs)", (v("u", 7), "environment"))},))
+        self.assertEqual(self.snooze("plugin", "configure", "sessions", "limit=4"),
+                         "limit stays 7: /etc/cloudsnooze/plugins/sessions.env says so.\n")
+        self.assertEqual(self.json("plugin", "configure", "sessions", "limit=4")["limit"]["value"], 7)
+        self.mock.answers["Configure"] = Failure("InvalidArgument", "sessions/limit: got -1")
+        self.assertIn("limit: got -1", self.snooze("plugin", "configure", "sessions", "limit=-1", code=FAILED))
+
     def test_enable_and_disable(self):
         self.assertEqual(self.snooze("plugin", "enable", "gpu-monitor"), "Enabled.\n")
         self.assertEqual(self.json("plugin", "disable", "gpu-monitor"), {"ok": True})

@@ -64,6 +64,10 @@ class Usage(CommandLine):
             (["config", "set", "naptime_minutes"], "something is missing"),
             (["config", "set", "a..b", "1"], "“a..b” is no key"),
             (["config", "get", "--value"], "--value needs a KEY"),
+            (["plugin", "configure", "sessions", "limit"], "expected KEY=VALUE, got “limit”"),
+            (["plugin", "configure", "sessions", "=3"], "expected KEY=VALUE, got “=3”"),
+            (["plugin", "configure", "sessions", "--reset"], "--reset needs a KEY"),
+            (["plugin", "configure", "sessions", "--reset", "limit=3"], "expected KEY, got “limit=3”"),
         ):
             text = self.snooze(*arguments, code=USAGE)
             self.assertIn(message, text)
@@ -307,6 +311,9 @@ class Completion(CommandLine):
         self.assertEqual(self.complete("setup", "--provider", ""), ["local"])
         self.assertEqual(self.complete("config", "set", "nap"), ["naptime_minutes"])
         self.assertIn("memory", self.complete("check", "m"))
+        self.mock.set_plugin("sessions", ConfigSchema='{"limit":{"type":"integer"}}')
+        self.assertEqual(self.complete("plugin", "configure", "sess"), ["sessions"])
+        self.assertEqual(self.complete("plugin", "configure", "sessions", "l"), ["limit="])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ delays another, and that nobody can speak for them. Who may call what is test-au
 import json
 import os
 import signal
+import subprocess
 
 from gi.repository import GLib
 
@@ -162,6 +163,39 @@ class Methods(PluginTest):
         self.assertNotEqual(origin, 'default')
         self.assertEqual(json.loads(self.client.call('GetConfiguration')[0])['plugins']['plugin_configs']['example'], {'mode': 'failing'})
         self.wait_for_vote('example', 'unknown')
+
+    def test_configure_by_the_command(self):
+        self.house.install_plugin('settled', BUILD / 'tests/bus/sdk-plugin', enabled=False, contracts=['IdleCheck'], config_schema={
+            'ratio': {'type': 'number', 'description': 'What to beat', 'default': 2, 'constraints': '0..10'},
+            'names': {'type': 'list', 'description': 'Whom to ask'},
+            'key': {'type': 'string', 'description': 'To come in', 'secret': True},
+            'eager': {'type': 'bool', 'description': 'Whether to hurry', 'default': False}})
+        self.client.call('DiscoverPlugins')
+
+        def configure(*arguments, text=None):
+            result = subprocess.run([BUILD / 'src/cli/cloudsnooze', 'plugin', 'configure', *arguments], env=self.house.environment,
+                                    input=text or '', capture_output=True, text=True, timeout=60)
+            return result.returncode, result.stdout + result.stderr
+
+        self.assertEqual(configure('settled'), (0, 'ratio\t2\tdefault\tnumber 0..10\tWhat to beat\n'
+                                                   'names\t-\t-\tlist\tWhom to ask\n'
+                                                   'key\t-\t-\tstring\tTo come in\n'
+                                                   'eager\tno\tdefault\tbool\tWhether to hurry\n'))
+        self.assertEqual(configure('settled', 'ratio=2.5', 'names=a,b c', 'eager=true', 'key=-', text='hunter2\n'),
+                         (0, 'ratio is 2.5 now.\nnames is a, b c now.\neager is yes now.\nkey is (hidden) now.\n'))
+        kept = (self.house.directory / 'state/snooze.json').read_text()
+        self.assertEqual(json.loads(kept)['plugins']['plugin_configs']['settled'],
+                         {'ratio': 2.5, 'names': ['a', 'b c'], 'eager': True, 'key': 'hunter2'})
+        for wrong, message in (('ratio=11', 'ratio: got 11, expected a number within 0..10'), ('eager=1', 'expected true or false'),
+                               ('ratio=', 'expected a number'), ('colour=red', 'settled has no setting “colour”')):
+            code, text = configure('settled', 'names=c', wrong)
+            self.assertEqual(code, 1)
+            self.assertIn(message, text)
+        self.assertEqual((self.house.directory / 'state/snooze.json').read_text(), kept)
+        self.assertEqual(configure('settled', '--reset', 'ratio', 'names', 'key'),
+                         (0, 'ratio is 2 now, its default.\nnames has no value now.\nkey has no value now.\n'))
+        self.assertEqual(json.loads(configure('--json', 'settled')[1])['eager'],
+                         {'type': 'bool', 'description': 'Whether to hurry', 'default': False, 'value': True, 'origin': 'configuration'})
 
     def test_check_and_call(self):
         verdict, reason, details = self.of('example', 'CheckIdle')
