@@ -198,7 +198,7 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("CheckIdle");
         if (sd_bus_message_get_bus(call) != bus)
                 note("by channel");
-        if (is("hang"))
+        if (is("hang") || (is("hang-later") && !first_time("checked")))
                 return 1;
         if (is("die") || (is("die-once") && first_time("died")))
                 _exit(1);

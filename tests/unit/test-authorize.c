@@ -374,8 +374,7 @@ static void test_what_to_type_instead(void) {
         assert_alternative(SNOOZE_PLUGIN_PATH "/gpu_2dmonitor", SNOOZE_PLUGIN_INTERFACE, "Enable",
                            "sudo snooze plugin enable gpu-monitor");
         assert_alternative(SNOOZE_PLUGIN_PATH "/x", SNOOZE_PLUGIN_INTERFACE, "Restart",
-                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PLUGIN_PATH "/x " SNOOZE_PLUGIN_INTERFACE
-                           " Restart");
+                           "sudo snooze plugin restart x");
         assert_alternative("/x", "org.example.Other", "Do",
                            "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
 }

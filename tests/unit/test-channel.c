@@ -315,10 +315,26 @@ static void test_round_among_other_calls(void) {
 static void test_leisurely_hang_is_noticed(void) {
         PluginFixture f = {};
 
-        begin_with(&f, "channel-hang");
+        begin_with(&f, "channel-hang-later");
         plugins_set_leisure(f.plugins, USEC_PER_SEC);
         fixture_round(&f, FALSE);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+        fixture_round(&f, FALSE);
         assert_vote(&f, "one", VERDICT_UNKNOWN, "within 2.5 s");
+        fixture_down(&f);
+}
+
+/* Who wants it to end does not wait for the next sample. */
+static void test_leisurely_answer_keeps_nobody(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-good");
+        fixture_round(&f, TRUE);
+        plugins_set_leisure(f.plugins, USEC_PER_MINUTE);
+        fixture_ask(&f, FALSE);
+        plugin_unload(plugins_find(f.plugins, "one"), NULL, NULL);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
+        assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
         fixture_down(&f);
 }
 
@@ -429,6 +445,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
         g_test_add_func("/channel/round-among-other-calls", test_round_among_other_calls);
         g_test_add_func("/channel/leisurely-answer-waits", test_leisurely_answer_waits_to_be_heard);
+        g_test_add_func("/channel/leisurely-answer-keeps-nobody", test_leisurely_answer_keeps_nobody);
         g_test_add_func("/channel/fresh-round-hastens", test_fresh_round_hastens);
         g_test_add_func("/channel/leisurely-hang", test_leisurely_hang_is_noticed);
         g_test_add_data_func("/channel/silent-one-is-asked", "channel-good", test_silent_one_is_asked_whether_it_lives);

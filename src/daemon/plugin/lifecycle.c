@@ -420,6 +420,7 @@ static void begin_farewell(Plugin *plugin) {
         if (!process)
                 return;
         process->farewell = FAREWELL_CALLS;
+        plugin_hasten(plugin);
         if (!manifest_has_contract(process->manifest, "State"))
                 ask_to_leave(process);
         else if (!under_way(plugin))

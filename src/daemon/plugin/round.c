@@ -186,8 +186,13 @@ static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *pr
         answered(plugin);
 }
 
+/* Its first answer is worth something at once, as is one after a failure; one that is about to be replaced is not kept by it. */
+static gboolean has_time(const Plugin *plugin) {
+        return plugin->check.leisurely && plugin->check.votes->len > 0 && plugin->state == PLUGIN_RUNNING && !plugin->swap;
+}
+
 static void ask(Plugin *plugin) {
-        uint64_t leisure = plugin->check.leisurely ? plugin->plugins->leisure : 0;
+        uint64_t leisure = has_time(plugin) ? plugin->plugins->leisure : 0;
 
         plugin->check.asking = TRUE;
         plugin->check.begun = clock_monotonic();

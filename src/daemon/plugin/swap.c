@@ -356,6 +356,7 @@ static void on_next_ready(PluginProcess *process) {
         Plugin *plugin = process->plugin;
         PluginSwap *swap = plugin->swap;
 
+        plugin_hasten(plugin);
         if (manifest_has_contract(plugin->process->manifest, "State")) {
                 enter(swap, STEP_QUIET, QUIET_TIMEOUT);
                 if (!process_has_effects(plugin->process))
