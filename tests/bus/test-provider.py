@@ -40,6 +40,8 @@ class Found(ProviderTest):
         self.house.start_daemon()
         self.house.wait_for_provider()
         wait_for(lambda: self.client.get('ProviderProblem') == '', 'no problem')
+        # That it offers no channel is no error of it.
+        self.assertEqual(self.client.call('GetStatistics', interface=PLUGIN, path=PATH + '/plugin/cloud')[0]['errors'], 0)
 
     def test_none_recognizes_it(self):
         self.house.behave(detect=False)

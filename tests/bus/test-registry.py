@@ -129,6 +129,10 @@ class Registry(BusTest):
         self.assertEqual(self.get('State'), 'running')
         self.client.call('UnloadPlugin', '(s)', ('one',))
         self.wait_for_state('failed')
+        self.assertIn('description', self.get('LastError'))
+        for method, arguments in (('CheckIdle', ()), ('Call', ('(sa{sv})', ('status', {})))):
+            with self.assertRaisesRegex(GLib.Error, 'NotRunning.*one is broken: .*description'):
+                self.client.call(method, *arguments, interface=PLUGIN, path=path_of('one'))
 
     def test_one_that_is_taken_away_ends_and_is_withdrawn(self):
         self.house.install_fake('one', 'idle')

@@ -252,7 +252,8 @@ static void set_healthy(const PluginCall *call, gboolean healthy, const char *er
 static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
 
-        call->plugin->statistics.errors++;
+        if (!is_optional(call))
+                call->plugin->statistics.errors++;
         call->process->last_heard = clock_monotonic();
         /* What it was never meant to do is no failure of it. */
         if (!says_unsupported(error->name) && !is_optional(call))

@@ -309,6 +309,9 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         Request *request;
         int r;
 
+        /* What one that is broken can do is not known. */
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
         if (!plugin_has_contract(plugin, "IdleCheck"))
                 return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract IdleCheck.", plugin->id);
         r = authorize_call(plugin, call, error);
@@ -420,6 +423,8 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         r = dictionary_read(call, &dictionary_limits_default, &parameters, error);
         if (r < 0)
                 return r;
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
         if (!plugin_has_contract(plugin, "RequestHandler"))
                 return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract RequestHandler.", plugin->id);
         r = authorize_call(plugin, call, error);
