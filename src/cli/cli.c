@@ -51,9 +51,13 @@ static int unknown_verb(const char *group, const Verb *const *verbs, const char 
 }
 
 static void print_verbs(const char *group, const char *summary, const Verb *const *verbs) {
+        int width = 0;
+
+        for (const Verb *const *verb = verbs; *verb; verb++)
+                width = MAX(width, (int) strlen((*verb)->name));
         g_print("Usage:\n  %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", group, summary);
         for (; *verbs; verbs++)
-                g_print("  %-10s %s\n", (*verbs)->name, (*verbs)->summary);
+                g_print("  %-*s  %s\n", width, (*verbs)->name, (*verbs)->summary);
         g_print("\nEvery verb knows --help, and --json for programs.\n");
 }
 
@@ -190,7 +194,11 @@ int cli_fail(GError *failure) {
                 hint = NULL;
         switch (snooze_client_error_outcome(error)) {
         case SNOOZE_CLIENT_UNREACHABLE:
-                g_printerr("snooze: snoozed cannot be reached: %s\n%s\n", clean, hint);
+                /* Which of the two: a daemon that runs well is not to be looked after. */
+                if (strstr(clean, "io.cloudsnooze.Helper1"))
+                        g_printerr("snooze: snooze-helper cannot be reached: %s\nIs it installed? journalctl -u snooze-helper\n", clean);
+                else
+                        g_printerr("snooze: snoozed cannot be reached: %s\n%s\n", clean, hint);
                 return EXIT_CODE_UNREACHABLE;
         case SNOOZE_CLIENT_REFUSED:
                 g_printerr("snooze: %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");

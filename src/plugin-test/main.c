@@ -94,7 +94,11 @@ static char *manifest_name(const char *path, GError **error) {
 /* A build directory may be called as it likes; installed, it is called like the plugin. So it is read through a link of that name. */
 static Manifest *read_manifest(const char *host_directory, const char *directory, GError **error) {
         g_autofree char *path = g_build_filename(directory, "plugin.json", NULL), *id = NULL, *link = NULL;
+        g_autofree char *message = NULL, *build = NULL, *built = NULL;
         _cleanup_free_ char *absolute = realpath(directory, NULL);
+        g_autoptr(GError) e = NULL;
+        g_auto(GStrv) pieces = NULL;
+        Manifest *manifest;
 
         id = manifest_name(path, error);
         if (!id)
@@ -104,7 +108,17 @@ static Manifest *read_manifest(const char *host_directory, const char *directory
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", link, g_strerror(errno));
                 return NULL;
         }
-        return manifest_load(host_directory, id, geteuid(), error);
+        manifest = manifest_load(host_directory, id, geteuid(), &e);
+        if (manifest)
+                return manifest;
+        /* The link is nothing that its author knows. */
+        pieces = g_strsplit(e->message, link, -1);
+        message = g_strjoinv(directory, pieces);
+        build = g_build_filename(directory, "build", NULL);
+        built = g_build_filename(build, "plugin.json", NULL);
+        g_set_error(error, e->domain, e->code, "%s%s%s", message, g_file_test(built, G_FILE_TEST_EXISTS) ? "; it is built in " : "",
+                    g_file_test(built, G_FILE_TEST_EXISTS) ? build : "");
+        return NULL;
 }
 
 static JsonObject *read_config(const Manifest *manifest, const char *path, GError **error) {

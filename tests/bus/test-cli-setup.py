@@ -5,7 +5,7 @@
 import json
 
 import plugin_bus
-from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, CommandLine
+from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, UNREACHABLE, CommandLine
 from mock_snoozed import Failure, v
 
 
@@ -138,6 +138,12 @@ class Plugins(CommandLine):
         self.assertEqual(self.json("plugin", "configure", "sessions", "limit=4")["limit"]["value"], 7)
         self.mock.answers["Configure"] = Failure("InvalidArgument", "sessions/limit: got -1")
         self.assertIn("limit: got -1", self.snooze("plugin", "configure", "sessions", "limit=-1", code=FAILED))
+
+    def test_no_helper(self):
+        text = self.snooze("plugin", "permissions", "sessions", code=UNREACHABLE)
+        self.assertIn("snooze-helper cannot be reached", text)
+        self.assertIn("journalctl -u snooze-helper", text)
+        self.assertNotIn("snoozed", text)
 
     def test_enable_and_disable(self):
         self.assertEqual(self.snooze("plugin", "enable", "gpu-monitor"), "Enabled.\n")

@@ -92,7 +92,9 @@ class Templates(Directory):
     def test_nothing_is_overwritten_and_no_wrong_name_is_taken(self):
         self.directory.mkdir()
         (self.directory / 'mine').write_text('mine')
-        self.assertEqual(snooze('new', self.directory).returncode, 2)
+        result = snooze('new', self.directory)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('Try: snooze plugin new --help', result.stderr)
         self.assertEqual(sorted(os.listdir(self.directory)), ['mine'])
         for arguments in (('--id', 'My', 'x'), ('--template', 'perl', 'x'), ('--id', 'x' * 25, 'x')):
             self.assertEqual(run(CLOUDSNOOZE, 'plugin', 'new', *arguments, cwd=self.directory).returncode, 2)
@@ -190,6 +192,14 @@ class Findings(Directory):
         for text in ('', '[]', '{"name": "Example"}', json.dumps({**MANIFEST, 'colour': 1}), json.dumps({**MANIFEST, 'exec': '../x'})):
             (self.directory / 'plugin.json').write_text(text)
             self.assertIn('manifest', self.failures())
+
+    def test_a_directory_whose_program_is_built_elsewhere(self):
+        (self.directory / 'build').mkdir(parents=True)
+        for place in ('', 'build'):
+            (self.directory / place / 'plugin.json').write_text(json.dumps(MANIFEST))
+        self.assertEqual(self.failures()['manifest'],
+                         f'{self.directory}/example: No such file or directory; it is built in {self.directory}/build')
+        self.assertIn(f'{self.directory}: 0 passed, 1 failed', snooze('test', self.directory).stdout)
 
     def test_a_manifest_that_says_something_else(self):
         self.example(version='1.3')
