@@ -44,7 +44,9 @@ class Guide(unittest.TestCase):
         text = text.replace('meson setup build', f'meson setup -Dwerror=true -Db_sanitize={SANITIZE} -Db_lundef=false build')
         environment = dict(
             os.environ, LC_ALL='C.UTF-8', PKG_CONFIG_PATH=str(BUILD / 'meson-uninstalled'),
-            PATH=f'{pathlib.Path(CLOUDSNOOZE).parent}:{os.environ["PATH"]}')
+            PATH=f'{pathlib.Path(CLOUDSNOOZE).parent}:{os.environ["PATH"]}',
+            # AddressSanitizer keeps what was freed, up to 256 MB of it: more than a plugin may have.
+            ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':quarantine_size_mb=4')
         done = subprocess.run(
             ['sh', '-euc', text + '\npwd > "$OLD_DIRECTORY"'], cwd=self.directory, capture_output=True, text=True, timeout=120,
             env=dict(environment, OLD_DIRECTORY=self.directory + '/.directory'))
