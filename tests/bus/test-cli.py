@@ -11,7 +11,7 @@ import time
 
 import plugin_bus
 from command_line import FAILED, HOUR, INTROSPECTION, MINUTE, NOW, OK, REFUSED, SNOOZE, UNKNOWN, UNREACHABLE, USAGE, CommandLine
-from mock_snoozed import Failure, v
+from mock_snoozed import PATH, Failure, v
 
 COMPLETION = os.path.join(os.path.dirname(INTROSPECTION), "data", "completions", "snooze")
 
@@ -284,6 +284,23 @@ class Check(CommandLine):
         self.assertIn("there is no check “nothing”; there are: cpu, memory", self.snooze("check", "nothing", code=UNKNOWN))
         self.mock.answers["CheckNow"] = Failure("PluginFailed", "rubbish")
         self.snooze("check", code=UNKNOWN)
+
+
+class PluginUpdate(CommandLine):
+    def upgrade(self, version):
+        self.mock.objects[PATH + "/plugin/sessions"][1]["Version"] = v("s", version or "0.3.0")
+        return v("()", ())
+
+    def test_it_says_from_where_to_where(self):
+        self.mock.answers["Upgrade"] = self.upgrade
+        self.assertEqual(self.snooze("plugin", "update", "sessions", "0.2.0"), "0.1.0 → 0.2.0\n")
+        self.assertEqual(self.json("plugin", "update", "sessions"), {"from": "0.2.0", "to": "0.3.0"})
+        self.assertEqual(self.snooze("plugin", "update", "sessions", "0.3.0"), "Runs 0.3.0.\n")
+        self.assertEqual(self.mock.called("Upgrade"), [("0.2.0",), ("",), ("0.3.0",)])
+
+    def test_a_refusal_is_told(self):
+        self.mock.answers["Upgrade"] = Failure("PluginFailed", "version 2 could not replace version 1, which runs on")
+        self.assertIn("which runs on", self.snooze("plugin", "update", "sessions", code=FAILED))
 
 
 class Completion(CommandLine):
