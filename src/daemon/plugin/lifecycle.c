@@ -306,6 +306,7 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
 
         plugin->failure_count = 0;
         plugin->restart_wanted = FALSE;
+        plugin->stray = FALSE;
         plugin_set_error(plugin, "");
         plugin->healthy = TRUE;
         process->last_heard = process->last_used = clock_monotonic();
@@ -526,12 +527,23 @@ void plugin_process_gone(PluginProcess *process, const char *member, gboolean co
                 process_fail(process, "ended while it was asked %s", member);
 }
 
+/* If it was not the one that was started, that one is to be started now. */
+static void ended_at_start(Plugin *plugin) {
+        if (!plugin->stray) {
+                plugin_fail(plugin, "ended right after its start");
+                return;
+        }
+        plugin->stray = FALSE;
+        plugin->process->identity = identity_cancel(plugin->process->identity);
+        plugin_start_process(plugin);
+}
+
 /* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first. */
 static void name_gone(Plugin *plugin) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
                 if (plugin->process && plugin->process->identity)
-                        plugin_fail(plugin, "ended right after its start");
+                        ended_at_start(plugin);
                 break;
         case PLUGIN_INITIALIZING:
                 plugin_fail(plugin, "ended while it was greeted");

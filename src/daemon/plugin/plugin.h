@@ -93,6 +93,7 @@ struct Plugin {
         sd_bus_slot *owner_questions[PLUGIN_SLOT_COUNT + 1]; /* before the first start, see adopt.c */
         char *slot_owners[PLUGIN_SLOT_COUNT];
         gboolean looked;         /* for one that ran before the daemon did */
+        gboolean stray;          /* one was sent away without being known: it may have the name for a moment */
         char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
 
         uint32_t restarts;

@@ -156,6 +156,7 @@ static void end_next(Plugin *plugin, const char *reason) {
         } else if (next) {
                 send_away(next);
                 plugin->looked = FALSE;
+                plugin->stray = TRUE;
         }
         end_one(&plugin->next, TRUE, reason);
         plugin->held = FALSE;
