@@ -18,6 +18,7 @@
 #define APPROVALS PKGSYSCONFDIR "/" APPROVALS_DIRECTORY
 
 static const char *const slots[] = { PLUGIN_UNIT_PREFIX, PLUGIN_B_UNIT_PREFIX };
+static const char *const slot_names[] = { "a", "b" };
 
 static char *user_path(const char *id) {
         return g_strdup_printf("/etc/sysusers.d/cloudsnooze-plugin-%s.conf", id);
@@ -30,6 +31,10 @@ static char *policy_path(const char *id) {
 /* Of the directories that both bus daemons read the only one that no package owns. */
 static char *activation_path(const char *id) {
         return g_strdup_printf("/usr/local/share/dbus-1/system-services/" PLUGIN_NAME_PREFIX "%s.service", id);
+}
+
+static char *slot_activation_path(const char *id, const char *slot) {
+        return g_strdup_printf("/usr/local/share/dbus-1/system-services/" PLUGIN_NAME_PREFIX "%s.%s.service", id, slot);
 }
 
 /* An administrator's override.conf comes after both. */
@@ -117,6 +122,26 @@ static gboolean keep_within(const Places *places, const Manifest *manifest, unsi
         return provision_limit(places, manifest->id, &limits, changed, error);
 }
 
+static gboolean write_activation(const Places *places, const Grant *grant, unsigned *changed, GError **error) {
+        const char *id = grant->manifest->id;
+        g_autofree char *activation = text_bus_activation(grant);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(slot_names); i++) {
+                g_autofree char *text = text_slot_activation(grant, slot_names[i]);
+
+                if (!write_file(places, slot_activation_path(id, slot_names[i]), text, RELOAD_BUS, changed, error))
+                        return FALSE;
+        }
+        return write_file(places, activation_path(id), activation, RELOAD_BUS, changed, error);
+}
+
+static gboolean remove_activation(const Places *places, const char *id, unsigned *changed, GError **error) {
+        for (size_t i = 0; i < G_N_ELEMENTS(slot_names); i++)
+                if (!remove_file(places, slot_activation_path(id, slot_names[i]), FALSE, RELOAD_BUS, changed, error))
+                        return FALSE;
+        return remove_file(places, activation_path(id), FALSE, RELOAD_BUS, changed, error);
+}
+
 /* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more
  * or less than this. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
@@ -125,13 +150,13 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
         const Grant grant = { manifest, (const char *const *) granted, (const char *const *) programs, group_exists,
                               (void *) places };
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
-        g_autofree char *policy = text_bus_policy(&grant), *activation = text_bus_activation(&grant);
+        g_autofree char *policy = text_bus_policy(&grant);
 
         return unit && write_units(places, manifest->id, unit, changed, error) &&
                keep_within(places, manifest, changed, error) &&
                write_file(places, user_path(manifest->id), user, RELOAD_USERS, changed, error) &&
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error) &&
-               write_file(places, activation_path(manifest->id), activation, RELOAD_BUS, changed, error);
+               write_activation(places, &grant, changed, error);
 }
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
@@ -153,7 +178,7 @@ gboolean provision_limit(const Places *places, const char *id, const Limits *lim
 }
 
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error) {
-        if (!remove_file(places, activation_path(id), FALSE, RELOAD_BUS, changed, error) ||
+        if (!remove_activation(places, id, changed, error) ||
             !remove_file(places, approvals_path(id), FALSE, 0, changed, error))
                 return FALSE;
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)

@@ -149,6 +149,14 @@ char *text_bus_activation(const Grant *grant) {
         return fill(template_bus_activation, grant->manifest->id, "", grant->manifest->exec);
 }
 
+char *text_slot_activation(const Grant *grant, const char *slot) {
+        g_autofree char *text = fill(template_slot_activation, grant->manifest->id, "", grant->manifest->exec);
+        g_autoptr(GString) filled = g_string_new(text);
+
+        g_string_replace(filled, "@slot@", slot, 0);
+        return g_string_free(g_steal_pointer(&filled), FALSE);
+}
+
 char *text_user(const char *id) {
         return g_strdup_printf(
                 "# Written by snooze-helper.\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);

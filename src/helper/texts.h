@@ -38,4 +38,6 @@ char *text_unit_limits(const Limits *limits);
 Limits text_read_limits(const char *text);
 char *text_bus_policy(const Grant *grant);
 char *text_bus_activation(const Grant *grant);
+/* Of one of the two slots, "a" or "b". */
+char *text_slot_activation(const Grant *grant, const char *slot);
 char *text_user(const char *id);

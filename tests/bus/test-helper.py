@@ -122,6 +122,8 @@ class HelperTest(unittest.TestCase):
 class Provision(HelperTest):
     FILES = {'etc/sysusers.d/cloudsnooze-plugin-example.conf', 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf',
              'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.service',
+             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.a.service',
+             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.b.service',
              'etc/systemd/system/snooze-plugin@example.service.d/10-permissions.conf',
              'etc/systemd/system/snooze-plugin-b@example.service.d/10-permissions.conf'}
 
@@ -485,7 +487,8 @@ class Daemon(unittest.TestCase):
         self.house.wait_for_owner(HELPER, self.helper)
         self.house.install_example(permissions=['network:any', 'processes'])
         # What only the helper is to write.
-        (self.house.directory / 'services/io.cloudsnooze.Plugin1.example.service').unlink()
+        for slot in ('', '.a', '.b'):
+            (self.house.directory / f'services/io.cloudsnooze.Plugin1.example{slot}.service').unlink()
         (self.house.directory / 'state/enabled/example').unlink()
         self.house.start_daemon()
         self.path = PATH + '/plugin/example'

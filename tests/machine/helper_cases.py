@@ -34,6 +34,8 @@ REACHED = {"device": ("OK", "ENXIO", "ENODEV")}
 CONFIGURATION = {"naptime_minutes": 600, "check_interval_seconds": 60, "plugins": {"directories": ["/opt/plugins"]}}
 FILES = ["/etc/sysusers.d/cloudsnooze-plugin-{}.conf", "/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.{}.conf",
          "/usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{}.service",
+         "/usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{}.a.service",
+         "/usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{}.b.service",
          "/etc/systemd/system/snooze-plugin@{}.service.d", "/etc/systemd/system/snooze-plugin-b@{}.service.d",
          "/etc/cloudsnooze/approvals/{}.json"]
 
@@ -76,7 +78,7 @@ def enabling_makes_it_known(machine):
     install(machine, "bare", [])
     plugin_call(machine, "bare", "Enable")
     plugin_call(machine, "bare", "Load")
-    for path in FILES[:5]:
+    for path in FILES[:7]:
         assert os.path.exists(machine.path(path.format("bare"))), path
     unit = "snooze-plugin@bare.service"
     assert machine.user_of(machine.unit(unit, "MainPID")) == "snooze-bare"

@@ -263,7 +263,7 @@ static void test_bus_files(void) {
         const Grant grant = { manifest, approved, NULL, has_render, NULL },
                     bare = { manifest, none, NULL, has_render, NULL };
         g_autofree char *policy = text_bus_policy(&grant), *closed = text_bus_policy(&bare),
-                        *activation = text_bus_activation(&grant);
+                        *activation = text_bus_activation(&grant), *slot = text_slot_activation(&grant, "b");
 
         g_assert_nonnull(strstr(policy, "<policy user=\"snooze-example\">"));
         g_assert_nonnull(strstr(policy, "<allow own=\"io.cloudsnooze.Plugin1.example\"/>"));
@@ -274,6 +274,9 @@ static void test_bus_files(void) {
         g_assert_null(strchr(policy, '@'));
         g_assert_nonnull(strstr(activation, "\nExec=/opt/example/example\n"));
         g_assert_nonnull(strstr(activation, "\nSystemdService=snooze-plugin@example.service\n"));
+        g_assert_nonnull(strstr(slot, "\nName=io.cloudsnooze.Plugin1.example.b\n"));
+        g_assert_nonnull(strstr(slot, "\nExec=/usr/bin/env SNOOZE_SLOT=b /opt/example/example\n"));
+        g_assert_null(strchr(slot, '@'));
 }
 
 static void test_limits(void) {
