@@ -25,9 +25,9 @@ class Plan:
             print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
         except Exception:  # pylint: disable=W0718
             self.failed += 1
+            print(f"not ok {self.number} - {name}")
             for line in traceback.format_exc().splitlines():
-                print("#", line)
-            print(f"not ok {self.number} - {name}", flush=True)
+                print("#", line, flush=True)
             return False
         else:
             print(f"ok {self.number} - {name}", flush=True)
