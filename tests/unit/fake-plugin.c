@@ -168,8 +168,9 @@ static int flood_of_requests(sd_bus_message *call) {
 }
 
 /* The beginning of a message of 100 MiB, whose rest never comes. */
-static int announce_huge(void) {
-        const uint8_t header[16] = { 'l', 2, 1, 1, 0, 0, 0x40, 6, 9, 0, 0, 0, 0, 0, 0, 0 };
+/* The beginning of an answer of 4 KiB, or of 100 MiB, that never goes on. */
+static int announce(uint8_t kib4, uint8_t mib) {
+        const uint8_t header[16] = { 'l', 2, 1, 1, 0, kib4, (uint8_t) (mib << 4), (uint8_t) (mib >> 4), 9, 0, 0, 0, 0, 0, 0, 0 };
 
         return write(channel_fd, header, sizeof(header)) == sizeof(header) ? 1 : -EIO;
 }
@@ -212,8 +213,10 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return reply_huge(call);
         if (is("deep"))
                 return reply_deep(call);
+        if (is("announce-half"))
+                return announce(0x10, 0);
         if (is("announce-huge"))
-                return announce_huge();
+                return announce(0, 100);
         if (is("stall"))
                 return sd_bus_detach_event(channel);
         if (is("close")) {

@@ -62,6 +62,18 @@ static void test_one_without_is_called_over_the_bus(void) {
         fixture_down(&f);
 }
 
+/* A sanitizer's allocator does not bear the kernel's no: there a plugin that announces too much is found out by its silence. */
+#ifdef __SANITIZE_ADDRESS__
+#define ANNOUNCED "within"
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ANNOUNCED "within"
+#endif
+#endif
+#ifndef ANNOUNCED
+#define ANNOUNCED "too large"
+#endif
+
 /* What a plugin may do wrong, and what its vote then says. */
 static const struct {
         const char *behaviour, *says;
@@ -71,7 +83,8 @@ static const struct {
         { "rubbish", "“ai”" },
         { "huge", "rubbish" },
         { "deep", "rubbish" },
-        { "announce-huge", "within" },
+        { "announce-half", "within" },
+        { "announce-huge", ANNOUNCED },
         { "hang", "within" },
         { "stall", "within" },
         { "die", "ended while it was asked CheckIdle" },
@@ -435,7 +448,7 @@ int main(int argc, char **argv) {
         }
         g_test_add_data_func("/channel/hang-is-killed", "channel-hang", test_one_that_hangs_is_killed);
         g_test_add_data_func("/channel/stall-is-killed", "channel-stall", test_one_that_hangs_is_killed);
-        g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-huge", test_one_that_hangs_is_killed);
+        g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-half", test_one_that_hangs_is_killed);
         g_test_add_func("/channel/late-answer-is-not-the-next", test_late_answer_is_not_the_next);
         g_test_add_func("/channel/second-answer-is-dropped", test_second_answer_is_dropped);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);

@@ -14,6 +14,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "bus/owner.h"
+#include "daemon/plugin/allowance.h"
 #include "daemon/plugin/plugin.h"
 #include "util/json.h"
 
@@ -317,6 +318,7 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         Plugin *plugin = call->plugin;
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
+        allowance_widen();
         if (error && clock_monotonic() < call->deadline && peer_is_gone(call, reply, error)) {
                 plugin_process_gone(call->process, call->method->member, call->control);
                 return 1;

@@ -12,9 +12,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/names.h"
+#include "daemon/plugin/allowance.h"
 
 /* Messages that are read before others have their turn. */
 #define MESSAGES_AT_ONCE 64U
+
+/* The largest message that a contract knows has 16 MiB (ProcessData); and what sd-bus needs besides. */
+#define MESSAGE_ROOM (20U * 1024U * 1024U)
 
 /* Messages that nobody asked for: so many within so long are no mistake. */
 #define STRAYS_MAX 128U
@@ -51,6 +55,7 @@ static void count_stray(Channel *channel) {
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Channel *channel = userdata;
 
+        allowance_widen();
         if (sd_bus_is_open(channel->bus) <= 0)
                 channel->hooks->broken("closed its channel", channel->userdata);
         else if (sd_bus_message_is_signal(message, PLUGIN_INTERFACE, "Leaving"))
@@ -127,14 +132,19 @@ static void work(Channel *channel) {
         int r = 1;
 
         channel->freed = &freed;
-        for (unsigned i = 0; i < MESSAGES_AT_ONCE && r > 0 && !freed && (i == 0 || is_awaited(bus)); i++)
+        for (unsigned i = 0; i < MESSAGES_AT_ONCE && r > 0 && !freed && (i == 0 || is_awaited(bus)); i++) {
+                /* A message that is handled makes it wide again. */
+                allowance_narrow(MESSAGE_ROOM);
                 r = sd_bus_process(bus, NULL);
+        }
+        allowance_widen();
         sd_bus_unref(bus);
         if (freed)
                 return;
         channel->freed = NULL;
         if (r < 0)
-                channel->hooks->broken("sent through its channel what is no message", channel->userdata);
+                channel->hooks->broken(r == -ENOMEM ? "announced through its channel a message that is too large"
+                                                    : "sent through its channel what is no message", channel->userdata);
         else
                 watch(channel);
 }
