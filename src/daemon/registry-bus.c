@@ -15,6 +15,11 @@
 
 #define QUERY_MAX 128U
 
+/* What may be a message's whole length is not told back: the bus closes the connection of who sends more than it takes. */
+static const char *shown(const char *id) {
+        return plugin_id_valid(id) ? id : "…";
+}
+
 /* The plugin that the call names first. */
 static int read_plugin(Manager *manager, sd_bus_message *message, Plugin **ret, sd_bus_error *error) {
         const char *id;
@@ -26,7 +31,7 @@ static int read_plugin(Manager *manager, sd_bus_message *message, Plugin **ret, 
         *ret = plugins_find(manager->plugins, id);
         if (!*ret)
                 return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN,
-                                         "There is no plugin '%s'; snooze plugin list shows them.", id);
+                                         "There is no plugin '%s'; snooze plugin list shows them.", shown(id));
         return 0;
 }
 
@@ -87,7 +92,8 @@ int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r;
         provider = providers_find(manager->providers, id);
         if (!provider)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; snooze provider list shows them.", id);
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; snooze provider list shows them.",
+                                         shown(id));
         return sd_bus_reply_method_return(message, "o", provider_object_path(provider));
 }
 

@@ -16,7 +16,7 @@ from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, BusTest,
 MINUTE = 60_000_000
 INVALID = ERROR + 'InvalidArgument'
 LIMITS = ERROR + 'LimitsExceeded'
-MEMORY = 64 << 20  # LimitDATA= of the unit
+MEMORY = 288 << 20  # LimitDATA= of the unit
 
 
 def s(value):
@@ -64,6 +64,8 @@ class AttackTest(BusTest):
 
 
 class Memory(AttackTest):
+    plugins = True
+
     def test_large_events_are_refused(self):
         for data in ({'text': s('x' * 20000)}, {f'k{i}': s('') for i in range(300)}, {'bytes': GLib.Variant('ay', b'x' * 300)},
                      {'deep': self.nested(20)}):
@@ -94,19 +96,50 @@ class Memory(AttackTest):
         self.assertLessEqual(names, {LIMITS, 'org.freedesktop.DBus.Error.LimitsExceeded'})
         self.house.client().call('GetHistory', '(ttu)', (0, 0, 10000))
 
+    # As large as the bus lets through, and nearly as large as what is told back may be.
+    HUGE = 'x' * (32 * 1024 * 1024 - 2000)
+    METHODS = (
+        (MANAGER, PATH, 'GetPlugin', '(s)', (HUGE,)), (MANAGER, PATH, 'GetProvider', '(s)', (HUGE,)),
+        (MANAGER, PATH, 'StopInstance', '(sa{sv})', (HUGE, {})),
+        (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {'action': s(HUGE)})),
+        (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {HUGE: s('')})),
+        (MANAGER, PATH, 'Hold', '(sss)', (HUGE, '', 'block')), (MANAGER, PATH, 'Hold', '(sss)', ('x', HUGE, 'block')),
+        (MANAGER, PATH, 'Hold', '(sss)', ('x', '', HUGE)), (MANAGER, PATH, 'HoldFor', '(ts)', (MINUTE, HUGE)),
+        (MANAGER, PATH, 'Postpone', '(ts)', (MINUTE, HUGE)), (MANAGER, PATH, 'CancelStop', '(s)', (HUGE,)),
+        (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', (HUGE, {})),
+        (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', ('', {'tag': s(HUGE)})),
+        (MANAGER, PATH, 'SetConfiguration', '(s)', (HUGE,)),
+        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', (HUGE, 0, 0, {})),
+        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {'text': s(HUGE)})),
+        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {HUGE: s('')})),
+        (PLUGIN, PATH + '/plugin/example', 'Configure', '(a{sv})', ({'mode': s(HUGE)},)),
+        (PLUGIN, PATH + '/plugin/example', 'Upgrade', '(s)', (HUGE,)),
+        (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', (HUGE, {})),
+        (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', ('x', {'text': s(HUGE)})),
+        (PLUGIN, PATH + '/' + HUGE, 'Load', '()', ()),
+        ('org.freedesktop.DBus.Properties', PATH, 'Get', '(ss)', (MANAGER, HUGE)),
+    )
+
     def test_huge_arguments(self):
-        huge = 'x' * 20_000_000
-        for method, signature, arguments in (('GetPlugin', '(s)', (huge,)), ('StopInstance', '(sa{sv})', (huge, {})),
-                                             ('Hold', '(sss)', (huge, '', 'block')), ('Hold', '(sss)', ('x', '', huge)),
-                                             ('SearchPlugins', '(sa{sv})', (huge, {})), ('SetConfiguration', '(s)', (huge,)),
-                                             ('EmitEvent', '(suta{sv})', (huge, 0, 0, {})), ('CancelStop', '(s)', (huge,))):
+        for interface, path, method, signature, arguments in self.METHODS:
             with self.subTest(method=method):
                 caller = self.house.client()
                 with self.assertRaises(GLib.Error):
-                    caller.call(method, signature, arguments)
+                    caller.call(method, signature, arguments, interface, path)
                 caller.close()
                 self.assertLives()
         self.assertEqual(self.house.questions(), [])
+
+    def test_huge_arguments_of_many_at_once(self):
+        """None of them waits within the daemon, for the bus to say whose call it is or for polkit."""
+        for interface, path, method, signature, arguments in self.METHODS[::9]:
+            with self.subTest(method=method):
+                callers = [self.house.client() for _ in range(6)]
+                answers = [caller.send(method, signature, arguments, interface, path) for caller in callers]
+                wait_for(lambda: all(answers) or self.house.daemon.ended(), 'all answers')
+                self.assertLives()
+                for caller in callers:
+                    caller.close()
 
 
 class Floods(AttackTest):

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from machine import Machine, run as run_here, wait_until
+from raw_bus import RawBus, text
 
 PLUGIN = "io.cloudsnooze.Snooze1.Plugin"
 ROOT = "/io/cloudsnooze/Snooze1"
@@ -167,6 +168,21 @@ def forged_signals(machine):
     assert machine.owner("io.cloudsnooze.Snooze1") == daemon
 
 
+def huge_messages(machine):
+    """messages of any size from nobody end neither the daemon nor the helper"""
+    before = machine.unit("snoozed.service", "MainPID")
+    for name, path, interface, member in (
+            ("io.cloudsnooze.Snooze1", ROOT, "io.cloudsnooze.Snooze1.Manager", "GetPlugin"),
+            ("io.cloudsnooze.Helper1", "/io/cloudsnooze/Helper1", "io.cloudsnooze.Helper1", "ListPermissions")):
+        for mebibytes in (31, 40, 45, 63, 66, 100, 127):
+            with RawBus.user(machine, 65534) as client:
+                client.call(name, path, interface, member, "s", text("x" * (mebibytes << 20)))
+            machine.manager("ListHolds")
+            assert machine.unit("snoozed.service", "MainPID") == before, f"{mebibytes} MiB to {name} ended the daemon"
+    assert machine.unit("snooze-helper.service", "Result") == "success"
+    assert "Main process exited" not in machine.run("journalctl", "-b", "-u", "snooze-helper.service", "-o", "cat").stdout
+
+
 def metrics(machine):
     return {key: entry["data"] for key, entry in machine.manager("GetMetrics")[0].items()}
 
@@ -270,5 +286,5 @@ def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
                      local_is_granted, plugins_answer_the_daemon_alone, log_level,
-                     disabled_plugin, forged_signals, cpu_load, disk_load, network_load, refused, administrators,
+                     disabled_plugin, forged_signals, huge_messages, cpu_load, disk_load, network_load, refused, administrators,
                      holds_of_others, command_line, bus_restart], machine)

@@ -43,8 +43,7 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         else if (strcmp(kind_name, "delay") == 0)
                 kind = HOLD_DELAY;
         else
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "kind is '%s', expected block or delay.",
-                                         kind_name);
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "kind: expected block or delay.");
 
         r = manager_authorize_caller(manager, message, (const char *[]) { "who", program, "why", why, NULL },
                                      &uid, error);
