@@ -10,6 +10,7 @@
 #include "manifest/permission.h"
 #include "util/file.h"
 #include "util/json.h"
+#include "util/line.h"
 #include "util/version-range.h"
 #include "util/version.h"
 
@@ -102,7 +103,7 @@ static gboolean invalid(GError **error, const Manifest *manifest, const char *po
         return FALSE;
 }
 
-/* Shown to people on terminals: no control characters. */
+/* Shown to people on terminals, next to what they are asked to approve: nothing that moves a cursor or turns text around. */
 static const char *text_value(JsonNode *node) {
         const char *text;
 
@@ -112,7 +113,7 @@ static const char *text_value(JsonNode *node) {
         if (strlen(text) > TEXT_MAX)
                 return NULL;
         for (const char *c = text; *c; c = g_utf8_next_char(c))
-                if (g_unichar_iscntrl(g_utf8_get_char(c)))
+                if (character_steers(g_utf8_get_char(c)))
                         return NULL;
         return text;
 }
@@ -495,6 +496,19 @@ static void fill_defaults(Manifest *manifest) {
                 manifest->schema = schema_parse(manifest->path, NULL, NULL);
 }
 
+/* What is wrong with it is told in its author's words: names of keys, and values. */
+static Manifest *refused(GError **error) {
+        char *text;
+
+        if (!error || !*error)
+                return NULL;
+        text = g_utf8_make_valid((*error)->message, -1);
+        line_clean(text);
+        g_free((*error)->message);
+        (*error)->message = text;
+        return NULL;
+}
+
 Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error) {
         g_autoptr(Manifest) manifest = NULL;
 
@@ -503,16 +517,16 @@ Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GErro
         manifest = manifest_new(path, id ? id : "");
         if (!JSON_NODE_HOLDS_OBJECT(root)) {
                 invalid(error, manifest, "", "expected an object");
-                return NULL;
+                return refused(error);
         }
         if (!plugin_id_valid(manifest->id)) {
                 invalid(error, manifest, "name", "expected [a-z][a-z0-9-]{0,23}");
-                return NULL;
+                return refused(error);
         }
         if (!read_members(manifest, json_node_get_object(root), error))
-                return NULL;
+                return refused(error);
         fill_defaults(manifest);
-        return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : NULL;
+        return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : refused(error);
 }
 
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
@@ -528,7 +542,7 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
                 return NULL;
         root = json_text_parse(path, text, (gssize) length, error);
         if (!root)
-                return NULL;
+                return refused(error);
         manifest = manifest_parse(path, id, root, error);
         if (!manifest)
                 return NULL;
@@ -536,7 +550,7 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
 
         program = program_resolve(own_directory, manifest->exec, also, error);
         if (!program)
-                return NULL;
+                return refused(error);
         g_free(manifest->exec);
         manifest->exec = g_steal_pointer(&program);
         return g_steal_pointer(&manifest);

@@ -155,22 +155,49 @@ static gboolean port_parse(const char *text, guint *ret) {
         return TRUE;
 }
 
-/* "10.1.2.3", "10.0.0.0/8", "2001:db8::/32" */
-static gboolean address_valid(const char *text) {
+/* The last address that shares its first `bits` bits; FALSE: some of the others are set. */
+static gboolean prefix_end(unsigned char *address, size_t size, guint bits) {
+        for (size_t i = 0; i < size; i++) {
+                unsigned char rest = i * 8 >= bits ? 0xff : bits - i * 8 >= 8 ? 0 : (unsigned char) (0xff >> (bits - i * 8));
+
+                if (address[i] & rest)
+                        return FALSE;
+                address[i] |= rest;
+        }
+        return TRUE;
+}
+
+/* "10.1.2.3", "10.0.0.0/8", "2001:db8::/32"; the address behind /8 is the first of them, for 8.8.8.8/0 would pass for one that it
+ * is not, and the length is at least 1, for all of them is "any". *ret_last: the last one, as text; NULL where it is one. */
+static gboolean address_parse(const char *text, char **ret_last) {
         g_auto(GStrv) parts = g_strsplit(text, "/", 2);
-        unsigned char buffer[sizeof(struct in6_addr)];
-        guint64 length;
+        unsigned char address[sizeof(struct in6_addr)];
+        char last[INET6_ADDRSTRLEN];
+        guint64 bits;
         int family;
 
+        *ret_last = NULL;
         if (!parts[0])
                 return FALSE;
-        if (inet_pton(AF_INET, parts[0], buffer) == 1)
+        if (inet_pton(AF_INET, parts[0], address) == 1)
                 family = AF_INET;
-        else if (inet_pton(AF_INET6, parts[0], buffer) == 1)
+        else if (inet_pton(AF_INET6, parts[0], address) == 1)
                 family = AF_INET6;
         else
                 return FALSE;
-        return !parts[1] || g_ascii_string_to_unsigned(parts[1], 10, 0, family == AF_INET ? 32 : 128, &length, NULL);
+        if (!parts[1])
+                return TRUE;
+        if (!g_ascii_string_to_unsigned(parts[1], 10, 1, family == AF_INET ? 32 : 128, &bits, NULL) ||
+            !prefix_end(address, family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr), (guint) bits))
+                return FALSE;
+        *ret_last = g_strdup(inet_ntop(family, address, last, sizeof(last)));
+        return TRUE;
+}
+
+static gboolean address_valid(const char *text) {
+        g_autofree char *last = NULL;
+
+        return address_parse(text, &last);
 }
 
 static gboolean host_name_valid(const char *name) {
@@ -234,7 +261,7 @@ static gboolean network_valid(const char *argument) {
 
 static char *network_words(const char *argument) {
         g_auto(Host) host = {};
-        g_autofree char *port = NULL;
+        g_autofree char *port = NULL, *last = NULL, *to = NULL;
 
         if (g_str_equal(argument, "any") || !host_parse(argument, &host))
                 return g_strdup("may reach every address of the network");
@@ -244,7 +271,8 @@ static char *network_words(const char *argument) {
                         "may reach every address of the network; it asks for %s%s, but addresses are all that can be "
                         "told apart",
                         host.name, port);
-        return g_strdup_printf("may reach %s%s, and nothing else of the network%s", host.address, port,
+        to = address_parse(host.address, &last) && last ? g_strdup_printf(" (every address up to %s)", last) : g_strdup("");
+        return g_strdup_printf("may reach %s%s%s, and nothing else of the network%s", host.address, to, port,
                                host.port > 0 ? " (its other ports cannot be told apart)" : "");
 }
 

@@ -53,6 +53,11 @@ static void test_hostile(void) {
                 "network",
                 "network:",
                 "network:10.0.0.0/33",
+                "network:8.8.8.8/0",
+                "network:0.0.0.0/0",
+                "network:::/0",
+                "network:10.1.2.3/8",
+                "network:2001:db8::1/32",
                 "network:10.1.2.3.4",
                 "network:256.1.1.1",
                 "network:a b",
@@ -133,6 +138,17 @@ static void test_words_are_honest(void) {
         g_assert_nonnull(strstr(name, "db.example.org port 6379"));
         g_assert_nonnull(strstr(address, "10.1.2.3"));
         g_assert_nonnull(strstr(address, "cannot be told apart"));
+}
+
+/* A prefix is shown as what it comes to. */
+static void test_words_tell_how_far_a_prefix_goes(void) {
+        g_autofree char *wide = permission_words("network:128.0.0.0/1"), *odd = permission_words("network:10.4.0.0/14"),
+                        *six = permission_words("network:2001:db8::/33"), *one = permission_words("network:10.1.2.3/32");
+
+        g_assert_nonnull(strstr(wide, "128.0.0.0/1 (every address up to 255.255.255.255)"));
+        g_assert_nonnull(strstr(odd, "up to 10.7.255.255)"));
+        g_assert_nonnull(strstr(six, "up to 2001:db8:7fff:ffff:ffff:ffff:ffff:ffff)"));
+        g_assert_nonnull(strstr(one, "up to 10.1.2.3)"));
 }
 
 static gboolean has_render(const char *name, void *userdata) {
@@ -449,6 +465,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/hostile", test_hostile);
         g_test_add_func("/permission/problems-say-what-was-expected", test_problems_say_what_was_expected);
         g_test_add_func("/permission/words-are-honest", test_words_are_honest);
+        g_test_add_func("/permission/words-of-a-prefix", test_words_tell_how_far_a_prefix_goes);
         g_test_add_func("/permission/directives", test_directives);
         g_test_add_func("/permission/directives-of-devices", test_directives_of_devices);
         g_test_add_func("/permission/each-line-once", test_each_line_once);
