@@ -246,6 +246,9 @@ def nothing_is_left(machine):
         assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0
         assert machine.run("getent", "group", f"snooze-{plugin}", check=False).returncode != 0
         assert os.path.exists(machine.path(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json"))
+        # The next user may get the number of this one, but not what it kept.
+        kept = machine.run("stat", "-c", "%U %a", f"/var/lib/cloudsnooze-plugins/{plugin}").stdout.strip()
+        assert kept == "root 700", f"{plugin}: {kept}"
     assert not os.path.exists(machine.path("/etc/cloudsnooze/approvals/.pending"))
 
 
