@@ -78,6 +78,11 @@ class Templates(Directory):
         build = run('meson', 'compile', '-C', 'build', cwd=self.directory)
         self.assertEqual(build.returncode, 0, build.stdout)
         self.assert_passes(directory=self.directory / 'build')
+        stage = self.directory / 'stage'
+        installed = run('meson', 'install', '-C', 'build', '--destdir', stage, cwd=self.directory)
+        self.assertEqual(installed.returncode, 0, installed.stdout)
+        self.assertEqual(sorted(str(path.relative_to(stage)) for path in stage.rglob('*') if path.is_file()),
+                         [f'usr/lib/cloudsnooze/plugins/my-plugin/{name}' for name in ('my-plugin', 'plugin.json')])
 
     def test_python(self):
         self.new('python')
