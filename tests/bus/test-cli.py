@@ -13,6 +13,7 @@ import plugin_bus
 from command_line import FAILED, HOUR, INTROSPECTION, MINUTE, NOW, OK, REFUSED, SNOOZE, UNKNOWN, UNREACHABLE, USAGE, CommandLine
 from mock_snoozed import PATH, Failure, v
 
+MANUAL = os.path.join(os.path.dirname(INTROSPECTION), "docs", "man", "snooze.1.rst")
 COMPLETION = os.path.join(os.path.dirname(INTROSPECTION), "data", "completions", "snooze")
 
 
@@ -318,10 +319,18 @@ class Completion(CommandLine):
         self.assertEqual(self.complete("stop", "--action", "hi"), ["hibernate"])
         self.assertEqual(self.complete("hold", "--w"), ["--why"])
 
-    def test_every_verb_is_there(self):
-        offered = set(self.complete(""))
-        listed = set(re.findall(r"^  ([a-z]+) ", self.snooze("--help").split("Verbs:")[1], re.M))
-        self.assertEqual(listed - offered, set())
+    def test_every_verb_is_there_and_has_its_manual(self):
+        with open(MANUAL) as f:
+            manual = f.read()
+        for group in ((), ("config",), ("plugin",), ("provider",)):
+            listed = re.findall(r"^  ([a-z]+) ", self.snooze(*group, "--help").split("Verbs:")[1], re.M)
+            self.assertEqual(set(listed) - set(self.complete(*group, "")), set())
+            for verb in listed:
+                if verb not in ("config", "plugin", "provider"):
+                    self.assertIn("**%s**" % " ".join([*group, verb]), manual)
+        documented = re.findall(r"^\*\*(?:config|plugin|provider) ([a-z]+)\*\*", manual, re.M)
+        for verb in documented:
+            self.assertIn(verb, sum((self.complete(group, "") for group in ("config", "plugin", "provider")), []))
 
     def test_names_come_from_the_daemon(self):
         self.assertEqual(self.complete("plugin", "enable", "g"), ["gpu-monitor"])
