@@ -20,6 +20,24 @@ static void on_problem(const char *source, const char *message, void *userdata) 
         g_error("%s: %s", source, message);
 }
 
+static void on_store_problem(const GError *error, void *userdata) {
+        g_error("the store: %s", error ? error->message : "works again");
+}
+
+static void add_slots(Callers *callers, const char *bare, const char *plugin) {
+        static const char *const slots[] = { "a", "b" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autofree char *bare_name = g_strdup_printf(BARE_NAME ".%s", slots[i]),
+                                *bare_command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s %s", slots[i], bare, bare_name, BARE_NAME),
+                                *name = g_strdup_printf(PLUGIN_NAME_PREFIX PLUGIN_ID ".%s", slots[i]),
+                                *command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s", slots[i], plugin, PLUGIN_ID);
+
+                bench_bus_add_service(&callers->bus, bare_name, bare_command);
+                bench_bus_add_service(&callers->bus, name, command);
+        }
+}
+
 static void add_services(Callers *callers, const char *program) {
         g_autofree char *folder = g_path_get_dirname(program);
         g_autofree char *full = g_canonicalize_filename(folder, NULL);
@@ -29,6 +47,13 @@ static void add_services(Callers *callers, const char *program) {
 
         bench_bus_add_service(&callers->bus, BARE_NAME, command);
         bench_bus_add_plugin(&callers->bus, PLUGIN_ID, plugin, callers->contract ?: "IdleCheck");
+        if (callers->slots)
+                add_slots(callers, bare, plugin);
+        for (unsigned i = 0; i < callers->bare_more; i++) {
+                g_autofree char *name = g_strdup_printf(BARE_NAME ".n%u", i), *line = g_strdup_printf("%s %s", bare, name);
+
+                bench_bus_add_service(&callers->bus, name, line);
+        }
         for (unsigned i = 0; i < callers->more; i++) {
                 g_autofree char *id = g_strdup_printf(PLUGIN_ID "-%u", i);
 
@@ -41,9 +66,11 @@ static void add_plugins(Callers *callers) {
         g_autofree char *state = g_build_filename(callers->bus.directory, "state", NULL);
         g_autoptr(Config) config = config_new_default();
 
+        bench_check(store_new(callers->event, state, on_store_problem, NULL, &callers->store), "the store");
         bench_check(plugins_new(&(PluginsParameters){ .bus = callers->connection,
                                                       .event = callers->event,
                                                       .config = config,
+                                                      .store = callers->store,
                                                       .directories = (const char *const[]){ directory, NULL },
                                                       .state_directory = state,
                                                       .config_directory = callers->bus.directory,
@@ -71,6 +98,7 @@ void callers_end(Callers *callers) {
         callers_end_plugin(callers);
         callers_end_bare(callers);
         plugins_free(callers->plugins);
+        store_free(callers->store);
         sd_bus_flush_close_unref(callers->connection);
         sd_event_unref(callers->event);
         bench_bus_end(&callers->bus);
@@ -145,8 +173,15 @@ static void wait_for_end(int process) {
 
 static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
         if (error)
-                g_error("the plugin does not end: %s", error->message);
+                g_error("the plugin does not start or end: %s", error->message);
         *(bool *) userdata = true;
+}
+
+void callers_start_plugin(Callers *callers) {
+        bool done = false;
+
+        plugin_load(callers->plugin, on_settled, &done);
+        run_until(callers, &done);
 }
 
 void callers_end_plugin(Callers *callers) {

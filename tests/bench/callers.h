@@ -6,6 +6,7 @@
 
 #include "bench.h"
 #include "daemon/plugin/plugins.h"
+#include "daemon/store/store.h"
 
 #define BARE_NAME "io.cloudsnooze.BareService1"
 #define PLUGIN_ID "trivial"
@@ -13,6 +14,9 @@
 typedef struct Callers {
         const char *contract; /* of the plugin; NULL: IdleCheck */
         unsigned more;        /* plugins of that kind beside it */
+        unsigned bare_more;   /* further bare services: BARE_NAME.n0 and so on */
+        bool slots;           /* two instances of the plugin, and of the bare service as BARE_NAME.a and .b, can be started beside each other */
+        Store *store;         /* of the plugins' states */
         BenchBus bus;
         sd_event *event;
         sd_bus *connection;
@@ -27,6 +31,9 @@ void callers_end(Callers *callers);
 /* Each until the answer is there; the other side is started by it where it does not run. */
 void callers_call_plugin(Callers *callers);
 void callers_call_bare(Callers *callers);
+
+/* Until it is running, whatever its contract is. */
+void callers_start_plugin(Callers *callers);
 
 /* From now on the running plugin is called as one is that offers no channel. */
 void callers_without_channel(Callers *callers);
