@@ -51,6 +51,8 @@
 /* Below the state directory: what SetConfiguration changed. */
 #define CONFIG_STATE_FILE "snooze.json"
 #define STATE_DIRECTORY PKGSTATEDIR
+/* Root's, in the middle of what is the daemon's: ID/VERSION/plugin.json, and the link ID/current to one of them. */
+#define INSTALLED_PLUGINS PKGSTATEDIR "/plugins"
 #define RUNTIME_DIRECTORY PKGRUNDIR
 /* Below the state directory: one empty file for each plugin that may run (ConditionPathExists of its unit). */
 #define ENABLED_DIRECTORY "enabled"

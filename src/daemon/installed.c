@@ -43,10 +43,9 @@ static void add_directory(Installed *installed, const char *path) {
         const char *id;
 
         while (directory && (id = g_dir_read_name(directory))) {
-                g_autofree char *file = g_build_filename(path, id, "plugin.json", NULL);
                 g_autoptr(Manifest) manifest = NULL;
 
-                if (!plugin_id_valid(id) || !g_file_test(file, G_FILE_TEST_EXISTS))
+                if (!plugin_id_valid(id) || !manifest_there(path, id))
                         continue;
                 manifest = manifest_load(path, id, manifest_trusted_uid(), NULL);
                 add(installed, id, manifest);

@@ -89,7 +89,7 @@ static const char *directory(const char *option, const char *variable, const cha
 }
 
 static const char *const *plugin_directories(const CommandLine *line) {
-        static const char *const packaged[] = { PKGPLUGINDIR, PKGSYSCONFDIR "/plugins", NULL };
+        static const char *const packaged[] = { PKGPLUGINDIR, PKGSYSCONFDIR "/plugins", INSTALLED_PLUGINS, NULL };
 
         return line->plugin_directories ? (const char *const *) line->plugin_directories : packaged;
 }

@@ -88,9 +88,9 @@ static gboolean add_configured(const Places *places, GPtrArray *directories, GEr
 }
 
 static gboolean has_manifest(const Places *places, const char *directory, const char *id) {
-        g_autofree char *real = place_path(places, directory), *path = g_build_filename(real, id, "plugin.json", NULL);
+        g_autofree char *real = place_path(places, directory);
 
-        return access(path, F_OK) == 0;
+        return manifest_there(real, id);
 }
 
 /* What lies below the tests' root is looked at from there; a program of the system from /. */
@@ -106,9 +106,13 @@ static gboolean program_trusted(const Places *places, const char *program, GErro
 
 static Manifest *load(const Places *places, const char *directory, const char *id, GError **error) {
         g_autofree char *own = g_build_filename(directory, id, NULL), *real = place_path(places, directory);
+        g_autofree char *place = NULL;
         g_autoptr(Manifest) manifest = NULL;
 
         if (!place_trusted(places, own, error))
+                return NULL;
+        place = manifest_place(real, id, error);
+        if (!place || !place_trusted(places, place + strlen(places->root), error))
                 return NULL;
         manifest = manifest_load(real, id, places->also, error);
         if (!manifest || !program_trusted(places, manifest->exec, error))
@@ -121,6 +125,7 @@ Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packag
 
         g_ptr_array_add(directories, g_strdup(PKGPLUGINDIR));
         g_ptr_array_add(directories, g_strdup(PKGSYSCONFDIR "/plugins"));
+        g_ptr_array_add(directories, g_strdup(INSTALLED_PLUGINS));
         if (!add_configured(places, directories, error))
                 return NULL;
         for (guint i = 0; i < directories->len; i++) {
@@ -133,7 +138,7 @@ Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packag
         }
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
                     "No plugin.json of %s below " PKGPLUGINDIR ", " PKGSYSCONFDIR
-                    "/plugins or plugins.directories of " CONFIG_FILE,
+                    "/plugins, " INSTALLED_PLUGINS " or plugins.directories of " CONFIG_FILE,
                     id);
         return NULL;
 }

@@ -30,18 +30,20 @@ static gboolean unsafe(GError **error, const char *path, const char *format, ...
         return FALSE;
 }
 
-static gboolean owner_trusted(const Places *places, const char *path, const struct stat *st) {
-        if (st->st_uid == 0 || st->st_uid == places->also)
-                return TRUE;
-        return places->service != 0 && st->st_uid == places->service && g_str_equal(path, STATE_DIRECTORY);
+static gboolean owner_trusted(const Places *places, const struct stat *st) {
+        return st->st_uid == 0 || st->st_uid == places->also;
 }
 
-/* Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as
+/* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving that away.
+ *
+ * Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as
  * root. */
 static gboolean mode_trusted(const Places *places, const char *path, const struct stat *st) {
         if (st->st_mode & S_IWOTH)
                 return FALSE;
         if (!(st->st_mode & S_IWGRP) || st->st_gid == 0)
+                return TRUE;
+        if (st->st_mode & S_ISVTX && g_str_equal(path, STATE_DIRECTORY))
                 return TRUE;
         return g_str_has_prefix(path, "/usr/local/") || g_str_equal(path, "/usr/local") ||
                 (places->also != 0 && st->st_uid == places->also && st->st_gid == getegid());
@@ -59,7 +61,7 @@ static int step(const Places *places, int parent, const char *name, const char *
                        number == ELOOP || number == ENOTDIR ? "is a link or no directory" : g_strerror(number));
                 return -number;
         }
-        if (!owner_trusted(places, path, &st)) {
+        if (!owner_trusted(places, &st)) {
                 unsafe(error, path, "belongs to user %u, expected root", (unsigned) st.st_uid);
                 return -EPERM;
         }

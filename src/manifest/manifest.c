@@ -2,8 +2,11 @@
 
 #include "manifest/manifest.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/names.h"
@@ -14,6 +17,8 @@
 #include "util/version-range.h"
 #include "util/version.h"
 
+#define CURRENT "current"
+#define VERSION_TEXT_MAX 64U
 #define TEXT_MAX 4096U
 #define LIST_MAX 64U
 #define TIMEOUT_SECONDS_MAX 3600.0
@@ -63,6 +68,7 @@ void manifest_free(Manifest *manifest) {
                 return;
         g_free(manifest->id);
         g_free(manifest->path);
+        g_free(manifest->directory);
         g_free(manifest->digest);
         g_free(manifest->display_name);
         g_free(manifest->version);
@@ -529,13 +535,63 @@ Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GErro
         return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : refused(error);
 }
 
+/* Of a version beside the link; NULL: there is no such link. */
+static char *current_version(const char *link, GError **error) {
+        char version[VERSION_TEXT_MAX + 1];
+        ssize_t length = readlink(link, version, sizeof(version));
+
+        if (length < 0)
+                return NULL;
+        if ((size_t) length < sizeof(version)) {
+                version[length] = 0;
+                if (version_valid(version) && !strchr(version, '/'))
+                        return g_strdup(version);
+        }
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: expected a link to a version beside it", link);
+        return NULL;
+}
+
+char *manifest_place(const char *directory, const char *id, GError **error) {
+        g_autofree char *own = g_build_filename(directory, id, NULL), *link = g_build_filename(own, CURRENT, NULL);
+        g_autofree char *version = NULL;
+        GError *e = NULL;
+
+        version = current_version(link, &e);
+        if (e) {
+                g_propagate_error(error, e);
+                return NULL;
+        }
+        return version ? g_build_filename(own, version, NULL) : g_steal_pointer(&own);
+}
+
+gboolean manifest_there(const char *directory, const char *id) {
+        g_autofree char *file = g_build_filename(directory, id, "plugin.json", NULL),
+                        *link = g_build_filename(directory, id, CURRENT, NULL);
+        struct stat st;
+
+        return access(file, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR) || lstat(link, &st) == 0;
+}
+
+static gboolean check_place(const Manifest *manifest, const char *place, GError **error) {
+        g_autofree char *name = g_path_get_basename(place);
+
+        return g_str_equal(name, manifest->id) || g_str_equal(name, manifest->version) ||
+               invalid(error, manifest, "version", "got %s, expected the directory's name, %s", manifest->version, name);
+}
+
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
-        g_autofree char *path = g_build_filename(directory, id, "plugin.json", NULL), *program = NULL, *text = NULL;
-        g_autofree char *own_directory = g_path_get_dirname(path);
+        g_autofree char *plugin = g_build_filename(directory, id, NULL), *own_directory = NULL;
+        g_autofree char *path = NULL, *program = NULL, *text = NULL;
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(JsonNode) root = NULL;
         gsize length;
 
+        if (!file_trusted(plugin, also, error))
+                return NULL;
+        own_directory = manifest_place(directory, id, error);
+        if (!own_directory)
+                return NULL;
+        path = g_build_filename(own_directory, "plugin.json", NULL);
         if (!file_trusted(own_directory, also, error) || !file_trusted(path, also, error))
                 return NULL;
         if (!file_read(path, JSON_SIZE_MAX, &text, &length, error))
@@ -544,8 +600,9 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
         if (!root)
                 return refused(error);
         manifest = manifest_parse(path, id, root, error);
-        if (!manifest)
+        if (!manifest || !check_place(manifest, own_directory, error))
                 return NULL;
+        manifest->directory = g_strdup(directory);
         manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
 
         program = program_resolve(own_directory, manifest->exec, also, error);

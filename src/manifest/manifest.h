@@ -45,6 +45,7 @@ typedef struct ManifestDependency {
 
 typedef struct Manifest {
         char *id;
+        char *directory; /* that the plugin was found in */
         char *path;   /* of the file */
         char *digest; /* SHA-256 of what stands in it: what an administrator looked at who approved its permissions */
         char *display_name, *version, *author, *description, *category, *repository, *homepage;
@@ -63,7 +64,13 @@ typedef struct Manifest {
         uint64_t timeouts[TIMEOUT_COUNT]; /* µs */
 } Manifest;
 
-/* Reads <directory>/<id>/plugin.json. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
+/* Where the files of a plugin lie: <directory>/<id>, or, where versions lie there side by side, the one that the link
+ * <directory>/<id>/current names. NULL: that link is none to follow. */
+char *manifest_place(const char *directory, const char *id, GError **error);
+/* Whether there is one to read. One that cannot be seen is there, and broken. */
+gboolean manifest_there(const char *directory, const char *id);
+
+/* Reads plugin.json in the plugin's place. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
  * root alone). */
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error);
 /* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it has to be named; NULL:

@@ -415,6 +415,35 @@ class Captured(HelperTest):
         (self.root / 'etc/cloudsnooze/plugins/example').symlink_to('../../../srv/theirs/example')
         self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
 
+    def test_installed_versions(self):
+        state = self.root / 'var/lib/cloudsnooze'
+        self.install(directory='var/lib/cloudsnooze/plugins')
+        place = state / 'plugins/example'
+        version = place / '1.0.0'
+        version.mkdir(mode=0o755)
+        for name in ('example', 'plugin.json'):
+            (place / name).rename(version / name)
+        link = place / 'current'
+        link.symlink_to('1.0.0')
+        os.chown(state, 0, DAEMON_UID)
+        state.chmod(0o775)
+        # The daemon could put a directory of its own into their place.
+        self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+        state.chmod(0o1775)
+        os.chown(version, DAEMON_UID, 0)
+        self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+        os.chown(version, 0, 0)
+        self.assertEqual(self.written(), set())
+        for target in ('../../../../../srv', '/srv', '..'):
+            link.unlink()
+            link.symlink_to(target)
+            self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
+        link.unlink()
+        link.symlink_to('1.0.0')
+        self.call('Provision', '(s)', ('example',), self.daemon)
+        drop_in = self.drop_in()
+        self.assertIn('var/lib/cloudsnooze/plugins/example/1.0.0/example', drop_in)
+
     def test_directories_of_its_own_configuration_do_not_count(self):
         state = self.root / 'var/lib/cloudsnooze'
         state.mkdir(parents=True)

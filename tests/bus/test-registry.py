@@ -189,6 +189,53 @@ class Registry(BusTest):
         self.assertEqual(self.get('State'), 'running')
         self.assertEqual(len(self.client.call('ListPlugins')[0]), 2)
 
+    def install_versions(self, *versions):
+        """Side by side, as `snooze plugin install` leaves them; the first is the current one."""
+        self.house.install_fake('one', 'idle')
+        plugin = self.house.directory / 'plugins/one'
+        files = list(plugin.iterdir())
+        for version in versions:
+            (plugin / version).mkdir(mode=0o755)
+            for file in files:
+                shutil.copy2(file, plugin / version)
+            self.rewrite(f'one/{version}', version=version)
+        # The program stays where the bus starts it.
+        (plugin / 'plugin.json').unlink()
+        self.switch(versions[0])
+
+    def switch(self, version):
+        link = self.house.directory / 'plugins/one/current.new'
+        link.symlink_to(version)
+        link.rename(link.with_name('current'))
+
+    def test_versions_side_by_side(self):
+        self.install_versions('1.0.0', '1.1.0', '0.9.0')
+        self.wait_for_added()
+        wait_for(lambda: self.get('Version') == '1.0.0', 'the current one')
+        self.load()
+        pid = self.get('Pid')
+        for version in '1.1.0', '0.9.0':
+            self.switch(version)
+            self.wait_for_change(Version=version)
+            self.wait_for_state('running')
+            self.assertNotEqual(self.get('Pid'), pid)
+            pid = self.get('Pid')
+
+    def test_links_that_lead_to_no_version(self):
+        self.install_versions('1.0.0')
+        self.wait_for_added()
+        wait_for(lambda: self.get('Version') == '1.0.0', 'the current one')
+        for target in '../one/1.0.0', '..', str(self.house.directory / 'plugins/one/1.0.0'), '1.0.0/', 'latest':
+            self.switch(target)
+            wait_for(lambda: 'expected a link to a version beside it' in self.get('LastError'), f'{target} to be refused')
+            self.switch('1.0.0')
+            wait_for(lambda: self.get('LastError') == '', 'the good link')
+        self.switch('2.0.0')
+        wait_for(lambda: '2.0.0' in self.get('LastError'), 'a missing version to be refused')
+        (self.house.directory / 'plugins/one/1.0.0').rename(self.house.directory / 'plugins/one/2.0.0')
+        self.client.call('DiscoverPlugins')
+        self.assertIn('expected the directory\'s name, 2.0.0', self.get('LastError'))
+
     def needs(self, **versions):
         return [{'name': name, 'version': version} for name, version in versions.items()]
 

@@ -134,11 +134,14 @@ static void test_owners(Fixture *f, const void *data) {
         g_assert_cmpint(chown(path, 4711, 0), ==, 0);
         assert_refused(f, FILE_PATH, "belongs to user 4711");
 
-        /* The daemon's state directory is its own; what root has put into it is trusted, what the daemon has is
-         * not. */
-        f->places.service = 4711;
+        /* The daemon may write into its state directory; what root has put there is trusted if the daemon cannot move it. */
         make(f, STATE_DIRECTORY "/plugins/example");
-        g_assert_cmpint(chown(state, 4711, 0), ==, 0);
+        g_assert_cmpint(chown(state, 0, 4711), ==, 0);
+        g_assert_cmpint(chmod(state, 0775), ==, 0);
+        g_assert_false(place_trusted(&f->places, STATE_DIRECTORY "/plugins/example", &error));
+        g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
+        g_clear_error(&error);
+        g_assert_cmpint(chmod(state, 01775), ==, 0);
         g_assert_true(place_trusted(&f->places, STATE_DIRECTORY "/plugins/example", &error));
         g_assert_no_error(error);
         assert_refused(f, FILE_PATH, "belongs to user 4711");

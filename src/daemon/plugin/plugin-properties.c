@@ -12,7 +12,7 @@
 static const char *trust(const Plugin *plugin) {
         if (plugin->official)
                 return "official";
-        return g_str_equal(plugin->directory, PKGPLUGINDIR) ? "unsigned" : "local";
+        return g_str_equal(plugin->directory, PKGPLUGINDIR) || g_str_equal(plugin->directory, INSTALLED_PLUGINS) ? "unsigned" : "local";
 }
 
 /* As sd_bus_message_append(), without a format to go through: somebody who lists a thousand plugins asks for thirty thousand values. */

@@ -160,9 +160,7 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
 }
 
 char *plugin_directory_of(const Manifest *manifest) {
-        g_autofree char *own = g_path_get_dirname(manifest->path);
-
-        return g_path_get_dirname(own);
+        return g_strdup(manifest->directory);
 }
 
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {

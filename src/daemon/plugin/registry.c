@@ -51,7 +51,8 @@ static void stamp_file(const char *path, FileStamp *ret) {
 }
 
 static void stamp_take(const char *directory, const char *id, const char *exec, FileStamp ret[MANIFEST_FILES]) {
-        g_autofree char *place = g_build_filename(directory, id, NULL), *file = g_build_filename(place, "plugin.json", NULL);
+        g_autofree char *place = manifest_place(directory, id, NULL) ?: g_build_filename(directory, id, NULL);
+        g_autofree char *file = g_build_filename(place, "plugin.json", NULL);
 
         stamp_file(place, &ret[0]);
         stamp_file(file, &ret[1]);
@@ -203,13 +204,6 @@ static void remove_plugin(Plugin *plugin) {
         plugin->check.valid_until = 0;
 }
 
-static gboolean has_manifest(const char *directory, const char *id) {
-        g_autofree char *manifest = g_build_filename(directory, id, "plugin.json", NULL);
-
-        /* One that cannot be seen for another reason is there, and broken. */
-        return access(manifest, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
-}
-
 static GPtrArray *directories(const Plugins *plugins) {
         GPtrArray *all = g_ptr_array_new();
 
@@ -252,7 +246,7 @@ static void scan_directory(Plugins *plugins, const char *directory, GHashTable *
                         continue;
                 if (plugin_id_valid(entry->d_name))
                         watch_plugin(plugins->watch, directory, entry->d_name);
-                if (!has_manifest(directory, entry->d_name) || !id_usable(plugins, directory, entry->d_name) ||
+                if (!manifest_there(directory, entry->d_name) || !id_usable(plugins, directory, entry->d_name) ||
                     !g_hash_table_add(seen, g_strdup(entry->d_name)))
                         continue;
                 look_at(plugins, directory, entry->d_name, added);
@@ -303,7 +297,7 @@ static void look_for(Plugins *plugins, const char *id) {
                         continue;
                 }
                 watch_plugin(plugins->watch, directory, id);
-                if (!found && has_manifest(directory, id)) {
+                if (!found && manifest_there(directory, id)) {
                         found = TRUE;
                         if (plugins->list->len < PLUGINS_MAX || g_hash_table_contains(plugins->by_id, id))
                                 look_at(plugins, directory, id, added);
