@@ -33,7 +33,6 @@
 #define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
 #define LEISURE_MAX (10 * USEC_PER_SEC)
-#define LEISURE_SLACK USEC_PER_SEC
 
 /* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares must be the same. */
 uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
@@ -267,7 +266,7 @@ static void choose_leisure(Manager *manager) {
         uint64_t interval = usec_from_seconds(manager->config->sample_interval_seconds);
         gboolean wanted = in_stage(manager) || interval > LEISURE_MAX;
 
-        plugins_set_leisure(manager->plugins, wanted ? 0 : interval + LEISURE_SLACK);
+        plugins_set_leisure(manager->plugins, wanted ? 0 : interval);
 }
 
 static void check(Manager *manager) {

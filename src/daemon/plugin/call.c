@@ -60,6 +60,7 @@ struct PluginCall {
         GQueue *queue;          /* where it waits or is in flight; NULL: nowhere */
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
+        uint64_t due;             /* of a leisurely one: when its answer has to be there, be it read or not */
         gboolean control, without_effect, repeated;
         gboolean leisurely;       /* plugins_set_leisure() */
         gboolean question;        /* plugin_ask_idle() */
@@ -271,7 +272,8 @@ static void finish_timed_out(PluginCall *call) {
         Plugin *plugin = call->plugin;
         g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
                                                    call->method->member,
-                                                   (double) (call->deadline - call->begun) / USEC_PER_SEC);
+                                                   (double) ((call->leisurely ? call->due : call->deadline) - call->begun) /
+                                                           USEC_PER_SEC);
 
         plugin->statistics.timeouts++;
         set_healthy(call, FALSE, message);
@@ -312,6 +314,11 @@ static gboolean peer_is_gone(const PluginCall *call, sd_bus_message *reply, cons
                                               sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER));
 }
 
+/* What is heard at its time may have come at any time before; whatever comes after that is measured. */
+static gboolean too_late(const PluginCall *call) {
+        return call->leisurely && !call->plugin->plugins->listening && clock_monotonic() >= call->due;
+}
+
 /* Always 1: a connection that this leads to close must not be touched any more by sd-bus, which goes on with it after 0. */
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         PluginCall *call = userdata;
@@ -325,8 +332,10 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         }
 
         in_flight_ended(call);
-        if (!error)
+        if (!error && !too_late(call))
                 finish_answered(call, reply);
+        else if (!error)
+                finish_timed_out(call);
         else if (clock_monotonic() >= call->deadline)
                 finish_timed_out(call);
         else
@@ -539,12 +548,13 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 
 void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(IDLE_CHECK_INTERFACE, "CheckIdle");
-        uint64_t timeout = usec_add(plugin_timeout(plugin, method->timeout), leisure);
-        PluginCall *call = call_new(plugin, method, timeout, append, done, userdata);
+        uint64_t timeout = plugin_timeout(plugin, method->timeout), unread = leisure > 0 ? usec_add(leisure, LEISURE_SLACK) : 0;
+        PluginCall *call = call_new(plugin, method, usec_add(timeout, unread), append, done, userdata);
 
         call->without_effect = TRUE;
         call->question = TRUE;
         call->leisurely = leisure > 0;
+        call->due = usec_add(call->begun, timeout);
         submit(call);
 }
 

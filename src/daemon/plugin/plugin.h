@@ -27,6 +27,7 @@
 #define IN_FLIGHT_MAX 64U                        /* over the bus, to all plugins together */
 #define CHANNEL_IN_FLIGHT_MAX 64U                /* to one plugin */
 #define PLUGINS_MAX 4096U
+#define LEISURE_SLACK USEC_PER_SEC               /* a sample may come late */
 #define REASON_MAX 512U                          /* bytes of anything a plugin says in words */
 #define SUBJECTS_MAX 64U
 
@@ -137,6 +138,7 @@ struct Plugins {
         gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
         uint64_t leisure;        /* plugins_set_leisure() */
+        gboolean listening;      /* in plugins_hear() */
         sd_event_source *hearing; /* on: nobody called plugins_hear() since somebody was asked at leisure */
         /* What a round asks is the same for everybody: one message goes to all whose time-out is the same. */
         struct {

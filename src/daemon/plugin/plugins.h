@@ -98,8 +98,8 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata);
 void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata);
 
 /* Nobody waits for an ordinary round, so its answers need not wake anybody: those that come over channels may be left
- * lying until plugins_hear(), which is to be called within this time; time-outs are longer by that much. 0, as in the
- * beginning: they are read as they come. A fresh round that meets such a question hastens it. */
+ * lying until plugins_hear(), which is to be called when this time has passed. 0, as in the beginning: they are read as they come, and
+ * so are those of a plugin that has less time to answer. A fresh round that meets such a question hastens it. */
 void plugins_set_leisure(Plugins *plugins, uint64_t within);
 void plugins_hear(Plugins *plugins);
 

@@ -186,9 +186,11 @@ static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *pr
         answered(plugin);
 }
 
-/* Its first answer is worth something at once, as is one after a failure; one that is about to be replaced is not kept by it. */
+/* Its first answer is worth something at once, as is one after a failure; one that is about to be replaced is not kept by it. What lies
+ * unread for longer than the plugin has to answer could have come too late. */
 static gboolean has_time(const Plugin *plugin) {
-        return plugin->check.leisurely && plugin->check.votes->len > 0 && plugin->state == PLUGIN_RUNNING && !plugin->swap;
+        return plugin->check.leisurely && plugin->check.votes->len > 0 && plugin->state == PLUGIN_RUNNING && !plugin->swap &&
+                plugin->process && plugin->process->channel && plugin_timeout(plugin, TIMEOUT_CHECK) >= plugin->plugins->leisure;
 }
 
 static void ask(Plugin *plugin) {
@@ -229,7 +231,7 @@ static int on_leisure_over(sd_event_source *source, uint64_t usec, void *userdat
 
 /* One timer for all of them, for the case that nobody comes to hear: a plugin that hangs is noticed all the same. */
 static void limit_leisure(Plugins *plugins, uint64_t now) {
-        uint64_t end = usec_add(now, plugins->leisure);
+        uint64_t end = usec_add(now, usec_add(plugins->leisure, LEISURE_SLACK));
 
         if (!plugins->hearing) {
                 (void) sd_event_add_time(plugins->parameters.event, &plugins->hearing, CLOCK_MONOTONIC, end, 0, on_leisure_over, plugins);
@@ -275,10 +277,12 @@ void plugins_set_leisure(Plugins *plugins, uint64_t within) {
 void plugins_hear(Plugins *plugins) {
         if (plugins->hearing)
                 (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_OFF);
+        plugins->listening = TRUE;
         for (guint i = 0; i < plugins->list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
                 if (plugin->process && plugin->process->channel)
                         channel_hear(plugin->process->channel);
         }
+        plugins->listening = FALSE;
 }
