@@ -219,8 +219,13 @@ void limits_watch_begin(Plugin *plugin) {
                                         "Get", on_group, watch, "ss", SERVICE_INTERFACE, "ControlGroup");
 }
 
+/* Who is killed because its channel broke may have been ended by the kernel just before, and systemd tells of that later. Its group is there
+ * until systemd has noticed, and has counted. */
 void limits_watch_killed(LimitsWatch *watch) {
-        if (watch)
+        CgroupUsage usage;
+
+        if (watch && !(watch->sampled > 0 && cgroup_read(CGROUP_ROOT, watch->group, &usage) &&
+                       grew(usage.oom_kills, watch->last.oom_kills)))
                 watch->killed = TRUE;
 }
 

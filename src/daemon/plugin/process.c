@@ -3,6 +3,7 @@
 #include "daemon/plugin/process.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -94,10 +95,16 @@ static void on_provisioned(Plugin *plugin, const char *error, const char *messag
                 process_fail(process, "could not be started: the bus takes no message");
 }
 
+static gboolean has_ended(const PluginProcess *process) {
+        struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
+
+        return process->pidfd >= 0 && poll(&end, 1, 0) > 0;
+}
+
 void process_kill(PluginProcess *process) {
         if (process->native)
                 return; /* it is ours: what runs in it cannot be ended */
-        if (process == process->plugin->process)
+        if (process == process->plugin->process && !has_ended(process))
                 limits_watch_killed(process->plugin->watch);
         starter_kill(process->plugin->plugins->starter, process->unit, process->pidfd);
 }
