@@ -40,12 +40,12 @@ FILES = ["/etc/sysusers.d/cloudsnooze-plugin-{}.conf", "/etc/dbus-1/system.d/io.
          "/etc/cloudsnooze/approvals/{}.json"]
 
 
-def install(machine, plugin, permissions, owner=0, **more):
+def install(machine, plugin, permissions, owner=0, program="tests/machine/probe-plugin", **more):
     """A plugin of the administrator's."""
     directory = machine.path(f"/etc/cloudsnooze/plugins/{plugin}")
     os.makedirs(directory, exist_ok=True)
     # The old one may be running.
-    shutil.copy(os.path.join(machine.build, "tests/machine/probe-plugin"), f"{directory}/.new")
+    shutil.copy(os.path.join(machine.build, program), f"{directory}/.new")
     os.chmod(f"{directory}/.new", 0o755)
     os.rename(f"{directory}/.new", f"{directory}/{plugin}")
     manifest = {"name": plugin, "version": "1.0.0", "contracts": ["RequestHandler"], "permissions": permissions,

@@ -84,6 +84,41 @@ static int try_bus(const char *name) {
         return r;
 }
 
+/* More than it may have: the kernel ends it before this returns. */
+static int try_memory(const char *mebibytes) {
+        size_t size = strtoul(mebibytes, NULL, 10) << 20;
+        char *memory = malloc(size);
+
+        if (!memory)
+                return -ENOMEM;
+        explicit_bzero(memory, size);
+        free(memory);
+        return 0;
+}
+
+/* Another process, for one that does not answer is ended as hung. Both end with the unit. */
+static int try_cpu(void) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+                for (volatile unsigned long i = 0;; i++)
+                        ;
+        return pid < 0 ? -errno : 0;
+}
+
+static int try_fork(const char *times) {
+        for (unsigned long left = strtoul(times, NULL, 10); left > 0; left--) {
+                pid_t pid = fork();
+
+                if (pid < 0)
+                        return -errno;
+                if (pid == 0)
+                        for (;;)
+                                pause();
+        }
+        return 0;
+}
+
 static int try(const char *method, const char *what) {
         if (strcmp(method, "connect") == 0)
                 return try_connect(what);
@@ -95,6 +130,12 @@ static int try(const char *method, const char *what) {
                 return try_open(what, O_WRONLY);
         if (strcmp(method, "run") == 0)
                 return try_run(what);
+        if (strcmp(method, "memory") == 0)
+                return try_memory(what);
+        if (strcmp(method, "cpu") == 0)
+                return try_cpu();
+        if (strcmp(method, "fork") == 0)
+                return try_fork(what);
         return try_bus(what);
 }
 
@@ -108,7 +149,7 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const methods[] = { "connect", "read", "write", "device", "run", "bus", NULL };
+        static const char *const methods[] = { "connect", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,

@@ -7,6 +7,7 @@ import sys
 
 import daemon_cases
 import helper_cases
+import limits_cases
 import machine
 import passage_cases
 import system_cases
@@ -23,6 +24,7 @@ def main():
             for cases in (system_cases, daemon_cases, passage_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
+            limits_cases.run(plan, installed, bus, build)
     except machine.Impossible as reason:
         return Plan.skip_all(f"impossible here: {reason}")
     return plan.end()
