@@ -116,7 +116,7 @@ typedef struct Start {
 
 static Start measure_start(BenchBus *bench, const char *folder, sd_bus *bus, unsigned count, GPid *ret) {
         double owned = 0, begun;
-        _cleanup_bus_slot_ sd_bus_slot *slot = expect_owner(bus, SNOOZE_NAME, &owned);
+        G_GNUC_UNUSED _cleanup_bus_slot_ sd_bus_slot *slot = expect_owner(bus, SNOOZE_NAME, &owned);
 
         begun = bench_now_usec();
         *ret = start_daemon(bench, folder);
@@ -225,7 +225,7 @@ static void serve_echo(void) {
 
 static GPid start_echo(sd_bus *bus) {
         double owned = 0;
-        _cleanup_bus_slot_ sd_bus_slot *slot = expect_owner(bus, ECHO_NAME, &owned);
+        G_GNUC_UNUSED _cleanup_bus_slot_ sd_bus_slot *slot = expect_owner(bus, ECHO_NAME, &owned);
         GPid pid = fork();
 
         if (pid < 0)
