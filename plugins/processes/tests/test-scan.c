@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -53,7 +54,7 @@ typedef struct Sought {
         pid_t pid;
         unsigned found;
         gboolean self;
-        char cmdline[64];
+        char cmdline[PATH_MAX]; /* begins with where this program lies */
         uid_t owner;
 } Sought;
 
