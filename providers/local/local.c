@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "config.h"
 #include "logind.h"
-#include "machine.h"
+#include "cloud/machine.h"
 
 /* Makes the machine id one that only CloudSnooze shows: machine-id(5) asks not to publish the id itself. */
 #define APPLICATION_ID SD_ID128_MAKE(6e, 1f, 43, 29, b0, 5d, 4c, 0a, 92, 77, 5a, e1, 3d, 0c, 84, f6)

@@ -5,7 +5,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
-#include "machine.h"
+#include "cloud/machine.h"
 
 typedef struct File {
         const char *path;

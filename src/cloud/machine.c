@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "machine.h"
+#include "cloud/machine.h"
 
 #include <fcntl.h>
 #include <limits.h>

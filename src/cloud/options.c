@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cloud/options.h"
+
+#include <string.h>
+
+static const char *const names[CLOUD_ACTION_COUNT] = {
+        [CLOUD_STOP] = "stop",
+        [CLOUD_HIBERNATE] = "hibernate",
+        [CLOUD_SUSPEND] = "suspend",
+};
+
+/* The contract's keys and their types. */
+static const struct {
+        const char *name;
+        char type;
+        const char *expected;
+} keys[] = {
+        { "action", 's', "stop, hibernate or suspend" },
+        { "reason", 's', "a text" },
+        { "dry-run", 'b', "a boolean" },
+};
+
+const char *cloud_action_name(CloudAction action) {
+        return names[action];
+}
+
+static int check_keys(SnoozePluginCall *call, const SnoozePluginDictionary *options) {
+        const char *key;
+
+        for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(options, i)); i++) {
+                size_t k = 0;
+
+                while (k < sizeof(keys) / sizeof(keys[0]) && strcmp(keys[k].name, key) != 0)
+                        k++;
+                if (k == sizeof(keys) / sizeof(keys[0]))
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                       "%s: expected action, reason or dry-run", key);
+                if (snooze_plugin_dictionary_get_type(options, key) != keys[k].type)
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: expected %s", key,
+                                                       keys[k].expected);
+        }
+        return 0;
+}
+
+int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions, CloudOptions *ret) {
+        const char *action = snooze_plugin_dictionary_get_string(options, "action", names[CLOUD_STOP]);
+        unsigned i = 0;
+        int r;
+
+        r = check_keys(call, options);
+        if (r < 0)
+                return r;
+        while (i < CLOUD_ACTION_COUNT && strcmp(names[i], action) != 0)
+                i++;
+        if (i == CLOUD_ACTION_COUNT)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "action: expected stop, hibernate or suspend, not \"%s\"", action);
+        if (!(actions & CLOUD_ACTION_MASK(i)))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "This cloud cannot %s a machine", action);
+        *ret = (CloudOptions) {
+                .action = (CloudAction) i,
+                .dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false),
+                .reason = snooze_plugin_dictionary_get_string(options, "reason", ""),
+        };
+        return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cloud/poll.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct CloudPoll {
+        uint64_t interval;
+        uint64_t begun;
+        unsigned failures;
+        CloudPollAsk ask;
+        void *userdata;
+        sd_event_source *timer;
+};
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        CloudPoll *poll = userdata;
+
+        poll->begun = clock_monotonic();
+        poll->ask(poll->userdata);
+        return 0;
+}
+
+int cloud_poll_new(sd_event *event, uint64_t interval, CloudPollAsk ask, void *userdata, CloudPoll **ret) {
+        CloudPoll *poll;
+        int r;
+
+        if (interval < USEC_PER_MSEC)
+                return -EINVAL;
+        poll = calloc(1, sizeof(CloudPoll));
+        if (!poll)
+                return -ENOMEM;
+        *poll = (CloudPoll) { .interval = interval, .ask = ask, .userdata = userdata };
+        r = sd_event_add_time(event, &poll->timer, CLOCK_MONOTONIC, clock_monotonic(), USEC_PER_MSEC, on_time, poll);
+        if (r < 0) {
+                free(poll);
+                return r;
+        }
+        *ret = poll;
+        return 0;
+}
+
+CloudPoll *cloud_poll_free(CloudPoll *poll) {
+        if (!poll)
+                return NULL;
+        sd_event_source_disable_unref(poll->timer);
+        free(poll);
+        return NULL;
+}
+
+static uint64_t pause_of(const CloudPoll *poll) {
+        uint64_t pause = poll->interval, most = poll->interval > CLOUD_POLL_PAUSE_MAX ? poll->interval : CLOUD_POLL_PAUSE_MAX;
+
+        /* The first failure is an everyday case: only what goes on failing is asked less often. */
+        for (unsigned i = 1; i < poll->failures && pause < most; i++)
+                pause *= 2;
+        return pause < most ? pause : most;
+}
+
+void cloud_poll_answered(CloudPoll *poll, bool ok) {
+        uint64_t next;
+
+        poll->failures = ok ? 0 : poll->failures + 1;
+        next = usec_add(poll->begun, pause_of(poll));
+        (void) sd_event_source_set_time(poll->timer, next);
+        (void) sd_event_source_set_enabled(poll->timer, SD_EVENT_ONESHOT);
+}
+
+unsigned cloud_poll_failures(const CloudPoll *poll) {
+        return poll->failures;
+}
