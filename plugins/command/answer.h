@@ -8,7 +8,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-#include "run.h"
+#include "run/run.h"
 
 #define ANSWER_TEXT_MAX 240U   /* bytes */
 #define ANSWER_DETAILS_MAX 6U

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "run/program.h"
 
 #define SECONDS_MAX 20
 
@@ -40,38 +41,6 @@ static gboolean fail(GError **error, const char *format, ...) {
         return FALSE;
 }
 
-static gboolean one_trusted(const char *path, uid_t also, GError **error) {
-        struct stat st;
-
-        if (lstat(path, &st) < 0)
-                return fail(error, "%s: %s", path, g_strerror(errno));
-        if (st.st_uid != 0 && st.st_uid != also)
-                return fail(error, "%s belongs to another user, expected root", path);
-        /* In a directory with the sticky bit nobody replaces another's files. */
-        if (st.st_mode & S_IWOTH && !(S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX))
-                return fail(error, "%s can be written by everybody", path);
-        if (st.st_mode & S_IWGRP && st.st_gid != 0 && !(also != 0 && st.st_uid == also) && !(S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX))
-                return fail(error, "%s can be written by its group", path);
-        return TRUE;
-}
-
-/* The resolved path, of which every step is trusted. */
-static char *path_trusted(const char *path, uid_t also, GError **error) {
-        _cleanup_free_ char *resolved = realpath(path, NULL);
-
-        if (!resolved) {
-                fail(error, "%s: %s", path, g_strerror(errno));
-                return NULL;
-        }
-        for (char *slash = resolved; slash; slash = strchr(slash + 1, '/')) {
-                g_autofree char *step = g_strndup(resolved, slash == resolved ? 1 : (gsize) (slash - resolved));
-
-                if (!one_trusted(step, also, error))
-                        return NULL;
-        }
-        return one_trusted(resolved, also, error) ? g_strdup(resolved) : NULL;
-}
-
 static void take_problem(Check *check, GError *error) {
         g_free(check->problem);
         check->problem = g_strdup(error->message);
@@ -81,8 +50,7 @@ static void take_problem(Check *check, GError *error) {
 /* A second look, at each round: files change. */
 static void examine(Check *check, uid_t also) {
         GError *error = NULL;
-        char *resolved = path_trusted(check->arguments[0], also, &error);
-        struct stat st;
+        char *resolved = program_trusted(check->arguments[0], also, &error);
 
         if (!resolved) {
                 take_problem(check, error);
@@ -90,8 +58,6 @@ static void examine(Check *check, uid_t also) {
         }
         g_free(check->arguments[0]);
         check->arguments[0] = resolved;
-        if (stat(resolved, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
-                check->problem = g_strdup_printf("%s is no executable file", resolved);
 }
 
 /* What editors and package managers leave beside the file that is meant. */

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "checks.h"
 #include "config.h"
-#include "run.h"
+#include "run/run.h"
 #include "util/json.h"
 
 #define ROUND_TIMEOUT (25 * USEC_PER_SEC) /* the manifest's time-out for a check is 30 */
@@ -143,6 +143,22 @@ static void on_done(const RunOutcome *outcome, void *userdata) {
         task_answered(task);
 }
 
+static Run *check_start(Command *command, Task *task) {
+        const Check *check = task->check;
+        g_autofree char *name = g_strconcat("SNOOZE_CHECK=", check->name, NULL);
+        const RunParameters parameters = {
+                .name = check->name,
+                .arguments = check->arguments,
+                .environment = (const char *const[]) { name, NULL },
+                .timeout = check->timeout > 0 ? check->timeout : command->timeout,
+                .output_max = RUN_OUTPUT_MAX,
+                .done = on_done,
+                .userdata = task,
+        };
+
+        return run_start(command->runner, &parameters);
+}
+
 /* FALSE: there is no room now. */
 static gboolean task_begin(Command *command, Task *task) {
         const Check *check = task->check;
@@ -154,8 +170,7 @@ static gboolean task_begin(Command *command, Task *task) {
         else if (runner_count(command->runner) >= command->parallel)
                 return FALSE;
         else {
-                task->run = run_start(command->runner, check->name, check->arguments, check->timeout > 0 ? check->timeout : command->timeout,
-                                      on_done, task);
+                task->run = check_start(command, task);
                 if (task->run)
                         return TRUE;
                 answer_unknown("cannot be run now", &task->answer);

@@ -4,7 +4,7 @@
 
     daemon, helper → bus, manifest → util, base
     plugins, providers, bridge → sdk → base (and util)
-    providers → cloud → http → base; plugins → http
+    providers → cloud → http → base; plugins → http; plugins, providers → run → util
     cli, desktop → client
 
 The compiler cannot check it, because all of src/ is one include path.
@@ -20,6 +20,7 @@ ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.pat
 MAY_INCLUDE = {
     "src/base": {"base"},
     "src/util": {"util", "base"},
+    "src/run": {"run", "util", "base"},
     "src/manifest": {"manifest", "util", "base"},
     "src/bus": {"bus", "util", "base"},
     "src/sdk": {"sdk", "snooze", "base"},
@@ -36,8 +37,8 @@ MAY_INCLUDE = {
     "src/desktop": {"desktop", "client", "util", "base"},
     "src/http": {"http", "base"},
     "src/cloud": {"cloud", "http", "snooze", "util", "base"},
-    "plugins": {"plugins", "http", "snooze", "util", "base"},
-    "providers": {"providers", "cloud", "http", "snooze", "util", "base"},
+    "plugins": {"plugins", "http", "run", "snooze", "util", "base"},
+    "providers": {"providers", "cloud", "http", "run", "snooze", "util", "base"},
 }
 
 # Part of the tree → system headers that it must do without, and why.
@@ -45,6 +46,7 @@ FORBIDDEN = [
     ("src/base", r"glib|gio/|json-glib", "base is used by the SDK, which is free of GLib"),
     ("src/sdk", r"glib|gio/|json-glib", "a plugin links libsystemd and libc, nothing more"),
     ("src/util", r"gio/|systemd/sd-bus", "util knows nothing of D-Bus"),
+    ("src/run", r"gio/|systemd/sd-bus", "programs are run without the bus"),
     ("src/manifest", r"gio/|systemd/", "a manifest is read without the bus"),
     ("src/bus", r"gio/", "one loop: sd-event"),
     ("src/helper", r"gio/", "one loop: sd-event"),
@@ -58,7 +60,8 @@ FORBIDDEN = [
 ]
 
 # Programs and libraries whose only loop is sd-event.
-LOOP = ("src/base/", "src/util/", "src/manifest/", "src/bus/", "src/helper/", "src/daemon/", "src/sdk/", "src/http/", "src/cloud/")
+LOOP = ("src/base/", "src/util/", "src/run/", "src/manifest/", "src/bus/", "src/helper/", "src/daemon/", "src/sdk/", "src/http/",
+        "src/cloud/")
 
 SOURCES = ("src", "plugins", "providers", "data", "tests", "tools", "introspection", "docs", "po", ".ci")
 # JSON has no comments; recorded data is nobody's prose.

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Runs the administrator's script when the cloud is about to take this machine. Each notice runs it once: whoever tells of the same end again,
+ * under another name or in another way, waits for the run that is under way, and learns that it was done. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <snooze/plugin.h>
+
+#include "base/clock.h"
+#include "config.h"
+#include "notice.h"
+#include "run/program.h"
+#include "run/run.h"
+#include "util/line.h"
+
+#define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL; all of it lies within the reserve */
+#define OUTPUT_MAX (16U * 1024U)
+#define ERROR_SIZE 256U
+#define STATE_VERSION 1U
+
+typedef struct SpotHandler {
+        SnoozePluginInstance *instance;
+        Runner *runner;
+        Run *run;                /* under way */
+        SnoozePluginCall *call;  /* whose result the run is */
+        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        uint64_t remaining;      /* µs, when the run began */
+        gboolean cancelled;      /* the run under way is for nothing */
+        gboolean leaving;
+        uint64_t handled_until;  /* wall clock µs: whatever is announced until then was handled; 0: nothing was */
+} SpotHandler;
+
+static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        const char *path = snooze_plugin_dictionary_get_string(config, "shutdown_script_path", "");
+        g_autoptr(GError) error = NULL;
+        g_autofree char *program = program_trusted(path, program_owner_also(), &error);
+
+        /* Now, rather than in the two minutes that there are. */
+        if (!program)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "shutdown_script_path: %s", error->message);
+        return 0;
+}
+
+static void describe_end(const RunOutcome *outcome, const SpotHandler *handler, char *text) {
+        double seconds = (double) outcome->duration / (double) USEC_PER_SEC;
+
+        if (handler->cancelled)
+                g_snprintf(text, ERROR_SIZE, "was ended after %.1f s: it was called off", seconds);
+        else if (handler->leaving)
+                g_snprintf(text, ERROR_SIZE, "was ended after %.1f s: the plugin leaves", seconds);
+        else if (outcome->end == RUN_TIMED_OUT)
+                g_snprintf(text, ERROR_SIZE, "was ended after %.1f s: there was no more time", seconds);
+        else if (outcome->end == RUN_KILLED)
+                g_snprintf(text, ERROR_SIZE, "was ended by signal %d (%s)", outcome->number, g_strsignal(outcome->number));
+        else if (outcome->end == RUN_FAILED)
+                g_snprintf(text, ERROR_SIZE, "cannot be run: %s", g_strerror(outcome->number));
+        else
+                g_snprintf(text, ERROR_SIZE, "exit status %d", outcome->number);
+}
+
+static void answer_already_handled(SpotHandler *handler, SnoozePluginCall *call) {
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "already_handled");
+        (void) snooze_plugin_call_set_answer(call, true);
+}
+
+static void on_done(const RunOutcome *outcome, void *userdata) {
+        SpotHandler *handler = userdata;
+        SnoozePluginCall *call = handler->call;
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+        gboolean success = outcome->end == RUN_EXITED && outcome->number == 0 && !handler->cancelled;
+        char error[ERROR_SIZE];
+
+        snooze_plugin_dictionary_set_string(result, "script_output", outcome->output);
+        snooze_plugin_dictionary_set_int(result, "time_remaining", (int64_t) (handler->remaining / USEC_PER_SEC));
+        snooze_plugin_dictionary_set_bool(result, "success", success);
+        if (!success) {
+                describe_end(outcome, handler, error);
+                snooze_plugin_dictionary_set_string(result, "error", error);
+                snooze_plugin_log(LOG_WARNING, "The script %s", error);
+        }
+        (void) snooze_plugin_call_set_answer(call, true);
+        if (handler->cancelled || handler->leaving)
+                handler->handled_until = 0;
+        handler->run = NULL;
+        handler->call = NULL;
+        handler->cancelled = FALSE;
+        snooze_plugin_call_finish(call, 0);
+        while (handler->waiting->len > 0) {
+                call = g_ptr_array_steal_index(handler->waiting, 0);
+                answer_already_handled(handler, call);
+                snooze_plugin_call_finish(call, 0);
+        }
+}
+
+/* Nothing is run, and why. */
+static int answer_failure(SnoozePluginCall *call, const Notice *notice, const char *error) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        snooze_plugin_log(LOG_WARNING, "The script is not run: %s", error);
+        snooze_plugin_dictionary_set_string(result, "script_output", "");
+        snooze_plugin_dictionary_set_int(result, "time_remaining", (int64_t) (notice->remaining / USEC_PER_SEC));
+        snooze_plugin_dictionary_set_bool(result, "success", false);
+        snooze_plugin_dictionary_set_string(result, "error", error);
+        return snooze_plugin_call_set_answer(call, false);
+}
+
+/* One line, whatever somebody put into an event. */
+static char *variable(const char *name, const char *value) {
+        g_autofree char *clean = g_strdup(value);
+
+        line_clean(clean);
+        return g_strconcat(name, "=", clean, NULL);
+}
+
+static char **environment_of(const SnoozePluginDictionary *event, const Notice *notice, uint64_t budget) {
+        g_autofree char *remaining = g_strdup_printf("%" PRIu64, notice->remaining / USEC_PER_SEC);
+        g_autofree char *seconds = g_strdup_printf("%" PRIu64, budget / USEC_PER_SEC);
+        g_autofree char *deadline = g_strdup_printf("%" PRIu64, notice->deadline / USEC_PER_SEC);
+        char **environment = g_new0(char *, 7);
+
+        environment[0] = variable("SNOOZE_EVENT_ID", snooze_plugin_dictionary_get_string(event, "id", ""));
+        environment[1] = variable("SNOOZE_EVENT_TYPE", snooze_plugin_dictionary_get_string(event, "type", ""));
+        environment[2] = variable("SNOOZE_EVENT_SOURCE", snooze_plugin_dictionary_get_string(event, "source", ""));
+        environment[3] = variable("SNOOZE_DEADLINE", deadline);
+        environment[4] = variable("SNOOZE_TIME_REMAINING", remaining);
+        environment[5] = variable("SNOOZE_SCRIPT_SECONDS", seconds);
+        return environment;
+}
+
+static int run_script(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event, const Notice *notice) {
+        const char *path = snooze_plugin_instance_get_string(handler->instance, "shutdown_script_path") ?: "";
+        uint64_t budget = notice_budget(notice, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+        g_auto(GStrv) environment = NULL;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *program = NULL;
+        char text[ERROR_SIZE];
+
+        if (budget == 0) {
+                g_snprintf(text, sizeof(text), "%" PRIu64 " s are left, of which %d are kept for the rest of the machine",
+                           notice->remaining / USEC_PER_SEC, NOTICE_RESERVE_SECONDS);
+                return answer_failure(call, notice, text);
+        }
+        /* Once more: files change. */
+        program = program_trusted(path, program_owner_also(), &error);
+        if (!program)
+                return answer_failure(call, notice, error->message);
+        environment = environment_of(event, notice, budget);
+        handler->run = run_start(handler->runner, &(const RunParameters) {
+                .name = "shutdown script",
+                .arguments = (char *[]) { program, NULL },
+                .environment = (const char *const *) environment,
+                .timeout = budget,
+                .grace = GRACE,
+                .output_kept = OUTPUT_MAX,
+                .errors_too = TRUE,
+                .await_end = TRUE,
+                .done = on_done,
+                .userdata = handler,
+        });
+        if (!handler->run)
+                return answer_failure(call, notice, "there is no timer to bound it");
+        snooze_plugin_log(LOG_NOTICE, "%s says that this machine goes in %" PRIu64 " s: running %s for at most %" PRIu64 " s",
+                          environment[2] + strlen("SNOOZE_EVENT_SOURCE="), notice->remaining / USEC_PER_SEC, program, budget / USEC_PER_SEC);
+        handler->call = call;
+        handler->remaining = notice->remaining;
+        handler->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static int called_off(SpotHandler *handler, SnoozePluginCall *call) {
+        gboolean was_handled = handler->handled_until > 0;
+
+        /* A script that knows how to undo what it did learns of it as SIGTERM. */
+        if (handler->run) {
+                handler->cancelled = TRUE;
+                run_shorten(handler->run, 0);
+        }
+        handler->handled_until = 0;
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "cancelled");
+        return snooze_plugin_call_set_answer(call, was_handled);
+}
+
+static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice) {
+        uint64_t budget = notice_budget(notice, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+
+        /* The end may come sooner than it first seemed, never later. */
+        run_shorten(handler->run, usec_add(clock_monotonic(), budget));
+        g_ptr_array_add(handler->waiting, call);
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
+        SpotHandler *handler = userdata;
+        uint64_t now = clock_realtime();
+        Notice notice;
+
+        if (strcmp(type, "cloud.spot.interrupt") != 0 && strcmp(type, "cloud.instance.termination") != 0)
+                return snooze_plugin_call_set_answer(call, false);
+        notice = notice_read(event, now);
+        if (notice.cancelled)
+                return called_off(handler, call);
+        if (handler->run)
+                return wait_for_run(handler, call, &notice);
+        if (handler->handled_until > now) {
+                answer_already_handled(handler, call);
+                return 0;
+        }
+        return run_script(handler, call, event, &notice);
+}
+
+/* What a later instance of this plugin has to know, so that it does not run the script a second time. */
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        const SpotHandler *handler = userdata;
+        char text[32];
+
+        g_snprintf(text, sizeof(text), "%" PRIu64, handler->run ? 0 : handler->handled_until);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        g_autofree char *text = g_strndup(data, size);
+        SpotHandler *handler = userdata;
+        guint64 until;
+
+        if (version != STATE_VERSION || strlen(text) != size || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "version %u of the state: expected a moment",
+                                               version);
+        handler->handled_until = until;
+        return 0;
+}
+
+static int start(SnoozePluginInstance *instance, void *userdata) {
+        SpotHandler *handler = userdata;
+
+        handler->instance = instance;
+        return runner_new(snooze_plugin_instance_get_event(instance), NULL, NULL, &handler->runner);
+}
+
+static void shut_down(void *userdata) {
+        SpotHandler *handler = userdata;
+
+        handler->leaving = TRUE;
+        if (handler->run)
+                run_shorten(handler->run, 0);
+}
+
+int main(int argc, char *argv[]) {
+        static const SnoozePluginSetting settings[] = {
+                { "shutdown_script_path", SNOOZE_PLUGIN_STRING, .required = true },
+                { "timeout_seconds", SNOOZE_PLUGIN_INTEGER, 1, 3600, .default_value = "90" },
+                { NULL },
+        };
+        static const char *const events[] = { "cloud.spot.interrupt", "cloud.instance.termination", NULL };
+        SpotHandler handler = { .waiting = g_ptr_array_new() };
+        const SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = "spot-handler",
+                .version = PACKAGE_VERSION,
+                .description = "Runs a script before the cloud takes this machine.",
+                .userdata = &handler,
+                .settings = settings,
+                .start = start,
+                .initialize = configure,
+                .configure = configure,
+                .shutdown = shut_down,
+                .supported_events = events,
+                .handle_event = handle_event,
+                .export_state = export_state,
+                .import_state = import_state,
+        };
+        int r = snooze_plugin_main(&plugin, argc, argv);
+
+        runner_free(handler.runner);
+        g_ptr_array_unref(handler.waiting);
+        return r;
+}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event handlers that are installed and not enabled, with the real daemon: from EmitEvent to their results."""
+
+import json
+import time
+
+import tap
+from gi.repository import GLib
+from harness import BUILD, BusTest, wait_for
+
+
+class Handler(BusTest):
+    daemon = False
+    identifier = None
+
+    def place(self, **variables):
+        place = BUILD / 'plugins' / self.identifier
+        self.manifest = json.loads((place / 'plugin.json').read_text())
+        self.house.place_plugin(self.identifier, place / self.identifier, self.manifest, variables=variables)
+
+    def start(self, **configuration):
+        self.house.configure({'plugins': {'plugin_configs': {self.identifier: configuration}}})
+        self.house.start_daemon()
+        self.finished = self.client.listen('io.cloudsnooze.Snooze1.Manager', 'EventFinished')
+
+    def emit(self, type_, left=100, **data):
+        deadline = int((time.time() + left) * 1e6)
+        return self.client.call('EmitEvent', '(suta{sv})', (type_, 1, deadline, data))[0]
+
+    def result(self, identifier):
+        """What this plugin said of the event."""
+        wait_for(lambda: any(event == identifier for event, _, _ in self.finished), f'the end of {identifier}')
+        _, handled, results = next(entry for entry in self.finished if entry[0] == identifier)
+        row = next(row for row in results if row['plugin'] == self.identifier)
+        self.assertEqual(handled, row['handled'])
+        return row
+
+
+class SpotHandler(Handler):
+    identifier = 'spot-handler'
+
+    def script(self, text):
+        path = self.house.directory / 'script'
+        path.write_text('#!/bin/sh\n' + text + '\n')
+        path.chmod(0o755)
+        return str(path)
+
+    def test_a_notice_runs_the_script_once(self):
+        self.place(SNOOZE_TRUST_OWN_PROGRAMS=1)
+        self.start(shutdown_script_path=self.script('echo "$SNOOZE_EVENT_TYPE"; exit 0'))
+        row = self.result(self.emit('cloud.spot.interrupt'))
+        self.assertEqual((row['handled'], row['result']['success'], row['result']['script_output']), (True, True, 'cloud.spot.interrupt\n'))
+        row = self.result(self.emit('cloud.instance.termination'))
+        self.assertEqual((row['handled'], row['result']), (True, {'status': 'already_handled'}))
+        # Nor after both were started anew.
+        self.house.end_daemon()
+        self.house.start_daemon()
+        row = self.result(self.emit('cloud.spot.interrupt'))
+        self.assertEqual(row['result'], {'status': 'already_handled'})
+
+    def test_a_script_that_hangs_ends_before_the_deadline(self):
+        self.place(SNOOZE_TRUST_OWN_PROGRAMS=1)
+        self.start(shutdown_script_path=self.script('exec sleep 1000'))
+        row = self.result(self.emit('cloud.spot.interrupt', left=17))
+        self.assertRegex(row['result']['error'], 'was ended after .* there was no more time')
+
+    def test_a_script_that_is_not_there(self):
+        self.place(SNOOZE_TRUST_OWN_PROGRAMS=1)
+        self.start(shutdown_script_path='/does/not/exist')
+        row = self.result(self.emit('cloud.spot.interrupt'))
+        self.assertFalse(row['handled'])
+        self.assertIn('shutdown_script_path: /does/not/exist: No such file', row['error'])
+
+
+del Handler
+
+if __name__ == '__main__':
+    tap.main()
