@@ -38,7 +38,7 @@ static const struct {
         [TIMEOUT_START] = { "start", 30 },       [TIMEOUT_INITIALIZE] = { "initialize", 10 },
         [TIMEOUT_CHECK] = { "check", 5 },        [TIMEOUT_EVENT] = { "event", 60 },
         [TIMEOUT_PROVIDER] = { "provider", 60 }, [TIMEOUT_EXPORT] = { "export", 10 },
-        [TIMEOUT_SHUTDOWN] = { "shutdown", 10 },
+        [TIMEOUT_SHUTDOWN] = { "shutdown", 10 }, [TIMEOUT_STREAM] = { "stream", 3600 },
 };
 
 gboolean plugin_id_valid(const char *id) {

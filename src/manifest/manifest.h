@@ -29,6 +29,7 @@ typedef enum PluginTimeout {
         TIMEOUT_PROVIDER,
         TIMEOUT_EXPORT,
         TIMEOUT_SHUTDOWN,
+        TIMEOUT_STREAM,
         TIMEOUT_COUNT,
 } PluginTimeout;
 

@@ -6,7 +6,7 @@ import os
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for
+from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name, wait_for
 
 LOG_CONTROL = 'org.freedesktop.LogControl1'
 LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
@@ -61,6 +61,44 @@ class Calls(BusTest):
         other = self.house.client()
         self.request(other)
         self.wait_for_handled(PENDING_MAX + 1)
+
+    def stop(self, client):
+        return client.send('StopInstance', '(sa{sv})', ('i-other', {}), PROVIDER, PATH + '/provider/cloud')
+
+    def install_hanging_cloud(self, timeout):
+        self.house.install_cloud(timeouts={'provider': timeout})
+        self.install('channel-hang-handle')
+        self.house.wait_for_provider()
+        self.house.behave(stop='hang')
+
+    def test_those_to_providers_count_as_well(self):
+        self.install_hanging_cloud(50)
+        for i in range(PENDING_MAX - 8):
+            self.request(self.client)
+            self.wait_for_handled(i + 1)
+        for i in range(8):
+            self.stop(self.client)
+        for interface, kind, member, signature, arguments in (
+                (PLUGIN, 'plugin/one', 'Call', '(sa{sv})', ('x', {})), (PROVIDER, 'provider/cloud', 'StopInstance', '(sa{sv})', ('i-3', {})),
+                (PROVIDER, 'provider/cloud', 'StartInstance', '(sa{sv})', ('i-3', {})), (PROVIDER, 'provider/cloud', 'GetInstanceInfo', '(s)', ('',)),
+                (PROVIDER, 'provider/cloud', 'SetTags', '(a{ss})', ({'a': 'b'},))):
+            with self.subTest(member=member):
+                self.assertFails(ERROR + 'LimitsExceeded', member, signature, arguments, interface=interface, path=f'{PATH}/{kind}',
+                                 part='of your calls')
+
+    def test_a_provider_does_nothing_for_one_who_has_left(self):
+        self.install_hanging_cloud(2)
+        leaver = self.house.client()
+        under_way, waiting = self.stop(self.client), self.stop(leaver)
+        leaver.call('ListPlugins')
+        leaver.close()
+        wait_for(lambda: under_way, 'the end of what hangs')
+        self.house.behave(stop='ok')
+        last = self.stop(self.client)
+        wait_for(lambda: last, 'the call of who stayed to be answered')
+        self.assertEqual(last[0], ((), None))
+        self.assertEqual([method for method, _ in self.house.asked_of('cloud')].count('StopInstance'), 2)
+        self.assertTrue(not waiting or waiting[0][1])
 
     def test_the_log_tells_of_each_call(self):
         self.install('channel-good')

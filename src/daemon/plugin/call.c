@@ -47,7 +47,7 @@ static const ContractMethod contract_methods[] = {
         { STATE_INTERFACE, "ExportState", "State", "uay", TIMEOUT_EXPORT },
         { STATE_INTERFACE, "ImportState", "State", "", TIMEOUT_EXPORT },
         { DATA_PROCESSOR_INTERFACE, "ProcessData", "DataProcessor", "ay", TIMEOUT_PROVIDER },
-        { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_PROVIDER },
+        { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_STREAM },
         { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER },
         /* Properties of a contract. The caller names the contract's interface as the argument. */
         { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER },

@@ -101,7 +101,8 @@ static void on_stream(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
         stream_free(stream);
 }
 
-int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, PluginCallDone done, void *userdata) {
+int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout, PluginCallDone done,
+                          void *userdata) {
         Stream *stream = g_new(Stream, 1);
         int r;
 
@@ -110,7 +111,7 @@ int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *opt
                              .options = json_object_ref(options),
                              .done = done,
                              .userdata = userdata };
-        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessStream", USEC_INFINITY, FALSE, append_stream, on_stream, stream);
+        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessStream", timeout, FALSE, append_stream, on_stream, stream);
         if (r < 0)
                 stream_free(stream);
         return r;

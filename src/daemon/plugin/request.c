@@ -29,6 +29,15 @@ static int check_ceilings(const GPtrArray *requests, const char *sender, sd_bus_
         return 0;
 }
 
+static void drop_request(void *subject) {
+        request_end(subject);
+}
+
+void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject)) {
+        request->subject = subject;
+        request->drop = drop;
+}
+
 int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters, Request **ret,
                   sd_bus_error *error) {
         GPtrArray *requests = plugin->plugins->requests;
@@ -43,6 +52,7 @@ int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, Json
                                .call = sd_bus_message_ref(call),
                                .method = g_strdup(method),
                                .parameters = parameters ? json_object_ref(parameters) : NULL };
+        request_belongs_to(request, request, drop_request);
         g_ptr_array_add(requests, request);
         *ret = request;
         return 0;
@@ -68,8 +78,8 @@ void request_end(Request *request) {
 static void on_sender_gone(const char *sender, void *userdata) {
         Request *request = userdata;
 
-        if (plugin_call_cancel(request->plugin, request))
-                request_end(request);
+        if (plugin_call_cancel(request->plugin, request->subject))
+                request->drop(request->subject);
 }
 
 int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
@@ -77,13 +87,13 @@ int request_call(Request *request, const char *interface, const char *member, gb
         const char *sender = sd_bus_message_get_sender(request->call);
         Plugins *plugins = request->plugins;
         Plugin *plugin = request->plugin;
-        int r = plugin_call_for(plugin, sender, interface, member, 0, without_effect, append, done, request);
+        int r = plugin_call_for(plugin, sender, interface, member, 0, without_effect, append, done, request->subject);
 
         if (r < 0) {
-                request_end(request);
+                request->drop(request->subject);
                 return r;
         }
-        if (sender && plugin_call_waits(plugin, request) && plugins->watches < WATCHES_MAX &&
+        if (sender && plugin_call_waits(plugin, request->subject) && plugins->watches < WATCHES_MAX &&
             sender_watch(plugins->parameters.bus, sender, on_sender_gone, request, &request->watch) >= 0)
                 plugins->watches++;
         return 1;

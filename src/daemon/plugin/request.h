@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A call of a client that waits for a plugin. Each sender may have so many at once; those of a sender that leaves the bus before the plugin
+/* A call of a client that waits for a plugin, or for the provider that one is. Each sender may have so many at once; those of a sender that leaves the bus before the plugin
  * was asked are dropped, so that nobody works for one who is gone. */
 
 #include <glib.h>
@@ -20,6 +20,8 @@ typedef struct Request {
         char *method;           /* of Call; else NULL */
         JsonObject *parameters; /* or the metrics; or NULL */
         sd_bus_slot *watch;     /* while its plugin's call waits */
+        void *subject;          /* whose request it is, and done's and append's userdata; itself where nobody took it over */
+        void (*drop)(void *subject); /* ends subject and request, for which nobody waits any more */
 } Request;
 
 /* A negative errno with *error set where the sender has as many as it may; nothing was begun then. */
@@ -28,6 +30,10 @@ int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, Json
 void request_end(Request *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
 
-/* plugin_call() for this request, which is done's userdata and append's; ends with it in any case. As a D-Bus method handler returns. */
+/* It is part of something larger from now on, which drop() ends together with it. */
+void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject));
+
+/* plugin_call() for this request, whose subject is done's userdata and append's; ends with it in any case. As a D-Bus method handler
+ * returns. */
 int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
                  PluginCallAppend append, PluginCallDone done);

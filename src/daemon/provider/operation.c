@@ -26,7 +26,7 @@ void operation_free(void *data) {
         Operation *operation = data;
 
         sd_event_source_disable_unref(operation->timer);
-        sd_bus_message_unref(operation->call);
+        g_clear_pointer(&operation->request, request_end);
         g_free(operation->action);
         g_free(operation->reason);
         g_free(operation->instance_id);
@@ -38,10 +38,38 @@ void operation_end(Operation *operation) {
         g_ptr_array_remove_fast(operation->provider->providers->operations, operation);
 }
 
+static void drop_operation(void *operation) {
+        operation_end(operation);
+}
+
+int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, Operation **ret,
+                    sd_bus_error *error) {
+        Operation *operation;
+        Request *request;
+        int r;
+
+        r = plugin_check_room(provider->plugin, error);
+        if (r >= 0)
+                r = request_begin(provider->plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        operation = operation_new(provider);
+        operation->request = request;
+        request_belongs_to(request, operation, drop_operation);
+        g_free(operation->instance_id);
+        operation->instance_id = g_strdup(instance_id);
+        operation->options = options ? json_object_ref(options) : NULL;
+        *ret = operation;
+        return 0;
+}
+
 void operation_call(Operation *operation, const char *member, gboolean without_effect, PluginCallAppend append,
                     PluginCallDone done) {
-        (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append,
-                           done, operation);
+        if (operation->request)
+                (void) request_call(operation->request, CLOUD_PROVIDER_INTERFACE, member, without_effect, append, done);
+        else
+                (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append, done,
+                                   operation);
 }
 
 int append_instance_id(sd_bus_message *message, void *userdata) {

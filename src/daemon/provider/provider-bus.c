@@ -37,7 +37,7 @@ static int take_token(Provider *provider, sd_bus_message *call, sd_bus_error *er
 
         if (limits && !sender_limits_take(limits, sd_bus_message_get_sender(call), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
-        return plugin_check_room(provider->plugin, error);
+        return 0;
 }
 
 static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_error *error) {
@@ -55,15 +55,16 @@ static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_er
         return 0;
 }
 
-static Operation *operation_for(Provider *provider, sd_bus_message *call, const char *instance_id,
-                                JsonObject *options) {
-        Operation *operation = operation_new(provider);
+/* As a method handler returns. */
+static int call_for(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, gboolean without_effect,
+                    PluginCallAppend append, PluginCallDone done, sd_bus_error *error) {
+        Operation *operation;
+        int r = operation_begin(provider, call, instance_id, options, &operation, error);
 
-        operation->call = sd_bus_message_ref(call);
-        g_free(operation->instance_id);
-        operation->instance_id = g_strdup(instance_id);
-        operation->options = options ? json_object_ref(options) : NULL;
-        return operation;
+        if (r < 0)
+                return r;
+        operation_call(operation, sd_bus_message_get_member(call), without_effect, append, done);
+        return 1;
 }
 
 static int reply_info(sd_bus_message *call, JsonObject *info) {
@@ -85,9 +86,9 @@ static void on_info(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         if (!error)
                 info = instance_info_read(reply, &problem);
         if (error)
-                (void) sd_bus_reply_method_error(operation->call, error);
-        else if (!info || reply_info(operation->call, info) < 0)
-                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED,
+                (void) sd_bus_reply_method_error(operation->request->call, error);
+        else if (!info || reply_info(operation->request->call, info) < 0)
+                (void) sd_bus_reply_method_errorf(operation->request->call, ERROR_PLUGIN_FAILED,
                                                   "%s answered with rubbish: %s.", plugin_id(plugin),
                                                   problem ?: "values out of range");
         operation_end(operation);
@@ -107,17 +108,16 @@ static int method_get_instance_info(sd_bus_message *call, void *userdata, sd_bus
         r = take_token(provider, call, error);
         if (r < 0)
                 return r;
-        operation_call(operation_for(provider, call, instance_id, NULL), "GetInstanceInfo", TRUE, append_instance_id, on_info);
-        return 1;
+        return call_for(provider, call, instance_id, NULL, TRUE, append_instance_id, on_info, error);
 }
 
 static void on_done(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
 
         if (error)
-                (void) sd_bus_reply_method_error(operation->call, error);
+                (void) sd_bus_reply_method_error(operation->request->call, error);
         else
-                (void) sd_bus_reply_method_return(operation->call, NULL);
+                (void) sd_bus_reply_method_return(operation->request->call, NULL);
         operation_end(operation);
 }
 
@@ -163,9 +163,7 @@ static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_err
         r = authorize_call(provider, call, instance_id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        operation_call(operation_for(provider, call, instance_id, options), "StopInstance", FALSE,
-                       append_instance_and_options, on_done);
-        return 1;
+        return call_for(provider, call, instance_id, options, FALSE, append_instance_and_options, on_done, error);
 }
 
 static int method_start_instance(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -186,9 +184,7 @@ static int method_start_instance(sd_bus_message *call, void *userdata, sd_bus_er
         r = authorize_call(provider, call, instance_id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        operation_call(operation_for(provider, call, instance_id, options), "StartInstance", FALSE,
-                       append_instance_and_options, on_done);
-        return 1;
+        return call_for(provider, call, instance_id, options, FALSE, append_instance_and_options, on_done, error);
 }
 
 static int reply_permissions(sd_bus_message *call, JsonArray *permissions) {
@@ -219,12 +215,12 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         if (!error)
                 permissions = permissions_read(reply, &problem);
         if (error)
-                (void) sd_bus_reply_method_error(operation->call, error);
+                (void) sd_bus_reply_method_error(operation->request->call, error);
         else if (!permissions)
-                (void) sd_bus_reply_method_errorf(operation->call, ERROR_PLUGIN_FAILED,
+                (void) sd_bus_reply_method_errorf(operation->request->call, ERROR_PLUGIN_FAILED,
                                                   "%s answered with rubbish: %s.", plugin_id(plugin), problem);
         else
-                (void) reply_permissions(operation->call, permissions);
+                (void) reply_permissions(operation->request->call, permissions);
         operation_end(operation);
         if (permissions) {
                 (void) provider_learn_permissions(provider, permissions);
@@ -241,8 +237,7 @@ static int method_check_permissions(sd_bus_message *call, void *userdata, sd_bus
         r = take_token(provider, call, error);
         if (r < 0)
                 return r;
-        operation_call(operation_for(provider, call, "", NULL), "CheckPermissions", TRUE, NULL, on_permissions);
-        return 1;
+        return call_for(provider, call, "", NULL, TRUE, NULL, on_permissions, error);
 }
 
 static int read_tags(sd_bus_message *call, JsonObject **ret, sd_bus_error *error) {
@@ -276,8 +271,7 @@ static int method_set_tags(sd_bus_message *call, void *userdata, sd_bus_error *e
         r = authorize_call(provider, call, "", error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        operation_call(operation_for(provider, call, "", tags), "SetTags", FALSE, append_tags, on_done);
-        return 1;
+        return call_for(provider, call, "", tags, FALSE, append_tags, on_done, error);
 }
 
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -5,6 +5,7 @@
  * first time, after the plugin failed, and once a day: Detect, its properties, the instance, its permissions, in this
  * order. */
 
+#include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
 
 struct Provider {
@@ -52,7 +53,7 @@ void provider_probe(Provider *provider);
 /* Calls of a provider that somebody waits for. The list frees what the loop will not come back to. */
 typedef struct Operation {
         Provider *provider;
-        sd_bus_message *call;     /* of a client, to be answered; or NULL */
+        Request *request;         /* of a client, whose call is to be answered; or NULL */
         char *action, *reason;
         char *instance_id;
         JsonObject *options;
@@ -66,6 +67,9 @@ typedef struct Operation {
 
 /* operation.c */
 Operation *operation_new(Provider *provider);
+/* For a client, whose calls to plugins count together; a negative errno with *error set where it has as many as it may. */
+int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, Operation **ret,
+                    sd_bus_error *error);
 void operation_free(void *operation);
 /* Takes it off the list and frees it. */
 void operation_end(Operation *operation);
