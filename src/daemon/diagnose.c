@@ -6,12 +6,15 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/errors.h"
 #include "base/names.h"
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"
 
 #define POLKIT_PATIENCE (3 * USEC_PER_SEC)
+/* Under way: each has polkit asked, and the bus lets us ask only so much at once. */
+#define DIAGNOSES_MAX 16U
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
 #define SILENT_DESKTOP USEC_PER_HOUR
 #define SILENT_DESKTOPS_MAX 16U
@@ -198,6 +201,7 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
                 r = sd_bus_send(NULL, reply, NULL);
         else
                 r = sd_bus_reply_method_errnof(diagnosis->call, r, "The diagnosis could not be told");
+        manager->diagnoses--;
         sd_bus_message_unref(diagnosis->call);
         g_free(diagnosis);
         return r < 0 ? r : 0;
@@ -209,6 +213,8 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
         Diagnosis *diagnosis;
         int r;
 
+        if (manager->diagnoses >= DIAGNOSES_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u diagnoses are under way; try again.", manager->diagnoses);
         r = sd_bus_message_new_method_call(manager->bus, &ping, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
                                            "org.freedesktop.DBus.Peer", "Ping");
         if (r < 0)
@@ -222,5 +228,6 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
                 g_free(diagnosis);
                 return r;
         }
+        manager->diagnoses++;
         return 1;
 }

@@ -23,6 +23,22 @@ struct LogControl {
 /* As syslog(3) counts them. */
 static const char *const levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
 
+/* A name of an interface or of a property, or one of the values: none is longer. */
+#define TEXT_MAX 255U
+
+/* While its caller is looked up the call waits here, and others behind it: what is as large as a message may be must not. */
+static int check_size(sd_bus_message *call, sd_bus_error *error) {
+        const char *interface, *property, *value;
+        int r;
+
+        r = sd_bus_message_read(call, "ssv", &interface, &property, "s", &value);
+        if (r < 0)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Expected an interface, a property and a string.");
+        if (strlen(interface) > TEXT_MAX || strlen(property) > TEXT_MAX || strlen(value) > TEXT_MAX)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Expected texts of at most %u bytes.", TEXT_MAX);
+        return sd_bus_message_rewind(call, TRUE);
+}
+
 /* Who may set is asked without waiting, which a setter of sd-bus cannot do: the call is held back before it gets there. */
 static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         LogControl *control = userdata;
@@ -32,7 +48,9 @@ static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set") ||
             g_strcmp0(sd_bus_message_get_path(call), LOG_CONTROL_PATH) != 0)
                 return 0;
-        r = caller_uid(control->callers, call, &uid, error);
+        r = check_size(call, error);
+        if (r >= 0)
+                r = caller_uid(control->callers, call, &uid, error);
         if (r == 0)
                 return 1;
         if (r > 0 && (uid == 0 || uid == geteuid()))

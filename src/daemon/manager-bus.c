@@ -209,14 +209,15 @@ static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error 
 
 static int method_check_now(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
+        uid_t uid;
         int r;
 
-        r = manager_authorize(manager, message, NULL, error);
+        r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second and caller; ask again.");
-        r = manager_check_now(manager, message);
+        r = manager_check_now(manager, message, uid, error);
         return r < 0 ? r : 1;
 }
 

@@ -22,6 +22,7 @@
 #include "daemon/problem-details.h"
 #include "daemon/stop/record.h"
 #include "util/json.h"
+#include "util/line.h"
 
 /* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
@@ -183,6 +184,9 @@ const char *manager_reason(Manager *manager) {
         if (!manager->outcome.reason) {
                 describe_holds(manager, &circumstances, &block, &timed);
                 manager->outcome.reason = decision_reason(manager->decision, clock_monotonic(), &circumstances);
+                /* Each of its parts is one line by now. Were one not, what stands behind the break would be a word of ours to systemd
+                 * (sd_notify). */
+                line_clean(manager->outcome.reason);
         }
         return manager->outcome.reason;
 }

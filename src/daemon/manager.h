@@ -93,6 +93,7 @@ struct Manager {
         char *called_off;           /* why CancelStop was called, until it was announced */
         uint64_t next_check;
         GPtrArray *checks;          /* CheckNow calls whose round is not over; owns */
+        unsigned diagnoses;         /* Diagnose calls that wait for polkit */
         gboolean asking_inhibitors; /* a look waits for logind */
 
         sd_event_source *tick, *deadline, *step_soon, *pause_end;
@@ -158,8 +159,9 @@ void manager_keep_good_config(Manager *manager);
 /* A sample now, of everything: those of the interval leave out what may wait until the next check. */
 void manager_take_sample(Manager *manager);
 
-/* A sample and a round of questions now; the call is answered with the verdict at its end. */
-int manager_check_now(Manager *manager, sd_bus_message *call);
+/* A sample and a round of questions now; the call, of this user, is answered with the verdict at its end.
+ * ERROR_LIMITS_EXCEEDED where too many wait for that. */
+int manager_check_now(Manager *manager, sd_bus_message *call, uid_t uid, sd_bus_error *error);
 void manager_check_free(void *check);
 
 /* Wall clock of a moment on the monotonic clock. The same moment stays the same time, unless somebody sets the clock. */

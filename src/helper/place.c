@@ -13,6 +13,7 @@
 #include "util/file.h"
 
 #define TEXT_MAX 65536U
+#define LOCAL "/usr/local"
 
 char *place_path(const Places *places, const char *path) {
         return g_strconcat(places->root, path, NULL);
@@ -34,10 +35,18 @@ static gboolean owner_trusted(const Places *places, const struct stat *st) {
         return st->st_uid == 0 || st->st_uid == places->also;
 }
 
-/* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving that away.
- *
- * Debian lets group staff write below /usr/local; who is in it can put programs and services there that run as
- * root. */
+/* Debian lets group staff write /usr/local and what is below it; who is in it can put programs and services there that run as root. A
+ * directory there that somebody gave to another group is that group's. */
+static gboolean group_of_local(const Places *places, const char *path, const struct stat *st) {
+        g_autofree char *real = place_path(places, LOCAL);
+        struct stat local;
+
+        if (!g_str_equal(path, LOCAL) && !g_str_has_prefix(path, LOCAL "/"))
+                return FALSE;
+        return lstat(real, &local) == 0 && S_ISDIR(local.st_mode) && local.st_mode & S_IWGRP && local.st_gid == st->st_gid;
+}
+
+/* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving that away. */
 static gboolean mode_trusted(const Places *places, const char *path, const struct stat *st) {
         if (st->st_mode & S_IWOTH)
                 return FALSE;
@@ -45,7 +54,7 @@ static gboolean mode_trusted(const Places *places, const char *path, const struc
                 return TRUE;
         if (st->st_mode & S_ISVTX && g_str_equal(path, STATE_DIRECTORY))
                 return TRUE;
-        return g_str_has_prefix(path, "/usr/local/") || g_str_equal(path, "/usr/local") ||
+        return group_of_local(places, path, st) ||
                 (places->also != 0 && st->st_uid == places->also && st->st_gid == getegid());
 }
 

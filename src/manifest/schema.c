@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
+#include "util/secret.h"
 
 #define INTEGER_EXACT_MAX 9007199254740992.0 /* beyond 2^53 a double skips integers */
 
@@ -165,7 +166,11 @@ static gboolean check_value(const Setting *setting, const char *name, JsonNode *
 
         if (typed && fits(setting, node))
                 return TRUE;
-        got = setting->secret ? g_strdup("a secret value") : json_text_compact(node);
+        got = json_text_compact(node);
+        if (setting->secret || name_sounds_secret(setting->name) || text_carries_credentials(got)) {
+                g_free(got);
+                got = g_strdup("a secret value");
+        }
         shown = g_utf8_substring(got, 0, MIN(g_utf8_strlen(got, -1), 80));
         return invalid(error, name, setting->name, "got %s, expected %s%s%s", shown, type_expectation[setting->type],
                        typed ? " within " : "", typed ? setting->constraints : "");

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
-Keys of behaviour.json: detect (true; or hang), effect (stops-billing), permitted (true), tags (ok, refuse), and stop, a mode or a list of
-one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
+Keys of behaviour.json: detect (true; or hang), effect (stops-billing), permitted (true), tags (ok, refuse), text (what every text that it
+tells ends with: ""), and stop, a mode or a list of one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
 say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
@@ -68,7 +68,8 @@ class Provider:
 
     def on_get(self, connection, sender, path, interface, name):
         learn_behaviour()
-        return {'ProviderName': s('Test Cloud'), 'ProviderVersion': s('2.1'),
+        text = behaviour('text', '')
+        return {'ProviderName': s('Test Cloud' + text), 'ProviderVersion': s('2.1' + text),
                 'StopEffect': s(behaviour('effect', 'stops-billing'))}[name]
 
     def on_call(self, connection, sender, path, interface, method, parameters, invocation):
@@ -108,9 +109,10 @@ class Provider:
         return NotImplemented if detected == 'hang' else GLib.Variant('(b)', (detected,))
 
     def GetInstanceInfo(self, invocation, instance_id):
-        info = {'id': s(instance_id or 'i-this'), 'name': s('test'), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),
+        text = behaviour('text', '')
+        info = {'id': s(instance_id or 'i-this' + text), 'name': s('test' + text), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),
                 'state': s(instance_state()), 'lifecycle': s('on-demand'), 'launch-time': GLib.Variant('t', 1_700_000_000_000_000),
-                'tags': GLib.Variant('a{ss}', {'purpose': 'test'})}
+                'tags': GLib.Variant('a{ss}', {'purpose': 'test' + text})}
         return GLib.Variant('(a{sv})', (info,))
 
     def StopInstance(self, invocation, instance_id, options):
@@ -130,7 +132,8 @@ class Provider:
         return None
 
     def CheckPermissions(self, invocation):
-        return GLib.Variant('(a(sbs))', ([('cloud:StopInstances', behaviour('permitted', True), 'stops this machine')],))
+        text = behaviour('text', '')
+        return GLib.Variant('(a(sbs))', ([('cloud:StopInstances' + text, behaviour('permitted', True), 'stops this machine' + text)],))
 
     def SetTags(self, invocation, tags):
         if behaviour('tags', 'ok') == 'refuse':

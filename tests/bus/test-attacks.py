@@ -2,10 +2,12 @@
 """What a local user without rights may try: floods, lies, hostile texts and huge questions. The daemon stays up, stays small,
 and keeps serving others; nobody is kept from holding the machine."""
 
+import contextlib
 import json
 import os
 import pwd
 import shutil
+import signal
 import unittest
 
 from gi.repository import Gio, GLib
@@ -130,9 +132,15 @@ class Memory(AttackTest):
                 self.assertLives()
         self.assertEqual(self.house.questions(), [])
 
+    PROPERTIES = 'org.freedesktop.DBus.Properties'
+    LOG_CONTROL = '/org/freedesktop/LogControl1'
+    CROWD = (*METHODS[::9],
+             (PROPERTIES, LOG_CONTROL, 'Set', '(ssv)', ('org.freedesktop.LogControl1', 'LogLevel', s(HUGE))),
+             (PROPERTIES, LOG_CONTROL, 'Set', '(ssv)', (HUGE, 'LogLevel', s('debug'))))
+
     def test_huge_arguments_of_many_at_once(self):
         """None of them waits within the daemon, for the bus to say whose call it is or for polkit."""
-        for interface, path, method, signature, arguments in self.METHODS[::9]:
+        for interface, path, method, signature, arguments in self.CROWD:
             with self.subTest(method=method):
                 callers = [self.house.client() for _ in range(6)]
                 answers = [caller.send(method, signature, arguments, interface, path) for caller in callers]
@@ -200,6 +208,47 @@ class Floods(AttackTest):
         self.house.client(users[3]).call('HoldFor', '(ts)', (MINUTE, 'mine'))
         self.assertEqual(self.client.get('Holds'), 2)
         self.assertFails(LIMITS, 'Resume', client=self.house.client(users[4]))
+
+
+class Crowds(AttackTest):
+    """Calls that wait for a plugin which does not answer, from as many connections as it takes."""
+
+    configuration = {'check_interval_seconds': 3600}
+
+    def setUp(self):
+        super().setUp()
+        self.house.install_fake('slow', 'hang', timeouts={'check': 60})
+        self.client.call('DiscoverPlugins')
+
+    def check(self, client, descriptors=()):
+        message = Gio.DBusMessage.new_method_call(NAME, PATH, MANAGER, 'CheckNow')
+        message.set_unix_fd_list(Gio.UnixFDList.new_from_array(descriptors))
+        result = []
+        client.connection.send_message_with_reply(message, Gio.DBusSendMessageFlags.NONE, 60000, None,
+                                                  lambda connection, answer: result.append(connection.send_message_with_reply_finish(answer)))
+        return result
+
+    def test_checks_that_wait_are_counted_by_user_and_their_descriptors_with_them(self):
+        crowd = [self.house.client() for _ in range(64)]
+        mine = os.pipe()
+        # The list closes what it is given.
+        answers = [self.check(client, [os.dup(mine[0]) for _ in range(16)]) for client in crowd]
+        for fd in mine:
+            os.close(fd)
+        refused = lambda: [answer[0].get_error_name() for answer in answers if answer]
+        wait_for(lambda: len(refused()) >= 48 or self.house.daemon.ended(), 'all but some to be refused')
+        self.assertLives()
+        self.assertEqual(set(refused()), {LIMITS})
+        self.assertLess(len(os.listdir(f'/proc/{self.house.daemon.pid}/fd')), 16 * 16 + 100)
+
+    def test_diagnoses_that_wait_are_counted(self):
+        os.kill(self.house.polkit.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.house.polkit.pid, signal.SIGCONT)
+        answers = [self.house.client().send('Diagnose') for _ in range(40)]
+        wait_for(lambda: all(answers), 'all answers')
+        names = [error_name(error) for (_, error), in answers if error]
+        self.assertEqual(set(names), {LIMITS})
+        self.assertGreaterEqual(len(names), 24)
 
 
 class Numbers(SharedBusTest):
@@ -297,6 +346,34 @@ class Forged(AttackTest):
 
 
 class Secrets(unittest.TestCase):
+    def test_no_reading_shows_a_password_that_stands_in_a_url_or_under_its_name(self):
+        values = {'url': 'http://mirror/ redis://me:hunter2@host/', 'hosts': ['db=/usr/bin/check postgres://me:hunter2@db', 'plain'],
+                  'db_password': 'hunter2', 'mode': 'idle'}
+        house = House({'plugins': {'plugin_configs': {'example': values}}}, daemon=False)
+        self.addCleanup(house.close)
+        kinds = {'url': 'string', 'hosts': 'list', 'db_password': 'string', 'mode': 'string'}
+        house.install_example(config_schema={name: {'type': kind, 'description': 'A value'} for name, kind in kinds.items()})
+        house.start_daemon()
+        client = house.client()
+        shown, = client.call('GetConfiguration', interface=PLUGIN, path=PATH + '/plugin/example')
+        self.assertEqual({name: value for name, (value, origin) in shown.items()},
+                         {'url': '(hidden)', 'hosts': '(hidden)', 'db_password': '(hidden)', 'mode': 'idle'})
+        told = json.loads(client.call('GetConfiguration')[0])['plugins']['plugin_configs']['example']
+        self.assertEqual(told, {'url': '(hidden)', 'hosts': ['(hidden)', 'plain'], 'db_password': '(hidden)', 'mode': 'idle'})
+
+    def test_no_error_shows_a_value_that_is_not_taken_for_its_password(self):
+        house = House({'plugins': {'plugin_configs': {'example': {'api_token': 31337, 'mode': ['redis://me:31337@host']}}}}, daemon=False)
+        self.addCleanup(house.close)
+        house.install_example(config_schema={name: {'type': 'string', 'description': 'A value'} for name in ('api_token', 'mode')})
+        house.start_daemon()
+        client = house.client()
+        with contextlib.suppress(GLib.Error):
+            client.call('Load', interface=PLUGIN, path=PATH + '/plugin/example')
+        wait_for(lambda: 'is not configured well' in client.get('LastError', PLUGIN, PATH + '/plugin/example'), 'the error')
+        told = [client.get('LastError', PLUGIN, PATH + '/plugin/example'), client.call('Diagnose'),
+                client.call('GetHistory', '(ttu)', (0, 0, 1000)), house.daemon.output()]
+        self.assertNotIn('31337', str(told))
+
     def test_no_reading_shows_a_value_that_its_manifest_calls_secret(self):
         house = House({'plugins': {'plugin_configs': {'example': {'mode': 'idle', 'pin': 'hunter2', 'api_key': 'hunter2'}}}}, daemon=False)
         self.addCleanup(house.close)

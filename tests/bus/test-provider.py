@@ -3,10 +3,11 @@
 """Who is to stop this machine, as the daemon finds out and as people are told meanwhile."""
 
 import signal
+import socket
 import subprocess
 
 import tap
-from harness import PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 
@@ -100,6 +101,54 @@ class Named(ProviderTest):
         self.client.call('Reload')
         self.assertEqual(self.warnings(), [])
         self.assertEqual(self.client.get('ProviderProblem').find('clod'), -1)
+
+
+class Hostile(ProviderTest):
+    """What a provider says goes into reasons, to people and to systemd: it gets no line of its own there."""
+
+    settings = {'dry_run': False}
+    TEXT = '\nMAINPID=1\nSTATUS=all is well\x1b[2J\u009b31m\u202e'
+
+    def told_to_systemd(self, socket):
+        try:
+            while True:
+                yield socket.recv(65536).decode()
+        except BlockingIOError:
+            pass
+
+    def test_words_to_systemd_and_to_people(self):
+        house = self.house
+        address = str(house.directory / 'notify')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify:
+            notify.bind(address)
+            house.environment['NOTIFY_SOCKET'] = address
+            house.behave(permitted=False, text=self.TEXT)
+            states = self.client.listen(MANAGER, 'StateChanged')
+            house.start_daemon()
+            wait_for(lambda: 'lacks the permission' in self.client.get('Refusal'), 'the permission that is missing')
+            wait_for(lambda: self.client.get('State') == 'idle', 'idle')
+            assignments = [line for datagram in self.told_to_systemd(notify) for line in datagram.splitlines()]
+        self.assertIn('READY=1', assignments)
+        self.assertEqual([line for line in assignments if line.startswith('MAINPID') or 'all is well' in line and
+                          not line.startswith('STATUS=idle')], [])
+        told = [self.client.get(name) for name in ('Reason', 'Refusal', 'ProviderProblem')]
+        told += [self.client.get(name, PROVIDER, CLOUD) for name in ('ProviderName', 'ProviderVersion', 'InstanceId')]
+        told += [str(states), *self.strings(self.client.call('GetInstanceInfo', '(s)', ('',), PROVIDER, CLOUD)),
+                 *self.strings(self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)),
+                 *self.strings(self.client.call('Diagnose')), *self.strings(self.client.call('GetHistory', '(ttu)', (0, 0, 1000)))]
+        self.assertTrue(any('MAINPID' in text for text in told))
+        for text in told:
+            self.assertFalse(set(text) & set('\n\x1b\u009b\u202e'), repr(text))
+
+    def strings(self, value):
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            for entry in value.items():
+                yield from self.strings(entry)
+        elif isinstance(value, (list, tuple)):
+            for element in value:
+                yield from self.strings(element)
 
 
 class Armed(ProviderTest):

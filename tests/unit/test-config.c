@@ -205,7 +205,8 @@ static void test_provider_type_is_an_older_provider(void) {
 static void test_secrets_are_hidden(void) {
         g_autoptr(Config) config = parse_good(
                 "{\"plugins\": {\"plugin_configs\": {\"keycloak\": {\"port\": 1, \"db_password\": \"s3cret\","
-                " \"nested\": [{\"API_Token\": \"s3cret\"}], \"url\": \"redis://me:s3cret@host/\"}}},"
+                " \"nested\": [{\"API_Token\": \"s3cret\"}], \"url\": \"redis://me:s3cret@host/\","
+                " \"list\": [\"plain\", \"check http://mirror/ --at amqp://me:s3cret@host\", [\"ftp://s3cret@host\"]]}}},"
                 " \"providers\": {\"aws\": {\"secret_access_key\": \"s3cret\", \"metadata_url\": \"http://h/@x\"}}}");
         g_autoptr(JsonNode) json = config_to_json(config);
         g_autofree char *shown = json_text_compact(json), *kept = json_object_text(config->merged);
@@ -214,6 +215,7 @@ static void test_secrets_are_hidden(void) {
         g_assert_null(strstr(shown, "s3cret"));
         g_assert_nonnull(strstr(shown, "\"port\":1"));
         g_assert_nonnull(strstr(shown, "http://h/@x"));
+        g_assert_nonnull(strstr(shown, "\"plain\""));
         g_assert_nonnull(strstr(kept, "s3cret"));
         g_assert_cmpstr(json_get_string(keycloak, "db_password", NULL), ==, "s3cret");
 }

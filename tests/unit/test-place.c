@@ -152,6 +152,41 @@ static void test_owners(Fixture *f, const void *data) {
         g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
 }
 
+static void give(const Fixture *f, const char *directory, gid_t group, mode_t mode) {
+        g_autofree char *path = g_strconcat(f->root, directory, NULL);
+
+        g_assert_cmpint(chown(path, 0, group), ==, 0);
+        g_assert_cmpint(chmod(path, mode), ==, 0);
+}
+
+static void test_local_software(Fixture *f, const void *data) {
+        g_autoptr(GError) error = NULL;
+
+        if (geteuid() != 0) {
+                g_test_skip("impossible here: giving files away needs root");
+                return;
+        }
+        make(f, "/usr/local/lib/plugins");
+        make(f, "/usr/localized/plugins");
+        /* As Debian does. */
+        give(f, "/usr/local", 50, 02775);
+        give(f, "/usr/local/lib", 50, 02775);
+        give(f, "/usr/local/lib/plugins", 50, 02775);
+        g_assert_true(place_trusted(&f->places, "/usr/local/lib/plugins", &error));
+        g_assert_no_error(error);
+
+        give(f, "/usr/local/lib/plugins", 4711, 0775);
+        assert_refused(f, "/usr/local/lib/plugins/x", "/usr/local/lib/plugins: can be written by others");
+        give(f, "/usr/local/lib/plugins", 50, 0777);
+        assert_refused(f, "/usr/local/lib/plugins/x", "/usr/local/lib/plugins: can be written by others");
+        give(f, "/usr/localized/plugins", 50, 02775);
+        assert_refused(f, "/usr/localized/plugins/x", "/usr/localized/plugins: can be written by others");
+        /* Where it is root's alone nobody's group is meant. */
+        give(f, "/usr/local/lib/plugins", 50, 02775);
+        give(f, "/usr/local", 50, 0755);
+        assert_refused(f, "/usr/local/lib/plugins/x", "/usr/local/lib: can be written by others");
+}
+
 static void assert_interpreters(Fixture *f, const char *content, const char *expected) {
         g_autofree char *path = g_build_filename(f->root, "script", NULL), *joined = NULL;
         g_auto(GStrv) found = NULL;
@@ -181,6 +216,7 @@ int main(int argc, char **argv) {
         ADD("links", test_links);
         ADD("writable-parents", test_writable_parents);
         ADD("owners", test_owners);
+        ADD("local-software", test_local_software);
         ADD("interpreters", test_interpreters);
         return g_test_run();
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "daemon/config/config-keys.h"
 #include "util/json.h"
+#include "util/secret.h"
 
 #define SHOWN_MAX 60
 
@@ -37,6 +38,8 @@ static char *show_value(JsonNode *node) {
         if (JSON_NODE_HOLDS_ARRAY(node))
                 return g_strdup("an array");
         text = json_text_compact(node);
+        if (text_carries_credentials(text))
+                return g_strdup("a value with a password");
         if (g_utf8_strlen(text, -1) <= SHOWN_MAX)
                 return steal(text);
         end = g_utf8_offset_to_pointer(text, SHOWN_MAX);

@@ -6,30 +6,14 @@
 
 #include "daemon/config/config-keys.h"
 #include "daemon/config/config.h"
+#include "util/secret.h"
 
 #define HIDDEN "(hidden)"
 
-static const char *const secret_words[] = { "password", "passwd", "secret", "token",        "key",
-                                            "credential", "connection_string", "dsn", NULL };
-
-static gboolean looks_secret(const char *name) {
-        g_autofree char *lower = g_ascii_strdown(name, -1);
-
-        for (gsize i = 0; secret_words[i]; i++)
-                if (strstr(lower, secret_words[i]))
-                        return TRUE;
-        return FALSE;
-}
-
-/* "scheme://user:password@host": a secret under an innocent name. */
+/* A secret under an innocent name. */
 static gboolean carries_credentials(JsonNode *node) {
-        const char *text, *at;
-
-        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-                return FALSE;
-        text = strstr(json_node_get_string(node), "://");
-        at = text ? strchr(text + 3, '@') : NULL;
-        return at && strcspn(text + 3, "/?#") > (gsize) (at - text - 3);
+        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
+                text_carries_credentials(json_node_get_string(node));
 }
 
 static JsonNode *hidden(void) {
@@ -42,7 +26,9 @@ static void hide_in_array(JsonArray *array) {
         for (guint i = 0; i < json_array_get_length(array); i++) {
                 JsonNode *node = json_array_get_element(array, i);
 
-                if (JSON_NODE_HOLDS_OBJECT(node))
+                if (carries_credentials(node))
+                        json_node_set_string(node, HIDDEN);
+                else if (JSON_NODE_HOLDS_OBJECT(node))
                         hide_in_object(json_node_get_object(node));
                 else if (JSON_NODE_HOLDS_ARRAY(node))
                         hide_in_array(json_node_get_array(node));
@@ -55,7 +41,7 @@ static void hide_in_object(JsonObject *object) {
         for (GList *i = members; i; i = i->next) {
                 JsonNode *node = json_object_get_member(object, i->data);
 
-                if (looks_secret(i->data) || carries_credentials(node))
+                if (name_sounds_secret(i->data) || carries_credentials(node))
                         json_object_set_member(object, i->data, hidden());
                 else if (JSON_NODE_HOLDS_OBJECT(node))
                         hide_in_object(json_node_get_object(node));

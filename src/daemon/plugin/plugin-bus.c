@@ -16,6 +16,7 @@
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/request.h"
+#include "util/secret.h"
 
 #define HIDDEN "(hidden)"
 #define CALL_METHOD_MAX 128U
@@ -191,11 +192,25 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
         return 1;
 }
 
+static gboolean is_secret(const Setting *setting, JsonNode *value) {
+        JsonArray *array;
+
+        if (setting->secret || name_sounds_secret(setting->name))
+                return TRUE;
+        if (setting->type == SETTING_STRING)
+                return text_carries_credentials(json_node_get_string(value));
+        array = setting->type == SETTING_LIST ? json_node_get_array(value) : NULL;
+        for (guint i = 0; array && i < json_array_get_length(array); i++)
+                if (text_carries_credentials(json_array_get_string_element(array, i)))
+                        return TRUE;
+        return FALSE;
+}
+
 static int append_value(sd_bus_message *message, const Setting *setting, JsonNode *value) {
         g_autoptr(GPtrArray) texts = NULL;
         JsonArray *array;
 
-        if (setting->secret)
+        if (is_secret(setting, value))
                 return sd_bus_message_append(message, "v", "s", HIDDEN);
         switch (setting->type) {
         case SETTING_STRING:

@@ -9,6 +9,7 @@
 #include "bus/dictionary.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define PERMISSIONS_MAX 256U
 #define TEXT_MAX 1024U
@@ -131,6 +132,40 @@ static const struct {
         { "tags", is_tags },
 };
 
+/* It stands in reasons, in the journal and on terminals: on one line. */
+static char *line_of(const char *text) {
+        char *line = g_strdup(text);
+
+        line_clean(line);
+        return line;
+}
+
+static JsonNode *clean_copy(JsonNode *node) {
+        JsonNode *copy = json_node_alloc();
+        g_autofree char *line = NULL;
+        JsonObjectIter iter;
+        JsonObject *object;
+        const char *key;
+        JsonNode *value;
+
+        if (JSON_NODE_HOLDS_OBJECT(node)) {
+                object = json_object_new();
+                json_object_iter_init_ordered(&iter, json_node_get_object(node));
+                while (json_object_iter_next_ordered(&iter, &key, &value)) {
+                        g_autofree char *name = line_of(key);
+
+                        json_object_set_member(object, name, clean_copy(value));
+                }
+                copy = json_node_init_object(copy, object);
+                json_object_unref(object);
+                return copy;
+        }
+        if (json_node_get_value_type(node) != G_TYPE_STRING)
+                return json_node_init_int(copy, json_node_get_int(node));
+        line = line_of(json_node_get_string(node));
+        return json_node_init_string(copy, line);
+}
+
 JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) all = NULL, info = json_object_new();
@@ -148,7 +183,7 @@ JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem) {
                         *ret_problem = g_strdup_printf("%s has a wrong type or is too long", info_members[i].key);
                         return NULL;
                 }
-                json_object_set_member(info, info_members[i].key, json_node_copy(node));
+                json_object_set_member(info, info_members[i].key, clean_copy(node));
         }
         return g_steal_pointer(&info);
 }
@@ -160,6 +195,7 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
 
         r = sd_bus_message_enter_container(reply, 'a', "(sbs)");
         while (r >= 0 && (r = sd_bus_message_read(reply, "(sbs)", &name, &granted, &explanation)) > 0) {
+                g_autofree char *name_line = NULL, *explanation_line = NULL;
                 JsonObject *row;
 
                 if (json_array_get_length(permissions) >= PERMISSIONS_MAX || strlen(name) > TEXT_MAX ||
@@ -168,10 +204,12 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
                                                        PERMISSIONS_MAX, TEXT_MAX);
                         return NULL;
                 }
+                name_line = line_of(name);
+                explanation_line = line_of(explanation);
                 row = json_object_new();
-                json_object_set_string_member(row, "name", name);
+                json_object_set_string_member(row, "name", name_line);
                 json_object_set_boolean_member(row, "granted", granted);
-                json_object_set_string_member(row, "explanation", explanation);
+                json_object_set_string_member(row, "explanation", explanation_line);
                 json_array_add_object_element(permissions, row);
         }
         if (r < 0) {

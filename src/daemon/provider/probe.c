@@ -11,6 +11,7 @@
 #include "bus/dictionary.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
+#include "util/line.h"
 
 static void probe_end(Operation *operation) {
         Provider *provider = operation->provider;
@@ -26,6 +27,7 @@ static void set_text(char **field, const char *text) {
                 return;
         g_free(*field);
         *field = g_strdup(text);
+        line_clean(*field);
 }
 
 static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
