@@ -50,6 +50,11 @@ static char *approvals_path(const char *id) {
         return g_strdup_printf(APPROVALS "/%s.json", id);
 }
 
+/* Beside it, for polkit's rule. */
+static char *units_path(const char *id) {
+        return g_strdup_printf(APPROVALS "/%s.units", id);
+}
+
 gboolean provision_present(const Places *places, const char *id) {
         g_autofree char *path = policy_path(id), *real = place_path(places, path);
 
@@ -78,6 +83,14 @@ static gboolean write_file(const Places *places, char *path, const char *text, u
                 return FALSE;
         *changed |= written ? what : 0;
         return TRUE;
+}
+
+/* Nobody has to be told: it is read each time. The directory stays where the last list goes. */
+static gboolean write_list(const Places *places, char *path, const char *text, GError **error) {
+        g_autofree char *owned = path;
+        gboolean changed = FALSE;
+
+        return *text ? place_write(places, owned, text, &changed, error) : place_remove(places, owned, FALSE, &changed, error);
 }
 
 static gboolean remove_file(const Places *places, char *path, gboolean with_directory, unsigned what,
@@ -150,11 +163,12 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
         const Grant grant = { manifest, (const char *const *) granted, (const char *const *) programs, group_exists,
                               (void *) places };
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
-        g_autofree char *policy = text_bus_policy(&grant);
+        g_autofree char *policy = text_bus_policy(&grant), *units = permission_units(grant.permissions);
 
         return unit && write_units(places, manifest->id, unit, changed, error) &&
                keep_within(places, manifest, changed, error) &&
                write_file(places, user_path(manifest->id), user, RELOAD_USERS, changed, error) &&
+               write_list(places, units_path(manifest->id), units, error) &&
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error) &&
                write_activation(places, &grant, changed, error);
 }
@@ -179,6 +193,7 @@ gboolean provision_limit(const Places *places, const char *id, const Limits *lim
 
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error) {
         if (!remove_activation(places, id, changed, error) ||
+            !remove_file(places, units_path(id), FALSE, 0, changed, error) ||
             !remove_file(places, approvals_path(id), FALSE, 0, changed, error))
                 return FALSE;
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)

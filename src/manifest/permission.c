@@ -394,6 +394,45 @@ static char *bus_words(const char *name) {
         return g_strdup_printf("may call %s on the system bus", name);
 }
 
+/* Units */
+
+#define UNIT_NAME_LENGTH_MAX 255U
+
+/* What CloudSnooze itself, the bus and the boot stand on, and what gives a shell to whoever sits there. polkit-1/rules.d has the
+ * same list, for whoever got past this one. */
+static gboolean unit_is_vital(const char *name) {
+        static const char *const prefixes[] = { "-", "snooze", "systemd-", "dbus", "polkit", "user@", "debug-shell", "console-shell",
+                                                "emergency", "rescue", "initrd-", NULL };
+
+        for (const char *const *prefix = prefixes; *prefix; prefix++)
+                if (g_str_has_prefix(name, *prefix))
+                        return TRUE;
+        return FALSE;
+}
+
+/* Not targets, of which one is the machine's power-off, nor what systemd makes by itself. */
+static gboolean unit_name_valid(const char *name) {
+        static const char *const kinds_of_units[] = { ".service", ".socket", ".timer", ".path", ".mount", ".automount", NULL };
+        size_t length = strnlen(name, UNIT_NAME_LENGTH_MAX + 1);
+
+        if (length > UNIT_NAME_LENGTH_MAX || name[0] == '.' || name[0] == '@' ||
+            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@-") != length)
+                return FALSE;
+        for (const char *const *kind = kinds_of_units; *kind; kind++)
+                if (length > strlen(*kind) && g_str_has_suffix(name, *kind))
+                        return TRUE;
+        return FALSE;
+}
+
+static gboolean unit_valid(const char *name) {
+        return g_str_equal(name, "any") || (unit_name_valid(name) && !unit_is_vital(name));
+}
+
+static char *unit_words(const char *name) {
+        return g_str_equal(name, "any") ? g_strdup("may stop and start every service of this machine other than CloudSnooze's, systemd's and the bus's")
+                                        : g_strdup_printf("may stop and start %s", name);
+}
+
 static void no_directives(const char *name, GroupExists exists, void *userdata, GPtrArray *lines) {
 }
 
@@ -417,6 +456,10 @@ static const Kind kinds[] = {
           exec_words, exec_directives },
         { "group", "expected group:adm, render, systemd-journal, tty, utmp or video", group_valid, group_words,
           group_directives },
+        { "unit",
+          "expected unit:any or unit:NAME, a service, socket, timer, path, mount or automount of letters, digits and :_.@- "
+          "that is not CloudSnooze's, systemd's or the bus's own",
+          unit_valid, unit_words, no_directives },
 };
 
 /* *ret_argument: what stands behind the colon; NULL without one. */
@@ -436,7 +479,7 @@ const char *permission_problem(const char *text) {
         const Kind *kind = kind_find(text, &argument);
 
         if (!kind)
-                return "expected one of network:…, read:…, write:…, device:…, processes, bus:…, exec:…, group:…";
+                return "expected one of network:…, read:…, write:…, device:…, processes, bus:…, exec:…, group:…, unit:…";
         if (kind->valid ? !argument || !kind->valid(argument) : argument != NULL)
                 return kind->expected;
         return NULL;
@@ -460,9 +503,39 @@ void permission_directives(const char *const *permissions, GroupExists exists, v
         }
 }
 
+/* What it takes to stop a unit, to wait for it and to look whether it runs. That it is one of its own polkit says. */
+static void add_unit_rules(GPtrArray *lines) {
+        static const char *const members[] = { "GetUnit", "StartUnit", "StopUnit", "Subscribe", "Unsubscribe" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+                add_line(lines,
+                         "        <allow send_destination=\"org.freedesktop.systemd1\" send_interface=\"org.freedesktop.systemd1.Manager\" "
+                         "send_member=\"%s\"/>",
+                         members[i]);
+        add_line(lines, "        <allow send_destination=\"org.freedesktop.systemd1\" send_interface=\"org.freedesktop.DBus.Properties\" "
+                        "send_member=\"Get\"/>");
+}
+
 void permission_bus_rules(const char *const *permissions, GPtrArray *lines) {
-        for (; *permissions; permissions++)
-                if (g_str_has_prefix(*permissions, "bus:") && !permission_problem(*permissions))
+        for (; *permissions; permissions++) {
+                if (permission_problem(*permissions))
+                        continue;
+                if (g_str_has_prefix(*permissions, "bus:"))
                         add_line(lines, "        <allow send_destination=\"%s\" send_type=\"method_call\"/>",
                                  *permissions + strlen("bus:"));
+                else if (g_str_has_prefix(*permissions, "unit:"))
+                        add_unit_rules(lines);
+        }
+}
+
+char *permission_units(const char *const *permissions) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (; *permissions; permissions++) {
+                const char *name = *permissions + strlen("unit:");
+
+                if (g_str_has_prefix(*permissions, "unit:") && !permission_problem(*permissions))
+                        g_string_append_printf(text, "%s\n", g_str_equal(name, "any") ? "*" : name);
+        }
+        return g_string_free(g_steal_pointer(&text), FALSE);
 }

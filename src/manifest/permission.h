@@ -14,6 +14,7 @@
  *   bus:NAME                 method calls to that name on the system bus
  *   exec:any, exec:PATH      other programs than its own
  *   group:NAME               of a short list
+ *   unit:any, unit:NAME      units of systemd that it stops and starts
  *
  * There is none to be root. */
 
@@ -34,6 +35,10 @@ void permission_directives(const char *const *permissions, GroupExists exists, v
 
 /* Adds the rules of the bus policy, each line once. */
 void permission_bus_rules(const char *const *permissions, GPtrArray *lines);
+
+/* One line for each unit that may be stopped and started, "*" for every service; "" where there are none. polkit's rule looks into
+ * a file of these lines. Caller frees. */
+char *permission_units(const char *const *permissions);
 
 /* An absolute path without "..", "//" or a "/" at its end, of characters that mean nothing to a unit file. */
 gboolean permission_path_plain(const char *path);

@@ -7,6 +7,7 @@ import time
 import tap
 from gi.repository import GLib
 from harness import BUILD, BusTest, wait_for
+from systemd_stub import Systemd
 
 
 class Handler(BusTest):
@@ -70,6 +71,32 @@ class SpotHandler(Handler):
         row = self.result(self.emit('cloud.spot.interrupt'))
         self.assertFalse(row['handled'])
         self.assertIn('shutdown_script_path: /does/not/exist: No such file', row['error'])
+
+
+class Drain(Handler):
+    identifier = 'drain'
+
+    def setUp(self):
+        super().setUp()
+        self.place()
+        self.start(units=['web.service'], restart_after_seconds=0)
+        # A daemon that sees systemd would have it start its plugins.
+        self.client.call('LoadPlugin', '(s)', ('drain',))
+        self.systemd = Systemd(self.house.client().connection, web_service='active', other_service='active')
+
+    def emit_later(self, type_, **data):
+        """systemd is this process, which has to go on answering."""
+        result = self.client.send('EmitEvent', '(suta{sv})', (type_, 3, int((time.time() + 100) * 1e6), data))
+        wait_for(lambda: result, 'the id of the event')
+        return result[0][0][0]
+
+    def test_a_unit_is_stopped_and_started_again(self):
+        row = self.result(self.emit_later('cloud.spot.interrupt'))
+        self.assertEqual((row['handled'], row['result']['stopped'], row['result']['success']), (True, ['web.service'], True))
+        self.assertEqual(self.systemd.units, {'web.service': 'inactive', 'other.service': 'active'})
+        row = self.result(self.emit_later('cloud.spot.interrupt', cancelled=GLib.Variant('b', True)))
+        self.assertEqual(row['result']['started'], ['web.service'])
+        self.assertEqual(self.systemd.units['web.service'], 'active')
 
 
 del Handler

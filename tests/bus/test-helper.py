@@ -170,6 +170,27 @@ class Provision(HelperTest):
         self.assertEqual(list((self.root / 'etc/systemd/system').iterdir()), [])
         self.assertTrue((self.root / 'etc/cloudsnooze/plugins/example/plugin.json').exists())
 
+    def test_units_are_listed_for_polkit_while_they_are_approved(self):
+        units = self.root / 'etc/cloudsnooze/approvals/example.units'
+        policy = self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        wanted = ['unit:httpd.service', 'unit:any', 'processes']
+        digest = self.install(permissions=wanted)
+        self.call('Provision', '(s)', ('example',))
+        self.assertFalse(units.exists())
+        self.assertNotIn('systemd1', policy.read_text())
+        self.approve(wanted, digest)
+        self.assertEqual(units.read_text(), 'httpd.service\n*\n')
+        self.assertEqual(units.stat().st_mode & 0o777, 0o644)
+        self.assertIn('send_member="StopUnit"', policy.read_text())
+        self.assertNotIn('send_destination="org.freedesktop.systemd1" send_type', policy.read_text())
+        self.approve(['processes', 'unit:httpd.service'], digest)
+        self.assertEqual(units.read_text(), 'httpd.service\n')
+        self.approve(['processes'], digest)
+        self.assertFalse(units.exists())
+        self.approve(wanted, digest)
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), set())
+
     def test_what_was_never_made_is_not_removed(self):
         self.call('Deprovision', '(s)', ('example',))
         self.assertEqual(self.systemd.asked, [])

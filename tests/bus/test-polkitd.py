@@ -14,11 +14,22 @@ import tempfile
 import host
 import methods
 import tap
-from harness import ACCESS_DENIED, ACTION, INTERACTION_REQUIRED, SNOOZED, SOURCE, BusTest, House, error_name
+from gi.repository import GLib
+from harness import ACCESS_DENIED, ACTION, BUILD, INTERACTION_REQUIRED, SNOOZED, SOURCE, BusTest, House, error_name
 
 POLKITD = '/usr/lib/polkit-1/polkitd'
-USERS = {'snooze': 64981, 'alice': 64982, 'bob': 64983, 'carol': 64984}
+USERS = {'snooze': 64981, 'alice': 64982, 'bob': 64983, 'carol': 64984, 'snooze-drain': 64985, 'snooze-web': 64986, 'snooze-none': 64987}
 INSIDE = 'SNOOZE_TEST_POLKITD'
+
+# As much as there is of systemd's own.
+SYSTEMD_POLICY = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/PolicyKit/1/policyconfig.dtd">
+<policyconfig>%s</policyconfig>
+"""
+SYSTEMD_ACTION = """<action id="org.freedesktop.systemd1.%s"><description>It</description><message>May it?</message>
+<defaults><allow_any>auth_admin</allow_any><allow_inactive>auth_admin</allow_inactive><allow_active>auth_admin_keep</allow_active></defaults></action>"""
+SYSTEMD_ACTIONS = ('manage-units', 'manage-unit-files', 'reload-daemon', 'set-environment')
 
 # What the policy gives to everybody.
 FREE = {ACTION + name for name in ('hold', 'check', 'emit-event')}
@@ -46,6 +57,16 @@ def prepare_namespace(directory):
         mount_over(f'/etc/{name}', directory / name)
     shutil.copytree(SOURCE / 'data/polkit-1/actions', directory / 'actions')
     shutil.copytree(SOURCE / 'data/polkit-1/rules.d', directory / 'rules')
+    (directory / 'actions/org.freedesktop.systemd1.policy').write_text(SYSTEMD_POLICY % ''.join(SYSTEMD_ACTION % action for action in SYSTEMD_ACTIONS))
+    rules = (BUILD / 'data/io.cloudsnooze.units.rules').read_text()
+    for line in ('/usr/lib/cloudsnooze/plugins/', '/etc/cloudsnooze/approvals/'):
+        assert line in rules
+        rules = rules.replace(line, f'{directory}{line}')
+    (directory / 'rules/io.cloudsnooze.units.rules').write_text(rules)
+    for name, text in (('usr/lib/cloudsnooze/plugins/drain/units', '*\n'), ('etc/cloudsnooze/approvals/web.units', 'httpd.service\nphp@1.socket\n'),
+                       ('etc/cloudsnooze/approvals/none.units.old', 'httpd.service\n')):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
     (directory / 'none').mkdir()
     mount_over('/usr/share/polkit-1/actions', directory / 'actions')
     mount_over('/usr/share/polkit-1/rules.d', directory / 'rules')
@@ -161,6 +182,44 @@ class Owners(RealTest):
         owner_gone = self.users['bob'].call('ListHolds')
         self.assertEqual(owner_gone, ([],))
         self.assertIs(self.client.get('Paused'), False)
+
+
+class Units(RealTest):
+    """What polkit says when systemd asks it, as root, whether somebody may do something with a unit."""
+
+    def may(self, user, verb, unit, action='manage-units'):
+        subject = ('system-bus-name', {'name': GLib.Variant('s', self.users[user].name)})
+        details = {'unit': unit, 'verb': verb} if unit is not None else {}
+        (authorized, _, _), = self.client.call('CheckAuthorization', '((sa{sv})sa{ss}us)', (subject, f'org.freedesktop.systemd1.{action}', details, 0, ''),
+                                               'org.freedesktop.PolicyKit1.Authority', '/org/freedesktop/PolicyKit1/Authority',
+                                               'org.freedesktop.PolicyKit1')
+        return authorized
+
+    def test_what_a_permission_names(self):
+        for verb in ('start', 'stop'):
+            for unit in ('httpd.service', 'php@1.socket'):
+                self.assertTrue(self.may('snooze-web', verb, unit))
+        for unit in ('other.service', 'httpd.service.service', 'xhttpd.service', 'httpd.servic', 'php@1.service', '*', '', 'http.*'):
+            self.assertFalse(self.may('snooze-web', 'stop', unit), unit)
+
+    def test_every_service(self):
+        self.assertTrue(self.may('snooze-drain', 'stop', 'httpd.service'))
+        self.assertTrue(self.may('snooze-drain', 'start', 'postgresql@15-main.service'))
+        for unit in ('httpd.socket', 'home.mount', 'poweroff.target', 'rescue.target', 'user.slice', 'snoozed.service', 'snooze-plugin@local.service',
+                     'systemd-journald.service', 'dbus.service', 'dbus-broker.service', 'polkit.service', 'user@0.service', 'debug-shell.service',
+                     'console-shell.service', 'emergency.service', 'rescue.service', '-.mount', '../x.service', 'a b.service', 'a\nhttpd.service'):
+            self.assertFalse(self.may('snooze-drain', 'stop', unit), unit)
+
+    def test_no_other_verb(self):
+        for verb in ('restart', 'kill', 'set-property', 'reload', 'reset-failed', 'try-restart', 'clean', 'freeze', ''):
+            self.assertFalse(self.may('snooze-drain', verb, 'httpd.service'), verb)
+        self.assertFalse(self.may('snooze-drain', 'stop', None))
+        for action in SYSTEMD_ACTIONS[1:]:
+            self.assertFalse(self.may('snooze-drain', 'stop', 'httpd.service', action))
+
+    def test_nobody_else(self):
+        for user in ('snooze-none', 'alice', 'bob', 'snooze'):
+            self.assertFalse(self.may(user, 'stop', 'httpd.service'), user)
 
 
 def main():

@@ -35,6 +35,9 @@ static void test_well_formed(void) {
                 "exec:any",
                 "exec:/usr/bin/git",
                 "group:tty",
+                "unit:any",
+                "unit:postgresql@15-main.service",
+                "unit:srv.mount",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(fine); i++) {
@@ -72,6 +75,24 @@ static void test_hostile(void) {
                 "device:sda",
                 "device:gpu\n",
                 "group:root",
+                "unit",
+                "unit:",
+                "unit:*",
+                "unit:.service",
+                "unit:a b.service",
+                "unit:httpd",
+                "unit:httpd.service\n*",
+                "unit:../x.service",
+                "unit:poweroff.target",
+                "unit:user.slice",
+                "unit:-.mount",
+                "unit:snoozed.service",
+                "unit:snooze-plugin@local.service",
+                "unit:systemd-journald.service",
+                "unit:dbus.service",
+                "unit:polkit.service",
+                "unit:debug-shell.service",
+                "unit:rescue.service",
                 "group:shadow",
                 "group:docker",
                 "group:snooze-admin",
@@ -394,6 +415,54 @@ static void test_shipped_dropins(void) {
         g_assert_cmpuint(n, >=, 4);
 }
 
+static guint count_rules(const char *policy) {
+        guint n = 0;
+
+        /* The last part of a policy is what the permissions add. */
+        policy = strstr(policy, "StartServiceByName");
+        g_assert_nonnull(policy);
+        while ((policy = strstr(policy, "<allow send_destination="))) {
+                policy++;
+                n++;
+        }
+        return n;
+}
+
+static void check_policy(const char *path, const char *id) {
+        g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func(g_free);
+        g_auto(GStrv) permissions = permissions_of(id);
+        g_autofree char *text = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, &error));
+        permission_bus_rules((const char *const *) permissions, rules);
+        for (guint i = 0; i < rules->len; i++)
+                if (!strstr(text, g_ptr_array_index(rules, i)))
+                        g_error("%s lacks %s", path, (char *) g_ptr_array_index(rules, i));
+        g_assert_cmpuint(count_rules(text), ==, rules->len);
+}
+
+/* The same of the bus: no more, and no less. */
+static void test_shipped_policies(void) {
+        static const char *const prefix = "io.cloudsnooze.Plugin1.";
+        g_autofree char *folder = g_build_filename(g_getenv("SNOOZE_BUILD_ROOT"), "data", NULL);
+        g_autoptr(GDir) directory = g_dir_open(folder, 0, NULL);
+        const char *name;
+        unsigned n = 0;
+
+        g_assert_nonnull(directory);
+        while ((name = g_dir_read_name(directory))) {
+                g_autofree char *path = g_build_filename(folder, name, NULL), *id = NULL;
+
+                if (!g_str_has_prefix(name, prefix) || !g_str_has_suffix(name, ".conf"))
+                        continue;
+                id = g_strndup(name + strlen(prefix), strlen(name) - strlen(prefix) - strlen(".conf"));
+                check_policy(path, id);
+                n++;
+        }
+        g_assert_cmpuint(n, >=, 8);
+}
+
 static void with_approvals(const char *content, void (*check)(Approvals *approvals, GError *error)) {
         g_autoptr(GError) error = NULL;
         g_autofree char *directory = g_dir_make_tmp("snooze-approvals-XXXXXX", &error);
@@ -476,6 +545,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/limits-are-read-back", test_limits_are_read_back);
         g_test_add_func("/permission/defaults-are-the-templates", test_defaults_are_the_templates);
         g_test_add_func("/permission/shipped-dropins", test_shipped_dropins);
+        g_test_add_func("/permission/shipped-policies", test_shipped_policies);
         g_test_add_func("/permission/approvals", test_approvals);
         g_test_add_func("/permission/reserved-ids", test_reserved_ids);
         return g_test_run();
