@@ -259,20 +259,23 @@ static gboolean network_valid(const char *argument) {
         return g_str_equal(argument, "any") || host_parse(argument, &host);
 }
 
+/* Those with a name and no file belong to the network's name space, and a plugin that shares that reaches them. */
+#define ABSTRACT_SOCKETS "; also the sockets of programs here that have no file (abstract Unix sockets)"
+
 static char *network_words(const char *argument) {
         g_auto(Host) host = {};
         g_autofree char *port = NULL, *last = NULL, *to = NULL;
 
         if (g_str_equal(argument, "any") || !host_parse(argument, &host))
-                return g_strdup("may reach every address of the network");
+                return g_strdup("may reach every address of the network" ABSTRACT_SOCKETS);
         port = host.port > 0 ? g_strdup_printf(" port %u", host.port) : g_strdup("");
         if (host.name)
                 return g_strdup_printf(
-                        "may reach every address of the network; it asks for %s%s, but addresses are all that can be "
-                        "told apart",
+                        "may reach every address of the network" ABSTRACT_SOCKETS "; it asks for %s%s, but addresses are all that can "
+                        "be told apart",
                         host.name, port);
         to = address_parse(host.address, &last) && last ? g_strdup_printf(" (every address up to %s)", last) : g_strdup("");
-        return g_strdup_printf("may reach %s%s%s, and nothing else of the network%s", host.address, to, port,
+        return g_strdup_printf("may reach %s%s%s, and nothing else of the network%s" ABSTRACT_SOCKETS, host.address, to, port,
                                host.port > 0 ? " (its other ports cannot be told apart)" : "");
 }
 

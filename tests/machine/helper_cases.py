@@ -14,11 +14,15 @@ PLUGIN = "io.cloudsnooze.Snooze1.Plugin"
 HELPER = ("/io/cloudsnooze/Helper1", "io.cloudsnooze.Helper1")
 NAME = "io.cloudsnooze.Helper1"
 ADDRESS = "127.0.0.1:8011"
+ABSTRACT = "snooze-test"
+LISTENER = f"import signal, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('\\0{ABSTRACT}')\ns.listen(64)\nsignal.pause()"
 OTHER_ADDRESS = "127.0.0.2:8011"
 
 # (permission, method of the probe, what it tries)
 GRANTS = [
     ("network:127.0.0.1", "connect", ADDRESS),
+    # As the approval says: they belong to the network.
+    ("network:127.0.0.1", "abstract", ABSTRACT),
     ("read:/home/alice/data", "read", "/home/alice/data/file"),
     ("write:/srv/data", "write", "/srv/data/probe"),
     ("device:gpu", "device", "/dev/dri/card0"),
@@ -27,7 +31,7 @@ GRANTS = [
     ("bus:org.freedesktop.hostname1", "bus", "org.freedesktop.hostname1"),
     ("group:adm", "read", "/var/log/adm-only"),
 ]
-PERMISSIONS = [grant[0] for grant in GRANTS]
+PERMISSIONS = list(dict.fromkeys(grant[0] for grant in GRANTS))
 # What is granted is a driver that this machine has no device for, and not the lack of the node.
 REACHED = {"device": ("OK", "ENXIO", "ENODEV")}
 
@@ -268,8 +272,9 @@ def filters_addresses(machine):
 def run(plan, installed, bus, build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         machine.build = build
-        with machine.background("/usr/bin/python3", "-m", "http.server", "8011"):
+        with machine.background("/usr/bin/python3", "-m", "http.server", "8011"), machine.background("/usr/bin/python3", "-c", LISTENER):
             wait_until(lambda: ":8011" in machine.run("ss", "-ltn").stdout, "the server")
+            wait_until(lambda: f"@{ABSTRACT}" in machine.run("ss", "-lx").stdout, "the socket without a file")
             machine.filters_addresses = filters_addresses(machine)
             print(f"# this kernel {'tells' if machine.filters_addresses else 'does not tell'} addresses apart")
             plan.cases([enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,24 @@ static int try_connect(const char *target) {
                 return -errno;
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
             connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
+/* A Unix socket that has a name and no file. */
+static int try_abstract(const char *name) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        size_t length = strlen(name);
+        int fd, r = 0;
+
+        if (length >= sizeof(address.sun_path))
+                return -EINVAL;
+        memcpy(address.sun_path + 1, name, length);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (struct sockaddr *) &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
                 r = -errno;
         close(fd);
         return r;
@@ -122,6 +142,8 @@ static int try_fork(const char *times) {
 static int try(const char *method, const char *what) {
         if (strcmp(method, "connect") == 0)
                 return try_connect(what);
+        if (strcmp(method, "abstract") == 0)
+                return try_abstract(what);
         if (strcmp(method, "read") == 0)
                 return try_open(what, O_RDONLY);
         if (strcmp(method, "write") == 0)
@@ -149,7 +171,7 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const methods[] = { "connect", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", NULL };
+        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,

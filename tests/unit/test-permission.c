@@ -152,13 +152,17 @@ static void test_problems_say_what_was_expected(void) {
 
 static void test_words_are_honest(void) {
         g_autofree char *name = permission_words("network:db.example.org:6379"),
-                        *address = permission_words("network:10.1.2.3:80");
+                        *address = permission_words("network:10.1.2.3:80"), *any = permission_words("network:any");
 
         /* systemd cannot tell names and ports apart, and who approves has to know. */
         g_assert_nonnull(strstr(name, "every address"));
         g_assert_nonnull(strstr(name, "db.example.org port 6379"));
         g_assert_nonnull(strstr(address, "10.1.2.3"));
         g_assert_nonnull(strstr(address, "cannot be told apart"));
+        /* Nor can a unit that has the host's network be kept from these. */
+        g_assert_nonnull(strstr(name, "abstract Unix sockets"));
+        g_assert_nonnull(strstr(address, "abstract Unix sockets"));
+        g_assert_nonnull(strstr(any, "abstract Unix sockets"));
 }
 
 /* A prefix is shown as what it comes to. */
