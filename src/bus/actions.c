@@ -53,7 +53,7 @@ const MethodAction method_actions[] = {
         { PLUGIN, "CheckIdle", ACTION_CHECK, NULL, "sudo snooze check ID" },
         { PLUGIN, "GetStatistics" },
         { PLUGIN, "GetResources" },
-        { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS },
+        { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin update ID" },
         { PLUGIN, "Call", ACTION_CALL_PLUGIN },
 
         { PROVIDER, "GetInstanceInfo", ACTION_CHECK, NULL, "sudo snooze provider info ID" },
@@ -67,6 +67,11 @@ const MethodAction method_actions[] = {
         { HELPER_INTERFACE, "SetLimits" },
         { HELPER_INTERFACE, "ApprovePermissions", ACTION_APPROVE_PERMISSIONS, NULL, "sudo snooze plugin permissions ID" },
         { HELPER_INTERFACE, "ListPermissions" },
+        { HELPER_INTERFACE, "Install", ACTION_INSTALL_PLUGINS, NULL, "sudo snooze plugin install SOURCE" },
+        { HELPER_INTERFACE, "RemoveVersions", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin uninstall ID" },
+        { HELPER_INTERFACE, "ProvisionVersion" },
+        { HELPER_INTERFACE, "SwitchVersion" },
+        { HELPER_INTERFACE, "ListVersionPermissions" },
         {},
 };
 

@@ -19,6 +19,7 @@
 #define ACTION_CONFIGURE SNOOZE_ACTION_PREFIX "configure"
 #define ACTION_CALL_PLUGIN SNOOZE_ACTION_PREFIX "call-plugin"
 #define ACTION_MANAGE_PLUGINS SNOOZE_ACTION_PREFIX "manage-plugins"
+#define ACTION_INSTALL_PLUGINS SNOOZE_ACTION_PREFIX "install-plugins"
 #define ACTION_APPROVE_PERMISSIONS SNOOZE_ACTION_PREFIX "approve-permissions"
 
 typedef struct MethodAction {

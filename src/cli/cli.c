@@ -298,7 +298,7 @@ char *cli_program_path(const char *name) {
         self = g_file_read_link("/proc/self/exe", NULL);
         directory = self ? g_path_get_dirname(self) : NULL;
         if (directory && g_str_has_suffix(directory, "/src/cli")) {
-                static const char *const below[] = { "../daemon", "../daemon/simulate", "../plugin-test",
+                static const char *const below[] = { "../daemon", "../daemon/simulate", "../plugin-test", "../unpack",
                                                      "../bridge/shell" };
 
                 for (gsize i = 0; i < G_N_ELEMENTS(below); i++) {

@@ -9,13 +9,14 @@
 #include "cli/wait.h"
 
 typedef struct Asked {
+        const char *version; /* NULL: the one that counts */
         char *digest;
         gboolean packaged;
         GVariant *permissions; /* a(sbs) */
 } Asked;
 
 static void asked_clear(Asked *asked) {
-        g_free(asked->digest);
+        g_clear_pointer(&asked->digest, g_free);
         g_clear_pointer(&asked->permissions, g_variant_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Asked, asked_clear)
@@ -25,9 +26,23 @@ typedef struct Changes {
         gboolean all, none;
 } Changes;
 
-static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
-        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
+static gboolean list_version(Cli *cli, const char *id, Asked *asked, GError **error) {
+        g_autoptr(GVariant) reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", id, asked->version), "(sa(sbs))", error);
 
+        if (!reply)
+                return FALSE;
+        asked_clear(asked);
+        g_variant_get(reply, "(s@a(sbs))", &asked->digest, &asked->permissions);
+        asked->packaged = FALSE;
+        return TRUE;
+}
+
+static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
+        g_autoptr(GVariant) reply = NULL;
+
+        if (ret->version)
+                return list_version(cli, id, ret, error);
+        reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
         if (!reply)
                 return FALSE;
         asked_clear(ret);
@@ -89,8 +104,8 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
                         "snooze-plugin@%s\n",
                         id);
         else if (count_missing(asked) > 0)
-                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
-                        id);
+                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s%s%s --all\n", id,
+                        asked->version ? " --version " : "", asked->version ?: "");
 }
 
 /* Every name on the command line is one that it asks for; a misspelt one must not pass for a word about nothing. */
@@ -171,7 +186,8 @@ static int approve(Cli *cli, const char *id, Asked *asked, const Changes *change
                 json_print(json_of_asked(id, asked));
         else
                 print_text(cli, id, asked);
-        code = count_missing(asked) == 0 || changes->none || changes->revoke ? restart(cli, id) : EXIT_CODE_OK;
+        /* Of a version that is to run later nothing runs yet. */
+        code = !asked->version && (count_missing(asked) == 0 || changes->none || changes->revoke) ? restart(cli, id) : EXIT_CODE_OK;
         return code;
 }
 
@@ -190,6 +206,7 @@ static int show(Cli *cli, const char *id, Asked *asked) {
 
 static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         g_auto(GStrv) approved = NULL, revoked = NULL;
+        g_autofree char *version = NULL;
         g_auto(Asked) asked = {};
         Changes changes = {};
         const GOptionEntry entries[] = {
@@ -198,6 +215,7 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
                 { "revoke", 0, 0, G_OPTION_ARG_STRING_ARRAY, &revoked, "Take this one back", "PERMISSION" },
                 { "all", 0, 0, G_OPTION_ARG_NONE, &changes.all, "Grant all that it asks for", NULL },
                 { "none", 0, 0, G_OPTION_ARG_NONE, &changes.none, "Take everything back", NULL },
+                { "version", 0, 0, G_OPTION_ARG_STRING, &version, "Of this version, where several are installed", "VERSION" },
                 { NULL }
         };
         GError *error = NULL;
@@ -205,6 +223,7 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_plugin_permissions, NULL, entries, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
+        asked.version = version;
         changes.approve = approved;
         changes.revoke = revoked;
         if ((changes.all && (changes.none || revoked)) || (changes.none && approved))
@@ -220,5 +239,5 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
 }
 
 const Verb verb_plugin_permissions = { "permissions",
-                                       "ID [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
+                                       "ID [--version VERSION] [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
                                        "What it may do, and what it asks for", run_plugin_permissions };

@@ -50,27 +50,60 @@ static gboolean disable(Cli *cli, const char *id, GError **error) {
         return snooze_client_plugin_call_disable_finish(plugin, wait_for(wait), error);
 }
 
-static int run_plugin_uninstall(Cli *cli, int argc, char **argv) {
+/* FALSE: there was none, which is fine, or *error. */
+static gboolean remove_versions(Cli *cli, const char *id, const char *version, GError **error) {
+        g_autoptr(GVariant) reply = NULL;
+        GError *e = NULL;
+
+        reply = helper_call(cli, "RemoveVersions", g_variant_new("(ss)", id, version), "()", &e);
+        if (reply)
+                return TRUE;
+        if (*version || !snooze_client_error_is(e, "NoSuchPlugin"))
+                g_propagate_error(error, e);
+        else
+                g_error_free(e);
+        return FALSE;
+}
+
+static int uninstall_version(Cli *cli, const char *id, const char *version) {
+        g_autofree char *sentence = g_strdup_printf("Version %s of %s is gone.", version, id);
+        GError *error = NULL;
+
+        if (!cli_open_bus(cli, &error))
+                return cli_fail(error);
+        cli_need_authorization(cli);
+        return remove_versions(cli, id, version, &error) ? cli_done(cli, sentence) : cli_fail(error);
+}
+
+static int uninstall(Cli *cli, const char *id) {
         g_autoptr(GVariant) reply = NULL;
         g_autofree char *sentence = NULL;
         GError *error = NULL;
+        gboolean installed;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_uninstall, NULL, NULL, 0, 1, 1, &argc, &argv))
-                return EXIT_CODE_USAGE;
         code = cli_connect(cli);
-        if (code != EXIT_CODE_OK || !check_packaged(cli, argv[1], &code))
+        if (code != EXIT_CODE_OK || !check_packaged(cli, id, &code))
                 return code;
         cli_need_authorization(cli);
-        if (!disable(cli, argv[1], &error))
+        if (!disable(cli, id, &error))
                 return cli_fail(error);
-        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", argv[1]), "()", &error);
+        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
                 return cli_fail(error);
-        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone. The files in its own "
-                                   "directory are yours to remove.",
-                                   argv[1]);
+        installed = remove_versions(cli, id, "", &error);
+        if (error)
+                return cli_fail(error);
+        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone%s", id,
+                                   installed ? ", and every version of it." : ". The files in its own directory are yours to remove.");
         return cli_done(cli, sentence);
 }
 
-const Verb verb_plugin_uninstall = { "uninstall", "ID", "Forget one that no package brought", run_plugin_uninstall };
+static int run_plugin_uninstall(Cli *cli, int argc, char **argv) {
+        if (!cli_parse(cli, &verb_plugin_uninstall, "With a VERSION only that goes, which must not be the one that runs.", NULL, 0, 1, 2, &argc,
+                       &argv))
+                return EXIT_CODE_USAGE;
+        return argc > 2 ? uninstall_version(cli, argv[1], argv[2]) : uninstall(cli, argv[1]);
+}
+
+const Verb verb_plugin_uninstall = { "uninstall", "ID [VERSION]", "Forget one that no package brought", run_plugin_uninstall };

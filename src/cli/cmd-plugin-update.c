@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Puts the version that is installed in the place of the one that runs. */
+/* Puts a version that is installed in the place of the one that runs. */
 
 #include "cli/cmd-plugin.h"
 #include "cli/output.h"
@@ -52,7 +52,7 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_update, "VERSION has to be the one that is installed; without it, whichever that is.", NULL, 0, 1, 2,
+        if (!cli_parse(cli, &verb_plugin_update, "VERSION has to be installed, and may be an older one; without it, the newest that is.", NULL, 0, 1, 2,
                        &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
@@ -69,4 +69,4 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
         return to ? tell(cli, from, to) : cli_fail(error);
 }
 
-const Verb verb_plugin_update = { "update", "ID [VERSION]", "Run the version that is installed, without losing a call", run_plugin_update };
+const Verb verb_plugin_update = { "update", "ID [VERSION]", "Run another version that is installed, without losing a call", run_plugin_update };

@@ -209,12 +209,12 @@ static const Verb verb_plugin_restart = { "restart", "ID", "End it and start it 
 
 static int run_plugin(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_search, &verb_plugin_info, &verb_plugin_enable,
-                                             &verb_plugin_disable, &verb_plugin_restart, &verb_plugin_configure, &verb_plugin_update,
+                                             &verb_plugin_disable, &verb_plugin_restart, &verb_plugin_configure, &verb_plugin_install, &verb_plugin_update,
                                              &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new, &verb_plugin_test,
                                              &verb_plugin_call, NULL };
 
         return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|restart|configure|update|permissions|uninstall|new|test|call …",
+const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call …",
                            "The programs that know more than the metrics do", run_plugin };

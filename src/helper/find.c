@@ -104,23 +104,25 @@ static gboolean program_trusted(const Places *places, const char *program, GErro
         return place_trusted(&system, directory, error);
 }
 
-static Manifest *load(const Places *places, const char *directory, const char *id, GError **error) {
+Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version, GError **error) {
         g_autofree char *own = g_build_filename(directory, id, NULL), *real = place_path(places, directory);
         g_autofree char *place = NULL;
         g_autoptr(Manifest) manifest = NULL;
 
         if (!place_trusted(places, own, error))
                 return NULL;
-        place = manifest_place(real, id, error);
-        if (!place || !place_trusted(places, place + strlen(places->root), error))
-                return NULL;
-        manifest = manifest_load(real, id, places->also, error);
-        if (!manifest || !program_trusted(places, manifest->exec, error))
+        if (version)
+                manifest = manifest_load_version(real, id, version, places->also, error);
+        else
+                manifest = manifest_load(real, id, places->also, error);
+        place = manifest ? g_path_get_dirname(manifest->path) : NULL;
+        if (!place || !place_trusted(places, place + strlen(places->root), error) ||
+            !program_trusted(places, manifest->exec, error))
                 return NULL;
         return g_steal_pointer(&manifest);
 }
 
-Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error) {
+char *plugin_directory(const Places *places, const char *id, gboolean *ret_packaged, GError **error) {
         g_autoptr(GPtrArray) directories = g_ptr_array_new_with_free_func(g_free);
 
         g_ptr_array_add(directories, g_strdup(PKGPLUGINDIR));
@@ -134,11 +136,32 @@ Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packag
                 if (!has_manifest(places, directory, id))
                         continue;
                 *ret_packaged = i == 0;
-                return load(places, directory, id, error);
+                return g_strdup(directory);
         }
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
                     "No plugin.json of %s below " PKGPLUGINDIR ", " PKGSYSCONFDIR
                     "/plugins, " INSTALLED_PLUGINS " or plugins.directories of " CONFIG_FILE,
                     id);
         return NULL;
+}
+
+Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error) {
+        g_autofree char *directory = plugin_directory(places, id, ret_packaged, error);
+
+        return directory ? plugin_load(places, directory, id, NULL, error) : NULL;
+}
+
+Manifest *plugin_find_version(const Places *places, const char *id, const char *version, GError **error) {
+        gboolean packaged;
+        g_autofree char *directory = plugin_directory(places, id, &packaged, error);
+
+        return directory ? plugin_load(places, directory, id, version, error) : NULL;
+}
+
+char **plugin_versions(const Places *places, const char *id) {
+        gboolean packaged;
+        g_autofree char *directory = plugin_directory(places, id, &packaged, NULL);
+        g_autofree char *real = directory ? place_path(places, directory) : NULL;
+
+        return real ? manifest_versions(real, id) : g_new0(char *, 1);
 }

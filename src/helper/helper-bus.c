@@ -14,22 +14,20 @@
 #include "base/names.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
-#include "helper/helper.h"
+#include "helper/helper-bus.h"
 
 #define PERMISSIONS_MAX 64U
 #define DIGEST_LENGTH 64U
 #define MIB (UINT64_C(1024) * 1024)
 
-/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets
- * this far. */
-static int check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
+int helper_check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
         if (authorizer_knows(helper->authorizer, call) ||
             sender_limits_take(helper->limits, sd_bus_message_get_sender(call), clock_monotonic()))
                 return 0;
         return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many calls; wait a moment.");
 }
 
-static int read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) {
+int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) {
         int r = sd_bus_message_read(call, "s", ret);
 
         if (r < 0)
@@ -40,7 +38,7 @@ static int read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) 
         return 0;
 }
 
-static int no_such_plugin(sd_bus_error *error, const GError *e) {
+int helper_no_such_plugin(sd_bus_error *error, const GError *e) {
         return sd_bus_error_set(error,
                                 e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT
                                         ? ERROR_NO_SUCH_PLUGIN
@@ -48,7 +46,7 @@ static int no_such_plugin(sd_bus_error *error, const GError *e) {
                                 e->message);
 }
 
-static int not_written(sd_bus_error *error, const GError *e) {
+int helper_not_written(sd_bus_error *error, const GError *e) {
         log_error("%s", e->message);
         return sd_bus_error_set(error, ERROR_STORE, e->message);
 }
@@ -58,30 +56,28 @@ static gboolean is_service(const Helper *helper, uid_t uid) {
                (helper->places.service != 0 && uid == helper->places.service);
 }
 
-/* 1: root or the daemon. 0: parked. */
-static int check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
+int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
         uid_t uid;
         int r = caller_uid(helper->callers, call, &uid, error);
 
         if (r <= 0)
                 return r;
         if (is_service(helper, uid)) {
-                r = check_rate(helper, call, error);
+                r = helper_check_rate(helper, call, error);
                 return r < 0 ? r : 1;
         }
         log_notice("Refused %s to uid %u.", sd_bus_message_get_member(call), (unsigned) uid);
         return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "This is for the daemon's user (snooze) and root.");
 }
 
-/* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
-static int check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id,
+int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id,
                         sd_bus_error *error) {
         uid_t uid;
         int r = caller_uid(helper->callers, call, &uid, error);
 
         if (r <= 0)
                 return r;
-        r = check_rate(helper, call, error);
+        r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
         if (is_service(helper, uid))
@@ -89,8 +85,7 @@ static int check_person(Helper *helper, sd_bus_message *call, const char *action
         return authorize(helper->authorizer, call, action, (const char *const[]) { "plugin", id, NULL }, error);
 }
 
-/* Answers when what was changed is in force. */
-static int finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
+int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
         if (!changed && !removed && !reloader_busy(helper->reloader))
                 pending_done(&helper->places);
         return reloader_request(helper->reloader, call, changed, removed);
@@ -106,24 +101,24 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
         const char *id;
         int r;
 
-        r = read_id(call, &id, error);
+        r = helper_read_id(call, &id, error);
         if (r < 0)
                 return r;
-        r = check_service(helper, call, error);
+        r = helper_check_service(helper, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         manifest = plugin_find(&helper->places, id, &packaged, &e);
         if (!manifest)
-                return no_such_plugin(error, e);
+                return helper_no_such_plugin(error, e);
         if (packaged)
                 return sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
         if (!approvals || !pending_note(&helper->places, NULL, &e) ||
-            !provision_apply(&helper->places, manifest, approvals, &changed, &e))
-                return not_written(error, e);
+            !provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
+                return helper_not_written(error, e);
         if (changed)
                 log_info("Plugin %s is known to the system now.", id);
-        return finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, changed, NULL);
 }
 
 static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -134,21 +129,21 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         const char *id;
         int r;
 
-        r = read_id(call, &id, error);
+        r = helper_read_id(call, &id, error);
         if (r < 0)
                 return r;
-        r = check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
+        r = helper_check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         present = provision_present(&helper->places, id);
         if (!pending_note(&helper->places, present ? id : NULL, &e) ||
             !provision_remove(&helper->places, id, &changed, &e))
-                return not_written(error, e);
+                return helper_not_written(error, e);
         if (!present)
-                return finish(helper, call, changed, NULL);
+                return helper_finish(helper, call, changed, NULL);
         log_info("Plugin %s is not known to the system any more.", id);
         /* Making users is not what its file's end asks for. */
-        return finish(helper, call, changed & ~(unsigned) RELOAD_USERS, id);
+        return helper_finish(helper, call, changed & ~(unsigned) RELOAD_USERS, id);
 }
 
 static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {
@@ -188,23 +183,23 @@ static int method_set_limits(sd_bus_message *call, void *userdata, sd_bus_error 
         Limits limits;
         int r;
 
-        r = read_id(call, &id, error);
+        r = helper_read_id(call, &id, error);
         if (r >= 0)
                 r = options_read(call, known, &options, error);
         if (r < 0)
                 return r;
-        r = check_service(helper, call, error);
+        r = helper_check_service(helper, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         manifest = plugin_find(&helper->places, id, &packaged, &e);
         if (!manifest)
-                return no_such_plugin(error, e);
+                return helper_no_such_plugin(error, e);
         r = read_limits(options, manifest, &limits, error);
         if (r < 0)
                 return r;
         if (!pending_note(&helper->places, NULL, &e) || !provision_limit(&helper->places, id, &limits, &changed, &e))
-                return not_written(error, e);
-        return finish(helper, call, changed, NULL);
+                return helper_not_written(error, e);
+        return helper_finish(helper, call, changed, NULL);
 }
 
 typedef struct Approval {
@@ -218,7 +213,7 @@ static void approval_clear(Approval *approval) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Approval, approval_clear)
 
 static int read_approval(sd_bus_message *call, Approval *ret, sd_bus_error *error) {
-        int r = read_id(call, &ret->id, error);
+        int r = helper_read_id(call, &ret->id, error);
 
         if (r >= 0)
                 r = sd_bus_message_read_strv(call, &ret->permissions);
@@ -273,14 +268,34 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
 
         if (!pending_note(&helper->places, NULL, &e) ||
             !provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
-                return not_written(error, e);
+                return helper_not_written(error, e);
         /* One that was never enabled is made known when it is. */
         if (provision_present(&helper->places, approval->id)) {
-                approvals = provision_approvals(&helper->places, approval->id, &e);
-                if (!approvals || !provision_apply(&helper->places, manifest, approvals, &changed, &e))
-                        return not_written(error, e);
+                gboolean packaged;
+                g_autoptr(Manifest) current = plugin_find(&helper->places, approval->id, &packaged, &e);
+
+                approvals = current ? provision_approvals(&helper->places, approval->id, &e) : NULL;
+                if (!approvals || !provision_refresh(&helper->places, current, approvals, &changed, &e))
+                        return helper_not_written(error, e);
         }
-        return finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, changed, NULL);
+}
+
+/* Of several versions the one that was looked at, if it is there; else the one that counts. */
+static Manifest *find_looked_at(const Places *places, const Approval *approval, gboolean *ret_packaged, GError **error) {
+        g_autoptr(Manifest) current = plugin_find(places, approval->id, ret_packaged, error);
+        g_auto(GStrv) versions = NULL;
+
+        if (!current || !current->versioned || g_str_equal(current->digest, approval->digest))
+                return g_steal_pointer(&current);
+        versions = plugin_versions(places, approval->id);
+        for (char **version = versions; *version; version++) {
+                g_autoptr(Manifest) other = plugin_find_version(places, approval->id, *version, NULL);
+
+                if (other && g_str_equal(other->digest, approval->digest))
+                        return g_steal_pointer(&other);
+        }
+        return g_steal_pointer(&current);
 }
 
 static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -294,7 +309,7 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
 
         r = read_approval(call, &approval, error);
         if (r >= 0)
-                r = check_rate(helper, call, error);
+                r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
         list = g_strjoinv(" ", approval.permissions);
@@ -302,9 +317,9 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
                       (const char *const[]) { "plugin", approval.id, "permissions", list, NULL }, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        manifest = plugin_find(&helper->places, approval.id, &packaged, &e);
+        manifest = find_looked_at(&helper->places, &approval, &packaged, &e);
         if (!manifest)
-                return no_such_plugin(error, e);
+                return helper_no_such_plugin(error, e);
         if (packaged)
                 return sd_bus_error_setf(
                         error, ERROR_NOT_SUPPORTED,
@@ -330,9 +345,26 @@ static int append_permissions(sd_bus_message *reply, const Manifest *manifest, c
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged, sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(GError) e = NULL;
+        int r;
+
+        approvals = packaged > 0 ? NULL : provision_approvals(&helper->places, manifest->id, &e);
+        if (packaged <= 0 && !approvals)
+                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", manifest->digest);
+        if (r >= 0 && packaged >= 0)
+                r = sd_bus_message_append(reply, "b", packaged);
+        if (r >= 0)
+                r = append_permissions(reply, manifest, approvals);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(GError) e = NULL;
         Helper *helper = userdata;
@@ -340,23 +372,13 @@ static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_
         const char *id;
         int r;
 
-        r = read_id(call, &id, error);
+        r = helper_read_id(call, &id, error);
         if (r >= 0)
-                r = check_rate(helper, call, error);
+                r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
         manifest = plugin_find(&helper->places, id, &packaged, &e);
-        if (!manifest)
-                return no_such_plugin(error, e);
-        approvals = packaged ? NULL : provision_approvals(&helper->places, id, &e);
-        if (!packaged && !approvals)
-                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
-        r = sd_bus_message_new_method_return(call, &reply);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "sb", manifest->digest, (int) packaged);
-        if (r >= 0)
-                r = append_permissions(reply, manifest, approvals);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        return manifest ? helper_reply_permissions(helper, call, manifest, packaged, error) : helper_no_such_plugin(error, e);
 }
 
 #define METHOD(name, in, in_names, out, out_names, handler) \
@@ -372,6 +394,14 @@ static const sd_bus_vtable helper_vtable[] = {
         METHOD("ListPermissions", "s", SD_BUS_PARAM(id), "sba(sbs)",
                SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions),
                method_list_permissions),
+        METHOD("Install", "ha{sv}", SD_BUS_PARAM(directory) SD_BUS_PARAM(options), "sssb",
+               SD_BUS_PARAM(id) SD_BUS_PARAM(version) SD_BUS_PARAM(current) SD_BUS_PARAM(changed), method_install),
+        METHOD("RemoveVersions", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), NULL, , method_remove_versions),
+        METHOD("ProvisionVersion", "sss", SD_BUS_PARAM(id) SD_BUS_PARAM(version) SD_BUS_PARAM(slot), NULL, ,
+               method_provision_version),
+        METHOD("SwitchVersion", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), NULL, , method_switch_version),
+        METHOD("ListVersionPermissions", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), "sa(sbs)",
+               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(permissions), method_list_version_permissions),
         SD_BUS_VTABLE_END,
 };
 

@@ -42,6 +42,28 @@ int helper_export(Helper *helper);
 /* The manifest as the daemon finds it, from a place that root alone can change. *ret_packaged: it came with a
  * package, which brought the rest, too. NULL with *error. */
 Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
+/* The same of one of the versions that lie side by side. */
+Manifest *plugin_find_version(const Places *places, const char *id, const char *version, GError **error);
+/* What lies below this directory (without the root). version NULL: the one that counts. */
+Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version, GError **error);
+/* The directory that it is found in, without the root. */
+char *plugin_directory(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
+/* As manifest_versions(). */
+char **plugin_versions(const Places *places, const char *id);
+
+/* install.c */
+typedef enum Installed {
+        INSTALLED_NEW,
+        INSTALLED_ALREADY, /* the very same files */
+} Installed;
+
+/* Takes over what lies in the directory behind the descriptor as one more version of the plugin that its plugin.json names: whole or
+ * not at all. caller: who may read all of it. The first version of a plugin is the one that counts; another one is until the daemon has it replaced. */
+Manifest *install_version(const Places *places, int source, uid_t caller, Installed *ret, GError **error);
+/* version "": all of them. That which counts goes only with all. */
+gboolean install_remove(const Places *places, const char *id, const char *version, GError **error);
+/* The version is the one that counts from now on. */
+gboolean install_switch(const Places *places, const char *id, const char *version, GError **error);
 
 /* interpreter.c */
 /* The programs that the kernel runs for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free
@@ -57,12 +79,26 @@ void pending_done(const Places *places);
 int pending_resume(const Places *places, Reloader *reloader);
 
 /* provision.c: each sets *changed to what has to be read again (ReloadWhat). */
+typedef enum Slots {
+        SLOT_A = 1 << 0,
+        SLOT_B = 1 << 1,
+        SLOTS_BOTH = SLOT_A | SLOT_B,
+} Slots;
+
 gboolean provision_present(const Places *places, const char *id);
-gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
+/* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both, grants what is
+ * approved to either. */
+gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots, unsigned *changed,
                          GError **error);
+/* Each slot as it is, with what is approved now. */
+gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
+                           GError **error);
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error);
+/* Of what this manifest asks for these are approved from now on; what only other versions ask for stays as it was. */
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error);
 gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed,
                          GError **error);
 Approvals *provision_approvals(const Places *places, const char *id, GError **error);
+/* What is pinned to the slot, NULL: nothing, or what has no versions. */
+char *provision_pinned(const Places *places, const char *id, Slots slot);

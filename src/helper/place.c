@@ -115,7 +115,7 @@ static gboolean same_content(const char *path, const char *text) {
                 file_read(path, TEXT_MAX, &present, NULL, NULL) && g_str_equal(present, text);
 }
 
-static gboolean make_directory(const Places *places, const char *directory, GError **error) {
+gboolean place_make_directory(const Places *places, const char *directory, GError **error) {
         g_autofree char *real = place_path(places, directory), *parent = g_path_get_dirname(directory);
 
         if (!place_trusted(places, parent, error))
@@ -130,7 +130,7 @@ gboolean place_write(const Places *places, const char *path, const char *text, g
 
         if (!*text)
                 return place_remove(places, path, TRUE, changed, error);
-        if (!make_directory(places, directory, error))
+        if (!place_make_directory(places, directory, error))
                 return FALSE;
         if (same_content(real, text))
                 return TRUE;

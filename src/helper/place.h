@@ -23,6 +23,9 @@ char *place_path(const Places *places, const char *path);
  * root's in its place, and has none. */
 gboolean place_trusted(const Places *places, const char *directory, GError **error);
 
+/* One level, where it is missing. */
+gboolean place_make_directory(const Places *places, const char *directory, GError **error);
+
 /* Makes the file's content this, and its directory (one level) where that is missing; an empty text removes the
  * file. *changed is set to TRUE if that was not so before, else left alone. */
 gboolean place_write(const Places *places, const char *path, const char *text, gboolean *changed, GError **error);

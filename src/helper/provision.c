@@ -15,6 +15,7 @@
 #include "util/file.h"
 
 #define LIMITS_TEXT_MAX 4096U
+#define UNIT_TEXT_MAX 65536U
 #define APPROVALS PKGSYSCONFDIR "/" APPROVALS_DIRECTORY
 
 static const char *const slots[] = { PLUGIN_UNIT_PREFIX, PLUGIN_B_UNIT_PREFIX };
@@ -112,40 +113,67 @@ Approvals *provision_approvals(const Places *places, const char *id, GError **er
         return approvals_load(directory, id, places->also, error);
 }
 
-static gboolean write_units(const Places *places, const char *id, const char *unit, unsigned *changed,
+static gboolean in_slots(Slots which, size_t i) {
+        return (which & (1U << i)) != 0;
+}
+
+static gboolean write_units(const Places *places, const char *id, Slots which, const char *unit, unsigned *changed,
                             GError **error) {
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)
-                if (!write_file(places, permissions_path(slots[i], id), unit, RELOAD_UNITS, changed, error))
+                if (in_slots(which, i) &&
+                    !write_file(places, permissions_path(slots[i], id), unit, RELOAD_UNITS, changed, error))
                         return FALSE;
         return TRUE;
 }
 
-/* Limits that were configured within those of an earlier manifest. */
-static gboolean keep_within(const Places *places, const Manifest *manifest, unsigned *changed, GError **error) {
-        g_autofree char *path = limits_path(slots[0], manifest->id), *real = place_path(places, path), *text = NULL;
-        const Limits allowed = limits_allowed(manifest);
-        Limits limits;
+char *provision_pinned(const Places *places, const char *id, Slots slot) {
+        g_autofree char *path = permissions_path(slots[slot == SLOT_A ? 0 : 1], id), *real = place_path(places, path), *text = NULL;
 
-        if (!file_read(real, LIMITS_TEXT_MAX, &text, NULL, NULL))
-                return TRUE;
-        limits = text_read_limits(text);
+        return file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) ? text_read_version(text) : NULL;
+}
+
+static Manifest *pinned_manifest(const Places *places, const char *id, Slots slot) {
+        g_autofree char *version = provision_pinned(places, id, slot);
+
+        return version ? plugin_find_version(places, id, version, NULL) : NULL;
+}
+
+static gboolean limit_slot(const Places *places, const Manifest *manifest, size_t i, Limits limits, unsigned *changed, GError **error) {
+        const Limits allowed = limits_allowed(manifest);
+        g_autofree char *text = NULL;
+
         limits.memory_max = MIN(limits.memory_max, allowed.memory_max);
         limits.cpu_percent = MIN(limits.cpu_percent, allowed.cpu_percent);
         limits.tasks_max = MIN(limits.tasks_max, allowed.tasks_max);
-        return provision_limit(places, manifest->id, &limits, changed, error);
+        text = text_unit_limits(&limits);
+        return write_file(places, limits_path(slots[i], manifest->id), text, RELOAD_UNITS, changed, error);
 }
 
-static gboolean write_activation(const Places *places, const Grant *grant, unsigned *changed, GError **error) {
+/* Limits that were configured within those of an earlier manifest. */
+static gboolean keep_within(const Places *places, const Manifest *manifest, Slots which, unsigned *changed, GError **error) {
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autofree char *path = limits_path(slots[i], manifest->id), *real = place_path(places, path), *text = NULL;
+
+                if (in_slots(which, i) && file_read(real, LIMITS_TEXT_MAX, &text, NULL, NULL) &&
+                    !limit_slot(places, manifest, i, text_read_limits(text), changed, error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+/* The plugin's own name starts the first slot, with systemd and without. */
+static gboolean write_activation(const Places *places, const Grant *grant, Slots which, unsigned *changed, GError **error) {
         const char *id = grant->manifest->id;
         g_autofree char *activation = text_bus_activation(grant);
 
         for (size_t i = 0; i < G_N_ELEMENTS(slot_names); i++) {
                 g_autofree char *text = text_slot_activation(grant, slot_names[i]);
 
-                if (!write_file(places, slot_activation_path(id, slot_names[i]), text, RELOAD_BUS, changed, error))
+                if (in_slots(which, i) &&
+                    !write_file(places, slot_activation_path(id, slot_names[i]), text, RELOAD_BUS, changed, error))
                         return FALSE;
         }
-        return write_file(places, activation_path(id), activation, RELOAD_BUS, changed, error);
+        return !(which & SLOT_A) || write_file(places, activation_path(id), activation, RELOAD_BUS, changed, error);
 }
 
 static gboolean remove_activation(const Places *places, const char *id, unsigned *changed, GError **error) {
@@ -155,39 +183,104 @@ static gboolean remove_activation(const Places *places, const char *id, unsigned
         return remove_file(places, activation_path(id), FALSE, RELOAD_BUS, changed, error);
 }
 
+static void add_granted(GPtrArray *list, const Approvals *approvals, const Manifest *manifest) {
+        g_auto(GStrv) granted = approvals_granted(approvals, manifest);
+
+        for (char **permission = granted; *permission; permission++)
+                if (!g_ptr_array_find_with_equal_func(list, *permission, g_str_equal, NULL))
+                        g_ptr_array_add(list, g_strdup(*permission));
+}
+
+/* Both versions have one user, and with it one policy and one list of units, while one replaces the other. */
+static gboolean write_policy(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which, unsigned *changed,
+                             GError **error) {
+        g_autoptr(GPtrArray) granted = g_ptr_array_new_with_free_func(g_free);
+        Grant grant = { .manifest = manifest };
+        g_autofree char *policy = NULL, *units = NULL;
+
+        add_granted(granted, approvals, manifest);
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autoptr(Manifest) other = in_slots(which, i) ? NULL : pinned_manifest(places, manifest->id, 1U << i);
+
+                if (other)
+                        add_granted(granted, approvals, other);
+        }
+        g_ptr_array_add(granted, NULL);
+        grant.permissions = (const char *const *) granted->pdata;
+        policy = text_bus_policy(&grant);
+        units = permission_units(grant.permissions);
+        return write_list(places, units_path(manifest->id), units, error) &&
+               write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error);
+}
+
 /* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more
  * or less than this. */
-gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
+gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which, unsigned *changed,
                          GError **error) {
         g_auto(GStrv) granted = approvals_granted(approvals, manifest), programs = interpreters(manifest->exec);
         const Grant grant = { manifest, (const char *const *) granted, (const char *const *) programs, group_exists,
                               (void *) places };
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
-        g_autofree char *policy = text_bus_policy(&grant), *units = permission_units(grant.permissions);
 
-        return unit && write_units(places, manifest->id, unit, changed, error) &&
-               keep_within(places, manifest, changed, error) &&
+        return unit && write_units(places, manifest->id, which, unit, changed, error) &&
+               keep_within(places, manifest, which, changed, error) &&
                write_file(places, user_path(manifest->id), user, RELOAD_USERS, changed, error) &&
-               write_list(places, units_path(manifest->id), units, error) &&
-               write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error) &&
-               write_activation(places, &grant, changed, error);
+               write_policy(places, manifest, approvals, which, changed, error) &&
+               write_activation(places, &grant, which, changed, error);
+}
+
+gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
+                           GError **error) {
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autoptr(Manifest) pinned = pinned_manifest(places, manifest->id, 1U << i);
+
+                if (!provision_apply(places, pinned ?: manifest, approvals, 1U << i, changed, error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean asked_elsewhere(const Places *places, const Manifest *manifest, const char *permission) {
+        g_auto(GStrv) versions = plugin_versions(places, manifest->id);
+
+        for (char **version = versions; *version; version++) {
+                g_autoptr(Manifest) other = plugin_find_version(places, manifest->id, *version, NULL);
+
+                if (other && g_strv_contains((const char *const *) other->permissions, permission))
+                        return TRUE;
+        }
+        return FALSE;
 }
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error) {
-        g_autofree char *text = approvals_text(manifest->digest, permissions), *path = approvals_path(manifest->id);
+        g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, NULL) : NULL;
+        g_autoptr(GPtrArray) list = g_ptr_array_new();
+        g_autofree char *text = NULL, *path = approvals_path(manifest->id);
         gboolean changed = FALSE;
 
+        for (; *permissions; permissions++)
+                g_ptr_array_add(list, (char *) *permissions);
+        for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)
+                if (!g_strv_contains((const char *const *) manifest->permissions, *permission) &&
+                    asked_elsewhere(places, manifest, *permission))
+                        g_ptr_array_add(list, *permission);
+        g_ptr_array_add(list, NULL);
+        text = approvals_text(manifest->digest, (const char *const *) list->pdata);
         return place_write(places, path, text, &changed, error);
 }
 
+/* Each slot has the limits of what it is to run as its bound. */
 gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed,
                          GError **error) {
-        g_autofree char *text = text_unit_limits(limits);
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autoptr(Manifest) pinned = pinned_manifest(places, id, 1U << i);
+                g_autofree char *text = text_unit_limits(limits);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)
-                if (!write_file(places, limits_path(slots[i], id), text, RELOAD_UNITS, changed, error))
+                if (pinned ? !limit_slot(places, pinned, i, *limits, changed, error)
+                           : !write_file(places, limits_path(slots[i], id), text, RELOAD_UNITS, changed, error))
                         return FALSE;
+        }
         return TRUE;
 }
 

@@ -10,6 +10,9 @@
 
 #define HEADER "# Written by snooze-helper. What changes it: sudo snooze plugin permissions %s\n"
 
+/* Of those that lie side by side. */
+#define VERSION_LINE "# Version: "
+
 static void append_limits(GString *text, const Limits *limits) {
         if (limits->memory_max > 0)
                 g_string_append_printf(text, "MemoryMax=%" PRIu64 "\n", limits->memory_max);
@@ -117,6 +120,8 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
         permission_directives(grant->permissions, grant->group_exists, grant->userdata, lines);
 
         g_string_append_printf(text, HEADER, manifest->id);
+        if (manifest->versioned)
+                g_string_append_printf(text, VERSION_LINE "%s\n", manifest->version);
         for (const char *const *permission = grant->permissions; *permission; permission++)
                 g_string_append_printf(text, "# Approved: %s\n", *permission);
         g_string_append(text, "[Service]\n");
@@ -124,6 +129,15 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
                 g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(lines, i));
         append_limits(text, &limits);
         return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+char *text_read_version(const char *text) {
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, VERSION_LINE))
+                        return g_strdup(*line + strlen(VERSION_LINE));
+        return NULL;
 }
 
 static char *fill(const char *template, const char *id, const char *permissions, const char *exec) {

@@ -32,6 +32,8 @@ typedef struct Grant {
 
 /* NULL with *error: a path in it cannot stand in a unit. */
 char *text_unit_permissions(const Grant *grant, GError **error);
+/* Back from such a text: the version that it runs, NULL where that has none beside it. Caller frees. */
+char *text_read_version(const char *text);
 /* "" where there are none. */
 char *text_unit_limits(const Limits *limits);
 /* Back from such a text. */

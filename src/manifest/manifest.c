@@ -2,23 +2,17 @@
 
 #include "manifest/manifest.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/names.h"
 #include "manifest/permission.h"
-#include "util/file.h"
 #include "util/json.h"
 #include "util/line.h"
 #include "util/version-range.h"
 #include "util/version.h"
 
-#define CURRENT "current"
-#define VERSION_TEXT_MAX 64U
 #define TEXT_MAX 4096U
 #define LIST_MAX 64U
 #define TIMEOUT_SECONDS_MAX 3600.0
@@ -502,8 +496,7 @@ static void fill_defaults(Manifest *manifest) {
                 manifest->schema = schema_parse(manifest->path, NULL, NULL);
 }
 
-/* What is wrong with it is told in its author's words: names of keys, and values. */
-static Manifest *refused(GError **error) {
+Manifest *manifest_refused(GError **error) {
         char *text;
 
         if (!error || !*error)
@@ -523,94 +516,16 @@ Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GErro
         manifest = manifest_new(path, id ? id : "");
         if (!JSON_NODE_HOLDS_OBJECT(root)) {
                 invalid(error, manifest, "", "expected an object");
-                return refused(error);
+                return manifest_refused(error);
         }
         if (!plugin_id_valid(manifest->id)) {
                 invalid(error, manifest, "name", "expected [a-z][a-z0-9-]{0,23}");
-                return refused(error);
+                return manifest_refused(error);
         }
         if (!read_members(manifest, json_node_get_object(root), error))
-                return refused(error);
+                return manifest_refused(error);
         fill_defaults(manifest);
-        return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : refused(error);
-}
-
-/* Of a version beside the link; NULL: there is no such link. */
-static char *current_version(const char *link, GError **error) {
-        char version[VERSION_TEXT_MAX + 1];
-        ssize_t length = readlink(link, version, sizeof(version));
-
-        if (length < 0)
-                return NULL;
-        if ((size_t) length < sizeof(version)) {
-                version[length] = 0;
-                if (version_valid(version) && !strchr(version, '/'))
-                        return g_strdup(version);
-        }
-        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: expected a link to a version beside it", link);
-        return NULL;
-}
-
-char *manifest_place(const char *directory, const char *id, GError **error) {
-        g_autofree char *own = g_build_filename(directory, id, NULL), *link = g_build_filename(own, CURRENT, NULL);
-        g_autofree char *version = NULL;
-        GError *e = NULL;
-
-        version = current_version(link, &e);
-        if (e) {
-                g_propagate_error(error, e);
-                return NULL;
-        }
-        return version ? g_build_filename(own, version, NULL) : g_steal_pointer(&own);
-}
-
-gboolean manifest_there(const char *directory, const char *id) {
-        g_autofree char *file = g_build_filename(directory, id, "plugin.json", NULL),
-                        *link = g_build_filename(directory, id, CURRENT, NULL);
-        struct stat st;
-
-        return access(file, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR) || lstat(link, &st) == 0;
-}
-
-static gboolean check_place(const Manifest *manifest, const char *place, GError **error) {
-        g_autofree char *name = g_path_get_basename(place);
-
-        return g_str_equal(name, manifest->id) || g_str_equal(name, manifest->version) ||
-               invalid(error, manifest, "version", "got %s, expected the directory's name, %s", manifest->version, name);
-}
-
-Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
-        g_autofree char *plugin = g_build_filename(directory, id, NULL), *own_directory = NULL;
-        g_autofree char *path = NULL, *program = NULL, *text = NULL;
-        g_autoptr(Manifest) manifest = NULL;
-        g_autoptr(JsonNode) root = NULL;
-        gsize length;
-
-        if (!file_trusted(plugin, also, error))
-                return NULL;
-        own_directory = manifest_place(directory, id, error);
-        if (!own_directory)
-                return NULL;
-        path = g_build_filename(own_directory, "plugin.json", NULL);
-        if (!file_trusted(own_directory, also, error) || !file_trusted(path, also, error))
-                return NULL;
-        if (!file_read(path, JSON_SIZE_MAX, &text, &length, error))
-                return NULL;
-        root = json_text_parse(path, text, (gssize) length, error);
-        if (!root)
-                return refused(error);
-        manifest = manifest_parse(path, id, root, error);
-        if (!manifest || !check_place(manifest, own_directory, error))
-                return NULL;
-        manifest->directory = g_strdup(directory);
-        manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
-
-        program = program_resolve(own_directory, manifest->exec, also, error);
-        if (!program)
-                return refused(error);
-        g_free(manifest->exec);
-        manifest->exec = g_steal_pointer(&program);
-        return g_steal_pointer(&manifest);
+        return check_manifest(manifest, error) ? g_steal_pointer(&manifest) : manifest_refused(error);
 }
 
 gboolean manifest_has_contract(const Manifest *manifest, const char *contract) {

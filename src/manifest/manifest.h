@@ -47,6 +47,7 @@ typedef struct ManifestDependency {
 typedef struct Manifest {
         char *id;
         char *directory; /* that the plugin was found in */
+        gboolean versioned; /* it lies beside others of its plugin, in a directory named by its version */
         char *path;   /* of the file */
         char *digest; /* SHA-256 of what stands in it: what an administrator looked at who approved its permissions */
         char *display_name, *version, *author, *description, *category, *repository, *homepage;
@@ -71,12 +72,21 @@ char *manifest_place(const char *directory, const char *id, GError **error);
 /* Whether there is one to read. One that cannot be seen is there, and broken. */
 gboolean manifest_there(const char *directory, const char *id);
 
+/* Which version that link names; NULL: there is none, or none to follow. */
+char *manifest_current(const char *directory, const char *id);
+/* Those that lie side by side, oldest first; of none of them it is known whether it is any good. Empty where none do. Free with g_strfreev(). */
+char **manifest_versions(const char *directory, const char *id);
+
 /* Reads plugin.json in the plugin's place. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
  * root alone). */
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error);
+/* The same of one of the versions that lie side by side. */
+Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also, GError **error);
 /* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it has to be named; NULL:
  * as it says itself. */
 Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error);
+/* What is wrong with one is told in its author's words, names of keys and values: makes them a line that steers no terminal. NULL. */
+Manifest *manifest_refused(GError **error);
 void manifest_free(Manifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
 

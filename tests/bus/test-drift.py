@@ -138,7 +138,7 @@ class Actions(unittest.TestCase):
         expected = {'hold': 'yes', 'hold-others': 'auth_admin_keep', 'check': 'yes', 'stop': 'auth_admin_keep',
                     'start': 'auth_admin_keep', 'pause': 'auth_admin_keep', 'emit-event': 'yes', 'emit-system-event': 'auth_admin',
                     'configure': 'auth_admin_keep', 'call-plugin': 'auth_admin_keep', 'manage-plugins': 'auth_admin',
-                    'approve-permissions': 'auth_admin'}
+                    'install-plugins': 'auth_admin', 'approve-permissions': 'auth_admin'}
         policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()
         for action in policy.findall('action'):
             name = action.get('id').removeprefix(ACTION)

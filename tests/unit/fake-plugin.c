@@ -56,7 +56,7 @@ static int on_handshake(sd_bus_message *call, void *userdata, sd_bus_error *erro
                 return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", "somebody-else");
         if (is("wrong-contracts"))
                 return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "contracts", "as", 1, "State");
-        return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 2, "id", "s", id, "version", "s", "1.0.0");
+        return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", id);
 }
 
 static int read_greeting(sd_bus_message *call) {

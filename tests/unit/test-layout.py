@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "src/daemon/config": {"daemon/config", "util", "base"},
     "src/daemon/decision": {"daemon/decision", "daemon/config", "util", "base"},
     "src/daemon/simulate": {"daemon/simulate", "daemon/decision", "daemon/config", "util", "base"},
+    "src/unpack": {"util", "base"},
     "src/helper": {"helper", "bus", "manifest", "util", "base"},
     "src/bridge": {"bridge", "manifest", "snooze", "util", "base"},
     "src/client": {"client"},

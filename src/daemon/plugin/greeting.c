@@ -60,7 +60,7 @@ static void read_state_word(PluginProcess *process, JsonObject *info) {
 
 static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *expected = process->plugin->id, *id, *missing;
+        const char *expected = process->plugin->id, *id, *missing, *version;
         g_autoptr(JsonObject) info = NULL;
         uint32_t api;
 
@@ -76,6 +76,11 @@ static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
         id = json_get_string(info, "id", expected);
         if (!g_str_equal(id, expected)) {
                 process_fail(process, "says that it is %s, expected %s", id, expected);
+                return FALSE;
+        }
+        version = json_get_string(info, "version", process->manifest->version);
+        if (process->manifest->versioned && !g_str_equal(version, process->manifest->version)) {
+                process_fail(process, "says that it is version %.64s, expected %s", version, process->manifest->version);
                 return FALSE;
         }
         read_state_word(process, info);

@@ -481,8 +481,7 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
                 plugin_swap(plugin, manifest, done, userdata);
                 return;
         }
-        plugin_settle_later(plugin, TRUE, done, userdata);
-        plugin_replace(plugin, manifest);
+        version_replace(plugin, manifest, done, userdata);
 }
 
 void plugin_replace(Plugin *plugin, Manifest *manifest) {

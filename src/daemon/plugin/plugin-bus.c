@@ -122,9 +122,9 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         r = request_begin(plugin, call, NULL, NULL, &request, error);
         if (r < 0)
                 return r;
-        if (!enabled || !provision_needed(plugin, plugin->manifest))
+        if (!enabled || !provision_needed(plugin, plugin->manifest, PLUGIN_SLOT_COUNT))
                 return keep_enabled(plugin, enabled, request, error);
-        if (provision_begin(plugin, plugin->manifest, on_provisioned, request))
+        if (provision_begin(plugin, plugin->manifest, PLUGIN_SLOT_COUNT, on_provisioned, request))
                 return 1;
         request_end(request);
         return sd_bus_error_set(error, ERROR_NOT_RUNNING, "The helper could not be called: the bus takes no message.");
@@ -378,12 +378,9 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = check_runnable(plugin, error);
         if (r < 0)
                 return r;
-        manifest = manifest_load(plugin->directory, plugin->id, plugin->plugins->trusted_uid, &e);
+        manifest = version_find(plugin, version, &e);
         if (!manifest)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
-        if (*version && !g_str_equal(manifest->version, version))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version “%.64s” of %s is not installed, %s is.",
-                                         version, plugin->id, manifest->version);
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

@@ -204,10 +204,11 @@ void plugin_free(Plugin *plugin) {
         native_free(plugin->native);
         process_free(plugin->previous);
         swap_free(plugin->swap);
+        version_switch_forget(plugin);
+        sd_bus_slot_unref(plugin->settle_question);
         for (size_t i = 0; i < G_N_ELEMENTS(plugin->owner_questions); i++)
                 sd_bus_slot_unref(plugin->owner_questions[i]);
         g_ptr_array_unref(plugin->provisionings);
-        g_free(plugin->provisioned);
         sd_bus_slot_unref(plugin->owner_question);
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_free(plugin);
@@ -230,6 +231,7 @@ void plugin_free(Plugin *plugin) {
                 g_free(plugin->units[i]);
                 g_free(plugin->slot_names[i]);
                 g_free(plugin->slot_owners[i]);
+                g_free(plugin->provisioned[i]);
         }
         g_free(plugin->directory);
         g_free(plugin);

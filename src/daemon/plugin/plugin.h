@@ -18,6 +18,7 @@
 #include "daemon/plugin/provision.h"
 #include "daemon/plugin/statistics.h"
 #include "daemon/plugin/swap.h"
+#include "daemon/plugin/versions.h"
 #include "daemon/plugin/watch.h"
 
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
@@ -69,7 +70,8 @@ struct Plugin {
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
 
-        char *provisioned;       /* the digest of the manifest that the helper has made known to the system; NULL: none so far */
+        char *provisioned[PLUGIN_SLOT_COUNT]; /* the digest of the manifest that the helper has made known to the system for this slot; NULL:
+                                               * none so far */
         GPtrArray *provisionings; /* Provisioning, under way; owns */
 
         unsigned waiting_for;    /* dependencies that are being started */
@@ -86,6 +88,8 @@ struct Plugin {
         PluginProcess *next;     /* the one that is to replace it */
         PluginProcess *previous; /* the one that it replaced: ends its calls and leaves */
         PluginSwap *swap;        /* while there is one of these, and until the new one has proved itself */
+        VersionSwitch *switching; /* while the helper is asked to have the link name another version */
+        sd_bus_slot *settle_question;
         PluginSlot slot;         /* in which it runs, or is started next … */
         gboolean by_slot;        /* … by the slot's name: another one is about to give the plugin's away */
         gboolean held;           /* calls that may change what it knows wait */

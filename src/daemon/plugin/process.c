@@ -53,7 +53,7 @@ static void on_started(const char *message, void *userdata) {
         process->start = NULL;
         if (message) {
                 /* What the helper made may have been taken away again. */
-                g_clear_pointer(&process->plugin->provisioned, g_free);
+                g_clear_pointer(&process->plugin->provisioned[process->slot], g_free);
                 process_fail(process, "%s", message);
         } else
                 process->hooks->started(process);
@@ -169,9 +169,9 @@ gboolean process_start(PluginProcess *process) {
                 start_native(process);
                 return TRUE;
         }
-        if (!provision_needed(process->plugin, process->manifest))
+        if (!provision_needed(process->plugin, process->manifest, process->slot))
                 return start_limited(process);
-        process->provisioning = provision_begin(process->plugin, process->manifest, on_provisioned, process);
+        process->provisioning = provision_begin(process->plugin, process->manifest, process->slot, on_provisioned, process);
         return process->provisioning != NULL;
 }
 

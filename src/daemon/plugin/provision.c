@@ -17,6 +17,8 @@
 
 struct Provisioning {
         Plugin *plugin;
+        unsigned which;  /* PluginSlot; PLUGIN_SLOT_COUNT: both */
+        char *version;   /* of several that are installed; NULL: the one that is there */
         char *digest;
         char **permissions;
         sd_bus_slot *slot; /* NULL: waits for its turn */
@@ -37,6 +39,7 @@ void provisioning_free(void *data) {
         } else
                 g_queue_remove(&plugins->provisionings, provisioning);
         sd_bus_slot_unref(provisioning->slot);
+        g_free(provisioning->version);
         g_free(provisioning->digest);
         g_strfreev(provisioning->permissions);
         g_free(provisioning);
@@ -92,7 +95,7 @@ char **plugin_approved(const Plugin *plugin) {
 }
 
 /* NULL: everything is approved. Caller frees. */
-static char *not_approved(const Plugin *plugin, char **permissions) {
+static char *not_approved(const Plugin *plugin, const char *version, char **permissions) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
         g_autoptr(GError) error = NULL;
         g_autoptr(Approvals) approvals = load_approvals(plugin, &error);
@@ -108,18 +111,23 @@ static char *not_approved(const Plugin *plugin, char **permissions) {
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s", list,
-                               plugin->id);
+        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s%s%s", list, plugin->id,
+                               version ? " --version " : "", version ?: "");
 }
 
-gboolean provision_needed(const Plugin *plugin, const Manifest *manifest) {
+static gboolean in_slots(unsigned slot, unsigned i) {
+        return slot == i || slot == PLUGIN_SLOT_COUNT;
+}
+
+gboolean provision_needed(const Plugin *plugin, const Manifest *manifest, unsigned slot) {
         g_autofree char *missing = NULL;
 
         if (plugin_packaged(plugin))
                 return FALSE;
-        if (g_strcmp0(plugin->provisioned, manifest->digest) != 0)
-                return TRUE;
-        missing = not_approved(plugin, manifest->permissions);
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                if (in_slots(slot, i) && g_strcmp0(plugin->provisioned[i], manifest->digest) != 0)
+                        return TRUE;
+        missing = not_approved(plugin, NULL, manifest->permissions);
         return missing != NULL;
 }
 
@@ -138,6 +146,12 @@ void provision_abandon(Plugin *plugin) {
                 end(g_ptr_array_index(plugin->provisionings, 0), ERROR_NO_SUCH_PLUGIN, "is gone");
 }
 
+static gboolean is_current(const Provisioning *provisioning) {
+        const Plugin *plugin = provisioning->plugin;
+
+        return !provisioning->version || !plugin->manifest || g_str_equal(plugin->manifest->version, provisioning->version);
+}
+
 static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(reply);
         Provisioning *provisioning = userdata;
@@ -154,9 +168,12 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
                 end(provisioning, ERROR_PLUGIN_FAILED, message);
                 return 0;
         }
-        g_free(plugin->provisioned);
-        plugin->provisioned = g_strdup(provisioning->digest);
-        message = not_approved(plugin, provisioning->permissions);
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                if (in_slots(provisioning->version ? provisioning->which : PLUGIN_SLOT_COUNT, i)) {
+                        g_free(plugin->provisioned[i]);
+                        plugin->provisioned[i] = g_strdup(provisioning->digest);
+                }
+        message = not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version, provisioning->permissions);
         end(provisioning, message ? ERROR_NOT_APPROVED : NULL, message);
         return 0;
 }
@@ -166,9 +183,12 @@ static int ask_helper(Provisioning *provisioning) {
         sd_bus *bus = provisioning->plugin->plugins->parameters.bus;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &call, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Provision");
+        r = sd_bus_message_new_method_call(bus, &call, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
+                                           provisioning->version ? "ProvisionVersion" : "Provision");
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", provisioning->plugin->id);
+        if (r >= 0 && provisioning->version)
+                r = sd_bus_message_append(call, "ss", provisioning->version, provisioning->which == PLUGIN_SLOT_A ? "a" : "b");
         if (r >= 0)
                 r = sd_bus_call_async(bus, &provisioning->slot, call, on_provisioned, provisioning, HELPER_TIMEOUT);
         if (r >= 0)
@@ -188,10 +208,12 @@ static void send_next(void *data) {
         }
 }
 
-Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, ProvisionDone done, void *userdata) {
+Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata) {
         Provisioning *provisioning = g_new(Provisioning, 1);
 
         *provisioning = (Provisioning) { .plugin = plugin,
+                                         .which = slot,
+                                         .version = manifest->versioned && slot != PLUGIN_SLOT_COUNT ? g_strdup(manifest->version) : NULL,
                                          .digest = g_strdup(manifest->digest),
                                          .permissions = g_strdupv(manifest->permissions),
                                          .done = done,

@@ -17,11 +17,11 @@ typedef struct Provisioning Provisioning;
 typedef void (*ProvisionDone)(Plugin *plugin, const char *error, const char *message, void *userdata);
 
 gboolean plugin_packaged(const Plugin *plugin);
-/* FALSE: it may be started at once. */
-gboolean provision_needed(const Plugin *plugin, const Manifest *manifest);
+/* slot: a PluginSlot, in which it is to be started; PLUGIN_SLOT_COUNT: in either. FALSE: it may be started at once. */
+gboolean provision_needed(const Plugin *plugin, const Manifest *manifest, unsigned slot);
 /* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
  * nothing could be sent. */
-Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, ProvisionDone done, void *userdata);
+Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata);
 void provision_cancel(Provisioning *provisioning);
 /* The plugin is gone: whoever still waits is told so. */
 void provision_abandon(Plugin *plugin);

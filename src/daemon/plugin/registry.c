@@ -113,6 +113,11 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         plugin->stale = FALSE;
         if (manifest_same(plugin, directory, manifest, broken))
                 return;
+        /* The link names a version that does not serve, and is about to name another. */
+        if (plugin->switching) {
+                plugin->stale = TRUE;
+                return;
+        }
         if (plugin_active(plugin)) {
                 refresh_active(plugin, directory, g_steal_pointer(&owned), broken);
                 return;
@@ -190,6 +195,7 @@ static void remove_plugin(Plugin *plugin) {
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
         provision_abandon(plugin);
+        version_switch_abandon(plugin);
         if (plugins->parameters.changed)
                 plugins->parameters.changed(plugin, previous, reason, plugins->parameters.userdata);
         plugin_bus_removed(plugin);

@@ -26,6 +26,7 @@ typedef enum Step {
         STEP_HELD,
         STEP_EXPORT,
         STEP_IMPORT,
+        STEP_SWITCH, /* of the link that names the version to run, where several are installed */
         STEP_LEAVE, /* from here on the new one serves */
         STEP_TRIAL,
         STEP_COUNT,
@@ -38,6 +39,7 @@ static const char *const step_names[STEP_COUNT] = {
         [STEP_HELD] = "waiting for the calls under way",
         [STEP_EXPORT] = "exporting the state",
         [STEP_IMPORT] = "importing the state",
+        [STEP_SWITCH] = "switching to it",
         [STEP_LEAVE] = "ending the old version",
         [STEP_TRIAL] = "its trial",
 };
@@ -51,6 +53,7 @@ struct PluginSwap {
         uint64_t switched; /* monotonic */
         sd_event_source *timer, *ended;
         sd_bus_slot *question;
+        gboolean switching;        /* the plugin's VersionSwitch is ours */
         PluginSettled done;
         void *userdata;
 };
@@ -90,6 +93,8 @@ void swap_free(PluginSwap *swap) {
         sd_event_source_disable_unref(swap->timer);
         sd_event_source_disable_unref(swap->ended);
         sd_bus_slot_unref(swap->question);
+        if (swap->switching)
+                version_switch_forget(swap->plugin);
         manifest_free(swap->other);
         g_free(swap->directory);
         g_free(swap);
@@ -162,6 +167,20 @@ static void end_next(Plugin *plugin, const char *reason) {
         plugin->held = FALSE;
 }
 
+static void on_link_back(Plugin *plugin, const char *problem, void *userdata) {
+        if (problem && !version_is_current(plugin, plugin->manifest))
+                plugins_problem(plugin->plugins, plugin->id, problem);
+        version_settle(plugin);
+}
+
+/* What was prepared for the other version is taken back; link: it may name that already. */
+static void take_back(Plugin *plugin, gboolean link) {
+        if (link && plugin->manifest->versioned)
+                version_switch(plugin, plugin->manifest, on_link_back, NULL, NULL);
+        else
+                version_settle(plugin);
+}
+
 /* Before the switch: nothing has changed. */
 static void give_up(PluginSwap *swap, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -179,6 +198,10 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
                                   plugin->manifest->version, step_names[owned->step], words);
         log_warning("Plugin %s: %s", plugin->id, message);
         end_next(plugin, words);
+        if (owned->switching)
+                version_switch_forget(plugin);
+        owned->switching = FALSE;
+        take_back(plugin, owned->step == STEP_SWITCH);
         tell(owned, ERROR_PLUGIN_FAILED, message);
         plugin_pump(plugin);
 }
@@ -194,6 +217,7 @@ void swap_abort(Plugin *plugin, const char *reason) {
         }
         swap = g_steal_pointer(&plugin->swap);
         end_one(&plugin->previous, TRUE, reason);
+        version_settle(plugin);
         tell(swap, NULL, NULL);
 }
 
@@ -301,7 +325,9 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
         if (!plugin->swap || plugin->swap->step < STEP_LEAVE || !plugin_may_run(plugin))
                 return FALSE;
         swap = g_steal_pointer(&plugin->swap);
-        there = manifest_load(swap->directory, plugin->id, plugin->plugins->trusted_uid, NULL);
+        there = swap->other->versioned
+                        ? manifest_load_version(swap->directory, plugin->id, swap->other->version, plugin->plugins->trusted_uid, NULL)
+                        : manifest_load(swap->directory, plugin->id, plugin->plugins->trusted_uid, NULL);
         possible = there && g_str_equal(there->version, swap->other->version);
         end_one(&plugin->previous, TRUE, reason);
         message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s", plugin->manifest->version,
@@ -312,12 +338,36 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
                 return FALSE;
         plugin_end_process(plugin, reason);
         exchange(swap);
+        /* Its own slot still has it, unless somebody has had both brought up to date. */
+        g_clear_pointer(&plugin->provisioned[plugin->slot], g_free);
+        take_back(plugin, TRUE);
         plugin->by_slot = TRUE;
         plugin_set_error(plugin, message);
         if (plugin_set_state(plugin, PLUGIN_FAILED, message) && plugin->state == PLUGIN_FAILED)
                 plugin_begin(plugin);
         announce(plugin, message);
         return TRUE;
+}
+
+static void on_link_switched(Plugin *plugin, const char *problem, void *userdata) {
+        PluginSwap *swap = userdata;
+
+        swap->switching = FALSE;
+        if (problem)
+                give_up(swap, "%s", problem);
+        else
+                turn_over(swap);
+}
+
+/* A daemon that comes after this one is to find what serves, or is about to. */
+static void switch_over(PluginSwap *swap) {
+        if (version_is_current(swap->plugin, swap->other)) {
+                turn_over(swap);
+                return;
+        }
+        enter(swap, STEP_SWITCH, 0);
+        swap->switching = TRUE;
+        version_switch(swap->plugin, swap->other, on_link_switched, NULL, swap);
 }
 
 /* The state */
@@ -328,7 +378,7 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
         if (problem)
                 give_up(swap, "%s", problem);
         else
-                turn_over(swap);
+                switch_over(swap);
 }
 
 static void on_exported(PluginProcess *process, uint32_t version, GBytes *state, const char *problem, void *userdata) {
@@ -340,7 +390,7 @@ static void on_exported(PluginProcess *process, uint32_t version, GBytes *state,
                 return;
         }
         if (!manifest_has_contract(next->manifest, "State")) {
-                turn_over(swap);
+                switch_over(swap);
                 return;
         }
         enter(swap, STEP_IMPORT, 0);
@@ -366,7 +416,7 @@ static void on_next_ready(PluginProcess *process) {
                 enter(swap, STEP_IMPORT, 0);
                 state_restore(process, on_restored, swap);
         } else
-                turn_over(swap);
+                switch_over(swap);
 }
 
 void swap_call_ended(Plugin *plugin) {
@@ -467,6 +517,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
                 break;
         case STEP_TRIAL:
                 swap_free(g_steal_pointer(&plugin->swap));
+                version_settle(plugin);
                 break;
         default:
                 give_up(swap, "it takes too long");
@@ -481,8 +532,7 @@ static void end_and_start(PluginSwap *swap) {
         g_autoptr(PluginSwap) owned = g_steal_pointer(&plugin->swap);
 
         end_one(&plugin->next, FALSE, "it is ended first");
-        plugin_settle_later(plugin, TRUE, owned->done, owned->userdata);
-        plugin_replace(plugin, g_steal_pointer(&owned->other));
+        version_replace(plugin, g_steal_pointer(&owned->other), owned->done, owned->userdata);
 }
 
 static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

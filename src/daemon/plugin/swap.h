@@ -4,7 +4,7 @@
 /* Hot-swap: another version takes the place of the one that serves, and nobody who calls the plugin sees more of it than a moment's wait.
  *
  *   start in the free slot ─► greet by its unique name, own channel ─► hold back what changes its state ─► export from the old
- *      ─► import into the new ─► SWITCH ─► the old ends its calls, releases the name and leaves ─► trial
+ *      ─► import into the new ─► the link `current`, where versions lie side by side ─► SWITCH ─► the old ends its calls, releases the name and leaves ─► trial
  *
  * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the trial brings
  * the old version back, with the state that it had exported, where it is still on the disk. Every step has a deadline. */

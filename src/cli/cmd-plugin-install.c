@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Puts a plugin where it is found. It is read here, with the rights of whoever wants it, into a directory that anybody may read; the helper
+ * takes it from there, asks polkit about the caller, and holds it against its own bounds once more. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/cmd-plugin.h"
+#include "cli/helper.h"
+#include "cli/output.h"
+#include "cli/wait.h"
+#include "util/tree.h"
+
+#define STAGED "plugin"
+#define MESSAGE_MAX 4096
+
+typedef struct Staging {
+        char *path;    /* of a directory of our own; NULL: none */
+        char *content; /* below it: what is to be installed */
+} Staging;
+
+static void staging_clear(Staging *staging) {
+        g_autofree char *parent = staging->path ? g_path_get_dirname(staging->path) : NULL;
+        g_autofree char *name = staging->path ? g_path_get_basename(staging->path) : NULL;
+        _cleanup_close_ int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+        if (fd >= 0)
+                (void) tree_remove(fd, name, NULL);
+        g_free(staging->path);
+        g_free(staging->content);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Staging, staging_clear)
+
+static gboolean fail(GError **error, const char *path, int number) {
+        g_set_error(error, G_FILE_ERROR, (gint) g_file_error_from_errno(number), "%s: %s", path, g_strerror(number));
+        return FALSE;
+}
+
+static gboolean staging_begin(Staging *staging, GError **error) {
+        staging->path = g_dir_make_tmp("snooze-install-XXXXXX", error);
+        if (!staging->path)
+                return FALSE;
+        staging->content = g_build_filename(staging->path, STAGED, NULL);
+        /* Whatever the umask: the helper is root without the right to read what is not everybody's. */
+        if (mkdir(staging->content, 0755) < 0 || chmod(staging->content, 0755) < 0)
+                return fail(error, staging->content, errno);
+        return TRUE;
+}
+
+static gboolean stage_directory(const Staging *staging, int source, GError **error) {
+        _cleanup_close_ int fd = open(staging->content, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        TreeWriter writer = { .directory = fd };
+
+        return fd >= 0 ? tree_copy(source, 0, &writer, error) : fail(error, staging->content, errno);
+}
+
+static char *read_message(int fd) {
+        g_autofree char *text = g_malloc0(MESSAGE_MAX + 1);
+        size_t length = 0;
+        ssize_t n;
+
+        while (length < MESSAGE_MAX && ((n = read(fd, text + length, MESSAGE_MAX - length)) > 0 || (n < 0 && errno == EINTR)))
+                length += n > 0 ? (size_t) n : 0;
+        return g_strdup(g_strstrip(text));
+}
+
+static gboolean stage_archive(const Staging *staging, int source, GError **error) {
+        g_autofree char *program = cli_program_path("snooze-unpack"), *said = NULL;
+        const char *const argv[] = { program, staging->content, NULL };
+        _cleanup_close_ int messages = -1;
+        int status;
+        GPid pid;
+
+        if (!g_file_test(program, G_FILE_TEST_IS_EXECUTABLE)) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
+                            "CloudSnooze was built without libarchive: unpack the archive, and give the directory");
+                return FALSE;
+        }
+        if (!g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, source, -1, -1, NULL, NULL, 0, &pid,
+                                              NULL, NULL, &messages, error))
+                return FALSE;
+        said = read_message(messages);
+        if (waitpid(pid, &status, 0) < 0)
+                return fail(error, program, errno);
+        if (g_spawn_check_wait_status(status, NULL))
+                return TRUE;
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s", *said ? said : "the archive takes too much time or memory");
+        return FALSE;
+}
+
+/* Archives often have all of it in one directory. */
+static char *only_directory(const char *path) {
+        g_autoptr(GDir) list = g_dir_open(path, 0, NULL);
+        g_autofree char *manifest = g_build_filename(path, "plugin.json", NULL), *below = NULL, *inner = NULL;
+        const char *name = list ? g_dir_read_name(list) : NULL;
+
+        if (!name || g_file_test(manifest, G_FILE_TEST_EXISTS))
+                return NULL;
+        below = g_build_filename(path, name, NULL);
+        inner = g_build_filename(below, "plugin.json", NULL);
+        if (g_dir_read_name(list) || g_file_test(below, G_FILE_TEST_IS_SYMLINK) || !g_file_test(inner, G_FILE_TEST_EXISTS))
+                return NULL;
+        return g_steal_pointer(&below);
+}
+
+static gboolean stage(Staging *staging, const char *source, GError **error) {
+        _cleanup_close_ int fd = open(source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        struct stat st;
+        char *inner;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return fail(error, source, errno);
+        if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: expected a directory or an archive", source);
+                return FALSE;
+        }
+        if (!staging_begin(staging, error))
+                return FALSE;
+        if (S_ISDIR(st.st_mode))
+                return stage_directory(staging, fd, error);
+        if (!stage_archive(staging, fd, error))
+                return FALSE;
+        inner = only_directory(staging->content);
+        if (inner) {
+                g_free(staging->content);
+                staging->content = inner;
+        }
+        return TRUE;
+}
+
+typedef struct Outcome {
+        char *id, *version, *current;
+        gboolean changed;
+        char *unapproved; /* "": all that it asks for is */
+} Outcome;
+
+static void outcome_clear(Outcome *outcome) {
+        g_free(outcome->id);
+        g_free(outcome->version);
+        g_free(outcome->current);
+        g_free(outcome->unapproved);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Outcome, outcome_clear)
+
+static gboolean look_at_permissions(Cli *cli, Outcome *outcome, GError **error) {
+        g_autoptr(GVariant) reply = NULL, permissions = NULL;
+        g_autoptr(GString) list = g_string_new(NULL);
+        const char *permission;
+        gboolean approved;
+        GVariantIter iter;
+
+        reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", outcome->id, outcome->version), "(sa(sbs))", error);
+        if (!reply)
+                return FALSE;
+        g_variant_get(reply, "(s@a(sbs))", NULL, &permissions);
+        g_variant_iter_init(&iter, permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, NULL))
+                if (!approved)
+                        g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", permission);
+        outcome->unapproved = g_string_free(g_steal_pointer(&list), FALSE);
+        return TRUE;
+}
+
+static gboolean install(Cli *cli, const Staging *staging, Outcome *outcome, GError **error) {
+        _cleanup_close_ int fd = open(staging->content, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_autoptr(GVariant) reply = NULL;
+
+        if (fd < 0)
+                return fail(error, staging->content, errno);
+        reply = helper_call_with_fd(cli, "Install", g_variant_new("(h@a{sv})", 0, g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0)), fd,
+                                    "(sssb)", error);
+        if (!reply)
+                return FALSE;
+        g_variant_get(reply, "(sssb)", &outcome->id, &outcome->version, &outcome->current, &outcome->changed);
+        return look_at_permissions(cli, outcome, error);
+}
+
+static int tell(const Cli *cli, const Outcome *outcome) {
+        gboolean first = g_str_equal(outcome->version, outcome->current);
+        JsonObject *object;
+
+        if (cli->json) {
+                object = json_object_new();
+                json_object_set_string_member(object, "id", outcome->id);
+                json_object_set_string_member(object, "version", outcome->version);
+                json_object_set_string_member(object, "current", outcome->current);
+                json_object_set_boolean_member(object, "changed", outcome->changed);
+                json_print(json_of_object(object));
+                return EXIT_CODE_OK;
+        }
+        g_print(outcome->changed ? "Installed %s %s.\n" : "%s %s was installed already.\n", outcome->id, outcome->version);
+        if (*outcome->unapproved)
+                g_print("It asks for what nobody has approved: %s; sudo snooze plugin permissions %s%s%s\n", outcome->unapproved, outcome->id,
+                        first ? "" : " --version ", first ? "" : outcome->version);
+        if (!first)
+                g_print("Version %s stays the one that runs until: sudo snooze plugin update %s %s\n", outcome->current, outcome->id,
+                        outcome->version);
+        else if (outcome->changed)
+                g_print("It does not run until: sudo snooze plugin enable %s\n", outcome->id);
+        return EXIT_CODE_OK;
+}
+
+static int run_plugin_install(Cli *cli, int argc, char **argv) {
+        g_auto(Staging) staging = {};
+        g_auto(Outcome) outcome = {};
+        GError *error = NULL;
+
+        if (!cli_parse(cli, &verb_plugin_install,
+                       "SOURCE is a directory or a tar archive, with a plugin.json at its top. It becomes one more version of the plugin.", NULL,
+                       0, 1, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        if (!stage(&staging, argv[1], &error) || !cli_open_bus(cli, &error))
+                return cli_fail(error);
+        cli_need_authorization(cli);
+        if (!install(cli, &staging, &outcome, &error))
+                return cli_fail(error);
+        return tell(cli, &outcome);
+}
+
+const Verb verb_plugin_install = { "install", "SOURCE", "Install a version from a directory or an archive", run_plugin_install };

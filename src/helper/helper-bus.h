@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the handlers of io.cloudsnooze.Helper1 have in common. */
+
+#include "helper/helper.h"
+
+/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets
+ * this far. */
+int helper_check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error);
+int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error);
+/* 1: root or the daemon. 0: parked. */
+int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error);
+/* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
+int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id, sd_bus_error *error);
+/* Answers when what was changed is in force. */
+int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed);
+
+int helper_no_such_plugin(sd_bus_error *error, const GError *e);
+int helper_not_written(sd_bus_error *error, const GError *e);
+/* The answer of ListPermissions and ListVersionPermissions. packaged negative: is not part of it. */
+int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged, sd_bus_error *error);
+
+/* versions-bus.c */
+int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int method_remove_versions(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int method_switch_version(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int method_list_version_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error);

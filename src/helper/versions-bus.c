@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* io.cloudsnooze.Helper1, as far as installed versions go. Installing and removing is a person's: polkit is asked about the caller, also
+ * where that is the daemon. Which of the versions that somebody has installed runs in which slot is the daemon's to say, and what that may
+ * do stands in its manifest and in what was approved. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/errors.h"
+#include "base/journal.h"
+#include "bus/actions.h"
+#include "bus/dictionary.h"
+#include "helper/helper-bus.h"
+#include "util/version.h"
+
+static int read_version(sd_bus_message *call, const char **ret, gboolean may_be_empty, sd_bus_error *error) {
+        int r = sd_bus_message_read(call, "s", ret);
+
+        if (r < 0)
+                return r;
+        if (version_valid(*ret) || (may_be_empty && !**ret))
+                return 0;
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "version: expected one as in 1.2.3");
+}
+
+static int no_such_version(const Helper *helper, const char *id, const char *version, const GError *e, sd_bus_error *error) {
+        g_auto(GStrv) versions = plugin_versions(&helper->places, id);
+        g_autofree char *list = g_strjoinv(", ", versions);
+
+        if (e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT)
+                return helper_no_such_plugin(error, e);
+        if (g_strv_contains((const char *const *) versions, version))
+                return sd_bus_error_setf(error, ERROR_INVALID_CONFIGURATION, "Version %s of %s is broken: %s", version, id, e->message);
+        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version %s of %s is not installed; installed: %s.", version, id,
+                                 *list ? list : "none");
+}
+
+/* Installing */
+
+static int read_install(sd_bus_message *call, int *ret_directory, sd_bus_error *error) {
+        static const char *const known[] = { NULL };
+        g_autoptr(JsonObject) options = NULL;
+        struct stat st;
+        int r, flags;
+
+        r = sd_bus_message_read(call, "h", ret_directory);
+        if (r >= 0)
+                r = options_read(call, known, &options, error);
+        if (r < 0)
+                return r;
+        flags = fcntl(*ret_directory, F_GETFL);
+        /* Who could not open it for reading may not have it read for him. */
+        if (flags < 0 || flags & O_PATH || fstat(*ret_directory, &st) < 0 || !S_ISDIR(st.st_mode))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "directory: expected a directory that is open for reading");
+        return 0;
+}
+
+static int reply_installed(const Helper *helper, sd_bus_message *call, const Manifest *manifest, gboolean changed) {
+        g_autofree char *real = place_path(&helper->places, INSTALLED_PLUGINS), *current = manifest_current(real, manifest->id);
+
+        return sd_bus_reply_method_return(call, "sssb", manifest->id, manifest->version, current ?: "", (int) changed);
+}
+
+int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        Installed installed;
+        int directory, r;
+        uid_t caller;
+
+        r = read_install(call, &directory, error);
+        if (r < 0)
+                return r;
+        r = caller_uid(helper->callers, call, &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = helper_check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        r = authorize(helper->authorizer, call, ACTION_INSTALL_PLUGINS, NULL, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = install_version(&helper->places, directory, caller, &installed, &e);
+        if (!manifest) {
+                log_notice("Nothing was installed for user %u: %s", (unsigned) caller, e->message);
+                return sd_bus_error_set(error, g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_EXIST) ? ERROR_REFUSED
+                                                                                                   : ERROR_INVALID_ARGUMENT, e->message);
+        }
+        if (installed == INSTALLED_NEW)
+                log_notice("Version %s of plugin %s was installed for user %u.", manifest->version, manifest->id, (unsigned) caller);
+        return reply_installed(helper, call, manifest, installed == INSTALLED_NEW);
+}
+
+int method_remove_versions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        const char *id, *version;
+        int r;
+
+        r = helper_read_id(call, &id, error);
+        if (r >= 0)
+                r = read_version(call, &version, TRUE, error);
+        if (r >= 0)
+                r = helper_check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS, (const char *const[]) { "plugin", id, NULL }, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        if (!install_remove(&helper->places, id, version, &e)) {
+                if (g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                        return sd_bus_error_set(error, ERROR_NO_SUCH_PLUGIN, e->message);
+                if (g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_INVAL))
+                        return sd_bus_error_set(error, ERROR_BUSY, e->message);
+                return helper_not_written(error, e);
+        }
+        log_notice("%s%s of plugin %s was removed.", *version ? "Version " : "Every version", version, id);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+/* Running */
+
+static int read_slot(sd_bus_message *call, Slots *ret, sd_bus_error *error) {
+        const char *slot;
+        int r = sd_bus_message_read(call, "s", &slot);
+
+        if (r < 0)
+                return r;
+        if (strcmp(slot, "a") != 0 && strcmp(slot, "b") != 0)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "slot: expected a or b");
+        *ret = *slot == 'a' ? SLOT_A : SLOT_B;
+        return 0;
+}
+
+int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        const char *id, *version;
+        unsigned changed = 0;
+        Slots slot = SLOTS_BOTH;
+        int r;
+
+        r = helper_read_id(call, &id, error);
+        if (r >= 0)
+                r = read_version(call, &version, FALSE, error);
+        if (r >= 0)
+                r = read_slot(call, &slot, error);
+        if (r < 0)
+                return r;
+        r = helper_check_service(helper, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = plugin_find_version(&helper->places, id, version, &e);
+        if (!manifest)
+                return no_such_version(helper, id, version, e, error);
+        approvals = provision_approvals(&helper->places, id, &e);
+        if (!approvals || !pending_note(&helper->places, NULL, &e) ||
+            !provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
+                return helper_not_written(error, e);
+        if (changed)
+                log_info("Plugin %s runs version %s in slot %s from its next start on.", id, version, slot == SLOT_A ? "a" : "b");
+        return helper_finish(helper, call, changed, NULL);
+}
+
+int method_switch_version(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        const char *id, *version;
+        int r;
+
+        r = helper_read_id(call, &id, error);
+        if (r >= 0)
+                r = read_version(call, &version, FALSE, error);
+        if (r < 0)
+                return r;
+        r = helper_check_service(helper, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        manifest = plugin_find_version(&helper->places, id, version, &e);
+        if (!manifest)
+                return no_such_version(helper, id, version, e, error);
+        if (!install_switch(&helper->places, id, version, &e))
+                return helper_not_written(error, e);
+        log_info("Version %s of plugin %s is the one that counts now.", version, id);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+int method_list_version_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(GError) e = NULL;
+        Helper *helper = userdata;
+        const char *id, *version;
+        int r;
+
+        r = helper_read_id(call, &id, error);
+        if (r >= 0)
+                r = read_version(call, &version, FALSE, error);
+        if (r >= 0)
+                r = helper_check_rate(helper, call, error);
+        if (r < 0)
+                return r;
+        manifest = plugin_find_version(&helper->places, id, version, &e);
+        return manifest ? helper_reply_permissions(helper, call, manifest, -1, error) : no_such_version(helper, id, version, e, error);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Where a plugin's manifest lies, alone or in one of several versions side by side, and what has to be true of the files there. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "manifest/manifest.h"
+#include "util/file.h"
+#include "util/json.h"
+#include "util/version.h"
+
+#define CURRENT "current"
+#define VERSION_TEXT_MAX 64U
+#define VERSIONS_MAX 256U
+
+/* Of a version beside the link; NULL: there is no such link. */
+static char *current_version(const char *link, GError **error) {
+        char version[VERSION_TEXT_MAX + 1];
+        ssize_t length = readlink(link, version, sizeof(version));
+
+        if (length < 0)
+                return NULL;
+        if ((size_t) length < sizeof(version)) {
+                version[length] = 0;
+                if (version_valid(version) && !strchr(version, '/'))
+                        return g_strdup(version);
+        }
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: expected a link to a version beside it", link);
+        return NULL;
+}
+
+char *manifest_place(const char *directory, const char *id, GError **error) {
+        g_autofree char *own = g_build_filename(directory, id, NULL), *link = g_build_filename(own, CURRENT, NULL);
+        g_autofree char *version = NULL;
+        GError *e = NULL;
+
+        version = current_version(link, &e);
+        if (e) {
+                g_propagate_error(error, e);
+                return NULL;
+        }
+        return version ? g_build_filename(own, version, NULL) : g_steal_pointer(&own);
+}
+
+gboolean manifest_there(const char *directory, const char *id) {
+        g_autofree char *file = g_build_filename(directory, id, "plugin.json", NULL),
+                        *link = g_build_filename(directory, id, CURRENT, NULL);
+        struct stat st;
+
+        return access(file, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR) || lstat(link, &st) == 0;
+}
+
+char *manifest_current(const char *directory, const char *id) {
+        g_autofree char *link = g_build_filename(directory, id, CURRENT, NULL);
+
+        return current_version(link, NULL);
+}
+
+static int compare_versions(const void *a, const void *b) {
+        const char *left = *(const char *const *) a, *right = *(const char *const *) b;
+        int order = version_compare(left, right);
+
+        return order != 0 ? order : strcmp(left, right);
+}
+
+char **manifest_versions(const char *directory, const char *id) {
+        g_autofree char *own = g_build_filename(directory, id, NULL);
+        g_autoptr(GPtrArray) versions = g_ptr_array_new_with_free_func(g_free);
+        _cleanup_(closedirp) DIR *list = opendir(own);
+        struct dirent *entry;
+
+        while (list && (entry = readdir(list)) && versions->len < VERSIONS_MAX) {
+                struct stat st;
+
+                if (version_valid(entry->d_name) && fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    S_ISDIR(st.st_mode))
+                        g_ptr_array_add(versions, g_strdup(entry->d_name));
+        }
+        g_ptr_array_sort(versions, compare_versions);
+        g_ptr_array_set_free_func(versions, NULL);
+        g_ptr_array_add(versions, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&versions), FALSE);
+}
+
+static gboolean check_place(Manifest *manifest, const char *place, GError **error) {
+        g_autofree char *name = g_path_get_basename(place);
+
+        manifest->versioned = g_str_equal(name, manifest->version);
+        if (manifest->versioned || g_str_equal(name, manifest->id))
+                return TRUE;
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "%s: /version: got %s, expected the directory's name, %s", manifest->path,
+                    manifest->version, name);
+        return FALSE;
+}
+
+/* place: takes it. */
+static Manifest *load(const char *directory, const char *id, char *place, uid_t also, GError **error) {
+        g_autofree char *own_directory = place, *path = g_build_filename(place, "plugin.json", NULL), *program = NULL, *text = NULL;
+        g_autoptr(Manifest) manifest = NULL;
+        g_autoptr(JsonNode) root = NULL;
+        gsize length;
+
+        if (!file_trusted(own_directory, also, error) || !file_trusted(path, also, error))
+                return NULL;
+        if (!file_read(path, JSON_SIZE_MAX, &text, &length, error))
+                return NULL;
+        root = json_text_parse(path, text, (gssize) length, error);
+        if (!root)
+                return manifest_refused(error);
+        manifest = manifest_parse(path, id, root, error);
+        if (!manifest)
+                return NULL;
+        if (!check_place(manifest, own_directory, error))
+                return manifest_refused(error);
+        manifest->directory = g_strdup(directory);
+        manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
+
+        program = program_resolve(own_directory, manifest->exec, also, error);
+        if (!program)
+                return manifest_refused(error);
+        g_free(manifest->exec);
+        manifest->exec = g_steal_pointer(&program);
+        return g_steal_pointer(&manifest);
+}
+
+Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
+        g_autofree char *plugin = g_build_filename(directory, id, NULL);
+        char *place;
+
+        if (!file_trusted(plugin, also, error))
+                return NULL;
+        place = manifest_place(directory, id, error);
+        return place ? load(directory, id, place, also, error) : NULL;
+}
+
+Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also, GError **error) {
+        g_autofree char *plugin = g_build_filename(directory, id, NULL);
+
+        if (!version_valid(version)) {
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "that is no version; expected MAJOR.MINOR.PATCH");
+                return NULL;
+        }
+        if (!file_trusted(plugin, also, error))
+                return NULL;
+        return load(directory, id, g_build_filename(plugin, version, NULL), also, error);
+}

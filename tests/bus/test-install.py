@@ -1,0 +1,673 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions that are installed: what the helper takes over and from whom, archives that mean harm, and the versions of one plugin in each
+other's place, on a bus without systemd where the helper's activation files say what each slot runs."""
+
+import io
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tarfile
+import unittest
+
+import tap
+from counting import CONTRACTS, COUNTING
+from gi.repository import Gio, GLib
+from harness import ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PLUGIN, QUIET, House, error_name, wait_for
+
+HELPER = 'io.cloudsnooze.Helper1'
+HELPER_PATH = '/io/cloudsnooze/Helper1'
+INSTALLED = 'var/lib/cloudsnooze/plugins'
+SERVICES = 'usr/local/share/dbus-1/system-services'
+SNOOZE = BUILD / 'src/cli/cloudsnooze'
+UNPACK = BUILD / 'src/unpack/snooze-unpack'
+DAEMON_UID = pwd.getpwnam('daemon').pw_uid
+NOBODY = pwd.getpwnam('nobody').pw_uid
+MANIFEST = {'name': 'counting', 'version': '1.0.0', 'contracts': CONTRACTS,
+            'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+
+
+class Installation(unittest.TestCase):
+    """A helper with a root of its own, and a bus that starts what that root says."""
+
+    def setUp(self):
+        self.house = House({'check_interval_seconds': 1}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.root = self.house.directory / 'root'
+        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/plugins',
+                          'etc/cloudsnooze/snooze.d', 'etc/cloudsnooze/approvals', 'usr/lib/cloudsnooze/plugins', SERVICES, INSTALLED):
+            (self.root / directory).mkdir(parents=True, mode=0o755)
+        (self.root / 'etc/passwd').write_text(f'root:x:0:0::/:/bin/sh\nsnooze:x:{DAEMON_UID}:{DAEMON_UID}::/:/bin/false\n')
+        text = BUS_CONFIGURATION.format(directory=self.house.directory)
+        text = text.replace('<policy', f'<servicedir>{self.root / SERVICES}</servicedir>\n  <policy', 1)
+        (self.house.directory / 'bus.conf').write_text(text)
+        (self.house.directory / 'services' / f'{HELPER}.service').write_text(
+            f'[D-BUS Service]\nName={HELPER}\nExec={BUILD}/src/helper/snooze-helper --root {self.root}\nUser=root\n')
+        (self.house.directory / 'etc/approvals').symlink_to(self.root / 'etc/cloudsnooze/approvals')
+        self.reload()
+        self.client = self.house.client()
+        self.installed = self.root / INSTALLED
+
+    def reload(self):
+        self.house.watcher.call('ReloadConfig', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
+                                destination='org.freedesktop.DBus')
+
+    def helper(self, method, signature, arguments, client=None):
+        return (client or self.client).call(method, signature, arguments, HELPER, HELPER_PATH, HELPER)
+
+    def assertFails(self, name, part, function, *arguments, **more):
+        with self.assertRaises(GLib.Error) as caught:
+            function(*arguments, **more)
+        self.assertEqual(error_name(caught.exception), name, caught.exception.message)
+        self.assertIn(part, caught.exception.message)
+
+    def source(self, version='1.0.0', *behaviour, name='source', **manifest):
+        """A directory with the counting plugin."""
+        place = self.house.directory / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o755)
+        shutil.copy(BUILD / 'tests/bus/counting-plugin', place / 'counting')
+        (place / 'version').write_text(version)
+        (place / 'behaviour').write_text(' '.join(behaviour))
+        (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'version': version, **manifest}))
+        return place
+
+    def install(self, place, client=None, flags=os.O_RDONLY | os.O_DIRECTORY):
+        fds = Gio.UnixFDList()
+        descriptor = os.open(place, flags)
+        try:
+            fds.append(descriptor)
+        finally:
+            os.close(descriptor)
+        connection = (client or self.client).connection
+        reply, _ = connection.call_with_unix_fd_list_sync(HELPER, HELPER_PATH, HELPER, 'Install', GLib.Variant('(ha{sv})', (0, {})), None,
+                                                          Gio.DBusCallFlags.NONE, 60000, fds, None)
+        return reply.unpack()
+
+    def versions(self, identifier='counting'):
+        return sorted(path.name for path in (self.installed / identifier).iterdir() if path.name != 'current')
+
+    def current(self):
+        return os.readlink(self.installed / 'counting/current')
+
+    def leftovers(self):
+        return [path.name for path in self.installed.iterdir() if path.name.startswith('.')]
+
+
+class Install(Installation):
+    def test_what_is_installed_is_the_roots_alone(self):
+        place = self.source()
+        (place / 'data').mkdir(mode=0o700)
+        (place / 'data/table').write_text('1')
+        (place / 'data/table').chmod(0o666)
+        (place / 'data/link').symlink_to('../data/table')
+        os.chown(place / 'data/table', NOBODY, NOBODY)
+        (place / 'counting').chmod(0o777)
+        self.assertEqual(self.install(place), ('counting', '1.0.0', '1.0.0', True))
+        version = self.installed / 'counting/1.0.0'
+        for path, mode in ((version, 0o755), (version / 'data', 0o755), (version / 'data/table', 0o644), (version / 'counting', 0o755),
+                           (version / 'plugin.json', 0o644)):
+            status = path.stat()
+            self.assertEqual((status.st_uid, stat.S_IMODE(status.st_mode)), (0, mode), path)
+        self.assertEqual((version / 'data/link').read_text(), '1')
+        self.assertEqual((self.current(), self.leftovers()), ('1.0.0', []))
+
+    def test_versions_lie_side_by_side(self):
+        self.install(self.source())
+        self.assertEqual(self.install(self.source('2.0.0')), ('counting', '2.0.0', '1.0.0', True))
+        self.assertEqual(self.install(self.source('0.9.0')), ('counting', '0.9.0', '1.0.0', True))
+        self.assertEqual((self.versions(), self.current()), (['0.9.0', '1.0.0', '2.0.0'], '1.0.0'))
+
+    def test_the_same_again(self):
+        self.install(self.source())
+        self.assertEqual(self.install(self.source()), ('counting', '1.0.0', '1.0.0', False))
+        for change in ('text', 'mode', 'more', 'less'):
+            place = self.source()
+            if change == 'text':
+                (place / 'behaviour').write_text('other')
+            elif change == 'mode':
+                (place / 'version').chmod(0o755)
+            elif change == 'more':
+                (place / 'more').write_text('')
+            else:
+                (place / 'behaviour').unlink()
+            with self.subTest(change):
+                self.assertFails(ERROR + 'Refused', 'installed already, with other files', self.install, place)
+        self.assertEqual((self.installed / 'counting/1.0.0/behaviour').read_text(), '')
+        self.assertEqual(self.leftovers(), [])
+
+    def test_polkit_decides_about_the_caller(self):
+        place = self.source()
+        self.house.answer('refuse', ACTION + 'install-plugins')
+        for uid in (None, DAEMON_UID, NOBODY):
+            self.assertFails(ACCESS_DENIED, 'sudo snooze plugin install', self.install, place, client=self.house.client(uid))
+        self.assertEqual(list(self.installed.iterdir()), [])
+        self.house.answer('allow', ACTION + 'install-plugins')
+        self.house.reset_polkit()
+        self.install(place, client=self.house.client(NOBODY))
+        self.assertEqual([question['action'] for question in self.house.questions()], [ACTION + 'install-plugins'])
+        self.house.answer('refuse', ACTION + 'manage-plugins')
+        for uid in (DAEMON_UID, NOBODY):
+            self.assertFails(ACCESS_DENIED, '', self.helper, 'RemoveVersions', '(ss)', ('counting', ''), client=self.house.client(uid))
+        for method, arguments in (('SwitchVersion', ('counting', '1.0.0')), ('ProvisionVersion', ('counting', '1.0.0', 'a'))):
+            signature = '(' + 's' * len(arguments) + ')'
+            self.assertFails(ACCESS_DENIED, 'daemon', self.helper, method, signature, arguments, client=self.house.client(NOBODY))
+            self.helper(method, signature, arguments, client=self.house.client(DAEMON_UID))
+
+    def test_nothing_is_read_for_somebody_who_could_not(self):
+        somebody = self.house.client(NOBODY)
+        place = self.source()
+        secret = place / 'secret'
+        secret.write_text('root only')
+        secret.chmod(0o600)
+        self.assertFails(ERROR + 'InvalidArgument', 'secret: cannot be read by user', self.install, place, client=somebody)
+        os.chown(secret, NOBODY, NOBODY)
+        secret.chmod(0o644)
+        self.assertFails(ERROR + 'InvalidArgument', 'open for reading', self.install, place, client=somebody,
+                         flags=os.O_PATH | os.O_DIRECTORY)
+        self.assertFails(ERROR + 'InvalidArgument', 'expected a directory', self.install, place / 'counting', client=somebody,
+                         flags=os.O_RDONLY)
+        self.assertEqual(list(self.installed.iterdir()), [])
+
+    def hostile(self):
+        """(what is said, what is done to the directory)"""
+        def deep(place):
+            (place / '/'.join('d' * 10)).mkdir(parents=True)
+
+        def many(place):
+            for number in range(2100):
+                (place / str(number)).touch()
+
+        def large(place):
+            for number in range(3):
+                with open(place / f'hole{number}', 'wb') as file:
+                    file.truncate(30 << 20)
+
+        def setuid(place):
+            (place / 'counting').chmod(0o4755)
+
+        return [('may lead out', lambda place: (place / 'link').symlink_to('/etc/shadow')),
+                ('may lead out', lambda place: (place / 'link').symlink_to('../outside')),
+                ('may lead out', lambda place: (place / 'link').symlink_to('counting/../../outside')),
+                ('device, pipe or socket', lambda place: os.mkfifo(place / 'pipe')),
+                ('device, pipe or socket', lambda place: os.mknod(place / 'null', stat.S_IFCHR | 0o666, os.makedev(1, 3))),
+                ('control characters', lambda place: (place / 'new\nline').touch()),
+                ('at most 128 bytes', lambda place: (place / ('n' * 129)).touch()),
+                ('deeper than', deep), ('more than the 2048', many), ('more than the 64 MiB', large), ('setuid', setuid),
+                ('no plugin.json', lambda place: (place / 'plugin.json').unlink()),
+                ('no plugin.json', lambda place: ((place / 'plugin.json').rename(place / 'p'), (place / 'plugin.json').symlink_to('p'))),
+                ('plugin.json: /color', lambda place: (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'color': 1}))),
+                ('expected [a-z]', lambda place: (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'name': '../x'}))),
+                ('/version', lambda place: (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'version': '../1'}))),
+                ('expected a path of letters', lambda place: ((place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'exec': 'a b'})),
+                                                              (place / 'counting').rename(place / 'a b'))),
+                ('not executable', lambda place: (place / 'counting').chmod(0o644)),
+                ('No such file', lambda place: (place / 'counting').unlink())]
+
+    def test_hostile_directories(self):
+        for part, spoil in self.hostile():
+            place = self.source()
+            spoil(place)
+            # Another caller each time, for each may call so often.
+            with self.subTest(part):
+                self.assertFails(ERROR + 'InvalidArgument', part, self.install, place, client=self.house.client())
+                self.assertEqual(list(self.installed.iterdir()), [])
+
+    def test_what_counts_before_it_is_not_shadowed(self):
+        for directory in ('usr/lib/cloudsnooze/plugins', 'etc/cloudsnooze/plugins'):
+            shutil.copytree(self.source(), self.root / directory / 'counting')
+            self.assertFails(ERROR + 'Refused', 'is there already', self.install, self.source())
+            shutil.rmtree(self.root / directory / 'counting')
+        self.install(self.source())
+
+    def test_a_directory_that_others_could_change_takes_nothing(self):
+        os.chown(self.installed, DAEMON_UID, 0)
+        self.assertFails(ERROR + 'InvalidArgument', 'belongs to user', self.install, self.source())
+        os.chown(self.installed, 0, 0)
+        self.install(self.source())
+        os.chown(self.installed / 'counting', DAEMON_UID, 0)
+        self.assertFails(ERROR + 'InvalidArgument', 'belongs to user', self.install, self.source('2.0.0'))
+
+    def test_killed_at_any_instant_it_leaves_all_or_nothing(self):
+        place = self.source()
+        for number in range(300):
+            (place / f'file{number}').write_text('x' * 1000)
+        whole = len(list(place.iterdir()))
+        for delay in (0, 1, 3, 6, 10, 20, 40, 80):
+            (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'version': f'1.0.{delay}'}))
+            (place / 'version').write_text(f'1.0.{delay}')
+            client = self.house.client()
+            fds = Gio.UnixFDList()
+            descriptor = os.open(place, os.O_RDONLY)
+            fds.append(descriptor)
+            os.close(descriptor)
+            ended = []
+            client.connection.call_with_unix_fd_list(HELPER, HELPER_PATH, HELPER, 'Install', GLib.Variant('(ha{sv})', (0, {})), None,
+                                                     Gio.DBusCallFlags.NONE, 60000, fds, None, lambda *_: ended.append(True))
+            wait_for(lambda: self.house.watcher.owner(HELPER), 'the helper')
+            passed = []
+            GLib.timeout_add(delay, lambda: passed.append(True))
+            wait_for(lambda: passed, 'the instant')
+            pid = client.call('GetConnectionUnixProcessID', '(s)', (HELPER,), 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+                              'org.freedesktop.DBus')[0]
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: ended and self.house.watcher.owner(HELPER) is None, 'its end')
+            for version in self.versions_there():
+                self.assertEqual(len(list((self.installed / 'counting' / version).iterdir())), whole, version)
+                self.assertIn(self.current(), self.versions())
+        self.install(self.source('3.0.0'))
+        self.assertEqual(self.leftovers(), [])
+
+    def versions_there(self):
+        return self.versions() if (self.installed / 'counting').exists() else []
+
+    def test_removal(self):
+        for version in ('1.0.0', '2.0.0'):
+            self.install(self.source(version))
+        self.assertFails(ERROR + 'Busy', 'in use', self.helper, 'RemoveVersions', '(ss)', ('counting', '1.0.0'))
+        self.assertFails(ERROR + 'NoSuchPlugin', 'installed: 1.0.0, 2.0.0', self.helper, 'RemoveVersions', '(ss)', ('counting', '3.0.0'))
+        self.assertFails(ERROR + 'InvalidArgument', 'expected one', self.helper, 'RemoveVersions', '(ss)', ('counting', '../1.0.0'))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        self.assertFails(ERROR + 'Busy', 'in use', self.helper, 'RemoveVersions', '(ss)', ('counting', '2.0.0'))
+        self.helper('Provision', '(s)', ('counting',))
+        self.helper('RemoveVersions', '(ss)', ('counting', '2.0.0'))
+        self.assertEqual(self.versions(), ['1.0.0'])
+        self.helper('RemoveVersions', '(ss)', ('counting', ''))
+        self.assertEqual(list(self.installed.iterdir()), [])
+        self.assertFails(ERROR + 'NoSuchPlugin', 'No version', self.helper, 'RemoveVersions', '(ss)', ('counting', ''))
+
+
+class Pins(Installation):
+    """Which version each slot runs, and what it may do."""
+
+    def drop_in(self, slot=''):
+        return (self.root / f'etc/systemd/system/snooze-plugin{slot}@counting.service.d/10-permissions.conf').read_text()
+
+    def policy(self):
+        return (self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.counting.conf').read_text()
+
+    def activation(self, suffix=''):
+        return (self.root / SERVICES / f'io.cloudsnooze.Plugin1.counting{suffix}.service').read_text()
+
+    def approve(self, version):
+        digest, asked = self.helper('ListVersionPermissions', '(ss)', ('counting', version))
+        self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked], digest))
+
+    def approved(self, version):
+        return [permission for permission, approved, _ in self.helper('ListVersionPermissions', '(ss)', ('counting', version))[1] if approved]
+
+    def test_each_slot_runs_what_it_is_told(self):
+        for version in ('1.0.0', '2.0.0'):
+            self.install(self.source(version))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        for text in (self.drop_in(), self.activation(), self.activation('.a')):
+            self.assertIn('counting/1.0.0/counting', text)
+        for text in (self.drop_in('-b'), self.activation('.b')):
+            self.assertIn('counting/2.0.0/counting', text)
+        self.helper('SwitchVersion', '(ss)', ('counting', '2.0.0'))
+        self.assertEqual(self.current(), '2.0.0')
+        self.assertIn('# Version: 1.0.0\n', self.drop_in())
+        self.helper('Provision', '(s)', ('counting',))
+        self.assertEqual(self.drop_in(), self.drop_in('-b'))
+        self.assertIn('counting/2.0.0/counting', self.activation())
+
+    def test_a_version_has_what_is_approved_of_its_own_manifest(self):
+        self.install(self.source('1.0.0', permissions=['read:/srv/one', 'bus:org.example.One'], limits={'tasks': 9}))
+        self.install(self.source('2.0.0', permissions=['read:/srv/two', 'bus:org.example.Two'], limits={'tasks': 4}))
+        self.approve('1.0.0')
+        self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
+        self.helper('SetLimits', '(sa{sv})', ('counting', {'tasks': GLib.Variant('t', 8)}))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        self.assertIn('/srv/one', self.drop_in())
+        self.assertNotIn('/srv', self.drop_in('-b'))
+        self.assertNotIn('org.example.Two', self.policy())
+        self.approve('2.0.0')
+        self.assertEqual(self.approved('1.0.0'), ['read:/srv/one', 'bus:org.example.One'])
+        self.assertIn('/srv/two', self.drop_in('-b'))
+        self.assertNotIn('/srv/one', self.drop_in('-b'))
+        self.assertNotIn('/srv/two', self.drop_in())
+        # While one replaces the other both are the same user.
+        for name in ('One', 'Two'):
+            self.assertIn(f'org.example.{name}', self.policy())
+        self.helper('SetLimits', '(sa{sv})', ('counting', {'tasks': GLib.Variant('t', 8)}))
+        limits = self.root / 'etc/systemd/system/snooze-plugin-b@counting.service.d/20-limits.conf'
+        self.assertIn('TasksMax=4\n', limits.read_text())
+        self.helper('SwitchVersion', '(ss)', ('counting', '2.0.0'))
+        self.helper('Provision', '(s)', ('counting',))
+        self.assertNotIn('org.example.One', self.policy())
+        self.assertNotIn('/srv/one', self.drop_in())
+
+    def test_what_is_not_there_or_broken_is_not_pinned(self):
+        for version in ('1.0.0', '2.0.0'):
+            self.install(self.source(version))
+        daemon = self.house.client(DAEMON_UID)
+        for method, more in (('SwitchVersion', ()), ('ProvisionVersion', ('a',))):
+            signature = '(ss' + 's' * len(more) + ')'
+            self.assertFails(ERROR + 'InvalidArgument', 'installed: 1.0.0, 2.0.0', self.helper, method, signature,
+                             ('counting', '3.0.0', *more), daemon)
+            self.assertFails(ERROR + 'InvalidArgument', 'expected one', self.helper, method, signature, ('counting', '../2.0.0', *more),
+                             daemon)
+            self.assertFails(ERROR + 'NoSuchPlugin', '', self.helper, method, signature, ('other', '1.0.0', *more), daemon)
+        self.assertFails(ERROR + 'InvalidArgument', 'expected a or b', self.helper, 'ProvisionVersion', '(sss)',
+                         ('counting', '1.0.0', 'c'), daemon)
+        program = self.installed / 'counting/2.0.0/counting'
+        os.chown(program, DAEMON_UID, 0)
+        self.assertFails(ERROR + 'InvalidConfiguration', 'another user', self.helper, 'ProvisionVersion', '(sss)',
+                         ('counting', '2.0.0', 'b'), daemon)
+        self.assertFails(ERROR + 'InvalidConfiguration', 'another user', self.helper, 'SwitchVersion', '(ss)', ('counting', '2.0.0'), daemon)
+        self.assertEqual(self.current(), '1.0.0')
+
+
+class Running(Installation):
+    """The daemon on a bus without systemd: activation files of the helper say what each slot runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.house.replay(QUIET)
+        kept = self.house.directory / 'kept'
+        kept.mkdir()
+        client = self.house.watcher
+        client.call('UpdateActivationEnvironment', '(a{ss})', ({'STATE_DIRECTORY': str(kept)},), 'org.freedesktop.DBus',
+                    '/org/freedesktop/DBus', 'org.freedesktop.DBus')
+        self.problems = client.listen(MANAGER, 'Problem')
+
+    def start(self, *versions):
+        for version in versions:
+            self.install(self.source(version))
+        self.start_daemon()
+        self.of('Enable')
+        self.of('Load')
+
+    def start_daemon(self):
+        # The last option counts.
+        self.house.start_daemon('--plugin-directory', self.installed)
+        self.client = self.house.client()
+        wait_for(lambda: self.client.call('ListPlugins')[0], 'the plugin')
+
+    def of(self, method, signature='()', arguments=()):
+        return self.house.client().call(method, signature, arguments, PLUGIN, COUNTING)
+
+    def upgrade(self, version):
+        self.of('Upgrade', '(s)', (version,))
+
+    def ask(self, method='count'):
+        return self.of('Call', '(sa{sv})', (method, {}))[1]
+
+    def get(self, name):
+        return self.house.watcher.get(name, PLUGIN, COUNTING)
+
+    def wait_for_problem(self, part):
+        wait_for(lambda: any(part in message for _, message, _ in self.problems), f'a problem with “{part}” in {self.problems}')
+
+    def assertRuns(self, version, count):
+        answer = self.ask()
+        self.assertEqual((answer['version'], answer['count'], self.get('Version'), self.current()), (version, count, version, version))
+        self.assertEqual(os.readlink(f'/proc/{answer["pid"]}/exe'), str(self.installed / f'counting/{version}/counting'))
+
+    def load_succeeds(self):
+        try:
+            self.of('Load')
+        except GLib.Error:
+            return False
+        return True
+
+
+class Swap(Running):
+    def test_up_and_down(self):
+        self.start('1.0.0', '2.0.0', '0.9.0')
+        self.assertRuns('1.0.0', 1)
+        for count, version in enumerate(('2.0.0', '0.9.0', '1.0.0', '2.0.0'), 2):
+            self.upgrade(version)
+            self.assertRuns(version, count)
+        self.upgrade('1.0.0')
+        # The newest.
+        self.upgrade('')
+        self.assertRuns('2.0.0', 6)
+
+    def test_what_is_not_there_is_refused_with_a_list(self):
+        self.start('1.0.0', '2.0.0')
+        for version in ('3.0.0', '../2.0.0', 'current', '2.0'):
+            self.assertFails(ERROR + 'InvalidArgument', 'installed: 1.0.0, 2.0.0', self.upgrade, version)
+        (self.installed / 'counting/2.0.0/plugin.json').write_text('{')
+        self.assertFails(ERROR + 'InvalidArgument', 'broken', self.upgrade, '2.0.0')
+        self.assertRuns('1.0.0', 1)
+
+    def test_before_the_switch_a_failure_changes_nothing(self):
+        self.start('1.0.0')
+        self.ask()
+        for number, (behaviour, step) in enumerate((('dies-at-start', 'starting it'), ('dies-at-initialize', 'greeting it'),
+                                                    ('refuses-import', 'importing the state'))):
+            self.install(self.source(f'2.0.{number}', behaviour))
+            self.assertFails(ERROR + 'PluginFailed', step, self.upgrade, f'2.0.{number}')
+            self.assertRuns('1.0.0', number + 2)
+        # Nothing is left that would start one of them.
+        wait_for(lambda: 'counting/1.0.0/' in (self.root / SERVICES / 'io.cloudsnooze.Plugin1.counting.b.service').read_text(), 'the slots')
+
+    def test_one_that_lies_about_its_version(self):
+        self.start('1.0.0')
+        place = self.source('2.0.0')
+        (place / 'version').write_text('9.9.9')
+        self.install(place)
+        self.assertFails(ERROR + 'PluginFailed', 'says that it is version 9.9.9, expected 2.0.0', self.upgrade, '2.0.0')
+        self.assertRuns('1.0.0', 1)
+
+    def test_one_that_dies_shortly_after_is_rolled_back(self):
+        self.start('1.0.0')
+        for _ in range(3):
+            self.ask()
+        self.install(self.source('2.0.0', 'dies-at-work'))
+        self.upgrade('2.0.0')
+        self.assertEqual(self.current(), '2.0.0')
+        with self.assertRaises(GLib.Error):
+            self.ask()
+        self.wait_for_problem('which runs again')
+        self.of('Load')
+        wait_for(lambda: self.current() == '1.0.0', 'the link')
+        self.assertRuns('1.0.0', 4)
+        # And it stays so.
+        self.house.restart_daemon(signal.SIGTERM, '--plugin-directory', self.installed)
+        self.of('Load')
+        self.assertRuns('1.0.0', 5)
+
+    def test_a_link_that_cannot_be_switched_is_a_failure_before_the_switch(self):
+        self.start('1.0.0', '2.0.0')
+        self.ask()
+        link = self.installed / 'counting/.current'
+        (link / 'in-the-way').mkdir(parents=True)
+        self.assertFails(ERROR + 'PluginFailed', 'switching to it', self.upgrade, '2.0.0')
+        self.assertRuns('1.0.0', 2)
+        shutil.rmtree(link)
+        self.upgrade('2.0.0')
+        self.assertRuns('2.0.0', 3)
+
+    def test_one_that_does_not_run_is_started_with_it(self):
+        self.start('1.0.0', '2.0.0')
+        self.ask()
+        self.of('Unload')
+        self.upgrade('2.0.0')
+        self.assertRuns('2.0.0', 2)
+
+    def test_more_permissions_are_asked_for_again(self):
+        self.start('1.0.0')
+        self.install(self.source('2.0.0', permissions=['processes']))
+        self.assertFails(ERROR + 'PluginFailed', 'sudo snooze plugin permissions counting --version 2.0.0', self.upgrade, '2.0.0')
+        self.assertRuns('1.0.0', 1)
+
+    def test_the_daemon_is_killed_in_the_middle(self):
+        self.start('1.0.0', '2.0.0')
+        versions = ['2.0.0', '1.0.0']
+        for i, delay in enumerate((0, 2, 4, 8, 12, 16, 24, 40)):
+            told = self.ask()['count']
+            self.house.client().send('Upgrade', '(s)', (versions[i % 2] if self.current() == '1.0.0' else '1.0.0',), PLUGIN, COUNTING)
+            passed = []
+            GLib.timeout_add(delay, lambda: passed.append(True))
+            wait_for(lambda: passed, 'the instant')
+            self.house.kill_daemon()
+            self.start_daemon()
+            wait_for(lambda: self.load_succeeds(), 'it to run')
+            answer = self.ask('look')
+            self.assertEqual((answer['count'], answer['version']), (told, self.current()))
+
+
+class Command(Running):
+    def snooze(self, *arguments, **more):
+        environment = {**self.house.environment, 'TMPDIR': str(self.house.directory)}
+        return subprocess.run([SNOOZE, 'plugin', *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False, **more)
+
+    def archive(self, place, name='plugin.tar.gz', prefix='.'):
+        path = self.house.directory / name
+        with tarfile.open(path, 'w:' + name.rpartition('.')[2] if not name.endswith('.tar') else 'w') as archive:
+            archive.add(place, arcname=prefix)
+        return path
+
+    def test_from_an_archive_to_its_removal(self):
+        result = self.snooze('install', self.archive(self.source()))
+        self.assertEqual((result.returncode, result.stderr), (0, ''), result.stderr)
+        self.assertEqual(result.stdout, 'Installed counting 1.0.0.\nIt does not run until: sudo snooze plugin enable counting\n')
+        self.start_daemon()
+        self.of('Enable')
+        self.of('Load')
+        result = self.snooze('install', '--json', self.archive(self.source('2.0.0'), 'plugin.tar.xz', 'counting-2.0.0'))
+        self.assertEqual(json.loads(result.stdout), {'id': 'counting', 'version': '2.0.0', 'current': '1.0.0', 'changed': True})
+        self.assertIn('was installed already', self.snooze('install', self.source('2.0.0')).stdout)
+        self.assertRuns('1.0.0', 1)
+        self.assertEqual(self.snooze('update', 'counting').stdout, '1.0.0 → 2.0.0\n')
+        self.assertRuns('2.0.0', 2)
+        self.assertEqual(self.snooze('update', 'counting', '1.0.0').stdout, '2.0.0 → 1.0.0\n')
+        result = self.snooze('uninstall', 'counting', '1.0.0')
+        # Not now.
+        self.assertEqual(result.returncode, 3)
+        self.assertIn('in use', result.stderr)
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(list(self.installed.iterdir()), [])
+        self.assertEqual(list(self.house.directory.glob('snooze-install-*')), [])
+
+    def test_permissions_of_a_version_to_come(self):
+        self.start('1.0.0')
+        result = self.snooze('install', self.source('2.0.0', permissions=['processes']))
+        self.assertIn('sudo snooze plugin permissions counting --version 2.0.0', result.stdout)
+        result = self.snooze('permissions', 'counting', '--version', '2.0.0', '--all')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRuns('1.0.0', 1)
+        self.upgrade('2.0.0')
+        self.assertRuns('2.0.0', 2)
+
+    def test_sources_that_are_none(self):
+        for source, part in (('/nowhere', 'No such file'), ('/dev/null', 'expected a directory or an archive'), (SNOOZE, 'archive')):
+            result = self.snooze('install', source)
+            self.assertEqual((result.returncode, result.stdout), (1, ''))
+            self.assertIn(part, result.stderr)
+        self.assertEqual(list(self.house.directory.glob('snooze-install-*')), [])
+
+
+@unittest.skipUnless(UNPACK.exists(), 'impossible here: built without libarchive')
+class Archives(unittest.TestCase):
+    """snooze-unpack alone."""
+
+    def setUp(self):
+        self.house = House(polkit=False, daemon=False)
+        self.addCleanup(self.house.close)
+        self.place = self.house.directory / 'out'
+
+    def unpack(self, data):
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir()
+        return subprocess.run([UNPACK, self.place], input=data, env={'LC_ALL': 'C'}, capture_output=True, timeout=60, check=False)
+
+    def archive(self, *members, mode='w'):
+        """Of (name, what: bytes or settings of the member)."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode=mode, format=tarfile.PAX_FORMAT) as archive:
+            for name, what in members:
+                member = tarfile.TarInfo(name)
+                content = what if isinstance(what, bytes) else b''
+                member.size = len(content)
+                for key, value in (what.items() if isinstance(what, dict) else ()):
+                    setattr(member, key, value)
+                archive.addfile(member, io.BytesIO(content))
+        return data.getvalue()
+
+    def found(self):
+        return sorted(str(path.relative_to(self.place)) for path in self.place.rglob('*'))
+
+    def test_what_is_well_comes_out(self):
+        for mode in ('w', 'w:gz', 'w:bz2', 'w:xz'):
+            result = self.unpack(self.archive(('./', {'type': tarfile.DIRTYPE}), ('./a/b', b'text'), ('a/é', b''), ('a/c', {'type': tarfile.SYMTYPE,
+                                              'linkname': '../a/b'}), ('p', {'mode': 0o700}), mode=mode))
+            self.assertEqual((result.returncode, result.stderr), (0, b''))
+            self.assertEqual(self.found(), ['a', 'a/b', 'a/c', 'a/é', 'p'])
+            self.assertEqual((self.place / 'a/c').read_text(), 'text')
+            self.assertEqual(stat.S_IMODE((self.place / 'p').stat().st_mode), 0o755)
+            self.assertEqual(stat.S_IMODE((self.place / 'a/b').stat().st_mode), 0o644)
+
+    def test_what_means_harm_does_not(self):
+        outside = self.house.directory / 'outside'
+        link = {'type': tarfile.SYMTYPE, 'linkname': '..'}
+        cases = [
+            ('without . and ..', [('../outside', b'x')]),
+            ('without . and ..', [('a/../../outside', b'x')]),
+            ('absolute', [(str(outside), b'x')]),
+            ('may lead out', [('d', link), ('d/outside', b'x')]),
+            ('may lead out', [('d', {**link, 'linkname': str(self.house.directory)}), ('d/outside', b'x')]),
+            ('may lead out', [('a/b/x', {**link, 'linkname': '../..'}), ('a/b/y', {**link, 'linkname': 'x/..'}), ('a/b/y/outside', b'x')]),
+            ('cannot be', [('a/b', b''), ('d', {**link, 'linkname': 'a'}), ('d/c', b'x')]),
+            ('another name', [('f', b'x'), ('g', {'type': tarfile.LNKTYPE, 'linkname': 'f'})]),
+            ('another name', [('g', {'type': tarfile.LNKTYPE, 'linkname': str(outside)})]),
+            ('device', [('n', {'type': tarfile.CHRTYPE, 'devmajor': 1, 'devminor': 3})]),
+            ('device', [('n', {'type': tarfile.BLKTYPE, 'devmajor': 8, 'devminor': 0})]),
+            ('device', [('n', {'type': tarfile.FIFOTYPE})]),
+            ('there twice', [('f', b'x'), ('f', b'y')]),
+            ('there twice', [('f', {**link, 'linkname': 'g'}), ('f', b'y')]),
+            ('cannot be made', [('f', b'x'), ('f', {'type': tarfile.DIRTYPE})]),
+            ('cannot be made', [('f', b'x'), ('f/g', b'y')]),
+            ('setuid', [('s', {'mode': 0o4755})]),
+            ('setuid', [('s', {'mode': 0o2755})]),
+            ('control characters', [('a\x1b[31mb', b'')]),
+            ('deeper than', [('/'.join('d' * 10), b'')]),
+            ('more than the 2048', [(str(number), b'') for number in range(2100)]),
+            ('more entries', [('d', {'type': tarfile.DIRTYPE}) for _ in range(9000)]),
+            ('is empty', []),
+        ]
+        for part, members in cases:
+            with self.subTest(part):
+                result = self.unpack(self.archive(*members))
+                self.assertEqual(result.returncode, 1, members)
+                self.assertIn(part, result.stderr.decode())
+                self.assertNotIn(b'\x1b', result.stderr)
+                self.assertFalse(outside.exists())
+                for path in self.place.rglob('*'):
+                    self.assertTrue(stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK), path)
+
+    def test_bombs(self):
+        bomb = self.archive(*((str(number), bytes(20 << 20)) for number in range(4)), mode='w:xz')
+        self.assertLess(len(bomb), 100000)
+        result = self.unpack(bomb)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b'more than the 64 MiB', result.stderr)
+        # A hole is no smaller than what it says it is.
+        sparse = tarfile.TarInfo('hole')
+        sparse.size = 0
+        sparse.pax_headers = {'GNU.sparse.major': '0', 'GNU.sparse.minor': '1', 'GNU.sparse.size': str(1 << 40), 'GNU.sparse.map': '0,0',
+                              'GNU.sparse.numblocks': '1', 'GNU.sparse.name': 'hole'}
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode='w', format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(sparse)
+        result = self.unpack(data.getvalue())
+        self.assertLessEqual(sum(path.stat().st_size for path in self.place.rglob('*')), 64 << 20)
+
+    def test_what_is_cut_short_or_no_archive(self):
+        whole = self.archive(('a', bytes(range(256)) * 64), mode='w:gz')
+        for data in (whole[:len(whole) // 2], b'', b'x' * 5000, bytes(100), b'PK\x03\x04' + bytes(100), whole[:20] + b'x' * 100):
+            result = self.unpack(data)
+            self.assertEqual(result.returncode, 1, data[:10])
+            self.assertTrue(result.stderr.strip())
+
+
+if __name__ == '__main__':
+    tap.main()
