@@ -16,14 +16,18 @@ static regex_t *regex_done(regex_t *regex) {
         return NULL;
 }
 
-static void pattern_free(void *data) {
-        Pattern *pattern = data;
-
+void pattern_free(Pattern *pattern) {
+        if (!pattern)
+                return;
         g_free(pattern->name);
         pattern->process = regex_done(pattern->process);
         pattern->cmdline = regex_done(pattern->cmdline);
         g_free(pattern->owner);
         g_free(pattern);
+}
+
+static void pattern_done(void *pattern) {
+        pattern_free(pattern);
 }
 
 static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -62,13 +66,15 @@ static gboolean parse_cpu(const char *text, const char *value, double *ret, GErr
         return TRUE;
 }
 
-static gboolean parse_word(const char *text, const char *word, Pattern *pattern, GError **error) {
+static gboolean parse_word(const char *text, const char *word, Pattern *pattern, PatternWord other, void *userdata, GError **error) {
         if (g_str_has_prefix(word, "name="))
                 return parse_regex(text, "name", word + strlen("name="), &pattern->process, error);
         if (g_str_has_prefix(word, "cmdline="))
                 return parse_regex(text, "cmdline", word + strlen("cmdline="), &pattern->cmdline, error);
         if (g_str_has_prefix(word, "cpu="))
                 return parse_cpu(text, word + strlen("cpu="), &pattern->cpu, error);
+        if (!g_str_has_prefix(word, "owner=") && other)
+                return other(text, word, userdata, error);
         if (!g_str_has_prefix(word, "owner="))
                 return fail(error, "“%s”: expected name=, cmdline=, owner= or cpu=, not “%s”", text, word);
         word += strlen("owner=");
@@ -78,7 +84,7 @@ static gboolean parse_word(const char *text, const char *word, Pattern *pattern,
         return TRUE;
 }
 
-static gboolean parse(const char *text, Pattern *pattern, GError **error) {
+static gboolean parse(const char *text, Pattern *pattern, PatternWord other, void *userdata, GError **error) {
         const char *colon = strchr(text, ':');
         g_auto(GStrv) words = NULL;
         g_autoptr(GError) e = NULL;
@@ -91,12 +97,21 @@ static gboolean parse(const char *text, Pattern *pattern, GError **error) {
         if (!g_shell_parse_argv(colon + 1, NULL, &words, &e))
                 return fail(error, "“%s”: %s", text, e->message);
         for (guint i = 0; words[i]; i++)
-                if (!parse_word(text, words[i], pattern, error))
+                if (!parse_word(text, words[i], pattern, other, userdata, error))
                         return FALSE;
         /* A pattern of everybody's processes would keep every machine on. */
         if (!pattern->process && !pattern->cmdline && !pattern->owner)
                 return fail(error, "“%s”: expected at least one of name=, cmdline= and owner=", text);
         return TRUE;
+}
+
+Pattern *pattern_parse(const char *text, PatternWord other, void *userdata, GError **error) {
+        Pattern *pattern = g_new0(Pattern, 1);
+
+        if (parse(text, pattern, other, userdata, error))
+                return pattern;
+        pattern_free(pattern);
+        return NULL;
 }
 
 static gboolean is_new(const GPtrArray *patterns, const char *name) {
@@ -107,19 +122,22 @@ static gboolean is_new(const GPtrArray *patterns, const char *name) {
 }
 
 GPtrArray *patterns_parse(const char *const *texts, GError **error) {
-        g_autoptr(GPtrArray) patterns = g_ptr_array_new_with_free_func(pattern_free);
+        g_autoptr(GPtrArray) patterns = g_ptr_array_new_with_free_func(pattern_done);
 
         for (guint i = 0; texts && texts[i]; i++) {
-                Pattern *pattern = g_new0(Pattern, 1);
-                gboolean good = parse(texts[i], pattern, error);
+                Pattern *pattern = pattern_parse(texts[i], NULL, NULL, error);
+                gboolean new = pattern && is_new(patterns, pattern->name);
 
-                if (good && !is_new(patterns, pattern->name))
-                        good = fail(error, "“%s”: two patterns are called %s", texts[i], pattern->name);
-                g_ptr_array_add(patterns, pattern);
-                if (good && patterns->len > PATTERNS_MAX)
-                        good = fail(error, "at most %u patterns", PATTERNS_MAX);
-                if (!good)
+                if (!pattern)
                         return NULL;
+                g_ptr_array_add(patterns, pattern);
+                if (!new)
+                        fail(error, "“%s”: two patterns are called %s", texts[i], pattern->name);
+                else if (patterns->len > PATTERNS_MAX)
+                        fail(error, "at most %u patterns", PATTERNS_MAX);
+                else
+                        continue;
+                return NULL;
         }
         return g_steal_pointer(&patterns);
 }

@@ -73,8 +73,8 @@ Notice notice_read(const SnoozePluginDictionary *event, uint64_t now) {
         return notice;
 }
 
-uint64_t notice_budget(const Notice *notice, int64_t timeout_seconds) {
-        uint64_t left = usec_sub(notice->remaining, NOTICE_RESERVE_SECONDS * USEC_PER_SEC);
+uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds) {
+        uint64_t left = usec_sub(notice->remaining, (uint64_t) reserve_seconds * USEC_PER_SEC);
         uint64_t most = (uint64_t) timeout_seconds * USEC_PER_SEC;
 
         return left < most ? left : most;

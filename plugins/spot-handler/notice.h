@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What an event says about the end of this machine, and for how long a script may run before it. Events come from clouds, from people and from
+/* What an event says about the end of this machine, and how much time there is before it. Events come from clouds, from people and from
  * other plugins: none is believed further than its cloud's own rules go. Pure: no clock, no process. */
 
 #include <stdbool.h>
@@ -25,5 +25,5 @@ typedef struct Notice {
  * either it is two minutes. */
 Notice notice_read(const SnoozePluginDictionary *event, uint64_t now);
 
-/* µs that a script may run: what is left without the reserve, at most timeout_seconds; 0: there is no time for it. */
-uint64_t notice_budget(const Notice *notice, int64_t timeout_seconds);
+/* µs that there are for work: what is left without the reserve, at most timeout_seconds; 0: there is no time for it. */
+uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds);

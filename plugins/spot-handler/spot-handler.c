@@ -134,7 +134,7 @@ static char **environment_of(const SnoozePluginDictionary *event, const Notice *
 
 static int run_script(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event, const Notice *notice) {
         const char *path = snooze_plugin_instance_get_string(handler->instance, "shutdown_script_path") ?: "";
-        uint64_t budget = notice_budget(notice, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
         g_auto(GStrv) environment = NULL;
         g_autoptr(GError) error = NULL;
         g_autofree char *program = NULL;
@@ -186,7 +186,7 @@ static int called_off(SpotHandler *handler, SnoozePluginCall *call) {
 }
 
 static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice) {
-        uint64_t budget = notice_budget(notice, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
 
         /* The end may come sooner than it first seemed, never later. */
         run_shorten(handler->run, usec_add(clock_monotonic(), budget));

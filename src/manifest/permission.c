@@ -332,6 +332,17 @@ static void processes_directives(const char *none, GroupExists exists, void *use
         add_line(lines, "PrivateUsers=no");
 }
 
+static char *signals_words(const char *none) {
+        return g_strdup("may send signals to every process, those of root included: whatever ends by a signal it can end");
+}
+
+static void signals_directives(const char *none, GroupExists exists, void *userdata, GPtrArray *lines) {
+        add_line(lines, "CapabilityBoundingSet=CAP_KILL");
+        add_line(lines, "AmbientCapabilities=CAP_KILL");
+        /* In a user namespace of its own the capability would reach nobody outside. */
+        add_line(lines, "PrivateUsers=no");
+}
+
 static const struct {
         const char *name, *words;
 } group_names[] = {
@@ -452,6 +463,7 @@ static const Kind kinds[] = {
           write_valid, write_words, write_directives },
         { "device", "expected device:gpu", device_valid, device_words, device_directives },
         { "processes", "expected processes alone", NULL, processes_words, processes_directives },
+        { "signals", "expected signals alone", NULL, signals_words, signals_directives },
         { "bus",
           "expected bus:NAME, a well-known name on the system bus other than its driver, plugins and the helper",
           bus_valid, bus_words, no_directives },
@@ -482,7 +494,7 @@ const char *permission_problem(const char *text) {
         const Kind *kind = kind_find(text, &argument);
 
         if (!kind)
-                return "expected one of network:…, read:…, write:…, device:…, processes, bus:…, exec:…, group:…, unit:…";
+                return "expected one of network:…, read:…, write:…, device:…, processes, signals, bus:…, exec:…, group:…, unit:…";
         if (kind->valid ? !argument || !kind->valid(argument) : argument != NULL)
                 return kind->expected;
         return NULL;

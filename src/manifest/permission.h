@@ -11,6 +11,7 @@
  *   read:PATH, write:PATH    seen there, written there, as far as ordinary file permissions let the plugin's user
  *   device:gpu
  *   processes                processes of others in /proc
+ *   signals                  to processes of others
  *   bus:NAME                 method calls to that name on the system bus
  *   exec:any, exec:PATH      other programs than its own
  *   group:NAME               of a short list

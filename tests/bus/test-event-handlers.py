@@ -2,6 +2,7 @@
 """The event handlers that are installed and not enabled, with the real daemon: from EmitEvent to their results."""
 
 import json
+import subprocess
 import time
 
 import tap
@@ -97,6 +98,22 @@ class Drain(Handler):
         row = self.result(self.emit_later('cloud.spot.interrupt', cancelled=GLib.Variant('b', True)))
         self.assertEqual(row['result']['started'], ['web.service'])
         self.assertEqual(self.systemd.units['web.service'], 'active')
+
+
+class Checkpoint(Handler):
+    identifier = 'checkpoint'
+
+    def test_a_job_saves_its_work(self):
+        mark = f'mark-{self.house.directory.name}'
+        job = subprocess.Popen(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.05; done', mark], stdout=subprocess.PIPE)
+        self.addCleanup(job.communicate)
+        job.stdout.readline()
+        self.place()
+        self.start(jobs=[f'job: cmdline={mark} signal=USR1'])
+        row = self.result(self.emit('cloud.spot.interrupt'))
+        self.assertEqual((row['handled'], row['result']['success'], row['result']['done']), (True, True, 1))
+        self.assertEqual(job.wait(60), 7)
+        self.assertNotIn(mark, json.dumps(row))
 
 
 del Handler

@@ -6,6 +6,7 @@ import os
 import sys
 
 import daemon_cases
+import handler_cases
 import helper_cases
 import limits_cases
 import machine
@@ -21,7 +22,7 @@ def main():
         return Plan.skip_all("impossible here: booting a machine needs root")
     try:
         with machine.installation(build) as installed:
-            for cases in (system_cases, daemon_cases, passage_cases):
+            for cases in (system_cases, daemon_cases, passage_cases, handler_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
             limits_cases.run(plan, installed, bus, build)

@@ -109,14 +109,14 @@ static void test_extremes_do_not_wrap(void) {
         snooze_plugin_dictionary_set_uint(event, "timestamp", UINT64_MAX);
         notice = notice_read(event, NOW);
         g_assert_cmpuint(notice.deadline, ==, UINT64_MAX);
-        g_assert_cmpuint(notice_budget(&notice, 3600), ==, 3600 * USEC_PER_SEC);
+        g_assert_cmpuint(notice_budget(&notice, NOTICE_RESERVE_SECONDS, 3600), ==, 3600 * USEC_PER_SEC);
         snooze_plugin_dictionary_free(event);
 }
 
 static void expect_budget(uint64_t remaining, int64_t timeout, uint64_t expected) {
         const Notice notice = { .remaining = remaining * USEC_PER_SEC };
 
-        g_assert_cmpuint(notice_budget(&notice, timeout), ==, expected * USEC_PER_SEC);
+        g_assert_cmpuint(notice_budget(&notice, NOTICE_RESERVE_SECONDS, timeout), ==, expected * USEC_PER_SEC);
 }
 
 static void test_budget(void) {

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tells jobs to save their work before this machine goes: by a signal, or by a command for each, and waits until they have. Each end is told
+ * of once: a second signal ends many a program that the first one had made save. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <snooze/plugin.h>
+
+#include "base/clock.h"
+#include "base/names.h"
+#include "config.h"
+#include "job.h"
+#include "plugins/spot-handler/notice.h"
+#include "run/program.h"
+#include "target.h"
+
+#define RESERVE_SECONDS 5 /* for what else there is to be done before the end */
+#define CALL_OFF_TIME (3 * USEC_PER_SEC)
+
+typedef struct Checkpoint {
+        SnoozePluginInstance *instance;
+        GPtrArray *jobs;         /* Job, in force */
+        GPtrArray *told_jobs;    /* those of the targets under way */
+        Runner *runner;
+        Targets *targets;
+        SnoozePluginCall *call;  /* whose result they are */
+        const char *problem;
+        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        gboolean cancelled;
+        uint64_t handled_until;  /* wall clock µs; 0: nothing is */
+} Checkpoint;
+
+static const char *const types[] = { "cloud.spot.interrupt", "cloud.instance.termination", "cloud.instance.maintenance", "cloud.autoscaling.scale",
+                                     EVENT_STOP_PENDING, NULL };
+
+static int answer_status(SnoozePluginCall *call, const char *status, bool handled) {
+        (void) snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", status);
+        return snooze_plugin_call_set_answer(call, handled);
+}
+
+static int answer_failure(SnoozePluginCall *call, const char *error) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        (void) snooze_plugin_dictionary_set_bool(result, "success", false);
+        (void) snooze_plugin_dictionary_set_string(result, "error", error);
+        return snooze_plugin_call_set_answer(call, false);
+}
+
+static void add_outcome(SnoozePluginDictionary *result, const TargetOutcome *outcome) {
+        SnoozePluginDictionary *entry = snooze_plugin_dictionary_append_dictionary(result, "jobs");
+
+        (void) snooze_plugin_dictionary_set_string(entry, "job", outcome->job);
+        (void) snooze_plugin_dictionary_set_string(entry, "name", outcome->name);
+        (void) snooze_plugin_dictionary_set_int(entry, "pid", outcome->pid);
+        (void) snooze_plugin_dictionary_set_bool(entry, "done", outcome->done);
+        (void) snooze_plugin_dictionary_set_double(entry, "seconds", (double) outcome->duration / (double) USEC_PER_SEC);
+        if (outcome->problem)
+                (void) snooze_plugin_dictionary_set_string(entry, "problem", outcome->problem);
+}
+
+static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
+        Checkpoint *checkpoint = userdata;
+        SnoozePluginCall *call = checkpoint->call;
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+        guint done = 0;
+
+        for (guint i = 0; i < n; i++) {
+                add_outcome(result, &outcomes[i]);
+                done += outcomes[i].done;
+        }
+        if (checkpoint->problem)
+                (void) snooze_plugin_dictionary_set_string(result, "error", checkpoint->problem);
+        else if (checkpoint->cancelled)
+                (void) snooze_plugin_dictionary_set_string(result, "error", "it was called off");
+        (void) snooze_plugin_dictionary_set_bool(result, "success", done == n && !checkpoint->problem && !checkpoint->cancelled);
+        (void) snooze_plugin_dictionary_set_uint(result, "told", n);
+        (void) snooze_plugin_dictionary_set_uint(result, "done", done);
+        (void) snooze_plugin_call_set_answer(call, n > 0);
+        snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n, checkpoint->problem ? "; " : "",
+                          checkpoint->problem ?: "");
+        checkpoint->targets = NULL;
+        checkpoint->call = NULL;
+        checkpoint->cancelled = FALSE;
+        g_clear_pointer(&checkpoint->told_jobs, g_ptr_array_unref);
+        snooze_plugin_call_finish(call, 0);
+        while (checkpoint->waiting->len > 0) {
+                call = g_ptr_array_steal_index(checkpoint->waiting, 0);
+                (void) answer_status(call, "already_handled", true);
+                snooze_plugin_call_finish(call, 0);
+        }
+}
+
+static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const Notice *notice, uint64_t budget) {
+        int r;
+
+        if (budget == 0)
+                return answer_failure(call, "there is no time left");
+        r = targets_begin(&(const TargetsParameters) {
+                .event = snooze_plugin_instance_get_event(checkpoint->instance),
+                .runner = checkpoint->runner,
+                .jobs = checkpoint->jobs,
+                .deadline = usec_add(clock_monotonic(), budget),
+                .done = on_done,
+                .userdata = checkpoint,
+        }, &checkpoint->problem, &checkpoint->targets);
+        if (r < 0)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s", strerror(-r));
+        checkpoint->call = call;
+        checkpoint->told_jobs = g_ptr_array_ref(checkpoint->jobs);
+        checkpoint->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static int called_off(Checkpoint *checkpoint, SnoozePluginCall *call) {
+        gboolean was_handled = checkpoint->handled_until > 0;
+
+        if (checkpoint->targets) {
+                checkpoint->cancelled = TRUE;
+                targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), CALL_OFF_TIME));
+        }
+        checkpoint->handled_until = 0;
+        return answer_status(call, "cancelled", was_handled);
+}
+
+static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
+        const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
+        Checkpoint *checkpoint = userdata;
+        uint64_t now = clock_realtime(), budget;
+        Notice notice;
+
+        if (!g_strv_contains(types, type))
+                return snooze_plugin_call_set_answer(call, false);
+        if (snooze_plugin_dictionary_get_bool(data, "dry_run", false))
+                return answer_status(call, "dry_run", false);
+        notice = notice_read(event, now);
+        budget = notice_budget(&notice, RESERVE_SECONDS, snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
+        if (notice.cancelled)
+                return called_off(checkpoint, call);
+        if (checkpoint->targets) {
+                targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
+                g_ptr_array_add(checkpoint->waiting, call);
+                return SNOOZE_PLUGIN_LATER;
+        }
+        if (checkpoint->handled_until > now)
+                return answer_status(call, "already_handled", true);
+        return begin(checkpoint, call, &notice, budget);
+}
+
+static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        Checkpoint *checkpoint = userdata;
+        g_autoptr(GPtrArray) jobs = NULL;
+        g_autoptr(GError) error = NULL;
+
+        jobs = jobs_parse(snooze_plugin_dictionary_get_strv(config, "jobs", NULL), &error);
+        if (!jobs)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: %s", error->message);
+        if (jobs->len == 0)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: expected at least one");
+        for (guint i = 0; i < jobs->len; i++) {
+                const Job *job = g_ptr_array_index(jobs, i);
+                g_autofree char *program = job->command ? program_trusted(job->command[0], program_owner_also(), &error) : NULL;
+
+                if (job->command && !program)
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: %s: %s", job->pattern->name,
+                                                       error->message);
+        }
+        g_clear_pointer(&checkpoint->jobs, g_ptr_array_unref);
+        checkpoint->jobs = g_steal_pointer(&jobs);
+        return 0;
+}
+
+static void slot_free(void *userdata) {
+        Checkpoint *checkpoint = userdata;
+
+        if (checkpoint->targets)
+                targets_continue(checkpoint->targets);
+}
+
+static int start(SnoozePluginInstance *instance, void *userdata) {
+        Checkpoint *checkpoint = userdata;
+
+        checkpoint->instance = instance;
+        return runner_new(snooze_plugin_instance_get_event(instance), slot_free, checkpoint, &checkpoint->runner);
+}
+
+static void shut_down(void *userdata) {
+        Checkpoint *checkpoint = userdata;
+
+        if (checkpoint->targets)
+                targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), CALL_OFF_TIME));
+}
+
+int main(int argc, char *argv[]) {
+        static const SnoozePluginSetting settings[] = {
+                { "jobs", SNOOZE_PLUGIN_LIST, .required = true },
+                { "timeout_seconds", SNOOZE_PLUGIN_INTEGER, 1, 3600, .default_value = "90" },
+                { NULL },
+        };
+        Checkpoint checkpoint = { .jobs = g_ptr_array_new(), .waiting = g_ptr_array_new() };
+        const SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = "checkpoint",
+                .version = PACKAGE_VERSION,
+                .description = "Has jobs save their work before this machine goes.",
+                .userdata = &checkpoint,
+                .settings = settings,
+                .start = start,
+                .initialize = configure,
+                .configure = configure,
+                .shutdown = shut_down,
+                .supported_events = types,
+                .handle_event = handle_event,
+        };
+        int r = snooze_plugin_main(&plugin, argc, argv);
+
+        targets_free(checkpoint.targets);
+        runner_free(checkpoint.runner);
+        g_clear_pointer(&checkpoint.told_jobs, g_ptr_array_unref);
+        g_ptr_array_unref(checkpoint.jobs);
+        g_ptr_array_unref(checkpoint.waiting);
+        return r;
+}

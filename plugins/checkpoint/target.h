@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Processes that are told to save their work, and waited for. A process is told through a descriptor of it, which is opened before it is looked at a
+ * second time: so nobody else is told who got its number meanwhile. */
+
+#include <stdint.h>
+
+#include <glib.h>
+#include <systemd/sd-event.h>
+
+#include "job.h"
+#include "run/run.h"
+
+/* So many processes are told at most, and so many commands run at once. */
+#define TARGETS_MAX 64U
+#define COMMANDS_MAX 8U
+
+typedef struct TargetOutcome {
+        const char *job; /* the pattern's name */
+        const char *name;
+        pid_t pid;
+        gboolean done;
+        uint64_t duration;   /* µs, until it was done, or until nobody waited any longer */
+        const char *problem; /* why it is not; NULL else */
+} TargetOutcome;
+
+typedef struct Targets Targets;
+
+/* Called once, never from within targets_begin() or targets_shorten(); targets is gone when it returns. */
+typedef void (*TargetsDone)(const TargetOutcome *outcomes, guint n, void *userdata);
+
+typedef struct TargetsParameters {
+        sd_event *event;
+        Runner *runner;        /* whose slot_free calls targets_continue() */
+        const GPtrArray *jobs; /* Job; stays as long as the targets */
+        uint64_t deadline;     /* monotonic µs; commands end two seconds before, so that SIGTERM is of use */
+        TargetsDone done;
+        void *userdata;
+} TargetsParameters;
+
+/* Finds them and tells them. *ret_problem: why not all were seen, else NULL; static. 0 or a negative errno. */
+int targets_begin(const TargetsParameters *parameters, const char **ret_problem, Targets **ret);
+/* The deadline is this moment, if that is earlier; 0: now. */
+void targets_shorten(Targets *targets, uint64_t deadline);
+/* A command may be started again. */
+void targets_continue(Targets *targets);
+/* Without telling anybody; NULL is fine. */
+void targets_free(Targets *targets);

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugin checkpoint on a private bus, before jobs of the test's own. Arguments: the program, the source tree."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from gi.repository import GLib
+
+import plugin_bus
+from plugin_bus import s
+
+PROGRAM, SOURCE = sys.argv[1:3]
+SPOT = "cloud.spot.interrupt"
+
+
+def b(value):
+    return GLib.Variant("b", value)
+
+
+def event(type_=SPOT, left=100, data=None, **more):
+    return {"id": s("1"), "type": s(type_), "source": s("test"), "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))),
+            "data": GLib.Variant("a{sv}", data or {}), **more}
+
+
+class Checkpoint(plugin_bus.PluginTestCase):
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        # By this the patterns know the jobs of this test from all others.
+        self.mark = "mark-" + os.path.basename(self.directory)
+        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+        self.addCleanup(GLib.source_remove, source)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def job(self, text, *arguments):
+        """A shell that runs the text with this test's mark in its command line, once it has said that it is ready."""
+        process = subprocess.Popen(["sh", "-c", "cd %s; %s" % (self.directory, text), self.mark, *arguments], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        self.addCleanup(self.end, process)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    def end(self, process):
+        process.kill()
+        process.communicate()
+
+    def program(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write("#!/bin/sh\n" + text + "\n")
+        os.chmod(self.path(name), 0o755)
+        return self.path(name)
+
+    def start(self, *jobs, **settings):
+        plugin = self.plugin(PROGRAM, "checkpoint", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
+        jobs = [text.replace("MARK", self.mark).replace("DIR", self.directory) for text in jobs]
+        return plugin.greet({"jobs": GLib.Variant("as", jobs), **{name: GLib.Variant("x", value) for name, value in settings.items()}})
+
+    def send(self, plugin, fields):
+        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
+
+    def answer(self, answers):
+        plugin_bus.iterate_until(lambda: answers, 60)
+        if isinstance(answers[0], GLib.Error):
+            raise answers[0]
+        return answers[0]
+
+    def tell(self, plugin, fields):
+        return self.answer(self.send(plugin, fields))
+
+    def test_manifest_and_program_agree(self):
+        with open(os.path.join(SOURCE, "plugins/checkpoint/plugin.json")) as f:
+            manifest = json.load(f)
+        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(described["contracts"], manifest["contracts"])
+        self.assertEqual(described["events"], list(manifest["events"]))
+        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+
+    def test_a_signal_and_the_end_of_the_process(self):
+        process = self.job("trap 'echo saved > saved; exit' USR1; echo ready; while :; do sleep 0.05; done")
+        handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
+        self.assertEqual((handled, result["success"], result["told"], result["done"]), (True, True, 1, 1))
+        entry, = result["jobs"]
+        self.assertEqual((entry["job"], entry["name"], entry["pid"], entry["done"]), ("train", "sh", process.pid, True))
+        self.assertTrue(os.path.exists(self.path("saved")))
+        # Of others' command lines nobody learns.
+        self.assertNotIn(self.mark, json.dumps(result))
+
+    def test_a_signal_and_a_file(self):
+        process = self.job("trap 'sleep 0.5; echo x > $$.done' USR1; echo ready; while :; do sleep 0.05; done")
+        # An older one tells nothing.
+        with open(self.path("%d.done" % process.pid), "w"):
+            pass
+        os.utime(self.path("%d.done" % process.pid), (1, 1))
+        _, result = self.tell(self.start("train: cmdline=MARK signal=SIGUSR1 until=DIR/%p.done"), event())
+        self.assertTrue(result["success"], result)
+        self.assertGreater(result["jobs"][0]["seconds"], 0.4)
+        self.assertIsNone(process.poll())
+
+    def test_one_that_ends_right_after_its_file(self):
+        self.job("trap 'echo x > done; exit' USR1; echo ready; while :; do sleep 0.05; done")
+        self.assertTrue(self.tell(self.start("train: cmdline=MARK signal=USR1 until=DIR/done"), event())[1]["success"])
+
+    def test_one_that_ends_without_its_file(self):
+        self.job("echo ready; while :; do sleep 0.05; done")
+        _, result = self.tell(self.start("train: cmdline=MARK signal=USR1 until=DIR/done"), event())
+        self.assertEqual((result["success"], result["jobs"][0]["problem"]), (False, "ended, and the file is not there"))
+
+    def test_one_that_takes_too_long(self):
+        process = self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1", timeout_seconds=1), event())
+        self.assertEqual((handled, result["success"], result["jobs"][0]["problem"]), (True, False, "had not done it in time"))
+        self.assertIsNone(process.poll())
+
+    def test_told_is_enough(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.assertTrue(self.tell(self.start("train: cmdline=MARK signal=USR1 until=told"), event())[1]["success"])
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+
+    def test_a_command_for_each(self):
+        program = self.program("save", 'echo "$1 $SNOOZE_PID $SNOOZE_OWNER $SNOOZE_JOB" >> %s; env | cut -d= -f1 | sort > %s'
+                               % (self.path("log"), self.path("environment")))
+        pids = sorted(self.job("echo ready; read line").pid for _ in range(12))
+        _, result = self.tell(self.start("sim: cmdline=MARK command='%s %%p'" % program), event())
+        self.assertEqual((result["success"], result["told"], result["done"]), (True, 12, 12))
+        with open(self.path("log")) as f:
+            self.assertEqual(sorted(f.read().splitlines()), sorted("%d %d %d sim" % (pid, pid, os.getuid()) for pid in pids))
+        with open(self.path("environment")) as f:
+            self.assertEqual(f.read().split(), ["HOME", "LC_ALL", "PATH", "PWD", "SNOOZE_JOB", "SNOOZE_OWNER", "SNOOZE_PID"])
+
+    def test_commands_that_fail(self):
+        for text, problem in (("echo no room; exit 3", "the command ended with status 3: no room"),
+                              ("kill -SEGV $$", "the command was ended by signal 11 (Segmentation fault)")):
+            self.job("echo ready; read line")
+            plugin = self.start("sim: cmdline=MARK command=%s" % self.program("save", text))
+            _, result = self.tell(plugin, event())
+            self.assertEqual((result["success"], result["jobs"][0]["problem"]), (False, problem))
+            plugin.stop()
+
+    def test_a_command_that_hangs_with_all_that_it_started(self):
+        self.job("echo ready; read line")
+        program = self.program("save", "trap '' TERM; setsid sleep 1000 & while :; do sleep 0.1; done")
+        plugin = self.start("sim: cmdline=MARK command=%s" % program, timeout_seconds=3)
+        _, result = self.tell(plugin, event())
+        self.assertFalse(result["success"])
+        self.assertIn("time", result["jobs"][0]["problem"])
+        plugin_bus.iterate_until(lambda: not self.children(plugin))
+
+    def children(self, plugin):
+        with open("/proc/%d/task/%d/children" % (plugin.process.pid, plugin.process.pid)) as f:
+            return f.read().split()
+
+    def test_a_command_and_then_the_end_of_the_process(self):
+        process = self.job("trap 'sleep 0.3; exit' TERM; echo ready; while :; do sleep 0.05; done")
+        program = self.program("save", "kill $1")
+        _, result = self.tell(self.start("sim: cmdline=MARK command='%s %%p' until=exit" % program), event())
+        self.assertTrue(result["success"], result)
+        process.wait(30)
+
+    def test_who_may_not_be_signalled(self):
+        if os.geteuid() != 0:
+            self.skipTest("impossible here: other users need root")
+        self.job("echo ready; read line")
+        # The plugin as somebody else, without the capability.
+        program = self.path("checkpoint")
+        shutil.copy(PROGRAM, program)
+        os.chmod(self.directory, 0o755)
+        wrapper = self.path("wrapper")
+        with open(wrapper, "w") as f:
+            f.write("#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups %s \"$@\"\n" % program)
+        os.chmod(wrapper, 0o755)
+        plugin = self.plugin(wrapper, "checkpoint", environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.realpath(PROGRAM)) + "/../../src/sdk"})
+        plugin.greet({"jobs": GLib.Variant("as", ["train: cmdline=%s signal=USR1" % self.mark])})
+        _, result = self.tell(plugin, event())
+        self.assertEqual((result["success"], result["jobs"][0]["problem"]), (False, "is not ours to signal: permission `signals` is missing"))
+
+    def test_nothing_matches(self):
+        handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
+        self.assertEqual((handled, result["success"], result["told"]), (False, True, 0))
+
+    def test_no_such_owner(self):
+        self.job("echo ready; read line")
+        self.assertEqual(self.tell(self.start("train: cmdline=MARK owner=no-such-user signal=USR1"), event())[1]["told"], 0)
+
+    def test_the_first_pattern_that_matches_counts(self):
+        process = self.job("trap 'exit 5' USR1; trap 'exit 6' USR2; echo ready; while :; do sleep 0.05; done")
+        self.tell(self.start("a: cmdline=MARK signal=USR2", "b: cmdline=MARK signal=USR1"), event())
+        self.assertEqual(process.wait(30), 6)
+
+    def test_too_many(self):
+        for _ in range(70):
+            self.job("echo ready; read line")
+        _, result = self.tell(self.start("a: cmdline=MARK signal=TERM"), event())
+        self.assertEqual((result["told"], result["success"]), (64, False))
+        self.assertIn("more than 64 processes match", result["error"])
+
+    def test_each_end_is_told_of_once(self):
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.assertEqual(self.tell(plugin, event("cloud.instance.termination")), (True, {"status": "already_handled"}))
+        self.assertEqual(os.path.getsize(self.path("got")), 2)
+
+    def test_who_asks_meanwhile_waits_and_an_earlier_end_counts(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+        begun = time.monotonic()
+        second = self.send(plugin, event("cloud.instance.termination", left=6))
+        self.assertFalse(self.answer(first)[1]["success"])
+        self.assertEqual(self.answer(second)[1], {"status": "already_handled"})
+        self.assertLess(time.monotonic() - begun, 40)
+
+    def test_called_off(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (True, {"status": "cancelled"}))
+        self.assertEqual(self.answer(first)[1]["error"], "it was called off")
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
+
+    def test_a_command_that_is_called_off_gets_sigterm(self):
+        self.job("echo ready; read line")
+        program = self.program("save", "trap 'touch {0}/undone; exit 1' TERM; touch {0}/begun; while :; do sleep 0.1; done".format(self.directory))
+        plugin = self.start("sim: cmdline=MARK command=%s" % program)
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("begun")))
+        self.tell(plugin, event(cancelled=b(True)))
+        self.assertEqual(self.answer(first)[1]["error"], "it was called off")
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("undone")))
+
+    def test_no_time_left_and_dry_runs_tell_nobody(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        for left in (5, 0, -1e9):
+            self.assertEqual(self.tell(plugin, event(left=left)), (False, {"success": False, "error": "there is no time left"}))
+        self.assertEqual(self.tell(plugin, event("snooze.stop.pending", data={"dry_run": b(True)})), (False, {"status": "dry_run"}))
+        self.assertFalse(os.path.exists(self.path("got")))
+
+    def test_other_and_hostile_events(self):
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        for fields in ({}, {"type": GLib.Variant("t", 1)}, event("custom.save"), event("system.disk.low")):
+            self.assertEqual(self.tell(plugin, fields), (False, {}))
+        handled, result = self.tell(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x"), "timestamp": GLib.Variant("as", [])})
+        self.assertEqual((handled, result["success"]), (False, True))
+
+    def test_leaving_answers_who_waits(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        answers = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+        plugin.process.send_signal(signal.SIGTERM)
+        self.assertFalse(self.answer(answers)[1]["success"])
+        self.assertEqual(plugin.process.wait(30), 0)
+
+    def test_wrong_configuration_is_refused(self):
+        plugin = self.plugin(PROGRAM, "checkpoint", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        open_ = self.program("open", "true")
+        os.chmod(open_, 0o757)
+        for jobs in ([], ["a: name=x"], ["a: name=x signal=KILL"], ["a: name=x command=/does/not/exist"], ["a: name=x command=" + open_]):
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*jobs: "):
+                plugin.call("", "Initialize", "(a{sv})", {"jobs": GLib.Variant("as", jobs)})
+        self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {})
+
+
+plugin_bus.main()
