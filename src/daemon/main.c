@@ -212,7 +212,8 @@ static int run(const CommandLine *line) {
         _cleanup_(manager_freep) Manager *manager = NULL;
         int r;
 
-        r = sd_event_default(&event);
+        /* Of the default one sd-event asks in every turn which thread it is in. */
+        r = sd_event_new(&event);
         if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
         if (r < 0)

@@ -132,14 +132,18 @@ static gboolean moved(uint64_t a, uint64_t b) {
         return (a == 0) != (b == 0) || MAX(a, b) - MIN(a, b) > MOMENT_TOLERANCE;
 }
 
+gboolean manager_all_told(const Manager *manager) {
+        return manager->outcome.state == manager->announced &&
+               !moved(manager->outcome.idle_since, manager->announced_idle_since) &&
+               !moved(manager->outcome.next_stop, manager->announced_next_stop);
+}
+
 static void emit_properties(Manager *manager, gboolean changed) {
         const Outcome *outcome = &manager->outcome;
         uint64_t now = clock_monotonic();
-        gboolean other = moved(outcome->idle_since, manager->announced_idle_since) ||
-                         moved(outcome->next_stop, manager->announced_next_stop);
 
         if (!changed &&
-            (!other || now < usec_add(manager->announced_at,
+            (manager_all_told(manager) || now < usec_add(manager->announced_at,
                                       (uint64_t) (manager->config->check_interval_seconds * USEC_PER_SEC))))
                 return;
         manager->announced_at = now;

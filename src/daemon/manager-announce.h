@@ -9,6 +9,9 @@
 /* After each step. */
 void manager_announce(Manager *manager);
 
+/* FALSE: there is something to tell that waits for its time. */
+gboolean manager_all_told(const Manager *manager);
+
 /* One property of the Manager changed. */
 void manager_emit_changed(Manager *manager, const char *property);
 

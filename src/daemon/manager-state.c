@@ -2,7 +2,12 @@
 
 #include "daemon/manager-state.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -18,21 +23,65 @@
 #define DECISION_FILE "decision.json"
 #define PAUSE_KEY "pause"
 
+/* The file is an object of JSON that begins with the moment at which the daemon was last known to watch. */
+#define ALIVE_FORMAT "{\"alive\":%20" G_GUINT64_FORMAT ","
+#define ALIVE_LENGTH (sizeof("{\"alive\":,") - 1 + 20)
+
 static char *decision_path(Manager *manager) {
         return g_build_filename(manager->options.runtime_directory, DECISION_FILE, NULL);
 }
 
-void manager_save(Manager *manager) {
-        g_autofree char *path = decision_path(manager), *text = NULL;
+void manager_saved_clear(Manager *manager) {
+        g_clear_pointer(&manager->saved.decision, json_object_unref);
+        manager->saved.fd = safe_close(manager->saved.fd);
+}
+
+/* Of a fixed length, so that it can be overwritten: ALIVE_FORMAT stands at the beginning of the file. */
+static int write_alive(int fd, uint64_t boottime) {
+        char text[ALIVE_LENGTH + 1];
+        struct stat st;
+
+        (void) snprintf(text, sizeof(text), ALIVE_FORMAT, boottime);
+        if (fstat(fd, &st) < 0 || st.st_nlink == 0)
+                return -ESTALE;
+        return pwrite(fd, text, ALIVE_LENGTH, 0) == (ssize_t) ALIVE_LENGTH ? 0 : -EIO;
+}
+
+/* What stood there a while ago is true now. */
+static gboolean is_saved(Manager *manager, uint64_t boottime) {
+        return manager->saved.decision && manager->saved.pause_until == manager->pause_until &&
+               decision_is_as_exported(manager->decision, clock_monotonic(), usec_sub(boottime, manager->saved.boottime),
+                                       manager->saved.decision);
+}
+
+static char *saved_text(Manager *manager) {
         g_autoptr(JsonObject) object = json_object_new();
-        g_autoptr(GError) error = NULL;
+        g_autofree char *text = NULL;
 
         json_object_set_string_member(object, "boot", manager->boot);
-        json_object_set_int_member(object, "boottime", (gint64) clock_boottime());
-        json_object_set_int_member(object, "pause_until", (gint64) manager->pause_until);
-        json_object_set_object_member(object, "decision", decision_export(manager->decision, clock_monotonic()));
+        json_object_set_int_member(object, "boottime", (gint64) manager->saved.boottime);
+        json_object_set_int_member(object, "pause_until", (gint64) manager->saved.pause_until);
+        json_object_set_object_member(object, "decision", json_object_ref(manager->saved.decision));
         text = json_object_text(object);
-        if (!file_replace(path, text, strlen(text), 0600, &error))
+        return g_strdup_printf(ALIVE_FORMAT "%s", manager->saved.boottime, text + 1);
+}
+
+void manager_save(Manager *manager) {
+        uint64_t boottime = clock_boottime();
+        g_autofree char *path = NULL, *text = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (is_saved(manager, boottime) && write_alive(manager->saved.fd, boottime) >= 0)
+                return;
+        manager_saved_clear(manager);
+        manager->saved.decision = decision_export(manager->decision, clock_monotonic());
+        manager->saved.boottime = boottime;
+        manager->saved.pause_until = manager->pause_until;
+        text = saved_text(manager);
+        path = decision_path(manager);
+        if (file_replace(path, text, strlen(text), 0600, &error))
+                manager->saved.fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        else
                 log_warning("The state of the decision could not be kept in %s: %s", path, error->message);
 }
 
@@ -82,12 +131,13 @@ static void restore_decision(Manager *manager) {
         g_autoptr(JsonNode) node = read_saved(manager);
         JsonObject *object = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         JsonObject *saved = object ? json_get_object(object, "decision") : NULL;
-        uint64_t pause_until;
+        uint64_t pause_until, boottime;
 
         if (!saved || strcmp(json_get_string(object, "boot", ""), manager->boot) != 0)
                 return;
-        if (decision_import(manager->decision, clock_monotonic(),
-                            usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "boottime", 0)), saved) < 0)
+        boottime = (uint64_t) json_get_int(object, "boottime", 0);
+        if (decision_import(manager->decision, clock_monotonic(), usec_sub(clock_boottime(), boottime),
+                            usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "alive", (gint64) boottime)), saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
         /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed
          * it. */

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -21,6 +19,7 @@
 #include "daemon/manager-state.h"
 #include "daemon/problem-details.h"
 #include "daemon/stop/record.h"
+#include "daemon/tick.h"
 #include "util/json.h"
 #include "util/line.h"
 
@@ -33,7 +32,6 @@
 /* systemd gives the daemon 30 s to end. */
 #define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
-#define LEISURE_MAX (10 * USEC_PER_SEC)
 
 /* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares must be the same. */
 uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
@@ -42,10 +40,6 @@ uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
         if (MAX(offset, manager->wall_offset) - MIN(offset, manager->wall_offset) > CLOCK_WAS_SET)
                 manager->wall_offset = offset;
         return monotonic_to_realtime(monotonic, 0, manager->wall_offset);
-}
-
-static uint64_t usec_from_seconds(double seconds) {
-        return (uint64_t) (seconds * (double) USEC_PER_SEC);
 }
 
 static void restart_after_sleep(Manager *manager) {
@@ -63,7 +57,7 @@ static void notice_sleep(Manager *manager) {
         manager->slept = slept;
 }
 
-static gboolean in_stage(const Manager *manager) {
+gboolean manager_in_stage(const Manager *manager) {
         return manager->outcome.state == STATE_WARNING || manager->outcome.state == STATE_STOPPING;
 }
 
@@ -82,14 +76,14 @@ static void choose_look_at_input(Manager *manager, uint64_t now) {
         const Config *config = manager->config;
         double seconds = MIN(config->check_interval_seconds, config->input_idle_threshold_secs);
 
-        if (in_stage(manager))
+        if (manager_in_stage(manager))
                 seconds = 0;
         metrics_set_input_interval(manager->metrics, usec_from_seconds(seconds));
         if (input_falls_idle(manager, now))
                 metrics_look_at_input(manager->metrics);
 }
 
-static void take_sample(Manager *manager) {
+void manager_take_quick_sample(Manager *manager) {
         uint64_t now = clock_monotonic();
 
         notice_sleep(manager);
@@ -109,7 +103,7 @@ static void take_sample(Manager *manager) {
 
 void manager_take_sample(Manager *manager) {
         metrics_look_at_input(manager->metrics);
-        take_sample(manager);
+        manager_take_quick_sample(manager);
 }
 
 JsonObject *manager_metrics(Manager *manager) {
@@ -136,7 +130,7 @@ static void on_vote(Vote *vote, void *userdata) {
         manager_step_soon(manager);
 }
 
-static void on_round_done(void *userdata) {
+void manager_round_done(void *userdata) {
         manager_step_soon(userdata);
 }
 
@@ -147,7 +141,7 @@ static void ask_everybody(void *userdata) {
         manager->asking_inhibitors = FALSE;
         manager_take_sample(manager);
         metrics = manager_metrics(manager);
-        plugins_check(manager->plugins, metrics, TRUE, on_round_done, manager);
+        plugins_check(manager->plugins, metrics, TRUE, manager_round_done, manager);
         manager_step_soon(manager);
 }
 
@@ -262,43 +256,6 @@ static int on_step_soon(sd_event_source *source, void *userdata) {
 
 void manager_step_soon(Manager *manager) {
         (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_ONESHOT);
-}
-
-/* At rest the answers of plugins are read with the next sample, which saves waking up for each. In a stage, and where
- * samples are rare, they are wanted when they come. */
-static void choose_leisure(Manager *manager) {
-        uint64_t interval = usec_from_seconds(manager->config->sample_interval_seconds);
-        gboolean wanted = in_stage(manager) || interval > LEISURE_MAX;
-
-        plugins_set_leisure(manager->plugins, wanted ? 0 : interval);
-}
-
-static void check(Manager *manager) {
-        g_autoptr(JsonObject) metrics = manager_metrics(manager);
-
-        choose_leisure(manager);
-        plugins_check(manager->plugins, metrics, FALSE, on_round_done, manager);
-        manager_keep_history(manager, metrics);
-        manager_save(manager);
-}
-
-/* Behind by more than one interval (a paused machine), samples are not made up for: however often it elapsed, it is read once. */
-static int on_tick(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        Manager *manager = userdata;
-        uint64_t now = clock_monotonic(), interval = usec_from_seconds(manager->config->sample_interval_seconds), elapsed;
-
-        /* Set anew since it elapsed. */
-        if (read(fd, &elapsed, sizeof(elapsed)) < 0)
-                return 0;
-        plugins_hear(manager->plugins);
-        if (now >= manager->next_check) {
-                manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), interval / 2));
-                manager_take_sample(manager);
-                check(manager);
-        } else
-                take_sample(manager);
-        manager_step(manager);
-        return 0;
 }
 
 void manager_problem(Manager *manager, const char *source, const char *message) {
@@ -468,16 +425,6 @@ static void log_warnings(Manager *manager) {
                 log_warning("Configuration: %s", *warning);
 }
 
-static int set_tick(Manager *manager, uint64_t first) {
-        uint64_t interval = MAX(usec_from_seconds(manager->config->sample_interval_seconds), 1);
-        const struct itimerspec times = {
-                .it_value = { (time_t) (first / USEC_PER_SEC), (long) (first % USEC_PER_SEC * 1000) },
-                .it_interval = { (time_t) (interval / USEC_PER_SEC), (long) (interval % USEC_PER_SEC * 1000) },
-        };
-
-        return timerfd_settime(sd_event_source_get_io_fd(manager->tick), 0, &times, NULL) < 0 ? -errno : 0;
-}
-
 void manager_set_config(Manager *manager, Config *config) {
         uint64_t now = clock_monotonic();
 
@@ -491,33 +438,16 @@ void manager_set_config(Manager *manager, Config *config) {
 
         /* A longer interval than before must not be waited for to its end first. */
         manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
-        (void) set_tick(manager, usec_from_seconds(config->sample_interval_seconds));
+        (void) tick_set(manager, usec_from_seconds(config->sample_interval_seconds));
         manager_emit_changed(manager, "DryRun");
         log_warnings(manager);
         manager_step_soon(manager);
 }
 
-/* A timer of its own, which the kernel repeats: sd-event's would be set anew with every sample. */
-static int add_tick(Manager *manager) {
-        _cleanup_close_ int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        r = sd_event_add_io(manager->event, &manager->tick, fd, EPOLLIN, on_tick, manager);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_io_fd_own(manager->tick, true);
-        if (r < 0)
-                return r;
-        (void) steal_fd(&fd);
-        return set_tick(manager, 1);
-}
-
 static int add_timers(Manager *manager) {
         int r;
 
-        r = add_tick(manager);
+        r = tick_begin(manager);
         if (r < 0)
                 return r;
         /* Stages begin when they are due, not up to a quarter of a second later (sd-event's default accuracy). */
@@ -693,6 +623,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->plugin_metrics = plugin_metrics_new();
         manager->checks = g_ptr_array_new_with_free_func(manager_check_free);
         manager->outcome.reason = g_strdup("starting");
+        manager->saved.fd = -EBADF;
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
         manager->user_limits = sender_limits_new(LIMIT_CHANGES_PER_SECOND, LIMIT_CHANGES_BURST);
@@ -745,7 +676,8 @@ Manager *manager_free(Manager *manager) {
         manager_finish(manager);
         if (manager->decision)
                 manager_save(manager);
-        manager->tick = sd_event_source_disable_unref(manager->tick);
+        manager_saved_clear(manager);
+        tick_end(manager);
         manager->deadline = sd_event_source_disable_unref(manager->deadline);
         manager->step_soon = sd_event_source_disable_unref(manager->step_soon);
         manager->pause_end = sd_event_source_disable_unref(manager->pause_end);

@@ -8,6 +8,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "base/clock.h"
 #include "bus/authorize.h"
 #include "bus/caller.h"
 #include "bus/limits.h"
@@ -71,6 +72,14 @@ struct Manager {
         Stop *stop;
         Provider *provider; /* the latest that was active */
 
+        /* What the runtime directory has of the decision (manager-state.c). */
+        struct {
+                JsonObject *decision; /* NULL: nothing yet */
+                uint64_t boottime;    /* when that was exported */
+                uint64_t pause_until;
+                int fd;               /* of the file */
+        } saved;
+
         Sample sample;
         uint64_t sample_realtime;
         PluginMetrics *plugin_metrics;
@@ -96,7 +105,7 @@ struct Manager {
         unsigned diagnoses;         /* Diagnose calls that wait for polkit */
         gboolean asking_inhibitors; /* a look waits for logind */
 
-        sd_event_source *tick, *deadline, *step_soon, *pause_end;
+        sd_event_source *tick, *rest, *deadline, *step_soon, *pause_end;
         gboolean ending; /* manager_stop() was called */
         gboolean freeing;
         sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;
@@ -120,6 +129,7 @@ void manager_step(Manager *manager);
 
 /* Steps the decision in this iteration of the loop, once, however often it is asked for. */
 void manager_step_soon(Manager *manager);
+void manager_round_done(void *manager);
 
 /* Why the machine is in its state. Put into words only when somebody wants them, which at rest is nobody. */
 const char *manager_reason(Manager *manager);
@@ -127,8 +137,10 @@ const char *manager_reason(Manager *manager);
 /* GetMetrics as JSON, keys of design section 4. */
 JsonObject *manager_metrics(Manager *manager);
 
-/* Writes the decision's state below the runtime directory: it belongs to this boot, so it needs no disk. */
+/* Writes the decision's state below the runtime directory: it belongs to this boot, so it needs no disk. Where nothing
+ * has changed, only that the daemon was there. */
 void manager_save(Manager *manager);
+void manager_saved_clear(Manager *manager);
 
 /* A Problem: journal, history, signal. */
 void manager_problem(Manager *manager, const char *source, const char *message);
@@ -156,8 +168,16 @@ void manager_reload(Manager *manager);
 /* The configuration of the start, kept as the last good one. */
 void manager_keep_good_config(Manager *manager);
 
-/* A sample now, of everything: those of the interval leave out what may wait until the next check. */
+/* A sample now, of everything; a quick one leaves out what may wait until the next check. */
 void manager_take_sample(Manager *manager);
+void manager_take_quick_sample(Manager *manager);
+
+/* Warned of, or under way. */
+gboolean manager_in_stage(const Manager *manager);
+
+static inline uint64_t usec_from_seconds(double seconds) {
+        return (uint64_t) (seconds * (double) USEC_PER_SEC);
+}
 
 /* A sample and a round of questions now; the call, of this user, is answered with the verdict at its end.
  * ERROR_LIMITS_EXCEEDED where too many wait for that. */

@@ -86,8 +86,11 @@ void plugin_metrics_forget(PluginMetrics *metrics, const char *plugin) {
 }
 
 void plugin_metrics_sample(const PluginMetrics *metrics, uint64_t patience, Sample *sample) {
-        const PluginMetric *gpu = g_hash_table_lookup(metrics->by_name, metric_key(METRIC_GPU));
+        const PluginMetric *gpu;
 
+        if (g_hash_table_size(metrics->by_name) == 0)
+                return;
+        gpu = g_hash_table_lookup(metrics->by_name, metric_key(METRIC_GPU));
         if (!gpu)
                 return;
         if (usec_add(gpu->received, patience) < sample->monotonic) {

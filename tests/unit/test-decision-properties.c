@@ -33,7 +33,11 @@ typedef struct World {
         uint64_t clock;
         State state;
         gboolean rehearsed; /* the stop that is shown is none */
-        unsigned calls, stops, warnings;
+        unsigned calls, stops, warnings, calms;
+
+        /* The latest step. */
+        Outcome latest;
+        Circumstances latest_around;
         uint64_t looked_at;
 } World;
 
@@ -137,6 +141,27 @@ static void check_stage(World *w, const Outcome *o) {
         w->warnings += o->state == STATE_WARNING;
 }
 
+static gboolean same_around(const Circumstances *a, const Circumstances *b) {
+        return a->up_since == b->up_since && a->paused == b->paused && g_strcmp0(a->block_hold, b->block_hold) == 0 &&
+               a->timed_hold_until == b->timed_hold_until && a->ready == b->ready;
+}
+
+/* Where there is said to be no news, a step finds none. */
+static void check_calm(World *w, const Outcome *o, gboolean news) {
+        if (!news && same_around(&w->around, &w->latest_around)) {
+                w->calms++;
+                g_assert_false(o->changed || o->look || o->call_provider);
+                g_assert_cmpint(o->state, ==, w->latest.state);
+                g_assert_cmpint(o->idle, ==, w->latest.idle);
+                g_assert_cmpuint(o->idle_since, ==, w->latest.idle_since);
+                g_assert_cmpuint(o->next_stop, ==, w->latest.next_stop);
+                g_assert_cmpuint(o->next_step, ==, w->latest.next_step);
+                g_assert_cmpuint(o->blind_since, ==, w->latest.blind_since);
+        }
+        w->latest = *o;
+        w->latest_around = w->around;
+}
+
 static void answer_provider(World *w, GRand *random) {
         w->calls++;
         w->rehearsed = FALSE;
@@ -162,13 +187,14 @@ static void answer_provider(World *w, GRand *random) {
 
 static void step(World *w, GRand *random) {
         for (unsigned i = 0; i < 32; i++) {
-                gboolean again;
+                gboolean again, news = decision_has_news(w->decision, w->now);
                 Outcome o;
 
                 w->around.ready = w->state == STATE_STOPPING && g_rand_boolean(random);
                 decision_step(w->decision, w->now, &w->around, &o);
                 check_outcome(w, &o);
                 check_stage(w, &o);
+                check_calm(w, &o, news);
                 if (o.look) {
                         w->looked_at = w->now;
                         add_sample(w);
@@ -192,7 +218,7 @@ static void restart_daemon(World *w, GRand *random) {
         w->decision = decision_new(w->config, w->now);
         memset(w->heard, 0, sizeof(w->heard));
         memset(w->heard_begun, 0, sizeof(w->heard_begun));
-        g_assert_cmpint(decision_import(w->decision, w->now, 0, exported), ==, 0);
+        g_assert_cmpint(decision_import(w->decision, w->now, 0, 0, exported), ==, 0);
         /* A stage is begun again from idle, except where the provider has been asked: it is asked what became of it.
          */
         if (decision_was_asked(w->decision)) {
@@ -279,7 +305,7 @@ static void live(World *w, GRand *random) {
 
 static void test_lives(void) {
         GRand *random = g_rand_new_with_seed((guint32) g_test_rand_int());
-        unsigned calls = 0, stops = 0, warnings = 0;
+        unsigned calls = 0, stops = 0, warnings = 0, calms = 0;
 
         for (unsigned i = 0; i < 500; i++) {
                 World w = { .now = START, .clock = 0 };
@@ -292,15 +318,17 @@ static void test_lives(void) {
                 calls += w.calls;
                 stops += w.stops;
                 warnings += w.warnings;
+                calms += w.calms;
                 decision_free(w.decision);
                 config_unref(w.config);
         }
         g_rand_free(random);
         /* The lives were interesting enough to prove something. */
-        g_test_message("%u warnings, %u calls, %u stops", warnings, calls, stops);
+        g_test_message("%u warnings, %u calls, %u stops, %u steps without news", warnings, calls, stops, calms);
         g_assert_cmpuint(warnings, >, 100);
         g_assert_cmpuint(calls, >, 100);
         g_assert_cmpuint(stops, >, 10);
+        g_assert_cmpuint(calms, >, 10000);
 }
 
 int main(int argc, char **argv) {

@@ -399,7 +399,7 @@ static void restart_daemon(Fixture *f, uint64_t gap) {
         decision_free(f->decision);
         f->now += gap;
         f->decision = decision_new(f->config, f->now);
-        g_assert_cmpint(decision_import(f->decision, f->now, gap, json_node_get_object(stored)), ==, 0);
+        g_assert_cmpint(decision_import(f->decision, f->now, gap, gap, json_node_get_object(stored)), ==, 0);
 }
 
 static void test_restart_keeps_the_clock(Fixture *f, gconstpointer data) {
@@ -414,6 +414,29 @@ static void test_restart_keeps_the_clock(Fixture *f, gconstpointer data) {
         restart_daemon(f, 181 * SECOND);
         add_sample(f, 0);
         g_assert_cmpuint(step(f)->idle_since, ==, f->now);
+}
+
+/* Written once, and from then on only that somebody watches. */
+static void test_restart_with_an_old_record(Fixture *f, gconstpointer data) {
+        g_autoptr(JsonObject) exported = NULL;
+
+        begin(f);
+        run_load(f, 600, 0);
+        exported = decision_export(f->decision, f->now);
+        run_load(f, 900, 0);
+        g_assert_true(decision_is_as_exported(f->decision, f->now, 900 * SECOND, exported));
+        g_assert_false(decision_is_as_exported(f->decision, f->now, 899 * SECOND, exported));
+
+        decision_free(f->decision);
+        f->now += 10 * SECOND;
+        f->decision = decision_new(f->config, f->now);
+        g_assert_cmpint(decision_import(f->decision, f->now, 910 * SECOND, 10 * SECOND, exported), ==, 0);
+        add_sample(f, 0);
+        g_assert_cmpuint(step(f)->idle_since, ==, START);
+
+        g_assert_true(decision_is_as_exported(f->decision, f->now, 910 * SECOND, exported));
+        decision_restart_clock(f->decision, f->now, "resumed");
+        g_assert_false(decision_is_as_exported(f->decision, f->now, 910 * SECOND, exported));
 }
 
 static void test_restart_in_the_warning(Fixture *f, gconstpointer data) {
@@ -495,7 +518,7 @@ static void test_malformed_export(Fixture *f, gconstpointer data) {
                 g_autoptr(JsonNode) node = json_text_parse("record", bad[i], -1, NULL);
 
                 g_assert_nonnull(node);
-                g_assert_cmpint(decision_import(f->decision, f->now, 0, json_node_get_object(node)), ==, -EBADMSG);
+                g_assert_cmpint(decision_import(f->decision, f->now, 0, 0, json_node_get_object(node)), ==, -EBADMSG);
         }
         step(f);
         assert_state(f, STATE_IDLE);
@@ -606,6 +629,7 @@ int main(int argc, char **argv) {
         ADD("request/holds", test_request_and_holds);
         ADD("request/paused", test_request_while_paused);
         ADD("restart/clock", test_restart_keeps_the_clock);
+        ADD("restart/old-record", test_restart_with_an_old_record);
         ADD("restart/warning", test_restart_in_the_warning);
         ADD("restart/stopping", test_restart_while_stopping);
         ADD("restart/asked", test_restart_after_the_provider_was_asked);

@@ -19,12 +19,12 @@ typedef struct Tally {
         gboolean blind_too_long;
 } Tally;
 
-static gboolean has_say(const Source *source) {
+gboolean source_has_say(const Source *source) {
         return source->config.policy == POLICY_REQUIRED || source->config.policy == POLICY_SUFFICIENT;
 }
 
 gboolean source_decides(const Decision *decision, const Source *source) {
-        if (!has_say(source))
+        if (!source_has_say(source))
                 return FALSE;
         return !(decision->overriding && source->metric >= 0 && source->metric != METRIC_INPUT);
 }

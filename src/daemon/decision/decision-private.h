@@ -25,6 +25,7 @@ typedef struct Source {
         Reading reading;
         double value, threshold;
         uint64_t sampled; /* the latest sample, whatever its reading */
+        uint64_t gap;     /* sample_gap() of the configuration */
         Window *window;   /* NULL for input */
         gboolean quiet; /* nothing in the window is high: there is no activity, and its means are not worked out */
         Activity activity;
@@ -59,6 +60,7 @@ struct Decision {
         uint64_t blind_since;
 
         State state, reported; /* reported: what the latest step said */
+        uint64_t calm_until;   /* decision_has_news() */
         char *stage_reason;
         uint64_t deadline; /* of the warning */
         uint64_t warned_clock; /* idle_since when the warning began; 0: another process saw that */
@@ -96,6 +98,7 @@ void source_configure(Source *source, const Config *config, unsigned cpus);
 void source_take_sample(Source *source, const Sample *sample, const Config *config);
 void source_take_vote(Source *source, Vote *vote, const Config *config);
 Verdict source_verdict(const Source *source, uint64_t now, uint64_t *ret_unknown_since);
+Verdict source_metric_verdict(const Source *source); /* by its latest sample, however old */
 uint64_t source_activity(const Source *source, Verdict verdict, uint64_t now); /* 0: none */
 uint64_t sample_gap(const Config *config);
 
@@ -105,6 +108,7 @@ Source *decision_find(const Decision *decision, const char *name, guint *ret_ind
 gboolean decision_outdated(const Decision *decision, const Source *source);
 
 /* algebra.c */
+gboolean source_has_say(const Source *source);
 gboolean source_decides(const Decision *decision, const Source *source);
 gboolean unknown_is_activity(const Decision *decision, const Source *source, uint64_t since, uint64_t now);
 void algebra_assess(Decision *decision, uint64_t now, Assessment *ret);
@@ -123,6 +127,7 @@ void look_abandon(Decision *decision, uint64_t now);
 void stage_advance(Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment,
                    Outcome *outcome);
 uint64_t stage_due(const Decision *decision, const Circumstances *circumstances);
+uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment);
 uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                          const Assessment *assessment);
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,

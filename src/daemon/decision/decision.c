@@ -43,6 +43,7 @@ void decision_set_config(Decision *decision, Config *config) {
 
         decision->config = config_ref(config);
         config_unref(old);
+        decision->calm_until = 0;
         for (int i = 0; i < METRIC_COUNT; i++)
                 source_configure(&decision->metrics[i], config, decision->cpus);
         for (guint i = 0; i < decision->plugins->len; i++)
@@ -90,18 +91,35 @@ gboolean decision_outdated(const Decision *decision, const Source *source) {
 static void idle_clock_restart(Decision *decision, uint64_t now, const char *reason) {
         gboolean staged = decision->state == STATE_WARNING || decision->state == STATE_STOPPING;
 
+        decision->calm_until = 0;
         idle_clock_move(decision, now);
         if (staged && !decision->asked && !decision->request.standing)
                 stage_enter(decision, STATE_ACTIVE, reason);
 }
 
+static gboolean tells_news(const Decision *decision, const Source *source, Verdict before) {
+        Verdict verdict = source_metric_verdict(source);
+
+        if (!source_has_say(source) || (verdict == VERDICT_ABSENT && before == VERDICT_ABSENT))
+                return FALSE;
+        return verdict != before || verdict != VERDICT_IDLE ||
+               source_activity(source, verdict, source->sampled) > decision->idle_since;
+}
+
+static void take_reading(Decision *decision, Source *source, const Sample *sample) {
+        Verdict before = source_metric_verdict(source);
+
+        idle_clock_settle_unknown(decision, source, sample->monotonic);
+        source_take_sample(source, sample, decision->config);
+        if (tells_news(decision, source, before))
+                decision->calm_until = 0;
+}
+
 void decision_add_sample(Decision *decision, const Sample *sample) {
         if (decision->last_sample > 0 && sample->monotonic < decision->last_sample)
                 return;
-        for (int i = 0; i < METRIC_COUNT; i++) {
-                idle_clock_settle_unknown(decision, &decision->metrics[i], sample->monotonic);
-                source_take_sample(&decision->metrics[i], sample, decision->config);
-        }
+        for (int i = 0; i < METRIC_COUNT; i++)
+                take_reading(decision, &decision->metrics[i], sample);
         if (decision->last_sample > 0 && sample->monotonic - decision->last_sample > sample_gap(decision->config)) {
                 g_autofree char *span = duration_format(sample->monotonic - decision->last_sample);
                 g_autofree char *reason =
@@ -152,6 +170,7 @@ void decision_add_vote(Decision *decision, Vote *vote) {
         Source *source = find_or_add(decision, vote->source, vote->received);
         Source *plugin = source ? source : parent_of(decision, vote->source);
 
+        decision->calm_until = 0;
         if (!plugin || (plugin->vote && vote->begun < plugin->vote->begun))
                 return;
         if (!source || (vote->verdict == VERDICT_IDLE && plugin->crowded > 0 && plugin->crowded == vote->begun))
@@ -163,12 +182,14 @@ void decision_add_vote(Decision *decision, Vote *vote) {
 }
 
 void decision_expect_source(Decision *decision, const char *source, uint64_t now) {
+        decision->calm_until = 0;
         (void) find_or_add(decision, source, now);
 }
 
 void decision_forget_source(Decision *decision, const char *source) {
         gsize n = strlen(source);
 
+        decision->calm_until = 0;
         for (guint i = decision->plugins->len; i-- > 0;) {
                 const Source *each = decision->plugins->pdata[i];
 
@@ -187,6 +208,7 @@ void decision_restart_clock(Decision *decision, uint64_t now, const char *reason
 int decision_cancel(Decision *decision, uint64_t now, const char *reason) {
         if (decision->asked)
                 return -EALREADY;
+        decision->calm_until = 0;
         idle_clock_move(decision, now);
         if (decision->state == STATE_WARNING || decision->state == STATE_STOPPING)
                 stage_enter(decision, STATE_ACTIVE, reason);
@@ -258,6 +280,7 @@ void decision_rehearsed(Decision *decision, uint64_t now, const char *reason) {
 void decision_latch(Decision *decision, const char *reason) {
         if (decision->refused)
                 return;
+        decision->calm_until = 0;
         g_free(decision->refusal);
         decision->refusal = g_strdup(reason);
 }
@@ -267,6 +290,7 @@ gboolean decision_provider_has_refused(const Decision *decision) {
 }
 
 void decision_rearm(Decision *decision, uint64_t now) {
+        decision->calm_until = 0;
         g_clear_pointer(&decision->refusal, g_free);
         decision->refused = FALSE;
 }
@@ -304,6 +328,11 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
         outcome->next_stop = stage_next_stop(decision, now, circumstances, &assessment);
         outcome->next_step = stage_next_step(decision, now, circumstances, &assessment, outcome->changed);
         outcome->blind_since = decision->blind_since;
+        decision->calm_until = outcome->changed ? 0 : stage_calm_until(decision, now, circumstances, &assessment);
+}
+
+gboolean decision_has_news(const Decision *decision, uint64_t now) {
+        return now >= decision->calm_until;
 }
 
 char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances) {

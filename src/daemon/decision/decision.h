@@ -161,6 +161,9 @@ const char *decision_refusal(const Decision *decision); /* NULL: not latched */
 /* The function itself. `outcome` is to be cleared by the caller. */
 void decision_step(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome);
 
+/* FALSE: in the same circumstances a step would conclude now what the latest one did. At rest most samples bring no news. */
+gboolean decision_has_news(const Decision *decision, uint64_t now);
+
 /* The reason that a step without `quiet` would give now. Never NULL. */
 char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances);
 
@@ -171,10 +174,12 @@ char *decision_verdicts(Decision *decision, uint64_t now);
 GPtrArray *decision_explain(Decision *decision, uint64_t now);
 
 /* What a restarted daemon needs: idle_since, state, latch, rehearsal, request, as a JSON object of our own. import
- * takes `now`, and the time that passed since the export, as the caller measured it within the same boot; a gap of
- * more than 3 check intervals restarts the clock, a warning starts again in full, `stopping` comes back with asked =
- * TRUE if the provider had been asked (the caller then asks it for the state first). Malformed input changes nothing:
- * -EBADMSG. */
-JsonObject *decision_export(Decision *decision, uint64_t now);
-int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *exported);
+ * takes `now` and, as the caller measured them within the same boot, the age of the export and for how long nobody has
+ * watched; a gap of more than 3 check intervals restarts the clock, a warning starts again in full, `stopping` comes
+ * back with asked = TRUE if the provider had been asked (the caller then asks it for the state first). Malformed input
+ * changes nothing: -EBADMSG. */
+JsonObject *decision_export(const Decision *decision, uint64_t now);
+int decision_import(Decision *decision, uint64_t now, uint64_t age, uint64_t gap, JsonObject *exported);
+/* An export of this age says what one of now would. */
+gboolean decision_is_as_exported(const Decision *decision, uint64_t now, uint64_t age, JsonObject *exported);
 gboolean decision_was_asked(const Decision *decision);

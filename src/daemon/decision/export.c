@@ -20,35 +20,57 @@ typedef struct Record {
         gboolean asked, force, dry_run;
 } Record;
 
+/* Two clocks are not read at once. */
+#define AGE_TOLERANCE (10 * INT64_C(1000))
+
 static gint64 age_of(uint64_t moment, uint64_t now) {
         return (gint64) MIN(usec_sub(now, moment), (uint64_t) AGE_MAX);
 }
 
-JsonObject *decision_export(Decision *decision, uint64_t now) {
+/* Its strings are the decision's. */
+static Record record_of(const Decision *decision, uint64_t now) {
+        const Request *request = &decision->request;
+        Record record = {
+                /* A rehearsed stop is none. */
+                .state = decision->rehearsing ? STATE_IDLE : decision->state,
+                .idle_age = age_of(decision->idle_since, now),
+                .asked = (decision->asked || decision->attempted) && !decision->rehearsing,
+                .reason = decision->stage_reason,
+                /* What else latches is seen again. */
+                .refusal = decision->refused ? decision->refusal : NULL,
+                .rehearsed_age = decision->rehearsed_at > 0 ? age_of(decision->rehearsed_at, now) : -1,
+        };
+
+        if (request->standing) {
+                record.request = request->reason;
+                record.delay = (gint64) MIN(request->delay, (uint64_t) AGE_MAX);
+                record.force = request->force;
+                record.dry_run = request->dry_run;
+        }
+        return record;
+}
+
+JsonObject *decision_export(const Decision *decision, uint64_t now) {
         JsonObject *object = json_object_new();
+        Record record = record_of(decision, now);
 
         json_object_set_int_member(object, "version", EXPORT_VERSION);
-        /* A rehearsed stop is none. */
-        json_object_set_string_member(object, "state",
-                                      state_name(decision->rehearsing ? STATE_IDLE : decision->state));
-        json_object_set_int_member(object, "idle_age", age_of(decision->idle_since, now));
-        json_object_set_boolean_member(object, "asked",
-                                       (decision->asked || decision->attempted) && !decision->rehearsing);
-        if (decision->stage_reason)
-                json_object_set_string_member(object, "reason", decision->stage_reason);
-        /* What else latches is seen again. */
-        if (decision->refused)
-                json_object_set_string_member(object, "refusal", decision->refusal);
-        if (decision->rehearsed_at > 0)
-                json_object_set_int_member(object, "rehearsed_age", age_of(decision->rehearsed_at, now));
-        if (decision->request.standing) {
+        json_object_set_string_member(object, "state", state_name(record.state));
+        json_object_set_int_member(object, "idle_age", record.idle_age);
+        json_object_set_boolean_member(object, "asked", record.asked);
+        if (record.reason)
+                json_object_set_string_member(object, "reason", record.reason);
+        if (record.refusal)
+                json_object_set_string_member(object, "refusal", record.refusal);
+        if (record.rehearsed_age >= 0)
+                json_object_set_int_member(object, "rehearsed_age", record.rehearsed_age);
+        if (record.request) {
                 JsonObject *request = json_object_new();
 
-                json_object_set_string_member(request, "reason", decision->request.reason);
-                json_object_set_int_member(request, "delay",
-                                           (gint64) MIN(decision->request.delay, (uint64_t) AGE_MAX));
-                json_object_set_boolean_member(request, "force", decision->request.force);
-                json_object_set_boolean_member(request, "dry_run", decision->request.dry_run);
+                json_object_set_string_member(request, "reason", record.request);
+                json_object_set_int_member(request, "delay", record.delay);
+                json_object_set_boolean_member(request, "force", record.force);
+                json_object_set_boolean_member(request, "dry_run", record.dry_run);
                 json_object_set_object_member(object, "request", request);
         }
         return object;
@@ -130,6 +152,24 @@ static void restore_request(Decision *decision, uint64_t now, const Record *reco
         decision->deadline = record->state == STATE_WARNING ? usec_add(now, decision->request.delay) : 0;
 }
 
+static gboolean grew_by(gint64 before, gint64 after, uint64_t age) {
+        gint64 expected = (gint64) MIN((uint64_t) before + age, (uint64_t) AGE_MAX);
+
+        if (before < 0 || after < 0)
+                return before < 0 && after < 0;
+        return ABS(after - expected) <= AGE_TOLERANCE;
+}
+
+gboolean decision_is_as_exported(const Decision *decision, uint64_t now, uint64_t age, JsonObject *exported) {
+        Record before = {}, after = record_of(decision, now);
+
+        return read_record(exported, &before) && before.state == after.state && before.asked == after.asked &&
+               grew_by(before.idle_age, after.idle_age, age) && grew_by(before.rehearsed_age, after.rehearsed_age, age) &&
+               g_strcmp0(before.reason, after.reason) == 0 && g_strcmp0(before.refusal, after.refusal) == 0 &&
+               g_strcmp0(before.request, after.request) == 0 && before.delay == after.delay && before.force == after.force &&
+               before.dry_run == after.dry_run;
+}
+
 /* An automatic stop that the provider has not been asked for is decided anew: from idle, with the clock as it was. */
 static void restore_state(Decision *decision, uint64_t now, const Record *record) {
         if (record->asked) {
@@ -156,14 +196,15 @@ static void restore_state(Decision *decision, uint64_t now, const Record *record
         }
 }
 
-int decision_import(Decision *decision, uint64_t now, uint64_t gap, JsonObject *exported) {
+int decision_import(Decision *decision, uint64_t now, uint64_t age, uint64_t gap, JsonObject *exported) {
         double limit = GAP_CHECK_INTERVALS * decision->config->check_interval_seconds * (double) USEC_PER_SEC;
-        uint64_t since_export = usec_sub(now, gap);
+        uint64_t since_export = usec_sub(now, age);
         Record record = {};
 
         if (!read_record(exported, &record))
                 return -EBADMSG;
 
+        decision->calm_until = 0;
         stage_end_request(decision);
         restore_state(decision, now, &record);
         decision->reported = decision->state;

@@ -11,7 +11,7 @@
 #define VALID_SECONDS_MAX 300.0
 
 static uint64_t from_seconds(double seconds) {
-        return (uint64_t) llround(seconds * (double) USEC_PER_SEC);
+        return (uint64_t) (seconds * (double) USEC_PER_SEC + 0.5);
 }
 
 uint64_t sample_gap(const Config *config) {
@@ -55,7 +55,7 @@ static uint64_t stale_at(const Source *source, const Config *config) {
         double limit, valid = 0;
 
         if (source->metric >= 0)
-                return source->heard ? usec_add(source->sampled, sample_gap(config)) : USEC_INFINITY;
+                return source->heard ? usec_add(source->sampled, source->gap) : USEC_INFINITY;
         if (!source->vote)
                 return USEC_INFINITY;
         /* A plugin that said how long its word holds is not asked before, so the word must not grow old before either.
@@ -77,6 +77,7 @@ void source_init(Source *source, const char *name, int metric, const Config *con
         source->config = config_source(config, name);
         if (metric < 0)
                 return;
+        source->gap = sample_gap(config);
         source->threshold = threshold_of((Metric) metric, config, 0);
         if (metric != METRIC_INPUT)
                 source->window = window_new(&shape);
@@ -110,7 +111,7 @@ static void hear(Source *source, Verdict verdict, uint64_t when) {
                 source->unknown_since = when;
 }
 
-static Verdict metric_verdict(const Source *source) {
+Verdict source_metric_verdict(const Source *source) {
         if (!source->heard || source->reading == READING_FAILED)
                 return VERDICT_UNKNOWN;
         if (source->reading == READING_ABSENT)
@@ -137,6 +138,7 @@ void source_configure(Source *source, const Config *config, unsigned cpus) {
         WindowShape shape = shape_of(config);
 
         source->config = config_source(config, source->name);
+        source->gap = sample_gap(config);
         source->stale_at = stale_at(source, config);
         if (source->metric < 0)
                 return;
@@ -144,7 +146,7 @@ void source_configure(Source *source, const Config *config, unsigned cpus) {
                 window_reshape(source->window, &shape);
         judge(source, cpus, config);
         if (source->heard)
-                hear(source, metric_verdict(source), source->sampled);
+                hear(source, source_metric_verdict(source), source->sampled);
 }
 
 static gboolean is_rate(int metric) {
@@ -154,12 +156,13 @@ static gboolean is_rate(int metric) {
 void source_take_sample(Source *source, const Sample *sample, const Config *config) {
         Reading reading = sample->reading[source->metric];
         double value = sample->value[source->metric];
-        uint64_t gap_end = usec_add(source->sampled, sample_gap(config));
+        uint64_t gap_end = usec_add(source->sampled, source->gap);
 
         if (source->heard && sample->monotonic > gap_end)
                 hear(source, VERDICT_UNKNOWN, gap_end);
         source->sampled = sample->monotonic;
-        source->stale_at = stale_at(source, config);
+        if (source->heard)
+                source->stale_at = usec_add(source->sampled, source->gap);
         /* A rate over no time is no rate. */
         if (sample->span == 0 && is_rate(source->metric))
                 return;
@@ -167,7 +170,7 @@ void source_take_sample(Source *source, const Sample *sample, const Config *conf
                 reading = READING_FAILED;
 
         source->heard = TRUE;
-        source->stale_at = stale_at(source, config);
+        source->stale_at = usec_add(source->sampled, source->gap);
         source->reading = reading;
         if (reading == READING_OK) {
                 source->value = value;
@@ -176,7 +179,7 @@ void source_take_sample(Source *source, const Sample *sample, const Config *conf
         } else if (reading == READING_ABSENT && source->window)
                 window_clear(source->window);
         judge(source, sample->cpus, config);
-        hear(source, metric_verdict(source), sample->monotonic);
+        hear(source, source_metric_verdict(source), sample->monotonic);
 }
 
 void source_take_vote(Source *source, Vote *vote, const Config *config) {
@@ -193,7 +196,7 @@ Verdict source_verdict(const Source *source, uint64_t now, uint64_t *ret_unknown
 
         *ret_unknown_since = source->unknown_since;
         if (source->metric >= 0)
-                verdict = metric_verdict(source);
+                verdict = source_metric_verdict(source);
         else
                 verdict = source->vote ? source->vote->verdict : VERDICT_UNKNOWN;
         if (verdict != VERDICT_ABSENT && now > source->stale_at) {

@@ -21,6 +21,7 @@ void stage_enter(Decision *decision, State state, const char *reason) {
         g_free(decision->stage_reason);
         decision->stage_reason = copy;
         decision->state = state;
+        decision->calm_until = 0;
         look_drop(decision);
         if (state == STATE_WARNING || state == STATE_STOPPING)
                 return;
@@ -192,6 +193,25 @@ uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumsta
 static void consider(uint64_t *soonest, uint64_t now, uint64_t moment) {
         if (moment > now && moment != USEC_INFINITY && (*soonest == 0 || moment < *soonest))
                 *soonest = moment;
+}
+
+/* Only while nothing is under way that a sample could move on. That a source falls silent is left to the samples as well. */
+uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment) {
+        uint64_t due = stage_due(decision, circumstances), soonest = USEC_INFINITY;
+
+        if (decision->state != STATE_IDLE || decision->reported != STATE_IDLE || assessment->kind != ASSESSMENT_IDLE ||
+            decision->rehearsing || decision->request.standing || decision->called || decision->asked ||
+            decision->look.since > 0 || circumstances->paused)
+                return 0;
+        if (!decision->refusal && !circumstances->block_hold)
+                soonest = due;
+        for (guint i = 0; i < decision->plugins->len; i++) {
+                const Source *source = decision->plugins->pdata[i];
+
+                if (source_has_say(source) && source->stale_at >= now)
+                        soonest = MIN(soonest, source->stale_at);
+        }
+        return soonest;
 }
 
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,

@@ -4,7 +4,8 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,10 +30,22 @@
 static bool narrow;
 static struct rlimit limit;
 
+static bool measuring;
+static uint64_t measured; /* 0: not yet */
+
+/* The last but one of seven numbers (proc(5)); NULL: it is not there. */
+static const char *sixth_number(const char *text) {
+        for (unsigned i = 0; i < 5 && text; i++) {
+                text = strchr(text, ' ');
+                text = text ? text + 1 : NULL;
+        }
+        return text;
+}
+
 /* What RLIMIT_DATA is about, and the stack besides. 0: not to be told. */
 static uint64_t data_in_use(void) {
         static int fd = -1;
-        unsigned long data;
+        const char *number;
         char text[128];
         ssize_t n;
 
@@ -42,9 +55,17 @@ static uint64_t data_in_use(void) {
         if (n <= 0)
                 return 0;
         text[n] = '\0';
-        if (sscanf(text, "%*u %*u %*u %*u %*u %lu", &data) != 1)
-                return 0;
-        return (uint64_t) data * (uint64_t) sysconf(_SC_PAGESIZE);
+        number = sixth_number(text);
+        return number ? strtoul(number, NULL, 10) * (uint64_t) sysconf(_SC_PAGESIZE) : 0;
+}
+
+void allowance_measure(void) {
+        measuring = true;
+        measured = 0;
+}
+
+void allowance_measured(void) {
+        measuring = false;
 }
 
 void allowance_narrow(uint64_t more) {
@@ -52,7 +73,8 @@ void allowance_narrow(uint64_t more) {
 
         if (!ALLOWANCE_ENFORCED || narrow)
                 return;
-        used = data_in_use();
+        used = measuring && measured > 0 ? measured : data_in_use();
+        measured = used;
         if (used == 0 || (limit.rlim_max == 0 && getrlimit(RLIMIT_DATA, &limit) < 0))
                 return;
         limit.rlim_cur = MIN(used + more, limit.rlim_max / 2);

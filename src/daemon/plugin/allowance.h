@@ -12,5 +12,9 @@
  * much, the bus and the daemon itself have the other half. Nothing happens where that cannot be told. */
 void allowance_narrow(uint64_t more);
 
+/* Between these two the first answer counts for all that narrow: for a quick turn through many channels. */
+void allowance_measure(void);
+void allowance_measured(void);
+
 /* Also from within what is called while it is narrow; costs nothing where it is not. */
 void allowance_widen(void);

@@ -397,6 +397,7 @@ static void learn_serial(Plugins *plugins, sd_bus_message *message) {
 }
 
 static int call_send(PluginCall *call) {
+        Plugins *plugins = call->plugin->plugins;
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         uint64_t left = call->deadline == USEC_INFINITY ? USEC_INFINITY : usec_sub(call->deadline, clock_monotonic());
         int r;
@@ -408,7 +409,8 @@ static int call_send(PluginCall *call) {
         if (call->over_bus)
                 return r;
         if (r >= 0)
-                learn_serial(call->plugin->plugins, message);
+                learn_serial(plugins, message);
+        plugins->at_leisure |= call->leisurely;
         channel_sent(call->process->channel, call->leisurely && g_queue_is_empty(&call->process->in_flight));
         return r;
 }

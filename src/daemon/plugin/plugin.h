@@ -142,6 +142,7 @@ struct Plugins {
         gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
         uint64_t leisure;        /* plugins_set_leisure() */
+        gboolean at_leisure;     /* somebody was asked at leisure since plugins_hear() */
         gboolean listening;      /* in plugins_hear() */
         sd_event_source *hearing; /* on: nobody called plugins_hear() since somebody was asked at leisure */
         /* What a round asks is the same for everybody: one message goes to all whose time-out is the same. */

@@ -101,7 +101,8 @@ void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (
  * lying until plugins_hear(), which is to be called when this time has passed. 0, as in the beginning: they are read as they come, and
  * so are those of a plugin that has less time to answer. A fresh round that meets such a question hastens it. */
 void plugins_set_leisure(Plugins *plugins, uint64_t within);
-void plugins_hear(Plugins *plugins);
+/* FALSE: nobody was asked at leisure since. */
+gboolean plugins_hear(Plugins *plugins);
 
 /* Hands an event to every enabled handler of its type by descending priority, equal priorities side by side, each with its share of
  * what is left until the deadline (wall clock µs in the event). results: one object per handler (plugin, handled, result or error, µs). */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "bus/dictionary.h"
 #include "base/names.h"
+#include "daemon/plugin/allowance.h"
 #include "daemon/plugin/plugin.h"
 
 struct Round {
@@ -225,7 +226,7 @@ static void join(Plugin *plugin, Round *round, JsonObject *metrics, gboolean fre
 }
 
 static int on_leisure_over(sd_event_source *source, uint64_t usec, void *userdata) {
-        plugins_hear(userdata);
+        (void) plugins_hear(userdata);
         return 0;
 }
 
@@ -233,6 +234,7 @@ static int on_leisure_over(sd_event_source *source, uint64_t usec, void *userdat
 static void limit_leisure(Plugins *plugins, uint64_t now) {
         uint64_t end = usec_add(now, usec_add(plugins->leisure, LEISURE_SLACK));
 
+        plugins->at_leisure = TRUE;
         if (!plugins->hearing) {
                 (void) sd_event_add_time(plugins->parameters.event, &plugins->hearing, CLOCK_MONOTONIC, end, 0, on_leisure_over, plugins);
                 return;
@@ -274,15 +276,21 @@ void plugins_set_leisure(Plugins *plugins, uint64_t within) {
 }
 
 /* One after the other may be gone, or be another one, by what an answer leads to. */
-void plugins_hear(Plugins *plugins) {
+gboolean plugins_hear(Plugins *plugins) {
+        if (!plugins->at_leisure)
+                return FALSE;
+        plugins->at_leisure = FALSE;
         if (plugins->hearing)
                 (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_OFF);
         plugins->listening = TRUE;
+        allowance_measure();
         for (guint i = 0; i < plugins->list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
                 if (plugin->process && plugin->process->channel)
                         channel_hear(plugin->process->channel);
         }
+        allowance_measured();
         plugins->listening = FALSE;
+        return TRUE;
 }

@@ -13,8 +13,9 @@
 #include "daemon/store/writer.h"
 
 #define FREE_TIMEOUT (5 * USEC_PER_SEC)
-/* How long samples wait for company, and how many of them. */
-#define LAZY_TIMEOUT USEC_PER_MINUTE
+/* How long samples wait for company, and how many of them. Whoever asks for history, and whatever else is written, takes them
+ * along; killed, the daemon loses as many. */
+#define LAZY_TIMEOUT (5 * USEC_PER_MINUTE)
 #define LAZY_MAX 64U
 
 /* Shared with the thread, and outlives the store where the disk hangs for longer than anybody can wait: the last of

@@ -56,7 +56,7 @@ typedef void (*StoreRecords)(GHashTable *records, const GError *error, void *use
 int store_get(Store *store, const char *prefix, StoreRecords done, void *userdata);
 
 /* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample
- * without a done is kept for up to a minute, to be written together with others: evidence is not worth a wake-up of
+ * without a done is kept for up to five minutes, to be written together with others: evidence is not worth a wake-up of
  * the disk each time. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The kernel repeats the timer of the samples: sd-event's would be set anew with each. And where a sample brings no news, which at
+ * rest nearly all do, not even the loop is turned for it: it is waited for in on_rest(), until there is something else to do. */
+
+#include "daemon/tick.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "daemon/manager-announce.h"
+#include "daemon/manager-state.h"
+
+/* At rest the answers of plugins are read with the next sample, which saves waking up for each. In a stage, and where
+ * samples are rare, they are wanted when they come. */
+#define LEISURE_MAX (10 * USEC_PER_SEC)
+
+static uint64_t sample_interval(const Manager *manager) {
+        return MAX(usec_from_seconds(manager->config->sample_interval_seconds), 1);
+}
+
+static void choose_leisure(Manager *manager) {
+        uint64_t interval = sample_interval(manager);
+        gboolean wanted = manager_in_stage(manager) || interval > LEISURE_MAX;
+
+        plugins_set_leisure(manager->plugins, wanted ? 0 : interval);
+}
+
+/* The questions come last: who is asked runs at once where there is but one CPU. */
+static void check(Manager *manager) {
+        g_autoptr(JsonObject) metrics = manager_metrics(manager);
+
+        manager_keep_history(manager, metrics);
+        manager_save(manager);
+        choose_leisure(manager);
+        plugins_check(manager->plugins, metrics, FALSE, manager_round_done, manager);
+}
+
+/* Nothing that a step would conclude, or that waits to be told. */
+static gboolean is_calm(const Manager *manager, uint64_t now) {
+        return !decision_has_news(manager->decision, now) && manager_all_told(manager);
+}
+
+/* TRUE: a sample was all there was to do. */
+static gboolean beat(Manager *manager, uint64_t now) {
+        gboolean heard = plugins_hear(manager->plugins);
+
+        if (now < manager->next_check) {
+                manager_take_quick_sample(manager);
+                if (!heard && is_calm(manager, now)) {
+                        /* The state is what it was; the words for it tell of times. */
+                        outcome_clear(&manager->outcome);
+                        return TRUE;
+                }
+                manager_step(manager);
+                return FALSE;
+        }
+        manager->next_check =
+                usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), sample_interval(manager) / 2));
+        manager_take_sample(manager);
+        manager_step(manager);
+        check(manager);
+        return FALSE;
+}
+
+static void rest_if_calm(Manager *manager) {
+        if (is_calm(manager, clock_monotonic()))
+                (void) sd_event_source_set_enabled(manager->rest, SD_EVENT_ONESHOT);
+}
+
+/* Behind by more than one interval (a paused machine), samples are not made up for: however often it elapsed, it is read once. */
+static int on_tick(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Manager *manager = userdata;
+        uint64_t elapsed;
+
+        /* Set anew since it elapsed. */
+        if (read(fd, &elapsed, sizeof(elapsed)) < 0)
+                return 0;
+        (void) beat(manager, clock_monotonic());
+        rest_if_calm(manager);
+        return 0;
+}
+
+static int set_timer(Manager *manager, uint64_t first, uint64_t interval) {
+        const struct itimerspec times = {
+                .it_value = { (time_t) (first / USEC_PER_SEC), (long) (first % USEC_PER_SEC * 1000) },
+                .it_interval = { (time_t) (interval / USEC_PER_SEC), (long) (interval % USEC_PER_SEC * 1000) },
+        };
+
+        return timerfd_settime(sd_event_source_get_io_fd(manager->tick), 0, &times, NULL) < 0 ? -errno : 0;
+}
+
+/* µs; 0: it has elapsed. */
+static uint64_t time_left(Manager *manager) {
+        struct itimerspec times;
+        struct pollfd fd = { .fd = sd_event_source_get_io_fd(manager->tick), .events = POLLIN };
+
+        if (poll(&fd, 1, 0) != 0 || timerfd_gettime(fd.fd, &times) < 0)
+                return 0;
+        return (uint64_t) times.it_value.tv_sec * USEC_PER_SEC + (uint64_t) times.it_value.tv_nsec / 1000;
+}
+
+/* TRUE: nothing happened until then. Whatever the loop has to attend to makes its descriptor readable, its own timers, signals and
+ * the watchdog among it. */
+static gboolean sleep_until(Manager *manager, uint64_t until) {
+        struct pollfd fd = { .fd = sd_event_get_fd(manager->event), .events = POLLIN };
+        uint64_t left = usec_sub(until, clock_monotonic());
+        const struct timespec timeout = { (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC * 1000) };
+
+        return ppoll(&fd, 1, &timeout, NULL) == 0;
+}
+
+/* Of the lowest priority, so that nothing else is pending when it runs; and what it does while it stays makes nothing pending. */
+static int on_rest(sd_event_source *source, void *userdata) {
+        Manager *manager = userdata;
+        uint64_t now = clock_monotonic(), interval = sample_interval(manager), left = time_left(manager), next = usec_add(now, left);
+        gboolean slept = TRUE, calm = is_calm(manager, now);
+
+        if (left == 0 || !calm)
+                return 0;
+        (void) set_timer(manager, 0, 0);
+        while (calm && (slept = sleep_until(manager, next))) {
+                now = clock_monotonic();
+                next = usec_add(next, interval);
+                if (next <= now)
+                        next = usec_add(now, interval);
+                calm = beat(manager, now);
+        }
+        now = clock_monotonic();
+        (void) set_timer(manager, next > now ? next - now : 1, interval);
+        if (slept)
+                rest_if_calm(manager);
+        return 0;
+}
+
+int tick_set(Manager *manager, uint64_t first) {
+        return set_timer(manager, first, sample_interval(manager));
+}
+
+static int add_rest(Manager *manager) {
+        int r;
+
+        r = sd_event_add_defer(manager->event, &manager->rest, on_rest, manager);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->rest, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_priority(manager->rest, SD_EVENT_PRIORITY_IDLE + 1);
+        return r;
+}
+
+int tick_begin(Manager *manager) {
+        _cleanup_close_ int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = sd_event_add_io(manager->event, &manager->tick, fd, EPOLLIN, on_tick, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(manager->tick, true);
+        if (r < 0)
+                return r;
+        (void) steal_fd(&fd);
+        r = add_rest(manager);
+        return r < 0 ? r : tick_set(manager, 1);
+}
+
+void tick_end(Manager *manager) {
+        manager->tick = sd_event_source_disable_unref(manager->tick);
+        manager->rest = sd_event_source_disable_unref(manager->rest);
+}
