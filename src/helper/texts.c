@@ -62,18 +62,33 @@ static gboolean below(const char *path, const char *directory) {
         return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
-/* The template hides CloudSnooze's directories, and homes; a plugin that lies in one of them sees its own part of
- * it. What is below an inaccessible path cannot be mounted again, hence an empty file system in its place. */
+/* What the template hides: CloudSnooze's directories, and the sockets of name services. */
+static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
+static const char *const name_services[] = { "/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon", "/run/snapd.socket",
+                                             "/run/snapd-snap.socket" };
+
+/* Anew where something of it is to be seen: what is below an inaccessible path cannot be mounted again. */
+static void hide(GPtrArray *lines, const char *directory, gboolean names) {
+        gboolean within = FALSE;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
+                within |= below(directory, hidden[i]);
+        if (!within && !names)
+                return;
+        g_ptr_array_add(lines, g_strdup("InaccessiblePaths="));
+        for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
+                if (!below(directory, hidden[i]))
+                        g_ptr_array_add(lines, g_strdup_printf("InaccessiblePaths=-%s", hidden[i]));
+        for (size_t i = 0; i < G_N_ELEMENTS(name_services) && !names; i++)
+                g_ptr_array_add(lines, g_strdup_printf("InaccessiblePaths=-%s", name_services[i]));
+}
+
+/* A plugin that lies in a hidden directory, or in a home, sees its own part of it: an empty file system in its place, and that. */
 static void show_directory(GPtrArray *lines, const char *directory) {
-        static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
         static const char *const homes[] = { "/home", "/root", "/run/user" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
                 if (below(directory, hidden[i])) {
-                        g_ptr_array_add(lines, g_strdup("InaccessiblePaths="));
-                        for (size_t k = 0; k < G_N_ELEMENTS(hidden); k++)
-                                if (k != i)
-                                        g_ptr_array_add(lines, g_strdup_printf("InaccessiblePaths=-%s", hidden[k]));
                         g_ptr_array_add(lines, g_strdup_printf("TemporaryFileSystem=%s:ro", hidden[i]));
                         g_ptr_array_add(lines, g_strdup_printf("BindReadOnlyPaths=%s", directory));
                 }
@@ -99,6 +114,7 @@ static gboolean add_program(const Grant *grant, GPtrArray *lines, GError **error
                 return FALSE;
         g_ptr_array_add(lines, g_strdup("ExecStart="));
         g_ptr_array_add(lines, g_strdup_printf("ExecStart=%s", grant->manifest->exec));
+        hide(lines, directory, permission_reaches_everywhere(grant->permissions));
         show_directory(lines, directory);
         g_ptr_array_add(lines, g_strdup_printf("ExecPaths=%s", grant->manifest->exec));
         for (const char *const *program = grant->programs; program && *program; program++) {

@@ -279,16 +279,24 @@ static char *network_words(const char *argument) {
                                host.port > 0 ? " (its other ports cannot be told apart)" : "");
 }
 
+static gboolean reaches_everywhere(const char *argument) {
+        g_auto(Host) host = {};
+
+        return g_str_equal(argument, "any") || !host_parse(argument, &host) || !host.address;
+}
+
 static void network_directives(const char *argument, GroupExists exists, void *userdata, GPtrArray *lines) {
         g_auto(Host) host = {};
 
         add_line(lines, "PrivateNetwork=no");
         /* Netlink is where the C library asks which families there are addresses of. */
         add_line(lines, "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK");
-        if (!g_str_equal(argument, "any") && host_parse(argument, &host) && host.address)
-                add_line(lines, "IPAddressAllow=%s", host.address);
-        else
+        if (reaches_everywhere(argument)) {
                 add_line(lines, "IPAddressDeny=");
+                return;
+        }
+        (void) host_parse(argument, &host);
+        add_line(lines, "IPAddressAllow=%s", host.address);
 }
 
 /* Devices, processes, groups */
@@ -553,4 +561,11 @@ char *permission_units(const char *const *permissions) {
                         g_string_append_printf(text, "%s\n", g_str_equal(name, "any") ? "*" : name);
         }
         return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+gboolean permission_reaches_everywhere(const char *const *permissions) {
+        for (; *permissions; permissions++)
+                if (g_str_has_prefix(*permissions, "network:") && reaches_everywhere(*permissions + strlen("network:")))
+                        return TRUE;
+        return FALSE;
 }

@@ -41,5 +41,8 @@ void permission_bus_rules(const char *const *permissions, GPtrArray *lines);
  * a file of these lines. Caller frees. */
 char *permission_units(const char *const *permissions);
 
+/* Whether one of them lets every address be reached, as names need it. All must be valid. */
+gboolean permission_reaches_everywhere(const char *const *permissions);
+
 /* An absolute path without "..", "//" or a "/" at its end, of characters that mean nothing to a unit file. */
 gboolean permission_path_plain(const char *path);

@@ -141,6 +141,41 @@ def grants_go_no_further(machine):
         assert result != "OK", f"{method} {what}"
 
 
+# Beside nscd's own socket: who serves that and does not answer keeps the whole machine waiting.
+NAME_SERVICES = ("/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/beside", "/run/avahi-daemon/socket", "/run/snapd.socket")
+LISTEN = """
+import os, socket, sys, time
+os.umask(0)
+for path in sys.argv[1:]:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    globals()[path] = listening
+time.sleep(100000)
+"""
+
+
+def names_are_not_looked_up_for_others(machine):
+    """who has no network, or one address of it, reaches no service that would ask the network for him; others see them"""
+    with machine.background("/usr/bin/python3", "-c", LISTEN, *NAME_SERVICES):
+        wait_until(lambda: machine.run("test", "-S", NAME_SERVICES[-1], check=False).returncode == 0, "the sockets")
+        install(machine, "named", ["network:db.example.org"])
+        permissions(machine, "named", "--all")
+        plugin_call(machine, "named", "Enable")
+        for plugin in ("probe", "bare", "named"):
+            plugin_call(machine, plugin, "Restart" if plugin != "named" else "Load")
+        for path in NAME_SERVICES:
+            assert machine.run("/usr/bin/python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])", path,
+                               user="nobody").returncode == 0
+            assert attempt(machine, "named", "connect", path) == "OK", path
+            for plugin in ("probe", "bare"):
+                assert attempt(machine, plugin, "connect", path) in ("EACCES", "ENOENT"), f"{plugin}: {path}"
+        for path in ("/var/lib/cloudsnooze", "/etc/cloudsnooze/snooze.json", "/run/cloudsnooze"):
+            assert attempt(machine, "named", "read", path) != "OK", path
+    machine.run("snooze", "plugin", "uninstall", "named")
+
+
 def one_is_taken_back(machine):
     """what is taken back is gone with the next start; what was approved stays"""
     permissions(machine, "probe", "--revoke", "exec:/usr/bin/true", check=False)
@@ -278,5 +313,6 @@ def run(plan, installed, bus, build):
             machine.filters_addresses = filters_addresses(machine)
             print(f"# this kernel {'tells' if machine.filters_addresses else 'does not tell'} addresses apart")
             plan.cases([enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,
-                        each_lack_is_enforced, grants_go_no_further, one_is_taken_back, more_is_asked_again, a_script_is_run, limits_are_live,
-                        a_captured_daemon, nothing_is_left, it_leaves_when_idle], machine)
+                        each_lack_is_enforced, grants_go_no_further, names_are_not_looked_up_for_others, one_is_taken_back,
+                        more_is_asked_again, a_script_is_run, limits_are_live, a_captured_daemon, nothing_is_left,
+                        it_leaves_when_idle], machine)

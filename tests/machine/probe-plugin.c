@@ -19,6 +19,22 @@
 #include <snooze/plugin.h>
 #include <systemd/sd-bus.h>
 
+static int try_connect_local(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd, r = 0;
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -EINVAL;
+        strcpy(address.sun_path, path);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
 /* "127.0.0.1:8000". What does not answer at once is not there. */
 static int try_connect(const char *target) {
         struct sockaddr_in address = { .sin_family = AF_INET };
@@ -141,7 +157,7 @@ static int try_fork(const char *times) {
 
 static int try(const char *method, const char *what) {
         if (strcmp(method, "connect") == 0)
-                return try_connect(what);
+                return *what == '/' ? try_connect_local(what) : try_connect(what);
         if (strcmp(method, "abstract") == 0)
                 return try_abstract(what);
         if (strcmp(method, "read") == 0)

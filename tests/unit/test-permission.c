@@ -277,6 +277,11 @@ static void test_unit(void) {
                         "InaccessiblePaths=\n"
                         "InaccessiblePaths=-" PKGSTATEDIR "\n"
                         "InaccessiblePaths=-" PKGRUNDIR "\n"
+                        "InaccessiblePaths=-/run/systemd/resolve\n"
+                        "InaccessiblePaths=-/run/nscd\n"
+                        "InaccessiblePaths=-/run/avahi-daemon\n"
+                        "InaccessiblePaths=-/run/snapd.socket\n"
+                        "InaccessiblePaths=-/run/snapd-snap.socket\n"
                         "TemporaryFileSystem=" PKGSYSCONFDIR ":ro\n"
                         "BindReadOnlyPaths=" PKGSYSCONFDIR "/plugins/example\n"
                         "ExecPaths=" PKGSYSCONFDIR "/plugins/example/example\n"
@@ -287,6 +292,40 @@ static void test_unit(void) {
                         "MemoryMax=33554432\n"
                         "CPUQuota=12.50%\n"
                         "TasksMax=3\n");
+}
+
+/* Name services are for those who may reach the network all the same: what is hidden from the others is what the template hides. */
+static void test_name_services(void) {
+        g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
+        g_autoptr(Manifest) manifest = example("/opt/example/plugin.json", "/opt/example/example"),
+                            within = example(PKGSYSCONFDIR "/plugins/example/plugin.json", PKGSYSCONFDIR "/plugins/example/example");
+        static const char *const closed[][2] = { { NULL }, { "network:10.1.2.3:80" }, { "network:localhost" }, { "network:[::1]" } },
+                                 *const open[][2] = { { "network:any" }, { "network:db.example.org:5432" } };
+        g_autofree char *template = NULL, *own = NULL;
+        g_autoptr(GError) error = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        g_assert_true(g_file_get_contents(path, &template, NULL, &error));
+        g_assert_no_error(error);
+        own = text_unit_permissions(&(Grant) { within, closed[0], NULL, has_render, NULL }, &error);
+        lines = g_strsplit(own, "\n", -1);
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, "InaccessiblePaths=-/run/") && !strstr(*line, PKGRUNDIR))
+                        g_assert_nonnull(strstr(template, strchr(*line, '-')));
+        for (size_t i = 0; i < G_N_ELEMENTS(closed); i++) {
+                g_autofree char *text = text_unit_permissions(&(Grant) { manifest, closed[i], NULL, has_render, NULL }, &error);
+
+                g_assert_null(strstr(text, "InaccessiblePaths"));
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(open); i++) {
+                g_autofree char *text = text_unit_permissions(&(Grant) { manifest, open[i], NULL, has_render, NULL }, &error);
+                g_autofree char *there = text_unit_permissions(&(Grant) { within, open[i], NULL, has_render, NULL }, &error);
+
+                g_assert_nonnull(strstr(text, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR "\nInaccessiblePaths=-" PKGSYSCONFDIR
+                                              "\nInaccessiblePaths=-" PKGRUNDIR "\nExecPaths="));
+                g_assert_nonnull(strstr(there, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR "\nInaccessiblePaths=-" PKGRUNDIR
+                                               "\nTemporaryFileSystem=" PKGSYSCONFDIR ":ro\n"));
+        }
 }
 
 static void test_unit_of_odd_paths(void) {
@@ -402,6 +441,11 @@ static void check_dropin(const char *path, const char *id) {
                 if (!g_strv_contains((const char *const *) lines, g_ptr_array_index(meant, i)))
                         g_error("%s lacks %s, which a permission of its manifest means", path,
                                 (char *) g_ptr_array_index(meant, i));
+        /* What shows something of what the template hides shows name services to those alone who may reach what they tell of. */
+        if (permission_reaches_everywhere((const char *const *) permissions))
+                g_assert_true(g_strv_contains((const char *const *) lines, "InaccessiblePaths="));
+        if (g_strv_contains((const char *const *) lines, "InaccessiblePaths="))
+                g_assert_true(permission_reaches_everywhere((const char *const *) permissions) == !strstr(text, "-/run/systemd/resolve"));
 }
 
 /* What came approved with a package grants what its manifest asks for, as the helper would. */
@@ -545,6 +589,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/directives-of-devices", test_directives_of_devices);
         g_test_add_func("/permission/each-line-once", test_each_line_once);
         g_test_add_func("/permission/unit", test_unit);
+        g_test_add_func("/permission/name-services", test_name_services);
         g_test_add_func("/permission/unit-of-odd-paths", test_unit_of_odd_paths);
         g_test_add_func("/permission/bus-files", test_bus_files);
         g_test_add_func("/permission/limits", test_limits);
