@@ -275,6 +275,13 @@ static DIR *open_list(int parent, const char *name) {
         return list;
 }
 
+/* Ordinary permissions as far as they are everybody's; a group's are not looked up. The directory at the top was opened by the reader. */
+static gboolean may_enter(DIR *list, uid_t reader) {
+        struct stat st;
+
+        return reader == 0 || (fstat(dirfd(list), &st) == 0 && (st.st_uid == reader || (st.st_mode & S_IROTH && st.st_mode & S_IXOTH)));
+}
+
 /* The next of the names, NULL at the end or (errno) where it cannot be read. */
 static const char *next_name(DIR *list) {
         struct dirent *entry;
@@ -292,6 +299,8 @@ static gboolean copy_directory(TreeWriter *writer, uid_t reader, int parent, con
 
         if (!list)
                 return fail_errno(error, path, "cannot be read");
+        if (*path && !may_enter(list, reader))
+                return fail(error, EACCES, path, "cannot be read by user %u", (unsigned) reader);
         if (!tree_make_directory(writer, path, error))
                 return FALSE;
         while ((entry = next_name(list))) {

@@ -167,6 +167,14 @@ class Install(Installation):
         self.assertFails(ERROR + 'InvalidArgument', 'secret: cannot be read by user', self.install, place, client=somebody)
         os.chown(secret, NOBODY, NOBODY)
         secret.chmod(0o644)
+        # Mounted there by him, say: what is in it is everybody's to read, who gets that far.
+        closed = place / 'closed'
+        closed.mkdir()
+        (closed / 'file').write_text('not meant to be read')
+        for mode in (0o700, 0o711, 0o744):
+            closed.chmod(mode)
+            self.assertFails(ERROR + 'InvalidArgument', 'closed: cannot be read by user', self.install, place, client=somebody)
+        shutil.rmtree(closed)
         self.assertFails(ERROR + 'InvalidArgument', 'open for reading', self.install, place, client=somebody,
                          flags=os.O_PATH | os.O_DIRECTORY)
         self.assertFails(ERROR + 'InvalidArgument', 'expected a directory', self.install, place / 'counting', client=somebody,
