@@ -164,10 +164,14 @@ static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node,
         return TRUE;
 }
 
+gboolean manifest_api_served(uint32_t host, uint32_t api) {
+        return api > 0 && (api == host || api + 1 == host);
+}
+
 static gboolean read_api(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
         double api;
 
-        return read_number(manifest, key, node, PLUGIN_API_VERSION, PLUGIN_API_VERSION, &api, error);
+        return read_number(manifest, key, node, MAX(PLUGIN_API_VERSION, 2) - 1, PLUGIN_API_VERSION, &api, error);
 }
 
 static gboolean read_schema(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {

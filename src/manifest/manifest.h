@@ -94,6 +94,9 @@ gboolean manifest_has_contract(const Manifest *manifest, const char *contract);
 /* The entry for the event's type: the same type, else the longest "….*" above it; NULL: does not handle it. */
 const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
 
+/* Whether a host of one version of the plugin API serves plugins of the other: its own, and the one before. */
+gboolean manifest_api_served(uint32_t host, uint32_t api);
+
 /* [a-z][a-z0-9-]{0,23}, and not "admin": its user would be in the group snooze-admin, whose members polkit trusts. */
 gboolean plugin_id_valid(const char *id);
 

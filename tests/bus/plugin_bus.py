@@ -159,9 +159,9 @@ class Plugin:
         Gio.bus_unwatch_name(self.watch)
         return self.process.returncode, text
 
-    def stop(self):
+    def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
         return self.wait()
 
 

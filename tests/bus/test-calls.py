@@ -100,6 +100,23 @@ class Calls(BusTest):
         self.assertEqual([method for method, _ in self.house.asked_of('cloud')].count('StopInstance'), 2)
         self.assertTrue(not waiting or waiting[0][1])
 
+    def test_what_has_an_effect_is_not_repeated(self):
+        for behaviour in ('die-handle', 'channel-die-handle'):
+            with self.subTest(behaviour):
+                house, self.house = self.house, House({'check_interval_seconds': 3600}, daemon=False)
+                self.addCleanup(self.house.close)
+                self.house.replay(QUIET)
+                self.client = self.house.client()
+                self.install(behaviour)
+                self.assertFails(ERROR + 'PluginFailed', 'Call', '(sa{sv})', ('x', {}), interface=PLUGIN, path=PATH + '/plugin/one',
+                                 client=self.client)
+                # The one that took its place has been asked since, and not for that.
+                wait_for(lambda: self.client.get('State', PLUGIN, PATH + '/plugin/one') == 'running', 'the next process')
+                self.client.call('Unload', interface=PLUGIN, path=PATH + '/plugin/one')
+                self.assertEqual(self.handled(), 1)
+                self.assertIn('Shutdown', self.house.lived_through('one'))
+                self.house = house
+
     def test_the_log_tells_of_each_call(self):
         self.install('channel-good')
         get = lambda name: self.client.get(name, LOG_CONTROL, LOG_CONTROL_PATH)

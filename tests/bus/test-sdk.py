@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -286,8 +287,10 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(answers[0][0], "busy")
         self.assertEqual(plugin.wait()[0], 0)
 
-    def test_sigterm_is_a_polite_end(self):
-        self.assertEqual(self.example().greet().stop()[0], 0)
+    def test_sigterm_and_sigint_are_a_polite_end(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number):
+                self.assertEqual(self.example().greet().stop(number)[0], 0)
 
     def test_nobody_calls_it_leaves(self):
         plugin = self.example("--idle-exit", "1").greet()

@@ -10,7 +10,7 @@ import sqlite3
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import PLUGIN, wait_for
+from harness import PATH, PLUGIN, wait_for
 
 
 class State(CountingTest):
@@ -123,6 +123,18 @@ class State(CountingTest):
                 self.wait_for_problem('did not export its state')
         self.place('1.0.0')
         self.assertEqual(self.count(), 4)
+
+    def test_a_state_has_a_ceiling(self):
+        for identifier in ('full', 'large'):
+            self.house.install_fake(identifier, f'{identifier}-state', contracts=['State', 'RequestHandler'])
+        self.start()
+        for identifier, kept in (('full', True), ('large', False)):
+            path = f'{PATH}/plugin/{identifier}'
+            self.house.watcher.call('Load', interface=PLUGIN, path=path)
+            self.house.watcher.call('Unload', interface=PLUGIN, path=path)
+            self.assertEqual(self.house.lived_through(identifier).count('ExportState'), 1)
+            self.assertEqual(identifier in self.rows(), kept)
+        self.wait_for_problem('its state has 4194305 bytes, more than 4194304')
 
     def test_one_that_hangs_or_dies_over_its_state_gets_it_again(self):
         self.start()

@@ -281,7 +281,32 @@ static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         note("Handle");
         if (is("hang-handle"))
                 return 1;
+        if (is("die-handle"))
+                _exit(1);
         return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
+}
+
+/* One byte more than the daemon keeps. */
+static int on_export(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        size_t size = is("large-state") ? 4 * 1024 * 1024 + 1 : 4 * 1024 * 1024;
+        void *space;
+        int r = sd_bus_message_new_method_return(call, &reply);
+
+        note("ExportState");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "u", 1);
+        if (r >= 0)
+                r = sd_bus_message_append_array_space(reply, 'y', size, &space);
+        if (r < 0)
+                return r;
+        memset(space, 'x', size);
+        return sd_bus_send(NULL, reply, NULL);
+}
+
+static int on_import(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        note("ImportState");
+        return sd_bus_reply_method_return(call, NULL);
 }
 
 static int on_process(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -411,6 +436,13 @@ static const sd_bus_vtable request_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+static const sd_bus_vtable state_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("ExportState", NULL, "uay", on_export),
+        METHOD("ImportState", "uay", NULL, on_import),
+        SD_BUS_VTABLE_END,
+};
+
 static const sd_bus_vtable data_vtable[] = {
         SD_BUS_VTABLE_START(0),
         METHOD("ProcessData", "ay", "ay", on_process),
@@ -440,6 +472,7 @@ static int serve(sd_bus *connection) {
                 { PLUGIN_INTERFACE, plugin_vtable },         { IDLE_CHECK_INTERFACE, is("rubbish") ? rubbish_vtable : check_vtable },
                 { EVENT_HANDLER_INTERFACE, handler_vtable }, { REQUEST_HANDLER_INTERFACE, request_vtable },
                 { CLOUD_PROVIDER_INTERFACE, cloud_vtable },  { DATA_PROCESSOR_INTERFACE, data_vtable },
+                { STATE_INTERFACE, state_vtable },
         };
         int r = 0;
 

@@ -100,6 +100,19 @@ static void test_every_key(Fixture *f, gconstpointer data) {
         g_assert_null(manifest_event(m, "custom"));
 }
 
+static void test_the_api_of_before_is_served(void) {
+        static const struct {
+                uint32_t host, api;
+                gboolean served;
+        } table[] = {
+                { 1, 1, TRUE }, { 1, 0, FALSE }, { 1, 2, FALSE }, { 2, 2, TRUE }, { 2, 1, TRUE }, { 2, 3, FALSE }, { 3, 1, FALSE },
+                { 3, 2, TRUE }, { 3, UINT32_MAX, FALSE }, { 2, 0, FALSE },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+                g_assert_cmpint(manifest_api_served(table[i].host, table[i].api), ==, table[i].served);
+}
+
 static void test_defaults(Fixture *f, gconstpointer data) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Manifest) m = load(f, "{\"version\": \"1\", \"contracts\": [\"State\"]}", &error);
@@ -324,6 +337,7 @@ static void test_required(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add("/manifest/every-key", Fixture, NULL, set_up, test_every_key, tear_down);
+        g_test_add_func("/manifest/the-api-of-before-is-served", test_the_api_of_before_is_served);
         g_test_add("/manifest/defaults", Fixture, NULL, set_up, test_defaults, tear_down);
         g_test_add("/manifest/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
         g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);

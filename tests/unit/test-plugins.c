@@ -345,6 +345,22 @@ static void test_quarantine_and_the_way_out(void) {
         fixture_down(&f);
 }
 
+/* Each failure is older than the window before the next one comes: the wait before a restart is longer. */
+static void test_failures_of_long_ago_do_not_count(void) {
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "die", CHECK, QUICK);
+        fixture_start(&f, "{\"plugins\": {\"max_restarts\": 1, \"restart_window_minutes\": 0.0001}}");
+        for (unsigned i = 0; i < 5; i++) {
+                fixture_round(&f, TRUE);
+                run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING || fixture_state(&f, "one") == PLUGIN_QUARANTINED);
+                g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        }
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), >=, 5);
+        fixture_down(&f);
+}
+
 static void test_valid_vote_is_told_again(void) {
         PluginFixture f = {};
         const Vote *first, *second;
@@ -699,6 +715,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/idle-exit-is-no-failure", test_idle_exit_is_no_failure);
         g_test_add_func("/plugins/nothing-counts-of-what-a-fallen-plugin-said", test_nothing_counts_of_what_a_fallen_plugin_said);
         g_test_add_func("/plugins/quarantine-and-the-way-out", test_quarantine_and_the_way_out);
+        g_test_add_func("/plugins/failures-of-long-ago-do-not-count", test_failures_of_long_ago_do_not_count);
         g_test_add_func("/plugins/valid-vote-is-told-again", test_valid_vote_is_told_again);
         g_test_add_func("/plugins/subjects", test_subjects);
         g_test_add_func("/plugins/rounds-overlap", test_rounds_overlap);

@@ -69,7 +69,7 @@ static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
                 process_fail(process, "answered the greeting with rubbish: %s", error.message ?: "no dictionary");
                 return FALSE;
         }
-        if (api != PLUGIN_API_VERSION && (api == 0 || api != PLUGIN_API_VERSION - 1)) {
+        if (!manifest_api_served(PLUGIN_API_VERSION, api)) {
                 process_fail(process, "speaks version %u of the plugin API, expected %u", api, PLUGIN_API_VERSION);
                 return FALSE;
         }

@@ -136,9 +136,9 @@ void plugin_mark_made(Plugin *plugin) {
 
 void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
         if (!plugin->manifest || !plugin_may_run(plugin) || plugin->state == PLUGIN_QUARANTINED) {
-                plugin_settle_refused(plugin, done, userdata,
-                                      plugin->manifest && !plugin_may_run(plugin) ? "It is not enabled."
-                                                                                  : plugin->last_error);
+                g_autofree char *why = plugin->manifest && !plugin_may_run(plugin) ? plugin_why_not(plugin) : g_strdup(plugin->last_error);
+
+                plugin_settle_refused(plugin, done, userdata, why);
                 return;
         }
         plugin_settle_later(plugin, TRUE, done, userdata);
