@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "daemon/circumstances.h"
 #include "daemon/installed.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
@@ -21,7 +22,6 @@
 #include "daemon/stop/record.h"
 #include "daemon/tick.h"
 #include "util/json.h"
-#include "util/line.h"
 
 /* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
@@ -155,36 +155,6 @@ static void begin_look(Manager *manager) {
                 ask_everybody(manager);
 }
 
-static char *holder(const Hold *hold) {
-        return *hold->why ? g_strdup_printf("%s (%s)", hold->who, hold->why) : g_strdup(hold->who);
-}
-
-static void describe_holds(Manager *manager, Circumstances *ret, char **ret_block, char **ret_timed) {
-        const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
-
-        *ret = (Circumstances) { .up_since = manager->up_since, .paused = manager->pause_until > 0, .quiet = TRUE };
-        if (block)
-                ret->block_hold = *ret_block = holder(block);
-        if (timed) {
-                ret->timed_hold = *ret_timed = holder(timed);
-                ret->timed_hold_until = usec_add(clock_monotonic(), usec_sub(timed->until_boottime, clock_boottime()));
-        }
-}
-
-const char *manager_reason(Manager *manager) {
-        g_autofree char *block = NULL, *timed = NULL;
-        Circumstances circumstances;
-
-        if (!manager->outcome.reason) {
-                describe_holds(manager, &circumstances, &block, &timed);
-                manager->outcome.reason = decision_reason(manager->decision, clock_monotonic(), &circumstances);
-                /* Each of its parts is one line by now. Were one not, what stands behind the break would be a word of ours to systemd
-                 * (sd_notify). */
-                line_clean(manager->outcome.reason);
-        }
-        return manager->outcome.reason;
-}
-
 /* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is there. A dry run
  * needs no provider. */
 static void follow_provider(Manager *manager) {
@@ -225,11 +195,11 @@ void manager_step(Manager *manager) {
                 return;
         (void) sd_event_source_set_enabled(manager->step_soon, SD_EVENT_OFF);
         for (unsigned i = 0; i < STEPS_MAX; i++) {
-                g_autofree char *block = NULL, *timed = NULL;
+                g_auto(CircumstancesWords) words = {};
                 Circumstances circumstances;
 
                 follow_provider(manager);
-                describe_holds(manager, &circumstances, &block, &timed);
+                circumstances_describe(manager, &circumstances, &words);
                 circumstances.ready = stop_ready(manager->stop);
                 outcome_clear(&manager->outcome);
                 decision_step(manager->decision, clock_monotonic(), &circumstances, &manager->outcome);
@@ -321,8 +291,16 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
         }
         if (plugin_has_contract(plugin, "CloudProvider") && manager->providers)
                 providers_plugin_changed(manager->providers, plugin);
+        if (manager->events)
+                events_plugin_changed(manager->events, plugin);
         if (manager->step_soon)
                 manager_step_soon(manager);
+}
+
+static gboolean on_announced(Plugin *plugin, sd_bus_message *signal, void *userdata) {
+        Manager *manager = userdata;
+
+        return manager->events && events_announced(manager->events, plugin, signal);
 }
 
 static void on_plugin_problem(const char *source, const char *message, void *userdata) {
@@ -435,6 +413,7 @@ void manager_set_config(Manager *manager, Config *config) {
         plugins_set_config(manager->plugins, config);
         providers_set_config(manager->providers, config);
         stop_set_config(manager->stop, config);
+        events_set_config(manager->events, config);
 
         /* A longer interval than before must not be waited for to its end first. */
         manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
@@ -502,6 +481,7 @@ static int create_plugins(Manager *manager) {
                                                .configure = on_configure,
                                                .changed = on_plugin_changed,
                                                .problem = on_plugin_problem,
+                                               .announced = on_announced,
                                                .userdata = manager },
                         &manager->plugins);
         if (r < 0)
@@ -522,7 +502,13 @@ static int create_plugins(Manager *manager) {
 static int create_stop(Manager *manager) {
         int r;
 
-        r = events_new(&(EventsParameters) { .bus = manager->bus, .store = manager->store, .plugins = manager->plugins },
+        r = events_new(&(EventsParameters) { .bus = manager->bus,
+                                             .event = manager->event,
+                                             .config = manager->config,
+                                             .store = manager->store,
+                                             .plugins = manager->plugins,
+                                             .changed = on_stop_step,
+                                             .userdata = manager },
                        &manager->events);
         if (r < 0)
                 return r;
@@ -650,6 +636,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         log_warnings(manager);
         watch_logind(manager);
         manager_restore(manager);
+        events_restore(manager->events);
         if (manager->config_problem)
                 manager_problem(manager, "configuration", manager->config_problem);
         *ret = manager;
@@ -666,6 +653,8 @@ gboolean manager_stop(Manager *manager, void (*done)(void *userdata), void *user
 
 void manager_finish(Manager *manager) {
         manager->freeing = TRUE;
+        if (manager->events)
+                events_end(manager->events);
         if (manager->store)
                 store_close(manager->store);
 }

@@ -10,15 +10,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/event-types.h"
 #include "base/journal.h"
 #include "base/names.h"
 #include "sdk/contract.h"
 #include "sdk/text.h"
 
 #define EVENTS_MAX 64U
-#define EVENT_ID_MAX 128U
-#define EVENT_TYPE_MAX 128U
-#define SEVERITY_MAX 3U
 
 struct PluginEvent {
         char *id;
@@ -147,10 +145,10 @@ static void watched(SnoozePluginCall *call) {
 static bool event_fits(const char *id, const char *type, unsigned severity, const SnoozePluginDictionary *data) {
         if (!id || !*id || strlen(id) > EVENT_ID_MAX || !text_is_valid(id))
                 return false;
-        /* Types are written as interfaces are, and one word ("custom") is fine, too. */
-        if (!type || strlen(type) > EVENT_TYPE_MAX || strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != strlen(type))
+        /* What the daemon says itself is not a plugin's to announce. */
+        if (!type || !event_type_find(type) || strncmp(type, "snooze.", strlen("snooze.")) == 0)
                 return false;
-        return *type && severity <= SEVERITY_MAX && (!data || dictionary_failure(data) >= 0);
+        return severity <= SEVERITY_CRITICAL && (!data || dictionary_failure(data) >= 0);
 }
 
 static int event_add(SnoozePluginInstance *instance, PluginEvent **ret) {

@@ -155,7 +155,7 @@ class Actions(unittest.TestCase):
 class Events(unittest.TestCase):
     def test_the_manual_has_every_type_and_no_other(self):
         """GetHistory and EmitEvent send people there."""
-        source = (SOURCE / 'src/daemon/event/event.c').read_text() + (SOURCE / 'src/base/names.h').read_text()
+        source = (SOURCE / 'src/base/event-types.c').read_text() + (SOURCE / 'src/base/names.h').read_text()
         constants = dict(re.findall(r'#define (EVENT_\w+) "([a-z.]+)"', source))
         table = re.search(r'event_types\[\] = \{(.*?)\};', source, re.DOTALL)[1]
         wanted = {(constants.get(name) or name.strip('"'), int(minutes or 1))

@@ -7,6 +7,7 @@
 #include "plugin-fixture.h"
 
 #include "base/errors.h"
+#include "daemon/plugin/dispatch.h"
 #include "daemon/plugin/plugin.h"
 
 #define CHECK "\"IdleCheck\""
@@ -470,6 +471,10 @@ static void on_dispatched(gboolean handled, JsonArray *results, void *userdata) 
         dispatched->results = json_array_ref(results);
 }
 
+static void dispatch(PluginFixture *f, JsonObject *event, Dispatched *dispatched) {
+        (void) dispatch_new(f->plugins, &(DispatchParameters) { .event = event, .over = on_dispatched, .userdata = dispatched });
+}
+
 static JsonObject *stop_event(uint64_t deadline) {
         JsonObject *event = json_object_new();
 
@@ -497,7 +502,7 @@ static void test_event_goes_by_priority(void) {
         fixture_add(&f, "off", "good", "\"EventHandler\"",
                     ", \"events\": {\"snooze.stop.pending\": {\"enabled\": false}}");
         fixture_start(&f, "{}");
-        plugins_dispatch(f.plugins, event, on_dispatched, &dispatched);
+        dispatch(&f, event, &dispatched);
         g_assert_false(dispatched.over);
         run_until(f.bus.event, dispatched.over);
 
@@ -522,7 +527,7 @@ static void test_event_of_nobody_ends(void) {
         PluginFixture f = {};
 
         begin_with(&f, "good");
-        plugins_dispatch(f.plugins, event, on_dispatched, &dispatched);
+        dispatch(&f, event, &dispatched);
         run_until(f.bus.event, dispatched.over);
         g_assert_false(dispatched.handled);
         g_assert_cmpuint(json_array_get_length(dispatched.results), ==, 0);

@@ -38,7 +38,8 @@ static void start(StopFixture *f, uint64_t patience) {
         fixture_start(&f->plugins, text);
         f->config = fixture_config(text);
         f->decision = decision_new(f->config, clock_monotonic());
-        g_assert_cmpint(events_new(&(EventsParameters) { .bus = f->plugins.connection, .store = f->plugins.store, .plugins = f->plugins.plugins },
+        g_assert_cmpint(events_new(&(EventsParameters) { .bus = f->plugins.connection, .event = f->plugins.bus.event,
+                                                         .config = f->config, .store = f->plugins.store, .plugins = f->plugins.plugins },
                                    &f->events), >=, 0);
         g_assert_cmpint(providers_new(&(ProvidersParameters) { .bus = f->plugins.connection, .event = f->plugins.bus.event,
                                                                .config = f->config, .plugins = f->plugins.plugins, .userdata = f },
@@ -52,6 +53,8 @@ static void start(StopFixture *f, uint64_t patience) {
 }
 
 static void end(StopFixture *f) {
+        events_end(f->events);
+        f->plugins.store = store_free(f->plugins.store);
         stop_free(f->stop);
         events_free(f->events);
         providers_free(f->providers);

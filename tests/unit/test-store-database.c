@@ -93,8 +93,8 @@ static void test_upgrade_fails_whole(void) {
 static void test_newer_is_left_alone(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 2);
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 3", NULL, NULL, NULL), ==,
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 4", NULL, NULL, NULL), ==,
                         SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
         f->database = database_open(f->directory, &error);
@@ -276,20 +276,87 @@ static void test_upgrade_from_first(Fixture *f, gconstpointer unused) {
 
         g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
         append(f, NOW, HISTORY_STOP, "{}");
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; PRAGMA user_version = 1",
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; DROP TABLE event; PRAGMA user_version = 1",
                                      NULL, NULL, NULL),
                         ==, SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
 
         f->database = database_open(f->directory, &error);
         g_assert_no_error(error);
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 2);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
         records = database_get(f->database, "", NULL);
         g_assert_true(g_hash_table_contains(records, "hold/1"));
         rows = query(f, 0);
         g_assert_cmpuint(rows->len, ==, 1);
         g_assert_true(database_put_state(f->database, "one", 1, "1.0", blob, NOW, &error));
         g_assert_no_error(error);
+}
+
+/* The second knew no journal of events. */
+static void test_upgrade_from_second(Fixture *f, gconstpointer unused) {
+        const StoreEvent event = { .source = (char *) "aws", .id = (char *) "i-1", .time = NOW, .deadline = NOW + 1 };
+        g_autoptr(GBytes) blob = g_bytes_new_static("seven", 5);
+        g_autoptr(StoreState) state = NULL;
+        g_autoptr(GPtrArray) events = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_put_state(f->database, "one", 1, "1.0", blob, NOW, NULL));
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE event; PRAGMA user_version = 2", NULL, NULL, NULL), ==,
+                        SQLITE_OK);
+        g_clear_pointer(&f->database, database_close);
+
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
+        g_assert_true(database_get_state(f->database, "one", &state, NULL));
+        g_assert_nonnull(state);
+        g_assert_true(database_put_event(f->database, &event, "{}", &error));
+        g_assert_no_error(error);
+        events = database_get_events(f->database, NULL);
+        g_assert_cmpuint(events->len, ==, 1);
+}
+
+static void put_event(Fixture *f, const char *id, uint64_t time, StoreEventState state, const char *data) {
+        const StoreEvent event = { .source = (char *) "aws", .id = (char *) id, .time = time, .deadline = time + 1, .state = state };
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_put_event(f->database, &event, data, &error));
+        g_assert_no_error(error);
+}
+
+/* Each is one row, replaced whole; what is over is remembered by its name, and expires. */
+static void test_journal_of_events(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) events = NULL;
+        const StoreEvent *event;
+        gboolean more = TRUE;
+
+        put_event(f, "first", NOW, STORE_EVENT_OPEN, "{\"step\":1}");
+        put_event(f, "second", NOW + 1, STORE_EVENT_OPEN, "{\"step\":1}");
+        put_event(f, "gone", NOW + 2, STORE_EVENT_OPEN, "{}");
+        put_event(f, "damaged", NOW + 3, STORE_EVENT_OPEN, "no JSON");
+        put_event(f, "first", NOW + 9, STORE_EVENT_OPEN, "{\"step\":2}");
+        put_event(f, "second", NOW + 9, STORE_EVENT_OVER, NULL);
+        put_event(f, "gone", NOW + 9, STORE_EVENT_GONE, NULL);
+        events = database_get_events(f->database, NULL);
+        g_assert_cmpuint(events->len, ==, 3);
+        event = events->pdata[0];
+        g_assert_cmpstr(event->id, ==, "first");
+        g_assert_cmpuint(event->time, ==, NOW);
+        g_assert_cmpint(event->state, ==, STORE_EVENT_OPEN);
+        g_assert_cmpint(json_object_get_int_member(event->data, "step"), ==, 2);
+        event = events->pdata[1];
+        g_assert_cmpstr(event->id, ==, "second");
+        g_assert_cmpint(event->state, ==, STORE_EVENT_OVER);
+        event = events->pdata[2];
+        g_assert_cmpint(event->state, ==, STORE_EVENT_OVER);
+
+        put_event(f, "damaged", NOW, STORE_EVENT_GONE, NULL);
+        while (more)
+                g_assert_true(database_thin(f->database, NOW + STORE_EVENT_KEPT + USEC_PER_DAY, &more, NULL));
+        g_clear_pointer(&events, g_ptr_array_unref);
+        events = database_get_events(f->database, NULL);
+        /* The open one alone. */
+        g_assert_cmpuint(events->len, ==, 1);
 }
 
 static void assert_state(Fixture *f, const char *id, uint32_t version, const char *plugin_version, const char *text) {
@@ -342,7 +409,7 @@ static void test_put_aside(Fixture *f, gconstpointer unused) {
                 g_assert_true(g_file_set_contents(path, "x", 1, NULL));
                 g_assert_true(database_replace_broken(f->directory, NOW + i * USEC_PER_SEC, &salvage, &error));
                 g_assert_no_error(error);
-                g_assert_cmpuint(salvage.records + salvage.states, ==, 0);
+                g_assert_cmpuint(salvage.records + salvage.states + salvage.events, ==, 0);
                 last = salvage.aside;
         }
         newest = g_build_filename(f->directory, last, NULL);
@@ -446,6 +513,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/database/upgrade-fails-whole", test_upgrade_fails_whole);
 #define ADD(path, function) g_test_add("/database/" path, Fixture, NULL, setup, function, teardown)
         ADD("upgrade-from-first", test_upgrade_from_first);
+        ADD("upgrade-from-second", test_upgrade_from_second);
+        ADD("journal-of-events", test_journal_of_events);
         ADD("states", test_states);
         ADD("newer-is-left-alone", test_newer_is_left_alone);
         ADD("samples-become-fewer", test_samples_become_fewer);

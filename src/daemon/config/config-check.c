@@ -208,6 +208,80 @@ static gboolean check_limits(const Place *place, JsonObject *limits, GError **er
         return TRUE;
 }
 
+static gboolean check_event(const Place *place, JsonObject *event, GError **error) {
+        static const char *const modes[] = { "all", "first", NULL };
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *node;
+
+        json_object_iter_init_ordered(&iter, event);
+        while (json_object_iter_next_ordered(&iter, &member, &node)) {
+                g_autofree char *pointer = config_pointer(place->pointer, member);
+                Place here = { place->text, pointer, place->warnings };
+
+                if (!g_str_equal(member, "mode"))
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error, "unknown key, expected mode");
+                if (!JSON_NODE_HOLDS_NULL(node) && !check_choice(&here, node, modes, error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+static gboolean check_handler(const Place *place, JsonObject *handler, GError **error) {
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *node;
+
+        json_object_iter_init_ordered(&iter, handler);
+        while (json_object_iter_next_ordered(&iter, &member, &node)) {
+                g_autofree char *pointer = config_pointer(place->pointer, member);
+                Place here = { place->text, pointer, place->warnings };
+
+                if (!g_str_equal(member, "priority") && !g_str_equal(member, "enabled"))
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error, "unknown key, expected priority or enabled");
+                if (JSON_NODE_HOLDS_NULL(node))
+                        continue;
+                if (g_str_equal(member, "enabled") && !is_boolean(node))
+                        return fail(&here, CONFIG_ERROR_TYPE, node, error, "true or false");
+                if (g_str_equal(member, "priority") &&
+                    (!check_range(&here, node, -CONFIG_PRIORITY_MAX, FALSE, CONFIG_PRIORITY_MAX, NULL, error) ||
+                     !check_whole(&here, node, error)))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+/* plugin_configs.<id>.events is ours, whatever the plugin's schema says. */
+static gboolean check_handlers(const Place *place, JsonObject *config, GError **error) {
+        g_autofree char *pointer = config_pointer(place->pointer, "events");
+        Place events = { place->text, pointer, place->warnings };
+        JsonNode *node = json_object_get_member(config, "events");
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *value;
+
+        if (!node || JSON_NODE_HOLDS_NULL(node))
+                return TRUE;
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return fail(&events, CONFIG_ERROR_TYPE, node, error, "an object");
+        json_object_iter_init_ordered(&iter, json_node_get_object(node));
+        while (json_object_iter_next_ordered(&iter, &member, &value)) {
+                g_autofree char *below = config_pointer(pointer, member);
+                Place here = { place->text, below, place->warnings };
+
+                if (!config_event_valid(member))
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
+                                    "got \"%.64s\" as a type, expected one in snoozed(8), or \"….*\" for all below", member);
+                if (JSON_NODE_HOLDS_NULL(value))
+                        continue;
+                if (!JSON_NODE_HOLDS_OBJECT(value))
+                        return fail(&here, CONFIG_ERROR_TYPE, value, error, "an object");
+                if (!check_handler(&here, json_node_get_object(value), error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
 /* Values below a plugin's or provider's id are its schema's business; that they are an object of bounded size is ours.
  */
 static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *node, GError **error) {
@@ -233,6 +307,10 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
                 if (!JSON_NODE_HOLDS_OBJECT(value))
                         return fail(&here, CONFIG_ERROR_TYPE, value, error, "an object");
                 if (g_str_equal(key->name, "plugins.limits") && !check_limits(&here, json_node_get_object(value), error))
+                        return FALSE;
+                if (g_str_equal(key->name, "plugins.plugin_configs") && !check_handlers(&here, json_node_get_object(value), error))
+                        return FALSE;
+                if (g_str_equal(key->name, "events") && !check_event(&here, json_node_get_object(value), error))
                         return FALSE;
                 if (g_str_equal(key->name, "sources") && !check_source(&here, json_node_get_object(value), error))
                         return FALSE;

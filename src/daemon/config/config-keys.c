@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/event-types.h"
 #include "base/names.h"
 
 #define TEN_YEARS_IN_MINUTES (10.0 * 366 * 24 * 60)
@@ -19,6 +20,19 @@ gboolean config_id_valid(const char *id) {
         if (n == 0 || n > PLUGIN_ID_MAX || !g_ascii_islower(id[0]))
                 return FALSE;
         return strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+gboolean config_event_valid(const char *type) {
+        size_t n = strlen(type);
+
+        if (n <= 2 || !g_str_has_suffix(type, ".*"))
+                return event_type_find(type) != NULL;
+        for (const EventType *known = event_types; known->name; known++)
+                if (strncmp(known->name, type, n - 1) == 0)
+                        return TRUE;
+        return g_str_equal(type, "custom.*") ||
+                (g_str_has_prefix(type, "custom.") && n <= EVENT_TYPE_MAX && !strstr(type, "..") &&
+                 strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n - 1);
 }
 
 gboolean config_source_name_valid(const char *name) {
@@ -162,6 +176,11 @@ const ConfigKey config_keys[] = {
           .expected = "a metric, a plugin's id, or \"<id>/<name>\"",
           .description = "By source: policy (required, advisory, sufficient, off), on_error (busy, ignore) and "
                          "timeout_seconds (0.1 to 300)." },
+        { .name = "events",
+          .type = KEY_MAP,
+          .valid = config_event_valid,
+          .expected = "a type of event in snoozed(8), or \"custom.*\"",
+          .description = "By type of event: mode, all (every handler gets it) or first (over with the first that handled it)." },
         { .name = "providers",
           .type = KEY_MAP,
           .valid = config_id_valid,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#define CONFIG_PRIORITY_MAX 1000000 /* as in manifests */
+
 /* The one table of configuration keys. Private to config/: everybody else reads struct Config or config_describe(). */
 
 #include "daemon/config/config.h"
@@ -44,6 +46,8 @@ const char *config_key_suggest(const char *prefix, const char *name);
 /* The same among others; candidates end with NULL. */
 const char *config_suggest(const char *const *candidates, const char *name);
 
+/* A type of event, or "….*" for all below. */
+gboolean config_event_valid(const char *type);
 gboolean config_id_valid(const char *id);
 gboolean config_source_name_valid(const char *name);
 

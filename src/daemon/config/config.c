@@ -246,8 +246,44 @@ JsonObject *config_plugin(const Config *config, const char *id) {
                 if (!merged)
                         merged = empty_document();
                 merge_into(&merged, node);
+                if (i == 0)
+                        json_object_remove_member(json_node_get_object(merged), "events");
         }
         return merged ? json_object_ref(json_node_get_object(merged)) : NULL;
+}
+
+/* The member for this type, else that for the longest "….*" above it. */
+static JsonObject *type_entry(JsonObject *map, const char *type) {
+        g_autofree char *above = g_strdup(type);
+        JsonObject *entry = map ? json_get_object(map, type) : NULL;
+        char *dot;
+
+        while (map && !entry && (dot = strrchr(above, '.'))) {
+                g_autofree char *pattern = NULL;
+
+                *dot = '\0';
+                pattern = g_strconcat(above, ".*", NULL);
+                entry = json_get_object(map, pattern);
+        }
+        return entry;
+}
+
+gboolean config_event_first(const Config *config, const char *type) {
+        JsonNode *map = lookup(config->merged, "events");
+        JsonObject *entry = map ? type_entry(json_node_get_object(map), type) : NULL;
+
+        return entry && g_str_equal(json_get_string(entry, "mode", "all"), "first");
+}
+
+void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled) {
+        JsonNode *map = lookup(config->merged, "plugins.plugin_configs");
+        JsonObject *plugin = map ? json_get_object(json_node_get_object(map), id) : NULL;
+        JsonObject *entry = plugin ? type_entry(json_get_object(plugin, "events"), type) : NULL;
+
+        if (!entry)
+                return;
+        *priority = (int) json_get_double(entry, "priority", *priority);
+        *enabled = json_get_boolean(entry, "enabled", *enabled);
 }
 
 JsonObject *config_limits(const Config *config, const char *id) {

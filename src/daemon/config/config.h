@@ -87,12 +87,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_unref)
  * (required, busy, 5 s; advisory for memory and usage-pattern). */
 SourceConfig config_source(const Config *config, const char *source);
 
-/* plugins.plugin_configs.<id> and providers.<id>, merged in this order (for a provider its `providers` entry counts
- * last); NULL if neither exists. Borrowed? No: a new reference, or NULL. */
+/* plugins.plugin_configs.<id>, but for its `events`, and providers.<id>, merged in this order (for a provider its
+ * `providers` entry counts last); NULL if neither exists. Borrowed? No: a new reference, or NULL. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
 /* plugins.limits.<id>: memory_mb, cpu_percent, tasks, each as far as it is configured. Borrowed; NULL: none is. */
 JsonObject *config_limits(const Config *config, const char *id);
+
+/* events.<type>.mode: an event of this type is over with the first handler that handled it. */
+gboolean config_event_first(const Config *config, const char *type);
+
+/* plugins.plugin_configs.<id>.events.<type>: changes what the manifest says, as far as it is configured. The entry for the type itself,
+ * else the longest "….*" above it. */
+void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled);
 
 typedef enum ConfigError {
         CONFIG_ERROR_SYNTAX,

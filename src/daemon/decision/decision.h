@@ -66,6 +66,8 @@ typedef struct Circumstances {
         const char *block_hold;    /* who and why of one hold that has no end of its own, or NULL */
         uint64_t timed_hold_until; /* latest end of timed holds and postponements, 0 none */
         const char *timed_hold;    /* who and why of that one, or NULL */
+        const char *termination;   /* what somebody else is about to do to this machine, or NULL: no stage of ours is entered, and
+                                    * one that was ends, unless a person wants the stop or the provider was asked */
         gboolean ready;            /* stopping only: handlers and delay holds have finished or run out of time */
         gboolean quiet;            /* a reason is wanted only where the state changes; else decision_reason() has it */
 } Circumstances;

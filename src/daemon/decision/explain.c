@@ -123,6 +123,8 @@ static char *explain_idle(const Decision *decision, uint64_t now, const Circumst
                 return g_strdup(decision->refusal);
         if (circumstances->block_hold)
                 return g_strdup_printf("idle, held by %s", circumstances->block_hold);
+        if (circumstances->termination)
+                return g_strdup_printf("idle, no stop of its own while %s", circumstances->termination);
         if (circumstances->timed_hold_until > now) {
                 left = duration_format(circumstances->timed_hold_until - now);
                 return g_strdup_printf("idle, held for %s by %s", left, who);

@@ -67,6 +67,14 @@ static gboolean ended_by_hold(Decision *decision, uint64_t now, const Circumstan
         return TRUE;
 }
 
+/* Its handlers save work, and need the machine until its end. */
+static gboolean ended_by_termination(Decision *decision, const Circumstances *circumstances) {
+        if (!circumstances->termination)
+                return FALSE;
+        stage_enter(decision, STATE_ACTIVE, circumstances->termination);
+        return TRUE;
+}
+
 static void enter_warning(Decision *decision, uint64_t now) {
         g_autofree char *span = duration_format(usec_sub(now, decision->idle_since));
         g_autofree char *reason = g_strdup_printf("idle for %s", span);
@@ -105,7 +113,8 @@ static void advance_request(Decision *decision, uint64_t now, const Circumstance
 }
 
 static void advance_idle(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome) {
-        if (decision->refusal || circumstances->block_hold || now < stage_due(decision, circumstances)) {
+        if (decision->refusal || circumstances->block_hold || circumstances->termination ||
+            now < stage_due(decision, circumstances)) {
                 look_drop(decision);
                 return;
         }
@@ -153,7 +162,8 @@ void stage_advance(Decision *decision, uint64_t now, const Circumstances *circum
                         stage_enter(decision, STATE_PAUSED, "paused");
                 return;
         }
-        if (staged(decision) && ended_by_hold(decision, now, circumstances))
+        if (staged(decision) &&
+            (ended_by_hold(decision, now, circumstances) || ended_by_termination(decision, circumstances)))
                 return;
 
         switch (assessment->kind) {
@@ -184,7 +194,7 @@ uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumsta
         if (staged(decision))
                 return decision->deadline > 0 ? decision->deadline : now;
         if (decision->state != STATE_IDLE || assessment->kind != ASSESSMENT_IDLE || decision->refusal ||
-            circumstances->block_hold)
+            circumstances->block_hold || circumstances->termination)
                 return 0;
         return usec_add(MAX(stage_due(decision, circumstances), now), from_minutes(decision->config->warning_minutes));
 }
@@ -231,7 +241,8 @@ uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumsta
         consider(&soonest, now, decision->not_before);
         if (staged(decision))
                 consider(&soonest, now, decision->deadline);
-        else if (decision->state == STATE_IDLE && !decision->refusal && !circumstances->block_hold)
+        else if (decision->state == STATE_IDLE && !decision->refusal && !circumstances->block_hold &&
+                 !circumstances->termination)
                 consider(&soonest, now, MAX(stage_due(decision, circumstances), decision->look.retry_at));
         return soonest;
 }

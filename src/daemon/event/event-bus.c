@@ -36,8 +36,11 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         if (!event_type_find(type))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "type is '%s', expected custom, custom.* or one of the types in snoozed(8).", type);
+        if (severity == EVENT_SEVERITY_DEFAULT)
+                severity = event_type_find(type)->severity;
         if (severity > SEVERITY_CRITICAL)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "severity is %u, expected 0 to 3.", severity);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "severity is %u, expected 0 to 3, or 4294967295 for that of its type.", severity);
         if (deadline > INT64_MAX)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "deadline lies beyond what can be kept.");
 
@@ -54,7 +57,7 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         r = manager_take_turn(manager, uid, error);
         if (r < 0)
                 return r;
-        r = events_emit(manager->events, type, user, severity, deadline, data, NULL, NULL, &id);
+        r = events_emit_by_user(manager->events, type, user, severity, deadline, data, &id);
         if (r == -EDQUOT)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "%u events of one user, or %u of all, are under way; try again.",
@@ -62,10 +65,48 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         return r < 0 ? r : sd_bus_reply_method_return(message, "s", id);
 }
 
+static char *full_name(JsonObject *row) {
+        return g_strconcat(json_get_string(row, "source", ""), "\n", json_get_string(row, "id", ""), NULL);
+}
+
+static void take_member(JsonObject *event, JsonObject *end, const char *member) {
+        JsonNode *node = end ? json_object_get_member(end, member) : NULL;
+
+        if (node)
+                json_object_set_member(event, member, json_node_copy(node));
+}
+
+/* How it went on is known by rows of their own, newer than its own: the newest has everything. */
+static void add_end(JsonObject *event, JsonObject *end) {
+        static const char *const members[] = { "finished", "handled", "results", "cancelled", "told" };
+
+        json_object_set_boolean_member(event, "finished", FALSE);
+        json_object_set_boolean_member(event, "cancelled", FALSE);
+        for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+                take_member(event, end, members[i]);
+}
+
+static GPtrArray *join_rows(GPtrArray *rows, guint max) {
+        g_autoptr(GHashTable) ends = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        GPtrArray *events = g_ptr_array_new();
+
+        for (guint i = 0; i < rows->len && events->len < max; i++) {
+                JsonObject *row = g_ptr_array_index(rows, i);
+                g_autofree char *name = full_name(row);
+
+                if (!json_object_has_member(row, "finished")) {
+                        add_end(row, g_hash_table_lookup(ends, name));
+                        g_ptr_array_add(events, row);
+                } else if (!g_hash_table_contains(ends, name))
+                        g_hash_table_insert(ends, g_steal_pointer(&name), row);
+        }
+        return events;
+}
+
 static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
         sd_bus_message *call = userdata;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        g_autoptr(GPtrArray) events = g_ptr_array_new();
+        g_autoptr(GPtrArray) events = NULL;
         uint32_t max = 0;
         int r;
 
@@ -77,9 +118,7 @@ static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
         r = sd_bus_message_rewind(call, TRUE);
         if (r >= 0)
                 r = sd_bus_message_read(call, "u", &max);
-        for (guint i = 0; r >= 0 && i < rows->len && events->len < max; i++)
-                if (!json_object_has_member(g_ptr_array_index(rows, i), "finished"))
-                        g_ptr_array_add(events, g_ptr_array_index(rows, i));
+        events = join_rows(rows, max);
         if (r >= 0)
                 r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
@@ -101,7 +140,7 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
                 return r;
         if (max < 1 || max > LIST_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
-        /* Each event has two rows, its own and that of its end, and others may have ended between them. */
+        /* Each event has two rows, its own and that of its end (more if it was cancelled), and others may have ended between them. */
         return history_query(manager, message,
                              &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT },
                              events_known, error);

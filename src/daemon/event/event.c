@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "daemon/event/event.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -9,94 +7,422 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
-#include "bus/dictionary.h"
+#include "daemon/event/event-private.h"
+#include "util/duration.h"
+#include "util/json.h"
 
-const EventType event_types[] = {
-        { "cloud.spot.interrupt", SEVERITY_CRITICAL, 2 * USEC_PER_MINUTE },
-        { "cloud.spot.rebalance", SEVERITY_WARNING, 10 * USEC_PER_MINUTE },
-        { "cloud.instance.termination", SEVERITY_CRITICAL, 2 * USEC_PER_MINUTE },
-        { "cloud.instance.maintenance", SEVERITY_URGENT, 15 * USEC_PER_MINUTE },
-        { "cloud.autoscaling.scale", SEVERITY_WARNING, 5 * USEC_PER_MINUTE },
-        { "system.disk.low", SEVERITY_WARNING, 5 * USEC_PER_MINUTE },
-        { "system.cpu.high", SEVERITY_INFO, 5 * USEC_PER_MINUTE },
-        { "system.memory.pressure", SEVERITY_WARNING, USEC_PER_MINUTE },
-        { "system.network.down", SEVERITY_WARNING, 5 * USEC_PER_MINUTE },
-        { EVENT_STOP_PENDING, SEVERITY_URGENT, USEC_PER_MINUTE },
-        { EVENT_NOTICE, SEVERITY_WARNING, USEC_PER_MINUTE },
-        { "custom", SEVERITY_INFO, 5 * USEC_PER_MINUTE },
-        { NULL },
-};
+/* Of one source: events that are over and whose deadline lies ahead, so that a cancellation still finds its handlers. */
+#define LINGERING_MAX 256U
 
-typedef struct Event {
-        Events *events;
-        char *id;
-        char *type;
-        char *source;
-        JsonObject *object;
-        EventFinished done;
-        void *userdata;
-} Event;
-
-struct Events {
-        sd_bus *bus;
-        Store *store;
-        Plugins *plugins;
-        GPtrArray *pending; /* owns each Event */
-        char *last_id;
-};
-
-const EventType *event_type_find(const char *type) {
-        size_t length = strlen(type);
-        const char *name = type;
-
-        if (g_str_has_prefix(type, "custom.")) {
-                if (length > EVENT_TYPE_MAX || length == strlen("custom.") || type[length - 1] == '.' ||
-                    strstr(type, ".."))
-                        return NULL;
-                if (strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.-") != length)
-                        return NULL;
-                name = "custom";
-        }
-        for (const EventType *t = event_types; t->name; t++)
-                if (strcmp(t->name, name) == 0)
-                        return t;
-        return NULL;
+static void changed(Events *events) {
+        if (events->with.changed && !events->freeing)
+                events->with.changed(events->with.userdata);
 }
 
-static void event_free(void *data) {
-        Event *event = data;
+Event *event_new(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object) {
+        Event *event = g_new0(Event, 1);
 
+        event->events = events;
+        event->origin = origin;
+        event->references = 1;
+        event->id = g_strdup(id);
+        event->source = g_strdup(source);
+        event->object = json_object_ref(object);
+        event->type = g_strdup(json_get_string(object, "type", ""));
+        event->severity = (unsigned) json_get_int(object, "severity", 0);
+        event->deadline = (uint64_t) MAX(json_get_int(object, "deadline", 0), 0);
+        event->time = clock_realtime();
+        event->number = events->counter++;
+        event->results = json_array_new();
+        event->acknowledged = origin != EVENT_ORIGIN_PLUGIN;
+        return event;
+}
+
+Event *event_ref(Event *event) {
+        event->references++;
+        return event;
+}
+
+void event_unref(Event *event) {
+        if (--event->references > 0)
+                return;
         g_free(event->id);
         g_free(event->type);
         g_free(event->source);
         json_object_unref(event->object);
+        json_array_unref(event->results);
+        g_clear_pointer(&event->told, json_array_unref);
+        g_strfreev(event->to_tell);
         g_free(event);
 }
 
-int events_new(const EventsParameters *parameters, Events **ret) {
-        Events *events = g_new0(Events, 1);
-
-        events->bus = sd_bus_ref(parameters->bus);
-        events->store = parameters->store;
-        events->plugins = parameters->plugins;
-        events->pending = g_ptr_array_new_with_free_func(event_free);
-        *ret = events;
-        return 0;
+void event_add(Event *event) {
+        g_ptr_array_add(event->events->list, event);
 }
 
-Events *events_free(Events *events) {
-        if (!events)
-                return NULL;
-        g_ptr_array_unref(events->pending);
-        sd_bus_unref(events->bus);
-        g_free(events->last_id);
-        g_free(events);
+Event *event_find(Events *events, const char *source, const char *id) {
+        for (guint i = 0; i < events->list->len; i++) {
+                Event *event = g_ptr_array_index(events->list, i);
+
+                if (g_str_equal(event->id, id) && g_str_equal(event->source, source))
+                        return event;
+        }
         return NULL;
 }
 
+gboolean event_has_room(const Events *events, EventOrigin origin, const char *source) {
+        unsigned own = 0, all = 0;
+
+        if (origin == EVENT_ORIGIN_OWN)
+                return TRUE;
+        for (guint i = 0; i < events->list->len; i++) {
+                const Event *event = g_ptr_array_index(events->list, i);
+
+                if (event->origin != origin || event->state == EVENT_OVER)
+                        continue;
+                own += g_str_equal(event->source, source);
+                all++;
+        }
+        return own < EVENTS_PER_SOURCE_MAX && all < EVENTS_PENDING_MAX;
+}
+
+/* What the cloud does about the machine, whatever we do. */
+static gboolean is_termination(const Event *event) {
+        static const char *const keys[] = { "target_lifecycle_state", "target-lifecycle-state", "lifecycle_state", "state" };
+        JsonObject *data = json_get_object(event->object, "data");
+
+        if (g_str_equal(event->type, "cloud.spot.interrupt") || g_str_equal(event->type, "cloud.instance.termination"))
+                return TRUE;
+        if (!g_str_equal(event->type, "cloud.autoscaling.scale") || !data)
+                return FALSE;
+        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+                if (g_str_equal(json_get_string(data, keys[i], ""), "Terminated"))
+                        return TRUE;
+        return FALSE;
+}
+
+static uint64_t expires(const Event *event) {
+        return is_termination(event) ? usec_add(event->deadline, TERMINATION_PATIENCE) : event->deadline;
+}
+
+static unsigned lingering(const Event *event) {
+        GPtrArray *list = event->events->list;
+        unsigned n = 0;
+
+        for (guint i = 0; i < list->len; i++) {
+                const Event *other = g_ptr_array_index(list, i);
+
+                n += other->state == EVENT_OVER && other != event && g_str_equal(other->source, event->source);
+        }
+        return n;
+}
+
+/* It may still be cancelled, or happen. */
+static gboolean lives_on(const Event *event, uint64_t now) {
+        return !event->cancelled && now < expires(event) && (event->origin == EVENT_ORIGIN_PLUGIN || is_termination(event)) &&
+                lingering(event) < LINGERING_MAX;
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void arm_expiry(Events *events) {
+        uint64_t now = clock_realtime(), soonest = USEC_INFINITY;
+
+        for (guint i = 0; i < events->list->len; i++) {
+                const Event *event = g_ptr_array_index(events->list, i);
+
+                if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold)
+                        soonest = MIN(soonest, expires(event));
+        }
+        events->expiry = sd_event_source_disable_unref(events->expiry);
+        if (soonest == USEC_INFINITY || events->freeing)
+                return;
+        /* Far ahead is looked at again: the wall clock may be set. */
+        (void) sd_event_add_time_relative(events->with.event, &events->expiry, CLOCK_BOOTTIME,
+                                          MIN(usec_sub(soonest, now) + USEC_PER_SEC, USEC_PER_HOUR), 5 * USEC_PER_SEC, on_expiry,
+                                          events);
+}
+
+static gboolean can_retire(const Event *event, uint64_t now) {
+        return event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
+                (event->gone || !lives_on(event, now));
+}
+
+static void leave_list(Event *event) {
+        if (event->origin == EVENT_ORIGIN_PLUGIN)
+                journal_remember(event->events, event->source, event->id);
+        (void) g_ptr_array_remove(event->events->list, event);
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Events *events = userdata;
+        uint64_t now = clock_realtime();
+
+        for (guint i = events->list->len; i-- > 0;) {
+                Event *event = g_ptr_array_index(events->list, i);
+
+                if (!can_retire(event, now))
+                        continue;
+                event->gone = TRUE;
+                event_keep(event, NULL, NULL);
+                leave_list(event);
+        }
+        arm_expiry(events);
+        changed(events);
+        return 0;
+}
+
+void event_retire(Event *event) {
+        Events *events = event->events;
+
+        if (can_retire(event, clock_realtime())) {
+                if (!event->gone) {
+                        event->gone = TRUE;
+                        event_keep(event, NULL, NULL);
+                }
+                leave_list(event);
+                return;
+        }
+        arm_expiry(events);
+}
+
+/* Its source may be told, and it may go. */
+static void on_end_kept(Event *event, const GError *error) {
+        if (error)
+                log_warning("The end of event %s could not be written down: %s", event->id, error->message);
+        event->kept = TRUE;
+        if (!event->acknowledged)
+                sources_acknowledge(event->events->sources, event->source, event->id);
+        event_retire(event);
+}
+
+void event_finish(Event *event) {
+        g_autoptr(JsonObject) row = NULL;
+        Events *events = event->events;
+
+        event->state = EVENT_OVER;
+        row = journal_row_ended(event);
+        /* Where nobody has to hear of it any more, its end is one write. */
+        event->gone = event->acknowledged && !event->untold && !lives_on(event, clock_realtime());
+        event_keep(event_ref(event), row, on_end_kept);
+        event_signal_finished(event);
+        if (event->done)
+                event->done(event->handled, event->results, event->userdata);
+        event_unref(event);
+        queue_take_turns(events);
+        sources_room(events->sources);
+}
+
+static void finish_if_done(Event *event) {
+        if (event->state == EVENT_DISPATCHED && !event->dispatch && !event->untold) {
+                queue_leave(event);
+                event_finish(event);
+        }
+}
+
+static void on_result_kept(Event *event, const GError *error) {
+        if (event->dispatch)
+                dispatch_kept(event->dispatch);
+}
+
+static void on_handler_ended(JsonObject *row, void *userdata) {
+        event_keep(userdata, NULL, on_result_kept);
+}
+
+static void on_handlers_over(gboolean handled, JsonArray *results, void *userdata) {
+        Event *event = userdata;
+
+        event->dispatch = NULL;
+        event->handled = handled;
+        finish_if_done(event);
+}
+
+void event_hand_out(Event *event) {
+        event->state = EVENT_DISPATCHED;
+        event->dispatch = dispatch_new(event->events->with.plugins,
+                                       &(DispatchParameters) { .event = event->object,
+                                                               .first = config_event_first(event->events->config, event->type),
+                                                               .results = event->results,
+                                                               .ended = on_handler_ended,
+                                                               .over = on_handlers_over,
+                                                               .userdata = event });
+}
+
+/* Cancelled: those who were asked hear of it. */
+static void on_told_kept(Event *event, const GError *error) {
+        if (event->telling)
+                dispatch_kept(event->telling);
+}
+
+static void on_told(JsonObject *row, void *userdata) {
+        event_keep(userdata, NULL, on_told_kept);
+}
+
+static void on_telling_kept(Event *event, const GError *error) {
+        event_retire(event);
+}
+
+static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
+        Event *event = userdata;
+
+        event->telling = NULL;
+        event->untold = FALSE;
+        if (event->state == EVENT_DISPATCHED) {
+                finish_if_done(event);
+        } else {
+                g_autoptr(JsonObject) row = journal_row_ended(event);
+
+                event_keep(event, row, on_telling_kept);
+        }
+}
+
+void event_tell_cancelled(Event *event) {
+        event->untold = TRUE;
+        event->telling = dispatch_new(event->events->with.plugins, &(DispatchParameters) { .event = event->object,
+                                                                                            .cancelled = TRUE,
+                                                                                            .only = (const char *const *) event->to_tell,
+                                                                                            .results = event->told,
+                                                                                            .ended = on_told,
+                                                                                            .over = on_all_told,
+                                                                                            .userdata = event });
+}
+
+static void on_cancelled_kept(Event *event, const GError *error) {
+        if (event->untold && !event->telling)
+                event_tell_cancelled(event);
+}
+
+static char **handlers_that_ended(const Event *event) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        for (guint i = 0; i < json_array_get_length(event->results); i++)
+                g_strv_builder_add(builder, json_get_string(json_array_get_object_element(event->results, i), "plugin", ""));
+        return g_strv_builder_end(builder);
+}
+
+void event_cancel(Event *event) {
+        g_autoptr(JsonObject) row = NULL;
+
+        if (event->cancelled || event->gone)
+                return;
+        event->cancelled = TRUE;
+        event->told = json_array_new();
+        json_object_set_boolean_member(event->object, "cancelled", TRUE);
+        if (event->dispatch) {
+                dispatch_stop(event->dispatch);
+                event->to_tell = dispatch_asked(event->dispatch);
+        } else
+                event->to_tell = handlers_that_ended(event);
+        row = journal_row_ended(event);
+        json_object_remove_member(row, "results");
+        json_object_set_boolean_member(row, "finished", event->state == EVENT_OVER);
+        event->untold = g_strv_length(event->to_tell) > 0;
+        event_signal_cancelled(event);
+        if (event->state == EVENT_WAITING) {
+                queue_leave(event);
+                event->state = EVENT_DISPATCHED;
+        }
+        event_keep(event, row, on_cancelled_kept);
+        finish_if_done(event);
+        changed(event->events);
+}
+
+void events_cancel(Events *events, const char *source, const char *id) {
+        Event *event = event_find(events, source, id);
+
+        if (event)
+                event_cancel(event);
+}
+
+void event_go_on(Event *event) {
+        if (event->cancelled) {
+                event->state = EVENT_DISPATCHED;
+                if (event->to_tell && *event->to_tell)
+                        event_tell_cancelled(event);
+                else
+                        finish_if_done(event);
+                return;
+        }
+        event->state = EVENT_WAITING;
+        queue_add(event);
+}
+
+static void on_begun(Event *event, const GError *error) {
+        if (error)
+                log_warning("Event %s could not be written down: %s", event->id, error->message);
+        event_signal_received(event);
+        event_go_on(event);
+}
+
+void event_begin(Event *event) {
+        g_autoptr(JsonObject) row = journal_row_begun(event);
+
+        event->state = EVENT_WRITING;
+        event_add(event);
+        event_keep(event, row, on_begun);
+        if (is_termination(event))
+                changed(event->events);
+}
+
+static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity, uint64_t deadline,
+                JsonObject *data, Event **ret) {
+        const EventType *known = event_type_find(type);
+        g_autoptr(JsonObject) object = NULL;
+        g_autofree char *id = NULL;
+        uint64_t now = clock_realtime();
+
+        if (!known || (severity > SEVERITY_CRITICAL && severity != EVENT_SEVERITY_DEFAULT))
+                return -EINVAL;
+        if (!event_has_room(events, origin, source))
+                return -EDQUOT;
+        id = g_uuid_string_random();
+        object = json_object_new();
+        json_object_set_string_member(object, "id", id);
+        json_object_set_string_member(object, "type", type);
+        json_object_set_string_member(object, "source", source);
+        json_object_set_int_member(object, "timestamp", (gint64) now);
+        json_object_set_int_member(object, "severity", severity == EVENT_SEVERITY_DEFAULT ? known->severity : severity);
+        json_object_set_int_member(object, "deadline", (gint64) (deadline ? deadline : now + known->deadline));
+        json_object_set_object_member(object, "data", data ? json_object_ref(data) : json_object_new());
+        *ret = event_new(events, origin, id, source, object);
+        g_free(events->last_id);
+        events->last_id = g_steal_pointer(&id);
+        return 0;
+}
+
+int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
+                JsonObject *data, EventFinished done, void *userdata, const char **ret_id) {
+        Event *event;
+        int r;
+
+        r = emit(events, EVENT_ORIGIN_OWN, type, source, severity, deadline, data, &event);
+        if (r < 0)
+                return r;
+        event->done = done;
+        event->userdata = userdata;
+        if (ret_id)
+                *ret_id = events->last_id;
+        event_begin(event);
+        return 0;
+}
+
+int events_emit_by_user(Events *events, const char *type, const char *user, unsigned severity, uint64_t deadline,
+                        JsonObject *data, const char **ret_id) {
+        Event *event;
+        int r;
+
+        r = emit(events, EVENT_ORIGIN_USER, type, user, severity, deadline, data, &event);
+        if (r < 0)
+                return r;
+        if (ret_id)
+                *ret_id = events->last_id;
+        event_begin(event);
+        return 0;
+}
+
 void events_forget(Events *events, void *userdata) {
-        for (guint i = 0; i < events->pending->len; i++) {
-                Event *event = g_ptr_array_index(events->pending, i);
+        for (guint i = 0; i < events->list->len; i++) {
+                Event *event = g_ptr_array_index(events->list, i);
 
                 if (event->userdata == userdata) {
                         event->done = NULL;
@@ -105,124 +431,90 @@ void events_forget(Events *events, void *userdata) {
         }
 }
 
-/* Signals are news, not promises: whoever must not miss an event reads ListEvents. */
-static void signal_received(Event *event) {
-        _cleanup_bus_message_ sd_bus_message *signal = NULL;
-        int r;
-
-        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,
-                                      "EventReceived");
-        if (r >= 0)
-                r = sd_bus_message_append(signal, "ss", event->id, event->type);
-        if (r >= 0)
-                r = dictionary_append(signal, event->object, (const char *[]) { "severity", "u", NULL });
-        if (r >= 0)
-                r = sd_bus_send(event->events->bus, signal, NULL);
-        if (r < 0)
-                log_warning("Event %s could not be signalled: %s", event->id, strerror(-r));
-}
-
-static void signal_finished(Event *event, gboolean handled, JsonArray *results) {
-        _cleanup_bus_message_ sd_bus_message *signal = NULL;
-        int r;
-
-        r = sd_bus_message_new_signal(event->events->bus, &signal, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,
-                                      "EventFinished");
-        if (r >= 0)
-                r = sd_bus_message_append(signal, "sb", event->id, handled);
-        if (r >= 0)
-                r = sd_bus_message_open_container(signal, SD_BUS_TYPE_ARRAY, "a{sv}");
-        for (guint i = 0; r >= 0 && i < json_array_get_length(results); i++)
-                r = dictionary_append(signal, json_array_get_object_element(results, i), NULL);
-        if (r >= 0)
-                r = sd_bus_message_close_container(signal);
-        if (r >= 0)
-                r = sd_bus_send(event->events->bus, signal, NULL);
-        if (r < 0)
-                log_warning("The end of event %s could not be signalled: %s", event->id, strerror(-r));
-}
-
-static void event_dispatched(gboolean handled, JsonArray *results, void *userdata) {
-        Event *event = userdata;
-        Events *events = event->events;
-        g_autoptr(JsonObject) row = json_object_new();
-
-        signal_finished(event, handled, results);
-        json_object_set_string_member(row, "id", event->id);
-        json_object_set_string_member(row, "type", event->type);
-        json_object_set_boolean_member(row, "finished", TRUE);
-        json_object_set_boolean_member(row, "handled", handled);
-        json_object_set_array_member(row, "results", json_array_ref(results));
-        (void) store_append(events->store, clock_realtime(), HISTORY_EVENT, row, NULL, NULL);
-
-        if (event->done)
-                event->done(handled, results, event->userdata);
-        g_ptr_array_remove(events->pending, event);
-}
-
-static void event_kept(const GError *error, void *userdata) {
-        Event *event = userdata;
-
-        /* An event that could not be written is handed out all the same: a handler that saves work matters more than
-         * its record. */
-        if (error)
-                log_warning("Event %s could not be written down: %s", event->id, error->message);
-        signal_received(event);
-        plugins_dispatch(event->events->plugins, event->object, event_dispatched, event);
-}
-
-static gboolean has_room(const Events *events, const char *source) {
-        unsigned own = 0, others = 0;
-
-        if (strcmp(source, EVENT_SOURCE_OWN) == 0)
-                return TRUE;
-        for (guint i = 0; i < events->pending->len; i++) {
-                const Event *event = g_ptr_array_index(events->pending, i);
-
-                own += strcmp(event->source, source) == 0;
-                others += strcmp(event->source, EVENT_SOURCE_OWN) != 0;
-        }
-        return own < EVENTS_PER_SOURCE_MAX && others < EVENTS_PENDING_MAX;
-}
-
-int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
-                JsonObject *data, EventFinished done, void *userdata, const char **ret_id) {
-        const EventType *known = event_type_find(type);
+const char *events_termination(Events *events) {
         uint64_t now = clock_realtime();
-        Event *event;
+        const Event *soonest = NULL;
+        g_autofree char *when = NULL;
+
+        for (guint i = 0; i < events->list->len; i++) {
+                const Event *event = g_ptr_array_index(events->list, i);
+
+                if (!event->cancelled && is_termination(event) && now < expires(event) &&
+                    event->deadline < usec_add(now, TERMINATION_AHEAD) && (!soonest || event->deadline < soonest->deadline))
+                        soonest = event;
+        }
+        g_clear_pointer(&events->termination, g_free);
+        if (!soonest)
+                return NULL;
+        when = moment_format(soonest->deadline, now, FALSE);
+        events->termination = g_strdup_printf("%s announced by %s for %s", soonest->type, soonest->source, when);
+        return events->termination;
+}
+
+void events_set_config(Events *events, Config *config) {
+        config_ref(config);
+        config_unref(events->config);
+        events->config = config;
+}
+
+void events_plugin_changed(Events *events, Plugin *plugin) {
+        sources_plugin_changed(events->sources, plugin);
+}
+
+gboolean events_announced(Events *events, Plugin *plugin, sd_bus_message *signal) {
+        return sources_announced(events->sources, plugin, signal);
+}
+
+static void release(void *data) {
+        event_unref(data);
+}
+
+int events_new(const EventsParameters *parameters, Events **ret) {
+        Events *events = g_new0(Events, 1);
         int r;
 
-        if (!known || severity > SEVERITY_CRITICAL)
-                return -EINVAL;
-        if (!has_room(events, source))
-                return -EDQUOT;
-
-        event = g_new0(Event, 1);
-        event->events = events;
-        event->id = g_uuid_string_random();
-        event->type = g_strdup(type);
-        event->source = g_strdup(source);
-        event->done = done;
-        event->userdata = userdata;
-        event->object = json_object_new();
-        json_object_set_string_member(event->object, "id", event->id);
-        json_object_set_string_member(event->object, "type", type);
-        json_object_set_string_member(event->object, "source", source);
-        json_object_set_int_member(event->object, "timestamp", (gint64) now);
-        json_object_set_int_member(event->object, "severity", severity);
-        json_object_set_int_member(event->object, "deadline", (gint64) (deadline ? deadline : now + known->deadline));
-        json_object_set_object_member(event->object, "data", data ? json_object_ref(data) : json_object_new());
-        g_ptr_array_add(events->pending, event);
-        g_free(events->last_id);
-        events->last_id = g_strdup(event->id);
-        if (ret_id)
-                *ret_id = events->last_id;
-
-        r = store_append(events->store, now, HISTORY_EVENT, event->object, event_kept, event);
+        events->with = *parameters;
+        sd_bus_ref(events->with.bus);
+        sd_event_ref(events->with.event);
+        events->config = config_ref(parameters->config);
+        events->list = g_ptr_array_new_with_free_func(release);
+        events->memory = memory_new();
+        events->sources = sources_new(events);
+        r = queue_init(events);
         if (r < 0) {
-                g_autoptr(GError) error = g_error_new(G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s", strerror(-r));
-
-                event_kept(error, event);
+                events_free(events);
+                return r;
         }
+        *ret = events;
         return 0;
+}
+
+void events_end(Events *events) {
+        events->freeing = TRUE;
+}
+
+Events *events_free(Events *events) {
+        if (!events)
+                return NULL;
+        events_end(events);
+        for (guint i = 0; i < events->list->len; i++) {
+                const Event *event = g_ptr_array_index(events->list, i);
+
+                if (event->dispatch)
+                        dispatch_abandon(event->dispatch);
+                if (event->telling)
+                        dispatch_abandon(event->telling);
+        }
+        sources_free(events->sources);
+        queue_clear(events);
+        sd_event_source_disable_unref(events->expiry);
+        g_ptr_array_unref(events->list);
+        memory_free(events->memory);
+        config_unref(events->config);
+        sd_event_unref(events->with.event);
+        sd_bus_unref(events->with.bus);
+        g_free(events->last_id);
+        g_free(events->termination);
+        g_free(events);
+        return NULL;
 }

@@ -1,59 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Events: what the cloud, the system, a person or the stop itself announces. An event is kept (history), then
- * signalled, then handed to the plugins that handle its type, and its results are kept and signalled. */
+/* Events: what the cloud, the system, a person or the stop itself announces.
+ *
+ *   emitted, or announced by a source ──► journal ──► signalled ──► waits for its turn ──► handlers, by priority ──► over
+ *                                           │ durable                │ the most urgent first    │ each result durable
+ *   over ──► signalled ──► durable ──► acknowledged to its source ──► its deadline has passed ──► remembered by its id
+ *
+ * The journal (store_put_event()) has each event as it stands, so that a daemon that was killed anywhere goes on with
+ * exactly what was left: handlers that have not ended are asked, if the deadline lies ahead; a source that was not told
+ * is told. An event that cannot be written is handed out all the same: a handler that saves work matters more than its
+ * record. */
 
 #include <systemd/sd-bus.h>
 
+#include "base/event-types.h"
+#include "daemon/config/config.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/store/store.h"
-
-typedef enum EventSeverity {
-        SEVERITY_INFO,
-        SEVERITY_WARNING,
-        SEVERITY_URGENT,
-        SEVERITY_CRITICAL,
-} EventSeverity;
-
-typedef struct EventType {
-        const char *name;
-        EventSeverity severity;
-        uint64_t deadline; /* µs from the moment it is emitted, where nobody named one */
-} EventType;
-
-/* Known types, with the severity and the deadline that they have by default; ends with a NULL name. */
-extern const EventType event_types[];
-
-/* A known type, custom, or custom.* of [a-z0-9.-], at most EVENT_TYPE_MAX bytes; the entry for custom.* is that of
- * custom. NULL: not a type. */
-const EventType *event_type_find(const char *type);
 
 typedef struct Events Events;
 
 typedef struct EventsParameters {
         sd_bus *bus;
+        sd_event *event;
+        Config *config;
         Store *store;
         Plugins *plugins;
+        /* events_termination() may say something else now. May be NULL. */
+        void (*changed)(void *userdata);
+        void *userdata;
 } EventsParameters;
 
 int events_new(const EventsParameters *parameters, Events **ret);
 Events *events_free(Events *events);
+/* Before the store is closed: what that still tells leads to nothing new. */
+void events_end(Events *events);
+void events_set_config(Events *events, Config *config);
+
+/* Goes on with what an earlier daemon left in the journal, then has the sources watched. */
+void events_restore(Events *events);
 
 /* handled: by at least one plugin. */
 typedef void (*EventFinished)(gboolean handled, JsonArray *results, void *userdata);
 
-/* source: EVENT_SOURCE_OWN, "alice". deadline: wall clock µs, 0 for the default of the type. data may be NULL. The
- * event is handed out as soon as it is durable, or known not to become so. done may be NULL. *ret_id is borrowed until
- * the next call. -EDQUOT with EVENTS_PER_SOURCE_MAX of this source or EVENTS_PENDING_MAX of all others under way; the
- * daemon's own are always taken, since nobody must be able to keep it from announcing a stop. */
+/* The daemon's own, by EVENT_SOURCE_OWN or a part with a name of its own: always taken, since nobody must be able to keep
+ * it from announcing a stop. deadline: wall clock µs, 0 for the default of the type; severity EVENT_SEVERITY_DEFAULT, too.
+ * data may be NULL. The event is handed out as soon as it is durable, or known not to become so. done may be NULL.
+ * *ret_id is borrowed until the next call. */
 int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
                 JsonObject *data, EventFinished done, void *userdata, const char **ret_id);
+
+/* A person's. -EDQUOT with EVENTS_PER_SOURCE_MAX of this user or EVENTS_PENDING_MAX of all users under way. */
+int events_emit_by_user(Events *events, const char *type, const char *user, unsigned severity, uint64_t deadline,
+                        JsonObject *data, const char **ret_id);
+
+/* It will not happen: nobody else is asked, and whoever was is told. An id that is unknown, or over for good, changes nothing. */
+void events_cancel(Events *events, const char *source, const char *id);
 
 /* The caller of this done is not interested any more (it goes away before the event ended). */
 void events_forget(Events *events, void *userdata);
 
-#define EVENT_TYPE_MAX 64U
+/* Somebody else is about to stop this machine: what and who, in words, or NULL. Until TERMINATION_PATIENCE after its
+ * deadline, but not before TERMINATION_AHEAD of it; borrowed until the next call. */
+const char *events_termination(Events *events);
+
+/* Plugins that are sources: for PluginsParameters' changed and announced. */
+void events_plugin_changed(Events *events, Plugin *plugin);
+gboolean events_announced(Events *events, Plugin *plugin, sd_bus_message *signal);
+
 #define EVENT_SOURCE_OWN "snoozed"
 #define EVENTS_PER_SOURCE_MAX 64U
 #define EVENTS_PENDING_MAX 1024U
+#define TERMINATION_PATIENCE (5 * USEC_PER_MINUTE)
+#define TERMINATION_AHEAD USEC_PER_DAY

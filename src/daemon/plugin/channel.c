@@ -50,6 +50,10 @@ static void count_stray(Channel *channel) {
                 channel->hooks->broken("floods its channel with what nobody asked for", channel->userdata);
 }
 
+static bool is_announcement(sd_bus_message *message) {
+        return sd_bus_message_is_signal(message, EVENT_SOURCE_INTERFACE, NULL) > 0;
+}
+
 /* What is no answer to a call under way ends here, and the news that the connection is closed. No object is served on this
  * connection; that a call gets no answer is all that its sender learns. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -60,7 +64,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
                 channel->hooks->broken("closed its channel", channel->userdata);
         else if (sd_bus_message_is_signal(message, PLUGIN_INTERFACE, "Leaving"))
                 channel->hooks->leaving(channel->userdata);
-        else
+        else if (!is_announcement(message) || !channel->hooks->announced || !channel->hooks->announced(message, channel->userdata))
                 count_stray(channel);
         return 1;
 }

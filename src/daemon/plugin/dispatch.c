@@ -1,63 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* An event on its way through its handlers: those of the highest priority first, equal ones side by side, and each step gets its share
- * of what is left until the deadline, so that a slow first handler cannot eat the time of the last. */
+#include "daemon/plugin/dispatch.h"
 
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/errors.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
 #include "util/json.h"
 
-typedef struct Dispatch Dispatch;
+/* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this. */
+#define CALLS_MAX 2U
+
+typedef enum HandlerState {
+        HANDLER_WAITS,
+        HANDLER_ASKED,
+        HANDLER_DOWN,  /* to be asked as soon as its plugin is up again */
+        HANDLER_ENDED, /* but not kept yet, or also that */
+} HandlerState;
 
 typedef struct Handler {
         Dispatch *dispatch;
         Plugin *plugin;
         int priority;
-        uint64_t begun;
+        HandlerState state;
+        unsigned calls;
+        uint64_t begun, deadline; /* monotonic */
+        sd_event_source *timer;   /* HANDLER_DOWN */
+        char *problem;            /* HANDLER_DOWN: why */
 } Handler;
 
 struct Dispatch {
         Plugins *plugins;
-        JsonObject *event;
-        uint64_t deadline; /* monotonic; 0: none */
-        GArray *handlers;  /* Handler, by descending priority */
-        guint next;        /* the first that was not asked yet */
-        unsigned waiting;
+        DispatchParameters with;
+        char **only;
+        uint64_t deadline;   /* monotonic; 0: none */
+        GPtrArray *handlers; /* Handler, by descending priority; owns */
+        guint next;          /* the first that was not asked yet */
+        unsigned waiting;    /* for handlers, and for what they said to be kept */
         gboolean handled;
         JsonArray *results;
-        PluginsDispatched done;
-        void *userdata;
 };
 
 static void dispatch_step(Dispatch *dispatch);
+static void ask(Handler *handler);
+
+static void handler_free(void *data) {
+        Handler *handler = data;
+
+        sd_event_source_disable_unref(handler->timer);
+        g_free(handler->problem);
+        g_free(handler);
+}
 
 void dispatch_free(void *data) {
         Dispatch *dispatch = data;
 
-        json_object_unref(dispatch->event);
-        g_array_unref(dispatch->handlers);
+        json_object_unref(dispatch->with.event);
+        g_strfreev(dispatch->only);
+        g_ptr_array_unref(dispatch->handlers);
         json_array_unref(dispatch->results);
         g_free(dispatch);
 }
 
-static void dispatch_over(void *data) {
-        Dispatch *dispatch = data;
-
-        if (dispatch->done)
-                dispatch->done(dispatch->handled, dispatch->results, dispatch->userdata);
+static void dispatch_over(Dispatch *dispatch) {
+        if (dispatch->with.over)
+                dispatch->with.over(dispatch->handled, dispatch->results, dispatch->with.userdata);
         g_ptr_array_remove_fast(dispatch->plugins->dispatches, dispatch);
+}
+
+void dispatch_kept(Dispatch *dispatch) {
+        if (--dispatch->waiting == 0)
+                dispatch_step(dispatch);
 }
 
 static int append_event(sd_bus_message *message, void *userdata) {
         static const char *const hints[] = { "severity", "u", "timestamp", "t", "deadline", "t", NULL };
         const Handler *handler = userdata;
 
-        return dictionary_append(message, handler->dispatch->event, hints);
+        return dictionary_append(message, handler->dispatch->with.event, hints);
 }
 
 /* FALSE with a reason where the reply is not (b, a{sv}) within the limits. */
@@ -74,20 +98,17 @@ static gboolean read_result(sd_bus_message *reply, gboolean *ret_handled, JsonOb
         return TRUE;
 }
 
-static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        JsonObject *row = json_object_new(), *result = NULL;
-        g_autofree char *problem = NULL;
-        Handler *handler = userdata;
+/* Takes `result`. */
+static void end(Handler *handler, gboolean handled, JsonObject *result, const char *problem, gboolean timed_out) {
         Dispatch *dispatch = handler->dispatch;
-        gboolean handled = FALSE;
+        JsonObject *row = json_object_new();
 
-        if (error)
-                problem = g_strdup(error->message);
-        else if (!read_result(reply, &handled, &result, &problem))
-                plugin_set_healthy(plugin, FALSE, problem);
-
-        json_object_set_string_member(row, "plugin", plugin->id);
+        handler->state = HANDLER_ENDED;
+        handler->timer = sd_event_source_disable_unref(handler->timer);
+        json_object_set_string_member(row, "plugin", handler->plugin->id);
         json_object_set_boolean_member(row, "handled", handled);
+        if (dispatch->with.cancelled)
+                json_object_set_boolean_member(row, "cancelled", TRUE);
         if (result)
                 json_object_set_object_member(row, "result", result);
         if (problem) {
@@ -95,99 +116,232 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
 
                 json_object_set_string_member(row, "error", words);
         }
+        if (timed_out)
+                json_object_set_boolean_member(row, "timed_out", TRUE);
         json_object_set_int_member(row, "usec", (gint64) usec_sub(clock_monotonic(), handler->begun));
         json_array_add_object_element(dispatch->results, row);
         dispatch->handled |= handled;
-        if (--dispatch->waiting == 0)
-                dispatch_step(dispatch);
+        if (dispatch->with.ended)
+                dispatch->with.ended(row, dispatch->with.userdata);
+        else
+                dispatch_kept(dispatch);
+}
+
+static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        Handler *handler = userdata;
+        g_autofree char *problem = g_strdup_printf("was not up again in time: %s", handler->problem);
+
+        end(handler, FALSE, NULL, problem, TRUE);
+        return 0;
+}
+
+/* A restart is due, or under way. */
+static gboolean comes_back(const Plugin *plugin) {
+        return plugin_may_run(plugin) && ((plugin->state == PLUGIN_FAILED && plugin->timer) || plugin_active(plugin));
+}
+
+/* It is gone, as opposed to: it said no. */
+static gboolean has_fallen(const Plugin *plugin, const sd_bus_error *error) {
+        return sd_bus_error_has_name(error, ERROR_NOT_RUNNING) ||
+                (sd_bus_error_has_name(error, ERROR_PLUGIN_FAILED) && plugin->state != PLUGIN_RUNNING);
+}
+
+static gboolean wait_for_restart(Handler *handler, const char *problem) {
+        if (handler->calls >= CALLS_MAX || clock_monotonic() >= handler->deadline || !comes_back(handler->plugin) ||
+            sd_event_add_time(handler->plugin->plugins->parameters.event, &handler->timer, CLOCK_MONOTONIC, handler->deadline, 0,
+                              on_out_of_time, handler) < 0)
+                return FALSE;
+        handler->state = HANDLER_DOWN;
+        g_free(handler->problem);
+        handler->problem = g_strdup(problem);
+        return TRUE;
+}
+
+static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        g_autofree char *problem = NULL;
+        JsonObject *result = NULL;
+        Handler *handler = userdata;
+        gboolean handled = FALSE;
+
+        if (sd_bus_error_has_name(error, ERROR_NOT_RUNNING))
+                handler->calls--;
+        if (error && has_fallen(plugin, error) && wait_for_restart(handler, error->message))
+                return;
+        if (error)
+                problem = g_strdup(error->message);
+        else if (!read_result(reply, &handled, &result, &problem))
+                plugin_set_healthy(plugin, FALSE, problem);
+        end(handler, handled, result, problem, sd_bus_error_has_name(error, ERROR_TIMED_OUT));
+}
+
+static void ask(Handler *handler) {
+        uint64_t left = usec_sub(handler->deadline, clock_monotonic());
+
+        handler->state = HANDLER_ASKED;
+        handler->timer = sd_event_source_disable_unref(handler->timer);
+        handler->calls++;
+        (void) plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
+                           on_handled, handler);
+}
+
+void dispatch_plugin_changed(Plugin *plugin) {
+        GPtrArray *dispatches = plugin->plugins->dispatches;
+
+        /* One that failed may be about to be restarted. */
+        if (plugin->state == PLUGIN_FAILED || (plugin->state != PLUGIN_RUNNING && plugin_active(plugin)))
+                return;
+        for (guint i = 0; i < dispatches->len; i++) {
+                const Dispatch *dispatch = g_ptr_array_index(dispatches, i);
+
+                for (guint j = 0; j < dispatch->next; j++) {
+                        Handler *handler = g_ptr_array_index(dispatch->handlers, j);
+
+                        /* What becomes of it is told in a later iteration of the loop. */
+                        if (handler->plugin == plugin && handler->state == HANDLER_DOWN)
+                                ask(handler);
+                }
+        }
 }
 
 static unsigned steps_left(const Dispatch *dispatch) {
         unsigned n = 0;
 
-        for (guint i = dispatch->next; i < dispatch->handlers->len; i++)
+        for (guint i = dispatch->next; i < dispatch->handlers->len; i++) {
+                const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
+
                 if (i == dispatch->next ||
-                    g_array_index(dispatch->handlers, Handler, i).priority !=
-                            g_array_index(dispatch->handlers, Handler, i - 1).priority)
+                    handler->priority != ((const Handler *) g_ptr_array_index(dispatch->handlers, i - 1))->priority)
                         n++;
-        return n;
+        }
+        return MAX(n, 1U);
 }
 
-/* 0: as the manifest says. A deadline that has passed leaves a millisecond: handlers learn of the event even so. */
-static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t now) {
-        uint64_t left;
+/* A deadline that has passed leaves a millisecond: handlers learn of the event even so. */
+static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t now, unsigned steps) {
+        uint64_t longest = plugin_timeout(plugin, TIMEOUT_EVENT);
 
         if (dispatch->deadline == 0)
-                return 0;
-        left = usec_sub(dispatch->deadline, now) / MAX(steps_left(dispatch), 1U);
-        left = MAX(left, USEC_PER_MSEC);
-        return plugin->manifest ? MIN(left, plugin->manifest->timeouts[TIMEOUT_EVENT]) : left;
+                return longest;
+        return MIN(MAX(usec_sub(dispatch->deadline, now) / steps, USEC_PER_MSEC), longest);
 }
 
 static void dispatch_step(Dispatch *dispatch) {
+        guint first = dispatch->next, last = dispatch->handlers->len;
         uint64_t now = clock_monotonic();
-        guint first = dispatch->next, end = first;
+        unsigned steps;
         int priority;
 
-        if (first >= dispatch->handlers->len) {
+        if (first >= last || (dispatch->with.first && dispatch->handled)) {
+                dispatch->next = last;
                 dispatch_over(dispatch);
                 return;
         }
-        priority = g_array_index(dispatch->handlers, Handler, first).priority;
-        while (end < dispatch->handlers->len && g_array_index(dispatch->handlers, Handler, end).priority == priority)
-                end++;
-        dispatch->waiting = end - first;
-        for (guint i = first; i < end; i++) {
-                Handler *handler = &g_array_index(dispatch->handlers, Handler, i);
+        steps = steps_left(dispatch);
+        priority = ((const Handler *) g_ptr_array_index(dispatch->handlers, first))->priority;
+        for (; dispatch->next < last; dispatch->next++) {
+                Handler *handler = g_ptr_array_index(dispatch->handlers, dispatch->next);
 
+                if (handler->priority != priority)
+                        break;
                 handler->begun = now;
-                (void) plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent",
-                                   share(dispatch, handler->plugin, now), FALSE, append_event, on_handled, handler);
+                handler->deadline = usec_add(now, share(dispatch, handler->plugin, now, steps));
         }
-        dispatch->next = end;
+        dispatch->waiting = dispatch->next - first;
+        for (guint i = first, end = dispatch->next; i < end; i++)
+                ask(g_ptr_array_index(dispatch->handlers, i));
 }
 
 static int by_priority(const void *a, const void *b) {
-        const Handler *left = a, *right = b;
+        const Handler *left = *(Handler *const *) a, *right = *(Handler *const *) b;
 
         if (left->priority != right->priority)
                 return left->priority > right->priority ? -1 : 1;
         return strcmp(left->plugin->id, right->plugin->id);
 }
 
+static gboolean has_ended(const Dispatch *dispatch, const char *id) {
+        for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
+                if (g_str_equal(json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""), id))
+                        return TRUE;
+        return FALSE;
+}
+
+/* By the manifest, and what the administrator says about it. */
+static gboolean handles(const Plugin *plugin, const char *type, int *ret_priority) {
+        const ManifestEvent *event;
+        gboolean enabled;
+
+        if (!plugin_may_run(plugin) || !plugin_has_contract(plugin, "EventHandler"))
+                return FALSE;
+        event = manifest_event(plugin->manifest, type);
+        if (!event)
+                return FALSE;
+        enabled = event->enabled;
+        *ret_priority = event->priority;
+        config_event_handler(plugin->plugins->config, plugin->id, type, ret_priority, &enabled);
+        return enabled;
+}
+
 static void collect_handlers(Dispatch *dispatch, const char *type) {
         for (guint i = 0; i < dispatch->plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(dispatch->plugins->list, i);
-                const ManifestEvent *event = plugin_may_run(plugin) && plugin_has_contract(plugin, "EventHandler")
-                        ? manifest_event(plugin->manifest, type)
-                        : NULL;
-                Handler handler = { .dispatch = dispatch, .plugin = plugin };
+                Handler *handler;
+                int priority;
 
-                if (!event || !event->enabled)
+                if (!handles(plugin, type, &priority) || has_ended(dispatch, plugin->id) ||
+                    (dispatch->only && !g_strv_contains((const char *const *) dispatch->only, plugin->id)))
                         continue;
-                handler.priority = event->priority;
-                g_array_append_val(dispatch->handlers, handler);
+                handler = g_new0(Handler, 1);
+                *handler = (Handler) { .dispatch = dispatch, .plugin = plugin, .priority = dispatch->with.cancelled ? 0 : priority };
+                g_ptr_array_add(dispatch->handlers, handler);
         }
-        g_array_sort(dispatch->handlers, by_priority);
+        g_ptr_array_sort(dispatch->handlers, by_priority);
 }
 
-static void run_step(void *data) {
+static void run_first_step(void *data) {
         dispatch_step(data);
 }
 
-void plugins_dispatch(Plugins *plugins, JsonObject *event, PluginsDispatched done, void *userdata) {
-        uint64_t deadline = (uint64_t) MAX(json_get_int(event, "deadline", 0), 0);
+Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters) {
+        uint64_t deadline = (uint64_t) MAX(json_get_int(parameters->event, "deadline", 0), 0);
         Dispatch *dispatch = g_new0(Dispatch, 1);
 
         dispatch->plugins = plugins;
-        dispatch->event = json_object_ref(event);
-        if (deadline > 0)
+        dispatch->with = *parameters;
+        json_object_ref(parameters->event);
+        dispatch->only = g_strdupv((char **) parameters->only);
+        if (deadline > 0 && !parameters->cancelled)
                 dispatch->deadline = usec_add(clock_monotonic(), usec_sub(deadline, clock_realtime()));
-        dispatch->handlers = g_array_new(FALSE, FALSE, sizeof(Handler));
-        dispatch->results = json_array_new();
-        dispatch->done = done;
-        dispatch->userdata = userdata;
-        collect_handlers(dispatch, json_get_string(event, "type", ""));
+        dispatch->handlers = g_ptr_array_new_with_free_func(handler_free);
+        dispatch->results = parameters->results ? json_array_ref(parameters->results) : json_array_new();
+        for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
+                dispatch->handled |= json_get_boolean(json_array_get_object_element(dispatch->results, i), "handled", FALSE);
+        collect_handlers(dispatch, json_get_string(parameters->event, "type", ""));
         g_ptr_array_add(plugins->dispatches, dispatch);
-        plugins_defer(plugins, run_step, NULL, dispatch);
+        plugins_defer(plugins, run_first_step, NULL, dispatch);
+        return dispatch;
+}
+
+void dispatch_stop(Dispatch *dispatch) {
+        g_ptr_array_set_size(dispatch->handlers, (gint) dispatch->next);
+}
+
+char **dispatch_asked(const Dispatch *dispatch) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
+                g_strv_builder_add(builder, json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""));
+        for (guint i = 0; i < dispatch->next; i++) {
+                const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
+
+                if (handler->state != HANDLER_ENDED)
+                        g_strv_builder_add(builder, handler->plugin->id);
+        }
+        return g_strv_builder_end(builder);
+}
+
+void dispatch_abandon(Dispatch *dispatch) {
+        dispatch->with.ended = NULL;
+        dispatch->with.over = NULL;
+        dispatch_stop(dispatch);
 }

@@ -88,6 +88,7 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         plugin_settle_reached(plugin);
         if (plugin->plugins->parameters.changed)
                 plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+        dispatch_plugin_changed(plugin);
         /* What was found meanwhile may count now. */
         if ((plugin->stale || plugin->next_manifest) && !plugin_active(plugin))
                 watch_touch(plugin->plugins->watch, plugin->id);

@@ -314,6 +314,8 @@ char *plugin_words(const char *text);
 
 /* dispatch.c */
 void dispatch_free(void *dispatch);
+/* It is up, or will not be: handlers wait for that. */
+void dispatch_plugin_changed(Plugin *plugin);
 
 /* plugin-properties.c */
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,

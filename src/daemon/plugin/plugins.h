@@ -56,6 +56,9 @@ typedef struct PluginsParameters {
         /* Enabled, disabled, state changed. */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata);
         void (*problem)(const char *source, const char *message, void *userdata);
+        /* A signal of .EventSource, from the process that serves. FALSE: of no use; a plugin that sends many of these is ended. May be
+         * NULL. */
+        gboolean (*announced)(Plugin *plugin, sd_bus_message *signal, void *userdata);
         /* Plugin.Configure, checked against the schema and authorized: to be kept as SetConfiguration would keep
          * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0 is returned; with a
          * negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
@@ -104,11 +107,6 @@ void plugins_set_leisure(Plugins *plugins, uint64_t within);
 /* FALSE: nobody was asked at leisure since. */
 gboolean plugins_hear(Plugins *plugins);
 
-/* Hands an event to every enabled handler of its type by descending priority, equal priorities side by side, each with its share of
- * what is left until the deadline (wall clock µs in the event). results: one object per handler (plugin, handled, result or error, µs). */
-typedef void (*PluginsDispatched)(gboolean handled, JsonArray *results, void *userdata);
-void plugins_dispatch(Plugins *plugins, JsonObject *event, PluginsDispatched done, void *userdata);
-
 /* Before a call on behalf of somebody else: ERROR_LIMITS_EXCEEDED where so many wait that the daemon's own would find no place. */
 int plugin_check_room(const Plugin *plugin, sd_bus_error *error);
 
@@ -120,6 +118,12 @@ typedef int (*PluginCallAppend)(sd_bus_message *message, void *userdata);
 typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
                 PluginCallAppend append, PluginCallDone done, void *userdata);
+
+/* EventSource's Watch, on which its signals follow (PluginsParameters' announced), as plugin_call(). */
+void plugin_watch(Plugin *plugin, PluginCallDone done, void *userdata);
+
+/* What it said makes no sense: its last error, and it is not healthy. */
+void plugin_note_problem(Plugin *plugin, const char *problem);
 
 /* One block of bytes through the plugin's DataProcessor. done gets what came of it, or NULL and a named error; never from within this
  * function. timeout as in plugin_call(). -E2BIG: more than PLUGIN_DATA_MAX; -EBUSY: more than that together with all blocks

@@ -32,6 +32,7 @@ void process_free(PluginProcess *process) {
                 return;
         state_forget_process(process);
         process_calls_free(process);
+        sd_bus_slot_unref(process->announcements);
         channel_free(process->channel);
         if (process->native)
                 native_stop(process->native);
@@ -129,7 +130,11 @@ static void on_broken(const char *reason, void *userdata) {
         process_fail(userdata, "%s", reason);
 }
 
-static const ChannelHooks channel_hooks = { on_leaving, on_broken };
+static bool on_announced(sd_bus_message *signal, void *userdata) {
+        return process_announces(userdata, signal);
+}
+
+static const ChannelHooks channel_hooks = { on_leaving, on_broken, on_announced };
 
 static gboolean connect_native(PluginProcess *process, GError **error) {
         Plugin *plugin = process->plugin;

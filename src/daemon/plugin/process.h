@@ -91,6 +91,10 @@ struct PluginProcess {
         ChannelState channel_state;
         Channel *channel;          /* CHANNEL_OPEN */
 
+        sd_bus_slot *announcements; /* of a source without a channel */
+        uint64_t useless_since;     /* a while in which it sent … */
+        unsigned useless;           /* … so many signals that nobody asked for */
+
         GQueue controls;           /* PluginCall, waiting: before everything that waits in Plugin.calls */
         GQueue in_flight;          /* PluginCall */
 };
@@ -124,6 +128,10 @@ void process_greet(PluginProcess *process, const char *unique_name);
 void process_identified(PluginProcess *process);
 /* Sends the configuration unless it is the one that it has. */
 void process_configure(PluginProcess *process, Settings *settings);
+
+/* announce.c */
+/* FALSE: nobody had a use for it. */
+gboolean process_announces(PluginProcess *process, sd_bus_message *signal);
 
 /* call.c */
 /* A call to this very process in whatever state: Handshake, Ping, Shutdown, ExportState … Goes before all that wait. append and done get

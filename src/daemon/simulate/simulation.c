@@ -36,7 +36,7 @@ struct Simulation {
         unsigned cpus;
         GHashTable *votes; /* source → TraceVote */
 
-        gboolean block, delay;
+        gboolean block, delay, termination;
         uint64_t up_since, paused_until; /* 0: not paused */
         uint64_t stopping_since, state_since;
         State state;
@@ -143,6 +143,7 @@ static Circumstances circumstances_of(const Simulation *simulation) {
         return (Circumstances) {
                 .up_since = simulation->up_since,
                 .paused = simulation->paused_until > 0,
+                .termination = simulation->termination ? "a termination announced in the trace" : NULL,
                 .block_hold = simulation->block ? "a block hold of the trace" : NULL,
                 .ready = simulation->state == STATE_STOPPING &&
                          (!simulation->delay || simulation->now >= delay_end(simulation)),
@@ -311,6 +312,12 @@ static void apply_event(Simulation *simulation, TraceEvent event) {
         case TRACE_EVENT_UNPAUSE:
                 if (simulation->paused_until > 0)
                         end_pause(simulation);
+                break;
+        case TRACE_EVENT_TERMINATION:
+                simulation->termination = TRUE;
+                break;
+        case TRACE_EVENT_TERMINATION_CANCELLED:
+                simulation->termination = FALSE;
                 break;
         case TRACE_EVENT_GAP:
                 simulation->next_sample = simulation->next_check = simulation->now;

@@ -204,9 +204,11 @@ static gboolean read_cpus(const Place *place, JsonNode *node, TraceInstant *inst
 static gboolean read_member(const Place *place, JsonNode *node, TraceInstant *instant, GError **error) {
         static const char *const hold_names[] = { "block", "delay", NULL };
         static const TraceHold hold_kinds[] = { TRACE_HOLD_BLOCK, TRACE_HOLD_DELAY };
-        static const char *const event_names[] = { "boot", "resume", "pause", "unpause", "gap", NULL };
+        static const char *const event_names[] = { "boot", "resume", "pause", "unpause", "gap", "termination",
+                                                   "termination-cancelled", NULL };
         static const TraceEvent events[] = { TRACE_EVENT_BOOT, TRACE_EVENT_RESUME, TRACE_EVENT_PAUSE,
-                                             TRACE_EVENT_UNPAUSE, TRACE_EVENT_GAP };
+                                             TRACE_EVENT_UNPAUSE, TRACE_EVENT_GAP, TRACE_EVENT_TERMINATION,
+                                             TRACE_EVENT_TERMINATION_CANCELLED };
         int metric = metric_from_key(place->key), choice;
         double ignored;
 
@@ -231,7 +233,7 @@ static gboolean read_member(const Place *place, JsonNode *node, TraceInstant *in
                 return TRUE;
         }
         if (g_str_equal(place->key, "event")) {
-                if (!read_choice(place, node, event_names, "one of boot, resume, pause, unpause, gap", &choice, error))
+                if (!read_choice(place, node, event_names, "one of boot, resume, pause, unpause, gap, termination, termination-cancelled", &choice, error))
                         return FALSE;
                 instant->event = events[choice];
                 return TRUE;

@@ -19,6 +19,8 @@ typedef enum TraceEvent {
         TRACE_EVENT_RESUME,
         TRACE_EVENT_PAUSE,
         TRACE_EVENT_UNPAUSE,
+        TRACE_EVENT_TERMINATION, /* the cloud announced the end of this machine … */
+        TRACE_EVENT_TERMINATION_CANCELLED, /* … or says that it will not come */
         TRACE_EVENT_GAP, /* nothing was measured since the instant before: the machine stood still */
 } TraceEvent;
 

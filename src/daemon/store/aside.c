@@ -2,7 +2,7 @@
 
 /* A broken database is evidence, and somebody may want to rescue it; but a disk that breaks one after the other must
  * not be filled up with them. What can still be read of it is worth more than its history: holds, a pause, what
- * plugins have learnt. So the new one is made beside it, whole and synced, before anything is renamed:
+ * plugins have learnt, events that are not over. So the new one is made beside it, whole and synced, before anything is renamed:
  *
  *     snooze.db            broken         killed here: snooze.db.new is thrown away and made again
  *     snooze.db.new        made, synced
@@ -103,6 +103,8 @@ static gboolean copy_rows(sqlite3 *from, Database *to, Salvage *ret, GError **er
                copy_table(from, to, "key, value", "record", "?1, ?2", &ret->records, error) &&
                copy_table(from, to, "id, version, plugin_version, time, state", "plugin_state", "?1, ?2, ?3, ?4, ?5",
                           &ret->states, error) &&
+               copy_table(from, to, "source, id, time, deadline, open, data", "event", "?1, ?2, ?3, ?4, ?5, ?6",
+                          &ret->events, error) &&
                database_commit(to, error);
 }
 

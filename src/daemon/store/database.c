@@ -24,6 +24,11 @@ static const char *const schema_steps[] = {
 
         "CREATE TABLE plugin_state (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, plugin_version TEXT NOT NULL,"
         " time INTEGER NOT NULL, state BLOB NOT NULL);",
+
+        /* `open` ones have data. */
+        "CREATE TABLE event (source TEXT NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL, deadline INTEGER NOT NULL,"
+        " open INTEGER NOT NULL, data TEXT, PRIMARY KEY (source, id));"
+        "CREATE INDEX event_time ON event (time);",
 };
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
@@ -57,6 +62,13 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                                 " time = excluded.time, state = excluded.state",
         [STATEMENT_DELETE_STATE] = "DELETE FROM plugin_state WHERE id = ?1",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
+        [STATEMENT_PUT_EVENT] = "INSERT INTO event (source, id, time, deadline, open, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                                " ON CONFLICT (source, id) DO UPDATE SET deadline = excluded.deadline, open = excluded.open,"
+                                " data = excluded.data",
+        [STATEMENT_DELETE_EVENT] = "DELETE FROM event WHERE source = ?1 AND id = ?2",
+        [STATEMENT_GET_EVENTS] = "SELECT source, id, time, deadline, open, data FROM event ORDER BY time, rowid",
+        [STATEMENT_EXPIRE_EVENTS] = "DELETE FROM event WHERE rowid IN"
+                                    " (SELECT rowid FROM event WHERE open = 0 AND time < ?1 LIMIT ?2)",
 };
 
 struct Database {

@@ -39,7 +39,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Database, database_close)
 
 typedef struct Salvage {
         char *aside;              /* the name that the broken file has now */
-        unsigned records, states; /* that could be read and are in the new one */
+        unsigned records, states, events; /* that could be read and are in the new one */
 } Salvage;
 
 /* Begins a new database in the place of a broken one, which must be closed, with what can be read of its records and
@@ -68,6 +68,12 @@ gboolean database_put_state(Database *database, const char *id, uint32_t version
 gboolean database_get_state(Database *database, const char *id, StoreState **ret, GError **error);
 void database_state_free(StoreState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreState, database_state_free)
+
+/* data: JSON of an open one, else NULL. */
+gboolean database_put_event(Database *database, const StoreEvent *event, const char *data, GError **error);
+GPtrArray *database_get_events(Database *database, GError **error);
+void database_event_free(StoreEvent *event);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreEvent, database_event_free)
 
 /* One small step of thinning, as of this moment: *ret_more tells whether there is more of it to do. Its own
  * transaction. */

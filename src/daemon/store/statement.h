@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The statements on the database, each prepared once; shared by database.c and thin.c. */
+/* The statements on the database, each prepared once; shared by database.c, state.c, journal.c and thin.c. */
 
 #include "daemon/store/database.h"
 
@@ -28,6 +28,10 @@ typedef enum StatementId {
         STATEMENT_PUT_STATE,
         STATEMENT_DELETE_STATE,
         STATEMENT_GET_STATE,
+        STATEMENT_PUT_EVENT,
+        STATEMENT_DELETE_EVENT,
+        STATEMENT_GET_EVENTS,
+        STATEMENT_EXPIRE_EVENTS,
         STATEMENT_COUNT,
 } StatementId;
 

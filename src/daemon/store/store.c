@@ -330,7 +330,7 @@ static int enqueue(Store *store, Work *work) {
         int r = 0;
 
         work->bytes = sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
-                (work->blob ? g_bytes_get_size(work->blob) : 0);
+                (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
         g_mutex_lock(&shared->lock);
         if (shared->quit)
                 r = -ESHUTDOWN;
@@ -409,6 +409,40 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
         work->max = max;
         work->kinds = kinds;
         work->callback.rows = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_put_event(Store *store, const StoreEvent *event, uint64_t realtime, JsonObject *history, StoreDone done,
+                    void *userdata) {
+        g_autofree char *text = event->data ? to_text(event->data) : NULL;
+        g_autofree char *history_text = history ? to_text(history) : NULL;
+        Work *work;
+
+        if (strlen(event->source) > STORE_KEY_MAX || strlen(event->id) > STORE_KEY_MAX ||
+            (text && strlen(text) > STORE_VALUE_MAX) || (history_text && strlen(history_text) > STORE_VALUE_MAX))
+                return -E2BIG;
+        work = g_new0(Work, 1);
+        work->kind = WORK_PUT_EVENT;
+        work->event = g_new0(StoreEvent, 1);
+        *work->event = (StoreEvent) { .source = g_strdup(event->source),
+                                      .id = g_strdup(event->id),
+                                      .time = event->time,
+                                      .deadline = event->deadline,
+                                      .state = event->state };
+        work->text = g_steal_pointer(&text);
+        work->since = realtime;
+        work->history_text = g_steal_pointer(&history_text);
+        work->callback.done = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
+int store_get_events(Store *store, StoreEvents done, void *userdata) {
+        Work *work = g_new0(Work, 1);
+
+        work->kind = WORK_GET_EVENTS;
+        work->callback.events = done;
         work->userdata = userdata;
         return enqueue(store, work);
 }

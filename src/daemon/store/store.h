@@ -13,6 +13,8 @@
 #include <json-glib/json-glib.h>
 #include <systemd/sd-event.h>
 
+#include "base/clock.h"
+
 typedef struct Store Store;
 
 typedef enum HistoryKind {
@@ -66,6 +68,30 @@ typedef void (*StoreRows)(GPtrArray *rows, const GError *error, void *userdata);
 int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsigned kinds, StoreRows done,
                 void *userdata);
 
+/* One event of the journal: what is still to be done about it, in the owner's words, or that it was there. */
+typedef enum StoreEventState {
+        STORE_EVENT_OPEN, /* somebody still waits for something */
+        STORE_EVENT_OVER, /* remembered, so that the same is not taken for a new one; for STORE_EVENT_KEPT */
+        STORE_EVENT_GONE, /* not even that */
+} StoreEventState;
+
+typedef struct StoreEvent {
+        char *source, *id; /* together its name */
+        uint64_t time;     /* wall clock µs; of several with the same name the first counts */
+        uint64_t deadline; /* wall clock µs */
+        StoreEventState state;
+        JsonObject *data;  /* of an open one; else NULL */
+} StoreEvent;
+
+/* Replaced whole, together with a row of history (HISTORY_EVENT, of that moment), or without one (NULL): both become
+ * durable or neither. -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
+int store_put_event(Store *store, const StoreEvent *event, uint64_t realtime, JsonObject *history, StoreDone done,
+                    void *userdata);
+
+/* Of all that are not gone, by time: StoreEvent, borrowed. */
+typedef void (*StoreEvents)(GPtrArray *events, const GError *error, void *userdata);
+int store_get_events(Store *store, StoreEvents done, void *userdata);
+
 /* What a plugin with the State contract exported, one for each id; replaced whole. */
 typedef struct StoreState {
         uint32_t version;     /* of the state, as the plugin counts */
@@ -102,3 +128,4 @@ int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, St
 #define STORE_KEY_MAX 255U
 #define STORE_VALUE_MAX (1024U * 1024U)
 #define STORE_STATE_MAX (4U * 1024U * 1024U)
+#define STORE_EVENT_KEPT (90 * USEC_PER_DAY)

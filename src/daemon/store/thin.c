@@ -193,6 +193,7 @@ static gboolean thin(Database *d, uint64_t now, gboolean *ret_more, GError **err
                         return FALSE;
         return delete_some(d, STATEMENT_EXPIRE_SAMPLES, usec_sub(now, SAMPLES_KEPT), ret_more, error) &&
                delete_some(d, STATEMENT_EXPIRE_HISTORY, usec_sub(now, HISTORY_KEPT), ret_more, error) &&
+               delete_some(d, STATEMENT_EXPIRE_EVENTS, usec_sub(now, STORE_EVENT_KEPT), ret_more, error) &&
                delete_some(d, STATEMENT_CROWDED_SAMPLES, SAMPLE_ROWS_MAX, ret_more, error) &&
                delete_crowded(d, ret_more, error);
 }

@@ -12,6 +12,8 @@ void work_free(Work *work) {
         g_clear_pointer(&work->rows, g_ptr_array_unref);
         g_clear_pointer(&work->blob, g_bytes_unref);
         g_clear_pointer(&work->state, database_state_free);
+        g_clear_pointer(&work->event, database_event_free);
+        g_free(work->history_text);
         if (work->destroy)
                 work->destroy(work->data);
         g_free(work);
@@ -22,6 +24,7 @@ gboolean work_has_callback(const Work *work) {
         case WORK_PUT:
         case WORK_APPEND:
         case WORK_PUT_STATE:
+        case WORK_PUT_EVENT:
         case WORK_RUN:
                 return work->callback.done != NULL;
         case WORK_GET:
@@ -30,6 +33,8 @@ gboolean work_has_callback(const Work *work) {
                 return work->callback.rows != NULL;
         case WORK_GET_STATE:
                 return work->callback.state != NULL;
+        case WORK_GET_EVENTS:
+                return work->callback.events != NULL;
         case WORK_PROBLEM:
                 return TRUE;
         }
@@ -37,7 +42,8 @@ gboolean work_has_callback(const Work *work) {
 }
 
 gboolean work_is_write(const Work *work) {
-        return work->kind == WORK_PUT || work->kind == WORK_APPEND || work->kind == WORK_PUT_STATE;
+        return work->kind == WORK_PUT || work->kind == WORK_APPEND || work->kind == WORK_PUT_STATE ||
+                work->kind == WORK_PUT_EVENT;
 }
 
 gboolean work_is_lazy(const Work *work) {
@@ -67,6 +73,14 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
         case WORK_GET_STATE:
                 g_clear_pointer(&work->state, database_state_free);
                 return database_get_state(database, work->key, &work->state, error);
+        case WORK_PUT_EVENT:
+                return database_put_event(database, work->event, work->text, error) &&
+                       (!work->history_text ||
+                        database_append(database, work->since, HISTORY_EVENT, work->history_text, error));
+        case WORK_GET_EVENTS:
+                g_clear_pointer(&work->rows, g_ptr_array_unref);
+                work->rows = database_get_events(database, error);
+                return work->rows != NULL;
         case WORK_RUN:
         case WORK_PROBLEM:
                 break;
@@ -86,6 +100,7 @@ void work_finish(Work *work) {
         case WORK_PUT:
         case WORK_APPEND:
         case WORK_PUT_STATE:
+        case WORK_PUT_EVENT:
         case WORK_RUN:
         case WORK_PROBLEM:
                 work->callback.done(work->error, work->userdata);
@@ -98,6 +113,9 @@ void work_finish(Work *work) {
                 break;
         case WORK_GET_STATE:
                 work->callback.state(work->error ? NULL : work->state, work->error, work->userdata);
+                break;
+        case WORK_GET_EVENTS:
+                work->callback.events(work->error ? NULL : work->rows, work->error, work->userdata);
                 break;
         }
 }

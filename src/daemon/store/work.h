@@ -13,6 +13,8 @@ typedef enum WorkKind {
         WORK_QUERY,
         WORK_PUT_STATE,
         WORK_GET_STATE,
+        WORK_PUT_EVENT,
+        WORK_GET_EVENTS,
         WORK_RUN,     /* a job: no database needed */
         WORK_PROBLEM, /* from the thread alone: error is news about the database itself, NULL that it works again */
 } WorkKind;
@@ -27,6 +29,8 @@ typedef struct Work {
         size_t bytes;
         uint32_t version;
         GBytes *blob;
+        StoreEvent *event;  /* without its data, which is in `text` */
+        char *history_text; /* NULL: none */
 
         StoreRun run;
         void *data;
@@ -37,6 +41,7 @@ typedef struct Work {
                 StoreRecords records;
                 StoreRows rows;
                 StoreStateDone state;
+                StoreEvents events;
         } callback; /* one of them, or none */
         void *userdata;
 

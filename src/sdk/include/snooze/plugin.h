@@ -146,6 +146,10 @@ typedef struct SnoozePlugin {
          * pipes are the call's and are closed when it ends; its result says what came of it. */
         int (*process_data)(SnoozePluginCall *call, const void *data, size_t size, void *userdata);
         int (*process_stream)(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata);
+
+        /* EventHandler, and may be NULL: an event that was handed to handle_event before will not happen after all. It is the same
+         * event, perhaps while handle_event is still at it. Answer as there: whether anything was undone. */
+        int (*cancel_event)(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata);
 } SnoozePlugin;
 
 /* Serves the table until the plugin is asked to leave, nobody called it for five minutes, or the daemon has been gone for one. Returns

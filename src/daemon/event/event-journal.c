@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Events in the store: one row for each as it stands, and rows of history for people. */
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/names.h"
+#include "daemon/event/event-private.h"
+#include "util/json.h"
+
+typedef struct Keeping {
+        Event *event;
+        EventKept done;
+} Keeping;
+
+static void on_kept(const GError *error, void *userdata) {
+        g_autofree Keeping *keeping = userdata;
+        Event *event = keeping->event;
+
+        if (!event->events->freeing)
+                keeping->done(event, error);
+        event_unref(event);
+}
+
+static JsonArray *to_array(char **words) {
+        JsonArray *array = json_array_new();
+
+        for (; words && *words; words++)
+                json_array_add_string_element(array, *words);
+        return array;
+}
+
+static char **from_array(JsonArray *array) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        for (guint i = 0; array && i < json_array_get_length(array); i++) {
+                JsonNode *node = json_array_get_element(array, i);
+
+                if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
+                        g_strv_builder_add(builder, json_node_get_string(node));
+        }
+        return g_strv_builder_end(builder);
+}
+
+static JsonObject *to_data(const Event *event) {
+        JsonObject *data = json_object_new();
+
+        json_object_set_object_member(data, "event", json_object_ref(event->object));
+        json_object_set_int_member(data, "origin", event->origin);
+        json_object_set_array_member(data, "results", json_array_ref(event->results));
+        json_object_set_boolean_member(data, "over", event->state == EVENT_OVER);
+        json_object_set_boolean_member(data, "acknowledged", event->acknowledged);
+        if (event->cancelled) {
+                json_object_set_array_member(data, "to_tell", to_array(event->to_tell));
+                json_object_set_array_member(data, "told", json_array_ref(event->told));
+        }
+        return data;
+}
+
+void event_keep(Event *event, JsonObject *history, EventKept done) {
+        g_autoptr(JsonObject) data = event->gone ? NULL : to_data(event);
+        StoreEvent row = { .source = event->source,
+                           .id = event->id,
+                           .time = event->time,
+                           .deadline = event->deadline,
+                           .state = STORE_EVENT_OPEN,
+                           .data = data };
+        Keeping *keeping;
+        int r;
+
+        if (event->gone)
+                row.state = event->origin == EVENT_ORIGIN_PLUGIN ? STORE_EVENT_OVER : STORE_EVENT_GONE;
+        if (!done) {
+                (void) store_put_event(event->events->with.store, &row, clock_realtime(), history, NULL, NULL);
+                return;
+        }
+        keeping = g_new(Keeping, 1);
+        *keeping = (Keeping) { .event = event_ref(event), .done = done };
+        r = store_put_event(event->events->with.store, &row, clock_realtime(), history, on_kept, keeping);
+        if (r < 0) {
+                g_autoptr(GError) error = g_error_new(G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s", strerror(-r));
+
+                on_kept(error, keeping);
+        }
+}
+
+JsonObject *journal_row_begun(const Event *event) {
+        return json_object_ref(event->object);
+}
+
+JsonObject *journal_row_ended(const Event *event) {
+        JsonObject *row = json_object_new();
+
+        json_object_set_string_member(row, "id", event->id);
+        json_object_set_string_member(row, "type", event->type);
+        json_object_set_string_member(row, "source", event->source);
+        json_object_set_boolean_member(row, "finished", TRUE);
+        json_object_set_boolean_member(row, "handled", event->handled);
+        if (event->cancelled)
+                json_object_set_boolean_member(row, "cancelled", TRUE);
+        json_object_set_array_member(row, "results", json_array_ref(event->results));
+        if (event->told && json_array_get_length(event->told) > 0)
+                json_object_set_array_member(row, "told", json_array_ref(event->told));
+        return row;
+}
+
+static void forget(Events *events, const char *source, const char *id) {
+        (void) store_put_event(events->with.store,
+                               &(StoreEvent) { .source = (char *) source, .id = (char *) id, .state = STORE_EVENT_GONE }, 0, NULL,
+                               NULL, NULL);
+}
+
+void journal_remember(Events *events, const char *source, const char *id) {
+        g_autofree char *forgotten = memory_add(events->memory, source, id);
+
+        if (forgotten)
+                forget(events, source, forgotten);
+}
+
+/* What this daemon wrote itself, but perhaps another version of it: NULL where it makes no sense. */
+static Event *from_row(Events *events, const StoreEvent *row) {
+        JsonObject *object = json_get_object(row->data, "event");
+        gint64 origin = json_get_int(row->data, "origin", -1);
+        JsonArray *results = json_get_array(row->data, "results"), *told = json_get_array(row->data, "told");
+        Event *event;
+
+        if (!object || !results || origin < 0 || origin >= EVENT_ORIGIN_COUNT ||
+            !event_type_find(json_get_string(object, "type", "")))
+                return NULL;
+        event = event_new(events, (EventOrigin) origin, row->id, row->source, object);
+        event->time = row->time;
+        for (guint i = 0; i < json_array_get_length(results); i++) {
+                JsonNode *node = json_array_get_element(results, i);
+
+                if (!JSON_NODE_HOLDS_OBJECT(node))
+                        continue;
+                json_array_add_object_element(event->results, json_node_dup_object(node));
+                event->handled |= json_get_boolean(json_node_get_object(node), "handled", FALSE);
+        }
+        event->acknowledged = json_get_boolean(row->data, "acknowledged", FALSE);
+        event->kept = json_get_boolean(row->data, "over", FALSE);
+        if (json_get_array(row->data, "to_tell")) {
+                event->cancelled = TRUE;
+                event->to_tell = from_array(json_get_array(row->data, "to_tell"));
+                event->told = told ? json_array_ref(told) : json_array_new();
+        }
+        return event;
+}
+
+/* A stop of the daemon before is announced anew, in full, if it still is one. */
+static gboolean is_superseded(const Event *event) {
+        return event->origin == EVENT_ORIGIN_OWN && g_str_equal(event->type, EVENT_STOP_PENDING);
+}
+
+static void resume(Event *event, uint64_t now) {
+        event_add(event);
+        if (event->kept) {
+                event->state = EVENT_OVER;
+                if (event->cancelled)
+                        event_tell_cancelled(event);
+                else
+                        event_retire(event);
+        } else if (event->deadline > now && !is_superseded(event)) {
+                log_notice("Event %s (%s) goes on: %u handlers had ended.", event->id, event->type,
+                           json_array_get_length(event->results));
+                event_go_on(event);
+        } else {
+                log_notice("Event %s (%s) ends: %s.", event->id, event->type,
+                           is_superseded(event) ? "its daemon is gone" : "its deadline passed while no daemon ran");
+                event_finish(event);
+        }
+}
+
+static void on_events(GPtrArray *rows, const GError *error, void *userdata) {
+        Events *events = userdata;
+        uint64_t now = clock_realtime();
+
+        if (events->freeing)
+                return;
+        if (error)
+                log_warning("What became of earlier events is not known: %s", error->message);
+        for (guint i = 0; rows && i < rows->len; i++) {
+                const StoreEvent *row = g_ptr_array_index(rows, i);
+                Event *event = row->state == STORE_EVENT_OPEN ? from_row(events, row) : NULL;
+
+                if (event)
+                        resume(event, now);
+                else
+                        journal_remember(events, row->source, row->id);
+        }
+        events->restored = TRUE;
+        sources_begin(events->sources);
+}
+
+void events_restore(Events *events) {
+        if (store_get_events(events->with.store, on_events, events) < 0)
+                on_events(NULL, NULL, events);
+}

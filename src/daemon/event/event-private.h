@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of event/ share. */
+
+#include "daemon/event/event.h"
+#include "daemon/event/memory.h"
+#include "daemon/plugin/dispatch.h"
+
+typedef struct Sources Sources;
+
+/* Who let it in: each of them has ceilings of its own, so that none can use up another's. */
+typedef enum EventOrigin {
+        EVENT_ORIGIN_OWN,
+        EVENT_ORIGIN_USER,
+        EVENT_ORIGIN_PLUGIN,
+        EVENT_ORIGIN_COUNT,
+} EventOrigin;
+
+typedef enum EventState {
+        EVENT_WRITING,    /* not durable yet */
+        EVENT_WAITING,    /* for its turn */
+        EVENT_DISPATCHED,
+        EVENT_OVER,       /* but not yet acknowledged, or its deadline lies ahead: it may still be cancelled */
+} EventState;
+
+typedef struct Event {
+        Events *events;
+        EventOrigin origin;
+        EventState state;
+        unsigned references;   /* this, and each answer of the store that is due */
+        gboolean gone;         /* its last row is written, or on its way: it only waits for that */
+        char *id, *type, *source;
+        JsonObject *object;    /* as handlers get it */
+        unsigned severity;
+        uint64_t time, deadline; /* wall clock */
+        uint64_t number;       /* in the order in which they came */
+
+        GSequenceIter *place;  /* EVENT_WAITING */
+        Dispatch *dispatch;    /* to the handlers */
+        JsonArray *results;    /* of those that ended */
+        gboolean handled;
+
+        gboolean cancelled;
+        gboolean untold;       /* cancelled: not all have been told so far */
+        char **to_tell;        /* cancelled: ids of the plugins that are to be told, and … */
+        JsonArray *told;       /* … what came of it */
+        Dispatch *telling;
+
+        gboolean kept;         /* how it ended is durable, or known not to become so */
+        gboolean acknowledged; /* also of one whose origin wants none */
+
+        EventFinished done;
+        void *userdata;
+} Event;
+
+struct Events {
+        EventsParameters with;
+        Config *config;
+        GPtrArray *list;       /* Event; owns a reference */
+        uint64_t counter;
+        Memory *memory;
+        Sources *sources;
+        gboolean restored;
+        gboolean freeing;
+        GSequence *waiting;    /* Event, the most urgent first */
+        GPtrArray *turns;      /* Event: EVENT_DISPATCHED by queue.c */
+        sd_event_source *turn; /* deferred: somebody's may have come */
+        sd_event_source *expiry;
+        char *last_id, *termination;
+};
+
+/* event.c */
+Event *event_new(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object);
+void event_add(Event *event);
+Event *event_ref(Event *event);
+void event_unref(Event *event);
+Event *event_find(Events *events, const char *source, const char *id);
+/* There is room for one more of this source. */
+gboolean event_has_room(const Events *events, EventOrigin origin, const char *source);
+/* New: writes it and hands it out. */
+void event_begin(Event *event);
+/* It is durable, or as durable as it will become. */
+void event_go_on(Event *event);
+/* To all that were asked. */
+void event_tell_cancelled(Event *event);
+void event_cancel(Event *event);
+/* Nobody is left to be asked: tells so, and keeps it. */
+void event_finish(Event *event);
+/* It leaves the list as soon as its end is durable, its source knows, and its deadline lets it. */
+void event_retire(Event *event);
+
+/* event-journal.c */
+/* Writes it as it stands. done is called once for each, also where this fails, then at once. */
+typedef void (*EventKept)(Event *event, const GError *error);
+void event_keep(Event *event, JsonObject *history, EventKept done);
+/* So that it is not taken for a new one. */
+void journal_remember(Events *events, const char *source, const char *id);
+JsonObject *journal_row_begun(const Event *event);
+JsonObject *journal_row_ended(const Event *event);
+
+/* It is its turn. */
+void event_hand_out(Event *event);
+
+/* queue.c */
+int queue_init(Events *events);
+void queue_clear(Events *events);
+void queue_add(Event *event);
+/* It waits no longer, or its turn is over. */
+void queue_leave(Event *event);
+void queue_take_turns(Events *events);
+
+/* event-signals.c */
+void event_signal_received(Event *event);
+void event_signal_finished(Event *event);
+void event_signal_cancelled(Event *event);
+
+/* source.c */
+Sources *sources_new(Events *events);
+Sources *sources_free(Sources *sources);
+/* What is known of earlier events is complete. */
+void sources_begin(Sources *sources);
+void sources_plugin_changed(Sources *sources, Plugin *plugin);
+gboolean sources_announced(Sources *sources, Plugin *plugin, sd_bus_message *signal);
+/* All handlers of this event ended, and that is durable. */
+void sources_acknowledge(Sources *sources, const char *source, const char *id);
+/* There is room again. */
+void sources_room(Sources *sources);
+
+/* announcement.c */
+/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. */
+int announcement_read(sd_bus_message *signal, const char *source, uint64_t now, JsonObject **ret, char **ret_problem);
+/* EventCancelled: the id, borrowed from the message. */
+int announcement_read_cancelled(sd_bus_message *signal, const char **ret_id, char **ret_problem);
