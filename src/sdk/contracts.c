@@ -242,12 +242,7 @@ static int method_handle_event(sd_bus_message *m, void *userdata, sd_bus_error *
         r = contract_begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &event, error);
         if (r < 0)
                 return r;
-        if (!snooze_plugin_dictionary_get_bool(event, "cancelled", false))
-                return call_return(call, instance->plugin.handle_event(call, event, instance->plugin.userdata));
-        /* An author who thought of no cancellation must not take it for the event. */
-        if (!instance->plugin.cancel_event)
-                return call_return(call, snooze_plugin_call_set_answer(call, false));
-        return call_return(call, instance->plugin.cancel_event(call, event, instance->plugin.userdata));
+        return call_return(call, instance->plugin.handle_event(call, event, instance->plugin.userdata));
 }
 
 static const sd_bus_vtable event_handler_vtable[] = {

@@ -22,8 +22,6 @@ static const char *table_problem(const SnoozePlugin *plugin) {
                 return "the version is missing";
         if (!plugin->supported_events != !plugin->handle_event)
                 return "supported_events and handle_event belong together";
-        if (plugin->cancel_event && !plugin->handle_event)
-                return "cancel_event needs handle_event";
         if (plugin->stop_instance && !(plugin->provider_name && plugin->stop_effect && plugin->detect && plugin->get_instance_info))
                 return "a provider needs provider_name, stop_effect, detect and get_instance_info";
         if (!plugin->export_state != !plugin->import_state)

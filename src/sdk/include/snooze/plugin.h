@@ -110,7 +110,9 @@ typedef struct SnoozePlugin {
         int (*check_idle)(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata);
 
         /* EventHandler: both or none. supported_events ends with NULL; a trailing ".*" stands for all below. The event has id,
-         * type, source, timestamp, severity, deadline, data. Answer with snooze_plugin_call_set_answer(): handled or not. */
+         * type, source, timestamp, severity, deadline, data. One that was handed out before and will not happen after all comes
+         * again, with cancelled true, perhaps while the first call is still at it: look for that. Answer with
+         * snooze_plugin_call_set_answer(): handled or not. */
         const char *const *supported_events;
         int (*handle_event)(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata);
 
@@ -146,10 +148,6 @@ typedef struct SnoozePlugin {
          * pipes are the call's and are closed when it ends; its result says what came of it. */
         int (*process_data)(SnoozePluginCall *call, const void *data, size_t size, void *userdata);
         int (*process_stream)(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata);
-
-        /* EventHandler, and may be NULL: an event that was handed to handle_event before will not happen after all. It is the same
-         * event, perhaps while handle_event is still at it. Answer as there: whether anything was undone. */
-        int (*cancel_event)(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata);
 } SnoozePlugin;
 
 /* Serves the table until the plugin is asked to leave, nobody called it for five minutes, or the daemon has been gone for one. Returns

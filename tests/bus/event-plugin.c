@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A source and a handler of events, for test-events.py: the id is the name under which the program lies, and what happens to it is
+ * told by a signal on the bus, test.Event.Noted. Methods of RequestHandler make it announce and answer. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-bus.h>
+
+#include <snooze/plugin.h>
+
+#define WAITING_MAX 256U
+
+static SnoozePluginInstance *instance;
+static SnoozePluginCall *waiting[WAITING_MAX];
+static unsigned n_waiting;
+static unsigned burst_next, burst_end;
+
+static void note(const char *what, const char *id) {
+        char line[256];
+
+        (void) snprintf(line, sizeof(line), "%s %s %s", program_invocation_short_name, what, id);
+        (void) sd_bus_emit_signal(snooze_plugin_instance_get_bus(instance), "/io/cloudsnooze/Plugin1", "test.Event", "Noted", "s", line);
+        /* Whoever ends right after this has said it. */
+        (void) sd_bus_flush(snooze_plugin_instance_get_bus(instance));
+}
+
+static int start(SnoozePluginInstance *i, void *userdata) {
+        instance = i;
+        return 0;
+}
+
+static bool is(const char *mode) {
+        return strcmp(snooze_plugin_instance_get_string(instance, "mode"), mode) == 0;
+}
+
+static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const char *id = snooze_plugin_dictionary_get_string(event, "id", "");
+        bool cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false);
+
+        if (!is("quiet"))
+                note(cancelled ? "cancelled" : "handles", id);
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "source",
+                                            snooze_plugin_dictionary_get_string(event, "source", ""));
+        if (cancelled)
+                return snooze_plugin_call_set_answer(call, false);
+        if (is("die") && access(getenv("SURVIVE") ?: "", F_OK) < 0)
+                _exit(1);
+        if (is("wait") && n_waiting < WAITING_MAX) {
+                waiting[n_waiting++] = call;
+                return SNOOZE_PLUGIN_LATER;
+        }
+        return snooze_plugin_call_set_answer(call, !is("decline"));
+}
+
+static int go_on(void) {
+        char id[32];
+        int r = 0;
+
+        while (burst_next < burst_end && r >= 0) {
+                (void) snprintf(id, sizeof(id), "%06u", burst_next);
+                r = snooze_plugin_instance_emit_event(instance, id, "custom.burst", burst_next % 4, 0, NULL);
+                if (r >= 0)
+                        burst_next++;
+        }
+        return r == -ENOBUFS ? 0 : r;
+}
+
+static int watch(SnoozePluginCall *call, void *userdata) {
+        note("is watched", "");
+        return 0;
+}
+
+static int acknowledge(SnoozePluginCall *call, const char *event_id, void *userdata) {
+        if (burst_end > 0)
+                return go_on();
+        note("acknowledges", event_id);
+        if (is("die at acknowledge") && access(getenv("SURVIVE") ?: "", F_OK) < 0)
+                _exit(1);
+        return 0;
+}
+
+static void release(void) {
+        for (unsigned i = 0; i < n_waiting; i++) {
+                (void) snooze_plugin_call_set_answer(waiting[i], true);
+                snooze_plugin_call_finish(waiting[i], 0);
+        }
+        n_waiting = 0;
+}
+
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+        const char *id = snooze_plugin_dictionary_get_string(params, "id", "");
+        int r = 0;
+
+        if (strcmp(method, "announce") == 0)
+                r = snooze_plugin_instance_emit_event(instance, id, snooze_plugin_dictionary_get_string(params, "type", "custom.test"),
+                                                      (unsigned) snooze_plugin_dictionary_get_int(params, "severity", 0),
+                                                      snooze_plugin_dictionary_get_uint(params, "deadline", 0), NULL);
+        else if (strcmp(method, "cancel") == 0)
+                r = snooze_plugin_instance_cancel_event(instance, id);
+        else if (strcmp(method, "burst") == 0) {
+                burst_end = (unsigned) snooze_plugin_dictionary_get_int(params, "count", 0);
+                r = go_on();
+        } else
+                release();
+        return r < 0 ? r : snooze_plugin_call_set_answer(call, true);
+}
+
+int main(int argc, char *argv[]) {
+        static const char *const events[] = { "custom.*", "cloud.*", "snooze.stop.pending", NULL };
+        static const char *const methods[] = { "announce", "cancel", "burst", "release", NULL };
+        static const SnoozePluginSetting settings[] = { { .name = "mode", .type = SNOOZE_PLUGIN_STRING, .default_value = "answer" }, {} };
+        const SnoozePlugin plugin = {
+                .size = sizeof(plugin),
+                .id = program_invocation_short_name,
+                .version = "1.0.0",
+                .settings = settings,
+                .start = start,
+                .supported_events = events,
+                .handle_event = handle_event,
+                .watch = watch,
+                .acknowledge = acknowledge,
+                .methods = methods,
+                .handle_request = handle_request,
+        };
+
+        return snooze_plugin_main(&plugin, argc, argv);
+}

@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events from their source through the journal to their handlers, and back: with real plugins, and whoever dies on the way."""
+
+import re
+import signal
+import time
+
+import tap
+from gi.repository import GLib
+from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, QUIET, SOURCE, BusTest, wait_for
+
+SCHEMA = {'mode': {'type': 'string', 'description': 'What it does with an event', 'default': 'answer'}}
+BURST = 10000
+
+
+def s(value):
+    return GLib.Variant('s', value)
+
+
+def t(value):
+    return GLib.Variant('t', value)
+
+
+def soon(seconds):
+    return int((time.time() + seconds) * 1_000_000)
+
+
+class EventTest(BusTest):
+    daemon = False
+
+    def setUp(self):
+        super().setUp()
+        self.notes = []
+        # (sender, line) of whatever happens to a plugin
+        self.client.connection.signal_subscribe(None, 'test.Event', 'Noted', None, None, 0,
+                                                lambda c, sender, p, i, m, parameters: self.notes.append(parameters.unpack()[0]))
+        self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
+        self.finished = self.client.listen(MANAGER, 'EventFinished', PATH)
+        self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
+        self.settings = {}
+
+    def install(self, identifier, contracts=('RequestHandler',), mode=None, priority=None, enabled=True):
+        manifest = {'contracts': ['RequestHandler', *contracts], 'config_schema': SCHEMA}
+        if priority is not None:
+            manifest['contracts'].append('EventHandler')
+            manifest['events'] = {kind: {'priority': priority, 'enabled': enabled} for kind in ('custom.*', 'cloud.*')}
+        manifest['contracts'] = sorted(set(manifest['contracts']))
+        self.house.install_plugin(identifier, BUILD / 'tests/bus/event-plugin',
+                                  variables={'SURVIVE': self.house.directory / 'survive'}, **manifest)
+        if mode:
+            self.settings.setdefault(identifier, {})['mode'] = mode
+
+    def source(self):
+        self.install('source', ['EventSource'])
+
+    def start(self, **configuration):
+        self.house.configure({'plugins': {'plugin_configs': self.settings}, **configuration})
+        self.house.start_daemon()
+
+    def noted(self, line, times=1):
+        wait_for(lambda: self.notes.count(line) >= times, f'“{line}” {times} times, in {self.notes}')
+        self.assertEqual(self.notes.count(line), times)
+
+    def ask(self, identifier, method, **params):
+        success, _ = self.client.call('Call', '(sa{sv})', (method, params), PLUGIN, f'{PATH}/plugin/{identifier}')
+        self.assertTrue(success)
+
+    def watched(self, times=1):
+        self.noted('source is watched ', times)
+
+    def announce(self, identifier, **fields):
+        self.ask('source', 'announce', id=s(identifier), **fields)
+
+    def end_of(self, identifier):
+        wait_for(lambda: any(event == identifier for event, _, _ in self.finished), f'the end of {identifier}')
+        return next((handled, results) for event, handled, results in self.finished if event == identifier)
+
+    def emit(self, kind='custom.test', severity=1, deadline=0):
+        return self.client.call('EmitEvent', '(suta{sv})', (kind, severity, deadline, {}))[0]
+
+    def events(self):
+        return self.client.call('ListEvents', '(u)', (1000,))[0]
+
+    def last_error(self, identifier):
+        return self.client.get('LastError', PLUGIN, f'{PATH}/plugin/{identifier}')
+
+
+class Sources(EventTest):
+    def test_what_a_source_announces_is_handed_out_and_then_acknowledged(self):
+        self.source()
+        self.install('handler', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1', type=s('cloud.instance.maintenance'))
+        self.noted('source acknowledges notice-1')
+        self.assertEqual(self.notes, ['source is watched ', 'handler handles notice-1', 'source acknowledges notice-1'])
+        handled, results = self.end_of('notice-1')
+        self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['handler']))
+        event = self.received[0][2]
+        self.assertEqual((event['id'], event['source'], event['severity']), ('notice-1', 'source', 2))
+        # 15 minutes, as the table says.
+        self.assertAlmostEqual((event['deadline'] - event['timestamp']) / 60e6, 15, delta=0.5)
+        listed, = self.events()
+        self.assertEqual((listed['id'], listed['finished'], listed['handled'], listed['cancelled']), ('notice-1', True, True, False))
+        self.assertEqual(listed['results'][0]['plugin'], 'handler')
+
+    def test_an_id_is_handed_out_once_whatever_restarts(self):
+        self.source()
+        self.install('handler', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1')
+        self.noted('source acknowledges notice-1')
+        # A plugin that has forgotten everything finds the same notice again: it is told that this was taken care of.
+        self.announce('notice-1')
+        self.noted('source acknowledges notice-1', 2)
+        self.client.call('Restart', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        self.watched(2)
+        self.announce('notice-1')
+        self.noted('source acknowledges notice-1', 3)
+        self.house.restart_daemon()
+        self.watched(3)
+        self.announce('notice-1')
+        self.noted('source acknowledges notice-1', 4)
+        self.assertEqual(self.notes.count('handler handles notice-1'), 1)
+        self.assertEqual(len(self.received), 1)
+        # Another source's id is another event.
+        self.assertEqual(len(self.events()), 1)
+
+    def test_a_source_that_died_before_it_acknowledged_is_told_again(self):
+        self.install('source', ['EventSource'], mode='die at acknowledge')
+        self.install('handler', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1')
+        self.noted('source acknowledges notice-1')
+        (self.house.directory / 'survive').touch()
+        self.noted('source acknowledges notice-1', 2)
+        self.assertEqual(self.notes.count('handler handles notice-1'), 1)
+
+    def test_what_makes_no_sense_is_refused_and_told(self):
+        directory = self.install_bus_source()
+        self.install('handler', priority=1)
+        self.start()
+        self.noted('airwaves is watched ')
+        self.assertTrue(directory.exists())
+        good = {'id': s('x'), 'type': s('custom.test')}
+        for wrong, expected in [({'type': s('custom.test')}, 'without an id'),
+                                ({**good, 'id': s('')}, 'field id'),
+                                ({**good, 'id': s('a' * 129)}, 'field id'),
+                                ({**good, 'id': s('two\nlines')}, 'field id'),
+                                ({**good, 'type': s('snooze.stop.pending')}, 'field type'),
+                                ({**good, 'type': s('cloud.weather')}, 'field type'),
+                                ({**good, 'severity': GLib.Variant('u', 4)}, 'field severity'),
+                                ({**good, 'deadline': GLib.Variant('x', -1)}, 'field deadline'),
+                                ({**good, 'data': s('text')}, 'field data'),
+                                ({**good, 'data': GLib.Variant('a{sv}', {'long': s('x' * 20000)})}, 'no event'),
+                                ({**good, 'colour': s('red')}, 'field colour')]:
+            self.broadcast('Announce', GLib.Variant('(a{sv})', (wrong,)))
+            wait_for(lambda: expected in self.last_error('airwaves'), f'a word about {wrong}')
+        self.broadcast('Announce', GLib.Variant('(a{sv})', (good,)))
+        self.noted('airwaves acknowledges x')
+        self.assertEqual(len(self.received), 1)
+
+    def install_bus_source(self):
+        directory = self.house.install_plugin('airwaves', HERE / 'bus-source.py', contracts=['EventSource'], language='python')
+        (directory / 'introspection').write_text(str(SOURCE / 'introspection'))
+        return directory
+
+    def broadcast(self, member, parameters):
+        self.client.connection.call_sync('io.cloudsnooze.Plugin1.airwaves', '/io/cloudsnooze/Plugin1', 'test.Source', member,
+                                         parameters, None, 0, -1, None)
+
+    def test_without_a_channel_it_is_heard_over_the_bus_and_nobody_else_is(self):
+        self.install_bus_source()
+        self.install('handler', priority=1)
+        self.start()
+        self.noted('airwaves is watched ')
+        forged = GLib.Variant('(a{sv})', ({'id': s('forged'), 'type': s('cloud.spot.interrupt')},))
+        interface = 'io.cloudsnooze.Plugin1.EventSource'
+        for destination in (None, self.client.owner('io.cloudsnooze.Snooze1')):
+            self.client.connection.emit_signal(destination, '/io/cloudsnooze/Plugin1', interface, 'Event', forged)
+        self.client.connection.flush_sync(None)
+        self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('true'), 'type': s('custom.test')},)))
+        self.noted('airwaves acknowledges true')
+        self.assertEqual([identifier for identifier, _, _ in self.received], ['true'])
+
+    def test_a_disabled_source_is_not_heard(self):
+        self.source()
+        self.start()
+        self.watched()
+        self.client.call('Disable', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        wait_for(lambda: self.client.get('State', PLUGIN, f'{PATH}/plugin/source') == 'stopped', 'its end')
+        self.client.call('Enable', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        # Without anybody who asks for it.
+        self.watched(2)
+
+    def test_ten_thousand_events_in_a_burst(self):
+        self.source()
+        self.install('first', priority=9, mode='quiet')
+        self.install('second', priority=1, mode='quiet')
+        self.start()
+        self.watched()
+        before = self.memory()
+        self.ask('source', 'burst', count=GLib.Variant('i', BURST))
+        wait_for(lambda: len(self.finished) >= BURST, 'the end of all', 240)
+        self.assertEqual(len({identifier for identifier, _, _ in self.finished}), BURST)
+        for _, handled, results in self.finished:
+            self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['first', 'second']))
+        if 'address' not in str(self.house.environment.get('ASAN_OPTIONS', '')):
+            self.assertLess(self.memory() - before, 48 << 10)
+
+    def memory(self):
+        """KiB that are the daemon's own."""
+        with open(f'/proc/{self.house.daemon.pid}/smaps_rollup') as rollup:
+            return sum(int(n) for n in re.findall(r'^Private_\w+: +(\d+)', rollup.read(), re.MULTILINE))
+
+
+class Handlers(EventTest):
+    def test_priority_and_enabled_come_from_the_configuration(self):
+        self.install('early', priority=9)
+        self.install('late', priority=1)
+        self.install('off', priority=5)
+        self.settings['late'] = {'events': {'custom.*': {'priority': 99}}}
+        self.settings['off'] = {'events': {'custom.test': {'enabled': False}}}
+        self.start()
+        _, results = self.end_of(self.emit())
+        self.assertEqual([row['plugin'] for row in results], ['late', 'early'])
+        _, results = self.end_of(self.emit('custom.other'))
+        self.assertEqual([row['plugin'] for row in results], ['late', 'early', 'off'])
+
+    def test_mode_first_ends_with_the_first_that_handled_it(self):
+        self.install('declines', priority=9, mode='decline')
+        self.install('handles', priority=5)
+        self.install('spared', priority=1)
+        self.start(events={'custom.test': {'mode': 'first'}})
+        handled, results = self.end_of(self.emit())
+        self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['declines', 'handles']))
+        _, results = self.end_of(self.emit('custom.all'))
+        self.assertEqual([row['plugin'] for row in results], ['declines', 'handles', 'spared'])
+
+    def test_who_has_no_more_time_is_written_down_so(self):
+        self.install('hangs', priority=9, mode='wait')
+        self.install('last', priority=1)
+        self.start()
+        self.client.call('LoadPlugin', '(s)', ('hangs',))
+        self.client.call('LoadPlugin', '(s)', ('last',))
+        identifier = self.emit(deadline=soon(2))
+        handled, results = self.end_of(identifier)
+        self.assertTrue(handled)
+        self.assertEqual([(row['plugin'], row['handled'], row.get('timed_out')) for row in results],
+                         [('hangs', False, True), ('last', True, None)])
+        # Its late answer is nobody's.
+        self.ask('hangs', 'release')
+        listed, = self.events()
+        self.assertEqual([row['handled'] for row in listed['results']], [False, True])
+
+    def test_one_that_dies_of_it_is_asked_again_when_it_is_back(self):
+        self.install('moody', priority=1, mode='die')
+        self.start()
+        identifier = self.emit()
+        self.noted(f'moody handles {identifier}')
+        (self.house.directory / 'survive').touch()
+        handled, _ = self.end_of(identifier)
+        self.assertTrue(handled)
+        self.assertEqual(self.notes.count(f'moody handles {identifier}'), 2)
+
+    def test_the_most_urgent_goes_first(self):
+        self.install('handler', priority=1, mode='wait')
+        self.start()
+        # What was let in before it all has its turns already, and waits for answers.
+        ordinary = [self.emit(severity=0) for _ in range(12)]
+        wait_for(lambda: len(self.notes) == 8, 'the turns of one user')
+        low, high = self.emit(severity=0), self.emit('cloud.spot.interrupt', severity=3)
+        wait_for(lambda: len(self.received) == 14, 'all of them')
+        self.assertEqual(len(self.notes), 8)
+        self.ask('handler', 'release')
+        wait_for(lambda: len(self.notes) > 8, 'the next turns')
+        self.assertEqual(self.notes[8], f'handler handles {high}')
+        self.ask('handler', 'release')
+        self.end_of(high)
+        wait_for(lambda: f'handler handles {low}' in self.notes, 'the last')
+        self.ask('handler', 'release')
+        for identifier in [*ordinary, low]:
+            self.end_of(identifier)
+
+
+class Cancellations(EventTest):
+    def test_those_who_were_asked_hear_of_it_and_nobody_else_is_asked(self):
+        self.source()
+        self.install('early', priority=9)
+        self.install('busy', priority=5, mode='wait')
+        self.install('spared', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1')
+        self.noted('busy handles notice-1')
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('early cancelled notice-1')
+        self.noted('busy cancelled notice-1')
+        self.assertEqual(self.cancelled, [('notice-1', 'source')])
+        self.ask('busy', 'release')
+        _, results = self.end_of('notice-1')
+        self.assertEqual([row['plugin'] for row in results], ['early', 'busy'])
+        self.noted('source acknowledges notice-1')
+        self.assertNotIn('spared handles notice-1', self.notes)
+        listed, = self.events()
+        self.assertTrue(listed['cancelled'])
+        self.assertEqual(sorted(row['plugin'] for row in listed['told']), ['busy', 'early'])
+
+    def test_also_after_all_handlers_ended(self):
+        self.source()
+        self.install('handler', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('source acknowledges notice-1')
+        self.house.restart_daemon()
+        self.watched(2)
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+        wait_for(lambda: self.events()[0].get('told'), 'what came of it')
+        self.assertEqual(len(self.finished), 1)
+
+    def test_one_that_the_daemon_died_over_is_told_after_its_restart(self):
+        self.source()
+        self.install('handler', priority=1, mode='wait')
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('handler handles notice-1')
+        plugin = self.client.get('Pid', PLUGIN, f'{PATH}/plugin/handler')
+        self.assertGreater(plugin, 0)
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+        self.house.restart_daemon()
+        self.watched(2)
+        self.noted('source acknowledges notice-1')
+        listed, = self.events()
+        self.assertTrue(listed['cancelled'])
+
+
+class Crashes(EventTest):
+    def test_exactly_the_unfinished_handlers_run_again(self):
+        self.source()
+        self.install('done', priority=9)
+        self.install('beside', priority=5)
+        self.install('caught', priority=5, mode='wait')
+        self.install('later', priority=1)
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('caught handles notice-1')
+        self.noted('beside handles notice-1')
+        # Another event, later than the answer of the first one, is on the disk: so that one is, too.
+        wait_for(lambda: self.emit('custom.fence'), 'the fence')
+        wait_for(lambda: any(kind == 'custom.fence' for _, kind, _ in self.received), 'the fence')
+        self.house.kill_daemon()
+        self.assertNotIn('later handles notice-1', self.notes)
+        self.house.start_daemon()
+        self.noted('caught handles notice-1', 2)
+        self.ask('caught', 'release')
+        self.noted('source acknowledges notice-1')
+        self.noted('later handles notice-1')
+        self.assertEqual(self.notes.count('done handles notice-1'), 1)
+        self.assertEqual(self.notes.count('beside handles notice-1'), 1)
+        _, results = self.end_of('notice-1')
+        self.assertEqual(sorted(row['plugin'] for row in results), ['beside', 'caught', 'done', 'later'])
+
+    def test_one_whose_deadline_passed_meanwhile_ends_without_them(self):
+        self.install('caught', priority=9, mode='wait')
+        self.install('later', priority=1)
+        self.start()
+        deadline = soon(1)
+        identifier = self.emit(deadline=deadline)
+        self.noted(f'caught handles {identifier}')
+        self.house.kill_daemon()
+        late = []
+        GLib.timeout_add(max(deadline // 1000 - int(time.time() * 1000), 0) + 50, lambda: late.append(True) and False)
+        wait_for(lambda: late, 'the deadline')
+        self.house.start_daemon()
+        handled, results = self.end_of(identifier)
+        self.assertEqual((handled, results), (False, []))
+        self.assertEqual(len(self.notes), 1)
+
+    def test_an_event_that_was_over_is_not_begun_again(self):
+        self.install('handler', priority=1)
+        self.start()
+        identifier = self.emit()
+        self.end_of(identifier)
+        wait_for(lambda: self.events()[0]['finished'], 'its end on the disk')
+        self.house.restart_daemon(signal.SIGKILL)
+        second = self.emit()
+        self.end_of(second)
+        self.assertEqual(self.notes, [f'handler handles {identifier}', f'handler handles {second}'])
+
+
+class Terminations(EventTest):
+    def test_no_stage_is_entered_while_the_cloud_is_about_to_end_the_machine(self):
+        self.house.replay(QUIET)
+        self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1,
+                   check_interval_seconds=1)
+        wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
+        self.emit('cloud.spot.interrupt', severity=3, deadline=soon(600))
+        wait_for(lambda: self.client.get('State') == 'idle', 'the end of the warning')
+        self.assertIn('cloud.spot.interrupt announced by', self.client.get('Reason'))
+        self.assertEqual(self.client.get('NextStop'), 0)
+        # Nor by a daemon that was killed.
+        self.house.restart_daemon()
+        wait_for(lambda: 'cloud.spot.interrupt' in self.client.get('Reason'), 'the reason')
+        self.assertEqual(self.client.get('NextStop'), 0)
+
+    def test_it_ends_with_the_cancellation(self):
+        self.source()
+        self.house.replay(QUIET)
+        self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1,
+                   check_interval_seconds=1)
+        self.watched()
+        self.announce('end', type=s('cloud.instance.termination'), deadline=t(soon(600)))
+        wait_for(lambda: 'announced by source' in self.client.get('Reason'), 'the reason')
+        self.ask('source', 'cancel', id=s('end'))
+        wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
+
+
+del EventTest
+
+if __name__ == '__main__':
+    tap.main()
