@@ -2,12 +2,13 @@
 """The event handlers that are installed and not enabled, with the real daemon: from EmitEvent to their results."""
 
 import json
+import socket
 import subprocess
 import time
 
 import tap
 from gi.repository import GLib
-from harness import BUILD, BusTest, wait_for
+from harness import BUILD, PATH, PLUGIN, BusTest, wait_for
 from systemd_stub import Systemd
 
 
@@ -114,6 +115,22 @@ class Checkpoint(Handler):
         self.assertEqual((row['handled'], row['result']['success'], row['result']['done']), (True, True, 1))
         self.assertEqual(job.wait(60), 7)
         self.assertNotIn(mark, json.dumps(row))
+
+
+class DatabaseFlusher(Handler):
+    identifier = 'database-flusher'
+
+    def test_a_password_stays_where_it_is(self):
+        with socket.socket() as taken:
+            taken.bind(('127.0.0.1', 0))
+            self.place()
+            self.start(db_type='redis', connection_string=f'redis://:pa55word@127.0.0.1:{taken.getsockname()[1]}')
+            row = self.result(self.emit('cloud.spot.interrupt'))
+        self.assertFalse(row['handled'])
+        said = [json.dumps(row), json.dumps(self.client.call('GetHistory', '(ttu)', (0, 0, 100))), self.client.call('GetConfiguration')[0],
+                json.dumps(self.client.call('GetConfiguration', interface=PLUGIN, path=f'{PATH}/plugin/database_2dflusher'))]
+        for text in said:
+            self.assertNotIn('pa55word', text)
 
 
 del Handler

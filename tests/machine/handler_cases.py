@@ -25,13 +25,17 @@ ExecStop=sh -c 'echo saved > /run/worker-saved'
 """
 
 
+def plugin_call(machine, plugin, member):
+    machine.call(f"{ROOT}/plugin/{plugin.replace('-', '_2d')}", PLUGIN, member)
+
+
 def enable(machine, plugin):
-    machine.call(f"{ROOT}/plugin/{plugin}", PLUGIN, "Enable")
-    machine.call(f"{ROOT}/plugin/{plugin}", PLUGIN, "Load")
+    plugin_call(machine, plugin, "Enable")
+    plugin_call(machine, plugin, "Load")
 
 
 def disable(machine, plugin):
-    machine.call(f"{ROOT}/plugin/{plugin}", PLUGIN, "Disable")
+    plugin_call(machine, plugin, "Disable")
 
 
 def emit(machine, type_, left=60, *data):

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "database.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "databases.h"
+#include "util/line.h"
+
+#define ERROR_LENGTH_MAX 300
+
+static const struct {
+        const char *name;
+        const Database *database;
+} names[] = {
+#if HAVE_MYSQL
+        { "mysql", &database_mysql },
+        { "mariadb", &database_mysql },
+#else
+        { "mysql", NULL },
+        { "mariadb", NULL },
+#endif
+#if HAVE_POSTGRESQL
+        { "postgresql", &database_postgresql },
+        { "postgres", &database_postgresql },
+#else
+        { "postgresql", NULL },
+        { "postgres", NULL },
+#endif
+#if HAVE_REDIS
+        { "redis", &database_redis },
+        { "valkey", &database_redis },
+#else
+        { "redis", NULL },
+        { "valkey", NULL },
+#endif
+};
+
+const Database *database_find(const char *name, gboolean *ret_known) {
+        *ret_known = FALSE;
+        for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+                if (g_str_equal(names[i].name, name)) {
+                        *ret_known = TRUE;
+                        return names[i].database;
+                }
+        return NULL;
+}
+
+int flush_left(const Flush *flush) {
+        uint64_t left = usec_sub(flush->deadline, clock_monotonic()) / USEC_PER_MSEC;
+
+        return (int) MIN(left, (uint64_t) INT_MAX);
+}
+
+gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail) {
+        g_autoptr(GString) text = g_string_new(detail);
+        g_autofree char *valid = NULL;
+
+        for (; secrets && *secrets; secrets++)
+                if (**secrets)
+                        g_string_replace(text, *secrets, "***", 0);
+        valid = g_utf8_make_valid(text->str, (gssize) MIN(text->len, ERROR_LENGTH_MAX));
+        line_clean(valid);
+        g_strchomp(valid);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s%s%s", what, *valid ? ": " : "", valid);
+        return FALSE;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a kind of database has to offer: to check how it is reached, and to put what it has in memory on its disk. All but the check run in a thread and
+ * may wait, never beyond the deadline. A connection string is a secret: no error, no result and no line of a log has a part of it. */
+
+#include <stdint.h>
+
+#include <glib.h>
+
+#include <snooze/dictionary.h>
+
+typedef struct Flush {
+        const char *connection;
+        uint64_t deadline;              /* monotonic µs */
+        gboolean ending;                /* the machine goes: what comes after this has to be durable, too */
+        SnoozePluginDictionary *result; /* of the call */
+} Flush;
+
+typedef struct Database {
+        gboolean on_low_disk; /* flushing frees space there, or at least takes none */
+        /* Whether that is a connection string; what it lacks is told without showing any of it. */
+        gboolean (*check)(const char *connection, GError **error);
+        gboolean (*flush)(const Flush *flush, GError **error);
+        /* The end was called off: what flush changed for the rest of the machine's life. NULL: nothing. */
+        gboolean (*restore)(const Flush *flush, GError **error);
+} Database;
+
+extern const Database database_mysql, database_postgresql, database_redis;
+
+/* NULL: there is none, or not in this build; *ret_known then tells which. */
+const Database *database_find(const char *name, gboolean *ret_known);
+
+/* Milliseconds that are left, for poll(); at least 0. */
+int flush_left(const Flush *flush);
+
+/* Sets the error, in which the secrets (NULL-terminated; may have empty ones) are replaced. Returns FALSE. */
+gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* MySQL and MariaDB. Tables and logs are flushed; InnoDB writes its dirty pages at once instead of when it pleases; and where the machine goes, every
+ * commit from then on is on the disk when it is answered, whatever was configured. Without waiting inside of the library, which knows no
+ * deadline. */
+
+#include "database.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mysql.h>
+
+#include "address.h"
+#include "base/clock.h"
+
+#define PORT 3306
+#define LOOK_INTERVAL (200 * USEC_PER_MSEC)
+#define PROGRESS_TIME (3 * USEC_PER_SEC)
+#define UNDO_TIME (2 * USEC_PER_SEC) /* for what has to be taken back even if the time is over */
+#define DIRTY_PERCENT "innodb_max_dirty_pages_pct"
+
+typedef struct Session {
+        MYSQL *mysql;
+        const Flush *flush;
+        uint64_t deadline;
+        const char *secrets[3];
+} Session;
+
+/* Changed for the rest of the machine's life, by the value that was there before; guarded by `lock`, as is all work. */
+static const char *const durable[] = { "innodb_flush_log_at_trx_commit", "sync_binlog" };
+static char *before[G_N_ELEMENTS(durable)];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static gboolean parse(const char *connection, Address *address, GError **error) {
+        static const char *const schemes[] = { "mysql", "mariadb", NULL };
+
+        return strstr(connection, "://") ? address_parse_uri(connection, schemes, PORT, address, error)
+                                         : address_parse_dsn(connection, PORT, address, error);
+}
+
+static gboolean check(const char *connection, GError **error) {
+        g_auto(Address) address = {};
+
+        return parse(connection, &address, error);
+}
+
+static gboolean session_fail(const Session *session, const char *what, GError **error) {
+        return flush_fail(error, session->secrets, what, mysql_error(session->mysql));
+}
+
+/* What has come of what the library waits for; 0: there is no more time. */
+static int await(const Session *session, int status) {
+        const Flush bound = { .deadline = session->deadline };
+        struct pollfd fd = { .fd = mysql_get_socket(session->mysql) };
+        int r;
+
+        fd.events = (short) ((status & MYSQL_WAIT_READ ? POLLIN : 0) | (status & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+                             (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+        r = poll(&fd, 1, flush_left(&bound));
+        if (r <= 0)
+                return 0;
+        return (fd.revents & POLLIN ? MYSQL_WAIT_READ : 0) | (fd.revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
+                (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) | (fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? status & ~MYSQL_WAIT_TIMEOUT : 0);
+}
+
+static gboolean query(const Session *session, const char *text, GError **error) {
+        int failed = 0, status, got;
+
+        status = mysql_real_query_start(&failed, session->mysql, text, strlen(text));
+        while (status) {
+                got = await(session, status);
+                if (!got)
+                        return flush_fail(error, NULL, text, "there was no more time");
+                status = mysql_real_query_cont(&failed, session->mysql, got);
+        }
+        return failed ? session_fail(session, text, error) : TRUE;
+}
+
+/* The last column of the first row; NULL without one. Caller frees. */
+static char *query_value(const Session *session, const char *text, GError **error) {
+        MYSQL_RES *rows = NULL;
+        char *value = NULL;
+        MYSQL_ROW row;
+        int status, got;
+
+        if (!query(session, text, error))
+                return NULL;
+        status = mysql_store_result_start(&rows, session->mysql);
+        while (status) {
+                got = await(session, status);
+                if (!got) {
+                        flush_fail(error, NULL, text, "there was no more time");
+                        return NULL;
+                }
+                status = mysql_store_result_cont(&rows, session->mysql, got);
+        }
+        if (!rows) {
+                session_fail(session, text, error);
+                return NULL;
+        }
+        row = mysql_fetch_row(rows);
+        if (row && mysql_num_fields(rows) > 0)
+                value = g_strdup(row[mysql_num_fields(rows) - 1]);
+        mysql_free_result(rows);
+        if (!value)
+                flush_fail(error, NULL, text, "it has no value");
+        return value;
+}
+
+static char *variable(const Session *session, const char *name, GError **error) {
+        g_autofree char *text = g_strconcat("SELECT @@GLOBAL.", name, NULL);
+
+        return query_value(session, text, error);
+}
+
+static gboolean is_number(const char *text) {
+        return *text && strspn(text, "0123456789.") == strlen(text);
+}
+
+/* value: a number, from the server itself. */
+static gboolean set_variable(const Session *session, const char *name, const char *value, GError **error) {
+        g_autofree char *text = g_strconcat("SET GLOBAL ", name, " = ", value, NULL);
+
+        return is_number(value) ? query(session, text, error) : flush_fail(error, NULL, name, "is no number");
+}
+
+static gboolean connect_to(Session *session, const Address *address, GError **error) {
+        unsigned protocol = address->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP, off = 0;
+        /* Localhost would be a socket for the library. */
+        const char *host = address->socket ? NULL : g_str_equal(address->host, "localhost") ? "127.0.0.1" : address->host;
+        my_bool verify = 1;
+        MYSQL *connected = NULL;
+        int status, got;
+
+        mysql_options(session->mysql, MYSQL_OPT_NONBLOCK, 0);
+        mysql_options(session->mysql, MYSQL_OPT_PROTOCOL, &protocol);
+        /* The server must not ask for files of ours. */
+        mysql_options(session->mysql, MYSQL_OPT_LOCAL_INFILE, &off);
+        if (address->tls) {
+                mysql_options(session->mysql, MYSQL_OPT_SSL_ENFORCE, &verify);
+                mysql_options(session->mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+        }
+        status = mysql_real_connect_start(&connected, session->mysql, host, address->user, address->password, address->database, address->port,
+                                          address->socket, 0);
+        while (status) {
+                got = await(session, status);
+                if (!got)
+                        return flush_fail(error, NULL, "cannot connect", "there was no more time");
+                status = mysql_real_connect_cont(&connected, session->mysql, got);
+        }
+        return connected ? TRUE : session_fail(session, "cannot connect", error);
+}
+
+static void add_problem(GPtrArray *problems, GError *error) {
+        g_ptr_array_add(problems, g_strdup(error->message));
+        g_error_free(error);
+}
+
+/* Not fatal: who may not set them may flush all the same. */
+static void make_durable(const Session *session, GPtrArray *problems) {
+        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++) {
+                GError *error = NULL;
+                char *value = variable(session, durable[i], &error);
+
+                if (value && !g_str_equal(value, "1") && set_variable(session, durable[i], "1", &error) && !before[i])
+                        before[i] = g_steal_pointer(&value);
+                g_free(value);
+                if (error)
+                        add_problem(problems, error);
+        }
+}
+
+static gint64 dirty_pages(const Session *session) {
+        g_autofree char *value = query_value(session, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'", NULL);
+
+        return value ? g_ascii_strtoll(value, NULL, 10) : -1;
+}
+
+/* Until there are none, or there are no fewer for a while: where others write there will always be some. */
+static gint64 wait_for_pages(const Session *session, gint64 fewest) {
+        uint64_t since = clock_monotonic();
+        gint64 now;
+
+        while ((now = dirty_pages(session)) > 0 && flush_left(session->flush) > 0 && clock_monotonic() < usec_add(since, PROGRESS_TIME)) {
+                if (now < fewest) {
+                        fewest = now;
+                        since = clock_monotonic();
+                }
+                g_usleep(MIN(LOOK_INTERVAL, (gulong) flush_left(session->flush) * USEC_PER_MSEC));
+        }
+        return now;
+}
+
+/* Without them the log alone makes a crash a slow start; so nothing of this is fatal. */
+static void write_pages(Session *session, GPtrArray *problems) {
+        g_autofree char *percent = NULL;
+        GError *error = NULL;
+        gint64 dirty;
+
+        /* What is cut in the middle can take nothing back: the waiting ends with the time, and its last words have some more. */
+        session->deadline = usec_add(session->flush->deadline, UNDO_TIME);
+        dirty = dirty_pages(session);
+        if (dirty < 0)
+                return;
+        (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_before", dirty);
+        percent = variable(session, DIRTY_PERCENT, &error);
+        if (percent && set_variable(session, DIRTY_PERCENT, "0", &error)) {
+                (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_after", wait_for_pages(session, dirty));
+                (void) set_variable(session, DIRTY_PERCENT, percent, &error);
+        }
+        if (error)
+                add_problem(problems, error);
+}
+
+static gboolean flush_server(Session *session, GPtrArray *problems, GError **error) {
+        g_autofree char *patience = g_strdup_printf("SET SESSION lock_wait_timeout = %d", MAX(flush_left(session->flush) / 1000, 1));
+        g_autofree char *log = NULL;
+
+        if (!query(session, patience, error))
+                return FALSE;
+        if (session->flush->ending)
+                make_durable(session, problems);
+        if (!query(session, "FLUSH LOCAL TABLES", error) || !query(session, "FLUSH LOCAL ENGINE LOGS", error))
+                return FALSE;
+        log = variable(session, "log_bin", NULL);
+        if (log && g_str_equal(log, "1") && !query(session, "FLUSH LOCAL BINARY LOGS", error))
+                return FALSE;
+        write_pages(session, problems);
+        return TRUE;
+}
+
+static gboolean restore_server(Session *session, GPtrArray *problems, GError **error) {
+        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++) {
+                GError *e = NULL;
+
+                if (before[i] && set_variable(session, durable[i], before[i], &e))
+                        g_clear_pointer(&before[i], g_free);
+                if (e)
+                        add_problem(problems, e);
+        }
+        return TRUE;
+}
+
+static void prepare(void) {
+        (void) mysql_library_init(0, NULL, NULL);
+}
+
+static gboolean with_session(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+        g_auto(Address) address = {};
+        Session session = { .flush = flush, .deadline = flush->deadline };
+        gboolean done;
+
+        if (!parse(flush->connection, &address, error))
+                return FALSE;
+        session.secrets[0] = address.password ?: "";
+        session.mysql = mysql_init(NULL);
+        if (!session.mysql)
+                return flush_fail(error, NULL, "no memory", "");
+        done = connect_to(&session, &address, error) && work(&session, problems, error);
+        mysql_close(session.mysql);
+        g_ptr_array_add(problems, NULL);
+        if (problems->len > 1)
+                (void) snooze_plugin_dictionary_set_strv(flush->result, "problems", (const char *const *) problems->pdata);
+        return done;
+}
+
+/* One after the other: two that change a setting and take it back would leave it changed. */
+static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
+        uint64_t until = usec_add(clock_monotonic(), (uint64_t) flush_left(flush) * USEC_PER_MSEC);
+        const struct timespec limit = { .tv_sec = (time_t) (until / USEC_PER_SEC), .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
+        gboolean done;
+
+        (void) pthread_once(&once, prepare);
+        if (pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &limit) != 0)
+                return flush_fail(error, NULL, "another flush is under way", "");
+        (void) mysql_thread_init();
+        done = with_session(flush, work, error);
+        mysql_thread_end();
+        (void) pthread_mutex_unlock(&lock);
+        return done;
+}
+
+static gboolean flush_mysql(const Flush *flush, GError **error) {
+        return run(flush, flush_server, error);
+}
+
+static gboolean restore_mysql(const Flush *flush, GError **error) {
+        gboolean changed = FALSE;
+
+        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++)
+                changed = changed || before[i];
+        return changed ? run(flush, restore_server, error) : TRUE;
+}
+
+const Database database_mysql = { .on_low_disk = TRUE, .check = check, .flush = flush_mysql, .restore = restore_mysql };

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Redis and Valkey: a snapshot, beside the server's work where it can fork, else in front of it. Never on a disk that is nearly full: a snapshot needs the
+ * space that is missing, and one that fails makes the server refuse every write. */
+
+#include "database.h"
+
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "address.h"
+#include "base/clock.h"
+
+#define PORT 6379
+#define LOOK_INTERVAL (100 * USEC_PER_MSEC)
+
+typedef struct Session {
+        redisContext *redis;
+        const Flush *flush;
+        const char *secrets[2];
+} Session;
+
+static gboolean parse(const char *connection, Address *address, GError **error) {
+        static const char *const schemes[] = { "redis", "valkey", "unix", "redis+unix", NULL };
+        guint64 number;
+
+        if (!address_parse_uri(connection, schemes, PORT, address, error))
+                return FALSE;
+        if (address->database && !g_ascii_string_to_unsigned(address->database, 10, 0, 65535, &number, NULL))
+                return flush_fail(error, NULL, "expected the number of a database behind the host", "");
+        return TRUE;
+}
+
+static gboolean check(const char *connection, GError **error) {
+        g_auto(Address) address = {};
+
+        return parse(connection, &address, error);
+}
+
+static struct timeval left(const Flush *flush) {
+        int milliseconds = MAX(flush_left(flush), 1);
+
+        return (struct timeval) { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 };
+}
+
+/* NULL with an error: no answer, or an error for an answer. */
+static redisReply *command(const Session *session, int n, const char **words, GError **error) {
+        redisReply *reply;
+
+        if (flush_left(session->flush) == 0 || redisSetTimeout(session->redis, left(session->flush)) != REDIS_OK) {
+                flush_fail(error, NULL, words[0], "there was no more time");
+                return NULL;
+        }
+        reply = redisCommandArgv(session->redis, n, words, NULL);
+        if (!reply)
+                flush_fail(error, session->secrets, words[0],
+                           flush_left(session->flush) == 0 ? "there was no more time" : session->redis->errstr);
+        else if (reply->type == REDIS_REPLY_ERROR) {
+                flush_fail(error, session->secrets, words[0], reply->str);
+                freeReplyObject(reply);
+                reply = NULL;
+        }
+        return reply;
+}
+
+static gboolean tell(const Session *session, int n, const char **words, GError **error) {
+        redisReply *reply = command(session, n, words, error);
+
+        if (!reply)
+                return FALSE;
+        freeReplyObject(reply);
+        return TRUE;
+}
+
+static gboolean authenticate(const Session *session, const Address *address, GError **error) {
+        if (!address->password)
+                return TRUE;
+        if (!address->user)
+                return tell(session, 2, (const char *[]) { "AUTH", address->password }, error);
+        return tell(session, 3, (const char *[]) { "AUTH", address->user, address->password }, error);
+}
+
+/* NULL: it does not say. Caller frees. */
+static char *info_value(const char *info, const char *name) {
+        g_auto(GStrv) lines = g_strsplit(info, "\r\n", -1);
+        g_autofree char *prefix = g_strconcat(name, ":", NULL);
+
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, prefix))
+                        return g_strdup(*line + strlen(prefix));
+        return NULL;
+}
+
+typedef struct Persistence {
+        gboolean saving, good;
+        gint64 last; /* s since the epoch */
+} Persistence;
+
+static gboolean look(const Session *session, Persistence *ret, GError **error) {
+        redisReply *reply = command(session, 2, (const char *[]) { "INFO", "persistence" }, error);
+        g_autofree char *saving = NULL, *status = NULL, *last = NULL;
+
+        if (!reply)
+                return FALSE;
+        if (reply->type == REDIS_REPLY_STRING) {
+                saving = info_value(reply->str, "rdb_bgsave_in_progress");
+                status = info_value(reply->str, "rdb_last_bgsave_status");
+                last = info_value(reply->str, "rdb_last_save_time");
+        }
+        freeReplyObject(reply);
+        if (!saving || !status || !last)
+                return flush_fail(error, NULL, "INFO persistence", "it has another form than expected");
+        *ret = (Persistence) { .saving = g_str_equal(saving, "1"), .good = g_str_equal(status, "ok"), .last = g_ascii_strtoll(last, NULL, 10) };
+        return TRUE;
+}
+
+static gboolean await_snapshot(const Session *session, Persistence *now, GError **error) {
+        do {
+                if (!look(session, now, error))
+                        return FALSE;
+                if (!now->saving)
+                        return TRUE;
+                g_usleep(MIN(LOOK_INTERVAL, (gulong) flush_left(session->flush) * USEC_PER_MSEC));
+        } while (flush_left(session->flush) > 0);
+        return flush_fail(error, NULL, "BGSAVE", "there was no more time");
+}
+
+/* What is under way began before now: it does not have what came since. */
+static gboolean snapshot(const Session *session, GError **error) {
+        g_autoptr(GError) ignored = NULL;
+        Persistence now;
+
+        if (!await_snapshot(session, &now, error))
+                return FALSE;
+        if (tell(session, 1, (const char *[]) { "BGSAVE" }, &ignored) && await_snapshot(session, &now, error) && now.good) {
+                (void) snooze_plugin_dictionary_set_string(session->flush->result, "command", "BGSAVE");
+                return TRUE;
+        }
+        if (error && *error)
+                return FALSE;
+        /* It could not fork, or rewrites its log: then in front of everything, which nobody minds who is about to go. */
+        if (!tell(session, 1, (const char *[]) { "SAVE" }, error))
+                return FALSE;
+        (void) snooze_plugin_dictionary_set_string(session->flush->result, "command", "SAVE");
+        return TRUE;
+}
+
+static gboolean flush_redis(const Flush *flush, GError **error) {
+        g_auto(Address) address = {};
+        Session session = { .flush = flush };
+        gboolean done;
+
+        if (!parse(flush->connection, &address, error))
+                return FALSE;
+        session.secrets[0] = address.password ?: "";
+        session.redis = address.socket ? redisConnectUnixWithTimeout(address.socket, left(flush))
+                                       : redisConnectWithTimeout(address.host, (int) address.port, left(flush));
+        if (!session.redis)
+                return flush_fail(error, NULL, "no memory", "");
+        if (session.redis->err)
+                done = flush_fail(error, session.secrets, "cannot connect", session.redis->errstr);
+        else
+                done = authenticate(&session, &address, error) && snapshot(&session, error);
+        redisFree(session.redis);
+        return done;
+}
+
+const Database database_redis = { .on_low_disk = FALSE, .check = check, .flush = flush_redis };

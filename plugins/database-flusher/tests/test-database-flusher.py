@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugin database-flusher on a private bus, with real servers and with some that are none. Arguments: the program, the source tree, the databases that
+this build knows."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from gi.repository import GLib
+
+import plugin_bus
+from plugin_bus import s
+from servers import MariaDB, PostgreSQL, Redis
+
+PROGRAM, SOURCE, KNOWN = sys.argv[1:4]
+KNOWN = KNOWN.split(",")
+SPOT, LOW = "cloud.spot.interrupt", "system.disk.low"
+
+
+def event(type_=SPOT, left=60, **more):
+    return {"id": s("1"), "type": s(type_), "source": s("test"), "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))), **more}
+
+
+CANCELLED = {"cancelled": GLib.Variant("b", True)}
+
+
+class FlusherCase(plugin_bus.PluginTestCase):
+    def setUp(self):
+        super().setUp()
+        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+        self.addCleanup(GLib.source_remove, source)
+
+    def start(self, type_, connection, **settings):
+        plugin = self.plugin(PROGRAM, "database-flusher")
+        self.addCleanup(self.check_log, plugin)
+        return plugin.greet({"db_type": s(type_), "connection_string": s(connection),
+                             **{name: GLib.Variant("x", value) for name, value in settings.items()}})
+
+    def check_log(self, plugin):
+        """What it said has no secret."""
+        plugin.process.terminate()
+        _, text = plugin.process.communicate(timeout=60)
+        self.assertNotIn("secret", text)
+
+    def tell(self, plugin, fields):
+        answers = plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
+        plugin_bus.iterate_until(lambda: answers, 60)
+        if isinstance(answers[0], GLib.Error):
+            raise answers[0]
+        self.assertNotIn("secret", json.dumps(answers[0]))
+        return answers[0]
+
+    def fails(self, plugin, fields, part):
+        handled, result = self.tell(plugin, fields)
+        self.assertEqual((handled, result["success"]), (False, False), result)
+        self.assertIn(part, result["error"])
+
+
+class ServerCase(FlusherCase):
+    server_class = None
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.database not in KNOWN:
+            raise unittest.SkipTest(f"impossible here: this build does not know {cls.database}")
+        missing = cls.server_class.missing()
+        if missing:
+            raise AssertionError(f"these programs are missing: {' '.join(missing)} (tools/install-packages check)")
+        cls.server = cls.server_class()
+        cls.addClassCleanup(cls.server.close)
+
+
+class MySQL(ServerCase):
+    database, server_class = "mysql", MariaDB
+
+    def connection(self, user="flusher"):
+        return f"{user}:secret@unix({self.server.socket})/"
+
+    def test_what_was_committed_survives_the_kill(self):
+        plugin = self.start("mysql", self.connection())
+        self.server.sql("INSERT INTO d.t VALUES (41), (42)")
+        handled, result = self.tell(plugin, event())
+        self.assertEqual((handled, result["success"], result.get("problems")), (True, True, None), result)
+        self.assertLessEqual(result["dirty_pages_after"], result["dirty_pages_before"])
+        # From here on every commit is on the disk.
+        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("1", "1"))
+        self.assertEqual(float(self.server.variable("innodb_max_dirty_pages_pct")), 90)
+        self.server.sql("INSERT INTO d.t VALUES (43)")
+        self.server.end()
+        self.server.begin()
+        self.assertEqual(self.server.sql("SELECT x FROM d.t ORDER BY x").split(), ["41", "42", "43"])
+
+    def test_called_off(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        plugin = self.start("mariadb", self.connection())
+        self.tell(plugin, event())
+        self.assertEqual(self.server.variable("sync_binlog"), "1")
+        handled, result = self.tell(plugin, event(**CANCELLED))
+        self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"))
+        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
+        self.server.sql("SET GLOBAL sync_binlog = 3")
+        self.tell(plugin, event(**CANCELLED))
+        self.assertEqual(self.server.variable("sync_binlog"), "3")
+
+    def test_low_disk_changes_no_setting(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        self.assertTrue(self.tell(self.start("mysql", self.connection()), event(LOW))[1]["success"])
+        self.assertEqual(self.server.variable("innodb_flush_log_at_trx_commit"), "2")
+
+    def test_by_port_and_uri(self):
+        plugin = self.start("mysql", f"mysql://flusher:secret@localhost:{self.server.port}")
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        for part in ("FLUSH LOCAL TABLES", "FLUSH LOCAL ENGINE LOGS", "FLUSH LOCAL BINARY LOGS", "flusher@127.0.0.1"):
+            self.assertIn(part, self.server.queries())
+
+    def test_who_may_not(self):
+        self.fails(self.start("mysql", self.connection("weak")), event(), "RELOAD")
+        self.fails(self.start("mysql", self.connection("nobody")), event(), "cannot connect: Access denied")
+
+    def test_a_server_that_stands_still(self):
+        plugin = self.start("mysql", self.connection(), timeout_seconds=2)
+        self.server.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
+        begun = time.monotonic()
+        self.fails(plugin, event(), "there was no more time")
+        self.assertLess(time.monotonic() - begun, 30)
+
+    def test_little_time_changes_nothing_for_good(self):
+        plugin = self.start("mysql", self.connection(), timeout_seconds=1)
+        for _ in range(3):
+            self.server.sql("USE d; INSERT INTO t SELECT seq FROM seq_1_to_2000; DELETE FROM t")
+            self.assertIn("dirty_pages_after", self.tell(plugin, event())[1])
+            self.assertEqual(float(self.server.variable("innodb_max_dirty_pages_pct")), 90)
+
+    def test_two_at_once_leave_nothing_changed(self):
+        plugin = self.start("mysql", self.connection())
+        answers = [plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", event()) for _ in range(4)]
+        plugin_bus.iterate_until(lambda: all(answers), 60)
+        self.assertTrue(all(answer[0][1]["success"] for answer in answers), answers)
+        self.assertEqual(float(self.server.variable("innodb_max_dirty_pages_pct")), 90)
+
+
+class Postgres(ServerCase):
+    database, server_class = "postgresql", PostgreSQL
+
+    def checkpoints(self):
+        return self.server.said().count("checkpoint starting: immediate force wait")
+
+    def test_a_checkpoint(self):
+        before = self.checkpoints()
+        handled, result = self.tell(self.start("postgresql", self.server.uri()), event())
+        self.assertEqual((handled, result["success"]), (True, True), result)
+        self.assertEqual(self.checkpoints(), before + 1)
+        self.assertTrue(self.tell(self.start("postgres", f"host={self.server.directory} port={self.server.port} user=admin password=secret dbname=postgres"),
+                                  event(LOW))[1]["success"])
+        self.assertEqual(self.checkpoints(), before + 2)
+
+    def test_who_may_not(self):
+        self.fails(self.start("postgresql", self.server.uri("weak")), event(), "CHECKPOINT: ERROR: ")
+        self.fails(self.start("postgresql", self.server.uri("admin", "secretly-wrong")), event(), "password authentication failed")
+
+    def test_called_off(self):
+        self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)), (False, {"status": "cancelled"}))
+
+
+class RedisCase(ServerCase):
+    database, server_class = "redis", Redis
+
+    def dump(self, server=None):
+        path = os.path.join((server or self.server).directory, "dump.rdb")
+        if not os.path.exists(path):
+            return b""
+        with open(path, "rb") as f:
+            return f.read()
+
+    def test_a_snapshot(self):
+        for connection, key in ((f"redis://:secret@127.0.0.1:{self.server.port}", "first-key"), (f"unix://:secret@{self.server.socket}", "second-key"),
+                                (f"redis://default:secret@localhost:{self.server.port}/0", "third-key")):
+            self.server.ask("SET", key, "1")
+            handled, result = self.tell(self.start("redis", connection), event())
+            self.assertEqual((handled, result["success"], result["command"]), (True, True, "BGSAVE"), result)
+            self.assertIn(key.encode(), self.dump())
+
+    def slow(self, microseconds):
+        """A server whose snapshots take so long for each key."""
+        server = Redis("--rdb-key-save-delay", str(microseconds))
+        self.addCleanup(server.close)
+        for i in range(4):
+            server.ask("SET", f"key-{i}", "1")
+        return server
+
+    def test_one_that_is_under_way_does_not_count(self):
+        server = self.slow(200000)
+        server.ask("BGSAVE")
+        server.ask("SET", "late-key", "1")
+        self.assertTrue(self.tell(self.start("redis", f"unix://:secret@{server.socket}"), event())[1]["success"])
+        self.assertIn(b"late-key", self.dump(server))
+
+    def test_where_it_cannot_fork(self):
+        server = Redis("--rename-command", "BGSAVE", "")
+        self.addCleanup(server.close)
+        server.ask("SET", "a-key", "1")
+        self.assertEqual(self.tell(self.start("redis", f"unix://:secret@{server.socket}"), event())[1]["command"], "SAVE")
+        self.assertIn(b"a-key", self.dump(server))
+
+    def test_where_it_cannot_write(self):
+        server = Redis("--dbfilename", "no-such-directory.rdb")
+        self.addCleanup(server.close)
+        os.mkdir(os.path.join(server.directory, "no-such-directory.rdb"))
+        self.fails(self.start("redis", f"unix://:secret@{server.socket}"), event(), "SAVE: ERR")
+
+    def test_a_snapshot_that_takes_too_long(self):
+        server = self.slow(1000000)
+        begun = time.monotonic()
+        self.fails(self.start("redis", f"unix://:secret@{server.socket}", timeout_seconds=1), event(), "there was no more time")
+        self.assertLess(time.monotonic() - begun, 30)
+
+    def test_not_on_a_full_disk(self):
+        handled, result = self.tell(self.start("redis", f"unix://:secret@{self.server.socket}"), event(LOW))
+        self.assertEqual((handled, "takes space" in result["status"]), (False, True))
+
+    def test_a_wrong_password(self):
+        self.fails(self.start("redis", f"redis://:secretly-wrong@127.0.0.1:{self.server.port}"), event(), "AUTH: ")
+
+
+class NoServer(FlusherCase):
+    CONNECTIONS = {"mysql": "u:secret@tcp(127.0.0.1:%d)/", "postgresql": "postgresql://u:secret@127.0.0.1:%d/x", "redis": "redis://:secret@127.0.0.1:%d"}
+
+    def listen(self, serve):
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(8)
+        self.addCleanup(listener.close)
+        kept = []
+
+        def run():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                    kept.append(connection)
+                    serve(connection)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return listener.getsockname()[1]
+
+    def each(self):
+        for name, connection in self.CONNECTIONS.items():
+            if name in KNOWN:
+                yield name, connection
+
+    def test_nobody_is_there(self):
+        with socket.socket() as s_:
+            s_.bind(("127.0.0.1", 0))
+            for name, connection in self.each():
+                self.fails(self.start(name, connection % s_.getsockname()[1]), event(), "cannot connect")
+
+    def test_somebody_who_never_answers(self):
+        port = self.listen(lambda connection: None)
+        for name, connection in self.each():
+            begun = time.monotonic()
+            self.fails(self.start(name, connection % port, timeout_seconds=1), event(), "time")
+            self.assertLess(time.monotonic() - begun, 30)
+
+    def test_somebody_who_hangs_up(self):
+        port = self.listen(lambda connection: connection.close())
+        for name, connection in self.each():
+            self.fails(self.start(name, connection % port), event(), "")
+
+    def test_somebody_who_talks_rubbish(self):
+        def serve(connection):
+            connection.sendall(os.urandom(4096))
+            connection.close()
+
+        port = self.listen(serve)
+        for name, connection in self.each():
+            self.fails(self.start(name, connection % port), event(), "")
+
+    def test_hostile_events_and_no_time(self):
+        with socket.socket() as s_:
+            s_.bind(("127.0.0.1", 0))
+            for name, connection in self.each():
+                plugin = self.start(name, connection % s_.getsockname()[1])
+                for left in (5, 0, -1e9):
+                    self.fails(plugin, event(left=left), "there is no time left")
+                for fields in ({}, {"type": GLib.Variant("t", 1)}, event("custom.flush")):
+                    self.assertEqual(self.tell(plugin, fields), (False, {}))
+                self.fails(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x")}, "cannot connect")
+
+
+class Configuration(FlusherCase):
+    def test_manifest_and_program_agree(self):
+        with open(os.path.join(SOURCE, "plugins/database-flusher/plugin.json")) as f:
+            manifest = json.load(f)
+        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(described["contracts"], manifest["contracts"])
+        self.assertEqual(described["events"], list(manifest["events"]))
+        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        self.assertTrue(manifest["config_schema"]["connection_string"]["secret"])
+
+    def test_wrong_configuration_is_refused_and_not_shown(self):
+        plugin = self.plugin(PROGRAM, "database-flusher")
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        wrong = [("oracle", "x"), ("", "x")]
+        for name, texts in (("mysql", ("secret", "u:secret@tcp(h:0)/", "http://u:secret@h")), ("postgresql", ("host=x password='secret", "postgresql://u:secret@[::1/", "postgresql://h/?secret=x", "secret")),
+                            ("redis", ("secret", "redis://:secret@h/name", "rediss://:secret@h"))):
+            if name in KNOWN:
+                wrong += [(name, text) for text in texts]
+            else:
+                wrong.append((name, ""))
+        for type_, connection in wrong:
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument") as caught:
+                plugin.call("", "Initialize", "(a{sv})", {"db_type": s(type_), "connection_string": s(connection)})
+            self.assertNotIn("secret", caught.exception.message)
+        self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {"db_type": s("mysql")})
+
+
+del FlusherCase, ServerCase
+plugin_bus.main()
