@@ -105,7 +105,7 @@ static gboolean copy(Work *work, int source, uid_t caller, GError **error) {
         fd = openat(work->directory, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return fail(error, work->path, "cannot be opened");
-        writer = (TreeWriter) { .directory = fd, .durable = TRUE };
+        writer = (TreeWriter) { .directory = fd };
         return tree_copy(source, caller, &writer, error);
 }
 
@@ -159,13 +159,12 @@ static gboolean check_whole(const Work *work, const Manifest *named, GError **er
 static gboolean arrange(const Work *work, const Manifest *named, GError **error) {
         g_autofree char *place = g_build_filename(named->id, named->version, NULL);
         g_autofree char *link = g_build_filename(named->id, CURRENT, NULL);
-        _cleanup_close_ int fd = -1;
 
         if (mkdirat(work->directory, named->id, 0755) < 0 || renameat(work->directory, "new", work->directory, place) < 0 ||
             symlinkat(named->version, work->directory, link) < 0)
                 return fail(error, work->path, "cannot be arranged");
-        fd = openat(work->directory, named->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return (fd >= 0 && fsync(fd) == 0) || fail(error, work->path, "cannot be synced");
+        /* At once: file by file it would be a commit for each. */
+        return syncfs(work->directory) == 0 || fail(error, work->path, "cannot be synced");
 }
 
 /* What lies in an earlier directory would stay the one that counts. */

@@ -136,6 +136,25 @@ static int read_slot(sd_bus_message *call, Slots *ret, sd_bus_error *error) {
         return 0;
 }
 
+/* 1: what the daemon and root may ask for, of a version that is there. 0: parked. slot NULL: none is named. */
+static int read_service_call(Helper *helper, sd_bus_message *call, const char **ret_id, const char **ret_version, Slots *ret_slot,
+                             Manifest **ret, sd_bus_error *error) {
+        g_autoptr(GError) e = NULL;
+        int r;
+
+        r = helper_read_id(call, ret_id, error);
+        if (r >= 0)
+                r = read_version(call, ret_version, FALSE, error);
+        if (r >= 0 && ret_slot)
+                r = read_slot(call, ret_slot, error);
+        if (r >= 0)
+                r = helper_check_service(helper, call, error);
+        if (r <= 0)
+                return r;
+        *ret = plugin_find_version(&helper->places, *ret_id, *ret_version, &e);
+        return *ret ? 1 : no_such_version(helper, *ret_id, *ret_version, e, error);
+}
+
 int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         g_autoptr(Approvals) approvals = NULL;
         g_autoptr(Manifest) manifest = NULL;
@@ -146,19 +165,9 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         Slots slot = SLOTS_BOTH;
         int r;
 
-        r = helper_read_id(call, &id, error);
-        if (r >= 0)
-                r = read_version(call, &version, FALSE, error);
-        if (r >= 0)
-                r = read_slot(call, &slot, error);
-        if (r < 0)
-                return r;
-        r = helper_check_service(helper, call, error);
+        r = read_service_call(helper, call, &id, &version, &slot, &manifest, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        manifest = plugin_find_version(&helper->places, id, version, &e);
-        if (!manifest)
-                return no_such_version(helper, id, version, e, error);
         approvals = provision_approvals(&helper->places, id, &e);
         if (!approvals || !pending_note(&helper->places, NULL, &e) ||
             !provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
@@ -175,17 +184,9 @@ int method_switch_version(sd_bus_message *call, void *userdata, sd_bus_error *er
         const char *id, *version;
         int r;
 
-        r = helper_read_id(call, &id, error);
-        if (r >= 0)
-                r = read_version(call, &version, FALSE, error);
-        if (r < 0)
-                return r;
-        r = helper_check_service(helper, call, error);
+        r = read_service_call(helper, call, &id, &version, NULL, &manifest, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        manifest = plugin_find_version(&helper->places, id, version, &e);
-        if (!manifest)
-                return no_such_version(helper, id, version, e, error);
         if (!install_switch(&helper->places, id, version, &e))
                 return helper_not_written(error, e);
         log_info("Version %s of plugin %s is the one that counts now.", version, id);

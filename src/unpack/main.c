@@ -85,7 +85,7 @@ static gboolean unpack_file(struct archive *archive, struct archive_entry *entry
                 if (n < 0)
                         return fail_archive(error, archive);
                 if (n == 0)
-                        return tree_finish_file(writer, fd, path, error);
+                        return TRUE;
                 if (!tree_write(writer, fd, path, block, (size_t) n, error))
                         return FALSE;
         }

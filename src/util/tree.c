@@ -127,20 +127,6 @@ gboolean tree_make_directory(TreeWriter *writer, const char *path, GError **erro
         return TRUE;
 }
 
-gboolean tree_finish_directory(TreeWriter *writer, const char *path, GError **error) {
-        _cleanup_close_ int parent = -1, fd = -1;
-
-        if (!writer->durable)
-                return TRUE;
-        if (!*path)
-                return fsync(writer->directory) == 0 || fail_errno(error, path, "cannot be synced");
-        parent = open_parent(writer, path, error);
-        if (parent < 0)
-                return FALSE;
-        fd = openat(parent, last_name(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return (fd >= 0 && fsync(fd) == 0) || fail_errno(error, path, "cannot be synced");
-}
-
 int tree_make_file(TreeWriter *writer, const char *path, mode_t mode, GError **error) {
         _cleanup_close_ int parent = -1, fd = -1;
 
@@ -183,10 +169,6 @@ gboolean tree_write(TreeWriter *writer, int fd, const char *path, const void *da
                 size -= (size_t) n;
         }
         return TRUE;
-}
-
-gboolean tree_finish_file(TreeWriter *writer, int fd, const char *path, GError **error) {
-        return !writer->durable || fsync(fd) == 0 || fail_errno(error, path, "cannot be synced");
 }
 
 gboolean tree_link_stays(const char *target, unsigned depth) {
@@ -235,7 +217,7 @@ static gboolean copy_content(TreeWriter *writer, int from, int to, const char *p
                 if (n < 0)
                         return fail_errno(error, path, "cannot be read");
                 if (n == 0)
-                        return tree_finish_file(writer, to, path, error);
+                        return TRUE;
                 if (!tree_write(writer, to, path, chunk, (size_t) n, error))
                         return FALSE;
         }
@@ -321,9 +303,7 @@ static gboolean copy_directory(TreeWriter *writer, uid_t reader, int parent, con
                 if (!copied)
                         return FALSE;
         }
-        if (errno)
-                return fail_errno(error, path, "cannot be read");
-        return tree_finish_directory(writer, path, error);
+        return errno == 0 || fail_errno(error, path, "cannot be read");
 }
 
 gboolean tree_copy(int from, uid_t reader, TreeWriter *writer, GError **error) {

@@ -18,20 +18,15 @@
 
 typedef struct TreeWriter {
         int directory;               /* borrowed */
-        gboolean durable;            /* each file and directory is on the disk when it is done */
         unsigned entries;            /* so far */
         uint64_t bytes;
 } TreeWriter;
 
 /* path: without a leading slash, . or ..; "" is the directory itself. A directory may be there already, nothing else may. */
 gboolean tree_make_directory(TreeWriter *writer, const char *path, GError **error);
-/* All that is to be in it has been made. */
-gboolean tree_finish_directory(TreeWriter *writer, const char *path, GError **error);
 /* The descriptor to write to, or -1. mode: of the source; whether its owner could execute it is all that is taken from it. */
 int tree_make_file(TreeWriter *writer, const char *path, mode_t mode, GError **error);
 gboolean tree_write(TreeWriter *writer, int fd, const char *path, const void *data, size_t size, GError **error);
-/* All of the file is written. */
-gboolean tree_finish_file(TreeWriter *writer, int fd, const char *path, GError **error);
 gboolean tree_make_link(TreeWriter *writer, const char *path, const char *target, GError **error);
 
 /* All that is below `from`. What changes there meanwhile may come along in either form, but never more than the bounds. reader: who wants

@@ -114,6 +114,20 @@ class Helper(unittest.TestCase):
         self.assertEqual(shape(served), shape(declared(served.get('name'))))
 
 
+    def test_the_bus_lets_each_method_through_to_whom_it_is_for(self):
+        """Looking and what polkit is asked about is for everybody, the rest for the daemon's user, and nothing for both."""
+        policy = ElementTree.parse(SOURCE / 'data/dbus-1/system.d/io.cloudsnooze.Helper1.conf').getroot()
+
+        def allowed(key, value):
+            return {rule.get('send_member') for entry in policy.findall('policy') if entry.get(key) == value
+                    for rule in entry.findall('allow') if rule.get('send_member')}
+
+        of_helper = {member: actions for (interface, member), actions in methods.table().items() if interface == 'io.cloudsnooze.Helper1'}
+        everybody = {member for member, actions in of_helper.items() if any(actions) or member.startswith('List')}
+        self.assertEqual(allowed('context', 'default'), everybody)
+        self.assertEqual(allowed('user', 'snooze'), set(of_helper) - everybody)
+
+
 class Actions(unittest.TestCase):
     def test_every_method_is_in_the_table_and_the_reverse(self):
         in_xml = {(i, m.get('name')) for i in WITH_HELPER for m in declared(i).findall('method')}

@@ -8,6 +8,7 @@ import sys
 import daemon_cases
 import handler_cases
 import helper_cases
+import install_cases
 import limits_cases
 import machine
 import passage_cases
@@ -25,6 +26,7 @@ def main():
             for cases in (system_cases, daemon_cases, passage_cases, handler_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
+            install_cases.run(plan, installed, bus, build)
             limits_cases.run(plan, installed, bus, build)
     except machine.Impossible as reason:
         return Plan.skip_all(f"impossible here: {reason}")
