@@ -205,9 +205,9 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
 static const Verb verb_provider_check = { "check", "[ID]", "Whether it may stop this machine", run_provider_check };
 
 static int run_provider(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_provider_list, &verb_provider_info, &verb_provider_check, NULL };
+        static const Verb *const verbs[] = { &verb_provider_list, &verb_provider_info, &verb_provider_check, &verb_provider_policy, NULL };
 
         return cli_dispatch(cli, "snooze provider", verb_provider.summary, verbs, argc, argv);
 }
 
-const Verb verb_provider = { "provider", "list|info|check …", "What stops this machine", run_provider };
+const Verb verb_provider = { "provider", "list|info|check|policy …", "What stops this machine", run_provider };

@@ -220,17 +220,13 @@ static bool request_fits(const HttpRequest *request) {
 }
 
 static int copy_headers(HttpExchange *exchange, const HttpRequest *request) {
-        /* Without it libcurl would ask a server first whether it wants a longer body, and wait a second for the answer. */
-        static const char *const always[] = { "Expect:", NULL };
+        for (const char *const *header = request->headers; header && *header; header++) {
+                struct curl_slist *longer = curl_slist_append(exchange->headers, *header);
 
-        for (unsigned i = 0; i < 2; i++)
-                for (const char *const *header = i == 0 ? always : request->headers; header && *header; header++) {
-                        struct curl_slist *longer = curl_slist_append(exchange->headers, *header);
-
-                        if (!longer)
-                                return -ENOMEM;
-                        exchange->headers = longer;
-                }
+                if (!longer)
+                        return -ENOMEM;
+                exchange->headers = longer;
+        }
         return 0;
 }
 

@@ -49,7 +49,7 @@ typedef void (*HttpDone)(const HttpReply *reply, void *userdata);
 typedef struct HttpRequest {
         const char *method;         /* NULL: GET, or POST where there is a body */
         const char *url;            /* http or https, without credentials */
-        const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
+        const char *const *headers; /* "Name: value", ends with NULL; may be NULL. Signed where the request is: none that is not sent */
         const char *body;           /* may be NULL */
         size_t body_size;           /* of a body */
 

@@ -141,6 +141,11 @@ class MockSnoozed:
         for name, value in properties.items():
             known[name] = v(known[name].get_type_string(), value)
 
+    def set_provider(self, identifier, **properties):
+        known = self.objects[PATH + "/provider/" + encode(identifier)][1]
+        for name, value in properties.items():
+            known[name] = v(known[name].get_type_string(), value)
+
     def emit(self, signal, signature, *arguments):
         self.connection.emit_signal(None, PATH, NAME + ".Manager", signal, v(signature, arguments))
         self.connection.flush_sync(None)

@@ -3,9 +3,10 @@
 """snooze: configuration, plugins, providers, and the way out of the dry run."""
 
 import json
+import os
 
 import plugin_bus
-from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, UNREACHABLE, CommandLine
+from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, UNREACHABLE, USAGE, CommandLine
 from mock_snoozed import Failure, v
 
 
@@ -268,6 +269,43 @@ class Setup(CommandLine):
         self.assertTrue(setup["armed"])
         self.assertEqual(setup["stop_effect"], "saves-power")
         self.assertEqual(setup["would_have_stopped"], [])
+
+
+class OtherMachines(CommandLine):
+    def test_start_asks_the_active_provider(self):
+        self.assertIn("i-0abc starts", self.snooze("start", "i-0abc"))
+        self.assertEqual(self.mock.called("StartInstance"), [("i-0abc", {})])
+
+    def test_start_needs_a_name(self):
+        self.snooze("start", code=USAGE)
+
+    def test_what_the_cloud_says_is_told(self):
+        self.mock.answers["StartInstance"] = Failure("Refused", "ec2:StartInstances on i-0abc: UnauthorizedOperation")
+        self.assertIn("UnauthorizedOperation", self.snooze("start", "--provider", "local", "i-0abc", code=REFUSED))
+
+
+class Policy(CommandLine):
+    def policy(self, text):
+        folder = os.path.join(self.bus.directory.name, "plugins", "local")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "policy.json"), "w") as f:
+            f.write(text)
+        self.environment["SNOOZE_PLUGIN_DIRECTORY"] = os.path.dirname(folder)
+
+    def test_it_names_this_machine(self):
+        self.policy('{"Resource": "instance/@INSTANCE_ID@"}\n')
+        self.mock.set_provider("local", InstanceId="i-0abc")
+        self.assertEqual(self.snooze("provider", "policy"), '{"Resource": "instance/i-0abc"}\n')
+        self.assertEqual(self.json("provider", "policy", "local"),
+                         {"provider": "local", "instance": "i-0abc", "policy": '{"Resource": "instance/i-0abc"}\n'})
+
+    def test_or_every_one_where_it_is_not_known(self):
+        self.policy("instance/@INSTANCE_ID@\n")
+        self.mock.set_provider("local", InstanceId="")
+        self.assertEqual(self.snooze("provider", "policy"), "instance/*\n")
+
+    def test_a_provider_without_rights_has_none(self):
+        self.assertIn("there is no policy", self.snooze("provider", "policy", "local", code=FAILED))
 
 
 if __name__ == "__main__":

@@ -313,7 +313,7 @@ class Completion(CommandLine):
         return result.stdout.split()
 
     def test_verbs_and_options(self):
-        self.assertEqual(self.complete("st"), ["status", "stop"])
+        self.assertEqual(self.complete("st"), ["status", "stop", "start"])
         self.assertEqual(self.complete("status", "--w"), ["--watch"])
         self.assertEqual(self.complete("config", "re"), ["reload"])
         self.assertEqual(self.complete("stop", "--action", "hi"), ["hibernate"])

@@ -55,7 +55,7 @@ static void wait_for_line(void) {
 static void go_on(void) {
         for (; *next; next++) {
                 bool pause = g_str_equal(*next, "-") || g_str_equal(*next, "+");
-                MetadataQuestion question = { .path = *next, .timeout = 500 * USEC_PER_MSEC, .attempts = 2 };
+                MetadataQuestion question = { .path = *next, .timeout = 10 * USEC_PER_SEC, .attempts = 2 };
                 int r;
 
                 if (pause && under_way > 0)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""src/http against servers on loopback that are slow, broken, full or rude. Argument: the program that sends."""
+"""src/http against servers on loopback that are slow, broken, full or rude. Arguments: the program that sends, the folder of
+Amazon's published vectors for Signature Version 4."""
 
 import http.server
 import json
@@ -16,7 +17,7 @@ import unittest
 
 import tap
 
-PROGRAM = sys.argv[1]
+PROGRAM, VECTORS = sys.argv[1:3]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -235,6 +236,24 @@ class Http(unittest.TestCase):
         for request in server.requests:
             self.assertRegex(request.headers["Authorization"], r"^AWS4-HMAC-SHA256 Credential=AKID/\d{8}/eu-west-1/ec2/aws4_request")
             self.assertNotIn("very-secret", str(request.headers))
+
+    def test_signatures_are_those_of_the_published_vectors(self):
+        """All that have no query, as no request of ours has one."""
+        server = self.server(lambda request, n: request.reply(200))
+        names = ("post-vanilla", "post-header-key-sort", "post-x-www-form-urlencoded", "post-x-www-form-urlencoded-parameters",
+                 "post-sts-token/post-sts-header-before")
+        for name in names:
+            with self.subTest(vector=name), open(os.path.join(VECTORS, name, os.path.basename(name) + ".req")) as file:
+                head, _, body = file.read().partition("\n\n")
+                with open(os.path.join(VECTORS, name, os.path.basename(name) + ".authz")) as expected:
+                    authorization = expected.read().strip()
+                headers = [line.replace(":", ": ", 1) for line in head.splitlines()[1:] if not line.startswith("Host")]
+                # The host of the vectors, by way of a proxy on loopback.
+                self.one("--proxy", server.url, "--method", "POST", *(["--body", body] if body else []),
+                         *[f"--header={header}" for header in headers],
+                         "--signature", "aws:amz:us-east-1:service", "--credentials", "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+                         "http://example.amazonaws.com/")
+                self.assertEqual(server.requests[-1].headers["Authorization"], authorization)
 
     def test_cancelled_nobody_is_told(self):
         server = self.server(lambda request, n: request.server.leave.wait(30))

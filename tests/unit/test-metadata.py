@@ -133,7 +133,7 @@ class Metadata(unittest.TestCase):
         self.service.flavor = "Amazon"
         self.assertTrue(self.ask("google", "/id")[0].startswith("failed"))
         self.service.flavor = "Google"
-        self.assertEqual(self.ask("google", "/id", "/none"), ["found i-1", "absent"])
+        self.assertEqual(self.ask("google", "/id", "-", "/none"), ["found i-1", "absent"])
 
     def test_an_everyday_failure_is_tried_again_and_then_said(self):
         self.service.documents["/id"] = (503, b"")

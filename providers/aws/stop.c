@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Stopping and starting. A stop looks first at what the instance is: AWS takes a hibernation that was not enabled at the launch for a
+ * plain stop, without a word, and refuses to stop what a one-time Spot request brought. */
+
+#include <string.h>
+#include <syslog.h>
+
+#include "cloud/failure.h"
+#include "instance.h"
+#include "power.h"
+
+static void end_refused(Job *job, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void end_refused(Job *job, const char *name, const char *format, ...) {
+        g_autofree char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        job_end(job, snooze_plugin_call_fail(job->call, name, "%s", text));
+}
+
+static bool is_one_of(const char *state, const char *const *states) {
+        return state && g_strv_contains(states, state);
+}
+
+/* A dry run is answered with a failure that says that it would have worked. */
+static bool would_have_worked(const ApiReply *reply) {
+        return g_str_equal(reply->code, "DryRunOperation");
+}
+
+static void conclude(Job *job, const ApiReply *reply, const char *action, const char *const *expected) {
+        xmlNode *instance = xml_child(xml_child(reply->root, "instancesSet"), "item");
+        g_autofree char *state = instance_state(instance, "currentState"), *before = instance_state(instance, "previousState");
+        g_autofree char *what = g_strdup_printf("ec2:%s on %s", action, job->instance_id);
+
+        if (job->options.dry_run && would_have_worked(reply)) {
+                job_end(job, 0);
+                return;
+        }
+        if (!reply->root) {
+                api_fail(job, reply, what);
+                return;
+        }
+        /* Not what was asked for is no success, whatever the status. */
+        if (!is_one_of(state, expected)) {
+                end_refused(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: AWS took it, and says that the instance is %s", what, state ?: "in no state");
+                return;
+        }
+        snooze_plugin_log(LOG_INFO, "%s: was %s, is %s", what, before ?: "unknown", state);
+        job_end(job, 0);
+}
+
+static void on_stopped(Job *job, const ApiReply *reply) {
+        static const char *const leaving[] = { "stopping", "stopped", "shutting-down", "terminated", NULL };
+
+        conclude(job, reply, "StopInstances", leaving);
+}
+
+static void stop_now(Job *job) {
+        const char *parameters[7] = { "InstanceId.1", job->instance_id };
+        unsigned n = 2;
+
+        if (job->options.action == CLOUD_HIBERNATE) {
+                parameters[n++] = "Hibernate";
+                parameters[n++] = "true";
+        }
+        if (job->options.dry_run) {
+                parameters[n++] = "DryRun";
+                parameters[n++] = "true";
+        }
+        parameters[n] = NULL;
+        api_call(job, "ec2", "StopInstances", parameters, on_stopped);
+}
+
+static void on_spot_request(Job *job, const ApiReply *reply) {
+        xmlNode *request = xml_child(xml_child(reply->root, "spotInstanceRequestSet"), "item");
+        g_autofree char *type = xml_text(request, "type"), *id = xml_text(request, "spotInstanceRequestId");
+
+        if (type && g_str_equal(type, "one-time"))
+                end_refused(job, SNOOZE_PLUGIN_ERROR_REFUSED,
+                            "%s belongs to the one-time Spot request %s: AWS stops only instances of persistent requests, this one could only "
+                            "be terminated",
+                            job->instance_id, id ?: "");
+        else
+                /* Where the role may not ask, AWS itself says no to the stop. */
+                stop_now(job);
+}
+
+static void look_at_spot_request(Job *job) {
+        const char *parameters[] = { "Filter.1.Name", "instance-id", "Filter.1.Value.1", job->instance_id, NULL };
+
+        api_call(job, "ec2", "DescribeSpotInstanceRequests", parameters, on_spot_request);
+}
+
+static bool is_spot(Job *job, xmlNode *instance) {
+        const Identity *identity = job->aws->identity;
+        g_autofree char *lifecycle = xml_text(instance, "instanceLifecycle");
+
+        if (lifecycle)
+                return g_str_equal(lifecycle, "spot");
+        return !instance && g_str_equal(job->instance_id, identity->instance_id) && g_str_equal(identity->lifecycle, "spot");
+}
+
+static void on_described(Job *job, const ApiReply *reply) {
+        xmlNode *instance = instance_find(reply->root);
+        g_autofree char *hibernation = xml_text(xml_child(instance, "hibernationOptions"), "configured"),
+                        *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
+        bool hibernate = job->options.action == CLOUD_HIBERNATE;
+
+        /* A stop works without knowing more; only a role that may not ask is no reason to give up. */
+        if (!instance && !(api_is_denied(reply) && !hibernate))
+                api_fail(job, reply, what);
+        else if (hibernate && (!hibernation || !g_str_equal(hibernation, "true")))
+                end_refused(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                            "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what is in memory would be lost",
+                            job->instance_id);
+        else if (is_spot(job, instance))
+                look_at_spot_request(job);
+        else
+                stop_now(job);
+}
+
+static void authenticated(Job *job) {
+        instance_describe(job, on_described);
+}
+
+static void identified(Job *job) {
+        if (aws_powers_off(job->aws) && g_str_equal(job->instance_id, job->aws->identity->instance_id))
+                power_off(job);
+        else
+                job_authenticate(job, authenticated);
+}
+
+int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+        CloudOptions wanted;
+        Job *job;
+        int r;
+
+        r = aws_check_instance_id(call, instance_id);
+        if (r >= 0)
+                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &wanted);
+        if (r < 0)
+                return r;
+        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action), *instance_id ? instance_id : "this machine",
+                          wanted.dry_run ? " (dry run)" : "", wanted.reason);
+        job = job_new(userdata, call, instance_id);
+        job->options = wanted;
+        job_identify(job, identified);
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static void on_started(Job *job, const ApiReply *reply) {
+        static const char *const coming[] = { "pending", "running", NULL };
+
+        conclude(job, reply, "StartInstances", coming);
+}
+
+static void start_now(Job *job) {
+        const char *parameters[] = { "InstanceId.1", job->instance_id, job->options.dry_run ? "DryRun" : NULL, "true", NULL };
+
+        api_call(job, "ec2", "StartInstances", parameters, on_started);
+}
+
+int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+        CloudOptions wanted;
+        Job *job;
+        int r;
+
+        r = aws_check_instance_id(call, instance_id);
+        if (r >= 0)
+                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
+        if (r < 0)
+                return r;
+        if (!*instance_id)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "instance_id: this machine runs; name the one that is to be started");
+        job = job_new(userdata, call, instance_id);
+        job->options = wanted;
+        job_authenticate(job, start_now);
+        return SNOOZE_PLUGIN_LATER;
+}

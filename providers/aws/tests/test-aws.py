@@ -1,0 +1,476 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Provider aws on a private bus, before a fake of EC2. Arguments: the program, the source tree."""
+
+import os
+import sys
+import tempfile
+
+import plugin_bus
+from gi.repository import Gio, GLib
+from plugin_cloud import PROVIDER, SOURCE, CloudTestCase
+
+PROGRAM, TREE = sys.argv[1:3]
+OWN, OTHER = "i-1234567890abcdef0", "i-0fedcba9876543210"
+LOGIND = """<node><interface name="org.freedesktop.login1.Manager">
+  <method name="PowerOff"><arg type="b" direction="in"/></method>
+  <method name="CanPowerOff"><arg type="s" direction="out"/></method>
+</interface></node>"""
+
+
+class Aws(CloudTestCase):
+    PROGRAM, ID, FAKE = PROGRAM, "aws", "aws"
+
+    def aws(self, **settings):
+        return self.provider(**{"metadata_url": self.cloud.url, "endpoint_url": self.cloud.url, "autoscaling_endpoint_url": self.cloud.url,
+                                "poll_interval_seconds": 0.1, **settings})
+
+    def actions(self, name):
+        return self.cloud.requests(f"Action={name}&")
+
+    def instance(self, identifier=OWN, **values):
+        self.cloud.state(instances={identifier: values})
+
+    def state_of(self, plugin, identifier=OWN):
+        return self.ask(plugin, "GetInstanceInfo", "(s)", identifier)[0]["state"]
+
+
+class Detection(Aws):
+    def test_live_interface_is_that_of_the_xml(self):
+        self.assert_agrees_with_xml(self.aws().introspect(), os.path.join(TREE, "introspection"))
+
+    def test_amazons_firmware_and_its_service(self):
+        self.dmi(sys_vendor="Amazon EC2")
+        self.assertEqual(self.ask(self.aws(), "Detect"), (True,))
+
+    def test_other_firmware_is_enough_to_ask_nobody(self):
+        self.dmi(sys_vendor="QEMU", product_name="Standard PC")
+        plugin = self.provider()
+        self.assertEqual(self.ask(plugin, "Detect"), (False,))
+
+    def test_who_names_a_service_has_said_where_he_is(self):
+        self.assertEqual(self.ask(self.aws(), "Detect"), (True,))
+
+    def test_a_foreign_service_is_no_answer(self):
+        self.cloud.state(imds={"available": False})
+        self.assertIn("answered 404", self.refused("Throttled", self.ask, self.aws(), "Detect"))
+
+    def test_garbled_documents_are_no_answer(self):
+        for document in ("{", "[]", "{}", '{"instanceId": "i-1/../x", "region": "us-east-1"}', '{"instanceId": "i-1a", "region": "evil.example/"}'):
+            with self.subTest(document=document):
+                self.cloud.state(imds={"documents": {"/latest/dynamic/instance-identity/document": document}})
+                self.refused("Throttled", self.ask, self.aws_again(), "Detect")
+
+    def aws_again(self):
+        """One process for all of a test's parts."""
+        if not hasattr(self, "again"):
+            self.again = self.aws()
+        return self.again
+
+    def test_only_version_two_unless_told_otherwise(self):
+        self.cloud.state(imds={"v1": True})
+        self.cloud.fault("PUT /latest/api/token", times=100, status=404)
+        self.refused("Throttled", self.ask, self.aws(), "Detect")
+
+    def test_version_one_where_it_was_allowed(self):
+        self.cloud.state(imds={"v1": True})
+        self.cloud.fault("PUT /latest/api/token", times=100, status=404)
+        self.assertEqual(self.ask(self.aws(metadata_v1=True), "Detect"), (True,))
+
+    def test_a_bad_configuration_is_refused(self):
+        plugin = self.provider(greet=False)
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        for settings in ({"metadata_url": "ftp://x"}, {"stop_method": "explode"}, {"poll_interval_seconds": 0.01}, {"nonsense": "x"}):
+            with self.subTest(settings=settings), self.assertRaises(GLib.Error):
+                plugin.call("", "Initialize", "(a{sv})", self.configuration(**settings))
+
+
+class Knowledge(Aws):
+    def test_of_this_machine(self):
+        info = self.ask(self.aws(), "GetInstanceInfo", "(s)", "")[0]
+        self.assertEqual(info, {"id": OWN, "name": "test-instance", "type": "m4.xlarge", "region": "us-east-1", "zone": "us-east-1f",
+                                "state": "running", "lifecycle": "on-demand", "launch-time": 1594671638000000, "tags": {"Name": "test-instance"}})
+
+    def test_of_another(self):
+        info = self.ask(self.aws(), "GetInstanceInfo", "(s)", OTHER)[0]
+        self.assertEqual((info["id"], info["state"]), (OTHER, "stopped"))
+
+    def test_without_the_right_it_is_what_the_metadata_says(self):
+        self.cloud.state(denied=["DescribeInstances"])
+        plugin = self.aws()
+        info = self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]
+        self.assertEqual((info["id"], info["type"], info["state"]), (OWN, "m4.xlarge", "running"))
+        self.refused("Refused", self.ask, plugin, "GetInstanceInfo", "(s)", OTHER)
+
+    def test_of_one_that_is_not_there(self):
+        self.assertIn("InvalidInstanceID.NotFound", self.refused("Refused", self.ask, self.aws(), "GetInstanceInfo", "(s)", "i-00000000"))
+
+    def test_an_id_that_is_none_is_sent_nowhere(self):
+        for identifier in ("i-1&Action=TerminateInstances", "vm-7", "i-", "i-XYZ"):
+            with self.subTest(identifier=identifier):
+                self.refused("InvalidArgument", self.ask, self.aws_once(), "GetInstanceInfo", "(s)", identifier)
+        self.assertEqual(self.cloud.requests("POST /?"), [])
+
+    def aws_once(self):
+        if not hasattr(self, "once"):
+            self.once = self.aws()
+        return self.once
+
+    def test_hostile_tags_stay_text(self):
+        self.instance(tags={"Name": "<&>\"'", "ключ": "значение", "empty": ""})
+        self.assertEqual(self.ask(self.aws(), "GetInstanceInfo", "(s)", "")[0]["tags"], {"Name": "<&>\"'", "ключ": "значение", "empty": ""})
+
+
+class Stopping(Aws):
+    def test_this_machine_is_stopped_and_its_new_state_is_seen(self):
+        plugin = self.aws()
+        self.stop_with(plugin, reason="idle since 22:06")
+        self.assertEqual(len(self.actions("StopInstances")), 1)
+        self.assertEqual(self.state_of(plugin), "stopping")
+        self.assertEqual(plugin.property(PROVIDER, "StopEffect"), "stops-billing")
+
+    def test_a_second_time_is_no_harm(self):
+        plugin = self.aws()
+        self.stop_with(plugin)
+        self.stop_with(plugin, OWN)
+
+    def test_dry_run_changes_nothing(self):
+        plugin = self.aws()
+        self.stop_with(plugin, dry_run=True)
+        self.assertEqual(self.state_of(plugin), "running")
+
+    def test_dry_run_tells_a_refusal(self):
+        self.cloud.state(denied=["StopInstances"])
+        self.assertIn("UnauthorizedOperation", self.refused("Refused", self.stop_with, self.aws(), dry_run=True))
+
+    def test_a_refusal_is_told_once_and_not_repeated(self):
+        self.cloud.state(denied=["StopInstances"])
+        message = self.refused("Refused", self.stop_with, self.aws())
+        self.assertIn(f"ec2:StopInstances on {OWN}", message)
+        self.assertEqual(len(self.actions("StopInstances")), 1)
+
+    def test_throttling_is_waited_for(self):
+        for fault in ({"status": 503, "body": "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>x</Message></Error></Errors></Response>"},
+                      {"status": 400, "body": "<Response><Errors><Error><Code>Throttling</Code><Message>x</Message></Error></Errors></Response>"},
+                      {"status": 500}):
+            with self.subTest(fault=fault):
+                self.cloud.command(forget=True, state={"instances": {OWN: {"state": "running"}}})
+                self.cloud.fault("Action=StopInstances", **fault)
+                self.stop_with(self.once())
+                self.assertEqual(len(self.actions("StopInstances")), 2)
+
+    def once(self):
+        if not hasattr(self, "plugin_once"):
+            self.plugin_once = self.aws()
+        return self.plugin_once
+
+    def test_throttling_without_an_end_is_told_as_such(self):
+        self.cloud.fault("Action=StopInstances", times=100, status=503)
+        self.refused("Throttled", self.stop_with, self.aws())
+        self.assertEqual(len(self.actions("StopInstances")), 4)
+
+    def test_a_reply_that_was_lost_after_the_deed(self):
+        self.cloud.fault("Action=StopInstances", lose=True)
+        plugin = self.aws()
+        self.stop_with(plugin)
+        self.assertEqual(self.state_of(plugin), "stopping")
+
+    def test_an_answer_that_is_garbled_is_no_success(self):
+        self.cloud.fault("Action=StopInstances", times=4, garble=True)
+        self.refused("Throttled", self.stop_with, self.aws())
+
+    def test_an_answer_that_names_another_state_is_no_success(self):
+        self.cloud.fault("Action=StopInstances", status=200, body="<StopInstancesResponse><instancesSet><item><currentState><name>running</name>"
+                         "</currentState></item></instancesSet></StopInstancesResponse>")
+        self.assertIn("is running", self.refused("Throttled", self.stop_with, self.aws()))
+
+    def test_entities_are_not_put_in(self):
+        self.cloud.fault("Action=StopInstances", status=400, body='<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+                         "<Response><Errors><Error><Code>Bad</Code><Message>&e;</Message></Error></Errors></Response>")
+        self.assertNotIn("root:", self.refused("Refused", self.stop_with, self.aws()))
+
+    def test_a_machine_that_cannot_be_stopped_any_more(self):
+        self.instance(state="terminated")
+        self.assertIn("IncorrectInstanceState", self.refused("Refused", self.stop_with, self.aws()))
+
+    def test_hibernation_where_it_was_enabled(self):
+        self.instance(hibernation=True)
+        plugin = self.aws()
+        self.stop_with(plugin, action="hibernate")
+        self.assertIn("Hibernate=true", self.actions("StopInstances")[0]["body"])
+
+    def test_hibernation_is_never_replaced_by_a_stop(self):
+        plugin = self.aws()
+        self.assertIn("Hibernation was not enabled", self.refused("NotSupported", self.stop_with, plugin, action="hibernate"))
+        self.cloud.state(denied=["DescribeInstances"])
+        self.refused("Refused", self.stop_with, plugin, action="hibernate")
+        self.refused("NotSupported", self.stop_with, plugin, action="suspend")
+        self.assertEqual(self.actions("StopInstances"), [])
+
+    def test_a_one_time_spot_request_is_refused_beforehand(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "one-time"})
+        self.assertIn("one-time Spot request sir-1", self.refused("Refused", self.stop_with, self.aws()))
+        self.assertEqual(self.actions("StopInstances"), [])
+
+    def test_a_persistent_one_is_stopped(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "persistent"})
+        plugin = self.aws()
+        self.stop_with(plugin)
+        self.assertEqual(self.state_of(plugin), "stopping")
+
+    def test_where_nothing_may_be_asked_the_cloud_itself_says_no(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "one-time"})
+        self.cloud.state(denied=["DescribeInstances", "DescribeSpotInstanceRequests"])
+        self.assertIn("UnsupportedOperation", self.refused("Refused", self.stop_with, self.aws()))
+
+    def test_bad_options_change_nothing(self):
+        plugin = self.aws()
+        self.refused("InvalidArgument", self.stop_with, plugin, action="explode")
+        self.refused("InvalidArgument", self.stop_with, plugin, dry_run="yes")
+        self.refused("InvalidArgument", self.stop_with, plugin, force=True)
+        self.assertEqual(self.actions("StopInstances"), [])
+
+    def test_another_instance_is_started(self):
+        plugin = self.aws()
+        self.ask(plugin, "StartInstance", "(sa{sv})", OTHER, {})
+        self.assertEqual(self.state_of(plugin, OTHER), "pending")
+        self.refused("InvalidArgument", self.ask, plugin, "StartInstance", "(sa{sv})", "", {})
+
+    def test_in_the_wrong_state_it_is_not(self):
+        self.instance(OTHER, state="stopping")
+        self.assertIn("IncorrectInstanceState", self.refused("Refused", self.ask, self.aws(), "StartInstance", "(sa{sv})", OTHER, {}))
+
+
+class Rights(Aws):
+    def test_credentials_are_renewed_before_they_end(self):
+        self.cloud.state(credentials={"seconds": 200})
+        plugin = self.aws()
+        self.stop_with(plugin, dry_run=True)
+        before = len(self.cloud.requests("security-credentials/baskinc-role"))
+        self.cloud.state(credentials={"seconds": 3600})
+        self.stop_with(plugin, dry_run=True)
+        self.stop_with(plugin, dry_run=True)
+        self.assertEqual(len(self.cloud.requests("security-credentials/baskinc-role")), before + 1)
+
+    def test_and_where_they_ended_too_early_once_more(self):
+        plugin = self.aws()
+        self.stop_with(plugin, dry_run=True)
+        self.cloud.state(credentials={"token": "another=="})
+        self.stop_with(plugin)
+        self.assertEqual(self.state_of(plugin), "stopping")
+
+    def test_no_role(self):
+        self.cloud.state(credentials={"role": ""})
+        self.assertIn("snooze provider policy aws", self.refused("Refused", self.stop_with, self.aws()))
+
+    def test_roles_and_credentials_that_are_none(self):
+        self.cloud.state(imds={"documents": {"/latest/meta-data/iam/security-credentials/baskinc-role": '{"Code": "Failed"}'}})
+        self.assertIn("the code Failed", self.refused("Throttled", self.stop_with, self.aws()))
+        self.cloud.state(credentials={"role": "a/../../b"})
+        self.assertIn("a role that is none", self.refused("Throttled", self.stop_with, self.aws()))
+
+    def test_a_users_keys_from_the_unit(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with open(os.path.join(directory, "aws"), "w") as f:
+                f.write('{"AccessKeyId": "AKIDOWN", "SecretAccessKey": "own/secret"}')
+            self.cloud.state(credentials={"key": "AKIDOWN", "secret": "own/secret", "token": "", "role": ""})
+            plugin = self.provider(environment={"CREDENTIALS_DIRECTORY": directory}, metadata_url=self.cloud.url, endpoint_url=self.cloud.url)
+            self.stop_with(plugin)
+            self.assertEqual(self.cloud.requests("security-credentials"), [])
+
+    def test_no_secret_is_shown(self):
+        self.cloud.fault("Action=StopInstances", status=403, body="nonsense")
+        plugin = self.aws()
+        message = self.refused("Refused", self.stop_with, plugin)
+        _, journal = plugin.stop()
+        for secret in ("v/12345678901", "TEST92test48"):
+            self.assertNotIn(secret, message + journal)
+
+    def test_permissions_are_checked_without_doing_anything(self):
+        plugin = self.aws()
+        rows = self.ask(plugin, "CheckPermissions")[0]
+        self.assertEqual([(name, granted) for name, granted, _ in rows],
+                         [("ec2:StopInstances", True), ("ec2:DescribeInstances", True), ("ec2:CreateTags", True), ("ec2:StartInstances", True)])
+        self.assertTrue(all("DryRun=true" in request["body"] for request in self.cloud.requests("POST /?")))
+        self.assertEqual(self.state_of(plugin), "running")
+
+    def test_a_missing_one_is_named(self):
+        self.cloud.state(denied=["StopInstances", "CreateTags"])
+        rows = self.ask(self.aws(), "CheckPermissions")[0]
+        self.assertEqual([(name, granted) for name, granted, _ in rows],
+                         [("ec2:StopInstances", False), ("ec2:DescribeInstances", True), ("ec2:StartInstances", True)])
+
+    def test_a_clients_tags_are_written(self):
+        plugin = self.aws()
+        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped", "CloudSnooze:StopReason": "idle & alone + 1 %"})
+        self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["tags"]["CloudSnooze:StopReason"], "idle & alone + 1 %")
+        self.ask(plugin, "SetTags", "(a{ss})", {})
+
+    def test_tags_that_aws_would_refuse_are_not_sent(self):
+        plugin = self.aws()
+        for tags in ({"aws:x": "y"}, {"k": "v" * 257}, {f"k{i}": "" for i in range(51)}):
+            with self.subTest(tags=len(tags)):
+                self.refused("InvalidArgument", self.ask, plugin, "SetTags", "(a{ss})", tags)
+        self.refused("LimitsExceeded", self.ask, plugin, "SetTags", "(a{ss})", {"k" * 129: "x"})
+        self.assertEqual(self.actions("CreateTags"), [])
+
+
+class PowerOff(Aws):
+    def logind(self, can="yes", refusal=None):
+        performed = []
+
+        def called(connection, sender, path, interface, member, parameters, invocation):
+            if member == "CanPowerOff":
+                invocation.return_value(GLib.Variant("(s)", (can,)))
+            elif refusal:
+                invocation.return_dbus_error(*refusal)
+            else:
+                performed.append(parameters.unpack())
+                invocation.return_value(None)
+
+        interface = Gio.DBusNodeInfo.new_for_xml(LOGIND).interfaces[0]
+        registered = self.bus.connection.register_object("/org/freedesktop/login1", interface, called, None, None)
+        self.addCleanup(self.bus.connection.unregister_object, registered)
+        self.bus.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
+                                      GLib.Variant("(su)", ("org.freedesktop.login1", 4)), None, Gio.DBusCallFlags.NONE, -1, None)
+        return performed
+
+    def test_only_where_the_behaviour_was_confirmed(self):
+        performed, plugin = self.logind(), self.aws(stop_method="poweroff")
+        self.assertEqual(plugin.property(PROVIDER, "StopEffect"), "unknown")
+        self.assertIn("may terminate", self.refused("Refused", self.stop_with, plugin))
+        self.assertEqual(self.ask(plugin, "CheckPermissions")[0][0][:2], ("shutdown_behavior", False))
+        self.assertEqual(performed, [])
+
+    def test_then_it_needs_no_rights(self):
+        self.cloud.state(credentials={"role": ""})
+        performed, plugin = self.logind(), self.aws(stop_method="poweroff", shutdown_behavior="stop")
+        self.assertEqual(plugin.property(PROVIDER, "StopEffect"), "stops-billing")
+        self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["id"], OWN)
+        self.stop_with(plugin, dry_run=True)
+        self.assertEqual(performed, [])
+        self.stop_with(plugin)
+        self.assertEqual(performed, [(False,)])
+        self.refused("NotSupported", self.stop_with, plugin, action="hibernate")
+
+    def test_a_termination_is_said_to_be_one(self):
+        self.assertEqual(self.aws(stop_method="poweroff", shutdown_behavior="terminate").property(PROVIDER, "StopEffect"), "terminates")
+
+    def test_what_logind_refuses(self):
+        self.logind(refusal=("org.freedesktop.login1.BlockedByInhibitorLock", "apt is upgrading"))
+        plugin = self.aws(stop_method="poweroff", shutdown_behavior="stop")
+        self.assertIn("apt is upgrading", self.refused("Held", self.stop_with, plugin))
+
+    def test_without_the_right_to(self):
+        self.logind(can="challenge")
+        plugin = self.aws(stop_method="poweroff", shutdown_behavior="stop")
+        self.assertIn("org.freedesktop.login1.power-off", self.refused("Refused", self.stop_with, plugin))
+
+
+class Notices(Aws):
+    def spot(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "one-time"})
+
+    def test_an_interruption(self):
+        self.spot()
+        plugin = self.aws()
+        events, _ = self.watch(plugin)
+        self.cloud.state(spot={"action": "terminate", "time": "2030-09-18T08:22:00Z"})
+        self.until(lambda: events)
+        event = events[0]
+        self.assertEqual((event["id"], event["type"], event["source"], event["severity"]),
+                         (f"{OWN}/spot/terminate-2030-09-18T08:22:00Z", "cloud.spot.interrupt", "aws", 3))
+        self.assertEqual(event["deadline"], 1915950120 * 1000000)
+        self.assertEqual(event["data"], {"cloud": "aws", "instance_id": OWN, "action": "terminate"})
+
+    def test_it_is_told_once_and_never_called_off(self):
+        self.spot()
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
+        plugin = self.aws()
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        self.cloud.state(spot=None)
+        self.cloud.command(forget=True)
+        self.until_asked("spot/instance-action", 5)
+        self.assertEqual((len(events), cancelled), (1, []))
+
+    def test_a_rebalance_recommendation(self):
+        self.spot()
+        self.cloud.state(rebalance={"noticeTime": "2020-10-27T08:22:00Z"})
+        events, _ = self.watch(self.aws())
+        self.until(lambda: events)
+        self.assertEqual((events[0]["type"], events[0]["severity"]), ("cloud.spot.rebalance", 1))
+
+    def test_on_demand_instances_are_not_asked_for_spot(self):
+        self.watch(self.aws())
+        self.until_asked("target-lifecycle-state", 3)
+        self.assertEqual(self.cloud.requests("spot/") + self.cloud.requests("rebalance"), [])
+
+    def test_maintenance_comes_and_is_called_off(self):
+        maintenance = {"NotBefore": "21 Jan 2030 09:00:43 GMT", "NotAfter": "21 Jan 2030 09:17:23 GMT", "Code": "system-reboot",
+                       "Description": "scheduled reboot", "EventId": "instance-event-0d59937288b749b32", "State": "active"}
+        events, cancelled = self.watch(self.aws())
+        self.cloud.state(maintenance=[maintenance])
+        self.until(lambda: events)
+        self.assertEqual((events[0]["type"], events[0]["deadline"], events[0]["data"]["code"], events[0]["data"]["not_after"]),
+                         ("cloud.instance.maintenance", 1895216443 * 1000000, "system-reboot", 1895217443 * 1000000))
+        self.cloud.state(maintenance=[dict(maintenance, State="canceled")])
+        self.until(lambda: cancelled)
+        self.assertEqual(cancelled, [f"{OWN}/maintenance/instance-event-0d59937288b749b32"])
+
+    def test_auto_scaling_waits_for_the_handlers(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        events, _ = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        self.assertEqual((events[0]["type"], events[0]["severity"]), ("cloud.instance.termination", 3))
+        self.until_asked("RecordLifecycleActionHeartbeat")
+        self.assertEqual(self.actions("CompleteLifecycleAction"), [])
+        self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        self.assertIn("LifecycleActionResult=CONTINUE", self.actions("CompleteLifecycleAction")[0]["body"])
+
+    def test_a_hook_that_fails_is_not_acknowledged(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook")
+        events, _ = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated", denied=["CompleteLifecycleAction"])
+        self.until(lambda: events)
+        self.refused("Refused", self.ask, plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+
+    def test_other_moves_of_auto_scaling(self):
+        self.cloud.state(lifecycle_state="InService")
+        events, cancelled = self.watch(self.aws())
+        self.until_asked("target-lifecycle-state", 2)
+        self.assertEqual(events, [])
+        self.cloud.state(lifecycle_state="Standby")
+        self.until(lambda: events)
+        self.assertEqual((events[0]["type"], events[0]["data"]["target_lifecycle_state"]), ("cloud.autoscaling.scale", "Standby"))
+        self.cloud.state(lifecycle_state="InService")
+        self.until(lambda: cancelled)
+
+    def test_everyday_cases_of_the_service(self):
+        self.spot()
+        events, _ = self.watch(self.aws())
+        for fault in ({"garble": True}, {"status": 500}, {"drop": True}, {"status": 401}, {"status": 200, "body": "[]"},
+                      {"status": 200, "body": '{"action": 7}'}, {"status": 200, "body": ""}):
+            self.cloud.fault("spot/instance-action", **fault)
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
+        self.until(lambda: events, 60)
+        self.assertEqual(len(events), 1)
+
+    def test_a_poll_opens_no_connection_of_its_own(self):
+        self.spot()
+        self.watch(self.aws())
+        self.until_asked("target-lifecycle-state", 2)
+        self.cloud.command(forget=True)
+        self.until_asked("target-lifecycle-state", 5)
+        self.assertEqual(len({request["connection"] for request in self.cloud.requests("/latest/meta-data/")}), 1)
+
+    def test_a_changed_configuration_goes_on_watching(self):
+        self.spot()
+        plugin = self.aws()
+        events, _ = self.watch(plugin)
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
+        self.until(lambda: events)
+
+
+plugin_bus.main()

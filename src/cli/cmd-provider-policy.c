@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own format, to be fed to
+ * the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's is to stand. */
+
+#include <string.h>
+
+#include "base/names.h"
+#include "cli/cmd-provider.h"
+#include "cli/output.h"
+#include "util/file.h"
+
+#define POLICY_MAX (64U * 1024U)
+#define INSTANCE "@INSTANCE_ID@"
+
+static char *find_policy(const char *directory, const char *id) {
+        g_autofree char *folder = g_build_filename(directory, id, NULL);
+        g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir)))
+                if (g_str_has_prefix(name, "policy."))
+                        return g_build_filename(folder, name, NULL);
+        return NULL;
+}
+
+static char *policy_path(const char *id) {
+        g_autofree char *installed = g_build_filename(INSTALLED_PLUGINS, id, "current", NULL);
+        const char *own = g_getenv("SNOOZE_PLUGIN_DIRECTORY"); /* another tree, for tests and for trying */
+        char *path = own ? find_policy(own, id) : NULL;
+
+        if (!path)
+                path = find_policy(PKGPLUGINDIR, id);
+        if (!path)
+                path = find_policy(PKGSYSCONFDIR "/plugins", id);
+        return path ? path : find_policy(installed, ".");
+}
+
+/* In an example, where there is no machine to name: every one. */
+static char *fill_in(const char *text, const char *instance_id) {
+        g_auto(GStrv) parts = g_strsplit(text, INSTANCE, -1);
+
+        return g_strjoinv(*instance_id ? instance_id : "*", parts);
+}
+
+static int print_policy(Cli *cli, const char *id, const char *instance_id) {
+        g_autofree char *path = policy_path(id), *text = NULL, *filled = NULL;
+        GError *error = NULL;
+        JsonObject *object;
+
+        if (!path) {
+                g_printerr("snooze: the provider %s asks for no rights of a cloud: there is no policy\n", id);
+                return EXIT_CODE_FAILED;
+        }
+        if (!file_read(path, POLICY_MAX, &text, NULL, &error))
+                return cli_fail(error);
+        filled = fill_in(text, instance_id);
+        if (cli->json) {
+                object = json_object_new();
+                json_object_set_string_member(object, "provider", id);
+                json_object_set_string_member(object, "instance", instance_id);
+                json_object_set_string_member(object, "policy", filled);
+                json_print(json_of_object(object));
+        } else
+                g_print("%s", filled);
+        return EXIT_CODE_OK;
+}
+
+static int run_provider_policy(Cli *cli, int argc, char **argv) {
+        g_autoptr(SnoozeClientProvider) provider = NULL;
+        g_autofree char *id = NULL;
+        const char *instance_id;
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_provider_policy,
+                       "Without ID: the active one. The policy names this machine's instance where the provider knows it; feed it to the cloud's own "
+                       "tools.",
+                       NULL, 0, 0, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
+        if (!provider)
+                return cli_fail(error);
+        id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
+        instance_id = snooze_client_provider_get_instance_id(provider);
+        return print_policy(cli, id ?: "", instance_id ?: "");
+}
+
+const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine", run_provider_policy };

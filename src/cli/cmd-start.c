@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `snooze start`: another machine of the same cloud, by the provider of this one. */
+
+#include "cli/output.h"
+#include "cli/wait.h"
+
+static int run_start(Cli *cli, int argc, char **argv) {
+        g_autofree char *provider_id = NULL, *message = NULL;
+        g_autoptr(SnoozeClientProvider) provider = NULL;
+        g_autoptr(Wait) wait = NULL;
+        const GOptionEntry entries[] = {
+                { "provider", 0, 0, G_OPTION_ARG_STRING, &provider_id, "Another than the active one", "ID" },
+                { NULL }
+        };
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_start, "INSTANCE is the cloud's own name for it, as snooze provider info shows it there.", entries, 0, 1, 1,
+                       &argc, &argv))
+                return EXIT_CODE_USAGE;
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        provider = cli_open_provider(cli, provider_id, &error);
+        if (!provider)
+                return cli_fail(error);
+        cli_need_authorization(cli);
+        wait = wait_new(cli, "Asking the provider to start it");
+        snooze_client_provider_call_start_instance(provider, argv[1], g_variant_new("a{sv}", NULL), cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                   wait_done, wait);
+        if (!snooze_client_provider_call_start_instance_finish(provider, wait_for(wait), &error))
+                return cli_fail(error);
+        message = g_strdup_printf("%s starts.", argv[1]);
+        return cli_done(cli, message);
+}
+
+const Verb verb_start = { "start", "[--provider ID] INSTANCE", "Start another machine of this cloud", run_start };

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The fakes themselves, held against the clouds' own clients from the distribution: what botocore and Azure's library make of a fake is
+what they would make of the cloud, so that a fake and a provider cannot agree on an error."""
+
+import datetime
+import os
+import sys
+import unittest
+
+import botocore.config
+import botocore.exceptions
+import botocore.session
+import botocore.utils
+
+import tap
+from client import FakeCloud
+
+OWN, OTHER = "i-1234567890abcdef0", "i-0fedcba9876543210"
+
+
+class AwsMetadata(unittest.TestCase):
+    def setUp(self):
+        self.cloud = FakeCloud("aws")
+        self.addCleanup(self.cloud.stop)
+
+    def test_botocore_gets_the_roles_credentials_by_a_token(self):
+        fetcher = botocore.utils.InstanceMetadataFetcher(base_url=self.cloud.url + "/", num_attempts=1)
+        credentials = fetcher.retrieve_iam_role_credentials()
+        self.assertEqual((credentials["role_name"], credentials["access_key"]), ("baskinc-role", "12345678901"))
+        self.assertEqual(self.cloud.requests("iam/")[0]["headers"].get("x-aws-ec2-metadata-token"),
+                         "AQAEAHOJ0==")
+
+    def test_botocore_finds_the_region(self):
+        fetcher = botocore.utils.InstanceMetadataRegionFetcher(base_url=self.cloud.url + "/", num_attempts=1)
+        self.assertEqual(fetcher.retrieve_region(), "us-east-1")
+
+
+class Aws(unittest.TestCase):
+    def setUp(self):
+        self.cloud = FakeCloud("aws")
+        self.addCleanup(self.cloud.stop)
+        self.ec2 = self.client("ec2")
+
+    def client(self, service):
+        session = botocore.session.Session()
+        session.set_credentials("12345678901", "v/12345678901",
+                                "TEST92test48TEST+y6RpoTEST92test48TEST/8oWVAiBqTEsT5Ky7ty2tEStxC1T==")
+        return session.create_client(service, region_name="us-east-1", endpoint_url=self.cloud.url,
+                                     config=botocore.config.Config(retries={"max_attempts": 1}))
+
+    def code(self, function, **arguments):
+        with self.assertRaises(botocore.exceptions.ClientError) as context:
+            function(**arguments)
+        return context.exception.response["Error"]["Code"]
+
+    def test_instances_are_described(self):
+        reservations = self.ec2.describe_instances(InstanceIds=[OWN])["Reservations"]
+        instance = reservations[0]["Instances"][0]
+        self.assertEqual((instance["InstanceId"], instance["State"]["Name"], instance["InstanceType"], instance["Placement"]["AvailabilityZone"]),
+                         (OWN, "running", "m4.xlarge", "us-east-1f"))
+        self.assertEqual(instance["Tags"], [{"Key": "Name", "Value": "test-instance"}])
+        self.assertEqual(instance["HibernationOptions"], {"Configured": False})
+        self.assertEqual(instance["LaunchTime"], datetime.datetime(2020, 7, 13, 20, 20, 38, tzinfo=datetime.timezone.utc))
+        self.assertEqual(self.code(self.ec2.describe_instances, InstanceIds=["i-00000000"]), "InvalidInstanceID.NotFound")
+        self.assertEqual(self.code(self.ec2.describe_instances, InstanceIds=["x"]), "InvalidInstanceID.Malformed")
+
+    def test_stopping_and_starting(self):
+        self.assertEqual(self.code(self.ec2.stop_instances, InstanceIds=[OWN], DryRun=True), "DryRunOperation")
+        change = self.ec2.stop_instances(InstanceIds=[OWN])["StoppingInstances"][0]
+        self.assertEqual((change["PreviousState"]["Name"], change["CurrentState"]["Name"]), ("running", "stopping"))
+        self.assertEqual(self.code(self.ec2.start_instances, InstanceIds=[OWN]), "IncorrectInstanceState")
+        change = self.ec2.start_instances(InstanceIds=[OTHER])["StartingInstances"][0]
+        self.assertEqual((change["PreviousState"]["Name"], change["CurrentState"]["Name"]), ("stopped", "pending"))
+
+    def test_refusals_and_throttling(self):
+        self.cloud.state(denied=["StopInstances"])
+        self.assertEqual(self.code(self.ec2.stop_instances, InstanceIds=[OWN]), "UnauthorizedOperation")
+        self.cloud.fault("Action=DescribeInstances", times=2, status=503, type="text/xml",
+                         body="<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow</Message></Error></Errors></Response>")
+        self.assertEqual(self.code(self.ec2.describe_instances), "RequestLimitExceeded")
+
+    def test_tags(self):
+        self.ec2.create_tags(Resources=[OWN], Tags=[{"Key": "CloudSnooze:Status", "Value": "stopped & idle"}])
+        tags = self.ec2.describe_instances(InstanceIds=[OWN])["Reservations"][0]["Instances"][0]["Tags"]
+        self.assertIn({"Key": "CloudSnooze:Status", "Value": "stopped & idle"}, tags)
+        self.assertEqual(self.code(self.ec2.create_tags, Resources=[OWN], Tags=[{"Key": "aws:x", "Value": ""}]), "InvalidParameterValue")
+
+    def test_spot_requests(self):
+        self.cloud.state(instances={OWN: {"lifecycle": "spot", "spot_request": {"id": "sir-1", "type": "one-time"}}})
+        requests = self.ec2.describe_spot_instance_requests(Filters=[{"Name": "instance-id", "Values": [OWN]}])["SpotInstanceRequests"]
+        self.assertEqual((requests[0]["SpotInstanceRequestId"], requests[0]["Type"]), ("sir-1", "one-time"))
+        self.assertEqual(self.code(self.ec2.stop_instances, InstanceIds=[OWN]), "UnsupportedOperation")
+
+    def test_lifecycle_hooks(self):
+        autoscaling = self.client("autoscaling")
+        hook = {"LifecycleHookName": "hook", "AutoScalingGroupName": "group", "InstanceId": OWN}
+        self.assertEqual(self.code(autoscaling.record_lifecycle_action_heartbeat, **hook), "ValidationError")
+        self.cloud.state(lifecycle_state="Terminated")
+        autoscaling.record_lifecycle_action_heartbeat(**hook)
+        autoscaling.complete_lifecycle_action(LifecycleActionResult="CONTINUE", **hook)
+
+    def test_credentials_that_ended(self):
+        self.cloud.state(credentials={"token": "new"})
+        self.assertEqual(self.code(self.ec2.describe_instances), "ExpiredToken")
+        self.cloud.state(credentials={"key": "other"})
+        self.assertEqual(self.code(self.ec2.describe_instances), "AuthFailure")
+
+    def test_what_is_to_be_signed(self):
+        """The token among it: the fake asks of everybody what botocore does."""
+        self.ec2.describe_instances()
+        request = self.cloud.requests("Action=DescribeInstances")[0]
+        self.assertIn("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token", request["headers"]["Authorization"])
+
+
+for variable in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[variable]
+tap.main(names=())
