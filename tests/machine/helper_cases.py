@@ -67,6 +67,10 @@ def plugin_call(machine, plugin, member, *arguments, **more):
     return machine.call(f"{ROOT}/plugin/{plugin}", PLUGIN, member, *arguments, **more)
 
 
+def refused(machine, plugin, member):
+    return machine.refusal(f"{ROOT}/plugin/{plugin}", PLUGIN, member)
+
+
 def attempt(machine, plugin, method, what):
     success, result = plugin_call(machine, plugin, "Call", "sa{sv}", method, "1", "what", "s", what)
     assert success, result
@@ -93,7 +97,7 @@ def enabling_makes_it_known(machine):
 def unapproved_is_not_started(machine):
     """what asks for more than is approved is not enabled, and it is said what to type"""
     install(machine, "probe", PERMISSIONS)
-    message = machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Enable")
+    message = refused(machine, "probe", "Enable")
     assert "NotApproved" in message and "sudo snooze plugin permissions probe" in message, message
     assert not machine.plugin_property("probe", "Enabled")
     permissions(machine, "probe", "--all")
@@ -179,7 +183,7 @@ def names_are_not_looked_up_for_others(machine):
 def one_is_taken_back(machine):
     """what is taken back is gone with the next start; what was approved stays"""
     permissions(machine, "probe", "--revoke", "exec:/usr/bin/true", check=False)
-    machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Load")
+    refused(machine, "probe", "Load")
     unit = machine.read("/etc/systemd/system/snooze-plugin@probe.service.d/10-permissions.conf")
     assert "/usr/bin/true" not in unit and "/srv/data" in unit
     # What it asks for no longer stands in the way.
@@ -195,7 +199,7 @@ def more_is_asked_again(machine):
     plugin_call(machine, "probe", "Unload")
     install(machine, "probe", PERMISSIONS, version="1.0.2")
     wait_until(lambda: machine.plugin_property("probe", "Version") == "1.0.2", "the new manifest")
-    message = machine.refusal(f"{ROOT}/plugin/probe", PLUGIN, "Restart")
+    message = refused(machine, "probe", "Restart")
     assert "nobody has approved: exec:/usr/bin/true" in message, message
     permissions(machine, "probe", "--all")
     plugin_call(machine, "probe", "Restart")

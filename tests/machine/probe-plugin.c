@@ -14,6 +14,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <snooze/plugin.h>
@@ -174,6 +175,10 @@ static int try(const char *method, const char *what) {
                 return try_cpu();
         if (strcmp(method, "fork") == 0)
                 return try_fork(what);
+        if (strcmp(method, "say") == 0) {
+                snooze_plugin_log(LOG_NOTICE, "%s", what);
+                return 0;
+        }
         return try_bus(what);
 }
 
@@ -187,7 +192,7 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", NULL };
+        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", "say", NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,

@@ -9,8 +9,10 @@ import daemon_cases
 import handler_cases
 import helper_cases
 import install_cases
+import lifecycle_cases
 import limits_cases
 import machine
+import native_cases
 import passage_cases
 import system_cases
 from tap import Plan
@@ -27,7 +29,9 @@ def main():
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
             install_cases.run(plan, installed, bus, build)
+            lifecycle_cases.run(plan, installed, bus, build)
             limits_cases.run(plan, installed, bus, build)
+            native_cases.run(plan, installed, bus, build)
     except machine.Impossible as reason:
         return Plan.skip_all(f"impossible here: {reason}")
     return plan.end()

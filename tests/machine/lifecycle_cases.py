@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a plugin under systemd: started, killed, hung, failing again and again, left behind by the daemon, there again after a boot."""
+
+import time
+
+from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
+from machine import Machine, wait_until
+
+LIVELY, STILLBORN = "lively", "stillborn"
+UNIT = f"snooze-plugin@{LIVELY}.service"
+MAX_RESTARTS = 2
+# How long dbus-daemon lets the caller of an activation that fails wait.
+BUS_SECONDS = 25
+# A plugin waits 60 s for a daemon that has left.
+LEAVES_SECONDS = 120
+FAILING = "#!/bin/sh\nexit 1\n"
+
+
+def pid_of(machine):
+    return machine.unit(UNIT, "MainPID")
+
+
+def wait_state(machine, plugin, *states, **more):
+    return wait_until(lambda: machine.plugin_property(plugin, "State") in states and machine.plugin_property(plugin, "State"),
+                      f"{plugin} is {' or '.join(states)}", **more)
+
+
+def wait_for_another(machine, pid):
+    wait_until(lambda: pid_of(machine) not in ("0", "", pid), "another process serves")
+    wait_state(machine, LIVELY, "running")
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+
+
+def it_starts(machine):
+    """an enabled plugin is started by its unit with the first question"""
+    install(machine, LIVELY, [], timeouts={"provider": 3, "check": 3})
+    plugin_call(machine, LIVELY, "Enable")
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+    assert machine.unit(UNIT, "ActiveState") == "active"
+    assert machine.plugin_property(LIVELY, "Pid") == int(pid_of(machine))
+    assert machine.plugin_property(LIVELY, "Unit") == UNIT
+
+
+def it_writes_to_the_journal(machine):
+    """what it logs is in the journal under its unit, with the plugin's name as a field"""
+    assert attempt(machine, LIVELY, "say", "a word of the plugin") == "OK"
+    entry = ("journalctl", "--no-pager", "-o", "cat", f"CLOUDSNOOZE_PLUGIN={LIVELY}", f"_SYSTEMD_UNIT={UNIT}")
+    wait_until(lambda: "a word of the plugin" in machine.run(*entry, check=False).stdout, "its words are in the journal")
+
+
+def killed(machine):
+    """killed, it is started again"""
+    before = pid_of(machine)
+    machine.run("kill", "-9", before)
+    wait_for_another(machine, before)
+    assert machine.plugin_property(LIVELY, "Restarts") >= 1
+
+
+def hung(machine):
+    """one that answers nothing any more is killed and started again"""
+    before = pid_of(machine)
+    machine.run("kill", "-STOP", before)
+    machine.run("busctl", "--timeout=40", "call", "io.cloudsnooze.Snooze1", f"/io/cloudsnooze/Snooze1/plugin/{LIVELY}",
+                "io.cloudsnooze.Snooze1.Plugin", "Call", "sa{sv}", "read", "0", check=False)
+    wait_for_another(machine, before)
+
+
+def a_start_that_fails_is_known_at_once(machine):
+    """a plugin that cannot be started is known to have failed before the bus would say so, and is quarantined in the end"""
+    install(machine, STILLBORN, [])
+    machine.write(f"/etc/cloudsnooze/plugins/{STILLBORN}/{STILLBORN}", FAILING, 0o755)
+    machine.manager("DiscoverPlugins")
+    plugin_call(machine, STILLBORN, "Enable")
+    begun = time.monotonic()
+    message = refused(machine, STILLBORN, "Load")
+    assert time.monotonic() - begun < BUS_SECONDS * 0.8, message
+    wait_state(machine, STILLBORN, "quarantined")
+    assert f"sudo snooze plugin restart {STILLBORN}" in machine.plugin_property(STILLBORN, "LastError")
+    # One that is not there votes unknown, and the others go on.
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+
+
+def restart_is_the_way_out(machine):
+    """Restart leads out of quarantine when the program is whole"""
+    install(machine, STILLBORN, [])
+    plugin_call(machine, STILLBORN, "Restart")
+    assert machine.plugin_property(STILLBORN, "State") == "running"
+    machine.run("snooze", "plugin", "uninstall", STILLBORN)
+
+
+def the_daemon_is_killed(machine):
+    """a daemon that was killed finds the plugin running, in the same process"""
+    before, daemon = pid_of(machine), machine.unit("snoozed.service", "MainPID")
+    machine.run("kill", "-9", daemon)
+    wait_until(lambda: machine.unit("snoozed.service", "MainPID") not in ("0", "", daemon), "snoozed was started anew")
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+    assert pid_of(machine) == before
+
+
+def the_daemon_does_not_come_back(machine):
+    """when the daemon stays away for a minute the plugin leaves"""
+    machine.run("systemctl", "stop", "snoozed.service")
+    machine.run("systemctl", "mask", "--runtime", "snoozed.service")
+    try:
+        assert machine.unit(UNIT, "ActiveState") == "active"
+        wait_until(lambda: machine.unit(UNIT, "ActiveState") == "inactive", "it has left", LEAVES_SECONDS)
+        assert machine.unit(UNIT, "Result") == "success"
+    finally:
+        machine.run("systemctl", "unmask", "--runtime", "snoozed.service")
+        machine.run("systemctl", "start", "snoozed.service")
+
+
+def it_is_there_after_a_boot(machine):
+    """after the next boot it is enabled, known to systemd and the bus, and answers"""
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+    machine.run("systemctl", "poweroff", check=False)
+    machine.wait_powered_off()
+    machine.boot()
+    assert machine.plugin_property(LIVELY, "Enabled") is True
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
+    assert machine.user_of(pid_of(machine)) == f"snooze-{LIVELY}"
+
+
+def run(plan, installed, bus, build):
+    configuration = {**CONFIGURATION, "plugins": {"max_restarts": MAX_RESTARTS}}
+    with Machine(installed, bus, configuration) as machine:
+        machine.build = build
+        plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
+                    the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
