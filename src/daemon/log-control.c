@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "util/line.h"
 
 #define LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
 #define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"
@@ -84,7 +85,8 @@ static int set_level(sd_bus *bus, const char *path, const char *interface, const
                         journal_set_level((int) i);
                         return 0;
                 }
-        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "“%.32s” is no level, expected emerg to debug.", name);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "“%.*s” is no level, expected emerg to debug.",
+                                 line_cut(name, 32), name);
 }
 
 static int set_target(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *value,
@@ -96,7 +98,8 @@ static int set_target(sd_bus *bus, const char *path, const char *interface, cons
                 return r;
         if (strcmp(name, "journal") == 0 || strcmp(name, "auto") == 0)
                 return 0;
-        return sd_bus_error_setf(error, SD_BUS_ERROR_NOT_SUPPORTED, "“%.32s”: snoozed logs to the journal alone.", name);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_NOT_SUPPORTED, "“%.*s”: snoozed logs to the journal alone.",
+                                 line_cut(name, 32), name);
 }
 
 static const sd_bus_vtable vtable[] = {

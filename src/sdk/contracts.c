@@ -11,6 +11,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "sdk/contract.h"
+#include "sdk/text.h"
 
 int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
                    sd_bus_error *error) {
@@ -128,6 +129,13 @@ static void initialized(SnoozePluginCall *call) {
         instance->config = call_steal_input(call);
 }
 
+/* One that lists none and never looks at its configuration has none: whatever it was sent would go unnoticed. */
+static const SnoozePluginSetting *settings_of(const SnoozePlugin *plugin) {
+        static const SnoozePluginSetting none[] = { { .name = NULL } };
+
+        return plugin->settings || plugin->initialize || plugin->configure ? plugin->settings : none;
+}
+
 static int apply(SnoozePluginInstance *instance, sd_bus_message *m, bool again, sd_bus_error *error) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *read = NULL;
         const SnoozePlugin *plugin = &instance->plugin;
@@ -142,7 +150,7 @@ static int apply(SnoozePluginInstance *instance, sd_bus_message *m, bool again, 
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Handshake", plugin->id);
         if (again && instance->stage != STAGE_INITIALIZED)
                 return sd_bus_error_setf(error, ERROR_NOT_INITIALIZED, "%s was called before Initialize", plugin->id);
-        r = settings_apply(plugin->settings, read, error);
+        r = settings_apply(settings_of(plugin), read, error);
         if (r < 0)
                 return r;
 
@@ -409,7 +417,8 @@ static int method_handle(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r < 0)
                 return r;
         if (!has_method(&instance->plugin, method))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has no method %.64s", instance->plugin.id, method);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has no method %.*s", instance->plugin.id,
+                                         text_cut(method, 64), method);
         r = contract_begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &params, error);
         if (r < 0)
                 return r;

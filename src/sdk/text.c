@@ -42,6 +42,14 @@ unsigned text_character(const char *text) {
         return n;
 }
 
+int text_cut(const char *text, int max) {
+        int length = 0, n;
+
+        while ((n = (int) text_character(text + length)) > 0 && length + n <= max)
+                length += n;
+        return length;
+}
+
 bool text_is_valid(const char *text) {
         unsigned n;
 

@@ -12,6 +12,9 @@
 /* Bytes of the valid UTF-8 character at text, 0 if there is none (NUL included). */
 unsigned text_character(const char *text);
 
+/* How many bytes of valid text come to at most max and end with a whole character: for "%.*s". */
+int text_cut(const char *text, int max);
+
 bool text_is_valid(const char *text);
 
 /* Replaces each invalid byte by '?', in place. */

@@ -9,6 +9,14 @@ gboolean character_steers(gunichar character) {
                (character >= 0x2066 && character <= 0x2069);
 }
 
+int line_cut(const char *text, int max) {
+        const char *end = text;
+
+        while (*end && g_utf8_next_char(end) - text <= max)
+                end = g_utf8_next_char(end);
+        return (int) (end - text);
+}
+
 void line_clean(char *text) {
         const char *from = text;
         char *to = text;

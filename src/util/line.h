@@ -10,5 +10,9 @@
  * Joiners, which scripts need, are no harm. */
 gboolean character_steers(gunichar character);
 
+/* How many bytes of UTF-8 text come to at most max and end with a whole character: for "%.*s". D-Bus takes no half
+ * ones. */
+int line_cut(const char *text, int max);
+
 /* A space in the place of each of these. The text is UTF-8 and does not grow. */
 void line_clean(char *text);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "daemon/config/config-keys.h"
 #include "util/json.h"
+#include "util/line.h"
 #include "util/secret.h"
 
 #define SHOWN_MAX 60
@@ -301,7 +302,8 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
 
                 if (!key->valid(member))
                         return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
-                                    "got \"%.64s\" as a name, expected %s", member, key->expected);
+                                    "got \"%.*s\" as a name, expected %s", line_cut(member, 64), member,
+                                    key->expected);
                 if (JSON_NODE_HOLDS_NULL(value))
                         continue;
                 if (!JSON_NODE_HOLDS_OBJECT(value))

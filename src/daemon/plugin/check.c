@@ -225,7 +225,8 @@ int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uin
         if (verdict_from_name(verdict) < 0) {
                 g_autofree char *said = plugin_words(verdict);
 
-                *ret_problem = g_strdup_printf("answered “%.60s”, expected idle, busy or unknown", said);
+                *ret_problem =
+                        g_strdup_printf("answered “%.*s”, expected idle, busy or unknown", line_cut(said, 60), said);
                 return -EBADMSG;
         }
         return check_answer_make(id, (Verdict) verdict_from_name(verdict), reason, details, begun, now_monotonic, now_realtime, ret,

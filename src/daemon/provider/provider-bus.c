@@ -16,6 +16,7 @@
 #include "bus/nodes.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define INSTANCE_ID_MAX 256U
 #define TAGS_MAX 64U
@@ -131,7 +132,8 @@ static int check_action(JsonObject *options, sd_bus_error *error) {
         if (g_str_equal(action, "stop") || g_str_equal(action, "hibernate") || g_str_equal(action, "suspend"))
                 return 0;
         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                 "action: got %.32s, expected stop, hibernate or suspend.", action);
+                                 "action: got %.*s, expected stop, hibernate or suspend.", line_cut(action, 32),
+                                 action);
 }
 
 static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_error *error) {

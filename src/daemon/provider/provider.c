@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define LOCAL_PROVIDER "local" /* the machine itself: once logind has accepted there may be nobody left to ask */
 #define VERIFY_ATTEMPTS 3U
@@ -61,7 +62,8 @@ static void on_verified(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
             sd_event_add_time_relative(operation->provider->providers->parameters.event, &operation->timer,
                                        CLOCK_MONOTONIC, VERIFY_PAUSE, 0, on_verify_again, operation) >= 0)
                 return;
-        message = g_strdup_printf("%s accepted, and the machine is still %.64s", provider_id(operation->provider), state);
+        message = g_strdup_printf("%s accepted, and the machine is still %.*s", provider_id(operation->provider),
+                                  line_cut(state, 64), state);
         stop_end(operation, STOP_RETRY, message);
 }
 

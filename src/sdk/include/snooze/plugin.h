@@ -94,7 +94,8 @@ typedef struct SnoozePlugin {
         const char *description; /* one line, for --help; may be NULL */
         void *userdata;          /* handed to every function below */
 
-        const SnoozePluginSetting *settings; /* may be NULL: the plugin looks at its configuration itself */
+        const SnoozePluginSetting *settings; /* may be NULL: initialize looks at the configuration itself; without
+                                                that, too, there is none */
 
         /* Life. Any of them may be NULL. start comes first, before anybody can call: keep the instance for its bus and loop.
          * A negative return ends the plugin. initialize gets the configuration, every key of the schema with defaults filled
