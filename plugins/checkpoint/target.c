@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/process-stat.h"
 #include "plugins/processes/scan.h"
 #include "run/program.h"
 
@@ -26,7 +26,7 @@ typedef struct Target {
         const Job *job;
         pid_t pid;
         uint64_t started;
-        char name[SCAN_NAME_SIZE];
+        char name[PROCESS_NAME_SIZE];
         uid_t owner;
         int fd;
         sd_event_source *ended;
@@ -195,13 +195,12 @@ static void run_command(Target *target) {
 
 /* The one that was found, and not who got its number since. */
 static gboolean is_same(const Target *target) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) target->pid);
-        _cleanup_(fclosep) FILE *file = fopen(path, "re");
-        ScannedProcess process;
-        char line[1024];
+        g_autofree char *path = g_strdup_printf("/proc/%d", (int) target->pid);
+        _cleanup_close_ int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ProcessStat stat;
 
-        return file && fgets(line, sizeof(line), file) && scan_parse_stat(line, sysconf(_SC_CLK_TCK), &process) >= 0 &&
-                process.pid == target->pid && process.started == target->started && process.state != 'Z';
+        return folder >= 0 && process_stat_read(folder, sysconf(_SC_CLK_TCK), &stat) >= 0 && stat.pid == target->pid &&
+               stat.started == target->started && stat.state != 'Z';
 }
 
 static void tell(Target *target) {

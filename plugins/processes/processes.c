@@ -28,7 +28,7 @@ typedef struct Sight {
         gboolean owner_known;
         uid_t owner;
         unsigned n;
-        char name[SCAN_NAME_SIZE]; /* of the first */
+        char name[PROCESS_NAME_SIZE]; /* of the first */
         double percent;
 } Sight;
 

@@ -9,15 +9,16 @@
 
 #include <glib.h>
 
+#include "base/process-stat.h"
+
 /* More is not looked at. */
 #define SCAN_PROCESSES_MAX 65536U
-#define SCAN_NAME_SIZE 64U
 #define SCAN_CMDLINE_SIZE 4096U
 
 typedef struct ScannedProcess {
         pid_t pid, parent;
         char state;            /* as in /proc/PID/stat */
-        char name[SCAN_NAME_SIZE];
+        char name[PROCESS_NAME_SIZE];
         uid_t owner;           /* its real user */
         uint64_t started;      /* µs since boot: with the pid, who it is */
         uint64_t cpu;          /* µs, children that it waited for included */
@@ -25,10 +26,6 @@ typedef struct ScannedProcess {
 } ScannedProcess;
 
 typedef void (*ScanFunction)(const ScannedProcess *process, void *userdata);
-
-/* A line of /proc/PID/stat: all but owner and cmdline. ticks: of the kernel's clock a second. A negative errno for a line of another
- * form. */
-int scan_parse_stat(const char *line, long ticks, ScannedProcess *ret);
 
 /* Hands on every process but the kernel's own, those that have ended, and this one. root: "" for this machine, else the folder that
  * stands for / . 1: all of them; 0: there are more, or those of others are hidden; a negative errno if /proc cannot be read. */

@@ -18,8 +18,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/process-stat.h"
 
-#define STAT_LINE_MAX 2048U
 #define CMDLINE_MAX 1024U
 #define STATUS_MAX 4096U
 /* A program of more threads is judged by the first of them. */
@@ -46,95 +46,25 @@ const Process *snapshot_process(const Snapshot *snapshot, pid_t pid) {
         return bsearch(&wanted, snapshot->processes, snapshot->n_processes, sizeof(Process), compare_processes);
 }
 
-/* NUL-terminated; the number of bytes, or a negative errno. */
-static ssize_t read_file(int folder, const char *name, char *text, size_t size) {
-        _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        ssize_t n;
-
-        if (fd < 0)
-                return -errno;
-        n = read(fd, text, size - 1);
-        if (n < 0)
-                return -errno;
-        text[n] = 0;
-        return n;
-}
-
-/* The fields behind the name that are of use, by their number in proc(5). */
-enum {
-        FIELD_STATE = 3,
-        FIELD_PARENT = 4,
-        FIELD_GROUP = 5,
-        FIELD_TERMINAL = 7,
-        FIELD_FOREGROUND = 8,
-        FIELD_MAJOR_FAULTS = 12,
-        FIELD_USER_TIME = 14,
-        FIELD_SYSTEM_TIME = 15,
-        FIELD_CHILDREN_USER_TIME = 16,
-        FIELD_CHILDREN_SYSTEM_TIME = 17,
-        FIELD_START = 22,
-        FIELD_BLOCKED = 42,
-        FIELD_COUNT = 43,
-};
-
-static uint64_t ticks_to_usec(int64_t value, long ticks) {
-        if (value <= 0 || ticks <= 0)
-                return 0;
-        return (uint64_t) ((double) value * 1e6 / (double) ticks);
-}
-
-static dev_t decode_terminal(int64_t number) {
-        uint32_t n = (uint32_t) number;
-
+static dev_t decode_terminal(uint32_t n) {
         return n == 0 ? 0 : makedev((n >> 8) & 0xfff, (n & 0xff) | ((n >> 12) & 0xfff00));
 }
 
-int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process *ret) {
-        /* A name may hold blanks and brackets: it ends at the last one. */
-        const char *open = strchr(line, '('), *close = strrchr(line, ')');
-        int64_t fields[FIELD_COUNT] = { 0 };
-        char *p, *end;
-        size_t length;
-        long pid;
-
-        errno = 0;
-        pid = strtol(line, &end, 10);
-        if (errno != 0 || pid <= 0 || pid > INT_MAX || !open || !close || close < open || close[1] != ' ' ||
-            !isalpha(close[2]))
-                return -EBADMSG;
-        fields[FIELD_STATE] = close[2];
-        p = (char *) close + 3;
-        for (int i = FIELD_PARENT; i < FIELD_COUNT; i++) {
-                fields[i] = strtoll(p, &end, 10);
-                if (end == p) {
-                        /* Older kernels end earlier, but not before the start time. */
-                        if (i <= FIELD_START)
-                                return -EBADMSG;
-                        break;
-                }
-                p = end;
-        }
-
-        *ret = (Process) {
-                .pid = (pid_t) pid,
-                .parent = (pid_t) fields[FIELD_PARENT],
-                .group = (pid_t) fields[FIELD_GROUP],
-                .terminal = decode_terminal(fields[FIELD_TERMINAL]),
-                .foreground = (pid_t) fields[FIELD_FOREGROUND],
-                .state = (char) fields[FIELD_STATE],
-                .started = usec_sub(ticks_to_usec(fields[FIELD_START], ticks), boot_offset),
-                .cpu = ticks_to_usec(fields[FIELD_USER_TIME], ticks) +
-                       ticks_to_usec(fields[FIELD_SYSTEM_TIME], ticks) +
-                       ticks_to_usec(fields[FIELD_CHILDREN_USER_TIME], ticks) +
-                       ticks_to_usec(fields[FIELD_CHILDREN_SYSTEM_TIME], ticks),
-                .faults = (uint64_t) (fields[FIELD_MAJOR_FAULTS] > 0 ? fields[FIELD_MAJOR_FAULTS] : 0) +
-                          (uint64_t) (fields[FIELD_BLOCKED] > 0 ? fields[FIELD_BLOCKED] : 0),
+Process proc_process(const ProcessStat *stat, uint64_t boot_offset) {
+        Process process = {
+                .pid = stat->pid,
+                .parent = stat->parent,
+                .group = stat->group,
+                .terminal = decode_terminal(stat->terminal),
+                .foreground = stat->foreground,
+                .state = stat->state,
+                .started = usec_sub(stat->started, boot_offset),
+                .cpu = stat->cpu + stat->children_cpu,
+                .faults = stat->major_faults + stat->blocked_ticks,
         };
-        length = (size_t) (close - open - 1);
-        if (length >= sizeof(ret->name))
-                length = sizeof(ret->name) - 1;
-        memcpy(ret->name, open + 1, length);
-        return 0;
+
+        memcpy(process.name, stat->name, strnlen(stat->name, sizeof(process.name) - 1));
+        return process;
 }
 
 bool cmdline_is_script(const char *cmdline, size_t length) {
@@ -186,7 +116,7 @@ uint64_t proc_switches(int process) {
                         continue;
                 n++;
                 snprintf(path, sizeof(path), "%.20s/status", entry->d_name);
-                if (read_file(fd, path, status, sizeof(status)) > 0)
+                if (process_file_read(fd, path, status, sizeof(status)) > 0)
                         sum += voluntary_switches(status);
         }
         return sum;
@@ -209,14 +139,14 @@ static void read_more(int folder, const Programs *programs, Process *process) {
         ssize_t n;
 
         if (kind == PROGRAM_SHELL) {
-                n = read_file(folder, "cmdline", text, sizeof(text));
+                n = process_file_read(folder, "cmdline", text, sizeof(text));
                 process->script = n > 0 && cmdline_is_script(text, (size_t) n);
         }
         /* What a process reads and writes is told to its own user and to root; how often it waited for something, to
          * everybody. */
         if (kind != PROGRAM_JOB && !process->script)
                 return;
-        if (read_file(folder, "io", text, sizeof(text)) > 0)
+        if (process_file_read(folder, "io", text, sizeof(text)) > 0)
                 read_io(text, process);
         else
                 process->switches = proc_switches(folder);
@@ -239,9 +169,10 @@ static int append_process(Snapshot *snapshot, size_t *allocated, const Process *
 static int read_processes(const char *root, const Programs *programs, uint64_t boot_offset, Snapshot *snapshot) {
         _cleanup_(closedirp) DIR *proc = NULL;
         long ticks = sysconf(_SC_CLK_TCK);
-        char path[PATH_MAX], line[STAT_LINE_MAX];
+        char path[PATH_MAX];
         size_t allocated = 0;
         struct dirent *entry;
+        ProcessStat stat;
         Process process;
 
         snprintf(path, sizeof(path), "%s/proc", root);
@@ -254,9 +185,9 @@ static int read_processes(const char *root, const Programs *programs, uint64_t b
                 if (!isdigit((unsigned char) entry->d_name[0]))
                         continue;
                 folder = openat(dirfd(proc), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-                if (folder < 0 || read_file(folder, "stat", line, sizeof(line)) <= 0 ||
-                    proc_parse_stat(line, ticks, boot_offset, &process) < 0)
+                if (folder < 0 || process_stat_read(folder, ticks, &stat) < 0)
                         continue;
+                process = proc_process(&stat, boot_offset);
                 if (process.terminal != 0 || process.parent > 2)
                         read_more(folder, programs, &process);
                 if (append_process(snapshot, &allocated, &process) < 0)

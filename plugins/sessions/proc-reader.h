@@ -4,15 +4,15 @@
 /* Fills a snapshot from /proc, /dev and logind's records. Processes come and go while it reads: one that is gone is
  * left out, and no line of the kernel's is trusted to have the form that it should. */
 
+#include "base/process-stat.h"
 #include "snapshot.h"
 
 /* root: "" for this machine, else the folder that stands for / . programs: of which of the processes more is worth
  * reading. A negative errno if /proc cannot be read at all. */
 int proc_read(const char *root, const Programs *programs, Snapshot *ret);
 
-/* A line of /proc/PID/stat. ticks: of the kernel's clock a second; boot_offset: boot time minus monotonic time, µs. A
- * negative errno for a line of another form. */
-int proc_parse_stat(const char *line, long ticks, uint64_t boot_offset, Process *ret);
+/* What a session is judged by of it. boot_offset: boot time minus monotonic time, µs. */
+Process proc_process(const ProcessStat *stat, uint64_t boot_offset);
 
 /* How often the threads of a process, an open folder of /proc, gave up the CPU to wait for something; 0 where that
  * cannot be read. */

@@ -3,12 +3,12 @@
 #include "daemon/stop/record.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/process-stat.h"
 #include "util/duration.h"
 #include "util/file.h"
 #include "util/json.h"
@@ -17,7 +17,6 @@
 #define INIT_STAT_FILE "/proc/1/stat"
 #define BOOT_MARK_FILE "boot"
 #define BOOT_TEXT_MAX 256
-#define STAT_MAX 4096
 
 static gboolean read_below(const char *root, const char *file, gsize maximum, char **ret) {
         g_autofree char *path = g_strconcat(root, file, NULL);
@@ -25,20 +24,14 @@ static gboolean read_below(const char *root, const char *file, gsize maximum, ch
         return file_read(path, maximum, ret, NULL, NULL);
 }
 
-/* Field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)). The name in field 2 may hold spaces and
- * parentheses, so counting starts behind the last one. */
 static gboolean init_started(const char *root, uint64_t *ret) {
         g_autofree char *text = NULL;
-        unsigned long long ticks = 0;
-        const char *p;
+        ProcessStat stat;
 
-        if (!read_below(root, INIT_STAT_FILE, STAT_MAX, &text))
+        if (!read_below(root, INIT_STAT_FILE, PROCESS_STAT_MAX, &text) ||
+            process_stat_parse(text, sysconf(_SC_CLK_TCK), &stat) < 0)
                 return FALSE;
-        p = strrchr(text, ')');
-        if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                         &ticks) != 1)
-                return FALSE;
-        *ret = ticks * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+        *ret = stat.started;
         return TRUE;
 }
 
