@@ -16,6 +16,7 @@
 #include "bus/owner.h"
 #include "daemon/plugin/allowance.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 #include "util/json.h"
 
 #define CONTROL_TIMEOUT TIMEOUT_INITIALIZE
@@ -231,15 +232,6 @@ static void in_flight_ended(PluginCall *call) {
         }
 }
 
-static gboolean name_known(const char *name) {
-        return g_strv_contains(error_names, name) || g_str_equal(name, SD_BUS_ERROR_ACCESS_DENIED) ||
-                g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_INVALID_ARGS);
-}
-
-static gboolean says_unsupported(const char *name) {
-        return g_str_equal(name, ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED);
-}
-
 static gboolean is_optional(const PluginCall *call) {
         return call->control && g_str_equal(call->method->member, "OpenChannel");
 }
@@ -252,20 +244,16 @@ static void set_healthy(const PluginCall *call, gboolean healthy, const char *er
 
 /* The plugin's own error. What is not ours is not handed on under its name. */
 static void finish_refused(PluginCall *call, const sd_bus_error *error) {
-        g_autofree char *words = plugin_words(error->message ?: ""), *message = NULL;
+        _cleanup_bus_error_ sd_bus_error shown = SD_BUS_ERROR_NULL;
 
+        reply_make_error(error, &shown);
         if (!is_optional(call))
                 call->plugin->statistics.errors++;
         call->process->last_heard = clock_monotonic();
         /* What it was never meant to do is no failure of it. */
-        if (!says_unsupported(error->name) && !is_optional(call))
-                set_healthy(call, FALSE, *words ? words : error->name);
-        if (name_known(error->name)) {
-                call_finish_error(call, error->name, *words ? words : error->name);
-                return;
-        }
-        message = g_strdup_printf("%s: %s", error->name, words);
-        call_finish_error(call, ERROR_PLUGIN_FAILED, message);
+        if (!reply_is_unsupported(error) && !is_optional(call))
+                set_healthy(call, FALSE, shown.message);
+        call_finish(call, NULL, &shown);
 }
 
 static void finish_timed_out(PluginCall *call) {

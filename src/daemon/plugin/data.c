@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 
 typedef struct Block {
         GBytes *input;
@@ -30,19 +31,16 @@ static int append_block(sd_bus_message *message, void *userdata) {
 static void on_block(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         g_autofree Block *block = userdata;
         g_autoptr(GBytes) output = NULL;
-        sd_bus_error rubbish = SD_BUS_ERROR_NULL;
-        const void *data;
-        size_t size;
+        _cleanup_bus_error_ sd_bus_error rubbish = SD_BUS_ERROR_NULL;
+        g_autofree char *problem = NULL;
 
         plugin->plugins->data_bytes -= g_bytes_get_size(block->input);
         g_bytes_unref(block->input);
-        if (!error && (sd_bus_message_read_array(reply, 'y', &data, &size) < 0 || size > PLUGIN_DATA_MAX)) {
-                rubbish = SD_BUS_ERROR_MAKE_CONST(ERROR_PLUGIN_FAILED, "The plugin answered with more than a block may have.");
-                plugin_set_healthy(plugin, FALSE, rubbish.message);
+        if (!error && reply_read_block(reply, &output, &problem) < 0) {
+                plugin_set_healthy(plugin, FALSE, problem);
+                sd_bus_error_setf(&rubbish, ERROR_PLUGIN_FAILED, "%s %s", plugin->id, problem);
                 error = &rubbish;
         }
-        if (!error)
-                output = g_bytes_new(data, size);
         block->done(plugin, output, error, block->userdata);
 }
 

@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 #include "util/json.h"
 
 /* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this. */
@@ -84,20 +85,6 @@ static int append_event(sd_bus_message *message, void *userdata) {
         return dictionary_append(message, handler->dispatch->with.event, hints);
 }
 
-/* FALSE with a reason where the reply is not (b, a{sv}) within the limits. */
-static gboolean read_result(sd_bus_message *reply, gboolean *ret_handled, JsonObject **ret_result, char **ret_problem) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        int handled;
-
-        if (sd_bus_message_read(reply, "b", &handled) < 0 ||
-            dictionary_read(reply, &dictionary_limits_default, ret_result, &error) < 0) {
-                *ret_problem = g_strdup(error.message ?: "not (b, a{sv})");
-                return FALSE;
-        }
-        *ret_handled = handled;
-        return TRUE;
-}
-
 /* Takes `result`. */
 static void end(Handler *handler, gboolean handled, JsonObject *result, const char *problem, gboolean timed_out) {
         Dispatch *dispatch = handler->dispatch;
@@ -169,7 +156,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 return;
         if (error)
                 problem = g_strdup(error->message);
-        else if (!read_result(reply, &handled, &result, &problem))
+        else if (reply_read_result(reply, &handled, &result, &problem) < 0)
                 plugin_set_healthy(plugin, FALSE, problem);
         end(handler, handled, result, problem, sd_bus_error_has_name(error, ERROR_TIMED_OUT));
 }

@@ -3,14 +3,13 @@
 /* From "its name is on the bus" to "it may be asked": who is it, which API does it speak, does it take its configuration? And the
  * configuration that changes later. */
 
-#include <string.h>
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
-#include "util/json.h"
+#include "daemon/plugin/reply.h"
 
 static int append_handshake(sd_bus_message *message, void *userdata) {
         return sd_bus_message_append(message, "us", PLUGIN_API_VERSION, PACKAGE_VERSION);
@@ -33,67 +32,9 @@ static void on_initialized(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         process_open_channel(process);
 }
 
-/* The contracts that it names must cover the manifest's; more are not used. */
-static const char *missing_contract(const PluginProcess *process, JsonObject *info) {
-        JsonArray *served = json_get_array(info, "contracts");
-
-        for (char **contract = process->manifest->contracts; served && *contract; contract++) {
-                gboolean found = FALSE;
-
-                for (guint i = 0; i < json_array_get_length(served) && !found; i++) {
-                        JsonNode *node = json_array_get_element(served, i);
-
-                        found = JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
-                                g_str_equal(json_node_get_string(node), *contract);
-                }
-                if (!found)
-                        return *contract;
-        }
-        return NULL;
-}
-
-static void read_state_word(PluginProcess *process, JsonObject *info) {
-        const char *word = json_get_string(info, "state", "");
-
-        process->state_held = g_str_equal(word, "live") ? STATE_HELD_LIVE : g_str_equal(word, "kept") ? STATE_HELD_KEPT : STATE_HELD_NONE;
-}
-
-static gboolean greeting_fits(PluginProcess *process, sd_bus_message *reply) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *expected = process->plugin->id, *id, *missing, *version;
-        g_autoptr(JsonObject) info = NULL;
-        uint32_t api;
-
-        if (sd_bus_message_read(reply, "u", &api) < 0 ||
-            dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0) {
-                process_fail(process, "answered the greeting with rubbish: %s", error.message ?: "no dictionary");
-                return FALSE;
-        }
-        if (!manifest_api_served(PLUGIN_API_VERSION, api)) {
-                process_fail(process, "speaks version %u of the plugin API, expected %u", api, PLUGIN_API_VERSION);
-                return FALSE;
-        }
-        id = json_get_string(info, "id", expected);
-        if (!g_str_equal(id, expected)) {
-                process_fail(process, "says that it is %s, expected %s", id, expected);
-                return FALSE;
-        }
-        version = json_get_string(info, "version", process->manifest->version);
-        if (process->manifest->versioned && !g_str_equal(version, process->manifest->version)) {
-                process_fail(process, "says that it is version %.64s, expected %s", version, process->manifest->version);
-                return FALSE;
-        }
-        read_state_word(process, info);
-        missing = missing_contract(process, info);
-        if (missing) {
-                process_fail(process, "does not serve the contract %s of its manifest", missing);
-                return FALSE;
-        }
-        return TRUE;
-}
-
 static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         PluginProcess *process = userdata;
+        g_autofree char *problem = NULL;
         g_autoptr(GError) e = NULL;
         g_autoptr(Settings) settings = NULL;
 
@@ -101,8 +42,10 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
                 process_fail(process, "refused the greeting: %s", error->message);
                 return;
         }
-        if (!greeting_fits(process, reply))
+        if (reply_read_greeting(process->manifest, reply, &process->state_held, &problem) < 0) {
+                process_fail(process, "%s", problem);
                 return;
+        }
         settings = plugin_settings(plugin, process->manifest, &e);
         if (!settings) {
                 process_fail(process, "is not configured well: %s", e->message);

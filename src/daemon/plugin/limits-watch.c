@@ -131,12 +131,7 @@ static int on_group(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-typedef struct Ending {
-        const char *result;
-        int32_t code, status;
-} Ending;
-
-static int read_change(sd_bus_message *message, const char *key, Ending *ending) {
+static int read_change(sd_bus_message *message, const char *key, UnitEnding *ending) {
         if (strcmp(key, "Result") == 0)
                 return sd_bus_message_read(message, "v", "s", &ending->result);
         if (strcmp(key, "ExecMainCode") == 0)
@@ -146,7 +141,7 @@ static int read_change(sd_bus_message *message, const char *key, Ending *ending)
         return sd_bus_message_skip(message, "v");
 }
 
-static int read_changes(sd_bus_message *message, Ending *ending) {
+int unit_ending_read(sd_bus_message *message, UnitEnding *ending) {
         int r = sd_bus_message_skip(message, "s");
 
         if (r >= 0)
@@ -165,7 +160,7 @@ static int read_changes(sd_bus_message *message, Ending *ending) {
 
 /* With version 1 of the control groups systemd does not learn why the kernel killed it. Where nobody of ours did, and the group has a
  * limit, that is the reason that nearly always is. */
-static gboolean killed_for_memory(const LimitsWatch *watch, const Ending *ending) {
+static gboolean killed_for_memory(const LimitsWatch *watch, const UnitEnding *ending) {
         if (ending->result && strcmp(ending->result, "oom-kill") == 0)
                 return TRUE;
         return ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED && ending->status == SIGKILL &&
@@ -176,9 +171,10 @@ static gboolean killed_for_memory(const LimitsWatch *watch, const Ending *ending
 static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(message);
         LimitsWatch *watch = userdata;
-        Ending ending = {};
+        UnitEnding ending = {};
 
-        if (g_strcmp0(sender, starter_systemd(watch->plugin->plugins->starter)) != 0 || read_changes(message, &ending) < 0)
+        if (g_strcmp0(sender, starter_systemd(watch->plugin->plugins->starter)) != 0 ||
+            unit_ending_read(message, &ending) < 0)
                 return 0;
         if (killed_for_memory(watch, &ending))
                 memory_exhausted(watch, "was killed");

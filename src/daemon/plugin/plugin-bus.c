@@ -15,7 +15,9 @@
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 #include "daemon/plugin/request.h"
+#include "daemon/plugin/resources.h"
 #include "util/secret.h"
 
 #define HIDDEN "(hidden)"
@@ -392,27 +394,25 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
 }
 
 static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        _cleanup_bus_error_ sd_bus_error rubbish = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *answer = NULL;
         g_autoptr(Request) request = userdata;
         g_autoptr(JsonObject) result = NULL;
-        int success, r;
+        g_autofree char *problem = NULL;
+        gboolean success;
+        int r;
 
         if (error) {
                 (void) sd_bus_reply_method_error(request->call, error);
                 return;
         }
-        r = sd_bus_message_read(reply, "b", &success);
-        if (r >= 0)
-                r = dictionary_read(reply, &dictionary_limits_default, &result, &rubbish);
-        if (r < 0) {
-                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s",
-                                                  plugin->id, rubbish.message ?: "not (b, a{sv})");
+        if (reply_read_result(reply, &success, &result, &problem) < 0) {
+                plugin_set_healthy(plugin, FALSE, problem);
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s", plugin->id, problem);
                 return;
         }
         r = sd_bus_message_new_method_return(request->call, &answer);
         if (r >= 0)
-                r = sd_bus_message_append(answer, "b", success);
+                r = sd_bus_message_append(answer, "b", (int) success);
         if (r >= 0)
                 r = dictionary_append(answer, result, NULL);
         if (r >= 0)

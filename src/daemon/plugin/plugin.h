@@ -321,10 +321,6 @@ void dispatch_plugin_changed(Plugin *plugin);
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error);
 
-/* resources.c */
-/* Answers GetResources. */
-int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
-
 /* request.c */
 void plugin_request_free(void *request);
 
@@ -337,6 +333,13 @@ typedef enum LimitLevel {
 
 /* Of a use, after it was at that level. UINT64_MAX: not known, no limit. */
 LimitLevel limit_level(uint64_t used, uint64_t limit, LimitLevel previous);
+/* How systemd says that a unit's main process ended; what it does not say stays as it is. `result` is the message's.
+ * Of its PropertiesChanged. */
+typedef struct UnitEnding {
+        const char *result;
+        int32_t code, status;
+} UnitEnding;
+int unit_ending_read(sd_bus_message *message, UnitEnding *ending);
 /* It runs, in its present unit. */
 void limits_watch_begin(Plugin *plugin);
 /* For all these NULL is fine. */

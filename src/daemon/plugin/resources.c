@@ -4,26 +4,20 @@
  * asked for, and nothing holds it to that. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/process-stat.h"
 #include "base/properties.h"
 #include "daemon/plugin/plugin.h"
-#include "util/file.h"
+#include "daemon/plugin/resources.h"
 
-#define PROC_FILE_MAX 4096U
-
-typedef struct Resource {
-        const char *name;
-        const char *used_properties[2], *limit_property; /* of systemd's Service; all t; what is used is the sum */
-        uint64_t used_unit;                              /* the property's in ours: ns → µs */
-        uint64_t used, limit;                       /* UINT64_MAX: not known, none */
-} Resource;
-
-#define RESOURCES 5U
+#define PROC_FILE_MAX 256U
 
 static const Resource resources_unknown[RESOURCES] = {
         { "memory", { "MemoryCurrent" }, "MemoryMax", 1, UINT64_MAX, UINT64_MAX },
@@ -67,24 +61,21 @@ static int send_resources(sd_bus_message *call, const Resource *resources, gbool
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static char *read_proc(pid_t pid, const char *name) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int) pid, name);
-        char *text = NULL;
-
-        return file_read(path, PROC_FILE_MAX, &text, NULL, NULL) ? text : NULL;
-}
-
 static void read_process(pid_t pid, Resource *resources) {
-        g_autofree char *statm = pid > 0 ? read_proc(pid, "statm") : NULL, *stat = pid > 0 ? read_proc(pid, "stat") : NULL;
-        const char *fields = stat ? strrchr(stat, ')') : NULL; /* a name may contain anything */
-        uint64_t resident, user, system, threads;
+        g_autofree char *path = g_strdup_printf("/proc/%d", (int) pid);
+        _cleanup_close_ int folder = pid > 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        char statm[PROC_FILE_MAX];
+        uint64_t resident;
+        ProcessStat stat;
 
-        if (statm && sscanf(statm, "%*u %" SCNu64, &resident) == 1)
+        if (folder < 0)
+                return;
+        if (process_file_read(folder, "statm", statm, sizeof(statm)) > 0 &&
+            sscanf(statm, "%*u %" SCNu64, &resident) == 1)
                 resources[0].used = resident * (uint64_t) sysconf(_SC_PAGESIZE);
-        if (fields && sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                             " %*d %*d %*d %*d %" SCNu64, &user, &system, &threads) == 3) {
-                resources[1].used = (user + system) * USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
-                resources[2].used = threads;
+        if (process_stat_read(folder, sysconf(_SC_CLK_TCK), &stat) >= 0) {
+                resources[1].used = stat.cpu;
+                resources[2].used = stat.threads;
         }
 }
 
@@ -125,12 +116,16 @@ static int read_property(sd_bus_message *reply, const char *key, void *userdata)
         return sd_bus_message_skip(reply, "v");
 }
 
+int resources_read_unit(sd_bus_message *reply, Resource ret[RESOURCES]) {
+        memcpy(ret, resources_unknown, sizeof(resources_unknown));
+        return properties_read(reply, read_property, ret);
+}
+
 static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *call = userdata;
         Resource resources[RESOURCES];
 
-        memcpy(resources, resources_unknown, sizeof(resources));
-        if (sd_bus_message_is_method_error(reply, NULL) || properties_read(reply, read_property, resources) < 0)
+        if (sd_bus_message_is_method_error(reply, NULL) || resources_read_unit(reply, resources) < 0)
                 (void) sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
         else
                 (void) send_resources(call, resources, TRUE);

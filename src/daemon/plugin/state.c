@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 
 /* How often a store that has no room is asked again, and how long one is waited for that does not answer. */
 #define RETRY_INTERVAL (50 * USEC_PER_MSEC)
@@ -173,23 +174,6 @@ static void on_saved(const GError *error, void *userdata) {
 
 /* Export */
 
-/* FALSE with a reason. */
-static gboolean read_export(sd_bus_message *reply, uint32_t *ret_version, GBytes **ret_state, char **ret_problem) {
-        const void *data;
-        size_t size;
-
-        if (sd_bus_message_read(reply, "u", ret_version) < 0 || sd_bus_message_read_array(reply, 'y', &data, &size) < 0) {
-                *ret_problem = g_strdup("its state is none");
-                return FALSE;
-        }
-        if (size > STORE_STATE_MAX) {
-                *ret_problem = g_strdup_printf("its state has %zu bytes, more than %u", size, STORE_STATE_MAX);
-                return FALSE;
-        }
-        *ret_state = g_bytes_new(data, size);
-        return TRUE;
-}
-
 static void end_export(StateTransfer *transfer, const char *problem) {
         PluginProcess *process = transfer->process;
         StateExported exported = transfer->exported;
@@ -213,7 +197,7 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         if (error)
                 problem = g_strdup_printf("did not export its state: %s", error->message);
         else
-                (void) read_export(reply, &transfer->version, &transfer->state, &problem);
+                (void) reply_read_state(reply, &transfer->version, &transfer->state, &problem);
         if (transfer->exported)
                 end_export(transfer, problem);
         else if (problem)
@@ -411,7 +395,7 @@ static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         StateTransfer *transfer = userdata;
         g_autofree char *problem = error ? g_strdup(error->message) : NULL;
 
-        if (problem || !read_export(reply, &transfer->version, &transfer->state, &problem)) {
+        if (problem || reply_read_state(reply, &transfer->version, &transfer->state, &problem) < 0) {
                 tell(transfer, "the state that it had kept itself is of no use: %s", problem);
                 look_up(transfer, g_strdup(plugin->id), on_found);
                 return;

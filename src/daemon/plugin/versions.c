@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
+#include "util/line.h"
 
 /* It has a rename to make. */
 #define SWITCH_TIMEOUT (10 * USEC_PER_SEC)
@@ -47,8 +48,7 @@ Manifest *version_find(const Plugin *plugin, const char *version, GError **error
                 g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "What is installed of %s%s%s is broken: %s; installed: %s.",
                             plugin->id, *words ? " as version " : "", words, e->message, installed);
         else
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "Version “%.64s” of %s is not installed; installed: %s.", words,
-                            plugin->id, installed);
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "Version “%.*s” of %s is not installed; installed: %s.", line_cut(words, 64), words, plugin->id, installed);
         return NULL;
 }
 

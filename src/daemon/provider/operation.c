@@ -2,6 +2,7 @@
 
 /* Calls of a provider's contract, and what its replies are allowed to be. */
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -13,6 +14,7 @@
 
 #define PERMISSIONS_MAX 256U
 #define TEXT_MAX 1024U
+#define NAME_MAX_BYTES 256U
 
 Operation *operation_new(Provider *provider) {
         Operation *operation = g_new0(Operation, 1);
@@ -186,6 +188,37 @@ JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem) {
                 json_object_set_member(info, info_members[i].key, clean_copy(node));
         }
         return g_steal_pointer(&info);
+}
+
+/* Anything else is as if it were not there. */
+static char *short_text(JsonObject *properties, const char *member) {
+        const char *text = json_get_string(properties, member, NULL);
+
+        return text && strlen(text) <= NAME_MAX_BYTES ? line_of(text) : NULL;
+}
+
+int provider_description_read(sd_bus_message *reply, ProviderDescription *ret, char **ret_problem) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) properties = NULL;
+        g_autofree char *effect = NULL;
+
+        if (dictionary_read(reply, &dictionary_limits_default, &properties, &error) < 0) {
+                *ret_problem = g_strdup(error.message ?: "not a{sv}");
+                return -EBADMSG;
+        }
+        effect = short_text(properties, "StopEffect");
+        *ret = (ProviderDescription) {
+                .name = short_text(properties, "ProviderName"),
+                .version = short_text(properties, "ProviderVersion"),
+                .stop_effect = g_strdup(effect && stop_effect_known(effect) ? effect : "unknown"),
+        };
+        return 0;
+}
+
+void provider_description_clear(ProviderDescription *description) {
+        g_clear_pointer(&description->name, g_free);
+        g_clear_pointer(&description->version, g_free);
+        g_clear_pointer(&description->stop_effect, g_free);
 }
 
 JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {

@@ -3,12 +3,10 @@
 /* Detect ─► properties ─► GetInstanceInfo ─► CheckPermissions, each only if it makes sense after the one before. Nothing here
  * changes anything in the cloud. */
 
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/journal.h"
 #include "base/names.h"
-#include "bus/dictionary.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
 #include "util/line.h"
@@ -60,29 +58,18 @@ static void on_info(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         operation_call(operation, "CheckPermissions", TRUE, NULL, on_permissions);
 }
 
-static const char *string_member(JsonObject *object, const char *member) {
-        const char *text = json_get_string(object, member, NULL);
-
-        return text && strlen(text) <= 256 ? text : NULL;
-}
-
 static void on_properties(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        _cleanup_bus_error_ sd_bus_error rubbish = SD_BUS_ERROR_NULL;
+        _cleanup_(provider_description_clear) ProviderDescription description = {};
         Operation *operation = userdata;
         Provider *provider = operation->provider;
-        g_autoptr(JsonObject) properties = NULL;
-        const char *effect;
+        g_autofree char *problem = NULL;
 
-        if (error || dictionary_read(reply, &dictionary_limits_default, &properties, &rubbish) < 0) {
+        if (error || provider_description_read(reply, &description, &problem) < 0)
                 log_warning("Provider %s does not say what its stop does: %s", provider_id(provider),
-                            error ? error->message : rubbish.message);
-                set_text(&provider->stop_effect, "unknown");
-        } else {
-                effect = string_member(properties, "StopEffect");
-                set_text(&provider->name, string_member(properties, "ProviderName"));
-                set_text(&provider->version, string_member(properties, "ProviderVersion"));
-                set_text(&provider->stop_effect, effect && stop_effect_known(effect) ? effect : "unknown");
-        }
+                            error ? error->message : problem);
+        set_text(&provider->name, description.name);
+        set_text(&provider->version, description.version);
+        set_text(&provider->stop_effect, description.stop_effect ?: "unknown");
         operation_call(operation, "GetInstanceInfo", TRUE, append_instance_id, on_info);
 }
 

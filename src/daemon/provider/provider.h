@@ -84,6 +84,13 @@ int append_tags(sd_bus_message *message, void *operation);
 
 /* GetInstanceInfo's reply with the members of the contract only, each of its type; NULL and a sentence else. */
 JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem);
+/* What a provider says of itself, its contract's properties. name, version: NULL where it says nothing that fits. 0,
+ * or -EBADMSG and a sentence. */
+typedef struct ProviderDescription {
+        char *name, *version, *stop_effect;
+} ProviderDescription;
+int provider_description_read(sd_bus_message *reply, ProviderDescription *ret, char **ret_problem);
+void provider_description_clear(ProviderDescription *description);
 /* CheckPermissions' reply: rows {name, granted, explanation}. */
 JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem);
 /* Keeps what they say; NULL or the first missing one in words. */

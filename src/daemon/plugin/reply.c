@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/plugin/reply.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "bus/dictionary.h"
+#include "daemon/plugin/plugin.h"
+#include "util/json.h"
+#include "util/line.h"
+
+static int rubbish(char **ret_problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int rubbish(char **ret_problem, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        *ret_problem = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        return -EBADMSG;
+}
+
+/* The contracts that it names must cover the manifest's; more are not used. One that names none is taken at its
+ * manifest's word. */
+static const char *missing_contract(const Manifest *manifest, JsonObject *info) {
+        JsonArray *served = json_get_array(info, "contracts");
+
+        for (char **contract = manifest->contracts; served && *contract; contract++) {
+                gboolean found = FALSE;
+
+                for (guint i = 0; i < json_array_get_length(served) && !found; i++) {
+                        JsonNode *node = json_array_get_element(served, i);
+
+                        found = JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
+                                g_str_equal(json_node_get_string(node), *contract);
+                }
+                if (!found)
+                        return *contract;
+        }
+        return NULL;
+}
+
+static StateHeld read_state_word(JsonObject *info) {
+        const char *word = json_get_string(info, "state", "");
+
+        return g_str_equal(word, "live")   ? STATE_HELD_LIVE
+               : g_str_equal(word, "kept") ? STATE_HELD_KEPT
+                                           : STATE_HELD_NONE;
+}
+
+int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_problem) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) info = NULL;
+        const char *id, *missing, *version;
+        uint32_t api;
+
+        if (sd_bus_message_read(reply, "u", &api) < 0 ||
+            dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0)
+                return rubbish(ret_problem, "answered the greeting with rubbish: %s",
+                               error.message ?: "not (u, a{sv})");
+        if (!manifest_api_served(PLUGIN_API_VERSION, api))
+                return rubbish(ret_problem, "speaks version %u of the plugin API, expected %u", api,
+                               PLUGIN_API_VERSION);
+        id = json_get_string(info, "id", manifest->id);
+        if (!g_str_equal(id, manifest->id))
+                return rubbish(ret_problem, "says that it is %s, expected %s", id, manifest->id);
+        version = json_get_string(info, "version", manifest->version);
+        if (manifest->versioned && !g_str_equal(version, manifest->version))
+                return rubbish(ret_problem, "says that it is version %.*s, expected %s", line_cut(version, 64), version,
+                               manifest->version);
+        missing = missing_contract(manifest, info);
+        if (missing)
+                return rubbish(ret_problem, "does not serve the contract %s of its manifest", missing);
+        *ret_held = read_state_word(info);
+        return 0;
+}
+
+int reply_read_result(sd_bus_message *reply, gboolean *ret_success, JsonObject **ret_result, char **ret_problem) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        int success;
+
+        if (sd_bus_message_read(reply, "b", &success) < 0 ||
+            dictionary_read(reply, &dictionary_limits_default, ret_result, &error) < 0)
+                return rubbish(ret_problem, "answered with rubbish: %s", error.message ?: "not (b, a{sv})");
+        *ret_success = success;
+        return 0;
+}
+
+int reply_read_state(sd_bus_message *reply, uint32_t *ret_version, GBytes **ret_state, char **ret_problem) {
+        const void *data;
+        size_t size;
+
+        if (sd_bus_message_read(reply, "u", ret_version) < 0 ||
+            sd_bus_message_read_array(reply, 'y', &data, &size) < 0)
+                return rubbish(ret_problem, "its state is none");
+        if (size > STORE_STATE_MAX)
+                return rubbish(ret_problem, "its state has %zu bytes, more than %u", size, STORE_STATE_MAX);
+        *ret_state = g_bytes_new(data, size);
+        return 0;
+}
+
+int reply_read_block(sd_bus_message *reply, GBytes **ret_block, char **ret_problem) {
+        const void *data;
+        size_t size;
+
+        if (sd_bus_message_read_array(reply, 'y', &data, &size) < 0)
+                return rubbish(ret_problem, "answered with what is no block");
+        if (size > PLUGIN_DATA_MAX)
+                return rubbish(ret_problem, "answered with %zu bytes, a block may have %u", size, PLUGIN_DATA_MAX);
+        *ret_block = g_bytes_new(data, size);
+        return 0;
+}
+
+static gboolean name_known(const char *name) {
+        return g_strv_contains(error_names, name) || g_str_equal(name, SD_BUS_ERROR_ACCESS_DENIED) ||
+                g_str_equal(name, SD_BUS_ERROR_NOT_SUPPORTED) || g_str_equal(name, SD_BUS_ERROR_INVALID_ARGS);
+}
+
+void reply_make_error(const sd_bus_error *refusal, sd_bus_error *ret) {
+        g_autofree char *words = plugin_words(refusal->message ?: "");
+
+        if (name_known(refusal->name))
+                sd_bus_error_set(ret, refusal->name, *words ? words : refusal->name);
+        else
+                sd_bus_error_setf(ret, ERROR_PLUGIN_FAILED, "%s: %s", refusal->name, words);
+}
+
+gboolean reply_is_unsupported(const sd_bus_error *refusal) {
+        return sd_bus_error_has_name(refusal, ERROR_NOT_SUPPORTED) ||
+               sd_bus_error_has_name(refusal, SD_BUS_ERROR_NOT_SUPPORTED);
+}
