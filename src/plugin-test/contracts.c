@@ -80,7 +80,7 @@ static GDBusNodeInfo *introspect(const Trial *trial, const Subject *subject, GEr
         const char *xml;
         int r;
 
-        r = sd_bus_message_new_method_call(trial->host->bus, &message, subject->owner, PLUGIN_PATH,
+        r = sd_bus_message_new_method_call(subject_bus(subject), &message, subject_peer(subject), PLUGIN_PATH,
                                            "org.freedesktop.DBus.Introspectable", "Introspect");
         if (r >= 0)
                 r = subject_send(subject, trial_timeout(trial, TIMEOUT_CHECK), message, &e, &reply);
@@ -269,7 +269,8 @@ static char **read_list(const Trial *trial, const Subject *subject, const char *
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         char **list = NULL, **copy;
 
-        if (sd_bus_get_property_strv(trial->host->bus, subject->owner, PLUGIN_PATH, name, property, &error, &list) < 0)
+        if (sd_bus_get_property_strv(subject_bus(subject), subject_peer(subject), PLUGIN_PATH, name, property, &error,
+                                     &list) < 0)
                 return NULL;
         copy = g_strdupv(list);
         for (char **p = list; p && *p; p++)
@@ -329,14 +330,15 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 }
 
 static void check_event_source(Trial *trial, Subject *subject) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='%s',interface='" EVENT_SOURCE_INTERFACE "',member='Event'",
-                                                 subject->owner);
+        g_autofree char *sender = subject->channel ? g_strdup("") : g_strdup_printf("sender='%s',", subject->owner);
+        g_autofree char *match =
+                g_strdup_printf("type='signal',%sinterface='" EVENT_SOURCE_INTERFACE "',member='Event'", sender);
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_bus_slot_ sd_bus_slot *slot = NULL;
         Announced announced = { .n = 0 };
         int r;
 
-        r = sd_bus_add_match(trial->host->bus, &slot, match, on_event, &announced);
+        r = sd_bus_add_match(subject_bus(subject), &slot, match, on_event, &announced);
         if (r >= 0)
                 r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Watch", &error, NULL, NULL);
         if (r < 0) {
@@ -346,7 +348,7 @@ static void check_event_source(Trial *trial, Subject *subject) {
         /* Whatever it announces at once stands before the answer to this. */
         if (!trial_alive(trial, subject, "Watch", "Watch"))
                 return;
-        while (sd_bus_process(trial->host->bus, NULL) > 0)
+        while (sd_bus_process(subject_bus(subject), NULL) > 0)
                 ;
         if (announced.problem)
                 report_failed(trial->report, "Watch", "%s", announced.problem);
@@ -368,7 +370,8 @@ static void check_provider(Trial *trial, Subject *subject) {
         _cleanup_free_ char *effect = NULL;
         int r, detected = 0;
 
-        r = sd_bus_get_property_string(trial->host->bus, subject->owner, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", &e, &effect);
+        r = sd_bus_get_property_string(subject_bus(subject), subject_peer(subject), PLUGIN_PATH,
+                                       CLOUD_PROVIDER_INTERFACE, "StopEffect", &e, &effect);
         if (r < 0 || !g_strv_contains(stop_effects, effect))
                 report_failed(trial->report, "StopEffect", "%s is none that is known", r < 0 ? call_problem(&e, r) : effect);
         else
@@ -432,7 +435,7 @@ static gboolean drain(int fd, uint64_t *total) {
 }
 
 /* Writes and reads at once, and looks after the answer: any of the three may be what the others wait for. */
-static gboolean pump(const Trial *trial, int feed, int output, uint64_t *total, const unsigned *answered) {
+static gboolean pump(sd_bus *bus, int feed, int output, uint64_t *total, const unsigned *answered) {
         uint64_t end = clock_monotonic() + USEC_PER_MINUTE;
         static const char block[65536];
         size_t left = STREAM_BYTES;
@@ -441,10 +444,10 @@ static gboolean pump(const Trial *trial, int feed, int output, uint64_t *total, 
         while ((!ended || *answered == 0) && clock_monotonic() < end) {
                 struct pollfd wait[] = { { .fd = feed, .events = POLLOUT },
                                          { .fd = ended ? -1 : output, .events = POLLIN },
-                                         { .fd = sd_bus_get_fd(trial->host->bus), .events = POLLIN } };
+                                         { .fd = sd_bus_get_fd(bus), .events = POLLIN } };
                 ssize_t n;
 
-                while (sd_bus_process(trial->host->bus, NULL) > 0)
+                while (sd_bus_process(bus, NULL) > 0)
                         ;
                 if (poll(wait, G_N_ELEMENTS(wait), *answered > 0 && ended ? 0 : 1000) < 0)
                         break;
@@ -485,7 +488,7 @@ static int stream_begin(const Subject *subject, Answer *answer, int input, int o
         r = subject_message(subject, ".DataProcessor", "ProcessStream", &message);
         if (r >= 0)
                 r = sd_bus_message_append(message, "hha{sv}", input, output, 0);
-        return r < 0 ? r : sd_bus_call_async(subject->host->bus, slot, message, on_stream, answer, USEC_PER_MINUTE);
+        return r < 0 ? r : sd_bus_call_async(subject_bus(subject), slot, message, on_stream, answer, USEC_PER_MINUTE);
 }
 
 static void check_stream(Trial *trial, Subject *subject) {
@@ -507,7 +510,7 @@ static void check_stream(Trial *trial, Subject *subject) {
         r = stream_begin(subject, &answer, input[0], output[1], &slot);
         safe_close(input[0]);
         safe_close(output[1]);
-        ended = r >= 0 && pump(trial, input[1], output[0], &total, &answer.n);
+        ended = r >= 0 && pump(subject_bus(subject), input[1], output[0], &total, &answer.n);
         if (r < 0)
                 safe_close(input[1]);
         safe_close(output[0]);

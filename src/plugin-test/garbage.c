@@ -126,7 +126,7 @@ static int call_crowd(const Subject *subject, Crowd *crowd, uint64_t timeout) {
 
                 r = subject_message(subject, "", "Ping", &message);
                 if (r >= 0)
-                        r = sd_bus_call_async(subject->host->bus, NULL, message, on_answer, crowd, timeout);
+                        r = sd_bus_call_async(subject_bus(subject), NULL, message, on_answer, crowd, timeout);
                 if (r < 0)
                         return r;
         }
@@ -140,9 +140,9 @@ void check_crowd(Trial *trial, Subject *subject) {
 
         r = call_crowd(subject, &crowd, timeout);
         while (r >= 0 && crowd.answered < CROWD && clock_monotonic() < end) {
-                r = sd_bus_process(trial->host->bus, NULL);
+                r = sd_bus_process(subject_bus(subject), NULL);
                 if (r == 0)
-                        r = sd_bus_wait(trial->host->bus, USEC_PER_SEC);
+                        r = sd_bus_wait(subject_bus(subject), USEC_PER_SEC);
         }
         if (r < 0)
                 report_failed(trial->report, "crowd", "%s", g_strerror(-r));

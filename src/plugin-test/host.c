@@ -203,6 +203,7 @@ void subject_free(Subject *subject) {
                 (void) kill(subject->pid, SIGKILL);
                 (void) waitpid(subject->pid, NULL, 0);
         }
+        sd_bus_close_unref(subject->channel);
         safe_close(subject->pidfd);
         g_free(subject->owner);
         g_free(subject->log);
@@ -255,14 +256,23 @@ char *subject_read_log(const Subject *subject) {
         return file_read(subject->log, LOG_MAX, &text, NULL, NULL) ? text : g_strdup("");
 }
 
+sd_bus *subject_bus(const Subject *subject) {
+        return subject->channel ? subject->channel : subject->host->bus;
+}
+
+const char *subject_peer(const Subject *subject) {
+        return subject->channel ? NULL : subject->owner;
+}
+
 int subject_message(const Subject *subject, const char *interface, const char *member, sd_bus_message **ret) {
         g_autofree char *name = g_strconcat(PLUGIN_INTERFACE, interface, NULL);
 
-        return sd_bus_message_new_method_call(subject->host->bus, ret, subject->owner, PLUGIN_PATH, name, member);
+        return sd_bus_message_new_method_call(subject_bus(subject), ret, subject_peer(subject), PLUGIN_PATH, name,
+                                              member);
 }
 
 int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *message, sd_bus_error *error, sd_bus_message **reply) {
-        return sd_bus_call(subject->host->bus, message, timeout, error, reply);
+        return sd_bus_call(subject_bus(subject), message, timeout, error, reply);
 }
 
 int subject_call(const Subject *subject, uint64_t timeout, const char *interface, const char *member, sd_bus_error *error,

@@ -31,6 +31,7 @@ typedef struct Subject {
         GPid pid;
         int pidfd;
         char *owner;        /* its unique name, once it owns or waits for the plugin's */
+        sd_bus *channel;    /* on which calls go; NULL: over the bus */
         char *log;          /* file that its stderr goes to */
         gboolean exited;
         int status;         /* as waitpid() tells it */
@@ -50,6 +51,10 @@ gboolean subject_wait_exit(Subject *subject, uint64_t timeout);
 /* "ended with status 1", "was killed by signal 11" */
 char *subject_end(const Subject *subject);
 char *subject_read_log(const Subject *subject);
+
+/* Where calls go, and the name that they are addressed to (NULL on a channel, which has no names). */
+sd_bus *subject_bus(const Subject *subject);
+const char *subject_peer(const Subject *subject);
 
 /* A call of ".IdleCheck" "CheckIdle" and the like; interface "" is the plugin's own. types and what follows: as sd_bus_message_append().
  * 0 or a negative errno with *error set. */

@@ -150,12 +150,14 @@ static void run(Trial *trial, gboolean quick) {
         check_memory(trial, subject, "memory", "pss_kb");
         check_garbage(trial, subject);
         check_crowd(trial, subject);
+        check_channel(trial, subject);
         check_memory(trial, subject, "memory afterwards", "pss_afterwards_kb");
         check_second_instance(trial, subject);
         check_shutdown(trial, subject);
         /* One that did not leave stands in nobody's way. */
         g_clear_pointer(&subject, subject_free);
         check_signal(trial);
+        check_channel_left(trial);
         if (!unwanted) {
                 report_skipped(trial->report, "host gone", "--quick");
                 report_skipped(trial->report, "not wanted", "--quick");

@@ -15,6 +15,7 @@ static const char *const outcome_names[] = {
 struct Report {
         gboolean json;
         gboolean colour;
+        const char *over; /* NULL: the bus */
         unsigned counts[G_N_ELEMENTS(outcome_names)];
         JsonArray *checks;
         JsonObject *measured;
@@ -38,12 +39,18 @@ void report_free(Report *report) {
         g_free(report);
 }
 
+void report_over(Report *report, const char *connection) {
+        report->over = connection;
+}
+
 static void print_line(const Report *report, Outcome outcome, const char *check, const char *text) {
         static const char *const words[] = { "ok", "FAILED", "skipped" };
         static const char *const colours[] = { "\x1b[32m", "\x1b[1;31m", "\x1b[2m" };
 
-        g_print("%s%-8s%s %-22s %s\n", report->colour ? colours[outcome] : "", words[outcome], report->colour ? "\x1b[0m" : "", check,
-                text);
+        g_autofree char *name = g_strconcat(report->over ? report->over : "", report->over ? ": " : "", check, NULL);
+
+        g_print("%s%-8s%s %-22s %s\n", report->colour ? colours[outcome] : "", words[outcome],
+                report->colour ? "\x1b[0m" : "", name, text);
 }
 
 void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) {
@@ -56,6 +63,7 @@ void report_add(Report *report, Outcome outcome, const char *check, const char *
         va_end(ap);
         report->counts[outcome]++;
         json_object_set_string_member(line, "check", check);
+        json_object_set_string_member(line, "over", report->over ? report->over : "bus");
         json_object_set_string_member(line, "result", outcome_names[outcome]);
         json_object_set_string_member(line, "detail", text);
         json_array_add_object_element(report->checks, line);
@@ -64,7 +72,9 @@ void report_add(Report *report, Outcome outcome, const char *check, const char *
 }
 
 void report_measured(Report *report, const char *name, double value) {
-        json_object_set_double_member(report->measured, name, value);
+        g_autofree char *full = g_strconcat(report->over ? report->over : "", report->over ? "_" : "", name, NULL);
+
+        json_object_set_double_member(report->measured, full, value);
 }
 
 unsigned report_failures(const Report *report) {

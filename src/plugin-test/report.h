@@ -19,6 +19,10 @@ Report *report_new(gboolean json);
 void report_free(Report *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
 
+/* What follows is about calls over this ("channel"; NULL: the bus): lines say so, and names of figures begin with it.
+ */
+void report_over(Report *report, const char *connection);
+
 /* One check: what it looked at, and what was there. */
 void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) __attribute__((format(printf, 4, 5)));
 #define report_passed(report, check, ...) report_add(report, OUTCOME_PASSED, check, __VA_ARGS__)

@@ -46,6 +46,10 @@ void check_not_wanted(Trial *trial, Subject *subject);
 void check_interfaces(Trial *trial, Subject *subject);
 void check_contracts(Trial *trial, Subject *subject);
 
+/* channel.c; takes over what it opened */
+void check_channel(Trial *trial, Subject *subject);
+void check_channel_left(Trial *trial);
+
 /* garbage.c */
 void check_garbage(Trial *trial, Subject *subject);
 void check_crowd(Trial *trial, Subject *subject);

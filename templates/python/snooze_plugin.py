@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import signal
+import socket
 import sys
 
 from gi.repository import Gio, GLib
@@ -17,6 +18,7 @@ API = 1
 HANDSHAKE_SECONDS = 10
 IDLE_SECONDS = 300
 HOST_SECONDS = 60
+LEAVE_SECONDS = 5
 CALLERS_MAX = 64
 
 XML = {
@@ -26,6 +28,8 @@ XML = {
       <method name="Initialize"><arg name="config" type="a{sv}" direction="in"/></method>
       <method name="Configure"><arg name="config" type="a{sv}" direction="in"/></method>
       <method name="Ping"/>
+      <method name="OpenChannel"><arg name="channel" type="h" direction="out"/></method>
+      <signal name="Leaving"/>
       <method name="Shutdown"/>""",
     "IdleCheck": """
       <method name="CheckIdle"><arg name="metrics" type="a{sv}" direction="in"/><arg name="verdict" type="s" direction="out"/>
@@ -62,6 +66,10 @@ class NotInitialized(PluginError):
 
 class UnsupportedApi(PluginError):
     name = "UnsupportedApi"
+
+
+class AccessDenied(PluginError):
+    name = "AccessDenied"
 
 
 class Plugin:
@@ -138,6 +146,8 @@ class Server:
         self.host = None
         self.timers = {}
         self.callers = {}
+        self.channel = None  # the daemon's own connection, while it is open
+        self.opening = None  # its stream, until the daemon greeted
         address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, None)
         flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
         self.bus = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
@@ -158,7 +168,12 @@ class Server:
         self.plugin.shutdown()
         self.timers["leaving"] = True
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
-        GLib.idle_add(self.loop.quit, priority=GLib.PRIORITY_LOW)
+        if self.channel or self.opening:
+            # What the daemon sent before it hears of this is answered; then it closes the channel.
+            self.tell_leaving()
+            GLib.timeout_add_seconds(LEAVE_SECONDS, self.loop.quit)
+        else:
+            GLib.idle_add(self.loop.quit, priority=GLib.PRIORITY_LOW)
         return GLib.SOURCE_REMOVE
 
     def timer(self, name, seconds):
@@ -169,6 +184,10 @@ class Server:
     def expired(self, name):
         self.timers[name] = 0
         return self.leave()
+
+    def rest(self):
+        """An open channel says that the plugin is wanted; one with a state stays until the daemon has asked for it."""
+        self.timer("idle", 0 if self.channel or "State" in self.contracts else IDLE_SECONDS)
 
     def driver(self, member, signature, *arguments):
         return self.bus.call_sync(
@@ -186,12 +205,15 @@ class Server:
         self.driver("RequestName", "(su)", f"{NAME}.{self.id}", 0)
         return True
 
-    def run(self):
+    def serve_on(self, connection):
         for contract in ("", *self.contracts):
             interface = NAME + ("." if contract else "") + contract
             xml = f'<node><interface name="{interface}">{XML[contract]}</interface></node>'
             info = Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0]
-            self.bus.register_object(PATH, info, self.on_call, self.on_get, None)
+            connection.register_object(PATH, info, self.on_call, self.on_get, None)
+
+    def run(self):
+        self.serve_on(self.bus)
         if not self.own_names():
             self.fail(f"another instance runs in slot {self.slot}")
             return self.status
@@ -210,8 +232,6 @@ class Server:
     def notify(text):
         path = os.environ.get("NOTIFY_SOCKET")
         if path:
-            import socket
-
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
                 s.sendto(text.encode(), "\0" + path[1:] if path[0] == "@" else path)
 
@@ -220,6 +240,62 @@ class Server:
         # Anybody may send such a signal to us; only the bus's own is one.
         if sender == "org.freedesktop.DBus" and name == self.host and not new:
             self.timer("host", int(os.environ.get("SNOOZE_HOST_EXIT", HOST_SECONDS)))
+
+    # The channel: a connection of the daemon's own, with the same object on it, at a third of a call's cost
+
+    def open_channel(self, sender, invocation):
+        if not sender or sender != self.host:
+            raise AccessDenied("Only the daemon that greeted the plugin may open a channel")
+        self.close_channel()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            descriptors = Gio.UnixFDList.new()
+            descriptors.append(theirs.fileno())
+        self.opening = Gio.Socket.new_from_fd(ours.detach()).connection_factory_create_connection()
+        flags = (Gio.DBusConnectionFlags.AUTHENTICATION_SERVER | Gio.DBusConnectionFlags.AUTHENTICATION_ALLOW_ANONYMOUS
+                 | Gio.DBusConnectionFlags.DELAY_MESSAGE_PROCESSING)
+        Gio.DBusConnection.new(
+            self.opening, Gio.dbus_generate_guid(), flags, None, None, self.on_greeted, self.opening)
+        invocation.return_value_with_unix_fd_list(GLib.Variant("(h)", (0,)), descriptors)
+
+    def tell_leaving(self):
+        if self.channel and "leaving" in self.timers:
+            self.channel.emit_signal(None, PATH, NAME, "Leaving", None)
+
+    def on_greeted(self, _source, result, stream):
+        try:
+            connection = Gio.DBusConnection.new_finish(result)
+        except GLib.Error:
+            if stream is self.opening:
+                self.channel_ended()
+            return
+        if stream is not self.opening:
+            connection.close(None, None)
+            return
+        self.opening = None
+        self.channel = connection
+        connection.set_exit_on_close(False)
+        connection.connect("closed", self.on_closed)
+        self.serve_on(connection)
+        self.rest()
+        connection.start_message_processing()
+        self.tell_leaving()
+
+    def on_closed(self, connection, _by_peer, _error):
+        if connection is self.channel:
+            self.channel_ended()
+
+    def channel_ended(self):
+        self.channel = self.opening = None
+        if "leaving" in self.timers:
+            self.loop.quit()
+        else:
+            self.rest()
+
+    def close_channel(self):
+        connection, self.channel, self.opening = self.channel, None, None
+        if connection:
+            connection.close(None, None)
 
     # Calls
 
@@ -237,12 +313,16 @@ class Server:
         values = self.plugin.methods if name == "Methods" else self.manifest.get("events", {})
         return GLib.Variant("as", list(values))
 
-    def on_call(self, _bus, sender, _path, interface, member, parameters, invocation):
+    def on_call(self, connection, sender, _path, interface, member, parameters, invocation):
         try:
-            if not self.allowed(sender):
-                invocation.return_dbus_error("org.freedesktop.DBus.Error.AccessDenied", "Only the daemon may call a plugin")
-                return
-            invocation.return_value(self.answer(sender, member, *parameters.unpack()))
+            if connection is not self.channel and not self.allowed(sender):
+                raise AccessDenied("Only the daemon may call a plugin")
+            if member == "OpenChannel":
+                self.open_channel(sender, invocation)
+            else:
+                invocation.return_value(self.answer(sender or self.host, member, *parameters.unpack()))
+        except AccessDenied as error:
+            invocation.return_dbus_error("org.freedesktop.DBus.Error.AccessDenied", str(error))
         except PluginError as error:
             invocation.return_dbus_error(ERROR + error.name, one_line(error))
         except Exception as error:  # whatever an author's method raises fails that call alone
@@ -261,7 +341,7 @@ class Server:
             return self.configure(member, *arguments)
         if self.stage < 2:
             raise NotInitialized(f"{self.id} was called before Handshake and Initialize")
-        self.timer("idle", IDLE_SECONDS)
+        self.rest()
         return getattr(self, "answer_" + member)(*arguments)
 
     def handshake(self, sender, host_api, _host_version):
@@ -282,7 +362,7 @@ class Server:
         defaults = {name: entry["default"] for name, entry in self.schema.items() if "default" in entry}
         self.plugin.configure({**defaults, **config})
         self.stage = 2
-        self.timer("idle", IDLE_SECONDS)
+        self.rest()
 
     def check_setting(self, key, value):
         """Name and type; the daemon held the value against the constraints before, the plugin knows its own."""

@@ -64,7 +64,9 @@ class Directory(unittest.TestCase):
         return report
 
     def failures(self, *options, **keywords):
-        return {check['check']: check['detail'] for check in self.report_of(*options, **keywords)['checks'] if check['result'] == 'failed'}
+        """What failed over the bus under its name, what failed over the channel with that before it."""
+        return {('' if check['over'] == 'bus' else f'{check["over"]}: ') + check['check']: check['detail']
+                for check in self.report_of(*options, **keywords)['checks'] if check['result'] == 'failed'}
 
 
 class Templates(Directory):
@@ -224,7 +226,7 @@ class Findings(Directory):
     def test_a_check_that_never_answers(self):
         schema = {**MANIFEST['config_schema'], 'mode': {'type': 'string', 'default': 'later'}}
         self.example(config_schema=schema, timeouts={'check': 0.5, 'shutdown': 3})
-        self.assertEqual(set(self.failures('--quick')), {'CheckIdle', 'shutdown'})
+        self.assertEqual(set(self.failures('--quick')), {'CheckIdle', 'channel: CheckIdle', 'shutdown'})
 
     def test_metrics_come_from_a_trace(self):
         self.example()
@@ -273,7 +275,37 @@ class Findings(Directory):
 
     def test_one_that_does_not_leave(self):
         failures = self.broken('GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, self.leave)', 'signal.signal(number, signal.SIG_IGN)')
-        self.assertEqual(set(failures), {'SIGTERM'})
+        self.assertEqual(set(failures), {'SIGTERM', 'channel: SIGTERM'})
+
+    def test_one_whose_channel_is_none(self):
+        failures = self.broken('descriptors.append(theirs.fileno())', 'descriptors.append(os.pipe()[0])')
+        self.assertEqual(set(failures), {'channel', 'channel: SIGTERM'})
+        self.assertIn('no stream socket', failures['channel'])
+
+    def test_one_that_answers_otherwise_over_its_channel(self):
+        line = 'if member == "OpenChannel":'
+        failures = self.broken(line, f"""if connection is self.channel and member == "CheckIdle":
+                raise PluginError("ask me over the bus")
+            {line}""")
+        self.assertEqual(failures, {'channel: CheckIdle': 'question 1: ask me over the bus'})
+
+    def test_one_that_dies_with_its_channel(self):
+        failures = self.broken('self.channel = self.opening = None\n', 'os.abort()\n')
+        self.assertIn('was killed by Aborted', failures['channel: garbage'])
+
+    def test_one_that_opens_only_one_channel(self):
+        failures = self.broken('self.close_channel()\n        ours', """if self.channel:
+            raise PluginError("there is one already")
+        ours""")
+        self.assertEqual(failures['channel: renewal'], 'OpenChannel: there is one already')
+
+    def test_one_that_does_not_say_that_it_leaves(self):
+        failures = self.broken('emit_signal(None, PATH, NAME, "Leaving", None)', 'flush_sync(None)')
+        self.assertEqual(set(failures), {'channel: SIGTERM'})
+
+    def test_one_without_a_channel_is_not_to_blame(self):
+        method = '<method name="OpenChannel"><arg name="channel" type="h" direction="out"/></method>'
+        self.assertEqual(self.broken(method, ''), {})
 
     def test_one_that_takes_any_configuration(self):
         self.assertIn('configuration', self.broken('self.check_setting(key, value)', 'pass'))
