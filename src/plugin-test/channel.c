@@ -160,11 +160,12 @@ static gboolean survives(Trial *trial, Subject *subject, size_t i) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         int fd = request(trial, subject, &error);
 
-        if (fd < 0) {
+        /* It may have gone of the one before. */
+        if (fd < 0 && trial_alive(trial, subject, "garbage", "a channel that broke"))
                 report_failed(trial->report, "garbage", "before %s it opens no channel: %s", abuses[i].what,
                               call_problem(&error, fd));
+        if (fd < 0)
                 return FALSE;
-        }
         abuses[i].write(fd);
         safe_close(fd);
         return trial_alive(trial, subject, "garbage", abuses[i].what);
