@@ -114,92 +114,88 @@ int method_discover_plugins(sd_bus_message *message, void *userdata, sd_bus_erro
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static gboolean contains(const char *text, const char *folded) {
-        g_autofree char *other = text ? g_utf8_casefold(text, -1) : NULL;
-
-        return other && strstr(other, folded);
+static int append_string(sd_bus_message *reply, const char *key, const char *value) {
+        return sd_bus_message_append(reply, "{sv}", key, "s", value ?: "");
 }
 
-static gboolean has_tag(char **tags, const char *wanted, gboolean part) {
-        for (char **tag = tags; tag && *tag; tag++)
-                if (part ? contains(*tag, wanted) : strcmp(*tag, wanted) == 0)
-                        return TRUE;
-        return FALSE;
+static int append_strings(sd_bus_message *reply, const char *key, char **values) {
+        int r = sd_bus_message_open_container(reply, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, values);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static gboolean matches(const Manifest *manifest, const char *folded, JsonObject *filter) {
-        const char *capability = json_get_string(filter, "capability", NULL), *category = json_get_string(filter, "category", NULL);
-        const char *author = json_get_string(filter, "author", NULL), *tag = json_get_string(filter, "tag", NULL);
+static int append_description(sd_bus_message *reply, Plugin *plugin) {
+        const Manifest *manifest = plugin_manifest(plugin);
+        const struct {
+                const char *key, *value;
+        } texts[] = {
+                { "id", manifest->id },
+                { "display_name", manifest->display_name },
+                { "version", manifest->version },
+                { "category", manifest->category },
+                { "author", manifest->author },
+                { "description", manifest->description },
+                { "state", plugin_state_name(plugin_state(plugin)) },
+        };
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
-        if (capability && !manifest_has_contract(manifest, capability))
-                return FALSE;
-        if ((category && g_strcmp0(manifest->category, category) != 0) || (author && g_strcmp0(manifest->author, author) != 0))
-                return FALSE;
-        if (tag && !has_tag(manifest->tags, tag, FALSE))
-                return FALSE;
-        return !*folded || contains(manifest->id, folded) || contains(manifest->display_name, folded) ||
-               contains(manifest->description, folded) || has_tag(manifest->tags, folded, TRUE);
+        for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(texts); i++)
+                r = append_string(reply, texts[i].key, texts[i].value);
+        if (r >= 0)
+                r = append_strings(reply, "tags", manifest->tags);
+        if (r >= 0)
+                r = append_strings(reply, "contracts", manifest->contracts);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{sv}", "enabled", "b", (int) plugin_enabled(plugin));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static JsonArray *strings(char **values) {
-        JsonArray *array = json_array_new();
+static int reply_descriptions(sd_bus_message *call, GPtrArray *plugins) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
 
-        for (char **value = values; value && *value; value++)
-                json_array_add_string_element(array, *value);
-        return array;
-}
-
-static void add_string(JsonObject *object, const char *member, const char *value) {
-        json_object_set_string_member(object, member, value ? value : "");
-}
-
-static JsonObject *describe(Plugin *plugin, const Manifest *manifest) {
-        JsonObject *object = json_object_new();
-
-        add_string(object, "id", manifest->id);
-        add_string(object, "display_name", manifest->display_name);
-        add_string(object, "version", manifest->version);
-        add_string(object, "category", manifest->category);
-        add_string(object, "author", manifest->author);
-        add_string(object, "description", manifest->description);
-        json_object_set_array_member(object, "tags", strings(manifest->tags));
-        json_object_set_array_member(object, "contracts", strings(manifest->contracts));
-        json_object_set_boolean_member(object, "enabled", plugin_enabled(plugin));
-        add_string(object, "state", plugin_state_name(plugin_state(plugin)));
-        return object;
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        for (guint i = 0; r >= 0 && i < plugins->len; i++)
+                r = append_description(reply, g_ptr_array_index(plugins, i));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         static const char *const filters[] = { "capability", "s", "category", "s", "author", "s", "tag", "s", NULL };
         Manager *manager = userdata;
-        GPtrArray *plugins = plugins_list(manager->plugins);
-        g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify) json_object_unref);
-        g_autoptr(JsonObject) filter = NULL;
-        g_autofree char *folded = NULL;
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(JsonObject) given = NULL;
+        g_autoptr(GPtrArray) found = NULL;
+        PluginsFilter filter;
         const char *query;
         int r;
 
         r = sd_bus_message_read(message, "s", &query);
         if (r >= 0)
-                r = options_read(message, filters, &filter, error);
+                r = options_read(message, filters, &given, error);
         if (r >= 0)
                 r = check_text("query", query, QUERY_MAX, TRUE, error);
         if (r < 0)
                 return r;
-
-        folded = g_utf8_casefold(query, -1);
-        for (guint i = 0; i < plugins->len; i++) {
-                Plugin *plugin = g_ptr_array_index(plugins, i);
-                const Manifest *manifest = plugin_manifest(plugin);
-
-                if (manifest && matches(manifest, folded, filter))
-                        g_ptr_array_add(found, describe(plugin, manifest));
-        }
-        r = sd_bus_message_new_method_return(message, &reply);
-        if (r >= 0)
-                r = append_rows(reply, found, NULL);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        filter = (PluginsFilter) {
+                .capability = json_get_string(given, "capability", NULL),
+                .category = json_get_string(given, "category", NULL),
+                .author = json_get_string(given, "author", NULL),
+                .tag = json_get_string(given, "tag", NULL),
+        };
+        found = plugins_search(manager->plugins, &filter, query);
+        return reply_descriptions(message, found);
 }
 
 static void load_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {

@@ -167,6 +167,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         /* May be the plugin's own string: an upgrade stays where it is. */
         G_GNUC_UNUSED g_autofree char *previous = g_steal_pointer(&plugin->directory);
 
+        plugins_search_forget(plugin->plugins);
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);

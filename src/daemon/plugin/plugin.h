@@ -36,6 +36,7 @@ typedef struct PluginCall PluginCall;
 typedef struct NativeQuestion NativeQuestion;
 typedef struct Round Round;
 typedef struct LimitsWatch LimitsWatch;
+typedef struct SearchIndex SearchIndex;
 
 /* By these a file is known to be the one that was read. */
 typedef struct FileStamp {
@@ -128,6 +129,7 @@ struct Plugins {
         GHashTable *by_id;       /* borrows the ids */
         GPtrArray *list;         /* owns, by id */
         GPtrArray *gone;         /* owns; those whose manifest is: others may have kept them */
+        SearchIndex *search;     /* NULL: not made since a manifest changed */
         Watch *watch;
         GHashTable *approvals;   /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
         uint64_t approvals_turn;
@@ -170,6 +172,10 @@ Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **err
 /* registry.c */
 /* What was seen by `watch`. */
 void registry_settled(GHashTable *ids, void *userdata);
+
+/* search.c */
+/* A manifest comes, goes or changes. */
+void plugins_search_forget(Plugins *plugins);
 
 /* dependencies.c */
 /* Before it is begun. FALSE: it is begun when they are up, or was refused. */

@@ -182,6 +182,7 @@ Plugins *plugins_free(Plugins *plugins) {
         g_queue_clear_full(&plugins->deferred, deferred_free);
         g_queue_clear(&plugins->blocked);
         watch_free(plugins->watch);
+        plugins_search_forget(plugins);
         g_ptr_array_unref(plugins->list);
         g_ptr_array_unref(plugins->gone);
         g_hash_table_unref(plugins->by_id);

@@ -75,6 +75,14 @@ void plugins_set_config(Plugins *plugins, Config *config);
 Plugin *plugins_find(Plugins *plugins, const char *id);
 /* By id; borrowed. */
 GPtrArray *plugins_list(Plugins *plugins);
+/* What a plugin has to have, exactly; NULL: anything. */
+typedef struct PluginsFilter {
+        const char *capability; /* a contract */
+        const char *category, *author, *tag;
+} PluginsFilter;
+/* Those with a manifest that fit, and whose id, name, description or a tag contains the query, in any case. By id; the
+ * caller frees the array, the plugins are borrowed. */
+GPtrArray *plugins_search(Plugins *plugins, const PluginsFilter *filter, const char *query);
 /* Reads the directories again; NULL-terminated ids of what is new. */
 char **plugins_discover(Plugins *plugins);
 
