@@ -3,6 +3,7 @@
 #include "cli/cmd-plugin.h"
 #include "cli/objects.h"
 #include "cli/output.h"
+#include "cli/plugin-filter.h"
 #include "cli/plugin-text.h"
 #include "cli/wait.h"
 
@@ -14,21 +15,46 @@ static Style state_style(const char *state) {
         return g_str_equal(state, "failed") || g_str_equal(state, "quarantined") ? STYLE_BAD : STYLE_PLAIN;
 }
 
+/* Takes out what the filter leaves out. FALSE with error. */
+static gboolean narrow(Cli *cli, const PluginFilter *filter, GPtrArray *plugins, GError **error) {
+        g_autoptr(GHashTable) ids = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GVariant) found = NULL;
+        const char *id;
+
+        if (plugin_filter_empty(filter))
+                return TRUE;
+        found = plugin_filter_search(cli, filter, "", error);
+        if (!found)
+                return FALSE;
+        for (gsize i = 0; i < g_variant_n_children(found); i++) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(found, i);
+
+                if (g_variant_lookup(row, "id", "&s", &id))
+                        g_hash_table_add(ids, (char *) id);
+        }
+        for (guint i = plugins->len; i > 0; i--)
+                if (!g_hash_table_contains(ids, ((const Object *) g_ptr_array_index(plugins, i - 1))->id))
+                        g_ptr_array_remove_index(plugins, i - 1);
+        return TRUE;
+}
+
 static int run_plugin_list(Cli *cli, int argc, char **argv) {
         static const char *const titles[] = { "ID", "STATE", "ENABLED", "VERSION", "WHAT", NULL };
         g_autoptr(Table) table = table_new(titles);
+        g_auto(PluginFilter) filter = {};
+        const GOptionEntry entries[] = PLUGIN_FILTER_ENTRIES(filter);
         g_autoptr(GPtrArray) plugins = NULL;
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_list, NULL, NULL, 0, 0, 0, &argc, &argv))
+        if (!cli_parse(cli, &verb_plugin_list, NULL, entries, 0, 0, 0, &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
 
         plugins = objects_fetch(cli, snooze_client_plugin_interface_info()->name, &error);
-        if (!plugins)
+        if (!plugins || !narrow(cli, &filter, plugins, &error))
                 return cli_fail(error);
         if (cli->json) {
                 json_print(objects_json(plugins));
@@ -46,7 +72,7 @@ static int run_plugin_list(Cli *cli, int argc, char **argv) {
         if (table_rows(table) > 0)
                 table_print(cli, table);
         else if (cli->terminal)
-                g_print("No plugin is known.\n");
+                g_print(plugin_filter_empty(&filter) ? "No plugin is known.\n" : "No installed plugin fits.\n");
         return EXIT_CODE_OK;
 }
 
@@ -85,16 +111,37 @@ static void print_info_json(Cli *cli, SnoozeClientPlugin *plugin) {
         json_print(json_of_object(object));
 }
 
+/* What each lets it do, a row for each. TRUE: not all of it is approved. */
+static gboolean add_permissions(Table *table, SnoozeClientPlugin *plugin) {
+        GVariant *permissions = snooze_client_plugin_get_permissions(plugin);
+        const char *permission, *title = "Permissions";
+        gboolean approved, missing = FALSE;
+        GVariantIter iter;
+
+        if (!permissions)
+                return FALSE;
+        g_variant_iter_init(&iter, permissions);
+        while (g_variant_iter_next(&iter, "(&sb)", &permission, &approved)) {
+                g_autofree char *text = plugin_permission_text(permission, approved);
+
+                table_add(table, approved ? STYLE_DIM : STYLE_WARN, title, text, NULL);
+                title = "";
+                missing = missing || !approved;
+        }
+        return missing;
+}
+
 static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id) {
         static const char *const titles[] = { "PROPERTY", "VALUE", NULL };
         static const char *const shown[] = {
-                "LastError", "Description", "Version",  "Author",      "Trust",      "Category",
-                "Tags",      "Contracts",   "Events",   "Permissions", "Runtime",    "Isolation",
-                "Unit",      "Pid",         "Restarts", "Homepage",    "Repository", "Dependencies",
+                "LastError", "Description", "Version",    "MinHostVersion", "Author", "Trust", "Category",
+                "Tags",      "Contracts",   "Events",     "Runtime",        "Isolation", "Unit", "Pid",
+                "Restarts",  "Homepage",    "Repository", "Dependencies",
         };
         g_autoptr(Table) table = table_new(titles);
         g_autofree char *name = text_clean(snooze_client_plugin_get_display_name(plugin));
         g_autofree char *state = text_clean(snooze_client_plugin_get_state(plugin));
+        gboolean missing;
 
         g_print("%s%s%s (%s): %s, %s%s\n", style_begin(cli, STYLE_BOLD), *name ? name : id, style_end(cli), id, state,
                 snooze_client_plugin_get_enabled(plugin) ? "enabled" : "disabled",
@@ -106,6 +153,7 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
                 if (*text)
                         table_add(table, STYLE_DIM, shown[i], text, NULL);
         }
+        missing = add_permissions(table, plugin);
         for (gsize i = 0; i < G_N_ELEMENTS(details); i++) {
                 g_autoptr(GVariant) answer = more(cli, plugin, details[i].method);
                 g_autofree char *text = answer ? details[i].text(answer) : g_strdup("");
@@ -114,6 +162,9 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
                         table_add(table, STYLE_DIM, details[i].key, text, NULL);
         }
         table_print(cli, table);
+        if (missing)
+                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
+                        id);
 }
 
 static int run_plugin_info(Cli *cli, int argc, char **argv) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/output.h"
+#include "manifest/permission.h"
 #include "util/duration.h"
 
 static gboolean number(GVariant *dictionary, const char *key, guint64 *ret) {
@@ -33,6 +34,17 @@ static char *time_text(guint64 usec) {
                 return duration_format(usec);
         short_text = text_number((double) usec / (usec < G_USEC_PER_SEC ? 1e3 : 1e6));
         return g_strdup_printf("%s %s", short_text, usec < G_USEC_PER_SEC ? "ms" : "s");
+}
+
+char *plugin_permission_text(const char *permission, gboolean approved) {
+        g_autofree char *name = text_clean(permission), *words = NULL;
+        const char *end = approved ? "approved" : "not approved";
+
+        /* A daemon of another version may know some that this program does not. */
+        if (permission_problem(permission))
+                return g_strdup_printf("%s: %s", name, end);
+        words = permission_words(permission);
+        return g_strdup_printf("%s (%s): %s", words, name, end);
 }
 
 char *plugin_statistics_text(GVariant *statistics) {

@@ -34,7 +34,7 @@ MAY_INCLUDE = {
     "src/helper": {"helper", "bus", "manifest", "util", "base"},
     "src/bridge": {"bridge", "manifest", "snooze", "util", "base"},
     "src/client": {"client"},
-    "src/cli": {"cli", "client", "util", "base"},
+    "src/cli": {"cli", "client", "manifest", "util", "base"},
     "src/desktop": {"desktop", "client", "util", "base"},
     "src/http": {"http", "base"},
     "src/cloud": {"cloud", "http", "snooze", "util", "base"},
