@@ -287,6 +287,37 @@ class Check(CommandLine):
         self.snooze("check", code=UNKNOWN)
 
 
+class Plugins(CommandLine):
+    def found(self, *ids):
+        """The daemon finds these, whatever it is asked."""
+        self.mock.answers["SearchPlugins"] = v("(aa{sv})", ([{"id": v("s", i)} for i in ids],))
+
+    def test_a_list_is_narrowed_by_what_the_daemon_finds(self):
+        self.found("gpu-monitor", "sessions")
+        options = ("--capability", "IdleCheck", "--category", "system", "--author", "A", "--tag", "one")
+        rows = [line.split("\t")[0] for line in self.snooze("plugin", "list", *options).splitlines()]
+        self.assertEqual(rows, ["gpu-monitor", "sessions"])
+        wanted = {"capability": "IdleCheck", "category": "system", "author": "A", "tag": "one"}
+        self.assertEqual(self.mock.called("SearchPlugins"), [("", wanted)])
+        self.assertEqual([plugin["id"] for plugin in self.json("plugin", "list", "--tag", "one")], ["gpu-monitor", "sessions"])
+        self.found()
+        self.assertEqual(self.snooze("plugin", "list", "--tag", "none"), "")
+
+    def test_without_a_filter_nobody_searches(self):
+        self.assertEqual(len(self.snooze("plugin", "list").splitlines()), 3)
+        self.assertEqual(self.mock.called("SearchPlugins"), [])
+
+    def test_permissions_are_said_in_words(self):
+        text = self.snooze("plugin", "info", "sessions")
+        self.assertRegex(text, r"may see the processes of others [^\n]*\(processes\): approved\n")
+        self.assertNotIn("not started", text)
+        self.mock.set_plugin("sessions", Permissions=[("processes", True), ("read:/srv", False), ("future:x\x1b[2J", False)])
+        text = self.snooze("plugin", "info", "sessions")
+        self.assertRegex(text, r"may read /srv [^\n]*\(read:/srv\): not approved\n")
+        self.assertRegex(text, r"future:x[^\n\x1b]*: not approved\n")
+        self.assertIn("sudo snooze plugin permissions sessions --all", text)
+
+
 class PluginUpdate(CommandLine):
     def upgrade(self, version):
         self.mock.objects[PATH + "/plugin/sessions"][1]["Version"] = v("s", version or "0.3.0")
