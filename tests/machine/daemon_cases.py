@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon and its plugins under their shipped units: who runs, what they see, who may do what."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
+import threading
 import time
 
 from machine import Machine, run as run_here, wait_until
-from raw_bus import RawBus, text
+from raw_bus import RawBus, property_of, text
 
 PLUGIN = "io.cloudsnooze.Snooze1.Plugin"
 ROOT = "/io/cloudsnooze/Snooze1"
@@ -183,6 +185,48 @@ def huge_messages(machine):
     assert "Main process exited" not in machine.run("journalctl", "-b", "-u", "snooze-helper.service", "-o", "cat").stdout
 
 
+def huge_calls_at_once(machine):
+    """not even while it is asked whose calls they are do messages of that size wait within the daemon"""
+    before = machine.unit("snoozed.service", "MainPID")
+    body = property_of("org.freedesktop.LogControl1", "LogLevel", "x" * (90 << 20))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawBus.user(machine, 65534)) for _ in range(4)]
+        calls = [threading.Thread(target=client.call, args=("io.cloudsnooze.Snooze1", "/org/freedesktop/LogControl1",
+                                                            "org.freedesktop.DBus.Properties", "Set", "ssv", body)) for client in clients]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join()
+    machine.manager("ListHolds")
+    assert machine.unit("snoozed.service", "MainPID") == before, "they ended the daemon"
+
+
+IMPOSTOR = """
+import dbus, time
+bus = dbus.SystemBus()
+assert bus.request_name("io.cloudsnooze.Plugin1.storage", dbus.bus.NAME_FLAG_DO_NOT_QUEUE) == dbus.bus.REQUEST_NAME_REPLY_PRIMARY_OWNER
+time.sleep(100000)
+"""
+
+
+def impostors(machine):
+    """a process of the plugin's own user that is not the plugin is asked nothing, and nobody else gets the name"""
+    machine.call(plugin_path("storage"), PLUGIN, "Enable")
+    machine.call(plugin_path("storage"), PLUGIN, "Unload")
+    wait_until(lambda: not machine.owner("io.cloudsnooze.Plugin1.storage"), "the plugin has gone")
+    assert machine.run("python3", "-c", IMPOSTOR, user="nobody", check=False).returncode != 0
+    with machine.background("python3", "-c", IMPOSTOR, user="snooze-storage"):
+        impostor = wait_until(lambda: machine.owner("io.cloudsnooze.Plugin1.storage"), "the impostor has the name")
+        refusal = machine.refusal(plugin_path("storage"), PLUGIN, "Load")
+        assert "is not who it should be" in refusal or "is not who it should be" in machine.plugin_property("storage", "LastError"), refusal
+        assert machine.owner("io.cloudsnooze.Plugin1.storage") == impostor
+        assert machine.plugin_property("storage", "State") != "running"
+    wait_until(lambda: not machine.owner("io.cloudsnooze.Plugin1.storage"), "the impostor has gone")
+    machine.call(plugin_path("storage"), PLUGIN, "Restart")
+    assert machine.plugin_property("storage", "State") == "running"
+    machine.call(plugin_path("storage"), PLUGIN, "Disable")
+
+
 def metrics(machine):
     return {key: entry["data"] for key, entry in machine.manager("GetMetrics")[0].items()}
 
@@ -286,5 +330,5 @@ def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
                      local_is_granted, plugins_answer_the_daemon_alone, log_level,
-                     disabled_plugin, forged_signals, huge_messages, cpu_load, disk_load, network_load, refused, administrators,
-                     holds_of_others, command_line, bus_restart], machine)
+                     disabled_plugin, impostors, forged_signals, huge_messages, huge_calls_at_once, cpu_load, disk_load, network_load,
+                     refused, administrators, holds_of_others, command_line, bus_restart], machine)

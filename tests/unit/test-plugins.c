@@ -450,6 +450,18 @@ static void test_configuration_reaches_it(void) {
         g_assert_cmpuint(f.problems->len, ==, 1);
         g_assert_nonnull(strstr(g_ptr_array_index(f.problems, 0), "0600"));
 
+        /* The daemon's own group may read it; what another group may read is not for its owner's eyes. */
+        g_assert_cmpint(g_chmod(path, 0640), ==, 0);
+        if (geteuid() == 0) {
+                g_assert_cmpint(chown(path, 0, 4711), ==, 0);
+                plugins_set_config(f.plugins, configured);
+                g_assert_cmpuint(f.problems->len, ==, 2);
+                g_assert_nonnull(strstr(g_ptr_array_index(f.problems, 1), "another group"));
+        }
+        g_assert_cmpint(chown(path, (uid_t) -1, getegid()), ==, 0);
+        plugins_set_config(f.plugins, configured);
+        g_assert_cmpuint(f.problems->len, ==, geteuid() == 0 ? 2 : 1);
+
         g_assert_cmpint(g_chmod(path, 0600), ==, 0);
         plugins_set_config(f.plugins, configured);
         fixture_round(&f, TRUE);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -83,9 +84,10 @@ static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
         }
         if (!file_trusted(path, plugin->plugins->trusted_uid, error))
                 return FALSE;
-        if (st.st_mode & S_IRWXO) {
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: can be read by everybody, expected mode 0600",
-                            path);
+        if (st.st_mode & S_IRWXO || (st.st_mode & S_IRWXG && st.st_gid != 0 && st.st_gid != getegid())) {
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE,
+                            "%s: can be read by %s, expected mode 0600, or 0640 and the daemon's group", path,
+                            st.st_mode & S_IRWXO ? "everybody" : "another group than the daemon's");
                 return FALSE;
         }
         return file_read(path, ENVIRONMENT_MAX, ret, NULL, error);
