@@ -2,6 +2,8 @@
 
 #include "daemon/installed.h"
 
+#include <sys/stat.h>
+
 #include "daemon/config/config-names.h"
 
 static void begin(Installed *installed) {
@@ -61,6 +63,22 @@ void installed_on_disk(const char *const *directories, const Config *config, Ins
         end(ret);
 }
 
+/* Its file can be read by everybody who may log in, whatever the daemon hides from them. */
+static void add_open_secrets(const Config *config, GStrvBuilder *warnings) {
+        g_auto(GStrv) pointers = config_secret_pointers(config);
+
+        for (char **pointer = pointers; *pointer; pointer++) {
+                const char *file = config_origin(config, *pointer);
+                g_autofree char *warning = NULL;
+                struct stat st;
+
+                if (!g_path_is_absolute(file) || stat(file, &st) < 0 || !(st.st_mode & S_IROTH))
+                        continue;
+                warning = g_strdup_printf("%s: %s: a secret, in a file that everybody can read; chgrp snooze and chmod 640 it", file, *pointer);
+                g_strv_builder_add(warnings, warning);
+        }
+}
+
 char **installed_warnings(const Installed *installed, const Config *config) {
         g_autoptr(GStrvBuilder) warnings = g_strv_builder_new();
         g_auto(GStrv) unknown = config_unknown_names(config, (const char *const *) installed->plugins->pdata,
@@ -69,5 +87,6 @@ char **installed_warnings(const Installed *installed, const Config *config) {
         if (config->warnings)
                 g_strv_builder_addv(warnings, (const char **) config->warnings);
         g_strv_builder_addv(warnings, (const char **) unknown);
+        add_open_secrets(config, warnings);
         return g_strv_builder_end(warnings);
 }

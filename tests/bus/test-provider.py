@@ -103,6 +103,25 @@ class Named(ProviderTest):
         self.assertEqual(self.client.get('ProviderProblem').find('clod'), -1)
 
 
+class Open(ProviderTest):
+    settings = {'plugins': {'plugin_configs': {'cloud': {'api_token': 'hunter2'}}},
+                'providers': {'cloud': {'proxy': 'http://me:hunter2@proxy', 'region': 'north'}}}
+
+    def test_a_secret_that_everybody_can_read_is_told(self):
+        file = self.house.directory / 'etc/snooze.json'
+        file.chmod(0o644)
+        expected = [f'{file}: {pointer}: a secret, in a file that everybody can read; chgrp snooze and chmod 640 it'
+                    for pointer in ('/plugins/plugin_configs/cloud/api_token', '/providers/cloud/proxy')]
+        check = lambda: subprocess.run(self.house.daemon_arguments('--check-configuration'), env=self.house.environment,
+                                       stderr=subprocess.PIPE, text=True).stderr.splitlines()
+        self.assertEqual(check(), [f'warning: {line}' for line in expected])
+        self.house.start_daemon()
+        findings, = self.client.call('Diagnose')
+        self.assertEqual([row['message'] for row in findings if (row['check'], row['status']) == ('configuration', 'warning')], expected)
+        file.chmod(0o640)
+        self.assertEqual(check(), [])
+
+
 class Hostile(ProviderTest):
     """What a provider says goes into reasons, to people and to systemd: it gets no line of its own there."""
 

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon and its plugins under their shipped units: who runs, what they see, who may do what."""
 
-import contextlib
 import json
 import os
 import socket
 import subprocess
-import threading
 import time
 
 from machine import Machine, run as run_here, wait_until
-from raw_bus import RawBus, property_of, text
+from raw_bus import RawBus, text
 
 PLUGIN = "io.cloudsnooze.Snooze1.Plugin"
 ROOT = "/io/cloudsnooze/Snooze1"
@@ -185,22 +183,6 @@ def huge_messages(machine):
     assert "Main process exited" not in machine.run("journalctl", "-b", "-u", "snooze-helper.service", "-o", "cat").stdout
 
 
-def huge_calls_at_once(machine):
-    """not even while it is asked whose calls they are do messages of that size wait within the daemon"""
-    before = machine.unit("snoozed.service", "MainPID")
-    body = property_of("org.freedesktop.LogControl1", "LogLevel", "x" * (90 << 20))
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(RawBus.user(machine, 65534)) for _ in range(4)]
-        calls = [threading.Thread(target=client.call, args=("io.cloudsnooze.Snooze1", "/org/freedesktop/LogControl1",
-                                                            "org.freedesktop.DBus.Properties", "Set", "ssv", body)) for client in clients]
-        for call in calls:
-            call.start()
-        for call in calls:
-            call.join()
-    machine.manager("ListHolds")
-    assert machine.unit("snoozed.service", "MainPID") == before, "they ended the daemon"
-
-
 IMPOSTOR = """
 import dbus, time
 bus = dbus.SystemBus()
@@ -330,5 +312,5 @@ def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
                      local_is_granted, plugins_answer_the_daemon_alone, log_level,
-                     disabled_plugin, impostors, forged_signals, huge_messages, huge_calls_at_once, cpu_load, disk_load, network_load,
+                     disabled_plugin, impostors, forged_signals, huge_messages, cpu_load, disk_load, network_load,
                      refused, administrators, holds_of_others, command_line, bus_restart], machine)

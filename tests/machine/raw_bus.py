@@ -17,15 +17,6 @@ def text(value):
     return struct.pack("<I", len(value)) + value.encode() + b"\0"
 
 
-def aligned(data, alignment=4):
-    return data + bytes(-len(data) % alignment)
-
-
-def property_of(interface, name, value):
-    """The arguments of Properties.Set, of the signature ssv, the value being a string."""
-    return aligned(aligned(aligned(text(interface)) + text(name)) + b"\x01s\0") + text(value)
-
-
 class RawBus:
     @classmethod
     @contextlib.contextmanager

@@ -130,6 +130,10 @@ Config *config_new_default(void);
  * token, key, credential, connection_string). */
 JsonNode *config_to_json(const Config *config);
 
+/* The pointers of what is set for plugins and providers and is named like a secret, or holds a password in a URL. Free with
+ * g_strfreev(). */
+char **config_secret_pointers(const Config *config);
+
 /* file:line-less origin of one pointer ("/naptime_minutes"): a path, or "default". */
 const char *config_origin(const Config *config, const char *pointer);
 
