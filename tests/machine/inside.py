@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs in a virtual machine that virtual.py booted: the cases about limits, on control groups of version 2 and with a processor whose use
+is counted."""
+
+import contextlib
+import os
+import sys
+
+import limits_cases
+from controlled import ROOT, Controlled, unified
+from machine import wait_until
+from tap import Plan
+
+
+class Inside(Controlled):
+    """This very machine."""
+
+    def __init__(self, build):  # pylint: disable=W0231
+        self.stack = contextlib.ExitStack()
+        self.root = ""
+        self.build = build
+        self.guests = []
+
+    def __enter__(self):
+        assert unified(), "this kernel has no control groups of version 2"
+        wait_until(self._booted, "it has booted", 600)
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.stack.close()
+
+    def _booted(self):
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded") and self.owner("io.cloudsnooze.Snooze1")
+
+    def command(self, *command, user=None):
+        who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"] if user else []
+        return ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb", *who, *command]
+
+    def group_of(self, unit, controller):
+        return ROOT + self.unit(unit, "ControlGroup")
+
+
+def main():
+    plan = Plan()
+    with Inside(os.path.dirname(os.path.abspath(__file__))) as machine:
+        limits_cases.run_on(plan, machine)
+        if plan.failed:
+            for line in machine.run("journalctl", "--no-pager", "-b", "-n", "100", check=False).stdout.splitlines():
+                print("#", line)
+    return plan.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

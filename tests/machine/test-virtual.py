@@ -1,0 +1,37 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""CloudSnooze in a virtual machine with control groups of version 2: test-virtual.py BUILD."""
+
+import os
+import sys
+
+import limits_cases
+import machine
+from tap import Plan
+from virtual import Virtual
+
+# Its processor is emulated, beside whatever else this host does.
+SECONDS = 1200
+
+
+def main():
+    build = sys.argv[1]
+    if os.geteuid() != 0:
+        return Plan.skip_all("impossible here: building a machine needs root")
+    programs = {os.path.join(build, program): program for program in ("tests/machine/probe-plugin", "tests/bus/counting-plugin")}
+    try:
+        with machine.installation(build) as installed, Virtual(installed, limits_cases.CONFIGURATION, "inside.py", programs) as virtual:
+            lines = virtual.wait_for_its_end(SECONDS)
+            whole = any(line.startswith("1..") for line in lines)
+            if not whole:
+                lines += virtual.console_lines()
+    except machine.Impossible as reason:
+        return Plan.skip_all(f"impossible here: {reason}")
+    print("\n".join(lines), flush=True)
+    if not whole:
+        print("Bail out! the virtual machine did not come to its end")
+    return 1 if not whole or any(line.startswith("not ok") for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

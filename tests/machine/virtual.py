@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual machine: a kernel of its own, and with it control groups of version 2, whatever this host has. qemu emulates the processor (hosts
+that are virtual themselves rarely lend theirs). The tree of a machine becomes its disk, and what is to be tried runs inside."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+
+from machine import Impossible, Machine, cache_directory, run, wait_until
+
+MEMORY = "1G"
+DISK_BYTES = 2 << 30
+# In this order.
+MODULES = ["virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_modern_dev", "virtio/virtio_pci_legacy_dev", "virtio/virtio_pci",
+           "block/virtio_blk"]
+INIT = """#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+for module in %s; do
+        /bin/busybox insmod /modules/$module.ko
+done
+/bin/busybox mount -t ext4 -o rw /dev/vda /root || /bin/busybox poweroff -f
+/bin/busybox umount /dev
+exec /bin/busybox switch_root /root /sbin/init
+"""
+COMMAND_LINE = "console=ttyS0 panic=-1 quiet random.trust_cpu=on systemd.unified_cgroup_hierarchy=1 systemd.mask=serial-getty@ttyS0.service"
+# Not part of the start, which is to be over before anything is tried.
+UNIT = """[Unit]
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+
+[Service]
+Type=exec
+ExecStart=/usr/bin/python3 {script}
+Environment=PYTHONDONTWRITEBYTECODE=1 SNOOZE_PATIENCE=5
+StandardOutput=file:/dev/ttyS1
+StandardError=inherit
+"""
+TESTS = "/opt/tests"
+OUTPUT = re.compile("^(ok|not ok|#|1\\.\\.)")
+
+
+def kernel():
+    """(image, folder of its modules) of the distribution's kernel for clouds; downloaded once."""
+    directory = os.path.join(cache_directory(), "kernel")
+    with open(directory + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(directory):
+            _download(directory)
+    images = [name for name in os.listdir(f"{directory}/boot") if name.startswith("vmlinuz-")]
+    return f"{directory}/boot/{images[0]}", f"{directory}/lib/modules/{images[0].removeprefix('vmlinuz-')}/kernel/drivers"
+
+
+def _download(directory):
+    new = directory + ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    os.mkdir(new)
+    depends = run("apt-cache", "depends", "linux-image-cloud-amd64", check=False).stdout
+    names = re.findall(r"Depends: (linux-image-\S+)", depends)
+    got = names and run("apt-get", "download", names[0], cwd=new, check=False)
+    packages = [name for name in os.listdir(new) if name.endswith(".deb")]
+    if not got or got.returncode or not packages:
+        raise Impossible("apt has no kernel for clouds (linux-image-cloud-amd64)")
+    run("dpkg", "-x", os.path.join(new, packages[0]), new)
+    os.rename(new, directory)
+
+
+class Virtual(Machine):
+    """It runs a script of this directory and powers itself off."""
+
+    def __init__(self, installed, configuration, script, programs):
+        for program in ("qemu-system-x86_64", "busybox", "mkfs.ext4", "cpio"):
+            if not shutil.which(program):
+                raise Impossible(f"virtual machines need {program}")
+        if os.uname().machine != "x86_64":
+            raise Impossible("virtual machines are of x86_64")
+        self.kernel, self.modules = kernel()
+        super().__init__(installed, "dbus-daemon", configuration)
+        self._prepare(script, programs)
+
+    def _prepare(self, script, programs):
+        here = os.path.dirname(os.path.abspath(__file__))
+        shutil.copytree(here, self.path(TESTS), ignore=shutil.ignore_patterns("__pycache__"))
+        for source, program in programs.items():
+            os.makedirs(os.path.dirname(self.path(f"{TESTS}/{program}")), exist_ok=True)
+            shutil.copy(source, self.path(f"{TESTS}/{program}"))
+        self.write("/etc/systemd/system/cloudsnooze-tests.service", UNIT.format(script=f"{TESTS}/{script}"))
+        wants = self.path("/etc/systemd/system/multi-user.target.wants")
+        os.makedirs(wants, exist_ok=True)
+        os.symlink("../cloudsnooze-tests.service", f"{wants}/cloudsnooze-tests.service")
+
+    def _part(self, name):
+        return os.path.join(os.path.dirname(self.root), name)
+
+    def _make_disk(self):
+        with open(self._part("disk"), "wb") as file:
+            file.truncate(DISK_BYTES)
+        run("mkfs.ext4", "-q", "-F", "-d", self.root, self._part("disk"))
+
+    def _make_start(self):
+        tree = self._part("start")
+        for directory in ("bin", "dev", "root", "modules"):
+            os.makedirs(f"{tree}/{directory}")
+        shutil.copy(shutil.which("busybox"), f"{tree}/bin/busybox")
+        names = [name for name in MODULES if os.path.exists(f"{self.modules}/{name}.ko")]
+        for name in names:
+            shutil.copy(f"{self.modules}/{name}.ko", f"{tree}/modules")
+        with open(f"{tree}/init", "w", encoding="utf-8") as file:
+            file.write(INIT % " ".join(map(os.path.basename, names)))
+        os.chmod(f"{tree}/init", 0o755)
+        with open(self._part("start.cpio"), "wb") as file:
+            files = subprocess.run(["find", "."], cwd=tree, stdout=subprocess.PIPE, check=True).stdout
+            subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree, input=files, stdout=file, check=True)
+
+    def boot(self):
+        assert not self.running(), "the machine runs already"
+        self._make_disk()
+        self._make_start()
+        self.container = subprocess.Popen(  # pylint: disable=R1732
+            ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY, "-nodefaults", "-display", "none",
+             "-no-reboot", "-nic", "none", "-kernel", self.kernel, "-initrd", self._part("start.cpio"), "-append", COMMAND_LINE,
+             "-drive", f"file={self._part('disk')},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self._part('console')}",
+             "-serial", f"file:{self._part('output')}"],
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
+
+    def kill(self):
+        if self.running():
+            self.container.kill()
+            self.container.wait()
+
+    def run(self, *command, user=None, check=True):
+        raise NotImplementedError("nobody outside can enter it")
+
+    def _lines(self, name):
+        with contextlib.suppress(FileNotFoundError):
+            with open(self._part(name), encoding="utf-8", errors="replace") as file:
+                return file.read().replace("\r", "").splitlines()
+        return []
+
+    def wait_for_its_end(self, seconds):
+        """What the script wrote: lines of TAP."""
+        try:
+            wait_until(lambda: not self.running(), "the virtual machine has done its work", seconds)
+        except AssertionError as reason:
+            return [line for line in self._lines("output") if OUTPUT.match(line)] + [f"# {reason}"] + self.console_lines()
+        return [line for line in self._lines("output") if OUTPUT.match(line)]
+
+    def console_lines(self):
+        with open(self.console.name, encoding="utf-8", errors="replace") as file:
+            said = file.read().splitlines()
+        return [f"# {line}" for line in (self._lines("console") + said)[-40:]]
