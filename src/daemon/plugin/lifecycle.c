@@ -580,6 +580,7 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
                 owner = "";
         g_free(plugin->owner);
         plugin->owner = *owner ? g_strdup(owner) : NULL;
+        swap_call_ended(plugin);
         if (!plugin->owner) {
                 if (had)
                         name_gone(plugin);

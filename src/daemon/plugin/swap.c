@@ -419,6 +419,8 @@ static void on_next_ready(PluginProcess *process) {
                 switch_over(swap);
 }
 
+/* The channel of the old version is closed only when the name has gone over: it ends then, and to end takes a process longer than
+ * everything else here. */
 void swap_call_ended(Plugin *plugin) {
         PluginSwap *swap = plugin->swap;
 
@@ -426,7 +428,8 @@ void swap_call_ended(Plugin *plugin) {
                 return;
         if ((swap->step == STEP_QUIET || swap->step == STEP_HELD) && !process_has_effects(plugin->process))
                 export(swap);
-        else if (plugin->previous && g_queue_is_empty(&plugin->previous->in_flight))
+        else if (plugin->previous && g_queue_is_empty(&plugin->previous->in_flight) &&
+                 g_strcmp0(plugin->owner, plugin->previous->peer) != 0)
                 process_close_channel(plugin->previous);
 }
 

@@ -18,7 +18,7 @@ typedef struct PluginSwap PluginSwap;
  * error. May be NULL: failures are Problems then. */
 void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 
-/* A call ended: what waited for that goes on. */
+/* A call ended, or the name has another owner: what waited for that goes on. */
 void swap_call_ended(Plugin *plugin);
 /* The plugin stops running for another reason. */
 void swap_abort(Plugin *plugin, const char *reason);
