@@ -27,8 +27,8 @@ static bool split(const char *line, DeviceLine *ret) {
 
         if (!scan_skip_numbers(&name, 2))
                 return false;
-        name += strspn(name, " \t");
-        end = name + strcspn(name, " \t\n");
+        name = scan_blanks(name);
+        end = scan_word(name);
         *ret = (DeviceLine) { name, (size_t) (end - name), end };
         return true;
 }

@@ -19,12 +19,14 @@
 #include "daemon/metrics/scan.h"
 
 static bool split(const char *line, DeviceLine *ret) {
-        const char *name = line + strspn(line, " \t"), *colon = name + strcspn(name, ": \t\n");
+        const char *name = scan_blanks(line), *colon = name;
 
+        while (*colon && *colon != ':' && *colon != '/' && *colon != ' ' && *colon != '\t' && *colon != '\n')
+                colon++;
         if (*colon != ':')
                 return false;
         *ret = (DeviceLine) { name, (size_t) (colon - name), colon + 1 };
-        return !memchr(name, '/', ret->name_length) && name[0] != '.';
+        return name[0] != '.';
 }
 
 /* Received: bytes packets errs drop fifo frame compressed multicast; sent: bytes … */

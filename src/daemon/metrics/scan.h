@@ -9,13 +9,25 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline const char *scan_blanks(const char *p) {
+        while (*p == ' ' || *p == '\t')
+                p++;
+        return p;
+}
+
+/* The end of the word that begins here. */
+static inline const char *scan_word(const char *p) {
+        while (*p && *p != ' ' && *p != '\t' && *p != '\n')
+                p++;
+        return p;
+}
+
 /* Skips blanks and reads one decimal number that fits; *text is then behind it. Untouched where there is none. */
 static inline bool scan_number(const char **text, uint64_t *ret) {
         const char *p = *text;
         uint64_t value = 0;
 
-        while (*p == ' ' || *p == '\t')
-                p++;
+        p = scan_blanks(p);
         if (*p < '0' || *p > '9')
                 return false;
         for (; *p >= '0' && *p <= '9'; p++) {
@@ -35,8 +47,7 @@ static inline bool scan_skip_numbers(const char **text, unsigned n) {
         const char *p = *text;
 
         for (; n > 0; n--) {
-                while (*p == ' ' || *p == '\t')
-                        p++;
+                p = scan_blanks(p);
                 if (*p < '0' || *p > '9')
                         return false;
                 while (*p >= '0' && *p <= '9')
@@ -54,10 +65,11 @@ static inline const char *scan_next_line(const char *p, const char *end) {
 }
 
 static inline bool scan_literal(const char **text, const char *literal) {
-        size_t length = strlen(literal);
+        const char *p = *text;
 
-        if (strncmp(*text, literal, length) != 0)
-                return false;
-        *text += length;
+        for (; *literal; p++, literal++)
+                if (*p != *literal)
+                        return false;
+        *text = p;
         return true;
 }
