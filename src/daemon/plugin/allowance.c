@@ -12,6 +12,7 @@
 #include <glib.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 /* A sanitizer's allocator takes the kernel's no for the end of the world. */
 #ifdef __SANITIZE_ADDRESS__
@@ -30,8 +31,12 @@
 static bool narrow;
 static struct rlimit limit;
 
-static bool measuring;
-static uint64_t measured; /* 0: not yet */
+/* To ask costs as much as a tenth of a call, so the answer counts for a moment: too short for the daemon to take as much as a message
+ * may have. */
+#define MEASURED_FOR USEC_PER_MSEC
+
+static uint64_t measured, measured_at;
+static bool guessed; /* narrowed by what was measured before */
 
 /* The last but one of seven numbers (proc(5)); NULL: it is not there. */
 static const char *sixth_number(const char *text) {
@@ -59,13 +64,20 @@ static uint64_t data_in_use(void) {
         return number ? strtoul(number, NULL, 10) * (uint64_t) sysconf(_SC_PAGESIZE) : 0;
 }
 
-void allowance_measure(void) {
-        measuring = true;
-        measured = 0;
+static uint64_t measure(void) {
+        uint64_t now = clock_monotonic();
+
+        guessed = measured > 0 && now - measured_at < MEASURED_FOR;
+        if (!guessed) {
+                measured = data_in_use();
+                measured_at = now;
+        }
+        return measured;
 }
 
-void allowance_measured(void) {
-        measuring = false;
+bool allowance_was_guessed(void) {
+        measured = 0;
+        return guessed;
 }
 
 void allowance_narrow(uint64_t more) {
@@ -73,8 +85,7 @@ void allowance_narrow(uint64_t more) {
 
         if (!ALLOWANCE_ENFORCED || narrow)
                 return;
-        used = measuring && measured > 0 ? measured : data_in_use();
-        measured = used;
+        used = measure();
         if (used == 0 || (limit.rlim_max == 0 && getrlimit(RLIMIT_DATA, &limit) < 0))
                 return;
         limit.rlim_cur = MIN(used + more, limit.rlim_max / 2);

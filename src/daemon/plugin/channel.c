@@ -140,6 +140,10 @@ static void work(Channel *channel) {
                 /* A message that is handled makes it wide again. */
                 allowance_narrow(MESSAGE_ROOM);
                 r = sd_bus_process(bus, NULL);
+                if (r == -ENOMEM && allowance_was_guessed()) {
+                        allowance_widen();
+                        r = 1;
+                }
         }
         allowance_widen();
         sd_bus_unref(bus);

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "bus/dictionary.h"
 #include "base/names.h"
-#include "daemon/plugin/allowance.h"
 #include "daemon/plugin/plugin.h"
 
 struct Round {
@@ -283,14 +282,12 @@ gboolean plugins_hear(Plugins *plugins) {
         if (plugins->hearing)
                 (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_OFF);
         plugins->listening = TRUE;
-        allowance_measure();
         for (guint i = 0; i < plugins->list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
                 if (plugin->process && plugin->process->channel)
                         channel_hear(plugin->process->channel);
         }
-        allowance_measured();
         plugins->listening = FALSE;
         return TRUE;
 }
