@@ -61,9 +61,7 @@ static void add_services(Callers *callers, const char *program) {
         }
 }
 
-static void add_plugins(Callers *callers) {
-        g_autofree char *directory = g_build_filename(callers->bus.directory, "plugins", NULL);
-        g_autofree char *state = g_build_filename(callers->bus.directory, "state", NULL);
+static void add_plugins(Callers *callers, const char *directory, const char *state, const char *etc) {
         g_autoptr(Config) config = config_new_default();
 
         bench_check(store_new(callers->event, state, on_store_problem, NULL, &callers->store), "the store");
@@ -73,7 +71,7 @@ static void add_plugins(Callers *callers) {
                                                       .store = callers->store,
                                                       .directories = (const char *const[]){ directory, NULL },
                                                       .state_directory = state,
-                                                      .config_directory = callers->bus.directory,
+                                                      .config_directory = etc,
                                                       .vote = on_vote,
                                                       .changed = on_changed,
                                                       .problem = on_problem },
@@ -85,13 +83,26 @@ static void add_plugins(Callers *callers) {
                         callers->plugin ? plugin_last_error(callers->plugin) : "not found");
 }
 
-void callers_begin(Callers *callers, const char *program) {
-        bench_bus_prepare(&callers->bus);
-        add_services(callers, program);
-        bench_bus_start(&callers->bus);
+static void callers_connect(Callers *callers) {
         bench_check(sd_event_new(&callers->event), "event loop");
         callers->connection = bench_bus_connect(callers->event);
-        add_plugins(callers);
+}
+
+void callers_begin(Callers *callers, const char *program) {
+        g_autofree char *directory = NULL, *state = NULL;
+
+        bench_bus_prepare(&callers->bus);
+        directory = g_build_filename(callers->bus.directory, "plugins", NULL);
+        state = g_build_filename(callers->bus.directory, "state", NULL);
+        add_services(callers, program);
+        bench_bus_start(&callers->bus);
+        callers_connect(callers);
+        add_plugins(callers, directory, state, callers->bus.directory);
+}
+
+void callers_begin_installed(Callers *callers) {
+        callers_connect(callers);
+        add_plugins(callers, PKGSYSCONFDIR "/plugins", PKGSTATEDIR, PKGSYSCONFDIR);
 }
 
 void callers_end(Callers *callers) {
@@ -101,7 +112,8 @@ void callers_end(Callers *callers) {
         store_free(callers->store);
         sd_bus_flush_close_unref(callers->connection);
         sd_event_unref(callers->event);
-        bench_bus_end(&callers->bus);
+        if (callers->bus.directory)
+                bench_bus_end(&callers->bus);
 }
 
 static void run_until(Callers *callers, const bool *done) {

@@ -26,6 +26,8 @@ typedef struct Callers {
 
 /* program's folder has the two services. */
 void callers_begin(Callers *callers, const char *program);
+/* On the system bus of a machine where both are installed: as the user of the daemon, which does not run. */
+void callers_begin_installed(Callers *callers);
 void callers_end(Callers *callers);
 
 /* Each until the answer is there; the other side is started by it where it does not run. */

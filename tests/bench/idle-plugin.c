@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The least that a plugin of the SDK can be, under the id that it is given: idle-plugin ID. Its state has $BENCH_STATE_SIZE bytes. */
+/* The least that a plugin of the SDK can be, under the id that it is given (idle-plugin ID), or else under its own name. Its state has
+ * $BENCH_STATE_SIZE bytes. */
 
 #include <errno.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
 int main(int argc, char **argv) {
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
-                .id = argc == 2 ? argv[1] : NULL,
+                .id = argc == 2 ? argv[1] : program_invocation_short_name,
                 .version = "1.0.0",
                 .check_idle = check_idle,
                 .process_data = process_data,
@@ -39,5 +40,5 @@ int main(int argc, char **argv) {
                 .import_state = import_state,
         };
 
-        return plugin.id ? snooze_plugin_main(&plugin, 1, argv) : 2;
+        return snooze_plugin_main(&plugin, 1, argv);
 }

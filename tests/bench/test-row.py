@@ -1,20 +1,34 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A row of the budget comes out whole: bench-NAME --smoke prints what tools/bench reads, whatever the figures."""
+"""A row of the budget comes out whole: bench-NAME --smoke prints what tools/bench reads, whatever the figures. So does the script of a
+row that needs a machine, where one can be booted."""
 
 import json
+import os
 import subprocess
 import sys
 
+LEFT_OUT = 77
+
 MEMBERS = {'value': float, 'unit': str, 'beside': float, 'ratio': float, 'goal': float}
 
-def problem(program):
-    result = subprocess.run([program, '--smoke'], stdout=subprocess.PIPE, text=True, timeout=50)
+class LeftOut(Exception):
+    pass
+
+
+def row_name(program):
+    return os.path.splitext(os.path.basename(program))[0].removeprefix('bench-').replace('-', ' ').replace('_', ' ')
+
+
+def problem(command):
+    result = subprocess.run([*command, '--smoke'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=550)
+    if result.returncode == LEFT_OUT:
+        raise LeftOut(result.stderr.strip())
     if result.returncode != 0:
-        return f'{program} ended with status {result.returncode}'
+        return f'{command[0]} ended with status {result.returncode}: {result.stderr}'
     rows = json.loads(result.stdout)
     # It may print further rows that it measured by the way.
-    own = program.rsplit('/bench-', 1)[1].replace('-', ' ')
+    own = row_name(command[0])
     if own not in rows:
         return f'no row {own!r} in {result.stdout}'
     for name, figures in rows.items():
@@ -28,6 +42,10 @@ def problem(program):
 
 
 print('1..1')
-found = problem(sys.argv[1])
-print('ok 1 - the row comes out' if not found else f'not ok 1 - {found}')
+try:
+    found = problem(sys.argv[1:])
+except LeftOut as reason:
+    print(f'ok 1 - the row comes out # SKIP impossible here: {reason}')
+    sys.exit(0)
+print('ok 1 - the row comes out' if not found else f'not ok 1 - {" / ".join(found.splitlines())}')
 sys.exit(1 if found else 0)
