@@ -6,6 +6,7 @@
 #include "daemon/tick.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -105,14 +106,13 @@ static uint64_t time_left(Manager *manager) {
         return (uint64_t) times.it_value.tv_sec * USEC_PER_SEC + (uint64_t) times.it_value.tv_nsec / 1000;
 }
 
-/* TRUE: nothing happened until then. Whatever the loop has to attend to makes its descriptor readable, its own timers, signals and
- * the watchdog among it. */
+/* TRUE: nothing happened until then. Whatever the loop has to attend to shows here, its own timers, signals and the watchdog among it,
+ * and shows again when the loop looks: none of its sources is edge-triggered. Late by less than a millisecond, of which nothing adds up. */
 static gboolean sleep_until(Manager *manager, uint64_t until) {
-        struct pollfd fd = { .fd = sd_event_get_fd(manager->event), .events = POLLIN };
-        uint64_t left = usec_sub(until, clock_monotonic());
-        const struct timespec timeout = { (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC * 1000) };
+        uint64_t left = usec_sub(until, clock_monotonic()) / USEC_PER_MSEC + 1;
+        struct epoll_event event;
 
-        return ppoll(&fd, 1, &timeout, NULL) == 0;
+        return epoll_wait(sd_event_get_fd(manager->event), &event, 1, (int) MIN(left, (uint64_t) INT_MAX)) == 0;
 }
 
 /* Of the lowest priority, so that nothing else is pending when it runs; and what it does while it stays makes nothing pending. */
