@@ -17,7 +17,7 @@
 #define AUTOSCALING_VERSION "2011-01-01"
 
 typedef struct ApiCall {
-        Job *job;
+        CloudJob *job;
         char *service, *action;
         char **parameters;
         ApiDone done;
@@ -44,6 +44,10 @@ void api_cancel(struct ApiCall *call) {
         g_free(call->action);
         g_strfreev(call->parameters);
         g_free(call);
+}
+
+static Extra *extra_of(const CloudJob *job) {
+        return job->extra;
 }
 
 typedef struct Failure {
@@ -94,15 +98,15 @@ static bool again(const HttpReply *reply, void *userdata) {
 
 static void send_call(ApiCall *call);
 
-static void authenticated_anew(Job *job) {
-        send_call(job->api);
+static void authenticated_anew(CloudJob *job) {
+        send_call(extra_of(job)->api);
 }
 
 static void finish(ApiCall *call, const ApiReply *reply) {
-        Job *job = call->job;
+        CloudJob *job = call->job;
         ApiDone done = call->done;
 
-        job->api = NULL;
+        extra_of(job)->api = NULL;
         call->exchange = NULL;
         done(job, reply);
         api_cancel(call);
@@ -110,7 +114,7 @@ static void finish(ApiCall *call, const ApiReply *reply) {
 
 static void on_reply(const HttpReply *http, void *userdata) {
         ApiCall *call = userdata;
-        Aws *aws = call->job->aws;
+        Aws *aws = call->job->provider;
         xmlDoc *document = parse(http);
         xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
         ApiReply reply = { .http = http, .code = "", .message = "" };
@@ -128,7 +132,7 @@ static void on_reply(const HttpReply *http, void *userdata) {
         if (has_code(expired_codes, reply.code) && !call->job->renewed && aws->credentials && aws->credentials->token) {
                 call->job->renewed = true;
                 g_clear_pointer(&aws->credentials, credentials_free);
-                job_authenticate(call->job, authenticated_anew);
+                cloud_job_authenticate(call->job, authenticated_anew);
         } else
                 finish(call, &reply);
         failure_clear(&failure);
@@ -152,7 +156,7 @@ static char *form_of(const ApiCall *call) {
 }
 
 static char *url_of(const ApiCall *call) {
-        const Aws *aws = call->job->aws;
+        const Aws *aws = call->job->provider;
         const char *own = aws_setting(aws, g_str_equal(call->service, "ec2") ? "endpoint_url" : "autoscaling_endpoint_url");
 
         return own ? g_strdup(own)
@@ -160,7 +164,7 @@ static char *url_of(const ApiCall *call) {
 }
 
 static void send_call(ApiCall *call) {
-        const Aws *aws = call->job->aws;
+        const Aws *aws = call->job->provider;
         const Credentials *credentials = aws->credentials;
         g_autofree char *form = form_of(call), *url = url_of(call),
                         *signature = g_strdup_printf("aws:amz:%s:%s", aws->identity->region, call->service),
@@ -192,7 +196,7 @@ static void send_call(ApiCall *call) {
         }
 }
 
-void api_call(Job *job, const char *service, const char *action, const char *const *parameters, ApiDone done) {
+void api_call(CloudJob *job, const char *service, const char *action, const char *const *parameters, ApiDone done) {
         ApiCall *call = g_new0(ApiCall, 1);
 
         call->job = job;
@@ -200,7 +204,7 @@ void api_call(Job *job, const char *service, const char *action, const char *con
         call->action = g_strdup(action);
         call->parameters = g_strdupv((char **) parameters);
         call->done = done;
-        job->api = call;
+        extra_of(job)->api = call;
         send_call(call);
 }
 
@@ -208,12 +212,12 @@ bool api_is_denied(const ApiReply *reply) {
         return has_code(denied_codes, reply->code) || (reply->http->problem == HTTP_ANSWERED && reply->http->status == 403);
 }
 
-void api_fail(Job *job, const ApiReply *reply, const char *what) {
+void api_fail(CloudJob *job, const ApiReply *reply, const char *what) {
         g_autofree char *detail = *reply->code ? g_strdup_printf("%s: %s", reply->code, reply->message) : g_strdup(reply->message);
         int r = -EIO;
 
         if (job->call)
                 r = cloud_fail_as(job->call, reply->http, is_passing(reply->http, reply->code) || (reply->http->status == 200),
                                   what, detail);
-        job_end(job, r);
+        cloud_job_end(job, r);
 }

@@ -17,14 +17,14 @@ typedef struct ApiReply {
 } ApiReply;
 
 /* Both are gone when it returns. The job's, and may end it. */
-typedef void (*ApiDone)(Job *job, const ApiReply *reply);
+typedef void (*ApiDone)(CloudJob *job, const ApiReply *reply);
 
 /* The job must have authenticated. parameters: "InstanceId.1", "i-0abc", …, NULL; at most once at a time for a job. */
-void api_call(Job *job, const char *service, const char *action, const char *const *parameters, ApiDone done);
+void api_call(CloudJob *job, const char *service, const char *action, const char *const *parameters, ApiDone done);
 void api_cancel(struct ApiCall *call);
 
 /* Ends the job with what a failed reply means. what: "ec2:StopInstances on i-0abc" */
-void api_fail(Job *job, const ApiReply *reply, const char *what);
+void api_fail(CloudJob *job, const ApiReply *reply, const char *what);
 
 /* The account may not do this. */
 bool api_is_denied(const ApiReply *reply);

@@ -9,7 +9,7 @@
 
 #include <libxml/parser.h>
 
-#include "aws.h"
+#include "api.h"
 #include "base/names.h"
 #include "power.h"
 
@@ -46,11 +46,59 @@ bool aws_powers_off(const Aws *aws) {
         return g_strcmp0(aws_setting(aws, "stop_method"), "poweroff") == 0;
 }
 
+static const char *identity(void *userdata) {
+        const Aws *aws = userdata;
+
+        return aws->identity ? aws->identity->instance_id : NULL;
+}
+
+static bool are_credentials_fresh(void *userdata) {
+        const Aws *aws = userdata;
+
+        return credentials_are_fresh(aws->credentials);
+}
+
+static bool have_credentials(void *userdata) {
+        const Aws *aws = userdata;
+
+        return aws->credentials != NULL;
+}
+
+static void free_extra(void *data) {
+        Extra *extra = data;
+
+        api_cancel(extra->api);
+        if (extra->tags) {
+                extra->tags[1] = NULL; /* the job's */
+                g_free(extra->tags[0]);
+                for (char **tag = extra->tags + 2; *tag; tag++)
+                        g_free(*tag);
+                g_free(extra->tags);
+        }
+        g_free(extra);
+}
+
+static const CloudMeans means = {
+        .identity = identity,
+        .ask_identity = identity_ask,
+        .are_credentials_fresh = are_credentials_fresh,
+        .have_credentials = have_credentials,
+        .ask_credentials = credentials_ask,
+        .free_extra = free_extra,
+};
+
+CloudJob *aws_job_new(Aws *aws, SnoozePluginCall *call, const char *instance_id) {
+        CloudJob *job = cloud_job_new(aws->jobs, call, instance_id);
+
+        job->extra = g_new0(Extra, 1);
+        return job;
+}
+
 static int start(SnoozePluginInstance *instance, void *userdata) {
         Aws *aws = userdata;
 
         aws->instance = instance;
-        aws->waiting = g_ptr_array_new();
+        aws->jobs = cloud_jobs_new(&means, aws);
         machine_detect(getenv("SNOOZE_AWS_ROOT") ?: "", &aws->machine); /* another machine's files, for tests */
         return http_client_new(snooze_plugin_instance_get_event(instance), &aws->http);
 }
@@ -58,7 +106,7 @@ static int start(SnoozePluginInstance *instance, void *userdata) {
 static void forget_machine(Aws *aws) {
         aws->notices = notices_free(aws->notices);
         aws->metadata = metadata_free(aws->metadata);
-        aws->asking_identity = aws->asking_credentials = false;
+        aws->inquiry = inquiry_free(aws->inquiry);
         g_clear_pointer(&aws->identity, identity_free);
         g_clear_pointer(&aws->credentials, credentials_free);
 }
@@ -73,7 +121,7 @@ static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictiona
         int r;
 
         forget_machine(aws);
-        aws_release_jobs(aws, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
+        cloud_jobs_reset(aws->jobs);
         aws->own_service = strcmp(url, METADATA_URL) != 0;
         aws->stop_effect = strcmp(method, "poweroff") != 0
                 ? "stops-billing"
@@ -96,19 +144,6 @@ static const char *stop_effect(void *userdata) {
         return aws->stop_effect ?: "unknown";
 }
 
-static void detected(SnoozePluginCall *call, bool answer) {
-        (void) snooze_plugin_call_set_answer(call, answer);
-        snooze_plugin_call_finish(call, 0);
-}
-
-static void identified(Job *job) {
-        SnoozePluginCall *call = job->call;
-
-        job->call = NULL;
-        job_end(job, 0);
-        detected(call, true);
-}
-
 /* Firmware first: only on a machine of Amazon's the metadata service is asked at all, because in another cloud the same address is
  * another service. Who names a service of his own has said where he is. */
 static int detect(SnoozePluginCall *call, void *userdata) {
@@ -116,7 +151,7 @@ static int detect(SnoozePluginCall *call, void *userdata) {
 
         if (!aws->own_service && g_strcmp0(aws->machine.cloud, "aws") != 0)
                 return snooze_plugin_call_set_answer(call, false);
-        job_identify(job_new(aws, call, NULL), identified);
+        cloud_job_identify(aws_job_new(aws, call, NULL), cloud_job_detected);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -159,7 +194,7 @@ int main(int argc, char *argv[]) {
 
         forget_machine(&aws);
         http_client_free(aws.http);
-        g_clear_pointer(&aws.waiting, g_ptr_array_unref);
+        cloud_jobs_free(aws.jobs);
         xmlCleanupParser();
         return r;
 }

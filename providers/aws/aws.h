@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the files of provider aws share: the machine that this is, the means to ask, and a job, which is a call of the contract on its
- * way through several answers. */
+/* What the files of provider aws share: the machine that this is, and the means to ask. */
 
 #include <glib.h>
 #include <snooze/plugin.h>
 
+#include "cloud/job.h"
 #include "cloud/machine.h"
 #include "cloud/metadata.h"
-#include "cloud/options.h"
 #include "http/http.h"
 
+typedef struct Inquiry Inquiry;
 typedef struct Notices Notices;
 
 typedef struct Credentials {
@@ -32,44 +32,27 @@ typedef struct Aws {
         bool own_service;   /* the configuration names one, and with it says that this is AWS */
         Identity *identity; /* NULL: not known yet */
         Credentials *credentials;
-        GPtrArray *waiting; /* Job: for identity or credentials; borrows */
-        bool asking_identity, asking_credentials;
+        Inquiry *inquiry;   /* under way */
+        CloudJobs *jobs;
         Notices *notices;
         const char *stop_effect;
 } Aws;
 
-typedef struct Job Job;
-typedef void (*JobStep)(Job *job);
-
-struct Job {
-        Aws *aws;
-        SnoozePluginCall *call; /* NULL: of nobody's (a heartbeat) */
-        char *instance_id;      /* NULL until the identity is known: this one */
-        CloudOptions options;
-        JobStep next;           /* when it is ready */
-        bool needs_credentials;
-        bool waited;            /* for credentials: whatever came has to do */
-        bool renewed;           /* its credentials were refused once */
-        unsigned step;          /* of those that ask several things (permissions.c) */
-        char **tags;            /* parameters of a CreateTags, without the instance's id */
+/* A job's extra: the call of an API under way, and parameters that wait for it. */
+typedef struct Extra {
         struct ApiCall *api;
-};
+        char **tags; /* parameters of a CreateTags, its second the instance's id when it is known */
+} Extra;
 
-/* job.c. call may be NULL. instance_id "" or NULL: this machine. */
-Job *job_new(Aws *aws, SnoozePluginCall *call, const char *instance_id);
-/* Answers the call, if there is one, and frees the job. result: as snooze_plugin_call_finish(). */
-void job_end(Job *job, int result);
-/* Calls next when this machine's identity is known, for the second its credentials, too; or ends the job with what went wrong. Either
- * may happen at once. */
-void job_identify(Job *job, JobStep next);
-void job_authenticate(Job *job, JobStep next);
-/* Those that waited go on, or fail with an error name and text. */
-void aws_release_jobs(Aws *aws, const char *error_name, const char *text);
+/* A new job for a call of this provider's; see cloud_job_new(). */
+CloudJob *aws_job_new(Aws *aws, SnoozePluginCall *call, const char *instance_id);
 
-/* identity.c, credentials.c: ask, if that is not under way, and release the jobs. */
-void identity_ask(Aws *aws);
+/* identity.c, credentials.c: ask, and answer cloud_jobs_answered(). */
+void identity_ask(void *aws);
 void identity_free(Identity *identity);
-void credentials_ask(Aws *aws);
+/* Its questions must have ended with the metadata. */
+Inquiry *inquiry_free(Inquiry *inquiry);
+void credentials_ask(void *aws);
 void credentials_free(Credentials *credentials);
 bool credentials_are_fresh(const Credentials *credentials);
 

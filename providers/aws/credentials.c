@@ -71,8 +71,7 @@ static Credentials *read_credentials(const char *text, char **ret_problem) {
 }
 
 static void conclude(Aws *aws, const char *error_name, const char *text) {
-        aws->asking_credentials = false;
-        aws_release_jobs(aws, error_name, text);
+        cloud_jobs_answered(aws->jobs, error_name, text);
 }
 
 static void on_credentials(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
@@ -139,13 +138,11 @@ static Credentials *given_credentials(char **ret_problem) {
         return credentials;
 }
 
-void credentials_ask(Aws *aws) {
+void credentials_ask(void *userdata) {
         g_autofree char *problem = NULL, *message = NULL;
+        Aws *aws = userdata;
         int r;
 
-        if (aws->asking_credentials)
-                return;
-        aws->asking_credentials = true;
         g_clear_pointer(&aws->credentials, credentials_free);
         aws->credentials = given_credentials(&problem);
         if (problem) {

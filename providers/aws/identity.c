@@ -7,12 +7,12 @@
 #include "aws.h"
 #include "util/json.h"
 
-typedef struct Inquiry {
+struct Inquiry {
         Aws *aws;
         unsigned open;
         Identity *identity;
         char *failure;
-} Inquiry;
+};
 
 void identity_free(Identity *identity) {
         g_free(identity->instance_id);
@@ -52,23 +52,29 @@ static void fail(Inquiry *inquiry, const char *format, ...) {
         va_end(ap);
 }
 
+Inquiry *inquiry_free(Inquiry *inquiry) {
+        if (!inquiry)
+                return NULL;
+        g_clear_pointer(&inquiry->identity, identity_free);
+        g_free(inquiry->failure);
+        g_free(inquiry);
+        return NULL;
+}
+
 static void conclude(Inquiry *inquiry) {
         Aws *aws = inquiry->aws;
 
         if (--inquiry->open > 0)
                 return;
-        aws->asking_identity = false;
+        aws->inquiry = NULL;
         if (inquiry->failure)
-                aws_release_jobs(aws, SNOOZE_PLUGIN_ERROR_THROTTLED, inquiry->failure);
+                cloud_jobs_answered(aws->jobs, SNOOZE_PLUGIN_ERROR_THROTTLED, inquiry->failure);
         else {
                 g_clear_pointer(&aws->identity, identity_free);
                 aws->identity = g_steal_pointer(&inquiry->identity);
-                aws_release_jobs(aws, NULL, NULL);
+                cloud_jobs_answered(aws->jobs, NULL, NULL);
         }
-        if (inquiry->identity)
-                identity_free(inquiry->identity);
-        g_free(inquiry->failure);
-        g_free(inquiry);
+        inquiry_free(inquiry);
 }
 
 static void on_document(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
@@ -130,13 +136,11 @@ static void ask(Inquiry *inquiry, const char *path, MetadataDone done) {
                 done(METADATA_FAILED, g_strerror(-r), NULL, inquiry);
 }
 
-void identity_ask(Aws *aws) {
-        Inquiry *inquiry;
+void identity_ask(void *userdata) {
+        Inquiry *inquiry = g_new0(Inquiry, 1);
+        Aws *aws = userdata;
 
-        if (aws->asking_identity)
-                return;
-        aws->asking_identity = true;
-        inquiry = g_new0(Inquiry, 1);
+        aws->inquiry = inquiry;
         inquiry->aws = aws;
         inquiry->identity = g_new0(Identity, 1);
         inquiry->open = 1;

@@ -43,15 +43,16 @@ static void set_launch_time(SnoozePluginDictionary *info, const char *text) {
 }
 
 /* The zone without its last letter, also where that is of another region than this machine's ("us-west-2-lax-1a" is a local zone). */
-static char *region_of(const Job *job, const char *zone) {
-        const char *own = job->aws->identity->region;
+static char *region_of(const CloudJob *job, const char *zone) {
+        const Aws *aws = job->provider;
+        const char *own = aws->identity->region;
 
         if (!zone || g_str_has_prefix(zone, own))
                 return g_strdup(own);
         return g_strndup(zone, strlen(zone) > 0 ? strlen(zone) - 1 : 0);
 }
 
-static void fill(Job *job, xmlNode *instance) {
+static void fill(CloudJob *job, xmlNode *instance) {
         SnoozePluginDictionary *info = snooze_plugin_call_get_result(job->call);
         g_autofree char *id = xml_text(instance, "instanceId"), *type = xml_text(instance, "instanceType"),
                         *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
@@ -69,9 +70,10 @@ static void fill(Job *job, xmlNode *instance) {
         set_text(info, "name", name);
 }
 
-static void fill_from_metadata(Job *job) {
+static void fill_from_metadata(CloudJob *job) {
         SnoozePluginDictionary *info = snooze_plugin_call_get_result(job->call);
-        const Identity *identity = job->aws->identity;
+        const Aws *aws = job->provider;
+        const Identity *identity = aws->identity;
 
         set_text(info, "id", identity->instance_id);
         set_text(info, "name", "");
@@ -83,20 +85,16 @@ static void fill_from_metadata(Job *job) {
         snooze_plugin_dictionary_add_strings(info, "tags");
 }
 
-static bool is_this_machine(const Job *job) {
-        return g_str_equal(job->instance_id, job->aws->identity->instance_id);
-}
-
-static void on_described(Job *job, const ApiReply *reply) {
+static void on_described(CloudJob *job, const ApiReply *reply) {
         xmlNode *instance = instance_find(reply->root);
 
         if (instance) {
                 fill(job, instance);
-                job_end(job, 0);
-        } else if (api_is_denied(reply) && is_this_machine(job)) {
+                cloud_job_end(job, 0);
+        } else if (api_is_denied(reply) && cloud_job_is_own(job)) {
                 /* It runs, for it asks. */
                 fill_from_metadata(job);
-                job_end(job, 0);
+                cloud_job_end(job, 0);
         } else {
                 g_autofree char *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
 
@@ -104,24 +102,24 @@ static void on_described(Job *job, const ApiReply *reply) {
         }
 }
 
-void instance_describe(Job *job, ApiDone done) {
+void instance_describe(CloudJob *job, ApiDone done) {
         const char *parameters[] = { "InstanceId.1", job->instance_id, NULL };
 
         api_call(job, "ec2", "DescribeInstances", parameters, done);
 }
 
-static void authenticated(Job *job) {
+static void authenticated(CloudJob *job) {
         instance_describe(job, on_described);
 }
 
 /* Before credentials are asked for: with stop_method=poweroff there need not be any. */
-static void identified(Job *job) {
-        if (aws_powers_off(job->aws) && is_this_machine(job)) {
+static void identified(CloudJob *job) {
+        if (aws_powers_off(job->provider) && cloud_job_is_own(job)) {
                 fill_from_metadata(job);
-                job_end(job, 0);
+                cloud_job_end(job, 0);
                 return;
         }
-        job_authenticate(job, authenticated);
+        cloud_job_authenticate(job, authenticated);
 }
 
 int aws_check_instance_id(SnoozePluginCall *call, const char *instance_id) {
@@ -136,6 +134,6 @@ int aws_get_instance_info(SnoozePluginCall *call, const char *instance_id, void 
 
         if (r < 0)
                 return r;
-        job_identify(job_new(userdata, call, instance_id), identified);
+        cloud_job_identify(aws_job_new(userdata, call, instance_id), identified);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -6,7 +6,7 @@
 #include "api.h"
 
 /* The job must have authenticated. */
-void instance_describe(Job *job, ApiDone done);
+void instance_describe(CloudJob *job, ApiDone done);
 
 /* The one instance of an answer; NULL where it has none, or for NULL. */
 xmlNode *instance_find(xmlNode *root);

@@ -251,36 +251,43 @@ static void ask_next(Notices *notices) {
                 on_answer(METADATA_FAILED, g_strerror(-r), NULL, notices);
 }
 
+static void identified(CloudJob *job) {
+        Aws *aws = job->provider;
+
+        cloud_job_end(job, 0);
+        if (!aws->notices)
+                return;
+        aws->notices->path = 0;
+        ask_next(aws->notices);
+}
+
 static void ask(void *userdata) {
         Notices *notices = userdata;
 
-        if (!notices->aws->identity) {
-                identity_ask(notices->aws);
+        if (!notices->aws->identity)
+                /* If that fails, nobody goes on: the next round is set before. */
                 cloud_poll_answered(notices->poll, false);
-                return;
-        }
-        notices->path = 0;
-        ask_next(notices);
+        cloud_job_identify(aws_job_new(notices->aws, NULL, NULL), identified);
 }
 
 /* Auto Scaling waits for its hook: it is kept waiting while handlers work, and told when they are done. */
 
-static void call_hook(Job *job, const char *action, ApiDone done) {
+static void call_hook(CloudJob *job, const char *action, ApiDone done) {
         const char *result = g_str_equal(action, "CompleteLifecycleAction") ? "LifecycleActionResult" : NULL;
 
         api_call(job, "autoscaling", action,
-                 (const char *const[]) { "AutoScalingGroupName", aws_setting(job->aws, "autoscaling_group"), "LifecycleHookName",
-                                         aws_setting(job->aws, "lifecycle_hook"), "InstanceId", job->instance_id, result, "CONTINUE", NULL },
+                 (const char *const[]) { "AutoScalingGroupName", aws_setting(job->provider, "autoscaling_group"), "LifecycleHookName",
+                                         aws_setting(job->provider, "lifecycle_hook"), "InstanceId", job->instance_id, result, "CONTINUE", NULL },
                  done);
 }
 
-static void on_beat(Job *job, const ApiReply *reply) {
+static void on_beat(CloudJob *job, const ApiReply *reply) {
         if (!reply->root)
                 snooze_plugin_log(LOG_WARNING, "Auto Scaling was not asked to wait: %s %s", reply->code, reply->message);
-        job_end(job, 0);
+        cloud_job_end(job, 0);
 }
 
-static void send_beat(Job *job) {
+static void send_beat(CloudJob *job) {
         call_hook(job, "RecordLifecycleActionHeartbeat", on_beat);
 }
 
@@ -301,22 +308,22 @@ static void beat(Notices *notices) {
                 return;
         /* The first needs no saying: the hook's own time has just begun. */
         if (notices->heartbeat)
-                job_authenticate(job_new(aws, NULL, NULL), send_beat);
+                cloud_job_authenticate(aws_job_new(aws, NULL, NULL), send_beat);
         notices->heartbeat = sd_event_source_disable_unref(notices->heartbeat);
         (void) sd_event_add_time_relative(snooze_plugin_instance_get_event(aws->instance), &notices->heartbeat, CLOCK_MONOTONIC,
                                           (uint64_t) seconds * USEC_PER_SEC, USEC_PER_SEC, on_heartbeat, notices);
 }
 
-static void on_completed(Job *job, const ApiReply *reply) {
+static void on_completed(CloudJob *job, const ApiReply *reply) {
         if (!reply->root) {
                 api_fail(job, reply, "autoscaling:CompleteLifecycleAction");
                 return;
         }
         snooze_plugin_log(LOG_NOTICE, "Auto Scaling need not wait any more: the handlers are done.");
-        job_end(job, 0);
+        cloud_job_end(job, 0);
 }
 
-static void complete(Job *job) {
+static void complete(CloudJob *job) {
         call_hook(job, "CompleteLifecycleAction", on_completed);
 }
 
@@ -328,7 +335,7 @@ int notices_acknowledged(Aws *aws, SnoozePluginCall *call, const char *event_id)
         aws->notices->heartbeat = sd_event_source_disable_unref(aws->notices->heartbeat);
         if (!has_hook(aws))
                 return 0;
-        job_authenticate(job_new(aws, call, NULL), complete);
+        cloud_job_authenticate(aws_job_new(aws, call, NULL), complete);
         return SNOOZE_PLUGIN_LATER;
 }
 

@@ -21,9 +21,9 @@ static const Right rights[] = {
         { "ec2:StartInstances", "ec2", "StartInstances", false, "starts instances" },
 };
 
-static void ask_next(Job *job);
+static void ask_next(CloudJob *job);
 
-static void on_answer(Job *job, const ApiReply *reply) {
+static void on_answer(CloudJob *job, const ApiReply *reply) {
         const Right *right = &rights[job->step];
         bool granted = g_str_equal(reply->code, "DryRunOperation") ||
                 /* Allowed, but not in this state: a machine that runs cannot be started. */
@@ -39,12 +39,12 @@ static void on_answer(Job *job, const ApiReply *reply) {
         ask_next(job);
 }
 
-static void ask_next(Job *job) {
+static void ask_next(CloudJob *job) {
         const Right *right = &rights[job->step];
         bool tags;
 
         if (job->step == G_N_ELEMENTS(rights)) {
-                job_end(job, 0);
+                cloud_job_end(job, 0);
                 return;
         }
         tags = g_str_equal(right->action, "CreateTags");
@@ -54,20 +54,20 @@ static void ask_next(Job *job) {
                  on_answer);
 }
 
-static void identified(Job *job) {
-        const char *behavior = aws_setting(job->aws, "shutdown_behavior");
+static void identified(CloudJob *job) {
+        const char *behavior = aws_setting(job->provider, "shutdown_behavior");
 
-        if (!aws_powers_off(job->aws)) {
-                job_authenticate(job, ask_next);
+        if (!aws_powers_off(job->provider)) {
+                cloud_job_authenticate(job, ask_next);
                 return;
         }
         snooze_plugin_call_add_permission(job->call, "shutdown_behavior", behavior != NULL,
                                           behavior ? "the administrator confirmed what a power-off does"
                                                    : "confirm what a power-off does to this instance: shutdown_behavior stop");
-        job_end(job, 0);
+        cloud_job_end(job, 0);
 }
 
 int aws_check_permissions(SnoozePluginCall *call, void *userdata) {
-        job_identify(job_new(userdata, call, NULL), identified);
+        cloud_job_identify(aws_job_new(userdata, call, NULL), identified);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -14,7 +14,7 @@ const char *power_stop_effect(const char *behavior) {
         return g_str_equal(behavior, "stop") ? "stops-billing" : "terminates";
 }
 
-static int fail_from_logind(Job *job, const sd_bus_error *error) {
+static int fail_from_logind(CloudJob *job, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, "org.freedesktop.login1.BlockedByInhibitorLock"))
                 return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_HELD, "logind: %s", error->message);
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
@@ -24,60 +24,62 @@ static int fail_from_logind(Job *job, const sd_bus_error *error) {
 
 static int on_powered_off(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
-        Job *job = userdata;
+        CloudJob *job = userdata;
 
         if (error && !sd_bus_error_has_name(error, "org.freedesktop.login1.OperationInProgress"))
-                job_end(job, fail_from_logind(job, error));
+                cloud_job_end(job, fail_from_logind(job, error));
         else
-                job_end(job, 0);
+                cloud_job_end(job, 0);
         return 0;
 }
 
 static int on_may(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
         const char *can = "no";
-        Job *job = userdata;
+        CloudJob *job = userdata;
+        const Aws *aws = job->provider;
         int r;
 
         if (error) {
-                job_end(job, fail_from_logind(job, error));
+                cloud_job_end(job, fail_from_logind(job, error));
                 return 0;
         }
         (void) sd_bus_message_read(m, "s", &can);
         if (!g_str_equal(can, "yes")) {
-                job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
                                                      "logind does not let user snooze-aws power off: it answers %s, polkit has to grant it "
                                                      "org.freedesktop.login1.power-off",
                                                      can));
                 return 0;
         }
         if (job->options.dry_run) {
-                job_end(job, 0);
+                cloud_job_end(job, 0);
                 return 0;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(job->aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
                                      "PowerOff", on_powered_off, job, "b", 0);
         if (r < 0)
-                job_end(job, r);
+                cloud_job_end(job, r);
         return 0;
 }
 
-void power_off(Job *job) {
+void power_off(CloudJob *job) {
+        const Aws *aws = job->provider;
         int r;
 
         if (job->options.action != CLOUD_STOP) {
-                job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
                                                      "stop_method poweroff can only stop, not %s", cloud_action_name(job->options.action)));
                 return;
         }
-        if (!aws_setting(job->aws, "shutdown_behavior")) {
-                job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+        if (!aws_setting(aws, "shutdown_behavior")) {
+                cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
                                                      "stop_method poweroff may terminate the instance: look at its shutdown behavior "
                                                      "(InstanceInitiatedShutdownBehavior) and confirm it with shutdown_behavior"));
                 return;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(job->aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
                                      "CanPowerOff", on_may, job, NULL);
         if (r < 0)
-                job_end(job, r);
+                cloud_job_end(job, r);
 }

@@ -7,7 +7,7 @@
 #include "aws.h"
 
 /* Ends the job. */
-void power_off(Job *job);
+void power_off(CloudJob *job);
 
 /* "stops-billing" "terminates" "unknown": what the confirmed behavior ("stop", "terminate" or NULL) means. */
 const char *power_stop_effect(const char *behavior);

@@ -10,18 +10,6 @@
 #include "instance.h"
 #include "power.h"
 
-static void end_refused(Job *job, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static void end_refused(Job *job, const char *name, const char *format, ...) {
-        g_autofree char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        text = g_strdup_vprintf(format, ap);
-        va_end(ap);
-        job_end(job, snooze_plugin_call_fail(job->call, name, "%s", text));
-}
-
 static bool is_one_of(const char *state, const char *const *states) {
         return state && g_strv_contains(states, state);
 }
@@ -31,13 +19,13 @@ static bool would_have_worked(const ApiReply *reply) {
         return g_str_equal(reply->code, "DryRunOperation");
 }
 
-static void conclude(Job *job, const ApiReply *reply, const char *action, const char *const *expected) {
+static void conclude(CloudJob *job, const ApiReply *reply, const char *action, const char *const *expected) {
         xmlNode *instance = xml_child(xml_child(reply->root, "instancesSet"), "item");
         g_autofree char *state = instance_state(instance, "currentState"), *before = instance_state(instance, "previousState");
         g_autofree char *what = g_strdup_printf("ec2:%s on %s", action, job->instance_id);
 
         if (job->options.dry_run && would_have_worked(reply)) {
-                job_end(job, 0);
+                cloud_job_end(job, 0);
                 return;
         }
         if (!reply->root) {
@@ -46,20 +34,20 @@ static void conclude(Job *job, const ApiReply *reply, const char *action, const 
         }
         /* Not what was asked for is no success, whatever the status. */
         if (!is_one_of(state, expected)) {
-                end_refused(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: AWS took it, and says that the instance is %s", what, state ?: "in no state");
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: AWS took it, and says that the instance is %s", what, state ?: "in no state");
                 return;
         }
         snooze_plugin_log(LOG_INFO, "%s: was %s, is %s", what, before ?: "unknown", state);
-        job_end(job, 0);
+        cloud_job_end(job, 0);
 }
 
-static void on_stopped(Job *job, const ApiReply *reply) {
+static void on_stopped(CloudJob *job, const ApiReply *reply) {
         static const char *const leaving[] = { "stopping", "stopped", "shutting-down", "terminated", NULL };
 
         conclude(job, reply, "StopInstances", leaving);
 }
 
-static void stop_now(Job *job) {
+static void stop_now(CloudJob *job) {
         const char *parameters[7] = { "InstanceId.1", job->instance_id };
         unsigned n = 2;
 
@@ -75,12 +63,12 @@ static void stop_now(Job *job) {
         api_call(job, "ec2", "StopInstances", parameters, on_stopped);
 }
 
-static void on_spot_request(Job *job, const ApiReply *reply) {
+static void on_spot_request(CloudJob *job, const ApiReply *reply) {
         xmlNode *request = xml_child(xml_child(reply->root, "spotInstanceRequestSet"), "item");
         g_autofree char *type = xml_text(request, "type"), *id = xml_text(request, "spotInstanceRequestId");
 
         if (type && g_str_equal(type, "one-time"))
-                end_refused(job, SNOOZE_PLUGIN_ERROR_REFUSED,
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED,
                             "%s belongs to the one-time Spot request %s: AWS stops only instances of persistent requests, this one could only "
                             "be terminated",
                             job->instance_id, id ?: "");
@@ -89,22 +77,22 @@ static void on_spot_request(Job *job, const ApiReply *reply) {
                 stop_now(job);
 }
 
-static void look_at_spot_request(Job *job) {
+static void look_at_spot_request(CloudJob *job) {
         const char *parameters[] = { "Filter.1.Name", "instance-id", "Filter.1.Value.1", job->instance_id, NULL };
 
         api_call(job, "ec2", "DescribeSpotInstanceRequests", parameters, on_spot_request);
 }
 
-static bool is_spot(Job *job, xmlNode *instance) {
-        const Identity *identity = job->aws->identity;
+static bool is_spot(CloudJob *job, xmlNode *instance) {
+        const Aws *aws = job->provider;
         g_autofree char *lifecycle = xml_text(instance, "instanceLifecycle");
 
         if (lifecycle)
                 return g_str_equal(lifecycle, "spot");
-        return !instance && g_str_equal(job->instance_id, identity->instance_id) && g_str_equal(identity->lifecycle, "spot");
+        return !instance && cloud_job_is_own(job) && g_str_equal(aws->identity->lifecycle, "spot");
 }
 
-static void on_described(Job *job, const ApiReply *reply) {
+static void on_described(CloudJob *job, const ApiReply *reply) {
         xmlNode *instance = instance_find(reply->root);
         g_autofree char *hibernation = xml_text(xml_child(instance, "hibernationOptions"), "configured"),
                         *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
@@ -114,7 +102,7 @@ static void on_described(Job *job, const ApiReply *reply) {
         if (!instance && !(api_is_denied(reply) && !hibernate))
                 api_fail(job, reply, what);
         else if (hibernate && (!hibernation || !g_str_equal(hibernation, "true")))
-                end_refused(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
                             "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what is in memory would be lost",
                             job->instance_id);
         else if (is_spot(job, instance))
@@ -123,20 +111,20 @@ static void on_described(Job *job, const ApiReply *reply) {
                 stop_now(job);
 }
 
-static void authenticated(Job *job) {
+static void authenticated(CloudJob *job) {
         instance_describe(job, on_described);
 }
 
-static void identified(Job *job) {
-        if (aws_powers_off(job->aws) && g_str_equal(job->instance_id, job->aws->identity->instance_id))
+static void identified(CloudJob *job) {
+        if (aws_powers_off(job->provider) && cloud_job_is_own(job))
                 power_off(job);
         else
-                job_authenticate(job, authenticated);
+                cloud_job_authenticate(job, authenticated);
 }
 
 int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
         CloudOptions wanted;
-        Job *job;
+        CloudJob *job;
         int r;
 
         r = aws_check_instance_id(call, instance_id);
@@ -146,19 +134,19 @@ int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const Sno
                 return r;
         snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action), *instance_id ? instance_id : "this machine",
                           wanted.dry_run ? " (dry run)" : "", wanted.reason);
-        job = job_new(userdata, call, instance_id);
+        job = aws_job_new(userdata, call, instance_id);
         job->options = wanted;
-        job_identify(job, identified);
+        cloud_job_identify(job, identified);
         return SNOOZE_PLUGIN_LATER;
 }
 
-static void on_started(Job *job, const ApiReply *reply) {
+static void on_started(CloudJob *job, const ApiReply *reply) {
         static const char *const coming[] = { "pending", "running", NULL };
 
         conclude(job, reply, "StartInstances", coming);
 }
 
-static void start_now(Job *job) {
+static void start_now(CloudJob *job) {
         const char *parameters[] = { "InstanceId.1", job->instance_id, job->options.dry_run ? "DryRun" : NULL, "true", NULL };
 
         api_call(job, "ec2", "StartInstances", parameters, on_started);
@@ -166,7 +154,7 @@ static void start_now(Job *job) {
 
 int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
         CloudOptions wanted;
-        Job *job;
+        CloudJob *job;
         int r;
 
         r = aws_check_instance_id(call, instance_id);
@@ -177,8 +165,8 @@ int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const Sn
         if (!*instance_id)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "instance_id: this machine runs; name the one that is to be started");
-        job = job_new(userdata, call, instance_id);
+        job = aws_job_new(userdata, call, instance_id);
         job->options = wanted;
-        job_authenticate(job, start_now);
+        cloud_job_authenticate(job, start_now);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -9,21 +9,20 @@
 #define KEY_MAX 128
 #define VALUE_MAX 256
 
-static void on_tagged(Job *job, const ApiReply *reply) {
+static void on_tagged(CloudJob *job, const ApiReply *reply) {
         g_autofree char *what = g_strdup_printf("ec2:CreateTags on %s", job->instance_id);
 
         if (reply->root)
-                job_end(job, 0);
+                cloud_job_end(job, 0);
         else
                 api_fail(job, reply, what);
 }
 
-static void authenticated(Job *job) {
-        g_auto(GStrv) parameters = NULL;
+static void authenticated(CloudJob *job) {
+        Extra *extra = job->extra;
 
-        job->tags[1] = g_strdup(job->instance_id);
-        parameters = g_steal_pointer(&job->tags);
-        api_call(job, "ec2", "CreateTags", (const char *const *) parameters, on_tagged);
+        extra->tags[1] = job->instance_id;
+        api_call(job, "ec2", "CreateTags", (const char *const *) extra->tags, on_tagged);
 }
 
 static int check_tag(SnoozePluginCall *call, const char *key, const char *value) {
@@ -39,7 +38,7 @@ int aws_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, voi
         g_autoptr(GPtrArray) parameters = g_ptr_array_new_with_free_func(g_free);
         const char *key;
         unsigned n = 0;
-        Job *job;
+        CloudJob *job;
         int r;
 
         g_ptr_array_add(parameters, g_strdup("ResourceId.1"));
@@ -60,8 +59,8 @@ int aws_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, voi
         if (n == 0)
                 return 0;
         g_ptr_array_add(parameters, NULL);
-        job = job_new(userdata, call, NULL);
-        job->tags = (char **) g_ptr_array_free(g_steal_pointer(&parameters), FALSE);
-        job_authenticate(job, authenticated);
+        job = aws_job_new(userdata, call, NULL);
+        ((Extra *) job->extra)->tags = (char **) g_ptr_array_free(g_steal_pointer(&parameters), FALSE);
+        cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;
 }
