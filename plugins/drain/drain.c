@@ -26,7 +26,7 @@
 /* A call that waits for its turn. */
 typedef struct Request {
         SnoozePluginCall *call; /* NULL: our own, to start again what was stopped */
-        char *id, *type;
+        char *id, *type;        /* id: SOURCE/ID, which together name an event */
         uint64_t deadline;      /* wall clock µs; 0: none */
         gboolean cancelled;
 } Request;
@@ -281,7 +281,8 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         request = g_new0(Request, 1);
         *request = (Request) {
                 .call = call,
-                .id = g_strdup(snooze_plugin_dictionary_get_string(event, "id", "")),
+                .id = g_strdup_printf("%s/%s", snooze_plugin_dictionary_get_string(event, "source", ""),
+                                      snooze_plugin_dictionary_get_string(event, "id", "")),
                 .type = g_strdup(type),
                 .deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
                 .cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false) ||

@@ -133,6 +133,21 @@ class DatabaseFlusher(Handler):
             self.assertNotIn('pa55word', text)
 
 
+class Notify(Handler):
+    identifier = 'notify'
+
+    def test_an_event_becomes_a_mail(self):
+        program = self.house.directory / 'sendmail'
+        program.write_text(f'#!/bin/sh\ncat > {self.house.directory}/mail.new; mv {self.house.directory}/mail.new {self.house.directory}/mail\n')
+        program.chmod(0o755)
+        self.place(SNOOZE_TRUST_OWN_PROGRAMS=1, SNOOZE_TERMINAL_DEVICES=self.house.directory)
+        self.start(recipients=['root'], sendmail_path=str(program))
+        row = self.result(self.emit('system.disk.low', reason=GLib.Variant('s', '/srv')))
+        self.assertEqual((row['handled'], row['result']['mailed']), (True, True))
+        mail = (self.house.directory / 'mail').read_text()
+        self.assertIn('A disk is nearly full: /srv\n', mail)
+
+
 del Handler
 
 if __name__ == '__main__':

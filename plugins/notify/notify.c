@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tells people of events: on terminals, and by mail to a server or through a sendmail. What the machine's own stop says on terminals is the plugin
+ * `terminal`'s; of that only mail tells. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <snooze/plugin.h>
+
+#include <systemd/sd-id128.h>
+
+#include "base/clock.h"
+#include "base/names.h"
+#include "config.h"
+#include "message.h"
+#include "plugins/terminal/broadcast.h"
+#include "run/program.h"
+#include "run/run.h"
+#if HAVE_SMTP
+#include "smtp.h"
+#endif
+
+#define TIMEOUT (30 * USEC_PER_SEC)
+#define TIMEOUT_LATE (10 * USEC_PER_SEC) /* where the deadline has passed: people want to know all the same */
+#define RUNS_MAX 8U
+#define HOST_MAX 256U
+
+typedef struct Notify {
+        SnoozePluginInstance *instance;
+        Runner *runner;
+        double room;      /* messages that may be sent now */
+        uint64_t room_at; /* monotonic µs: when that was so */
+} Notify;
+
+static const char *setting(const Notify *notify, const char *name) {
+        return snooze_plugin_instance_get_string(notify->instance, name) ?: "";
+}
+
+static const char *const *recipients_of(const Notify *notify) {
+        static const char *const none[] = { NULL };
+
+        return snooze_plugin_instance_get_list(notify->instance, "recipients") ?: none;
+}
+
+/* A storm of events is one of mail otherwise. */
+static gboolean take_turn(Notify *notify) {
+        double most = (double) snooze_plugin_instance_get_integer(notify->instance, "max_per_hour");
+        uint64_t now = clock_monotonic();
+        double room = notify->room + most * (double) usec_sub(now, notify->room_at) / (double) USEC_PER_HOUR;
+
+        if (notify->room_at == 0)
+                room = most;
+        notify->room = MIN(room, most);
+        notify->room_at = now;
+        if (notify->room < 1)
+                return FALSE;
+        notify->room--;
+        return TRUE;
+}
+
+static void host_name(char *host) {
+        if (gethostname(host, HOST_MAX) < 0)
+                host[0] = '\0';
+        host[HOST_MAX - 1] = '\0';
+        if (!*host || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] || host[0] == '.')
+                g_strlcpy(host, "localhost", HOST_MAX);
+}
+
+/* Terminals */
+
+static void tell_terminals(SnoozePluginDictionary *result, const char *line) {
+        const char *devices = getenv("SNOOZE_TERMINAL_DEVICES") ?: "/dev"; /* another folder, for tests */
+        g_autofree char *text = g_strdup_printf("\r\n\aCloudSnooze: %s\r\n", line);
+        Broadcast told = { .told = 0 };
+        int r = broadcast(devices, text, strlen(text), &told);
+
+        if (r < 0)
+                snooze_plugin_log(LOG_WARNING, "Cannot read %s: %s", devices, strerror(-r));
+        (void) snooze_plugin_dictionary_set_uint(result, "terminals", told.told);
+}
+
+/* Mail */
+
+static void answer_mail(SnoozePluginCall *call, const char *error) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        (void) snooze_plugin_dictionary_set_bool(result, "mailed", !error);
+        if (error) {
+                (void) snooze_plugin_dictionary_set_string(result, "error", error);
+                snooze_plugin_log(LOG_WARNING, "No mail was sent: %s", error);
+        }
+        (void) snooze_plugin_call_set_answer(call, !error || snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
+}
+
+static void on_sendmail(const RunOutcome *outcome, void *userdata) {
+        SnoozePluginCall *call = userdata;
+        g_autofree char *error = NULL;
+
+        if (outcome->end == RUN_EXITED && outcome->number != 0)
+                error = g_strdup_printf("sendmail ended with status %d%s%s", outcome->number, *outcome->line ? ": " : "", outcome->line);
+        else if (outcome->end == RUN_KILLED)
+                error = g_strdup_printf("sendmail was ended by signal %d (%s)", outcome->number, g_strsignal(outcome->number));
+        else if (outcome->end == RUN_FAILED)
+                error = g_strdup_printf("sendmail cannot be run: %s", g_strerror(outcome->number));
+        else if (outcome->end != RUN_EXITED)
+                error = g_strdup_printf("sendmail was ended: it %s%s%s", outcome->end == RUN_FLOODED ? "wrote too much" : "took too long",
+                                        *outcome->line ? ": " : "", outcome->line);
+        answer_mail(call, error);
+        snooze_plugin_call_finish(call, 0);
+}
+
+/* Programs get lines as this system ends them. */
+static char *without_returns(const char *message) {
+        GString *text = g_string_new(message);
+
+        g_string_replace(text, "\r\n", "\n", 0);
+        return g_string_free(text, FALSE);
+}
+
+static int send_by_program(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout) {
+        const char *const *recipients = recipients_of(notify);
+        g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+        g_autofree char *program = NULL, *input = without_returns(message);
+        g_autoptr(GError) error = NULL;
+
+        program = program_trusted(setting(notify, "sendmail_path"), program_owner_also(), &error);
+        if (!program || runner_count(notify->runner) >= RUNS_MAX) {
+                answer_mail(call, program ? "too many are under way" : error->message);
+                return 0;
+        }
+        g_ptr_array_add(arguments, program);
+        g_ptr_array_add(arguments, (char *) "-i"); /* a line with a dot is no end */
+        g_ptr_array_add(arguments, (char *) "-f");
+        g_ptr_array_add(arguments, (char *) setting(notify, "from"));
+        g_ptr_array_add(arguments, (char *) "--");
+        for (; *recipients; recipients++)
+                g_ptr_array_add(arguments, (char *) *recipients);
+        g_ptr_array_add(arguments, NULL);
+        if (!run_start(notify->runner, &(const RunParameters) {
+                .name = "sendmail",
+                .arguments = (char **) arguments->pdata,
+                .input = input,
+                .timeout = timeout,
+                .output_max = RUN_OUTPUT_MAX,
+                .errors_too = TRUE,
+                .done = on_sendmail,
+                .userdata = call,
+        })) {
+                answer_mail(call, "sendmail cannot be run now");
+                return 0;
+        }
+        return SNOOZE_PLUGIN_LATER;
+}
+
+#if HAVE_SMTP
+typedef struct Delivery {
+        char *url, *from, **recipients, *message;
+        uint64_t deadline;
+} Delivery;
+
+static void delivery_free(Delivery *delivery) {
+        explicit_bzero(delivery->url, strlen(delivery->url));
+        g_free(delivery->url);
+        g_free(delivery->from);
+        g_strfreev(delivery->recipients);
+        g_free(delivery->message);
+        g_free(delivery);
+}
+
+static int deliver(SnoozePluginCall *call, void *userdata) {
+        Delivery *delivery = userdata;
+        g_autoptr(GError) error = NULL;
+        gboolean sent = smtp_send(delivery->url, delivery->from, (const char *const *) delivery->recipients, delivery->message, delivery->deadline,
+                                  &error);
+
+        delivery_free(delivery);
+        answer_mail(call, sent ? NULL : error->message);
+        return 0;
+}
+
+static int send_by_smtp(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout) {
+        Delivery *delivery = g_new0(Delivery, 1);
+        int r;
+
+        *delivery = (Delivery) {
+                .url = g_strdup(setting(notify, "smtp_url")),
+                .from = g_strdup(setting(notify, "from")),
+                .recipients = g_strdupv((char **) recipients_of(notify)),
+                .message = g_strdup(message),
+                .deadline = usec_add(clock_monotonic(), timeout),
+        };
+        r = snooze_plugin_call_run_in_thread(call, deliver, delivery);
+        if (r < 0)
+                delivery_free(delivery);
+        return r;
+}
+#endif
+
+static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozePluginDictionary *event, uint64_t timeout) {
+        char host[HOST_MAX], id[SD_ID128_STRING_MAX];
+        g_autofree char *message = NULL;
+        sd_id128_t random;
+
+        host_name(host);
+        message = message_mail(event, &(const Mail) {
+                .from = setting(notify, "from"),
+                .recipients = recipients_of(notify),
+                .host = host,
+                .message_id = sd_id128_randomize(&random) >= 0 ? sd_id128_to_string(random, id) : "0",
+        }, clock_realtime());
+#if HAVE_SMTP
+        if (*setting(notify, "smtp_url"))
+                return send_by_smtp(notify, call, message, timeout);
+#endif
+        return send_by_program(notify, call, message, timeout);
+}
+
+/* Events */
+
+/* Once is enough: neither what nobody stops for, nor the second word on the same stop. */
+static gboolean is_repetition(const SnoozePluginDictionary *data) {
+        return snooze_plugin_dictionary_get_bool(data, "dry_run", false) ||
+                g_str_equal(snooze_plugin_dictionary_get_string(data, "phase", ""), "reminder");
+}
+
+static uint64_t timeout_of(const SnoozePluginDictionary *event) {
+        uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0), left = usec_sub(deadline, clock_realtime());
+
+        return deadline == 0 ? TIMEOUT : left == 0 ? TIMEOUT_LATE : MIN(left, TIMEOUT);
+}
+
+static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
+        const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+        gboolean own = g_str_equal(type, EVENT_STOP_PENDING) || g_str_equal(type, EVENT_NOTICE);
+        gboolean mails, terminals;
+        Notify *notify = userdata;
+
+        if (!*type || snooze_plugin_dictionary_get_uint(event, "severity", 0) <
+                    (uint64_t) snooze_plugin_instance_get_integer(notify->instance, "minimum_severity"))
+                return snooze_plugin_call_set_answer(call, false);
+        mails = recipients_of(notify)[0] != NULL;
+        terminals = snooze_plugin_instance_get_boolean(notify->instance, "wall") && !own;
+        if ((own && is_repetition(data)) || (!mails && !terminals))
+                return snooze_plugin_call_set_answer(call, false);
+        if (!take_turn(notify)) {
+                (void) snooze_plugin_dictionary_set_string(result, "status", "more than max_per_hour");
+                return snooze_plugin_call_set_answer(call, false);
+        }
+        if (terminals) {
+                g_autofree char *line = message_line(event, clock_realtime());
+
+                tell_terminals(result, line);
+        }
+        if (mails)
+                return send_mail(notify, call, event, timeout_of(event));
+        return snooze_plugin_call_set_answer(call, snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
+}
+
+static int check_transport(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
+        const char *url = snooze_plugin_dictionary_get_string(config, "smtp_url", "");
+        g_autofree char *program = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (*url) {
+#if HAVE_SMTP
+                if (smtp_url_valid(url, &error))
+                        return 0;
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: %s", error->message);
+#else
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: this build has no libcurl");
+#endif
+        }
+        program = program_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""), program_owner_also(), &error);
+        if (!program)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "sendmail_path: %s", error->message);
+        return 0;
+}
+
+static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        const char *const *recipients = snooze_plugin_dictionary_get_strv(config, "recipients", NULL);
+        guint n = recipients ? g_strv_length((char **) recipients) : 0;
+
+        for (guint i = 0; i < n; i++)
+                if (!address_valid(recipients[i]))
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "recipients: “%s” is no address of mail",
+                                                       recipients[i]);
+        if (n > RECIPIENTS_MAX)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "recipients: expected at most %u", RECIPIENTS_MAX);
+        if (!address_valid(snooze_plugin_dictionary_get_string(config, "from", "")))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "from: expected an address of mail");
+        return n > 0 ? check_transport(call, config) : 0;
+}
+
+static int start(SnoozePluginInstance *instance, void *userdata) {
+        Notify *notify = userdata;
+
+        notify->instance = instance;
+        return runner_new(snooze_plugin_instance_get_event(instance), NULL, NULL, &notify->runner);
+}
+
+int main(int argc, char *argv[]) {
+        static const SnoozePluginSetting settings[] = {
+                { "recipients", SNOOZE_PLUGIN_LIST },
+                { "from", SNOOZE_PLUGIN_STRING, .default_value = "root" },
+                { "smtp_url", SNOOZE_PLUGIN_STRING },
+                { "sendmail_path", SNOOZE_PLUGIN_STRING, .default_value = "/usr/sbin/sendmail" },
+                { "wall", SNOOZE_PLUGIN_BOOLEAN, .default_value = "true" },
+                { "minimum_severity", SNOOZE_PLUGIN_INTEGER, 0, 3, .default_value = "1" },
+                { "max_per_hour", SNOOZE_PLUGIN_INTEGER, 1, 1000, .default_value = "20" },
+                { NULL },
+        };
+        static const char *const events[] = { "cloud.*", "system.*", EVENT_STOP_PENDING, EVENT_NOTICE, "custom", "custom.*", NULL };
+        Notify notify = { .instance = NULL };
+        const SnoozePlugin plugin = {
+                .size = sizeof(SnoozePlugin),
+                .id = "notify",
+                .version = PACKAGE_VERSION,
+                .description = "Tells people of events, on terminals and by mail.",
+                .userdata = &notify,
+                .settings = settings,
+                .start = start,
+                .initialize = configure,
+                .configure = configure,
+                .supported_events = events,
+                .handle_event = handle_event,
+        };
+        int r = snooze_plugin_main(&plugin, argc, argv);
+
+        runner_free(notify.runner);
+        return r;
+}

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugin notify on a private bus, before terminals, a sendmail and mail servers of the test's own. Arguments: the program, the source tree, and smtp where
+this build has it."""
+
+import email
+import email.policy
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tty
+import unittest
+
+from gi.repository import GLib
+
+import plugin_bus
+from plugin_bus import s
+
+PROGRAM, SOURCE, SMTP = sys.argv[1:4]
+
+
+def event(type_="system.disk.low", severity=2, left=100, data=None, **more):
+    return {"id": s("1"), "type": s(type_), "source": s("test"), "severity": GLib.Variant("u", severity),
+            "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))),
+            "data": GLib.Variant("a{sv}", data or {"reason": s("Mühle /srv")}), **more}
+
+
+class Server:
+    """Speaks as much SMTP as there is to a mail; `answers` replaces what it says to a command, and keeps what it was told."""
+
+    def __init__(self, answers=None, rubbish=None, silent=False):
+        self.answers, self.rubbish, self.silent = answers or {}, rubbish, silent
+        self.mails, self.commands = [], []
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(8)
+        self.kept = []
+        self.url = "smtp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+                self.kept.append(connection)
+                self.serve(connection)
+            except OSError:
+                return
+
+    def answer(self, command, usual):
+        said = self.answers.get(command, usual)
+        return said.pop(0) if isinstance(said, list) else said
+
+    def serve(self, connection):
+        if self.silent:
+            return
+        if self.rubbish is not None:
+            connection.sendall(self.rubbish)
+            connection.close()
+            return
+        stream = connection.makefile("rwb", buffering=0)
+        stream.write(b"220 test\r\n")
+        while line := stream.readline():
+            words = line.decode().split()
+            command = words[0].upper() if words else ""
+            self.commands.append(line.decode().strip())
+            if command == "DATA":
+                stream.write(self.answer(command, b"354 go on\r\n"))
+                data = b""
+                while not data.endswith(b"\r\n.\r\n"):
+                    data += stream.readline()
+                self.mails.append(data[:-3])
+                stream.write(self.answer("END", b"250 taken\r\n"))
+            elif command == "QUIT":
+                stream.write(b"221 bye\r\n")
+                connection.close()
+                return
+            else:
+                stream.write(self.answer(command, b"250 fine\r\n"))
+
+
+class Notify(plugin_bus.PluginTestCase):
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        os.makedirs(self.path("dev/pts"))
+        self.terminals = 0
+        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+        self.addCleanup(GLib.source_remove, source)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def terminal(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        os.fchmod(slave, 0o620)
+        os.symlink(os.ttyname(slave), self.path("dev/pts/%d" % self.terminals))
+        self.terminals += 1
+        return master
+
+    def read(self, master):
+        try:
+            return os.read(master, 4096).decode()
+        except BlockingIOError:
+            return ""
+
+    def program(self, text, mode=0o755):
+        with open(self.path("sendmail"), "w") as f:
+            f.write("#!/bin/sh\n" + text.replace("DIR", self.directory) + "\n")
+        os.chmod(self.path("sendmail"), mode)
+        return self.path("sendmail")
+
+    def start(self, **settings):
+        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1", "SNOOZE_TERMINAL_DEVICES": self.path("dev")})
+        kinds = {str: "s", list: "as", bool: "b", int: "x"}
+        return plugin.greet({name: GLib.Variant(kinds[type(value)], value) for name, value in settings.items()})
+
+    def server(self, **behaviour):
+        if SMTP != "smtp":
+            raise unittest.SkipTest("impossible here: this build has no libcurl")
+        server = Server(**behaviour)
+        self.addCleanup(server.close)
+        return server
+
+    def send(self, plugin, fields):
+        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
+
+    def answer(self, answers):
+        plugin_bus.iterate_until(lambda: answers, 60)
+        if isinstance(answers[0], GLib.Error):
+            raise answers[0]
+        return answers[0]
+
+    def tell(self, plugin, fields):
+        return self.answer(self.send(plugin, fields))
+
+    def fails(self, plugin, fields, part):
+        handled, result = self.tell(plugin, fields)
+        self.assertEqual((handled, result["mailed"]), (False, False), result)
+        self.assertIn(part, result["error"])
+        self.assertNotIn("secret", json.dumps(result))
+
+    def test_manifest_and_program_agree(self):
+        with open(os.path.join(SOURCE, "plugins/notify/plugin.json")) as f:
+            manifest = json.load(f)
+        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(described["contracts"], manifest["contracts"])
+        self.assertEqual(described["events"], list(manifest["events"]))
+        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        self.assertTrue(manifest["config_schema"]["smtp_url"]["secret"])
+
+    def test_terminals_are_told(self):
+        master = self.terminal()
+        self.assertEqual(self.tell(self.start(), event()), (True, {"terminals": 1}))
+        self.assertEqual(self.read(master), "\r\n\aCloudSnooze: A disk is nearly full: Mühle /srv\r\n")
+
+    def test_what_terminal_tells_is_not_told_twice(self):
+        master = self.terminal()
+        plugin = self.start()
+        for type_ in ("snooze.stop.pending", "snooze.notice"):
+            self.assertEqual(self.tell(plugin, event(type_)), (False, {}))
+        self.assertEqual(self.read(master), "")
+        self.assertEqual(self.tell(self.start(wall=False), event()), (False, {}))
+
+    def test_no_orders_to_terminals(self):
+        master = self.terminal()
+        self.tell(self.start(), event("custom.x", data={"message": s("a\x1b[2Jb\n\x9bc\u202e")}))
+        self.assertEqual(self.read(master), "\r\n\aCloudSnooze: custom.x: a [2Jb  c \r\n")
+
+    def test_little_and_much(self):
+        self.terminal()
+        plugin = self.start(minimum_severity=2, max_per_hour=3)
+        self.assertEqual(self.tell(plugin, event(severity=1)), (False, {}))
+        self.assertEqual([self.tell(plugin, event())[0] for _ in range(5)], [True, True, True, False, False])
+        self.assertEqual(self.tell(plugin, event())[1], {"status": "more than max_per_hour"})
+
+    def test_sendmail(self):
+        program = self.program('printf "%s\\n" "$@" > DIR/arguments; env | cut -d= -f1 | sort > DIR/environment; cat > DIR/mail')
+        plugin = self.start(sendmail_path=program, recipients=["root", "alice@example.org"], **{"from": "snooze@example.org"})
+        handled, result = self.tell(plugin, event())
+        self.assertEqual((handled, result), (True, {"terminals": 0, "mailed": True}))
+        with open(self.path("arguments")) as f:
+            self.assertEqual(f.read().split("\n")[:-1], ["-i", "-f", "snooze@example.org", "--", "root", "alice@example.org"])
+        with open(self.path("environment")) as f:
+            self.assertEqual(f.read().split(), ["HOME", "LC_ALL", "PATH", "PWD"])
+        with open(self.path("mail"), "rb") as f:
+            data = f.read()
+        self.assertNotIn(b"\r", data)
+        mail = email.message_from_bytes(data, policy=email.policy.default)
+        self.assertEqual((mail["To"], mail["From"]), ("root, alice@example.org", "snooze@example.org"))
+        self.assertRegex(mail["Subject"], r"^\[[^]]+\] A disk is nearly full: Mühle /srv$")
+        self.assertIn("  reason: Mühle /srv\n", mail.get_content())
+        self.assertEqual(mail["Auto-Submitted"], "auto-generated")
+
+    def test_the_own_stop_by_mail_once(self):
+        program = self.program("cat >> DIR/mail")
+        plugin = self.start(sendmail_path=program, recipients=["root"])
+        notice = {"notice": s("This machine stops at 22:41"), "phase": s("scheduled")}
+        self.assertTrue(self.tell(plugin, event("snooze.stop.pending", data=notice))[1]["mailed"])
+        for more in ({"phase": s("reminder")}, {"dry_run": GLib.Variant("b", True)}):
+            self.assertEqual(self.tell(plugin, event("snooze.stop.pending", data={**notice, **more})), (False, {}))
+        with open(self.path("mail")) as f:
+            self.assertEqual(f.read().count("Subject: "), 1)
+
+    def test_a_sendmail_that_fails(self):
+        plugin = self.start(sendmail_path=self.program("echo postdrop: Permission denied >&2; exit 75"), recipients=["root"])
+        self.fails(plugin, event(), "sendmail ended with status 75: postdrop: Permission denied")
+        self.program("exec yes")
+        self.fails(plugin, event(), "wrote too much")
+        self.program("kill -SEGV $$")
+        self.fails(plugin, event(), "signal 11")
+        self.program("exec sleep 1000")
+        begun = time.monotonic()
+        self.fails(plugin, event(left=1), "took too long")
+        self.assertLess(time.monotonic() - begun, 30)
+        os.chmod(self.path("sendmail"), 0o757)
+        self.fails(plugin, event(), "can be written by everybody")
+        os.unlink(self.path("sendmail"))
+        self.fails(plugin, event(), "No such file")
+
+    def test_one_that_reads_nothing(self):
+        data = {"key-%d" % i: s("x" * 400) for i in range(60)}
+        self.assertTrue(self.tell(self.start(sendmail_path=self.program("exit 0"), recipients=["root"]), event(data=data))[1]["mailed"])
+
+    def test_a_server(self):
+        server = self.server()
+        plugin = self.start(smtp_url=server.url, recipients=["root", "alice@example.org"], **{"from": "snooze@example.org"})
+        self.assertEqual(self.tell(plugin, event()), (True, {"terminals": 0, "mailed": True}))
+        self.assertIn("MAIL FROM:<snooze@example.org>", [command.split(" SIZE")[0] for command in server.commands])
+        self.assertEqual([command for command in server.commands if command.startswith("RCPT")], ["RCPT TO:<root>", "RCPT TO:<alice@example.org>"])
+        mail = email.message_from_bytes(server.mails[0], policy=email.policy.default)
+        self.assertIn("Mühle /srv", mail["Subject"])
+        self.assertIn("Event: system.disk.low, from test (1)", mail.get_content())
+
+    def test_what_does_not_last_is_tried_again(self):
+        server = self.server(answers={"MAIL": [b"451 later\r\n", b"250 fine\r\n"]})
+        self.assertTrue(self.tell(self.start(smtp_url=server.url, recipients=["root"]), event())[1]["mailed"])
+        self.assertEqual(len([command for command in server.commands if command.startswith("MAIL")]), 2)
+
+    def test_servers_that_refuse(self):
+        for answers, part in (({"MAIL": b"550 no\r\n"}, "answered 550"), ({"RCPT": b"550 nobody\r\n"}, "answered 550"), ({"END": b"554 spam\r\n"}, "answered 554")):
+            server = self.server(answers=answers)
+            plugin = self.start(smtp_url=server.url, recipients=["root"])
+            self.fails(plugin, event(), part)
+            plugin.stop()
+
+    def test_servers_that_are_none(self):
+        for behaviour in ({"rubbish": os.urandom(4096)}, {"rubbish": b""}, {"silent": True}):
+            server = self.server(**behaviour)
+            plugin = self.start(smtp_url=server.url.replace("//", "//user:secret@"), recipients=["root"])
+            begun = time.monotonic()
+            self.fails(plugin, event(left=3), "the mail server")
+            self.assertLess(time.monotonic() - begun, 40)
+            plugin.process.terminate()
+            self.assertNotIn("secret", plugin.process.communicate(timeout=60)[1])
+        with socket.socket() as s_:
+            s_.bind(("127.0.0.1", 0))
+            self.fails(self.start(smtp_url="smtp://127.0.0.1:%d" % s_.getsockname()[1], recipients=["root"]), event(left=3), "the mail server")
+
+    def test_other_and_hostile_events(self):
+        plugin = self.start()
+        for fields in ({}, {"type": GLib.Variant("t", 1)}, {"type": s("system.disk.low"), "severity": s("high"), "data": s("x")}):
+            self.assertEqual(self.tell(plugin, fields)[0], False)
+
+    def test_leaving_answers_who_waits(self):
+        plugin = self.start(sendmail_path=self.program("touch DIR/begun; exec sleep 2"), recipients=["root"])
+        answers = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("begun")))
+        plugin.process.terminate()
+        self.assertTrue(self.answer(answers)[1]["mailed"])
+        self.assertEqual(plugin.process.wait(60), 0)
+
+    def test_wrong_configuration_is_refused(self):
+        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        program = s(self.program("true"))
+        wrong = [{"recipients": ["a b"]}, {"recipients": ["-oQ/tmp"]}, {"recipients": ["a\r\nBcc: b"]}, {"recipients": ["r%d" % i for i in range(33)]},
+                 {"recipients": ["root"], "from": ""}, {"recipients": ["root"], "from": "a\nb"}, {"recipients": ["root"], "sendmail_path": "sendmail"},
+                 {"recipients": ["root"], "sendmail_path": "/does/not/exist"}]
+        for url in ("secret", "http://secret@h", "smtp://", "smtp://secret@h/x", "smtp://h?secret", "file:///secret"):
+            wrong.append({"recipients": ["root"], "smtp_url": url})
+        for settings in wrong:
+            config = {name: GLib.Variant("as" if isinstance(value, list) else "s", value) for name, value in settings.items()}
+            config.setdefault("sendmail_path", program)
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument") as caught:
+                plugin.call("", "Initialize", "(a{sv})", config)
+            self.assertNotIn("secret", caught.exception.message)
+        plugin.call("", "Initialize", "(a{sv})", {"recipients": GLib.Variant("as", ["root"]), "sendmail_path": program})
+
+
+plugin_bus.main()
