@@ -39,6 +39,8 @@ StandardOutput=file:/dev/ttyS1
 StandardError=inherit
 """
 TESTS = "/opt/tests"
+# With its end: a serial line brings one character after the other.
+PLAN = re.compile("^1\\.\\.[0-9]+\n", re.MULTILINE)
 OUTPUT = re.compile("^(ok|not ok|#|1\\.\\.)")
 
 
@@ -133,16 +135,22 @@ class Virtual(Machine):
     def run(self, *command, user=None, check=True):
         raise NotImplementedError("nobody outside can enter it")
 
-    def _lines(self, name):
+    def _text(self, name):
         with contextlib.suppress(FileNotFoundError):
-            with open(self._part(name), encoding="utf-8", errors="replace") as file:
-                return file.read().replace("\r", "").splitlines()
-        return []
+            with open(self._part(name), encoding="utf-8", errors="replace", newline="") as file:
+                return file.read().replace("\r", "")
+        return ""
+
+    def _lines(self, name):
+        return self._text(name).splitlines()
 
     def wait_for_its_end(self, seconds):
-        """What the script wrote: lines of TAP."""
+        """What the script wrote: lines of TAP. Its plan is the last of them, and nobody waits for what the machine's end takes."""
+        def ended():
+            return not self.running() or PLAN.search(self._text("output"))
+
         try:
-            wait_until(lambda: not self.running(), "the virtual machine has done its work", seconds)
+            wait_until(ended, "the virtual machine has done its work", seconds)
         except AssertionError as reason:
             return [line for line in self._lines("output") if OUTPUT.match(line)] + [f"# {reason}"] + self.console_lines()
         return [line for line in self._lines("output") if OUTPUT.match(line)]
