@@ -16,6 +16,7 @@ CONFIGURATION = {
     "naptime_minutes": 600, "check_interval_seconds": 60,
     "plugins": {"plugin_configs": {
         "drain": {"units": ["worker.service", "dbus.service", "snoozed.service"], "timeout_seconds": 20},
+        "checkpoint": {"jobs": ["job: cmdline=mark-of-the-job signal=USR1"], "timeout_seconds": 20},
         "spot-handler": {"shutdown_script_path": SCRIPT, "timeout_seconds": 20},
     }},
 }
@@ -101,6 +102,20 @@ def script_runs_shut_in(machine):
     disable(machine, "spot-handler")
 
 
+def job_of_another_is_told(machine):
+    """checkpoint signals the job of a user, and has no capability beside that one"""
+    with machine.background("sh", "-c", "trap 'touch /tmp/saved; exit' USR1; while :; do sleep 0.1; done", "mark-of-the-job", user="alice"):
+        wait_until(lambda: machine.run("pgrep", "-f", "mark-of-the-job", check=False).returncode == 0, "the job runs")
+        enable(machine, "checkpoint")
+        emit(machine, "cloud.spot.interrupt")
+        wait_until(lambda: machine.run("test", "-e", "/tmp/saved", check=False).returncode == 0, "the job has saved its work")
+    pid = machine.unit("snooze-plugin@checkpoint.service", "MainPID")
+    status = machine.run("cat", f"/proc/{pid}/status").stdout
+    for kind in ("CapEff", "CapBnd", "CapAmb"):
+        assert f"{kind}:\t0000000000000020\n" in status, status
+    disable(machine, "checkpoint")
+
+
 def run(plan, installed, bus):
     with Machine(installed, bus, CONFIGURATION) as machine:
-        plan.cases([drain_stops_units, drain_may_nothing_else, script_runs_shut_in], machine)
+        plan.cases([drain_stops_units, drain_may_nothing_else, script_runs_shut_in, job_of_another_is_told], machine)
