@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private system bus, and plugins on it: what the tests of the SDK and of the plugins share."""
 
+import json
 import os
 import signal
 import subprocess
@@ -195,6 +196,42 @@ class PluginTestCase(unittest.TestCase):
             with open(os.path.join(directory, interface.name + ".xml")) as f:
                 declared = Gio.DBusNodeInfo.new_for_xml(f.read()).lookup_interface(interface.name)
             self.assertEqual(members(interface), members(declared), interface.name)
+
+
+class HandlerTestCase(PluginTestCase):
+    """Of a plugin that handles events. What it starts may act where nobody signals it: the main context looks around by itself."""
+
+    def setUp(self):
+        super().setUp()
+        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+        self.addCleanup(GLib.source_remove, source)
+
+    def send(self, plugin, fields):
+        """Hands the event over; the answer lands in the returned list."""
+        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
+
+    def answer(self, answers):
+        iterate_until(lambda: answers, 60)
+        if isinstance(answers[0], GLib.Error):
+            raise answers[0]
+        return answers[0]
+
+    def tell(self, plugin, fields):
+        return self.answer(self.send(plugin, fields))
+
+    def children(self, plugin):
+        """What it started and has not taken leave of."""
+        with open("/proc/%d/task/%d/children" % (plugin.process.pid, plugin.process.pid)) as f:
+            return f.read().split()
+
+    def assert_agrees_with_manifest(self, program, path):
+        with open(path) as f:
+            manifest = json.load(f)
+        described = json.loads(subprocess.run([program, "--describe"], capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(described["contracts"], manifest["contracts"])
+        self.assertEqual(described["events"], list(manifest["events"]))
+        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        return manifest
 
 
 def members(interface):

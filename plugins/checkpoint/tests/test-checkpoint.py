@@ -28,7 +28,7 @@ def event(type_=SPOT, left=100, data=None, **more):
             "data": GLib.Variant("a{sv}", data or {}), **more}
 
 
-class Checkpoint(plugin_bus.PluginTestCase):
+class Checkpoint(plugin_bus.HandlerTestCase):
     def setUp(self):
         super().setUp()
         directory = tempfile.TemporaryDirectory()
@@ -36,8 +36,6 @@ class Checkpoint(plugin_bus.PluginTestCase):
         self.directory = directory.name
         # By this the patterns know the jobs of this test from all others.
         self.mark = "mark-" + os.path.basename(self.directory)
-        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        self.addCleanup(GLib.source_remove, source)
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -65,25 +63,8 @@ class Checkpoint(plugin_bus.PluginTestCase):
         jobs = [text.replace("MARK", self.mark).replace("DIR", self.directory) for text in jobs]
         return plugin.greet({"jobs": GLib.Variant("as", jobs), **{name: GLib.Variant("x", value) for name, value in settings.items()}})
 
-    def send(self, plugin, fields):
-        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
-
-    def answer(self, answers):
-        plugin_bus.iterate_until(lambda: answers, 60)
-        if isinstance(answers[0], GLib.Error):
-            raise answers[0]
-        return answers[0]
-
-    def tell(self, plugin, fields):
-        return self.answer(self.send(plugin, fields))
-
     def test_manifest_and_program_agree(self):
-        with open(os.path.join(SOURCE, "plugins/checkpoint/plugin.json")) as f:
-            manifest = json.load(f)
-        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual(described["contracts"], manifest["contracts"])
-        self.assertEqual(described["events"], list(manifest["events"]))
-        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/checkpoint/plugin.json"))
 
     def test_a_signal_and_the_end_of_the_process(self):
         process = self.job("trap 'echo saved > saved; exit' USR1; echo ready; while :; do sleep 0.05; done")
@@ -154,10 +135,6 @@ class Checkpoint(plugin_bus.PluginTestCase):
         self.assertFalse(result["success"])
         self.assertIn("time", result["jobs"][0]["problem"])
         plugin_bus.iterate_until(lambda: not self.children(plugin))
-
-    def children(self, plugin):
-        with open("/proc/%d/task/%d/children" % (plugin.process.pid, plugin.process.pid)) as f:
-            return f.read().split()
 
     def test_a_command_and_then_the_end_of_the_process(self):
         process = self.job("trap 'sleep 0.3; exit' TERM; echo ready; while :; do sleep 0.05; done")

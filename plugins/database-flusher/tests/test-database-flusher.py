@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -30,12 +29,7 @@ def event(type_=SPOT, left=60, **more):
 CANCELLED = {"cancelled": GLib.Variant("b", True)}
 
 
-class FlusherCase(plugin_bus.PluginTestCase):
-    def setUp(self):
-        super().setUp()
-        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        self.addCleanup(GLib.source_remove, source)
-
+class FlusherCase(plugin_bus.HandlerTestCase):
     def start(self, type_, connection, **settings):
         plugin = self.plugin(PROGRAM, "database-flusher")
         self.addCleanup(self.check_log, plugin)
@@ -49,12 +43,9 @@ class FlusherCase(plugin_bus.PluginTestCase):
         self.assertNotIn("secret", text)
 
     def tell(self, plugin, fields):
-        answers = plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
-        plugin_bus.iterate_until(lambda: answers, 60)
-        if isinstance(answers[0], GLib.Error):
-            raise answers[0]
-        self.assertNotIn("secret", json.dumps(answers[0]))
-        return answers[0]
+        answer = super().tell(plugin, fields)
+        self.assertNotIn("secret", json.dumps(answer))
+        return answer
 
     def fails(self, plugin, fields, part):
         handled, result = self.tell(plugin, fields)
@@ -298,12 +289,7 @@ class NoServer(FlusherCase):
 
 class Configuration(FlusherCase):
     def test_manifest_and_program_agree(self):
-        with open(os.path.join(SOURCE, "plugins/database-flusher/plugin.json")) as f:
-            manifest = json.load(f)
-        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual(described["contracts"], manifest["contracts"])
-        self.assertEqual(described["events"], list(manifest["events"]))
-        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        manifest = self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/database-flusher/plugin.json"))
         self.assertTrue(manifest["config_schema"]["connection_string"]["secret"])
 
     def test_wrong_configuration_is_refused_and_not_shown(self):

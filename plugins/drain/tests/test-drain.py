@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugin drain on a private bus with a systemd that does as the test says. Arguments: the program, the source tree."""
 
-import json
 import os
-import subprocess
 import sys
 import time
 
@@ -29,39 +27,20 @@ def event(type_=SPOT, left=100, id_="1", data=None, **more):
             "data": GLib.Variant("a{sv}", data or {}), **more}
 
 
-class Drain(plugin_bus.PluginTestCase):
+class Drain(plugin_bus.HandlerTestCase):
     def setUp(self):
         super().setUp()
         self.systemd = Systemd(self.bus.connect(), a_service="active", b_service="active", off_service="inactive")
-        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        self.addCleanup(GLib.source_remove, source)
 
     def start(self, units=("a.service", "b.service"), **settings):
         settings = {name: b(value) if isinstance(value, bool) else GLib.Variant("x", value) for name, value in settings.items()}
         return self.plugin(PROGRAM, "drain").greet({"units": GLib.Variant("as", units), **settings})
 
-    def send(self, plugin, fields):
-        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
-
-    def answer(self, answers):
-        plugin_bus.iterate_until(lambda: answers, 60)
-        if isinstance(answers[0], GLib.Error):
-            raise answers[0]
-        return answers[0]
-
-    def tell(self, plugin, fields):
-        return self.answer(self.send(plugin, fields))
-
     def wait_for_order(self, *order):
         plugin_bus.iterate_until(lambda: order in self.systemd.asked)
 
     def test_manifest_and_program_agree(self):
-        with open(os.path.join(SOURCE, "plugins/drain/plugin.json")) as f:
-            manifest = json.load(f)
-        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual(described["contracts"], manifest["contracts"])
-        self.assertEqual(described["events"], list(manifest["events"]))
-        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/drain/plugin.json"))
 
     def test_units_are_stopped_and_waited_for(self):
         self.systemd.slow.add("a.service")

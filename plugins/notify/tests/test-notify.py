@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -87,7 +86,7 @@ class Server:
                 stream.write(self.answer(command, b"250 fine\r\n"))
 
 
-class Notify(plugin_bus.PluginTestCase):
+class Notify(plugin_bus.HandlerTestCase):
     def setUp(self):
         super().setUp()
         directory = tempfile.TemporaryDirectory()
@@ -95,8 +94,6 @@ class Notify(plugin_bus.PluginTestCase):
         self.directory = directory.name
         os.makedirs(self.path("dev/pts"))
         self.terminals = 0
-        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        self.addCleanup(GLib.source_remove, source)
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -136,18 +133,6 @@ class Notify(plugin_bus.PluginTestCase):
         self.addCleanup(server.close)
         return server
 
-    def send(self, plugin, fields):
-        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
-
-    def answer(self, answers):
-        plugin_bus.iterate_until(lambda: answers, 60)
-        if isinstance(answers[0], GLib.Error):
-            raise answers[0]
-        return answers[0]
-
-    def tell(self, plugin, fields):
-        return self.answer(self.send(plugin, fields))
-
     def fails(self, plugin, fields, part):
         handled, result = self.tell(plugin, fields)
         self.assertEqual((handled, result["mailed"]), (False, False), result)
@@ -155,12 +140,7 @@ class Notify(plugin_bus.PluginTestCase):
         self.assertNotIn("secret", json.dumps(result))
 
     def test_manifest_and_program_agree(self):
-        with open(os.path.join(SOURCE, "plugins/notify/plugin.json")) as f:
-            manifest = json.load(f)
-        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual(described["contracts"], manifest["contracts"])
-        self.assertEqual(described["events"], list(manifest["events"]))
-        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        manifest = self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/notify/plugin.json"))
         self.assertTrue(manifest["config_schema"]["smtp_url"]["secret"])
 
     def test_terminals_are_told(self):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugin spot-handler on a private bus, with scripts that behave well and scripts that do not. Arguments: the program, the source tree."""
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,15 +23,12 @@ def event(type_=SPOT, left=None, source="aws", data=None, **more):
     return fields
 
 
-class SpotHandler(plugin_bus.PluginTestCase):
+class SpotHandler(plugin_bus.HandlerTestCase):
     def setUp(self):
         super().setUp()
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
-        # The loop looks at conditions that no signal announces.
-        source = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
-        self.addCleanup(GLib.source_remove, source)
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -51,24 +46,8 @@ class SpotHandler(plugin_bus.PluginTestCase):
         config = {"shutdown_script_path": s(path), **{name: GLib.Variant("x", value) for name, value in settings.items()}}
         return plugin.greet(config)
 
-    def send(self, plugin, fields):
-        return plugin.call_later(".EventHandler", "HandleEvent", "(a{sv})", fields)
-
-    def answer(self, answers):
-        plugin_bus.iterate_until(lambda: answers, 60)
-        if isinstance(answers[0], GLib.Error):
-            raise answers[0]
-        return answers[0]
-
-    def tell(self, plugin, fields):
-        return self.answer(self.send(plugin, fields))
-
     def wait_for(self, name):
         plugin_bus.iterate_until(lambda: os.path.exists(self.path(name)))
-
-    def children(self, plugin):
-        with open("/proc/%d/task/%d/children" % (plugin.process.pid, plugin.process.pid)) as f:
-            return f.read().split()
 
     def runs(self):
         try:
@@ -78,12 +57,7 @@ class SpotHandler(plugin_bus.PluginTestCase):
             return 0
 
     def test_manifest_and_program_agree(self):
-        with open(os.path.join(SOURCE, "plugins/spot-handler/plugin.json")) as f:
-            manifest = json.load(f)
-        described = json.loads(subprocess.run([PROGRAM, "--describe"], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual(described["contracts"], manifest["contracts"])
-        self.assertEqual(described["events"], list(manifest["events"]))
-        self.assertEqual((described["name"], described["version"]), (manifest["name"], manifest["version"]))
+        self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/spot-handler/plugin.json"))
 
     def test_the_script_runs_and_its_end_is_told(self):
         handled, result = self.tell(self.start("echo saving; echo and more >&2"), event(left=100))
