@@ -14,6 +14,7 @@
 #include "base/names.h"
 #include "config.h"
 #include "job.h"
+#include "plugins/spot-handler/handled.h"
 #include "plugins/spot-handler/notice.h"
 #include "run/program.h"
 #include "target.h"
@@ -82,6 +83,9 @@ static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
         (void) snooze_plugin_call_set_answer(call, n > 0);
         snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n, checkpoint->problem ? "; " : "",
                           checkpoint->problem ?: "");
+        /* Where nobody was told, the next notice may find somebody. */
+        if (n == 0)
+                checkpoint->handled_until = 0;
         checkpoint->targets = NULL;
         checkpoint->call = NULL;
         checkpoint->cancelled = FALSE;
@@ -181,6 +185,14 @@ static void slot_free(void *userdata) {
                 targets_continue(checkpoint->targets);
 }
 
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        return handled_export(call, ((const Checkpoint *) userdata)->handled_until);
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        return handled_import(call, version, data, size, &((Checkpoint *) userdata)->handled_until);
+}
+
 static int start(SnoozePluginInstance *instance, void *userdata) {
         Checkpoint *checkpoint = userdata;
 
@@ -215,6 +227,8 @@ int main(int argc, char *argv[]) {
                 .shutdown = shut_down,
                 .supported_events = types,
                 .handle_event = handle_event,
+                .export_state = export_state,
+                .import_state = import_state,
         };
         int r = snooze_plugin_main(&plugin, argc, argv);
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "config.h"
+#include "handled.h"
 #include "notice.h"
 #include "run/program.h"
 #include "run/run.h"
@@ -21,7 +22,6 @@
 #define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL; all of it lies within the reserve */
 #define OUTPUT_MAX (16U * 1024U)
 #define ERROR_SIZE 256U
-#define STATE_VERSION 1U
 
 typedef struct SpotHandler {
         SnoozePluginInstance *instance;
@@ -214,25 +214,15 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         return run_script(handler, call, event, &notice);
 }
 
-/* What a later instance of this plugin has to know, so that it does not run the script a second time. */
+/* A script that was cut is run again. */
 static int export_state(SnoozePluginCall *call, void *userdata) {
         const SpotHandler *handler = userdata;
-        char text[32];
 
-        g_snprintf(text, sizeof(text), "%" PRIu64, handler->run ? 0 : handler->handled_until);
-        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+        return handled_export(call, handler->run ? 0 : handler->handled_until);
 }
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
-        g_autofree char *text = g_strndup(data, size);
-        SpotHandler *handler = userdata;
-        guint64 until;
-
-        if (version != STATE_VERSION || strlen(text) != size || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "version %u of the state: expected a moment",
-                                               version);
-        handler->handled_until = until;
-        return 0;
+        return handled_import(call, version, data, size, &((SpotHandler *) userdata)->handled_until);
 }
 
 static int start(SnoozePluginInstance *instance, void *userdata) {

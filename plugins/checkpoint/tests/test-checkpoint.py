@@ -164,6 +164,24 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
         self.assertEqual((handled, result["success"], result["told"]), (False, True, 0))
 
+    def test_who_comes_after_a_notice_that_found_nobody(self):
+        plugin = self.start("train: cmdline=MARK signal=USR1")
+        self.assertEqual(self.tell(plugin, event())[1]["told"], 0)
+        self.job("trap 'exit' USR1; echo ready; while :; do sleep 0.05; done")
+        self.assertEqual(self.tell(plugin, event())[1]["told"], 1)
+
+    def test_the_next_instance_knows_who_was_told(self):
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
+        self.tell(plugin, event())
+        version, state = plugin.call(".State", "ExportState")
+        plugin.stop()
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
+        for wrong in (b"", b"x", b"1\0"):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, wrong)
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        self.assertEqual(self.tell(plugin, event()), (True, {"status": "already_handled"}))
+
     def test_no_such_owner(self):
         self.job("echo ready; read line")
         self.assertEqual(self.tell(self.start("train: cmdline=MARK owner=no-such-user signal=USR1"), event())[1]["told"], 0)
