@@ -33,15 +33,18 @@ static void check_valid(const char *text) {
         const char *const permissions[] = { text, NULL };
         g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free),
                              rules = g_ptr_array_new_with_free_func(g_free);
-        g_autofree char *words = permission_words(text);
+        g_autofree char *words = permission_words(text), *units = NULL;
+        gboolean unit = g_str_has_prefix(text, "unit:");
 
         g_assert_true(g_str_has_prefix(words, "may "));
         g_assert_null(strpbrk(words, "\n\r\t\x1b"));
         permission_directives(permissions, every_group, NULL, lines);
         check_lines(lines, "\n%\\$'\"", 0);
         permission_bus_rules(permissions, rules);
-        check_lines(rules, "\n&'", 4);
-        g_assert_true(lines->len > 0 || rules->len == 1);
+        check_lines(rules, "\n&'", unit ? 6 : 4);
+        units = permission_units(permissions);
+        g_assert_true(unit ? units[0] && strchr(units, '\n') == units + strlen(units) - 1 : !units[0]);
+        g_assert_true(lines->len > 0 || rules->len > 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -181,7 +181,6 @@ static void test_flood(Fixture *f, const void *unused) {
 }
 
 static void test_what_it_leaves_behind(Fixture *f, const void *unused) {
-        g_autofree char *text = NULL;
         pid_t pid;
 
         (void) begin(f, "sleep 1000 & echo $!", (RunParameters) { .output_kept = 100 });
