@@ -95,5 +95,6 @@ char *cli_read_stdin(GError **error);
 gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec);
 
 extern const Verb verb_status, verb_why, verb_check, verb_hold, verb_holds, verb_release, verb_postpone, verb_cancel,
-        verb_stop, verb_start, verb_pause, verb_resume, verb_history, verb_simulate, verb_record, verb_config, verb_plugin,
+        verb_stop, verb_start, verb_pause, verb_resume, verb_history, verb_events, verb_event, verb_simulate, verb_record,
+        verb_config, verb_plugin,
         verb_provider, verb_doctor, verb_setup;

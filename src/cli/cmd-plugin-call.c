@@ -6,26 +6,6 @@
 #include "cli/output.h"
 #include "cli/variant.h"
 #include "cli/wait.h"
-#include "util/json.h"
-
-/* "-": from stdin, where a value need not pass through the list of processes. NULL: it was not to be understood, and was said so. */
-static GVariant *parse_params(const char *text) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(JsonNode) node = NULL;
-        g_autofree char *params = g_str_equal(text, "-") ? cli_read_stdin(&error) : g_strdup(text);
-
-        if (params)
-                node = json_text_parse("JSON", params, -1, &error);
-        if (!node) {
-                cli_usage("snooze plugin call", "%s", error->message);
-                return NULL;
-        }
-        if (!JSON_NODE_HOLDS_OBJECT(node)) {
-                cli_usage("snooze plugin call", "JSON: expected an object, like {\"key\": \"value\"}");
-                return NULL;
-        }
-        return g_variant_ref_sink(variant_of_object(json_node_get_object(node)));
-}
 
 static void print_text(GVariant *result) {
         GVariantIter iter;
@@ -59,7 +39,7 @@ static int run_plugin_call(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_plugin_call, NULL, NULL, 0, 2, 3, &argc, &argv))
                 return EXIT_CODE_USAGE;
-        params = parse_params(argc > 3 ? argv[3] : "{}");
+        params = variant_parse("snooze plugin call", argc > 3 ? argv[3] : "{}");
         if (!params)
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);

@@ -153,13 +153,16 @@ static char *hold_text(GVariant *row) {
 static char *event_text(GVariant *row) {
         g_autoptr(GVariant) data = g_variant_lookup_value(row, "data", G_VARIANT_TYPE_VARDICT);
         const char *notice = data ? history_string(data, "notice") : "";
-        gboolean finished = FALSE, handled = FALSE;
+        gboolean finished = FALSE, handled = FALSE, cancelled = FALSE;
 
         (void) g_variant_lookup(row, "finished", "b", &finished);
         (void) g_variant_lookup(row, "handled", "b", &handled);
+        (void) g_variant_lookup(row, "cancelled", "b", &cancelled);
         if (finished)
                 return g_strdup_printf("%s: %s", history_string(row, "type"),
                                        handled ? "handled" : "handled by nobody");
+        if (cancelled)
+                return g_strdup_printf("%s: cancelled", history_string(row, "type"));
         return *notice ? g_strdup_printf("%s: %s", history_string(row, "type"), notice)
                        : g_strdup_printf("%s from %s", history_string(row, "type"), history_string(row, "source"));
 }

@@ -2,6 +2,9 @@
 
 #include "cli/variant.h"
 
+#include "cli/cli.h"
+#include "util/json.h"
+
 static GVariant *variant_of_json(JsonNode *node);
 
 GVariant *variant_of_object(JsonObject *object) {
@@ -57,4 +60,22 @@ static GVariant *variant_of_json(JsonNode *node) {
         default:
                 return g_variant_new_string(json_node_get_string(node) ?: "");
         }
+}
+
+GVariant *variant_parse(const char *verb, const char *text) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(JsonNode) node = NULL;
+        g_autofree char *read = g_str_equal(text, "-") ? cli_read_stdin(&error) : g_strdup(text);
+
+        if (read)
+                node = json_text_parse("JSON", read, -1, &error);
+        if (!node) {
+                cli_usage(verb, "%s", error->message);
+                return NULL;
+        }
+        if (!JSON_NODE_HOLDS_OBJECT(node)) {
+                cli_usage(verb, "JSON: expected an object, like {\"key\": \"value\"}");
+                return NULL;
+        }
+        return g_variant_ref_sink(variant_of_object(json_node_get_object(node)));
 }

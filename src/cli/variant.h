@@ -8,3 +8,7 @@
 
 /* Floating; null members are left out. */
 GVariant *variant_of_object(JsonObject *object);
+
+/* An object as an argument of this verb; "-": from stdin, where a value need not pass through the list of processes. NULL: it was not to be
+ * understood, and was said so. */
+GVariant *variant_parse(const char *verb, const char *text);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events from their source through the journal to their handlers, and back: with real plugins, and whoever dies on the way."""
 
+import json
 import re
 import signal
 import time
@@ -269,14 +270,14 @@ class Handlers(EventTest):
         self.install('handler', priority=1, mode='wait')
         self.start()
         # What was let in before it all has its turns already, and waits for answers.
-        ordinary = [self.emit(severity=0) for _ in range(12)]
-        wait_for(lambda: len(self.notes) == 8, 'the turns of one user')
+        ordinary = [self.emit(severity=0) for _ in range(20)]
+        wait_for(lambda: len(self.notes) == 16, 'the turns of one user')
         low, high = self.emit(severity=0), self.emit('cloud.spot.interrupt', severity=3)
-        wait_for(lambda: len(self.received) == 14, 'all of them')
-        self.assertEqual(len(self.notes), 8)
+        wait_for(lambda: len(self.received) == 22, 'all of them')
+        self.assertEqual(len(self.notes), 16)
         self.ask('handler', 'release')
-        wait_for(lambda: len(self.notes) > 8, 'the next turns')
-        self.assertEqual(self.notes[8], f'handler handles {high}')
+        wait_for(lambda: len(self.notes) > 16, 'the next turns')
+        self.assertEqual(self.notes[16], f'handler handles {high}')
         self.ask('handler', 'release')
         self.end_of(high)
         wait_for(lambda: f'handler handles {low}' in self.notes, 'the last')
@@ -393,6 +394,56 @@ class Crashes(EventTest):
         second = self.emit()
         self.end_of(second)
         self.assertEqual(self.notes, [f'handler handles {identifier}', f'handler handles {second}'])
+
+
+class CommandLine(EventTest):
+    def snooze(self, *arguments):
+        """What it prints; its exit status has to be 0."""
+        process = self.house.spawn([BUILD / 'src/cli/cloudsnooze', *arguments], f'snooze-{len(self.house.processes)}.log')
+        self.assertEqual(process.wait(), 0, process.output())
+        return process.output()
+
+    def test_emit_and_list(self):
+        self.install('handler', priority=1)
+        self.install('declines', priority=0, mode='decline')
+        self.start()
+        identifier = self.snooze('event', 'emit', 'custom.deployed', '--severity', 'warning', '--deadline', '2min',
+                                 '--data', '{"version": "1.2"}').strip()
+        self.end_of(identifier)
+        event = self.received[0][2]
+        self.assertEqual((event['type'], event['severity'], event['data']), ('custom.deployed', 1, {'version': '1.2'}))
+        self.assertAlmostEqual((event['deadline'] - event['timestamp']) / 60e6, 2, delta=0.5)
+        wait_for(lambda: self.events()[0]['finished'], 'its end on the disk')
+        self.assertRegex(self.snooze('events'), r'custom\.deployed\twarning\t.*\thandled: handler, declines \(not handled\)')
+        listed, = json.loads(self.snooze('events', '--json'))
+        self.assertEqual((listed['id'], listed['handled']), (identifier, True))
+        # What nobody says is what the type has.
+        self.end_of(json.loads(self.snooze('event', 'emit', 'cloud.spot.interrupt', '--json'))['id'])
+        self.assertEqual(self.received[1][2]['severity'], 3)
+
+    def test_follow_tells_everything_that_happens(self):
+        self.source()
+        self.install('handler', priority=1, mode='wait')
+        self.start()
+        self.watched()
+        follow = self.house.spawn([BUILD / 'src/cli/cloudsnooze', 'events', '--follow', '--json'], 'follow.log')
+        self.client.listen(None, None)
+
+        def happened():
+            return [(line['what'], line['id']) for line in map(json.loads, follow.output().splitlines())]
+
+        # It listens from some moment on.
+        wait_for(lambda: self.emit('custom.ping') and self.ask('handler', 'release') is None and happened(), 'its first line')
+        self.announce('notice-1')
+        self.noted('handler handles notice-1')
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+        self.ask('handler', 'release')
+        self.noted('source acknowledges notice-1')
+        wait_for(lambda: self.emit('custom.ping') and ('finished', 'notice-1') in happened(), 'the end')
+        self.assertEqual([what for what, identifier in happened() if identifier == 'notice-1'], ['received', 'cancelled', 'finished'])
+        self.ask('handler', 'release')
+        follow.kill(signal.SIGTERM)
 
 
 class Terminations(EventTest):

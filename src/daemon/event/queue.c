@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "daemon/event/event-private.h"
 
-#define TURNS_MAX 32U
-#define TURNS_NOT_URGENT_MAX 16U
-#define TURNS_PER_SOURCE_MAX 8U
+#define TURNS_MAX 48U
+#define TURNS_NOT_URGENT_MAX 24U
+#define TURNS_PER_SOURCE_MAX 16U
 
 static gint by_urgency(gconstpointer a, gconstpointer b, gpointer unused) {
         const Event *left = a, *right = b;
