@@ -172,12 +172,13 @@ class Events(unittest.TestCase):
         source = (SOURCE / 'src/base/event-types.c').read_text() + (SOURCE / 'src/base/names.h').read_text()
         constants = dict(re.findall(r'#define (EVENT_\w+) "([a-z.]+)"', source))
         table = re.search(r'event_types\[\] = \{(.*?)\};', source, re.DOTALL)[1]
-        wanted = {(constants.get(name) or name.strip('"'), int(minutes or 1))
-                  for name, minutes in re.findall(r'\{ ("[a-z.]+"|EVENT_\w+), SEVERITY_\w+, (?:(\d+) \* )?USEC_PER_MINUTE \}', table)}
+        wanted = {(constants.get(name) or name.strip('"'), int(minutes or 1), severity.lower())
+                  for name, severity, minutes in
+                  re.findall(r'\{ ("[a-z.]+"|EVENT_\w+), SEVERITY_(\w+), (?:(\d+) \* )?USEC_PER_MINUTE \}', table)}
         manual = (SOURCE / 'docs/man/snoozed.8.rst').read_text()
-        said = re.findall(r'^``([a-z]+(?:\.[a-z]+)*)``\n    (\d+) min\.', manual, re.MULTILINE)
+        said = re.findall(r'^``([a-z]+(?:\.[a-z]+)*)``\n    (\d+) min, ([a-z]+)\.', manual, re.MULTILINE)
         self.assertGreater(len(wanted), 5)
-        self.assertEqual({(name, int(minutes)) for name, minutes in said}, wanted)
+        self.assertEqual({(name, int(minutes), severity) for name, minutes, severity in said}, wanted)
 
 
 class Errors(unittest.TestCase):
