@@ -567,6 +567,12 @@ static int create_parts(Manager *manager) {
         return r < 0 ? r : add_timers(manager);
 }
 
+static gboolean on_is_own_stop(void *userdata) {
+        Manager *manager = userdata;
+
+        return stop_was_asked(manager->stop);
+}
+
 /* These need somebody at the other end; without logind the machine is watched all the same, and says so. */
 static void watch_logind(Manager *manager) {
         int r;
@@ -579,6 +585,10 @@ static void watch_logind(Manager *manager) {
         r = inhibitors_new(manager->bus, manager->holds, &manager->inhibitors);
         if (r < 0)
                 log_warning("logind's inhibitors cannot be followed: %s", strerror(-r));
+        r = delay_new(&(DelayParameters) { .bus = manager->bus, .events = manager->events, .is_own = on_is_own_stop, .userdata = manager },
+                      &manager->delay);
+        if (r < 0)
+                log_warning("logind cannot be kept waiting for handlers: %s", strerror(-r));
 }
 
 static void expect_plugins(Manager *manager) {
@@ -677,6 +687,7 @@ Manager *manager_free(Manager *manager) {
         store_free(manager->store);
         input_logind_free(manager->input);
         inhibitors_free(manager->inhibitors);
+        delay_free(manager->delay);
         stop_free(manager->stop);
         events_free(manager->events);
         providers_free(manager->providers);

@@ -14,7 +14,7 @@
 #include "bus/limits.h"
 #include "daemon/config/config-load.h"
 #include "daemon/decision/decision.h"
-#include "daemon/event/event.h"
+#include "daemon/event/delay.h"
 #include "daemon/hold/inhibitors.h"
 #include "daemon/log-control.h"
 #include "daemon/metrics/input-logind.h"
@@ -69,6 +69,7 @@ struct Manager {
         Plugins *plugins;
         Providers *providers;
         Events *events;
+        Delay *delay;
         Stop *stop;
         Provider *provider; /* the latest that was active */
 

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""As much of logind as lists inhibitors and sessions. The interface test.Logind at the same object sets the inhibitors:
+"""As much of logind as lists inhibitors and sessions, and waits for delay inhibitors. The interface test.Logind at the same object sets the inhibitors:
 JSON, or "rubbish" for an answer of another type; and says how often they were listed. The sessions are the arguments, JSON
-of their properties."""
+of their properties. Prepare sends PrepareForShutdown or PrepareForSleep; Inhibited and Released tell when a delay inhibitor is taken
+and given back."""
 
 import json
+import os
 import sys
 
 from gi.repository import Gio, GLib
@@ -22,6 +24,16 @@ XML = '''
     <method name="ListInhibitors">
       <arg type="a(ssssuu)" direction="out"/>
     </method>
+    <property name="InhibitDelayMaxUSec" type="t" access="read"/>
+    <method name="Inhibit">
+      <arg type="s" direction="in"/>
+      <arg type="s" direction="in"/>
+      <arg type="s" direction="in"/>
+      <arg type="s" direction="in"/>
+      <arg type="h" direction="out"/>
+    </method>
+    <signal name="PrepareForShutdown"><arg type="b"/></signal>
+    <signal name="PrepareForSleep"><arg type="b"/></signal>
     <method name="ListSessions">
       <arg type="a(susso)" direction="out"/>
     </method>
@@ -35,6 +47,12 @@ XML = '''
       <arg name="number" type="u" direction="out"/>
     </method>
     <signal name="Listed"/>
+    <method name="Prepare">
+      <arg name="what" type="s" direction="in"/>
+      <arg name="begins" type="b" direction="in"/>
+    </method>
+    <signal name="Inhibited"><arg type="s"/><arg type="s"/></signal>
+    <signal name="Released"/>
   </interface>
 </node>
 '''
@@ -77,7 +95,26 @@ class Logind(stub.Stub):
         self.listings = 0
 
     def properties(self):
-        return {'BlockInhibited': GLib.Variant('s', 'shutdown' if self.inhibitors else '')}
+        return {'BlockInhibited': GLib.Variant('s', 'shutdown' if self.inhibitors else ''),
+                'InhibitDelayMaxUSec': GLib.Variant('t', 3_000_000)}
+
+    def on_Inhibit(self, invocation, what, who, why, mode):
+        kept, given = os.pipe2(os.O_CLOEXEC)
+        descriptors = Gio.UnixFDList()
+        descriptors.append(given)
+        os.close(given)
+        GLib.io_add_watch(kept, GLib.PRIORITY_DEFAULT, GLib.IO_HUP, self.on_released)
+        invocation.return_value_with_unix_fd_list(GLib.Variant('(h)', (0,)), descriptors)
+        self.emit('test.Logind', 'Inhibited', GLib.Variant('(ss)', (what, mode)))
+
+    def on_released(self, kept, condition):
+        os.close(kept)
+        self.emit('test.Logind', 'Released')
+        return GLib.SOURCE_REMOVE
+
+    def on_Prepare(self, invocation, what, begins):
+        self.emit(MANAGER, f'PrepareFor{what}', GLib.Variant('(b)', (begins,)))
+        invocation.return_value(None)
 
     def on_ListInhibitors(self, invocation):
         self.listings += 1

@@ -446,6 +446,103 @@ class CommandLine(EventTest):
         follow.kill(signal.SIGTERM)
 
 
+class Delays(EventTest):
+    """Somebody's own poweroff or suspend."""
+
+    LOGIND = 'org.freedesktop.login1'
+
+    def setUp(self):
+        super().setUp()
+        self.stub = self.house.spawn(['/usr/bin/python3', HERE / 'logind-stub.py'], 'logind.log')
+        self.house.wait_for_owner(self.LOGIND, self.stub)
+        self.taken = self.client.listen('test.Logind', 'Inhibited')
+        self.released = self.client.listen('test.Logind', 'Released')
+
+    def prepare(self, what, begins):
+        self.client.call('Prepare', '(sb)', (what, begins), 'test.Logind', '/org/freedesktop/login1', self.LOGIND)
+
+    def install_handler(self, **more):
+        self.house.install_plugin('handler', BUILD / 'tests/bus/event-plugin', contracts=['EventHandler', 'RequestHandler'],
+                                  events={'snooze.stop.pending': {'priority': 1}}, config_schema=SCHEMA)
+        self.settings['handler'] = more
+
+    def test_logind_waits_until_the_handlers_ended(self):
+        self.install_handler(mode='wait')
+        self.start()
+        wait_for(lambda: self.taken, 'the lock')
+        self.assertEqual(self.taken, [('shutdown:sleep', 'delay')])
+        self.prepare('Shutdown', True)
+        wait_for(lambda: self.notes, 'the handler')
+        event = self.received[0][2]
+        self.assertEqual((event['type'], event['source'], event['data']['action']), ('snooze.stop.pending', 'logind', 'stop'))
+        # Within the time that logind waits.
+        self.assertLess(event['deadline'] - event['timestamp'], 3_000_000)
+        self.assertEqual(self.released, [])
+        self.ask('handler', 'release')
+        wait_for(lambda: self.released, 'the lock to be given back')
+        self.end_of(event['id'])
+
+    def test_it_is_taken_anew_after_the_sleep(self):
+        self.install_handler()
+        self.start()
+        wait_for(lambda: self.taken, 'the lock')
+        self.prepare('Sleep', True)
+        wait_for(lambda: self.released, 'the lock to be given back')
+        self.assertEqual(self.received[0][2]['data']['action'], 'suspend')
+        self.prepare('Sleep', False)
+        wait_for(lambda: len(self.taken) == 2, 'the lock again')
+        self.prepare('Sleep', True)
+        wait_for(lambda: len(self.released) == 2, 'the lock to be given back')
+        self.assertEqual(len(self.received), 2)
+
+    def test_a_shutdown_that_is_called_off_is_cancelled(self):
+        self.install_handler(mode='wait')
+        self.start()
+        wait_for(lambda: self.taken, 'the lock')
+        self.prepare('Shutdown', True)
+        wait_for(lambda: self.notes, 'the handler')
+        self.prepare('Shutdown', False)
+        identifier = self.received[0][0]
+        self.noted(f'handler cancelled {identifier}')
+        self.assertEqual(self.cancelled, [(identifier, 'logind')])
+        self.ask('handler', 'release')
+        self.end_of(identifier)
+
+    def test_one_who_hangs_keeps_the_machine_no_longer_than_logind_would(self):
+        self.install_handler(mode='wait')
+        self.start()
+        wait_for(lambda: self.taken, 'the lock')
+        self.prepare('Shutdown', True)
+        wait_for(lambda: self.released, 'the lock to be given back')
+        _, results = self.end_of(self.received[0][0])
+        self.assertTrue(results[0]['timed_out'])
+
+    def test_a_forged_signal_changes_nothing(self):
+        self.install_handler()
+        self.start()
+        wait_for(lambda: self.taken, 'the lock')
+        for destination in (None, self.client.owner('io.cloudsnooze.Snooze1')):
+            for signal_ in ('PrepareForShutdown', 'PrepareForSleep'):
+                self.client.connection.emit_signal(destination, '/org/freedesktop/login1', 'org.freedesktop.login1.Manager', signal_,
+                                                   GLib.Variant('(b)', (True,)))
+        self.client.connection.flush_sync(None)
+        # Once this is heard, so was what came before it.
+        self.end_of(self.emit())
+        self.assertEqual((self.released, len(self.received)), ([], 1))
+
+    def test_our_own_stop_is_not_announced_twice(self):
+        self.install_handler()
+        self.house.install_cloud()
+        self.start(dry_run=False, provider='cloud', max_delay_seconds=1)
+        self.house.wait_for_provider()
+        wait_for(lambda: self.taken, 'the lock')
+        self.client.call('StopInstance', '(sa{sv})', ('a test', {}))
+        wait_for(lambda: self.client.get('State') == 'stopped', 'the stop')
+        self.prepare('Shutdown', True)
+        wait_for(lambda: self.released, 'the lock to be given back')
+        self.assertEqual([kind for _, kind, _ in self.received], ['snooze.stop.pending'])
+
+
 class Terminations(EventTest):
     def test_no_stage_is_entered_while_the_cloud_is_about_to_end_the_machine(self):
         self.house.replay(QUIET)

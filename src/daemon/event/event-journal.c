@@ -152,7 +152,8 @@ static Event *from_row(Events *events, const StoreEvent *row) {
 
 /* A stop of the daemon before is announced anew, in full, if it still is one. */
 static gboolean is_superseded(const Event *event) {
-        return event->origin == EVENT_ORIGIN_OWN && g_str_equal(event->type, EVENT_STOP_PENDING);
+        return event->origin == EVENT_ORIGIN_OWN && g_str_equal(event->source, EVENT_SOURCE_OWN) &&
+                g_str_equal(event->type, EVENT_STOP_PENDING);
 }
 
 static void resume(Event *event, uint64_t now) {

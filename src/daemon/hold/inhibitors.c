@@ -10,7 +10,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "bus/caller.h"
-#include "bus/owner.h"
+#include "bus/tracked-name.h"
 #include "util/line.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
@@ -23,10 +23,8 @@
 struct Inhibitors {
         sd_bus *bus;
         Holds *holds;
-        char *owner; /* logind's unique name, NULL while it is away: a signal of any other sender is forged */
+        TrackedName *logind;
         gboolean seen;
-        sd_bus_slot *owner_slot;
-        sd_bus_slot *owner_question;
         sd_bus_slot *properties_slot;
         GHashTable *questions; /* Question */
 };
@@ -198,31 +196,14 @@ static void refresh_now(Inhibitors *inhibitors) {
                 log_warning("Cannot ask logind for its inhibitors: %s", g_strerror(-r));
 }
 
-static void set_owner(Inhibitors *inhibitors, const char *owner) {
-        g_free(inhibitors->owner);
-        inhibitors->owner = *owner ? g_strdup(owner) : NULL;
-        if (!inhibitors->owner)
+/* What it held it takes back after a restart, so its leaving alone changes nothing here. */
+static void on_logind(const char *owner, void *userdata) {
+        Inhibitors *inhibitors = userdata;
+
+        if (!*owner)
                 return;
         inhibitors->seen = TRUE;
         refresh_now(inhibitors);
-}
-
-/* What it held it takes back after a restart, so its leaving alone changes nothing here. */
-static void on_owner_changed(const char *name, const char *old_owner, const char *new_owner, void *userdata) {
-        Inhibitors *inhibitors = userdata;
-
-        if (strcmp(name, LOGIND_NAME) != 0)
-                return;
-        inhibitors->owner_question = sd_bus_slot_unref(inhibitors->owner_question);
-        set_owner(inhibitors, new_owner);
-}
-
-static int on_owner_known(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const char *owner;
-
-        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &owner) >= 0)
-                set_owner(userdata, owner);
-        return 0;
 }
 
 /* True if BlockInhibited (or, from systemd 257, BlockWeakInhibited) is among the changed or invalidated properties. */
@@ -249,9 +230,8 @@ static gboolean names_block_inhibited(sd_bus_message *message) {
 
 static int on_properties_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Inhibitors *inhibitors = userdata;
-        const char *sender = sd_bus_message_get_sender(message);
 
-        if (inhibitors->owner && sender && strcmp(sender, inhibitors->owner) == 0 && names_block_inhibited(message))
+        if (tracked_name_sent(inhibitors->logind, message) && names_block_inhibited(message))
                 refresh_now(inhibitors);
         return 0;
 }
@@ -259,15 +239,11 @@ static int on_properties_changed(sd_bus_message *message, void *userdata, sd_bus
 static int start(Inhibitors *inhibitors) {
         int r;
 
-        r = owner_watch(inhibitors->bus, LOGIND_NAME, on_owner_changed, inhibitors, &inhibitors->owner_slot);
+        r = sd_bus_match_signal_async(inhibitors->bus, &inhibitors->properties_slot, LOGIND_NAME, LOGIND_PATH,
+                                      "org.freedesktop.DBus.Properties", "PropertiesChanged", on_properties_changed, NULL,
+                                      inhibitors);
         if (r >= 0)
-                r = sd_bus_match_signal_async(inhibitors->bus, &inhibitors->properties_slot, LOGIND_NAME, LOGIND_PATH,
-                                              "org.freedesktop.DBus.Properties", "PropertiesChanged",
-                                              on_properties_changed, NULL, inhibitors);
-        if (r >= 0)
-                r = sd_bus_call_method_async(inhibitors->bus, &inhibitors->owner_question, "org.freedesktop.DBus",
-                                             "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
-                                             on_owner_known, inhibitors, "s", LOGIND_NAME);
+                r = tracked_name_new(inhibitors->bus, LOGIND_NAME, on_logind, inhibitors, &inhibitors->logind);
         return r;
 }
 
@@ -291,11 +267,9 @@ Inhibitors *inhibitors_free(Inhibitors *inhibitors) {
         if (!inhibitors)
                 return NULL;
         g_hash_table_unref(inhibitors->questions);
-        sd_bus_slot_unref(inhibitors->owner_slot);
-        sd_bus_slot_unref(inhibitors->owner_question);
+        tracked_name_free(inhibitors->logind);
         sd_bus_slot_unref(inhibitors->properties_slot);
         sd_bus_unref(inhibitors->bus);
-        g_free(inhibitors->owner);
         g_free(inhibitors);
         return NULL;
 }
