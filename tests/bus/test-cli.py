@@ -30,10 +30,10 @@ class Usage(CommandLine):
     def test_every_verb_has_help(self):
         verbs = self.verbs()
         self.assertIn("doctor", verbs)
-        for group in ("config", "plugin", "provider"):
+        for group in ("config", "event", "plugin", "provider"):
             verbs += [group + " " + verb for verb in self.verbs(group)]
         for verb in verbs:
-            if verb not in ("simulate", "plugin test", "config", "plugin", "provider"):
+            if verb not in ("simulate", "plugin test", "config", "event", "plugin", "provider"):
                 text = self.snooze(*verb.split(), "--help")
                 self.assertIn("snooze " + verb, text)
                 self.assertIn("--json", text)
@@ -353,15 +353,15 @@ class Completion(CommandLine):
     def test_every_verb_is_there_and_has_its_manual(self):
         with open(MANUAL) as f:
             manual = f.read()
-        for group in ((), ("config",), ("plugin",), ("provider",)):
+        for group in ((), ("config",), ("event",), ("plugin",), ("provider",)):
             listed = re.findall(r"^  ([a-z]+) ", self.snooze(*group, "--help").split("Verbs:")[1], re.M)
             self.assertEqual(set(listed) - set(self.complete(*group, "")), set())
             for verb in listed:
-                if verb not in ("config", "plugin", "provider"):
+                if verb not in ("config", "event", "plugin", "provider"):
                     self.assertIn("**%s**" % " ".join([*group, verb]), manual)
-        documented = re.findall(r"^\*\*(?:config|plugin|provider) ([a-z]+)\*\*", manual, re.M)
+        documented = re.findall(r"^\*\*(?:config|event|plugin|provider) ([a-z]+)\*\*", manual, re.M)
         for verb in documented:
-            self.assertIn(verb, sum((self.complete(group, "") for group in ("config", "plugin", "provider")), []))
+            self.assertIn(verb, sum((self.complete(group, "") for group in ("config", "event", "plugin", "provider")), []))
 
     def test_names_come_from_the_daemon(self):
         self.assertEqual(self.complete("plugin", "enable", "g"), ["gpu-monitor"])

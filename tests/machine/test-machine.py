@@ -6,6 +6,7 @@ import os
 import sys
 
 import daemon_cases
+import delay_cases
 import handler_cases
 import helper_cases
 import install_cases
@@ -25,7 +26,7 @@ def main():
         return Plan.skip_all("impossible here: booting a machine needs root")
     try:
         with machine.installation(build) as installed:
-            for cases in (system_cases, daemon_cases, passage_cases, handler_cases):
+            for cases in (system_cases, daemon_cases, passage_cases, handler_cases, delay_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
             install_cases.run(plan, installed, bus, build)
