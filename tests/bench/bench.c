@@ -133,8 +133,9 @@ void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program, co
         g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id),
                         *enabled = g_strdup_printf("state/enabled/%s", id);
         g_autofree char *manifest = g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", "
-                                                    "\"contracts\": [\"%s\"]}",
-                                                    id, program, contract);
+                                                    "\"contracts\": [\"%s\"]%s}",
+                                                    id, program, contract,
+                                                    g_str_equal(contract, "EventHandler") ? ", \"events\": {\"custom\": {}}" : "");
 
         bench_bus_add_service(bus, name, command);
         bench_write(bus->directory, file, manifest);

@@ -25,14 +25,6 @@ static void on_kept(const GError *error, void *userdata) {
         event_unref(event);
 }
 
-static JsonArray *to_array(char **words) {
-        JsonArray *array = json_array_new();
-
-        for (; words && *words; words++)
-                json_array_add_string_element(array, *words);
-        return array;
-}
-
 static char **from_array(JsonArray *array) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
@@ -45,41 +37,63 @@ static char **from_array(JsonArray *array) {
         return g_strv_builder_end(builder);
 }
 
-static JsonObject *to_data(const Event *event) {
-        JsonObject *data = json_object_new();
+static JsonArray *to_array(char **words) {
+        JsonArray *array = json_array_new();
 
-        json_object_set_object_member(data, "event", json_object_ref(event->object));
-        json_object_set_int_member(data, "origin", event->origin);
-        json_object_set_array_member(data, "results", json_array_ref(event->results));
-        json_object_set_boolean_member(data, "over", event->state == EVENT_OVER);
-        json_object_set_boolean_member(data, "acknowledged", event->acknowledged);
-        if (event->cancelled) {
-                json_object_set_array_member(data, "to_tell", to_array(event->to_tell));
-                json_object_set_array_member(data, "told", json_array_ref(event->told));
-        }
-        return data;
+        for (; words && *words; words++)
+                json_array_add_string_element(array, *words);
+        return array;
 }
 
-void event_keep(Event *event, JsonObject *history, EventKept done) {
-        g_autoptr(JsonObject) data = event->gone ? NULL : to_data(event);
+static void append_array(GString *text, const char *member, JsonArray *array) {
+        g_autoptr(JsonNode) node = NULL;
+        g_autofree char *words = NULL;
+
+        if (json_array_get_length(array) > 0) {
+                node = json_node_init_array(json_node_alloc(), array);
+                words = json_text_compact(node);
+        }
+        g_string_append_printf(text, ",\"%s\":%s", member, words ?: "[]");
+}
+
+/* Put together by hand: the event itself stays as it is, and is written often. */
+static char *to_data(Event *event) {
+        GString *text = g_string_sized_new(512);
+
+        if (!event->text)
+                event->text = json_object_text(event->object);
+        g_string_append_printf(text, "{\"event\":%s,\"origin\":%d,\"over\":%s,\"acknowledged\":%s", event->text, (int) event->origin,
+                               event->state == EVENT_OVER ? "true" : "false", event->acknowledged ? "true" : "false");
+        append_array(text, "results", event->results);
+        if (event->cancelled) {
+                g_autoptr(JsonArray) to_tell = to_array(event->to_tell);
+
+                append_array(text, "to_tell", to_tell);
+                append_array(text, "told", event->told);
+        }
+        g_string_append_c(text, '}');
+        return g_string_free(text, FALSE);
+}
+
+void event_keep(Event *event, char *history, EventKept done) {
+        char *data = event->gone ? NULL : to_data(event);
         StoreEvent row = { .source = event->source,
                            .id = event->id,
                            .time = event->time,
                            .deadline = event->deadline,
-                           .state = STORE_EVENT_OPEN,
-                           .data = data };
+                           .state = STORE_EVENT_OPEN };
         Keeping *keeping;
         int r;
 
         if (event->gone)
                 row.state = event->origin == EVENT_ORIGIN_PLUGIN ? STORE_EVENT_OVER : STORE_EVENT_GONE;
         if (!done) {
-                (void) store_put_event(event->events->with.store, &row, clock_realtime(), history, NULL, NULL);
+                (void) store_put_event(event->events->with.store, &row, data, clock_realtime(), history, NULL, NULL);
                 return;
         }
         keeping = g_new(Keeping, 1);
         *keeping = (Keeping) { .event = event_ref(event), .done = done };
-        r = store_put_event(event->events->with.store, &row, clock_realtime(), history, on_kept, keeping);
+        r = store_put_event(event->events->with.store, &row, data, clock_realtime(), history, on_kept, keeping);
         if (r < 0) {
                 g_autoptr(GError) error = g_error_new(G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s", strerror(-r));
 
@@ -87,30 +101,41 @@ void event_keep(Event *event, JsonObject *history, EventKept done) {
         }
 }
 
-JsonObject *journal_row_begun(const Event *event) {
-        return json_object_ref(event->object);
+char *journal_row_begun(Event *event) {
+        if (!event->text)
+                event->text = json_object_text(event->object);
+        return g_strdup(event->text);
 }
 
-JsonObject *journal_row_ended(const Event *event) {
-        JsonObject *row = json_object_new();
+static char *describe_end(const Event *event, gboolean finished) {
+        g_autoptr(JsonObject) row = json_object_new();
 
         json_object_set_string_member(row, "id", event->id);
         json_object_set_string_member(row, "type", event->type);
         json_object_set_string_member(row, "source", event->source);
-        json_object_set_boolean_member(row, "finished", TRUE);
+        json_object_set_boolean_member(row, "finished", finished);
         json_object_set_boolean_member(row, "handled", event->handled);
         if (event->cancelled)
                 json_object_set_boolean_member(row, "cancelled", TRUE);
-        json_object_set_array_member(row, "results", json_array_ref(event->results));
+        if (finished)
+                json_object_set_array_member(row, "results", json_array_ref(event->results));
         if (event->told && json_array_get_length(event->told) > 0)
                 json_object_set_array_member(row, "told", json_array_ref(event->told));
-        return row;
+        return json_object_text(row);
+}
+
+char *journal_row_ended(const Event *event) {
+        return describe_end(event, TRUE);
+}
+
+char *journal_row_cancelled(const Event *event) {
+        return describe_end(event, event->state == EVENT_OVER);
 }
 
 static void forget(Events *events, const char *source, const char *id) {
         (void) store_put_event(events->with.store,
-                               &(StoreEvent) { .source = (char *) source, .id = (char *) id, .state = STORE_EVENT_GONE }, 0, NULL,
-                               NULL, NULL);
+                               &(StoreEvent) { .source = (char *) source, .id = (char *) id, .state = STORE_EVENT_GONE }, NULL,
+                               0, NULL, NULL, NULL);
 }
 
 void journal_remember(Events *events, const char *source, const char *id) {

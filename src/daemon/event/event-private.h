@@ -32,6 +32,7 @@ typedef struct Event {
         gboolean gone;         /* its last row is written, or on its way: it only waits for that */
         char *id, *type, *source;
         JsonObject *object;    /* as handlers get it */
+        char *text;            /* the same as JSON; NULL: not made yet */
         unsigned severity;
         uint64_t time, deadline; /* wall clock */
         uint64_t number;       /* in the order in which they came */
@@ -91,13 +92,14 @@ void event_finish(Event *event);
 void event_retire(Event *event);
 
 /* event-journal.c */
-/* Writes it as it stands. done is called once for each, also where this fails, then at once. */
+/* Writes it as it stands, with a row of history, which becomes the callee's, or without one. done is called once for each, also where this fails, then at once. */
 typedef void (*EventKept)(Event *event, const GError *error);
-void event_keep(Event *event, JsonObject *history, EventKept done);
+void event_keep(Event *event, char *history, EventKept done);
 /* So that it is not taken for a new one. */
 void journal_remember(Events *events, const char *source, const char *id);
-JsonObject *journal_row_begun(const Event *event);
-JsonObject *journal_row_ended(const Event *event);
+char *journal_row_begun(Event *event);
+char *journal_row_ended(const Event *event);
+char *journal_row_cancelled(const Event *event);
 
 /* It is its turn. */
 void event_hand_out(Event *event);

@@ -49,6 +49,7 @@ void event_unref(Event *event) {
         g_free(event->id);
         g_free(event->type);
         g_free(event->source);
+        g_free(event->text);
         json_object_unref(event->object);
         json_array_unref(event->results);
         g_clear_pointer(&event->told, json_array_unref);
@@ -197,14 +198,12 @@ static void on_end_kept(Event *event, const GError *error) {
 }
 
 void event_finish(Event *event) {
-        g_autoptr(JsonObject) row = NULL;
         Events *events = event->events;
 
         event->state = EVENT_OVER;
-        row = journal_row_ended(event);
         /* Where nobody has to hear of it any more, its end is one write. */
         event->gone = event->acknowledged && !event->untold && !lives_on(event, clock_realtime());
-        event_keep(event_ref(event), row, on_end_kept);
+        event_keep(event_ref(event), journal_row_ended(event), on_end_kept);
         event_signal_finished(event);
         if (event->done)
                 event->done(event->handled, event->results, event->userdata);
@@ -267,13 +266,10 @@ static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
 
         event->telling = NULL;
         event->untold = FALSE;
-        if (event->state == EVENT_DISPATCHED) {
+        if (event->state == EVENT_DISPATCHED)
                 finish_if_done(event);
-        } else {
-                g_autoptr(JsonObject) row = journal_row_ended(event);
-
-                event_keep(event, row, on_telling_kept);
-        }
+        else
+                event_keep(event, journal_row_ended(event), on_telling_kept);
 }
 
 void event_tell_cancelled(Event *event) {
@@ -301,28 +297,24 @@ static char **handlers_that_ended(const Event *event) {
 }
 
 void event_cancel(Event *event) {
-        g_autoptr(JsonObject) row = NULL;
-
         if (event->cancelled || event->gone)
                 return;
         event->cancelled = TRUE;
         event->told = json_array_new();
         json_object_set_boolean_member(event->object, "cancelled", TRUE);
+        g_clear_pointer(&event->text, g_free);
         if (event->dispatch) {
                 dispatch_stop(event->dispatch);
                 event->to_tell = dispatch_asked(event->dispatch);
         } else
                 event->to_tell = handlers_that_ended(event);
-        row = journal_row_ended(event);
-        json_object_remove_member(row, "results");
-        json_object_set_boolean_member(row, "finished", event->state == EVENT_OVER);
         event->untold = g_strv_length(event->to_tell) > 0;
         event_signal_cancelled(event);
         if (event->state == EVENT_WAITING) {
                 queue_leave(event);
                 event->state = EVENT_DISPATCHED;
         }
-        event_keep(event, row, on_cancelled_kept);
+        event_keep(event, journal_row_cancelled(event), on_cancelled_kept);
         finish_if_done(event);
         changed(event->events);
 }
@@ -355,11 +347,9 @@ static void on_begun(Event *event, const GError *error) {
 }
 
 void event_begin(Event *event) {
-        g_autoptr(JsonObject) row = journal_row_begun(event);
-
         event->state = EVENT_WRITING;
         event_add(event);
-        event_keep(event, row, on_begun);
+        event_keep(event, journal_row_begun(event), on_begun);
         if (is_termination(event))
                 changed(event->events);
 }

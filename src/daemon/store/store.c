@@ -413,10 +413,9 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
         return enqueue(store, work);
 }
 
-int store_put_event(Store *store, const StoreEvent *event, uint64_t realtime, JsonObject *history, StoreDone done,
+int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history, StoreDone done,
                     void *userdata) {
-        g_autofree char *text = event->data ? to_text(event->data) : NULL;
-        g_autofree char *history_text = history ? to_text(history) : NULL;
+        g_autofree char *text = data, *history_text = history;
         Work *work;
 
         if (strlen(event->source) > STORE_KEY_MAX || strlen(event->id) > STORE_KEY_MAX ||

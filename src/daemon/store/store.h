@@ -80,12 +80,12 @@ typedef struct StoreEvent {
         uint64_t time;     /* wall clock µs; of several with the same name the first counts */
         uint64_t deadline; /* wall clock µs */
         StoreEventState state;
-        JsonObject *data;  /* of an open one; else NULL */
+        JsonObject *data;  /* as it was read: of an open one; else NULL */
 } StoreEvent;
 
 /* Replaced whole, together with a row of history (HISTORY_EVENT, of that moment), or without one (NULL): both become
- * durable or neither. -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
-int store_put_event(Store *store, const StoreEvent *event, uint64_t realtime, JsonObject *history, StoreDone done,
+ * durable or neither. data (of an open one, else NULL) and history are JSON; they become the callee's, in any case. -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
+int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history, StoreDone done,
                     void *userdata);
 
 /* Of all that are not gone, by time: StoreEvent, borrowed. */
