@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/clock.h"
+#include "util/host.h"
 
 #define ATTEMPTS 3U
 #define PAUSE USEC_PER_SEC
@@ -19,10 +20,6 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static gboolean wrong(GError **error, const char *what) {
         g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, what);
         return FALSE;
-}
-
-static gboolean is_loopback(const char *host) {
-        return g_str_equal(host, "localhost") || g_str_has_prefix(host, "127.") || g_str_equal(host, "::1") || g_str_equal(host, "[::1]");
 }
 
 static char *part_of(const char *url, CURLUPart part) {
@@ -80,7 +77,7 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
         curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl, CURLOPT_USE_SSL, host && is_loopback(host) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
+        curl_easy_setopt(curl, CURLOPT_USE_SSL, host && host_is_loopback(host) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
         curl_easy_setopt(curl, CURLOPT_MAIL_FROM, sender);
         curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, recipients);
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);

@@ -132,7 +132,20 @@ static uint64_t pause_before_next(const HttpExchange *exchange) {
         return pause < HTTP_BACKOFF_MAX ? pause : HTTP_BACKOFF_MAX;
 }
 
+/* Of an attempt: none goes on beyond the end of all of them. libcurl takes 0 for no bound. */
+static long timeout_milliseconds(const HttpExchange *exchange) {
+        uint64_t timeout = exchange->timeout, left;
+
+        if (exchange->deadline > 0) {
+                left = usec_sub(exchange->deadline, clock_monotonic());
+                timeout = left < timeout ? left : timeout;
+        }
+        return timeout < USEC_PER_MSEC ? 1 : (long) (timeout / USEC_PER_MSEC);
+}
+
 static int attempt(HttpExchange *exchange) {
+        if (curl_easy_setopt(exchange->easy, CURLOPT_TIMEOUT_MS, timeout_milliseconds(exchange)) != CURLE_OK)
+                return -EINVAL;
         exchange->attempts++;
         exchange->problem[0] = 0;
         exchange->reply_size = 0;
@@ -239,10 +252,6 @@ static int copy_body(HttpExchange *exchange, const HttpRequest *request) {
         return 0;
 }
 
-static long milliseconds(uint64_t usec, uint64_t fallback) {
-        return (long) ((usec ?: fallback) / USEC_PER_MSEC);
-}
-
 #define SET(option, value)                                                     \
         do {                                                                   \
                 if (curl_easy_setopt(exchange->easy, (option), (value)) != CURLE_OK) \
@@ -289,8 +298,7 @@ static int set_options(HttpExchange *exchange, const HttpRequest *request) {
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
         SET(CURLOPT_USERAGENT, "cloudsnooze/" PACKAGE_VERSION);
-        SET(CURLOPT_TIMEOUT_MS, milliseconds(request->timeout, HTTP_TIMEOUT));
-        SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(0, HTTP_CONNECT_TIMEOUT));
+        SET(CURLOPT_CONNECTTIMEOUT_MS, (long) (HTTP_CONNECT_TIMEOUT / USEC_PER_MSEC));
         SET(CURLOPT_WRITEFUNCTION, take_body);
         SET(CURLOPT_WRITEDATA, exchange);
         return 0;
@@ -330,6 +338,7 @@ int http_send(HttpClient *client, const HttpRequest *request, HttpDone done, voi
                 .next = client->exchanges,
                 .reply_max = request->reply_max ?: HTTP_REPLY_MAX,
                 .attempts_max = request->attempts ?: 1,
+                .timeout = request->timeout ?: HTTP_TIMEOUT,
                 .deadline = request->patience ? usec_add(clock_monotonic(), request->patience) : 0,
                 .again = request->again,
                 .done = done,

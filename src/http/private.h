@@ -31,6 +31,7 @@ struct HttpExchange {
         size_t reply_size, reply_capacity, reply_max;
         bool too_large;
         unsigned attempts, attempts_max;
+        uint64_t timeout;  /* of an attempt, µs */
         uint64_t deadline; /* monotonic; 0: none */
         HttpAgain again;
         HttpDone done;

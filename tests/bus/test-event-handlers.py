@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The event handlers that are installed and not enabled, with the real daemon: from EmitEvent to their results."""
 
+import http.server
 import json
 import socket
 import subprocess
+import threading
 import time
+import unittest
 
 import tap
 from gi.repository import GLib
@@ -146,6 +149,39 @@ class Notify(Handler):
         self.assertEqual((row['handled'], row['result']['mailed']), (True, True))
         mail = (self.house.directory / 'mail').read_text()
         self.assertIn('A disk is nearly full: /srv\n', mail)
+
+
+@unittest.skipUnless((BUILD / 'plugins/webhook/webhook').exists(), 'impossible here: built without libcurl')
+class Webhook(Handler):
+    identifier = 'webhook'
+
+    def test_an_event_is_posted_and_its_url_stays_a_secret(self):
+        got = []
+
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                got.append((self.path, json.loads(self.rfile.read(int(self.headers['Content-Length'])))))
+                self.send_response(200)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
+        server = http.server.HTTPServer(('127.0.0.1', 0), Receiver)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(lambda: (server.shutdown(), server.server_close(), thread.join()))
+        url = f'http://127.0.0.1:{server.server_port}'
+        self.place()
+        self.start(urls=[url + '/pa55word'], headers=['X-Mine: pa55word'], secret='pa55word-pa55word')
+        row = self.result(self.emit('system.disk.low', reason=GLib.Variant('s', '/srv')))
+        self.assertEqual((row['handled'], row['result']['urls']), (True, [{'url': url, 'status': 200, 'attempts': 1}]))
+        (path, body), = got
+        self.assertEqual((path, body['type'], body['data']), ('/pa55word', 'system.disk.low', {'reason': '/srv'}))
+        for text in (json.dumps(self.client.call('GetHistory', '(ttu)', (0, 0, 100))), self.client.call('GetConfiguration')[0],
+                     json.dumps(self.client.call('GetConfiguration', interface=PLUGIN, path=f'{PATH}/plugin/webhook'))):
+            self.assertNotIn('pa55word', text)
 
 
 del Handler

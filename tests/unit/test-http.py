@@ -151,6 +151,13 @@ class Http(unittest.TestCase):
         self.assertEqual(reply["status"], 503)
         self.assertLess(reply["attempts"], 6)
 
+    def test_no_attempt_goes_on_beyond_patience(self):
+        server = self.server(lambda request, n: request.server.leave.wait(30))
+        began = time.monotonic()
+        reply = self.one("--timeout", "25000", "--patience", "300", server.url)
+        self.assertEqual((reply["problem"], reply["attempts"]), ("timed-out", 1))
+        self.assertLess(time.monotonic() - began, 20)
+
     def test_a_slow_server_is_timed_out(self):
         server = self.server(lambda request, n: request.server.leave.wait(30))
         reply = self.one("--timeout", "300", server.url)
