@@ -12,11 +12,17 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 import botocore.utils
+import keystoneauth1.exceptions
+import keystoneauth1.identity.v3
+import keystoneauth1.session
+import novaclient.client
+import novaclient.exceptions
 
 import tap
 from client import FakeCloud
 
 OWN, OTHER = "i-1234567890abcdef0", "i-0fedcba9876543210"
+SERVER = "9d8f5a0e-3c4b-4b0e-9a43-6f0c8d3c5a11"
 
 
 class AwsMetadata(unittest.TestCase):
@@ -111,6 +117,88 @@ class Aws(unittest.TestCase):
         self.ec2.describe_instances()
         request = self.cloud.requests("Action=DescribeInstances")[0]
         self.assertIn("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token", request["headers"]["Authorization"])
+
+
+class Openstack(unittest.TestCase):
+    """novaclient over keystoneauth."""
+
+    def setUp(self):
+        self.cloud = FakeCloud("openstack")
+        self.addCleanup(self.cloud.stop)
+        self.nova = self.client("423f19a4ac1e4f48bbb4180756e6eb6c", "rEaqvJka48mpv")
+
+    def client(self, identifier, secret, region="RegionOne"):
+        auth = keystoneauth1.identity.v3.ApplicationCredential(
+            auth_url=self.cloud.url + "/v3", application_credential_id=identifier, application_credential_secret=secret)
+        session = keystoneauth1.session.Session(auth=auth)
+        self.addCleanup(session.session.close)
+        return novaclient.client.Client("2.1", session=session, region_name=region)
+
+    def test_tokens(self):
+        self.assertEqual(self.nova.client.session.auth.get_access(self.nova.client.session).role_names, ["member"])
+        with self.assertRaises(keystoneauth1.exceptions.Unauthorized):
+            self.client("wrong", "wrong").servers.get(SERVER)
+        with self.assertRaises(keystoneauth1.exceptions.EndpointNotFound):
+            self.client("423f19a4ac1e4f48bbb4180756e6eb6c", "rEaqvJka48mpv", "Nowhere").servers.get(SERVER)
+        password = keystoneauth1.identity.v3.Password(auth_url=self.cloud.url + "/v3", username="admin", password="devstacker", project_name="demo",
+                                                      user_domain_id="default", project_domain_id="default")
+        session = keystoneauth1.session.Session(auth=password)
+        self.addCleanup(session.session.close)
+        self.assertTrue(session.get_token())
+
+    def test_a_token_that_was_revoked_is_renewed(self):
+        self.nova.servers.get(SERVER)
+        self.cloud.state(keystone={"generation": 1})
+        self.assertEqual(self.nova.servers.get(SERVER).id, SERVER)
+
+    def test_servers_are_described(self):
+        server = self.nova.servers.get(SERVER)
+        self.assertEqual((server.name, server.status, getattr(server, "OS-EXT-STS:vm_state"), getattr(server, "OS-EXT-STS:task_state")),
+                         ("worker-1", "ACTIVE", "active", None))
+        self.assertEqual((server.flavor["id"], server.metadata), ("m1.small", {"owner": "alice"}))
+        with self.assertRaises(novaclient.exceptions.NotFound):
+            self.nova.servers.get("00000000-0000-0000-0000-000000000000")
+
+    def until(self, state):
+        for _ in range(10):
+            server = self.nova.servers.get(SERVER)
+            if getattr(server, "OS-EXT-STS:task_state") is None:
+                break
+        self.assertEqual(server.status, state)
+
+    def test_actions_and_their_states(self):
+        servers = self.nova.servers
+        for action, state in ((servers.stop, "SHUTOFF"), (servers.start, "ACTIVE"), (servers.suspend, "SUSPENDED"), (servers.resume, "ACTIVE"),
+                              (servers.shelve, "SHELVED_OFFLOADED"), (servers.unshelve, "ACTIVE")):
+            with self.subTest(state=state):
+                action(SERVER)
+                self.until(state)
+
+    def test_refusals(self):
+        with self.assertRaises(novaclient.exceptions.Conflict):
+            self.nova.servers.start(SERVER)
+        self.nova.servers.stop(SERVER)
+        with self.assertRaises(novaclient.exceptions.Conflict):
+            self.nova.servers.stop(SERVER)
+        self.cloud.state(denied=["os_compute_api:os-shelve:shelve"])
+        with self.assertRaises(novaclient.exceptions.Forbidden):
+            self.nova.servers.shelve(SERVER)
+        self.cloud.fault("/action", status=413, body='{"overLimit": {"code": 413, "message": "slow"}}', type="application/json", headers={"Retry-After": "7"})
+        with self.assertRaises(novaclient.exceptions.OverLimit) as context:
+            self.nova.servers.stop(SERVER)
+        self.assertEqual(context.exception.retry_after, 7)
+
+    def test_access_rules(self):
+        self.cloud.state(keystone={"access_rules": [{"service": "compute", "method": "GET", "path": f"/compute/v2.1/servers/{SERVER}"}]})
+        self.nova.servers.get(SERVER)
+        with self.assertRaises(novaclient.exceptions.Unauthorized):
+            self.nova.servers.stop(SERVER)
+
+    def test_metadata(self):
+        self.nova.servers.set_meta(SERVER, {"CloudSnooze:Status": "stopped"})
+        self.assertEqual(self.nova.servers.get(SERVER).metadata, {"owner": "alice", "CloudSnooze:Status": "stopped"})
+        with self.assertRaises(novaclient.exceptions.BadRequest):
+            self.nova.servers.set_meta(SERVER, {"a/b": "c"})
 
 
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
