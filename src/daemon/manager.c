@@ -535,7 +535,8 @@ static int create_parts(Manager *manager) {
         g_autoptr(GError) error = NULL;
         int r;
 
-        r = store_new(manager->event, manager->options.state_directory, on_store_problem, manager, &manager->store);
+        r = store_new(manager->event, manager->options.state_directory, manager->options.runtime_directory, on_store_problem, manager,
+                      &manager->store);
         if (r < 0)
                 return r;
         if (!manager->config_problem)

@@ -64,7 +64,7 @@ static void add_services(Callers *callers, const char *program) {
 static void add_plugins(Callers *callers, const char *directory, const char *state, const char *etc) {
         g_autoptr(Config) config = config_new_default();
 
-        bench_check(store_new(callers->event, state, on_store_problem, NULL, &callers->store), "the store");
+        bench_check(store_new(callers->event, state, NULL, on_store_problem, NULL, &callers->store), "the store");
         bench_check(plugins_new(&(PluginsParameters){ .bus = callers->connection,
                                                       .event = callers->event,
                                                       .config = config,

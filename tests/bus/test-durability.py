@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a daemon that is killed, disturbed or started twice leaves behind: nothing lost, nothing done twice."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import sqlite3
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for
+from harness import BUILD, CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -108,6 +109,60 @@ class Killed(BusTest):
     def test_polite_end(self):
         self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)
         self.assertNotIn('Sanitizer', self.house.daemon.output())
+
+
+class KilledWithSamples(BusTest):
+    """Samples wait for company before they are committed."""
+
+    def setUp(self):
+        self.house = House(dict(CONFIGURATION, check_interval_seconds=1, sample_interval_seconds=0.5), daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.file = self.house.directory / 'run/samples'
+        self.house.start_daemon()
+        # Nothing that is told wakes the test.
+        self.addCleanup(GLib.source_remove, GLib.timeout_add(50, lambda: True))
+
+    def lines(self):
+        return self.file.read_text().splitlines() if self.file.exists() else []
+
+    def killed_with_samples(self):
+        """The times of those that waited."""
+        wait_for(lambda: len(self.lines()) >= 3, 'samples that wait')
+        self.house.kill_daemon()
+        return [int(line.split()[0]) for line in self.lines()]
+
+    def committed(self):
+        with contextlib.closing(sqlite3.connect(self.house.directory / 'state/snooze.db')) as database:
+            return [time for time, in database.execute('SELECT time FROM sample ORDER BY time')]
+
+    def test_none_is_lost(self):
+        waited = self.killed_with_samples()
+        before = self.committed()
+        self.assertFalse(set(waited) & set(before), 'they were committed already: this shows nothing')
+        self.house.start_daemon()
+        wait_for(lambda: set(waited) <= set(self.committed()), 'those that waited in the database')
+        self.assertEqual([time for time in self.committed() if time <= waited[-1]], before + waited)
+
+    def test_none_is_there_twice(self):
+        self.killed_with_samples()
+        written = self.file.read_bytes()
+        self.house.start_daemon()
+        waited = self.killed_with_samples()
+        # As if the commit were the last thing it did.
+        self.file.write_bytes(written + self.file.read_bytes())
+        self.house.start_daemon()
+        wait_for(lambda: set(waited) <= set(self.committed()), 'those that waited in the database')
+        committed = self.committed()
+        self.assertEqual(len(committed), len(set(committed)))
+
+    def test_rubbish_is_told_of(self):
+        waited = self.killed_with_samples()
+        self.file.write_bytes(b'rubbish\n\xff\x00\n' + self.file.read_bytes() + b'17 {"cpu_')
+        self.house.start_daemon()
+        wait_for(lambda: set(waited) <= set(self.committed()), 'those that waited in the database')
+        self.assertNotIn(17, self.committed())
+        self.assertIn('run/samples: lines that are no samples are left out: 3', self.house.daemon.output())
 
 
 class LateDatabase(BusTest):

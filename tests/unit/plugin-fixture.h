@@ -102,7 +102,7 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
         g_test_dbus_up(f->bus.daemon);
         g_assert_cmpint(sd_event_new(&f->bus.event), >=, 0);
         f->connection = private_bus_connect(&f->bus);
-        g_assert_cmpint(store_new(f->bus.event, state, NULL, NULL, &f->store), >=, 0);
+        g_assert_cmpint(store_new(f->bus.event, state, NULL, NULL, NULL, &f->store), >=, 0);
         g_assert_cmpint(plugins_new(&(PluginsParameters) { .bus = f->connection,
                                                            .event = f->bus.event,
                                                            .store = f->store,

@@ -66,7 +66,7 @@ static void start(Fixture *f) {
 }
 
 static void start_store(Fixture *f) {
-        g_assert_cmpint(store_new(f->event, f->base, on_store_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->base, NULL, on_store_problem, f, &f->store), ==, 0);
 }
 
 static void stop(Fixture *f) {

@@ -46,7 +46,7 @@ static void setup(Fixture *f, gconstpointer unused) {
         *f = (Fixture) { .directory = g_dir_make_tmp("snooze-jobs-XXXXXX", NULL) };
         g_assert_nonnull(f->directory);
         g_assert_cmpint(sd_event_new(&f->event), ==, 0);
-        g_assert_cmpint(store_new(f->event, f->directory, on_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->directory, NULL, on_problem, f, &f->store), ==, 0);
         g_atomic_int_set(&jobs_run, 0);
         g_atomic_int_set(&jobs_freed, 0);
 }
@@ -196,7 +196,7 @@ static void test_without_database(Fixture *f, gconstpointer unused) {
         f->store = store_free(f->store);
         (void) g_unlink(database);
         g_assert_cmpint(g_mkdir(database, 0700), ==, 0);
-        g_assert_cmpint(store_new(f->event, f->directory, on_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->directory, NULL, on_problem, f, &f->store), ==, 0);
         g_assert_cmpint(store_put(f->store, "record", object, on_done, f), ==, 0);
         g_assert_cmpint(run(f, 1, FALSE, NULL), ==, 0);
         wait_done(f, 2);
@@ -289,7 +289,7 @@ static void test_state(Fixture *f, gconstpointer unused) {
         g_assert_cmpuint(f->failed, ==, 0);
 
         f->store = store_free(f->store);
-        g_assert_cmpint(store_new(f->event, f->directory, on_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->directory, NULL, on_problem, f, &f->store), ==, 0);
         get_state(f, "one");
         g_assert_true(f->found);
         g_assert_cmpuint(f->version, ==, 2);
@@ -312,7 +312,7 @@ static void test_state_without_database(Fixture *f, gconstpointer unused) {
         f->store = store_free(f->store);
         (void) g_unlink(database);
         g_assert_cmpint(g_mkdir(database, 0700), ==, 0);
-        g_assert_cmpint(store_new(f->event, f->directory, on_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->directory, NULL, on_problem, f, &f->store), ==, 0);
         put_state(f, "one", 1, small);
         g_assert_cmpuint(f->failed, ==, 1);
         g_assert_nonnull(strstr(f->message, "snooze.db"));

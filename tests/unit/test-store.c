@@ -70,7 +70,7 @@ static void on_rows(GPtrArray *rows, const GError *error, void *userdata) {
 }
 
 static void open_store(Fixture *f) {
-        g_assert_cmpint(store_new(f->event, f->directory, on_problem, f, &f->store), ==, 0);
+        g_assert_cmpint(store_new(f->event, f->directory, NULL, on_problem, f, &f->store), ==, 0);
 }
 
 static void close_store(Fixture *f) {

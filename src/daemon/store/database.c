@@ -41,6 +41,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_GET] = "SELECT key, value FROM record WHERE key >= ?1 ORDER BY key",
         [STATEMENT_APPEND] = "INSERT INTO history (time, kind, data) VALUES (?1, ?2, ?3)",
         [STATEMENT_APPEND_SAMPLE] = "INSERT INTO sample (time, data) VALUES (?1, ?2)",
+        [STATEMENT_APPEND_SAMPLE_ONCE] = "INSERT INTO sample (time, data) SELECT ?1, ?2 WHERE NOT EXISTS"
+                                         " (SELECT 1 FROM sample WHERE time = ?1 AND data = ?2)",
         [STATEMENT_QUERY] = "SELECT time, kind, data FROM history WHERE time >= ?1 AND time < ?2 AND ?3 >> kind & 1"
                             " ORDER BY time DESC, id DESC LIMIT ?4",
         [STATEMENT_QUERY_SAMPLES] = "SELECT time, ?3, data FROM sample WHERE time >= ?1 AND time < ?2"
@@ -267,6 +269,16 @@ gboolean database_append(Database *d, uint64_t realtime, HistoryKind kind, const
         if (!is_sample)
                 (void) sqlite3_bind_int(statement, 2, (int) kind);
         (void) sqlite3_bind_text(statement, is_sample ? 2 : 3, data, -1, SQLITE_STATIC);
+        return database_run(d, statement, error);
+}
+
+gboolean database_append_sample_once(Database *d, uint64_t realtime, const char *data, GError **error) {
+        sqlite3_stmt *statement = database_statement(d, STATEMENT_APPEND_SAMPLE_ONCE, error);
+
+        if (!statement)
+                return FALSE;
+        (void) sqlite3_bind_int64(statement, 1, to_column(realtime));
+        (void) sqlite3_bind_text(statement, 2, data, -1, SQLITE_STATIC);
         return database_run(d, statement, error);
 }
 

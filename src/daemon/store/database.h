@@ -57,6 +57,9 @@ void database_rollback(Database *database);
 gboolean database_put(Database *database, const char *key, const char *value, GError **error);
 gboolean database_append(Database *database, uint64_t realtime, HistoryKind kind, const char *data, GError **error);
 
+/* A sample, unless the very same is there. */
+gboolean database_append_sample_once(Database *database, uint64_t realtime, const char *data, GError **error);
+
 /* A stored text that is no JSON object is left out: a row damaged by hand must not hide the others. */
 GHashTable *database_get(Database *database, const char *prefix, GError **error);
 GPtrArray *database_query(Database *database, uint64_t since, uint64_t until, unsigned max, unsigned kinds,

@@ -10,11 +10,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/journal.h"
+#include "daemon/store/waiting.h"
 #include "daemon/store/writer.h"
 
 #define FREE_TIMEOUT (5 * USEC_PER_SEC)
 /* How long samples wait for company, and how many of them. Whoever asks for history, and whatever else is written, takes them
- * along; killed, the daemon loses as many. */
+ * along. */
 #define LAZY_TIMEOUT (5 * USEC_PER_MINUTE)
 #define LAZY_MAX 64U
 
@@ -35,6 +37,10 @@ typedef struct Shared {
         gboolean quit;
         gboolean ended;
         int event_fd;
+
+        Waiting *waiting; /* NULL: no sample waits */
+        unsigned kept;    /* of the queue and the group: work that stands in there */
+        gboolean missed;  /* what stands in there is not all in the queue: it could not be written */
 
         char *directory;
 } Shared;
@@ -68,6 +74,7 @@ static void shared_unref(Shared *shared) {
         g_cond_clear(&shared->wake);
         g_cond_clear(&shared->finished);
         shared->event_fd = safe_close(shared->event_fd);
+        waiting_close(shared->waiting);
         g_free(shared->directory);
         g_free(shared);
 }
@@ -79,14 +86,59 @@ static void move_all(GQueue *from, GQueue *to) {
                 g_queue_push_tail(to, work);
 }
 
+static size_t work_size(const Work *work) {
+        return sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
+                (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
+}
+
+/* Locked. */
+static void push(Shared *shared, Work *work) {
+        shared->count++;
+        shared->bytes += work->bytes;
+        shared->kept += work->kept;
+        g_queue_push_tail(&shared->queue, work);
+}
+
+static void push_sample_again(uint64_t realtime, const char *text, void *userdata) {
+        Shared *shared = userdata;
+        Work *work = g_new0(Work, 1);
+
+        work->kind = WORK_APPEND;
+        work->since = realtime;
+        work->history = HISTORY_SAMPLE;
+        work->text = g_strdup(text);
+        work->kept = work->again = TRUE;
+        work->bytes = work_size(work);
+        push(shared, work);
+        shared->due = TRUE;
+}
+
+/* Locked. A group is through. The file goes only as a whole, when nothing that stands in it is still to be written; killed before
+ * that, it is read again, which does no harm. */
+static void settle_waiting(Shared *shared, gboolean failed) {
+        shared->missed = shared->missed || failed;
+        if (shared->kept > 0 || failed)
+                return;
+        if (shared->missed)
+                (void) waiting_read(shared->waiting, push_sample_again, shared);
+        else
+                waiting_clear(shared->waiting);
+        shared->missed = FALSE;
+}
+
 /* Locked. Wakes the loop only if somebody there has something to hear. */
 static void hand_over(Shared *shared, GQueue *news) {
-        gboolean awaited = !g_queue_is_empty(news);
+        gboolean awaited = !g_queue_is_empty(news), settled = FALSE, failed = FALSE;
         Work *work;
 
         shared->count += g_queue_get_length(news);
         move_all(news, &shared->done);
         while ((work = g_queue_pop_head(&shared->group))) {
+                if (work->kept) {
+                        shared->kept--;
+                        settled = TRUE;
+                        failed = failed || work->error;
+                }
                 if (work_has_callback(work)) {
                         awaited = TRUE;
                         g_queue_push_tail(&shared->done, work);
@@ -96,6 +148,8 @@ static void hand_over(Shared *shared, GQueue *news) {
                         work_free(work);
                 }
         }
+        if (settled)
+                settle_waiting(shared, failed);
         if (awaited)
                 (void) eventfd_write(shared->event_fd, 1);
 }
@@ -219,7 +273,24 @@ static Shared *shared_new(const char *directory) {
         return shared;
 }
 
-int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret) {
+static void open_waiting(Shared *shared, const char *directory) {
+        g_autoptr(GError) error = NULL;
+        unsigned skipped;
+
+        shared->waiting = waiting_open(directory, &error);
+        if (!shared->waiting) {
+                log_warning("Samples cannot wait in memory, each is written to the database at once: %s", error->message);
+                return;
+        }
+        skipped = waiting_read(shared->waiting, push_sample_again, shared);
+        if (skipped > 0)
+                log_warning("%s/" WAITING_NAME ": lines that are no samples are left out: %u", directory, skipped);
+        if (shared->kept == 0)
+                waiting_clear(shared->waiting);
+}
+
+int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem, void *userdata,
+              Store **ret) {
         Store *store = g_new0(Store, 1);
         int r;
 
@@ -231,6 +302,8 @@ int store_new(sd_event *event, const char *directory, StoreProblem problem, void
                 r = sd_event_add_io(event, &store->source, store->shared->event_fd, EPOLLIN, on_done, store);
         if (r >= 0) {
                 (void) sd_event_source_set_description(store->source, "store");
+                if (runtime_directory)
+                        open_waiting(store->shared, runtime_directory);
                 store->thread = start_thread(store->shared);
                 r = store->thread ? 0 : -EAGAIN;
         }
@@ -312,7 +385,7 @@ Store *store_free(Store *store) {
 static gboolean is_due(Store *store, const Work *work) {
         uint64_t now;
 
-        if (work_is_lazy(work)) {
+        if (work_is_lazy(work) && work->kept) {
                 now = clock_monotonic();
                 if (store->lazy_since == 0)
                         store->lazy_since = now;
@@ -329,17 +402,15 @@ static int enqueue(Store *store, Work *work) {
         Shared *shared = store->shared;
         int r = 0;
 
-        work->bytes = sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
-                (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
+        work->bytes = work_size(work);
         g_mutex_lock(&shared->lock);
         if (shared->quit)
                 r = -ESHUTDOWN;
         else if (shared->count >= STORE_QUEUE_MAX || shared->bytes + work->bytes > STORE_QUEUE_BYTES_MAX)
                 r = -ENOBUFS;
         else {
-                shared->count++;
-                shared->bytes += work->bytes;
-                g_queue_push_tail(&shared->queue, g_steal_pointer(&owned));
+                work->kept = shared->waiting && work_is_lazy(work) && waiting_append(shared->waiting, work->since, work->text);
+                push(shared, g_steal_pointer(&owned));
                 if (is_due(store, work)) {
                         shared->due = TRUE;
                         g_cond_signal(&shared->wake);

@@ -34,8 +34,11 @@ const char *history_kind_name(HistoryKind kind);
 /* problem: told when writing begins to fail (error set) and when it works again (NULL). */
 typedef void (*StoreProblem)(const GError *error, void *userdata);
 
-/* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. */
-int store_new(sd_event *event, const char *directory, StoreProblem problem, void *userdata, Store **ret);
+/* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. Samples that wait to be committed stand in
+ * RUNTIME_DIRECTORY/samples: what a daemon that was killed left there is written to the database, each sample once; what is none in there
+ * is left out and logged. NULL, or where that file cannot be used: no sample waits. */
+int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem, void *userdata,
+              Store **ret);
 
 /* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called
  * before it returns; none may call this itself. What is asked of it afterwards is refused with -ESHUTDOWN. */
@@ -58,8 +61,8 @@ typedef void (*StoreRecords)(GHashTable *records, const GError *error, void *use
 int store_get(Store *store, const char *prefix, StoreRecords done, void *userdata);
 
 /* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample
- * without a done is kept for up to five minutes, to be written together with others: evidence is not worth a wake-up of
- * the disk each time. */
+ * without a done waits for up to five minutes to be committed together with others: evidence is not worth a wake-up of
+ * the disk each time. It is in the runtime directory before this returns, and survives the end of this process from then on. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 
 /* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory:

@@ -59,7 +59,8 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
         case WORK_PUT:
                 return database_put(database, work->key, work->text, error);
         case WORK_APPEND:
-                return database_append(database, work->since, work->history, work->text, error);
+                return work->again ? database_append_sample_once(database, work->since, work->text, error)
+                                   : database_append(database, work->since, work->history, work->text, error);
         case WORK_GET:
                 g_clear_pointer(&work->records, g_hash_table_unref);
                 work->records = database_get(database, work->key, error);

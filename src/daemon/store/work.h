@@ -26,6 +26,8 @@ typedef struct Work {
         uint64_t since, until;
         unsigned max, kinds;
         HistoryKind history;
+        gboolean kept;  /* a sample that stands in the file of those that wait */
+        gboolean again; /* from there; it may have been committed already */
         size_t bytes;
         uint32_t version;
         GBytes *blob;
