@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tells jobs to save their work before this machine goes: by a signal, or by a command for each, and waits until they have. Each end is told
- * of once: a second signal ends many a program that the first one had made save. */
+/* Tells jobs to save their work before this machine goes: by a signal, or by a command for each, and waits until they
+ * have. Each end is told of once: a second signal ends many a program that the first one had made save. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,8 +35,9 @@ typedef struct Checkpoint {
         uint64_t handled_until;  /* wall clock µs; 0: nothing is */
 } Checkpoint;
 
-static const char *const types[] = { "cloud.spot.interrupt", "cloud.instance.termination", "cloud.instance.maintenance", "cloud.autoscaling.scale",
-                                     EVENT_STOP_PENDING, NULL };
+static const char *const types[] = { "cloud.spot.interrupt",       "cloud.instance.termination",
+                                     "cloud.instance.maintenance", "cloud.autoscaling.scale",
+                                     EVENT_STOP_PENDING,           NULL };
 
 static int answer_status(SnoozePluginCall *call, const char *status, bool handled) {
         (void) snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", status);
@@ -58,7 +59,8 @@ static void add_outcome(SnoozePluginDictionary *result, const TargetOutcome *out
         (void) snooze_plugin_dictionary_set_string(entry, "name", outcome->name);
         (void) snooze_plugin_dictionary_set_int(entry, "pid", outcome->pid);
         (void) snooze_plugin_dictionary_set_bool(entry, "done", outcome->done);
-        (void) snooze_plugin_dictionary_set_double(entry, "seconds", (double) outcome->duration / (double) USEC_PER_SEC);
+        (void) snooze_plugin_dictionary_set_double(entry, "seconds",
+                                                   (double) outcome->duration / (double) USEC_PER_SEC);
         if (outcome->problem)
                 (void) snooze_plugin_dictionary_set_string(entry, "problem", outcome->problem);
 }
@@ -77,12 +79,13 @@ static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
                 (void) snooze_plugin_dictionary_set_string(result, "error", checkpoint->problem);
         else if (checkpoint->cancelled)
                 (void) snooze_plugin_dictionary_set_string(result, "error", "it was called off");
-        (void) snooze_plugin_dictionary_set_bool(result, "success", done == n && !checkpoint->problem && !checkpoint->cancelled);
+        (void) snooze_plugin_dictionary_set_bool(result, "success",
+                                                 done == n && !checkpoint->problem && !checkpoint->cancelled);
         (void) snooze_plugin_dictionary_set_uint(result, "told", n);
         (void) snooze_plugin_dictionary_set_uint(result, "done", done);
         (void) snooze_plugin_call_set_answer(call, n > 0);
-        snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n, checkpoint->problem ? "; " : "",
-                          checkpoint->problem ?: "");
+        snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n,
+                          checkpoint->problem ? "; " : "", checkpoint->problem ?: "");
         /* Where nobody was told, the next notice may find somebody. */
         if (n == 0)
                 checkpoint->handled_until = 0;
@@ -112,7 +115,8 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const Notice *n
                 .userdata = checkpoint,
         }, &checkpoint->problem, &checkpoint->targets);
         if (r < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s", strerror(-r));
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
+                                               strerror(-r));
         checkpoint->call = call;
         checkpoint->told_jobs = g_ptr_array_ref(checkpoint->jobs);
         checkpoint->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
@@ -142,7 +146,8 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         if (snooze_plugin_dictionary_get_bool(data, "dry_run", false))
                 return answer_status(call, "dry_run", false);
         notice = notice_read(event, now);
-        budget = notice_budget(&notice, RESERVE_SECONDS, snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
+        budget = notice_budget(&notice, RESERVE_SECONDS,
+                               snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
         if (notice.cancelled)
                 return called_off(checkpoint, call);
         if (checkpoint->targets) {
@@ -164,14 +169,16 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         if (!jobs)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: %s", error->message);
         if (jobs->len == 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: expected at least one");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "jobs: expected at least one");
         for (guint i = 0; i < jobs->len; i++) {
                 const Job *job = g_ptr_array_index(jobs, i);
-                g_autofree char *program = job->command ? program_trusted(job->command[0], program_owner_also(), &error) : NULL;
+                g_autofree char *program =
+                        job->command ? program_trusted(job->command[0], program_owner_also(), &error) : NULL;
 
                 if (job->command && !program)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: %s: %s", job->pattern->name,
-                                                       error->message);
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "jobs: %s: %s",
+                                                       job->pattern->name, error->message);
         }
         g_clear_pointer(&checkpoint->jobs, g_ptr_array_unref);
         checkpoint->jobs = g_steal_pointer(&jobs);

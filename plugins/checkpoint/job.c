@@ -12,8 +12,9 @@ static const struct {
         const char *name;
         int number;
 } signals[] = {
-        { "SIGHUP", SIGHUP },   { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT }, { "SIGTERM", SIGTERM }, { "SIGUSR1", SIGUSR1 },
-        { "SIGUSR2", SIGUSR2 }, { "SIGXCPU", SIGXCPU }, { "SIGTSTP", SIGTSTP }, { "SIGCONT", SIGCONT }, { "SIGWINCH", SIGWINCH },
+        { "SIGHUP", SIGHUP },   { "SIGINT", SIGINT },     { "SIGQUIT", SIGQUIT }, { "SIGTERM", SIGTERM },
+        { "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 },   { "SIGXCPU", SIGXCPU }, { "SIGTSTP", SIGTSTP },
+        { "SIGCONT", SIGCONT }, { "SIGWINCH", SIGWINCH },
 };
 
 const char *job_signal_name(int number) {
@@ -80,7 +81,9 @@ static gboolean parse_until(const char *text, const char *value, Job *job, GErro
                 job->until = JOB_UNTIL_FILE;
                 job->file = g_strdup(value);
         } else
-                return wrong(error, text, "until= is exit, told, or the absolute path of a file, in which %p is the process's number");
+                return wrong(
+                        error, text,
+                        "until= is exit, told, or the absolute path of a file, in which %p is the process's number");
         return TRUE;
 }
 
@@ -136,7 +139,8 @@ GPtrArray *jobs_parse(const char *const *texts, GError **error) {
                 if (!job)
                         return NULL;
                 for (guint k = 0; k < jobs->len; k++)
-                        if (g_str_equal(((const Job *) g_ptr_array_index(jobs, k))->pattern->name, job->pattern->name)) {
+                        if (g_str_equal(((const Job *) g_ptr_array_index(jobs, k))->pattern->name,
+                                        job->pattern->name)) {
                                 wrong(error, texts[i], "another one has this name");
                                 job_free(job);
                                 return NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the administrator wrote about jobs that save their work when they are told to, one text each: a pattern of the plugin `processes`, how they
- * are told, and when they have done it.
+/* What the administrator wrote about jobs that save their work when they are told to, one text each: a pattern of the
+ * plugin `processes`, how they are told, and when they have done it.
  *
  *         train: cmdline='python3? .*train\.py' owner=alice signal=USR1 until=/srv/ckpt/%p.done
  *         sim:   name=^lmp$ signal=TERM

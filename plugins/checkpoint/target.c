@@ -63,10 +63,16 @@ static void finish(Targets *targets) {
                 const Target *t = target_at(targets, i);
 
                 outcomes[i] = (TargetOutcome) {
-                        .job = t->job->pattern->name, .name = t->name, .pid = t->pid, .done = t->done,
+                        .job = t->job->pattern->name,
+                        .name = t->name,
+                        .pid = t->pid,
+                        .done = t->done,
                         .duration = t->over ? t->duration : usec_sub(clock_monotonic(), targets->begun),
-                        .problem = t->done ? NULL : t->problem ?: t->told ? "had not done it in time" : "there was no time left for it",
                 };
+                if (!t->done)
+                        outcomes[i].problem = t->problem ? t->problem
+                                : t->told                ? "had not done it in time"
+                                                         : "there was no time left for it";
         }
         targets->done(outcomes, targets->list->len, targets->userdata);
         targets_free(targets);
@@ -93,7 +99,8 @@ static gboolean file_is_there(const Target *target) {
 
         if (stat(target->file, &st) < 0 || !S_ISREG(st.st_mode))
                 return FALSE;
-        return st.st_mtim.tv_sec > since->tv_sec || (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec >= since->tv_nsec);
+        return st.st_mtim.tv_sec > since->tv_sec ||
+               (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec >= since->tv_nsec);
 }
 
 static int on_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -155,9 +162,11 @@ static void on_command(const RunOutcome *outcome, void *userdata) {
                 return;
         }
         if (outcome->end == RUN_EXITED)
-                problem = g_strdup_printf("the command ended with status %d%s%s", outcome->number, *outcome->line ? ": " : "", outcome->line);
+                problem = g_strdup_printf("the command ended with status %d%s%s", outcome->number,
+                                          *outcome->line ? ": " : "", outcome->line);
         else if (outcome->end == RUN_KILLED)
-                problem = g_strdup_printf("the command was ended by signal %d (%s)", outcome->number, g_strsignal(outcome->number));
+                problem = g_strdup_printf("the command was ended by signal %d (%s)", outcome->number,
+                                          g_strsignal(outcome->number));
         else if (outcome->end == RUN_FAILED)
                 problem = g_strdup_printf("the command cannot be run: %s", g_strerror(outcome->number));
         else
@@ -212,7 +221,8 @@ static void tell(Target *target) {
         if (target->job->command)
                 return; /* on its turn */
         if (syscall(SYS_pidfd_send_signal, target->fd, target->job->signal, NULL, 0) < 0) {
-                target_over(target, errno == EPERM ? "is not ours to signal: permission `signals` is missing" : g_strerror(errno));
+                target_over(target, errno == EPERM ? "is not ours to signal: permission `signals` is missing"
+                                                   : g_strerror(errno));
                 return;
         }
         await(target);
@@ -235,7 +245,12 @@ static void on_process(const ScannedProcess *process, void *userdata) {
                 return;
         for (guint i = 0; i < targets->jobs->len; i++) {
                 const Job *job = g_ptr_array_index(targets->jobs, i);
-                Target target = { .targets = targets, .job = job, .pid = process->pid, .started = process->started, .owner = process->owner, .fd = -1 };
+                Target target = { .targets = targets,
+                                  .job = job,
+                                  .pid = process->pid,
+                                  .started = process->started,
+                                  .owner = process->owner,
+                                  .fd = -1 };
 
                 if (!targets->owner_known[i] || !pattern_matches(job->pattern, targets->owners[i], process))
                         continue;
@@ -272,7 +287,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 static int prepare(Targets *targets) {
         int r;
 
-        r = sd_event_add_time(targets->event, &targets->timer, CLOCK_MONOTONIC, targets->deadline, 1, on_timer, targets);
+        r = sd_event_add_time(targets->event, &targets->timer, CLOCK_MONOTONIC, targets->deadline, 1, on_timer,
+                              targets);
         if (r >= 0)
                 r = sd_event_source_set_priority(targets->timer, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
@@ -304,8 +320,10 @@ int targets_begin(const TargetsParameters *parameters, const char **ret_problem,
                 targets_free(targets);
                 return r;
         }
-        *ret_problem = r == 0 ? "there are too many processes, or those of others are hidden: permission `processes` is missing"
-                : targets->overflow ? "more than 64 processes match: the others are not told" : NULL;
+        *ret_problem = r == 0 ? "there are too many processes, or those of others are hidden: permission `processes` "
+                                "is missing"
+                       : targets->overflow ? "more than 64 processes match: the others are not told"
+                                           : NULL;
         *ret = targets;
         for (guint i = 0; i < targets->list->len; i++)
                 tell(target_at(targets, i));

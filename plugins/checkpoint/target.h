@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Processes that are told to save their work, and waited for. A process is told through a descriptor of it, which is opened before it is looked at a
- * second time: so nobody else is told who got its number meanwhile. */
+/* Processes that are told to save their work, and waited for. A process is told through a descriptor of it, which is
+ * opened before it is looked at a second time: so nobody else is told who got its number meanwhile. */
 
 #include <stdint.h>
 

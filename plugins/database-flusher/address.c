@@ -25,7 +25,8 @@ static gboolean wrong(GError **error, const char *what) {
 }
 
 static gboolean host_valid(const char *host) {
-        return *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%")] == '\0';
+        return *host &&
+               host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%")] == '\0';
 }
 
 /* The path of a socket, of a length that fits into its address. */
@@ -44,7 +45,8 @@ static gboolean fill(GUri *uri, guint port, Address *ret, GError **error) {
         ret->user = g_uri_get_user(uri) && *g_uri_get_user(uri) ? g_strdup(g_uri_get_user(uri)) : NULL;
         ret->password = g_strdup(g_uri_get_password(uri));
         if (g_str_has_suffix(g_uri_get_scheme(uri), "unix"))
-                return host && *host ? wrong(error, "expected three slashes before the path of a socket") : set_socket(ret, path, error);
+                return host && *host ? wrong(error, "expected three slashes before the path of a socket")
+                                     : set_socket(ret, path, error);
         if (!host || !host_valid(host))
                 return wrong(error, "expected a host behind ://");
         ret->host = g_strdup(host);
@@ -148,7 +150,8 @@ gboolean address_parse_dsn(const char *text, guint port, Address *ret, GError **
         address.database = g_strndup(slash + 1, question ? (gsize) (question - slash - 1) : strlen(slash + 1));
         if (!*address.database)
                 g_clear_pointer(&address.database, g_free);
-        if (!parse_network(network, port, &address, error) || (question && !parse_parameters(question + 1, &address, error)))
+        if (!parse_network(network, port, &address, error) ||
+            (question && !parse_parameters(question + 1, &address, error)))
                 return FALSE;
         *ret = address;
         address = (Address) {};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Where a database is and who one is there, out of a text: a URI (mysql://user:password@host:3306/name, redis://host, unix:///run/redis.sock), or as Go
- * programs write it for MySQL (user:password@tcp(host:3306)/name, user@unix(/run/mysqld/mysqld.sock)/). Pure. No message has a part of the text, which
- * is a secret. */
+/* Where a database is and who one is there, out of a text: a URI (mysql://user:password@host:3306/name, redis://host,
+ * unix:///run/redis.sock), or as Go programs write it for MySQL (user:password@tcp(host:3306)/name,
+ * user@unix(/run/mysqld/mysqld.sock)/). Pure. No message has a part of the text, which is a secret. */
 
 #include <glib.h>
 

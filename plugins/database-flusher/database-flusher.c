@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Has a database put on its disk what it has in memory, before the machine goes or the disk is full. In a thread, since the client libraries wait. */
+/* Has a database put on its disk what it has in memory, before the machine goes or the disk is full. In a thread,
+ * since the client libraries wait. */
 
 #include <errno.h>
 #include <string.h>
@@ -39,8 +40,11 @@ static int work_run(SnoozePluginCall *call, void *userdata) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
         uint64_t begun = clock_monotonic();
         Work *work = userdata;
-        const Flush flush = { .connection = work->connection, .deadline = work->deadline, .ending = work->ending, .result = result };
-        gboolean (*what)(const Flush *flush, GError **error) = work->restore ? work->database->restore : work->database->flush;
+        const Flush flush = {
+                .connection = work->connection, .deadline = work->deadline, .ending = work->ending, .result = result
+        };
+        gboolean (*what)(const Flush *flush, GError **error) =
+                work->restore ? work->database->restore : work->database->flush;
         g_autoptr(GError) error = NULL;
         gboolean done = what(&flush, &error);
         double seconds = (double) usec_sub(clock_monotonic(), begun) / (double) USEC_PER_SEC;
@@ -87,13 +91,15 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         Notice notice;
         Work work;
 
-        if (!low_disk && !g_str_equal(type, "cloud.spot.interrupt") && !g_str_equal(type, "cloud.instance.termination"))
+        if (!low_disk && !g_str_equal(type, "cloud.spot.interrupt") &&
+            !g_str_equal(type, "cloud.instance.termination"))
                 return snooze_plugin_call_set_answer(call, false);
         database = database_find(snooze_plugin_instance_get_string(flusher->instance, "db_type") ?: "", &known);
         if (!database)
                 return -EINVAL; /* configure would not have taken it */
         notice = notice_read(event, clock_realtime());
-        budget = notice_budget(&notice, RESERVE_SECONDS, snooze_plugin_instance_get_integer(flusher->instance, "timeout_seconds"));
+        budget = notice_budget(&notice, RESERVE_SECONDS,
+                               snooze_plugin_instance_get_integer(flusher->instance, "timeout_seconds"));
         if (notice.cancelled && (low_disk || !database->restore))
                 return answer_status(call, "status", "cancelled");
         if (budget == 0 && !notice.cancelled)
@@ -118,11 +124,13 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         g_autoptr(GError) error = NULL;
 
         if (!database)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "db_type: %s",
-                                               known ? "this build does not know that kind of database"
-                                                     : "expected mysql, mariadb, postgresql, postgres, redis or valkey");
+                return snooze_plugin_call_fail(
+                        call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "db_type: %s",
+                        known ? "this build does not know that kind of database"
+                              : "expected mysql, mariadb, postgresql, postgres, redis or valkey");
         if (!database->check(snooze_plugin_dictionary_get_string(config, "connection_string", ""), &error))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "connection_string: %s", error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "connection_string: %s",
+                                               error->message);
         return 0;
 }
 

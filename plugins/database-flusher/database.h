@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a kind of database has to offer: to check how it is reached, and to put what it has in memory on its disk. All but the check run in a thread and
- * may wait, never beyond the deadline. A connection string is a secret: no error, no result and no line of a log has a part of it. */
+/* What a kind of database has to offer: to check how it is reached, and to put what it has in memory on its disk. All
+ * but the check run in a thread and may wait, never beyond the deadline. A connection string is a secret: no error, no
+ * result and no line of a log has a part of it. */
 
 #include <stdint.h>
 

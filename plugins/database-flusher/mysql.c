@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* MySQL and MariaDB. Tables and logs are flushed; InnoDB writes its dirty pages at once instead of when it pleases; and where the machine goes, every
- * commit from then on is on the disk when it is answered, whatever was configured. Without waiting inside of the library, which knows no
- * deadline. */
+/* MySQL and MariaDB. Tables and logs are flushed; InnoDB writes its dirty pages at once instead of when it pleases;
+ * and where the machine goes, every commit from then on is on the disk when it is answered, whatever was configured.
+ * Without waiting inside of the library, which knows no deadline. */
 
 #include "database.h"
 
@@ -29,7 +29,8 @@ typedef struct Session {
         const char *secrets[3];
 } Session;
 
-/* Changed for the rest of the machine's life, by the value that was there before; guarded by `lock`, as is all work. */
+/* Changed for the rest of the machine's life, by the value that was there before; guarded by `lock`, as is all work.
+ */
 static const char *const durable[] = { "innodb_flush_log_at_trx_commit", "sync_binlog" };
 static char *before[G_N_ELEMENTS(durable)];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -64,7 +65,8 @@ static int await(const Session *session, int status) {
         if (r <= 0)
                 return 0;
         return (fd.revents & POLLIN ? MYSQL_WAIT_READ : 0) | (fd.revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
-                (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) | (fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? status & ~MYSQL_WAIT_TIMEOUT : 0);
+               (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) |
+               (fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? status & ~MYSQL_WAIT_TIMEOUT : 0);
 }
 
 static gboolean query(const Session *session, const char *text, GError **error) {
@@ -131,7 +133,9 @@ static gboolean set_variable(const Session *session, const char *name, const cha
 static gboolean connect_to(Session *session, const Address *address, GError **error) {
         unsigned protocol = address->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP, off = 0;
         /* Localhost would be a socket for the library. */
-        const char *host = address->socket ? NULL : g_str_equal(address->host, "localhost") ? "127.0.0.1" : address->host;
+        const char *host = address->socket                           ? NULL
+                           : g_str_equal(address->host, "localhost") ? "127.0.0.1"
+                                                                     : address->host;
         my_bool verify = 1;
         MYSQL *connected = NULL;
         int status, got;
@@ -144,8 +148,8 @@ static gboolean connect_to(Session *session, const Address *address, GError **er
                 mysql_options(session->mysql, MYSQL_OPT_SSL_ENFORCE, &verify);
                 mysql_options(session->mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
         }
-        status = mysql_real_connect_start(&connected, session->mysql, host, address->user, address->password, address->database, address->port,
-                                          address->socket, 0);
+        status = mysql_real_connect_start(&connected, session->mysql, host, address->user, address->password,
+                                          address->database, address->port, address->socket, 0);
         while (status) {
                 got = await(session, status);
                 if (!got)
@@ -175,7 +179,8 @@ static void make_durable(const Session *session, GPtrArray *problems) {
 }
 
 static gint64 dirty_pages(const Session *session) {
-        g_autofree char *value = query_value(session, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'", NULL);
+        g_autofree char *value =
+                query_value(session, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'", NULL);
 
         return value ? g_ascii_strtoll(value, NULL, 10) : -1;
 }
@@ -185,7 +190,8 @@ static gint64 wait_for_pages(const Session *session, gint64 fewest) {
         uint64_t since = clock_monotonic();
         gint64 now;
 
-        while ((now = dirty_pages(session)) > 0 && flush_left(session->flush) > 0 && clock_monotonic() < usec_add(since, PROGRESS_TIME)) {
+        while ((now = dirty_pages(session)) > 0 && flush_left(session->flush) > 0 &&
+               clock_monotonic() < usec_add(since, PROGRESS_TIME)) {
                 if (now < fewest) {
                         fewest = now;
                         since = clock_monotonic();
@@ -201,7 +207,8 @@ static void write_pages(Session *session, GPtrArray *problems) {
         GError *error = NULL;
         gint64 dirty;
 
-        /* What is cut in the middle can take nothing back: the waiting ends with the time, and its last words have some more. */
+        /* What is cut in the middle can take nothing back: the waiting ends with the time, and its last words have
+         * some more. */
         session->deadline = usec_add(session->flush->deadline, UNDO_TIME);
         dirty = dirty_pages(session);
         if (dirty < 0)
@@ -209,7 +216,8 @@ static void write_pages(Session *session, GPtrArray *problems) {
         (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_before", dirty);
         percent = variable(session, DIRTY_PERCENT, &error);
         if (percent && set_variable(session, DIRTY_PERCENT, "0", &error)) {
-                (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_after", wait_for_pages(session, dirty));
+                (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_after",
+                                                        wait_for_pages(session, dirty));
                 (void) set_variable(session, DIRTY_PERCENT, percent, &error);
         }
         if (error)
@@ -217,7 +225,8 @@ static void write_pages(Session *session, GPtrArray *problems) {
 }
 
 static gboolean flush_server(Session *session, GPtrArray *problems, GError **error) {
-        g_autofree char *patience = g_strdup_printf("SET SESSION lock_wait_timeout = %d", MAX(flush_left(session->flush) / 1000, 1));
+        g_autofree char *patience =
+                g_strdup_printf("SET SESSION lock_wait_timeout = %d", MAX(flush_left(session->flush) / 1000, 1));
         g_autofree char *log = NULL;
 
         if (!query(session, patience, error))
@@ -249,7 +258,8 @@ static void prepare(void) {
         (void) mysql_library_init(0, NULL, NULL);
 }
 
-static gboolean with_session(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
+static gboolean with_session(const Flush *flush,
+                             gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
         g_auto(Address) address = {};
         Session session = { .flush = flush, .deadline = flush->deadline };
@@ -265,14 +275,17 @@ static gboolean with_session(const Flush *flush, gboolean (*work)(Session *sessi
         mysql_close(session.mysql);
         g_ptr_array_add(problems, NULL);
         if (problems->len > 1)
-                (void) snooze_plugin_dictionary_set_strv(flush->result, "problems", (const char *const *) problems->pdata);
+                (void) snooze_plugin_dictionary_set_strv(flush->result, "problems",
+                                                         (const char *const *) problems->pdata);
         return done;
 }
 
 /* One after the other: two that change a setting and take it back would leave it changed. */
-static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
+static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error),
+                    GError **error) {
         uint64_t until = usec_add(clock_monotonic(), (uint64_t) flush_left(flush) * USEC_PER_MSEC);
-        const struct timespec limit = { .tv_sec = (time_t) (until / USEC_PER_SEC), .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
+        const struct timespec limit = { .tv_sec = (time_t) (until / USEC_PER_SEC),
+                                        .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
         gboolean done;
 
         (void) pthread_once(&once, prepare);
@@ -297,4 +310,6 @@ static gboolean restore_mysql(const Flush *flush, GError **error) {
         return changed ? run(flush, restore_server, error) : TRUE;
 }
 
-const Database database_mysql = { .on_low_disk = TRUE, .check = check, .flush = flush_mysql, .restore = restore_mysql };
+const Database database_mysql = {
+        .on_low_disk = TRUE, .check = check, .flush = flush_mysql, .restore = restore_mysql
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* PostgreSQL: a checkpoint, after which a start has nothing to replay, and old log files are free. Commits are durable already, unless somebody chose
- * otherwise. */
+/* PostgreSQL: a checkpoint, after which a start has nothing to replay, and old log files are free. Commits are durable
+ * already, unless somebody chose otherwise. */
 
 #include "database.h"
 
@@ -20,7 +20,9 @@ static gboolean check(const char *connection, GError **error) {
         if (message)
                 PQfreemem(message);
         if (!options)
-                return flush_fail(error, NULL, "expected a URI that begins with postgresql://, or keyword=value … of PostgreSQL", "");
+                return flush_fail(error, NULL,
+                                  "expected a URI that begins with postgresql://, or keyword=value … of PostgreSQL",
+                                  "");
         PQconninfoFree(options);
         return TRUE;
 }
@@ -93,7 +95,8 @@ static gboolean flush_postgresql(const Flush *flush, GError **error) {
         if (!connection)
                 return flush_fail(error, NULL, "no memory", "");
         (void) PQsetNoticeProcessor(connection, ignore, NULL);
-        done = connect_to(flush, connection, error) && query(flush, connection, patience, error) && query(flush, connection, "CHECKPOINT", error);
+        done = connect_to(flush, connection, error) && query(flush, connection, patience, error) &&
+               query(flush, connection, "CHECKPOINT", error);
         PQfinish(connection);
         return done;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Redis and Valkey: a snapshot, beside the server's work where it can fork, else in front of it. Never on a disk that is nearly full: a snapshot needs the
- * space that is missing, and one that fails makes the server refuse every write. */
+/* Redis and Valkey: a snapshot, beside the server's work where it can fork, else in front of it. Never on a disk that
+ * is nearly full: a snapshot needs the space that is missing, and one that fails makes the server refuse every write.
+ */
 
 #include "database.h"
 
@@ -111,7 +112,9 @@ static gboolean look(const Session *session, Persistence *ret, GError **error) {
         freeReplyObject(reply);
         if (!saving || !status || !last)
                 return flush_fail(error, NULL, "INFO persistence", "it has another form than expected");
-        *ret = (Persistence) { .saving = g_str_equal(saving, "1"), .good = g_str_equal(status, "ok"), .last = g_ascii_strtoll(last, NULL, 10) };
+        *ret = (Persistence){ .saving = g_str_equal(saving, "1"),
+                              .good = g_str_equal(status, "ok"),
+                              .last = g_ascii_strtoll(last, NULL, 10) };
         return TRUE;
 }
 
@@ -133,13 +136,15 @@ static gboolean snapshot(const Session *session, GError **error) {
 
         if (!await_snapshot(session, &now, error))
                 return FALSE;
-        if (tell(session, 1, (const char *[]) { "BGSAVE" }, &ignored) && await_snapshot(session, &now, error) && now.good) {
+        if (tell(session, 1, (const char *[]){ "BGSAVE" }, &ignored) && await_snapshot(session, &now, error) &&
+            now.good) {
                 (void) snooze_plugin_dictionary_set_string(session->flush->result, "command", "BGSAVE");
                 return TRUE;
         }
         if (error && *error)
                 return FALSE;
-        /* It could not fork, or rewrites its log: then in front of everything, which nobody minds who is about to go. */
+        /* It could not fork, or rewrites its log: then in front of everything, which nobody minds who is about to go.
+         */
         if (!tell(session, 1, (const char *[]) { "SAVE" }, error))
                 return FALSE;
         (void) snooze_plugin_dictionary_set_string(session->flush->result, "command", "SAVE");

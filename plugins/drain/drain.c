@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Stops the administrator's units when this machine is about to go, so that each saves its work by its own rules, and waits for them. What it
- * stopped it starts again when the end is called off, or did not come. One thing at a time: orders that contradict each other would meet in
- * systemd in any order. */
+/* Stops the administrator's units when this machine is about to go, so that each saves its work by its own rules, and
+ * waits for them. What it stopped it starts again when the end is called off, or did not come. One thing at a time:
+ * orders that contradict each other would meet in systemd in any order. */
 
 #include <errno.h>
 #include <regex.h>
@@ -93,13 +93,15 @@ static void expect_end(Drain *drain) {
         if (after == 0 || drain->ledger->units->len == 0 || drain->leaving)
                 return;
         if (sd_event_add_time(event, &drain->spared, CLOCK_BOOTTIME,
-                              usec_add(clock_boottime(), usec_add(usec_sub(deadline, clock_realtime()), after)), 0, on_spared, drain) >= 0)
+                              usec_add(clock_boottime(), usec_add(usec_sub(deadline, clock_realtime()), after)), 0,
+                              on_spared, drain) >= 0)
                 snooze_plugin_instance_begin_work(drain->instance);
 }
 
 /* What is answered */
 
-static void add_names(SnoozePluginDictionary *result, const char *key, const UnitOutcome *outcomes, guint n, UnitEnd end) {
+static void add_names(SnoozePluginDictionary *result, const char *key, const UnitOutcome *outcomes, guint n,
+                      UnitEnd end) {
         g_autofree const char **names = g_new0(const char *, n + 1);
         guint count = 0;
 
@@ -158,8 +160,8 @@ static void on_stopped(const UnitOutcome *outcomes, guint n, void *userdata) {
         problems = add_problems(result, outcomes, n);
         (void) snooze_plugin_dictionary_set_bool(result, "success", problems == 0 && late == 0);
         (void) snooze_plugin_call_set_answer(request->call, refused < n);
-        snooze_plugin_log(LOG_NOTICE, "Stopped %u of %u units, %u did not run, %u are still at it", count_of(outcomes, n, UNIT_DONE), n,
-                          count_of(outcomes, n, UNIT_NEEDLESS), late);
+        snooze_plugin_log(LOG_NOTICE, "Stopped %u of %u units, %u did not run, %u are still at it",
+                          count_of(outcomes, n, UNIT_DONE), n, count_of(outcomes, n, UNIT_NEEDLESS), late);
         expect_end(drain);
         end_request(drain);
 }
@@ -203,16 +205,19 @@ static int begin(Drain *drain, const Request *request) {
         g_ptr_array_add(names, NULL);
         if (!start)
                 ledger_add_event(drain->ledger, request->id, request->type, request->deadline ?: usec_add(now, wait));
-        return units_begin(&(const UnitsParameters) {
-                .bus = snooze_plugin_instance_get_bus(drain->instance),
-                .event = snooze_plugin_instance_get_event(drain->instance),
-                .names = start ? (const char *const *) names->pdata : snooze_plugin_instance_get_list(drain->instance, "units"),
-                .start = start,
-                .in_order = snooze_plugin_instance_get_boolean(drain->instance, "in_order"),
-                .deadline = usec_add(clock_monotonic(), wait),
-                .done = start ? on_started : on_stopped,
-                .userdata = drain,
-        }, &drain->units);
+        return units_begin(
+                &(const UnitsParameters){
+                        .bus = snooze_plugin_instance_get_bus(drain->instance),
+                        .event = snooze_plugin_instance_get_event(drain->instance),
+                        .names = start ? (const char *const *) names->pdata
+                                       : snooze_plugin_instance_get_list(drain->instance, "units"),
+                        .start = start,
+                        .in_order = snooze_plugin_instance_get_boolean(drain->instance, "in_order"),
+                        .deadline = usec_add(clock_monotonic(), wait),
+                        .done = start ? on_started : on_stopped,
+                        .userdata = drain,
+                },
+                &drain->units);
 }
 
 static void answer_status(const Request *request, const char *status, const char *error) {
@@ -263,8 +268,9 @@ static void next(Drain *drain) {
         }
 }
 
-static const char *const types[] = { "cloud.spot.interrupt", "cloud.instance.termination", "cloud.instance.maintenance",
-                                     "cloud.autoscaling.scale", EVENT_STOP_PENDING, NULL };
+static const char *const types[] = { "cloud.spot.interrupt",       "cloud.instance.termination",
+                                     "cloud.instance.maintenance", "cloud.autoscaling.scale",
+                                     EVENT_STOP_PENDING,           NULL };
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
@@ -293,7 +299,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 next(drain);
         else if (drain->units && !((const Request *) g_queue_peek_head(&drain->requests))->cancelled)
                 /* Nobody waits any longer for what is called off, nor beyond an end that comes earlier. */
-                units_shorten(drain->units, request->cancelled ? 0 : usec_add(clock_monotonic(), wait_of(drain, request, clock_realtime())));
+                units_shorten(drain->units, request->cancelled ? 0
+                                                               : usec_add(clock_monotonic(),
+                                                                          wait_of(drain, request, clock_realtime())));
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -304,11 +312,13 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         guint n = units ? g_strv_length((char **) units) : 0;
 
         if (n == 0 || n > UNITS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "units: expected 1 to %u of them, not %u", UNITS_MAX, n);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "units: expected 1 to %u of them, not %u", UNITS_MAX, n);
         for (guint i = 0; i < n; i++)
                 if (!unit_valid(units[i]))
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                                       "units: “%s” is no service, socket, timer, path, mount or automount", units[i]);
+                        return snooze_plugin_call_fail(
+                                call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                "units: “%s” is no service, socket, timer, path, mount or automount", units[i]);
         return 0;
 }
 
@@ -333,7 +343,8 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
 
         if (!ledger)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "version %u of the state: expected what version %u writes", version, STATE_VERSION);
+                                               "version %u of the state: expected what version %u writes", version,
+                                               STATE_VERSION);
         ledger_free(drain->ledger);
         drain->ledger = ledger;
         expect_end(drain);

@@ -67,7 +67,8 @@ void ledger_add_event(Ledger *ledger, const char *id, const char *type, uint64_t
 }
 
 void ledger_add_unit(Ledger *ledger, const char *name) {
-        if (!g_ptr_array_find_with_equal_func(ledger->units, name, g_str_equal, NULL) && ledger->units->len < UNITS_MAX)
+        if (!g_ptr_array_find_with_equal_func(ledger->units, name, g_str_equal, NULL) &&
+            ledger->units->len < UNITS_MAX)
                 g_ptr_array_add(ledger->units, g_strdup(name));
 }
 
@@ -115,7 +116,8 @@ static gboolean read_line(Ledger *ledger, const char *line, gboolean (*unit_vali
 
         if (n == 2 && g_str_equal(words[0], "unit") && unit_valid(words[1]) && ledger->units->len < UNITS_MAX)
                 ledger_add_unit(ledger, words[1]);
-        else if (n == 4 && g_str_equal(words[0], "event") && *words[2] && *words[3] && ledger->events->len < LEDGER_EVENTS_MAX &&
+        else if (n == 4 && g_str_equal(words[0], "event") && *words[2] && *words[3] &&
+                 ledger->events->len < LEDGER_EVENTS_MAX &&
                  g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXUINT64, &deadline, NULL))
                 ledger_add_event(ledger, words[3], words[2], deadline);
         else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What was stopped, and for which events: enough to start it again when none of them holds any more, also for a plugin that was
- * started anew meanwhile. Pure. */
+/* What was stopped, and for which events: enough to start it again when none of them holds any more, also for a plugin
+ * that was started anew meanwhile. Pure. */
 
 #include <stdint.h>
 
@@ -27,7 +27,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 /* Of too many events the oldest is forgotten. One of the same id replaces what was known of it. */
 void ledger_add_event(Ledger *ledger, const char *id, const char *type, uint64_t deadline);
 void ledger_add_unit(Ledger *ledger, const char *name);
-/* The event of this id, or where there is none all of its type. TRUE: something was forgotten, and no event is left. */
+/* The event of this id, or where there is none all of its type. TRUE: something was forgotten, and no event is left.
+ */
 gboolean ledger_call_off(Ledger *ledger, const char *id, const char *type);
 void ledger_clear(Ledger *ledger);
 /* The latest deadline; 0: no event. */

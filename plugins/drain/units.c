@@ -39,7 +39,8 @@ static void finish(Units *units) {
         g_autofree UnitOutcome *outcomes = g_new0(UnitOutcome, units->n + 1);
 
         for (guint i = 0; i < units->n; i++)
-                outcomes[i] = (UnitOutcome) { units->list[i].name, units->list[i].end, units->list[i].ordered, units->list[i].problem };
+                outcomes[i] = (UnitOutcome){ units->list[i].name, units->list[i].end, units->list[i].ordered,
+                                             units->list[i].problem };
         units->done(outcomes, units->n, units->userdata);
         units_free(units);
 }
@@ -72,8 +73,8 @@ static void unit_refused(Unit *unit, const sd_bus_error *error) {
         unit_over(unit, UNIT_REFUSED, problem);
 }
 
-static int call(Unit *unit, const char *path, const char *interface, const char *member, const char *first, const char *second,
-                sd_bus_message_handler_t handler) {
+static int call(Unit *unit, const char *path, const char *interface, const char *member, const char *first,
+                const char *second, sd_bus_message_handler_t handler) {
         _cleanup_bus_message_ sd_bus_message *m = NULL;
         sd_bus_slot *slot;
         int r;
@@ -92,8 +93,8 @@ static int call(Unit *unit, const char *path, const char *interface, const char 
         return 0;
 }
 
-static void call_or_fail(Unit *unit, const char *path, const char *interface, const char *member, const char *first, const char *second,
-                         sd_bus_message_handler_t handler) {
+static void call_or_fail(Unit *unit, const char *path, const char *interface, const char *member, const char *first,
+                         const char *second, sd_bus_message_handler_t handler) {
         int r = call(unit, path, interface, member, first, second, handler);
 
         if (r < 0)
@@ -119,7 +120,8 @@ static int on_job(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
 
 static void order(Unit *unit) {
         unit->ordered = TRUE;
-        call_or_fail(unit, SYSTEMD_PATH, SYSTEMD_MANAGER, unit->units->start ? "StartUnit" : "StopUnit", unit->name, "replace", on_job);
+        call_or_fail(unit, SYSTEMD_PATH, SYSTEMD_MANAGER, unit->units->start ? "StartUnit" : "StopUnit", unit->name,
+                     "replace", on_job);
 }
 
 static int on_state(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
@@ -152,7 +154,8 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *unused) 
         else if (sd_bus_message_read(reply, "o", &path) < 0)
                 unit_over(unit, UNIT_REFUSED, "systemd's reply has another form than expected");
         else
-                call_or_fail(unit, path, "org.freedesktop.DBus.Properties", "Get", SYSTEMD_UNIT, "ActiveState", on_state);
+                call_or_fail(unit, path, "org.freedesktop.DBus.Properties", "Get", SYSTEMD_UNIT, "ActiveState",
+                             on_state);
         return 0;
 }
 
@@ -203,7 +206,8 @@ static int on_nothing(sd_bus_message *reply, void *userdata, sd_bus_error *unuse
 
 /* systemd tells of jobs whoever subscribed. */
 static int subscribe(const Units *units, const char *member) {
-        return sd_bus_call_method_async(units->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, member, on_nothing, NULL, NULL);
+        return sd_bus_call_method_async(units->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, member,
+                                        on_nothing, NULL, NULL);
 }
 
 int units_begin(const UnitsParameters *parameters, Units **ret) {
@@ -222,10 +226,11 @@ int units_begin(const UnitsParameters *parameters, Units **ret) {
                 units->list[i].units = units;
                 units->list[i].name = g_strdup(parameters->names[i]);
         }
-        r = sd_event_add_time(parameters->event, &units->timer, CLOCK_MONOTONIC, units->n > 0 ? units->deadline : 0, 1, on_timer, units);
+        r = sd_event_add_time(parameters->event, &units->timer, CLOCK_MONOTONIC, units->n > 0 ? units->deadline : 0, 1,
+                              on_timer, units);
         if (r >= 0)
-                r = sd_bus_match_signal_async(units->bus, &units->removed, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
-                                              on_job_removed, NULL, units);
+                r = sd_bus_match_signal_async(units->bus, &units->removed, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                              "JobRemoved", on_job_removed, NULL, units);
         if (r >= 0)
                 r = subscribe(units, "Subscribe");
         if (r < 0) {

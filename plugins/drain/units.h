@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Several units stopped or started, and waited for, through systemd on the bus. What systemd says is believed only from the connection that
- * took the order: others can send signals that look the same. */
+/* Several units stopped or started, and waited for, through systemd on the bus. What systemd says is believed only
+ * from the connection that took the order: others can send signals that look the same. */
 
 #include <stdint.h>
 

@@ -31,7 +31,8 @@ static const struct {
 };
 
 gboolean address_valid(const char *address) {
-        static const char local[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-";
+        static const char local[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-";
         static const char domain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
         size_t length = strspn(address, local);
 
@@ -74,7 +75,8 @@ static const char *reason_of(const SnoozePluginDictionary *data) {
 
 static gboolean is_cancelled(const SnoozePluginDictionary *event) {
         return snooze_plugin_dictionary_get_bool(event, "cancelled", false) ||
-                snooze_plugin_dictionary_get_bool(snooze_plugin_dictionary_get_dictionary(event, "data"), "cancelled", false);
+               snooze_plugin_dictionary_get_bool(snooze_plugin_dictionary_get_dictionary(event, "data"), "cancelled",
+                                                 false);
 }
 
 char *message_line(const SnoozePluginDictionary *event, uint64_t now) {
@@ -120,7 +122,8 @@ char *message_encode_header(const char *text) {
                 size_t length = 0;
 
                 /* A word has whole characters. */
-                while (text[length] && length + (size_t) (g_utf8_next_char(text + length) - (text + length)) <= WORD_BYTES)
+                while (text[length] &&
+                       length + (size_t) (g_utf8_next_char(text + length) - (text + length)) <= WORD_BYTES)
                         length += (size_t) (g_utf8_next_char(text + length) - (text + length));
                 word = g_base64_encode((const guchar *) text, length);
                 g_string_append_printf(encoded, "%s=?UTF-8?B?%s?=", encoded->len > 0 ? "\r\n " : "", word);
@@ -171,17 +174,19 @@ static char *body_of(const SnoozePluginDictionary *event, const Mail *mail, uint
         static const char *const severities[] = { "info", "warning", "urgent", "critical" };
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         uint64_t severity = snooze_plugin_dictionary_get_uint(event, "severity", 0);
-        g_autofree char *line = message_line(event, now), *type = clean(snooze_plugin_dictionary_get_string(event, "type", ""), 64);
+        g_autofree char *line = message_line(event, now),
+                        *type = clean(snooze_plugin_dictionary_get_string(event, "type", ""), 64);
         g_autofree char *source = clean(snooze_plugin_dictionary_get_string(event, "source", ""), 64);
         g_autofree char *id = clean(snooze_plugin_dictionary_get_string(event, "id", ""), 128);
         GString *body = g_string_new(NULL);
         const char *key;
 
-        g_string_append_printf(body, "%s\n\nMachine: %s\nEvent: %s, from %s (%s)\nSeverity: %s\n", line, mail->host, type, source, id,
-                               severities[MIN(severity, G_N_ELEMENTS(severities) - 1)]);
+        g_string_append_printf(body, "%s\n\nMachine: %s\nEvent: %s, from %s (%s)\nSeverity: %s\n", line, mail->host,
+                               type, source, id, severities[MIN(severity, G_N_ELEMENTS(severities) - 1)]);
         add_moment(body, "Time", snooze_plugin_dictionary_get_uint(event, "timestamp", 0), now);
         add_moment(body, "Deadline", snooze_plugin_dictionary_get_uint(event, "deadline", 0), now);
-        for (unsigned i = 0; i < VALUES_MAX && body->len < MESSAGE_BODY_MAX && (key = snooze_plugin_dictionary_get_key(data, i)); i++)
+        for (unsigned i = 0;
+             i < VALUES_MAX && body->len < MESSAGE_BODY_MAX && (key = snooze_plugin_dictionary_get_key(data, i)); i++)
                 add_value(body, data, key);
         g_string_append(body, "\nMore: snooze events · snooze history\n");
         return g_string_free(body, FALSE);
@@ -197,17 +202,20 @@ static void add_encoded_body(GString *message, const char *body) {
 /* In English whatever the locale, as it has to be. */
 static void add_date(GString *message, uint64_t now) {
         static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-        static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+        static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
         time_t seconds = (time_t) (now / USEC_PER_SEC);
         struct tm tm;
 
         if (gmtime_r(&seconds, &tm))
-                g_string_append_printf(message, "Date: %s, %d %s %d %02d:%02d:%02d +0000\r\n", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-                                       tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+                g_string_append_printf(message, "Date: %s, %d %s %d %02d:%02d:%02d +0000\r\n", days[tm.tm_wday],
+                                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                                       tm.tm_sec);
 }
 
 char *message_mail(const SnoozePluginDictionary *event, const Mail *mail, uint64_t now) {
-        g_autofree char *line = message_line(event, now), *body = body_of(event, mail, now), *subject = NULL, *encoded = NULL;
+        g_autofree char *line = message_line(event, now), *body = body_of(event, mail, now), *subject = NULL,
+                        *encoded = NULL;
         GString *message = g_string_new(NULL);
 
         subject = g_strdup_printf("[%s] %s", mail->host, line);
@@ -217,10 +225,11 @@ char *message_mail(const SnoozePluginDictionary *event, const Mail *mail, uint64
         for (const char *const *recipient = mail->recipients; *recipient; recipient++)
                 g_string_append_printf(message, "%s%s", recipient == mail->recipients ? "" : ",\r\n ", *recipient);
         /* What answers mail by itself does not answer this (RFC 3834). */
-        g_string_append_printf(message,
-                               "\r\nSubject: %s\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
-                               "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
-                               encoded, mail->message_id, mail->host);
+        g_string_append_printf(
+                message,
+                "\r\nSubject: %s\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+                "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+                encoded, mail->message_id, mail->host);
         add_encoded_body(message, body);
         return g_string_free(message, FALSE);
 }

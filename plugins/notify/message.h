@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What people are told of an event: one line for terminals, and a mail. Whatever an event carries may come from anybody; nothing of it becomes a
- * header, an order to a terminal or a message without end. Pure. */
+/* What people are told of an event: one line for terminals, and a mail. Whatever an event carries may come from
+ * anybody; nothing of it becomes a header, an order to a terminal or a message without end. Pure. */
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tells people of events: on terminals, and by mail to a server or through a sendmail. What the machine's own stop says on terminals is the plugin
- * `terminal`'s; of that only mail tells. */
+/* Tells people of events: on terminals, and by mail to a server or through a sendmail. What the machine's own stop
+ * says on terminals is the plugin `terminal`'s; of that only mail tells. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,7 +66,8 @@ static void host_name(char *host) {
         if (gethostname(host, HOST_MAX) < 0)
                 host[0] = '\0';
         host[HOST_MAX - 1] = '\0';
-        if (!*host || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] || host[0] == '.')
+        if (!*host || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ||
+            host[0] == '.')
                 g_strlcpy(host, "localhost", HOST_MAX);
 }
 
@@ -93,7 +94,8 @@ static void answer_mail(SnoozePluginCall *call, const char *error) {
                 (void) snooze_plugin_dictionary_set_string(result, "error", error);
                 snooze_plugin_log(LOG_WARNING, "No mail was sent: %s", error);
         }
-        (void) snooze_plugin_call_set_answer(call, !error || snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
+        (void) snooze_plugin_call_set_answer(call,
+                                             !error || snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
 }
 
 static void on_sendmail(const RunOutcome *outcome, void *userdata) {
@@ -101,13 +103,16 @@ static void on_sendmail(const RunOutcome *outcome, void *userdata) {
         g_autofree char *error = NULL;
 
         if (outcome->end == RUN_EXITED && outcome->number != 0)
-                error = g_strdup_printf("sendmail ended with status %d%s%s", outcome->number, *outcome->line ? ": " : "", outcome->line);
+                error = g_strdup_printf("sendmail ended with status %d%s%s", outcome->number,
+                                        *outcome->line ? ": " : "", outcome->line);
         else if (outcome->end == RUN_KILLED)
-                error = g_strdup_printf("sendmail was ended by signal %d (%s)", outcome->number, g_strsignal(outcome->number));
+                error = g_strdup_printf("sendmail was ended by signal %d (%s)", outcome->number,
+                                        g_strsignal(outcome->number));
         else if (outcome->end == RUN_FAILED)
                 error = g_strdup_printf("sendmail cannot be run: %s", g_strerror(outcome->number));
         else if (outcome->end != RUN_EXITED)
-                error = g_strdup_printf("sendmail was ended: it %s%s%s", outcome->end == RUN_FLOODED ? "wrote too much" : "took too long",
+                error = g_strdup_printf("sendmail was ended: it %s%s%s",
+                                        outcome->end == RUN_FLOODED ? "wrote too much" : "took too long",
                                         *outcome->line ? ": " : "", outcome->line);
         answer_mail(call, error);
         snooze_plugin_call_finish(call, 0);
@@ -174,8 +179,8 @@ static void delivery_free(Delivery *delivery) {
 static int deliver(SnoozePluginCall *call, void *userdata) {
         Delivery *delivery = userdata;
         g_autoptr(GError) error = NULL;
-        gboolean sent = smtp_send(delivery->url, delivery->from, (const char *const *) delivery->recipients, delivery->message, delivery->deadline,
-                                  &error);
+        gboolean sent = smtp_send(delivery->url, delivery->from, (const char *const *) delivery->recipients,
+                                  delivery->message, delivery->deadline, &error);
 
         delivery_free(delivery);
         answer_mail(call, sent ? NULL : error->message);
@@ -200,7 +205,8 @@ static int send_by_smtp(const Notify *notify, SnoozePluginCall *call, const char
 }
 #endif
 
-static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozePluginDictionary *event, uint64_t timeout) {
+static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                     uint64_t timeout) {
         char host[HOST_MAX], id[SD_ID128_STRING_MAX];
         g_autofree char *message = NULL;
         sd_id128_t random;
@@ -228,7 +234,8 @@ static gboolean is_repetition(const SnoozePluginDictionary *data) {
 }
 
 static uint64_t timeout_of(const SnoozePluginDictionary *event) {
-        uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0), left = usec_sub(deadline, clock_realtime());
+        uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
+                 left = usec_sub(deadline, clock_realtime());
 
         return deadline == 0 ? TIMEOUT : left == 0 ? TIMEOUT_LATE : MIN(left, TIMEOUT);
 }
@@ -271,14 +278,18 @@ static int check_transport(SnoozePluginCall *call, const SnoozePluginDictionary 
 #if HAVE_SMTP
                 if (smtp_url_valid(url, &error))
                         return 0;
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: %s", error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: %s",
+                                               error->message);
 #else
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: this build has no libcurl");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "smtp_url: this build has no libcurl");
 #endif
         }
-        program = program_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""), program_owner_also(), &error);
+        program = program_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""),
+                                  program_owner_also(), &error);
         if (!program)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "sendmail_path: %s", error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "sendmail_path: %s",
+                                               error->message);
         return 0;
 }
 
@@ -288,12 +299,14 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
 
         for (guint i = 0; i < n; i++)
                 if (!address_valid(recipients[i]))
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "recipients: “%s” is no address of mail",
-                                                       recipients[i]);
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                       "recipients: “%s” is no address of mail", recipients[i]);
         if (n > RECIPIENTS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "recipients: expected at most %u", RECIPIENTS_MAX);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "recipients: expected at most %u", RECIPIENTS_MAX);
         if (!address_valid(snooze_plugin_dictionary_get_string(config, "from", "")))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "from: expected an address of mail");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "from: expected an address of mail");
         return n > 0 ? check_transport(call, config) : 0;
 }
 
@@ -315,7 +328,8 @@ int main(int argc, char *argv[]) {
                 { "max_per_hour", SNOOZE_PLUGIN_INTEGER, 1, 1000, .default_value = "20" },
                 { NULL },
         };
-        static const char *const events[] = { "cloud.*", "system.*", EVENT_STOP_PENDING, EVENT_NOTICE, "custom", "custom.*", NULL };
+        static const char *const events[] = { "cloud.*",  "system.*", EVENT_STOP_PENDING, EVENT_NOTICE, "custom",
+                                              "custom.*", NULL };
         Notify notify = { .instance = NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),

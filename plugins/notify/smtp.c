@@ -26,7 +26,8 @@ static char *part_of(const char *url, CURLUPart part) {
         CURLU *handle = curl_url();
         char *text = NULL, *copy = NULL;
 
-        if (handle && curl_url_set(handle, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(handle, part, &text, 0) == CURLUE_OK)
+        if (handle && curl_url_set(handle, CURLUPART_URL, url, 0) == CURLUE_OK &&
+            curl_url_get(handle, part, &text, 0) == CURLUE_OK)
                 copy = g_strdup(text);
         curl_free(text);
         curl_url_cleanup(handle);
@@ -34,7 +35,8 @@ static char *part_of(const char *url, CURLUPart part) {
 }
 
 gboolean smtp_url_valid(const char *url, GError **error) {
-        g_autofree char *scheme = part_of(url, CURLUPART_SCHEME), *host = part_of(url, CURLUPART_HOST), *path = part_of(url, CURLUPART_PATH);
+        g_autofree char *scheme = part_of(url, CURLUPART_SCHEME), *host = part_of(url, CURLUPART_HOST),
+                        *path = part_of(url, CURLUPART_PATH);
         g_autofree char *query = part_of(url, CURLUPART_QUERY), *fragment = part_of(url, CURLUPART_FRAGMENT);
 
         if (!scheme || !host || !*host || !(g_str_has_prefix(url, "smtp://") || g_str_has_prefix(url, "smtps://")))
@@ -61,7 +63,8 @@ static void prepare(void) {
         (void) curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static CURLcode attempt(const char *url, const char *from, struct curl_slist *recipients, const char *message, uint64_t deadline, long *ret_status) {
+static CURLcode attempt(const char *url, const char *from, struct curl_slist *recipients, const char *message,
+                        uint64_t deadline, long *ret_status) {
         g_autofree char *host = part_of(url, CURLUPART_HOST), *sender = g_strdup_printf("<%s>", from);
         uint64_t left = usec_sub(deadline, clock_monotonic()) / USEC_PER_MSEC;
         Text text = { message };
@@ -77,7 +80,8 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
         curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl, CURLOPT_USE_SSL, host && host_is_loopback(host) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
+        curl_easy_setopt(curl, CURLOPT_USE_SSL,
+                         host && host_is_loopback(host) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
         curl_easy_setopt(curl, CURLOPT_MAIL_FROM, sender);
         curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, recipients);
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
@@ -92,11 +96,13 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
 }
 
 static gboolean is_passing(CURLcode code, long status) {
-        return (status >= 400 && status < 500) || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SEND_ERROR ||
-                code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+        return (status >= 400 && status < 500) || code == CURLE_COULDNT_CONNECT ||
+               code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+               code == CURLE_GOT_NOTHING;
 }
 
-gboolean smtp_send(const char *url, const char *from, const char *const *recipients, const char *message, uint64_t deadline, GError **error) {
+gboolean smtp_send(const char *url, const char *from, const char *const *recipients, const char *message,
+                   uint64_t deadline, GError **error) {
         struct curl_slist *list = NULL;
         CURLcode code = CURLE_OK;
         long status = 0;
@@ -110,7 +116,8 @@ gboolean smtp_send(const char *url, const char *from, const char *const *recipie
         for (unsigned i = 1; i <= ATTEMPTS; i++) {
                 status = 0;
                 code = attempt(url, from, list, message, deadline, &status);
-                if (code == CURLE_OK || !is_passing(code, status) || usec_sub(deadline, clock_monotonic()) <= i * PAUSE)
+                if (code == CURLE_OK || !is_passing(code, status) ||
+                    usec_sub(deadline, clock_monotonic()) <= i * PAUSE)
                         break;
                 if (i < ATTEMPTS)
                         g_usleep((gulong) (i * PAUSE));
@@ -119,7 +126,8 @@ gboolean smtp_send(const char *url, const char *from, const char *const *recipie
         if (code == CURLE_OK)
                 return TRUE;
         if (status >= 400)
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the mail server answered %ld: %s", status, curl_easy_strerror(code));
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the mail server answered %ld: %s", status,
+                            curl_easy_strerror(code));
         else
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the mail server: %s", curl_easy_strerror(code));
         return FALSE;

@@ -20,9 +20,10 @@ int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, s
         g_autofree char *text = g_strndup(data, size);
         guint64 until;
 
-        if (version != STATE_VERSION || strlen(text) != size || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "version %u of the state: expected a moment",
-                                               version);
+        if (version != STATE_VERSION || strlen(text) != size ||
+            !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "version %u of the state: expected a moment", version);
         *ret_until = until;
         return 0;
 }

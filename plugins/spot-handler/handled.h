@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Until when whatever is announced is an end that was handled already, as the plugin's next instance has to know it. */
+/* Until when whatever is announced is an end that was handled already, as the plugin's next instance has to know it.
+ */
 
 #include <stdint.h>
 

@@ -9,8 +9,10 @@
 #define DEFAULT_NOTICE (2 * USEC_PER_MINUTE)
 #define REMAINING_MAX_SECONDS INT64_C(86400)
 
-/* How long before a machine is taken its cloud says so: docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html,
- * cloud.google.com/compute/docs/instances/preemptible (30 s), learn.microsoft.com/azure/virtual-machines/windows/scheduled-events (Preempt: 30 s). */
+/* How long before a machine is taken its cloud says so:
+ * docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html,
+ * cloud.google.com/compute/docs/instances/preemptible (30 s),
+ * learn.microsoft.com/azure/virtual-machines/windows/scheduled-events (Preempt: 30 s). */
 static const struct {
         const char *source;
         uint64_t spot;
@@ -27,7 +29,8 @@ static bool is_from(const char *source, const char *cloud) {
         return strncmp(source, cloud, length) == 0 && (source[length] == '\0' || source[length] == '.');
 }
 
-/* 0: there is none to be held to. Terminations are announced minutes to hours ahead, and their deadline is all that there is. */
+/* 0: there is none to be held to. Terminations are announced minutes to hours ahead, and their deadline is all that
+ * there is. */
 static uint64_t longest_notice(const SnoozePluginDictionary *event) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *source = snooze_plugin_dictionary_get_string(event, "source", "");
@@ -52,7 +55,8 @@ static uint64_t announced_deadline(const SnoozePluginDictionary *event, uint64_t
         seconds = snooze_plugin_dictionary_get_int(data, "time_remaining", seconds);
         if (seconds < 0)
                 return usec_add(since, DEFAULT_NOTICE);
-        return usec_add(since, (uint64_t) (seconds < REMAINING_MAX_SECONDS ? seconds : REMAINING_MAX_SECONDS) * USEC_PER_SEC);
+        return usec_add(since,
+                        (uint64_t) (seconds < REMAINING_MAX_SECONDS ? seconds : REMAINING_MAX_SECONDS) * USEC_PER_SEC);
 }
 
 Notice notice_read(const SnoozePluginDictionary *event, uint64_t now) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What an event says about the end of this machine, and how much time there is before it. Events come from clouds, from people and from
- * other plugins: none is believed further than its cloud's own rules go. Pure: no clock, no process. */
+/* What an event says about the end of this machine, and how much time there is before it. Events come from clouds,
+ * from people and from other plugins: none is believed further than its cloud's own rules go. Pure: no clock, no
+ * process. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +13,8 @@
 /* Of what is left so much is kept for the rest of the machine: unmounting, other services, the network going away. */
 #define NOTICE_RESERVE_SECONDS 15
 
-/* For so long after its deadline a notice is still the same one; a machine that runs on by then, or again, was spared. */
+/* For so long after its deadline a notice is still the same one; a machine that runs on by then, or again, was spared.
+ */
 #define NOTICE_GRACE_SECONDS 60
 
 typedef struct Notice {
@@ -21,9 +23,10 @@ typedef struct Notice {
         bool cancelled;     /* it will not happen */
 } Notice;
 
-/* now: wall clock µs. Without a deadline the seconds of data.time_remaining (also timeRemaining) count from the event's timestamp, without
- * either it is two minutes. */
+/* now: wall clock µs. Without a deadline the seconds of data.time_remaining (also timeRemaining) count from the
+ * event's timestamp, without either it is two minutes. */
 Notice notice_read(const SnoozePluginDictionary *event, uint64_t now);
 
-/* µs that there are for work: what is left without the reserve, at most timeout_seconds; 0: there is no time for it. */
+/* µs that there are for work: what is left without the reserve, at most timeout_seconds; 0: there is no time for it.
+ */
 uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Runs the administrator's script when the cloud is about to take this machine. Each notice runs it once: whoever tells of the same end again,
- * under another name or in another way, waits for the run that is under way, and learns that it was done. */
+/* Runs the administrator's script when the cloud is about to take this machine. Each notice runs it once: whoever
+ * tells of the same end again, under another name or in another way, waits for the run that is under way, and learns
+ * that it was done. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,7 +43,8 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
 
         /* Now, rather than in the two minutes that there are. */
         if (!program)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "shutdown_script_path: %s", error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "shutdown_script_path: %s",
+                                               error->message);
         return 0;
 }
 
@@ -56,7 +58,8 @@ static void describe_end(const RunOutcome *outcome, const SpotHandler *handler, 
         else if (outcome->end == RUN_TIMED_OUT)
                 g_snprintf(text, ERROR_SIZE, "was ended after %.1f s: there was no more time", seconds);
         else if (outcome->end == RUN_KILLED)
-                g_snprintf(text, ERROR_SIZE, "was ended by signal %d (%s)", outcome->number, g_strsignal(outcome->number));
+                g_snprintf(text, ERROR_SIZE, "was ended by signal %d (%s)", outcome->number,
+                           g_strsignal(outcome->number));
         else if (outcome->end == RUN_FAILED)
                 g_snprintf(text, ERROR_SIZE, "cannot be run: %s", g_strerror(outcome->number));
         else
@@ -132,16 +135,19 @@ static char **environment_of(const SnoozePluginDictionary *event, const Notice *
         return environment;
 }
 
-static int run_script(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event, const Notice *notice) {
+static int run_script(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                      const Notice *notice) {
         const char *path = snooze_plugin_instance_get_string(handler->instance, "shutdown_script_path") ?: "";
-        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS,
+                                        snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
         g_auto(GStrv) environment = NULL;
         g_autoptr(GError) error = NULL;
         g_autofree char *program = NULL;
         char text[ERROR_SIZE];
 
         if (budget == 0) {
-                g_snprintf(text, sizeof(text), "%" PRIu64 " s are left, of which %d are kept for the rest of the machine",
+                g_snprintf(text, sizeof(text),
+                           "%" PRIu64 " s are left, of which %d are kept for the rest of the machine",
                            notice->remaining / USEC_PER_SEC, NOTICE_RESERVE_SECONDS);
                 return answer_failure(call, notice, text);
         }
@@ -164,8 +170,10 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
         });
         if (!handler->run)
                 return answer_failure(call, notice, "there is no timer to bound it");
-        snooze_plugin_log(LOG_NOTICE, "%s says that this machine goes in %" PRIu64 " s: running %s for at most %" PRIu64 " s",
-                          environment[2] + strlen("SNOOZE_EVENT_SOURCE="), notice->remaining / USEC_PER_SEC, program, budget / USEC_PER_SEC);
+        snooze_plugin_log(LOG_NOTICE,
+                          "%s says that this machine goes in %" PRIu64 " s: running %s for at most %" PRIu64 " s",
+                          environment[2] + strlen("SNOOZE_EVENT_SOURCE="), notice->remaining / USEC_PER_SEC, program,
+                          budget / USEC_PER_SEC);
         handler->call = call;
         handler->remaining = notice->remaining;
         handler->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
@@ -186,7 +194,8 @@ static int called_off(SpotHandler *handler, SnoozePluginCall *call) {
 }
 
 static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice) {
-        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS, snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
+        uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS,
+                                        snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
 
         /* The end may come sooner than it first seemed, never later. */
         run_shorten(handler->run, usec_add(clock_monotonic(), budget));

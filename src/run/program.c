@@ -23,7 +23,8 @@ static gboolean step_trusted(const char *path, uid_t also, GError **error) {
         struct stat st;
 
         if (lstat(path, &st) < 0) {
-                g_set_error(error, G_FILE_ERROR, (gint) g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+                g_set_error(error, G_FILE_ERROR, (gint) g_file_error_from_errno(errno), "%s: %s", path,
+                            g_strerror(errno));
                 return FALSE;
         }
         if (st.st_uid != 0 && st.st_uid != also)
@@ -43,7 +44,8 @@ char *path_trusted(const char *path, uid_t also, GError **error) {
         _cleanup_free_ char *resolved = realpath(path, NULL);
 
         if (!resolved) {
-                g_set_error(error, G_FILE_ERROR, (gint) g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+                g_set_error(error, G_FILE_ERROR, (gint) g_file_error_from_errno(errno), "%s: %s", path,
+                            g_strerror(errno));
                 return NULL;
         }
         for (char *slash = resolved; slash; slash = strchr(slash + 1, '/')) {
@@ -60,7 +62,8 @@ char *program_trusted(const char *path, uid_t also, GError **error) {
         struct stat st;
 
         if (!g_path_is_absolute(path)) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "“%s”: expected the program's absolute path", path);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "“%s”: expected the program's absolute path",
+                            path);
                 return NULL;
         }
         resolved = path_trusted(path, also, error);

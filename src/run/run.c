@@ -142,7 +142,8 @@ static gboolean is_flood(const Run *run) {
         return run->output_max > 0 && run->written > run->output_max;
 }
 
-/* What it wrote before it ended is in the pipe, which holds no more than this; what its descendants add is not awaited. */
+/* What it wrote before it ended is in the pipe, which holds no more than this; what its descendants add is not
+ * awaited. */
 static void drain(Run *run) {
         uint64_t before, first = run->written;
 
@@ -159,7 +160,8 @@ static void stop_listening(Run *run) {
 }
 
 static gboolean set_timer(Run *run, uint64_t moment) {
-        return sd_event_source_set_time(run->timer, moment) >= 0 && sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT) >= 0;
+        return sd_event_source_set_time(run->timer, moment) >= 0 &&
+               sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT) >= 0;
 }
 
 static void kill_group(Run *run) {
@@ -222,8 +224,8 @@ static gboolean has_group(const Runner *runner, pid_t group) {
         return FALSE;
 }
 
-/* Children that are in no living run's group left theirs, or outlived it, and their parent is gone: the living are ended,
- * and the dead, who are nobody's else, taken leave of. */
+/* Children that are in no living run's group left theirs, or outlived it, and their parent is gone: the living are
+ * ended, and the dead, who are nobody's else, taken leave of. */
 static void sweep(const Runner *runner) {
         g_autofree char *path = g_strdup_printf("/proc/self/task/%d/children", (int) gettid());
         _cleanup_(fclosep) FILE *file = fopen(path, "re");
@@ -316,7 +318,9 @@ static int set_attributes(posix_spawnattr_t *attributes) {
                 r = posix_spawnattr_setsigmask(attributes, &none);
         if (r == 0)
                 r = posix_spawnattr_setsigdefault(attributes, &all);
-        return r == 0 ? posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) : r;
+        return r == 0 ? posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                                     POSIX_SPAWN_SETSIGDEF)
+                      : r;
 }
 
 static int spawn(const RunParameters *parameters, int input, int output, pid_t *ret) {
@@ -335,7 +339,8 @@ static int spawn(const RunParameters *parameters, int input, int output, pid_t *
         if (r == 0)
                 r = set_attributes(&attributes);
         if (r == 0)
-                r = posix_spawn(ret, parameters->arguments[0], &actions, &attributes, parameters->arguments, environment);
+                r = posix_spawn(ret, parameters->arguments[0], &actions, &attributes, parameters->arguments,
+                                environment);
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return -r;
@@ -372,11 +377,20 @@ Run *run_start(Runner *runner, const RunParameters *parameters) {
         Run *run = g_new0(Run, 1);
         uint64_t now = clock_monotonic();
 
-        *run = (Run) {
-                .runner = runner, .name = g_strdup(parameters->name), .pipe = -1, .started = now, .done = parameters->done,
-                .userdata = parameters->userdata, .await_end = parameters->await_end, .grace = parameters->grace ?: GRACE,
-                .output_max = parameters->output_max, .output_kept = parameters->output_kept, .line = g_string_new(NULL),
-                .last = g_string_new(NULL), .output = g_string_new(NULL),
+        *run = (Run){
+                .runner = runner,
+                .name = g_strdup(parameters->name),
+                .pipe = -1,
+                .started = now,
+                .done = parameters->done,
+                .userdata = parameters->userdata,
+                .await_end = parameters->await_end,
+                .grace = parameters->grace ?: GRACE,
+                .output_max = parameters->output_max,
+                .output_kept = parameters->output_kept,
+                .line = g_string_new(NULL),
+                .last = g_string_new(NULL),
+                .output = g_string_new(NULL),
         };
         run->failure = -begin(run, parameters);
         run->deadline = run->failure != 0 ? now : usec_add(now, parameters->timeout);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One program, run once: its process, what it says and its deadline. It has a process group of its own, so that what it leaves behind
- * goes with it; what left the group as well becomes a child of ours (we are its subreaper) and is ended then. */
+/* One program, run once: its process, what it says and its deadline. It has a process group of its own, so that what
+ * it leaves behind goes with it; what left the group as well becomes a child of ours (we are its subreaper) and is
+ * ended then. */
 
 #include <stdint.h>
 
@@ -57,7 +58,8 @@ unsigned runner_count(const Runner *runner);
 /* One of this name was told to end and has not. */
 gboolean runner_hangs(const Runner *runner, const char *name);
 
-/* NULL: without a timer there is no deadline, and so no run. A program that cannot be started is told of as RUN_FAILED. */
+/* NULL: without a timer there is no deadline, and so no run. A program that cannot be started is told of as
+ * RUN_FAILED. */
 Run *run_start(Runner *runner, const RunParameters *parameters);
 /* Its deadline is this moment of the monotonic clock, if that is earlier; 0: now. */
 void run_shorten(Run *run, uint64_t deadline);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of systemd as stops and starts units, on a connection of the test's own: it answers while the test's main context runs."""
+"""As much of systemd as stops and starts units, on a connection of the test's own: it answers while the test's main
+context runs."""
 
 from gi.repository import Gio, GLib
 
@@ -29,7 +30,8 @@ class Systemd:
         self.register(PATH, MANAGER_XML, self.on_call, None)
         for name, state in units.items():
             self.add(name.replace('__', '@').replace('_', '.'), state)
-        reply = connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName',
+        reply = connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus',
+                                     'RequestName',
                                      GLib.Variant('(su)', (NAME, 4)), None, Gio.DBusCallFlags.NONE, -1, None)
         assert reply.unpack() == (1,)
 
@@ -69,4 +71,5 @@ class Systemd:
     def release(self, name):
         method, job = self.jobs.pop(name)
         self.units[name] = 'active' if method == 'StartUnit' else 'inactive'
-        self.connection.emit_signal(None, PATH, MANAGER, 'JobRemoved', GLib.Variant('(uoss)', (1, job, name, self.results.get(name, 'done'))))
+        self.connection.emit_signal(None, PATH, MANAGER, 'JobRemoved',
+                                    GLib.Variant('(uoss)', (1, job, name, self.results.get(name, 'done'))))

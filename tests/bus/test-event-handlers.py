@@ -55,7 +55,8 @@ class SpotHandler(Handler):
         self.place(SNOOZE_TRUST_OWN_PROGRAMS=1)
         self.start(shutdown_script_path=self.script('echo "$SNOOZE_EVENT_TYPE"; exit 0'))
         row = self.result(self.emit('cloud.spot.interrupt'))
-        self.assertEqual((row['handled'], row['result']['success'], row['result']['script_output']), (True, True, 'cloud.spot.interrupt\n'))
+        self.assertEqual((row['handled'], row['result']['success'], row['result']['script_output']),
+                         (True, True, 'cloud.spot.interrupt\n'))
         row = self.result(self.emit('cloud.instance.termination'))
         self.assertEqual((row['handled'], row['result']), (True, {'status': 'already_handled'}))
         # Nor after both were started anew.
@@ -97,7 +98,8 @@ class Drain(Handler):
 
     def test_a_unit_is_stopped_and_started_again(self):
         row = self.result(self.emit_later('cloud.spot.interrupt'))
-        self.assertEqual((row['handled'], row['result']['stopped'], row['result']['success']), (True, ['web.service'], True))
+        self.assertEqual((row['handled'], row['result']['stopped'], row['result']['success']),
+                         (True, ['web.service'], True))
         self.assertEqual(self.systemd.units, {'web.service': 'inactive', 'other.service': 'active'})
         row = self.result(self.emit_later('cloud.spot.interrupt', cancelled=GLib.Variant('b', True)))
         self.assertEqual(row['result']['started'], ['web.service'])
@@ -109,7 +111,8 @@ class Checkpoint(Handler):
 
     def test_a_job_saves_its_work(self):
         mark = f'mark-{self.house.directory.name}'
-        job = subprocess.Popen(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.05; done', mark], stdout=subprocess.PIPE)
+        job = subprocess.Popen(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.05; done', mark],
+                               stdout=subprocess.PIPE)
         self.addCleanup(job.communicate)
         job.stdout.readline()
         self.place()
@@ -130,8 +133,10 @@ class DatabaseFlusher(Handler):
             self.start(db_type='redis', connection_string=f'redis://:pa55word@127.0.0.1:{taken.getsockname()[1]}')
             row = self.result(self.emit('cloud.spot.interrupt'))
         self.assertFalse(row['handled'])
-        said = [json.dumps(row), json.dumps(self.client.call('GetHistory', '(ttu)', (0, 0, 100))), self.client.call('GetConfiguration')[0],
-                json.dumps(self.client.call('GetConfiguration', interface=PLUGIN, path=f'{PATH}/plugin/database_2dflusher'))]
+        said = [json.dumps(row), json.dumps(self.client.call('GetHistory', '(ttu)', (0, 0, 100))),
+                self.client.call('GetConfiguration')[0],
+                json.dumps(self.client.call('GetConfiguration', interface=PLUGIN,
+                                            path=f'{PATH}/plugin/database_2dflusher'))]
         for text in said:
             self.assertNotIn('pa55word', text)
 

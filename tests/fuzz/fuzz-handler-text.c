@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Texts that event handlers read (connection strings, jobs, kept state) and write (mail): by the first byte which. What is refused shows nothing of a
- * secret, what is kept comes back as it was, and nothing in an event becomes a header of a mail. */
+/* Texts that event handlers read (connection strings, jobs, kept state) and write (mail): by the first byte which.
+ * What is refused shows nothing of a secret, what is kept comes back as it was, and nothing in an event becomes a
+ * header of a mail. */
 
 #include <stdint.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void check_address(const char *text, gboolean uri) {
         g_autoptr(GError) error = NULL;
         g_auto(Address) address = {};
 
-        if (uri ? address_parse_uri(text, schemes, 1, &address, &error) : address_parse_dsn(text, 1, &address, &error)) {
+        if (uri ? address_parse_uri(text, schemes, 1, &address, &error)
+                : address_parse_dsn(text, 1, &address, &error)) {
                 g_assert_true(!address.host != !address.socket);
                 g_assert_true(!address.host || (*address.host && address.port > 0 && address.port < 65536));
                 g_assert_true(!address.socket || address.socket[0] == '/');
@@ -50,8 +52,8 @@ static void check_ledger(const char *text) {
         g_assert_cmpstr(written, ==, twice);
 }
 
-/* The C library's regular expressions double with each of these; an administrator who writes thirty of them gets what the unit's limit of memory
- * makes of it. */
+/* The C library's regular expressions double with each of these; an administrator who writes thirty of them gets what
+ * the unit's limit of memory makes of it. */
 static gboolean is_expensive(const char *text) {
         guint n = 0;
 
@@ -102,7 +104,9 @@ static void check_mail(const char *text) {
                 else if (header)
                         g_assert_nonnull(strchr("DFTSMAC ", **line));
                 else
-                        g_assert_cmpuint(strspn(*line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="), ==, strlen(*line));
+                        g_assert_cmpuint(
+                                strspn(*line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="), ==,
+                                strlen(*line));
         }
 }
 

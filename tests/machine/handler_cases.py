@@ -77,7 +77,8 @@ def drain_may_nothing_else(machine):
     def refused(user, member, *arguments):
         machine.refusal(*SYSTEMD, member, *arguments, name="org.freedesktop.systemd1", user=user)
 
-    for unit in ("dbus.service", "snoozed.service", "systemd-logind.service", "poweroff.target", "user.slice", "debug-shell.service"):
+    for unit in ("dbus.service", "snoozed.service", "systemd-logind.service", "poweroff.target", "user.slice",
+                 "debug-shell.service"):
         refused("snooze-drain", "StopUnit", unit, "replace")
         refused("snooze-drain", "StartUnit", unit, "replace")
     refused("snooze-drain", "RestartUnit", "worker.service", "replace")
@@ -88,13 +89,15 @@ def drain_may_nothing_else(machine):
     for user in ("snooze-terminal", "snooze-spot-handler", "snooze", "alice"):
         refused(user, "StopUnit", "worker.service", "replace")
     assert machine.unit("worker.service", "ActiveState") == "active"
-    machine.call(*SYSTEMD, "StopUnit", "ss", "worker.service", "replace", name="org.freedesktop.systemd1", user="snooze-drain")
+    machine.call(*SYSTEMD, "StopUnit", "ss", "worker.service", "replace", name="org.freedesktop.systemd1",
+                 user="snooze-drain")
     disable(machine, "drain")
 
 
 def script_runs_shut_in(machine):
     """the script of spot-handler runs as its user, without privilege, and with nothing of CloudSnooze's"""
-    machine.write(SCRIPT, "#!/bin/sh\nid -un\nls /etc/cloudsnooze 2>/dev/null | wc -l\ntouch /etc/x 2>/dev/null || echo read-only\n"
+    machine.write(SCRIPT,
+                  "#!/bin/sh\nid -un\nls /etc/cloudsnooze 2>/dev/null | wc -l\ntouch /etc/x 2>/dev/null || echo read-only\n"
                           "grep NoNewPrivs /proc/self/status\ntouch /tmp/x && echo scratch\nsystemctl stop worker.service 2>/dev/null || echo refused\n", 0o755)
     enable(machine, "spot-handler")
     text = json.dumps(emit(machine, "cloud.spot.interrupt"))
@@ -104,11 +107,13 @@ def script_runs_shut_in(machine):
 
 def job_of_another_is_told(machine):
     """checkpoint signals the job of a user, and has no capability beside that one"""
-    with machine.background("sh", "-c", "trap 'touch /tmp/saved; exit' USR1; while :; do sleep 0.1; done", "mark-of-the-job", user="alice"):
+    with machine.background("sh", "-c", "trap 'touch /tmp/saved; exit' USR1; while :; do sleep 0.1; done",
+                            "mark-of-the-job", user="alice"):
         wait_until(lambda: machine.run("pgrep", "-f", "mark-of-the-job", check=False).returncode == 0, "the job runs")
         enable(machine, "checkpoint")
         emit(machine, "cloud.spot.interrupt")
-        wait_until(lambda: machine.run("test", "-e", "/tmp/saved", check=False).returncode == 0, "the job has saved its work")
+        wait_until(lambda: machine.run("test", "-e", "/tmp/saved", check=False).returncode == 0,
+                   "the job has saved its work")
     pid = machine.unit("snooze-plugin@checkpoint.service", "MainPID")
     status = machine.run("cat", f"/proc/{pid}/status").stdout
     for kind in ("CapEff", "CapBnd", "CapAmb"):

@@ -130,7 +130,9 @@ static void test_environment(Fixture *f, const void *unused) {
 static void test_what_cannot_be_run(Fixture *f, const void *unused) {
         char *const arguments[] = { (char *) "/does/not/exist", NULL };
 
-        (void) run_start(f->runner, &(const RunParameters) { .name = "x", .arguments = (char **) arguments, .done = on_done, .userdata = f });
+        (void) run_start(f->runner,
+                         &(const RunParameters){
+                                 .name = "x", .arguments = (char **) arguments, .done = on_done, .userdata = f });
         g_assert_false(f->done);
         wait_for_done(f);
         g_assert_cmpint(f->end, ==, RUN_FAILED);
@@ -148,7 +150,10 @@ static void test_told_at_the_deadline(Fixture *f, const void *unused) {
 
 static void test_told_at_the_end(Fixture *f, const void *unused) {
         (void) begin(f, "trap 'echo cleaned; exit 0' TERM; echo begun; while :; do sleep 0.1; done",
-                     (RunParameters) { .timeout = 500 * USEC_PER_MSEC, .grace = 20 * USEC_PER_SEC, .await_end = TRUE, .output_kept = 100 });
+                     (RunParameters){ .timeout = 500 * USEC_PER_MSEC,
+                                      .grace = 20 * USEC_PER_SEC,
+                                      .await_end = TRUE,
+                                      .output_kept = 100 });
         wait_for_done(f);
         g_assert_cmpint(f->end, ==, RUN_TIMED_OUT);
         g_assert_cmpstr(f->line, ==, "cleaned");

@@ -24,7 +24,8 @@ def b(value):
 
 
 def event(type_=SPOT, left=100, data=None, **more):
-    return {"id": s("1"), "type": s(type_), "source": s("test"), "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))),
+    return {"id": s("1"), "type": s(type_), "source": s("test"),
+            "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))),
             "data": GLib.Variant("a{sv}", data or {}), **more}
 
 
@@ -42,7 +43,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
 
     def job(self, text, *arguments):
         """A shell that runs the text with this test's mark in its command line, once it has said that it is ready."""
-        process = subprocess.Popen(["sh", "-c", "cd %s; %s" % (self.directory, text), self.mark, *arguments], stdin=subprocess.PIPE,
+        process = subprocess.Popen(["sh", "-c", "cd %s; %s" % (self.directory, text), self.mark, *arguments],
+                                   stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE)
         self.addCleanup(self.end, process)
         self.assertEqual(process.stdout.readline(), b"ready\n")
@@ -61,7 +63,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
     def start(self, *jobs, **settings):
         plugin = self.plugin(PROGRAM, "checkpoint", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
         jobs = [text.replace("MARK", self.mark).replace("DIR", self.directory) for text in jobs]
-        return plugin.greet({"jobs": GLib.Variant("as", jobs), **{name: GLib.Variant("x", value) for name, value in settings.items()}})
+        return plugin.greet({"jobs": GLib.Variant("as", jobs),
+                             **{name: GLib.Variant("x", value) for name, value in settings.items()}})
 
     def test_manifest_and_program_agree(self):
         self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/checkpoint/plugin.json"))
@@ -71,7 +74,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
         self.assertEqual((handled, result["success"], result["told"], result["done"]), (True, True, 1, 1))
         entry, = result["jobs"]
-        self.assertEqual((entry["job"], entry["name"], entry["pid"], entry["done"]), ("train", "sh", process.pid, True))
+        self.assertEqual((entry["job"], entry["name"], entry["pid"], entry["done"]),
+                         ("train", "sh", process.pid, True))
         self.assertTrue(os.path.exists(self.path("saved")))
         # Of others' command lines nobody learns.
         self.assertNotIn(self.mark, json.dumps(result))
@@ -94,12 +98,14 @@ class Checkpoint(plugin_bus.HandlerTestCase):
     def test_one_that_ends_without_its_file(self):
         self.job("echo ready; while :; do sleep 0.05; done")
         _, result = self.tell(self.start("train: cmdline=MARK signal=USR1 until=DIR/done"), event())
-        self.assertEqual((result["success"], result["jobs"][0]["problem"]), (False, "ended, and the file is not there"))
+        self.assertEqual((result["success"], result["jobs"][0]["problem"]),
+                         (False, "ended, and the file is not there"))
 
     def test_one_that_takes_too_long(self):
         process = self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1", timeout_seconds=1), event())
-        self.assertEqual((handled, result["success"], result["jobs"][0]["problem"]), (True, False, "had not done it in time"))
+        self.assertEqual((handled, result["success"], result["jobs"][0]["problem"]),
+                         (True, False, "had not done it in time"))
         self.assertIsNone(process.poll())
 
     def test_told_is_enough(self):
@@ -108,15 +114,18 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
 
     def test_a_command_for_each(self):
-        program = self.program("save", 'echo "$1 $SNOOZE_PID $SNOOZE_OWNER $SNOOZE_JOB" >> %s; env | cut -d= -f1 | sort > %s'
+        program = self.program("save",
+                               'echo "$1 $SNOOZE_PID $SNOOZE_OWNER $SNOOZE_JOB" >> %s; env | cut -d= -f1 | sort > %s'
                                % (self.path("log"), self.path("environment")))
         pids = sorted(self.job("echo ready; read line").pid for _ in range(12))
         _, result = self.tell(self.start("sim: cmdline=MARK command='%s %%p'" % program), event())
         self.assertEqual((result["success"], result["told"], result["done"]), (True, 12, 12))
         with open(self.path("log")) as f:
-            self.assertEqual(sorted(f.read().splitlines()), sorted("%d %d %d sim" % (pid, pid, os.getuid()) for pid in pids))
+            self.assertEqual(sorted(f.read().splitlines()),
+                             sorted("%d %d %d sim" % (pid, pid, os.getuid()) for pid in pids))
         with open(self.path("environment")) as f:
-            self.assertEqual(f.read().split(), ["HOME", "LC_ALL", "PATH", "PWD", "SNOOZE_JOB", "SNOOZE_OWNER", "SNOOZE_PID"])
+            self.assertEqual(f.read().split(), ["HOME", "LC_ALL", "PATH", "PWD", "SNOOZE_JOB", "SNOOZE_OWNER",
+                                                "SNOOZE_PID"])
 
     def test_commands_that_fail(self):
         for text, problem in (("echo no room; exit 3", "the command ended with status 3: no room"),
@@ -155,10 +164,12 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         with open(wrapper, "w") as f:
             f.write("#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups %s \"$@\"\n" % program)
         os.chmod(wrapper, 0o755)
-        plugin = self.plugin(wrapper, "checkpoint", environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.realpath(PROGRAM)) + "/../../src/sdk"})
+        plugin = self.plugin(wrapper, "checkpoint",
+                             environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.realpath(PROGRAM)) + "/../../src/sdk"})
         plugin.greet({"jobs": GLib.Variant("as", ["train: cmdline=%s signal=USR1" % self.mark])})
         _, result = self.tell(plugin, event())
-        self.assertEqual((result["success"], result["jobs"][0]["problem"]), (False, "is not ours to signal: permission `signals` is missing"))
+        self.assertEqual((result["success"], result["jobs"][0]["problem"]),
+                         (False, "is not ours to signal: permission `signals` is missing"))
 
     def test_nothing_matches(self):
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
@@ -184,7 +195,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
 
     def test_no_such_owner(self):
         self.job("echo ready; read line")
-        self.assertEqual(self.tell(self.start("train: cmdline=MARK owner=no-such-user signal=USR1"), event())[1]["told"], 0)
+        self.assertEqual(self.tell(self.start("train: cmdline=MARK owner=no-such-user signal=USR1"),
+                                   event())[1]["told"], 0)
 
     def test_the_first_pattern_that_matches_counts(self):
         process = self.job("trap 'exit 5' USR1; trap 'exit 6' USR2; echo ready; while :; do sleep 0.05; done")
@@ -227,7 +239,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
 
     def test_a_command_that_is_called_off_gets_sigterm(self):
         self.job("echo ready; read line")
-        program = self.program("save", "trap 'touch {0}/undone; exit 1' TERM; touch {0}/begun; while :; do sleep 0.1; done".format(self.directory))
+        program = self.program("save",
+                               "trap 'touch {0}/undone; exit 1' TERM; touch {0}/begun; while :; do sleep 0.1; done".format(self.directory))
         plugin = self.start("sim: cmdline=MARK command=%s" % program)
         first = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("begun")))
@@ -239,15 +252,18 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
         for left in (5, 0, -1e9):
-            self.assertEqual(self.tell(plugin, event(left=left)), (False, {"success": False, "error": "there is no time left"}))
-        self.assertEqual(self.tell(plugin, event("snooze.stop.pending", data={"dry_run": b(True)})), (False, {"status": "dry_run"}))
+            self.assertEqual(self.tell(plugin, event(left=left)),
+                             (False, {"success": False, "error": "there is no time left"}))
+        self.assertEqual(self.tell(plugin, event("snooze.stop.pending", data={"dry_run": b(True)})),
+                         (False, {"status": "dry_run"}))
         self.assertFalse(os.path.exists(self.path("got")))
 
     def test_other_and_hostile_events(self):
         plugin = self.start("train: cmdline=MARK signal=USR1")
         for fields in ({}, {"type": GLib.Variant("t", 1)}, event("custom.save"), event("system.disk.low")):
             self.assertEqual(self.tell(plugin, fields), (False, {}))
-        handled, result = self.tell(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x"), "timestamp": GLib.Variant("as", [])})
+        handled, result = self.tell(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x"),
+                                             "timestamp": GLib.Variant("as", [])})
         self.assertEqual((handled, result["success"]), (False, True))
 
     def test_leaving_answers_who_waits(self):
@@ -264,7 +280,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
         open_ = self.program("open", "true")
         os.chmod(open_, 0o757)
-        for jobs in ([], ["a: name=x"], ["a: name=x signal=KILL"], ["a: name=x command=/does/not/exist"], ["a: name=x command=" + open_]):
+        for jobs in ([], ["a: name=x"], ["a: name=x signal=KILL"], ["a: name=x command=/does/not/exist"],
+                     ["a: name=x command=" + open_]):
             with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*jobs: "):
                 plugin.call("", "Initialize", "(a{sv})", {"jobs": GLib.Variant("as", jobs)})
         self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {})

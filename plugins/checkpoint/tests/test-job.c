@@ -40,7 +40,8 @@ static void test_command(void) {
 }
 
 static void test_until(void) {
-        g_autoptr(GPtrArray) file = parse("a: name=x signal=SIGTERM until=/srv/%p.done"), told = parse("a: name=x until=told signal=HUP"),
+        g_autoptr(GPtrArray) file = parse("a: name=x signal=SIGTERM until=/srv/%p.done"),
+                             told = parse("a: name=x until=told signal=HUP"),
                              ended = parse("a: name=x command=/bin/true until=exit");
 
         g_assert_cmpint(((const Job *) g_ptr_array_index(file, 0))->until, ==, JOB_UNTIL_FILE);
@@ -51,12 +52,32 @@ static void test_until(void) {
 
 static void test_wrong(void) {
         static const char *const wrong[] = {
-                "", "a", "a:", "a: name=x", "a: signal=USR1", "a: name=x signal=KILL", "a: name=x signal=STOP", "a: name=x signal=10",
-                "a: name=x signal=", "a: name=x signal=USR1 signal=USR2", "a: name=x signal=USR1 command=/bin/true", "a: name=x command=true",
-                "a: name=x command=", "a: name=x command='/bin/true %q'", "a: name=x command='/bin/%p'", "a: name=x command='/bin/true 100%'",
-                "a: name=x command='/bin/true \"'", "a: name=x signal=USR1 until=relative", "a: name=x signal=USR1 until=", "a: name=x signal=USR1 until=/a/%s",
-                "a: name=x signal=USR1 until=exit until=told", "a: name=x signal=USR1 cpu=5", "a: name=x signal=USR1 what=else", "a: name=( signal=USR1",
-                "a b: name=x signal=USR1", "a: name=x 'signal=USR1",
+                "",
+                "a",
+                "a:",
+                "a: name=x",
+                "a: signal=USR1",
+                "a: name=x signal=KILL",
+                "a: name=x signal=STOP",
+                "a: name=x signal=10",
+                "a: name=x signal=",
+                "a: name=x signal=USR1 signal=USR2",
+                "a: name=x signal=USR1 command=/bin/true",
+                "a: name=x command=true",
+                "a: name=x command=",
+                "a: name=x command='/bin/true %q'",
+                "a: name=x command='/bin/%p'",
+                "a: name=x command='/bin/true 100%'",
+                "a: name=x command='/bin/true \"'",
+                "a: name=x signal=USR1 until=relative",
+                "a: name=x signal=USR1 until=",
+                "a: name=x signal=USR1 until=/a/%s",
+                "a: name=x signal=USR1 until=exit until=told",
+                "a: name=x signal=USR1 cpu=5",
+                "a: name=x signal=USR1 what=else",
+                "a: name=( signal=USR1",
+                "a b: name=x signal=USR1",
+                "a: name=x 'signal=USR1",
         };
 
         for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {

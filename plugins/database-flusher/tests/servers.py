@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real database servers of the distribution, each with a directory of its own, reached by Unix sockets there and on loopback. None of them runs as
-root: where the test does, they are nobody's."""
+"""Real database servers of the distribution, each with a directory of its own, reached by Unix sockets there and on
+loopback. None of them runs as root: where the test does, they are nobody's."""
 
 import glob
 import os
@@ -17,7 +17,8 @@ NOBODY = 65534
 def find(*names):
     """A program, also where Debian and Fedora keep those of servers."""
     for name in names:
-        for path in [shutil.which(name), *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}")), f"/usr/sbin/{name}", f"/usr/libexec/{name}"]:
+        for path in [shutil.which(name), *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}")), f"/usr/sbin/{name}",
+                     f"/usr/libexec/{name}"]:
             if path and os.access(path, os.X_OK):
                 return path
     return None
@@ -51,15 +52,18 @@ class Server:
         return [*who, *arguments]
 
     def run(self, *arguments):
-        result = subprocess.run(self.command(*arguments), capture_output=True, text=True, cwd=self.directory, stdin=subprocess.DEVNULL,
+        result = subprocess.run(self.command(*arguments), capture_output=True, text=True, cwd=self.directory,
+                                stdin=subprocess.DEVNULL,
                                 env={"PATH": os.environ["PATH"], "HOME": self.directory, "LC_ALL": "C.UTF-8"})
         assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
         return result.stdout
 
     def start(self, *arguments):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command(*arguments), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.directory,
-                                            env={"PATH": os.environ["PATH"], "HOME": self.directory, "LC_ALL": "C.UTF-8"})
+            self.process = subprocess.Popen(self.command(*arguments), stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd=self.directory,
+                                            env={"PATH": os.environ["PATH"], "HOME": self.directory,
+                                                 "LC_ALL": "C.UTF-8"})
         deadline = time.monotonic() + 60
         while not self.ready():
             assert self.process.poll() is None and time.monotonic() < deadline, self.said()
@@ -85,7 +89,8 @@ class MariaDB(Server):
     def __init__(self):
         super().__init__()
         self.data = os.path.join(self.directory, "data")
-        self.run(find("mariadb-install-db", "mysql_install_db"), "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal",
+        self.run(find("mariadb-install-db", "mysql_install_db"), "--no-defaults", f"--datadir={self.data}",
+                 "--auth-root-authentication-method=normal",
                  "--skip-test-db", "--skip-name-resolve")
         self.begin()
         self.sql("CREATE USER flusher@localhost IDENTIFIED BY 'secret'; GRANT RELOAD, SUPER ON *.* TO flusher@localhost;"
@@ -93,17 +98,22 @@ class MariaDB(Server):
                  "CREATE USER weak@localhost IDENTIFIED BY 'secret'; CREATE DATABASE d; CREATE TABLE d.t (x INT) ENGINE=InnoDB")
 
     def begin(self):
-        self.start(find("mariadbd", "mysqld"), "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}", f"--port={self.port}",
-                   "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-max-dirty-pages-pct=90", "--log-bin=bin", "--sync-binlog=0",
-                   f"--general-log-file={self.directory}/queries", "--general-log", "--innodb-buffer-pool-size=16M", "--skip-name-resolve",
+        self.start(find("mariadbd", "mysqld"), "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}",
+                   f"--port={self.port}",
+                   "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0",
+                   "--innodb-max-dirty-pages-pct=90", "--log-bin=bin", "--sync-binlog=0",
+                   f"--general-log-file={self.directory}/queries", "--general-log", "--innodb-buffer-pool-size=16M",
+                   "--skip-name-resolve",
                    "--innodb-flush-log-at-timeout=2700", f"--pid-file={self.directory}/pid")
 
     def ready(self):
-        return subprocess.run([find("mariadb", "mysql"), "--no-defaults", "-u", "root", "-S", self.socket, "-e", "SELECT 1"],
+        return subprocess.run([find("mariadb", "mysql"), "--no-defaults", "-u", "root", "-S", self.socket, "-e",
+                               "SELECT 1"],
                               capture_output=True).returncode == 0
 
     def sql(self, text):
-        return self.run(find("mariadb", "mysql"), "--no-defaults", "-u", "root", "-S", self.socket, "-N", "-B", "-e", text)
+        return self.run(find("mariadb", "mysql"), "--no-defaults", "-u", "root", "-S", self.socket, "-N", "-B", "-e",
+                        text)
 
     def variable(self, name):
         return self.sql(f"SELECT @@GLOBAL.{name}").strip()
@@ -122,8 +132,10 @@ class PostgreSQL(Server):
         password = os.path.join(self.directory, "password")
         with open(password, "w") as f:
             f.write("secret\n")
-        self.run(find("initdb"), "-D", self.data, "-U", "admin", "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync")
-        self.start(find("postgres"), "-D", self.data, "-k", self.directory, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+        self.run(find("initdb"), "-D", self.data, "-U", "admin", "-A", "scram-sha-256", f"--pwfile={password}",
+                 "--no-sync")
+        self.start(find("postgres"), "-D", self.data, "-k", self.directory, "-p", str(self.port), "-c",
+                   "listen_addresses=127.0.0.1",
                    "-c", "log_checkpoints=on", "-c", "fsync=off", "-c", "logging_collector=off")
         self.sql("CREATE ROLE weak LOGIN PASSWORD 'secret'; CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000)")
 
@@ -142,7 +154,8 @@ class Redis(Server):
 
     def __init__(self, *arguments):
         super().__init__()
-        self.start(find("redis-server", "valkey-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--unixsocketperm", "777", "--save", "",
+        self.start(find("redis-server", "valkey-server"), "--port", str(self.port), "--bind", "127.0.0.1",
+                   "--unixsocket", self.socket, "--unixsocketperm", "777", "--save", "",
                    "--requirepass", "secret", "--dir", self.directory, "--daemonize", "no", *arguments)
 
     def ask(self, *words):

@@ -20,7 +20,8 @@ static void expect(const Expected *e, gboolean dsn) {
         g_autoptr(GError) error = NULL;
         g_auto(Address) address = {};
 
-        if (!(dsn ? address_parse_dsn(e->text, 3306, &address, &error) : address_parse_uri(e->text, schemes, 6379, &address, &error)))
+        if (!(dsn ? address_parse_dsn(e->text, 3306, &address, &error)
+                  : address_parse_uri(e->text, schemes, 6379, &address, &error)))
                 g_error("%s: %s", e->text, error->message);
         g_assert_cmpstr(address.user, ==, e->user);
         g_assert_cmpstr(address.password, ==, e->password);
@@ -49,7 +50,8 @@ static void test_uri(void) {
 static void test_dsn(void) {
         static const Expected cases[] = {
                 { "user:pass@tcp(localhost:3306)/mydb", "user", "pass", "localhost", NULL, 3306, "mydb" },
-                { "user:p@ss:w/o?rd@tcp(db:3307)/mydb?parseTime=true&tls=true", "user", "p@ss:w/o?rd", "db", NULL, 3307, "mydb", TRUE },
+                { "user:p@ss:w/o?rd@tcp(db:3307)/mydb?parseTime=true&tls=true", "user", "p@ss:w/o?rd", "db", NULL,
+                  3307, "mydb", TRUE },
                 { "root@unix(/run/mysqld/mysqld.sock)/", "root", NULL, NULL, "/run/mysqld/mysqld.sock", 0, NULL },
                 { "user@/db", "user", NULL, "127.0.0.1", NULL, 3306, "db" },
                 { "/", NULL, NULL, "127.0.0.1", NULL, 3306, NULL },
@@ -66,12 +68,34 @@ static void test_dsn(void) {
 /* Each has the word secret somewhere, and no message has it. */
 static void test_wrong(void) {
         static const char *const uris[] = {
-                "secret", "http://secret@host", "redis://", "redis://secret@host:port", "redis://host/a/secret", "redis://host?x=secret", "redis://host#secret",
-                "unix://secret/run/x", "unix:///", "redis://secret%zz@host", "rediss://secret@host", "redis://ho st/secret", "",
+                "secret",
+                "http://secret@host",
+                "redis://",
+                "redis://secret@host:port",
+                "redis://host/a/secret",
+                "redis://host?x=secret",
+                "redis://host#secret",
+                "unix://secret/run/x",
+                "unix:///",
+                "redis://secret%zz@host",
+                "rediss://secret@host",
+                "redis://ho st/secret",
+                "",
         };
         static const char *const dsns[] = {
-                "secret", "u:secret@tcp(host:0)/", "u:secret@tcp(host:65536)/", "u:secret@tcp(host:x)/", "u:secret@tcp()/", "u:secret@udp(host:1)/",
-                "u:secret@tcp(host:1/", "u:secret@unix(run)/", "u:secret@tcp([::1:1)/", "u:secret@tcp(h:1)/d?tls=skip-verify", "u:secret@h/", "u:secret@tcp(a b)/", "",
+                "secret",
+                "u:secret@tcp(host:0)/",
+                "u:secret@tcp(host:65536)/",
+                "u:secret@tcp(host:x)/",
+                "u:secret@tcp()/",
+                "u:secret@udp(host:1)/",
+                "u:secret@tcp(host:1/",
+                "u:secret@unix(run)/",
+                "u:secret@tcp([::1:1)/",
+                "u:secret@tcp(h:1)/d?tls=skip-verify",
+                "u:secret@h/",
+                "u:secret@tcp(a b)/",
+                "",
         };
         const struct {
                 const char *const *texts;
@@ -84,7 +108,8 @@ static void test_wrong(void) {
                         g_auto(Address) address = {};
                         const char *text = lists[l].texts[i];
 
-                        if (l == 0 ? address_parse_uri(text, schemes, 1, &address, &error) : address_parse_dsn(text, 1, &address, &error))
+                        if (l == 0 ? address_parse_uri(text, schemes, 1, &address, &error)
+                                   : address_parse_dsn(text, 1, &address, &error))
                                 g_error("“%s” was taken", text);
                         g_assert_null(strstr(error->message, "secret"));
                         g_assert_null(address.user);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugin database-flusher on a private bus, with real servers and with some that are none. Arguments: the program, the source tree, the databases that
-this build knows."""
+"""Plugin database-flusher on a private bus, with real servers and with some that are none. Arguments: the program, the
+source tree, the databases that this build knows."""
 
 import json
 import os
@@ -23,7 +23,8 @@ SPOT, LOW = "cloud.spot.interrupt", "system.disk.low"
 
 
 def event(type_=SPOT, left=60, **more):
-    return {"id": s("1"), "type": s(type_), "source": s("test"), "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))), **more}
+    return {"id": s("1"), "type": s(type_), "source": s("test"),
+            "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))), **more}
 
 
 CANCELLED = {"cancelled": GLib.Variant("b", True)}
@@ -80,7 +81,8 @@ class MySQL(ServerCase):
         self.assertEqual((handled, result["success"], result.get("problems")), (True, True, None), result)
         self.assertLessEqual(result["dirty_pages_after"], result["dirty_pages_before"])
         # From here on every commit is on the disk.
-        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("1", "1"))
+        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"),
+                          self.server.variable("sync_binlog")), ("1", "1"))
         self.assertEqual(float(self.server.variable("innodb_max_dirty_pages_pct")), 90)
         self.server.sql("INSERT INTO d.t VALUES (43)")
         self.server.end()
@@ -94,7 +96,8 @@ class MySQL(ServerCase):
         self.assertEqual(self.server.variable("sync_binlog"), "1")
         handled, result = self.tell(plugin, event(**CANCELLED))
         self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"))
-        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
+        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"),
+                          self.server.variable("sync_binlog")), ("2", "7"))
         self.server.sql("SET GLOBAL sync_binlog = 3")
         self.tell(plugin, event(**CANCELLED))
         self.assertEqual(self.server.variable("sync_binlog"), "3")
@@ -148,16 +151,19 @@ class Postgres(ServerCase):
         handled, result = self.tell(self.start("postgresql", self.server.uri()), event())
         self.assertEqual((handled, result["success"]), (True, True), result)
         self.assertEqual(self.checkpoints(), before + 1)
-        self.assertTrue(self.tell(self.start("postgres", f"host={self.server.directory} port={self.server.port} user=admin password=secret dbname=postgres"),
+        self.assertTrue(self.tell(self.start("postgres",
+                                             f"host={self.server.directory} port={self.server.port} user=admin password=secret dbname=postgres"),
                                   event(LOW))[1]["success"])
         self.assertEqual(self.checkpoints(), before + 2)
 
     def test_who_may_not(self):
         self.fails(self.start("postgresql", self.server.uri("weak")), event(), "CHECKPOINT: ERROR: ")
-        self.fails(self.start("postgresql", self.server.uri("admin", "secretly-wrong")), event(), "password authentication failed")
+        self.fails(self.start("postgresql", self.server.uri("admin", "secretly-wrong")), event(),
+                   "password authentication failed")
 
     def test_called_off(self):
-        self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)), (False, {"status": "cancelled"}))
+        self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)),
+                         (False, {"status": "cancelled"}))
 
 
 class RedisCase(ServerCase):
@@ -171,7 +177,8 @@ class RedisCase(ServerCase):
             return f.read()
 
     def test_a_snapshot(self):
-        for connection, key in ((f"redis://:secret@127.0.0.1:{self.server.port}", "first-key"), (f"unix://:secret@{self.server.socket}", "second-key"),
+        for connection, key in ((f"redis://:secret@127.0.0.1:{self.server.port}", "first-key"),
+                                (f"unix://:secret@{self.server.socket}", "second-key"),
                                 (f"redis://default:secret@localhost:{self.server.port}/0", "third-key")):
             self.server.ask("SET", key, "1")
             handled, result = self.tell(self.start("redis", connection), event())
@@ -197,7 +204,8 @@ class RedisCase(ServerCase):
         server = Redis("--rename-command", "BGSAVE", "")
         self.addCleanup(server.close)
         server.ask("SET", "a-key", "1")
-        self.assertEqual(self.tell(self.start("redis", f"unix://:secret@{server.socket}"), event())[1]["command"], "SAVE")
+        self.assertEqual(self.tell(self.start("redis", f"unix://:secret@{server.socket}"), event())[1]["command"],
+                         "SAVE")
         self.assertIn(b"a-key", self.dump(server))
 
     def test_where_it_cannot_write(self):
@@ -209,7 +217,8 @@ class RedisCase(ServerCase):
     def test_a_snapshot_that_takes_too_long(self):
         server = self.slow(1000000)
         begun = time.monotonic()
-        self.fails(self.start("redis", f"unix://:secret@{server.socket}", timeout_seconds=1), event(), "there was no more time")
+        self.fails(self.start("redis", f"unix://:secret@{server.socket}", timeout_seconds=1), event(),
+                   "there was no more time")
         self.assertLess(time.monotonic() - begun, 30)
 
     def test_not_on_a_full_disk(self):
@@ -221,7 +230,8 @@ class RedisCase(ServerCase):
 
 
 class NoServer(FlusherCase):
-    CONNECTIONS = {"mysql": "u:secret@tcp(127.0.0.1:%d)/", "postgresql": "postgresql://u:secret@127.0.0.1:%d/x", "redis": "redis://:secret@127.0.0.1:%d"}
+    CONNECTIONS = {"mysql": "u:secret@tcp(127.0.0.1:%d)/", "postgresql": "postgresql://u:secret@127.0.0.1:%d/x",
+                   "redis": "redis://:secret@127.0.0.1:%d"}
 
     def listen(self, serve):
         listener = socket.socket()
@@ -289,14 +299,17 @@ class NoServer(FlusherCase):
 
 class Configuration(FlusherCase):
     def test_manifest_and_program_agree(self):
-        manifest = self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/database-flusher/plugin.json"))
+        manifest = self.assert_agrees_with_manifest(PROGRAM,
+                                                    os.path.join(SOURCE, "plugins/database-flusher/plugin.json"))
         self.assertTrue(manifest["config_schema"]["connection_string"]["secret"])
 
     def test_wrong_configuration_is_refused_and_not_shown(self):
         plugin = self.plugin(PROGRAM, "database-flusher")
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
         wrong = [("oracle", "x"), ("", "x")]
-        for name, texts in (("mysql", ("secret", "u:secret@tcp(h:0)/", "http://u:secret@h")), ("postgresql", ("host=x password='secret", "postgresql://u:secret@[::1/", "postgresql://h/?secret=x", "secret")),
+        for name, texts in (("mysql", ("secret", "u:secret@tcp(h:0)/", "http://u:secret@h")),
+                            ("postgresql", ("host=x password='secret", "postgresql://u:secret@[::1/",
+                                            "postgresql://h/?secret=x", "secret")),
                             ("redis", ("secret", "redis://:secret@h/name", "rediss://:secret@h"))):
             if name in KNOWN:
                 wrong += [(name, text) for text in texts]

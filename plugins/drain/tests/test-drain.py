@@ -33,7 +33,8 @@ class Drain(plugin_bus.HandlerTestCase):
         self.systemd = Systemd(self.bus.connect(), a_service="active", b_service="active", off_service="inactive")
 
     def start(self, units=("a.service", "b.service"), **settings):
-        settings = {name: b(value) if isinstance(value, bool) else GLib.Variant("x", value) for name, value in settings.items()}
+        settings = {name: b(value) if isinstance(value, bool) else GLib.Variant("x", value) for name,
+                    value in settings.items()}
         return self.plugin(PROGRAM, "drain").greet({"units": GLib.Variant("as", units), **settings})
 
     def wait_for_order(self, *order):
@@ -50,7 +51,9 @@ class Drain(plugin_bus.HandlerTestCase):
         plugin_bus.iterate_until(lambda: "a.service" in self.systemd.jobs)
         self.assertEqual(answers, [])
         self.systemd.release("a.service")
-        self.assertEqual(self.answer(answers), (True, {"stopped": ["a.service", "b.service"], "not_running": ["off.service", "unknown.service"],
+        self.assertEqual(self.answer(answers), (True,
+                                                {"stopped": ["a.service", "b.service"],
+                                                 "not_running": ["off.service", "unknown.service"],
                                                        "late": [], "problems": [], "success": True}))
         self.assertCountEqual(self.systemd.asked, [("StopUnit", "a.service"), ("StopUnit", "b.service")])
         plugin_bus.iterate_until(lambda: self.systemd.subscribed == 0)
@@ -71,7 +74,8 @@ class Drain(plugin_bus.HandlerTestCase):
         self.systemd.slow.add("a.service")
         plugin = self.start(timeout_seconds=1)
         handled, result = self.tell(plugin, event())
-        self.assertEqual((handled, result["stopped"], result["late"], result["success"]), (True, ["b.service"], ["a.service"], False))
+        self.assertEqual((handled, result["stopped"], result["late"], result["success"]),
+                         (True, ["b.service"], ["a.service"], False))
 
     def test_the_deadline_bounds_it(self):
         self.systemd.slow.add("a.service")
@@ -82,7 +86,8 @@ class Drain(plugin_bus.HandlerTestCase):
     def test_a_deadline_of_the_past_stops_nothing(self):
         plugin = self.start()
         for left in (-1, -1e12):
-            self.assertEqual(self.tell(plugin, event(left=left)), (False, {"success": False, "error": "the deadline has passed"}))
+            self.assertEqual(self.tell(plugin, event(left=left)),
+                             (False, {"success": False, "error": "the deadline has passed"}))
         self.assertEqual(self.systemd.asked, [])
         self.assertTrue(self.tell(plugin, event(left=None))[1]["success"])
 
@@ -90,17 +95,20 @@ class Drain(plugin_bus.HandlerTestCase):
         self.systemd.refused["a.service"] = DENIED
         plugin = self.start()
         handled, result = self.tell(plugin, event())
-        self.assertEqual((handled, result["stopped"], result["problems"]), (True, ["b.service"], ["a.service: is not permitted"]))
+        self.assertEqual((handled, result["stopped"], result["problems"]),
+                         (True, ["b.service"], ["a.service: is not permitted"]))
         # What was refused is not started again.
         self.assertEqual(self.tell(plugin, event(cancelled=b(True)))[1]["started"], ["b.service"])
         self.systemd.refused["b.service"] = "org.freedesktop.systemd1.UnitMasked"
         handled, result = self.tell(plugin, event())
-        self.assertEqual((handled, result["problems"]), (False, ["a.service: is not permitted", "b.service: It is so"]))
+        self.assertEqual((handled, result["problems"]),
+                         (False, ["a.service: is not permitted", "b.service: It is so"]))
 
     def test_a_job_that_ends_badly(self):
         self.systemd.results["a.service"] = "failed"
         handled, result = self.tell(self.start(), event())
-        self.assertEqual((handled, result["success"], result["problems"]), (True, False, ["a.service: its job ended with “failed”"]))
+        self.assertEqual((handled, result["success"], result["problems"]),
+                         (True, False, ["a.service: its job ended with “failed”"]))
 
     def test_no_systemd(self):
         self.systemd.connection.close_sync(None)
@@ -122,7 +130,8 @@ class Drain(plugin_bus.HandlerTestCase):
         self.tell(plugin, event())
         self.assertEqual(self.systemd.units["a.service"], "inactive")
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))),
-                         (True, {"status": "cancelled", "started": ["b.service", "a.service"], "late": [], "problems": []}))
+                         (True, {"status": "cancelled", "started": ["b.service", "a.service"], "late": [],
+                                 "problems": []}))
         self.assertEqual(self.systemd.units["a.service"], "active")
         # Once is enough.
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
@@ -176,7 +185,8 @@ class Drain(plugin_bus.HandlerTestCase):
         self.assertLess(time.monotonic() - begun, 40)
 
     def test_a_dry_run_stops_nothing(self):
-        self.assertEqual(self.tell(self.start(), event(STOP, data={"dry_run": b(True)})), (False, {"status": "dry_run"}))
+        self.assertEqual(self.tell(self.start(), event(STOP, data={"dry_run": b(True)})),
+                         (False, {"status": "dry_run"}))
         self.assertEqual(self.systemd.asked, [])
 
     def test_other_and_hostile_events(self):
@@ -184,7 +194,8 @@ class Drain(plugin_bus.HandlerTestCase):
         for fields in ({}, {"type": GLib.Variant("t", 1)}, event("custom.drain"), event("system.disk.low")):
             self.assertEqual(self.tell(plugin, fields), (False, {}))
         self.assertEqual(self.systemd.asked, [])
-        handled, result = self.tell(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x"), "id": GLib.Variant("as", [])})
+        handled, result = self.tell(plugin, {"type": s(SPOT), "deadline": s("soon"), "data": s("x"),
+                                             "id": GLib.Variant("as", [])})
         self.assertEqual((handled, result["success"]), (True, True))
 
     def test_the_next_instance_starts_what_this_one_stopped(self):
@@ -205,7 +216,8 @@ class Drain(plugin_bus.HandlerTestCase):
 
     def test_garbled_state_is_refused(self):
         plugin = self.start()
-        for version, state in ((2, b"boot x\n"), (1, b""), (1, b"boot x\nunit ../evil\n"), (1, b"boot x\nunit poweroff.target\n"), (1, b"boot x\n\0")):
+        for version, state in ((2, b"boot x\n"), (1, b""), (1, b"boot x\nunit ../evil\n"),
+                               (1, b"boot x\nunit poweroff.target\n"), (1, b"boot x\n\0")):
             self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, state)
 
     def test_leaving_answers_who_waits(self):
@@ -226,8 +238,10 @@ class Drain(plugin_bus.HandlerTestCase):
     def test_wrong_configuration_is_refused(self):
         plugin = self.plugin(PROGRAM, "drain")
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
-        for units in ([], ["a"], ["a.target"], ["../a.service"], ["a b.service"], ["a.service\n"], ["-.mount"], ["%d.service" % i for i in range(65)]):
-            self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {"units": GLib.Variant("as", units)})
+        for units in ([], ["a"], ["a.target"], ["../a.service"], ["a b.service"], ["a.service\n"], ["-.mount"],
+                      ["%d.service" % i for i in range(65)]):
+            self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})",
+                              {"units": GLib.Variant("as", units)})
         self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {})
         plugin.call("", "Initialize", "(a{sv})", {"units": GLib.Variant("as", ["a@1.service"])})
 

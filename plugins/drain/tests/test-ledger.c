@@ -95,8 +95,20 @@ static void test_text_and_back(void) {
 
 static void test_garbled_text(void) {
         static const char *const wrong[] = {
-                "", "\n", "boot", "boot x", "unit a.service\n", "boot x\nunit a.socket\n", "boot x\nunit\n", "boot x\nunit a.service b\n",
-                "boot x\nevent 1 t\n", "boot x\nevent x t i\n", "boot x\nevent -1 t i\n", "boot x\nevent 1  i\n", "boot x\n\n", "boot x\nunit a.service",
+                "",
+                "\n",
+                "boot",
+                "boot x",
+                "unit a.service\n",
+                "boot x\nunit a.socket\n",
+                "boot x\nunit\n",
+                "boot x\nunit a.service b\n",
+                "boot x\nevent 1 t\n",
+                "boot x\nevent x t i\n",
+                "boot x\nevent -1 t i\n",
+                "boot x\nevent 1  i\n",
+                "boot x\n\n",
+                "boot x\nunit a.service",
                 "boot x\nevent 99999999999999999999999 t i\n",
         };
 

@@ -33,7 +33,8 @@ static char *line_of(SnoozePluginDictionary *event) {
 }
 
 static void test_line(void) {
-        g_autofree char *spot = line_of(event_of("cloud.spot.interrupt", "no capacity")), *disk = line_of(event_of("system.disk.low", "/srv: 2 %"));
+        g_autofree char *spot = line_of(event_of("cloud.spot.interrupt", "no capacity")),
+                        *disk = line_of(event_of("system.disk.low", "/srv: 2 %"));
         SnoozePluginDictionary *cancelled = event_of("cloud.instance.maintenance", "");
         g_autofree char *off = NULL;
 
@@ -65,19 +66,30 @@ static void test_mail(void) {
         g_autofree guchar *body = NULL;
         gsize length;
 
-        g_assert_true(g_str_has_prefix(text, "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: cloudsnooze@example.org\r\n"
-                                             "To: root,\r\n alice@example.org\r\nSubject: [host.example] A disk is nearly full: full\r\n"
-                                             "Message-ID: <id@host.example>\r\nAuto-Submitted: auto-generated\r\n"));
+        g_assert_true(g_str_has_prefix(
+                text, "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: cloudsnooze@example.org\r\n"
+                      "To: root,\r\n alice@example.org\r\nSubject: [host.example] A disk is nearly full: full\r\n"
+                      "Message-ID: <id@host.example>\r\nAuto-Submitted: auto-generated\r\n"));
         end = g_strdup(strstr(text, "\r\n\r\n") + 4);
         body = g_base64_decode(end, &length);
-        g_assert_nonnull(g_strstr_len((const char *) body, (gssize) length, "Event: system.disk.low, from aws (i-1)\nSeverity: critical\n"));
+        g_assert_nonnull(g_strstr_len((const char *) body, (gssize) length,
+                                      "Event: system.disk.low, from aws (i-1)\nSeverity: critical\n"));
         g_assert_nonnull(g_strstr_len((const char *) body, (gssize) length, "  reason: full\n"));
 }
 
 /* Every line ends with CRLF and is short, none but the headers that are ours comes before the empty one. */
 static void check_form(const char *text) {
-        static const char *const ours[] = { "Date: ", "From: ", "To: ", "Subject: ", "Message-ID: ", "Auto-Submitted: ", "MIME-Version: ",
-                                            "Content-Type: ", "Content-Transfer-Encoding: ", " ", NULL };
+        static const char *const ours[] = { "Date: ",
+                                            "From: ",
+                                            "To: ",
+                                            "Subject: ",
+                                            "Message-ID: ",
+                                            "Auto-Submitted: ",
+                                            "MIME-Version: ",
+                                            "Content-Type: ",
+                                            "Content-Transfer-Encoding: ",
+                                            " ",
+                                            NULL };
         g_auto(GStrv) lines = g_strsplit(text, "\r\n", -1);
         gboolean header = TRUE;
 
@@ -98,7 +110,10 @@ static void check_form(const char *text) {
 }
 
 static void test_no_header_is_made_by_others(void) {
-        static const char *const hostile[] = { "x\r\nBcc: all@example.org", "x\n\nbody", "\xc3\xa4\r\n.\r\nRCPT TO:<a>", "=?UTF-8?B?QQ==?=", "\xff\xfe", "" };
+        static const char *const hostile[] = {
+                "x\r\nBcc: all@example.org", "x\n\nbody", "\xc3\xa4\r\n.\r\nRCPT TO:<a>",
+                "=?UTF-8?B?QQ==?=",          "\xff\xfe",  ""
+        };
         g_autofree char *longest = g_strnfill(60000, 'y');
 
         for (gsize i = 0; i < G_N_ELEMENTS(hostile); i++) {
@@ -116,7 +131,8 @@ static void test_no_header_is_made_by_others(void) {
 }
 
 static void test_encoded_header(void) {
-        g_autofree char *plain = message_encode_header("plain"), *umlaut = message_encode_header("M\xc3\xbchle"), *trick = message_encode_header("=?x?=");
+        g_autofree char *plain = message_encode_header("plain"), *umlaut = message_encode_header("M\xc3\xbchle"),
+                        *trick = message_encode_header("=?x?=");
         g_autoptr(GString) many = g_string_new(NULL);
         g_autofree char *folded = NULL;
         g_auto(GStrv) words = NULL;
@@ -143,7 +159,8 @@ static void test_encoded_header(void) {
 
 static void test_addresses(void) {
         static const char *const good[] = { "root", "alice@example.org", "a.b+c@x.y", NULL };
-        static const char *const bad[] = { "", "-oX", "a b", "a\r\nBcc: x", "a@", "@b", "a@b@c", "a@-b", "a,b", "a<b>", "\"a\"@b", "a@b\n", "\xc3\xa4@b", NULL };
+        static const char *const bad[] = { "",     "-oX", "a b",  "a\r\nBcc: x", "a@",    "@b",         "a@b@c",
+                                           "a@-b", "a,b", "a<b>", "\"a\"@b",     "a@b\n", "\xc3\xa4@b", NULL };
 
         g_assert_true(address_valid(good[0]));
         g_assert_true(address_valid(good[1]));

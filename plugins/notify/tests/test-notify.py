@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugin notify on a private bus, before terminals, a sendmail and mail servers of the test's own. Arguments: the program, the source tree, and smtp where
-this build has it."""
+"""Plugin notify on a private bus, before terminals, a sendmail and mail servers of the test's own. Arguments: the
+program, the source tree, and smtp where this build has it."""
 
 import email
 import email.policy
@@ -122,7 +122,8 @@ class Notify(plugin_bus.HandlerTestCase):
         return self.path("sendmail")
 
     def start(self, **settings):
-        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1", "SNOOZE_TERMINAL_DEVICES": self.path("dev")})
+        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1",
+                                                             "SNOOZE_TERMINAL_DEVICES": self.path("dev")})
         kinds = {str: "s", list: "as", bool: "b", int: "x"}
         return plugin.greet({name: GLib.Variant(kinds[type(value)], value) for name, value in settings.items()})
 
@@ -170,11 +171,13 @@ class Notify(plugin_bus.HandlerTestCase):
 
     def test_sendmail(self):
         program = self.program('printf "%s\\n" "$@" > DIR/arguments; env | cut -d= -f1 | sort > DIR/environment; cat > DIR/mail')
-        plugin = self.start(sendmail_path=program, recipients=["root", "alice@example.org"], **{"from": "snooze@example.org"})
+        plugin = self.start(sendmail_path=program, recipients=["root", "alice@example.org"],
+                            **{"from": "snooze@example.org"})
         handled, result = self.tell(plugin, event())
         self.assertEqual((handled, result), (True, {"terminals": 0, "mailed": True}))
         with open(self.path("arguments")) as f:
-            self.assertEqual(f.read().split("\n")[:-1], ["-i", "-f", "snooze@example.org", "--", "root", "alice@example.org"])
+            self.assertEqual(f.read().split("\n")[:-1],
+                             ["-i", "-f", "snooze@example.org", "--", "root", "alice@example.org"])
         with open(self.path("environment")) as f:
             self.assertEqual(f.read().split(), ["HOME", "LC_ALL", "PATH", "PWD"])
         with open(self.path("mail"), "rb") as f:
@@ -197,7 +200,8 @@ class Notify(plugin_bus.HandlerTestCase):
             self.assertEqual(f.read().count("Subject: "), 1)
 
     def test_a_sendmail_that_fails(self):
-        plugin = self.start(sendmail_path=self.program("echo postdrop: Permission denied >&2; exit 75"), recipients=["root"])
+        plugin = self.start(sendmail_path=self.program("echo postdrop: Permission denied >&2; exit 75"),
+                            recipients=["root"])
         self.fails(plugin, event(), "sendmail ended with status 75: postdrop: Permission denied")
         self.program("exec yes")
         self.fails(plugin, event(), "wrote too much")
@@ -214,14 +218,17 @@ class Notify(plugin_bus.HandlerTestCase):
 
     def test_one_that_reads_nothing(self):
         data = {"key-%d" % i: s("x" * 400) for i in range(60)}
-        self.assertTrue(self.tell(self.start(sendmail_path=self.program("exit 0"), recipients=["root"]), event(data=data))[1]["mailed"])
+        self.assertTrue(self.tell(self.start(sendmail_path=self.program("exit 0"), recipients=["root"]),
+                                  event(data=data))[1]["mailed"])
 
     def test_a_server(self):
         server = self.server()
-        plugin = self.start(smtp_url=server.url, recipients=["root", "alice@example.org"], **{"from": "snooze@example.org"})
+        plugin = self.start(smtp_url=server.url, recipients=["root", "alice@example.org"],
+                            **{"from": "snooze@example.org"})
         self.assertEqual(self.tell(plugin, event()), (True, {"terminals": 0, "mailed": True}))
         self.assertIn("MAIL FROM:<snooze@example.org>", [command.split(" SIZE")[0] for command in server.commands])
-        self.assertEqual([command for command in server.commands if command.startswith("RCPT")], ["RCPT TO:<root>", "RCPT TO:<alice@example.org>"])
+        self.assertEqual([command for command in server.commands if command.startswith("RCPT")],
+                         ["RCPT TO:<root>", "RCPT TO:<alice@example.org>"])
         mail = email.message_from_bytes(server.mails[0], policy=email.policy.default)
         self.assertIn("Mühle /srv", mail["Subject"])
         self.assertIn("Event: system.disk.low, from test (1)", mail.get_content())
@@ -232,7 +239,9 @@ class Notify(plugin_bus.HandlerTestCase):
         self.assertEqual(len([command for command in server.commands if command.startswith("MAIL")]), 2)
 
     def test_servers_that_refuse(self):
-        for answers, part in (({"MAIL": b"550 no\r\n"}, "answered 550"), ({"RCPT": b"550 nobody\r\n"}, "answered 550"), ({"END": b"554 spam\r\n"}, "answered 554")):
+        for answers, part in (({"MAIL": b"550 no\r\n"}, "answered 550"),
+                              ({"RCPT": b"550 nobody\r\n"}, "answered 550"),
+                              ({"END": b"554 spam\r\n"}, "answered 554")):
             server = self.server(answers=answers)
             plugin = self.start(smtp_url=server.url, recipients=["root"])
             self.fails(plugin, event(), part)
@@ -249,11 +258,13 @@ class Notify(plugin_bus.HandlerTestCase):
             self.assertNotIn("secret", plugin.process.communicate(timeout=60)[1])
         with socket.socket() as s_:
             s_.bind(("127.0.0.1", 0))
-            self.fails(self.start(smtp_url="smtp://127.0.0.1:%d" % s_.getsockname()[1], recipients=["root"]), event(left=3), "the mail server")
+            self.fails(self.start(smtp_url="smtp://127.0.0.1:%d" % s_.getsockname()[1], recipients=["root"]),
+                       event(left=3), "the mail server")
 
     def test_other_and_hostile_events(self):
         plugin = self.start()
-        for fields in ({}, {"type": GLib.Variant("t", 1)}, {"type": s("system.disk.low"), "severity": s("high"), "data": s("x")}):
+        for fields in ({}, {"type": GLib.Variant("t", 1)},
+                       {"type": s("system.disk.low"), "severity": s("high"), "data": s("x")}):
             self.assertEqual(self.tell(plugin, fields)[0], False)
 
     def test_leaving_answers_who_waits(self):
@@ -268,18 +279,22 @@ class Notify(plugin_bus.HandlerTestCase):
         plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
         program = s(self.program("true"))
-        wrong = [{"recipients": ["a b"]}, {"recipients": ["-oQ/tmp"]}, {"recipients": ["a\r\nBcc: b"]}, {"recipients": ["r%d" % i for i in range(33)]},
-                 {"recipients": ["root"], "from": ""}, {"recipients": ["root"], "from": "a\nb"}, {"recipients": ["root"], "sendmail_path": "sendmail"},
+        wrong = [{"recipients": ["a b"]}, {"recipients": ["-oQ/tmp"]}, {"recipients": ["a\r\nBcc: b"]},
+                 {"recipients": ["r%d" % i for i in range(33)]},
+                 {"recipients": ["root"], "from": ""}, {"recipients": ["root"], "from": "a\nb"},
+                 {"recipients": ["root"], "sendmail_path": "sendmail"},
                  {"recipients": ["root"], "sendmail_path": "/does/not/exist"}]
         for url in ("secret", "http://secret@h", "smtp://", "smtp://secret@h/x", "smtp://h?secret", "file:///secret"):
             wrong.append({"recipients": ["root"], "smtp_url": url})
         for settings in wrong:
-            config = {name: GLib.Variant("as" if isinstance(value, list) else "s", value) for name, value in settings.items()}
+            config = {name: GLib.Variant("as" if isinstance(value, list) else "s", value) for name,
+                      value in settings.items()}
             config.setdefault("sendmail_path", program)
             with self.assertRaisesRegex(GLib.Error, "InvalidArgument") as caught:
                 plugin.call("", "Initialize", "(a{sv})", config)
             self.assertNotIn("secret", caught.exception.message)
-        plugin.call("", "Initialize", "(a{sv})", {"recipients": GLib.Variant("as", ["root"]), "sendmail_path": program})
+        plugin.call("", "Initialize", "(a{sv})", {"recipients": GLib.Variant("as", ["root"]),
+                                                  "sendmail_path": program})
 
 
 plugin_bus.main()

@@ -25,9 +25,11 @@ static SnoozePluginDictionary *event_of(const Case *c) {
         snooze_plugin_dictionary_set_string(event, "type", c->type);
         snooze_plugin_dictionary_set_string(event, "source", c->source);
         if (c->timestamp != NONE)
-                snooze_plugin_dictionary_set_uint(event, "timestamp", NOW + (uint64_t) (c->timestamp * (int64_t) USEC_PER_SEC));
+                snooze_plugin_dictionary_set_uint(event, "timestamp",
+                                                  NOW + (uint64_t) (c->timestamp * (int64_t) USEC_PER_SEC));
         if (c->deadline != NONE)
-                snooze_plugin_dictionary_set_uint(event, "deadline", NOW + (uint64_t) (c->deadline * (int64_t) USEC_PER_SEC));
+                snooze_plugin_dictionary_set_uint(event, "deadline",
+                                                  NOW + (uint64_t) (c->deadline * (int64_t) USEC_PER_SEC));
         return event;
 }
 

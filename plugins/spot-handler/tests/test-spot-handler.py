@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugin spot-handler on a private bus, with scripts that behave well and scripts that do not. Arguments: the program, the source tree."""
+"""Plugin spot-handler on a private bus, with scripts that behave well and scripts that do not. Arguments: the program,
+the source tree."""
 
 import os
 import sys
@@ -43,7 +44,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
     def start(self, text=None, **settings):
         path = self.script(text) if text is not None else self.path("script")
         plugin = self.plugin(PROGRAM, "spot-handler", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
-        config = {"shutdown_script_path": s(path), **{name: GLib.Variant("x", value) for name, value in settings.items()}}
+        config = {"shutdown_script_path": s(path), **{name: GLib.Variant("x", value) for name,
+                                                      value in settings.items()}}
         return plugin.greet(config)
 
     def wait_for(self, name):
@@ -67,7 +69,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
 
     def test_a_script_that_fails(self):
         handled, result = self.tell(self.start("echo no disk; exit 3"), event(left=100))
-        self.assertEqual((handled, result["success"], result["error"], result["script_output"]), (True, False, "exit status 3", "no disk\n"))
+        self.assertEqual((handled, result["success"], result["error"], result["script_output"]),
+                         (True, False, "exit status 3", "no disk\n"))
 
     def test_a_script_that_crashes(self):
         _, result = self.tell(self.start("kill -SEGV $$"), event(left=100))
@@ -147,8 +150,10 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertRegex(result["error"], r"^was ended after \d+\.\d s: there was no more time$")
 
     def test_it_can_clean_up_on_sigterm(self):
-        _, result = self.tell(self.start("trap 'echo cleaned; exit 0' TERM; while :; do sleep 0.1; done", timeout_seconds=1), event(left=100))
-        self.assertEqual((result["success"], result["script_output"].replace("Terminated\n", "")), (False, "cleaned\n"))
+        _, result = self.tell(self.start("trap 'echo cleaned; exit 0' TERM; while :; do sleep 0.1; done",
+                                         timeout_seconds=1), event(left=100))
+        self.assertEqual((result["success"], result["script_output"].replace("Terminated\n", "")),
+                         (False, "cleaned\n"))
 
     def test_who_ignores_sigterm_is_killed_with_all_that_it_started(self):
         plugin = self.start("trap '' TERM; setsid sh -c 'trap \"\" TERM; touch %s; while :; do sleep 1; done' & "
@@ -164,7 +169,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         for left in (15, 3, -5, -1e9):
             handled, result = self.tell(plugin, event(left=left))
             self.assertEqual((handled, result["success"]), (False, False))
-            self.assertEqual(result["error"], "%d s are left, of which 15 are kept for the rest of the machine" % result["time_remaining"])
+            self.assertEqual(result["error"],
+                             "%d s are left, of which 15 are kept for the rest of the machine" % result["time_remaining"])
             self.assertLessEqual(result["time_remaining"], max(left, 0))
         self.assertEqual(self.runs(), 0)
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
@@ -206,11 +212,13 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         os.environ["SECRET_OF_THE_TEST"] = "x"
         self.addCleanup(os.environ.pop, "SECRET_OF_THE_TEST")
         _, result = self.tell(self.start(text), event(left=100))
-        self.assertEqual(result["script_output"], "HOME LC_ALL PATH PWD SNOOZE_DEADLINE SNOOZE_EVENT_ID SNOOZE_EVENT_SOURCE SNOOZE_EVENT_TYPE "
+        self.assertEqual(result["script_output"],
+                         "HOME LC_ALL PATH PWD SNOOZE_DEADLINE SNOOZE_EVENT_ID SNOOZE_EVENT_SOURCE SNOOZE_EVENT_TYPE "
                                                   "SNOOZE_SCRIPT_SECONDS SNOOZE_TIME_REMAINING 0\n/dev/null\n/\n")
 
     def test_a_source_is_one_line(self):
-        _, result = self.tell(self.start('echo "<$SNOOZE_EVENT_SOURCE>"'), event(left=100, source="a\nPATH=/evil\x1b[2J"))
+        _, result = self.tell(self.start('echo "<$SNOOZE_EVENT_SOURCE>"'),
+                              event(left=100, source="a\nPATH=/evil\x1b[2J"))
         self.assertEqual(result["script_output"], "<a PATH=/evil [2J>\n")
 
     def test_other_events_are_not_handled(self):
@@ -221,7 +229,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
 
     def test_hostile_events(self):
         plugin = self.start("true")
-        types = {"deadline": s("soon"), "timestamp": GLib.Variant("as", ["x"]), "data": s("x"), "source": GLib.Variant("t", 1),
+        types = {"deadline": s("soon"), "timestamp": GLib.Variant("as", ["x"]), "data": s("x"),
+                 "source": GLib.Variant("t", 1),
                  "severity": GLib.Variant("d", 1.5), "cancelled": s("true")}
         handled, result = self.tell(plugin, {"type": s(SPOT), **types})
         self.assertEqual((handled, result["success"], result["time_remaining"]), (True, True, 120))
@@ -242,7 +251,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
 
     def test_called_off_without_a_run(self):
         plugin = self.start("true")
-        self.assertEqual(self.tell(plugin, event(left=100, data={"cancelled": GLib.Variant("b", True)})), (False, {"status": "cancelled"}))
+        self.assertEqual(self.tell(plugin, event(left=100, data={"cancelled": GLib.Variant("b", True)})),
+                         (False, {"status": "cancelled"}))
 
     def test_what_others_could_change_is_refused_and_not_run(self):
         path = self.script("echo run >> %s" % self.path("runs"))
@@ -263,8 +273,10 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         os.chmod(self.path("open/script"), 0o755)
         plugin = self.plugin(PROGRAM, "spot-handler", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
-        for wrong, why in (("script", "absolute path"), (self.path("gone"), "No such file"), (self.path("link"), "No such file"),
-                           (self.directory, "no executable file"), (self.path("open/script"), "can be written by everybody"), ("", "absolute")):
+        for wrong, why in (("script", "absolute path"), (self.path("gone"), "No such file"),
+                           (self.path("link"), "No such file"),
+                           (self.directory, "no executable file"),
+                           (self.path("open/script"), "can be written by everybody"), ("", "absolute")):
             with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*shutdown_script_path: .*" + why):
                 plugin.call("", "Initialize", "(a{sv})", {"shutdown_script_path": s(wrong)})
         self.assert_error("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", {})
