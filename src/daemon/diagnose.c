@@ -146,6 +146,9 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         if (!json_object_has_member(details, "pressure"))
                 add(findings, "pressure", "blind", "this kernel tells no pressure (PSI)",
                     "Boot with psi=1 to see it; no decision needs it.");
+        if (manager->monitors && monitors_blind(manager->monitors))
+                add(findings, "network", "warning", monitors_blind(manager->monitors),
+                    "See that AF_NETLINK is among RestrictAddressFamilies= of snoozed.service.");
         if (provider)
                 add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider,
                     "snooze provider list; sudo snooze setup");

@@ -20,6 +20,7 @@
 #include "daemon/manager-state.h"
 #include "daemon/problem-details.h"
 #include "daemon/stop/record.h"
+#include "daemon/system-events.h"
 #include "daemon/tick.h"
 #include "util/json.h"
 
@@ -414,6 +415,8 @@ void manager_set_config(Manager *manager, Config *config) {
         providers_set_config(manager->providers, config);
         stop_set_config(manager->stop, config);
         events_set_config(manager->events, config);
+        if (manager->monitors)
+                monitors_set_config(manager->monitors, config);
 
         /* A longer interval than before must not be waited for to its end first. */
         manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
@@ -648,6 +651,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         watch_logind(manager);
         manager_restore(manager);
         events_restore(manager->events);
+        manager_watch_system(manager);
         if (manager->config_problem)
                 manager_problem(manager, "configuration", manager->config_problem);
         *ret = manager;
@@ -690,6 +694,7 @@ Manager *manager_free(Manager *manager) {
         inhibitors_free(manager->inhibitors);
         delay_free(manager->delay);
         stop_free(manager->stop);
+        monitors_free(manager->monitors);
         events_free(manager->events);
         providers_free(manager->providers);
         plugins_free(manager->plugins);

@@ -18,6 +18,7 @@
 #include "daemon/hold/inhibitors.h"
 #include "daemon/log-control.h"
 #include "daemon/metrics/input-logind.h"
+#include "daemon/monitor/monitor.h"
 #include "daemon/plugin-metrics.h"
 #include "daemon/provider/providers.h"
 #include "daemon/replay.h"
@@ -70,6 +71,7 @@ struct Manager {
         Providers *providers;
         Events *events;
         Delay *delay;
+        Monitors *monitors;         /* NULL: metrics are replayed */
         Stop *stop;
         Provider *provider; /* the latest that was active */
 

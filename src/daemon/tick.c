@@ -39,6 +39,8 @@ static void check(Manager *manager) {
         manager_keep_history(manager, metrics);
         manager_save(manager);
         choose_leisure(manager);
+        if (manager->monitors)
+                monitors_check(manager->monitors);
         plugins_check(manager->plugins, metrics, FALSE, manager_round_done, manager);
 }
 

@@ -69,6 +69,10 @@ struct Config {
         double max_delay_seconds;           /* (60) */
         double max_hold_hours;              /* (72) */
         double pause_max_hours;             /* (24) */
+        double disk_low_percent;            /* 0…100 (90), 0 = off */
+        double memory_pressure_percent;     /* 0…100 (20), 0 = off */
+        double cpu_pressure_percent;        /* 0…100 (90), 0 = off */
+        double network_down_seconds;        /* ≥ 0 (10), 0 = off */
         gboolean dry_run;                   /* (true): until snooze setup */
         char *provider;                     /* "auto" or an id */
         char *stop_action;                  /* "stop" "hibernate" "suspend" */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* System monitors: what this machine itself announces to the handlers. Each tells once when something begins, and not again before it
+ * was over for good (hysteresis); what is over is called off, so that a handler that waits may stop waiting.
+ *
+ *   disk      system.disk.low          a real file system is fuller than disk_low_percent
+ *   pressure  system.memory.pressure   tasks wait for memory, system.cpu.high for a CPU (PSI)
+ *   network   system.network.down      no way out is left for network_down_seconds
+ *
+ * They wake nobody: PSI and netlink come by themselves, all else is looked at with the daemon's checks. */
+
+#include <systemd/sd-event.h>
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "daemon/config/config.h"
+
+typedef struct Monitors Monitors;
+
+typedef struct MonitorsParameters {
+        sd_event *event;
+        Config *config;
+        const char *root; /* "" for the real machine */
+        /* source: "disk" and the like, the part of the daemon that announces. data is taken. Returns the event's id, which the caller
+         * frees, or NULL. */
+        char *(*begun)(const char *source, const char *type, JsonObject *data, void *userdata);
+        void (*over)(const char *source, const char *id, void *userdata);
+        void *userdata;
+} MonitorsParameters;
+
+/* What cannot be watched is not, and monitors_blind() says so. */
+Monitors *monitors_new(const MonitorsParameters *parameters);
+Monitors *monitors_free(Monitors *monitors);
+void monitors_set_config(Monitors *monitors, Config *config);
+
+/* With each check of the daemon. */
+void monitors_check(Monitors *monitors);
+
+/* For Diagnose: what the network's changes are not told by, in words, or NULL. Static. */
+const char *monitors_blind(const Monitors *monitors);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the monitors see becomes events of the daemon's own, from sources "snoozed/disk" and the like, which no plugin can be named. */
+
+#include "daemon/manager.h"
+
+/* Not where metrics are replayed: then this machine is not the one that is looked at. */
+void manager_watch_system(Manager *manager);

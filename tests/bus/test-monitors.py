@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System monitors on a real kernel: what netlink, PSI and full file systems tell becomes events, and is called off."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import host
+import tap
+from harness import MANAGER, PATH, BusTest, wait_for
+
+QUIET = {'disk_low_percent': 0, 'memory_pressure_percent': 0, 'cpu_pressure_percent': 0, 'network_down_seconds': 0}
+NETWORK = '''
+set -e
+mount -t sysfs sysfs /sys
+ip link set lo up
+ip link add way type veth peer name out
+ip address add 198.51.100.1/24 dev way
+ip link set out up
+ip link set way up
+ip route add default via 198.51.100.2
+exec "$@"
+'''
+
+
+def no_name_spaces():
+    """None where a test may have a network of its own, else why not, for a skip."""
+    if os.geteuid() != 0:
+        return 'impossible here: a network name space takes root'
+    tried = subprocess.run(['unshare', '--net', 'ip', 'link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two'], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return 'impossible here: no network name spaces: ' + ' '.join(tried.stderr.split()) if tried.returncode else None
+
+
+class MonitorTest(BusTest):
+    daemon = False
+
+    def setUp(self):
+        super().setUp()
+        self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
+
+    def start(self, **configuration):
+        self.house.configure({**QUIET, **configuration})
+        self.house.start_daemon()
+
+    def events(self, kind):
+        return [event for _, found, event in self.received if found == kind]
+
+    def wait_for_event(self, kind):
+        wait_for(lambda: self.events(kind), kind)
+        return self.events(kind)[0]
+
+
+class Network(MonitorTest):
+    def setUp(self):
+        problem = host.no_mounts() or no_name_spaces()
+        if problem:
+            self.skipTest(problem)
+        super().setUp()
+        self.house.daemon_prefix = ['unshare', '--net', '--mount', 'sh', '-c', NETWORK, 'sh']
+        self.start(network_down_seconds=0.2)
+
+    def ip(self, *arguments):
+        subprocess.run(['nsenter', '-t', str(self.house.daemon.popen.pid), '-n', 'ip', *arguments], check=True)
+
+    def carrier(self):
+        return pathlib.Path(f'/proc/{self.house.daemon.popen.pid}/root/sys/class/net/way/carrier').read_text().strip()
+
+    def test_a_cable_that_is_pulled_and_put_back(self):
+        self.ip('link', 'set', 'out', 'down')
+        event = self.wait_for_event('system.network.down')
+        self.assertEqual((event['source'], event['severity'], event['data']), ('snoozed/network', 1, {'interface': 'way'}))
+        self.ip('link', 'set', 'out', 'up')
+        wait_for(lambda: self.carrier() == '1', 'a carrier')
+        self.ip('link', 'set', 'out', 'down')
+        wait_for(lambda: len(self.events('system.network.down')) == 2, 'the second time')
+
+    def test_a_route_that_is_taken_away(self):
+        self.ip('route', 'delete', 'default')
+        self.wait_for_event('system.network.down')
+
+
+class Pressure(MonitorTest):
+    def test_cpus_that_are_fought_for(self):
+        if not os.access('/proc/pressure/cpu', os.R_OK):
+            self.skipTest('impossible here: the kernel tells no pressure')
+        self.start(cpu_pressure_percent=1, check_interval_seconds=1)
+        busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(2 * len(os.sched_getaffinity(0)) + 1)]
+        try:
+            event = self.wait_for_event('system.cpu.high')
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        self.assertEqual((event['source'], event['severity']), ('snoozed/cpu', 0))
+        self.assertGreaterEqual(event['data']['percent'], 1)
+
+
+class Disk(MonitorTest):
+    def test_a_disk_is_low_and_then_has_room(self):
+        self.start(disk_low_percent=0.000001)
+        event = self.wait_for_event('system.disk.low')
+        self.assertEqual(event['source'], 'snoozed/disk')
+        self.assertTrue(event['data']['path'].startswith('/'))
+        self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 100}',))
+        first = len(self.events('system.disk.low'))
+        self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 0.000001}',))
+        wait_for(lambda: len(self.events('system.disk.low')) == 2 * first, 'the second time')
+
+    def test_off_is_off(self):
+        self.start()
+        self.client.call('CheckNow')
+        self.assertEqual(self.received, [])
+
+
+del MonitorTest
+
+if __name__ == '__main__':
+    tap.main()
