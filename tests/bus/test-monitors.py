@@ -10,7 +10,7 @@ import host
 import tap
 from harness import MANAGER, PATH, BusTest, wait_for
 
-QUIET = {'disk_low_percent': 0, 'memory_pressure_percent': 0, 'cpu_pressure_percent': 0, 'network_down_seconds': 0}
+
 NETWORK = '''
 set -e
 mount -t sysfs sysfs /sys
@@ -41,7 +41,7 @@ class MonitorTest(BusTest):
         self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
 
     def start(self, **configuration):
-        self.house.configure({**QUIET, **configuration})
+        self.house.configure(configuration)
         self.house.start_daemon()
 
     def events(self, kind):
