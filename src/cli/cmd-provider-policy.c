@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own format, to be fed to
- * the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's is to stand. */
+ * the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's is to stand, and @INSTANCE_GROUP@ where
+ * what it lies in (of an id that is a path: what stands before /providers/). */
 
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 #define POLICY_MAX (64U * 1024U)
 #define INSTANCE "@INSTANCE_ID@"
+#define GROUP "@INSTANCE_GROUP@"
 
 static char *find_policy(const char *directory, const char *id) {
         g_autofree char *folder = g_build_filename(directory, id, NULL);
@@ -36,11 +38,19 @@ static char *policy_path(const char *id) {
         return path ? path : find_policy(installed, ".");
 }
 
+static char *replace(const char *text, const char *mark, const char *value) {
+        g_auto(GStrv) parts = g_strsplit(text, mark, -1);
+
+        return g_strjoinv(value, parts);
+}
+
 /* In an example, where there is no machine to name: every one. */
 static char *fill_in(const char *text, const char *instance_id) {
-        g_auto(GStrv) parts = g_strsplit(text, INSTANCE, -1);
+        const char *end = strstr(instance_id, "/providers/");
+        g_autofree char *group = end ? g_strndup(instance_id, (gsize) (end - instance_id)) : g_strdup("*"),
+                        *named = replace(text, INSTANCE, *instance_id ? instance_id : "*");
 
-        return g_strjoinv(*instance_id ? instance_id : "*", parts);
+        return replace(named, GROUP, group);
 }
 
 static int print_policy(Cli *cli, const char *id, const char *instance_id) {

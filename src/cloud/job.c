@@ -118,15 +118,25 @@ void cloud_job_authenticate(CloudJob *job, CloudJobStep next) {
         pursue(job);
 }
 
+static bool goes_on_without(const CloudJob *job, const char *error_name) {
+        return job->without_credentials && job->needs_credentials && g_str_equal(error_name, SNOOZE_PLUGIN_ERROR_REFUSED) &&
+                job->jobs->means->identity(job->provider);
+}
+
 static void release(CloudJobs *jobs, const char *error_name, const char *text) {
         g_autoptr(GPtrArray) waiting = g_steal_pointer(&jobs->waiting);
 
         jobs->waiting = g_ptr_array_new();
-        for (guint i = 0; i < waiting->len; i++)
-                if (error_name)
-                        cloud_job_fail(g_ptr_array_index(waiting, i), error_name, "%s", text);
+        for (guint i = 0; i < waiting->len; i++) {
+                CloudJob *job = g_ptr_array_index(waiting, i);
+
+                if (!error_name)
+                        pursue(job);
+                else if (goes_on_without(job, error_name))
+                        job->without_credentials(job);
                 else
-                        pursue(g_ptr_array_index(waiting, i));
+                        cloud_job_fail(job, error_name, "%s", text);
+        }
 }
 
 void cloud_jobs_answered(CloudJobs *jobs, const char *error_name, const char *text) {

@@ -48,6 +48,9 @@ struct CloudJob {
         bool renewed;           /* its credentials were refused once, and got anew */
         void *extra;            /* the provider's own */
 
+        /* Where credentials were refused for good: goes on without them. NULL: the job fails. */
+        CloudJobStep without_credentials;
+
         CloudJobStep next;
         bool needs_credentials, waited;
 };

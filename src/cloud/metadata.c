@@ -20,6 +20,7 @@ typedef struct Question {
         char **headers;
         uint64_t timeout;
         unsigned attempts;
+        HttpAgain again;
         gboolean renewed; /* it was refused for its token once */
         gboolean waiting; /* for a token */
         gboolean released; /* waits no longer, and is about to go on */
@@ -180,6 +181,7 @@ static int question_send(Question *question) {
                 .direct = true,
                 .timeout = question->timeout,
                 .attempts = question->attempts,
+                .again = question->again,
                 .reply_max = DOCUMENT_MAX,
         };
 
@@ -330,6 +332,7 @@ int metadata_ask(Metadata *metadata, const MetadataQuestion *asked, MetadataDone
         question->headers = g_strdupv((char **) asked->headers);
         question->timeout = asked->timeout ?: METADATA_TIMEOUT;
         question->attempts = asked->attempts ?: METADATA_ATTEMPTS;
+        question->again = asked->again;
         question->done = done;
         question->userdata = userdata;
         r = question_try(question);

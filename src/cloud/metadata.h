@@ -44,6 +44,7 @@ typedef struct MetadataQuestion {
         const char *const *headers; /* besides those of the rules; may be NULL */
         uint64_t timeout;       /* of an attempt, µs; 0: METADATA_TIMEOUT */
         unsigned attempts;      /* 0: METADATA_ATTEMPTS */
+        HttpAgain again;        /* what is worth another attempt; its userdata is not the question's. NULL: as HttpRequest.again */
 } MetadataQuestion;
 
 /* Short, because the service is on this host: aws-node-termination-handler waits 2 s and tries three times. */

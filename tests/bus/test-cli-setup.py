@@ -299,6 +299,14 @@ class Policy(CommandLine):
         self.assertEqual(self.json("provider", "policy", "local"),
                          {"provider": "local", "instance": "i-0abc", "policy": '{"Resource": "instance/i-0abc"}\n'})
 
+    def test_it_names_what_the_machine_lies_in(self):
+        self.policy("@INSTANCE_GROUP@ @INSTANCE_ID@\n")
+        self.mock.set_provider("local", InstanceId="/subscriptions/s/resourceGroups/g/providers/P/virtualMachines/n")
+        self.assertEqual(self.snooze("provider", "policy"),
+                         "/subscriptions/s/resourceGroups/g /subscriptions/s/resourceGroups/g/providers/P/virtualMachines/n\n")
+        self.mock.set_provider("local", InstanceId="i-0abc")
+        self.assertEqual(self.snooze("provider", "policy"), "* i-0abc\n")
+
     def test_or_every_one_where_it_is_not_known(self):
         self.policy("instance/@INSTANCE_ID@\n")
         self.mock.set_provider("local", InstanceId="")

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The fakes themselves, held against the clouds' own clients from the distribution: what botocore and Azure's library make of a fake is
+"""The fakes themselves, held against the clouds' own clients from the distribution: what botocore, msrestazure and novaclient make of a fake is
 what they would make of the cloud, so that a fake and a provider cannot agree on an error."""
 
 import datetime
 import os
 import sys
 import unittest
+import unittest.mock
+import uuid
 
 import botocore.config
 import botocore.exceptions
@@ -15,8 +17,16 @@ import botocore.utils
 import keystoneauth1.exceptions
 import keystoneauth1.identity.v3
 import keystoneauth1.session
+import msrest.authentication
+import msrest.configuration
+import msrest.polling
+import msrest.service_client
+import msrestazure.azure_active_directory
+import msrestazure.azure_exceptions
+import msrestazure.polling.arm_polling
 import novaclient.client
 import novaclient.exceptions
+import requests
 
 import tap
 from client import FakeCloud
@@ -199,6 +209,117 @@ class Openstack(unittest.TestCase):
         self.assertEqual(self.nova.servers.get(SERVER).metadata, {"owner": "alice", "CloudSnooze:Status": "stopped"})
         with self.assertRaises(novaclient.exceptions.BadRequest):
             self.nova.servers.set_meta(SERVER, {"a/b": "c"})
+
+
+class AzureIdentity(unittest.TestCase):
+    """As the runtime of Microsoft's management libraries asks for the token of a virtual machine."""
+
+    def setUp(self):
+        self.cloud = FakeCloud("azure")
+        self.addCleanup(self.cloud.stop)
+
+    def token(self, **arguments):
+        get = requests.get
+
+        def redirected(url, **keywords):
+            return get(url.replace("http://169.254.169.254", self.cloud.url), **keywords)
+
+        with unittest.mock.patch.object(msrestazure.azure_active_directory.requests, "get", redirected):
+            return msrestazure.azure_active_directory.MSIAuthentication(timeout=20, **arguments).token
+
+    def test_the_runtime_gets_a_token(self):
+        token = self.token()
+        self.assertEqual((token["token_type"], token["access_token"][:3]), ("Bearer", "eyJ"))
+        request = self.cloud.requests("oauth2/token")[0]
+        self.assertIn("api-version=2018-02-01", request["query"])
+        self.assertEqual(request["headers"]["Metadata"], "true")
+
+    def test_of_one_of_several_identities(self):
+        self.cloud.state(identity={"system": False, "clients": ["one", "two"]})
+        self.assertEqual(self.token(client_id="two")["client_id"], "two")
+        with self.assertRaises(requests.HTTPError):
+            self.token()
+
+    def test_what_it_waits_for(self):
+        for status in (404, 410, 429, 500):
+            self.cloud.fault("oauth2/token", status=status)
+        self.token()
+        self.assertEqual(len(self.cloud.requests("oauth2/token")), 5)
+
+
+class Azure(unittest.TestCase):
+    GROUP = "/subscriptions/5f5b8c63-2d4a-4f0e-9d0a-000000000001/resourceGroups/test-group/providers/Microsoft.Compute/virtualMachines/"
+
+    def setUp(self):
+        self.cloud = FakeCloud("azure")
+        self.addCleanup(self.cloud.stop)
+        self.client_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.secret-of-the-machine")
+
+    def client_with(self, token):
+        credentials = msrest.authentication.BasicTokenAuthentication({"access_token": token})
+        configuration = msrest.configuration.Configuration(self.cloud.url)
+        configuration.retry_policy.retries = 0
+        self.client = msrest.service_client.ServiceClient(credentials, configuration)
+        self.addCleanup(self.client.close)
+
+    def send(self, method, path, body=None, **query):
+        request = getattr(self.client, method)(self.GROUP + path, {"api-version": "2024-07-01", **query}, {"x-ms-client-request-id": str(uuid.uuid4())},
+                                             body)
+        response = self.client.send(request, stream=False)
+        if response.status_code >= 400:
+            raise msrestazure.azure_exceptions.CloudError(response)
+        return response
+
+    def code(self, *arguments, **query):
+        with self.assertRaises(msrestazure.azure_exceptions.CloudError) as context:
+            self.send(*arguments, **query)
+        return context.exception.status_code, context.exception.error.error
+
+    def finish(self, response):
+        poller = msrest.polling.LROPoller(self.client, response, lambda _: True, msrestazure.polling.arm_polling.ARMPolling(0))
+        poller.wait(30)
+        self.assertTrue(poller.done())
+        return poller.status()
+
+    def power(self, name="examplevmname"):
+        view = self.send("get", name, **{"$expand": "instanceView"}).json()["properties"]["instanceView"]
+        return [status["code"] for status in view["statuses"]]
+
+    def test_machines_are_described(self):
+        machine = self.send("get", "examplevmname").json()
+        self.assertEqual((machine["id"], machine["properties"]["hardwareProfile"]["vmSize"]), (self.GROUP + "examplevmname", "Standard_A3"))
+        self.assertNotIn("instanceView", machine["properties"])
+        self.assertEqual(self.power(), ["ProvisioningState/succeeded", "PowerState/running"])
+        self.assertEqual(self.code("get", "gone"), (404, "ResourceNotFound"))
+
+    def test_operations_are_followed_to_their_end(self):
+        for headers in (["Azure-AsyncOperation"], ["Location"], ["Azure-AsyncOperation", "Location"]):
+            with self.subTest(headers=headers):
+                self.cloud.state(operations={"headers": headers}, machines={"examplevmname": {"state": "running"}})
+                response = self.send("post", "examplevmname/deallocate")
+                self.assertEqual((response.status_code, self.power()[1]), (202, "PowerState/deallocating"))
+                self.assertEqual(self.finish(response), "Succeeded")
+                self.assertEqual(self.power()[1], "PowerState/deallocated")
+
+    def test_operations_that_fail(self):
+        self.cloud.state(operations={"error": {"code": "AllocationFailed", "message": "no capacity"}})
+        with self.assertRaises(msrestazure.azure_exceptions.CloudError) as context:
+            self.finish(self.send("post", "other/start"))
+        self.assertIn("no capacity", str(context.exception))
+
+    def test_refusals(self):
+        self.assertEqual(self.code("post", "examplevmname/deallocate", hibernate="true"), (409, "OperationNotAllowed"))
+        self.cloud.state(permissions=[{"actions": ["*/read"], "notActions": []}])
+        self.assertEqual(self.code("post", "examplevmname/deallocate"), (403, "AuthorizationFailed"))
+        self.client_with("another")
+        self.assertEqual(self.code("get", "examplevmname"), (401, "ExpiredAuthenticationToken"))
+
+    def test_tags(self):
+        tags = {"operation": "Merge", "properties": {"tags": {"CloudSnooze:Status": "stopped"}}}
+        self.send("patch", "examplevmname/providers/Microsoft.Resources/tags/default", tags)
+        self.assertEqual(self.send("get", "examplevmname").json()["tags"], {"team": "graphics", "CloudSnooze:Status": "stopped"})
+        tags["properties"]["tags"] = {"a/b": ""}
+        self.assertEqual(self.code("patch", "examplevmname/providers/Microsoft.Resources/tags/default", tags), (400, "InvalidTagNameCharacters"))
 
 
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
