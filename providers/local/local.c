@@ -18,6 +18,8 @@
 #include "config.h"
 #include "logind.h"
 #include "cloud/machine.h"
+#include "cloud/options.h"
+#include "rtc.h"
 
 /* Makes the machine id one that only CloudSnooze shows: machine-id(5) asks not to publish the id itself. */
 #define APPLICATION_ID SD_ID128_MAKE(6e, 1f, 43, 29, b0, 5d, 4c, 0a, 92, 77, 5a, e1, 3d, 0c, 84, f6)
@@ -28,6 +30,7 @@
 
 typedef struct Local {
         SnoozePluginInstance *instance;
+        const char *root; /* "" */
         Machine machine;
         char id[SD_ID128_STRING_MAX];
         uint64_t accepted; /* boot time; 0: never */
@@ -38,6 +41,8 @@ typedef struct Request {
         SnoozePluginCall *call;
         PowerAction action;
         bool dry_run;
+        uint64_t wake; /* wall clock µs; 0: when somebody switches it on */
+        RtcAlarm alarm;
 } Request;
 
 static sd_bus *bus_of(Request *request) {
@@ -90,6 +95,7 @@ static int start(SnoozePluginInstance *instance, void *userdata) {
         sd_id128_t id;
 
         local->instance = instance;
+        local->root = root;
         machine_detect(root, &local->machine);
         if (sd_id128_get_machine_app_specific(APPLICATION_ID, &id) >= 0)
                 sd_id128_to_string(id, local->id);
@@ -167,10 +173,40 @@ static int on_performed(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         Request *request = userdata;
 
         /* Somebody was faster, or this is the second call: it stops, as it was asked to. */
-        if (e && !sd_bus_error_has_name(e, "org.freedesktop.login1.OperationInProgress"))
+        if (e && !sd_bus_error_has_name(e, "org.freedesktop.login1.OperationInProgress")) {
+                rtc_restore(request->local->root, &request->alarm);
                 return request_end(request, fail_from_logind(request, e));
+        }
         request->local->accepted = clock_boottime();
         return request_end(request, 0);
+}
+
+static int fail_from_clock(Request *request, int error) {
+        if (error == -ENOENT)
+                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                                               "wake: this machine has no clock that could wake it (" RTC_PATH ")");
+        if (error == -ERANGE || error == -EINVAL)
+                return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "wake: the clock cannot be set so far ahead");
+        return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "wake: " RTC_PATH "/wakealarm cannot be set: %s",
+                                       strerror(-error));
+}
+
+/* The last step but one: a machine that was to come back and does not would be worse than one that stays on. */
+static int perform(Request *request) {
+        Local *local = request->local;
+        int r = 0;
+
+        if (request->wake > 0)
+                r = request->dry_run ? rtc_check(local->root) : rtc_set(local->root, request->wake, &request->alarm);
+        if (r < 0)
+                return request_end(request, fail_from_clock(request, r));
+        if (request->dry_run)
+                return request_end(request, 0);
+        r = logind_perform(bus_of(request), request->action, on_performed, request);
+        if (r < 0)
+                rtc_restore(local->root, &request->alarm);
+        return r < 0 ? request_end(request, r) : 0;
 }
 
 static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -195,11 +231,7 @@ static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                                                            "to grant it %s",
                                                            power_action_words(request->action), can,
                                                            power_action_permission(request->action)));
-        if (request->dry_run)
-                return request_end(request, 0);
-
-        r = logind_perform(bus_of(request), request->action, on_performed, request);
-        return r < 0 ? request_end(request, r) : 0;
+        return perform(request);
 }
 
 static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -221,32 +253,20 @@ static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? request_end(request, r) : 0;
 }
 
-static int check_options(SnoozePluginCall *call, const SnoozePluginDictionary *options, Request *request) {
-        static const char *const known[] = { "action", "reason", "dry-run" };
-        const char *key, *action;
+static int read_options(SnoozePluginCall *call, const SnoozePluginDictionary *options, Request *request) {
+        const unsigned all = CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE);
+        CloudOptions wanted;
         int r;
 
-        for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(options, i)); i++) {
-                bool found = false;
-
-                for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
-                        found = found || strcmp(known[k], key) == 0;
-                if (!found)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                                       "%s: expected action, reason or dry-run", key);
-        }
-        action = snooze_plugin_dictionary_get_string(options, "action",
-                                                     snooze_plugin_dictionary_has(options, "action") ? "" : "stop");
-        r = power_action_from_name(action);
+        r = cloud_options_read(call, options, all | CLOUD_WAKES, &wanted);
         if (r < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "action: expected stop, suspend or hibernate, not \"%s\"", action);
+                return r;
+        r = power_action_from_name(cloud_action_name(wanted.action));
+        if (r < 0)
+                return r;
         request->action = (PowerAction) r;
-        request->dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false);
-        if (snooze_plugin_dictionary_has(options, "dry-run") &&
-            request->dry_run != snooze_plugin_dictionary_get_bool(options, "dry-run", true))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "dry-run: expected a boolean");
+        request->dry_run = wanted.dry_run;
+        request->wake = wanted.wake;
         return 0;
 }
 
@@ -258,7 +278,7 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         r = check_instance(userdata, call, instance_id);
         if (r < 0)
                 return r;
-        r = check_options(call, options, &wanted);
+        r = read_options(call, options, &wanted);
         if (r < 0)
                 return r;
         request = request_new(userdata, call);
@@ -296,8 +316,11 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
                                                   explanation);
 
         request->action++;
-        if (request->action == POWER_ACTION_COUNT)
+        if (request->action == POWER_ACTION_COUNT) {
+                if (rtc_check(request->local->root) >= 0)
+                        snooze_plugin_call_add_permission(request->call, "rtc:wakealarm", true, "wakes this machine at a time");
                 return request_end(request, 0);
+        }
         r = logind_can(bus_of(request), request->action, on_can_checked, request);
         return r < 0 ? request_end(request, r) : 0;
 }

@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
+/* Less, and the alarm may come before the machine is off; more, and no clock can be set to it. */
+#define WAKE_MIN USEC_PER_MINUTE
+#define WAKE_MAX (366 * USEC_PER_DAY)
+
 static const char *const names[CLOUD_ACTION_COUNT] = {
         [CLOUD_STOP] = "stop",
         [CLOUD_HIBERNATE] = "hibernate",
@@ -19,6 +25,7 @@ static const struct {
         { "action", 's', "stop, hibernate or suspend" },
         { "reason", 's', "a text" },
         { "dry-run", 'b', "a boolean" },
+        { "wake", 't', "microseconds since the epoch" },
 };
 
 const char *cloud_action_name(CloudAction action) {
@@ -35,7 +42,7 @@ static int check_keys(SnoozePluginCall *call, const SnoozePluginDictionary *opti
                         k++;
                 if (k == sizeof(keys) / sizeof(keys[0]))
                         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                                       "%s: expected action, reason or dry-run", key);
+                                                       "%s: expected action, reason, dry-run or wake", key);
                 if (snooze_plugin_dictionary_get_type(options, key) != keys[k].type)
                         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: expected %s", key,
                                                        keys[k].expected);
@@ -43,12 +50,27 @@ static int check_keys(SnoozePluginCall *call, const SnoozePluginDictionary *opti
         return 0;
 }
 
+static int check_wake(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions, uint64_t wake) {
+        uint64_t ahead = usec_sub(wake, clock_realtime());
+
+        if (!snooze_plugin_dictionary_has(options, "wake"))
+                return 0;
+        if (!(actions & CLOUD_WAKES))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "wake: a machine of this cloud does not wake up by itself");
+        if (ahead < WAKE_MIN || ahead > WAKE_MAX)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "wake: expected a moment that is a minute to a year ahead");
+        return 0;
+}
+
 int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions, CloudOptions *ret) {
         const char *action = snooze_plugin_dictionary_get_string(options, "action", names[CLOUD_STOP]);
+        uint64_t wake = snooze_plugin_dictionary_get_uint(options, "wake", 0);
         unsigned i = 0;
         int r;
 
         r = check_keys(call, options);
+        if (r >= 0)
+                r = check_wake(call, options, actions, wake);
         if (r < 0)
                 return r;
         while (i < CLOUD_ACTION_COUNT && strcmp(names[i], action) != 0)
@@ -62,6 +84,7 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
                 .action = (CloudAction) i,
                 .dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false),
                 .reason = snooze_plugin_dictionary_get_string(options, "reason", ""),
+                .wake = wake,
         };
         return 0;
 }

@@ -169,11 +169,79 @@ class Local(plugin_bus.PluginTestCase):
 
     def test_bad_options_change_nothing(self):
         logind, plugin = self.logind(), self.local()
-        self.assertIn("stop, suspend or hibernate", self.refusal("InvalidArgument", plugin, action=s("explode")))
+        self.assertIn("stop, hibernate or suspend", self.refusal("InvalidArgument", plugin, action=s("explode")))
         self.refusal("InvalidArgument", plugin, action=GLib.Variant("t", 1))
         self.refusal("InvalidArgument", plugin, dry_run=s("yes"))
-        self.assertIn("wake", self.refusal("InvalidArgument", plugin, wake=GLib.Variant("t", 1)))
+        self.assertIn("wake", self.refusal("InvalidArgument", plugin, nonsense=GLib.Variant("t", 1)))
         self.assertEqual(logind.performed, [])
+
+    def clock(self, since_epoch=1000, alarm=""):
+        """A clock that is far from the wall clock, as one that runs on local time is a little."""
+        directory = os.path.join(self.root.name, "sys/class/rtc/rtc0")
+        os.makedirs(directory, exist_ok=True)
+        for name, text in (("since_epoch", since_epoch), ("wakealarm", alarm)):
+            with open(os.path.join(directory, name), "w") as f:
+                f.write(f"{text}\n" if text != "" else "")
+        return os.path.join(directory, "wakealarm")
+
+    def alarm(self):
+        with open(os.path.join(self.root.name, "sys/class/rtc/rtc0/wakealarm")) as f:
+            return int(f.read() or 0)
+
+    def ahead(self, seconds):
+        return GLib.Variant("t", GLib.get_real_time() + int(seconds * 1e6))
+
+    def test_a_time_to_wake_up_is_set_on_the_clocks_own_time(self):
+        logind, plugin = self.logind(), self.local()
+        self.clock()
+        self.stop_with(plugin, wake=self.ahead(3600))
+        self.assertAlmostEqual(self.alarm(), 1000 + 3600, delta=5)
+        self.assertEqual(logind.performed, [("PowerOff", False)])
+        self.assertIn(("rtc:wakealarm", True), [row[:2] for row in self.ask(plugin, "CheckPermissions")[0]])
+
+    def test_it_replaces_another(self):
+        self.logind()
+        self.clock(alarm=1500)
+        self.stop_with(self.local(), wake=self.ahead(3600), action=s("suspend"))
+        self.assertAlmostEqual(self.alarm(), 1000 + 3600, delta=5)
+
+    def test_a_refused_stop_leaves_the_alarm_as_it_was(self):
+        logind, plugin = self.logind(), self.local()
+        logind.refusal = ("org.freedesktop.DBus.Error.AccessDenied", "Permission denied by policy")
+        for before in ("", 1500):
+            with self.subTest(before=before):
+                self.clock(alarm=before)
+                self.refusal("Refused", plugin, wake=self.ahead(3600))
+                self.assertEqual(self.alarm(), before or 0)
+
+    def test_a_machine_that_could_not_come_back_stays_on(self):
+        logind, plugin = self.logind(), self.local()
+        self.assertIn("no clock", self.refusal("NotSupported", plugin, wake=self.ahead(3600)))
+        self.refusal("NotSupported", plugin, wake=self.ahead(3600), dry_run=GLib.Variant("b", True))
+        path = self.clock()
+        os.unlink(path)
+        os.symlink("/dev/full", path)
+        self.refusal("Refused", plugin, wake=self.ahead(3600))
+        os.unlink(path)
+        self.clock(since_epoch="nonsense", alarm=7)
+        self.refusal("Refused", plugin, wake=self.ahead(3600))
+        self.assertEqual((logind.performed, self.alarm()), ([], 7))
+        self.assertNotIn("rtc:wakealarm", [row[0] for row in self.ask(plugin, "CheckPermissions")[0]])
+
+    def test_dry_run_sets_no_alarm(self):
+        self.logind()
+        self.clock()
+        self.stop_with(self.local(), wake=self.ahead(3600), dry_run=GLib.Variant("b", True))
+        self.assertEqual(self.alarm(), 0)
+
+    def test_times_that_are_none(self):
+        self.logind()
+        plugin = self.local()
+        self.clock()
+        for wake in (GLib.Variant("t", 1), self.ahead(10), self.ahead(400 * 86400), s("08:00"), GLib.Variant("t", 2**64 - 1)):
+            with self.subTest(wake=wake.print_(False)):
+                self.assertIn("wake", self.refusal("InvalidArgument", plugin, wake=wake))
+        self.assertEqual(self.alarm(), 0)
 
     def test_without_logind_it_says_so(self):
         plugin = self.local()
