@@ -25,6 +25,7 @@ static const MetadataRules rules = {
 static const SnoozePluginSetting settings[] = {
         { .name = "metadata_url", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^https?:\\/\\/[^ ]+$/", .default_value = METADATA_URL },
         { .name = "metadata_v1", .type = SNOOZE_PLUGIN_BOOLEAN, .default_value = "false" },
+        { .name = "region", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^[a-z0-9-]{1,32}$/" },
         { .name = "endpoint_url", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^https?:\\/\\/[^ ]+$/" },
         { .name = "autoscaling_endpoint_url", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^https?:\\/\\/[^ ]+$/" },
         { .name = "proxy_url", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^https?:\\/\\/[^ ]+$/" },

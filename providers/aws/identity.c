@@ -93,7 +93,7 @@ static void on_document(MetadataOutcome outcome, const char *text, const HttpRep
         else {
                 object = json_node_get_object(node);
                 identity->instance_id = g_strdup(json_get_string(object, "instanceId", ""));
-                identity->region = g_strdup(json_get_string(object, "region", ""));
+                identity->region = g_strdup(aws_setting(inquiry->aws, "region") ?: json_get_string(object, "region", ""));
                 identity->zone = g_strdup(json_get_string(object, "availabilityZone", ""));
                 identity->type = g_strdup(json_get_string(object, "instanceType", ""));
                 identity->account = g_strdup(json_get_string(object, "accountId", ""));

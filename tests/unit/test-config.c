@@ -266,6 +266,16 @@ static void test_plugin_values_merge(void) {
         g_assert_null(config_plugin(config, "gcp"));
 }
 
+static void test_the_region_reaches_its_provider(void) {
+        g_autoptr(Config) config = parse_good("{\"aws_region\": \"eu-west-1\"}");
+        g_autoptr(Config) both = parse_good("{\"aws_region\": \"eu-west-1\", \"providers\": {\"aws\": {\"region\": \"us-east-2\"}}}");
+        g_autoptr(JsonObject) aws = config_plugin(config, "aws"), own = config_plugin(both, "aws");
+
+        g_assert_cmpstr(json_get_string(aws, "region", NULL), ==, "eu-west-1");
+        g_assert_cmpstr(json_get_string(own, "region", NULL), ==, "us-east-2");
+        g_assert_null(config_plugin(config, "gcp"));
+}
+
 static void test_maps_have_a_ceiling(void) {
         g_autoptr(GString) text = g_string_new("{\"sources\": {\"cpu\": {}");
         g_autoptr(GError) error = NULL;
@@ -497,6 +507,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/config/sources-as-they-count", test_sources_are_shown_as_they_count);
         g_test_add_func("/config/shown-is-valid", test_shown_is_valid);
         g_test_add_func("/config/plugin-values", test_plugin_values_merge);
+        g_test_add_func("/config/region", test_the_region_reaches_its_provider);
         g_test_add_func("/config/ceiling", test_maps_have_a_ceiling);
         g_test_add_func("/config/table", test_table);
         g_test_add("/config/files/none", Files, NULL, files_set_up, test_nothing_there, files_tear_down);

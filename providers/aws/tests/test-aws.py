@@ -314,6 +314,18 @@ class Rights(Aws):
         self.assertEqual(self.actions("CreateTags"), [])
 
 
+class Region(Aws):
+    def test_another_than_the_instances_own(self):
+        self.cloud.state(region="eu-west-1", imds={"documents": {"/latest/dynamic/instance-identity/document":
+                                                                 '{"instanceId": "%s", "region": "us-east-1"}' % OWN}})
+        self.refused("Refused", self.stop_with, self.aws(), dry_run=True)
+
+    def test_is_the_one_that_requests_are_signed_for(self):
+        self.cloud.state(region="eu-west-1", imds={"documents": {"/latest/dynamic/instance-identity/document":
+                                                                 '{"instanceId": "%s", "region": "us-east-1"}' % OWN}})
+        self.stop_with(self.aws(region="eu-west-1"), dry_run=True)
+
+
 class PowerOff(Aws):
     def logind(self, can="yes", refusal=None):
         performed = []

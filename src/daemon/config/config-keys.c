@@ -96,7 +96,7 @@ const ConfigKey config_keys[] = {
                .expected = "a provider's id, \"auto\" or \"\"",
                .description = "Older name of provider, used where provider is not set."),
         STRING("aws_region", aws_region, "",
-               .description = "Region of the instance, where the metadata service does not tell it."),
+               .description = "Region whose API the provider aws asks; without it the instance's own."),
         BOOLEAN("enable_instance_tags", enable_instance_tags, FALSE,
                 "Whether a stop leaves its time and reason in the instance's tags."),
         STRING("tagging_prefix", tagging_prefix, "CloudSnooze",

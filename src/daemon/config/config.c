@@ -233,9 +233,20 @@ SourceConfig config_source(const Config *config, const char *source) {
         return result;
 }
 
+/* The older key of the first cloud, which has the least to say. */
+static JsonNode *begin_plugin(const Config *config, const char *id) {
+        JsonNode *node;
+
+        if (!g_str_equal(id, "aws") || !config->aws_region || !*config->aws_region)
+                return NULL;
+        node = empty_document();
+        json_object_set_string_member(json_node_get_object(node), "region", config->aws_region);
+        return node;
+}
+
 JsonObject *config_plugin(const Config *config, const char *id) {
         const char *const places[] = { "plugins.plugin_configs", "providers" };
-        g_autoptr(JsonNode) merged = NULL;
+        g_autoptr(JsonNode) merged = begin_plugin(config, id);
 
         for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
                 JsonNode *map = lookup(config->merged, places[i]);

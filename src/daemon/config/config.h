@@ -92,7 +92,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_unref)
 SourceConfig config_source(const Config *config, const char *source);
 
 /* plugins.plugin_configs.<id>, but for its `events`, and providers.<id>, merged in this order (for a provider its
- * `providers` entry counts last); NULL if neither exists. Borrowed? No: a new reference, or NULL. */
+ * `providers` entry counts last), and aws_region as region of the provider aws before both; NULL if none exists. A new
+ * reference. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
 /* plugins.limits.<id>: memory_mb, cpu_percent, tasks, each as far as it is configured. Borrowed; NULL: none is. */
