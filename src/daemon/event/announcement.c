@@ -21,6 +21,8 @@ static int refuse(char **ret_problem, const char *format, ...) {
         va_start(ap, format);
         *ret_problem = g_strdup_vprintf(format, ap);
         va_end(ap);
+        /* Its own words are in it, and it goes into the journal. */
+        line_clean(*ret_problem);
         return -EBADMSG;
 }
 
