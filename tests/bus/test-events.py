@@ -12,6 +12,7 @@ from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, QUIET, SOURCE, BusTest, 
 
 SCHEMA = {'mode': {'type': 'string', 'description': 'What it does with an event', 'default': 'answer'}}
 BURST = 10000
+KILLED_BURST = 280
 
 
 def s(value):
@@ -230,6 +231,15 @@ class Handlers(EventTest):
         _, results = self.end_of(self.emit('custom.other'))
         self.assertEqual([row['plugin'] for row in results], ['late', 'early', 'off'])
 
+        # A change counts from the next event on, and is told.
+        self.assertEqual(self.client.get('Events', PLUGIN, f'{PATH}/plugin/late'), {'custom.*': 99, 'cloud.*': 1})
+        patch = {'plugins': {'plugin_configs': {'late': {'events': {'custom.*': {'priority': -1}}}}}}
+        self.house.properties.clear()
+        self.client.call('SetConfiguration', '(s)', (json.dumps(patch),))
+        wait_for(lambda: any(changed.get('Events') == {'custom.*': -1, 'cloud.*': 1} for _, changed, _ in self.house.properties), 'the news')
+        _, results = self.end_of(self.emit())
+        self.assertEqual([row['plugin'] for row in results], ['early', 'late'])
+
     def test_mode_first_ends_with_the_first_that_handled_it(self):
         self.install('declines', priority=9, mode='decline')
         self.install('handles', priority=5)
@@ -367,6 +377,26 @@ class Crashes(EventTest):
         self.assertEqual(self.notes.count('beside handles notice-1'), 1)
         _, results = self.end_of('notice-1')
         self.assertEqual(sorted(row['plugin'] for row in results), ['beside', 'caught', 'done', 'later'])
+
+    def test_killed_again_and_again_nothing_is_lost_and_nobody_goes_back(self):
+        """Wherever it dies: who has ended is not asked again once somebody behind him was."""
+        self.source()
+        self.install('first', priority=9)
+        self.install('second', priority=1)
+        self.start()
+        self.watched()
+        self.ask('source', 'burst', count=GLib.Variant('i', KILLED_BURST))
+        for kill in range(6):
+            reached = (kill + 1) * KILLED_BURST // 7
+            wait_for(lambda: len({line for line in self.notes if line.startswith('second')}) >= reached, f'event {reached}')
+            self.house.restart_daemon()
+        everything = {f'{number:06}' for number in range(KILLED_BURST)}
+        wait_for(lambda: {event['id'] for event in self.events() if event['finished']} == everything, 'the end of all')
+        for event in self.events():
+            self.assertEqual([row['plugin'] for row in event['results']], ['first', 'second'], event)
+        for identifier in everything:
+            asked = [line.split()[0] for line in self.notes if line.endswith(f' handles {identifier}')]
+            self.assertEqual(asked, sorted(asked), identifier)
 
     def test_one_whose_deadline_passed_meanwhile_ends_without_them(self):
         self.install('caught', priority=9, mode='wait')

@@ -286,10 +286,23 @@ gboolean config_event_first(const Config *config, const char *type) {
         return entry && g_str_equal(json_get_string(entry, "mode", "all"), "first");
 }
 
-void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled) {
+static JsonNode *handlers(const Config *config, const char *id) {
         JsonNode *map = lookup(config->merged, "plugins.plugin_configs");
         JsonObject *plugin = map ? json_get_object(json_node_get_object(map), id) : NULL;
-        JsonObject *entry = plugin ? type_entry(json_get_object(plugin, "events"), type) : NULL;
+        JsonNode *node = plugin ? json_object_get_member(plugin, "events") : NULL;
+
+        return node && JSON_NODE_HOLDS_OBJECT(node) ? node : NULL;
+}
+
+gboolean config_event_handlers_equal(const Config *a, const Config *b, const char *id) {
+        JsonNode *left = handlers(a, id), *right = handlers(b, id);
+
+        return left && right ? json_node_equal(left, right) : left == right;
+}
+
+void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled) {
+        JsonNode *map = handlers(config, id);
+        JsonObject *entry = map ? type_entry(json_node_get_object(map), type) : NULL;
 
         if (!entry)
                 return;

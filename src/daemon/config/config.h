@@ -105,6 +105,8 @@ gboolean config_event_first(const Config *config, const char *type);
 /* plugins.plugin_configs.<id>.events.<type>: changes what the manifest says, as far as it is configured. The entry for the type itself,
  * else the longest "….*" above it. */
 void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled);
+/* What they say of this plugin is the same. */
+gboolean config_event_handlers_equal(const Config *a, const Config *b, const char *id);
 
 typedef enum ConfigError {
         CONFIG_ERROR_SYNTAX,

@@ -35,8 +35,12 @@ static int append_events(const Plugin *plugin, sd_bus_message *reply) {
         for (guint i = 0; r >= 0 && manifest && i < manifest->events->len; i++) {
                 const ManifestEvent *event = g_ptr_array_index(manifest->events, i);
 
-                if (event->enabled)
-                        r = sd_bus_message_append(reply, "{si}", event->type, event->priority);
+                gboolean enabled = event->enabled;
+                int priority = event->priority;
+
+                config_event_handler(plugin->plugins->config, plugin->id, event->type, &priority, &enabled);
+                if (enabled)
+                        r = sd_bus_message_append(reply, "{si}", event->type, priority);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }

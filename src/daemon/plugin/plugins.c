@@ -123,9 +123,14 @@ void plugins_set_config(Plugins *plugins, Config *config) {
         plugins->config = config_ref(config);
         if (!same_directories(config, previous))
                 watch_touch(plugins->watch, NULL);
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (!config_event_handlers_equal(previous, config, plugin->id))
+                        plugin_bus_changed(plugin, "Events", NULL);
+                plugin_reconfigure(plugin);
+        }
         config_unref(previous);
-        for (guint i = 0; i < plugins->list->len; i++)
-                plugin_reconfigure(g_ptr_array_index(plugins->list, i));
 }
 
 static Plugins *plugins_allocate(const PluginsParameters *parameters) {
