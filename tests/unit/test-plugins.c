@@ -501,7 +501,7 @@ static JsonObject *stop_event(uint64_t deadline) {
 }
 
 static void test_event_goes_by_priority(void) {
-        g_autoptr(JsonObject) event = stop_event(clock_realtime() + USEC_PER_SEC);
+        g_autoptr(JsonObject) event = NULL;
         Dispatched dispatched = {};
         PluginFixture f = {};
         JsonObject *row;
@@ -514,6 +514,11 @@ static void test_event_goes_by_priority(void) {
         fixture_add(&f, "off", "good", "\"EventHandler\"",
                     ", \"events\": {\"snooze.stop.pending\": {\"enabled\": false}}");
         fixture_start(&f, "{}");
+        /* The time until the deadline is theirs, not that of their start. */
+        plugin_load(plugins_find(f.plugins, "high"), NULL, NULL);
+        plugin_load(plugins_find(f.plugins, "low"), NULL, NULL);
+        run_until(f.bus.event, fixture_state(&f, "high") == PLUGIN_RUNNING && fixture_state(&f, "low") == PLUGIN_RUNNING);
+        event = stop_event(clock_realtime() + USEC_PER_SEC);
         dispatch(&f, event, &dispatched);
         g_assert_false(dispatched.over);
         run_until(f.bus.event, dispatched.over);
