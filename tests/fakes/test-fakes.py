@@ -1,22 +1,27 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The fakes themselves, held against the clouds' own clients from the distribution: what botocore, msrestazure and novaclient make of a fake is
-what they would make of the cloud, so that a fake and a provider cannot agree on an error."""
+"""The fakes themselves, held against the clouds' own clients from the distribution: what botocore, msrestazure, novaclient, google-auth and
+libcloud make of a fake is what they would make of the cloud, so that a fake and a provider cannot agree on an error."""
 
 import datetime
+import importlib
 import os
 import sys
 import unittest
 import unittest.mock
+import urllib.error
 import uuid
 
 import botocore.config
 import botocore.exceptions
 import botocore.session
 import botocore.utils
+import google.auth.transport._http_client
 import keystoneauth1.exceptions
 import keystoneauth1.identity.v3
 import keystoneauth1.session
+import libcloud.common.google
+import libcloud.compute.drivers.gce
 import msrest.authentication
 import msrest.configuration
 import msrest.polling
@@ -320,6 +325,92 @@ class Azure(unittest.TestCase):
         self.assertEqual(self.send("get", "examplevmname").json()["tags"], {"team": "graphics", "CloudSnooze:Status": "stopped"})
         tags["properties"]["tags"] = {"a/b": ""}
         self.assertEqual(self.code("patch", "examplevmname/providers/Microsoft.Resources/tags/default", tags), (400, "InvalidTagNameCharacters"))
+
+
+class GcpMetadata(unittest.TestCase):
+    def setUp(self):
+        self.cloud = FakeCloud("gcp")
+        self.addCleanup(self.cloud.stop)
+        self.host = self.cloud.url.removeprefix("http://")
+        self.request = google.auth.transport._http_client.Request()
+
+    def metadata(self):
+        """google-auth reads where the service is when it is loaded."""
+        places = {"GCE_METADATA_ROOT": self.host, "GCE_METADATA_HOST": self.host, "GCE_METADATA_IP": self.host}
+        with unittest.mock.patch.dict(os.environ, places):
+            import google.auth.compute_engine._metadata
+            return importlib.reload(google.auth.compute_engine._metadata)
+
+    def test_google_auth_knows_it_by_its_header(self):
+        self.assertTrue(self.metadata().ping(self.request))
+
+    def test_and_gets_the_accounts_token(self):
+        metadata = self.metadata()
+        token, expiry = metadata.get_service_account_token(self.request)
+        self.assertEqual(token, "ya29.first-token")
+        seconds = (expiry.replace(tzinfo=datetime.timezone.utc) - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+        self.assertAlmostEqual(seconds, 3599, delta=60)
+        self.assertEqual(metadata.get_service_account_info(self.request)["scopes"], ["https://www.googleapis.com/auth/cloud-platform"])
+        self.assertEqual(metadata.get_project_id(self.request), "test-project")
+
+    def test_who_does_not_prove_himself_gets_nothing(self):
+        with self.assertRaises(urllib.error.HTTPError) as context:
+            self.cloud.open("/computeMetadata/v1/instance/id")
+        self.assertEqual(context.exception.code, 403)
+
+
+class Gcp(unittest.TestCase):
+    AT = "/zones/us-central1-a/instances/test-instance"
+
+    def setUp(self):
+        self.cloud = FakeCloud("gcp")
+        self.addCleanup(self.cloud.stop)
+        host, port = self.cloud.url.removeprefix("http://").split(":")
+        credential = unittest.mock.Mock(access_token="ya29.first-token")
+        with unittest.mock.patch.object(libcloud.common.google, "GoogleOAuth2Credential", return_value=credential):
+            self.compute = libcloud.compute.drivers.gce.GCEConnection("user", "key", False, project="test-project", host=host, port=int(port))
+        self.compute.poll_interval = 0.01
+
+    def status(self):
+        return self.compute.request(self.AT).object["status"]
+
+    def reason(self, path, **keywords):
+        with self.assertRaises(libcloud.common.google.GoogleBaseError) as context:
+            self.compute.async_request(self.AT + path, method="POST", **keywords)
+        return context.exception.value["reason"] if isinstance(context.exception.value, dict) else str(context.exception.value)
+
+    def test_libcloud_follows_operations_to_their_end(self):
+        for method, status in (("suspend", "SUSPENDED"), ("resume", "RUNNING"), ("stop", "TERMINATED"), ("start", "RUNNING")):
+            with self.subTest(method=method):
+                self.compute.async_request(f"{self.AT}/{method}", method="POST")
+                self.assertEqual(self.status(), status)
+
+    def test_an_operation_that_fails(self):
+        self.cloud.state(operation_error={"code": "UNSUPPORTED_OPERATION", "message": "no"})
+        with self.assertRaises(libcloud.common.google.GoogleBaseError) as context:
+            self.compute.async_request(self.AT + "/stop", method="POST")
+        self.assertEqual(context.exception.code, "UNSUPPORTED_OPERATION")
+
+    def test_refusals(self):
+        self.assertEqual(self.reason("/resume"), "invalidUsage")
+        self.assertEqual(self.reason("x/stop"), "notFound")
+        self.cloud.state(denied=["compute.instances.stop"])
+        self.assertEqual(self.reason("/stop"), "forbidden")
+        self.cloud.state(instances={"test-instance": {"local_ssd": 1}}, denied=[])
+        self.assertEqual(self.reason("/stop"), "badRequest")
+        self.cloud.state(valid_tokens=[])
+        self.assertEqual(self.reason("/stop"), "authError")
+
+    def test_labels_need_the_fingerprint_of_what_they_were(self):
+        labels = {"labels": {"a": "b"}, "labelFingerprint": self.compute.request(self.AT).object["labelFingerprint"]}
+        self.compute.async_request(self.AT + "/setLabels", method="POST", data=labels)
+        self.assertEqual(self.compute.request(self.AT).object["labels"], {"a": "b"})
+        self.assertEqual(self.reason("/setLabels", data=labels), "conditionNotMet")
+
+    def test_one_request_id_is_one_operation(self):
+        same = {"requestId": "0b6e7c1a-1111-4222-8333-944445555666"}
+        names = [self.compute.request(self.AT + "/stop", method="POST", params=same).object["name"] for _ in range(2)]
+        self.assertEqual(names[0], names[1])
 
 
 for variable in [name for name in os.environ if name.startswith("AWS_")]:

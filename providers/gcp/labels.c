@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tags of this machine, which are labels here. docs.cloud.google.com/compute/docs/labeling-resources: at most 64; keys
+ * and values of at most 63 characters, lower case letters, digits, "_" and "-"; a key begins with a letter. Tags have
+ * other characters by nature
+ * ("CloudSnooze:StopReason"): letters become lower case, everything else "_", and a value is cut
+ * ("cloudsnooze_stopreason").
+ *
+ * setLabels replaces all of them, and takes them only with the fingerprint of what they were: who came between makes
+ * it fail with 412. */
+
+#include "instance.h"
+#include "operation.h"
+#include "scopes.h"
+#include "util/json.h"
+
+#define LABELS_MAX 64U
+#define TEXT_MAX 63U
+
+static const Deed setting = { "setLabels", NULL, false };
+
+/* Caller frees. */
+static char *label_text(const char *tag) {
+        GString *text = g_string_sized_new(TEXT_MAX);
+
+        /* One for each character, however many bytes it has. */
+        for (const char *c = tag; *c && text->len < TEXT_MAX; c = g_utf8_next_char(c))
+                g_string_append_c(text, g_ascii_isalnum(*c) || *c == '-' ? g_ascii_tolower(*c) : '_');
+        return g_string_free(text, FALSE);
+}
+
+static void authenticated(CloudJob *job);
+
+static void on_set(CloudJob *job, const ApiReply *reply) {
+        Extra *extra = gcp_extra(job);
+
+        if (!reply->object && reply->http->status == 412 && !extra->conflict) {
+                extra->conflict = true;
+                cloud_job_authenticate(job, authenticated);
+                return;
+        }
+        operation_follow(job, reply, &setting);
+}
+
+/* Returns how many there are then; whether any differs from before. */
+static unsigned merge(GHashTable *wanted, JsonObject *labels, bool *ret_changed) {
+        GHashTableIter iter;
+        void *key, *value;
+
+        *ret_changed = false;
+        g_hash_table_iter_init(&iter, wanted);
+        while (g_hash_table_iter_next(&iter, &key, &value)) {
+                if (g_strcmp0(json_get_string(labels, key, NULL), value) == 0)
+                        continue;
+                json_object_set_string_member(labels, key, value);
+                *ret_changed = true;
+        }
+        return json_object_get_size(labels);
+}
+
+static void on_got(CloudJob *job, const ApiReply *reply) {
+        JsonObject *old = reply->object ? json_get_object(reply->object, "labels") : NULL;
+        g_autoptr(JsonObject) body = json_object_new();
+        JsonObject *labels = old ? json_object_ref(old) : json_object_new();
+        g_autofree char *text = NULL;
+        bool changed;
+        unsigned n;
+
+        json_object_set_object_member(body, "labels", labels);
+        if (!reply->object) {
+                api_fail(job, reply, "get");
+                return;
+        }
+        n = merge(gcp_extra(job)->labels, labels, &changed);
+        if (n > LABELS_MAX) {
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s would have %u labels: Google takes at most %u",
+                               last_part(gcp_extra(job)->target), n, LABELS_MAX);
+                return;
+        }
+        if (!changed) {
+                cloud_job_end(job, 0);
+                return;
+        }
+        json_object_set_string_member(body, "labelFingerprint",
+                                      json_get_string(reply->object, "labelFingerprint", ""));
+        text = json_object_text(body);
+        api_act(job, "setLabels", "", text, on_set);
+}
+
+static void authenticated(CloudJob *job) {
+        if (scopes_allow(job))
+                instance_get(job, on_got);
+}
+
+static void found(CloudJob *job) {
+        cloud_job_authenticate(job, authenticated);
+}
+
+static int take_tag(SnoozePluginCall *call, const char *key, const char *value, GHashTable *labels) {
+        g_autofree char *label = label_text(key);
+
+        if (!value || !g_ascii_islower(label[0]) || g_utf8_strlen(key, -1) > (glong) TEXT_MAX)
+                return snooze_plugin_call_fail(
+                        call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                        "tags: %s: a label's key begins with a letter and has at most %u characters", key, TEXT_MAX);
+        if (g_hash_table_contains(labels, label))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "tags: %s: another tag is the label %s, too", key, label);
+        g_hash_table_insert(labels, g_steal_pointer(&label), label_text(value));
+        return 0;
+}
+
+int gcp_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata) {
+        g_autoptr(GHashTable) labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        const char *key;
+        CloudJob *job;
+        int r;
+
+        for (unsigned n = 0; (key = snooze_plugin_dictionary_get_key(tags, n)); n++) {
+                r = take_tag(call, key, snooze_plugin_dictionary_get_string(tags, key, NULL), labels);
+                if (r < 0)
+                        return r;
+        }
+        if (g_hash_table_size(labels) > LABELS_MAX)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "tags: %u, Google takes at most %u", g_hash_table_size(labels),
+                                               LABELS_MAX);
+        if (g_hash_table_size(labels) == 0)
+                return 0;
+        job = gcp_job_new(userdata, call, NULL);
+        gcp_extra(job)->labels = g_steal_pointer(&labels);
+        instance_find(job, found);
+        return SNOOZE_PLUGIN_LATER;
+}

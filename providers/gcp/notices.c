@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What Google announces to this instance, read from the metadata service by long poll
+ * (docs.cloud.google.com/compute/docs/metadata/ querying-metadata#waitforchange): each question waits there until the
+ * value has another ETag than the last one.
+ *
+ * instance/maintenance-event turns from NONE to what will happen 60 s before it does, on hosts with GPUs an hour
+ * before (…/metadata/ getting-live-migration-notice, …/gpus/gpu-host-maintenance), and back. instance/preempted turns
+ * TRUE when Google takes a Spot instance back, 30 s before it is off (…/instances/spot#preemption-process), and never
+ * back. Neither names a time: a deadline is counted from when the value was seen.
+ *
+ * An id has the instance in it, because an image that was made of this machine has its memory of what was handled; and
+ * the boot or the time, because the same value comes again and again in an instance's life. */
+
+#include <string.h>
+#include <syslog.h>
+
+#include <systemd/sd-id128.h>
+
+#include "api.h"
+#include "base/clock.h"
+#include "cloud/poll.h"
+#include "util/json.h"
+
+#define MAINTENANCE_NOTICE (60 * USEC_PER_SEC)
+#define MAINTENANCE_NOTICE_GPU (60 * USEC_PER_MINUTE)
+#define PREEMPTION_NOTICE (30 * USEC_PER_SEC)
+/* Between the beginnings of two questions, and after a 503, for which Google names this pause. */
+#define PAUSE USEC_PER_SEC
+#define ETAG_MAX 64U
+#define STATE_VERSION 1U
+
+typedef enum Severity { SEVERITY_WARNING = 1, SEVERITY_URGENT, SEVERITY_CRITICAL } Severity;
+
+typedef struct Watch Watch;
+
+typedef struct Kind {
+        const char *path;
+        void (*read)(Watch *watch, const char *value);
+} Kind;
+
+struct Watch {
+        Notices *notices;
+        const Kind *kind;
+        CloudPoll *poll;
+        bool asking;
+        char *etag;           /* of the value; NULL: not known yet */
+        Announced *announced; /* the provider's */
+};
+
+struct Notices {
+        Gcp *gcp;
+        Watch watches[WATCH_COUNT];
+};
+
+/* Live migration is impossible with a GPU, whichever way it came to the machine: NVIDIA's are display or 3D
+ * controllers (PCI class 03). */
+static bool is_gpu(const char *directory) {
+        g_autofree char *vendor_file = g_build_filename(directory, "vendor", NULL),
+                        *class_file = g_build_filename(directory, "class", NULL);
+        g_autofree char *vendor = NULL, *class = NULL;
+
+        return g_file_get_contents(vendor_file, &vendor, NULL, NULL) &&
+               g_file_get_contents(class_file, &class, NULL, NULL) && g_str_has_prefix(vendor, "0x10de") &&
+               g_str_has_prefix(class, "0x03");
+}
+
+static bool has_gpu(const char *root) {
+        g_autofree char *devices = g_strconcat(root, "/sys/bus/pci/devices", NULL);
+        g_autoptr(GDir) directory = g_dir_open(devices, 0, NULL);
+        const char *name;
+
+        while (directory && (name = g_dir_read_name(directory))) {
+                g_autofree char *device = g_build_filename(devices, name, NULL);
+
+                if (is_gpu(device))
+                        return true;
+        }
+        return false;
+}
+
+static void announce(Watch *watch, const char *what, const char *type, Severity severity, uint64_t notice,
+                     const char *key, const char *value) {
+        Gcp *gcp = watch->notices->gcp;
+        g_autofree char *id = g_strdup_printf("%s/%s", gcp->identity->id, what);
+        SnoozePluginDictionary *data = snooze_plugin_dictionary_new();
+        uint64_t deadline = usec_add(clock_realtime(), notice);
+        int r;
+
+        snooze_plugin_dictionary_set_string(data, "cloud", "gcp");
+        snooze_plugin_dictionary_set_string(data, "instance_id", gcp->identity->id);
+        snooze_plugin_dictionary_set_string(data, key, value);
+        r = snooze_plugin_instance_emit_event(gcp->instance, id, type, severity, deadline, data);
+        if (r < 0) {
+                snooze_plugin_log(LOG_WARNING, "%s cannot be announced: %s", id, g_strerror(-r));
+                return;
+        }
+        snooze_plugin_log(LOG_NOTICE, "Google announces %s (%s)", type, id);
+        g_free(watch->announced->id);
+        watch->announced->id = g_steal_pointer(&id);
+        watch->announced->deadline = deadline;
+}
+
+static void withdraw(Watch *watch) {
+        if (!watch->announced->id)
+                return;
+        snooze_plugin_log(LOG_NOTICE, "Google does not announce %s any more", watch->announced->id);
+        (void) snooze_plugin_instance_cancel_event(watch->notices->gcp->instance, watch->announced->id);
+        g_clear_pointer(&watch->announced->id, g_free);
+}
+
+static void read_maintenance(Watch *watch, const char *value) {
+        g_autofree char *what =
+                g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, clock_realtime() / USEC_PER_SEC);
+        bool gpu;
+
+        withdraw(watch);
+        if (g_str_equal(value, "NONE"))
+                return;
+        gpu = has_gpu(watch->notices->gcp->root);
+        if (g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE"))
+                announce(watch, what, "cloud.instance.termination", SEVERITY_CRITICAL,
+                         gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE, "maintenance_event", value);
+        else
+                /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
+                announce(watch, what, "cloud.instance.maintenance", SEVERITY_WARNING, MAINTENANCE_NOTICE,
+                         "maintenance_event", value);
+}
+
+/* A service that forgets it for a moment must not call it off. The boot makes it one event, however often this is
+ * read. */
+static void read_preemption(Watch *watch, const char *value) {
+        char boot[SD_ID128_STRING_MAX] = "unknown";
+        g_autofree char *what = NULL;
+        sd_id128_t id;
+
+        if (watch->announced->id || !g_str_equal(value, "TRUE"))
+                return;
+        if (sd_id128_get_boot(&id) >= 0)
+                sd_id128_to_string(id, boot);
+        what = g_strdup_printf("preempted/%s", boot);
+        announce(watch, what, "cloud.spot.interrupt", SEVERITY_CRITICAL, PREEMPTION_NOTICE, "action", "preempt");
+}
+
+static const Kind kinds[WATCH_COUNT] = {
+        [WATCH_MAINTENANCE] = { GCP_METADATA "instance/maintenance-event", read_maintenance },
+        [WATCH_PREEMPTION] = { GCP_METADATA "instance/preempted", read_preemption },
+};
+
+/* Capitals and underscores. */
+static bool is_value(const char *text) {
+        return text_consists_of(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_", 64);
+}
+
+static void take_value(Watch *watch, const char *text, const HttpReply *reply) {
+        const char *etag = http_reply_header(reply, "ETag");
+        g_autofree char *value = g_strstrip(g_strdup(text));
+
+        if (!is_value(value)) {
+                snooze_plugin_log(LOG_WARNING, "%s: what cannot be read was answered", watch->kind->path);
+                cloud_poll_answered(watch->poll, false);
+                return;
+        }
+        if (cloud_poll_failures(watch->poll) > 0)
+                snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
+        g_free(watch->etag);
+        watch->etag =
+                text_consists_of(etag, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", ETAG_MAX)
+                        ? g_strdup(etag)
+                        : NULL;
+        if (g_strcmp0(value, watch->announced->value) != 0) {
+                g_free(watch->announced->value);
+                watch->announced->value = g_steal_pointer(&value);
+                watch->kind->read(watch, watch->announced->value);
+        }
+        cloud_poll_answered(watch->poll, true);
+}
+
+static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
+        Watch *watch = userdata;
+
+        watch->asking = false;
+        if (outcome == METADATA_FOUND) {
+                take_value(watch, text, reply);
+                return;
+        }
+        /* 503 is the service's word for "restarting", not for a fault. */
+        if (reply && reply->problem == HTTP_ANSWERED && reply->status == 503) {
+                cloud_poll_answered(watch->poll, true);
+                return;
+        }
+        if (cloud_poll_failures(watch->poll) == 0)
+                snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s",
+                                  outcome == METADATA_ABSENT ? "the metadata service knows none" : text);
+        cloud_poll_answered(watch->poll, false);
+}
+
+static void send_question(Watch *watch) {
+        Gcp *gcp = watch->notices->gcp;
+        int64_t seconds = snooze_plugin_instance_get_integer(gcp->instance, "wait_seconds");
+        g_autofree char *path =
+                g_strdup_printf("%s?wait_for_change=true&timeout_sec=%" G_GINT64_FORMAT "&last_etag=%s",
+                                watch->kind->path, seconds, watch->etag ?: "0");
+        /* The service itself ends the wait; some seconds more tell one that is gone. The next question is the second
+         * attempt. */
+        int r = metadata_ask(gcp->metadata,
+                             &(const MetadataQuestion){
+                                     .path = path, .attempts = 1, .timeout = (uint64_t) (seconds + 5) * USEC_PER_SEC },
+                             on_answer, watch);
+
+        watch->asking = r >= 0;
+        if (r < 0)
+                cloud_poll_answered(watch->poll, false);
+}
+
+static int begin(Watch *watch);
+
+static void identified(CloudJob *job) {
+        Gcp *gcp = job->provider;
+        Notices *notices = gcp->notices;
+
+        cloud_job_end(job, 0);
+        if (!notices || notices->watches[WATCH_MAINTENANCE].asking)
+                return;
+        send_question(&notices->watches[WATCH_MAINTENANCE]);
+        if (gcp->identity->spot && !notices->watches[WATCH_PREEMPTION].poll &&
+            begin(&notices->watches[WATCH_PREEMPTION]) < 0)
+                snooze_plugin_log(LOG_WARNING, "Preemption cannot be watched for");
+}
+
+static void ask(void *userdata) {
+        Watch *watch = userdata;
+        Gcp *gcp = watch->notices->gcp;
+
+        if (watch->asking)
+                return;
+        if (watch->kind == &kinds[WATCH_PREEMPTION]) {
+                send_question(watch);
+                return;
+        }
+        if (!gcp->identity)
+                /* If that fails, nobody goes on: the next round is set before. */
+                cloud_poll_answered(watch->poll, false);
+        cloud_job_identify(gcp_job_new(gcp, NULL, NULL), identified);
+}
+
+static int begin(Watch *watch) {
+        return cloud_poll_new(snooze_plugin_instance_get_event(watch->notices->gcp->instance), PAUSE, ask, watch,
+                              &watch->poll);
+}
+
+int notices_watch(Gcp *gcp) {
+        Notices *notices;
+        int r;
+
+        if (gcp->notices)
+                return 0;
+        notices = g_new0(Notices, 1);
+        notices->gcp = gcp;
+        for (Watched i = 0; i < WATCH_COUNT; i++) {
+                notices->watches[i].notices = notices;
+                notices->watches[i].kind = &kinds[i];
+                notices->watches[i].announced = &gcp->announced[i];
+        }
+        r = begin(&notices->watches[WATCH_MAINTENANCE]);
+        if (r < 0) {
+                notices_free(notices);
+                return r;
+        }
+        gcp->notices = notices;
+        return 0;
+}
+
+Notices *notices_free(Notices *notices) {
+        if (!notices)
+                return NULL;
+        for (Watched i = 0; i < WATCH_COUNT; i++) {
+                Watch *watch = &notices->watches[i];
+
+                metadata_forget(notices->gcp->metadata, watch);
+                cloud_poll_free(watch->poll);
+                g_free(watch->etag);
+        }
+        g_free(notices);
+        return NULL;
+}
+
+void announced_clear(Announced *announced) {
+        g_clear_pointer(&announced->value, g_free);
+        g_clear_pointer(&announced->id, g_free);
+}
+
+/* {"value": "MIGRATE_ON_HOST_MAINTENANCE", "id": "…", "deadline": …}: for the next version of this program, to which
+ * the same value is no news. A preemption needs none: its id is the same, whoever announces it. */
+int gcp_export_state(SnoozePluginCall *call, void *userdata) {
+        const Gcp *gcp = userdata;
+        const Announced *maintenance = &gcp->announced[WATCH_MAINTENANCE];
+        g_autoptr(JsonObject) state = json_object_new();
+        g_autofree char *text = NULL;
+
+        if (maintenance->id) {
+                json_object_set_string_member(state, "value", maintenance->value);
+                json_object_set_string_member(state, "id", maintenance->id);
+                json_object_set_int_member(state, "deadline", (gint64) maintenance->deadline);
+        }
+        text = json_object_text(state);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+}
+
+/* What is of another time is of another announcement, though the value may be the same. */
+int gcp_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        Gcp *gcp = userdata;
+        Announced *maintenance = &gcp->announced[WATCH_MAINTENANCE];
+        g_autoptr(JsonNode) node =
+                version == STATE_VERSION && size > 0 ? json_text_parse("state", data, (gssize) size, NULL) : NULL;
+        JsonObject *state = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        const char *value = state ? json_get_string(state, "value", "") : "",
+                   *id = state ? json_get_string(state, "id", "") : "";
+        gint64 deadline = state ? json_get_int(state, "deadline", 0) : 0;
+
+        if (!state)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "state: expected an object, version %u", STATE_VERSION);
+        if (maintenance->value || !is_value(value) || !*id || strlen(id) > 128 || deadline < 0 ||
+            (uint64_t) deadline < clock_realtime())
+                return 0;
+        maintenance->value = g_strdup(value);
+        maintenance->id = g_strdup(id);
+        maintenance->deadline = (uint64_t) deadline;
+        return 0;
+}
