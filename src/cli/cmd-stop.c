@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <stdio.h>
+
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "util/duration.h"
 
 static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
 
@@ -18,24 +21,60 @@ static int request(Cli *cli, const char *reason, GVariant *options) {
         return EXIT_CODE_OK;
 }
 
+/* The next 07:30 of the wall clock, also where that is tomorrow; NULL: the text is none. */
+static GDateTime *next_clock_time(const char *text) {
+        g_autoptr(GDateTime) now = g_date_time_new_now_local(), today = NULL;
+        unsigned hour, minute;
+        int length = -1;
+
+        if (sscanf(text, "%2u:%2u%n", &hour, &minute, &length) != 2 || text[length] || !g_ascii_isdigit(text[0]))
+                return NULL;
+        today = g_date_time_new_local(g_date_time_get_year(now), g_date_time_get_month(now), g_date_time_get_day_of_month(now), (int) hour,
+                                      (int) minute, 0);
+        if (!today)
+                return NULL;
+        return g_date_time_compare(today, now) > 0 ? g_steal_pointer(&today) : g_date_time_add_days(today, 1);
+}
+
+/* µs since the epoch; FALSE: it was said what is expected. */
+static gboolean parse_wake(const char *text, guint64 *ret) {
+        g_autoptr(GTimeZone) local = g_time_zone_new_local();
+        g_autoptr(GDateTime) moment = next_clock_time(text);
+        g_autoptr(GDateTime) date = moment ? NULL : g_date_time_new_from_iso8601(text, local);
+        uint64_t span;
+
+        if (moment || date)
+                *ret = (guint64) MAX(g_date_time_to_unix(moment ?: date), 0) * G_USEC_PER_SEC;
+        else if (duration_parse(text, &span, NULL))
+                *ret = (guint64) g_get_real_time() + span;
+        else {
+                (void) cli_usage("snooze stop", "--wake: “%s” is no time: expected one as 07:30, 2026-11-30T07:30 or 8h", text);
+                return FALSE;
+        }
+        return TRUE;
+}
+
 static int run_stop(Cli *cli, int argc, char **argv) {
-        g_autofree char *delay_text = NULL, *action = NULL, *when = NULL, *message = NULL;
+        g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL;
         gboolean force = FALSE, dry_run = FALSE, yes = FALSE;
         const GOptionEntry entries[] = {
                 { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
                 { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned",
                   "SPAN" },
                 { "action", 0, 0, G_OPTION_ARG_STRING, &action, "stop, hibernate or suspend", "ACTION" },
+                { "wake", 0, 0, G_OPTION_ARG_STRING, &wake_text, "Have it switch itself on again at TIME, where it can", "TIME" },
                 { "dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Every step but the last", NULL },
                 { "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "Do not ask", NULL },
                 { NULL }
         };
         GVariantBuilder options;
-        guint64 delay = 0;
+        guint64 delay = 0, wake = 0;
         int code;
 
         if (!cli_parse(cli, &verb_stop, NULL, entries, 0, 0, 1, &argc, &argv) ||
             (delay_text && !cli_parse_duration(&verb_stop, "--delay", delay_text, &delay)))
+                return EXIT_CODE_USAGE;
+        if (wake_text && !parse_wake(wake_text, &wake))
                 return EXIT_CODE_USAGE;
         if (action && !g_strv_contains(actions, action))
                 return cli_usage("snooze stop", "--action: “%s” is not stop, hibernate or suspend", action);
@@ -55,6 +94,8 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 g_variant_builder_add(&options, "{sv}", "delay", g_variant_new_uint64(delay));
         if (action)
                 g_variant_builder_add(&options, "{sv}", "action", g_variant_new_string(action));
+        if (wake_text)
+                g_variant_builder_add(&options, "{sv}", "wake", g_variant_new_uint64(wake));
         if (dry_run)
                 g_variant_builder_add(&options, "{sv}", "dry-run", g_variant_new_boolean(TRUE));
         code = request(cli, argc > 1 ? argv[1] : "", g_variant_builder_end(&options));

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import plugin_bus
-from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, SNOOZE, CommandLine
+from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, SNOOZE, USAGE, CommandLine
 from mock_snoozed import Failure, Hang, v
 
 
@@ -92,8 +92,21 @@ class Stop(CommandLine):
         self.snooze("stop", "--force", "--delay", "5min", "--action", "suspend", "--dry-run", "going home")
         self.assertEqual(self.mock.called("StopInstance"), [
             ("going home", {"force": True, "delay": 5 * MINUTE, "action": "suspend", "dry-run": True})])
+        self.snooze("stop", "--wake", "2030-01-02T03:04:05Z")
+        self.assertEqual(self.mock.called("StopInstance")[1], ("", {"wake": 1893553445 * 1000000}))
         self.assertEqual(self.json("stop"), {"ok": True})
-        self.assertEqual(self.mock.called("StopInstance")[1], ("", {}))
+        self.assertEqual(self.mock.called("StopInstance")[2], ("", {}))
+
+    def test_times_to_wake_up(self):
+        for text, least, most in (("8h", 8 * HOUR, 8 * HOUR), ("00:00", 0, 25 * HOUR), ("23:59", 0, 25 * HOUR)):
+            with self.subTest(text=text):
+                self.snooze("stop", "--wake", text)
+                ahead = self.mock.called("StopInstance")[-1][1]["wake"] - time.time() * 1000000
+                self.assertGreater(ahead, least - MINUTE)
+                self.assertLessEqual(ahead, most)
+        for text in ("", "soon", "25:00", "7:61", "-1:00", "07:30x", "2030-13-01T00:00"):
+            with self.subTest(text=text):
+                self.snooze("stop", "--wake", text, code=USAGE)
 
     def test_a_person_is_asked_first(self):
         text, status = self.on_terminal("stop", answer="n\n", until="[y/N]")

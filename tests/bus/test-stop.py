@@ -73,6 +73,37 @@ class Refusals(StopTest):
         self.assertEqual(self.history()[0]['outcome'], 'refused')
 
 
+class Waking(StopTest):
+    def moment(self, seconds):
+        return GLib.Variant('t', GLib.get_real_time() + int(seconds * 1e6))
+
+    def test_the_provider_is_told_when(self):
+        wake = self.moment(3600)
+        self.stop(wake=wake)
+        wait_for(self.asked, 'the provider to be asked')
+        self.assertEqual(self.asked()[0][1]['wake'], wake.unpack())
+
+    def test_without_a_wish_nothing_is_told(self):
+        self.stop()
+        wait_for(self.asked, 'the provider to be asked')
+        self.assertNotIn('wake', self.asked()[0][1])
+
+    def test_times_that_are_none(self):
+        for wake, delay in ((0, 0), (30, 0), (3600, 3600), (500 * 86400, 0)):
+            with self.subTest(wake=wake):
+                self.assertFails('io.cloudsnooze.Snooze1.Error.InvalidArgument', 'StopInstance', '(sa{sv})',
+                                 ('', {'wake': self.moment(wake), 'delay': GLib.Variant('t', delay * 1000000)}))
+        self.assertEqual(self.asked(), [])
+
+    def test_a_wish_that_was_refused_keeps_no_other_stop_from_coming(self):
+        self.behave(stop='refuse')
+        self.stop(wake=self.moment(3600))
+        wait_for(self.history, 'the record')
+        self.assertEqual(self.history()[0]['outcome'], 'refused')
+        wait_for(lambda: self.client.get('State') in ('idle', 'active'), 'the end of the stop')
+        self.assertEqual(self.client.get('Refusal'), '')
+
+
 class Asked(StopTest):
     """Nothing is asked twice that may have been heard once."""
 

@@ -164,7 +164,7 @@ static void on_stopped(StopAnswer answer, const char *message, void *userdata) {
 
 static void ask_stop(ProviderFixture *f) {
         wait_for(f, providers_active(f->providers) && *provider_instance_id(providers_active(f->providers)));
-        provider_stop(providers_active(f->providers), "stop", "idle for long", on_stopped, f);
+        provider_stop(providers_active(f->providers), "stop", "idle for long", 0, on_stopped, f);
         g_assert_false(f->answered);
         wait_for(f, f->answered);
 }

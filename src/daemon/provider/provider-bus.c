@@ -137,7 +137,7 @@ static int check_action(JsonObject *options, sd_bus_error *error) {
 }
 
 static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        static const char *const known[] = { "action", "s", "reason", "s", "dry-run", "b", NULL };
+        static const char *const known[] = { "action", "s", "reason", "s", "dry-run", "b", "wake", "t", NULL };
         Provider *provider = userdata;
         const ProvidersParameters *parameters = &provider->providers->parameters;
         g_autoptr(JsonObject) options = NULL;

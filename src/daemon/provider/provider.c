@@ -109,7 +109,7 @@ static void refuse_later(Operation *operation, char *message) {
                                   operation);
 }
 
-void provider_stop(Provider *provider, const char *action, const char *reason, ProviderStopped done, void *userdata) {
+void provider_stop(Provider *provider, const char *action, const char *reason, uint64_t wake, ProviderStopped done, void *userdata) {
         Operation *operation = operation_new(provider);
 
         operation->stopped = done;
@@ -117,6 +117,8 @@ void provider_stop(Provider *provider, const char *action, const char *reason, P
         operation->options = json_object_new();
         json_object_set_string_member(operation->options, "action", action);
         json_object_set_string_member(operation->options, "reason", reason);
+        if (wake > 0)
+                json_object_set_int_member(operation->options, "wake", (gint64) wake);
         if (!stop_effect_allowed(provider->providers->config, provider->stop_effect)) {
                 refuse_later(operation,
                              g_strdup_printf("%s has the StopEffect %s, which allow_stop_effects does not list",

@@ -10,17 +10,25 @@
 
 #define REASON_MAX 512U
 #define DELAY_MAX USEC_PER_DAY
+/* Behind the stop: it must not come before the machine is off, nor beyond what clocks can be set to. */
+#define WAKE_MIN USEC_PER_MINUTE
+#define WAKE_MAX (365 * USEC_PER_DAY)
 
-static const char *const stop_options[] = { "force", "b", "delay", "t", "action", "s", "dry-run", "b", NULL };
+static const char *const stop_options[] = { "force", "b", "delay", "t", "action", "s", "dry-run", "b", "wake", "t", NULL };
 
 static int check_options(JsonObject *options, sd_bus_error *error) {
         static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
         const char *action = json_get_string(options, "action", "stop");
         gint64 delay = json_get_int(options, "delay", 0);
+        uint64_t wake = (uint64_t) MAX(json_get_int(options, "wake", 0), 0);
+        uint64_t first = usec_add(clock_realtime(), (uint64_t) MAX(delay, 0) + WAKE_MIN);
 
         if (!g_strv_contains(actions, action))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "options.action is '%s', expected stop, hibernate or suspend.", action);
+        if (json_object_has_member(options, "wake") && (wake < first || wake > usec_add(first, WAKE_MAX)))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "options.wake: expected µs since the epoch, a minute to a year behind the stop.");
         if (delay < 0 || (uint64_t) delay > DELAY_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "options.delay is %lld µs, expected at most a day.", (long long) delay);
@@ -54,7 +62,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
                 return sd_bus_error_set(error, ERROR_BUSY, "A stop is under way already; snooze status shows it.");
         if (r < 0)
                 return r;
-        stop_set_action(manager->stop, json_get_string(options, "action", NULL));
+        stop_set_wishes(manager->stop, json_get_string(options, "action", NULL), (uint64_t) json_get_int(options, "wake", 0));
         manager_record_call(manager, uid, "StopInstance", reason);
         manager_step_soon(manager);
         return 0;

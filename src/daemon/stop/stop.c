@@ -23,6 +23,7 @@ struct Stop {
         StopParameters with;
         Config *config;
         char *action;
+        uint64_t wake; /* wall clock µs; 0: not wished */
 
         uint64_t stop_time, idle_since; /* of the warning, wall clock */
         char *reason;
@@ -97,9 +98,10 @@ gboolean stop_dry_run(const Stop *stop) {
         return stop->config->dry_run;
 }
 
-void stop_set_action(Stop *stop, const char *action) {
+void stop_set_wishes(Stop *stop, const char *action, uint64_t wake) {
         g_free(stop->action);
         stop->action = g_strdup(action);
+        stop->wake = wake;
 }
 
 const char *stop_action(const Stop *stop) {
@@ -263,7 +265,7 @@ static void settle(Stop *stop) {
         stop->calling = stop->asked = stop->resuming = FALSE;
         stop->attempts = 0;
         stop->tags = TAGS_OPEN;
-        stop_set_action(stop, NULL);
+        stop_set_wishes(stop, NULL, 0);
 }
 
 gboolean stop_was_asked(const Stop *stop) {
@@ -288,6 +290,8 @@ static void history(Stop *stop, const char *outcome, const char *message) {
         json_object_set_string_member(row, "outcome", outcome);
         json_object_set_string_member(row, "provider", provider ? provider_id(provider) : "");
         json_object_set_string_member(row, "action", stop_action(stop));
+        if (stop->wake > 0)
+                json_object_set_int_member(row, "wake", (gint64) stop->wake);
         json_object_set_string_member(row, "reason", stop->reason ? stop->reason : "");
         json_object_set_string_member(row, "message", message);
         json_object_set_int_member(row, "idle_since", (gint64) stop->idle_since);
@@ -353,6 +357,7 @@ static void retry(Stop *stop, const char *message) {
 static void on_answer(StopAnswer answer, const char *message, void *userdata) {
         g_autofree Question *question = userdata;
         Stop *stop = question->stop;
+        gboolean wished;
 
         if (question->round != stop->round)
                 return;
@@ -371,7 +376,11 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
                 held(stop, message ? message : "somebody holds this machine on");
                 break;
         case STOP_REFUSED:
+                wished = stop->wake > 0;
                 refused(stop, message ? message : "the provider refused the stop");
+                /* Perhaps it was a person's wish alone that was refused, and the next stop has none. */
+                if (wished)
+                        decision_rearm(stop->with.decision, clock_monotonic());
                 break;
         }
         stop->with.save(stop->with.userdata);
@@ -394,7 +403,7 @@ static void ask(Stop *stop) {
         decision_provider_asked(stop->with.decision, clock_monotonic());
         stop->asked = TRUE;
         stop->with.save(stop->with.userdata);
-        provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", on_answer, question_new(stop));
+        provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", stop->wake, on_answer, question_new(stop));
 }
 
 /* Since the last look a disk or the cloud was waited for, and somebody may have said no meanwhile. */

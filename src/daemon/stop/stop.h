@@ -43,8 +43,9 @@ void stop_set_config(Stop *stop, Config *config);
 
 gboolean stop_dry_run(const Stop *stop);
 
-/* The action of a person's request; NULL: the configuration's. */
-void stop_set_action(Stop *stop, const char *action);
+/* What a person's request asks of the provider. action NULL: the configuration's; wake: when the machine is to be on again, µs since the
+ * epoch, 0: when somebody starts it. */
+void stop_set_wishes(Stop *stop, const char *action, uint64_t wake);
 const char *stop_action(const Stop *stop);
 
 /* Transitions of the decision, told after they happened. stop_time and idle_since on the wall clock. */
