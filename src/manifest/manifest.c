@@ -15,7 +15,6 @@
 
 #define TEXT_MAX 4096U
 #define LIST_MAX 64U
-#define TIMEOUT_SECONDS_MAX 3600.0
 #define PRIORITY_MAX 1000000
 
 G_DEFINE_QUARK(snooze-manifest-error, manifest_error)
@@ -24,16 +23,6 @@ static const char *const contract_names[] = { "IdleCheck",     "EventHandler",  
                                               "State",         "DataProcessor",  "RequestHandler", NULL };
 static const char *const runtime_names[] = { "dbus", "native", "jsonrpc", "http", "grpc", NULL };
 static const char *const isolation_names[] = { "none", "process", "container", NULL };
-
-static const struct {
-        const char *name;
-        double seconds;
-} timeout_table[TIMEOUT_COUNT] = {
-        [TIMEOUT_START] = { "start", 30 },       [TIMEOUT_INITIALIZE] = { "initialize", 10 },
-        [TIMEOUT_CHECK] = { "check", 5 },        [TIMEOUT_EVENT] = { "event", 60 },
-        [TIMEOUT_PROVIDER] = { "provider", 60 }, [TIMEOUT_EXPORT] = { "export", 10 },
-        [TIMEOUT_SHUTDOWN] = { "shutdown", 10 }, [TIMEOUT_STREAM] = { "stream", 3600 },
-};
 
 gboolean plugin_id_valid(const char *id) {
         size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
@@ -311,17 +300,15 @@ static gboolean read_limits(Manifest *manifest, const char *key, JsonNode *node,
 
 static gboolean read_timeout(Manifest *manifest, const char *name, JsonNode *value, GError **error) {
         g_autofree char *pointer = g_strdup_printf("timeouts/%s", name);
+        PluginTimeout timeout = plugin_timeout_find(name);
         double seconds;
 
-        for (size_t i = 0; i < TIMEOUT_COUNT; i++)
-                if (g_str_equal(name, timeout_table[i].name)) {
-                        if (!read_number(manifest, pointer, value, 0.1, TIMEOUT_SECONDS_MAX, &seconds, error))
-                                return FALSE;
-                        manifest->timeouts[i] = (uint64_t) (seconds * USEC_PER_SEC);
-                        return TRUE;
-                }
-        return invalid(error, manifest, pointer,
-                       "unknown, expected start, initialize, check, event, provider, export or shutdown");
+        if (timeout == TIMEOUT_COUNT)
+                return invalid(error, manifest, pointer, "unknown, expected one of " PLUGIN_TIMEOUT_NAMES);
+        if (!read_number(manifest, pointer, value, PLUGIN_TIMEOUT_SECONDS_MIN, PLUGIN_TIMEOUT_SECONDS_MAX, &seconds, error))
+                return FALSE;
+        manifest->timeouts[timeout] = (uint64_t) (seconds * USEC_PER_SEC);
+        return TRUE;
 }
 
 static gboolean read_timeouts(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
@@ -475,7 +462,7 @@ static Manifest *manifest_new(const char *path, const char *id) {
         manifest->events = g_ptr_array_new_with_free_func(event_free);
         manifest->dependencies = g_ptr_array_new_with_free_func(dependency_free);
         for (size_t i = 0; i < TIMEOUT_COUNT; i++)
-                manifest->timeouts[i] = (uint64_t) (timeout_table[i].seconds * USEC_PER_SEC);
+                manifest->timeouts[i] = (uint64_t) (plugin_timeouts[i].seconds * USEC_PER_SEC);
         return manifest;
 }
 

@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
+#include "base/plugin-timeouts.h"
 #include "manifest/schema.h"
 
 typedef enum ManifestError {
@@ -20,18 +21,6 @@ typedef enum ManifestError {
 
 #define MANIFEST_ERROR (manifest_error_quark())
 GQuark manifest_error_quark(void);
-
-typedef enum PluginTimeout {
-        TIMEOUT_START,
-        TIMEOUT_INITIALIZE,
-        TIMEOUT_CHECK,
-        TIMEOUT_EVENT,
-        TIMEOUT_PROVIDER,
-        TIMEOUT_EXPORT,
-        TIMEOUT_SHUTDOWN,
-        TIMEOUT_STREAM,
-        TIMEOUT_COUNT,
-} PluginTimeout;
 
 typedef struct ManifestEvent {
         char *type;      /* "cloud.spot.interrupt", or "custom.*" for all below */

@@ -107,6 +107,30 @@ static void test_sources(void) {
         g_assert_cmpint(config_source(config, "sessions").on_error, ==, ON_ERROR_BUSY);
 }
 
+static void test_timeouts(void) {
+        g_autoptr(Config) config = parse_good("{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": 2.5, \"start\": 60, \"event\": null},"
+                                              " \"sessions\": {\"check\": 7}, \"local\": null}},"
+                                              " \"sources\": {\"sessions\": {\"timeout_seconds\": 9}, \"redis\": {\"policy\": \"off\"}}}");
+        g_autofree char *names = NULL;
+        GString *all = g_string_new(NULL);
+
+        g_assert_cmpuint(config_timeout(config, "redis", TIMEOUT_CHECK), ==, 2500000);
+        g_assert_cmpuint(config_timeout(config, "redis", TIMEOUT_START), ==, 60000000);
+        g_assert_cmpuint(config_timeout(config, "redis", TIMEOUT_EVENT), ==, 0);
+        g_assert_cmpuint(config_timeout(config, "redis", TIMEOUT_STREAM), ==, 0);
+        g_assert_cmpuint(config_timeout(config, "local", TIMEOUT_PROVIDER), ==, 0);
+        /* What is said of it as a source counts first. */
+        g_assert_cmpuint(config_timeout(config, "sessions", TIMEOUT_CHECK), ==, 9000000);
+        g_assert_cmpuint(config_timeout(config, "sessions", TIMEOUT_START), ==, 0);
+
+        for (PluginTimeout timeout = 0; timeout < TIMEOUT_COUNT; timeout++) {
+                g_string_append_printf(all, "%s%s", timeout > 0 ? ", " : "", plugin_timeouts[timeout].name);
+                g_assert_cmpint(plugin_timeout_find(plugin_timeouts[timeout].name), ==, timeout);
+        }
+        names = g_string_free(all, FALSE);
+        g_assert_cmpstr(names, ==, PLUGIN_TIMEOUT_NAMES);
+}
+
 static void test_gpu_turned_off(void) {
         g_autoptr(Config) config = parse_good("{\"gpu_monitoring_enabled\": false, \"sources\": {\"gpu\": {}}}");
 
@@ -124,6 +148,19 @@ static void test_refusals_name_place_and_expectation(void) {
                        "snooze.json: /plugins/limits/redis/memory: unknown key, expected one of memory_mb, cpu_percent, tasks");
         assert_refused("{\"plugins\": {\"limits\": {\"redis\": {\"tasks\": 0}}}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/limits/redis/tasks: got 0, expected a number from 1 to 4.1943e+06");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"ping\": 2}}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                       "snooze.json: /plugins/timeouts/redis/ping: unknown key, expected one of start, initialize, check, event, "
+                       "provider, export, shutdown, stream");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": 0.05}}}}", CONFIG_ERROR_RANGE,
+                       "snooze.json: /plugins/timeouts/redis/check: got 0.05, expected a number from 0.1 to 3600 s");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"stream\": 3601}}}}", CONFIG_ERROR_RANGE,
+                       "snooze.json: /plugins/timeouts/redis/stream: got 3601, expected a number from 0.1 to 3600 s");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": \"5 s\"}}}}", CONFIG_ERROR_TYPE,
+                       "snooze.json: /plugins/timeouts/redis/check: got \"5 s\", expected a number");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": 5}}}", CONFIG_ERROR_TYPE,
+                       "snooze.json: /plugins/timeouts/redis: got 5, expected an object");
+        assert_refused("{\"plugins\": {\"timeouts\": {\"Redis\": {}}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                       "snooze.json: /plugins/timeouts/Redis: got \"Redis\" as a name, expected a plugin's id ([a-z][a-z0-9-]{0,23})");
         assert_refused("{\"plugins\": {\"max_restarts\": 2.5}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/max_restarts: got 2.5, expected a whole number");
         assert_refused("{\"plugins.enabled\": true}", CONFIG_ERROR_UNKNOWN_KEY,
@@ -496,6 +533,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/config/later-texts-win", test_later_texts_win);
         g_test_add_func("/config/origin-vanishes-with-its-object", test_origin_vanishes_with_its_object);
         g_test_add_func("/config/sources", test_sources);
+        g_test_add_func("/config/timeouts", test_timeouts);
         g_test_add_func("/config/gpu-turned-off", test_gpu_turned_off);
         g_test_add_func("/config/refusals", test_refusals_name_place_and_expectation);
         g_test_add_func("/config/syntax-errors", test_syntax_errors);

@@ -469,6 +469,20 @@ static void test_configuration_reaches_it(void) {
         fixture_down(&f);
 }
 
+/* The manifests say nothing: 5 s, 10 s and 10 s. */
+static void test_timeouts_are_configured(void) {
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "hangs", "hang", CHECK, "");
+        fixture_add(&f, "greets", "hang-handshake", CHECK, "");
+        fixture_start(&f, "{\"plugins\": {\"timeouts\": {\"hangs\": {\"check\": 0.3, \"shutdown\": 0.1}, \"greets\": {\"initialize\": 0.4}}}}");
+        fixture_round(&f, TRUE);
+        assert_unknown(&f, "hangs", "did not answer CheckIdle within 0.3 s");
+        assert_unknown(&f, "greets", "did not answer its greeting within 0.4 s");
+        fixture_down(&f);
+}
+
 typedef struct Dispatched {
         gboolean over, handled;
         JsonArray *results;
@@ -742,6 +756,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/subjects", test_subjects);
         g_test_add_func("/plugins/rounds-overlap", test_rounds_overlap);
         g_test_add_func("/plugins/configuration-reaches-it", test_configuration_reaches_it);
+        g_test_add_func("/plugins/timeouts-are-configured", test_timeouts_are_configured);
         g_test_add_func("/plugins/event-goes-by-priority", test_event_goes_by_priority);
         g_test_add_func("/plugins/event-of-nobody-ends", test_event_of_nobody_ends);
         g_test_add_func("/plugins/load-and-unload", test_load_and_unload);

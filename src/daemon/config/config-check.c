@@ -209,6 +209,26 @@ static gboolean check_limits(const Place *place, JsonObject *limits, GError **er
         return TRUE;
 }
 
+static gboolean check_timeouts(const Place *place, JsonObject *timeouts, GError **error) {
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *node;
+
+        json_object_iter_init_ordered(&iter, timeouts);
+        while (json_object_iter_next_ordered(&iter, &member, &node)) {
+                g_autofree char *pointer = config_pointer(place->pointer, member);
+                Place here = { place->text, pointer, place->warnings };
+
+                if (plugin_timeout_find(member) == TIMEOUT_COUNT)
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
+                                    "unknown key, expected one of " PLUGIN_TIMEOUT_NAMES);
+                if (!JSON_NODE_HOLDS_NULL(node) && !check_range(&here, node, PLUGIN_TIMEOUT_SECONDS_MIN, FALSE,
+                                                                PLUGIN_TIMEOUT_SECONDS_MAX, "s", error))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
 static gboolean check_event(const Place *place, JsonObject *event, GError **error) {
         static const char *const modes[] = { "all", "first", NULL };
         JsonObjectIter iter;
@@ -309,6 +329,8 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
                 if (!JSON_NODE_HOLDS_OBJECT(value))
                         return fail(&here, CONFIG_ERROR_TYPE, value, error, "an object");
                 if (g_str_equal(key->name, "plugins.limits") && !check_limits(&here, json_node_get_object(value), error))
+                        return FALSE;
+                if (g_str_equal(key->name, "plugins.timeouts") && !check_timeouts(&here, json_node_get_object(value), error))
                         return FALSE;
                 if (g_str_equal(key->name, "plugins.plugin_configs") && !check_handlers(&here, json_node_get_object(value), error))
                         return FALSE;

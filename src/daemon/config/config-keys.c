@@ -121,6 +121,12 @@ const ConfigKey config_keys[] = {
           .valid = config_id_valid,
           .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
           .description = "Lower limits than those of a plugin's manifest, by id: memory_mb, cpu_percent and tasks." },
+        { .name = "plugins.timeouts",
+          .type = KEY_MAP,
+          .valid = config_id_valid,
+          .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
+          .description = "Other time-outs than those of a plugin's manifest, by id, in seconds (0.1 to 3600): start, initialize, check, "
+                         "event, provider, export, shutdown and stream." },
         NUMBER("plugins.max_restarts", max_restarts, 0, 100, 5, "times", .whole = TRUE,
                .description = "How often a plugin that fails is started again within plugins.restart_window_minutes before it is "
                               "quarantined."),

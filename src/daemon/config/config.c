@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "daemon/config/config-check.h"
 #include "daemon/config/config-keys.h"
 #include "util/json.h"
@@ -315,6 +316,17 @@ JsonObject *config_limits(const Config *config, const char *id) {
         JsonNode *node = map ? json_object_get_member(json_node_get_object(map), id) : NULL;
 
         return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
+uint64_t config_timeout(const Config *config, const char *id, PluginTimeout timeout) {
+        JsonObject *sources = json_get_object(config->merged, "sources"), *plugins = json_get_object(config->merged, "plugins");
+        JsonObject *source = timeout == TIMEOUT_CHECK && sources ? json_get_object(sources, id) : NULL;
+        JsonObject *map = plugins ? json_get_object(plugins, "timeouts") : NULL, *entry = map ? json_get_object(map, id) : NULL;
+        double seconds = source ? json_get_double(source, "timeout_seconds", 0) : 0;
+
+        if (seconds <= 0 && entry)
+                seconds = json_get_double(entry, plugin_timeouts[timeout].name, 0);
+        return (uint64_t) (seconds * (double) USEC_PER_SEC);
 }
 
 const char *config_origin(const Config *config, const char *pointer) {

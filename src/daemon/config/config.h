@@ -10,6 +10,8 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
+#include "base/plugin-timeouts.h"
+
 typedef enum Policy {
         POLICY_REQUIRED,
         POLICY_ADVISORY,
@@ -98,6 +100,9 @@ JsonObject *config_plugin(const Config *config, const char *id);
 
 /* plugins.limits.<id>: memory_mb, cpu_percent, tasks, each as far as it is configured. Borrowed; NULL: none is. */
 JsonObject *config_limits(const Config *config, const char *id);
+
+/* plugins.timeouts.<id>, of CheckIdle sources.<id>.timeout_seconds before it; 0: neither is configured. µs. */
+uint64_t config_timeout(const Config *config, const char *id, PluginTimeout timeout);
 
 /* events.<type>.mode: an event of this type is over with the first handler that handled it. */
 gboolean config_event_first(const Config *config, const char *type);

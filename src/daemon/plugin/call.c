@@ -468,15 +468,18 @@ void process_call(PluginProcess *process, const char *interface, const char *mem
                 watch_deadline(call);
 }
 
-/* The time-out of checks can be set in the configuration, too; the manifest's counts where it is not. */
-uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout) {
-        const Config *config = plugin->plugins->config;
-        JsonObject *sources = json_get_object(config->merged, "sources");
-        JsonObject *source = sources ? json_get_object(sources, plugin->id) : NULL;
+uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout) {
+        uint64_t configured = config_timeout(plugins->config, manifest->id, timeout);
 
-        if (timeout == TIMEOUT_CHECK && source && json_object_has_member(source, "timeout_seconds"))
-                return (uint64_t) (config_source(config, plugin->id).timeout_seconds * USEC_PER_SEC);
-        return plugin->manifest ? plugin->manifest->timeouts[timeout] : USEC_PER_SEC;
+        return configured > 0 ? configured : manifest->timeouts[timeout];
+}
+
+uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout) {
+        return plugin->manifest ? plugins_timeout(plugin->plugins, plugin->manifest, timeout) : USEC_PER_SEC;
+}
+
+uint64_t process_timeout(const PluginProcess *process, PluginTimeout timeout) {
+        return plugins_timeout(process->plugin->plugins, process->manifest, timeout);
 }
 
 /* Why this plugin cannot be asked now; TRUE if the call was refused. */

@@ -53,7 +53,7 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
         }
         g_clear_pointer(&process->sent, json_object_unref);
         process->sent = json_object_ref(settings->values);
-        process_call(process, PLUGIN_INTERFACE, "Initialize", process->manifest->timeouts[TIMEOUT_INITIALIZE],
+        process_call(process, PLUGIN_INTERFACE, "Initialize", process_timeout(process, TIMEOUT_INITIALIZE),
                      append_sent, on_initialized, process);
 }
 
@@ -74,7 +74,7 @@ static void on_identity(const char *message, pid_t pid, void *userdata) {
 
 void process_identified(PluginProcess *process) {
         if (process->hooks->identified(process))
-                process_call(process, PLUGIN_INTERFACE, "Handshake", process->manifest->timeouts[TIMEOUT_INITIALIZE],
+                process_call(process, PLUGIN_INTERFACE, "Handshake", process_timeout(process, TIMEOUT_INITIALIZE),
                              append_handshake, on_handshake, process);
 }
 
@@ -113,7 +113,7 @@ void process_configure(PluginProcess *process, Settings *settings) {
                 return;
         json_object_unref(process->sent);
         process->sent = json_object_ref(settings->values);
-        process_call(process, PLUGIN_INTERFACE, "Configure", process->manifest->timeouts[TIMEOUT_INITIALIZE], append_sent,
+        process_call(process, PLUGIN_INTERFACE, "Configure", process_timeout(process, TIMEOUT_INITIALIZE), append_sent,
                      on_configured, process);
 }
 

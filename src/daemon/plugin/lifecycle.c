@@ -49,11 +49,11 @@ static gboolean under_way(const Plugin *plugin) {
 static uint64_t state_deadline(const Plugin *plugin) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
-                return plugin->manifest->timeouts[TIMEOUT_START];
+                return plugin_timeout(plugin, TIMEOUT_START);
         case PLUGIN_INITIALIZING:
-                return plugin->manifest->timeouts[TIMEOUT_INITIALIZE];
+                return plugin_timeout(plugin, TIMEOUT_INITIALIZE);
         case PLUGIN_DRAINING:
-                return plugin->manifest->timeouts[TIMEOUT_SHUTDOWN];
+                return plugin_timeout(plugin, TIMEOUT_SHUTDOWN);
         default:
                 return 0;
         }
@@ -246,11 +246,11 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
                 plugin_fail(plugin, "did not appear on the bus within %g s",
-                            (double) plugin->manifest->timeouts[TIMEOUT_START] / USEC_PER_SEC);
+                            (double) plugin_timeout(plugin, TIMEOUT_START) / USEC_PER_SEC);
                 break;
         case PLUGIN_INITIALIZING:
                 plugin_fail(plugin, "did not answer its greeting within %g s",
-                            (double) plugin->manifest->timeouts[TIMEOUT_INITIALIZE] / USEC_PER_SEC);
+                            (double) plugin_timeout(plugin, TIMEOUT_INITIALIZE) / USEC_PER_SEC);
                 break;
         case PLUGIN_DRAINING:
                 if (farewell_goes_on(plugin))
@@ -395,7 +395,7 @@ static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 }
 
 static void ask_to_leave(PluginProcess *process) {
-        uint64_t timeout = process->manifest->timeouts[TIMEOUT_SHUTDOWN];
+        uint64_t timeout = process_timeout(process, TIMEOUT_SHUTDOWN);
 
         process->farewell = FAREWELL_SHUTDOWN;
         set_timer(process->plugin, timeout);
@@ -411,7 +411,7 @@ static void on_saved(PluginProcess *process, const char *problem, void *userdata
 
 static void save_before_leaving(PluginProcess *process) {
         process->farewell = FAREWELL_STATE;
-        set_timer(process->plugin, usec_add(process->manifest->timeouts[TIMEOUT_EXPORT], STORE_TIMEOUT));
+        set_timer(process->plugin, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_TIMEOUT));
         state_save(process, on_saved, NULL);
 }
 
@@ -606,5 +606,5 @@ void process_suspect(PluginProcess *process) {
         if (!process->ready || process->pinging)
                 return;
         process->pinging = TRUE;
-        process_call(process, PLUGIN_INTERFACE, "Ping", process->manifest->timeouts[TIMEOUT_CHECK], NULL, on_ping, process);
+        process_call(process, PLUGIN_INTERFACE, "Ping", process_timeout(process, TIMEOUT_CHECK), NULL, on_ping, process);
 }

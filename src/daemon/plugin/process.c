@@ -232,7 +232,7 @@ void process_open_channel(PluginProcess *process) {
                 return;
         }
         process->channel_state = CHANNEL_OPENING;
-        process_call(process, PLUGIN_INTERFACE, "OpenChannel", process->manifest->timeouts[TIMEOUT_INITIALIZE], NULL,
+        process_call(process, PLUGIN_INTERFACE, "OpenChannel", process_timeout(process, TIMEOUT_INITIALIZE), NULL,
                      on_channel, process);
 }
 

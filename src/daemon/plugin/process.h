@@ -133,6 +133,9 @@ void process_configure(PluginProcess *process, Settings *settings);
 /* FALSE: nobody had a use for it. */
 gboolean process_announces(PluginProcess *process, sd_bus_message *signal);
 
+/* plugins_timeout() of the version that runs in it. */
+uint64_t process_timeout(const PluginProcess *process, PluginTimeout timeout);
+
 /* call.c */
 /* A call to this very process in whatever state: Handshake, Ping, Shutdown, ExportState … Goes before all that wait. append and done get
  * userdata; done is called once, except where the process is freed before. */

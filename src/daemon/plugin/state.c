@@ -207,10 +207,9 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 }
 
 static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
-        const Manifest *manifest = transfer->process->manifest;
-
-        transfer->exporter = g_strdup(manifest->version);
-        process_call(transfer->process, STATE_INTERFACE, "ExportState", manifest->timeouts[TIMEOUT_EXPORT], NULL, done, transfer);
+        transfer->exporter = g_strdup(transfer->process->manifest->version);
+        process_call(transfer->process, STATE_INTERFACE, "ExportState", process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done,
+                     transfer);
 }
 
 void state_save(PluginProcess *process, StateDone done, void *userdata) {
@@ -242,7 +241,7 @@ static int append_state(sd_bus_message *message, void *userdata) {
 }
 
 static void hand_over(StateTransfer *transfer, PluginCallDone done) {
-        process_call(transfer->process, STATE_INTERFACE, "ImportState", transfer->process->manifest->timeouts[TIMEOUT_EXPORT],
+        process_call(transfer->process, STATE_INTERFACE, "ImportState", process_timeout(transfer->process, TIMEOUT_EXPORT),
                      append_state, done, transfer);
 }
 

@@ -255,7 +255,7 @@ static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 
 static void let_previous_leave(PluginSwap *swap) {
         PluginProcess *previous = swap->plugin->previous;
-        uint64_t timeout = previous->manifest->timeouts[TIMEOUT_SHUTDOWN];
+        uint64_t timeout = process_timeout(previous, TIMEOUT_SHUTDOWN);
 
         enter(swap, STEP_LEAVE, timeout);
         previous->farewell = FAREWELL_SHUTDOWN;
@@ -436,7 +436,7 @@ void swap_call_ended(Plugin *plugin) {
 /* The new process */
 
 static void greet(PluginSwap *swap, const char *unique_name) {
-        enter(swap, STEP_GREETING, usec_add(swap->other->timeouts[TIMEOUT_INITIALIZE], swap->other->timeouts[TIMEOUT_INITIALIZE]));
+        enter(swap, STEP_GREETING, 2 * process_timeout(swap->plugin->next, TIMEOUT_INITIALIZE));
         process_greet(swap->plugin->next, unique_name);
 }
 
@@ -585,7 +585,7 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                                .userdata = userdata };
         plugin->next = process_new(plugin, swap->slot, manifest, &replacing);
         plugin->next->by_slot = TRUE;
-        enter(swap, STEP_START, manifest->timeouts[TIMEOUT_START]);
+        enter(swap, STEP_START, process_timeout(plugin->next, TIMEOUT_START));
         if (ask(swap, "GetNameOwner", plugin->slot_names[plugin->process->slot], on_own_slot) < 0)
                 give_up(swap, "the bus takes no message");
 }
