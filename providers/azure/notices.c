@@ -21,7 +21,7 @@
 #define PATH_OF_EVENTS "/metadata/scheduledevents?api-version=2020-07-01"
 /* The first question switches the service on, which may take two minutes. */
 #define FIRST_TIMEOUT (150 * USEC_PER_SEC)
-#define TIMEOUT (10 * USEC_PER_SEC)
+#define TIMEOUT (5 * USEC_PER_SEC)
 #define EVENTS_MAX 64U
 #define RESOURCES_MAX 1024U
 #define EVENT_ID_MAX 64U
@@ -43,7 +43,9 @@ struct Notices {
         Azure *azure;
         CloudPoll *poll;
         GHashTable *told; /* id → Notice */
-        bool answered;    /* the service is on */
+        bool asking;
+        bool answered; /* the service is on */
+        bool troubled; /* it was told that nothing can be read */
         gint64 incarnation;
 };
 
@@ -204,11 +206,13 @@ static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply
         Notices *notices = userdata;
         bool read = outcome == METADATA_FOUND && read_events(notices, text);
 
-        if (!read && cloud_poll_failures(notices->poll) == 0)
+        notices->asking = false;
+        if (!read && !notices->troubled)
                 snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s",
                                   outcome == METADATA_FAILED ? text : "scheduledevents is no list of events");
-        else if (read && cloud_poll_failures(notices->poll) > 0)
+        else if (read && notices->troubled)
                 snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
+        notices->troubled = !read;
         notices->answered = notices->answered || read;
         cloud_poll_answered(notices->poll, read);
 }
@@ -221,6 +225,7 @@ static void identified(CloudJob *job) {
         cloud_job_end(job, 0);
         if (!notices)
                 return;
+        notices->asking = true;
         /* The next round is the second attempt. */
         r = metadata_ask(azure->metadata,
                          &(const MetadataQuestion){ .path = PATH_OF_EVENTS,
@@ -234,6 +239,9 @@ static void identified(CloudJob *job) {
 static void ask(void *userdata) {
         Notices *notices = userdata;
 
+        /* The round that was set before this one's identity was known: the answer sets the next. */
+        if (notices->asking)
+                return;
         if (!notices->azure->identity)
                 /* If that fails, nobody goes on: the next round is set before. */
                 cloud_poll_answered(notices->poll, false);

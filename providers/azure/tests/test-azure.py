@@ -575,13 +575,15 @@ class Notices(Azure):
 
     def test_the_first_answer_may_take_its_time(self):
         """The service is switched on by the first question. Later ones are answered at once."""
-        self.cloud.fault("scheduledevents", delay=11)
+        self.cloud.fault("scheduledevents", delay=6)
         self.announce({})
         plugin = self.azure()
         events, _ = self.watch(plugin)
         self.until(lambda: events, 60)
         _, journal = plugin.stop()
         self.assertNotIn("cannot be read", journal)
+        times = [request["time"] for request in self.cloud.requests("scheduledevents")]
+        self.assertTrue(all(time - times[0] > 5 for time in times[1:]), times)
 
     def acknowledge(self, plugin, identifier):
         self.ask(plugin, "Acknowledge", "(s)", identifier, interface=SOURCE)
