@@ -8,8 +8,8 @@ import re
 
 from machine import Machine
 
-PLUGINS = ("analytics", "checkpoint", "command", "database-flusher", "drain", "local", "notify", "processes", "sessions", "spot-handler",
-           "storage", "terminal", "usage-pattern")
+PLUGINS = ("analytics", "checkpoint", "command", "database-flusher", "drain", "local", "notify", "processes", "script", "sessions",
+           "spot-handler", "storage", "terminal", "usage-pattern")
 UNITS = ["snoozed.service"] + [f"snooze-plugin{slot}@{plugin}.service" for plugin in PLUGINS for slot in ("", "-b")]
 HELPERS = ["snooze-helper.service", "snooze-users.service", "snooze-user-remove@example.service"]
 # Out of 10.0; what remains for each unit is explained in docs/security.md.
