@@ -112,15 +112,13 @@ static void finish(ApiCall *call, const ApiReply *reply) {
         api_cancel(call);
 }
 
-static void on_reply(const HttpReply *http, void *userdata) {
-        ApiCall *call = userdata;
+static void take_reply(ApiCall *call, const HttpReply *http) {
         Aws *aws = call->job->provider;
         xmlDoc *document = parse(http);
         xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
         ApiReply reply = { .http = http, .code = "", .message = "" };
         Failure failure = {};
 
-        call->exchange = NULL;
         if (http->problem == HTTP_ANSWERED && http->status >= 200 && http->status < 300) {
                 reply.root = root;
                 reply.message = root ? "" : "an answer that is no XML";
@@ -137,6 +135,18 @@ static void on_reply(const HttpReply *http, void *userdata) {
                 finish(call, &reply);
         failure_clear(&failure);
         xmlFreeDoc(document);
+}
+
+static void on_reply(const HttpReply *http, void *userdata) {
+        ApiCall *call = userdata;
+        const Aws *aws = call->job->provider;
+
+        call->exchange = NULL;
+        /* What reads the answer looks at this machine's identity, too. */
+        if (aws->identity)
+                take_reply(call, http);
+        else
+                cloud_job_fail(call->job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
 static void append_parameter(GString *form, const char *name, const char *value) {
@@ -205,7 +215,8 @@ void api_call(CloudJob *job, const char *service, const char *action, const char
         call->parameters = g_strdupv((char **) parameters);
         call->done = done;
         extra_of(job)->api = call;
-        send_call(call);
+        /* A configuration that changed between two calls of a job has taken its credentials along. */
+        cloud_job_authenticate(job, authenticated_anew);
 }
 
 bool api_is_denied(const ApiReply *reply) {

@@ -222,6 +222,21 @@ class Stopping(Aws):
         self.cloud.state(denied=["DescribeInstances", "DescribeSpotInstanceRequests"])
         self.assertIn("UnsupportedOperation", self.refused("Refused", self.stop_with, self.aws()))
 
+    def test_a_configuration_that_comes_in_the_middle(self):
+        plugin = self.aws()
+        for delayed in ("StopInstance", "GetInstanceInfo"):
+            with self.subTest(call=delayed):
+                self.cloud.command(forget=True)
+                self.cloud.fault("Action=DescribeInstances", delay=1)
+                arguments = ("(sa{sv})", "", {}) if delayed == "StopInstance" else ("(s)", "")
+                answers = plugin.call_later(PROVIDER, delayed, *arguments)
+                self.until_asked("Action=DescribeInstances")
+                settings = {"metadata_url": self.cloud.url, "endpoint_url": self.cloud.url}
+                plugin.call("", "Configure", "(a{sv})", self.configuration(**settings))
+                self.until(lambda: answers)
+                self.assertIn("Error.Throttled", str(answers[0]))
+        self.stop_with(plugin)
+
     def test_bad_options_change_nothing(self):
         plugin = self.aws()
         self.refused("InvalidArgument", self.stop_with, plugin, action="explode")
