@@ -23,7 +23,7 @@ WAIT_SECONDS = 60 * int(os.environ.get("SNOOZE_PATIENCE", "1"))
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
     "login", "passwd", "iproute2", "libglib2.0-bin", "libjson-glib-1.0-0", "libsqlite3-0", "libsystemd0",
-    "python3-dbus", "libarchive13t64|libarchive13",
+    "python3-dbus", "libarchive13t64|libarchive13", "libcurl4t64|libcurl4", "libxml2-16|libxml2", "ca-certificates",
 ]
 
 
