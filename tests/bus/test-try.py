@@ -61,14 +61,14 @@ class Try(unittest.TestCase):
         path.write_text(text)
         return ['bash', str(path)]
 
-    def plugin(self):
+    def plugin(self, **changes):
         """A plugin of the user's own, in a directory of his own."""
         home = self.directory / 'plugins/visitor'
         home.mkdir(parents=True)
         for path in (home.parent, home):
             path.chmod(0o755)
         manifest = json.loads((SOURCE / 'plugins/processes/plugin.json').read_text())
-        manifest.update(name='visitor', exec='visitor', permissions=[], config_schema={}, official=False)
+        manifest.update({'name': 'visitor', 'exec': 'visitor', 'permissions': [], 'config_schema': {}, 'official': False, **changes})
         manifest.pop('enabled_by_default', None)
         (home / 'plugin.json').write_text(json.dumps(manifest))
         shutil.copy(SOURCE / 'tests/bus/visitor.py', home / 'visitor')
@@ -108,6 +108,20 @@ class Exec(Try):
         self.assertEqual(told['visitor'], '1', said)
         self.assertIn('Busy: somebody visits', result.stdout)
         self.assertTidied(told['address'])
+
+    def test_only_what_needs_no_configuration_is_enabled(self):
+        schema = {'door': {'type': 'string', 'description': 'Where visitors come in', 'required': True}}
+        command = self.script('snooze doctor; snooze plugin list; snooze provider policy aws')
+        directory = self.plugin(config_schema=schema)
+        result = run('--plugin-dir', directory, '--exec', *command)
+        self.assertIn('visitor is not enabled: what it has to be told is to be in --config FILE: door\n', result.stderr)
+        self.assertNotIn('quarantined', result.stdout)
+        self.assertRegex(result.stdout, r'(?m)^webhook\t\w+\tno\t')
+        self.assertRegex(result.stdout, r'(?m)^processes\t\w+\tyes\t')
+        self.assertIn('ec2:StopInstances', result.stdout)
+        result = run('--config', self.config({'plugins': {'plugin_configs': {'visitor': {'door': 'front'}}}}),
+                     '--plugin-dir', directory, '--exec', 'snooze', 'plugin', 'list')
+        self.assertRegex(result.stdout, r'(?m)^visitor\t\w+\tyes\t')
 
     def test_what_cannot_be_understood_is_exit_2(self):
         self.assertEqual(run('--never').returncode, 2)
