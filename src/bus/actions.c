@@ -39,7 +39,7 @@ const MethodAction method_actions[] = {
         { MANAGER, "Postpone", ACTION_HOLD, NULL, "sudo snooze postpone SPAN" },
         { MANAGER, "Pause", ACTION_PAUSE, NULL, "sudo snooze pause" },
         { MANAGER, "Resume", ACTION_PAUSE, NULL, "sudo snooze resume" },
-        { MANAGER, "EmitEvent", ACTION_EMIT_EVENT, ACTION_EMIT_SYSTEM_EVENT },
+        { MANAGER, "EmitEvent", ACTION_EMIT_EVENT, ACTION_EMIT_SYSTEM_EVENT, "sudo snooze event emit TYPE" },
         { MANAGER, "SetConfiguration", ACTION_CONFIGURE, NULL, "sudo snooze config set KEY VALUE" },
         { MANAGER, "Reload", ACTION_CONFIGURE, NULL, "sudo snooze config reload" },
 
@@ -54,11 +54,11 @@ const MethodAction method_actions[] = {
         { PLUGIN, "GetStatistics" },
         { PLUGIN, "GetResources" },
         { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin update ID" },
-        { PLUGIN, "Call", ACTION_CALL_PLUGIN },
+        { PLUGIN, "Call", ACTION_CALL_PLUGIN, NULL, "sudo snooze plugin call ID METHOD" },
 
         { PROVIDER, "GetInstanceInfo", ACTION_CHECK, NULL, "sudo snooze provider info ID" },
         { PROVIDER, "StopInstance", ACTION_STOP, NULL, "sudo snooze stop" },
-        { PROVIDER, "StartInstance", ACTION_START },
+        { PROVIDER, "StartInstance", ACTION_START, NULL, "sudo snooze start --provider ID INSTANCE" },
         { PROVIDER, "CheckPermissions", ACTION_CHECK, NULL, "sudo snooze provider check ID" },
         { PROVIDER, "SetTags", ACTION_CONFIGURE },
 

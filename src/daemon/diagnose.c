@@ -108,9 +108,8 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
 
                 if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
                         continue;
-                advice = g_strdup_printf(
-                        "See snooze plugin info %s; start it again: sudo busctl call %s %s %s Restart",
-                        plugin_id(plugin), SNOOZE_NAME, plugin_object_path(plugin), SNOOZE_PLUGIN_INTERFACE);
+                advice = g_strdup_printf("See snooze plugin info %s; start it again: sudo snooze plugin restart %s",
+                                         plugin_id(plugin), plugin_id(plugin));
                 add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
         }
 }

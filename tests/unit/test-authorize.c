@@ -375,6 +375,9 @@ static void test_what_to_type_instead(void) {
                            "sudo snooze plugin enable gpu-monitor");
         assert_alternative(SNOOZE_PLUGIN_PATH "/x", SNOOZE_PLUGIN_INTERFACE, "Restart",
                            "sudo snooze plugin restart x");
+        assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "EmitEvent", "sudo snooze event emit TYPE");
+        assert_alternative(SNOOZE_PROVIDER_PATH "/x", SNOOZE_PROVIDER_INTERFACE, "StartInstance",
+                           "sudo snooze start --provider x INSTANCE");
         assert_alternative("/x", "org.example.Other", "Do",
                            "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
 }
