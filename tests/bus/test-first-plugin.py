@@ -36,8 +36,9 @@ class Guide(unittest.TestCase):
         elif kind == 'sh':
             self.run_block(text)
         elif kind == 'text':
+            # "…" is what differs from one version to the next.
             for line in text.splitlines():
-                self.assertIn(line, self.output)
+                self.assertRegex(self.output, '.+'.join(map(re.escape, line.split('…'))))
 
     def run_block(self, text):
         """In the directory that the block before ended in."""
