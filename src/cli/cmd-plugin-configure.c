@@ -216,11 +216,12 @@ static void print_in_force(const char *id, const char *name, GVariant *values) {
                 g_print("%s is %s now%s.\n", name, text, g_str_equal(origin, "default") ? ", its default" : "");
 }
 
-static int tell(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, char *const *names) {
+/* done: what to say where the plugin is in no state to tell its values. */
+static int tell(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, char *const *names, const char *done) {
         g_autoptr(GVariant) values = values_fetch(cli, plugin, NULL);
 
         if (!values)
-                return cli_done(cli, "It is set.");
+                return cli_done(cli, done);
         if (cli->json)
                 return show(cli, schema, values);
         for (; *names; names++)
@@ -310,7 +311,7 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
         if (argc > 2) {
                 if (!carry_out(cli, plugin, argv[1], schema, &change, &error))
                         return cli_fail(error);
-                return tell(cli, plugin, argv[1], schema, change.names);
+                return tell(cli, plugin, argv[1], schema, change.names, change.resets ? "It is taken back." : "It is set.");
         }
         values = values_fetch(cli, plugin, &error);
         return values ? show(cli, schema, values) : cli_fail(error);

@@ -34,7 +34,7 @@ static int tell(const Cli *cli, const char *from, const char *to) {
 
         if (!cli->json) {
                 if (g_str_equal(from, to))
-                        g_print("Runs %s.\n", new);
+                        g_print("It runs %s already.\n", new);
                 else
                         g_print("%s → %s\n", old, new);
                 return EXIT_CODE_OK;

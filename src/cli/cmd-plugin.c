@@ -91,12 +91,12 @@ static GVariant *more(Cli *cli, SnoozeClientPlugin *plugin, const char *method) 
 }
 
 static const struct {
-        const char *method, *key;
+        const char *method, *key, *title;
         char *(*text)(GVariant *answer);
 } details[] = {
-        { "GetConfiguration", "configuration", text_of_variant },
-        { "GetStatistics", "statistics", plugin_statistics_text },
-        { "GetResources", "resources", plugin_resources_text },
+        { "GetConfiguration", "configuration", "Configuration", text_of_variant },
+        { "GetStatistics", "statistics", "Statistics", plugin_statistics_text },
+        { "GetResources", "resources", "Resources", plugin_resources_text },
 };
 
 static void print_info_json(Cli *cli, SnoozeClientPlugin *plugin) {
@@ -159,10 +159,11 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
                 g_autofree char *text = answer ? details[i].text(answer) : g_strdup("");
 
                 if (*text)
-                        table_add(table, STYLE_DIM, details[i].key, text, NULL);
+                        table_add(table, STYLE_DIM, details[i].title, text, NULL);
         }
         table_print(cli, table);
-        if (missing)
+        /* What was started by the bus alone, as in the demonstration, runs all the same. */
+        if (missing && !g_str_equal(state, "running"))
                 g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
                         id);
 }

@@ -110,7 +110,7 @@ class Plugins(CommandLine):
         text = self.snooze("plugin", "info", "gpu-monitor")
         self.assertTrue(text.startswith("Gpu-Monitor (gpu-monitor): discovered, disabled\n"), text)
         self.assertIn("Contracts\tIdleCheck\n", text)
-        self.assertIn("statistics\t12 calls\n", text)
+        self.assertIn("Statistics\t12 calls\n", text)
         self.assertEqual(self.json("plugin", "info", "sessions")["resources"], {"enforced": False})
         self.assertIn("See: snooze plugin list", self.snooze("plugin", "info", "nothing", code=FAILED))
 
@@ -123,8 +123,8 @@ class Plugins(CommandLine):
             "cpu": v("a{sv}", {"used": v("t", 1300000), "limit": v("t", 200000)}),
             "tasks": v("a{sv}", {"used": v("t", 2), "limit": v("t", 2**64 - 1)}), "enforced": v("b", False)},))
         text = self.snooze("plugin", "info", "sessions").replace("\xa0", " ")
-        self.assertIn("statistics\t12 calls, 1 errors, 0 timeouts, 0 restarts, half of them within 640 µs, 99 % within 12.4 ms\n", text)
-        self.assertIn("resources\tmemory 3.0 MiB, at most 64.0 MiB, cpu 1.3 s, at most 20 % of a CPU, tasks 2 "
+        self.assertIn("Statistics\t12 calls, 1 errors, 0 timeouts, 0 restarts, half of them within 640 µs, 99 % within 12.4 ms\n", text)
+        self.assertIn("Resources\tmemory 3.0 MiB, at most 64.0 MiB, cpu 1.3 s, at most 20 % of a CPU, tasks 2 "
                       "(limits are not enforced here)\n", text)
         self.assertEqual(self.json("plugin", "info", "sessions")["statistics"]["p50_usec"], 640)
 

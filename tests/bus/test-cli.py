@@ -315,7 +315,9 @@ class Plugins(CommandLine):
         text = self.snooze("plugin", "info", "sessions")
         self.assertRegex(text, r"may read /srv [^\n]*\(read:/srv\): not approved\n")
         self.assertRegex(text, r"future:x[^\n\x1b]*: not approved\n")
-        self.assertIn("sudo snooze plugin permissions sessions --all", text)
+        self.assertNotIn("not started", text)
+        self.mock.set_plugin("sessions", State="discovered")
+        self.assertIn("sudo snooze plugin permissions sessions --all", self.snooze("plugin", "info", "sessions"))
 
 
 class PluginUpdate(CommandLine):
@@ -327,7 +329,7 @@ class PluginUpdate(CommandLine):
         self.mock.answers["Upgrade"] = self.upgrade
         self.assertEqual(self.snooze("plugin", "update", "sessions", "0.2.0"), "0.1.0 → 0.2.0\n")
         self.assertEqual(self.json("plugin", "update", "sessions"), {"from": "0.2.0", "to": "0.3.0"})
-        self.assertEqual(self.snooze("plugin", "update", "sessions", "0.3.0"), "Runs 0.3.0.\n")
+        self.assertEqual(self.snooze("plugin", "update", "sessions", "0.3.0"), "It runs 0.3.0 already.\n")
         self.assertEqual(self.mock.called("Upgrade"), [("0.2.0",), ("",), ("0.3.0",)])
 
     def test_a_refusal_is_told(self):

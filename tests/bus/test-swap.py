@@ -136,7 +136,7 @@ class Swap(CountingTest):
 
     def test_by_the_command(self):
         result = self.update('counting', '1.0.0')
-        self.assertEqual((result.returncode, result.stdout), (0, 'Runs 1.0.0.\n'), result.stderr)
+        self.assertEqual((result.returncode, result.stdout), (0, 'It runs 1.0.0 already.\n'), result.stderr)
         self.count(3)
         result = self.update('counting', '9.9.9')
         self.assertEqual((result.returncode, result.stdout), (1, ''))
