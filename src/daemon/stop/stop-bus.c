@@ -44,7 +44,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
                 .dry_run = json_get_boolean(options, "dry-run", FALSE) || stop_dry_run(manager->stop),
         };
         g_autofree char *user = user_name(uid),
-                        *full = g_strdup_printf("%s: %s", user, *reason ? reason : "wants it to stop");
+                        *full = *reason ? g_strdup_printf("%s: %s", user, reason) : g_strdup_printf("%s wants it to stop", user);
         const char *problem = providers_problem(manager->providers);
         int r;
 
