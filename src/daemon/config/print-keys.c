@@ -26,8 +26,8 @@ static void print_range(JsonObject *key) {
         printf(" %s %s to %s %s.", above ? "More than" : "From", minimum, maximum, unit);
 }
 
-static void print_choices(JsonArray *choices) {
-        printf(" One of");
+static void print_choices(JsonArray *choices, gboolean several) {
+        printf(several ? " Any of" : " One of");
         for (guint i = 0; i < json_array_get_length(choices); i++)
                 printf("%s ``%s``", i > 0 ? "," : "", json_array_get_string_element(choices, i));
         printf(".");
@@ -47,7 +47,7 @@ static void print_key(JsonObject *key) {
         if (g_str_equal(type, "number"))
                 print_range(key);
         if (json_get_array(key, "choices"))
-                print_choices(json_get_array(key, "choices"));
+                print_choices(json_get_array(key, "choices"), g_str_equal(type, "strings"));
         printf("\n\n");
 }
 
