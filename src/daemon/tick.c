@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The kernel repeats the timer of the samples: sd-event's would be set anew with each. And where a sample brings no news, which at
- * rest nearly all do, not even the loop is turned for it: it is waited for in on_rest(), until there is something else to do. */
+/* The kernel repeats the timer of the samples: sd-event's would be set anew with each. Where a sample brings no news,
+ * which at rest nearly all do, no step of the decision follows it, and not even the loop is turned for it: see
+ * on_rest(). */
 
 #include "daemon/tick.h"
 
@@ -49,19 +50,28 @@ static gboolean is_calm(const Manager *manager, uint64_t now) {
         return !decision_has_news(manager->decision, now) && manager_all_told(manager);
 }
 
+/* TRUE: it brought no news. */
+static gboolean take_calm_sample(Manager *manager, uint64_t now) {
+        gboolean told = manager->monitors && monitors_look(manager->monitors);
+
+        manager_take_quick_sample(manager);
+        if (told || !is_calm(manager, now))
+                return FALSE;
+        /* The state is what it was; the words for it tell of times. */
+        outcome_clear(&manager->outcome);
+        return TRUE;
+}
+
 /* TRUE: a sample was all there was to do. */
 static gboolean beat(Manager *manager, uint64_t now) {
         gboolean heard = plugins_hear(manager->plugins);
 
         if (now < manager->next_check) {
-                manager_take_quick_sample(manager);
-                if (!heard && is_calm(manager, now)) {
-                        /* The state is what it was; the words for it tell of times. */
-                        outcome_clear(&manager->outcome);
-                        return TRUE;
-                }
-                manager_step(manager);
-                return FALSE;
+                gboolean calm = take_calm_sample(manager, now);
+
+                if (heard || !calm)
+                        manager_step(manager);
+                return !heard && calm;
         }
         manager->next_check =
                 usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), sample_interval(manager) / 2));
@@ -71,12 +81,8 @@ static gboolean beat(Manager *manager, uint64_t now) {
         return FALSE;
 }
 
-static void rest_if_calm(Manager *manager) {
-        if (is_calm(manager, clock_monotonic()))
-                (void) sd_event_source_set_enabled(manager->rest, SD_EVENT_ONESHOT);
-}
-
-/* Behind by more than one interval (a paused machine), samples are not made up for: however often it elapsed, it is read once. */
+/* Behind by more than one interval (a paused machine), samples are not made up for: however often it elapsed, it is
+ * read once. */
 static int on_tick(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Manager *manager = userdata;
         uint64_t elapsed;
@@ -84,8 +90,8 @@ static int on_tick(sd_event_source *source, int fd, uint32_t events, void *userd
         /* Set anew since it elapsed. */
         if (read(fd, &elapsed, sizeof(elapsed)) < 0)
                 return 0;
-        (void) beat(manager, clock_monotonic());
-        rest_if_calm(manager);
+        if (beat(manager, clock_monotonic()))
+                (void) sd_event_source_set_enabled(manager->rest, SD_EVENT_ONESHOT);
         return 0;
 }
 
@@ -108,8 +114,7 @@ static uint64_t time_left(Manager *manager) {
         return (uint64_t) times.it_value.tv_sec * USEC_PER_SEC + (uint64_t) times.it_value.tv_nsec / 1000;
 }
 
-/* TRUE: nothing happened until then. Whatever the loop has to attend to shows here, its own timers, signals and the watchdog among it,
- * and shows again when the loop looks: none of its sources is edge-triggered. Late by less than a millisecond, of which nothing adds up. */
+/* TRUE: nothing happened until then. Late by less than a millisecond, of which nothing adds up. */
 static gboolean sleep_until(Manager *manager, uint64_t until) {
         uint64_t left = usec_sub(until, clock_monotonic()) / USEC_PER_MSEC + 1;
         struct epoll_event event;
@@ -117,26 +122,31 @@ static gboolean sleep_until(Manager *manager, uint64_t until) {
         return epoll_wait(sd_event_get_fd(manager->event), &event, 1, (int) MIN(left, (uint64_t) INT_MAX)) == 0;
 }
 
-/* Of the lowest priority, so that nothing else is pending when it runs; and what it does while it stays makes nothing pending. */
+/* Samples without news, waited for behind the loop on its own descriptor. That is sound as long as
+ *
+ *   - nothing else is pending when it begins: it has the lowest priority of all;
+ *   - whatever the loop has to attend to shows on the descriptor, its timers, signals and the watchdog among it, and
+ *     shows again when the loop looks. What forgets its readiness once somebody has seen it (a PSI trigger) must be no
+ *     source of this loop: monitors_look();
+ *   - nothing in here counts from sd_event_now(), which stands still meanwhile: checks, and steps that have something to
+ *     conclude, are left to the loop. */
 static int on_rest(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
         uint64_t now = clock_monotonic(), interval = sample_interval(manager), left = time_left(manager), next = usec_add(now, left);
-        gboolean slept = TRUE, calm = is_calm(manager, now);
 
-        if (left == 0 || !calm)
+        if (left == 0)
                 return 0;
         (void) set_timer(manager, 0, 0);
-        while (calm && (slept = sleep_until(manager, next))) {
+        while (next < manager->next_check && sleep_until(manager, next)) {
                 now = clock_monotonic();
-                next = usec_add(next, interval);
-                if (next <= now)
-                        next = usec_add(now, interval);
-                calm = beat(manager, now);
+                next = MAX(usec_add(next, interval), now + 1);
+                if (!take_calm_sample(manager, now)) {
+                        manager_step_soon(manager);
+                        break;
+                }
         }
         now = clock_monotonic();
         (void) set_timer(manager, next > now ? next - now : 1, interval);
-        if (slept)
-                rest_if_calm(manager);
         return 0;
 }
 

@@ -85,7 +85,7 @@ class Pressure(MonitorTest):
     def test_cpus_that_are_fought_for(self):
         if not os.access('/proc/pressure/cpu', os.R_OK):
             self.skipTest('impossible here: the kernel tells no pressure')
-        self.start(cpu_pressure_percent=1, check_interval_seconds=1)
+        self.start(cpu_pressure_percent=1, check_interval_seconds=10, sample_interval_seconds=0.5)
         busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(2 * len(os.sched_getaffinity(0)) + 1)]
         try:
             event = self.wait_for_event('system.cpu.high')

@@ -297,6 +297,26 @@ class Bad(PluginTest):
         self.assertGreaterEqual(self.house.lived_through('bad').count('CheckIdle'), 2)
 
 
+class Resting(PluginTest):
+    """The daemon sleeps through samples that bring no news, and its loop with it."""
+
+    settings = {'check_interval_seconds': 4, 'sample_interval_seconds': 0.1}
+
+    def setUp(self):
+        super().setUp()
+        self.house.install_fake('late', 'idle', timeouts={'start': 1})
+        self.house.start_daemon()
+
+    def test_one_that_a_check_starts_has_all_of_its_time(self):
+        states = self.client.listen(PLUGIN, 'StateChanged', path_of('late'))
+        self.wait_for_plugin('late', 'running')
+        self.of('late', 'Unload')
+        wait_for(lambda: any(state == 'stopped' for state, _, _ in states), 'its end')
+        del states[:]
+        wait_for(lambda: any(state in ('running', 'failed') for state, _, _ in states), 'the check that starts it again')
+        self.assertEqual([state for state, _, _ in states], ['loading', 'initializing', 'running'])
+
+
 class Forged(PluginTest):
     """Unicast signals of somebody who may not: to the daemon's unique name, as if from the bus, from logind, from a plugin."""
 

@@ -54,8 +54,13 @@ void monitors_set_config(Monitors *monitors, Config *config) {
 
 void monitors_check(Monitors *monitors) {
         disk_monitor_check(monitors->disk);
+        (void) pressure_monitor_look(monitors->pressure);
         pressure_monitor_check(monitors->pressure);
         network_monitor_check(monitors->network);
+}
+
+gboolean monitors_look(Monitors *monitors) {
+        return pressure_monitor_look(monitors->pressure);
 }
 
 const char *monitors_blind(const Monitors *monitors) {

@@ -8,7 +8,7 @@
  *   pressure  system.memory.pressure   tasks wait for memory, system.cpu.high for a CPU (PSI)
  *   network   system.network.down      no way out is left for network_down_seconds
  *
- * They wake nobody: PSI and netlink come by themselves, all else is looked at with the daemon's checks. */
+ * They wake nobody: netlink comes by itself, PSI is looked at with the daemon's samples, all else with its checks. */
 
 #include <systemd/sd-event.h>
 
@@ -23,8 +23,8 @@ typedef struct MonitorsParameters {
         sd_event *event;
         Config *config;
         const char *root; /* "" for the real machine */
-        /* source: "disk" and the like, the part of the daemon that announces. data is taken. Returns the event's id, which the caller
-         * frees, or NULL. */
+        /* source: "disk" and the like, the part of the daemon that announces. data is taken. Returns the event's id,
+         * which the caller frees, or NULL. */
         char *(*begun)(const char *source, const char *type, JsonObject *data, void *userdata);
         void (*over)(const char *source, const char *id, void *userdata);
         void *userdata;
@@ -37,6 +37,9 @@ void monitors_set_config(Monitors *monitors, Config *config);
 
 /* With each check of the daemon. */
 void monitors_check(Monitors *monitors);
+
+/* With each of its samples between checks. TRUE: something began, and was told. */
+gboolean monitors_look(Monitors *monitors);
 
 /* For Diagnose: what the network's changes are not told by, in words, or NULL. Static. */
 const char *monitors_blind(const Monitors *monitors);

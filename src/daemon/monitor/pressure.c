@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* system.memory.pressure and system.cpu.high: how much of the time some task waits for memory or a CPU (PSI,
- * Documentation/accounting/psi.rst of the kernel). A trigger wakes the daemon when a window of two seconds was bad enough; without the
- * right to have triggers (before Linux 6.5 they took CAP_SYS_RESOURCE) the average over ten seconds is looked at with each check. It is
- * over when that average has fallen to half of the threshold. */
+ * Documentation/accounting/psi.rst of the kernel). A trigger remembers that a window of two seconds was bad enough
+ * until it is looked at, which is with each sample; without the right to have triggers (before Linux 6.5 they took
+ * CAP_SYS_RESOURCE) the average over ten seconds is looked at with each check. It is over when that average has fallen
+ * to half of the threshold. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,7 +27,7 @@ typedef struct Resource {
         const char *path, *type, *source;
         PressureMonitor *pressure;
         ProcFile file;
-        sd_event_source *trigger;
+        int trigger; /* -EBADF: none */
         Condition high;
 } Resource;
 
@@ -62,29 +63,14 @@ static void tell(Resource *resource, gboolean high, double percent) {
         condition_set(resource->pressure->monitors, &resource->high, high, resource->source, resource->type, g_steal_pointer(&data));
 }
 
-static int on_trigger(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Resource *resource = userdata;
-
-        /* Until it is over the trigger would come every two seconds. */
-        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        if (revents & EPOLLERR) {
-                log_warning("%s tells of no pressure any more.", resource->path);
-                resource->trigger = sd_event_source_disable_unref(resource->trigger);
-                return 0;
-        }
-        tell(resource, TRUE, MAX(average(resource), threshold_of(resource)));
-        return 0;
-}
-
 /* 0 or a negative errno; where there is no trigger, the checks do. */
 static int arm(Resource *resource) {
         Monitors *monitors = resource->pressure->monitors;
         g_autofree char *path = g_strconcat(monitors->with.root, resource->path, NULL);
         _cleanup_close_ int fd = -1;
         char text[64];
-        int r;
 
-        resource->trigger = sd_event_source_disable_unref(resource->trigger);
+        resource->trigger = safe_close(resource->trigger);
         if (threshold_of(resource) <= 0 || monitors->with.root[0])
                 return 0;
         fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -93,13 +79,8 @@ static int arm(Resource *resource) {
         snprintf(text, sizeof(text), "some %.0f %.0f", threshold_of(resource) / 100 * (double) WINDOW, (double) WINDOW);
         if (write(fd, text, strlen(text) + 1) < 0)
                 return -errno;
-        r = sd_event_add_io(monitors->with.event, &resource->trigger, fd, EPOLLPRI, on_trigger, resource);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_io_fd_own(resource->trigger, TRUE);
-        if (r >= 0)
-                (void) steal_fd(&fd);
-        return r;
+        resource->trigger = steal_fd(&fd);
+        return 0;
 }
 
 PressureMonitor *pressure_monitor_new(Monitors *monitors) {
@@ -109,15 +90,17 @@ PressureMonitor *pressure_monitor_new(Monitors *monitors) {
         pressure->resources[MEMORY] =
                 (Resource) { .path = "/proc/pressure/memory", .type = "system.memory.pressure", .source = "memory", .pressure = pressure };
         pressure->resources[CPU] = (Resource) { .path = "/proc/pressure/cpu", .type = "system.cpu.high", .source = "cpu", .pressure = pressure };
-        for (unsigned i = 0; i < RESOURCES; i++)
+        for (unsigned i = 0; i < RESOURCES; i++) {
+                pressure->resources[i].trigger = -EBADF;
                 proc_file_init(&pressure->resources[i].file, monitors->with.root, pressure->resources[i].path);
+        }
         pressure_monitor_configure(pressure);
         return pressure;
 }
 
 PressureMonitor *pressure_monitor_free(PressureMonitor *pressure) {
         for (unsigned i = 0; i < RESOURCES; i++) {
-                sd_event_source_disable_unref(pressure->resources[i].trigger);
+                (void) safe_close(pressure->resources[i].trigger);
                 condition_clear(&pressure->resources[i].high);
                 proc_file_done(&pressure->resources[i].file);
         }
@@ -143,18 +126,39 @@ static void check(Resource *resource) {
                 return;
         }
         /* With a trigger, and nothing going on, there is nothing to be read. */
-        if (resource->trigger && !resource->high.holds)
+        if (resource->trigger >= 0 && !resource->high.holds)
                 return;
         now = average(resource);
         if (now < 0)
                 return;
-        if (!resource->trigger && now >= threshold)
+        if (resource->trigger < 0 && now >= threshold)
                 tell(resource, TRUE, now);
-        else if (now < threshold / 2) {
+        else if (now < threshold / 2)
                 tell(resource, FALSE, now);
-                if (resource->trigger)
-                        (void) sd_event_source_set_enabled(resource->trigger, SD_EVENT_ON);
+}
+
+/* No source of the loop: the kernel tells whoever looks first, and on_rest() of tick.c looks at all that the loop
+ * listens to. */
+gboolean pressure_monitor_look(PressureMonitor *pressure) {
+        struct pollfd waited[RESOURCES];
+        gboolean told = FALSE;
+
+        for (unsigned i = 0; i < RESOURCES; i++)
+                waited[i] = (struct pollfd) { .fd = pressure->resources[i].trigger, .events = POLLPRI };
+        if (poll(waited, RESOURCES, 0) <= 0)
+                return FALSE;
+        for (unsigned i = 0; i < RESOURCES; i++) {
+                Resource *resource = &pressure->resources[i];
+
+                if (waited[i].revents & (POLLERR | POLLNVAL)) {
+                        log_warning("%s has no trigger any more; it is read instead.", resource->path);
+                        resource->trigger = safe_close(resource->trigger);
+                } else if (waited[i].revents && !resource->high.holds) {
+                        tell(resource, TRUE, MAX(average(resource), threshold_of(resource)));
+                        told = TRUE;
+                }
         }
+        return told;
 }
 
 void pressure_monitor_check(PressureMonitor *pressure) {

@@ -34,6 +34,7 @@ void disk_monitor_check(DiskMonitor *disk);
 PressureMonitor *pressure_monitor_new(Monitors *monitors);
 PressureMonitor *pressure_monitor_free(PressureMonitor *pressure);
 void pressure_monitor_check(PressureMonitor *pressure);
+gboolean pressure_monitor_look(PressureMonitor *pressure);
 void pressure_monitor_configure(PressureMonitor *pressure);
 
 NetworkMonitor *network_monitor_new(Monitors *monitors);
