@@ -148,7 +148,7 @@ static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node,
         if (!JSON_NODE_HOLDS_VALUE(node) ||
             (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE) ||
             !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
-                return invalid(error, manifest, key, "expected a number from %g to %g", minimum, maximum);
+                return invalid(error, manifest, key, "expected a number from %.12g to %.12g", minimum, maximum);
         *ret = json_node_get_double(node);
         return TRUE;
 }

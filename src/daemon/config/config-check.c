@@ -93,9 +93,9 @@ static gboolean check_range(const Place *place, JsonNode *node, double minimum, 
         if (value >= minimum && !(above && value <= minimum) && value <= maximum)
                 return TRUE;
         if (above)
-                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %g and at most %g%s%s", minimum,
+                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %.12g and at most %.12g%s%s", minimum,
                             maximum, space, unit);
-        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %g to %g%s%s", minimum, maximum, space,
+        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %.12g to %.12g%s%s", minimum, maximum, space,
                     unit);
 }
 
@@ -427,7 +427,7 @@ gboolean config_check_conflicts(const Config *config, GError **error) {
                 if (orders[i].less <= orders[i].more)
                         continue;
                 g_set_error(error, CONFIG_ERROR, CONFIG_ERROR_CONFLICT,
-                            "%s: %s: got %g, expected at most %s, which is %g (%s)",
+                            "%s: %s: got %.12g, expected at most %s, which is %.12g (%s)",
                             culprit(config, orders[i].large, orders[i].small), orders[i].small, orders[i].less,
                             orders[i].large + 1, orders[i].more, config_origin(config, orders[i].large));
                 return FALSE;
