@@ -26,7 +26,7 @@ static const char *const real_types[] = { "ext2",   "ext3", "ext4", "xfs",   "bt
 
 typedef struct FileSystem {
         char *device; /* "8:1": of the super block, the same for each of its mounts */
-        char *path;   /* where it is mounted first */
+        char *path;   /* where it is mounted first, as long as it is mounted there */
         gboolean seen;
         Condition low;
 } FileSystem;
@@ -101,11 +101,13 @@ static void take_mount(DiskMonitor *disk, char *line) {
         if (!file_system && disk->file_systems->len < FILE_SYSTEMS_MAX) {
                 file_system = g_new0(FileSystem, 1);
                 file_system->device = g_strdup(fields[2]);
-                file_system->path = unescape(fields[4]);
                 g_ptr_array_add(disk->file_systems, file_system);
         }
-        if (file_system)
-                file_system->seen = TRUE;
+        if (!file_system || file_system->seen)
+                return;
+        file_system->seen = TRUE;
+        g_free(file_system->path);
+        file_system->path = unescape(fields[4]);
 }
 
 static gboolean have_mounts_changed(const DiskMonitor *disk) {
