@@ -19,6 +19,8 @@
 /* One that leaves by itself as soon as it was started is not started again at once. */
 #define START_INTERVAL (10 * USEC_PER_SEC)
 #define ACKNOWLEDGE_ATTEMPTS_MAX 12U
+/* Of one source: acknowledgements that wait. Each may keep its event in memory. */
+#define ACKNOWLEDGEMENTS_MAX 256U
 /* Announcements of which nothing came, within so long: more is no source that does not know better, but a flood. */
 #define VAIN_MAX 2048U
 #define VAIN_WINDOW (10 * USEC_PER_SEC)
@@ -265,6 +267,11 @@ void sources_acknowledge(Sources *sources, const char *id, const char *event_id)
         /* Without a source nobody waits for it; one that comes back announces it again. */
         if (!source || is_due(source, event_id))
                 return;
+        /* One that takes no answer is not remembered for ever: announced again by a later Watch, it comes back here. */
+        if (g_queue_get_length(&source->due) >= ACKNOWLEDGEMENTS_MAX) {
+                acknowledged(source, event_id);
+                return;
+        }
         one = g_new0(Acknowledgement, 1);
         one->id = g_strdup(event_id);
         g_queue_push_tail(&source->due, one);
