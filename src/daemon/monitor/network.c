@@ -21,6 +21,7 @@
 
 /* Whatever is in it, sysfs says that an attribute has the size of a page. */
 #define ATTRIBUTE_MAX 65536U
+#define LOOKS_PER_SECOND 4U
 
 struct NetworkMonitor {
         Monitors *monitors;
@@ -70,7 +71,7 @@ static char *find_route(NetworkMonitor *network) {
         return NULL;
 }
 
-/* destination prefix source prefix next-hop metric references use flags interface, without a title. */
+/* destination prefix source prefix next-hop metric references use flags interface, without a title; the last is padded. */
 static char *find_route6(NetworkMonitor *network) {
         g_auto(GStrv) lines = NULL;
         size_t length;
@@ -79,24 +80,35 @@ static char *find_route6(NetworkMonitor *network) {
                 return NULL;
         lines = g_strsplit(network->buffer.text, "\n", -1);
         for (char **line = lines; *line && line[0][0]; line++) {
-                g_autofree char *folded = g_strstrip(g_strdup(*line));
-                g_auto(GStrv) fields = g_regex_split_simple(" +", folded, 0, 0);
+                g_auto(GStrv) fields = g_strsplit(*line, " ", 10);
                 guint64 flags;
 
                 if (g_strv_length(fields) < 10 || strspn(fields[0], "0") != strlen(fields[0]) || !g_str_equal(fields[1], "00"))
                         continue;
                 flags = g_ascii_strtoull(fields[8], NULL, 16);
+                g_strstrip(fields[9]);
                 if ((flags & 0x1) && !(flags & 0x200) && is_name(fields[9]) && has_carrier(network, fields[9]))
                         return g_strdup(fields[9]);
         }
         return NULL;
 }
 
+static char *find_way_out(NetworkMonitor *network) {
+        char *interface = find_route(network);
+
+        return interface ? interface : find_route6(network);
+}
+
+/* A way out may be there again, of which the kernel's word is not read yet. */
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         NetworkMonitor *network = userdata;
-        JsonObject *data = json_object_new();
+        g_autofree char *interface = find_way_out(network);
+        JsonObject *data;
 
         network->patience = sd_event_source_disable_unref(network->patience);
+        if (interface)
+                return 0;
+        data = json_object_new();
         json_object_set_string_member(data, "interface", network->interface);
         condition_set(network->monitors, &network->down, TRUE, "network", "system.network.down", data);
         return 0;
@@ -115,7 +127,7 @@ void network_monitor_check(NetworkMonitor *network) {
         g_autofree char *interface = NULL;
 
         if (network->monitors->config->network_down_seconds > 0)
-                interface = find_route(network) ?: find_route6(network);
+                interface = find_way_out(network);
         if (interface || network->monitors->config->network_down_seconds <= 0) {
                 network->patience = sd_event_source_disable_unref(network->patience);
                 condition_set(network->monitors, &network->down, FALSE, "network", "system.network.down", NULL);
@@ -147,9 +159,12 @@ static int listen_to_kernel(NetworkMonitor *network) {
         if (r < 0)
                 return r;
         r = sd_event_source_set_io_fd_own(network->changes, TRUE);
-        if (r >= 0)
-                (void) steal_fd(&fd);
-        return r;
+        if (r < 0)
+                return r;
+        (void) steal_fd(&fd);
+        /* Where routes come and go by the thousand, each look would read them all. */
+        (void) sd_event_source_set_ratelimit(network->changes, USEC_PER_SEC, LOOKS_PER_SECOND);
+        return 0;
 }
 
 NetworkMonitor *network_monitor_new(Monitors *monitors) {
