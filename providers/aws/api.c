@@ -207,6 +207,7 @@ static void send_call(ApiCall *call) {
 }
 
 void api_call(CloudJob *job, const char *service, const char *action, const char *const *parameters, ApiDone done) {
+        const Aws *aws = job->provider;
         ApiCall *call = g_new0(ApiCall, 1);
 
         call->job = job;
@@ -216,7 +217,10 @@ void api_call(CloudJob *job, const char *service, const char *action, const char
         call->done = done;
         extra_of(job)->api = call;
         /* A configuration that changed between two calls of a job has taken its credentials along. */
-        cloud_job_authenticate(job, authenticated_anew);
+        if (aws->identity && aws->credentials)
+                send_call(call);
+        else
+                cloud_job_authenticate(job, authenticated_anew);
 }
 
 bool api_is_denied(const ApiReply *reply) {

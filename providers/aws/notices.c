@@ -31,6 +31,8 @@ struct Notices {
         CloudPoll *poll;
         unsigned path;          /* of a round */
         GHashTable *told;       /* ids; their values say which path they came from */
+        bool asking;            /* a round is under way */
+        bool troubled;          /* it was told that nothing can be read */
         char *lifecycle;        /* of Auto Scaling, as last read */
         sd_event_source *heartbeat;
 };
@@ -222,8 +224,10 @@ static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply
         Notices *notices = userdata;
 
         if (outcome == METADATA_FAILED) {
-                if (cloud_poll_failures(notices->poll) == 0)
+                if (!notices->troubled)
                         snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s", text);
+                notices->troubled = true;
+                notices->asking = false;
                 cloud_poll_answered(notices->poll, false);
                 return;
         }
@@ -239,8 +243,9 @@ static void ask_next(Notices *notices) {
         while (notices->path < G_N_ELEMENTS(paths) && paths[notices->path].spot && !spot)
                 notices->path++;
         if (notices->path == G_N_ELEMENTS(paths)) {
-                if (cloud_poll_failures(notices->poll) > 0)
+                if (notices->troubled)
                         snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
+                notices->troubled = notices->asking = false;
                 cloud_poll_answered(notices->poll, true);
                 return;
         }
@@ -258,12 +263,16 @@ static void identified(CloudJob *job) {
         if (!aws->notices)
                 return;
         aws->notices->path = 0;
+        aws->notices->asking = true;
         ask_next(aws->notices);
 }
 
 static void ask(void *userdata) {
         Notices *notices = userdata;
 
+        /* The round that was set before this one's identity was known: its end sets the next. */
+        if (notices->asking)
+                return;
         if (!notices->aws->identity)
                 /* If that fails, nobody goes on: the next round is set before. */
                 cloud_poll_answered(notices->poll, false);

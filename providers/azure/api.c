@@ -89,14 +89,12 @@ static void finish(ApiCall *call, const ApiReply *reply) {
         api_cancel(call);
 }
 
-static void on_reply(const HttpReply *http, void *userdata) {
-        ApiCall *call = userdata;
+static void take_reply(ApiCall *call, const HttpReply *http) {
         Azure *azure = call->job->provider;
         g_autoptr(JsonNode) node = parse(http);
         JsonObject *root = node ? json_node_get_object(node) : NULL;
         ApiReply reply = { .http = http, .code = "", .message = "" };
 
-        call->exchange = NULL;
         reply.ok = http->problem == HTTP_ANSWERED && http->status >= 200 && http->status < 300;
         if (reply.ok) {
                 reply.root = root;
@@ -112,6 +110,18 @@ static void on_reply(const HttpReply *http, void *userdata) {
                 return;
         }
         finish(call, &reply);
+}
+
+static void on_reply(const HttpReply *http, void *userdata) {
+        ApiCall *call = userdata;
+        const Azure *azure = call->job->provider;
+
+        call->exchange = NULL;
+        /* What reads the answer looks at this machine's identity, too. */
+        if (azure->identity)
+                take_reply(call, http);
+        else
+                cloud_job_fail(call->job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
 bool api_is_own_url(const char *endpoint, const char *url) {
@@ -168,6 +178,7 @@ static void send_call(ApiCall *call) {
 }
 
 void api_call(CloudJob *job, const char *method, const char *path, const char *body, ApiDone done) {
+        const Azure *azure = job->provider;
         Extra *extra = job->extra;
         ApiCall *call = g_new0(ApiCall, 1);
 
@@ -177,7 +188,11 @@ void api_call(CloudJob *job, const char *method, const char *path, const char *b
         call->body = g_strdup(body);
         call->done = done;
         extra->api = call;
-        send_call(call);
+        /* A configuration that changed between two calls of a job has taken its token along. */
+        if (azure->identity && azure->token)
+                send_call(call);
+        else
+                cloud_job_authenticate(job, authenticated_anew);
 }
 
 char *api_path(const CloudJob *job, const char *suffix) {

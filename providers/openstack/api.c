@@ -61,14 +61,12 @@ static void finish(ApiCall *call, const ApiReply *reply) {
         api_cancel(call);
 }
 
-static void on_reply(const HttpReply *http, void *userdata) {
-        ApiCall *call = userdata;
+static void take_reply(ApiCall *call, const HttpReply *http) {
         Openstack *openstack = call->job->provider;
         g_autoptr(JsonNode) node = http->size > 0 ? json_text_parse("answer", http->body, (gssize) http->size, NULL) : NULL;
         JsonObject *object = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         ApiReply reply = { .http = http, .message = "" };
 
-        call->exchange = NULL;
         if (http->problem == HTTP_ANSWERED && http->status == 401 && !call->job->renewed) {
                 call->job->renewed = true;
                 g_clear_pointer(&openstack->token, token_free);
@@ -81,6 +79,18 @@ static void on_reply(const HttpReply *http, void *userdata) {
         } else
                 reply.message = find_message(object);
         finish(call, &reply);
+}
+
+static void on_reply(const HttpReply *http, void *userdata) {
+        ApiCall *call = userdata;
+        const Openstack *openstack = call->job->provider;
+
+        call->exchange = NULL;
+        /* What reads the answer looks at this machine's identity, too. */
+        if (openstack->identity)
+                take_reply(call, http);
+        else
+                cloud_job_fail(call->job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
 static void send_call(ApiCall *call) {
@@ -111,6 +121,7 @@ static void send_call(ApiCall *call) {
 }
 
 void api_call(CloudJob *job, const char *path, const char *body, ApiDone done) {
+        const Openstack *openstack = job->provider;
         ApiCall *call = g_new0(ApiCall, 1);
 
         call->job = job;
@@ -118,7 +129,11 @@ void api_call(CloudJob *job, const char *path, const char *body, ApiDone done) {
         call->body = g_strdup(body);
         call->done = done;
         openstack_extra(job)->api = call;
-        send_call(call);
+        /* A configuration that changed between two calls of a job has taken its token along. */
+        if (openstack->identity && openstack->token)
+                send_call(call);
+        else
+                cloud_job_authenticate(job, authenticated_anew);
 }
 
 static bool has_status(const ApiReply *reply, long status) {

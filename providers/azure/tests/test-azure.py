@@ -159,6 +159,19 @@ class Stopping(Azure):
         self.assertEqual(self.state_of(plugin), "deallocating")
         self.assertEqual(plugin.property(PROVIDER, "StopEffect"), "stops-billing")
 
+    def test_a_configuration_that_comes_in_the_middle(self):
+        plugin = self.azure()
+        for delayed, arguments in (("StopInstance", ("(sa{sv})", "", {})), ("GetInstanceInfo", ("(s)", ""))):
+            with self.subTest(call=delayed):
+                self.cloud.command(forget=True)
+                self.cloud.fault("Microsoft.Compute/virtualMachines/", delay=1)
+                answers = plugin.call_later(PROVIDER, delayed, *arguments)
+                self.until_asked("Microsoft.Compute/virtualMachines/")
+                plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url))
+                self.until(lambda: answers)
+                self.assertIn("Error.Throttled", str(answers[0]))
+        self.stop_with(plugin)
+
     def test_a_second_time_is_no_harm(self):
         plugin = self.azure()
         self.stop_with(plugin)

@@ -148,6 +148,19 @@ class Stopping(Openstack):
         self.stop_with(self.openstack(stop_method="shelve"), OTHER)
         self.assertEqual(len(self.asked("shelve")), 1)
 
+    def test_a_configuration_that_comes_in_the_middle(self):
+        plugin = self.openstack()
+        for delayed, arguments in (("StopInstance", ("(sa{sv})", "", {})), ("GetInstanceInfo", ("(s)", ""))):
+            with self.subTest(call=delayed):
+                self.cloud.command(forget=True)
+                self.cloud.fault("/servers/", delay=1)
+                answers = plugin.call_later(PROVIDER, delayed, *arguments)
+                self.until_asked("/servers/")
+                plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url))
+                self.until(lambda: answers)
+                self.assertIn("Error.Throttled", str(answers[0]))
+        self.stop_with(plugin)
+
     def test_a_second_time_is_no_harm(self):
         plugin = self.openstack()
         self.stop_with(plugin)
