@@ -50,6 +50,7 @@ void monitors_set_config(Monitors *monitors, Config *config) {
         monitors->config = config;
         pressure_monitor_configure(monitors->pressure);
         monitors_check(monitors);
+        network_monitor_look(monitors->network);
 }
 
 void monitors_check(Monitors *monitors) {

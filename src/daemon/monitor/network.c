@@ -123,7 +123,7 @@ static void begin_patience(NetworkMonitor *network) {
                 log_warning("The time without a network cannot be measured.");
 }
 
-void network_monitor_check(NetworkMonitor *network) {
+void network_monitor_look(NetworkMonitor *network) {
         g_autofree char *interface = NULL;
 
         if (network->monitors->config->network_down_seconds > 0)
@@ -137,13 +137,19 @@ void network_monitor_check(NetworkMonitor *network) {
                 begin_patience(network);
 }
 
+/* At rest this costs nothing: the kernel tells when there is something to be seen, but not of another machine's files. */
+void network_monitor_check(NetworkMonitor *network) {
+        if (!network->changes || network->monitors->with.root[0])
+                network_monitor_look(network);
+}
+
 /* What they say is not looked at, so that there is nothing to be misread; a flood of them is one look. */
 static int on_change(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         char nothing[8192];
 
         while (recv(fd, nothing, sizeof(nothing), MSG_DONTWAIT | MSG_TRUNC) > 0 || errno == ENOBUFS)
                 ;
-        network_monitor_check(userdata);
+        network_monitor_look(userdata);
         return 0;
 }
 
@@ -178,7 +184,7 @@ NetworkMonitor *network_monitor_new(Monitors *monitors) {
         if (r < 0)
                 log_notice("The kernel does not tell of changes of the network (%s); they are looked for with each check.", strerror(-r));
         /* What is lost from now on was there. */
-        network_monitor_check(network);
+        network_monitor_look(network);
         return network;
 }
 

@@ -39,5 +39,6 @@ void pressure_monitor_configure(PressureMonitor *pressure);
 
 NetworkMonitor *network_monitor_new(Monitors *monitors);
 NetworkMonitor *network_monitor_free(NetworkMonitor *network);
+void network_monitor_look(NetworkMonitor *network);
 void network_monitor_check(NetworkMonitor *network);
 const char *network_monitor_blind(const NetworkMonitor *network);
