@@ -174,8 +174,9 @@ class Tags(StopTest):
         self.stop('going home')
         self.wait_for_state('stopped')
         (tags,), = [arguments for method, arguments in self.house.asked_of() if method == 'SetTags']
-        self.assertIn('going home', tags['Night:Reason'])
-        self.assertRegex(tags['Night:StoppedAt'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        self.assertIn('going home', tags['Night:StopReason'])
+        self.assertRegex(tags['Night:StopTimestamp'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        self.assertEqual(tags['Night:Status'], 'stopped')
         self.assertIn('Night:memory_usage', tags)
         self.assertLess(self.asked().index('SetTags'), self.asked().index('StopInstance'))
 

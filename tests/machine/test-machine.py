@@ -5,6 +5,7 @@
 import os
 import sys
 
+import cloud_cases
 import daemon_cases
 import delay_cases
 import handler_cases
@@ -26,7 +27,7 @@ def main():
         return Plan.skip_all("impossible here: booting a machine needs root")
     try:
         with machine.installation(build) as installed:
-            for cases in (system_cases, daemon_cases, passage_cases, handler_cases, delay_cases):
+            for cases in (system_cases, daemon_cases, passage_cases, handler_cases, delay_cases, cloud_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
             install_cases.run(plan, installed, bus, build)

@@ -40,9 +40,10 @@ JsonObject *stop_tags(const Config *config, uint64_t realtime, const char *reaso
         if (!config->enable_instance_tags)
                 return NULL;
         tags = json_object_new();
+        add_tag(tags, config, "Status", "stopped");
         if (stopped_at)
-                add_tag(tags, config, "StoppedAt", stopped_at);
-        add_tag(tags, config, "Reason", reason);
+                add_tag(tags, config, "StopTimestamp", stopped_at);
+        add_tag(tags, config, "StopReason", reason);
         if (config->detailed_instance_tags)
                 add_metrics(tags, config, metrics);
         return tags;
