@@ -219,17 +219,17 @@ except PermissionError:
 
 def a_script_is_run(machine):
     """a script from a configured directory is run by its interpreter, and runs nothing else"""
-    machine.write("/opt/plugins/script/script", SCRIPT, 0o755)
-    machine.write("/opt/plugins/script/plugin.json", json.dumps(
-        {"name": "script", "version": "1.0.0", "contracts": ["RequestHandler"], "language": "python"}))
+    machine.write("/opt/plugins/scripted/scripted", SCRIPT, 0o755)
+    machine.write("/opt/plugins/scripted/plugin.json", json.dumps(
+        {"name": "scripted", "version": "1.0.0", "contracts": ["RequestHandler"], "language": "python"}))
     machine.manager("DiscoverPlugins")
-    plugin_call(machine, "script", "Enable")
-    unit = "snooze-plugin@script.service"
+    plugin_call(machine, "scripted", "Enable")
+    unit = "snooze-plugin@scripted.service"
     machine.run("systemctl", "start", unit)
     assert machine.unit(unit, "ActiveState") == "active"
-    assert machine.user_of(machine.unit(unit, "MainPID")) == "snooze-script"
-    assert "script" in machine.run("ps", "-o", "args=", "-p", machine.unit(unit, "MainPID")).stdout
-    machine.run("snooze", "plugin", "uninstall", "script")
+    assert machine.user_of(machine.unit(unit, "MainPID")) == "snooze-scripted"
+    assert "scripted" in machine.run("ps", "-o", "args=", "-p", machine.unit(unit, "MainPID")).stdout
+    machine.run("snooze", "plugin", "uninstall", "scripted")
     assert machine.unit(unit, "ActiveState") != "active"
 
 
