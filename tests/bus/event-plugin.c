@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A source and a handler of events, for test-events.py: the id is the name under which the program lies, and what happens to it is
- * told by a signal on the bus, test.Event.Noted. Methods of RequestHandler make it announce and answer. */
+ * told by a signal on the bus, test.Event.Noted, with the moment, because a bus need not carry signals of two senders in their order. Methods of RequestHandler make it announce and answer. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include <systemd/sd-bus.h>
 
 #include <snooze/plugin.h>
+
+#include "base/clock.h"
 
 #define WAITING_MAX 256U
 
@@ -24,7 +26,8 @@ static void note(const char *what, const char *id) {
         char line[256];
 
         (void) snprintf(line, sizeof(line), "%s %s %s", program_invocation_short_name, what, id);
-        (void) sd_bus_emit_signal(snooze_plugin_instance_get_bus(instance), "/io/cloudsnooze/Plugin1", "test.Event", "Noted", "s", line);
+        (void) sd_bus_emit_signal(snooze_plugin_instance_get_bus(instance), "/io/cloudsnooze/Plugin1", "test.Event", "Noted", "st", line,
+                                  clock_monotonic());
         /* Whoever ends right after this has said it. */
         (void) sd_bus_flush(snooze_plugin_instance_get_bus(instance));
 }

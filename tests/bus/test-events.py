@@ -33,9 +33,10 @@ class EventTest(BusTest):
     def setUp(self):
         super().setUp()
         self.notes = []
+        self.moments = []  # (µs, line) of the same
         # (sender, line) of whatever happens to a plugin
         self.client.connection.signal_subscribe(None, 'test.Event', 'Noted', None, None, 0,
-                                                lambda c, sender, p, i, m, parameters: self.notes.append(parameters.unpack()[0]))
+                                                lambda c, sender, p, i, m, parameters: self.note(*parameters.unpack()))
         self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
         self.finished = self.client.listen(MANAGER, 'EventFinished', PATH)
         self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
@@ -58,6 +59,10 @@ class EventTest(BusTest):
     def start(self, **configuration):
         self.house.configure({'plugins': {'plugin_configs': self.settings}, **configuration})
         self.house.start_daemon()
+
+    def note(self, line, moment=0):
+        self.notes.append(line)
+        self.moments.append((moment, line))
 
     def noted(self, line, times=1):
         wait_for(lambda: self.notes.count(line) >= times, f'“{line}” {times} times, in {self.notes}')
@@ -395,7 +400,7 @@ class Crashes(EventTest):
         for event in self.events():
             self.assertEqual([row['plugin'] for row in event['results']], ['first', 'second'], event)
         for identifier in everything:
-            asked = [line.split()[0] for line in self.notes if line.endswith(f' handles {identifier}')]
+            asked = [line.split()[0] for _, line in sorted(self.moments) if line.endswith(f' handles {identifier}')]
             self.assertEqual(asked, sorted(asked), identifier)
 
     def test_one_whose_deadline_passed_meanwhile_ends_without_them(self):

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
@@ -24,6 +25,7 @@ struct Stop {
         Config *config;
         char *action;
         uint64_t wake; /* wall clock µs; 0: not wished */
+        GPtrArray *questions; /* Question, under way; owns */
 
         uint64_t stop_time, idle_since; /* of the warning, wall clock */
         char *reason;
@@ -51,9 +53,16 @@ static Question *question_new(Stop *stop) {
         Question *question = g_new0(Question, 1);
 
         question->stop = stop;
+        g_ptr_array_add(stop->questions, question);
         question->round = stop->round;
         return question;
 }
+
+/* One that nobody answers, because the daemon ends, goes with the stop. */
+static void question_end(Question *question) {
+        (void) g_ptr_array_remove_fast(question->stop->questions, question);
+}
+DEFINE_CLEANUP(Question, question_end)
 
 int stop_new(const StopParameters *parameters, Stop **ret) {
         Stop *stop = g_new0(Stop, 1);
@@ -62,6 +71,7 @@ int stop_new(const StopParameters *parameters, Stop **ret) {
         if (stop->with.patience == 0)
                 stop->with.patience = STOPPED_PATIENCE;
         stop->config = config_ref(parameters->config);
+        stop->questions = g_ptr_array_new_with_free_func(g_free);
         *ret = stop;
         return 0;
 }
@@ -78,6 +88,7 @@ Stop *stop_free(Stop *stop) {
         disarm(stop);
         events_forget(stop->with.events, stop);
         config_unref(stop->config);
+        g_ptr_array_unref(stop->questions);
         g_free(stop->action);
         g_free(stop->reason);
         g_free(stop);
@@ -218,7 +229,7 @@ void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
 
 /* Tags are a courtesy: a stop does not fail for them. */
 static void on_tagged(gboolean ok, const char *message, void *userdata) {
-        g_autofree Question *question = userdata;
+        _cleanup_(question_endp) Question *question = userdata;
         Stop *stop = question->stop;
 
         if (!ok)
@@ -355,7 +366,7 @@ static void retry(Stop *stop, const char *message) {
 }
 
 static void on_answer(StopAnswer answer, const char *message, void *userdata) {
-        g_autofree Question *question = userdata;
+        _cleanup_(question_endp) Question *question = userdata;
         Stop *stop = question->stop;
         gboolean wished;
 
@@ -425,7 +436,7 @@ static void ask_if_still_wanted(Stop *stop) {
 
 /* The record is on disk, or cannot be (the store told its own problem): in both cases the stop goes on. */
 static void on_recorded(const GError *error, void *userdata) {
-        g_autofree Question *question = userdata;
+        _cleanup_(question_endp) Question *question = userdata;
 
         if (question->round == question->stop->round)
                 ask_if_still_wanted(question->stop);
@@ -433,7 +444,7 @@ static void on_recorded(const GError *error, void *userdata) {
 
 /* Nothing is repeated blindly: an answer that was lost may have been a yes. */
 static void on_state(const char *state, const char *message, void *userdata) {
-        g_autofree Question *question = userdata;
+        _cleanup_(question_endp) Question *question = userdata;
         Stop *stop = question->stop;
 
         if (question->round != stop->round)
