@@ -2,6 +2,7 @@
 """Events from their source through the journal to their handlers, and back: with real plugins, and whoever dies on the way."""
 
 import json
+import os
 import re
 import signal
 import time
@@ -214,7 +215,8 @@ class Sources(EventTest):
         self.assertEqual(len({identifier for identifier, _, _ in self.finished}), BURST)
         for _, handled, results in self.finished:
             self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['first', 'second']))
-        if 'address' not in str(self.house.environment.get('ASAN_OPTIONS', '')):
+        # A sanitizer keeps what was freed: memory is weighed with the build as it ships.
+        if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
             self.assertLess(self.memory() - before, 48 << 10)
 
     def memory(self):
