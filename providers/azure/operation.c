@@ -84,7 +84,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static void wait_for(Operation *operation, uint64_t pause) {
         const Azure *azure = operation->job->provider;
-        uint64_t when = usec_add(clock_monotonic(), pause);
+        uint64_t when = usec_add(clock_monotonic(), clock_pause(pause));
 
         if (when >= operation->deadline ||
             sd_event_add_time(snooze_plugin_instance_get_event(azure->instance), &operation->timer, CLOCK_MONOTONIC,

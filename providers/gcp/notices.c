@@ -245,7 +245,7 @@ static void ask(void *userdata) {
 }
 
 static int begin(Watch *watch) {
-        return cloud_poll_new(snooze_plugin_instance_get_event(watch->notices->gcp->instance), PAUSE, ask, watch,
+        return cloud_poll_new(snooze_plugin_instance_get_event(watch->notices->gcp->instance), clock_pause(PAUSE), ask, watch,
                               &watch->poll);
 }
 

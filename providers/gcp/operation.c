@@ -82,7 +82,7 @@ static void wait_a_moment(CloudJob *job) {
         Following *following = following_of(job);
         const Gcp *gcp = job->provider;
         int r = sd_event_add_time_relative(snooze_plugin_instance_get_event(gcp->instance), &following->timer,
-                                           CLOCK_MONOTONIC, PAUSE, PAUSE / 10, on_time, job);
+                                           CLOCK_MONOTONIC, clock_pause(PAUSE), clock_pause(PAUSE / 10), on_time, job);
 
         if (r < 0)
                 cloud_job_end(job, r);

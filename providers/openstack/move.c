@@ -89,7 +89,7 @@ static void look_again(CloudJob *job, const Server *server) {
                 return;
         }
         r = sd_event_add_time_relative(snooze_plugin_instance_get_event(openstack->instance), &extra->timer, CLOCK_MONOTONIC,
-                                       FIRST_PAUSE << (extra->looks - 1), 0, on_time, job);
+                                       clock_pause(FIRST_PAUSE << (extra->looks - 1)), 0, on_time, job);
         if (r < 0)
                 cloud_job_end(job, r);
 }

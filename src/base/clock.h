@@ -25,5 +25,9 @@ uint64_t usec_add(uint64_t a, uint64_t b);
 /* a - b, or 0 where that would be negative. */
 uint64_t usec_sub(uint64_t a, uint64_t b);
 
+/* How long to pause, where usec would be due: for tests SNOOZE_HASTE in the environment divides it (by 1 to 1000). For pauses before
+ * somebody is asked again, not for bounds on how long is waited for an answer. */
+uint64_t clock_pause(uint64_t usec);
+
 /* A moment on the monotonic clock as wall-clock time, given one pair of readings of both; 0 stays 0 ("none"). */
 uint64_t monotonic_to_realtime(uint64_t moment, uint64_t now_monotonic, uint64_t now_realtime);

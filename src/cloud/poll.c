@@ -57,7 +57,7 @@ static uint64_t pause_of(const CloudPoll *poll) {
         /* The first failure is an everyday case: only what goes on failing is asked less often. */
         for (unsigned i = 1; i < poll->failures && pause < most; i++)
                 pause *= 2;
-        return pause < most ? pause : most;
+        return poll->interval + clock_pause((pause < most ? pause : most) - poll->interval);
 }
 
 void cloud_poll_answered(CloudPoll *poll, bool ok) {

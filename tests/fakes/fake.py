@@ -144,7 +144,7 @@ class Fake(http.server.ThreadingHTTPServer):
 
 def main(fake):
     """Serves until standard input ends, which is when the test that started it is gone."""
-    thread = threading.Thread(target=fake.serve_forever)
+    thread = threading.Thread(target=fake.serve_forever, args=(0.05,))  # so soon it sees that it shall end
     thread.start()
     print(fake.url, flush=True)
     sys.stdin.read()

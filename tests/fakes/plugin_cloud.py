@@ -20,7 +20,9 @@ def variants(options):
 
 
 class CloudTestCase(plugin_bus.PluginTestCase):
-    """PROGRAM, ID and FAKE are the subclass's."""
+    """PROGRAM, ID and FAKE are the subclass's. Pauses of the provider before it asks again are short by HASTE."""
+
+    HASTE = 20
 
     def setUp(self):
         super().setUp()
@@ -44,7 +46,7 @@ class CloudTestCase(plugin_bus.PluginTestCase):
         return {key: variant(value) for key, value in settings.items()}
 
     def provider(self, *, greet=True, environment=None, **settings):
-        environment = {f"SNOOZE_{self.ID.upper()}_ROOT": self.root.name, **(environment or {})}
+        environment = {f"SNOOZE_{self.ID.upper()}_ROOT": self.root.name, "SNOOZE_HASTE": str(self.HASTE), **(environment or {})}
         plugin = self.plugin(self.PROGRAM, self.ID, environment=environment)
         return plugin.greet(self.configuration(**settings)) if greet else plugin
 

@@ -145,6 +145,25 @@ class Http(unittest.TestCase):
         self.assertEqual(self.one("--attempts", "2", server.url)["status"], 200)
         self.assertGreaterEqual(times[1] - times[0], 2)
 
+    def pause_with(self, haste):
+        """Between two attempts, where the server named a second."""
+        times = []
+
+        def answer(request, n):
+            times.append(time.monotonic())
+            request.reply(429 if n == 1 else 200, Retry_After="1")
+
+        environment = {"PATH": os.environ["PATH"], "SNOOZE_HASTE": haste}
+        self.assertEqual(self.send("--attempts", "2", self.server(answer).url, environment=environment)[0]["attempts"], 2)
+        return times[1] - times[0]
+
+    def test_tests_may_be_in_haste(self):
+        self.assertGreaterEqual(self.pause_with("4"), 0.25)
+        self.assertLess(self.pause_with("100"), 1)
+        for nonsense in ("0", "-1", "x"):
+            with self.subTest(nonsense=nonsense):
+                self.assertGreaterEqual(self.pause_with(nonsense), 1)
+
     def test_patience_ends_before_the_attempts_do(self):
         server = self.server(lambda request, n: request.reply(503))
         reply = self.one("--attempts", "50", "--patience", "1500", server.url)
