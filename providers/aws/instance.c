@@ -2,44 +2,32 @@
 
 /* What is known of an instance: by DescribeInstances, or, for this one where the role may not ask, by the metadata service alone. */
 
-#include <string.h>
-
-#include "api.h"
-#include "base/clock.h"
 #include "instance.h"
 
-xmlNode *instance_find(xmlNode *root) {
-        return xml_child(xml_child(xml_child(xml_child(root, "reservationSet"), "item"), "instancesSet"), "item");
-}
+#include <string.h>
 
-char *instance_state(xmlNode *instance, const char *member) {
-        return xml_text(xml_child(instance, member), "name");
-}
+#include "cloud/info.h"
+#include "cloud/text.h"
 
 /* A tag may have any of these characters, and so may what the contract takes; libxml2 made sure of UTF-8. */
-static void add_tags(SnoozePluginDictionary *info, xmlNode *instance, char **ret_name) {
-        SnoozePluginDictionary *tags = snooze_plugin_dictionary_add_strings(info, "tags");
-
+static void add_tags(SnoozePluginDictionary *tags, xmlNode *instance) {
         for (xmlNode *item = xml_child(xml_child(instance, "tagSet"), "item"); item; item = xml_next(item)) {
                 g_autofree char *key = xml_text(item, "key"), *value = xml_text(item, "value");
 
-                if (!key || !*key)
-                        continue;
-                snooze_plugin_dictionary_set_string(tags, key, value ?: "");
-                if (g_str_equal(key, "Name") && !*ret_name)
-                        *ret_name = g_strdup(value ?: "");
+                if (key && *key)
+                        snooze_plugin_dictionary_set_string(tags, key, value ?: "");
         }
 }
 
-static void set_text(SnoozePluginDictionary *info, const char *key, const char *text) {
-        snooze_plugin_dictionary_set_string(info, key, text ?: "");
-}
+/* One of the tags is its name. */
+static char *name_of(xmlNode *instance) {
+        for (xmlNode *item = xml_child(xml_child(instance, "tagSet"), "item"); item; item = xml_next(item)) {
+                g_autofree char *key = xml_text(item, "key");
 
-static void set_launch_time(SnoozePluginDictionary *info, const char *text) {
-        g_autoptr(GDateTime) time = text ? g_date_time_new_from_iso8601(text, NULL) : NULL;
-
-        if (time && g_date_time_to_unix(time) > 0)
-                snooze_plugin_dictionary_set_uint(info, "launch-time", (uint64_t) g_date_time_to_unix(time) * USEC_PER_SEC);
+                if (g_strcmp0(key, "Name") == 0)
+                        return xml_text(item, "value");
+        }
+        return NULL;
 }
 
 /* The zone without its last letter, also where that is of another region than this machine's ("us-west-2-lax-1a" is a local zone). */
@@ -52,57 +40,57 @@ static char *region_of(const CloudJob *job, const char *zone) {
         return g_strndup(zone, strlen(zone) > 0 ? strlen(zone) - 1 : 0);
 }
 
-static void fill(CloudJob *job, xmlNode *instance) {
-        SnoozePluginDictionary *info = snooze_plugin_call_get_result(job->call);
-        g_autofree char *id = xml_text(instance, "instanceId"), *type = xml_text(instance, "instanceType"),
+static void tell(CloudJob *job, xmlNode *instance) {
+        g_autofree char *id = xml_text(instance, "instanceId"), *name = name_of(instance), *type = xml_text(instance, "instanceType"),
                         *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
-                        *state = instance_state(instance, "instanceState"), *lifecycle = xml_text(instance, "instanceLifecycle"),
-                        *launched = xml_text(instance, "launchTime"), *region = region_of(job, zone), *name = NULL;
+                        *state = parse_instance_state(instance, "instanceState"), *lifecycle = xml_text(instance, "instanceLifecycle"),
+                        *launched = xml_text(instance, "launchTime"), *region = region_of(job, zone);
 
-        set_text(info, "id", id);
-        set_text(info, "type", type);
-        set_text(info, "region", region);
-        set_text(info, "zone", zone);
-        set_text(info, "state", state);
-        set_text(info, "lifecycle", lifecycle && g_str_equal(lifecycle, "spot") ? "spot" : "on-demand");
-        set_launch_time(info, launched);
-        add_tags(info, instance, &name);
-        set_text(info, "name", name);
+        add_tags(cloud_info_tell(job->call, &(const CloudInfo) {
+                                                    .id = id,
+                                                    .name = name,
+                                                    .type = type,
+                                                    .region = region,
+                                                    .zone = zone,
+                                                    .state = state,
+                                                    .spot = g_strcmp0(lifecycle, "spot") == 0,
+                                                    .launched = launched ? text_time(launched) : 0,
+                                            }),
+                 instance);
+        cloud_job_end(job, 0);
 }
 
-static void fill_from_metadata(CloudJob *job) {
-        SnoozePluginDictionary *info = snooze_plugin_call_get_result(job->call);
+/* It runs, for it asks. */
+static void tell_of_metadata(CloudJob *job) {
         const Aws *aws = job->provider;
         const Identity *identity = aws->identity;
 
-        set_text(info, "id", identity->instance_id);
-        set_text(info, "name", "");
-        set_text(info, "type", identity->type);
-        set_text(info, "region", identity->region);
-        set_text(info, "zone", identity->zone);
-        set_text(info, "state", "running");
-        set_text(info, "lifecycle", identity->lifecycle);
-        snooze_plugin_dictionary_add_strings(info, "tags");
+        (void) cloud_info_tell(job->call, &(const CloudInfo) {
+                .id = identity->instance_id,
+                .type = identity->type,
+                .region = identity->region,
+                .zone = identity->zone,
+                .state = "running",
+                .spot = g_str_equal(identity->lifecycle, "spot"),
+        });
+        cloud_job_end(job, 0);
 }
 
-static void on_described(CloudJob *job, const ApiReply *reply) {
-        xmlNode *instance = instance_find(reply->root);
+static void on_described(CloudJob *job, const CloudReply *reply) {
+        xmlNode *instance = parse_instance(reply->root);
 
-        if (instance) {
-                fill(job, instance);
-                cloud_job_end(job, 0);
-        } else if (api_is_denied(reply) && cloud_job_is_own(job)) {
-                /* It runs, for it asks. */
-                fill_from_metadata(job);
-                cloud_job_end(job, 0);
-        } else {
+        if (instance)
+                tell(job, instance);
+        else if (api_is_denied(reply) && cloud_job_is_own(job))
+                tell_of_metadata(job);
+        else {
                 g_autofree char *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
 
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
         }
 }
 
-void instance_describe(CloudJob *job, ApiDone done) {
+void instance_describe(CloudJob *job, CloudCallDone done) {
         const char *parameters[] = { "InstanceId.1", job->instance_id, NULL };
 
         api_call(job, "ec2", "DescribeInstances", parameters, done);
@@ -114,26 +102,18 @@ static void authenticated(CloudJob *job) {
 
 /* Before credentials are asked for: with stop_method=poweroff there need not be any. */
 static void identified(CloudJob *job) {
-        if (aws_powers_off(job->provider) && cloud_job_is_own(job)) {
-                fill_from_metadata(job);
-                cloud_job_end(job, 0);
-                return;
-        }
-        cloud_job_authenticate(job, authenticated);
-}
-
-int aws_check_instance_id(SnoozePluginCall *call, const char *instance_id) {
-        if (!*instance_id || aws_is_instance_id(instance_id))
-                return 0;
-        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                       "instance_id: expected i- and hexadecimal digits, not \"%s\"", instance_id);
+        if (aws_powers_off(job->provider) && cloud_job_is_own(job))
+                tell_of_metadata(job);
+        else
+                cloud_job_authenticate(job, authenticated);
 }
 
 int aws_get_instance_info(SnoozePluginCall *call, const char *instance_id, void *userdata) {
-        int r = aws_check_instance_id(call, instance_id);
+        CloudJob *job;
+        int r = cloud_job_new_for(userdata, call, instance_id, &job);
 
         if (r < 0)
                 return r;
-        cloud_job_identify(aws_job_new(userdata, call, instance_id), identified);
+        cloud_job_identify(job, identified);
         return SNOOZE_PLUGIN_LATER;
 }

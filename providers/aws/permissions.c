@@ -23,14 +23,14 @@ static const Right rights[] = {
 
 static void ask_next(CloudJob *job);
 
-static void on_answer(CloudJob *job, const ApiReply *reply) {
+static void on_answer(CloudJob *job, const CloudReply *reply) {
         const Right *right = &rights[job->step];
         bool granted = g_str_equal(reply->code, "DryRunOperation") ||
                 /* Allowed, but not in this state: a machine that runs cannot be started. */
                 g_str_equal(reply->code, "IncorrectInstanceState");
 
         if (!granted && !api_is_denied(reply)) {
-                api_fail(job, reply, right->name);
+                cloud_reply_fail(job, reply, right->name);
                 return;
         }
         if (granted || right->required)
@@ -55,7 +55,7 @@ static void ask_next(CloudJob *job) {
 }
 
 static void identified(CloudJob *job) {
-        const char *behavior = aws_setting(job->provider, "shutdown_behavior");
+        const char *behavior = cloud_setting(job->cloud, "shutdown_behavior");
 
         if (!aws_powers_off(job->provider)) {
                 cloud_job_authenticate(job, ask_next);
@@ -68,6 +68,6 @@ static void identified(CloudJob *job) {
 }
 
 int aws_check_permissions(SnoozePluginCall *call, void *userdata) {
-        cloud_job_identify(aws_job_new(userdata, call, NULL), identified);
+        cloud_job_identify(cloud_job_new(userdata, call, NULL), identified);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -56,7 +56,7 @@ static int on_may(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 cloud_job_end(job, 0);
                 return 0;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
                                      "PowerOff", on_powered_off, job, "b", 0);
         if (r < 0)
                 cloud_job_end(job, r);
@@ -72,13 +72,13 @@ void power_off(CloudJob *job) {
                                                      "stop_method poweroff can only stop, not %s", cloud_action_name(job->options.action)));
                 return;
         }
-        if (!aws_setting(aws, "shutdown_behavior")) {
+        if (!cloud_setting(&aws->cloud, "shutdown_behavior")) {
                 cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
                                                      "stop_method poweroff may terminate the instance: look at its shutdown behavior "
                                                      "(InstanceInitiatedShutdownBehavior) and confirm it with shutdown_behavior"));
                 return;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
                                      "CanPowerOff", on_may, job, NULL);
         if (r < 0)
                 cloud_job_end(job, r);

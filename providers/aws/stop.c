@@ -6,7 +6,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "cloud/failure.h"
 #include "instance.h"
 #include "power.h"
 
@@ -15,13 +14,13 @@ static bool is_one_of(const char *state, const char *const *states) {
 }
 
 /* A dry run is answered with a failure that says that it would have worked. */
-static bool would_have_worked(const ApiReply *reply) {
+static bool would_have_worked(const CloudReply *reply) {
         return g_str_equal(reply->code, "DryRunOperation");
 }
 
-static void conclude(CloudJob *job, const ApiReply *reply, const char *action, const char *const *expected) {
+static void conclude(CloudJob *job, const CloudReply *reply, const char *action, const char *const *expected) {
         xmlNode *instance = xml_child(xml_child(reply->root, "instancesSet"), "item");
-        g_autofree char *state = instance_state(instance, "currentState"), *before = instance_state(instance, "previousState");
+        g_autofree char *state = parse_instance_state(instance, "currentState"), *before = parse_instance_state(instance, "previousState");
         g_autofree char *what = g_strdup_printf("ec2:%s on %s", action, job->instance_id);
 
         if (job->options.dry_run && would_have_worked(reply)) {
@@ -29,7 +28,7 @@ static void conclude(CloudJob *job, const ApiReply *reply, const char *action, c
                 return;
         }
         if (!reply->root) {
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
                 return;
         }
         /* Not what was asked for is no success, whatever the status. */
@@ -41,7 +40,7 @@ static void conclude(CloudJob *job, const ApiReply *reply, const char *action, c
         cloud_job_end(job, 0);
 }
 
-static void on_stopped(CloudJob *job, const ApiReply *reply) {
+static void on_stopped(CloudJob *job, const CloudReply *reply) {
         static const char *const leaving[] = { "stopping", "stopped", "shutting-down", "terminated", NULL };
 
         conclude(job, reply, "StopInstances", leaving);
@@ -63,7 +62,7 @@ static void stop_now(CloudJob *job) {
         api_call(job, "ec2", "StopInstances", parameters, on_stopped);
 }
 
-static void on_spot_request(CloudJob *job, const ApiReply *reply) {
+static void on_spot_request(CloudJob *job, const CloudReply *reply) {
         xmlNode *request = xml_child(xml_child(reply->root, "spotInstanceRequestSet"), "item");
         g_autofree char *type = xml_text(request, "type"), *id = xml_text(request, "spotInstanceRequestId");
 
@@ -92,15 +91,15 @@ static bool is_spot(CloudJob *job, xmlNode *instance) {
         return !instance && cloud_job_is_own(job) && g_str_equal(aws->identity->lifecycle, "spot");
 }
 
-static void on_described(CloudJob *job, const ApiReply *reply) {
-        xmlNode *instance = instance_find(reply->root);
+static void on_described(CloudJob *job, const CloudReply *reply) {
+        xmlNode *instance = parse_instance(reply->root);
         g_autofree char *hibernation = xml_text(xml_child(instance, "hibernationOptions"), "configured"),
                         *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
         bool hibernate = job->options.action == CLOUD_HIBERNATE;
 
         /* A stop works without knowing more; only a role that may not ask is no reason to give up. */
         if (!instance && !(api_is_denied(reply) && !hibernate))
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
         else if (hibernate && (!hibernation || !g_str_equal(hibernation, "true")))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
                             "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what is in memory would be lost",
@@ -123,24 +122,17 @@ static void identified(CloudJob *job) {
 }
 
 int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_stop(userdata, call, instance_id, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE),
+                                       &job);
 
-        r = aws_check_instance_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &wanted);
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action), *instance_id ? instance_id : "this machine",
-                          wanted.dry_run ? " (dry run)" : "", wanted.reason);
-        job = aws_job_new(userdata, call, instance_id);
-        job->options = wanted;
         cloud_job_identify(job, identified);
         return SNOOZE_PLUGIN_LATER;
 }
 
-static void on_started(CloudJob *job, const ApiReply *reply) {
+static void on_started(CloudJob *job, const CloudReply *reply) {
         static const char *const coming[] = { "pending", "running", NULL };
 
         conclude(job, reply, "StartInstances", coming);
@@ -153,20 +145,11 @@ static void start_now(CloudJob *job) {
 }
 
 int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_start(userdata, call, instance_id, options, &job);
 
-        r = aws_check_instance_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
         if (r < 0)
                 return r;
-        if (!*instance_id)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "instance_id: this machine runs; name the one that is to be started");
-        job = aws_job_new(userdata, call, instance_id);
-        job->options = wanted;
         cloud_job_authenticate(job, start_now);
         return SNOOZE_PLUGIN_LATER;
 }

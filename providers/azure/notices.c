@@ -6,28 +6,17 @@
  * is no longer in it is over, or was called off. An id has the machine in it, because a machine that was made of this
  * one's image has its memory of what was handled. */
 
-#include <string.h>
 #include <syslog.h>
-
-#include <curl/curl.h>
 
 #include "azure.h"
 #include "base/clock.h"
-#include "cloud/poll.h"
-#include "document.h"
-#include "resource.h"
-#include "util/json.h"
+#include "cloud/announcement.h"
+#include "cloud/watch.h"
 
 #define PATH_OF_EVENTS "/metadata/scheduledevents?api-version=2020-07-01"
 /* The first question switches the service on, which may take two minutes. */
 #define FIRST_TIMEOUT (150 * USEC_PER_SEC)
 #define TIMEOUT (5 * USEC_PER_SEC)
-#define EVENTS_MAX 64U
-#define RESOURCES_MAX 1024U
-#define EVENT_ID_MAX 64U
-#define TEXT_MAX 512
-
-typedef enum Severity { SEVERITY_URGENT = 2, SEVERITY_CRITICAL } Severity;
 
 /* How many machines an event may take along if it is to begin early. */
 typedef enum Approval { APPROVE_NEVER, APPROVE_ALONE, APPROVE_ALWAYS } Approval;
@@ -41,23 +30,21 @@ typedef struct Notice {
 
 struct Notices {
         Azure *azure;
-        CloudPoll *poll;
+        CloudWatch *watch;
         GHashTable *told; /* id → Notice */
-        bool asking;
-        bool answered; /* the service is on */
-        bool troubled; /* it was told that nothing can be read */
-        gint64 incarnation;
+        bool answered;    /* the service is on */
+        int64_t incarnation;
 };
 
 static const struct {
-        const char *kind, *type;
-        Severity severity;
-} kinds[] = {
-        { "Preempt", "cloud.spot.interrupt", SEVERITY_CRITICAL },
-        { "Terminate", "cloud.instance.termination", SEVERITY_CRITICAL },
-        { "Freeze", "cloud.instance.maintenance", SEVERITY_URGENT },
-        { "Reboot", "cloud.instance.maintenance", SEVERITY_URGENT },
-        { "Redeploy", "cloud.instance.maintenance", SEVERITY_URGENT },
+        const char *type;
+        CloudSeverity severity;
+} types[EVENT_KIND_COUNT] = {
+        [EVENT_PREEMPT] = { CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL },
+        [EVENT_TERMINATE] = { CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL },
+        [EVENT_FREEZE] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
+        [EVENT_REBOOT] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
+        [EVENT_REDEPLOY] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
 };
 
 static void notice_free(void *data) {
@@ -67,102 +54,35 @@ static void notice_free(void *data) {
         g_free(notice);
 }
 
-static bool is_plain(const char *text, size_t most) {
-        size_t length = strlen(text);
+static bool announce(Notices *notices, const char *id, const ScheduledEvent *event) {
+        CloudProvider *cloud = &notices->azure->cloud;
+        SnoozePluginDictionary *data = cloud_announcement_data(cloud);
 
-        for (size_t i = 0; i < length; i++)
-                if (!g_ascii_isalnum(text[i]) && text[i] != '-')
-                        return false;
-        return length > 0 && length <= most;
-}
-
-static char *id_of(const Notices *notices, const char *event_id) {
-        return g_strdup_printf("%s/%s", notices->azure->identity->vm_id, event_id);
-}
-
-/* Does it name this machine? ret_alone: and no other. */
-static bool is_named(const Notices *notices, JsonObject *event, bool *ret_alone) {
-        JsonArray *resources = document_array(event, "Resources");
-        guint n = resources ? json_array_get_length(resources) : 0;
-
-        *ret_alone = n == 1;
-        for (guint i = 0; i < n && i < RESOURCES_MAX; i++) {
-                JsonNode *resource = json_array_get_element(resources, i);
-
-                if (json_node_get_value_type(resource) == G_TYPE_STRING &&
-                    resource_equal(json_node_get_string(resource), notices->azure->identity->name))
-                        return true;
-        }
-        return false;
-}
-
-/* "Mon, 19 Sep 2016 18:29:47 GMT"; empty once it has begun. 0: none. */
-static uint64_t time_of(const char *text) {
-        time_t seconds = curl_getdate(text, NULL);
-
-        return seconds > 0 ? (uint64_t) seconds * USEC_PER_SEC : 0;
-}
-
-static SnoozePluginDictionary *data_of(const Notices *notices, JsonObject *event) {
-        SnoozePluginDictionary *data = snooze_plugin_dictionary_new();
-        gint64 duration = json_get_int(event, "DurationInSeconds", -1);
-        const char *description = document_text(event, "Description");
-
-        snooze_plugin_dictionary_set_string(data, "cloud", "azure");
-        snooze_plugin_dictionary_set_string(data, "instance_id", notices->azure->identity->resource_id);
-        snooze_plugin_dictionary_set_string(data, "event_type", document_text(event, "EventType"));
-        if (is_plain(document_text(event, "EventSource"), 32))
-                snooze_plugin_dictionary_set_string(data, "event_source", document_text(event, "EventSource"));
-        if (*description && g_utf8_strlen(description, -1) <= TEXT_MAX)
-                snooze_plugin_dictionary_set_string(data, "description", description);
-        if (duration >= 0)
-                snooze_plugin_dictionary_set_int(data, "duration_seconds", duration);
-        return data;
-}
-
-static bool announce(Notices *notices, const char *id, size_t kind, JsonObject *event) {
-        int r = snooze_plugin_instance_emit_event(notices->azure->instance, id, kinds[kind].type, kinds[kind].severity,
-                                                  time_of(document_text(event, "NotBefore")), data_of(notices, event));
-
-        if (r < 0)
-                snooze_plugin_log(LOG_WARNING, "%s cannot be announced: %s", id, g_strerror(-r));
-        else
-                snooze_plugin_log(LOG_NOTICE, "Azure announces %s (%s, %s)", kinds[kind].type, kinds[kind].kind, id);
-        return r >= 0;
-}
-
-static bool find_kind(const char *text, size_t *ret) {
-        for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-                if (g_str_equal(text, kinds[i].kind)) {
-                        *ret = i;
-                        return true;
-                }
-        return false;
+        snooze_plugin_dictionary_set_string(data, "event_type", event_kind_name(event->kind));
+        if (event->source)
+                snooze_plugin_dictionary_set_string(data, "event_source", event->source);
+        if (event->description)
+                snooze_plugin_dictionary_set_string(data, "description", event->description);
+        if (event->duration >= 0)
+                snooze_plugin_dictionary_set_int(data, "duration_seconds", event->duration);
+        return cloud_announce(cloud, id, types[event->kind].type, types[event->kind].severity, event->deadline, data);
 }
 
 /* Still: what this document has; false where it has one that could not be told, and is to be read again. */
-static bool read_event(Notices *notices, JsonObject *event, GHashTable *still) {
-        const char *event_id = document_text(event, "EventId");
-        g_autofree char *id = NULL;
-        Notice *notice;
-        size_t kind;
-        bool alone;
+static bool take_event(Notices *notices, const ScheduledEvent *event, GHashTable *still) {
+        g_autofree char *id = g_strdup_printf("%s/%s", notices->azure->identity->vm_id, event->id);
+        Notice *notice = g_hash_table_lookup(notices->told, id);
 
-        if (!event || !is_plain(event_id, EVENT_ID_MAX) || !find_kind(document_text(event, "EventType"), &kind) ||
-            !is_named(notices, event, &alone))
-                return true;
-        id = id_of(notices, event_id);
         g_hash_table_add(still, g_strdup(id));
-        notice = g_hash_table_lookup(notices->told, id);
         if (!notice) {
-                if (!announce(notices, id, kind, event))
+                if (!announce(notices, id, event))
                         return false;
                 notice = g_new0(Notice, 1);
-                notice->event_id = g_strdup(event_id);
+                notice->event_id = g_strdup(event->id);
                 g_hash_table_insert(notices->told, g_steal_pointer(&id), notice);
         }
-        notice->scheduled = g_str_equal(document_text(event, "EventStatus"), "Scheduled");
-        notice->alone = alone;
+        notice->scheduled = event->scheduled;
+        notice->alone = event->alone;
         return true;
 }
 
@@ -174,82 +94,52 @@ static void withdraw_all_but(Notices *notices, GHashTable *still) {
         while (g_hash_table_iter_next(&iter, &id, NULL)) {
                 if (g_hash_table_contains(still, id))
                         continue;
-                snooze_plugin_log(LOG_NOTICE, "Azure does not announce %s any more", (char *) id);
-                (void) snooze_plugin_instance_cancel_event(notices->azure->instance, id);
+                cloud_withdraw(&notices->azure->cloud, id);
                 g_hash_table_iter_remove(&iter);
         }
 }
 
-/* false: it is no such document. */
-static bool read_events(Notices *notices, const char *text) {
+static void take_events(Notices *notices, const ScheduledEvents *events) {
         g_autoptr(GHashTable) still = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        g_autoptr(JsonNode) node = json_text_parse("scheduledevents", text, -1, NULL);
-        JsonObject *root = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        JsonArray *events = document_array(root, "Events");
-        gint64 incarnation;
         bool all = true;
 
-        if (!events)
-                return false;
-        /* The same number is the same document. */
-        incarnation = json_get_int(root, "DocumentIncarnation", -1);
-        if (incarnation >= 0 && incarnation == notices->incarnation)
-                return true;
-        for (guint i = 0; i < json_array_get_length(events) && i < EVENTS_MAX; i++)
-                all &= read_event(notices, document_element(events, i), still);
+        if (events->incarnation >= 0 && events->incarnation == notices->incarnation)
+                return;
+        for (guint i = 0; i < events->events->len; i++)
+                all &= take_event(notices, g_ptr_array_index(events->events, i), still);
         withdraw_all_but(notices, still);
-        notices->incarnation = all ? incarnation : -1;
-        return true;
+        notices->incarnation = all ? events->incarnation : -1;
 }
 
 static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         Notices *notices = userdata;
-        bool read = outcome == METADATA_FOUND && read_events(notices, text);
+        g_autoptr(ScheduledEvents) events =
+                outcome == METADATA_FOUND ? parse_events(text, notices->azure->identity->name) : NULL;
 
-        notices->asking = false;
-        if (!read && !notices->troubled)
-                snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s",
-                                  outcome == METADATA_FAILED ? text : "scheduledevents is no list of events");
-        else if (read && notices->troubled)
-                snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
-        notices->troubled = !read;
-        notices->answered = notices->answered || read;
-        cloud_poll_answered(notices->poll, read);
-}
-
-static void identified(CloudJob *job) {
-        Azure *azure = job->provider;
-        Notices *notices = azure->notices;
-        int r;
-
-        cloud_job_end(job, 0);
-        if (!notices)
-                return;
-        notices->asking = true;
-        /* The next round is the second attempt. */
-        r = metadata_ask(azure->metadata,
-                         &(const MetadataQuestion){ .path = PATH_OF_EVENTS,
-                                                    .attempts = 1,
-                                                    .timeout = notices->answered ? TIMEOUT : FIRST_TIMEOUT },
-                         on_answer, notices);
-        if (r < 0)
-                on_answer(METADATA_FAILED, g_strerror(-r), NULL, notices);
+        if (events) {
+                take_events(notices, events);
+                notices->answered = true;
+                cloud_watch_answered(notices->watch, NULL);
+        } else
+                cloud_watch_answered(notices->watch,
+                                     outcome == METADATA_FAILED ? text : "scheduledevents is no list of events");
 }
 
 static void ask(void *userdata) {
         Notices *notices = userdata;
+        /* The next round is the second attempt. */
+        int r = metadata_ask(notices->azure->cloud.metadata,
+                             &(const MetadataQuestion){ .path = PATH_OF_EVENTS,
+                                                        .attempts = 1,
+                                                        .timeout = notices->answered ? TIMEOUT : FIRST_TIMEOUT },
+                             on_answer, notices);
 
-        /* The round that was set before this one's identity was known: the answer sets the next. */
-        if (notices->asking)
-                return;
-        if (!notices->azure->identity)
-                /* If that fails, nobody goes on: the next round is set before. */
-                cloud_poll_answered(notices->poll, false);
-        cloud_job_identify(azure_job_new(notices->azure, NULL, NULL), identified);
+        if (r < 0)
+                on_answer(METADATA_FAILED, g_strerror(-r), NULL, notices);
 }
 
 static Approval approval(const Azure *azure) {
-        const char *text = azure_setting(azure, "approve_events");
+        const char *text = cloud_setting(&azure->cloud, "approve_events");
 
         if (g_strcmp0(text, "always") == 0)
                 return APPROVE_ALWAYS;
@@ -274,7 +164,7 @@ static void on_approved(MetadataOutcome outcome, const char *text, const HttpRep
 
 static void approve(CloudJob *job) {
         Azure *azure = job->provider;
-        int r = metadata_ask(azure->metadata,
+        int r = metadata_ask(azure->cloud.metadata,
                              &(const MetadataQuestion){ .path = PATH_OF_EVENTS, .body = ((Extra *) job->extra)->body },
                              on_approved, job);
 
@@ -283,7 +173,8 @@ static void approve(CloudJob *job) {
 }
 
 /* It then begins at once, for every machine that it names. */
-int notices_acknowledged(Azure *azure, SnoozePluginCall *call, const char *event_id) {
+int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata) {
+        Azure *azure = userdata;
         const Notice *notice = azure->notices ? g_hash_table_lookup(azure->notices->told, event_id) : NULL;
         Approval approved = approval(azure);
         CloudJob *job;
@@ -291,40 +182,35 @@ int notices_acknowledged(Azure *azure, SnoozePluginCall *call, const char *event
         if (!notice || !notice->scheduled || approved == APPROVE_NEVER ||
             (approved == APPROVE_ALONE && !notice->alone))
                 return 0;
-        job = azure_job_new(azure, call, NULL);
+        job = cloud_job_new(&azure->cloud, call, NULL);
         ((Extra *) job->extra)->body =
                 g_strdup_printf("{\"StartRequests\": [{\"EventId\": \"%s\"}]}", notice->event_id);
         cloud_job_identify(job, approve);
         return SNOOZE_PLUGIN_LATER;
 }
 
-int notices_watch(Azure *azure) {
-        double seconds = snooze_plugin_instance_get_number(azure->instance, "poll_interval_seconds");
-        Notices *notices;
+int notices_watch(void *userdata) {
+        Azure *azure = userdata;
+        double seconds = snooze_plugin_instance_get_number(azure->cloud.instance, "poll_interval_seconds");
+        Notices *notices = g_new0(Notices, 1);
         int r;
 
-        if (azure->notices)
-                return 0;
-        notices = g_new0(Notices, 1);
+        azure->notices = notices;
         notices->azure = azure;
         notices->incarnation = -1;
         notices->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, notice_free);
-        r = cloud_poll_new(snooze_plugin_instance_get_event(azure->instance), (uint64_t) (seconds * USEC_PER_SEC), ask,
-                           notices, &notices->poll);
-        if (r < 0) {
-                notices_free(notices);
-                return r;
-        }
-        azure->notices = notices;
-        return 0;
+        r = cloud_watch_new(&azure->cloud, (uint64_t) (seconds * USEC_PER_SEC), ask, notices, &notices->watch);
+        if (r < 0)
+                notices_end(azure);
+        return r;
 }
 
-Notices *notices_free(Notices *notices) {
-        if (!notices)
-                return NULL;
-        metadata_forget(notices->azure->metadata, notices);
-        cloud_poll_free(notices->poll);
+void notices_end(void *userdata) {
+        Azure *azure = userdata;
+        Notices *notices = g_steal_pointer(&azure->notices);
+
+        metadata_forget(azure->cloud.metadata, notices);
+        cloud_watch_free(notices->watch);
         g_hash_table_unref(notices->told);
         g_free(notices);
-        return NULL;
 }

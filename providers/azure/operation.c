@@ -5,7 +5,6 @@
 #include <syslog.h>
 
 #include "base/clock.h"
-#include "document.h"
 #include "vm.h"
 
 /* The daemon waits a minute for a provider. Deallocation takes a minute or two, but the machine is seen to leave
@@ -83,40 +82,34 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void wait_for(Operation *operation, uint64_t pause) {
-        const Azure *azure = operation->job->provider;
         uint64_t when = usec_add(clock_monotonic(), clock_pause(pause));
 
         if (when >= operation->deadline ||
-            sd_event_add_time(snooze_plugin_instance_get_event(azure->instance), &operation->timer, CLOCK_MONOTONIC,
+            sd_event_add_time(cloud_event(operation->job->cloud), &operation->timer, CLOCK_MONOTONIC,
                               when, USEC_PER_MSEC, on_time, operation) < 0)
                 give_up(operation);
 }
 
 /* A refusal, for its address is of the subscription, where a right on this machine does not reach; or it is forgotten
  * already. */
-static bool is_out_of_reach(const ApiReply *reply) {
+static bool is_out_of_reach(const CloudReply *reply) {
         return reply->http->problem != HTTP_ANSWERED
                        ? reply->http->problem != HTTP_UNREACHABLE && reply->http->problem != HTTP_TIMED_OUT
                        : reply->http->status >= 400 && !http_reply_is_passing(reply->http);
 }
 
-/* At Azure-AsyncOperation the document has a status; at Location the answer itself says it: 202 until the end. */
-static bool has_succeeded(const ApiReply *reply, const char *status) {
-        return reply->ok && reply->http->status != 202 && (!*status || g_str_equal(status, "Succeeded"));
-}
-
-static void on_polled(CloudJob *job, const ApiReply *reply) {
+static void on_polled(CloudJob *job, const CloudReply *reply) {
         Operation *operation = operation_of(job);
-        const char *status = document_text(reply->root, "status");
+        OperationStatus status;
 
-        if (g_str_equal(status, "Failed") || g_str_equal(status, "Canceled")) {
+        parse_operation(reply, &status);
+        if (status.failed) {
                 g_autofree char *what = g_strdup(operation->what);
 
-                api_fail_for(job, what, document_text(reply->root, "error/code"),
-                             document_text(reply->root, "error/message"));
+                api_fail_for(job, what, status.code, status.message);
                 return;
         }
-        operation->over = has_succeeded(reply, status);
+        operation->over = status.succeeded;
         if (operation->over || is_out_of_reach(reply))
                 g_clear_pointer(&operation->url, g_free);
         if (!operation->url && (operation->unknown || !operation->states))
@@ -127,17 +120,17 @@ static void on_polled(CloudJob *job, const ApiReply *reply) {
                 wait_for(operation, pause_of(reply->http));
 }
 
-static void on_looked(CloudJob *job, const ApiReply *reply) {
+static void on_looked(CloudJob *job, const CloudReply *reply) {
         Operation *operation = operation_of(job);
 
         g_free(operation->seen);
-        operation->seen = vm_power(reply->root);
+        operation->seen = parse_power(reply->object);
         operation->unknown = api_is_denied(reply);
         operation->looks += operation->over;
         if (operation->seen && g_strv_contains(operation->states, operation->seen))
                 succeed(operation);
         else if (operation->url)
-                api_call(job, "GET", operation->url, NULL, on_polled);
+                cloud_call(job, "GET", operation->url, NULL, on_polled);
         else if (operation->unknown || operation->looks >= LOOKS_MAX)
                 /* Where it may not be looked at, Azure's word is all that there is. */
                 give_up(operation);
@@ -149,10 +142,10 @@ static void go_on(Operation *operation) {
         if (operation->states && !operation->unknown)
                 vm_describe(operation->job, on_looked);
         else
-                api_call(operation->job, "GET", operation->url, NULL, on_polled);
+                cloud_call(operation->job, "GET", operation->url, NULL, on_polled);
 }
 
-void operation_follow(CloudJob *job, const ApiReply *accepted, const char *action, const char *const *states) {
+void operation_follow(CloudJob *job, const CloudReply *accepted, const char *action, const char *const *states) {
         const char *address =
                 accepted->http->status == 202 || accepted->http->status == 201 ? address_of(accepted->http) : NULL;
         g_autofree char *endpoint = azure_endpoint(job->provider);

@@ -11,5 +11,5 @@
 
 /* accepted: the reply to the request, a success. states: of the machine that are a success, ending with NULL; NULL
  * where only the operation counts. action: for people, "deallocate". Ends the job. */
-void operation_follow(CloudJob *job, const ApiReply *accepted, const char *action, const char *const *states);
+void operation_follow(CloudJob *job, const CloudReply *accepted, const char *action, const char *const *states);
 void operation_cancel(struct Operation *operation);

@@ -55,10 +55,10 @@ static void read_entry(CloudJob *job, JsonObject *entry) {
         }
 }
 
-static void on_page(CloudJob *job, const ApiReply *reply) {
+static void on_page(CloudJob *job, const CloudReply *reply) {
         Extra *extra = job->extra;
-        JsonArray *entries = document_array(reply->root, "value");
-        const char *next = document_text(reply->root, "nextLink");
+        JsonArray *entries = document_array(reply->object, "value");
+        const char *next = document_text(reply->object, "nextLink");
 
         if (!entries) {
                 extra->permitted(job, reply);
@@ -67,7 +67,7 @@ static void on_page(CloudJob *job, const ApiReply *reply) {
         for (guint i = 0; i < json_array_get_length(entries) && i < ENTRIES_MAX; i++)
                 read_entry(job, document_element(entries, i));
         if (*next && ++extra->pages < PAGES_MAX)
-                api_call(job, "GET", next, NULL, on_page);
+                cloud_call(job, "GET", next, NULL, on_page);
         else
                 extra->permitted(job, NULL);
 }
@@ -79,12 +79,12 @@ void permissions_ask(CloudJob *job, PermissionsDone done) {
 
         extra->granted = extra->pages = 0;
         extra->permitted = done;
-        api_call(job, "GET", path, NULL, on_page);
+        cloud_call(job, "GET", path, NULL, on_page);
 }
 
-static void tell(CloudJob *job, const ApiReply *failure) {
+static void tell(CloudJob *job, const CloudReply *failure) {
         if (failure && !api_is_denied(failure)) {
-                api_fail(job, failure, "Microsoft.Authorization/permissions/read");
+                cloud_reply_fail(job, failure, "Microsoft.Authorization/permissions/read");
                 return;
         }
         if (failure)
@@ -107,6 +107,6 @@ static void authenticated(CloudJob *job) {
 }
 
 int azure_check_permissions(SnoozePluginCall *call, void *userdata) {
-        cloud_job_authenticate(azure_job_new(userdata, call, NULL), authenticated);
+        cloud_job_authenticate(cloud_job_new(userdata, call, NULL), authenticated);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -14,7 +14,7 @@ typedef enum Right {
 } Right;
 
 /* failure: NULL: ((Extra *) job->extra)->granted has a bit for each right that is granted. */
-typedef void (*PermissionsDone)(CloudJob *job, const ApiReply *failure);
+typedef void (*PermissionsDone)(CloudJob *job, const CloudReply *failure);
 
 /* The job must have authenticated. done is called once. */
 void permissions_ask(CloudJob *job, PermissionsDone done);

@@ -3,8 +3,6 @@
 /* Stopping and starting. To stop is to deallocate: a machine that switched itself off keeps its place and its price. A
  * stop looks first at what the machine is, for what Azure would not do is better told beforehand. */
 
-#include <syslog.h>
-
 #include "document.h"
 #include "operation.h"
 #include "permissions.h"
@@ -13,23 +11,23 @@
 static const char *const leaving[] = { "deallocating", "deallocated", "hibernating", "hibernated", NULL };
 static const char *const coming[] = { "starting", "running", NULL };
 
-static void on_stopped(CloudJob *job, const ApiReply *reply) {
+static void on_stopped(CloudJob *job, const CloudReply *reply) {
         const char *action = job->options.action == CLOUD_HIBERNATE ? "hibernate" : "deallocate";
         g_autofree char *what = g_strdup_printf("%s on %s", action, vm_name(job));
 
         if (reply->ok)
                 operation_follow(job, reply, action, leaving);
         else
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
 }
 
 /* Azure has no dry run of its own: whether it would have worked is a question of rights, and of what was looked at
  * before. */
-static void try_right(CloudJob *job, const ApiReply *failure, Right right) {
+static void try_right(CloudJob *job, const CloudReply *failure, Right right) {
         g_autofree char *name = right_name(job, right);
 
         if (failure)
-                api_fail(job, failure, "Microsoft.Authorization/permissions/read");
+                cloud_reply_fail(job, failure, "Microsoft.Authorization/permissions/read");
         else if (!right_is_granted(job, right))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s on %s: no role of the managed identity grants it",
                                name, vm_name(job));
@@ -37,7 +35,7 @@ static void try_right(CloudJob *job, const ApiReply *failure, Right right) {
                 cloud_job_end(job, 0);
 }
 
-static void try_stop(CloudJob *job, const ApiReply *failure) {
+static void try_stop(CloudJob *job, const CloudReply *failure) {
         try_right(job, failure, RIGHT_DEALLOCATE);
 }
 
@@ -49,7 +47,7 @@ static void stop_now(CloudJob *job) {
         if (job->options.dry_run)
                 permissions_ask(job, try_stop);
         else
-                api_call(job, "POST", path, "", on_stopped);
+                cloud_call(job, "POST", path, "", on_stopped);
 }
 
 /* learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks: no stop-deallocate, as the disk would be lost. */
@@ -61,14 +59,14 @@ static bool is_ephemeral(const CloudJob *job, JsonObject *vm) {
         return g_str_equal(document_text(vm, "properties/storageProfile/osDisk/diffDiskSettings/option"), "Local");
 }
 
-static void on_described(CloudJob *job, const ApiReply *reply) {
+static void on_described(CloudJob *job, const CloudReply *reply) {
         g_autofree char *what = g_strdup_printf("read %s", vm_name(job));
         bool hibernate = job->options.action == CLOUD_HIBERNATE;
-        JsonObject *vm = document_object(reply->root, "properties") ? reply->root : NULL;
+        JsonObject *vm = document_object(reply->object, "properties") ? reply->object : NULL;
 
         /* A stop works without knowing more; only an identity that may not read is no reason to give up. */
         if (!vm && !(api_is_denied(reply) && !hibernate))
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
         else if (hibernate && !document_is_true(vm, "properties/additionalCapabilities/hibernationEnabled"))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
                                "Hibernation is not enabled on %s (additionalCapabilities.hibernationEnabled)",
@@ -88,35 +86,26 @@ static void look_first(CloudJob *job) {
 
 int azure_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                         void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_stop(userdata, call, instance_id, options,
+                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &job);
 
-        r = vm_check_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options,
-                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &wanted);
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action),
-                          *instance_id ? instance_id : "this machine", wanted.dry_run ? " (dry run)" : "",
-                          wanted.reason);
-        job = azure_job_new(userdata, call, instance_id);
-        job->options = wanted;
         cloud_job_authenticate(job, look_first);
         return SNOOZE_PLUGIN_LATER;
 }
 
-static void on_started(CloudJob *job, const ApiReply *reply) {
+static void on_started(CloudJob *job, const CloudReply *reply) {
         g_autofree char *what = g_strdup_printf("start on %s", vm_name(job));
 
         if (reply->ok)
                 operation_follow(job, reply, "start", coming);
         else
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
 }
 
-static void try_start(CloudJob *job, const ApiReply *failure) {
+static void try_start(CloudJob *job, const CloudReply *failure) {
         try_right(job, failure, RIGHT_START);
 }
 
@@ -126,25 +115,16 @@ static void start_now(CloudJob *job) {
         if (job->options.dry_run)
                 permissions_ask(job, try_start);
         else
-                api_call(job, "POST", path, "", on_started);
+                cloud_call(job, "POST", path, "", on_started);
 }
 
 int azure_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                          void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_start(userdata, call, instance_id, options, &job);
 
-        r = vm_check_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
         if (r < 0)
                 return r;
-        if (!*instance_id)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "instance_id: this machine runs; name the one that is to be started");
-        job = azure_job_new(userdata, call, instance_id);
-        job->options = wanted;
         cloud_job_authenticate(job, start_now);
         return SNOOZE_PLUGIN_LATER;
 }

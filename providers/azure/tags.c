@@ -19,23 +19,23 @@
 
 static const char *const taken_prefixes[] = { "azure", "microsoft", "windows", NULL };
 
-static void on_tagged(CloudJob *job, const ApiReply *reply) {
+static void on_tagged(CloudJob *job, const CloudReply *reply) {
         g_autofree char *what = g_strdup_printf("tags of %s", vm_name(job));
 
         if (reply->ok)
                 operation_follow(job, reply, "tags", NULL);
         else
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
 }
 
 static void authenticated(CloudJob *job) {
         g_autofree char *path = api_path(job, "/providers/Microsoft.Resources/tags/default?api-version=" TAGS_VERSION);
         Extra *extra = job->extra;
 
-        api_call(job, "PATCH", path, extra->body, on_tagged);
+        cloud_call(job, "PATCH", path, extra->body, on_tagged);
 }
 
-static int check_tag(SnoozePluginCall *call, const char *name, const char *value) {
+static int take_tag(SnoozePluginCall *call, const char *name, const char *value, void *userdata) {
         if (!value || !*name || g_utf8_strlen(name, -1) > NAME_MAX_LENGTH ||
             g_utf8_strlen(value, -1) > VALUE_MAX_LENGTH)
                 return snooze_plugin_call_fail(
@@ -50,6 +50,7 @@ static int check_tag(SnoozePluginCall *call, const char *name, const char *value
                         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                        "tags: %.128s: names that begin with %s are Azure's own", name,
                                                        *prefix);
+        json_object_set_string_member(userdata, name, value);
         return 0;
 }
 
@@ -65,25 +66,12 @@ static char *body_of(JsonObject *tags) {
 
 int azure_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata) {
         g_autoptr(JsonObject) pairs = json_object_new();
-        const char *name;
-        unsigned n = 0;
+        int r = cloud_tags_read(call, tags, "Azure", TAGS_MAX, take_tag, pairs);
         CloudJob *job;
-        int r;
 
-        for (; (name = snooze_plugin_dictionary_get_key(tags, n)); n++) {
-                const char *value = snooze_plugin_dictionary_get_string(tags, name, NULL);
-
-                r = check_tag(call, name, value);
-                if (r < 0)
-                        return r;
-                json_object_set_string_member(pairs, name, value);
-        }
-        if (n > TAGS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "tags: %u, Azure takes at most %u", n, TAGS_MAX);
-        if (n == 0)
-                return 0;
-        job = azure_job_new(userdata, call, NULL);
+        if (r <= 0)
+                return r;
+        job = cloud_job_new(userdata, call, NULL);
         ((Extra *) job->extra)->body = body_of(pairs);
         cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;

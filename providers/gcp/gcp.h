@@ -8,27 +8,17 @@
 #include <snooze/plugin.h>
 
 #include "cloud/job.h"
-#include "cloud/machine.h"
-#include "cloud/metadata.h"
-#include "http/http.h"
+#include "cloud/provider.h"
+#include "parse.h"
 
-typedef struct Inquiry Inquiry;
 typedef struct Notices Notices;
 
 /* Of the machine's service account. */
 typedef struct Credentials {
-        char *token;
+        char *token;        /* NULL: not got yet */
         uint64_t until;     /* wall clock µs */
         bool reads, writes; /* what the access scopes of the machine leave of the account's rights */
 } Credentials;
-
-/* Texts of the metadata service, each of a form that cannot lead elsewhere. */
-typedef struct Identity {
-        char *id; /* a number that no other instance has or had; names are given again */
-        char *name, *zone, *project, *type, *universe;
-        bool spot;
-        bool local_ssd;
-} Identity;
 
 /* What the metadata service said last of one of its notices, and what was made of it. Outlives configurations and
  * versions of this program, because an announcement that goes on is not a second one. */
@@ -41,50 +31,35 @@ typedef struct Announced {
 typedef enum Watched { WATCH_MAINTENANCE, WATCH_PREEMPTION, WATCH_COUNT } Watched;
 
 typedef struct Gcp {
-        SnoozePluginInstance *instance;
-        const char *root; /* "" but in tests: the folder that stands for / */
-        Machine machine;
-        HttpClient *http;
-        Metadata *metadata;
-        bool own_service;   /* the configuration names one, and with it says that this is GCP */
+        CloudProvider cloud;
         Identity *identity; /* NULL: not known yet */
         Credentials *credentials;
-        Inquiry *inquiry; /* under way */
-        CloudJobs *jobs;
         Notices *notices;
         Announced announced[WATCH_COUNT];
 } Gcp;
 
 /* A job's extra. */
 typedef struct Extra {
-        struct ApiCall *api;         /* under way */
         CloudJobStep found;          /* what comes after the target is known */
         char *target;                /* "projects/P/zones/Z/instances/N", when it is known */
-        uint64_t deadline;           /* monotonic: before the daemon gives up */
         struct Following *following; /* operation.c's */
         GHashTable *labels;          /* to set; NULL: none */
         bool conflict;               /* somebody else's labels came between once */
 } Extra;
 
-/* A new job for a call of this provider's; see cloud_job_new(). */
-CloudJob *gcp_job_new(Gcp *gcp, SnoozePluginCall *call, const char *instance_id);
 Extra *gcp_extra(const CloudJob *job);
+/* When the job has to be over, on the monotonic clock: before the daemon gives it up. */
+uint64_t gcp_deadline(const CloudJob *job);
 
-/* identity.c, credentials.c: ask, and answer cloud_jobs_answered(). */
-void identity_ask(void *gcp);
-void identity_free(Identity *identity);
-/* Its questions must have ended with the metadata. */
-Inquiry *inquiry_free(Inquiry *inquiry);
+/* identity.c */
+extern const CloudQuestion identity_questions[];
+void identity_know(void *gcp, void *identity);
+const char *identity_id(const void *gcp);
+
+/* credentials.c */
+CloudCredentials credentials_state(const void *gcp);
 void credentials_ask(void *gcp);
-void credentials_free(Credentials *credentials);
-bool credentials_are_fresh(const Credentials *credentials);
-
-/* "us-central1" of "us-central1-a". Caller frees. */
-char *zone_region(const char *zone);
-/* "n1-standard-1" of "projects/1/machineTypes/n1-standard-1". */
-const char *last_part(const char *path);
-/* 1 to most characters, all of them among those. NULL is none. */
-bool text_consists_of(const char *text, const char *characters, size_t most);
+void credentials_drop(void *gcp);
 
 /* instance.c, stop.c, start.c, labels.c, permissions.c: the functions of the table. */
 int gcp_get_instance_info(SnoozePluginCall *call, const char *instance_id, void *userdata);
@@ -96,14 +71,11 @@ int gcp_check_permissions(SnoozePluginCall *call, void *userdata);
 int gcp_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata);
 
 /* notices.c */
-int notices_watch(Gcp *gcp);
-Notices *notices_free(Notices *notices);
+int notices_watch(void *gcp);
+void notices_end(void *gcp);
 void announced_clear(Announced *announced);
 int gcp_export_state(SnoozePluginCall *call, void *userdata);
 int gcp_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
-
-/* Values of the configuration in force; NULL where there is none. */
-const char *gcp_setting(const Gcp *gcp, const char *name);
 
 #define GCP_METADATA "/computeMetadata/v1/"
 #define GCP_SCOPE_PLATFORM "https://www.googleapis.com/auth/cloud-platform"

@@ -31,7 +31,7 @@ static char *label_text(const char *tag) {
 
 static void authenticated(CloudJob *job);
 
-static void on_set(CloudJob *job, const ApiReply *reply) {
+static void on_set(CloudJob *job, const CloudReply *reply) {
         Extra *extra = gcp_extra(job);
 
         if (!reply->object && reply->http->status == 412 && !extra->conflict) {
@@ -58,7 +58,7 @@ static unsigned merge(GHashTable *wanted, JsonObject *labels, bool *ret_changed)
         return json_object_get_size(labels);
 }
 
-static void on_got(CloudJob *job, const ApiReply *reply) {
+static void on_got(CloudJob *job, const CloudReply *reply) {
         JsonObject *old = reply->object ? json_get_object(reply->object, "labels") : NULL;
         g_autoptr(JsonObject) body = json_object_new();
         JsonObject *labels = old ? json_object_ref(old) : json_object_new();
@@ -96,7 +96,8 @@ static void found(CloudJob *job) {
         cloud_job_authenticate(job, authenticated);
 }
 
-static int take_tag(SnoozePluginCall *call, const char *key, const char *value, GHashTable *labels) {
+static int take_tag(SnoozePluginCall *call, const char *key, const char *value, void *userdata) {
+        GHashTable *labels = userdata;
         g_autofree char *label = label_text(key);
 
         if (!value || !g_ascii_islower(label[0]) || g_utf8_strlen(key, -1) > (glong) TEXT_MAX)
@@ -112,22 +113,12 @@ static int take_tag(SnoozePluginCall *call, const char *key, const char *value, 
 
 int gcp_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata) {
         g_autoptr(GHashTable) labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        const char *key;
+        int r = cloud_tags_read(call, tags, "Google", LABELS_MAX, take_tag, labels);
         CloudJob *job;
-        int r;
 
-        for (unsigned n = 0; (key = snooze_plugin_dictionary_get_key(tags, n)); n++) {
-                r = take_tag(call, key, snooze_plugin_dictionary_get_string(tags, key, NULL), labels);
-                if (r < 0)
-                        return r;
-        }
-        if (g_hash_table_size(labels) > LABELS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "tags: %u, Google takes at most %u", g_hash_table_size(labels),
-                                               LABELS_MAX);
-        if (g_hash_table_size(labels) == 0)
-                return 0;
-        job = gcp_job_new(userdata, call, NULL);
+        if (r <= 0)
+                return r;
+        job = cloud_job_new(userdata, call, NULL);
         gcp_extra(job)->labels = g_steal_pointer(&labels);
         instance_find(job, found);
         return SNOOZE_PLUGIN_LATER;

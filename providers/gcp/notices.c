@@ -17,9 +17,11 @@
 
 #include <systemd/sd-id128.h>
 
-#include "api.h"
 #include "base/clock.h"
-#include "cloud/poll.h"
+#include "cloud/announcement.h"
+#include "cloud/text.h"
+#include "cloud/watch.h"
+#include "gcp.h"
 #include "util/json.h"
 
 #define MAINTENANCE_NOTICE (60 * USEC_PER_SEC)
@@ -27,10 +29,7 @@
 #define PREEMPTION_NOTICE (30 * USEC_PER_SEC)
 /* Between the beginnings of two questions, and after a 503, for which Google names this pause. */
 #define PAUSE USEC_PER_SEC
-#define ETAG_MAX 64U
 #define STATE_VERSION 1U
-
-typedef enum Severity { SEVERITY_WARNING = 1, SEVERITY_URGENT, SEVERITY_CRITICAL } Severity;
 
 typedef struct Watch Watch;
 
@@ -42,8 +41,7 @@ typedef struct Kind {
 struct Watch {
         Notices *notices;
         const Kind *kind;
-        CloudPoll *poll;
-        bool asking;
+        CloudWatch *round; /* NULL: not watched */
         char *etag;           /* of the value; NULL: not known yet */
         Announced *announced; /* the provider's */
 };
@@ -79,23 +77,16 @@ static bool has_gpu(const char *root) {
         return false;
 }
 
-static void announce(Watch *watch, const char *what, const char *type, Severity severity, uint64_t notice,
+static void announce(Watch *watch, const char *what, const char *type, CloudSeverity severity, uint64_t notice,
                      const char *key, const char *value) {
-        Gcp *gcp = watch->notices->gcp;
-        g_autofree char *id = g_strdup_printf("%s/%s", gcp->identity->id, what);
-        SnoozePluginDictionary *data = snooze_plugin_dictionary_new();
+        CloudProvider *cloud = &watch->notices->gcp->cloud;
+        g_autofree char *id = g_strdup_printf("%s/%s", identity_id(cloud), what);
+        SnoozePluginDictionary *data = cloud_announcement_data(cloud);
         uint64_t deadline = usec_add(clock_realtime(), notice);
-        int r;
 
-        snooze_plugin_dictionary_set_string(data, "cloud", "gcp");
-        snooze_plugin_dictionary_set_string(data, "instance_id", gcp->identity->id);
         snooze_plugin_dictionary_set_string(data, key, value);
-        r = snooze_plugin_instance_emit_event(gcp->instance, id, type, severity, deadline, data);
-        if (r < 0) {
-                snooze_plugin_log(LOG_WARNING, "%s cannot be announced: %s", id, g_strerror(-r));
+        if (!cloud_announce(cloud, id, type, severity, deadline, data))
                 return;
-        }
-        snooze_plugin_log(LOG_NOTICE, "Google announces %s (%s)", type, id);
         g_free(watch->announced->id);
         watch->announced->id = g_steal_pointer(&id);
         watch->announced->deadline = deadline;
@@ -104,8 +95,7 @@ static void announce(Watch *watch, const char *what, const char *type, Severity 
 static void withdraw(Watch *watch) {
         if (!watch->announced->id)
                 return;
-        snooze_plugin_log(LOG_NOTICE, "Google does not announce %s any more", watch->announced->id);
-        (void) snooze_plugin_instance_cancel_event(watch->notices->gcp->instance, watch->announced->id);
+        cloud_withdraw(&watch->notices->gcp->cloud, watch->announced->id);
         g_clear_pointer(&watch->announced->id, g_free);
 }
 
@@ -117,13 +107,13 @@ static void read_maintenance(Watch *watch, const char *value) {
         withdraw(watch);
         if (g_str_equal(value, "NONE"))
                 return;
-        gpu = has_gpu(watch->notices->gcp->root);
+        gpu = has_gpu(watch->notices->gcp->cloud.root);
         if (g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE"))
-                announce(watch, what, "cloud.instance.termination", SEVERITY_CRITICAL,
+                announce(watch, what, CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
                          gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE, "maintenance_event", value);
         else
                 /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
-                announce(watch, what, "cloud.instance.maintenance", SEVERITY_WARNING, MAINTENANCE_NOTICE,
+                announce(watch, what, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING, MAINTENANCE_NOTICE,
                          "maintenance_event", value);
 }
 
@@ -139,7 +129,7 @@ static void read_preemption(Watch *watch, const char *value) {
         if (sd_id128_get_boot(&id) >= 0)
                 sd_id128_to_string(id, boot);
         what = g_strdup_printf("preempted/%s", boot);
-        announce(watch, what, "cloud.spot.interrupt", SEVERITY_CRITICAL, PREEMPTION_NOTICE, "action", "preempt");
+        announce(watch, what, CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, PREEMPTION_NOTICE, "action", "preempt");
 }
 
 static const Kind kinds[WATCH_COUNT] = {
@@ -147,115 +137,69 @@ static const Kind kinds[WATCH_COUNT] = {
         [WATCH_PREEMPTION] = { GCP_METADATA "instance/preempted", read_preemption },
 };
 
-/* Capitals and underscores. */
-static bool is_value(const char *text) {
-        return text_consists_of(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_", 64);
-}
-
-static void take_value(Watch *watch, const char *text, const HttpReply *reply) {
+static const char *take_value(Watch *watch, const char *text, const HttpReply *reply) {
         const char *etag = http_reply_header(reply, "ETag");
-        g_autofree char *value = g_strstrip(g_strdup(text));
+        g_autofree char *value = parse_notice(text);
 
-        if (!is_value(value)) {
-                snooze_plugin_log(LOG_WARNING, "%s: what cannot be read was answered", watch->kind->path);
-                cloud_poll_answered(watch->poll, false);
-                return;
-        }
-        if (cloud_poll_failures(watch->poll) > 0)
-                snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
+        if (!value)
+                return "what is no notice was answered";
         g_free(watch->etag);
-        watch->etag =
-                text_consists_of(etag, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", ETAG_MAX)
-                        ? g_strdup(etag)
-                        : NULL;
+        watch->etag = parse_is_etag(etag) ? g_strdup(etag) : NULL;
         if (g_strcmp0(value, watch->announced->value) != 0) {
                 g_free(watch->announced->value);
                 watch->announced->value = g_steal_pointer(&value);
                 watch->kind->read(watch, watch->announced->value);
         }
-        cloud_poll_answered(watch->poll, true);
+        return NULL;
 }
 
 static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         Watch *watch = userdata;
 
-        watch->asking = false;
-        if (outcome == METADATA_FOUND) {
-                take_value(watch, text, reply);
-                return;
-        }
-        /* 503 is the service's word for "restarting", not for a fault. */
-        if (reply && reply->problem == HTTP_ANSWERED && reply->status == 503) {
-                cloud_poll_answered(watch->poll, true);
-                return;
-        }
-        if (cloud_poll_failures(watch->poll) == 0)
-                snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s",
-                                  outcome == METADATA_ABSENT ? "the metadata service knows none" : text);
-        cloud_poll_answered(watch->poll, false);
+        if (outcome == METADATA_FOUND)
+                cloud_watch_answered(watch->round, take_value(watch, text, reply));
+        else if (reply && reply->problem == HTTP_ANSWERED && reply->status == 503)
+                /* The service's word for "restarting", not for a fault. */
+                cloud_watch_put_off(watch->round);
+        else
+                cloud_watch_answered(watch->round,
+                                     outcome == METADATA_ABSENT ? "the metadata service knows none" : text);
 }
 
-static void send_question(Watch *watch) {
-        Gcp *gcp = watch->notices->gcp;
-        int64_t seconds = snooze_plugin_instance_get_integer(gcp->instance, "wait_seconds");
+static int begin(Watch *watch);
+
+static void ask(void *userdata) {
+        Watch *watch = userdata;
+        Notices *notices = watch->notices;
+        Watch *preemption = &notices->watches[WATCH_PREEMPTION];
+        int64_t seconds = snooze_plugin_instance_get_integer(notices->gcp->cloud.instance, "wait_seconds");
         g_autofree char *path =
                 g_strdup_printf("%s?wait_for_change=true&timeout_sec=%" G_GINT64_FORMAT "&last_etag=%s",
                                 watch->kind->path, seconds, watch->etag ?: "0");
         /* The service itself ends the wait; some seconds more tell one that is gone. The next question is the second
          * attempt. */
-        int r = metadata_ask(gcp->metadata,
+        int r = metadata_ask(notices->gcp->cloud.metadata,
                              &(const MetadataQuestion){
                                      .path = path, .attempts = 1, .timeout = (uint64_t) (seconds + 5) * USEC_PER_SEC },
                              on_answer, watch);
 
-        watch->asking = r >= 0;
         if (r < 0)
-                cloud_poll_answered(watch->poll, false);
-}
-
-static int begin(Watch *watch);
-
-static void identified(CloudJob *job) {
-        Gcp *gcp = job->provider;
-        Notices *notices = gcp->notices;
-
-        cloud_job_end(job, 0);
-        if (!notices || notices->watches[WATCH_MAINTENANCE].asking)
-                return;
-        send_question(&notices->watches[WATCH_MAINTENANCE]);
-        if (gcp->identity->spot && !notices->watches[WATCH_PREEMPTION].poll &&
-            begin(&notices->watches[WATCH_PREEMPTION]) < 0)
+                on_answer(METADATA_FAILED, g_strerror(-r), NULL, watch);
+        /* Only now it is known whether this is a Spot instance. */
+        if (notices->gcp->identity->spot && !preemption->round && begin(preemption) < 0)
                 snooze_plugin_log(LOG_WARNING, "Preemption cannot be watched for");
 }
 
-static void ask(void *userdata) {
-        Watch *watch = userdata;
-        Gcp *gcp = watch->notices->gcp;
-
-        if (watch->asking)
-                return;
-        if (watch->kind == &kinds[WATCH_PREEMPTION]) {
-                send_question(watch);
-                return;
-        }
-        if (!gcp->identity)
-                /* If that fails, nobody goes on: the next round is set before. */
-                cloud_poll_answered(watch->poll, false);
-        cloud_job_identify(gcp_job_new(gcp, NULL, NULL), identified);
-}
-
 static int begin(Watch *watch) {
-        return cloud_poll_new(snooze_plugin_instance_get_event(watch->notices->gcp->instance), clock_pause(PAUSE), ask, watch,
-                              &watch->poll);
+        return cloud_watch_new(&watch->notices->gcp->cloud, clock_pause(PAUSE), ask, watch, &watch->round);
 }
 
-int notices_watch(Gcp *gcp) {
-        Notices *notices;
+int notices_watch(void *userdata) {
+        Gcp *gcp = userdata;
+        Notices *notices = g_new0(Notices, 1);
         int r;
 
-        if (gcp->notices)
-                return 0;
-        notices = g_new0(Notices, 1);
+        gcp->notices = notices;
         notices->gcp = gcp;
         for (Watched i = 0; i < WATCH_COUNT; i++) {
                 notices->watches[i].notices = notices;
@@ -263,26 +207,23 @@ int notices_watch(Gcp *gcp) {
                 notices->watches[i].announced = &gcp->announced[i];
         }
         r = begin(&notices->watches[WATCH_MAINTENANCE]);
-        if (r < 0) {
-                notices_free(notices);
-                return r;
-        }
-        gcp->notices = notices;
-        return 0;
+        if (r < 0)
+                notices_end(gcp);
+        return r;
 }
 
-Notices *notices_free(Notices *notices) {
-        if (!notices)
-                return NULL;
+void notices_end(void *userdata) {
+        Gcp *gcp = userdata;
+        Notices *notices = g_steal_pointer(&gcp->notices);
+
         for (Watched i = 0; i < WATCH_COUNT; i++) {
                 Watch *watch = &notices->watches[i];
 
-                metadata_forget(notices->gcp->metadata, watch);
-                cloud_poll_free(watch->poll);
+                metadata_forget(gcp->cloud.metadata, watch);
+                cloud_watch_free(watch->round);
                 g_free(watch->etag);
         }
         g_free(notices);
-        return NULL;
 }
 
 void announced_clear(Announced *announced) {
@@ -314,17 +255,17 @@ int gcp_import_state(SnoozePluginCall *call, uint32_t version, const void *data,
         g_autoptr(JsonNode) node =
                 version == STATE_VERSION && size > 0 ? json_text_parse("state", data, (gssize) size, NULL) : NULL;
         JsonObject *state = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        const char *value = state ? json_get_string(state, "value", "") : "",
-                   *id = state ? json_get_string(state, "id", "") : "";
+        g_autofree char *value = state ? parse_notice(json_get_string(state, "value", "")) : NULL;
+        const char *id = state ? json_get_string(state, "id", "") : "";
         gint64 deadline = state ? json_get_int(state, "deadline", 0) : 0;
 
         if (!state)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "state: expected an object, version %u", STATE_VERSION);
-        if (maintenance->value || !is_value(value) || !*id || strlen(id) > 128 || deadline < 0 ||
+        if (maintenance->value || !value || !*id || strlen(id) > CLOUD_EVENT_ID_MAX || deadline < 0 ||
             (uint64_t) deadline < clock_realtime())
                 return 0;
-        maintenance->value = g_strdup(value);
+        maintenance->value = g_steal_pointer(&value);
         maintenance->id = g_strdup(id);
         maintenance->deadline = (uint64_t) deadline;
         return 0;

@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "instance.h"
-#include "util/json.h"
 
 #define PAUSE USEC_PER_SEC
 
@@ -52,13 +51,13 @@ static void succeed(CloudJob *job, const char *status) {
         cloud_job_end(job, 0);
 }
 
-static void on_operation(CloudJob *job, const ApiReply *reply);
+static void on_operation(CloudJob *job, const CloudReply *reply);
 
 static void look_again(CloudJob *job) {
         Following *following = following_of(job);
 
         if (following->is_secret) {
-                static const ApiReply none = { 0 };
+                static const CloudReply none = { 0 };
 
                 on_operation(job, &none);
         } else
@@ -75,13 +74,12 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static bool is_late(const CloudJob *job) {
-        return usec_add(clock_monotonic(), 2 * PAUSE) >= gcp_extra(job)->deadline;
+        return usec_add(clock_monotonic(), 2 * PAUSE) >= gcp_deadline(job);
 }
 
 static void wait_a_moment(CloudJob *job) {
         Following *following = following_of(job);
-        const Gcp *gcp = job->provider;
-        int r = sd_event_add_time_relative(snooze_plugin_instance_get_event(gcp->instance), &following->timer,
+        int r = sd_event_add_time_relative(cloud_event(job->cloud), &following->timer,
                                            CLOCK_MONOTONIC, clock_pause(PAUSE), clock_pause(PAUSE / 10), on_time, job);
 
         if (r < 0)
@@ -98,7 +96,7 @@ static void end_unseen(CloudJob *job) {
         cloud_job_end(job, 0);
 }
 
-static void on_instance(CloudJob *job, const ApiReply *reply) {
+static void on_instance(CloudJob *job, const CloudReply *reply) {
         Following *following = following_of(job);
         const char *status = instance_status(reply->object);
         bool expected = g_strv_contains(following->deed->expected, status);
@@ -127,25 +125,12 @@ static void on_instance(CloudJob *job, const ApiReply *reply) {
                 wait_a_moment(job);
 }
 
-static JsonObject *first_error(JsonObject *operation) {
-        JsonObject *error = json_get_object(operation, "error");
-        JsonArray *errors = error ? json_get_array(error, "errors") : NULL;
-        JsonNode *first = errors && json_array_get_length(errors) > 0 ? json_array_get_element(errors, 0) : NULL;
-
-        return first && JSON_NODE_HOLDS_OBJECT(first) ? json_node_get_object(first) : NULL;
-}
-
-static void fail_as_operation(CloudJob *job, JsonObject *operation) {
-        JsonObject *error = first_error(operation);
-        const char *code = error ? json_get_string(error, "code", "") : "";
-        gint64 status = json_get_int(operation, "httpErrorStatusCode", 0);
-        bool passing = api_reason_is_passing(code) || status == 429 || status >= 500;
-        g_autofree char *text = g_strdup_printf("%.64s: %.300s", *code ? code : "failed",
-                                                error ? json_get_string(error, "message", "")
-                                                      : json_get_string(operation, "httpErrorMessage", ""));
+static void fail_as_operation(CloudJob *job, const Operation *operation) {
+        g_autofree char *text = g_strdup_printf("%.64s: %.300s", *operation->code ? operation->code : "failed",
+                                                operation->message);
         g_autofree char *valid = g_utf8_make_valid(text, -1);
 
-        fail(job, passing ? SNOOZE_PLUGIN_ERROR_THROTTLED : SNOOZE_PLUGIN_ERROR_REFUSED, valid);
+        fail(job, operation->passing ? SNOOZE_PLUGIN_ERROR_THROTTLED : SNOOZE_PLUGIN_ERROR_REFUSED, valid);
 }
 
 static void conclude_or_look(CloudJob *job) {
@@ -163,49 +148,50 @@ static void conclude_or_look(CloudJob *job) {
                 wait_a_moment(job);
 }
 
-/* {"name": "operation-…", "status": "PENDING|RUNNING|DONE", "error": …} */
-static void take_operation(CloudJob *job, JsonObject *operation) {
-        const char *status = json_get_string(operation, "status", "");
-
-        if (json_object_has_member(operation, "error")) {
+static void take_operation(CloudJob *job, const Operation *operation) {
+        if (operation->failed) {
                 fail_as_operation(job, operation);
                 return;
         }
-        following_of(job)->done = g_str_equal(status, "DONE");
+        following_of(job)->done = operation->done;
         conclude_or_look(job);
 }
 
-static void on_operation(CloudJob *job, const ApiReply *reply) {
-        if (reply->object)
-                take_operation(job, reply->object);
-        else {
+static void on_operation(CloudJob *job, const CloudReply *reply) {
+        Operation operation;
+
+        if (reply->object) {
+                parse_operation(reply->object, &operation);
+                take_operation(job, &operation);
+        } else {
                 if (reply->http && api_is_denied(reply))
                         following_of(job)->is_secret = true;
                 conclude_or_look(job);
         }
 }
 
-void operation_follow(CloudJob *job, const ApiReply *reply, const Deed *deed) {
-        const char *name = reply->object ? json_get_string(reply->object, "name", "") : "";
+void operation_follow(CloudJob *job, const CloudReply *reply, const Deed *deed) {
         Extra *extra = gcp_extra(job);
         const char *instances;
         Following *following;
+        Operation operation;
 
         if (!reply->object) {
                 api_fail(job, reply, deed->method);
                 return;
         }
+        parse_operation(reply->object, &operation);
         following = g_new0(Following, 1);
         following_free(extra->following);
         extra->following = following;
         following->deed = deed;
         following->own = instance_is_own(job);
         instances = strstr(extra->target, "/instances/");
-        if (!instances || !text_consists_of(name, "abcdefghijklmnopqrstuvwxyz0123456789-", 128)) {
+        if (!instances || !operation.name) {
                 fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "Google answered without an operation");
                 return;
         }
         following->path =
-                g_strdup_printf("%.*s/operations/%s", (int) (instances - extra->target), extra->target, name);
-        take_operation(job, reply->object);
+                g_strdup_printf("%.*s/operations/%s", (int) (instances - extra->target), extra->target, operation.name);
+        take_operation(job, &operation);
 }

@@ -13,6 +13,6 @@ typedef struct Deed {
 } Deed;
 
 /* reply: to the deed. Ends the job. The deed has to outlive it. */
-void operation_follow(CloudJob *job, const ApiReply *reply, const Deed *deed);
+void operation_follow(CloudJob *job, const CloudReply *reply, const Deed *deed);
 
 void following_free(struct Following *following);

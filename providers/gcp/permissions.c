@@ -32,7 +32,7 @@ static bool is_granted(JsonArray *granted, const char *name) {
         return false;
 }
 
-static void on_tested(CloudJob *job, const ApiReply *reply) {
+static void on_tested(CloudJob *job, const CloudReply *reply) {
         JsonArray *granted = reply->object ? json_get_array(reply->object, "permissions") : NULL;
 
         if (!reply->object) {
@@ -74,6 +74,6 @@ static void found(CloudJob *job) {
 }
 
 int gcp_check_permissions(SnoozePluginCall *call, void *userdata) {
-        instance_find(gcp_job_new(userdata, call, NULL), found);
+        instance_find(cloud_job_new(userdata, call, NULL), found);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -13,15 +13,15 @@ static const char *const stopped[] = { "TERMINATED", "STOPPED", NULL };
 static const Deed starting = { "start", coming, false };
 static const Deed resuming = { "resume", coming, false };
 
-static void on_started(CloudJob *job, const ApiReply *reply) {
+static void on_started(CloudJob *job, const CloudReply *reply) {
         operation_follow(job, reply, &starting);
 }
 
-static void on_resumed(CloudJob *job, const ApiReply *reply) {
+static void on_resumed(CloudJob *job, const CloudReply *reply) {
         operation_follow(job, reply, &resuming);
 }
 
-static void on_got(CloudJob *job, const ApiReply *reply) {
+static void on_got(CloudJob *job, const CloudReply *reply) {
         const char *status = instance_status(reply->object), *name = last_part(gcp_extra(job)->target);
 
         if (!reply->object && !api_is_denied(reply))
@@ -48,23 +48,14 @@ static void found(CloudJob *job) {
 
 int gcp_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                        void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_start(userdata, call, instance_id, options, &job);
 
-        r = gcp_check_instance_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
         if (r < 0)
                 return r;
-        if (!*instance_id)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "instance_id: this machine runs; name the one that is to be started");
-        if (wanted.dry_run)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                               "dry-run: Google knows none of a start");
-        job = gcp_job_new(userdata, call, instance_id);
-        job->options = wanted;
-        instance_find(job, found);
+        if (job->options.dry_run)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "dry-run: Google knows none of a start");
+        else
+                instance_find(job, found);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -5,9 +5,6 @@
  * its own; no stop stands in for it. Limits: docs.cloud.google.com/compute/docs/instances/suspend-resume-instance and
  * …/disks/local-ssd#stop_instance */
 
-#include <string.h>
-#include <syslog.h>
-
 #include "instance.h"
 #include "operation.h"
 #include "scopes.h"
@@ -26,11 +23,11 @@ static const Deed *deed_of(const CloudJob *job) {
         return &deeds[job->options.action];
 }
 
-static void on_taken(CloudJob *job, const ApiReply *reply) {
+static void on_taken(CloudJob *job, const CloudReply *reply) {
         operation_follow(job, reply, deed_of(job));
 }
 
-static void on_allowed(CloudJob *job, const ApiReply *reply) {
+static void on_allowed(CloudJob *job, const CloudReply *reply) {
         JsonArray *granted = reply->object ? json_get_array(reply->object, "permissions") : NULL;
 
         if (!reply->object)
@@ -52,7 +49,7 @@ static void ask_whether_allowed(CloudJob *job) {
 }
 
 static void act(CloudJob *job) {
-        const char *choice = gcp_setting(job->provider, "local_ssd");
+        const char *choice = cloud_setting(job->cloud, "local_ssd");
         const char *query = "";
 
         if (job->options.dry_run) {
@@ -81,7 +78,7 @@ static bool has_accelerators(JsonObject *instance) {
 }
 
 static bool decides_local_ssd(const CloudJob *job) {
-        return !g_str_equal(gcp_setting(job->provider, "local_ssd"), "refuse");
+        return !g_str_equal(cloud_setting(job->cloud, "local_ssd"), "refuse");
 }
 
 static void go_on_by_metadata(CloudJob *job) {
@@ -122,7 +119,7 @@ static void go_on_with(CloudJob *job, JsonObject *instance) {
                 act(job);
 }
 
-static void on_got(CloudJob *job, const ApiReply *reply) {
+static void on_got(CloudJob *job, const CloudReply *reply) {
         if (reply->object)
                 go_on_with(job, reply->object);
         else if (api_is_denied(reply))
@@ -143,21 +140,12 @@ static void found(CloudJob *job) {
 
 int gcp_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                       void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_stop(userdata, call, instance_id, options,
+                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &job);
 
-        r = gcp_check_instance_id(call, instance_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND),
-                                       &wanted);
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action),
-                          *instance_id ? instance_id : "this machine", wanted.dry_run ? " (dry run)" : "",
-                          wanted.reason);
-        job = gcp_job_new(userdata, call, instance_id);
-        job->options = wanted;
         instance_find(job, found);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <unistd.h>
 
 #include <systemd/sd-id128.h>
 
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "config.h"
 #include "logind.h"
+#include "cloud/info.h"
 #include "cloud/machine.h"
 #include "cloud/options.h"
 #include "rtc.h"
@@ -127,22 +127,10 @@ static int check_instance(Local *local, SnoozePluginCall *call, const char *inst
 }
 
 static void fill_info(Request *request, bool stopping) {
-        SnoozePluginDictionary *info = snooze_plugin_call_get_result(request->call);
         Local *local = request->local;
-        char name[256] = "";
 
-        (void) gethostname(name, sizeof(name) - 1);
         stopping = stopping || (local->accepted > 0 && clock_boottime() < local->accepted + ACCEPTED_FOR);
-
-        snooze_plugin_dictionary_set_string(info, "id", local->id);
-        snooze_plugin_dictionary_set_string(info, "name", name);
-        snooze_plugin_dictionary_set_string(info, "type", local->machine.product);
-        snooze_plugin_dictionary_set_string(info, "region", "");
-        snooze_plugin_dictionary_set_string(info, "zone", "");
-        snooze_plugin_dictionary_set_string(info, "state", stopping ? "stopping" : "running");
-        snooze_plugin_dictionary_set_string(info, "lifecycle", "on-demand");
-        snooze_plugin_dictionary_set_uint(info, "launch-time", usec_sub(clock_realtime(), clock_boottime()));
-        snooze_plugin_dictionary_add_strings(info, "tags");
+        cloud_info_tell_own(request->call, local->id, local->machine.product, stopping);
 }
 
 static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -258,7 +246,7 @@ static int read_options(SnoozePluginCall *call, const SnoozePluginDictionary *op
         CloudOptions wanted;
         int r;
 
-        r = cloud_options_read(call, options, all | CLOUD_WAKES, &wanted);
+        r = cloud_options_read_stop(call, "", options, all | CLOUD_WAKES, &wanted);
         if (r < 0)
                 return r;
         r = power_action_from_name(cloud_action_name(wanted.action));
@@ -285,9 +273,6 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         if (!request)
                 return -ENOMEM;
         *request = wanted;
-        snooze_plugin_log(LOG_INFO, "Asked to %s%s: %s", power_action_name(request->action),
-                          request->dry_run ? " (dry run)" : "",
-                          snooze_plugin_dictionary_get_string(options, "reason", "no reason given"));
         return request_asked(request, logind_call(bus_of(request), "ListInhibitors", on_inhibitors, request));
 }
 

@@ -5,22 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud/text.h"
 #include "util/file.h"
 #include "util/json.h"
 
 #define SIZE_MAXIMUM (64U * 1024U)
 
-static void erase(char *text) {
-        if (text)
-                explicit_bzero(text, strlen(text));
-        g_free(text);
-}
-
 void credential_clear(Credential *credential) {
         g_free(credential->auth_url);
         g_free(credential->region);
-        erase(credential->body);
-        erase(credential->secret);
+        text_erase(credential->body);
+        text_erase(credential->secret);
         *credential = (Credential) {};
 }
 

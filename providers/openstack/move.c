@@ -9,7 +9,6 @@
 #include <syslog.h>
 
 #include "base/clock.h"
-#include "cloud/failure.h"
 #include "server.h"
 
 /* Nova notes the task before it answers; copies of its database may lag. Together just under eight seconds. */
@@ -79,7 +78,6 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void look_again(CloudJob *job, const Server *server) {
-        const Openstack *openstack = job->provider;
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
         int r;
@@ -88,24 +86,24 @@ static void look_again(CloudJob *job, const Server *server) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: Nova accepted it, but the server is still %s", what, server->vm_state);
                 return;
         }
-        r = sd_event_add_time_relative(snooze_plugin_instance_get_event(openstack->instance), &extra->timer, CLOCK_MONOTONIC,
+        r = sd_event_add_time_relative(cloud_event(job->cloud), &extra->timer, CLOCK_MONOTONIC,
                                        clock_pause(FIRST_PAUSE << (extra->looks - 1)), 0, on_time, job);
         if (r < 0)
                 cloud_job_end(job, r);
 }
 
-static void on_look(CloudJob *job, const ApiReply *reply) {
+static void on_look(CloudJob *job, const CloudReply *reply) {
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
         Server server;
 
-        if (!server_read(job, reply, &server)) {
+        if (!parse_server(reply, job->instance_id, &server)) {
                 /* It was accepted; more cannot be known. */
                 if (api_is_denied(reply)) {
                         snooze_plugin_log(LOG_NOTICE, "%s was accepted; the credential may not see whether it happens", what);
                         cloud_job_end(job, 0);
                 } else
-                        api_fail(job, reply, what);
+                        cloud_reply_fail(job, reply, what);
         } else if (has_begun(extra->move, &server))
                 cloud_job_end(job, 0);
         else if (g_str_equal(server.vm_state, "error"))
@@ -119,13 +117,13 @@ static void look(CloudJob *job) {
 }
 
 /* In another state than it was thought to be in: somebody was faster, perhaps this very call, whose answer was lost. */
-static void on_conflict(CloudJob *job, const ApiReply *reply) {
+static void on_conflict(CloudJob *job, const CloudReply *reply) {
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
         Server server;
 
-        if (!server_read(job, reply, &server))
-                api_fail(job, reply, what);
+        if (!parse_server(reply, job->instance_id, &server))
+                cloud_reply_fail(job, reply, what);
         else if (has_begun(extra->move, &server))
                 cloud_job_end(job, 0);
         else if (*server.task)
@@ -134,7 +132,7 @@ static void on_conflict(CloudJob *job, const ApiReply *reply) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", what, extra->refusal);
 }
 
-static void on_asked(CloudJob *job, const ApiReply *reply) {
+static void on_asked(CloudJob *job, const CloudReply *reply) {
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
 
@@ -146,24 +144,24 @@ static void on_asked(CloudJob *job, const ApiReply *reply) {
                 extra->refusal = g_strdup(*reply->message ? reply->message : "the server is in no state for it (409)");
                 server_ask(job, on_conflict);
         } else
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
 }
 
 static void ask(CloudJob *job) {
         g_autofree char *body = g_strdup_printf("{\"%s\":null}", openstack_extra(job)->move->action);
 
-        api_call(job, "/action", body, on_asked);
+        cloud_call(job, NULL, "/action", body, on_asked);
 }
 
-static void on_before_stop(CloudJob *job, const ApiReply *reply) {
+static void on_before_stop(CloudJob *job, const CloudReply *reply) {
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
         Server server;
 
-        if (!server_read(job, reply, &server)) {
+        if (!parse_server(reply, job->instance_id, &server)) {
                 /* A stop works without knowing more; only a credential that may not look is no reason to give up. */
                 if (!api_is_denied(reply))
-                        api_fail(job, reply, what);
+                        cloud_reply_fail(job, reply, what);
                 else if (job->options.dry_run)
                         cloud_job_end(job, 0);
                 else
@@ -179,26 +177,19 @@ static void authenticated(CloudJob *job) {
 }
 
 int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata) {
-        const char *method = openstack_setting(userdata, "stop_method") ?: "stop";
-        CloudOptions wanted;
+        const char *method = cloud_setting(userdata, "stop_method") ?: "stop";
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_stop(userdata, call, server_id, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &job);
 
-        r = openstack_check_server_id(call, server_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &wanted);
         if (r < 0)
                 return r;
-        /* StopEffect is that of the method, and has to be true. */
-        if (wanted.action == CLOUD_SUSPEND && !g_str_equal(method, "suspend"))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                               "stop_method is %s, which is what a stop does and costs: set it to suspend", method);
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", method, *server_id ? server_id : "this machine",
-                          wanted.dry_run ? " (dry run)" : "", wanted.reason);
-        job = openstack_job_new(userdata, call, server_id);
-        job->options = wanted;
         openstack_extra(job)->move = move_of_method(method);
-        cloud_job_authenticate(job, authenticated);
+        /* StopEffect is that of the method, and has to be true. */
+        if (job->options.action == CLOUD_SUSPEND && !g_str_equal(method, "suspend"))
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "stop_method is %s, which is what a stop does and costs: set it to suspend",
+                               method);
+        else
+                cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -208,12 +199,12 @@ static const Move *move_from(const char *vm_state) {
         return g_str_has_prefix(vm_state, "shelved") ? &unshelve_move : &start_move;
 }
 
-static void on_before_start(CloudJob *job, const ApiReply *reply) {
+static void on_before_start(CloudJob *job, const CloudReply *reply) {
         g_autofree char *what = g_strdup_printf("start of %s", job->instance_id);
         Server server;
 
-        if (!server_read(job, reply, &server)) {
-                api_fail(job, reply, what);
+        if (!parse_server(reply, job->instance_id, &server)) {
+                cloud_reply_fail(job, reply, what);
                 return;
         }
         openstack_extra(job)->move = move_from(server.vm_state);
@@ -228,20 +219,11 @@ static void authenticated_start(CloudJob *job) {
 }
 
 int openstack_start_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata) {
-        CloudOptions wanted;
         CloudJob *job;
-        int r;
+        int r = cloud_job_new_for_start(userdata, call, server_id, options, &job);
 
-        r = openstack_check_server_id(call, server_id);
-        if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
         if (r < 0)
                 return r;
-        if (!*server_id)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "instance_id: this machine runs; name the one that is to be started");
-        job = openstack_job_new(userdata, call, server_id);
-        job->options = wanted;
         cloud_job_authenticate(job, authenticated_start);
         return SNOOZE_PLUGIN_LATER;
 }

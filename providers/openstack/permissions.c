@@ -60,15 +60,15 @@ static void add_row(CloudJob *job, const char *name, bool required, const char *
         snooze_plugin_call_add_permission(job->call, name, granted, text);
 }
 
-static void on_server(CloudJob *job, const ApiReply *reply) {
-        const Move *move = move_of_method(openstack_setting(job->provider, "stop_method"));
+static void on_server(CloudJob *job, const CloudReply *reply) {
+        const Move *move = move_of_method(cloud_setting(job->cloud, "stop_method"));
         g_autofree char *what = g_strdup_printf("server %s", job->instance_id);
         Server server;
 
-        if (server_read(job, reply, &server))
+        if (parse_server(reply, job->instance_id, &server))
                 snooze_plugin_call_add_permission(job->call, "os_compute_api:servers:show", true, "sees that a stop happens");
         else if (!api_is_denied(reply)) {
-                api_fail(job, reply, what);
+                cloud_reply_fail(job, reply, what);
                 return;
         }
         add_row(job, move->policy, true, "/action", move->gives);
@@ -81,6 +81,6 @@ static void authenticated(CloudJob *job) {
 }
 
 int openstack_check_permissions(SnoozePluginCall *call, void *userdata) {
-        cloud_job_authenticate(openstack_job_new(userdata, call, NULL), authenticated);
+        cloud_job_authenticate(cloud_job_new(userdata, call, NULL), authenticated);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -4,13 +4,12 @@
  * of one. */
 
 #include <string.h>
-#include <syslog.h>
-#include <unistd.h>
 
 #include <glib.h>
 #include <snooze/plugin.h>
 
 #include "base/clock.h"
+#include "cloud/info.h"
 #include "cloud/options.h"
 #include "commands.h"
 #include "config.h"
@@ -100,21 +99,8 @@ static int run(Script *script, const char *name, const char *action, const char 
                            call, done, script);
 }
 
-static void fill(const Script *script, SnoozePluginCall *call, const char *id) {
-        SnoozePluginDictionary *info = snooze_plugin_call_get_result(call);
-        bool stopping = script->accepted > 0 && clock_boottime() < script->accepted + ACCEPTED_FOR;
-        char name[256] = "";
-
-        (void) gethostname(name, sizeof(name) - 1);
-        snooze_plugin_dictionary_set_string(info, "id", id);
-        snooze_plugin_dictionary_set_string(info, "name", name);
-        snooze_plugin_dictionary_set_string(info, "type", "");
-        snooze_plugin_dictionary_set_string(info, "region", "");
-        snooze_plugin_dictionary_set_string(info, "zone", "");
-        snooze_plugin_dictionary_set_string(info, "state", stopping ? "stopping" : "running");
-        snooze_plugin_dictionary_set_string(info, "lifecycle", "on-demand");
-        snooze_plugin_dictionary_set_uint(info, "launch-time", usec_sub(clock_realtime(), clock_boottime()));
-        snooze_plugin_dictionary_add_strings(info, "tags");
+static bool is_stopping(const Script *script) {
+        return script->accepted > 0 && clock_boottime() < script->accepted + ACCEPTED_FOR;
 }
 
 static void on_state(SnoozePluginCall *call, const char *line, void *userdata) {
@@ -133,7 +119,7 @@ static int get_instance_info(SnoozePluginCall *call, const char *instance_id, vo
         if (r < 0)
                 return r;
         if (is_own(script, instance_id))
-                fill(script, call, id_of(script, instance_id));
+                cloud_info_tell_own(call, id_of(script, instance_id), "", is_stopping(script));
         else
                 snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "id", instance_id);
         if (!setting(script, "state_command") && is_own(script, instance_id))
@@ -180,11 +166,9 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
 
         r = check_id(call, instance_id);
         if (r >= 0)
-                r = cloud_options_read(call, options, actions_of(script), &wanted);
+                r = cloud_options_read_stop(call, instance_id, options, actions_of(script), &wanted);
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(wanted.action), *instance_id ? instance_id : "this machine",
-                          wanted.dry_run ? " (dry run)" : "", wanted.reason);
         if (wanted.dry_run)
                 return check_program(script, call, "stop_command");
         return run(script, "stop_command", cloud_action_name(wanted.action), instance_id, wanted.reason, call,
@@ -198,12 +182,9 @@ static int start_instance(SnoozePluginCall *call, const char *instance_id, const
 
         r = check_id(call, instance_id);
         if (r >= 0)
-                r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), &wanted);
+                r = cloud_options_read_start(call, is_own(script, instance_id), options, &wanted);
         if (r < 0)
                 return r;
-        if (is_own(script, instance_id))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "instance_id: this machine runs; name the one that is to be started");
         if (wanted.dry_run)
                 return check_program(script, call, "start_command");
         return run(script, "start_command", "start", instance_id, wanted.reason, call, on_done);

@@ -5,18 +5,18 @@
 #include <errno.h>
 #include <syslog.h>
 
+#include "base/clock.h"
+#include "cloud/call.h"
+#include "cloud/inquiry.h"
+
 struct CloudJobs {
-        const CloudMeans *means;
-        void *provider;
         GPtrArray *waiting; /* CloudJob; borrows */
         bool asking_identity, asking_credentials;
 };
 
-CloudJobs *cloud_jobs_new(const CloudMeans *means, void *provider) {
+CloudJobs *cloud_jobs_new(CloudProvider *cloud) {
         CloudJobs *jobs = g_new0(CloudJobs, 1);
 
-        jobs->means = means;
-        jobs->provider = provider;
         jobs->waiting = g_ptr_array_new();
         return jobs;
 }
@@ -29,22 +29,70 @@ CloudJobs *cloud_jobs_free(CloudJobs *jobs) {
         return NULL;
 }
 
-CloudJob *cloud_job_new(CloudJobs *jobs, SnoozePluginCall *call, const char *instance_id) {
+CloudJob *cloud_job_new(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id) {
         CloudJob *job = g_new0(CloudJob, 1);
 
-        job->jobs = jobs;
-        job->provider = jobs->provider;
+        job->cloud = cloud;
+        job->provider = cloud;
         job->call = call;
         job->instance_id = instance_id && *instance_id ? g_strdup(instance_id) : NULL;
+        job->begun = clock_monotonic();
+        job->extra = g_malloc0(cloud->kind->extra_size);
         return job;
 }
 
+static int check_instance_id(const CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id) {
+        return *instance_id ? cloud->kind->check_instance_id(call, instance_id) : 0;
+}
+
+int cloud_job_new_for(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, CloudJob **ret) {
+        int r = check_instance_id(cloud, call, instance_id);
+
+        if (r >= 0)
+                *ret = cloud_job_new(cloud, call, instance_id);
+        return r;
+}
+
+int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                           unsigned actions, CloudJob **ret) {
+        CloudOptions wanted;
+        int r;
+
+        r = check_instance_id(cloud, call, instance_id);
+        if (r >= 0)
+                r = cloud_options_read_stop(call, instance_id, options, actions, &wanted);
+        if (r < 0)
+                return r;
+        *ret = cloud_job_new(cloud, call, instance_id);
+        (*ret)->options = wanted;
+        return 0;
+}
+
+int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                            CloudJob **ret) {
+        CloudOptions wanted;
+        int r;
+
+        r = check_instance_id(cloud, call, instance_id);
+        if (r >= 0)
+                r = cloud_options_read_start(call, !*instance_id, options, &wanted);
+        if (r < 0)
+                return r;
+        *ret = cloud_job_new(cloud, call, instance_id);
+        (*ret)->options = wanted;
+        return 0;
+}
+
 void cloud_job_end(CloudJob *job, int result) {
-        (void) g_ptr_array_remove(job->jobs->waiting, job);
-        if (job->extra && job->jobs->means->free_extra)
-                job->jobs->means->free_extra(job->extra);
+        (void) g_ptr_array_remove(job->cloud->jobs->waiting, job);
+        cloud_call_cancel(job->api);
+        if (job->cloud->kind->clear_extra)
+                job->cloud->kind->clear_extra(job->extra);
         if (job->call)
                 snooze_plugin_call_finish(job->call, result);
+        if (job->ended)
+                job->ended(job->ended_userdata);
+        g_free(job->extra);
         g_free(job->instance_id);
         g_free(job);
 }
@@ -64,42 +112,45 @@ void cloud_job_fail(CloudJob *job, const char *error_name, const char *format, .
         cloud_job_end(job, r);
 }
 
-static void ask_identity(CloudJobs *jobs) {
-        if (jobs->asking_identity)
+static void ask_identity(CloudProvider *cloud) {
+        if (cloud->jobs->asking_identity)
                 return;
-        jobs->asking_identity = true;
-        jobs->means->ask_identity(jobs->provider);
+        cloud->jobs->asking_identity = true;
+        cloud_inquiry_begin(cloud);
 }
 
-static void ask_credentials(CloudJobs *jobs) {
-        if (jobs->asking_credentials)
+static void ask_credentials(CloudProvider *cloud) {
+        if (cloud->jobs->asking_credentials)
                 return;
-        jobs->asking_credentials = true;
-        jobs->means->ask_credentials(jobs->provider);
+        cloud->jobs->asking_credentials = true;
+        cloud->kind->ask_credentials(cloud);
 }
 
+/* Old ones have to do where they are what was got when asked: a clock that is wrong makes every one look old. */
 static bool lacks_credentials(const CloudJob *job) {
-        const CloudMeans *means = job->jobs->means;
+        CloudCredentials credentials = job->cloud->kind->credentials(job->cloud);
 
-        if (!job->needs_credentials || means->are_credentials_fresh(job->provider))
-                return false;
-        return !(job->waited && means->have_credentials(job->provider));
+        return job->needs_credentials && credentials != CLOUD_CREDENTIALS_FRESH && !(job->waited && credentials == CLOUD_CREDENTIALS_OLD);
+}
+
+static const char *identity_of(const CloudProvider *cloud) {
+        return cloud->kind->identity(cloud);
 }
 
 static void pursue(CloudJob *job) {
-        const char *identity = job->jobs->means->identity(job->provider);
+        const char *identity = identity_of(job->cloud);
 
         if (!identity) {
-                g_ptr_array_add(job->jobs->waiting, job);
-                ask_identity(job->jobs);
+                g_ptr_array_add(job->cloud->jobs->waiting, job);
+                ask_identity(job->cloud);
                 return;
         }
         if (!job->instance_id)
                 job->instance_id = g_strdup(identity);
         if (lacks_credentials(job)) {
                 job->waited = true;
-                g_ptr_array_add(job->jobs->waiting, job);
-                ask_credentials(job->jobs);
+                g_ptr_array_add(job->cloud->jobs->waiting, job);
+                ask_credentials(job->cloud);
                 return;
         }
         job->next(job);
@@ -114,19 +165,18 @@ void cloud_job_identify(CloudJob *job, CloudJobStep next) {
 void cloud_job_authenticate(CloudJob *job, CloudJobStep next) {
         job->next = next;
         job->needs_credentials = true;
-        job->waited = false;
         pursue(job);
 }
 
 static bool goes_on_without(const CloudJob *job, const char *error_name) {
         return job->without_credentials && job->needs_credentials && g_str_equal(error_name, SNOOZE_PLUGIN_ERROR_REFUSED) &&
-                job->jobs->means->identity(job->provider);
+                identity_of(job->cloud);
 }
 
-static void release(CloudJobs *jobs, const char *error_name, const char *text) {
-        g_autoptr(GPtrArray) waiting = g_steal_pointer(&jobs->waiting);
+static void release(CloudProvider *cloud, const char *error_name, const char *text) {
+        g_autoptr(GPtrArray) waiting = g_steal_pointer(&cloud->jobs->waiting);
 
-        jobs->waiting = g_ptr_array_new();
+        cloud->jobs->waiting = g_ptr_array_new();
         for (guint i = 0; i < waiting->len; i++) {
                 CloudJob *job = g_ptr_array_index(waiting, i);
 
@@ -139,25 +189,20 @@ static void release(CloudJobs *jobs, const char *error_name, const char *text) {
         }
 }
 
-void cloud_jobs_answered(CloudJobs *jobs, const char *error_name, const char *text) {
+void cloud_jobs_answered(CloudProvider *cloud, const char *error_name, const char *text) {
         /* One at a time: credentials are asked for only where the identity is known. */
-        if (jobs->asking_identity)
-                jobs->asking_identity = false;
+        if (cloud->jobs->asking_identity)
+                cloud->jobs->asking_identity = false;
         else
-                jobs->asking_credentials = false;
-        release(jobs, error_name, text);
+                cloud->jobs->asking_credentials = false;
+        release(cloud, error_name, text);
 }
 
-void cloud_jobs_reset(CloudJobs *jobs) {
-        jobs->asking_identity = jobs->asking_credentials = false;
-        release(jobs, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
+void cloud_jobs_reset(CloudProvider *cloud) {
+        cloud->jobs->asking_identity = cloud->jobs->asking_credentials = false;
+        release(cloud, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
 bool cloud_job_is_own(const CloudJob *job) {
-        return g_strcmp0(job->instance_id, job->jobs->means->identity(job->provider)) == 0;
-}
-
-void cloud_job_detected(CloudJob *job) {
-        (void) snooze_plugin_call_set_answer(job->call, true);
-        cloud_job_end(job, 0);
+        return g_strcmp0(job->instance_id, identity_of(job->cloud)) == 0;
 }

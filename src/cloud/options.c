@@ -3,6 +3,7 @@
 #include "cloud/options.h"
 
 #include <string.h>
+#include <syslog.h>
 
 #include "base/clock.h"
 
@@ -87,4 +88,42 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
                 .wake = wake,
         };
         return 0;
+}
+
+int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, unsigned actions,
+                            CloudOptions *ret) {
+        int r = cloud_options_read(call, options, actions, ret);
+
+        if (r < 0)
+                return r;
+        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(ret->action), *instance_id ? instance_id : "this machine",
+                          ret->dry_run ? " (dry run)" : "", *ret->reason ? ret->reason : "no reason given");
+        return 0;
+}
+
+int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options, CloudOptions *ret) {
+        int r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), ret);
+
+        if (r < 0)
+                return r;
+        if (own)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "instance_id: this machine runs; name the one that is to be started");
+        return 0;
+}
+
+int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, const char *owner, unsigned most, CloudTakeTag take,
+                    void *userdata) {
+        const char *key;
+        unsigned n = 0;
+        int r;
+
+        for (; (key = snooze_plugin_dictionary_get_key(tags, n)); n++) {
+                r = take(call, key, snooze_plugin_dictionary_get_string(tags, key, NULL), userdata);
+                if (r < 0)
+                        return r;
+        }
+        if (n > most)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "tags: %u, %s takes at most %u", n, owner, most);
+        return (int) n;
 }

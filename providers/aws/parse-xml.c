@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "parse.h"
+
+#include <string.h>
+
+#include <libxml/parser.h>
+
+xmlDoc *parse_answer(const HttpReply *http) {
+        if (http->problem != HTTP_ANSWERED || http->size == 0)
+                return NULL;
+        return xmlReadMemory(http->body, (int) http->size, "answer", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+}
+
+static xmlNode *first_of(xmlNode *node, const char *name) {
+        for (; node; node = node->next)
+                if (node->type == XML_ELEMENT_NODE && strcmp((const char *) node->name, name) == 0)
+                        return node;
+        return NULL;
+}
+
+xmlNode *xml_child(xmlNode *node, const char *name) {
+        return node ? first_of(node->children, name) : NULL;
+}
+
+xmlNode *xml_next(xmlNode *node) {
+        return first_of(node->next, (const char *) node->name);
+}
+
+char *xml_text(xmlNode *node, const char *name) {
+        xmlNode *child = xml_child(node, name);
+        xmlChar *content;
+        char *text;
+
+        if (!child)
+                return NULL;
+        content = xmlNodeGetContent(child);
+        text = g_strstrip(g_strdup((const char *) content ?: ""));
+        xmlFree(content);
+        return text;
+}
+
+void failure_clear(Failure *failure) {
+        g_free(failure->code);
+        g_free(failure->message);
+}
+
+void parse_failure(xmlNode *root, Failure *ret) {
+        xmlNode *error = xml_child(xml_child(root, "Errors"), "Error") ?: xml_child(root, "Error");
+
+        *ret = (Failure) { .code = xml_text(error, "Code"), .message = xml_text(error, "Message") };
+}
+
+xmlNode *parse_instance(xmlNode *root) {
+        return xml_child(xml_child(xml_child(xml_child(root, "reservationSet"), "item"), "instancesSet"), "item");
+}
+
+char *parse_instance_state(xmlNode *instance, const char *member) {
+        return xml_text(xml_child(instance, member), "name");
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cloud/provider.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/inquiry.h"
+#include "cloud/job.h"
+#include "config.h"
+
+const char *cloud_setting(const CloudProvider *cloud, const char *name) {
+        return snooze_plugin_instance_get_string(cloud->instance, name);
+}
+
+sd_event *cloud_event(const CloudProvider *cloud) {
+        return snooze_plugin_instance_get_event(cloud->instance);
+}
+
+static int start(SnoozePluginInstance *instance, void *userdata) {
+        CloudProvider *cloud = userdata;
+        g_autofree char *upper = g_ascii_strup(cloud->kind->cloud, -1), *variable = g_strdup_printf("SNOOZE_%s_ROOT", upper);
+
+        cloud->instance = instance;
+        cloud->jobs = cloud_jobs_new(cloud);
+        cloud->root = getenv(variable) ?: "";
+        machine_detect(cloud->root, &cloud->machine);
+        return http_client_new(cloud_event(cloud), &cloud->http);
+}
+
+static void unwatch(CloudProvider *cloud) {
+        if (cloud->watching)
+                cloud->kind->unwatch(cloud);
+        cloud->watching = false;
+}
+
+static int watch(CloudProvider *cloud) {
+        int r;
+
+        if (cloud->watching || !cloud->kind->watch)
+                return 0;
+        r = cloud->kind->watch(cloud);
+        cloud->watching = r >= 0;
+        return r;
+}
+
+static void forget_machine(CloudProvider *cloud) {
+        unwatch(cloud);
+        cloud->metadata = metadata_free(cloud->metadata);
+        cloud->inquiry = cloud_inquiry_free(cloud->inquiry);
+        cloud->kind->forget(cloud);
+}
+
+/* A configuration is taken as a whole, and whatever was asked by the one before is asked anew: that is rare, and nothing old is left. */
+static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        const char *url = snooze_plugin_dictionary_get_string(config, "metadata_url", CLOUD_METADATA_URL);
+        CloudProvider *cloud = userdata;
+        bool watched = cloud->watching;
+        int r;
+
+        forget_machine(cloud);
+        cloud_jobs_reset(cloud);
+        cloud->own_service = strcmp(url, CLOUD_METADATA_URL) != 0;
+        if (cloud->kind->configure)
+                cloud->kind->configure(config, cloud);
+        r = metadata_new(cloud->http, cloud->kind->rules, url, cloud->without_token, &cloud->metadata);
+        return r >= 0 && watched ? watch(cloud) : r;
+}
+
+static void shut_down(void *userdata) {
+        unwatch(userdata);
+}
+
+/* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the same address is another
+ * service. Who names a service of his own has said where he is. */
+static bool is_here(const CloudProvider *cloud) {
+        return cloud->own_service || g_strcmp0(cloud->machine.cloud, cloud->kind->cloud) == 0;
+}
+
+static void detected(CloudJob *job) {
+        (void) snooze_plugin_call_set_answer(job->call, true);
+        cloud_job_end(job, 0);
+}
+
+static int detect(SnoozePluginCall *call, void *userdata) {
+        CloudProvider *cloud = userdata;
+
+        if (!is_here(cloud))
+                return snooze_plugin_call_set_answer(call, false);
+        cloud_job_identify(cloud_job_new(cloud, call, NULL), detected);
+        return SNOOZE_PLUGIN_LATER;
+}
+
+static int watch_if_here(SnoozePluginCall *call, void *userdata) {
+        CloudProvider *cloud = userdata;
+
+        return is_here(cloud) ? watch(cloud) : 0;
+}
+
+int cloud_main(CloudProvider *cloud, const CloudKind *kind, const SnoozePlugin *table, int argc, char *argv[]) {
+        SnoozePlugin plugin = *table;
+        int r;
+
+        cloud->kind = kind;
+        plugin.size = sizeof(SnoozePlugin);
+        plugin.id = kind->cloud;
+        plugin.version = PACKAGE_VERSION;
+        plugin.userdata = cloud;
+        plugin.start = start;
+        plugin.initialize = take_configuration;
+        plugin.shutdown = shut_down;
+        plugin.detect = detect;
+        plugin.watch = kind->watch ? watch_if_here : NULL;
+        r = snooze_plugin_main(&plugin, argc, argv);
+
+        forget_machine(cloud);
+        http_client_free(cloud->http);
+        cloud_jobs_free(cloud->jobs);
+        return r;
+}
