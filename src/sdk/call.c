@@ -40,7 +40,7 @@ struct SnoozePluginCall {
         SnoozePluginVerdict verdict;
         char *reason;
         SnoozePluginDictionary *result;
-        Permission permissions[PERMISSIONS_MAX];
+        Permission *permissions; /* PERMISSIONS_MAX of them, once there is one */
         unsigned n_permissions;
         uint32_t state_version;
         void *state;
@@ -65,6 +65,7 @@ static SnoozePluginCall *call_free(SnoozePluginCall *call) {
                 free(call->permissions[i].name);
                 free(call->permissions[i].explanation);
         }
+        free(call->permissions);
         free(call->state);
         free(call->data);
         free(call->error_name);
@@ -138,6 +139,11 @@ void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input) {
 
 SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call) {
         return steal(call->input);
+}
+
+void call_read_input(SnoozePluginCall *call) {
+        if (call->input)
+                dictionary_read_now(call->input);
 }
 
 void call_set_pipes(SnoozePluginCall *call, int input, int output) {
@@ -260,7 +266,21 @@ static int answer_error(const SnoozePluginCall *call) {
                                           call->error_message ?: "no memory");
 }
 
-static int first_failure(const SnoozePluginCall *call) {
+/* What came with the call, where it turned out to be no good when it was looked at. */
+static int input_failure(SnoozePluginCall *call) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = call->input ? dictionary_failure(call->input) : 0;
+
+        if (r < 0 && dictionary_explain(r, &error) < 0 && error.name)
+                (void) snooze_plugin_call_fail(call, error.name, "%s", error.message);
+        return r;
+}
+
+static int first_failure(SnoozePluginCall *call) {
+        int r = input_failure(call);
+
+        if (r < 0)
+                return r;
         if (call->failed < 0)
                 return call->failed;
         return call->result ? dictionary_failure(call->result) : 0;
@@ -269,8 +289,11 @@ static int first_failure(const SnoozePluginCall *call) {
 int call_return(SnoozePluginCall *call, int result) {
         int r;
 
-        if (result == SNOOZE_PLUGIN_LATER)
+        if (result == SNOOZE_PLUGIN_LATER) {
+                /* Whoever looks at it later may do so in a thread. */
+                call_read_input(call);
                 return 1;
+        }
         if (result >= 0)
                 result = first_failure(call);
         if (result >= 0 && call->set != call->parts)
@@ -368,6 +391,10 @@ int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, 
                 return r;
         if (call->n_permissions >= PERMISSIONS_MAX)
                 return remember(call, -E2BIG);
+        if (!call->permissions)
+                call->permissions = calloc(PERMISSIONS_MAX, sizeof(Permission));
+        if (!call->permissions)
+                return remember(call, -ENOMEM);
         p = &call->permissions[call->n_permissions++];
         *p = (Permission) { .name = line("%s", name), .granted = granted, .explanation = line("%s", explanation) };
         return p->name && p->explanation ? 0 : remember(call, -ENOMEM);

@@ -34,6 +34,9 @@ const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, 
 void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input);
 SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call);
 
+/* What is read when it is looked at, is read now: from here on another thread may look. */
+void call_read_input(SnoozePluginCall *call);
+
 /* The ends of a stream; the message that brought them closes them. */
 void call_set_pipes(SnoozePluginCall *call, int input, int output);
 

@@ -46,6 +46,14 @@ struct SnoozePluginDictionary {
         unsigned n_entries;
         size_t bytes;
         int failed;
+        /* Not read yet: dictionary_read_later(). */
+        sd_bus_message *pending;
+        const char *contents;
 };
+
+/* Reads what is pending, into the dictionary or its failure. */
+void dictionary_resolve(SnoozePluginDictionary *dictionary);
+
+void dictionary_clear(SnoozePluginDictionary *dictionary);
 
 int dictionary_set_opaque(SnoozePluginDictionary *dictionary, const char *key);

@@ -183,6 +183,21 @@ static int read_entries(sd_bus_message *m, const char *contents, SnoozePluginDic
         return sd_bus_message_exit_container(m);
 }
 
+int dictionary_explain(int r, sd_bus_error *error) {
+        switch (r) {
+        case -E2BIG:
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "The dictionary is too large: at most %u levels, %u entries, %u bytes a key, %u bytes of text",
+                                         DICTIONARY_DEPTH_MAX, DICTIONARY_ENTRIES_MAX, DICTIONARY_KEY_MAX, DICTIONARY_BYTES_MAX);
+        case -EEXIST:
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a key twice");
+        case -ERANGE:
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a number that is not finite");
+        default:
+                return r;
+        }
+}
+
 int dictionary_read(sd_bus_message *m, const char *contents, SnoozePluginDictionary **ret, sd_bus_error *error) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *dictionary = dictionary_new();
         int r;
@@ -190,18 +205,31 @@ int dictionary_read(sd_bus_message *m, const char *contents, SnoozePluginDiction
         if (!dictionary)
                 return -ENOMEM;
         r = read_entries(m, contents, dictionary);
-        if (r == -E2BIG)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
-                                         "The dictionary is too large: at most %u levels, %u entries, %u bytes a key, %u bytes of text",
-                                         DICTIONARY_DEPTH_MAX, DICTIONARY_ENTRIES_MAX, DICTIONARY_KEY_MAX, DICTIONARY_BYTES_MAX);
-        if (r == -EEXIST)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a key twice");
-        if (r == -ERANGE)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a number that is not finite");
         if (r < 0)
-                return r;
+                return dictionary_explain(r, error);
         *ret = steal(dictionary);
         return 0;
+}
+
+int dictionary_read_later(sd_bus_message *m, const char *contents, SnoozePluginDictionary **ret) {
+        SnoozePluginDictionary *dictionary = dictionary_new();
+
+        if (!dictionary)
+                return -ENOMEM;
+        dictionary->pending = sd_bus_message_ref(m);
+        dictionary->contents = contents;
+        *ret = dictionary;
+        return 0;
+}
+
+void dictionary_resolve(SnoozePluginDictionary *dictionary) {
+        _cleanup_bus_message_ sd_bus_message *m = steal(dictionary->pending);
+        int r = read_entries(m, dictionary->contents, dictionary);
+
+        if (r >= 0)
+                return;
+        dictionary->failed = r;
+        dictionary_clear(dictionary);
 }
 
 static int append_container(sd_bus_message *m, const SnoozePluginDictionary *dictionary);

@@ -45,14 +45,20 @@ SnoozePluginDictionary *dictionary_new(void) {
         return dictionary;
 }
 
-SnoozePluginDictionary *dictionary_free(SnoozePluginDictionary *dictionary) {
-        if (!dictionary)
-                return NULL;
+void dictionary_clear(SnoozePluginDictionary *dictionary) {
         for (size_t i = 0; i < dictionary->n; i++) {
                 free(dictionary->entries[i].key);
                 entry_clear(&dictionary->entries[i]);
         }
+        dictionary->n = 0;
+}
+
+SnoozePluginDictionary *dictionary_free(SnoozePluginDictionary *dictionary) {
+        if (!dictionary)
+                return NULL;
+        dictionary_clear(dictionary);
         free(dictionary->entries);
+        sd_bus_message_unref(dictionary->pending);
         free(dictionary);
         return NULL;
 }
@@ -89,7 +95,18 @@ static int charge(SnoozePluginDictionary *dictionary, size_t bytes) {
         return 0;
 }
 
+/* Whoever looks has it read; to the author, who has it for reading, it was there all the time. */
+static void resolve(const SnoozePluginDictionary *dictionary) {
+        if (dictionary && dictionary->pending)
+                dictionary_resolve((SnoozePluginDictionary *) dictionary);
+}
+
+void dictionary_read_now(SnoozePluginDictionary *dictionary) {
+        resolve(dictionary);
+}
+
 static DictionaryEntry *find(const SnoozePluginDictionary *dictionary, const char *key) {
+        resolve(dictionary);
         for (size_t i = 0; dictionary && i < dictionary->n; i++)
                 if (strcmp(dictionary->entries[i].key, key) == 0)
                         return &dictionary->entries[i];
@@ -408,5 +425,6 @@ char snooze_plugin_dictionary_get_type(const SnoozePluginDictionary *dictionary,
 }
 
 const char *snooze_plugin_dictionary_get_key(const SnoozePluginDictionary *dictionary, unsigned n) {
+        resolve(dictionary);
         return dictionary && n < dictionary->n ? dictionary->entries[n].key : NULL;
 }

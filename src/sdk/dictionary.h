@@ -42,5 +42,13 @@ int dictionary_failure(const SnoozePluginDictionary *dictionary);
 /* Reads an a{sv} or, with contents "{ss}", an a{ss}. A negative errno with *error set if it is over a bound. */
 int dictionary_read(sd_bus_message *message, const char *contents, SnoozePluginDictionary **ret, sd_bus_error *error);
 
+/* The same, but only when somebody looks at the dictionary, which nobody may do behind the message. What it fails for is then
+ * dictionary_failure(), and it is empty. */
+int dictionary_read_later(sd_bus_message *message, const char *contents, SnoozePluginDictionary **ret);
+/* Now, whether somebody looks or not. */
+void dictionary_read_now(SnoozePluginDictionary *dictionary);
+/* Says in *error what dictionary_read() failed for. -> r */
+int dictionary_explain(int r, sd_bus_error *error);
+
 /* Appends an a{sv}. */
 int dictionary_append(sd_bus_message *message, const SnoozePluginDictionary *dictionary);

@@ -139,6 +139,7 @@ int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork wo
         if (!job)
                 return -ENOMEM;
         *job = (Job) { .call = call, .work = work, .userdata = userdata, .end = threads->ends[1] };
+        call_read_input(call);
         set_blocking(snooze_plugin_call_get_input(call));
         set_blocking(snooze_plugin_call_get_output(call));
         threads->running++;

@@ -77,6 +77,25 @@ class Sdk(plugin_bus.PluginTestCase):
             },
         )
 
+    def test_bad_metrics_are_refused_where_they_are_looked_at(self):
+        plugin = self.example().greet()
+        message = self.assert_error("InvalidArgument", self.check, plugin, {"cpu_usage": GLib.Variant("d", float("inf"))})
+        self.assertIn("not finite", message)
+        many = {"metric%u" % i: GLib.Variant("d", 1) for i in range(1025)}
+        self.assertIn("at most 8 levels, 1024 entries", self.assert_error("LimitsExceeded", self.check, plugin, many))
+        self.assertEqual(self.check(plugin, {"cpu_usage": GLib.Variant("d", 2)})[2]["cpu"], 2)
+
+    def test_metrics_that_nobody_looks_at_are_no_matter(self):
+        plugin = self.example().greet({"mode": s("foul")})
+        self.assertEqual(self.check(plugin, {"cpu_usage": GLib.Variant("d", float("inf"))})[0], "busy")
+
+    def test_bad_metrics_of_a_check_that_answers_later_are_refused(self):
+        plugin = self.example().greet({"mode": s("later")})
+        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {"cpu_usage": GLib.Variant("d", float("inf"))})
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {"type": s("custom.x")})
+        iterate_until(lambda: answers)
+        self.assertIn("not finite", str(answers[0]))
+
     def test_foul_text_becomes_one_valid_line(self):
         _, reason, details = self.check(self.example().greet({"mode": s("foul")}))
         self.assertEqual(reason, "two lines  [2J?")

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Names and values, an a{sv} of D-Bus: configuration, metrics, events and options as they come in, details and results as they go out.
- * What comes in was checked already: bounded in depth, entries and bytes, keys unique, text valid UTF-8. What goes out has the same
- * bounds: 8 levels, 1,024 entries, 128 bytes a key, 64 KiB of text in all. */
+ * What comes in was checked already: bounded in depth, entries and bytes, keys unique, text valid UTF-8. (Metrics are checked when they
+ * are looked at first; those that fail are empty then, and the call is answered with the error.) What goes out has the same bounds: 8 levels, 1,024 entries, 128 bytes a key, 64 KiB of text in all. */
 
 #include <stdbool.h>
 #include <stdint.h>
