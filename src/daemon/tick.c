@@ -52,10 +52,8 @@ static gboolean is_calm(const Manager *manager, uint64_t now) {
 
 /* TRUE: it brought no news. */
 static gboolean take_calm_sample(Manager *manager, uint64_t now) {
-        gboolean told = manager->monitors && monitors_look(manager->monitors);
-
         manager_take_quick_sample(manager);
-        if (told || !is_calm(manager, now))
+        if (!is_calm(manager, now))
                 return FALSE;
         /* The state is what it was; the words for it tell of times. */
         outcome_clear(&manager->outcome);
@@ -67,11 +65,11 @@ static gboolean beat(Manager *manager, uint64_t now) {
         gboolean heard = plugins_hear(manager->plugins);
 
         if (now < manager->next_check) {
-                gboolean calm = take_calm_sample(manager, now);
+                gboolean told = manager->monitors && monitors_look(manager->monitors), calm = take_calm_sample(manager, now) && !told;
 
                 if (heard || !calm)
                         manager_step(manager);
-                return !heard && calm;
+                return calm;
         }
         manager->next_check =
                 usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), sample_interval(manager) / 2));
@@ -114,12 +112,28 @@ static uint64_t time_left(Manager *manager) {
         return (uint64_t) times.it_value.tv_sec * USEC_PER_SEC + (uint64_t) times.it_value.tv_nsec / 1000;
 }
 
-/* TRUE: nothing happened until then. Late by less than a millisecond, of which nothing adds up. */
-static gboolean sleep_until(Manager *manager, uint64_t until) {
-        uint64_t left = usec_sub(until, clock_monotonic()) / USEC_PER_MSEC + 1;
-        struct epoll_event event;
+typedef enum Rest {
+        REST_OVER,      /* the next sample is due */
+        REST_DISTURBED, /* the loop has something to attend to */
+        REST_TOLD,      /* a monitor has told something */
+} Rest;
 
-        return epoll_wait(sd_event_get_fd(manager->event), &event, 1, (int) MIN(left, (uint64_t) INT_MAX)) == 0;
+/* Late by less than a millisecond, of which nothing adds up. */
+static Rest sleep_until(Manager *manager, uint64_t until) {
+        struct pollfd loop = { .fd = sd_event_get_fd(manager->event), .events = POLLIN };
+
+        for (uint64_t now = clock_monotonic(); now < until; now = clock_monotonic()) {
+                int left = (int) MIN((until - now) / USEC_PER_MSEC + 1, (uint64_t) INT_MAX);
+                gboolean readable;
+
+                if (!manager->monitors)
+                        readable = poll(&loop, 1, left) != 0;
+                else if (monitors_wait(manager->monitors, loop.fd, left, &readable))
+                        return REST_TOLD;
+                if (readable)
+                        return REST_DISTURBED;
+        }
+        return REST_OVER;
 }
 
 /* Samples without news, waited for behind the loop on its own descriptor. That is sound as long as
@@ -127,17 +141,18 @@ static gboolean sleep_until(Manager *manager, uint64_t until) {
  *   - nothing else is pending when it begins: it has the lowest priority of all;
  *   - whatever the loop has to attend to shows on the descriptor, its timers, signals and the watchdog among it, and
  *     shows again when the loop looks. What forgets its readiness once somebody has seen it (a PSI trigger) must be no
- *     source of this loop: monitors_look();
+ *     source of this loop, and is waited for beside it: monitors_wait();
  *   - nothing in here counts from sd_event_now(), which stands still meanwhile: checks, and steps that have something to
  *     conclude, are left to the loop. */
 static int on_rest(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
         uint64_t now = clock_monotonic(), interval = sample_interval(manager), left = time_left(manager), next = usec_add(now, left);
+        Rest rest = REST_OVER;
 
         if (left == 0)
                 return 0;
         (void) set_timer(manager, 0, 0);
-        while (next < manager->next_check && sleep_until(manager, next)) {
+        while (next < manager->next_check && (rest = sleep_until(manager, next)) == REST_OVER) {
                 now = clock_monotonic();
                 next = MAX(usec_add(next, interval), now + 1);
                 if (!take_calm_sample(manager, now)) {
@@ -145,6 +160,8 @@ static int on_rest(sd_event_source *source, void *userdata) {
                         break;
                 }
         }
+        if (rest == REST_TOLD)
+                manager_step_soon(manager);
         now = clock_monotonic();
         (void) set_timer(manager, next > now ? next - now : 1, interval);
         return 0;

@@ -38,7 +38,7 @@ static void configure(BenchBus *bus) {
                                 "\"long_window_seconds\": %d, "
                                 "\"cpu_threshold_percent\": 100, \"cpu_threshold_cores\": 0, "
                                 "\"memory_threshold_percent\": 100, \"network_threshold_kbps\": 1000000, "
-                                "\"disk_io_threshold_kbps\": 1000000, "
+                                "\"disk_io_threshold_kbps\": 1000000, \"memory_pressure_percent\": 100, \"cpu_pressure_percent\": 100, "
                                 "\"sources\": {\"cpu\": {\"policy\": \"advisory\"}}}",
                                 SAMPLE_SECONDS, CHECK_SECONDS, LONG_SECONDS, LONG_SECONDS, LONG_SECONDS);
 

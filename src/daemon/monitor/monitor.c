@@ -64,6 +64,10 @@ gboolean monitors_look(Monitors *monitors) {
         return pressure_monitor_look(monitors->pressure);
 }
 
+gboolean monitors_wait(Monitors *monitors, int fd, int timeout, gboolean *ret_readable) {
+        return pressure_monitor_wait(monitors->pressure, fd, timeout, ret_readable);
+}
+
 const char *monitors_blind(const Monitors *monitors) {
         return network_monitor_blind(monitors->network);
 }

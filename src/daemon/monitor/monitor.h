@@ -40,6 +40,9 @@ void monitors_check(Monitors *monitors);
 
 /* With each of its samples between checks. TRUE: something began, and was told. */
 gboolean monitors_look(Monitors *monitors);
+/* The same for whoever has nothing else to do: until something was told, the descriptor can be read (*ret_readable), or this many
+ * milliseconds have passed. */
+gboolean monitors_wait(Monitors *monitors, int fd, int timeout, gboolean *ret_readable);
 
 /* For Diagnose: what the network's changes are not told by, in words, or NULL. Static. */
 const char *monitors_blind(const Monitors *monitors);

@@ -2,7 +2,7 @@
 
 /* system.memory.pressure and system.cpu.high: how much of the time some task waits for memory or a CPU (PSI,
  * Documentation/accounting/psi.rst of the kernel). A trigger remembers that a window of two seconds was bad enough
- * until it is looked at, which is with each sample; without the right to have triggers (before Linux 6.5 they took
+ * until it is looked at, which is with each sample or, at rest, at once; without the right to have triggers (before Linux 6.5 they took
  * CAP_SYS_RESOURCE) the average over ten seconds is looked at with each check. It is over when that average has fallen
  * to half of the threshold. */
 
@@ -118,6 +118,11 @@ void pressure_monitor_configure(PressureMonitor *pressure) {
         }
 }
 
+/* What it remembers of the time that is over. */
+static void forget(const Resource *resource) {
+        (void) poll(&(struct pollfd) { .fd = resource->trigger, .events = POLLPRI }, 1, 0);
+}
+
 static void check(Resource *resource) {
         double threshold = threshold_of(resource), now;
 
@@ -133,32 +138,52 @@ static void check(Resource *resource) {
                 return;
         if (resource->trigger < 0 && now >= threshold)
                 tell(resource, TRUE, now);
-        else if (now < threshold / 2)
+        else if (now < threshold / 2) {
+                forget(resource);
                 tell(resource, FALSE, now);
+        }
 }
 
-/* No source of the loop: the kernel tells whoever looks first, and on_rest() of tick.c looks at all that the loop
+/* What is high already would only wake us once more with each of its windows. */
+static int trigger_awaited(const Resource *resource) {
+        return resource->high.holds ? -1 : resource->trigger;
+}
+
+/* TRUE: it began now. */
+static gboolean take_word(Resource *resource, short events) {
+        if (events & (POLLERR | POLLNVAL)) {
+                log_warning("%s has no trigger any more; it is read instead.", resource->path);
+                resource->trigger = safe_close(resource->trigger);
+                return FALSE;
+        }
+        if (events == 0)
+                return FALSE;
+        tell(resource, TRUE, MAX(average(resource), threshold_of(resource)));
+        return TRUE;
+}
+
+/* No sources of the loop: the kernel tells whoever looks first, and on_rest() of tick.c looks at all that the loop
  * listens to. */
-gboolean pressure_monitor_look(PressureMonitor *pressure) {
-        struct pollfd waited[RESOURCES];
+gboolean pressure_monitor_wait(PressureMonitor *pressure, int fd, int timeout, gboolean *ret_readable) {
+        struct pollfd waited[RESOURCES + 1];
         gboolean told = FALSE;
+        int n;
 
         for (unsigned i = 0; i < RESOURCES; i++)
-                waited[i] = (struct pollfd) { .fd = pressure->resources[i].trigger, .events = POLLPRI };
-        if (poll(waited, RESOURCES, 0) <= 0)
-                return FALSE;
-        for (unsigned i = 0; i < RESOURCES; i++) {
-                Resource *resource = &pressure->resources[i];
-
-                if (waited[i].revents & (POLLERR | POLLNVAL)) {
-                        log_warning("%s has no trigger any more; it is read instead.", resource->path);
-                        resource->trigger = safe_close(resource->trigger);
-                } else if (waited[i].revents && !resource->high.holds) {
-                        tell(resource, TRUE, MAX(average(resource), threshold_of(resource)));
-                        told = TRUE;
-                }
-        }
+                waited[i] = (struct pollfd) { .fd = trigger_awaited(&pressure->resources[i]), .events = POLLPRI };
+        waited[RESOURCES] = (struct pollfd) { .fd = fd, .events = POLLIN };
+        n = poll(waited, G_N_ELEMENTS(waited), timeout);
+        /* Whatever keeps it from waiting is for the loop to find. */
+        *ret_readable = n < 0 || (n > 0 && waited[RESOURCES].revents != 0);
+        for (unsigned i = 0; n > 0 && i < RESOURCES; i++)
+                told |= take_word(&pressure->resources[i], waited[i].revents);
         return told;
+}
+
+gboolean pressure_monitor_look(PressureMonitor *pressure) {
+        gboolean readable;
+
+        return pressure_monitor_wait(pressure, -1, 0, &readable);
 }
 
 void pressure_monitor_check(PressureMonitor *pressure) {

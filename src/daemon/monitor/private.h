@@ -35,6 +35,7 @@ PressureMonitor *pressure_monitor_new(Monitors *monitors);
 PressureMonitor *pressure_monitor_free(PressureMonitor *pressure);
 void pressure_monitor_check(PressureMonitor *pressure);
 gboolean pressure_monitor_look(PressureMonitor *pressure);
+gboolean pressure_monitor_wait(PressureMonitor *pressure, int fd, int timeout, gboolean *ret_readable);
 void pressure_monitor_configure(PressureMonitor *pressure);
 
 NetworkMonitor *network_monitor_new(Monitors *monitors);
