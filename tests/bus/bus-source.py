@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A source of events without a channel: what it is told to announce on its own object (test.Source) it broadcasts on the bus."""
+"""A source of events without a channel: what it is told to announce on its own object (test.Source) it broadcasts on the bus. It holds to no
+bound of its own, and takes no acknowledgement where it is told so: "busy" refuses each, "deaf" answers none."""
 
 import os
 import pathlib
@@ -11,15 +12,19 @@ from gi.repository import Gio, GLib
 HERE = pathlib.Path(sys.argv[0]).parent
 NAME = 'io.cloudsnooze.Plugin1'
 PATH = '/io/cloudsnooze/Plugin1'
+BULK = 8000  # characters of each event of a flood
 TEST = '''<node><interface name="test.Source">
 <method name="Announce"><arg type="a{sv}" direction="in"/></method>
 <method name="Cancel"><arg type="s" direction="in"/></method>
+<method name="Flood"><arg name="first" type="u" direction="in"/><arg name="count" type="u" direction="in"/></method>
+<method name="TakeAcknowledgements"><arg name="how" type="s" direction="in"/></method>
 </interface></node>'''
 
 
 class Source:
     def __init__(self, connection, introspection):
         self.connection = connection
+        self.takes = 'gladly'
         nodes = [(pathlib.Path(introspection) / f'{name}.xml').read_text() for name in (NAME, NAME + '.EventSource')]
         for xml in (*nodes, TEST):
             for interface in Gio.DBusNodeInfo.new_for_xml(xml).interfaces:
@@ -27,6 +32,19 @@ class Source:
 
     def signal(self, member, parameters):
         self.connection.emit_signal(None, PATH, NAME + '.EventSource', member, parameters)
+
+    def flood(self, first, count):
+        text = GLib.Variant('s', 'x' * BULK)
+        for number in range(first, first + count):
+            self.signal('Event', GLib.Variant('(a{sv})', ({'id': GLib.Variant('s', f'flood-{number}'), 'type': GLib.Variant('s', 'custom.flood'),
+                                                           'data': GLib.Variant('a{sv}', {'text': text})},)))
+
+    def acknowledge(self, connection, identifier, invocation):
+        if self.takes == 'busy':
+            invocation.return_dbus_error('io.cloudsnooze.Snooze1.Error.Busy', 'later')
+        elif self.takes == 'gladly':
+            connection.emit_signal(None, PATH, 'test.Event', 'Noted', GLib.Variant('(s)', (f'{HERE.name} acknowledges {identifier}',)))
+            invocation.return_value(None)
 
     def on_call(self, connection, sender, path, interface, method, parameters, invocation):
         answer = None
@@ -41,8 +59,12 @@ class Source:
         elif method == 'Cancel':
             self.signal('EventCancelled', parameters)
         elif method == 'Acknowledge':
-            connection.emit_signal(None, PATH, 'test.Event', 'Noted',
-                                   GLib.Variant('(s)', (f'{HERE.name} acknowledges {parameters.unpack()[0]}',)))
+            self.acknowledge(connection, *parameters.unpack(), invocation)
+            return
+        elif method == 'Flood':
+            self.flood(*parameters.unpack())
+        elif method == 'TakeAcknowledgements':
+            self.takes, = parameters.unpack()
         elif method == 'Watch':
             connection.emit_signal(None, PATH, 'test.Event', 'Noted', GLib.Variant('(s)', (f'{HERE.name} is watched ',)))
         elif method == 'Shutdown':

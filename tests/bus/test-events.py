@@ -14,6 +14,12 @@ from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, QUIET, SOURCE, BusTest, 
 SCHEMA = {'mode': {'type': 'string', 'description': 'What it does with an event', 'default': 'answer'}}
 BURST = 10000
 KILLED_BURST = 280
+# What the daemon keeps of one source (ACKNOWLEDGEMENTS_MAX), and a flood in portions for which there is room.
+ACKNOWLEDGEMENTS = 256
+FLOOD = 64
+FLOOD_EVENTS = 64 * FLOOD
+# KiB. All of its text would be 32 MB, and as much again to send it.
+FLOOD_MEMORY = 20 << 10
 
 
 def s(value):
@@ -192,6 +198,47 @@ class Sources(EventTest):
         self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('true'), 'type': s('custom.test')},)))
         self.noted('airwaves acknowledges true')
         self.assertEqual([identifier for identifier, _, _ in self.received], ['true'])
+
+    def flood(self, how, total):
+        """Events of a source that takes no acknowledgement, each as soon as there is room for it."""
+        self.install_bus_source()
+        self.source()
+        self.start()
+        self.noted('airwaves is watched ')
+        self.watched()
+        before = self.memory()
+        self.broadcast('TakeAcknowledgements', GLib.Variant('(s)', (how,)))
+        for first in range(0, total, FLOOD):
+            self.broadcast('Flood', GLib.Variant('(uu)', (first, FLOOD)))
+            wait_for(lambda: len(self.finished) >= first + FLOOD, f'the end of {first + FLOOD} events')
+        # Its neighbour is served as ever.
+        self.announce('neighbour')
+        self.noted('source acknowledges neighbour')
+        if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
+            self.assertLess(self.memory() - before, FLOOD_MEMORY)
+
+    def taken_of_airwaves(self):
+        return [line for line in self.notes if line.startswith('airwaves acknowledges ')]
+
+    def test_one_that_refuses_its_acknowledgements_gets_no_more_of_them_than_a_ceiling_keeps(self):
+        self.flood('busy', FLOOD_EVENTS)
+        self.broadcast('TakeAcknowledgements', GLib.Variant('(s)', ('gladly',)))
+        wait_for(lambda: len(self.taken_of_airwaves()) >= ACKNOWLEDGEMENTS, 'those that were kept', 120)
+        # In their order: once this is heard, all that was due before it was.
+        self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('last'), 'type': s('custom.test')},)))
+        self.noted('airwaves acknowledges last')
+        taken = self.taken_of_airwaves()
+        self.assertEqual(len(taken), ACKNOWLEDGEMENTS + 1)
+        self.assertEqual(taken[0], 'airwaves acknowledges flood-0')
+        # What was given up is told when it is announced again, and handed out no second time.
+        given_up = FLOOD_EVENTS - 1
+        self.assertNotIn(f'airwaves acknowledges flood-{given_up}', taken)
+        self.broadcast('Flood', GLib.Variant('(uu)', (given_up, 1)))
+        self.noted(f'airwaves acknowledges flood-{given_up}')
+        self.assertEqual(sum(identifier == f'flood-{given_up}' for identifier, _, _ in self.received), 1)
+
+    def test_one_that_never_answers_an_acknowledgement_lets_nothing_pile_up(self):
+        self.flood('deaf', FLOOD_EVENTS)
 
     def test_a_disabled_source_is_not_heard(self):
         self.source()
