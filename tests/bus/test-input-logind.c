@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/metrics/input-logind.h"
+#include "private-bus.h"
 
 #define LOGIND "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
@@ -27,8 +28,8 @@ typedef struct FakeSession {
 } FakeSession;
 
 typedef struct Fixture {
-        GTestDBus *daemon;
-        sd_event *event;
+        PrivateBus private_bus;
+        sd_event *event; /* its */
         sd_bus *bus, *logind;
         sd_bus_slot *manager;
         FakeSession sessions[4];
@@ -75,17 +76,6 @@ static const sd_bus_vtable session_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static sd_bus *connect_bus(Fixture *f) {
-        sd_bus *bus;
-
-        g_assert_cmpint(sd_bus_new(&bus), >=, 0);
-        g_assert_cmpint(sd_bus_set_address(bus, g_test_dbus_get_bus_address(f->daemon)), >=, 0);
-        g_assert_cmpint(sd_bus_set_bus_client(bus, 1), >=, 0);
-        g_assert_cmpint(sd_bus_start(bus), >=, 0);
-        g_assert_cmpint(sd_bus_attach_event(bus, f->event, 0), >=, 0);
-        return bus;
-}
-
 static int on_pong(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         *(bool *) userdata = true;
         return 0;
@@ -114,7 +104,7 @@ static void settle(Fixture *f) {
 }
 
 static void begin_logind(Fixture *f) {
-        f->logind = connect_bus(f);
+        f->logind = private_bus_connect(&f->private_bus);
         g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->manager, LOGIND_PATH, LOGIND ".Manager", manager_vtable, f), >=, 0);
         for (unsigned i = 0; i < f->n_sessions; i++)
                 g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->sessions[i].slot, f->sessions[i].path, SESSION_INTERFACE,
@@ -136,11 +126,10 @@ static void on_change(void *userdata) {
 }
 
 static void setup(Fixture *f, gconstpointer unused) {
-        *f = (Fixture) { .daemon = g_test_dbus_new(G_TEST_DBUS_NONE),
-                        .root = g_dir_make_tmp("snooze-input-XXXXXX", NULL) };
-        g_test_dbus_up(f->daemon);
-        g_assert_cmpint(sd_event_new(&f->event), >=, 0);
-        f->bus = connect_bus(f);
+        *f = (Fixture) { .root = g_dir_make_tmp("snooze-input-XXXXXX", NULL) };
+        private_bus_up(&f->private_bus);
+        f->event = f->private_bus.event;
+        f->bus = private_bus_connect(&f->private_bus);
         f->metrics = metrics_new(f->root);
 }
 
@@ -148,10 +137,8 @@ static void teardown(Fixture *f, gconstpointer unused) {
         f->input = input_logind_free(f->input);
         end_logind(f);
         f->bus = sd_bus_flush_close_unref(f->bus);
-        sd_event_unref(f->event);
         metrics_free(f->metrics);
-        g_test_dbus_down(f->daemon);
-        g_object_unref(f->daemon);
+        private_bus_down(&f->private_bus);
         g_assert_cmpint(rmdir(f->root), ==, 0);
         g_free(f->root);
 }
@@ -328,7 +315,7 @@ static void forge(Fixture *f, sd_bus *bus, const char *path, const char *interfa
 
 /* Signals by somebody else, sent to us directly, change nothing and make us ask nothing. */
 static void test_forged(Fixture *f, gconstpointer unused) {
-        sd_bus *forger = connect_bus(f);
+        sd_bus *forger = private_bus_connect(&f->private_bus);
         const char *unique;
 
         add_session(f, "user", "wayland", "", FALSE, 0);

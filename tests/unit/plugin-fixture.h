@@ -97,10 +97,7 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
         g_autofree char *config_directory = g_build_filename(f->directory, "etc", NULL);
         g_autoptr(Config) config = fixture_config(configuration);
 
-        f->bus.daemon = g_test_dbus_new(G_TEST_DBUS_NONE);
-        g_test_dbus_add_service_dir(f->bus.daemon, services);
-        g_test_dbus_up(f->bus.daemon);
-        g_assert_cmpint(sd_event_new(&f->bus.event), >=, 0);
+        private_bus_up_with(&f->bus, services);
         f->connection = private_bus_connect(&f->bus);
         g_assert_cmpint(store_new(f->bus.event, state, NULL, NULL, NULL, &f->store), >=, 0);
         g_assert_cmpint(plugins_new(&(PluginsParameters) { .bus = f->connection,
