@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of clients that plugins answer: how many one may have, what becomes of those of one who leaves, and what the log tells."""
 
+import json
 import os
 
 from gi.repository import GLib
@@ -61,6 +62,34 @@ class Calls(BusTest):
         other = self.house.client()
         self.request(other)
         self.wait_for_handled(PENDING_MAX + 1)
+
+    def time_outs(self, **timeouts):
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'timeouts': timeouts}}),))
+
+    def assertTimesOut(self, identifier):
+        self.assertFails(ERROR + 'TimedOut', 'Call', '(sa{sv})', ('x', {}), interface=PLUGIN, path=f'{PATH}/plugin/{identifier}')
+
+    def test_a_changed_time_out_is_in_force_at_once(self):
+        for identifier in ('one', 'two'):
+            self.house.install_fake(identifier, 'channel-hang-handle', contracts=['RequestHandler'], timeouts={'provider': 3600})
+        self.house.start_daemon()
+        for identifier in ('one', 'two'):
+            self.client.call('LoadPlugin', '(s)', (identifier,))
+        self.time_outs(one={'provider': 0.3})
+        self.assertTimesOut('one')
+        # By the files, too, beside what was set before.
+        self.house.configure({'plugins': {'timeouts': {'two': {'provider': 0.3}}}})
+        self.client.call('Reload')
+        self.assertTimesOut('two')
+        self.assertTimesOut('one')
+        # Taken back: the manifest's hour, and somebody else's time-out does not end it.
+        self.time_outs(one=None)
+        patient = self.request(self.client)
+        self.wait_for_handled(3)
+        self.assertTimesOut('two')
+        self.assertEqual(patient, [])
+        # None of these is the end of a plugin.
+        self.assertEqual(self.house.lived_through('one').count('Handshake'), 1)
 
     def stop(self, client):
         return client.send('StopInstance', '(sa{sv})', ('i-other', {}), PROVIDER, PATH + '/provider/cloud')
