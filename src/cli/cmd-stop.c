@@ -56,7 +56,7 @@ static gboolean parse_wake(const char *text, guint64 *ret) {
 
 static int run_stop(Cli *cli, int argc, char **argv) {
         g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL;
-        gboolean force = FALSE, dry_run = FALSE, yes = FALSE;
+        gboolean force = FALSE, dry_run = FALSE, yes = FALSE, rehearsed;
         const GOptionEntry entries[] = {
                 { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
                 { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned",
@@ -81,8 +81,11 @@ static int run_stop(Cli *cli, int argc, char **argv) {
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
+        /* What every installation begins with counts like the option. */
+        rehearsed = dry_run || snooze_client_manager_get_dry_run(cli->manager);
         /* On a terminal a slip of the finger is possible; a script means what it says. */
-        if (!yes && !dry_run && cli->interactive && !cli_ask(cli, "Stop this machine?")) {
+        if (!yes && !dry_run && cli->interactive &&
+            !cli_ask(cli, rehearsed ? "Go through every step of a stop but the last?" : "Stop this machine?")) {
                 g_printerr("snooze: nothing was done\n");
                 return EXIT_CODE_FAILED;
         }
@@ -104,8 +107,8 @@ static int run_stop(Cli *cli, int argc, char **argv) {
 
         when = text_moment((guint64) g_get_real_time() + delay);
         message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: snooze cancel",
-                                               dry_run ? "would stop" : "stops", when)
-                  : dry_run  ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch")
+                                               rehearsed ? "would stop" : "stops", when)
+                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch")
                              : g_strdup("Stopping. Too soon? snooze cancel");
         return cli_done(cli, message);
 }

@@ -117,6 +117,17 @@ class Stop(CommandLine):
         text, status = self.on_terminal("stop", "--yes")
         self.assertEqual((status, len(self.mock.called("StopInstance"))), (OK, 2))
 
+    def test_a_dry_run_is_not_called_a_stop(self):
+        self.assertEqual(self.snooze("stop"), "Stopping. Too soon? snooze cancel\n")
+        self.assertRegex(self.snooze("stop", "--delay", "1h"), r"^This machine stops at \S.*\. Keep it on: snooze cancel\n$")
+        self.mock.set(DryRun=True)
+        rehearsal = "Going through every step of a stop but the last; see: snooze status --watch\n"
+        self.assertEqual(self.snooze("stop"), rehearsal)
+        self.assertEqual(self.snooze("stop", "--dry-run"), rehearsal)
+        self.assertRegex(self.snooze("stop", "--delay", "1h"), r"^This machine would stop at ")
+        text, _ = self.on_terminal("stop", answer="y\n", until="[y/N]")
+        self.assertIn("but the last? [y/N]", text)
+
     def test_postpone_cancel_pause_resume(self):
         self.assertRegex(self.snooze("postpone", "2h", "demo"), r"^This machine does not stop itself before .*\d\d:\d\d\.\n")
         self.snooze("cancel", "still here")
