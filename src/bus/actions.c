@@ -27,8 +27,8 @@ const MethodAction method_actions[] = {
         { MANAGER, "SearchPlugins" },
         { MANAGER, "GetPlugin" },
         { MANAGER, "DiscoverPlugins" },
-        { MANAGER, "LoadPlugin", ACTION_MANAGE_PLUGINS },
-        { MANAGER, "UnloadPlugin", ACTION_MANAGE_PLUGINS },
+        { MANAGER, "LoadPlugin", ACTION_MANAGE_PLUGINS, NULL, NULL, "s ID" },
+        { MANAGER, "UnloadPlugin", ACTION_MANAGE_PLUGINS, NULL, NULL, "s ID" },
         { MANAGER, "ListProviders" },
         { MANAGER, "GetProvider" },
         { MANAGER, "Hold", ACTION_HOLD, NULL, "sudo snooze hold" },
@@ -60,7 +60,7 @@ const MethodAction method_actions[] = {
         { PROVIDER, "StopInstance", ACTION_STOP, NULL, "sudo snooze stop" },
         { PROVIDER, "StartInstance", ACTION_START, NULL, "sudo snooze start --provider ID INSTANCE" },
         { PROVIDER, "CheckPermissions", ACTION_CHECK, NULL, "sudo snooze provider check ID" },
-        { PROVIDER, "SetTags", ACTION_CONFIGURE },
+        { PROVIDER, "SetTags", ACTION_CONFIGURE, NULL, NULL, "'a{ss}' 1 KEY VALUE" },
 
         { HELPER_INTERFACE, "Provision" },
         { HELPER_INTERFACE, "Deprovision", ACTION_MANAGE_PLUGINS, NULL, "sudo snooze plugin uninstall ID" },
@@ -100,8 +100,9 @@ char *method_alternative(const char *destination, const char *object, const char
         g_auto(GStrv) pieces = NULL;
 
         if (!entry || !entry->command)
-                return g_strdup_printf("sudo busctl call %s %s %s %s", g_str_has_prefix(interface, SNOOZE_NAME) ? SNOOZE_NAME : destination,
-                                       object, interface, member);
+                return g_strdup_printf("sudo busctl call %s %s %s %s%s%s",
+                                       g_str_has_prefix(interface, SNOOZE_NAME) ? SNOOZE_NAME : destination, object, interface, member,
+                                       entry && entry->arguments ? " " : "", entry && entry->arguments ? entry->arguments : "");
         id = object_id(object);
         pieces = g_strsplit(entry->command, "ID", -1);
         return g_strjoinv(id, pieces);

@@ -28,6 +28,7 @@ typedef struct MethodAction {
         const char *action;       /* NULL: reading, free for everybody */
         const char *other_action; /* asked instead in the case that the XML documents, or NULL */
         const char *command; /* that does the same from a shell, ID for the object's; NULL: none, busctl has to do */
+        const char *arguments; /* for busctl then, as it wants them: signature and values; NULL: none */
 } MethodAction;
 
 /* Every method of Manager, Plugin, Provider and the helper (which itself looks at the callers of those without one);

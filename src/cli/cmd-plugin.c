@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "cli/cmd-plugin.h"
+
+#include <string.h>
+
 #include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/plugin-filter.h"
@@ -141,6 +144,7 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
         g_autoptr(Table) table = table_new(titles);
         g_autofree char *name = text_clean(snooze_client_plugin_get_display_name(plugin));
         g_autofree char *state = text_clean(snooze_client_plugin_get_state(plugin));
+        const char *problem = snooze_client_plugin_get_last_error(plugin);
         gboolean missing;
 
         g_print("%s%s%s (%s): %s, %s%s\n", style_begin(cli, STYLE_BOLD), *name ? name : id, style_end(cli), id, state,
@@ -162,8 +166,8 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
                         table_add(table, STYLE_DIM, details[i].title, text, NULL);
         }
         table_print(cli, table);
-        /* What was started by the bus alone, as in the demonstration, runs all the same. */
-        if (missing && !g_str_equal(state, "running"))
+        /* What was started by the bus alone, as in the demonstration, runs all the same, or fails for a reason of its own. */
+        if (missing && !g_str_equal(state, "running") && (!problem || !*problem || strstr(problem, "nobody has approved")))
                 g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
                         id);
 }

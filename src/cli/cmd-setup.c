@@ -3,6 +3,8 @@
 /* The way out of the dry run. Nobody should arm what they have not seen: who stops this machine, what that does to the
  * bill, whether it may, which checks are blind, and when it would have happened already. */
 
+#include <string.h>
+
 #include "cli/cmd-config.h"
 #include "cli/cmd-doctor.h"
 #include "cli/cmd-provider.h"
@@ -202,11 +204,16 @@ static int arm(Setup *setup, gboolean chosen) {
                 json_object_set_string_member(object, "provider", setup->id);
         patch = json_of_object(object);
         if (!config_patch(setup->cli, patch, &error)) {
+                /* The daemon names the verb for a value; here there is a better one. */
                 gboolean refused = snooze_client_error_outcome(error) == SNOOZE_CLIENT_REFUSED;
-                int code = cli_fail(error);
+                char *advice = refused ? strstr(error->message, "; or: ") : NULL;
+                int code;
 
+                if (advice)
+                        *advice = '\0';
+                code = cli_fail(error);
                 if (refused)
-                        g_printerr("To arm it: sudo snooze setup\n");
+                        g_printerr("To arm it: sudo snooze setup%s%s\n", chosen ? " --provider " : "", chosen ? setup->id : "");
                 return code;
         }
 

@@ -114,6 +114,18 @@ class Plugins(CommandLine):
         self.assertEqual(self.json("plugin", "info", "sessions")["resources"], {"enforced": False})
         self.assertIn("See: snooze plugin list", self.snooze("plugin", "info", "nothing", code=FAILED))
 
+    def test_missing_approvals_are_not_blamed_for_another_failure(self):
+        advice = "It is not started until all of this is approved: sudo snooze plugin permissions gpu-monitor --all\n"
+        self.mock.set_plugin("gpu-monitor", Permissions=[("gpu", False)], State="discovered", LastError="")
+        self.assertIn(advice, self.snooze("plugin", "info", "gpu-monitor"))
+        asks = "asks for what nobody has approved: gpu; sudo snooze plugin permissions gpu-monitor"
+        self.mock.set_plugin("gpu-monitor", State="failed", LastError=asks)
+        self.assertIn(advice, self.snooze("plugin", "info", "gpu-monitor"))
+        self.mock.set_plugin("gpu-monitor", State="quarantined", LastError="there is no $RUNTIME_DIRECTORY for its socket")
+        text = self.snooze("plugin", "info", "gpu-monitor")
+        self.assertIn("there is no $RUNTIME_DIRECTORY", text)
+        self.assertNotIn(advice, text)
+
     def test_info_has_units_for_people(self):
         self.mock.answers["GetStatistics"] = v("(a{sv})", ({
             "calls": v("t", 12), "errors": v("t", 1), "timeouts": v("t", 0), "restarts": v("t", 0), "p50_usec": v("t", 640),
@@ -241,8 +253,12 @@ class Setup(CommandLine):
         self.assertEqual((status, len(self.mock.called("SetConfiguration"))), (OK, 1))
 
     def test_refused_says_how_to_arm_it(self):
-        self.mock.answers["SetConfiguration"] = Failure("org.freedesktop.DBus.Error.AccessDenied", "Not authorized")
-        self.assertIn("To arm it: sudo snooze setup\n", self.snooze("setup", "--yes", code=REFUSED))
+        self.mock.answers["SetConfiguration"] = Failure("org.freedesktop.DBus.Error.AccessDenied",
+                                                        "Not authorized (x): no; or: sudo snooze config set KEY VALUE")
+        text = self.snooze("setup", "--yes", code=REFUSED)
+        self.assertTrue(text.endswith("snooze: Not authorized (x): no\nTo arm it: sudo snooze setup\n"), text)
+        text = self.snooze("setup", "--yes", "--provider", "local", code=REFUSED)
+        self.assertTrue(text.endswith("To arm it: sudo snooze setup --provider local\n"), text)
 
     def test_an_unknown_effect_is_said(self):
         self.mock.add_provider("local", "this machine (logind)", "unknown")

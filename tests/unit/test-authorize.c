@@ -378,6 +378,11 @@ static void test_what_to_type_instead(void) {
         assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "EmitEvent", "sudo snooze event emit TYPE");
         assert_alternative(SNOOZE_PROVIDER_PATH "/x", SNOOZE_PROVIDER_INTERFACE, "StartInstance",
                            "sudo snooze start --provider x INSTANCE");
+        assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "UnloadPlugin",
+                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PATH " " SNOOZE_MANAGER_INTERFACE " UnloadPlugin s ID");
+        assert_alternative(SNOOZE_PROVIDER_PATH "/x", SNOOZE_PROVIDER_INTERFACE, "SetTags",
+                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PROVIDER_PATH "/x " SNOOZE_PROVIDER_INTERFACE
+                           " SetTags 'a{ss}' 1 KEY VALUE");
         assert_alternative("/x", "org.example.Other", "Do",
                            "sudo busctl call " SNOOZE_NAME " /x org.example.Other Do");
 }
