@@ -2,6 +2,8 @@
 
 #include "cli/cmd-config.h"
 
+#include <string.h>
+
 #include "cli/cmd-doctor.h"
 #include "cli/config-path.h"
 #include "cli/output.h"
@@ -33,6 +35,16 @@ static JsonNode *value_of(const char *text) {
         return node ?: json_node_init_string(json_node_alloc(), text);
 }
 
+/* The daemon calls what it was sent "patch"; who typed a key wrote none. The name of the error stays in front. */
+static void forget_patch(GError *error) {
+        static const char name[] = ": patch: /";
+        char *found = error && error->message ? strstr(error->message, name) : NULL;
+        char *rest = found ? found + strlen(name) - strlen("/") : NULL;
+
+        if (found)
+                memmove(found + strlen(": "), rest, strlen(rest) + 1);
+}
+
 gboolean config_patch(Cli *cli, JsonNode *patch, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autofree char *text = json_text_compact(patch);
@@ -40,7 +52,10 @@ gboolean config_patch(Cli *cli, JsonNode *patch, GError **error) {
         cli_need_authorization(cli);
         snooze_client_manager_call_set_configuration(cli->manager, text, cli_call_flags(cli), cli_timeout(cli), NULL,
                                                      wait_done, wait);
-        return snooze_client_manager_call_set_configuration_finish(cli->manager, wait_for(wait), error);
+        if (snooze_client_manager_call_set_configuration_finish(cli->manager, wait_for(wait), error))
+                return TRUE;
+        forget_patch(*error);
+        return FALSE;
 }
 
 static JsonNode *value_at(JsonNode *node, char *const *segments) {

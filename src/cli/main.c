@@ -24,12 +24,21 @@ static gboolean has_colour(gboolean terminal) {
         return terminal && !(no_colour && *no_colour) && type && !g_str_equal(type, "dumb");
 }
 
+/* Without a verb it is `snooze status`, whose options may stand there all the same. */
+static gboolean lacks_verb(int argc, char **argv) {
+        int i = 1;
+
+        while (i < argc && g_str_equal(argv[i], "--json"))
+                i++;
+        return i >= argc || g_str_equal(argv[i], "--watch") || g_str_equal(argv[i], "-w");
+}
+
 int main(int argc, char **argv) {
         Cli cli = {
                 .terminal = isatty(STDOUT_FILENO),
                 .interactive = isatty(STDIN_FILENO) && isatty(STDERR_FILENO),
         };
-        char *const status[] = { argv[0], (char *) "status", NULL };
+        g_autofree char **completed = NULL;
         int code;
 
         (void) setlocale(LC_ALL, "");
@@ -38,9 +47,14 @@ int main(int argc, char **argv) {
                 g_print("snooze %s\n", PACKAGE_VERSION);
                 return EXIT_CODE_OK;
         }
-        if (argc < 2) {
-                argc = 2;
-                argv = (char **) status;
+        if (lacks_verb(argc, argv)) {
+                completed = g_new0(char *, (gsize) argc + 2);
+                completed[0] = argv[0];
+                completed[1] = (char *) "status";
+                for (int i = 1; i < argc; i++)
+                        completed[i + 1] = argv[i];
+                argv = completed;
+                argc++;
         }
 
         code = cli_dispatch(&cli, "snooze", "Stops this machine when nobody uses it, and never while somebody does.",

@@ -151,6 +151,35 @@ static void print_metrics(Cli *cli) {
                 g_print("  now       %s\n", line->str);
 }
 
+#define HOLDERS_SHOWN 3U
+
+/* By name, the first few: whom to ask is what somebody wants to know who waits for it to stop. */
+static void print_holds(Cli *cli, guint count) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autoptr(GString) line = g_string_new(NULL);
+        g_autoptr(GVariant) holds = NULL;
+        const char *who, *why;
+        GVariantIter iter;
+        guint shown = 0;
+
+        snooze_client_manager_call_list_holds(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        if (!snooze_client_manager_call_list_holds_finish(cli->manager, &holds, wait_for(wait), NULL))
+                holds = NULL;
+        if (holds)
+                g_variant_iter_init(&iter, holds);
+        while (holds && shown < HOLDERS_SHOWN && g_variant_iter_next(&iter, "(u&s&s&stt)", NULL, &who, &why, NULL, NULL, NULL)) {
+                g_autofree char *name = text_clean(who), *reason = text_clean(why);
+
+                g_string_append_printf(line, "%s%s%s%s", shown++ > 0 ? "; " : "", name, *reason ? ": " : "", reason);
+        }
+        if (shown == 0)
+                g_print("  holds     %u (snooze holds)\n", count);
+        else if (g_variant_n_children(holds) > shown)
+                g_print("  holds     %s; %zu more (snooze holds)\n", line->str, g_variant_n_children(holds) - shown);
+        else
+                g_print("  holds     %s (snooze holds)\n", line->str);
+}
+
 static gboolean is_nobody(SnoozeClientManager *manager) {
         return g_strcmp0(snooze_client_manager_get_provider(manager), "/") == 0;
 }
@@ -174,7 +203,7 @@ int status_print(Cli *cli) {
                 g_print("  last      %s\n", greeting);
         print_provider(cli);
         if (holds > 0)
-                g_print("  holds     %u (snooze holds)\n", holds);
+                print_holds(cli, holds);
         print_metrics(cli);
         return EXIT_CODE_OK;
 }

@@ -114,7 +114,7 @@ class Errors(CommandLine):
         self.mock.answers["HoldFor"] = Failure("LimitsExceeded", "You have 64 holds.")
         self.snooze("hold", "--for", "1h", code=REFUSED)
         self.mock.answers["SetConfiguration"] = Failure("InvalidConfiguration", "patch: /naptime_minutes: got -1")
-        self.assertIn("/naptime_minutes: got -1", self.snooze("config", "set", "naptime_minutes", "-1", code=FAILED))
+        self.assertEqual(self.snooze("config", "set", "naptime_minutes", "-1", code=FAILED), "snooze: /naptime_minutes: got -1\n")
         self.mock.answers["ReleaseHold"] = Failure("NoSuchHold", "There is no hold 9.")
         self.assertIn("See: snooze holds", self.snooze("release", "9", code=FAILED))
 
@@ -150,6 +150,21 @@ class Status(CommandLine):
         text = self.snooze("status")
         self.assertIn("and stays on: alice holds it: pytest.\n", text)
         self.assertIn("holds     1 (snooze holds)", text)
+
+    def test_who_holds_it_on_is_named(self):
+        holds = [(1, "alice: pytest", "a long run", "block", NOW, 0), (0, "backup", "", "inhibitor", NOW, 0)]
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", (holds,))
+        self.mock.set(Holds=2)
+        self.assertIn("\n  holds     alice: pytest: a long run; backup (snooze holds)\n", self.snooze("status"))
+        holds = [(n, "user%d" % n, "b\033[2J", "block", NOW, 0) for n in range(1, 6)]
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", (holds,))
+        self.mock.set(Holds=5)
+        text = self.snooze("status")
+        self.assertIn("; user3: b", text)
+        self.assertIn("; 2 more (snooze holds)\n", text)
+        self.assertNotIn("\033", text)
+        self.mock.set(Holds=0)
+        self.assertNotIn("holds ", self.snooze("status"))
 
     def test_dry_run_leads(self):
         self.mock.set(State="idle", DryRun=True, IdleSince=NOW - HOUR, NextStop=NOW + HOUR)
@@ -192,6 +207,16 @@ class Status(CommandLine):
                                           "provider_problem", "reason", "refusal", "state", "version"])
         self.assertEqual(status["state"], "active")
         self.assertEqual(json.loads(self.snooze("--json", "status")), status)
+
+    def test_it_is_the_verb_where_none_is_given(self):
+        status = self.json("status")
+        self.assertEqual(json.loads(self.snooze("--json")), status)
+        for arguments in (["--watch", "--json"], ["--json", "--watch"], ["-w", "--json"]):
+            process = self.start(*arguments)
+            self.assertEqual(json.loads(process.stdout.readline())["state"], "active")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(30), OK)
+        self.assertIn("unknown option --frobnicate", self.snooze("--json", "--frobnicate", code=USAGE))
 
     def test_watch_tells_each_transition_and_outlives_the_daemon(self):
         process = self.start("status", "--watch", "--json")
@@ -364,6 +389,27 @@ class Completion(CommandLine):
         documented = re.findall(r"^\*\*(?:config|event|plugin|provider) ([a-z]+)\*\*", manual, re.M)
         for verb in documented:
             self.assertIn(verb, sum((self.complete(group, "") for group in ("config", "event", "plugin", "provider")), []))
+
+    def test_every_option_is_there_and_has_its_manual(self):
+        with open(MANUAL) as f:
+            manual = f.read()
+        for group in ((), ("config",), ("event",), ("plugin",), ("provider",)):
+            for verb in re.findall(r"^  ([a-z]+) ", self.snooze(*group, "--help").split("Verbs:")[1], re.M):
+                words = [*group, verb]
+                # The two run programs of their own, which may not be there.
+                if words in (["config"], ["event"], ["plugin"], ["provider"], ["simulate"], ["plugin", "test"]):
+                    continue
+                options = re.findall(r"^  (?:(-\w), )?(--[a-z-]+)", self.snooze(*words, "--help"), re.M)
+                term = "".join(re.findall(r"^\*\*%s\*\*[^\n]*\n" % " ".join(words), manual, re.M)) or manual
+                complete = self.complete(*words, "--")
+                for short, long in options:
+                    with self.subTest(verb=words, option=long):
+                        self.assertIn(long, complete)
+                        if long not in ("--help", "--json"):
+                            self.assertIn("**%s**" % long, term)
+                            self.assertIn("**%s**" % (short or long), term)
+                # The -- of `hold -- COMMAND` is no option.
+                self.assertEqual(set(complete) - {"--"} - {long for _, long in options}, set(), words)
 
     def test_names_come_from_the_daemon(self):
         self.assertEqual(self.complete("plugin", "enable", "g"), ["gpu-monitor"])
