@@ -126,6 +126,9 @@ class Exec(Try):
     def test_what_cannot_be_understood_is_exit_2(self):
         self.assertEqual(run('--never').returncode, 2)
         self.assertEqual(run('--exec').returncode, 2)
+        for option in ('--config', '--plugin-dir'):
+            result = run(option)
+            self.assertEqual((result.returncode, result.stderr), (2, f'try: {option} needs a value\n'))
         self.assertEqual(run('--config', self.directory / 'none', '--exec', 'true').returncode, 2)
         self.assertEqual(run('--plugin-dir', self.directory / 'none', '--exec', 'true').returncode, 2)
 
