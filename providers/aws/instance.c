@@ -4,8 +4,6 @@
 
 #include "instance.h"
 
-#include <string.h>
-
 #include "cloud/info.h"
 #include "cloud/text.h"
 
@@ -30,21 +28,12 @@ static char *name_of(xmlNode *instance) {
         return NULL;
 }
 
-/* The zone without its last letter, also where that is of another region than this machine's ("us-west-2-lax-1a" is a local zone). */
-static char *region_of(const CloudJob *job, const char *zone) {
-        const Aws *aws = job->provider;
-        const char *own = aws->identity->region;
-
-        if (!zone || g_str_has_prefix(zone, own))
-                return g_strdup(own);
-        return g_strndup(zone, strlen(zone) > 0 ? strlen(zone) - 1 : 0);
-}
-
 static void tell(CloudJob *job, xmlNode *instance) {
+        const Aws *aws = job->provider;
         g_autofree char *id = xml_text(instance, "instanceId"), *name = name_of(instance), *type = xml_text(instance, "instanceType"),
                         *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
                         *state = parse_instance_state(instance, "instanceState"), *lifecycle = xml_text(instance, "instanceLifecycle"),
-                        *launched = xml_text(instance, "launchTime"), *region = region_of(job, zone);
+                        *launched = xml_text(instance, "launchTime"), *region = parse_region(zone, aws->identity->region);
 
         add_tags(cloud_info_tell(job->call, &(const CloudInfo) {
                                                     .id = id,

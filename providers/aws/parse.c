@@ -177,3 +177,12 @@ GPtrArray *parse_maintenance(const char *text, char **ret_problem) {
 bool parse_is_lifecycle_state(const char *text) {
         return text_is_plain(text, ID_PART_MAX);
 }
+
+char *parse_region(const char *zone, const char *own) {
+        size_t length;
+
+        if (!zone || g_str_has_prefix(zone, own))
+                return g_strdup(own);
+        length = strlen(zone);
+        return g_strndup(zone, length > 0 && g_ascii_islower(zone[length - 1]) ? length - 1 : length);
+}

@@ -82,6 +82,10 @@ xmlNode *parse_instance(xmlNode *root);
 /* "running" of instanceState, previousState or currentState; NULL: none is named. Caller frees. */
 char *parse_instance_state(xmlNode *instance, const char *member);
 
+/* The region of a zone: the own one where the zone is in it ("us-west-2-lax-1a" is a local zone of us-west-2), or none is named (NULL); else
+ * the zone without its last letter. Caller frees. */
+char *parse_region(const char *zone, const char *own);
+
 /* The first element of that name among the children, of any name space: each version of the API has another. NULL-safe. */
 xmlNode *xml_child(xmlNode *node, const char *name);
 /* The next one of the same name behind this. */

@@ -61,26 +61,6 @@ void instance_get(CloudJob *job, CloudCallDone done) {
         api_call(job, path, NULL, done);
 }
 
-/* TERMINATED is what Google calls a stopped one, which elsewhere is gone for good. Its other states are told in lower
- * case. Caller frees. */
-static char *state_of(const char *status) {
-        static const struct {
-                const char *status, *state;
-        } words[] = { { "TERMINATED", "stopped" }, { "PENDING_STOP", "stopping" }, { "DEPROVISIONING", "stopping" } };
-
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-                if (g_str_equal(status, words[i].status))
-                        return g_strdup(words[i].state);
-        return g_ascii_strdown(status, -1);
-}
-
-/* "us-central1" of "us-central1-a". Caller frees. */
-static char *region_of(const char *zone) {
-        const char *dash = strrchr(zone, '-');
-
-        return dash ? g_strndup(zone, (size_t) (dash - zone)) : g_strdup(zone);
-}
-
 static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {
         JsonObject *labels = json_get_object(instance, "labels");
         g_autoptr(GList) names = labels ? json_object_get_members(labels) : NULL;
@@ -92,7 +72,7 @@ static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {
 static void tell(CloudJob *job, JsonObject *instance) {
         JsonObject *scheduling = json_get_object(instance, "scheduling");
         const char *zone = last_part(json_get_string(instance, "zone", ""));
-        g_autofree char *region = region_of(zone), *state = state_of(instance_status(instance));
+        g_autofree char *region = parse_region(zone), *state = parse_state(instance_status(instance));
         const CloudInfo info = {
                 .id = json_get_string(instance, "id", ""),
                 .name = json_get_string(instance, "name", ""),
@@ -114,7 +94,7 @@ static void tell(CloudJob *job, JsonObject *instance) {
 static void tell_of_metadata(CloudJob *job) {
         const Gcp *gcp = job->provider;
         const Identity *identity = gcp->identity;
-        g_autofree char *region = region_of(identity->zone);
+        g_autofree char *region = parse_region(identity->zone);
 
         (void) cloud_info_tell(job->call, &(const CloudInfo){
                                                   .id = identity->id,

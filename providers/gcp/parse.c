@@ -153,3 +153,22 @@ const char *instance_status(JsonObject *instance) {
 bool instance_has_local_ssd(JsonObject *instance) {
         return instance && has_element(json_get_array(instance, "disks"), "type", "SCRATCH");
 }
+
+/* TERMINATED is what Google calls a stopped one, which elsewhere is gone for good. Its other states are told in lower
+ * case. */
+char *parse_state(const char *status) {
+        static const struct {
+                const char *status, *state;
+        } words[] = { { "TERMINATED", "stopped" }, { "PENDING_STOP", "stopping" }, { "DEPROVISIONING", "stopping" } };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (g_str_equal(status, words[i].status))
+                        return g_strdup(words[i].state);
+        return g_ascii_strdown(status, -1);
+}
+
+char *parse_region(const char *zone) {
+        const char *dash = strrchr(zone, '-');
+
+        return dash ? g_strndup(zone, (size_t) (dash - zone)) : g_strdup(zone);
+}

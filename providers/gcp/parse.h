@@ -58,5 +58,9 @@ void parse_operation(JsonObject *document, Operation *ret);
 
 /* "RUNNING"; "" where it has none, or for NULL. Borrowed. */
 const char *instance_status(JsonObject *instance);
+/* What it is in the contract's words; caller frees. */
+char *parse_state(const char *status);
+/* "us-central1" of "us-central1-a". Caller frees. */
+char *parse_region(const char *zone);
 /* A stop of it has to say what is to become of them. */
 bool instance_has_local_ssd(JsonObject *instance);

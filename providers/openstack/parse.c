@@ -69,7 +69,8 @@ static GStrv names_of_roles(JsonObject *object) {
 
 /* Only an application credential has any, and only one that was made with them. */
 static GStrv rules_of_compute(JsonObject *object) {
-        JsonArray *rules = json_get_array(json_get_object(object, "application_credential"), "access_rules");
+        JsonObject *credential = json_get_object(object, "application_credential");
+        JsonArray *rules = credential ? json_get_array(credential, "access_rules") : NULL;
         g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
 
         if (!rules)

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Documents of Google's metadata service, and answers of the Compute Engine API. Nothing that becomes a part of a path,
+ * a query or a header leads elsewhere. */
+
+#include "cloud.h"
+#include "cloud/text.h"
+#include "providers/gcp/parse.h"
+
+static void check_lines(const char *text) {
+        g_autofree char *name = parse_name(text, TEXT_LOWER TEXT_DIGITS "-.:"), *notice = parse_notice(text);
+
+        if (name) {
+                assert_plain(name, 255);
+                g_assert_null(strpbrk(name, "/?#%&"));
+        }
+        if (notice)
+                assert_plain(notice, 64);
+        if (parse_is_etag(text))
+                g_assert_null(strpbrk(text, "&=?#%/ \r\n"));
+        if (parse_is_name(text))
+                g_assert_null(strpbrk(text, "/?#% \r\n"));
+        if (parse_is_path(text))
+                g_assert_true(g_str_has_prefix(text, "projects/") && !strpbrk(text, "?#% \r\n"));
+}
+
+static void check_token(const char *text) {
+        AccessToken token = {};
+
+        if (!parse_token(text, &token))
+                return;
+        assert_plain(token.text, 8192);
+        g_assert_cmpuint(token.lifetime, >, 0);
+        text_erase(token.text);
+}
+
+static void check_operation(JsonObject *object) {
+        Operation operation;
+
+        parse_operation(object, &operation);
+        if (operation.name)
+                g_assert_null(strpbrk(operation.name, "/?#% \r\n"));
+        g_assert_false(operation.done && operation.failed);
+        g_assert_false(operation.passing && !operation.failed);
+        assert_utf8(operation.code);
+        assert_utf8(operation.message);
+}
+
+static void check_instance(JsonObject *object) {
+        g_autofree char *state = parse_state(instance_status(object)), *region = parse_region(last_part(state));
+
+        assert_utf8(state);
+        assert_utf8(region);
+        (void) instance_has_local_ssd(object);
+}
+
+static void check_answer(const HttpReply *http) {
+        g_autoptr(JsonNode) document = cloud_reply_parse(http);
+        CloudReply reply;
+
+        parse_reply(http, document, &reply);
+        check_reply(&reply);
+        (void) parse_reason_is_passing(reply.code);
+        if (!reply.object)
+                return;
+        check_operation(reply.object);
+        check_instance(reply.object);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        g_auto(CloudInput) input = {};
+
+        cloud_input_read(data, size, &input);
+        if (input.which == 'a')
+                check_answer(&input.http);
+        else if (input.which == 't' && input.text)
+                check_token(input.text);
+        else if (input.which == 'd' && input.text)
+                (void) parse_has_local_ssd(input.text);
+        else if (input.text)
+                check_lines(input.text);
+        return 0;
+}
