@@ -36,11 +36,19 @@ uint64_t usec_sub(uint64_t a, uint64_t b) {
         return a > b ? a - b : 0;
 }
 
-uint64_t clock_pause(uint64_t usec) {
-        const char *text = getenv("SNOOZE_HASTE");
-        unsigned long haste = text ? strtoul(text, NULL, 10) : 1;
+static uint64_t divide_by(const char *variable, uint64_t usec) {
+        const char *text = getenv(variable);
+        unsigned long divisor = text ? strtoul(text, NULL, 10) : 1;
 
-        return haste >= 1 && haste <= 1000 ? usec / haste : usec;
+        return divisor >= 1 && divisor <= 1000 ? usec / divisor : usec;
+}
+
+uint64_t clock_pause(uint64_t usec) {
+        return divide_by("SNOOZE_HASTE", usec);
+}
+
+uint64_t clock_bound(uint64_t usec) {
+        return divide_by("SNOOZE_IMPATIENCE", usec);
 }
 
 uint64_t monotonic_to_realtime(uint64_t moment, uint64_t now_monotonic, uint64_t now_realtime) {

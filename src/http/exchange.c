@@ -338,7 +338,7 @@ int http_send(HttpClient *client, const HttpRequest *request, HttpDone done, voi
                 .next = client->exchanges,
                 .reply_max = request->reply_max ?: HTTP_REPLY_MAX,
                 .attempts_max = request->attempts ?: 1,
-                .timeout = request->timeout ?: HTTP_TIMEOUT,
+                .timeout = request->timeout ?: clock_bound(HTTP_TIMEOUT),
                 .deadline = request->patience ? usec_add(clock_monotonic(), request->patience) : 0,
                 .again = request->again,
                 .done = done,

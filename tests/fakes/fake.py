@@ -5,7 +5,8 @@ and remembers under /_requests what it was asked.
 A command is a JSON object. "state" is merged into the fake's own state. "faults" are put in front of the next
 requests whose path (and body) have the text "match" in them: {"match": "StopInstances", "times": 2, "status": 503, "body": "…", "delay":
 0.5, "garble": true, "lose": true, "drop": true}. status and body answer instead of the fake; delay waits first; garble cuts the answer
-in half; lose acts and then closes the connection without the answer; drop closes it without acting."""
+in half; lose acts and then closes the connection without the answer; drop closes it without acting. "forget" makes it forget what it was
+asked, "mend" its faults."""
 
 import http.server
 import json
@@ -78,6 +79,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.faults += command.get("faults", [])
             if command.get("forget"):
                 server.records.clear()
+            if command.get("mend"):
+                server.faults.clear()
             server.changed.notify_all()
         self.send(Answer())
 

@@ -20,9 +20,11 @@ def variants(options):
 
 
 class CloudTestCase(plugin_bus.PluginTestCase):
-    """PROGRAM, ID and FAKE are the subclass's. Pauses of the provider before it asks again are short by HASTE."""
+    """PROGRAM, ID and FAKE are the subclass's. Pauses of the provider before it asks again are short by HASTE, its patience with an API that does
+    not answer by IMPATIENCE."""
 
     HASTE = 20
+    IMPATIENCE = 1
 
     def setUp(self):
         super().setUp()
@@ -46,7 +48,8 @@ class CloudTestCase(plugin_bus.PluginTestCase):
         return {key: variant(value) for key, value in settings.items()}
 
     def provider(self, *, greet=True, environment=None, **settings):
-        environment = {f"SNOOZE_{self.ID.upper()}_ROOT": self.root.name, "SNOOZE_HASTE": str(self.HASTE), **(environment or {})}
+        environment = {f"SNOOZE_{self.ID.upper()}_ROOT": self.root.name, "SNOOZE_HASTE": str(self.HASTE),
+                       "SNOOZE_IMPATIENCE": str(self.IMPATIENCE), **(environment or {})}
         plugin = self.plugin(self.PROGRAM, self.ID, environment=environment)
         return plugin.greet(self.configuration(**settings)) if greet else plugin
 

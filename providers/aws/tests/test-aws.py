@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 import plugin_bus
+from every_operation import EveryOperation, Operation
 from gi.repository import Gio, GLib
 from plugin_cloud import PROVIDER, SOURCE, CloudTestCase
 
@@ -498,6 +499,33 @@ class Notices(Aws):
         plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
         self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
         self.until(lambda: events)
+
+
+class Everything(EveryOperation, Aws):
+    REFUSAL = {"status": 403, "body": "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"}
+
+    def patient(self):
+        return self.aws()
+
+    def is_in(self, identifier, *states):
+        return lambda: self.state_of(self.plugin_once(), identifier) in states
+
+    def plugin_once(self):
+        if not hasattr(self, "once"):
+            self.once = self.aws()
+        return self.once
+
+    def is_marked(self):
+        return self.ask(self.plugin_once(), "GetInstanceInfo", "(s)", "")[0]["tags"]["k"] == self.marked
+
+    def operations(self):
+        state = {"instances": {OWN: {"state": "running"}, OTHER: {"state": "stopped"}}}
+        return (Operation("GetInstanceInfo", "Action=DescribeInstances&", ("(s)", OTHER), state),
+                Operation("StopInstance", "Action=StopInstances&", ("(sa{sv})", "", {}), state, self.is_in(OWN, "stopping", "stopped")),
+                Operation("StartInstance", "Action=StartInstances&", ("(sa{sv})", OTHER, {}), state, self.is_in(OTHER, "pending", "running")),
+                Operation("SetTags", "Action=CreateTags&", ("(a{ss})", {"k": self.mark()}), state, self.is_marked),
+                # What may not be done is its answer.
+                Operation("CheckPermissions", "Action=StopInstances&", (), state, refused=None))
 
 
 plugin_bus.main()

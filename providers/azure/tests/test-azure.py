@@ -8,6 +8,7 @@ import sys
 import plugin_bus
 from client import FakeCloud
 from gi.repository import GLib
+from every_operation import EveryOperation, Operation
 from plugin_cloud import PROVIDER, SOURCE, CloudTestCase
 
 PROGRAM, TREE = sys.argv[1:3]
@@ -659,6 +660,29 @@ class Notices(Azure):
         plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
         self.announce({})
         self.until(lambda: events)
+
+
+class Everything(EveryOperation, Azure):
+    REFUSAL = {"status": 403, "body": '{"error": {"code": "AuthorizationFailed", "message": "no"}}'}
+
+    def patient(self):
+        return self.once()
+
+    def is_in(self, identifier, *states):
+        return lambda: self.state_of(self.once(), identifier) in states
+
+    def is_marked(self):
+        return self.info(self.once())["tags"]["k"] == self.marked
+
+    def operations(self):
+        state = {"machines": {"examplevmname": {"state": "running"}, "other": {"state": "deallocated"}}}
+        return (Operation("GetInstanceInfo", f"GET {OTHER}?", ("(s)", OTHER), state),
+                Operation("StopInstance", f"POST {OWN}/deallocate?", ("(sa{sv})", "", {}), state, self.is_in(OWN, "deallocating", "deallocated")),
+                Operation("StartInstance", f"POST {OTHER}/start?", ("(sa{sv})", OTHER, {}), state, self.is_in(OTHER, "starting", "running")),
+                # A success has nothing to say.
+                Operation("SetTags", f"PATCH {OWN}", ("(a{ss})", {"k": self.mark()}), state, self.is_marked, garbled=None),
+                # That rights may not be listed is an answer, too.
+                Operation("CheckPermissions", f"GET {OWN}/providers/Microsoft.Authorization/permissions?", (), state, refused=None))
 
 
 plugin_bus.main()

@@ -8,6 +8,7 @@ import time
 
 import plugin_bus
 from gi.repository import GLib
+from every_operation import EveryOperation, Operation
 from plugin_cloud import PROVIDER, SOURCE, CloudTestCase
 
 PROGRAM, TREE = sys.argv[1:3]
@@ -632,6 +633,28 @@ class Notices(Gcp):
         plugin = self.gcp()
         self.watch(plugin)
         self.ask(plugin, "Acknowledge", "(s)", "whatever", interface=SOURCE)
+
+
+class Everything(EveryOperation, Gcp):
+    REFUSAL = {"status": 403, "body": '{"error": {"code": 403, "message": "no", "errors": [{"reason": "forbidden"}]}}'}
+
+    def patient(self):
+        return self.once()
+
+    def is_in(self, name, *states):
+        return lambda: self.info(self.once(), name)["state"] in states
+
+    def is_marked(self):
+        return self.info(self.once())["tags"]["k"] == self.marked
+
+    def operations(self):
+        path = "/compute/v1/projects/test-project/zones/us-central1-a/instances/"
+        state = {"instances": {OWN: {"status": "RUNNING"}, OTHER: {"status": "TERMINATED"}}}
+        return (Operation("GetInstanceInfo", f"GET {path}{OTHER}?", ("(s)", OTHER), state),
+                Operation("StopInstance", f"{OWN}/stop?", ("(sa{sv})", "", {}), state, self.is_in(OWN, "stopping", "stopped")),
+                Operation("StartInstance", f"{OTHER}/start?", ("(sa{sv})", OTHER, {}), state, self.is_in(OTHER, "staging", "running")),
+                Operation("SetTags", f"{OWN}/setLabels?", ("(a{ss})", {"k": self.mark()}), state, self.is_marked),
+                Operation("CheckPermissions", f"{OWN}/testIamPermissions", (), state))
 
 
 plugin_bus.main()

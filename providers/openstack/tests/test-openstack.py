@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import plugin_bus
+from every_operation import EveryOperation, Operation
 from gi.repository import GLib
 from plugin_cloud import PROVIDER, CloudTestCase
 
@@ -413,6 +414,45 @@ class Rights(Openstack):
     def test_tags_over_the_quota(self):
         self.server(metadata={f"k{i}": "" for i in range(128)})
         self.assertIn("Maximum number", self.refused("Refused", self.ask, self.openstack(), "SetTags", "(a{ss})", {"x": "y"}))
+
+
+class Everything(EveryOperation, Openstack):
+    REFUSAL = {"status": 403, "body": json.dumps({"forbidden": {"code": 403, "message": "Policy doesn't allow it to be performed."}})}
+
+    def patient(self):
+        return self.openstack()
+
+    def is_in(self, identifier, *states):
+        return lambda: self.state_of(self.running, identifier) in states
+
+    def is_marked(self):
+        return self.ask(self.running, "GetInstanceInfo", "(s)", "")[0]["tags"]["k"] == self.marked
+
+    def operations(self):
+        state = {"servers": {OWN: {"vm_state": "active", "task": None, "end": None},
+                             OTHER: {"vm_state": "stopped", "task": None, "end": None}}}
+        return (Operation("GetInstanceInfo", f"GET /compute/v2.1/servers/{OTHER}", ("(s)", OTHER), state),
+                Operation("StopInstance", '{"os-stop":', ("(sa{sv})", "", {}), state, self.is_in(OWN, "stopping", "stopped")),
+                Operation("StartInstance", '{"os-start":', ("(sa{sv})", OTHER, {}), state, self.is_in(OTHER, "pending", "running")),
+                Operation("SetTags", f"POST /compute/v2.1/servers/{OWN}/metadata", ("(a{ss})", {"k": self.mark()}), state, self.is_marked,
+                          # A success has nothing to say.
+                          garbled=None),
+                # What may not be looked at is not listed.
+                Operation("CheckPermissions", f"GET /compute/v2.1/servers/{OWN}", (), state, refused=None))
+
+    def test_a_keystone_that_does_not_answer(self):
+        plugin = self.impatient()
+        self.cloud.fault("/v3/auth/tokens", delay=60, drop=True)
+        self.stop_with(plugin)
+        self.cloud.command(forget=True, mend=True, state={"keystone": {"generation": 1}})
+        self.cloud.fault("/v3/auth/tokens", times=100, delay=60, drop=True)
+        self.assertIn("Keystone cannot be asked", self.refused("Throttled", self.stop_with, plugin, OTHER, dry_run=True))
+        self.assertEqual(len(self.cloud.requests("/v3/auth/tokens")), 3)
+
+    def test_one_that_loses_its_answer(self):
+        self.cloud.fault("/v3/auth/tokens", lose=True)
+        self.stop_with(self.openstack())
+        self.assertEqual(len(self.cloud.requests("/v3/auth/tokens")), 2)
 
 
 plugin_bus.main()
