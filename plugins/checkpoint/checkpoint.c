@@ -31,6 +31,7 @@ typedef struct Checkpoint {
         SnoozePluginCall *call;  /* whose result they are */
         const char *problem;
         GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        GHashTable *announced;   /* by whom: announcements_new() */
         gboolean cancelled;
         uint64_t handled_until;  /* wall clock µs; 0: nothing is */
 } Checkpoint;
@@ -101,7 +102,8 @@ static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
         }
 }
 
-static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const Notice *notice, uint64_t budget) {
+static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                 const Notice *notice, uint64_t budget) {
         int r;
 
         if (budget == 0)
@@ -118,14 +120,18 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const Notice *n
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
                                                strerror(-r));
         checkpoint->call = call;
+        g_hash_table_remove_all(checkpoint->announced);
+        announcements_add(checkpoint->announced, event);
         checkpoint->told_jobs = g_ptr_array_ref(checkpoint->jobs);
         checkpoint->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
         return SNOOZE_PLUGIN_LATER;
 }
 
-static int called_off(Checkpoint *checkpoint, SnoozePluginCall *call) {
+static int called_off(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePluginDictionary *event) {
         gboolean was_handled = checkpoint->handled_until > 0;
 
+        if (!announcements_call_off(checkpoint->announced, event))
+                return answer_status(call, "cancelled", false);
         if (checkpoint->targets) {
                 checkpoint->cancelled = TRUE;
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), CALL_OFF_TIME));
@@ -149,7 +155,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         budget = notice_budget(&notice, RESERVE_SECONDS,
                                snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
         if (notice.cancelled)
-                return called_off(checkpoint, call);
+                return called_off(checkpoint, call, event);
+        if (checkpoint->targets || checkpoint->handled_until > now)
+                announcements_add(checkpoint->announced, event);
         if (checkpoint->targets) {
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
                 g_ptr_array_add(checkpoint->waiting, call);
@@ -157,7 +165,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         }
         if (checkpoint->handled_until > now)
                 return answer_status(call, "already_handled", true);
-        return begin(checkpoint, call, &notice, budget);
+        return begin(checkpoint, call, event, &notice, budget);
 }
 
 static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
@@ -220,7 +228,7 @@ int main(int argc, char *argv[]) {
                 { "timeout_seconds", SNOOZE_PLUGIN_INTEGER, 1, 3600, .default_value = "90" },
                 { NULL },
         };
-        Checkpoint checkpoint = { .jobs = g_ptr_array_new(), .waiting = g_ptr_array_new() };
+        Checkpoint checkpoint = { .jobs = g_ptr_array_new(), .waiting = g_ptr_array_new(), .announced = announcements_new() };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "checkpoint",
@@ -244,5 +252,6 @@ int main(int argc, char *argv[]) {
         g_clear_pointer(&checkpoint.told_jobs, g_ptr_array_unref);
         g_ptr_array_unref(checkpoint.jobs);
         g_ptr_array_unref(checkpoint.waiting);
+        g_hash_table_unref(checkpoint.announced);
         return r;
 }

@@ -18,21 +18,62 @@
 #define RESTORE_TIME (10 * USEC_PER_SEC)
 #define DISK_LOW "system.disk.low"
 
+/* What a thread and the loop share; atomic. */
+typedef struct Progress {
+        char *name; /* of the event; the loop's */
+        gint called_off, over;
+} Progress;
+
 typedef struct DatabaseFlusher {
         SnoozePluginInstance *instance;
+        GPtrArray *under_way; /* Progress */
 } DatabaseFlusher;
 
 /* What the thread has of its own: the configuration may change meanwhile. */
 typedef struct Work {
         const Database *database;
+        Progress *progress;
         char *connection;
         uint64_t deadline; /* monotonic µs */
         gboolean restore, ending;
 } Work;
 
+static void progress_clear(void *progress) {
+        g_free(((Progress *) progress)->name);
+}
+
+static void progress_release(void *progress) {
+        g_atomic_rc_box_release_full(progress, progress_clear);
+}
+
+static char *name_of(const SnoozePluginDictionary *event) {
+        return g_strconcat(snooze_plugin_dictionary_get_string(event, "source", ""), "\n",
+                           snooze_plugin_dictionary_get_string(event, "id", ""), NULL);
+}
+
+static void forget_ended(DatabaseFlusher *flusher) {
+        for (guint i = flusher->under_way->len; i-- > 0;)
+                if (g_atomic_int_get(&((Progress *) g_ptr_array_index(flusher->under_way, i))->over))
+                        g_ptr_array_remove_index_fast(flusher->under_way, i);
+}
+
+/* Whoever waits for the flush of this event stops waiting. */
+static void call_off(const DatabaseFlusher *flusher, const SnoozePluginDictionary *event) {
+        g_autofree char *name = name_of(event);
+
+        for (guint i = 0; i < flusher->under_way->len; i++) {
+                Progress *progress = g_ptr_array_index(flusher->under_way, i);
+
+                if (g_str_equal(progress->name, name))
+                        g_atomic_int_set(&progress->called_off, TRUE);
+        }
+}
+
 static void work_free(Work *work) {
         explicit_bzero(work->connection, strlen(work->connection));
         g_free(work->connection);
+        g_atomic_int_set(&work->progress->over, TRUE);
+        progress_release(work->progress);
         g_free(work);
 }
 
@@ -41,22 +82,31 @@ static int work_run(SnoozePluginCall *call, void *userdata) {
         uint64_t begun = clock_monotonic();
         Work *work = userdata;
         const Flush flush = {
-                .connection = work->connection, .deadline = work->deadline, .ending = work->ending, .result = result
+                .connection = work->connection,
+                .deadline = work->deadline,
+                .called_off = &work->progress->called_off,
+                .ending = work->ending,
+                .result = result,
         };
         gboolean (*what)(const Flush *flush, GError **error) =
                 work->restore ? work->database->restore : work->database->flush;
         g_autoptr(GError) error = NULL;
         gboolean done = what(&flush, &error);
         double seconds = (double) usec_sub(clock_monotonic(), begun) / (double) USEC_PER_SEC;
+        gboolean called_off = flush_called_off(&flush);
 
         work_free(work);
         (void) snooze_plugin_dictionary_set_bool(result, "success", done);
         (void) snooze_plugin_dictionary_set_double(result, "seconds", seconds);
+        if (called_off)
+                (void) snooze_plugin_dictionary_set_string(result, "status", "cancelled");
         if (done)
                 snooze_plugin_log(LOG_NOTICE, "The database is on its disk after %.1f s", seconds);
         else {
-                (void) snooze_plugin_dictionary_set_string(result, "error", error->message);
-                snooze_plugin_log(LOG_WARNING, "The database could not be flushed: %s", error->message);
+                const char *why = called_off ? "it was called off" : error->message;
+
+                (void) snooze_plugin_dictionary_set_string(result, "error", why);
+                snooze_plugin_log(LOG_WARNING, "The database could not be flushed: %s", why);
         }
         return snooze_plugin_call_set_answer(call, done);
 }
@@ -70,11 +120,16 @@ static int answer_status(SnoozePluginCall *call, const char *key, const char *te
         return snooze_plugin_call_set_answer(call, false);
 }
 
-static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const Work *plan) {
+static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                 const Work *plan) {
         Work *work = g_new0(Work, 1);
         int r;
 
         *work = *plan;
+        work->progress = g_atomic_rc_box_new0(Progress);
+        work->progress->name = name_of(event);
+        if (!work->restore)
+                g_ptr_array_add(flusher->under_way, g_atomic_rc_box_acquire(work->progress));
         work->connection = g_strdup(snooze_plugin_instance_get_string(flusher->instance, "connection_string") ?: "");
         r = snooze_plugin_call_run_in_thread(call, work_run, work);
         if (r < 0)
@@ -84,7 +139,7 @@ static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const W
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
-        const DatabaseFlusher *flusher = userdata;
+        DatabaseFlusher *flusher = userdata;
         gboolean low_disk = g_str_equal(type, DISK_LOW), known;
         const Database *database;
         uint64_t budget;
@@ -100,6 +155,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         notice = notice_read(event, clock_realtime());
         budget = notice_budget(&notice, RESERVE_SECONDS,
                                snooze_plugin_instance_get_integer(flusher->instance, "timeout_seconds"));
+        forget_ended(flusher);
+        if (notice.cancelled)
+                call_off(flusher, event);
         if (notice.cancelled && (low_disk || !database->restore))
                 return answer_status(call, "status", "cancelled");
         if (budget == 0 && !notice.cancelled)
@@ -108,13 +166,13 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 return answer_status(call, "status", "takes space: not on a disk that is nearly full");
         work = (Work) {
                 .database = database,
-                .deadline = usec_add(clock_monotonic(), notice.cancelled ? RESTORE_TIME : budget),
+                .deadline = usec_add(clock_monotonic(), notice.cancelled ? MIN(RESTORE_TIME, notice.share) : budget),
                 .restore = notice.cancelled,
                 .ending = !low_disk,
         };
         if (notice.cancelled)
                 (void) snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "cancelled");
-        return begin(flusher, call, &work);
+        return begin(flusher, call, event, &work);
 }
 
 static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
@@ -147,7 +205,7 @@ int main(int argc, char *argv[]) {
                 { NULL },
         };
         static const char *const events[] = { "cloud.spot.interrupt", "cloud.instance.termination", DISK_LOW, NULL };
-        DatabaseFlusher flusher = { .instance = NULL };
+        DatabaseFlusher flusher = { .under_way = g_ptr_array_new_with_free_func(progress_release) };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "database-flusher",
@@ -161,6 +219,8 @@ int main(int argc, char *argv[]) {
                 .supported_events = events,
                 .handle_event = handle_event,
         };
+        int r = snooze_plugin_main(&plugin, argc, argv);
 
-        return snooze_plugin_main(&plugin, argc, argv);
+        g_ptr_array_unref(flusher.under_way);
+        return r;
 }

@@ -48,10 +48,14 @@ const Database *database_find(const char *name, gboolean *ret_known) {
         return NULL;
 }
 
+gboolean flush_called_off(const Flush *flush) {
+        return flush->called_off && g_atomic_int_get(flush->called_off);
+}
+
 int flush_left(const Flush *flush) {
         uint64_t left = usec_sub(flush->deadline, clock_monotonic()) / USEC_PER_MSEC;
 
-        return (int) MIN(left, (uint64_t) INT_MAX);
+        return flush_called_off(flush) ? 0 : (int) MIN(left, (uint64_t) INT_MAX);
 }
 
 gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail) {

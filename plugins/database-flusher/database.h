@@ -14,6 +14,7 @@
 typedef struct Flush {
         const char *connection;
         uint64_t deadline;              /* monotonic µs */
+        const gint *called_off;         /* atomic: it is for nothing; nobody waits for what has been begun. May be NULL */
         gboolean ending;                /* the machine goes: what comes after this has to be durable, too */
         SnoozePluginDictionary *result; /* of the call */
 } Flush;
@@ -32,8 +33,9 @@ extern const Database database_mysql, database_postgresql, database_redis;
 /* NULL: there is none, or not in this build; *ret_known then tells which. */
 const Database *database_find(const char *name, gboolean *ret_known);
 
-/* Milliseconds that are left, for poll(); at least 0. */
+/* Milliseconds that are left, for poll(); at least 0, and 0 of what was called off. */
 int flush_left(const Flush *flush);
+gboolean flush_called_off(const Flush *flush);
 
 /* Sets the error, in which the secrets (NULL-terminated; may have empty ones) are replaced. Returns FALSE. */
 gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail);

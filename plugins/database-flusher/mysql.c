@@ -254,6 +254,14 @@ static gboolean restore_server(Session *session, GPtrArray *problems, GError **e
         return TRUE;
 }
 
+/* Locked: by a flush that was called off, too, which has ended by now or has not begun. */
+static gboolean has_changed(void) {
+        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++)
+                if (before[i])
+                        return TRUE;
+        return FALSE;
+}
+
 static void prepare(void) {
         (void) mysql_library_init(0, NULL, NULL);
 }
@@ -292,7 +300,10 @@ static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrA
         if (pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &limit) != 0)
                 return flush_fail(error, NULL, "another flush is under way", "");
         (void) mysql_thread_init();
-        done = with_session(flush, work, error);
+        if (flush_called_off(flush))
+                done = flush_fail(error, NULL, "it was called off", "");
+        else
+                done = (work == restore_server && !has_changed()) || with_session(flush, work, error);
         mysql_thread_end();
         (void) pthread_mutex_unlock(&lock);
         return done;
@@ -303,11 +314,7 @@ static gboolean flush_mysql(const Flush *flush, GError **error) {
 }
 
 static gboolean restore_mysql(const Flush *flush, GError **error) {
-        gboolean changed = FALSE;
-
-        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++)
-                changed = changed || before[i];
-        return changed ? run(flush, restore_server, error) : TRUE;
+        return run(flush, restore_server, error);
 }
 
 const Database database_mysql = {

@@ -184,19 +184,25 @@ static void on_started(const UnitOutcome *outcomes, guint n, void *userdata) {
 
 /* What is done */
 
-/* Not after its deadline less what the answer takes, however long that would be. */
-static uint64_t wait_of(const Drain *drain, const Request *request, uint64_t now) {
-        uint64_t most = seconds_of(drain, "timeout_seconds"), left = usec_sub(request->deadline, now);
+static uint64_t less_reserve(uint64_t time) {
+        return time - MIN(time / 10, RESERVE_MAX);
+}
 
-        if (request->deadline == 0)
-                return most;
-        return MIN(most, left - MIN(left / 10, RESERVE_MAX));
+/* Not after its deadline, nor longer than somebody waits for it, less what the answer takes. */
+static uint64_t wait_of(const Drain *drain, const Request *request, uint64_t now) {
+        uint64_t wait = seconds_of(drain, "timeout_seconds");
+
+        if (request->call)
+                wait = MIN(wait, less_reserve(snooze_plugin_call_get_time_left(request->call)));
+        if (request->deadline > 0 && !request->cancelled)
+                wait = MIN(wait, less_reserve(usec_sub(request->deadline, now)));
+        return wait;
 }
 
 static int begin(Drain *drain, const Request *request) {
         gboolean start = request->cancelled;
         uint64_t now = clock_realtime();
-        uint64_t wait = start ? seconds_of(drain, "timeout_seconds") : wait_of(drain, request, now);
+        uint64_t wait = wait_of(drain, request, now);
         g_autoptr(GPtrArray) names = g_ptr_array_new();
 
         if (start) /* in the opposite order */

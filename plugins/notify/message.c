@@ -86,11 +86,13 @@ char *message_line(const SnoozePluginDictionary *event, uint64_t now) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         g_autoptr(GString) line = g_string_new(NULL);
 
-        /* What the daemon says of its own stop it says best. */
-        if (*notice)
-                return clean(notice, MESSAGE_LINE_MAX);
-        if (is_cancelled(event))
-                g_string_append(line, "Called off: ");
+        /* What the daemon says of its own stop it says best; also that it was called off, in the data then. */
+        if (is_cancelled(event) && (!*notice || snooze_plugin_dictionary_get_bool(event, "cancelled", false)))
+                g_string_append(line, g_str_has_prefix(type, "system.") ? "Over: " : "Called off: ");
+        if (*notice) {
+                g_string_append(line, notice);
+                return clean(line->str, MESSAGE_LINE_MAX);
+        }
         g_string_append(line, title_of(type));
         if (deadline > now && g_str_has_prefix(type, "cloud.") && !is_cancelled(event)) {
                 g_autofree char *when = moment_format(deadline, now, TRUE), *left = duration_format(deadline - now);

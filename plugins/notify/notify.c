@@ -227,17 +227,24 @@ static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozeP
 
 /* Events */
 
-/* Once is enough: neither what nobody stops for, nor the second word on the same stop. */
-static gboolean is_repetition(const SnoozePluginDictionary *data) {
+/* Once is enough: neither what nobody stops for, nor the second word on the same stop. That the daemon's own stop was called off is
+ * an event of its own. */
+static gboolean is_repetition(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data) {
         return snooze_plugin_dictionary_get_bool(data, "dry_run", false) ||
+                (snooze_plugin_dictionary_get_bool(event, "cancelled", false) &&
+                 g_str_equal(snooze_plugin_dictionary_get_string(event, "source", ""), "snoozed")) ||
                 g_str_equal(snooze_plugin_dictionary_get_string(data, "phase", ""), "reminder");
 }
 
-static uint64_t timeout_of(const SnoozePluginDictionary *event) {
+/* Where nobody waits any more for the answer, people still do for the mail. */
+static uint64_t timeout_of(SnoozePluginCall *call, const SnoozePluginDictionary *event) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
-                 left = usec_sub(deadline, clock_realtime());
+                 left = usec_sub(deadline, clock_realtime()), share = snooze_plugin_call_get_time_left(call);
 
-        return deadline == 0 ? TIMEOUT : left == 0 ? TIMEOUT_LATE : MIN(left, TIMEOUT);
+        if (deadline > 0 && left == 0)
+                return TIMEOUT_LATE;
+        share -= MIN(share / 10, USEC_PER_SEC);
+        return MIN(MIN(deadline > 0 ? left : TIMEOUT, TIMEOUT), share);
 }
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
@@ -253,7 +260,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 return snooze_plugin_call_set_answer(call, false);
         mails = recipients_of(notify)[0] != NULL;
         terminals = snooze_plugin_instance_get_boolean(notify->instance, "wall") && !own;
-        if ((own && is_repetition(data)) || (!mails && !terminals))
+        if ((own && is_repetition(event, data)) || (!mails && !terminals))
                 return snooze_plugin_call_set_answer(call, false);
         if (!take_turn(notify)) {
                 (void) snooze_plugin_dictionary_set_string(result, "status", "more than max_per_hour");
@@ -265,7 +272,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 tell_terminals(result, line);
         }
         if (mails)
-                return send_mail(notify, call, event, timeout_of(event));
+                return send_mail(notify, call, event, timeout_of(call, event));
         return snooze_plugin_call_set_answer(call, snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
 }
 

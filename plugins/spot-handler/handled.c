@@ -5,9 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <glib.h>
-
 #define STATE_VERSION 1U
+#define ANNOUNCEMENTS_MAX 256U
 
 int handled_export(SnoozePluginCall *call, uint64_t until) {
         char text[32];
@@ -26,4 +25,26 @@ int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, s
                                                "version %u of the state: expected a moment", version);
         *ret_until = until;
         return 0;
+}
+
+static char *name_of(const SnoozePluginDictionary *event) {
+        return g_strconcat(snooze_plugin_dictionary_get_string(event, "source", ""), "\n",
+                           snooze_plugin_dictionary_get_string(event, "id", ""), NULL);
+}
+
+GHashTable *announcements_new(void) {
+        return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event) {
+        if (g_hash_table_size(announcements) < ANNOUNCEMENTS_MAX)
+                g_hash_table_add(announcements, name_of(event));
+}
+
+gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event) {
+        g_autofree char *name = name_of(event);
+
+        if (!g_hash_table_remove(announcements, name))
+                g_hash_table_remove_all(announcements);
+        return g_hash_table_size(announcements) == 0;
 }

@@ -63,6 +63,7 @@ Notice notice_read(const SnoozePluginDictionary *event, uint64_t now) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         uint64_t since = snooze_plugin_dictionary_get_uint(event, "timestamp", 0), longest = longest_notice(event);
         Notice notice = {
+                .share = snooze_plugin_dictionary_get_uint(event, "budget", UINT64_MAX),
                 .cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false) ||
                         snooze_plugin_dictionary_get_bool(data, "cancelled", false),
         };
@@ -77,9 +78,18 @@ Notice notice_read(const SnoozePluginDictionary *event, uint64_t now) {
         return notice;
 }
 
+uint64_t notice_margin(const Notice *notice, int64_t reserve_seconds) {
+        uint64_t most = (uint64_t) reserve_seconds * USEC_PER_SEC;
+
+        return notice->share / 4 < most ? notice->share / 4 : most;
+}
+
 uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds) {
         uint64_t left = usec_sub(notice->remaining, (uint64_t) reserve_seconds * USEC_PER_SEC);
         uint64_t most = (uint64_t) timeout_seconds * USEC_PER_SEC;
+        uint64_t share = usec_sub(notice->share, notice_margin(notice, reserve_seconds));
 
+        if (share < most)
+                most = share;
         return left < most ? left : most;
 }

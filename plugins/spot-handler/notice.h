@@ -20,6 +20,7 @@
 typedef struct Notice {
         uint64_t deadline;  /* wall clock µs: when the machine goes */
         uint64_t remaining; /* µs until then; 0: it has passed */
+        uint64_t share;     /* µs for which the daemon waits for this handler; UINT64_MAX: nobody said */
         bool cancelled;     /* it will not happen */
 } Notice;
 
@@ -27,6 +28,9 @@ typedef struct Notice {
  * event's timestamp, without either it is two minutes. */
 Notice notice_read(const SnoozePluginDictionary *event, uint64_t now);
 
-/* µs that there are for work: what is left without the reserve, at most timeout_seconds; 0: there is no time for it.
- */
+/* µs that there are for work: what is left without the reserve, at most timeout_seconds, and less than the share, so
+ * that the answer comes in time; 0: there is no time for it. */
 uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds);
+
+/* µs of the share that are kept for ending what is at work, and for the answer. */
+uint64_t notice_margin(const Notice *notice, int64_t reserve_seconds);

@@ -20,7 +20,7 @@
 #include "run/run.h"
 #include "util/line.h"
 
-#define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL; all of it lies within the reserve */
+#define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL, at most; all of it lies within the reserve */
 #define OUTPUT_MAX (16U * 1024U)
 #define ERROR_SIZE 256U
 
@@ -30,6 +30,7 @@ typedef struct SpotHandler {
         Run *run;                /* under way */
         SnoozePluginCall *call;  /* whose result the run is */
         GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        GHashTable *announced;   /* by whom: announcements_new() */
         uint64_t remaining;      /* µs, when the run began */
         gboolean cancelled;      /* the run under way is for nothing */
         gboolean leaving;
@@ -161,7 +162,7 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
                 .arguments = (char *[]) { program, NULL },
                 .environment = (const char *const *) environment,
                 .timeout = budget,
-                .grace = GRACE,
+                .grace = MIN(GRACE, notice_margin(notice, NOTICE_RESERVE_SECONDS) / 5 * 4),
                 .output_kept = OUTPUT_MAX,
                 .errors_too = TRUE,
                 .await_end = TRUE,
@@ -175,21 +176,25 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
                           environment[2] + strlen("SNOOZE_EVENT_SOURCE="), notice->remaining / USEC_PER_SEC, program,
                           budget / USEC_PER_SEC);
         handler->call = call;
+        g_hash_table_remove_all(handler->announced);
+        announcements_add(handler->announced, event);
         handler->remaining = notice->remaining;
         handler->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
         return SNOOZE_PLUGIN_LATER;
 }
 
-static int called_off(SpotHandler *handler, SnoozePluginCall *call) {
+static int called_off(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event) {
         gboolean was_handled = handler->handled_until > 0;
 
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "cancelled");
+        if (!announcements_call_off(handler->announced, event))
+                return snooze_plugin_call_set_answer(call, false);
         /* A script that knows how to undo what it did learns of it as SIGTERM. */
         if (handler->run) {
                 handler->cancelled = TRUE;
                 run_shorten(handler->run, 0);
         }
         handler->handled_until = 0;
-        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "cancelled");
         return snooze_plugin_call_set_answer(call, was_handled);
 }
 
@@ -213,7 +218,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 return snooze_plugin_call_set_answer(call, false);
         notice = notice_read(event, now);
         if (notice.cancelled)
-                return called_off(handler, call);
+                return called_off(handler, call, event);
+        if (handler->run || handler->handled_until > now)
+                announcements_add(handler->announced, event);
         if (handler->run)
                 return wait_for_run(handler, call, &notice);
         if (handler->handled_until > now) {
@@ -256,7 +263,7 @@ int main(int argc, char *argv[]) {
                 { NULL },
         };
         static const char *const events[] = { "cloud.spot.interrupt", "cloud.instance.termination", NULL };
-        SpotHandler handler = { .waiting = g_ptr_array_new() };
+        SpotHandler handler = { .waiting = g_ptr_array_new(), .announced = announcements_new() };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "spot-handler",
@@ -277,5 +284,6 @@ int main(int argc, char *argv[]) {
 
         runner_free(handler.runner);
         g_ptr_array_unref(handler.waiting);
+        g_hash_table_unref(handler.announced);
         return r;
 }

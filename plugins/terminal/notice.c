@@ -77,15 +77,16 @@ static void write_clock(uint64_t moment, char *text, size_t size) {
                 text[0] = 0;
 }
 
-static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, uint64_t now, char *text,
-                    size_t size) {
+static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, bool called_off, uint64_t now,
+                    char *text, size_t size) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         uint64_t left = usec_sub(deadline, now);
         const char *reason = snooze_plugin_dictionary_get_string(data, "reason", "");
         char clock[64], span[32];
 
-        if (snooze_plugin_dictionary_get_bool(data, "cancelled", false)) {
-                snprintf(text, size, "This machine stays on%s%s", *reason ? ": " : "", reason);
+        /* The reason of what is called off is not that of the calling off. */
+        if (called_off || snooze_plugin_dictionary_get_bool(data, "cancelled", false)) {
+                snprintf(text, size, "This machine stays on%s%s", *reason && !called_off ? ": " : "", called_off ? "" : reason);
                 return;
         }
         write_clock(deadline, clock, sizeof(clock));
@@ -103,10 +104,14 @@ static void compose(const SnoozePluginDictionary *event, const SnoozePluginDicti
 void notice_write(const SnoozePluginDictionary *event, uint64_t now, char *text, size_t size) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *notice = snooze_plugin_dictionary_get_string(data, "notice", "");
+        bool called_off = snooze_plugin_dictionary_get_bool(event, "cancelled", false);
         char composed[NOTICE_SIZE];
 
-        if (!*notice) {
-                compose(event, data, now, composed, sizeof(composed));
+        if (*notice && called_off) {
+                snprintf(composed, sizeof(composed), "Called off: %s", notice);
+                notice = composed;
+        } else if (!*notice) {
+                compose(event, data, called_off, now, composed, sizeof(composed));
                 notice = composed;
         }
         notice_clean(notice, text, size);

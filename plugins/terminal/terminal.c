@@ -25,6 +25,13 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         if (strcmp(type, EVENT_STOP_PENDING) != 0 && strcmp(type, EVENT_NOTICE) != 0)
                 return snooze_plugin_call_set_answer(call, false);
 
+        /* That its own stop was called off the daemon says with an event of its own. */
+        if (snooze_plugin_dictionary_get_bool(event, "cancelled", false) &&
+            strcmp(snooze_plugin_dictionary_get_string(event, "source", ""), "snoozed") == 0) {
+                snooze_plugin_dictionary_set_string(result, "status", "cancelled");
+                return snooze_plugin_call_set_answer(call, false);
+        }
+
         notice_write(event, clock_realtime(), notice, sizeof(notice));
         /* A line of its own, also in the middle of a program's picture, and a bell for who looks elsewhere. */
         snprintf(text, sizeof(text), "\r\n\a%s\r\n", notice);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Posts events to URLs: all at once, each tried again within what is left until the deadline, and signed. URLs,
- * headers and key are secrets: logs and results know a URL by its host alone. */
+/* Posts events to URLs: all at once, each tried again for as long as its call is waited for, and signed. What finds no
+ * room waits for its turn, in order, and no URL that hangs can take the room of the others; how much can wait is bounded
+ * by the number of calls. URLs, headers and key are secrets: logs and results know a URL by its host alone. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +35,9 @@ typedef struct Webhook {
         JsonNode *template; /* NULL: the whole event */
         GBytes *key;        /* NULL: nothing is signed */
         GPtrArray *deliveries;
+        GQueue waiting;              /* Post, in order */
+        guint under_way[TARGETS_MAX]; /* posts to each URL */
+        guint all_under_way;
         sd_event_source *leave;
         gboolean leaving;
 } Webhook;
@@ -43,8 +47,12 @@ typedef struct Delivery Delivery;
 /* Of one URL. */
 typedef struct Post {
         Delivery *delivery;
+        GList link;             /* in `waiting` */
+        gboolean waits;
         HttpExchange *exchange; /* under way */
-        char *name;
+        guint target;           /* its place among the URLs */
+        char *url, *name;
+        gboolean direct;        /* past the proxy */
         long status;
         unsigned attempts;
         char *error;
@@ -54,21 +62,54 @@ typedef struct Post {
 struct Delivery {
         Webhook *webhook;
         SnoozePluginCall *call;
-        char *source, *id;
+        char *source, *id, *body;
+        gboolean cancelled;
+        gboolean beginning;     /* its call is not put off yet */
+        uint64_t deadline;      /* monotonic µs */
+        sd_event_source *timer; /* for posts that wait until then */
         Post posts[TARGETS_MAX];
-        guint n_posts, under_way;
+        guint n_posts, pending;
 };
+
+static void pump(Webhook *webhook);
+
+static void take_from_queue(Post *post) {
+        if (post->waits)
+                g_queue_unlink(&post->delivery->webhook->waiting, &post->link);
+        post->waits = FALSE;
+}
+
+/* Its exchange is over. */
+static void leave_turn(Post *post) {
+        Webhook *webhook = post->delivery->webhook;
+
+        post->exchange = NULL;
+        webhook->under_way[post->target]--;
+        webhook->all_under_way--;
+}
+
+static void cancel_post(Post *post) {
+        take_from_queue(post);
+        if (!post->exchange)
+                return;
+        (void) http_cancel(post->exchange);
+        leave_turn(post);
+}
 
 static void delivery_free(void *userdata) {
         Delivery *delivery = userdata;
 
         for (guint i = 0; i < delivery->n_posts; i++) {
-                (void) http_cancel(delivery->posts[i].exchange);
+                cancel_post(&delivery->posts[i]);
+                explicit_bzero(delivery->posts[i].url, strlen(delivery->posts[i].url));
+                g_free(delivery->posts[i].url);
                 g_free(delivery->posts[i].name);
                 g_free(delivery->posts[i].error);
         }
+        sd_event_source_disable_unref(delivery->timer);
         g_free(delivery->source);
         g_free(delivery->id);
+        g_free(delivery->body);
         g_free(delivery);
 }
 
@@ -108,12 +149,41 @@ static void give_up(Delivery *delivery, const char *why) {
         for (guint i = 0; i < delivery->n_posts; i++) {
                 Post *post = &delivery->posts[i];
 
-                if (!post->exchange)
+                if (!post->exchange && !post->waits)
                         continue;
-                post->exchange = http_cancel(post->exchange);
+                cancel_post(post);
                 post->error = g_strdup(why);
         }
         finish(delivery);
+}
+
+/* One of its posts has ended. */
+static void settle(Delivery *delivery) {
+        if (--delivery->pending == 0 && !delivery->beginning)
+                finish(delivery);
+}
+
+/* Takes error. */
+static void fail(Post *post, char *error) {
+        post->error = error;
+        snooze_plugin_log(LOG_WARNING, "%s was not told of an event: %s", post->name, error);
+        settle(post->delivery);
+}
+
+static int on_no_turn(sd_event_source *source, uint64_t usec, void *userdata) {
+        Delivery *delivery = userdata;
+
+        /* The last one takes the delivery with it. */
+        for (guint i = 0, n = delivery->n_posts, left = delivery->pending; i < n && left > 0; i++) {
+                Post *post = &delivery->posts[i];
+
+                if (!post->waits)
+                        continue;
+                take_from_queue(post);
+                left--;
+                fail(post, g_strdup_printf("there was no turn for it: %u posts are under way", delivery->webhook->all_under_way));
+        }
+        return 0;
 }
 
 /* What libcurl says of a URL that it does not like may repeat it. */
@@ -131,16 +201,17 @@ static char *describe(const HttpReply *reply) {
 
 static void on_reply(const HttpReply *reply, void *userdata) {
         Post *post = userdata;
+        Webhook *webhook = post->delivery->webhook;
 
-        post->exchange = NULL;
+        leave_turn(post);
         post->status = reply->status;
         post->attempts = reply->attempts;
         post->error = describe(reply);
         if (post->error)
                 snooze_plugin_log(LOG_WARNING, "%s did not take an event: %s (attempt %u)", post->name, post->error,
                                   reply->attempts);
-        if (--post->delivery->under_way == 0)
-                finish(post->delivery);
+        settle(post->delivery);
+        pump(webhook);
 }
 
 /* What is sent */
@@ -175,18 +246,18 @@ static void add_header(GPtrArray *headers, const char *name, const char *value) 
 }
 
 /* The same event has the same key, whoever posts it again; that it was called off is another message. */
-static char *key_of(const Delivery *delivery, gboolean cancelled) {
+static char *key_of(const Delivery *delivery) {
         g_autofree char *source = g_uri_escape_string(delivery->source, NULL, FALSE),
                         *id = g_uri_escape_string(delivery->id, NULL, FALSE);
 
-        return g_strconcat(source, ":", id, cancelled ? ":cancelled" : "", NULL);
+        return g_strconcat(source, ":", id, delivery->cancelled ? ":cancelled" : "", NULL);
 }
 
-static GPtrArray *headers_of(const Delivery *delivery, const char *body, gboolean cancelled) {
+static GPtrArray *headers_of(const Delivery *delivery) {
         const Webhook *webhook = delivery->webhook;
         const char *const *configured = snooze_plugin_instance_get_list(webhook->instance, "headers");
         g_autofree char *timestamp = g_strdup_printf("%" PRIu64, clock_realtime() / USEC_PER_SEC),
-                        *key = key_of(delivery, cancelled);
+                        *key = key_of(delivery);
         GPtrArray *headers = g_ptr_array_new_with_free_func(g_free);
 
         if (!headers_have(configured, "Content-Type"))
@@ -197,7 +268,7 @@ static GPtrArray *headers_of(const Delivery *delivery, const char *body, gboolea
         add_header(headers, SIGNATURE_ID_HEADER, key);
         add_header(headers, SIGNATURE_TIMESTAMP_HEADER, timestamp);
         if (webhook->key) {
-                g_autofree char *signature = signature_make(webhook->key, key, timestamp, body, strlen(body));
+                g_autofree char *signature = signature_make(webhook->key, key, timestamp, delivery->body, strlen(delivery->body));
 
                 add_header(headers, SIGNATURE_HEADER, signature);
         }
@@ -211,39 +282,82 @@ static const char *setting_or_null(const Webhook *webhook, const char *name) {
         return value && *value ? value : NULL;
 }
 
-static void post_begin(Post *post, const char *url, GPtrArray *headers, const char *body, uint64_t budget) {
-        const Webhook *webhook = post->delivery->webhook;
-        gboolean loopback = FALSE;
-        int r;
+/* FALSE: there is no turn for it. */
+static gboolean post_begin(Post *post) {
+        const Delivery *delivery = post->delivery;
+        Webhook *webhook = delivery->webhook;
+        g_autoptr(GPtrArray) headers = headers_of(delivery);
+        int r = http_send(webhook->client,
+                          &(const HttpRequest){
+                                  .url = post->url,
+                                  .headers = (const char *const *) headers->pdata,
+                                  .body = delivery->body,
+                                  .body_size = strlen(delivery->body),
+                                  .direct = post->direct,
+                                  .proxy = setting_or_null(webhook, "proxy"),
+                                  .ca_file = setting_or_null(webhook, "ca_file"),
+                                  .timeout = ATTEMPT_TIMEOUT,
+                                  .reply_max = REPLY_MAX,
+                                  .attempts = ATTEMPTS,
+                                  .patience = MAX(usec_sub(delivery->deadline, clock_monotonic()), USEC_PER_MSEC),
+                          },
+                          on_reply, post, &post->exchange);
 
+        if (r == -ENOBUFS)
+                return FALSE;
+        take_from_queue(post);
+        if (r >= 0) {
+                webhook->under_way[post->target]++;
+                webhook->all_under_way++;
+        } else
+                fail(post, g_strdup(g_strerror(-r)));
+        return TRUE;
+}
+
+/* Each URL has its part of the room. */
+static gboolean has_turn(const Post *post) {
+        const Webhook *webhook = post->delivery->webhook;
+
+        return webhook->all_under_way < HTTP_EXCHANGES_MAX &&
+                webhook->under_way[post->target] < HTTP_EXCHANGES_MAX / post->delivery->n_posts;
+}
+
+/* What ends here has nothing more in the queue: the next one stays. */
+static void pump(Webhook *webhook) {
+        for (GList *link = webhook->waiting.head, *next; link; link = next) {
+                Post *post = link->data;
+
+                next = link->next;
+                if (has_turn(post) && !post_begin(post))
+                        return;
+        }
+}
+
+static void enqueue(Delivery *delivery, const char *url) {
+        guint target = delivery->n_posts++;
+        Post *post = &delivery->posts[target];
+
+        *post = (Post) { .delivery = delivery,
+                         .link = { .data = post },
+                         .waits = TRUE,
+                         .target = target,
+                         .url = g_strdup(url) };
         /* configure would not have taken a wrong one. */
-        post->name = target_name(url, &loopback, NULL) ?: g_strdup("");
-        r = http_send(webhook->client,
-                      &(const HttpRequest){
-                              .url = url,
-                              .headers = (const char *const *) headers->pdata,
-                              .body = body,
-                              .body_size = strlen(body),
-                              .direct = loopback,
-                              .proxy = setting_or_null(webhook, "proxy"),
-                              .ca_file = setting_or_null(webhook, "ca_file"),
-                              .timeout = ATTEMPT_TIMEOUT,
-                              .reply_max = REPLY_MAX,
-                              .attempts = ATTEMPTS,
-                              .patience = budget,
-                      },
-                      on_reply, post, &post->exchange);
-        if (r < 0)
-                post->error = g_strdup(r == -ENOBUFS ? "too many are under way" : g_strerror(-r));
-        else
-                post->delivery->under_way++;
+        post->name = target_name(url, &post->direct, NULL) ?: g_strdup("");
+        g_queue_push_tail_link(&delivery->webhook->waiting, &post->link);
+        delivery->pending++;
+}
+
+static gboolean has_waiting(const Delivery *delivery) {
+        for (guint i = 0; i < delivery->n_posts; i++)
+                if (delivery->posts[i].waits)
+                        return TRUE;
+        return FALSE;
 }
 
 static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginDictionary *event, gboolean cancelled,
                    uint64_t budget) {
         const char *const *urls = snooze_plugin_instance_get_list(webhook->instance, "urls");
-        g_autofree char *body = body_of(webhook, event);
-        g_autoptr(GPtrArray) headers = NULL;
         Delivery *delivery = g_new0(Delivery, 1);
 
         *delivery = (Delivery){
@@ -251,21 +365,25 @@ static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginD
                 .call = call,
                 .source = g_strdup(snooze_plugin_dictionary_get_string(event, "source", "")),
                 .id = g_strdup(snooze_plugin_dictionary_get_string(event, "id", "")),
+                .body = body_of(webhook, event),
+                .cancelled = cancelled,
+                .deadline = usec_add(clock_monotonic(), budget),
+                .beginning = TRUE,
         };
-        headers = headers_of(delivery, body, cancelled);
-        for (; urls && *urls && delivery->n_posts < TARGETS_MAX; urls++) {
-                Post *post = &delivery->posts[delivery->n_posts++];
-
-                post->delivery = delivery;
-                post_begin(post, *urls, headers, body, budget);
+        for (; urls && *urls && delivery->n_posts < TARGETS_MAX; urls++)
+                enqueue(delivery, *urls);
+        pump(webhook);
+        delivery->beginning = FALSE;
+        if (delivery->pending == 0) {
+                answer(delivery);
+                delivery_free(delivery);
+                return 0;
         }
-        if (delivery->under_way > 0) {
-                g_ptr_array_add(webhook->deliveries, delivery);
-                return SNOOZE_PLUGIN_LATER;
-        }
-        answer(delivery);
-        delivery_free(delivery);
-        return 0;
+        g_ptr_array_add(webhook->deliveries, delivery);
+        if (has_waiting(delivery))
+                (void) sd_event_add_time(snooze_plugin_instance_get_event(webhook->instance), &delivery->timer,
+                                         CLOCK_MONOTONIC, delivery->deadline, 1, on_no_turn, delivery);
+        return SNOOZE_PLUGIN_LATER;
 }
 
 /* Events */
@@ -286,11 +404,22 @@ static void call_off(Webhook *webhook, const SnoozePluginDictionary *event) {
                 if (g_str_equal(delivery->source, source) && g_str_equal(delivery->id, id))
                         give_up(delivery, "it was called off");
         }
+        pump(webhook);
+}
+
+/* Until when the thing itself happens is of no matter any more once it was called off. */
+static uint64_t budget_of(const Webhook *webhook, SnoozePluginCall *call, const SnoozePluginDictionary *event, gboolean cancelled) {
+        uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
+                 share = snooze_plugin_call_get_time_left(call),
+                 most = (uint64_t) snooze_plugin_instance_get_integer(webhook->instance, "timeout_seconds") * USEC_PER_SEC;
+
+        share -= MIN(share / 10, USEC_PER_SEC);
+        if (deadline > 0 && !cancelled)
+                most = MIN(most, usec_sub(deadline, clock_realtime()));
+        return MIN(most, share);
 }
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
-        uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
-                 left = usec_sub(deadline, clock_realtime());
         gboolean cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false);
         Webhook *webhook = userdata;
         uint64_t budget;
@@ -302,9 +431,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 call_off(webhook, event);
         if (webhook->leaving)
                 return answer_status(call, "the plugin leaves");
-        budget = (uint64_t) snooze_plugin_instance_get_integer(webhook->instance, "timeout_seconds") * USEC_PER_SEC;
-        if (deadline > 0 && left < budget)
-                budget = left;
+        budget = budget_of(webhook, call, event, cancelled);
         if (budget < USEC_PER_MSEC)
                 return answer_status(call, "there is no time left");
         return deliver(webhook, call, event, cancelled, budget);

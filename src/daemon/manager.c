@@ -511,6 +511,7 @@ static int create_stop(Manager *manager) {
                                              .store = manager->store,
                                              .plugins = manager->plugins,
                                              .changed = on_stop_step,
+                                             .restored = manager_announce_system,
                                              .userdata = manager },
                        &manager->events);
         if (r < 0)

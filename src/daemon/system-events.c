@@ -8,7 +8,7 @@
 #include "base/journal.h"
 
 static char *source_name(const char *part) {
-        return g_strconcat(EVENT_SOURCE_OWN "/", part, NULL);
+        return g_strconcat(EVENT_SOURCE_PART, part, NULL);
 }
 
 static char *on_begun(const char *part, const char *type, JsonObject *data, void *userdata) {
@@ -33,6 +33,12 @@ static void on_over(const char *part, const char *id, void *userdata) {
         events_cancel(manager->events, source, id);
 }
 
+static gboolean on_standing(const char *source, const char *id, const char *type, JsonObject *data, void *userdata) {
+        Manager *manager = userdata;
+
+        return manager->monitors && monitors_adopt(manager->monitors, source + strlen(EVENT_SOURCE_PART), id, data);
+}
+
 void manager_watch_system(Manager *manager) {
         if (manager->replay)
                 return;
@@ -42,4 +48,12 @@ void manager_watch_system(Manager *manager) {
                                                     .begun = on_begun,
                                                     .over = on_over,
                                                     .userdata = manager });
+}
+
+void manager_announce_system(void *userdata) {
+        Manager *manager = userdata;
+
+        events_each_standing(manager->events, on_standing, manager);
+        if (manager->monitors)
+                monitors_settle(manager->monitors);
 }

@@ -7,3 +7,5 @@
 
 /* Not where metrics are replayed: then this machine is not the one that is looked at. */
 void manager_watch_system(Manager *manager);
+/* EventsParameters' restored: what an earlier daemon announced is no news, and what is may be told from now on. */
+void manager_announce_system(void *userdata);

@@ -234,13 +234,14 @@ static void check_idle(Trial *trial, Subject *subject) {
 /* EventHandler */
 
 static int hand_event(const Trial *trial, const Subject *subject, const char *type, sd_bus_error *error, sd_bus_message **reply) {
-        return subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventHandler", "HandleEvent", error, reply, "a{sv}", 7,
+        return subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventHandler", "HandleEvent", error, reply, "a{sv}", 8,
                             "id", "s", "snooze-plugin-test",
                             "type", "s", type,
                             "source", "s", "snooze-plugin-test",
                             "timestamp", "t", clock_realtime(),
                             "severity", "u", 1,
                             "deadline", "t", clock_realtime() + USEC_PER_MINUTE,
+                            "budget", "t", trial_timeout(trial, TIMEOUT_EVENT),
                             "data", "a{sv}", 1, "test", "b", true);
 }
 

@@ -9,6 +9,7 @@
 #include <syslog.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
 #include "sdk/dictionary.h"
@@ -32,6 +33,7 @@ struct SnoozePluginCall {
         void (*succeeded)(SnoozePluginCall *call);
 
         SnoozePluginDictionary *input;
+        uint64_t deadline; /* monotonic µs until which somebody waits; USEC_INFINITY: nobody said */
         int pipes[2]; /* input and output of a stream, else -1 */
         void *worker;
         void (*worker_free)(void *worker);
@@ -91,6 +93,7 @@ static SnoozePluginCall *call_allocate(SnoozePluginInstance *instance, CallParts
         }
         call->instance = instance;
         call->parts = parts;
+        call->deadline = USEC_INFINITY;
         call->pipes[0] = call->pipes[1] = -1;
         call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
         instance->calls++;
@@ -144,6 +147,14 @@ SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call) {
 void call_read_input(SnoozePluginCall *call) {
         if (call->input)
                 dictionary_read_now(call->input);
+}
+
+void call_set_budget(SnoozePluginCall *call, uint64_t budget) {
+        call->deadline = usec_add(clock_monotonic(), budget);
+}
+
+uint64_t snooze_plugin_call_get_time_left(SnoozePluginCall *call) {
+        return call->deadline == USEC_INFINITY ? UINT64_MAX : usec_sub(call->deadline, clock_monotonic());
 }
 
 void call_set_pipes(SnoozePluginCall *call, int input, int output) {

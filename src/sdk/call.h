@@ -37,6 +37,9 @@ SnoozePluginDictionary *call_steal_input(SnoozePluginCall *call);
 /* What is read when it is looked at, is read now: from here on another thread may look. */
 void call_read_input(SnoozePluginCall *call);
 
+/* Whoever called waits for so long from now on, µs. */
+void call_set_budget(SnoozePluginCall *call, uint64_t budget);
+
 /* The ends of a stream; the message that brought them closes them. */
 void call_set_pipes(SnoozePluginCall *call, int input, int output);
 

@@ -255,6 +255,7 @@ static int method_handle_event(sd_bus_message *m, void *userdata, sd_bus_error *
         r = contract_begin_with_dictionary(instance, m, CALL_ANSWER | CALL_RESULT, &call, &event, error);
         if (r < 0)
                 return r;
+        call_set_budget(call, snooze_plugin_dictionary_get_uint(event, "budget", UINT64_MAX));
         return call_return(call, instance->plugin.handle_event(call, event, instance->plugin.userdata));
 }
 

@@ -49,6 +49,10 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 note(cancelled ? "cancelled" : "handles", id);
         snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "source",
                                             snooze_plugin_dictionary_get_string(event, "source", ""));
+        snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "entered", clock_monotonic());
+        snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "budget",
+                                          snooze_plugin_dictionary_get_uint(event, "budget", 0));
+        snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "left", snooze_plugin_call_get_time_left(call));
         if (cancelled)
                 return snooze_plugin_call_set_answer(call, false);
         if (is("die") && access(getenv("SURVIVE") ?: "", F_OK) < 0)

@@ -262,9 +262,24 @@ class Sources(EventTest):
         self.assertEqual(len({identifier for identifier, _, _ in self.finished}), BURST)
         for _, handled, results in self.finished:
             self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['first', 'second']))
+            first, second = [row['result']['entered'] for row in results]
+            self.assertLess(first, second)
+        self.assert_the_urgent_went_first()
         # A sanitizer keeps what was freed: memory is weighed with the build as it ships.
         if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
             self.assertLess(self.memory() - before, 48 << 10)
+
+    def assert_the_urgent_went_first(self):
+        """By how many places the events of each severity were handed out later than they were announced, on average: without regard to
+        severity, that is about 0 for all. 64 are on their way at any time, and what is not urgent waits."""
+        entered = sorted((results[0]['result']['entered'], int(identifier)) for identifier, _, results in self.finished)
+        lags = {severity: [] for severity in range(4)}
+        for place, (_, number) in enumerate(entered):
+            lags[number % 4].append(place - number)
+        info, warning, urgent, critical = (sum(lags[severity]) / len(lags[severity]) for severity in range(4))
+        # Events 4 n to 4 n + 3 have severity 0 to 3, so that in the order of announcement each is as late as the other.
+        self.assertGreater(info - critical, 4, lags)
+        self.assertTrue(info > warning > urgent > critical, (info, warning, urgent, critical))
 
     def memory(self):
         """KiB that are the daemon's own."""
@@ -319,6 +334,29 @@ class Handlers(EventTest):
         self.ask('hangs', 'release')
         listed, = self.events()
         self.assertEqual([row['handled'] for row in listed['results']], [False, True])
+
+    def test_each_is_told_its_share(self):
+        self.install('alone', priority=9)
+        self.install('beside', priority=5)
+        self.install('equal', priority=5)
+        self.install('last', priority=1)
+        self.start(plugins={'timeouts': {name: {'event': 3600} for name in ('alone', 'beside', 'equal', 'last')}})
+        _, results = self.end_of(self.emit(deadline=soon(900)))
+        budget = {row['plugin']: row['result']['budget'] / 1e6 for row in results}
+        # A third for each of three steps; who ends early leaves more to the others.
+        self.assertAlmostEqual(budget['alone'], 300, delta=30)
+        self.assertAlmostEqual(budget['beside'], 450, delta=30)
+        self.assertAlmostEqual(budget['equal'], 450, delta=30)
+        self.assertAlmostEqual(budget['last'], 900, delta=30)
+        for row in results:
+            self.assertLessEqual(row['result']['left'], row['result']['budget'])
+            self.assertGreater(row['result']['left'], row['result']['budget'] - 30e6)
+        # No more than its time-out, whatever the deadline.
+        _, results = self.end_of(self.emit(deadline=soon(86400)))
+        self.assertLessEqual({row['plugin']: row['result']['budget'] for row in results}['last'], 3600e6)
+        # Nothing of it is anybody else's.
+        self.assertNotIn('budget', self.received[0][2])
+        self.assertNotIn('budget', self.events()[0])
 
     def test_one_that_dies_of_it_is_asked_again_when_it_is_back(self):
         self.install('moody', priority=1, mode='die')
@@ -625,6 +663,35 @@ class Delays(EventTest):
         self.prepare('Shutdown', True)
         wait_for(lambda: self.released, 'the lock to be given back')
         self.assertEqual([kind for _, kind, _ in self.received], ['snooze.stop.pending'])
+
+
+class Stops(EventTest):
+    def install_handler(self, identifier, priority, **settings):
+        self.house.install_plugin(identifier, BUILD / 'tests/bus/event-plugin', contracts=['EventHandler', 'RequestHandler'],
+                                  events={'snooze.stop.pending': {'priority': priority}}, config_schema=SCHEMA)
+        self.settings[identifier] = settings
+
+    def test_one_that_is_called_off_reaches_who_was_asked_and_nobody_else(self):
+        self.install_handler('busy', 9, mode='wait')
+        self.install_handler('spared', 1)
+        self.house.replay(QUIET)
+        self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1,
+                   check_interval_seconds=1)
+        wait_for(lambda: self.notes, 'the handler')
+        scheduled = self.received[0][0]
+        self.noted(f'busy handles {scheduled}')
+        self.client.call('CancelStop', '(s)', ('not now',))
+        self.noted(f'busy cancelled {scheduled}')
+        self.assertEqual(self.cancelled, [(scheduled, 'snoozed')])
+        # Who hears of a stop as such hears of its end by an event of its own.
+        wait_for(lambda: len(self.received) >= 2, 'the other event')
+        other, _, event = self.received[1]
+        self.assertTrue(event['data']['cancelled'])
+        wait_for(lambda: f'busy handles {other}' in self.notes, 'the other event')
+        self.ask('busy', 'release')
+        _, results = self.end_of(scheduled)
+        self.assertEqual([row['plugin'] for row in results], ['busy'])
+        self.assertNotIn(f'spared handles {scheduled}', self.notes)
 
 
 class Terminations(EventTest):

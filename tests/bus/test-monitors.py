@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -107,6 +108,44 @@ class Disk(MonitorTest):
         self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 0.000001}',))
         path = event['data']['path']
         wait_for(lambda: [again['data']['path'] for again in self.events('system.disk.low')].count(path) == 2, 'the second time')
+
+    def test_a_daemon_that_restarts_announces_nothing_again(self):
+        self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
+        self.finished = self.client.listen(MANAGER, 'EventFinished', PATH)
+        self.start(disk_low_percent=0.000001)
+        first = self.wait_for_event('system.disk.low')
+        wait_for(lambda: any(identifier == first['id'] for identifier, _, _ in self.finished), 'its end')
+        # Other file systems come and go with what else this machine does.
+        announced = {event['data']['device']: event['id'] for event in self.events('system.disk.low')}
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            # Its end on the disk, too: what is not written may be done once more.
+            self.client.call('ListEvents', '(u)', (100,))
+            self.house.restart_daemon(sign)
+            # What comes behind this is later than whatever it had to say about disks.
+            self.client.call('ListEvents', '(u)', (100,))
+            identifier = self.client.call('EmitEvent', '(suta{sv})', ('custom.fence', 0, 0, {}))[0]
+            wait_for(lambda: any(event['id'] == identifier for event in self.events('custom.fence')), 'the fence')
+            for event in self.events('system.disk.low'):
+                self.assertEqual(event['id'], announced.setdefault(event['data']['device'], event['id']))
+        # What is over is called off by the id that was announced, also after the restarts.
+        self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 100}',))
+        wait_for(lambda: (first['id'], 'snoozed/disk') in self.cancelled, 'the end of it')
+        self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 0.000001}',))
+        wait_for(lambda: any(event['data']['device'] == first['data']['device'] and event['id'] != first['id']
+                             for event in self.events('system.disk.low')), 'the second time')
+
+    def test_one_that_was_over_meanwhile_is_called_off(self):
+        self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
+        self.finished = self.client.listen(MANAGER, 'EventFinished', PATH)
+        self.start(disk_low_percent=0.000001)
+        first = self.wait_for_event('system.disk.low')
+        wait_for(lambda: any(identifier == first['id'] for identifier, _, _ in self.finished), 'its end')
+        self.client.call('ListEvents', '(u)', (100,))
+        self.house.end_daemon()
+        self.start(disk_low_percent=0)
+        wait_for(lambda: (first['id'], 'snoozed/disk') in self.cancelled, 'the end of it')
+        listed = next(event for event in self.client.call('ListEvents', '(u)', (100,))[0] if event['id'] == first['id'])
+        self.assertEqual((listed['finished'], listed['cancelled']), (True, True))
 
     def test_off_is_off(self):
         self.start()

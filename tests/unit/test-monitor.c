@@ -46,6 +46,15 @@ static void on_over(const char *source, const char *id, void *userdata) {
         g_ptr_array_add(f->news, g_strdup_printf("over %s %s", source, id));
 }
 
+static void expect(Fixture *f, const char *const *news) {
+        guint n = g_strv_length((char **) news);
+
+        for (guint i = 0; i < MIN(n, f->news->len); i++)
+                g_assert_cmpstr(g_ptr_array_index(f->news, i), ==, news[i]);
+        g_assert_cmpuint(f->news->len, ==, n);
+}
+#define EXPECT(f, ...) expect(f, (const char *const[]) { __VA_ARGS__ __VA_OPT__(,) NULL })
+
 static Config *configuration(const char *text) {
         g_autoptr(GError) error = NULL;
         Config *config = config_parse(&(const ConfigText) { "test", text }, 1, &error);
@@ -61,7 +70,7 @@ static void set_up(Fixture *f, const void *unused) {
         g_assert_cmpint(sd_event_new(&f->event), >=, 0);
 }
 
-static void begin(Fixture *f, const char *text) {
+static void make_monitors(Fixture *f, const char *text) {
         g_autoptr(Config) config = configuration(text);
 
         f->monitors = monitors_new(&(MonitorsParameters) { .event = f->event,
@@ -70,7 +79,25 @@ static void begin(Fixture *f, const char *text) {
                                                            .begun = on_begun,
                                                            .over = on_over,
                                                            .userdata = f });
+}
+
+static void begin(Fixture *f, const char *text) {
+        make_monitors(f, text);
+        monitors_settle(f->monitors);
+}
+
+/* After a daemon that announced this. */
+static void begin_with(Fixture *f, const char *text, const char *source, const char *id, const char *device) {
+        g_autoptr(JsonObject) data = json_object_new();
+
+        make_monitors(f, text);
+        if (device)
+                json_object_set_string_member(data, "device", device);
+        g_assert_true(monitors_adopt(f->monitors, source, id, data));
+        /* Nobody hears of what is seen before all is known. */
         monitors_check(f->monitors);
+        EXPECT(f);
+        monitors_settle(f->monitors);
 }
 
 static void reconfigure(Fixture *f, const char *text) {
@@ -100,18 +127,15 @@ static void tear_down(Fixture *f, const void *unused) {
         g_free(f->root);
 }
 
-static void expect(Fixture *f, const char *const *news) {
-        guint n = g_strv_length((char **) news);
-
-        for (guint i = 0; i < MIN(n, f->news->len); i++)
-                g_assert_cmpstr(g_ptr_array_index(f->news, i), ==, news[i]);
-        g_assert_cmpuint(f->news->len, ==, n);
-}
-#define EXPECT(f, ...) expect(f, (const char *const[]) { __VA_ARGS__ __VA_OPT__(,) NULL })
-
 #define ONLY_DISK ", \"memory_pressure_percent\": 0, \"cpu_pressure_percent\": 0, \"network_down_seconds\": 0}"
 #define ANY_USE "{\"disk_low_percent\": 0.000001" ONLY_DISK
 #define NO_USE "{\"disk_low_percent\": 100" ONLY_DISK
+
+static void reconfigure_disk(Fixture *f, double percent) {
+        g_autofree char *text = g_strdup_printf("{\"disk_low_percent\": %.6f" ONLY_DISK, percent);
+
+        reconfigure(f, text);
+}
 
 static void mount(Fixture *f, const char *lines) {
         g_autofree char *data = g_build_filename(f->root, "data", NULL), *spaced = g_build_filename(f->root, "with blank", NULL);
@@ -139,6 +163,64 @@ static void test_and_called_off_when_there_is_room_again(Fixture *f, const void 
         EXPECT(f, "begun disk system.disk.low 1", "over disk 1");
         reconfigure(f, ANY_USE);
         EXPECT(f, "begun disk system.disk.low 1", "over disk 1", "begun disk system.disk.low 2");
+}
+
+static void adopt(Fixture *f, const char *source, const char *id, const char *device, gboolean expected) {
+        g_autoptr(JsonObject) data = json_object_new();
+
+        if (device)
+                json_object_set_string_member(data, "device", device);
+        g_assert_cmpint(monitors_adopt(f->monitors, source, id, data), ==, expected);
+}
+
+/* As the first daemon announced it, the next one goes on. */
+static void test_what_was_announced_is_no_news(Fixture *f, const void *unused) {
+        mount(f, "36 35 8:1 / /data rw - ext4 /dev/sda1 rw\n");
+        f->ids = 7;
+        begin_with(f, ANY_USE, "disk", "old", "8:1");
+        monitors_check(f->monitors);
+        EXPECT(f);
+        adopt(f, "disk", "other", "8:1", FALSE);
+        adopt(f, "disk", "nameless", NULL, FALSE);
+        adopt(f, "weather", "rain", NULL, FALSE);
+        reconfigure(f, NO_USE);
+        EXPECT(f, "over disk old");
+        reconfigure(f, ANY_USE);
+        EXPECT(f, "over disk old", "begun disk system.disk.low 8");
+}
+
+static void test_one_that_is_not_mounted_any_more_is_over(Fixture *f, const void *unused) {
+        mount(f, "36 35 8:1 / /data rw - ext4 /dev/sda1 rw\n");
+        begin_with(f, NO_USE, "disk", "old", "8:17");
+        EXPECT(f, "over disk old");
+}
+
+static void test_switched_off_it_is_over(Fixture *f, const void *unused) {
+        mount(f, "36 35 8:1 / /data rw - ext4 /dev/sda1 rw\n");
+        begin(f, ANY_USE);
+        reconfigure(f, "{\"disk_low_percent\": 0" ONLY_DISK);
+        EXPECT(f, "begun disk system.disk.low 1", "over disk 1");
+}
+
+/* Of what df(1) says of this file system: below the threshold, but not by enough to be no longer low. */
+static void test_it_has_to_fall_by_some_before_it_is_over(Fixture *f, const void *unused) {
+        double used;
+
+        mount(f, "36 35 8:1 / /data rw - ext4 /dev/sda1 rw\n");
+        begin(f, ANY_USE);
+        used = MAX(json_object_get_double_member(g_ptr_array_index(f->data, 0), "used_percent"),
+                   json_object_get_double_member(g_ptr_array_index(f->data, 0), "used_names_percent"));
+        if (used > 98) {
+                g_test_skip("impossible here: the file system of temporary files is full");
+                return;
+        }
+        reconfigure_disk(f, used + 1.5);
+        EXPECT(f, "begun disk system.disk.low 1");
+        /* One that was not low is not low there either. */
+        reconfigure_disk(f, used + 6);
+        EXPECT(f, "begun disk system.disk.low 1", "over disk 1");
+        reconfigure_disk(f, used + 1.5);
+        EXPECT(f, "begun disk system.disk.low 1", "over disk 1");
 }
 
 static void test_each_file_system_once(Fixture *f, const void *unused) {
@@ -193,6 +275,15 @@ static void test_pressure_begins_and_is_over_at_half(Fixture *f, const void *unu
         EXPECT(f, "begun memory system.memory.pressure 1", "over memory 1", "begun cpu system.cpu.high 2");
 }
 
+static void test_pressure_that_was_announced(Fixture *f, const void *unused) {
+        pressure(f, "15.00", "0.00");
+        begin_with(f, ONLY_PRESSURE, "memory", "old", NULL);
+        EXPECT(f);
+        pressure(f, "5.00", "60.00");
+        monitors_check(f->monitors);
+        EXPECT(f, "over memory old", "begun cpu system.cpu.high 1");
+}
+
 static void test_a_kernel_that_tells_none(Fixture *f, const void *unused) {
         begin(f, ONLY_PRESSURE);
         place(f, "/proc/pressure/memory", "what is this\n");
@@ -234,6 +325,26 @@ static void test_the_last_way_out_is_lost_and_found(Fixture *f, const void *unus
         routes(f, TITLE OUT NEAR, NONE6);
         monitors_check(f->monitors);
         EXPECT(f, "begun network system.network.down 1", "over network 1");
+}
+
+static void test_a_lost_network_that_was_announced(Fixture *f, const void *unused) {
+        place(f, "/sys/class/net/eth0/carrier", "1\n");
+        routes(f, TITLE NEAR, NONE6);
+        begin_with(f, ONLY_NETWORK, "network", "old", NULL);
+        EXPECT(f);
+        routes(f, TITLE OUT NEAR, NONE6);
+        monitors_check(f->monitors);
+        EXPECT(f, "over network old");
+}
+
+/* While no daemon ran: nobody else will tell. */
+static void test_a_network_that_came_back_meanwhile(Fixture *f, const void *unused) {
+        place(f, "/sys/class/net/eth0/carrier", "1\n");
+        routes(f, TITLE OUT NEAR, NONE6);
+        make_monitors(f, ONLY_NETWORK);
+        adopt(f, "network", "old", NULL, TRUE);
+        monitors_settle(f->monitors);
+        EXPECT(f, "over network old");
 }
 
 static void test_a_cable_that_is_pulled(Fixture *f, const void *unused) {
@@ -298,6 +409,13 @@ int main(int argc, char *argv[]) {
         CASE("disk/not-ours", test_what_is_no_disk_of_ours_is_not_asked);
         CASE("disk/read-only-name-space", test_a_read_only_name_space_hides_nothing);
         CASE("pressure/begins-and-ends", test_pressure_begins_and_is_over_at_half);
+        CASE("disk/announced-before", test_what_was_announced_is_no_news);
+        CASE("disk/gone-meanwhile", test_one_that_is_not_mounted_any_more_is_over);
+        CASE("disk/off", test_switched_off_it_is_over);
+        CASE("disk/hysteresis", test_it_has_to_fall_by_some_before_it_is_over);
+        CASE("pressure/announced-before", test_pressure_that_was_announced);
+        CASE("network/announced-before", test_a_lost_network_that_was_announced);
+        CASE("network/back-meanwhile", test_a_network_that_came_back_meanwhile);
         CASE("pressure/none", test_a_kernel_that_tells_none);
         CASE("network/lost-and-found", test_the_last_way_out_is_lost_and_found);
         CASE("network/cable", test_a_cable_that_is_pulled);

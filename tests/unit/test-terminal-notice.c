@@ -70,6 +70,18 @@ static void test_without_words_it_finds_its_own(void) {
         check_notice(event, "This machine stays on: idle since 21:43");
 }
 
+static void test_called_off_after_all(void) {
+        _cleanup_(dictionary_freep) SnoozePluginDictionary *event = dictionary_new();
+        SnoozePluginDictionary *data = snooze_plugin_dictionary_add_dictionary(event, "data");
+
+        snooze_plugin_dictionary_set_uint(event, "deadline", NOW + 5 * USEC_PER_MINUTE);
+        snooze_plugin_dictionary_set_bool(event, "cancelled", true);
+        snooze_plugin_dictionary_set_string(data, "reason", "idle since 21:43");
+        check_notice(event, "This machine stays on");
+        snooze_plugin_dictionary_set_string(data, "notice", "Somebody shuts this machine down");
+        check_notice(event, "Called off: Somebody shuts this machine down");
+}
+
 static void test_an_empty_event_is_no_crash(void) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *event = dictionary_new();
 
@@ -88,6 +100,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_setenv("TZ", "UTC", TRUE);
         tzset();
+        g_test_add_func("/terminal-notice/called-off", test_called_off_after_all);
         g_test_add_func("/terminal/notice/a-terminal-gets-no-orders", test_a_terminal_gets_no_orders);
         g_test_add_func("/terminal/notice/a-long-text-ends-at-a-character", test_a_long_text_ends_at_a_character);
         g_test_add_func("/terminal/notice/the-daemons-words-are-used", test_the_daemons_words_are_used);

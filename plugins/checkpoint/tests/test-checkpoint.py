@@ -237,6 +237,27 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.answer(first)[1]["error"], "it was called off")
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
 
+    def test_its_share_of_the_time_bounds_it(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        begun = time.monotonic()
+        _, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event(budget=GLib.Variant("t", 2_000_000)))
+        self.assertEqual((result["told"], result["done"]), (1, 0))
+        self.assertLess(time.monotonic() - begun, 40)
+
+    def test_one_of_two_announcements_called_off_changes_nothing(self):
+        self.job("trap 'touch got' USR1; trap 'exit 0' USR2; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/saved")
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+        second = self.send(plugin, event("cloud.instance.termination", id=s("2")))
+        self.assertEqual(self.tell(plugin, event("cloud.instance.termination", id=s("2"), cancelled=b(True))),
+                         (False, {"status": "cancelled"}))
+        with open(self.path("saved"), "w") as f:
+            f.write("state")
+        self.assertEqual(self.answer(first)[1]["done"], 1)
+        self.assertEqual(self.answer(second), (True, {"status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (True, {"status": "cancelled"}))
+
     def test_a_command_that_is_called_off_gets_sigterm(self):
         self.job("echo ready; read line")
         program = self.program("save",

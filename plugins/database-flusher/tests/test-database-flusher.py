@@ -102,6 +102,17 @@ class MySQL(ServerCase):
         self.tell(plugin, event(**CANCELLED))
         self.assertEqual(self.server.variable("sync_binlog"), "3")
 
+    def test_called_off_while_it_is_at_it(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        plugin = self.start("mariadb", self.connection())
+        # Neither side knows who comes first: nothing may stay changed.
+        for _ in range(5):
+            flush, restore = self.send(plugin, event()), self.send(plugin, event(**CANCELLED))
+            handled, result = self.answer(restore)
+            self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"), result)
+            self.assertEqual(self.answer(flush)[1].get("error", "it was called off"), "it was called off")
+            self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
+
     def test_low_disk_changes_no_setting(self):
         self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
         self.assertTrue(self.tell(self.start("mysql", self.connection()), event(LOW))[1]["success"])
@@ -220,6 +231,22 @@ class RedisCase(ServerCase):
         self.fails(self.start("redis", f"unix://:secret@{server.socket}", timeout_seconds=1), event(),
                    "there was no more time")
         self.assertLess(time.monotonic() - begun, 30)
+
+    def test_its_share_of_the_time_bounds_it(self):
+        server = self.slow(1000000)
+        begun = time.monotonic()
+        self.fails(self.start("redis", f"unix://:secret@{server.socket}"), event(budget=GLib.Variant("t", 1_500_000)),
+                   "there was no more time")
+        self.assertLess(time.monotonic() - begun, 30)
+
+    def test_whoever_waits_stops_when_it_is_called_off(self):
+        server = self.slow(1000000)
+        plugin = self.start("redis", f"unix://:secret@{server.socket}")
+        flush = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: any(name.startswith("temp-") for name in os.listdir(server.directory)))
+        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
+        handled, result = self.answer(flush)
+        self.assertEqual((handled, result.get("status"), result.get("error")), (False, "cancelled", "it was called off"), result)
 
     def test_not_on_a_full_disk(self):
         handled, result = self.tell(self.start("redis", f"unix://:secret@{self.server.socket}"), event(LOW))

@@ -83,6 +83,12 @@ class Drain(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(self.start(), event(left=1.5))[1]["late"], ["a.service"])
         self.assertLess(time.monotonic() - begun, 30)
 
+    def test_its_share_of_the_time_bounds_it(self):
+        self.systemd.slow.add("a.service")
+        begun = time.monotonic()
+        self.assertEqual(self.tell(self.start(), event(left=100, budget=GLib.Variant("t", 1_500_000)))[1]["late"], ["a.service"])
+        self.assertLess(time.monotonic() - begun, 40)
+
     def test_a_deadline_of_the_past_stops_nothing(self):
         plugin = self.start()
         for left in (-1, -1e12):

@@ -61,6 +61,43 @@ static char *mail_of(SnoozePluginDictionary *event) {
         return text;
 }
 
+static void expect_line(const SnoozePluginDictionary *event, const char *expected) {
+        g_autofree char *line = message_line(event, NOW);
+
+        g_assert_cmpstr(line, ==, expected);
+}
+
+static void test_called_off(void) {
+        SnoozePluginDictionary *event = event_of("cloud.spot.interrupt", "no capacity"), *data;
+
+        snooze_plugin_dictionary_set_bool(event, "cancelled", true);
+        expect_line(event, "Called off: The cloud takes this machine: no capacity");
+        snooze_plugin_dictionary_free(event);
+
+        event = event_of("system.disk.low", "/srv");
+        snooze_plugin_dictionary_set_bool(event, "cancelled", true);
+        expect_line(event, "Over: A disk is nearly full: /srv");
+        snooze_plugin_dictionary_free(event);
+
+        /* The words of what is called off are not those of the calling off … */
+        event = snooze_plugin_dictionary_new();
+        data = snooze_plugin_dictionary_add_dictionary(event, "data");
+        snooze_plugin_dictionary_set_string(event, "type", "snooze.stop.pending");
+        snooze_plugin_dictionary_set_string(data, "notice", "Somebody shuts this machine down");
+        snooze_plugin_dictionary_set_bool(event, "cancelled", true);
+        expect_line(event, "Called off: Somebody shuts this machine down");
+        snooze_plugin_dictionary_free(event);
+
+        /* … where that is not what they say. */
+        event = snooze_plugin_dictionary_new();
+        data = snooze_plugin_dictionary_add_dictionary(event, "data");
+        snooze_plugin_dictionary_set_string(event, "type", "snooze.stop.pending");
+        snooze_plugin_dictionary_set_string(data, "notice", "This machine stays on: a login");
+        snooze_plugin_dictionary_set_bool(data, "cancelled", true);
+        expect_line(event, "This machine stays on: a login");
+        snooze_plugin_dictionary_free(event);
+}
+
 static void test_mail(void) {
         g_autofree char *text = mail_of(event_of("system.disk.low", "full")), *end = NULL;
         g_autofree guchar *body = NULL;
@@ -173,6 +210,7 @@ static void test_addresses(void) {
 int main(int argc, char *argv[]) {
         g_setenv("TZ", "UTC", TRUE);
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/message/called-off", test_called_off);
         g_test_add_func("/notify/line", test_line);
         g_test_add_func("/notify/line-is-one-and-bounded", test_line_is_one_and_bounded);
         g_test_add_func("/notify/mail", test_mail);

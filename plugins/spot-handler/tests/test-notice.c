@@ -115,8 +115,34 @@ static void test_extremes_do_not_wrap(void) {
         snooze_plugin_dictionary_free(event);
 }
 
+/* The next handlers are asked when the share of this one is over, whatever time the machine has. */
+static void test_no_more_than_its_share(void) {
+        static const struct {
+                uint64_t share, remaining, timeout, expected; /* s */
+        } cases[] = {
+                { 4, 100, 90, 3 },     /* a quarter is kept … */
+                { 100, 1000, 90, 85 }, /* … and no more than the reserve */
+                { 100, 30, 90, 15 },
+                { 100, 1000, 10, 10 },
+                { 0, 100, 90, 0 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                const Case c = { TERMINATION, "aws", 0, (int64_t) cases[i].remaining, 0 };
+                SnoozePluginDictionary *event = event_of(&c);
+                Notice notice;
+
+                g_assert_cmpuint(notice_read(event, NOW).share, ==, UINT64_MAX);
+                snooze_plugin_dictionary_set_uint(event, "budget", cases[i].share * USEC_PER_SEC);
+                notice = notice_read(event, NOW);
+                g_assert_cmpuint(notice_budget(&notice, NOTICE_RESERVE_SECONDS, (int64_t) cases[i].timeout), ==,
+                                 cases[i].expected * USEC_PER_SEC);
+                snooze_plugin_dictionary_free(event);
+        }
+}
+
 static void expect_budget(uint64_t remaining, int64_t timeout, uint64_t expected) {
-        const Notice notice = { .remaining = remaining * USEC_PER_SEC };
+        const Notice notice = { .remaining = remaining * USEC_PER_SEC, .share = UINT64_MAX };
 
         g_assert_cmpuint(notice_budget(&notice, NOTICE_RESERVE_SECONDS, timeout), ==, expected * USEC_PER_SEC);
 }
@@ -145,6 +171,7 @@ static void test_cancelled(void) {
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/notice/share", test_no_more_than_its_share);
         g_test_add_func("/spot-handler/deadline", test_deadline);
         g_test_add_func("/spot-handler/no-cloud-gives-more-than-it-gives", test_no_cloud_gives_more_than_it_gives);
         g_test_add_func("/spot-handler/provider-in-the-data", test_provider_in_the_data);

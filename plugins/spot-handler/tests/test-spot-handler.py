@@ -72,6 +72,17 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertEqual((handled, result["success"], result["error"], result["script_output"]),
                          (True, False, "exit status 3", "no disk\n"))
 
+    def test_its_share_of_the_time_bounds_it(self):
+        begun = time.monotonic()
+        handled, result = self.tell(self.start("trap '' TERM; echo \"$SNOOZE_SCRIPT_SECONDS\"; while :; do sleep 1; done"),
+                                    event(left=100, budget=GLib.Variant("t", 4_000_000)))
+        self.assertTrue(handled)
+        self.assertRegex(result["error"], "^was ended after .* s: there was no more time$")
+        self.assertEqual(result["script_output"], "3\n")
+        # A quarter of it is for SIGTERM, SIGKILL and the answer.
+        self.assertGreaterEqual(time.monotonic() - begun, 3)
+        self.assertLess(time.monotonic() - begun, 40)
+
     def test_a_script_that_crashes(self):
         _, result = self.tell(self.start("kill -SEGV $$"), event(left=100))
         self.assertEqual((result["success"], result["error"]), (False, "was ended by signal 11 (Segmentation fault)"))
@@ -248,6 +259,26 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         # The next one is another.
         self.script("true")
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
+
+    def test_one_of_two_announcements_called_off_changes_nothing(self):
+        plugin = self.start("echo run >> %s; touch %s; while [ ! -e %s ]; do sleep 0.05; done"
+                            % (self.path("runs"), self.path("begun"), self.path("release")))
+        first = self.send(plugin, event(left=100))
+        self.wait_for("begun")
+        second = self.send(plugin, event("cloud.instance.termination", left=100, source="gcp"))
+        cancelled = GLib.Variant("b", True)
+        self.assertEqual(self.tell(plugin, event("cloud.instance.termination", left=100, source="gcp", cancelled=cancelled)),
+                         (False, {"status": "cancelled"}))
+        open(self.path("release"), "w").close()
+        self.assertTrue(self.answer(first)[1]["success"])
+        self.assertEqual(self.answer(second), (True, {"status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, event("cloud.instance.termination", left=90, source="azure")),
+                         (True, {"status": "already_handled"}))
+        # With the last of them the end itself is called off.
+        self.tell(plugin, event("cloud.instance.termination", left=90, source="azure", cancelled=cancelled))
+        self.assertEqual(self.tell(plugin, event(left=100, cancelled=cancelled)), (True, {"status": "cancelled"}))
+        self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
+        self.assertEqual(self.runs(), 2)
 
     def test_called_off_without_a_run(self):
         plugin = self.start("true")

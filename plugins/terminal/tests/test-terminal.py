@@ -71,6 +71,15 @@ class Terminal(plugin_bus.PluginTestCase):
         self.assertIn("sessions has not answered for an hour", self.read(master))
         self.assertEqual(self.tell(plugin, "custom.other", notice=s("x"))[0], False)
 
+    def test_what_was_called_off_is_told_as_such(self):
+        master, _ = self.open()
+        plugin = self.start()
+        for source, told in (("logind", True), ("snoozed", False)):
+            event = {"id": s("1"), "type": s("snooze.stop.pending"), "source": s(source), "cancelled": GLib.Variant("b", True),
+                     "data": GLib.Variant("a{sv}", {"notice": s("Somebody shuts this machine down")})}
+            self.assertEqual(plugin.call(".EventHandler", "HandleEvent", "(a{sv})", event)[0], told)
+            self.assertEqual(self.read(master), "\r\n\aCalled off: Somebody shuts this machine down\r\n" if told else "")
+
     def test_mesg_n_is_respected(self):
         quiet, open_ = self.open(0o600), self.open()
         self.assertEqual(self.tell(self.start(), notice=s(NOTICE)), (True, {"terminals": 1, "closed": 1, "stopped": 0}))

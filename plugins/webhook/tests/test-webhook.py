@@ -239,6 +239,81 @@ class Webhook(plugin_bus.PluginTestCase):
         self.assertEqual([json.loads(request.body)["cancelled"] for request in server.requests], [False, True])
         self.assertEqual([request.headers["Idempotency-Key"] for request in server.requests], ["aws:n-1", "aws:n-1:cancelled"])
 
+    def test_called_off_after_its_deadline(self):
+        server = self.server()
+        plugin = self.start(server.url)
+        self.assertTrue(self.tell(plugin, event(left=-10, cancelled=GLib.Variant("b", True)))[0])
+        self.assertTrue(json.loads(server.requests[0].body)["cancelled"])
+
+    def test_its_share_of_the_time_bounds_it(self):
+        begun = time.monotonic()
+        handled, _ = self.tell(self.start(self.server(hang).url), event(budget=GLib.Variant("t", 1_000_000)))
+        self.assertFalse(handled)
+        # Less than an attempt may take.
+        self.assertLess(time.monotonic() - begun, 9)
+
+    def gate(self):
+        """A server that answers when the event is set."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+
+        def wait(request):
+            gate.wait(60)
+            request.send_response(200)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+
+        return gate, self.server(wait)
+
+    def test_more_than_can_be_posted_at_once_wait_for_their_turn(self):
+        gate, slow = self.gate()
+        quick = self.server()
+        # Each URL has a quarter of the 64 posts that are made at once.
+        plugin = self.start(slow.url + "/a", slow.url + "/b", slow.url + "/c", quick.url)
+        answers = [self.send(plugin, event(f"n-{number}")) for number in range(60)]
+        plugin_bus.iterate_until(lambda: len(quick.requests) == 60, 60)
+        self.assertLessEqual(len(slow.requests), 48)
+        self.assertEqual([answer for answer in answers if answer], [])
+        gate.set()
+        for number, answer in enumerate(answers):
+            handled, result = self.answer(answer)
+            self.assertTrue(handled, result)
+            self.assertEqual(result["delivered"], 4)
+        ids = sorted((request.path, json.loads(request.body)["id"]) for request in slow.requests)
+        self.assertEqual(ids, sorted((path, f"n-{number}") for path in ("/a", "/b", "/c") for number in range(60)))
+        # A signature is of the moment of the first attempt, and the key of the event stays the same.
+        self.assertEqual({request.headers["webhook-id"] for request in slow.requests}, {f"aws:n-{number}" for number in range(60)})
+
+    def test_what_found_no_turn_says_so(self):
+        gate, slow = self.gate()
+        plugin = self.start(*[f"{slow.url}/{number}" for number in range(8)])
+        under_way = [self.send(plugin, event(f"n-{number}")) for number in range(8)]
+        late = [self.send(plugin, event(f"late-{number}", budget=GLib.Variant("t", 1_000_000))) for number in range(3)]
+        for answer in late:
+            handled, result = self.answer(answer)
+            self.assertEqual((handled, result["delivered"]), (False, 0))
+            self.assertEqual([(url["attempts"], url["error"]) for url in result["urls"]],
+                             [(0, "there was no turn for it: 64 posts are under way")] * 8)
+        gate.set()
+        for answer in under_way:
+            self.assertTrue(self.answer(answer)[0])
+        self.assertEqual(len(slow.requests), 64)
+
+    def test_what_waits_for_its_turn_can_be_called_off(self):
+        gate, slow = self.gate()
+        plugin = self.start(*[f"{slow.url}/{number}" for number in range(8)])
+        under_way = [self.send(plugin, event(f"n-{number}")) for number in range(8)]
+        waiting = self.send(plugin, event("waits"))
+        plugin_bus.iterate_until(lambda: len(slow.requests) == 64, 60)
+        cancelled = self.send(plugin, event("waits", cancelled=GLib.Variant("b", True)))
+        _, result = self.answer(waiting)
+        self.assertEqual({url["error"] for url in result["urls"]}, {"it was called off"})
+        self.assertEqual({url["attempts"] for url in result["urls"]}, {0})
+        gate.set()
+        for answer in (cancelled, *under_way):
+            self.assertTrue(self.answer(answer)[0])
+        self.assertEqual({json.loads(request.body)["cancelled"] for request in slow.requests if b'"waits"' in request.body}, {True})
+
     def test_called_off_while_it_is_tried(self):
         server = self.server(503, 503, 503, 503, hang)
         plugin = self.start(server.url)

@@ -174,6 +174,13 @@ static int work(SnoozePluginCall *call, void *userdata) {
         return r;
 }
 
+/* Of what somebody waits for the answer, a little is kept for giving it. */
+static uint64_t time_of(SnoozePluginCall *call) {
+        uint64_t left = snooze_plugin_call_get_time_left(call);
+
+        return left - MIN(left / 10, USEC_PER_SEC);
+}
+
 static int run_script(SnoozePluginCall *call, Script *script, const char *verb, const char *argument, GBytes *input,
                       const SnoozePluginDictionary *metrics, PluginTimeout timeout, int (*answer)(SnoozePluginCall *, int, GString *)) {
         const char *argv[] = { script->interpreter, script->path, verb, argument, NULL };
@@ -184,7 +191,7 @@ static int run_script(SnoozePluginCall *call, Script *script, const char *verb, 
                 .argv = g_strdupv((char **) argv),
                 .environment = environment_of(script, metrics),
                 .input = input,
-                .timeout = script->manifest->timeouts[timeout],
+                .timeout = MIN(script->manifest->timeouts[timeout], time_of(call)),
         };
         run->answer = answer;
         r = snooze_plugin_call_run_in_thread(call, work, run);

@@ -219,6 +219,8 @@ static void on_events(GPtrArray *rows, const GError *error, void *userdata) {
         }
         events->restored = TRUE;
         sources_begin(events->sources);
+        if (events->with.restored)
+                events->with.restored(events->with.userdata);
 }
 
 void events_restore(Events *events) {

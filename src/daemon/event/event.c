@@ -57,6 +57,10 @@ void event_unref(Event *event) {
         g_free(event);
 }
 
+static void release(void *event) {
+        event_unref(event);
+}
+
 void event_add(Event *event) {
         g_ptr_array_add(event->events->list, event);
 }
@@ -118,10 +122,16 @@ static unsigned lingering(const Event *event) {
         return n;
 }
 
+/* Something of this machine that lasts until it is over. */
+static gboolean is_standing(const Event *event) {
+        return event->origin == EVENT_ORIGIN_OWN && !event->cancelled && g_str_has_prefix(event->source, EVENT_SOURCE_PART);
+}
+
 /* It may still be cancelled, or happen. */
 static gboolean lives_on(const Event *event, uint64_t now) {
-        return !event->cancelled && now < expires(event) && (event->origin == EVENT_ORIGIN_PLUGIN || is_termination(event)) &&
-                lingering(event) < LINGERING_MAX;
+        gboolean ahead = now < expires(event) && (event->origin == EVENT_ORIGIN_PLUGIN || is_termination(event));
+
+        return !event->cancelled && (ahead || is_standing(event)) && lingering(event) < LINGERING_MAX;
 }
 
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata);
@@ -132,7 +142,7 @@ static void arm_expiry(Events *events) {
         for (guint i = 0; i < events->list->len; i++) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
-                if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold)
+                if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold && !is_standing(event))
                         soonest = MIN(soonest, expires(event));
         }
         events->expiry = sd_event_source_disable_unref(events->expiry);
@@ -326,6 +336,20 @@ void events_cancel(Events *events, const char *source, const char *id) {
                 event_cancel(event);
 }
 
+void events_each_standing(Events *events, EventsStanding keep, void *userdata) {
+        g_autoptr(GPtrArray) standing = g_ptr_array_new_with_free_func(release);
+
+        for (guint i = 0; i < events->list->len; i++)
+                if (is_standing(g_ptr_array_index(events->list, i)))
+                        g_ptr_array_add(standing, event_ref(g_ptr_array_index(events->list, i)));
+        for (guint i = 0; i < standing->len; i++) {
+                Event *event = g_ptr_array_index(standing, i);
+
+                if (!keep(event->source, event->id, event->type, json_get_object(event->object, "data"), userdata))
+                        event_cancel(event);
+        }
+}
+
 void event_go_on(Event *event) {
         if (event->cancelled) {
                 event->state = EVENT_DISPATCHED;
@@ -453,10 +477,6 @@ void events_plugin_changed(Events *events, Plugin *plugin) {
 
 gboolean events_announced(Events *events, Plugin *plugin, sd_bus_message *signal) {
         return sources_announced(events->sources, plugin, signal);
-}
-
-static void release(void *data) {
-        event_unref(data);
 }
 
 int events_new(const EventsParameters *parameters, Events **ret) {

@@ -29,6 +29,8 @@ typedef struct EventsParameters {
         Plugins *plugins;
         /* events_termination() may say something else now. May be NULL. */
         void (*changed)(void *userdata);
+        /* events_restore() is through: what is known of earlier events is complete. May be NULL. */
+        void (*restored)(void *userdata);
         void *userdata;
 } EventsParameters;
 
@@ -41,10 +43,15 @@ void events_set_config(Events *events, Config *config);
 /* Goes on with what an earlier daemon left in the journal, then has the sources watched. */
 void events_restore(Events *events);
 
+/* What a part of the daemon announced (events_emit() by EVENT_SOURCE_PART and its name) lasts until it is cancelled, whatever its
+ * deadline, and is known to later daemons. For each of those: FALSE cancels it. data is borrowed. */
+typedef gboolean (*EventsStanding)(const char *source, const char *id, const char *type, JsonObject *data, void *userdata);
+void events_each_standing(Events *events, EventsStanding keep, void *userdata);
+
 /* handled: by at least one plugin. */
 typedef void (*EventFinished)(gboolean handled, JsonArray *results, void *userdata);
 
-/* The daemon's own, by EVENT_SOURCE_OWN or a part with a name of its own: always taken, since nobody must be able to keep
+/* The daemon's own, by EVENT_SOURCE_OWN or a part with a name of its own (EVENT_SOURCE_PART): always taken, since nobody must be able to keep
  * it from announcing a stop. deadline: wall clock µs, 0 for the default of the type; severity EVENT_SEVERITY_DEFAULT, too.
  * data may be NULL. The event is handed out as soon as it is durable, or known not to become so. done may be NULL.
  * *ret_id is borrowed until the next call. */
@@ -70,6 +77,7 @@ void events_plugin_changed(Events *events, Plugin *plugin);
 gboolean events_announced(Events *events, Plugin *plugin, sd_bus_message *signal);
 
 #define EVENT_SOURCE_OWN "snoozed"
+#define EVENT_SOURCE_PART EVENT_SOURCE_OWN "/"
 #define EVENTS_PER_SOURCE_MAX 64U
 #define EVENTS_PENDING_MAX 1024U
 #define TERMINATION_PATIENCE (5 * USEC_PER_MINUTE)

@@ -16,6 +16,7 @@
 #include "daemon/metrics/procfile.h"
 #include "daemon/metrics/scan.h"
 #include "daemon/monitor/private.h"
+#include "util/json.h"
 
 /* Of file systems on disks; an unknown one is left out, because asking it might never end. */
 static const char *const real_types[] = { "ext2",   "ext3", "ext4", "xfs",   "btrfs",    "zfs",  "f2fs", "bcachefs", "jfs",
@@ -36,6 +37,7 @@ struct DiskMonitor {
         ProcFile mounts;
         ProcBuffer buffer;
         int watch; /* of the same file: the kernel tells by it that mounts changed */
+        gboolean read; /* what was mounted when the monitors were settled, or later */
         GPtrArray *file_systems;
 };
 
@@ -78,6 +80,18 @@ static FileSystem *find(const DiskMonitor *disk, const char *device) {
         return NULL;
 }
 
+/* NULL: there are too many. */
+static FileSystem *find_or_add(DiskMonitor *disk, const char *device) {
+        FileSystem *file_system = find(disk, device);
+
+        if (file_system || disk->file_systems->len >= FILE_SYSTEMS_MAX)
+                return file_system;
+        file_system = g_new0(FileSystem, 1);
+        file_system->device = g_strdup(device);
+        g_ptr_array_add(disk->file_systems, file_system);
+        return file_system;
+}
+
 /* "\040" and the like are how the kernel writes blanks in a path. */
 static char *unescape(const char *text) {
         return g_strcompress(text);
@@ -97,12 +111,7 @@ static void take_mount(DiskMonitor *disk, char *line) {
         fields = g_strsplit(line, " ", 6);
         if (g_strv_length(fields) < 6 || !g_strv_contains(real_types, rest[0]) || !g_str_has_prefix(rest[2], "rw"))
                 return;
-        file_system = find(disk, fields[2]);
-        if (!file_system && disk->file_systems->len < FILE_SYSTEMS_MAX) {
-                file_system = g_new0(FileSystem, 1);
-                file_system->device = g_strdup(fields[2]);
-                g_ptr_array_add(disk->file_systems, file_system);
-        }
+        file_system = find_or_add(disk, fields[2]);
         if (!file_system || file_system->seen)
                 return;
         file_system->seen = TRUE;
@@ -113,7 +122,7 @@ static void take_mount(DiskMonitor *disk, char *line) {
 static gboolean have_mounts_changed(const DiskMonitor *disk) {
         struct pollfd waited = { .fd = disk->watch, .events = POLLPRI };
 
-        return disk->file_systems->len == 0 || disk->watch < 0 || poll(&waited, 1, 0) > 0;
+        return !disk->read || disk->file_systems->len == 0 || disk->watch < 0 || poll(&waited, 1, 0) > 0;
 }
 
 static void read_mounts(DiskMonitor *disk) {
@@ -122,6 +131,7 @@ static void read_mounts(DiskMonitor *disk) {
 
         if (!have_mounts_changed(disk) || proc_file_read(&disk->mounts, &disk->buffer, &length) < 0)
                 return;
+        disk->read = disk->monitors->settled;
         for (guint i = 0; i < disk->file_systems->len; i++)
                 ((FileSystem *) g_ptr_array_index(disk->file_systems, i))->seen = FALSE;
         lines = g_strsplit(disk->buffer.text, "\n", -1);
@@ -133,7 +143,8 @@ static void read_mounts(DiskMonitor *disk) {
                 if (file_system->seen)
                         continue;
                 condition_set(disk->monitors, &file_system->low, FALSE, "disk", "system.disk.low", NULL);
-                g_ptr_array_remove_index(disk->file_systems, i);
+                if (!file_system->low.holds)
+                        g_ptr_array_remove_index(disk->file_systems, i);
         }
 }
 
@@ -148,6 +159,7 @@ static JsonObject *describe(const FileSystem *file_system, double blocks, double
         JsonObject *data = json_object_new();
 
         json_object_set_string_member(data, "path", file_system->path);
+        json_object_set_string_member(data, "device", file_system->device);
         json_object_set_double_member(data, "used_percent", blocks);
         json_object_set_double_member(data, "used_names_percent", names);
         json_object_set_int_member(data, "available_bytes", (gint64) MIN(available, (uint64_t) G_MAXINT64));
@@ -161,7 +173,11 @@ static void look_at(DiskMonitor *disk, FileSystem *file_system) {
         struct statvfs s;
         uint64_t available;
 
-        if (threshold <= 0 || statvfs(path, &s) < 0)
+        if (threshold <= 0) {
+                condition_set(disk->monitors, &file_system->low, FALSE, "disk", "system.disk.low", NULL);
+                return;
+        }
+        if (!file_system->path || statvfs(path, &s) < 0)
                 return;
         available = (uint64_t) s.f_bavail * s.f_frsize;
         blocks = used_percent(s.f_blocks, s.f_bfree, s.f_bavail);
@@ -173,6 +189,14 @@ static void look_at(DiskMonitor *disk, FileSystem *file_system) {
                               describe(file_system, blocks, names, available, threshold));
         else if (used < threshold - HYSTERESIS_PERCENT)
                 condition_set(disk->monitors, &file_system->low, FALSE, "disk", "system.disk.low", NULL);
+}
+
+/* One that is not mounted any more is missed by the next look at the mounts. */
+gboolean disk_monitor_adopt(DiskMonitor *disk, const char *id, JsonObject *data) {
+        const char *device = data ? json_get_string(data, "device", "") : "";
+        FileSystem *file_system = *device ? find_or_add(disk, device) : NULL;
+
+        return file_system && condition_adopt(&file_system->low, id);
 }
 
 void disk_monitor_check(DiskMonitor *disk) {

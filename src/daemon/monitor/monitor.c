@@ -5,7 +5,7 @@
 void condition_set(Monitors *monitors, Condition *condition, gboolean holds, const char *source, const char *type, JsonObject *data) {
         g_autoptr(JsonObject) owned = data;
 
-        if (holds == condition->holds)
+        if (holds == condition->holds || !monitors->settled)
                 return;
         condition->holds = holds;
         if (holds) {
@@ -20,6 +20,14 @@ void condition_set(Monitors *monitors, Condition *condition, gboolean holds, con
 void condition_clear(Condition *condition) {
         g_clear_pointer(&condition->id, g_free);
         condition->holds = FALSE;
+}
+
+gboolean condition_adopt(Condition *condition, const char *id) {
+        if (condition->holds)
+                return FALSE;
+        condition->holds = TRUE;
+        condition->id = g_strdup(id);
+        return TRUE;
 }
 
 Monitors *monitors_new(const MonitorsParameters *parameters) {
@@ -49,6 +57,20 @@ void monitors_set_config(Monitors *monitors, Config *config) {
         config_unref(monitors->config);
         monitors->config = config;
         pressure_monitor_configure(monitors->pressure);
+        monitors_check(monitors);
+        network_monitor_look(monitors->network);
+}
+
+gboolean monitors_adopt(Monitors *monitors, const char *source, const char *id, JsonObject *data) {
+        if (g_str_equal(source, "disk"))
+                return disk_monitor_adopt(monitors->disk, id, data);
+        if (g_str_equal(source, "network"))
+                return network_monitor_adopt(monitors->network, id);
+        return pressure_monitor_adopt(monitors->pressure, source, id);
+}
+
+void monitors_settle(Monitors *monitors) {
+        monitors->settled = TRUE;
         monitors_check(monitors);
         network_monitor_look(monitors->network);
 }

@@ -30,10 +30,15 @@ typedef struct MonitorsParameters {
         void *userdata;
 } MonitorsParameters;
 
-/* What cannot be watched is not, and monitors_blind() says so. */
+/* What cannot be watched is not, and monitors_blind() says so. Nothing is told before monitors_settle(). */
 Monitors *monitors_new(const MonitorsParameters *parameters);
 Monitors *monitors_free(Monitors *monitors);
 void monitors_set_config(Monitors *monitors, Config *config);
+/* What an earlier daemon announced, and did not see the end of: it is no news, and the first look tells whether it still holds. FALSE: nobody
+ * here knows what that is. */
+gboolean monitors_adopt(Monitors *monitors, const char *source, const char *id, JsonObject *data);
+/* That was all of it; looks at everything. */
+void monitors_settle(Monitors *monitors);
 
 /* With each check of the daemon. */
 void monitors_check(Monitors *monitors);

@@ -137,6 +137,10 @@ void network_monitor_look(NetworkMonitor *network) {
                 begin_patience(network);
 }
 
+gboolean network_monitor_adopt(NetworkMonitor *network, const char *id) {
+        return condition_adopt(&network->down, id);
+}
+
 /* At rest this costs nothing: the kernel tells when there is something to be seen, but not of another machine's files. */
 void network_monitor_check(NetworkMonitor *network) {
         if (!network->changes || network->monitors->with.root[0])

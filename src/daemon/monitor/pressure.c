@@ -123,6 +123,13 @@ static void forget(const Resource *resource) {
         (void) poll(&(struct pollfd) { .fd = resource->trigger, .events = POLLPRI }, 1, 0);
 }
 
+gboolean pressure_monitor_adopt(PressureMonitor *pressure, const char *source, const char *id) {
+        for (unsigned i = 0; i < RESOURCES; i++)
+                if (g_str_equal(pressure->resources[i].source, source))
+                        return condition_adopt(&pressure->resources[i].high, id);
+        return FALSE;
+}
+
 static void check(Resource *resource) {
         double threshold = threshold_of(resource), now;
 

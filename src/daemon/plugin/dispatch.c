@@ -78,11 +78,20 @@ void dispatch_kept(Dispatch *dispatch) {
                 dispatch_step(dispatch);
 }
 
+/* The event as everybody gets it, and the time that this handler has. */
 static int append_event(sd_bus_message *message, void *userdata) {
-        static const char *const hints[] = { "severity", "u", "timestamp", "t", "deadline", "t", NULL };
+        static const char *const hints[] = { "severity", "u", "timestamp", "t", "deadline", "t", "budget", "t", NULL };
+        g_autoptr(JsonObject) event = json_object_new();
         const Handler *handler = userdata;
+        JsonObjectIter iterator;
+        const char *member;
+        JsonNode *node;
 
-        return dictionary_append(message, handler->dispatch->with.event, hints);
+        json_object_iter_init(&iterator, handler->dispatch->with.event);
+        while (json_object_iter_next(&iterator, &member, &node))
+                json_object_set_member(event, member, json_node_copy(node));
+        json_object_set_int_member(event, "budget", (gint64) usec_sub(handler->deadline, clock_monotonic()));
+        return dictionary_append(message, event, hints);
 }
 
 /* Takes `result`. */

@@ -30,6 +30,7 @@ struct Stop {
         uint64_t stop_time, idle_since; /* of the warning, wall clock */
         char *reason;
         gboolean announced;             /* handlers were given the event */
+        GPtrArray *events;              /* ids of those of this warning */
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
         enum { TAGS_OPEN, TAGS_ASKED, TAGS_DONE } tags;
@@ -72,6 +73,7 @@ int stop_new(const StopParameters *parameters, Stop **ret) {
                 stop->with.patience = STOPPED_PATIENCE;
         stop->config = config_ref(parameters->config);
         stop->questions = g_ptr_array_new_with_free_func(g_free);
+        stop->events = g_ptr_array_new_with_free_func(g_free);
         *ret = stop;
         return 0;
 }
@@ -89,6 +91,7 @@ Stop *stop_free(Stop *stop) {
         events_forget(stop->with.events, stop);
         config_unref(stop->config);
         g_ptr_array_unref(stop->questions);
+        g_ptr_array_unref(stop->events);
         g_free(stop->action);
         g_free(stop->reason);
         g_free(stop);
@@ -147,6 +150,7 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
         g_autofree char *text = notice_text(&notice);
         g_autoptr(JsonObject) data = json_object_new();
         gboolean waited_for = phase == NOTICE_SCHEDULED;
+        const char *id;
         int r;
 
         json_object_set_string_member(data, "phase", notice_phase_name(phase));
@@ -166,7 +170,9 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
                         phase == NOTICE_CANCELLED
                                 ? 0
                                 : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
-                        data, waited_for ? handlers_ended : NULL, stop, NULL);
+                        data, waited_for ? handlers_ended : NULL, stop, &id);
+        if (r >= 0 && phase != NOTICE_CANCELLED)
+                g_ptr_array_add(stop->events, g_strdup(id));
         if (r < 0) {
                 if (waited_for)
                         stop->handling--;
@@ -272,6 +278,7 @@ static void settle(Stop *stop) {
         stop->announced = FALSE;
         stop->handling = 0;
         events_forget(stop->with.events, stop);
+        g_ptr_array_set_size(stop->events, 0);
         stop->ready_deadline = 0;
         stop->calling = stop->asked = stop->resuming = FALSE;
         stop->attempts = 0;
@@ -287,7 +294,10 @@ void stop_over(Stop *stop) {
         settle(stop);
 }
 
+/* Who was asked hears of it, and nobody else is asked; who had ended already hears of it by an event of its own. */
 void stop_called_off(Stop *stop, const char *reason) {
+        for (guint i = 0; i < stop->events->len; i++)
+                events_cancel(stop->with.events, EVENT_SOURCE_OWN, g_ptr_array_index(stop->events, i));
         if (stop->announced)
                 announce(stop, NOTICE_CANCELLED, reason);
         (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);

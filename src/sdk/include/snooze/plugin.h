@@ -111,7 +111,8 @@ typedef struct SnoozePlugin {
         int (*check_idle)(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata);
 
         /* EventHandler: both or none. supported_events ends with NULL; a trailing ".*" stands for all below. The event has id,
-         * type, source, timestamp, severity, deadline, data. One that was handed out before and will not happen after all comes
+         * type, source, timestamp, severity, deadline, data, and budget: µs that this call has, its share of what is left until the
+         * deadline (snooze_plugin_call_get_time_left()). One that was handed out before and will not happen after all comes
          * again, with cancelled true, perhaps while the first call is still at it: look for that. Answer with
          * snooze_plugin_call_set_answer(): handled or not. */
         const char *const *supported_events;
@@ -223,6 +224,9 @@ int snooze_plugin_call_write(SnoozePluginCall *call, const void *data, size_t si
  * blocking ones; EPIPE tells that nobody reads any more. At most 8 run at once. Returns what a function of the table is to return. */
 typedef int (*SnoozePluginWork)(SnoozePluginCall *call, void *userdata);
 int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork work, void *userdata);
+/* µs for which the daemon still waits for the answer: what is left of the budget of an event. UINT64_MAX where nobody said, as in any
+ * other call. What is answered later is ignored. */
+uint64_t snooze_plugin_call_get_time_left(SnoozePluginCall *call);
 /* The pipes of a process_stream, -1 in any other call. */
 int snooze_plugin_call_get_input(SnoozePluginCall *call);
 int snooze_plugin_call_get_output(SnoozePluginCall *call);
