@@ -30,6 +30,8 @@ struct SnoozePluginCall {
         CallParts parts;
         CallParts set; /* of the parts, those that the author set */
         int failed;    /* the first failure of a setter */
+        bool inside;   /* the function of the table that has it has not returned */
+        bool over;     /* answered from within that function, which may end a call before it says that this comes later */
         void (*succeeded)(SnoozePluginCall *call);
 
         SnoozePluginDictionary *input;
@@ -93,6 +95,7 @@ static SnoozePluginCall *call_allocate(SnoozePluginInstance *instance, CallParts
         }
         call->instance = instance;
         call->parts = parts;
+        call->inside = true;
         call->deadline = USEC_INFINITY;
         call->pipes[0] = call->pipes[1] = -1;
         call->set = parts & (CALL_RESULT | CALL_PERMISSIONS);
@@ -297,14 +300,9 @@ static int first_failure(SnoozePluginCall *call) {
         return call->result ? dictionary_failure(call->result) : 0;
 }
 
-int call_return(SnoozePluginCall *call, int result) {
+static void end(SnoozePluginCall *call, int result) {
         int r;
 
-        if (result == SNOOZE_PLUGIN_LATER) {
-                /* Whoever looks at it later may do so in a thread. */
-                call_read_input(call);
-                return 1;
-        }
         if (result >= 0)
                 result = first_failure(call);
         if (result >= 0 && call->set != call->parts)
@@ -315,22 +313,35 @@ int call_return(SnoozePluginCall *call, int result) {
                 explain_error(call, result);
         if (call->ended) {
                 call->ended(call, result);
-                call_free(call);
-                return 1;
+                return;
         }
         r = result >= 0 ? answer(call) : answer_error(call);
         if (result >= 0 && call->succeeded)
                 call->succeeded(call);
         if (r < 0)
                 log_warning("Cannot answer %s: %s", member_of(call), strerror(-r));
+}
+
+/* Always 1: the answer was given, will be or cannot be given, and sd-bus must not try another. */
+int call_return(SnoozePluginCall *call, int result) {
+        call->inside = false;
+        if (!call->over && result == SNOOZE_PLUGIN_LATER) {
+                /* Whoever looks at it later may do so in a thread. */
+                call_read_input(call);
+                return 1;
+        }
+        if (!call->over)
+                end(call, result);
         call_free(call);
-        /* The answer was given or cannot be given: sd-bus must not try another. */
         return 1;
 }
 
 void snooze_plugin_call_finish(SnoozePluginCall *call, int result) {
         assert(result != SNOOZE_PLUGIN_LATER);
-        (void) call_return(call, result);
+        end(call, result);
+        call->over = true;
+        if (!call->inside)
+                call_free(call);
 }
 
 SnoozePluginDictionary *snooze_plugin_call_get_result(SnoozePluginCall *call) {

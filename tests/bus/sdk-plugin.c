@@ -52,6 +52,11 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
                 waiting = call;
                 return SNOOZE_PLUGIN_LATER;
         }
+        if (strcmp(mode, "at-once") == 0) {
+                snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_BUSY, "sooner than it thought");
+                snooze_plugin_call_finish(call, 0);
+                return SNOOZE_PLUGIN_LATER;
+        }
         if (strcmp(mode, "foul") == 0) {
                 snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "na\xffme", "\xc3(\xa0");
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_BUSY, "%s", "two\nlines \x1b[2J\xff");

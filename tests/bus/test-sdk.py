@@ -174,6 +174,12 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(reply.get_error_name(), plugin_bus.ERROR + "InvalidArgument")
         self.assertEqual(self.check(plugin, {"unknown": GLib.Variant("(yv)", (1, s("x")))})[0], "idle")
 
+    def test_a_call_may_end_before_it_is_put_off(self):
+        plugin = self.example().greet({"mode": s("at-once")})
+        for _ in range(3):
+            self.assertEqual(plugin.call(".IdleCheck", "CheckIdle", "(a{sv})", {"cpu_usage": GLib.Variant("d", 1)})[:2],
+                             ("busy", "sooner than it thought"))
+
     def test_an_answer_may_come_later(self):
         plugin = self.example().greet({"mode": s("later")})
         answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
