@@ -51,6 +51,7 @@ class Server(http.server.ThreadingHTTPServer):
     """Answers with each of answers in turn, then with the last of them: a status, (status, headers) or a function."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, *answers, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -265,6 +266,10 @@ class Webhook(plugin_bus.PluginTestCase):
 
         return gate, self.server(wait)
 
+    def told(self, server):
+        """What each URL has heard of, be it once or, where this machine is slow, in a second attempt."""
+        return {(request.path, json.loads(request.body)["id"]) for request in server.requests}
+
     def test_more_than_can_be_posted_at_once_wait_for_their_turn(self):
         gate, slow = self.gate()
         quick = self.server()
@@ -272,15 +277,14 @@ class Webhook(plugin_bus.PluginTestCase):
         plugin = self.start(slow.url + "/a", slow.url + "/b", slow.url + "/c", quick.url)
         answers = [self.send(plugin, event(f"n-{number}")) for number in range(60)]
         plugin_bus.iterate_until(lambda: len(quick.requests) == 60, 60)
-        self.assertLessEqual(len(slow.requests), 48)
+        self.assertLessEqual(len(self.told(slow)), 48)
         self.assertEqual([answer for answer in answers if answer], [])
         gate.set()
         for number, answer in enumerate(answers):
             handled, result = self.answer(answer)
             self.assertTrue(handled, result)
             self.assertEqual(result["delivered"], 4)
-        ids = sorted((request.path, json.loads(request.body)["id"]) for request in slow.requests)
-        self.assertEqual(ids, sorted((path, f"n-{number}") for path in ("/a", "/b", "/c") for number in range(60)))
+        self.assertEqual(self.told(slow), {(path, f"n-{number}") for path in ("/a", "/b", "/c") for number in range(60)})
         # A signature is of the moment of the first attempt, and the key of the event stays the same.
         self.assertEqual({request.headers["webhook-id"] for request in slow.requests}, {f"aws:n-{number}" for number in range(60)})
 
@@ -297,14 +301,14 @@ class Webhook(plugin_bus.PluginTestCase):
         gate.set()
         for answer in under_way:
             self.assertTrue(self.answer(answer)[0])
-        self.assertEqual(len(slow.requests), 64)
+        self.assertEqual(self.told(slow), {(f"/{path}", f"n-{number}") for path in range(8) for number in range(8)})
 
     def test_what_waits_for_its_turn_can_be_called_off(self):
         gate, slow = self.gate()
         plugin = self.start(*[f"{slow.url}/{number}" for number in range(8)])
         under_way = [self.send(plugin, event(f"n-{number}")) for number in range(8)]
         waiting = self.send(plugin, event("waits"))
-        plugin_bus.iterate_until(lambda: len(slow.requests) == 64, 60)
+        plugin_bus.iterate_until(lambda: len(self.told(slow)) == 64, 60)
         cancelled = self.send(plugin, event("waits", cancelled=GLib.Variant("b", True)))
         _, result = self.answer(waiting)
         self.assertEqual({url["error"] for url in result["urls"]}, {"it was called off"})
