@@ -33,15 +33,26 @@ int manager_authorize_caller(Manager *manager, sd_bus_message *message, const ch
         return r <= 0 ? r : manager_authorize(manager, message, details, error);
 }
 
-int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
+static int take_of_user(SenderLimits *limits, uid_t uid) {
         char key[32];
 
         g_snprintf(key, sizeof(key), "%u", (unsigned) uid);
-        if (sender_limits_take(manager->user_limits, key, clock_monotonic()))
+        return sender_limits_take(limits, key, clock_monotonic());
+}
+
+int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
+        if (take_of_user(manager->user_limits, uid))
                 return 0;
         return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                  "More than %u such calls a second of one user; call less often.",
                                  LIMIT_CHANGES_PER_SECOND);
+}
+
+int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error) {
+        if (take_of_user(manager->look_limits, uid))
+                return 0;
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u such calls a second of one user; ask less often.",
+                                 LIMIT_LOOKS_PER_SECOND);
 }
 
 int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error) {

@@ -29,6 +29,10 @@ int manager_authorize_caller(Manager *manager, sd_bus_message *message, const ch
  * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
 
+/* Before a call that keeps the daemon from everything else for a while: by user, or who opens a connection for each call would have as many
+ * as he likes. */
+int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
+
 /* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
 void config_change_reply(sd_bus_message *call, const GError *error);
 /* The error for a change that could not even be begun; negative. */

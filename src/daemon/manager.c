@@ -627,6 +627,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->saved.fd = -EBADF;
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
+        manager->look_limits = sender_limits_new(LIMIT_LOOKS_PER_SECOND, LIMIT_LOOKS_BURST);
         manager->user_limits = sender_limits_new(LIMIT_CHANGES_PER_SECOND, LIMIT_CHANGES_BURST);
 
         make_directory(options->state_directory);
@@ -709,6 +710,7 @@ Manager *manager_free(Manager *manager) {
         callers_free(manager->callers);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
+        sender_limits_free(manager->look_limits);
         sender_limits_free(manager->user_limits);
         plugin_metrics_free(manager->plugin_metrics);
         config_unref(manager->config);

@@ -36,6 +36,8 @@ typedef struct ManagerOptions {
 
 #define LIMIT_CHANGES_PER_SECOND 10U
 #define LIMIT_CHANGES_BURST 400U
+#define LIMIT_LOOKS_PER_SECOND 2U
+#define LIMIT_LOOKS_BURST 60U
 
 typedef struct Manager Manager;
 
@@ -55,7 +57,8 @@ struct Manager {
         LogControl *log_control;
         SenderLimits *limits;       /* every call */
         SenderLimits *check_limits; /* calls that make the machine work: one a second */
-        SenderLimits *user_limits; /* by user, however many connections he has: calls that leave rows in history */
+        SenderLimits *look_limits;  /* by user, however many connections he has: calls that keep us from everything else */
+        SenderLimits *user_limits;  /* by user, too: calls that leave rows in history */
 
         Store *store;
         char *store_problem;

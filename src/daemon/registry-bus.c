@@ -97,16 +97,22 @@ int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *e
         return sd_bus_reply_method_return(message, "o", provider_object_path(provider));
 }
 
-/* Anybody may have the directories read again; it changes nothing that would not be noticed at the next start, and costs the caller
- * his one turn a second. */
+/* Anybody may have the directories read again; it changes nothing that would not be noticed at the next start. */
 int method_discover_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         g_auto(GStrv) ids = NULL;
+        uid_t uid;
         int r;
 
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Once a second and caller; ask again.");
+        r = manager_take_look(manager, uid, error);
+        if (r < 0)
+                return r;
         ids = plugins_discover(manager->plugins);
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)

@@ -65,7 +65,7 @@ static gboolean below(const char *path, const char *directory) {
 /* What the template hides: CloudSnooze's directories, and the sockets of name services. */
 static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
 static const char *const name_services[] = { "/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon", "/run/snapd.socket",
-                                             "/run/snapd-snap.socket" };
+                                             "/run/snapd-snap.socket", "/run/cups", "/run/rpcbind.sock" };
 
 /* Anew where something of it is to be seen: what is below an inaccessible path cannot be mounted again. */
 static void hide(GPtrArray *lines, const char *directory, gboolean names) {

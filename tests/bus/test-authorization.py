@@ -2,12 +2,18 @@
 """Every method that needs an action asks polkit for it, and does nothing without its yes."""
 
 import os
+import pwd
 import unittest
+
+from gi.repository import GLib
 
 import methods
 import tap
 from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest,
                      error_name, wait_for)
+
+NOBODY = pwd.getpwnam('nobody').pw_uid
+LOOKS = 60  # LIMIT_LOOKS_BURST
 
 
 def snapshot(client):
@@ -190,6 +196,26 @@ class CheckLimit(BusTest):
                 client.call(member, interface=interface, path=methods.path_of(interface))
                 self.assertFails(ERROR + 'LimitsExceeded', member, client=client, interface=interface, path=methods.path_of(interface))
                 self.house.client().call(member, interface=interface, path=methods.path_of(interface))
+
+    def test_as_many_connections_as_he_likes_give_a_user_no_more(self):
+        refused, done = self.until_refused('DiscoverPlugins')
+        self.assertIn('of one user', refused)
+        self.assertGreaterEqual(done, LOOKS)
+        # Who is somebody else is served.
+        self.house.client(NOBODY).call('DiscoverPlugins')
+
+    def until_refused(self, member):
+        """What is said at last to somebody who opens a connection for each call, and how many were answered before."""
+        for done in range(4 * LOOKS):
+            client = self.house.client()
+            try:
+                client.call(member)
+            except GLib.Error as error:
+                self.assertEqual(error_name(error), ERROR + 'LimitsExceeded')
+                return error.message, done
+            finally:
+                client.close()
+        raise AssertionError(f'{member} was answered each time')
 
 
 if __name__ == '__main__':

@@ -80,7 +80,8 @@ def drain_may_nothing_else(machine):
     for unit in ("dbus.service", "snoozed.service", "systemd-logind.service", "poweroff.target", "user.slice",
                  "debug-shell.service"):
         refused("snooze-drain", "StopUnit", unit, "replace")
-        refused("snooze-drain", "StartUnit", unit, "replace")
+        for mode in ("replace", "isolate", "flush"):
+            refused("snooze-drain", "StartUnit", unit, mode)
     refused("snooze-drain", "RestartUnit", "worker.service", "replace")
     refused("snooze-drain", "KillUnit", "worker.service", "all", "9")
     refused("snooze-drain", "SetUnitProperties", "worker.service", "true", "[('MemoryMax', <uint64 1>)]")

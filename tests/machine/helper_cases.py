@@ -146,7 +146,8 @@ def grants_go_no_further(machine):
 
 
 # Beside nscd's own socket: who serves that and does not answer keeps the whole machine waiting.
-NAME_SERVICES = ("/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/beside", "/run/avahi-daemon/socket", "/run/snapd.socket")
+NAME_SERVICES = ("/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/beside", "/run/avahi-daemon/socket", "/run/snapd.socket",
+                 "/run/cups/cups.sock", "/run/rpcbind.sock")
 LISTEN = """
 import os, socket, sys, time
 os.umask(0)

@@ -282,6 +282,8 @@ static void test_unit(void) {
                         "InaccessiblePaths=-/run/avahi-daemon\n"
                         "InaccessiblePaths=-/run/snapd.socket\n"
                         "InaccessiblePaths=-/run/snapd-snap.socket\n"
+                        "InaccessiblePaths=-/run/cups\n"
+                        "InaccessiblePaths=-/run/rpcbind.sock\n"
                         "TemporaryFileSystem=" PKGSYSCONFDIR ":ro\n"
                         "BindReadOnlyPaths=" PKGSYSCONFDIR "/plugins/example\n"
                         "ExecPaths=" PKGSYSCONFDIR "/plugins/example/example\n"
