@@ -69,11 +69,11 @@ void notice_clean(const char *source, char *text, size_t size) {
         text[n] = 0;
 }
 
-static void write_clock(uint64_t moment, char *text, size_t size) {
+static void write_clock(uint64_t moment, bool soon, char *text, size_t size) {
         time_t seconds = (time_t) (moment / USEC_PER_SEC);
         struct tm tm;
 
-        if (!localtime_r(&seconds, &tm) || strftime(text, size, "%H:%M %Z", &tm) == 0)
+        if (!localtime_r(&seconds, &tm) || strftime(text, size, soon ? "%H:%M:%S %Z" : "%H:%M %Z", &tm) == 0)
                 text[0] = 0;
 }
 
@@ -89,7 +89,7 @@ static void compose(const SnoozePluginDictionary *event, const SnoozePluginDicti
                 snprintf(text, size, "This machine stays on%s%s", *reason && !called_off ? ": " : "", called_off ? "" : reason);
                 return;
         }
-        write_clock(deadline, clock, sizeof(clock));
+        write_clock(deadline, left < USEC_PER_MINUTE, clock, sizeof(clock));
         if (left >= USEC_PER_MINUTE)
                 snprintf(span, sizeof(span), "%u min", (unsigned) ((left + USEC_PER_MINUTE / 2) / USEC_PER_MINUTE));
         else

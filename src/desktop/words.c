@@ -12,12 +12,14 @@
 static char *scheduled_title(const Stop *stop, uint64_t now) {
         const char *verb = stop->dry_run ? "Dry run: this machine would stop" : "This machine stops";
         g_autofree char *when = NULL, *left = NULL;
+        uint64_t deadline;
 
         if (stop->deadline <= now)
                 return g_strdup_printf("%s soon", verb);
-        when = moment_format(stop->deadline, now, TRUE);
         /* To the nearest second: "in 4 min 59 s" is nobody's plan. */
-        left = duration_format(usec_sub(usec_add(stop->deadline, USEC_PER_SEC / 2), now));
+        deadline = usec_add(stop->deadline, USEC_PER_SEC / 2);
+        when = moment_format(deadline, now, TRUE);
+        left = duration_format(usec_sub(deadline, now));
         return g_strdup_printf("%s at %s (in %s)", verb, when, left);
 }
 

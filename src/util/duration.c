@@ -119,9 +119,13 @@ char *duration_format(uint64_t usec) {
         return g_strdup_printf("%llu s", seconds);
 }
 
-char *moment_format(uint64_t realtime_usec, uint64_t now_realtime_usec, gboolean with_zone) {
+static gboolean is_near(uint64_t a, uint64_t b) {
+        return MAX(a, b) - MIN(a, b) < USEC_PER_MINUTE;
+}
+
+static char *format_moment(uint64_t realtime_usec, uint64_t now_realtime_usec, gboolean near, gboolean with_zone) {
         g_autoptr(GDateTime) moment = NULL, now = NULL;
-        g_autofree char *text = NULL;
+        g_autofree char *text = NULL, *format = NULL;
         gboolean same_day;
 
         if (realtime_usec == 0)
@@ -132,8 +136,18 @@ char *moment_format(uint64_t realtime_usec, uint64_t now_realtime_usec, gboolean
                 return g_strdup("in the far future");
         same_day = now && g_date_time_get_year(moment) == g_date_time_get_year(now) &&
                    g_date_time_get_day_of_year(moment) == g_date_time_get_day_of_year(now);
-        text = g_date_time_format(moment, same_day ? "%H:%M" : "%Y-%m-%d %H:%M");
+        format = g_strconcat(same_day ? "" : "%Y-%m-%d ", near ? "%H:%M:%S" : "%H:%M", NULL);
+        text = g_date_time_format(moment, format);
         if (!with_zone)
                 return g_steal_pointer(&text);
         return g_strdup_printf("%s %s", text, g_date_time_get_timezone_abbreviation(moment));
+}
+
+/* "22:41, in 20 s" leaves open whether that is now. */
+char *moment_format(uint64_t realtime_usec, uint64_t now_realtime_usec, gboolean with_zone) {
+        return format_moment(realtime_usec, now_realtime_usec, is_near(realtime_usec, now_realtime_usec), with_zone);
+}
+
+char *moment_format_beside(uint64_t realtime_usec, uint64_t other_realtime_usec, uint64_t now_realtime_usec) {
+        return format_moment(realtime_usec, now_realtime_usec, is_near(realtime_usec, other_realtime_usec), FALSE);
 }

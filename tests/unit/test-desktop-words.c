@@ -39,7 +39,9 @@ static void test_seconds_that_passed_on_the_way_are_rounded(void) {
                       .deadline = EVENING + USEC_PER_MINUTE - USEC_PER_SEC / 4,
                       .reason = "" };
 
-        assert_title(&stop, "This machine stops at 22:36 UTC (in 1 min)");
+        assert_title(&stop, "This machine stops at 22:37 UTC (in 1 min)");
+        stop.deadline = EVENING + 20 * USEC_PER_SEC;
+        assert_title(&stop, "This machine stops at 22:36:20 UTC (in 20 s)");
 }
 
 static void test_an_unknown_or_past_moment_is_soon(void) {

@@ -75,12 +75,18 @@ static void test_moments(void) {
         g_autofree char *same = moment_format(noon, noon + USEC_PER_HOUR, FALSE);
         g_autofree char *zone = moment_format(noon, noon + USEC_PER_HOUR, TRUE);
         g_autofree char *dated = moment_format(noon, noon + USEC_PER_DAY, FALSE);
+        g_autofree char *soon = moment_format(noon + 59 * USEC_PER_SEC, noon, TRUE);
+        g_autofree char *just = moment_format(noon, noon + 59 * USEC_PER_SEC, FALSE);
+        g_autofree char *later = moment_format(noon + USEC_PER_MINUTE, noon, FALSE);
         g_autofree char *none = moment_format(0, noon, TRUE);
         g_autofree char *absurd = moment_format(USEC_INFINITY, noon, TRUE);
 
         g_assert_cmpstr(same, ==, "13:00");
         g_assert_cmpstr(zone, ==, "13:00 CET");
         g_assert_cmpstr(dated, ==, "2026-01-15 13:00");
+        g_assert_cmpstr(soon, ==, "13:00:59 CET");
+        g_assert_cmpstr(just, ==, "13:00:00");
+        g_assert_cmpstr(later, ==, "13:01");
         g_assert_cmpstr(none, ==, "never");
         g_assert_nonnull(absurd);
 }

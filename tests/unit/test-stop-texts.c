@@ -72,6 +72,16 @@ static void test_greeting_tells_how_long_it_was_off(void) {
         g_assert_cmpint(json_get_int(record, "off", 0), ==, (gint64) (booted - stopped));
 }
 
+static void test_seconds_where_minutes_say_nothing(void) {
+        Notice notice = { .phase = NOTICE_REMINDER, .now = EVENING, .stop_time = EVENING + 20 * USEC_PER_SEC, .action = "stop", .reason = "" };
+        g_autofree char *text = notice_text(&notice), *greeting = NULL;
+        g_autoptr(JsonObject) record = stop_record_new("boot.1", EVENING, EVENING - USEC_PER_HOUR, "aws", "stop", "idle");
+
+        g_assert_nonnull(strstr(text, "stops at 22:36:20 UTC (in 20 s)"));
+        greeting = stop_record_close(record, EVENING + 42 * USEC_PER_SEC, EVENING + USEC_PER_HOUR);
+        g_assert_cmpstr(greeting, ==, "Stopped itself 22:36:00 (idle since 21:36), back since 22:36:42, 42 s off");
+}
+
 static void test_greeting_after_a_persons_stop(void) {
         g_autoptr(JsonObject) record = stop_record_new("boot.1", EVENING, 0, "aws", "stop", "alice: going home");
         g_autofree char *text = stop_record_close(record, EVENING + USEC_PER_HOUR, EVENING + USEC_PER_HOUR);
@@ -201,6 +211,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/stop/notice/cancelled", test_cancelled_says_why_it_stays_on);
         g_test_add_func("/stop/record/greeting", test_greeting_tells_how_long_it_was_off);
         g_test_add_func("/stop/record/person", test_greeting_after_a_persons_stop);
+        g_test_add_func("/stop/record/seconds-where-minutes-say-nothing", test_seconds_where_minutes_say_nothing);
         g_test_add_func("/stop/record/clock-set-back", test_a_clock_set_back_over_the_boot_is_no_negative_time);
         g_test_add_func("/stop/record/rubbish", test_rubbish_is_no_record);
         add_on_root("/stop/record/this-boot-has-one-name", test_this_boot_has_one_name);

@@ -61,7 +61,7 @@ static void test_without_words_it_finds_its_own(void) {
         check_notice(event, "This machine stops at 22:18 UTC (in 5 min): idle since 21:43. "
                             "Keep it on: snooze postpone 2h · why: snooze why");
         snooze_plugin_dictionary_set_uint(event, "deadline", NOW + 20 * USEC_PER_SEC);
-        check_notice(event, "This machine stops at 22:13 UTC (in 20 s): idle since 21:43. "
+        check_notice(event, "This machine stops at 22:13:40 UTC (in 20 s): idle since 21:43. "
                             "Keep it on: snooze postpone 2h · why: snooze why");
         snooze_plugin_dictionary_set_uint(event, "deadline", 0);
         check_notice(event,

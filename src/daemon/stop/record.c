@@ -114,8 +114,8 @@ char *stop_record_close(JsonObject *record, uint64_t booted, uint64_t now) {
         json_object_set_int_member(record, "back", (gint64) booted);
         json_object_set_int_member(record, "off", (gint64) usec_sub(booted, stopped));
 
-        when = moment_format(stopped, now, FALSE);
-        back = moment_format(booted, now, FALSE);
+        when = moment_format_beside(stopped, booted, now);
+        back = moment_format_beside(booted, stopped, now);
         off = duration_format(usec_sub(booted, stopped));
         if (idle_since == 0)
                 return g_strdup_printf("Stopped %s (%s), back since %s, %s off", when,
