@@ -41,3 +41,18 @@ const EventType *event_type_find(const char *type) {
                         return t;
         return NULL;
 }
+
+bool event_pattern_known(const char *pattern) {
+        size_t length = strlen(pattern);
+        char beginning[EVENT_TYPE_MAX + 1];
+
+        if (length < 3 || length > EVENT_TYPE_MAX || strcmp(pattern + length - 2, ".*") != 0)
+                return event_type_find(pattern) != NULL;
+        /* With its dot: "cloud.*" is not "cloudy.…". */
+        for (const EventType *t = event_types; t->name; t++)
+                if (strncmp(t->name, pattern, length - 1) == 0)
+                        return true;
+        memcpy(beginning, pattern, length - 2);
+        beginning[length - 2] = 0;
+        return strncmp(pattern, "custom.", strlen("custom.")) == 0 && event_type_find(beginning) != NULL;
+}

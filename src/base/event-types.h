@@ -4,6 +4,7 @@
 /* The types of events that there are, and what an event has where nobody said it: the one table for the daemon, its
  * configuration, the client and the tools. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum EventSeverity {
@@ -25,6 +26,9 @@ extern const EventType event_types[];
 /* A known type, custom, or custom.* of [a-z0-9.-], at most EVENT_TYPE_MAX bytes; the entry for custom.* is that of
  * custom. NULL: not a type. */
 const EventType *event_type_find(const char *type);
+
+/* Some event may be of it: a type, or the beginning of one and ".*". */
+bool event_pattern_known(const char *pattern);
 
 #define EVENT_TYPE_MAX 64U
 #define EVENT_ID_MAX 128U

@@ -49,7 +49,8 @@ static int run_plugin_search(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_plugin_search,
                        "QUERY is a part of an id, a name, a description or a tag, in any case.", entries, 0, 0, 1,
-                       &argc, &argv))
+                       &argc, &argv) ||
+            !plugin_filter_check(&filter, &verb_plugin_search))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)

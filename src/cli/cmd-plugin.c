@@ -50,7 +50,7 @@ static int run_plugin_list(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_list, NULL, entries, 0, 0, 0, &argc, &argv))
+        if (!cli_parse(cli, &verb_plugin_list, NULL, entries, 0, 0, 0, &argc, &argv) || !plugin_filter_check(&filter, &verb_plugin_list))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)

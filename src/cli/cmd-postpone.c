@@ -3,9 +3,50 @@
 #include "cli/output.h"
 #include "cli/wait.h"
 
+/* Between the daemon's clock at the call and ours after it. */
+#define END_TOLERANCE (UINT64_C(30) * G_USEC_PER_SEC)
+
+typedef struct Postponement {
+        guint cookie; /* 0: not to be seen (any more) */
+        guint64 until;
+} Postponement;
+
+/* Postpone itself tells no number: of those with this reason and end the latest is ours. */
+static Postponement find(Cli *cli, guint64 until, const char *reason) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        Postponement found = { 0, until };
+        g_autoptr(GVariant) holds = NULL;
+        const char *who, *why, *kind;
+        guint64 since, end;
+        GVariantIter iter;
+        guint cookie;
+
+        snooze_client_manager_call_list_holds(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        if (!snooze_client_manager_call_list_holds_finish(cli->manager, &holds, wait_for(wait), NULL))
+                return found;
+        g_variant_iter_init(&iter, holds);
+        while (g_variant_iter_next(&iter, "(u&s&s&stt)", &cookie, &who, &why, &kind, &since, &end))
+                if (g_str_equal(kind, "postpone") && g_str_equal(why, reason) && cookie > found.cookie &&
+                    MAX(end, until) - MIN(end, until) < END_TOLERANCE)
+                        found = (Postponement) { cookie, end };
+        return found;
+}
+
+static int tell_json(const Postponement *postponement) {
+        JsonObject *object = json_object_new();
+
+        if (postponement->cookie > 0)
+                json_object_set_int_member(object, "cookie", postponement->cookie);
+        json_object_set_int_member(object, "until", (gint64) postponement->until);
+        json_print(json_of_object(object));
+        return EXIT_CODE_OK;
+}
+
 static int run_postpone(Cli *cli, int argc, char **argv) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
-        g_autofree char *until = NULL, *message = NULL;
+        g_autofree char *until = NULL;
+        const char *reason;
+        Postponement postponement;
         GError *error = NULL;
         guint64 span;
         int code;
@@ -17,13 +58,20 @@ static int run_postpone(Cli *cli, int argc, char **argv) {
         if (code != EXIT_CODE_OK)
                 return code;
 
-        snooze_client_manager_call_postpone(cli->manager, span, argc > 2 ? argv[2] : "", cli_call_flags(cli),
-                                            cli_timeout(cli), NULL, wait_done, wait);
+        reason = argc > 2 ? argv[2] : "";
+        snooze_client_manager_call_postpone(cli->manager, span, reason, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
+                                            wait);
         if (!snooze_client_manager_call_postpone_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
-        until = text_moment((guint64) g_get_real_time() + span);
-        message = g_strdup_printf("This machine does not stop itself before %s.", until);
-        return cli_done(cli, message);
+        postponement = find(cli, (guint64) g_get_real_time() + span, reason);
+        if (cli->json)
+                return tell_json(&postponement);
+        until = text_moment(postponement.until);
+        g_print("This machine does not stop itself before %s.", until);
+        if (postponement.cookie > 0)
+                g_print(" Take it back: snooze release %u", postponement.cookie);
+        g_print("\n");
+        return EXIT_CODE_OK;
 }
 
 const Verb verb_postpone = { "postpone", "SPAN [REASON]", "No stop before the end of SPAN", run_postpone };

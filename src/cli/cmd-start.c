@@ -5,6 +5,19 @@
 #include "cli/output.h"
 #include "cli/wait.h"
 
+/* A provider that starts nothing says so in the words of the bus. */
+static GError *told(GError *error, SnoozeClientProvider *provider) {
+        g_autofree char *id = NULL, *text = NULL;
+
+        if (!snooze_client_error_is(error, "NotSupported"))
+                return error;
+        id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
+        g_error_free(error);
+        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: snooze start --provider ID INSTANCE; "
+                               "snooze provider list shows them", id);
+        return g_dbus_error_new_for_dbus_error("io.cloudsnooze.Snooze1.Error.NotSupported", text);
+}
+
 static int run_start(Cli *cli, int argc, char **argv) {
         g_autofree char *provider_id = NULL, *message = NULL;
         g_autoptr(SnoozeClientProvider) provider = NULL;
@@ -30,7 +43,7 @@ static int run_start(Cli *cli, int argc, char **argv) {
         snooze_client_provider_call_start_instance(provider, argv[1], g_variant_new("a{sv}", NULL), cli_call_flags(cli), cli_timeout(cli), NULL,
                                                    wait_done, wait);
         if (!snooze_client_provider_call_start_instance_finish(provider, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(told(error, provider));
         message = g_strdup_printf("%s starts.", argv[1]);
         return cli_done(cli, message);
 }

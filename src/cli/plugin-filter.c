@@ -3,12 +3,23 @@
 #include "cli/plugin-filter.h"
 
 #include "cli/wait.h"
+#include "manifest/manifest.h"
 
 void plugin_filter_clear(PluginFilter *filter) {
         g_free(filter->capability);
         g_free(filter->category);
         g_free(filter->author);
         g_free(filter->tag);
+}
+
+gboolean plugin_filter_check(const PluginFilter *filter, const Verb *verb) {
+        g_autofree char *group = g_strdup_printf("snooze plugin %s", verb->name), *known = NULL;
+
+        if (!filter->capability || g_strv_contains(manifest_contract_names, filter->capability))
+                return TRUE;
+        known = g_strjoinv(", ", (char **) manifest_contract_names);
+        (void) cli_usage(group, "--capability: “%s” is none of %s", filter->capability, known);
+        return FALSE;
 }
 
 gboolean plugin_filter_empty(const PluginFilter *filter) {

@@ -27,6 +27,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PluginFilter, plugin_filter_clear)
                         { "tag", 0, 0, G_OPTION_ARG_STRING, &(filter).tag, "With this tag", "TAG" }, { NULL },         \
         }
 
+/* FALSE, once said: no plugin can be of this capability, and a list of none would look like an answer. */
+gboolean plugin_filter_check(const PluginFilter *filter, const Verb *verb);
+
 /* None of them was given. */
 gboolean plugin_filter_empty(const PluginFilter *filter);
 

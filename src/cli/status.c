@@ -35,6 +35,20 @@ static char *idle_sentence(SnoozeClientManager *manager, const char *reason) {
                                snooze_client_manager_get_dry_run(manager) ? "would stop" : "stops", until);
 }
 
+static char *pause_sentence(SnoozeClientManager *manager, const char *reason) {
+        guint64 until = snooze_client_manager_get_paused_until(manager);
+        g_autofree char *end = NULL, *left = NULL, *moment = NULL;
+
+        if (until > 0) {
+                moment = text_moment(until);
+                left = text_distance(until);
+                end = g_strdup_printf(" until %s (in %s)", moment, left);
+        }
+        if (g_str_equal(reason, "paused"))
+                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo snooze resume", end ?: "");
+        return g_strdup_printf("Paused%s, and stays on: %s. Go on: sudo snooze resume", end ?: "", reason);
+}
+
 static char *warning_sentence(SnoozeClientManager *manager, const char *reason) {
         guint64 stop = snooze_client_manager_get_next_stop(manager);
         g_autofree char *when = NULL, *left = NULL;
@@ -58,9 +72,7 @@ char *status_sentence(SnoozeClientManager *manager) {
         if (g_str_equal(state, "warning"))
                 return warning_sentence(manager, reason);
         if (g_str_equal(state, "paused"))
-                return g_str_equal(reason, state)
-                               ? g_strdup("Paused: nothing is decided. Go on: sudo snooze resume")
-                               : g_strdup_printf("Paused, and stays on: %s. Go on: sudo snooze resume", reason);
+                return pause_sentence(manager, reason);
         if (g_str_equal(state, "stopping"))
                 return g_strdup_printf("%s: %s.",
                                        snooze_client_manager_get_dry_run(manager) ? "Would stop now" : "Stopping now",

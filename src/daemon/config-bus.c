@@ -5,12 +5,17 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "daemon/config/config-check.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define PATCH_MAX (64U * 1024U)
+/* In a row of history: bytes, and how deep plugins.plugin_configs.ID.KEY lies. */
+#define KEYS_SHOWN_MAX 300
+#define KEYS_DEPTH_MAX 3U
 
 /* A plugin's manifest may call a value secret whose name does not sound like one. */
 static void hide_declared_secrets(Manager *manager, JsonObject *root) {
@@ -76,12 +81,50 @@ void config_change_reply(sd_bus_message *call, const GError *error) {
                         error->message);
 }
 
-/* The patch itself may hold secrets: who, but not what. */
+/* Where in the configuration: /naptime_minutes, /plugins/limits/redis. */
+static void add_keys(GString *keys, const char *parent, JsonObject *patch, unsigned depth) {
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *value;
+
+        json_object_iter_init_ordered(&iter, patch);
+        while (keys->len < KEYS_SHOWN_MAX && json_object_iter_next_ordered(&iter, &member, &value)) {
+                g_autofree char *pointer = config_pointer(parent, member);
+
+                if (JSON_NODE_HOLDS_OBJECT(value) && depth < KEYS_DEPTH_MAX && json_object_get_size(json_node_get_object(value)) > 0)
+                        add_keys(keys, pointer, json_node_get_object(value), depth + 1);
+                else
+                        g_string_append_printf(keys, "%s%s", keys->len > 0 ? ", " : "", pointer);
+        }
+}
+
+/* The patch may hold secrets: what was changed, but not to what. */
+static char *keys_of(sd_bus_message *call) {
+        g_autoptr(GString) keys = g_string_new(NULL);
+        g_autoptr(JsonNode) patch = NULL;
+        const char *text;
+
+        if (sd_bus_message_rewind(call, true) < 0 || !sd_bus_message_has_signature(call, "s") || sd_bus_message_read(call, "s", &text) < 0)
+                return g_strdup("");
+        patch = json_text_parse("json_merge_patch", text, -1, NULL);
+        if (patch && JSON_NODE_HOLDS_OBJECT(patch))
+                add_keys(keys, "", json_node_get_object(patch), 0);
+        if (keys->len > KEYS_SHOWN_MAX) {
+                g_string_truncate(keys, (gsize) line_cut(keys->str, KEYS_SHOWN_MAX));
+                g_string_append(keys, "…");
+        }
+        line_clean(keys->str);
+        return g_string_free(g_steal_pointer(&keys), FALSE);
+}
+
 static void changed(Manager *manager, sd_bus_message *call, const GError *error) {
         uid_t uid;
 
-        if (!error && caller_known(manager->callers, sd_bus_message_get_sender(call), &uid))
-                manager_record_call(manager, uid, sd_bus_message_get_member(call), "");
+        if (!error && caller_known(manager->callers, sd_bus_message_get_sender(call), &uid)) {
+                g_autofree char *keys = keys_of(call);
+
+                manager_record_call(manager, uid, sd_bus_message_get_member(call), keys);
+        }
         config_change_reply(call, error);
 }
 

@@ -55,6 +55,12 @@ static const char *unit_of(Metric metric) {
         }
 }
 
+/* Of counters, which the very first sample has nothing to compare with. */
+static gboolean has_no_rate_yet(const Manager *manager, Metric metric) {
+        return manager->sample.span == 0 && !manager->replay &&
+               (metric == METRIC_CPU || metric == METRIC_NETWORK || metric == METRIC_DISK);
+}
+
 static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
         for (Metric m = 0; m < METRIC_COUNT; m++) {
                 g_autofree char *message = NULL;
@@ -62,8 +68,9 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
 
                 switch (manager->sample.reading[m]) {
                 case READING_OK:
-                        message =
-                                g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
+                        message = has_no_rate_yet(manager, m)
+                                          ? g_strdup_printf("%s is measured; the next sample tells the first rate", name)
+                                          : g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
                         add(findings, name, "ok", message, "");
                         break;
                 case READING_FAILED:

@@ -142,6 +142,14 @@ static int get_paused(sd_bus *bus, const char *path, const char *interface, cons
         return sd_bus_message_append(reply, "b", manager->pause_until > 0);
 }
 
+static int get_paused_until(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        uint64_t left = usec_sub(manager->pause_until, clock_boottime());
+
+        return sd_bus_message_append(reply, "t", manager->pause_until > 0 ? usec_add(clock_realtime(), left) : UINT64_C(0));
+}
+
 static int get_dry_run(sd_bus *bus, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
@@ -243,6 +251,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("ProviderProblem", "s", get_provider_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Holds", "u", get_holds, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Paused", "b", get_paused, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("PausedUntil", "t", get_paused_until, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DryRun", "b", get_dry_run, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Greeting", "s", get_greeting, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Refusal", "s", get_refusal, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -112,6 +112,7 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
                 decision_restart_clock(manager->decision, clock_monotonic(), "the pause ended");
         manager_save(manager);
         manager_emit_changed(manager, "Paused");
+        manager_emit_changed(manager, "PausedUntil");
         manager_step_soon(manager);
         return store_put(manager->store, PAUSE_KEY, record, done, userdata);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/event-types.h"
 #include "base/names.h"
 #include "manifest/permission.h"
 #include "util/json.h"
@@ -19,8 +20,8 @@
 
 G_DEFINE_QUARK(snooze-manifest-error, manifest_error)
 
-static const char *const contract_names[] = { "IdleCheck",     "EventHandler",   "EventSource", "CloudProvider",
-                                              "State",         "DataProcessor",  "RequestHandler", NULL };
+const char *const manifest_contract_names[] = { "IdleCheck",     "EventHandler",   "EventSource", "CloudProvider",
+                                                "State",     "DataProcessor",  "RequestHandler", NULL };
 static const char *const runtime_names[] = { "dbus", "native", "jsonrpc", "http", "grpc", NULL };
 static const char *const isolation_names[] = { "none", "process", "container", NULL };
 
@@ -148,7 +149,9 @@ static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node,
         if (!JSON_NODE_HOLDS_VALUE(node) ||
             (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE) ||
             !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
-                return invalid(error, manifest, key, "expected a number from %.12g to %.12g", minimum, maximum);
+                return minimum < maximum
+                               ? invalid(error, manifest, key, "expected a number from %.12g to %.12g", minimum, maximum)
+                               : invalid(error, manifest, key, "expected %.12g", maximum);
         *ret = json_node_get_double(node);
         return TRUE;
 }
@@ -215,16 +218,6 @@ static gboolean read_dependencies(Manifest *manifest, const char *key, JsonNode 
         return TRUE;
 }
 
-static gboolean event_type_valid(const char *type) {
-        size_t length = strlen(type);
-
-        if (length == 0 || length > 128 || type[0] == '.' || strstr(type, ".."))
-                return FALSE;
-        if (g_str_has_suffix(type, ".*"))
-                length -= 2;
-        return strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789_-.") >= length && type[length - 1] != '.';
-}
-
 static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, GError **error) {
         g_autofree char *pointer = g_strdup_printf("events/%s", type);
         ManifestEvent *event;
@@ -233,8 +226,13 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
         const char *key;
         JsonNode *value;
 
-        if (!event_type_valid(type) || !JSON_NODE_HOLDS_OBJECT(node))
-                return invalid(error, manifest, pointer, "expected an event type with {priority, enabled}");
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+                return invalid(error, manifest, pointer, "expected an object: {priority, enabled}");
+        /* One that is misspelt would never be handled. */
+        if (!event_pattern_known(type))
+                return invalid(error, manifest, pointer,
+                               "no event is of this type, expected one of snooze-plugin.json(5), custom, or custom.NAME; .* at the end "
+                               "stands for all that begin so");
 
         event = g_new0(ManifestEvent, 1);
         event->type = g_strdup(type);
@@ -417,7 +415,7 @@ static gboolean check_contracts(const Manifest *manifest, GError **error) {
         if (!manifest->contracts[0])
                 return invalid(error, manifest, "contracts", "expected at least one");
         for (char **contract = manifest->contracts; *contract; contract++) {
-                if (!one_of(manifest, "contracts", *contract, contract_names, error))
+                if (!one_of(manifest, "contracts", *contract, manifest_contract_names, error))
                         return FALSE;
                 for (char **other = manifest->contracts; other < contract; other++)
                         if (g_str_equal(*other, *contract))

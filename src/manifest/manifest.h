@@ -86,6 +86,9 @@ const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
 /* Whether a host of one version of the plugin API serves plugins of the other: its own, and the one before. */
 gboolean manifest_api_served(uint32_t host, uint32_t api);
 
+/* What a plugin can serve; ends with NULL. */
+extern const char *const manifest_contract_names[];
+
 /* [a-z][a-z0-9-]{0,23}, and not "admin": its user would be in the group snooze-admin, whose members polkit trusts. */
 gboolean plugin_id_valid(const char *id);
 

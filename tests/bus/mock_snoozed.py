@@ -66,7 +66,7 @@ class MockSnoozed:
         self.objects = {PATH: ("Manager", {
             "Version": v("s", "0.1.0"), "State": v("s", "active"), "Reason": v("s", "cpu 42.3 % ≥ 5 %"),
             "IdleSince": v("t", 0), "NextStop": v("t", 0), "Provider": v("o", PATH + "/provider/local"),
-            "Holds": v("u", 0), "Paused": v("b", False), "DryRun": v("b", False), "Greeting": v("s", ""),
+            "Holds": v("u", 0), "Paused": v("b", False), "PausedUntil": v("t", 0), "DryRun": v("b", False), "Greeting": v("s", ""),
             "Refusal": v("s", ""), "ProviderProblem": v("s", ""),
         })}
         self.add_plugin("sessions", contracts=["IdleCheck"], description="Who is logged in and works")

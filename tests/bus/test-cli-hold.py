@@ -135,11 +135,23 @@ class Stop(CommandLine):
         self.assertEqual(self.snooze("resume"), "It was not paused.\n")
         self.mock.set(Paused=True)
         self.assertIn("Resumed; ", self.snooze("resume"))
-        self.assertEqual([(method, arguments) for method, arguments, _ in self.mock.calls if method != "GetAll"],
+        self.assertEqual([(method, arguments) for method, arguments, _ in self.mock.calls if method not in ("GetAll", "ListHolds")],
                          [("Postpone", (2 * HOUR, "demo")), ("CancelStop", ("still here",)), ("Pause", ()), ("Resume", ()),
                           ("Resume", ())])
-        for verb in (["postpone", "1h"], ["cancel"], ["pause"], ["resume"]):
+        for verb in (["cancel"], ["pause"], ["resume"]):
             self.assertEqual(self.json(*verb), {"ok": True})
+
+    def test_postpone_says_how_it_is_taken_back(self):
+        until = int(time.time() * 1000000) + 2 * HOUR
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", ([
+            (3, "alice", "demo", "postpone", NOW, until - HOUR), (5, "bob", "demo", "timed", NOW, until),
+            (4, "alice", "demo", "postpone", NOW, until), (7, "bob", "other", "postpone", NOW, until)],))
+        self.assertRegex(self.snooze("postpone", "2h", "demo"), r"\d\d:\d\d\. Take it back: snooze release 4\n$")
+        self.assertEqual(self.json("postpone", "2h", "demo"), {"cookie": 4, "until": until})
+        # Where it is not to be seen, its end is known all the same.
+        told = self.json("postpone", "1h", "demo for others")
+        self.assertEqual(list(told), ["until"])
+        self.assertAlmostEqual(told["until"], time.time() * 1000000 + HOUR, delta=MINUTE)
 
     def test_a_wait_of_more_than_a_second_is_shown(self):
         self.mock.answers["CheckNow"] = Hang

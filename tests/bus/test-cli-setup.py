@@ -106,6 +106,13 @@ class Plugins(CommandLine):
         self.assertEqual([plugin["id"] for plugin in plugins], ["gpu-monitor", "local", "sessions"])
         self.assertEqual(plugins[0]["last_error"], "no exec")
 
+    def test_a_capability_that_no_plugin_can_have_is_an_error(self):
+        for verb in ("list", "search"):
+            process = self.run_snooze("plugin", verb, "--capability", "Nonsense")
+            self.assertEqual(process.returncode, USAGE)
+            self.assertIn("“Nonsense” is none of IdleCheck, EventHandler, EventSource, CloudProvider", process.stderr)
+        self.assertEqual(self.mock.called("SearchPlugins"), [])
+
     def test_info(self):
         text = self.snooze("plugin", "info", "gpu-monitor")
         self.assertTrue(text.startswith("Gpu-Monitor (gpu-monitor): discovered, disabled\n"), text)
@@ -294,6 +301,13 @@ class OtherMachines(CommandLine):
 
     def test_start_needs_a_name(self):
         self.snooze("start", code=USAGE)
+
+    def test_a_provider_that_starts_nothing_is_said_so_in_plain_words(self):
+        self.mock.answers["StartInstance"] = Failure("NotSupported", "local does not support StartInstance")
+        text = self.snooze("start", "i-0abc", code=FAILED)
+        self.assertNotIn("StartInstance", text)
+        self.assertIn("The provider local starts no other machines", text)
+        self.assertIn("snooze provider list", text)
 
     def test_what_the_cloud_says_is_told(self):
         self.mock.answers["StartInstance"] = Failure("Refused", "ec2:StartInstances on i-0abc: UnauthorizedOperation")

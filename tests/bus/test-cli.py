@@ -184,6 +184,12 @@ class Status(CommandLine):
             self.mock.set(State=state, Reason="why.")
             self.assertTrue(self.snooze("status").startswith(start + "\n"))
 
+    def test_a_pause_says_when_it_ends(self):
+        self.mock.set(State="paused", Reason="paused", PausedUntil=NOW + 2 * HOUR)
+        self.assertRegex(self.snooze("status"), r"^Paused: nothing is decided until .*\d\d:\d\d \(in 2 h\)\. Go on: sudo snooze resume\n")
+        self.mock.set(Reason="cpu 42 %")
+        self.assertRegex(self.snooze("status"), r"^Paused until .*\d\d:\d\d \(in 2 h\), and stays on: cpu 42 %\. Go on: ")
+
     def test_greeting_refusal_and_no_provider(self):
         self.mock.set(Greeting="Stopped itself yesterday 22:41", Refusal="aws refused ec2:StopInstances", Provider="/")
         text = self.snooze("status")
@@ -203,8 +209,8 @@ class Status(CommandLine):
 
     def test_json_has_every_property(self):
         status = self.json("status")
-        self.assertEqual(sorted(status), ["dry_run", "greeting", "holds", "idle_since", "next_stop", "paused", "provider",
-                                          "provider_problem", "reason", "refusal", "state", "version"])
+        self.assertEqual(sorted(status), ["dry_run", "greeting", "holds", "idle_since", "next_stop", "paused", "paused_until",
+                                          "provider", "provider_problem", "reason", "refusal", "state", "version"])
         self.assertEqual(status["state"], "active")
         self.assertEqual(json.loads(self.snooze("--json", "status")), status)
 

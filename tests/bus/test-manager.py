@@ -64,6 +64,7 @@ class Reading(SharedBusTest):
         self.assertIn(self.client.get('State'), ('active', 'idle'))
         self.assertNotEqual(self.client.get('Reason'), '')
         self.assertIs(self.client.get('Paused'), False)
+        self.assertEqual(self.client.get('PausedUntil'), 0)
         self.assertIs(self.client.get('DryRun'), True)
         self.assertEqual(self.client.get('Holds'), 0)
         self.assertEqual(self.client.get('Greeting'), '')
@@ -340,9 +341,13 @@ class Stopping(BusTest):
 
     def test_pause_and_resume(self):
         changes = self.client.listen(MANAGER, 'StateChanged', PATH)
+        self.assertEqual(self.client.get('PausedUntil'), 0)
         self.client.call('Pause')
         wait_for(lambda: self.client.get('State') == 'paused', 'paused')
         self.assertIs(self.client.get('Paused'), True)
+        # pause_max_hours
+        self.assertAlmostEqual(self.client.get('PausedUntil') / 1e6, time.time() + 24 * 3600, delta=60)
+        wait_for(lambda: any('PausedUntil' in changed for _, changed, _ in self.house.properties), 'that to be told')
         self.assertEqual(self.client.get('NextStop'), 0)
         self.client.call('Resume')
         wait_for(lambda: self.client.get('State') != 'paused', 'the end of the pause')
@@ -399,6 +404,18 @@ class Stopping(BusTest):
         self.assertFails(ERROR + 'TooLate', 'Postpone', '(ts)', (MINUTE, ''))
 
 
+class FirstSample(BusTest):
+    # No second one while the test looks.
+    configuration = {'sample_interval_seconds': 60}
+
+    def test_doctor_tells_no_rate_before_there_is_one(self):
+        findings = {finding['check']: finding['message'] for finding in self.client.call('Diagnose')[0]}
+        for check in ('cpu', 'network', 'disk'):
+            if 'is not to be had' not in findings[check]:
+                self.assertEqual(findings[check], f'{check} is measured; the next sample tells the first rate')
+        self.assertRegex(findings['memory'], r'^memory is measured: [0-9.]+ %$')
+
+
 class Configuring(BusTest):
     def naptime(self):
         return json.loads(self.client.call('GetConfiguration')[0])['naptime_minutes']
@@ -412,6 +429,18 @@ class Configuring(BusTest):
         self.assertEqual(self.naptime(), 45)
         self.client.call('SetConfiguration', '(s)', ('{"naptime_minutes": null}',))
         self.assertEqual(self.naptime(), 60)
+
+    def test_history_has_what_was_changed_and_not_to_what(self):
+        patch = {'naptime_minutes': 45, 'plugins': {'timeouts': {'sessions': {'check': 7}},
+                                                    'plugin_configs': {'webhook': {'url': 'https://user:hunter2@example.org', 'a\nb': 'c'}}}}
+        self.client.call('SetConfiguration', '(s)', (json.dumps(patch),))
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'providers': {'x' * 20 + str(n): {'a': 1} for n in range(30)}}),))
+        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 100))
+        many, few = [row['what'] for row in rows if row['kind'] == 'call']
+        self.assertEqual(few, '/naptime_minutes, /plugins/timeouts/sessions/check, /plugins/plugin_configs/webhook/url, '
+                              '/plugins/plugin_configs/webhook/a b')
+        self.assertNotIn('hunter2', str(rows))
+        self.assertTrue(many.endswith('…') and len(many) < 310, many)
 
     def test_bad_patches_change_nothing(self):
         for patch, part in (('', ''), ('[]', 'object'), ('{"naptime_minutes": "long"}', 'naptime_minutes'),

@@ -64,6 +64,19 @@ class Registry(BusTest):
         sources = [vote[0] for vote in self.client.call('Explain')[2]]
         self.assertIn('one', sources)
 
+    def test_values_that_others_can_read_are_not_taken(self):
+        self.house.install_fake('one', 'idle', config_schema={'greeting': {'type': 'string', 'description': 'What it says', 'default': ''}})
+        self.wait_for_added()
+        (self.house.directory / 'etc/plugins').mkdir()
+        values = self.house.directory / 'etc/plugins/one.env'
+        values.write_text('SNOOZE_GREETING=hello')
+        values.chmod(0o644)
+        # The daemon is not root: what is root's alone it could not read.
+        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='can be read by everybody, expected mode 0640')
+        values.chmod(0o640)
+        self.load()
+        self.assertEqual(self.client.call('GetConfiguration', interface=PLUGIN, path=path_of('one'))[0]['greeting'][0], 'hello')
+
     def test_one_that_is_written_piece_by_piece(self):
         directory = self.house.directory / 'plugins/one'
         directory.mkdir(mode=0o755)

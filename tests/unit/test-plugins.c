@@ -448,7 +448,7 @@ static void test_configuration_reaches_it(void) {
         g_assert_cmpint(g_chmod(path, 0644), ==, 0);
         plugins_set_config(f.plugins, configured);
         g_assert_cmpuint(f.problems->len, ==, 1);
-        g_assert_nonnull(strstr(g_ptr_array_index(f.problems, 0), "0600"));
+        g_assert_nonnull(strstr(g_ptr_array_index(f.problems, 0), "0640"));
 
         /* The daemon's own group may read it; what another group may read is not for its owner's eyes. */
         g_assert_cmpint(g_chmod(path, 0640), ==, 0);

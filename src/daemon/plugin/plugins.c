@@ -85,9 +85,14 @@ static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
         if (!file_trusted(path, plugin->plugins->trusted_uid, error))
                 return FALSE;
         if (st.st_mode & S_IRWXO || (st.st_mode & S_IRWXG && st.st_gid != 0 && st.st_gid != getegid())) {
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: can be read by %s, expected mode 0640 and the daemon's group",
+                            path, st.st_mode & S_IRWXO ? "everybody" : "another group than the daemon's");
+                return FALSE;
+        }
+        /* Root's alone: the daemon is somebody else. */
+        if (access(path, R_OK) < 0 && errno == EACCES) {
                 g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE,
-                            "%s: can be read by %s, expected mode 0600, or 0640 and the daemon's group", path,
-                            st.st_mode & S_IRWXO ? "everybody" : "another group than the daemon's");
+                            "%s: the daemon cannot read it, expected mode 0640 and the daemon's group", path);
                 return FALSE;
         }
         return file_read(path, ENVIRONMENT_MAX, ret, NULL, error);
