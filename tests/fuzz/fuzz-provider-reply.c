@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what a provider says of an instance, of its permissions and of itself; the first byte says which. It is
+/* Any bytes as what a provider says of an instance, of its permissions, of itself, and whether it is here; the first byte says which. It is
  * refused with a sentence, or it is what the contract says, in words that steer no terminal. */
 
 #include <string.h>
@@ -83,6 +83,17 @@ static void try_description(sd_bus_message *m) {
         g_assert_true(stop_effect_known(description.stop_effect));
 }
 
+static void try_detection(sd_bus_message *m) {
+        g_autofree char *problem = NULL;
+        gboolean detected = 2;
+
+        if (detection_read(m, &detected, &problem) < 0)
+                g_assert_nonnull(problem);
+        else
+                g_assert_true(detected == TRUE || detected == FALSE);
+}
+
+/* At the end, so that what stands in the corpus keeps its meaning. */
 static const struct {
         const char *signature;
         void (*attempt)(sd_bus_message *m);
@@ -90,6 +101,10 @@ static const struct {
         { "a{sv}", try_info },
         { "a(sbs)", try_permissions },
         { "a{sv}", try_description },
+        { "b", try_detection },
+        { "s", try_detection },
+        { "v", try_detection },
+        { "", try_detection },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

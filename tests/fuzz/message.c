@@ -185,10 +185,14 @@ sd_bus_message *message_empty(void) {
         return m;
 }
 
+int message_append(sd_bus_message *m, const char *signature, Input *input) {
+        return append_members(m, signature, input, 0);
+}
+
 sd_bus_message *message_from_input(const char *signature, Input *input) {
         _cleanup_bus_message_ sd_bus_message *m = message_empty();
 
-        if (append_members(m, signature, input, 0) < 0)
+        if (message_append(m, signature, input) < 0)
                 return NULL;
         g_assert_cmpint(sd_bus_message_seal(m, 1, 0), >=, 0);
         g_assert_cmpint(sd_bus_message_rewind(m, true), >=, 0);

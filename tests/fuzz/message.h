@@ -22,5 +22,7 @@ char *input_take_text(Input *input);
 
 /* A message to be read from its beginning, NULL where sd-bus allows no such one. Caller unrefs. */
 sd_bus_message *message_from_input(const char *signature, Input *input);
+/* Values of these types behind what the message has already. A negative errno where sd-bus allows no such ones. */
+int message_append(sd_bus_message *m, const char *signature, Input *input);
 /* An empty one, to be written to. Caller unrefs. */
 sd_bus_message *message_empty(void);

@@ -11,6 +11,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/reply.h"
 
 PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks) {
         PluginProcess *process = g_new0(PluginProcess, 1);
@@ -186,10 +187,10 @@ static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
         g_autofree char *problem = NULL;
         int fd;
 
-        if (sd_bus_message_read(reply, "h", &fd) < 0 ||
+        if (reply_read_descriptor(reply, &fd, &problem) < 0 ||
             channel_new(event, fd, process->pid, manifest_has_contract(process->manifest, "DataProcessor"), &channel_hooks,
                         process, &process->channel, &problem) < 0) {
-                process_fail(process, "gave a channel that %s", problem ?: "is none");
+                process_fail(process, "gave a channel that %s", problem);
                 return FALSE;
         }
         process->channel_state = CHANNEL_OPEN;

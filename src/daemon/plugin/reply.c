@@ -77,6 +77,12 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
         return 0;
 }
 
+int reply_read_descriptor(sd_bus_message *reply, int *ret_fd, char **ret_problem) {
+        if (sd_bus_message_read(reply, "h", ret_fd) < 0)
+                return rubbish(ret_problem, "is none");
+        return 0;
+}
+
 int reply_read_result(sd_bus_message *reply, gboolean *ret_success, JsonObject **ret_result, char **ret_problem) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         int success;

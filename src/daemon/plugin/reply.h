@@ -16,6 +16,8 @@
 
 /* Handshake, of this version of a plugin. */
 int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_problem);
+/* OpenChannel: a descriptor, which stays the message's. */
+int reply_read_descriptor(sd_bus_message *reply, int *ret_fd, char **ret_problem);
 /* (b, a{sv}): HandleEvent, Handle. */
 int reply_read_result(sd_bus_message *reply, gboolean *ret_success, JsonObject **ret_result, char **ret_problem);
 /* ExportState, of at most STORE_STATE_MAX bytes. Here the sentence is about the state. */

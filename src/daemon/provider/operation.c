@@ -221,6 +221,17 @@ void provider_description_clear(ProviderDescription *description) {
         g_clear_pointer(&description->stop_effect, g_free);
 }
 
+int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_problem) {
+        int detected;
+
+        if (sd_bus_message_read(reply, "b", &detected) < 0) {
+                *ret_problem = g_strdup("not b");
+                return -EBADMSG;
+        }
+        *ret_detected = detected;
+        return 0;
+}
+
 JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
         g_autoptr(JsonArray) permissions = json_array_new();
         const char *name, *explanation;

@@ -80,12 +80,12 @@ static int append_interface(sd_bus_message *message, void *userdata) {
 static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
         Provider *provider = operation->provider;
-        int detected;
+        g_autofree char *problem = NULL;
+        gboolean detected;
 
         provider->tried = TRUE;
-        if (error || sd_bus_message_read(reply, "b", &detected) < 0) {
-                log_debug("Provider %s could not be asked: %s", provider_id(provider),
-                          error ? error->message : "no answer");
+        if (error || detection_read(reply, &detected, &problem) < 0) {
+                log_debug("Provider %s could not be asked: %s", provider_id(provider), error ? error->message : problem);
                 provider->probed = FALSE;
                 provider->detected = FALSE;
                 probe_end(operation);

@@ -82,6 +82,8 @@ int append_instance_and_options(sd_bus_message *message, void *operation);
 /* The options, as a{ss}. */
 int append_tags(sd_bus_message *message, void *operation);
 
+/* Detect's reply. 0, or -EBADMSG and a sentence. */
+int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_problem);
 /* GetInstanceInfo's reply with the members of the contract only, each of its type; NULL and a sentence else. */
 JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem);
 /* What a provider says of itself, its contract's properties. name, version: NULL where it says nothing that fits. 0,
