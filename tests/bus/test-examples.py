@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plugins that are installed and not enabled, with the real daemon: what their users see of them."""
 
+import contextlib
 import json
+import os
+import signal
+import sqlite3
 import subprocess
 
+from gi.repository import GLib
+
 import tap
-from harness import BUILD, PATH, PLUGIN, BusTest
+from harness import BUILD, PATH, PLUGIN, BusTest, wait_for
 
 
 class Example(BusTest):
@@ -25,6 +31,9 @@ class Example(BusTest):
 
     def of(self, method, signature='()', arguments=()):
         return self.client.call(method, signature, arguments, PLUGIN, self.path)
+
+    def get(self, name):
+        return self.client.get(name, PLUGIN, self.path)
 
     def votes(self):
         # Once a second and caller.
@@ -76,6 +85,21 @@ class Storage(Example):
         self.assertEqual(self.call('list')['result']['keys'], ['greeting', 'other'])
         self.call('delete', '{"key": "greeting"}')
         self.assertFalse(self.call('retrieve', '{"key": "greeting"}', code=1)['success'])
+
+    def kept(self):
+        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+            return [bytes(state) for state, in database.execute('SELECT state FROM plugin_state WHERE id = ?', ('storage',))]
+
+    def test_what_was_stored_a_moment_ago_outlives_a_kill(self):
+        self.start()
+        self.call('store', '{"key": "greeting", "value": "hello"}')
+        ticker = GLib.timeout_add(20, lambda: True)
+        self.addCleanup(GLib.source_remove, ticker)
+        wait_for(lambda: self.kept() == [b'greeting\0hello\0'], 'it to be kept')
+        pid = self.get('Pid')
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.get('Pid') not in (0, pid), 'the next one')
+        self.assertEqual(self.call('retrieve', '{"key": "greeting"}')['result'], {'value': 'hello'})
 
     def test_what_people_are_told(self):
         self.start()

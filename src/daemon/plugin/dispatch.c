@@ -167,6 +167,8 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 problem = g_strdup(error->message);
         else if (reply_read_result(reply, &handled, &result, &problem) < 0)
                 plugin_set_healthy(plugin, FALSE, problem);
+        else
+                plugin_keep_state(plugin, TRUE);
         end(handler, handled, result, problem, sd_bus_error_has_name(error, ERROR_TIMED_OUT));
 }
 

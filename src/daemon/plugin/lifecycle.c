@@ -80,8 +80,10 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
                 swap_abort(plugin, reason);
         plugin->state = state;
         set_timer(plugin, state_deadline(plugin));
-        if (state != PLUGIN_RUNNING)
+        if (state != PLUGIN_RUNNING) {
                 plugin->healthy = FALSE;
+                plugin_keep_cancel(plugin);
+        }
 
         plugin_bus_changed(plugin, "State", "Healthy", "LastError", "Restarts", NULL);
         plugin_bus_state_changed(plugin, previous, reason);

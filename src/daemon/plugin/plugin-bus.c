@@ -410,6 +410,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s", plugin->id, problem);
                 return;
         }
+        plugin_keep_state(plugin, TRUE);
         r = sd_bus_message_new_method_return(request->call, &answer);
         if (r >= 0)
                 r = sd_bus_message_append(answer, "b", (int) success);

@@ -212,6 +212,7 @@ void plugin_free(Plugin *plugin) {
         g_ptr_array_unref(plugin->provisionings);
         sd_bus_slot_unref(plugin->owner_question);
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
+        plugin_keep_cancel(plugin);
         plugin_calls_free(plugin);
         plugin_check_clear(plugin);
         g_ptr_array_unref(plugin->settlers);

@@ -83,6 +83,8 @@ struct Plugin {
         char *last_error;
         gboolean healthy;
         sd_event_source *timer;
+        sd_event_source *keep;   /* its state is exported then, while it runs */
+        uint64_t keep_at;
 
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
@@ -255,6 +257,11 @@ void plugin_reconfigure(Plugin *plugin);
 /* care.c */
 /* Somebody runs, who has to be looked after. */
 void plugins_care(Plugins *plugins);
+
+/* keep.c */
+/* It was asked something that may have changed what it knows. soon: by somebody who may count on that. */
+void plugin_keep_state(Plugin *plugin, gboolean soon);
+void plugin_keep_cancel(Plugin *plugin);
 
 /* adopt.c */
 /* Looks for a process that ran before the daemon did and takes it; starts one where there is none. */

@@ -163,8 +163,10 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
                 plugin->statistics.errors++;
                 plugin_set_healthy(plugin, FALSE, problem);
                 take_failure(plugin, problem);
-        } else
+        } else {
                 take_answer(plugin, &answer, now);
+                plugin_keep_state(plugin, FALSE);
+        }
         answered(plugin);
 }
 

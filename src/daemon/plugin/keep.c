@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A state that changes while its plugin runs is exported meanwhile, too, and not only before the plugin leaves: whoever kills it, and a
+ * machine whose power fails, takes no more than what came since. The first change sets the time and not the last, so that one
+ * who is asked all the time is kept as often as one who is asked now and then. */
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "daemon/plugin/plugin.h"
+
+/* After a request or an event, which may have been meant to last. */
+#define KEEP_SOON (2 * USEC_PER_SEC)
+/* After a check, which at most teaches it a little more. */
+#define KEEP_LATER (10 * USEC_PER_MINUTE)
+
+static void keep_after(Plugin *plugin, uint64_t delay);
+
+/* What stays wrong is a Problem when it leaves. */
+static void on_kept(PluginProcess *process, const char *problem, void *userdata) {
+        if (problem)
+                log_warning("Plugin %s, while it runs on: %s", process->plugin->id, problem);
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        Plugin *plugin = userdata;
+
+        plugin->keep = sd_event_source_disable_unref(plugin->keep);
+        if (plugin->state != PLUGIN_RUNNING || !plugin->process)
+                return 0;
+        /* A swap carries the state over by itself, and may yet go back to the one before. */
+        if (plugin->swap || plugin->next)
+                keep_after(plugin, KEEP_SOON);
+        else
+                state_save(plugin->process, on_kept, NULL);
+        return 0;
+}
+
+static void keep_after(Plugin *plugin, uint64_t delay) {
+        uint64_t at = usec_add(clock_monotonic(), delay);
+
+        if (plugin->keep && plugin->keep_at <= at)
+                return;
+        plugin->keep = sd_event_source_disable_unref(plugin->keep);
+        plugin->keep_at = at;
+        (void) sd_event_add_time(plugin->plugins->parameters.event, &plugin->keep, CLOCK_MONOTONIC, at, delay / 4, on_time, plugin);
+}
+
+void plugin_keep_state(Plugin *plugin, gboolean soon) {
+        if (plugin->state == PLUGIN_RUNNING && plugin_has_contract(plugin, "State"))
+                keep_after(plugin, soon ? KEEP_SOON : KEEP_LATER);
+}
+
+void plugin_keep_cancel(Plugin *plugin) {
+        plugin->keep = sd_event_source_disable_unref(plugin->keep);
+}
