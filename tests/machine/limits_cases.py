@@ -5,7 +5,7 @@ import json
 
 from controlled import Controlled
 from helper_cases import attempt, install, plugin_call
-from machine import WAIT_SECONDS, Impossible, wait_until
+from machine import CALL_SECONDS, WAIT_SECONDS, Impossible, wait_until
 from tap import Skip
 
 GREEDY, SPINNER, BROOD, COUNTING = "greedy", "spinner", "brood", "counting"
@@ -82,7 +82,7 @@ def a_fork_bomb_ends_at_its_limit(machine):
 
 def eat(machine):
     """It does not live to answer."""
-    answer = machine.run("busctl", "--timeout=40", "call", "io.cloudsnooze.Snooze1", f"/io/cloudsnooze/Snooze1/plugin/{GREEDY}",
+    answer = machine.run("busctl", f"--timeout={CALL_SECONDS}", "call", "io.cloudsnooze.Snooze1", f"/io/cloudsnooze/Snooze1/plugin/{GREEDY}",
                          "io.cloudsnooze.Snooze1.Plugin", "Call", "sa{sv}", "memory", "1", "what", "s", "64", check=False)
     assert answer.returncode != 0, answer.stdout
 
@@ -156,7 +156,7 @@ def count(machine):
 def upgrade(machine, version):
     """The daemon sees a new manifest itself, and may be at work on it already."""
     def done():
-        result = machine.run("busctl", "--timeout=60", "call", "io.cloudsnooze.Snooze1",
+        result = machine.run("busctl", f"--timeout={CALL_SECONDS}", "call", "io.cloudsnooze.Snooze1",
                              f"/io/cloudsnooze/Snooze1/plugin/{COUNTING}", "io.cloudsnooze.Snooze1.Plugin", "Upgrade", "s", version,
                              check=False)
         assert result.returncode == 0 or "change" in result.stderr.lower() or "busy" in result.stderr.lower(), result.stderr
@@ -172,7 +172,7 @@ def a_version_replaces_another(machine):
     plugin_call(machine, COUNTING, "Enable")
     plugin_call(machine, COUNTING, "Load")
     assert [count(machine)["count"] for _ in range(3)] == [1, 2, 3]
-    call = ("while :; do busctl --timeout=40 call io.cloudsnooze.Snooze1 /io/cloudsnooze/Snooze1/plugin/counting "
+    call = (f"while :; do busctl --timeout={CALL_SECONDS} call io.cloudsnooze.Snooze1 /io/cloudsnooze/Snooze1/plugin/counting "
             f"io.cloudsnooze.Snooze1.Plugin Call 'sa{{sv}}' count 0 >>{ANSWERS} 2>&1; done")
     with machine.background("sh", "-c", call):
         wait_until(lambda: "1.0.0" in machine.run("cat", ANSWERS, check=False).stdout, "it is called")

@@ -5,13 +5,23 @@
 import os
 import sys
 
+import helper_cases
 import limits_cases
 import machine
+import suspend_cases
 from tap import Plan
-from virtual import Virtual
+from virtual import Virtual, patient
 
 # Its processor is emulated, beside whatever else this host does.
-SECONDS = 1200
+SECONDS = 2400
+PLUGINS = ("local", "sessions", "terminal", limits_cases.GREEDY, limits_cases.SPINNER, limits_cases.BROOD, limits_cases.COUNTING,
+           "probe", "bare")
+
+
+def configuration():
+    """For all of the cases inside.py runs."""
+    plugins = {**helper_cases.CONFIGURATION["plugins"], **limits_cases.CONFIGURATION["plugins"]}
+    return patient({**limits_cases.CONFIGURATION, **suspend_cases.CONFIGURATION, "plugins": plugins}, PLUGINS)
 
 
 def main():
@@ -20,7 +30,7 @@ def main():
         return Plan.skip_all("impossible here: building a machine needs root")
     programs = {os.path.join(build, program): program for program in ("tests/machine/probe-plugin", "tests/bus/counting-plugin")}
     try:
-        with machine.installation(build) as installed, Virtual(installed, limits_cases.CONFIGURATION, "inside.py", programs) as virtual:
+        with machine.installation(build) as installed, Virtual(installed, configuration(), "inside.py", programs) as virtual:
             lines = virtual.wait_for_its_end(SECONDS)
             whole = any(line.startswith("1..") for line in lines)
             if not whole:

@@ -34,11 +34,16 @@ FailureAction=poweroff-force
 [Service]
 Type=exec
 ExecStart=/usr/bin/python3 {script}
-Environment=PYTHONDONTWRITEBYTECODE=1 SNOOZE_PATIENCE=5
+Environment=PYTHONDONTWRITEBYTECODE=1 SNOOZE_PATIENCE={patience}
 StandardOutput=file:/dev/ttyS1
 StandardError=inherit
 """
 TESTS = "/opt/tests"
+# By so much slower than a real one is taken to be.
+PATIENCE = 5
+# systemd's part in that; the daemon's is a matter of its configuration.
+PATIENT_UNITS = f"[Manager]\nDefaultTimeoutStartSec={90 * PATIENCE}s\n"
+PATIENT_PLUGINS = f"[Service]\nTimeoutStartSec={30 * PATIENCE}s\n"
 # With its end: a serial line brings one character after the other.
 PLAN = re.compile("^1\\.\\.[0-9]+\n", re.MULTILINE)
 OUTPUT = re.compile("^(ok|not ok|#|1\\.\\.)")
@@ -69,6 +74,13 @@ def _download(directory):
     os.rename(new, directory)
 
 
+def patient(configuration, plugins):
+    """The same, where each of these plugins has the time that an emulated processor takes."""
+    timeouts = {plugin: {"start": 30 * PATIENCE, "initialize": 10 * PATIENCE, "check": 5 * PATIENCE, "export": 10 * PATIENCE,
+                         "shutdown": 10 * PATIENCE} for plugin in plugins}
+    return {**configuration, "plugins": {**configuration.get("plugins", {}), "timeouts": timeouts}}
+
+
 class Virtual(Machine):
     """It runs a script of this directory and powers itself off."""
 
@@ -88,7 +100,10 @@ class Virtual(Machine):
         for source, program in programs.items():
             os.makedirs(os.path.dirname(self.path(f"{TESTS}/{program}")), exist_ok=True)
             shutil.copy(source, self.path(f"{TESTS}/{program}"))
-        self.write("/etc/systemd/system/cloudsnooze-tests.service", UNIT.format(script=f"{TESTS}/{script}"))
+        self.write("/etc/systemd/system/cloudsnooze-tests.service", UNIT.format(script=f"{TESTS}/{script}", patience=PATIENCE))
+        self.write("/etc/systemd/system.conf.d/50-patience.conf", PATIENT_UNITS)
+        for slot in ("", "-b"):
+            self.write(f"/etc/systemd/system/snooze-plugin{slot}@.service.d/50-patience.conf", PATIENT_PLUGINS)
         wants = self.path("/etc/systemd/system/multi-user.target.wants")
         os.makedirs(wants, exist_ok=True)
         os.symlink("../cloudsnooze-tests.service", f"{wants}/cloudsnooze-tests.service")
