@@ -2,7 +2,8 @@
 #pragma once
 
 /* Calls of AWS's Query APIs (EC2, Auto Scaling): a form, signed by libcurl, and an answer in XML. Every action called here may be repeated:
- * AWS takes a second StopInstances, StartInstances or CreateTags for what it is. */
+ * AWS takes a second StopInstances, StartInstances or CreateTags for what it is. Instances are asked for by id and nothing with MaxResults, so
+ * that no answer comes in pages. */
 
 #include "aws.h"
 #include "cloud/call.h"

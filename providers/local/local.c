@@ -77,12 +77,16 @@ static bool no_logind(const sd_bus_error *error) {
         return sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
 }
 
+static bool no_answer(const sd_bus_error *error) {
+        return sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT);
+}
+
 static int fail_from_logind(Request *request, const sd_bus_error *error) {
         if (no_logind(error))
                 return snooze_plugin_call_fail(
                         request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
                         "logind is not on the system bus: nothing could switch this machine off");
-        if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
+        if (no_answer(error))
                 return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_THROTTLED,
                                                "logind did not answer: %s", error->message);
         return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to %s: %s",
@@ -286,6 +290,9 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
         bool granted;
         int r;
 
+        /* That says nothing about what it allows. */
+        if (e && no_answer(e))
+                return request_end(request, fail_from_logind(request, e));
         if (!e)
                 (void) logind_read_can(m, &can);
         granted = can && strcmp(can, "yes") == 0;

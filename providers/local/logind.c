@@ -68,7 +68,7 @@ int logind_call(sd_bus *bus, const char *member, sd_bus_message_handler_t handle
         r = new_call(bus, LOGIND_MANAGER, member, &m);
         if (r < 0)
                 return r;
-        return sd_bus_call_async(bus, NULL, m, handler, userdata, LOGIND_TIMEOUT);
+        return sd_bus_call_async(bus, NULL, m, handler, userdata, clock_bound(LOGIND_TIMEOUT));
 }
 
 int logind_can(sd_bus *bus, PowerAction action, sd_bus_message_handler_t handler, void *userdata) {
@@ -86,7 +86,7 @@ int logind_perform(sd_bus *bus, PowerAction action, sd_bus_message_handler_t han
         r = sd_bus_message_append(m, "b", false);
         if (r < 0)
                 return r;
-        return sd_bus_call_async(bus, NULL, m, handler, userdata, LOGIND_TIMEOUT);
+        return sd_bus_call_async(bus, NULL, m, handler, userdata, clock_bound(LOGIND_TIMEOUT));
 }
 
 int logind_properties(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata) {
@@ -99,7 +99,7 @@ int logind_properties(sd_bus *bus, sd_bus_message_handler_t handler, void *userd
         r = sd_bus_message_append(m, "s", LOGIND_MANAGER);
         if (r < 0)
                 return r;
-        return sd_bus_call_async(bus, NULL, m, handler, userdata, LOGIND_TIMEOUT);
+        return sd_bus_call_async(bus, NULL, m, handler, userdata, clock_bound(LOGIND_TIMEOUT));
 }
 
 /* what is a list like "shutdown:sleep:idle". */

@@ -28,19 +28,25 @@ LOGIND = """<node><interface name="org.freedesktop.login1.Manager">
 
 
 class Logind:
-    def __init__(self, connection):
+    def __init__(self, connection, xml=LOGIND):
         self.can = {"CanPowerOff": "yes", "CanSuspend": "yes", "CanHibernate": "na"}
         self.inhibitors = []
         self.refusal = None
+        self.answers = {}  # of another form than logind's
+        self.silent = {}   # members that are not answered, and their invocations
         self.preparing = False
         self.performed = []
         self.connection = connection
-        interface = Gio.DBusNodeInfo.new_for_xml(LOGIND).interfaces[0]
+        interface = Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0]
         connection.register_object("/org/freedesktop/login1", interface, self.called, self.property, None)
         self.name = Gio.bus_own_name_on_connection(connection, "org.freedesktop.login1", Gio.BusNameOwnerFlags.NONE, None, None)
 
     def called(self, connection, sender, path, interface, member, parameters, invocation):
-        if member in self.can:
+        if member in self.silent:
+            self.silent[member].append(invocation)
+        elif member in self.answers:
+            invocation.return_value(self.answers[member])
+        elif member in self.can:
             invocation.return_value(GLib.Variant("(s)", (self.can[member],)))
         elif member == "ListInhibitors":
             invocation.return_value(GLib.Variant("(a(ssssuu))", (self.inhibitors,)))
@@ -68,11 +74,11 @@ class Local(plugin_bus.PluginTestCase):
             with open(os.path.join(directory, name), "w") as f:
                 f.write(text + "\n")
 
-    def logind(self):
-        return Logind(self.bus.connection)
+    def logind(self, *arguments):
+        return Logind(self.bus.connection, *arguments)
 
-    def local(self):
-        return self.plugin(PROGRAM, "local", environment={"SNOOZE_LOCAL_ROOT": self.root.name}).greet()
+    def local(self, impatience=1):
+        return self.plugin(PROGRAM, "local", environment={"SNOOZE_LOCAL_ROOT": self.root.name, "SNOOZE_IMPATIENCE": str(impatience)}).greet()
 
     def ask(self, plugin, member, signature=None, *arguments):
         """An asynchronous call, so that the logind of this same process can answer in between."""
@@ -285,6 +291,34 @@ class Local(plugin_bus.PluginTestCase):
         other.register_object("/org/freedesktop/login1", interface, lambda *a: other.close_sync(None), None, None)
         Gio.bus_own_name_on_connection(other, "org.freedesktop.login1", Gio.BusNameOwnerFlags.NONE, None, None)
         self.assertIn("logind did not answer", self.refusal("Throttled", plugin))
+
+    def test_a_logind_that_does_not_answer(self):
+        logind, plugin = self.logind(), self.local(impatience=50)
+        self.clock(alarm=1500)
+        for member in ("ListInhibitors", "CanPowerOff", "PowerOff"):
+            with self.subTest(member=member):
+                logind.silent = {member: []}
+                self.assertIn("logind did not answer", self.refusal("Throttled", plugin, wake=self.ahead(3600)))
+                self.assertEqual((len(logind.silent[member]), logind.performed, self.alarm()), (1, [], 1500))
+        logind.silent = {"CanSuspend": []}
+        with self.assertRaises(GLib.Error) as context:
+            self.ask(plugin, "CheckPermissions")
+        self.assertEqual(Gio.DBusError.get_remote_error(context.exception), ERROR + "Throttled")
+        logind.silent = {}
+        self.stop_with(plugin)
+        self.assertEqual(logind.performed, [("PowerOff", False)])
+
+    def test_answers_of_another_form(self):
+        logind = self.logind(LOGIND.replace("a(ssssuu)", "s").replace('"s" direction="out"/></method>\n  <method name="CanSuspend"',
+                                                                     '"u" direction="out"/></method>\n  <method name="CanSuspend"'))
+        plugin = self.local()
+        logind.answers = {"ListInhibitors": GLib.Variant("(s)", ("none",)), "CanPowerOff": GLib.Variant("(u)", (1,))}
+        with self.assertRaises(GLib.Error):
+            self.stop_with(plugin)
+        self.assertEqual(self.ask(plugin, "CheckPermissions")[0][0],
+                         ("org.freedesktop.login1.power-off", False,
+                          "logind does not let user snooze-local power off this machine: it answers nothing of use"))
+        self.assertEqual((self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["state"], logind.performed), ("running", []))
 
 
 plugin_bus.main()

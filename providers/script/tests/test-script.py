@@ -146,6 +146,32 @@ class Script(plugin_bus.PluginTestCase):
                 self.assertIn(message, self.refused(name, self.stop_with, plugin))
         self.assertEqual(self.info(plugin)["state"], "running")
 
+    def test_it_means_the_same_of_every_command(self):
+        for name in ("start", "state"):
+            self.command(name, "exit 0")
+        plugin = self.script(timeout_seconds=1, start_command=self.path("start"), state_command=self.path("state"))
+        calls = {"stop": lambda: self.stop_with(plugin), "start": lambda: self.ask(plugin, "StartInstance", "(sa{sv})", "vm-8", {}),
+                 "state": lambda: self.info(plugin, "vm-8")}
+        for name, call in calls.items():
+            for text, error, message in (("echo no right; exit 1", "Refused", "no right"), ("echo later; exit 75", "Throttled", "later"),
+                                         ("kill -KILL $$", "Refused", "signal 9"), ("yes", "Refused", "wrote more than"),
+                                         ("exec sleep 600", "Throttled", "had not ended")):
+                with self.subTest(command=name, text=text):
+                    self.command(name, text)
+                    said = self.refused(error, call)
+                    self.assertIn(f"{name}_command: ", said)
+                    self.assertIn(message, said)
+            self.command(name, "echo running")
+            call()
+
+    def test_what_was_done_before_it_hung_is_done_once_more_when_asked_again(self):
+        self.command("stop", 'echo "$SNOOZE_ACTION" >> "$(dirname "$0")/stops"; test "$(wc -l < "$(dirname "$0")/stops")" -gt 1 || exec sleep 600')
+        plugin = self.script(timeout_seconds=1)
+        self.refused("Throttled", self.stop_with, plugin)
+        self.assertEqual(self.info(plugin)["state"], "running")
+        self.stop_with(plugin)
+        self.assertEqual((self.stops(), self.info(plugin)["state"]), (["stop", "stop"], "stopping"))
+
     def test_a_reason_is_short_and_one_line(self):
         self.command("stop", "printf 'a\\033[31mb\\377'; printf '%01000d' 0; exit 1")
         message = self.refused("Refused", self.stop_with, self.script())
