@@ -31,8 +31,9 @@ typedef struct Notice {
 struct Notices {
         Azure *azure;
         CloudWatch *watch;
-        GHashTable *told; /* id → Notice */
-        bool answered;    /* the service is on */
+        GHashTable *told;     /* id → Notice */
+        GPtrArray *approving; /* jobs whose word to Azure is under way; borrows */
+        bool answered;        /* the service is on */
         int64_t incarnation;
 };
 
@@ -148,7 +149,9 @@ static Approval approval(const Azure *azure) {
 
 static void on_approved(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         CloudJob *job = userdata;
+        const Azure *azure = job->provider;
 
+        (void) g_ptr_array_remove_fast(azure->notices->approving, job);
         if (outcome == METADATA_FAILED && reply && reply->problem == HTTP_ANSWERED && reply->status >= 400 &&
             reply->status < 500)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "Azure takes no word that the event may begin: %s",
@@ -162,14 +165,26 @@ static void on_approved(MetadataOutcome outcome, const char *text, const HttpRep
         }
 }
 
-static void approve(CloudJob *job) {
-        Azure *azure = job->provider;
-        int r = metadata_ask(azure->cloud.metadata,
-                             &(const MetadataQuestion){ .path = PATH_OF_EVENTS, .body = ((Extra *) job->extra)->body },
-                             on_approved, job);
+/* A configuration that changed since has taken the notice along. */
+static void fail_as_changed(CloudJob *job) {
+        cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
+}
 
+static void approve(CloudJob *job) {
+        const Azure *azure = job->provider;
+        int r;
+
+        if (!azure->notices) {
+                fail_as_changed(job);
+                return;
+        }
+        r = metadata_ask(azure->cloud.metadata,
+                         &(const MetadataQuestion){ .path = PATH_OF_EVENTS, .body = ((Extra *) job->extra)->body },
+                         on_approved, job);
         if (r < 0)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s", g_strerror(-r));
+        else
+                g_ptr_array_add(azure->notices->approving, job);
 }
 
 /* It then begins at once, for every machine that it names. */
@@ -199,6 +214,7 @@ int notices_watch(void *userdata) {
         notices->azure = azure;
         notices->incarnation = -1;
         notices->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, notice_free);
+        notices->approving = g_ptr_array_new();
         r = cloud_watch_new(&azure->cloud, (uint64_t) (seconds * USEC_PER_SEC), ask, notices, &notices->watch);
         if (r < 0)
                 notices_end(azure);
@@ -210,6 +226,13 @@ void notices_end(void *userdata) {
         Notices *notices = g_steal_pointer(&azure->notices);
 
         metadata_forget(azure->cloud.metadata, notices);
+        for (guint i = 0; i < notices->approving->len; i++) {
+                CloudJob *job = g_ptr_array_index(notices->approving, i);
+
+                metadata_forget(azure->cloud.metadata, job);
+                fail_as_changed(job);
+        }
+        g_ptr_array_unref(notices->approving);
         cloud_watch_free(notices->watch);
         g_hash_table_unref(notices->told);
         g_free(notices);

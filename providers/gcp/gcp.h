@@ -41,6 +41,7 @@ typedef struct Gcp {
 /* A job's extra. */
 typedef struct Extra {
         CloudJobStep found;          /* what comes after the target is known */
+        CloudCallDone got;           /* see instance_begin() */
         char *target;                /* "projects/P/zones/Z/instances/N", when it is known */
         struct Following *following; /* operation.c's */
         GHashTable *labels;          /* to set; NULL: none */

@@ -9,6 +9,7 @@
 
 #include "cloud/info.h"
 #include "cloud/text.h"
+#include "scopes.h"
 #include "util/json.h"
 
 /* Not the metadata, which has start-up scripts in it. */
@@ -59,6 +60,20 @@ void instance_get(CloudJob *job, CloudCallDone done) {
         g_autofree char *path = g_strdup_printf("%s?fields=" FIELDS, gcp_extra(job)->target);
 
         api_call(job, path, NULL, done);
+}
+
+static void begin(CloudJob *job) {
+        if (scopes_allow(job))
+                instance_get(job, gcp_extra(job)->got);
+}
+
+static void begin_found(CloudJob *job) {
+        cloud_job_authenticate(job, begin);
+}
+
+void instance_begin(CloudJob *job, CloudCallDone got) {
+        gcp_extra(job)->got = got;
+        instance_find(job, begin_found);
 }
 
 static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {

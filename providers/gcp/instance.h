@@ -13,5 +13,9 @@ bool instance_is_own(const CloudJob *job);
 /* See parse.h for what is in the answer. */
 void instance_get(CloudJob *job, CloudCallDone done);
 
+/* How every deed begins: the instance is found, and asked for as it is now, if the access scopes of this machine leave
+ * anything to be done at all; else the job ends. */
+void instance_begin(CloudJob *job, CloudCallDone got);
+
 /* 0, or InvalidArgument. */
 int instance_check_id(SnoozePluginCall *call, const char *instance_id);

@@ -11,7 +11,6 @@
 
 #include "instance.h"
 #include "operation.h"
-#include "scopes.h"
 #include "util/json.h"
 
 #define LABELS_MAX 64U
@@ -29,14 +28,14 @@ static char *label_text(const char *tag) {
         return g_string_free(text, FALSE);
 }
 
-static void authenticated(CloudJob *job);
+static void on_got(CloudJob *job, const CloudReply *reply);
 
 static void on_set(CloudJob *job, const CloudReply *reply) {
         Extra *extra = gcp_extra(job);
 
         if (!reply->object && reply->http->status == 412 && !extra->conflict) {
                 extra->conflict = true;
-                cloud_job_authenticate(job, authenticated);
+                instance_get(job, on_got);
                 return;
         }
         operation_follow(job, reply, &setting);
@@ -87,15 +86,6 @@ static void on_got(CloudJob *job, const CloudReply *reply) {
         api_act(job, "setLabels", "", text, on_set);
 }
 
-static void authenticated(CloudJob *job) {
-        if (scopes_allow(job))
-                instance_get(job, on_got);
-}
-
-static void found(CloudJob *job) {
-        cloud_job_authenticate(job, authenticated);
-}
-
 static int take_tag(SnoozePluginCall *call, const char *key, const char *value, void *userdata) {
         GHashTable *labels = userdata;
         g_autofree char *label = label_text(key);
@@ -120,6 +110,6 @@ int gcp_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, voi
                 return r;
         job = cloud_job_new(userdata, call, NULL);
         gcp_extra(job)->labels = g_steal_pointer(&labels);
-        instance_find(job, found);
+        instance_begin(job, on_got);
         return SNOOZE_PLUGIN_LATER;
 }

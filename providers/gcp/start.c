@@ -5,7 +5,6 @@
 
 #include "instance.h"
 #include "operation.h"
-#include "scopes.h"
 
 static const char *const coming[] = { "PENDING", "PROVISIONING", "STAGING", "RUNNING", NULL };
 static const char *const stopped[] = { "TERMINATED", "STOPPED", NULL };
@@ -37,15 +36,6 @@ static void on_got(CloudJob *job, const CloudReply *reply) {
                                name, *status ? status : "in no state");
 }
 
-static void authenticated(CloudJob *job) {
-        if (scopes_allow(job))
-                instance_get(job, on_got);
-}
-
-static void found(CloudJob *job) {
-        cloud_job_authenticate(job, authenticated);
-}
-
 int gcp_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                        void *userdata) {
         CloudJob *job;
@@ -56,6 +46,6 @@ int gcp_start_instance(SnoozePluginCall *call, const char *instance_id, const Sn
         if (job->options.dry_run)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "dry-run: Google knows none of a start");
         else
-                instance_find(job, found);
+                instance_begin(job, on_got);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -7,7 +7,6 @@
 
 #include "instance.h"
 #include "operation.h"
-#include "scopes.h"
 #include "util/json.h"
 
 static const char *const leaving_by_stop[] = { "STOPPING", "PENDING_STOP", "DEPROVISIONING",
@@ -129,15 +128,6 @@ static void on_got(CloudJob *job, const CloudReply *reply) {
                 api_fail(job, reply, "get");
 }
 
-static void authenticated(CloudJob *job) {
-        if (scopes_allow(job))
-                instance_get(job, on_got);
-}
-
-static void found(CloudJob *job) {
-        cloud_job_authenticate(job, authenticated);
-}
-
 int gcp_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                       void *userdata) {
         CloudJob *job;
@@ -146,6 +136,6 @@ int gcp_stop_instance(SnoozePluginCall *call, const char *instance_id, const Sno
 
         if (r < 0)
                 return r;
-        instance_find(job, found);
+        instance_begin(job, on_got);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -635,6 +635,16 @@ class Notices(Azure):
         self.cloud.fault("POST /metadata/scheduledevents", times=9, status=500)
         self.refused("Throttled", self.acknowledge, plugin, self.EVENT_ID)
 
+    def test_an_approval_that_a_new_configuration_comes_before(self):
+        plugin = self.told({}, approve_events="always")
+        self.cloud.fault("POST /metadata/scheduledevents", delay=60, drop=True)
+        answers = plugin.call_later(SOURCE, "Acknowledge", "(s)", self.EVENT_ID)
+        self.until_asked("POST /metadata/scheduledevents")
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url,
+                                                                   poll_interval_seconds=0.1, approve_events="always"))
+        self.until(lambda: answers)
+        self.assertIn("Error.Throttled", str(answers[0]))
+
     def test_everyday_cases_of_the_service(self):
         events, cancelled = self.watch(self.azure())
         for fault in ({"garble": True}, {"status": 500}, {"drop": True}, {"status": 404}, {"status": 200, "body": "[]"},
