@@ -470,6 +470,16 @@ char *json_object_text(JsonObject *object) {
         return g_string_free(text, FALSE);
 }
 
+gboolean json_objects_equal(JsonObject *a, JsonObject *b) {
+        g_autoptr(JsonNode) left = NULL, right = NULL;
+
+        if (!a || !b)
+                return a == b;
+        left = json_node_init_object(json_node_alloc(), a);
+        right = json_node_init_object(json_node_alloc(), b);
+        return json_node_equal(left, right);
+}
+
 char *json_text_pretty(JsonNode *node) {
         GString *text = g_string_new(NULL);
 

@@ -32,6 +32,9 @@ JsonNode *json_file_parse(const char *path, GError **error);
 char *json_text_compact(JsonNode *node);
 char *json_object_text(JsonObject *object);
 
+/* In whatever order their keys are; NULL is equal to NULL alone. */
+gboolean json_objects_equal(JsonObject *a, JsonObject *b);
+
 /* Two-space indented, ends with a newline: for files and people. */
 char *json_text_pretty(JsonNode *node);
 

@@ -18,12 +18,13 @@ HASTY = {'naptime_minutes': 0.01, 'warning_minutes': 0.01, 'min_uptime_minutes':
 
 class ProviderTest(BusTest):
     settings = {}
+    cloud = {}
 
     def setUp(self):
         self.house = House({'provider': 'auto', **self.settings}, daemon=False)
         self.addCleanup(self.house.close)
         self.house.replay(QUIET)
-        self.house.install_cloud()
+        self.house.install_cloud(**self.cloud)
         self.client = self.house.client()
 
     def wait_for_problem(self, part):
@@ -101,6 +102,48 @@ class Named(ProviderTest):
         self.client.call('Reload')
         self.assertEqual(self.warnings(), [])
         self.assertEqual(self.client.get('ProviderProblem').find('clod'), -1)
+
+
+class Changed(ProviderTest):
+    settings = {'providers': {'cloud': {'region': 'north'}}}
+    cloud = {'timeouts': {'provider': 3}, 'schema': {'region': {'type': 'string', 'description': 'Where it is', 'default': 'west'}}}
+
+    def known(self):
+        return [self.client.get(name, PROVIDER, CLOUD) for name in ('InstanceId', 'StopEffect', 'Detected')]
+
+    def reload(self, **settings):
+        self.house.configure({'provider': 'auto', **settings})
+        self.client.call('Reload')
+
+    def detections(self):
+        return [method for method, _ in self.house.asked_of()].count('Detect')
+
+    def test_with_other_settings_it_is_asked_anew(self):
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        self.assertEqual(self.known(), ['i-this', 'stops-billing', True])
+        self.house.behave(text='-other', effect='keeps-billing')
+        # What is not its own changes nothing for it.
+        self.reload(**self.settings, naptime_minutes=31)
+        self.assertEqual((self.known(), self.detections()), (['i-this', 'stops-billing', True], 1))
+        self.reload(providers={'cloud': {'region': 'south'}})
+        wait_for(lambda: self.known() == ['i-this-other', 'keeps-billing', True], 'what it says now')
+        self.assertIn('leaves the machine billed', self.client.get('ProviderProblem'))
+        methods = [method for method, _ in self.house.asked_of()]
+        self.assertLess(methods.index('Configure'), methods.index('Detect', methods.index('Detect') + 1))
+        self.house.behave(detect=False)
+        self.reload()
+        self.wait_for_problem('No provider recognizes this machine')
+
+    def test_one_that_is_just_being_asked_is_asked_again(self):
+        self.house.behave(detect='hang')
+        self.house.start_daemon()
+        wait_for(lambda: self.detections() == 1, 'the question')
+        self.house.behave(text='-other')
+        self.reload(providers={'cloud': {'region': 'south'}})
+        # The first question runs into its time-out; the second does not wait for the next round.
+        wait_for(lambda: self.known() == ['i-this-other', 'stops-billing', True], 'what it says now')
+        self.assertEqual(self.detections(), 2)
 
 
 class Open(ProviderTest):

@@ -10,6 +10,7 @@
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/reply.h"
+#include "util/json.h"
 
 static int append_handshake(sd_bus_message *message, void *userdata) {
         return sd_bus_message_append(message, "us", PLUGIN_API_VERSION, PACKAGE_VERSION);
@@ -101,15 +102,8 @@ static void on_configured(Plugin *plugin, sd_bus_message *reply, const sd_bus_er
         }
 }
 
-static gboolean same_values(JsonObject *a, JsonObject *b) {
-        g_autoptr(JsonNode) left = json_node_init_object(json_node_alloc(), a);
-        g_autoptr(JsonNode) right = json_node_init_object(json_node_alloc(), b);
-
-        return json_node_equal(left, right);
-}
-
 void process_configure(PluginProcess *process, Settings *settings) {
-        if (same_values(settings->values, process->sent))
+        if (json_objects_equal(settings->values, process->sent))
                 return;
         json_object_unref(process->sent);
         process->sent = json_object_ref(settings->values);

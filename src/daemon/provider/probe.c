@@ -16,6 +16,8 @@ static void probe_end(Operation *operation) {
 
         operation_end(operation);
         provider->probing = FALSE;
+        if (provider->outdated)
+                provider_probe(provider);
         provider_bus_changed(provider);
         providers_choose(provider->providers);
 }
@@ -101,5 +103,6 @@ void provider_probe(Provider *provider) {
         if (provider->probing || !plugin_enabled(provider->plugin))
                 return;
         provider->probing = TRUE;
+        provider->outdated = FALSE;
         operation_call(operation_new(provider), "Detect", TRUE, NULL, on_detected);
 }

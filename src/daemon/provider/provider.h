@@ -2,8 +2,8 @@
 #pragma once
 
 /* Inside the provider part: what its files share. A provider is looked at ("probed") when its plugin is there for the
- * first time, after the plugin failed, and once a day: Detect, its properties, the instance, its permissions, in this
- * order. */
+ * first time, after the plugin failed, when its settings have changed, and once a day: Detect, its properties, the
+ * instance, its permissions, in this order. */
 
 #include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
@@ -14,6 +14,7 @@ struct Provider {
         char *path;
         char *name, *version, *stop_effect;
         gboolean probing;
+        gboolean outdated;        /* what it is being asked was for other settings of it */
         gboolean tried;           /* it was asked whether the machine is its own, whatever came of it */
         gboolean probed;          /* Detect was answered since the plugin was enabled or failed */
         gboolean detected;

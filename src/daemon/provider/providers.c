@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/names.h"
 #include "daemon/provider/provider.h"
+#include "util/json.h"
 
 #define PROBE_AGAIN (60 * USEC_PER_SEC) /* one that could not be asked */
 
@@ -143,11 +144,28 @@ void providers_plugin_changed(Providers *providers, Plugin *plugin) {
         providers_choose(providers);
 }
 
+static gboolean same_settings(const Config *a, const Config *b, const char *id) {
+        g_autoptr(JsonObject) left = config_plugin(a, id), right = config_plugin(b, id);
+
+        return json_objects_equal(left, right);
+}
+
+/* Which machine this is, what its stop does and what is permitted may be another with other settings of a provider, which
+ * its plugin has been sent by now. What was known counts until it has answered, as it does once a day. */
 void providers_set_config(Providers *providers, Config *config) {
-        Config *previous = providers->config;
+        g_autoptr(Config) previous = providers->config;
 
         providers->config = config_ref(config);
-        config_unref(previous);
+        for (guint i = 0; i < providers->list->len; i++) {
+                Provider *provider = g_ptr_array_index(providers->list, i);
+
+                if (same_settings(previous, config, provider_id(provider)))
+                        continue;
+                if (provider->probing)
+                        provider->outdated = TRUE;
+                else
+                        provider_probe(provider);
+        }
         providers_choose(providers);
 }
 
