@@ -45,6 +45,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # who finds no room tries again after a second, and after three
+
     def __init__(self, answer, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.daemon_threads = True
@@ -54,7 +56,7 @@ class Server(http.server.ThreadingHTTPServer):
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.url = f"http{'s' if tls else ''}://localhost:{self.server_port}"
-        self.thread = threading.Thread(target=self.serve_forever)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self.thread.start()
 
     def handle_error(self, *_):
