@@ -21,10 +21,11 @@ class FakeCloud:
             return reply.read()
 
     def command(self, **command):
-        self.open("/_control", command)
+        """Since when it is in force, by the monotonic clock in seconds."""
+        return json.loads(self.open("/_control", command))["moment"]
 
     def state(self, **state):
-        self.command(state=state)
+        return self.command(state=state)
 
     def fault(self, match="", **fault):
         self.command(faults=[{"match": match, **fault}])

@@ -6,7 +6,7 @@ A command is a JSON object. "state" is merged into the fake's own state. "faults
 requests whose path (and body) have the text "match" in them: {"match": "StopInstances", "times": 2, "status": 503, "body": "…", "delay":
 0.5, "garble": true, "lose": true, "drop": true}. status and body answer instead of the fake; delay waits first; garble cuts the answer
 in half; lose acts and then closes the connection without the answer; drop closes it without acting. "forget" makes it forget what it was
-asked, "mend" its faults."""
+asked, "mend" its faults. The answer to a command has the "moment" (monotonic, s) since which it is in force."""
 
 import http.server
 import json
@@ -42,7 +42,7 @@ class Request:
 
     def record(self):
         return {"method": self.method, "path": self.path, "query": self.query, "body": self.body,
-                "headers": dict(self.headers.items()), "time": time.time()}
+                "headers": dict(self.headers.items()), "time": time.time(), "moment": time.monotonic()}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -81,8 +81,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 server.records.clear()
             if command.get("mend"):
                 server.faults.clear()
+            moment = time.monotonic()
             server.changed.notify_all()
-        self.send(Answer())
+        self.send(as_json({"moment": moment}))
 
     def answer(self, request, fault):
         server = self.server
