@@ -120,10 +120,12 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePlu
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
                                                strerror(-r));
         checkpoint->call = call;
-        g_hash_table_remove_all(checkpoint->announced);
+        /* Who told of a later end holds to that one: calling it off must not end what is done about this one. */
+        if (checkpoint->handled_until <= clock_realtime())
+                g_hash_table_remove_all(checkpoint->announced);
         announcements_add(checkpoint->announced, event);
         checkpoint->told_jobs = g_ptr_array_ref(checkpoint->jobs);
-        checkpoint->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+        checkpoint->handled_until = notice_handled_until(notice);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -156,14 +158,16 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                                snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
         if (notice.cancelled)
                 return called_off(checkpoint, call, event);
-        if (checkpoint->targets || checkpoint->handled_until > now)
+        if (checkpoint->targets || notice_is_handled(&notice, checkpoint->handled_until, now))
                 announcements_add(checkpoint->announced, event);
         if (checkpoint->targets) {
+                if (!notice_is_handled(&notice, checkpoint->handled_until, now))
+                        checkpoint->handled_until = notice_handled_until(&notice);
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
                 g_ptr_array_add(checkpoint->waiting, call);
                 return SNOOZE_PLUGIN_LATER;
         }
-        if (checkpoint->handled_until > now)
+        if (notice_is_handled(&notice, checkpoint->handled_until, now))
                 return answer_status(call, "already_handled", true);
         return begin(checkpoint, call, event, &notice, budget);
 }

@@ -78,6 +78,16 @@ Notice notice_read(const SnoozePluginDictionary *event, uint64_t now) {
         return notice;
 }
 
+uint64_t notice_handled_until(const Notice *notice) {
+        return usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+}
+
+bool notice_is_handled(const Notice *notice, uint64_t handled_until, uint64_t now) {
+        uint64_t until = usec_add(notice_handled_until(notice), NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+
+        return handled_until > now && until >= handled_until;
+}
+
 uint64_t notice_margin(const Notice *notice, int64_t reserve_seconds) {
         uint64_t most = (uint64_t) reserve_seconds * USEC_PER_SEC;
 

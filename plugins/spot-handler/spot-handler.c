@@ -176,10 +176,12 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
                           environment[2] + strlen("SNOOZE_EVENT_SOURCE="), notice->remaining / USEC_PER_SEC, program,
                           budget / USEC_PER_SEC);
         handler->call = call;
-        g_hash_table_remove_all(handler->announced);
+        /* Who told of a later end holds to that one: calling it off must not end what is done about this one. */
+        if (handler->handled_until <= clock_realtime())
+                g_hash_table_remove_all(handler->announced);
         announcements_add(handler->announced, event);
         handler->remaining = notice->remaining;
-        handler->handled_until = usec_add(notice->deadline, NOTICE_GRACE_SECONDS * USEC_PER_SEC);
+        handler->handled_until = notice_handled_until(notice);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -198,11 +200,13 @@ static int called_off(SpotHandler *handler, SnoozePluginCall *call, const Snooze
         return snooze_plugin_call_set_answer(call, was_handled);
 }
 
-static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice) {
+static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice, uint64_t now) {
         uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS,
                                         snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
 
         /* The end may come sooner than it first seemed, never later. */
+        if (!notice_is_handled(notice, handler->handled_until, now))
+                handler->handled_until = notice_handled_until(notice);
         run_shorten(handler->run, usec_add(clock_monotonic(), budget));
         g_ptr_array_add(handler->waiting, call);
         return SNOOZE_PLUGIN_LATER;
@@ -219,11 +223,11 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         notice = notice_read(event, now);
         if (notice.cancelled)
                 return called_off(handler, call, event);
-        if (handler->run || handler->handled_until > now)
+        if (handler->run || notice_is_handled(&notice, handler->handled_until, now))
                 announcements_add(handler->announced, event);
         if (handler->run)
-                return wait_for_run(handler, call, &notice);
-        if (handler->handled_until > now) {
+                return wait_for_run(handler, call, &notice, now);
+        if (notice_is_handled(&notice, handler->handled_until, now)) {
                 answer_already_handled(handler, call);
                 return 0;
         }

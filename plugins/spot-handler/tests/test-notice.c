@@ -169,6 +169,31 @@ static void test_cancelled(void) {
         snooze_plugin_dictionary_free(event);
 }
 
+/* Who announces an end of next year, or none that will ever come, does not hide the one that comes in two minutes. */
+static void test_a_far_end_hides_no_near_one(void) {
+        static const Case cases[] = {
+                { TERMINATION, "gcp", 0, 3600, 3600 },
+                { SPOT, "gcp", 0, 30, 30 },
+                { SPOT, "alice", 0, 85, 85 },
+        };
+        Notice notices[G_N_ELEMENTS(cases)];
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                SnoozePluginDictionary *event = event_of(&cases[i]);
+
+                notices[i] = notice_read(event, NOW);
+                snooze_plugin_dictionary_free(event);
+        }
+        g_assert_false(notice_is_handled(&notices[1], notice_handled_until(&notices[0]), NOW));
+        g_assert_false(notice_is_handled(&notices[1], UINT64_MAX, NOW));
+        g_assert_true(notice_is_handled(&notices[0], notice_handled_until(&notices[0]), NOW));
+        g_assert_true(notice_is_handled(&notices[0], notice_handled_until(&notices[1]), NOW));
+        /* The same one, by who counts in another way. */
+        g_assert_true(notice_is_handled(&notices[1], notice_handled_until(&notices[2]), NOW));
+        g_assert_false(notice_is_handled(&notices[1], notice_handled_until(&notices[1]), NOW + 90 * USEC_PER_SEC));
+        g_assert_false(notice_is_handled(&notices[1], 0, NOW));
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/notice/share", test_no_more_than_its_share);
@@ -179,5 +204,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/spot-handler/extremes-do-not-wrap", test_extremes_do_not_wrap);
         g_test_add_func("/spot-handler/budget", test_budget);
         g_test_add_func("/spot-handler/cancelled", test_cancelled);
+        g_test_add_func("/spot-handler/far-and-near", test_a_far_end_hides_no_near_one);
         return g_test_run();
 }

@@ -125,6 +125,51 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertEqual(self.answer(second)[1], {"status": "already_handled"})
         self.assertLess(time.monotonic() - begun, 40)
 
+    def test_a_far_end_hides_no_near_one(self):
+        plugin = self.start("echo run >> %s" % self.path("runs"))
+        far = event("cloud.instance.termination", left=50 * 365 * 86400, source="gcp", id=s("far"))
+        self.assertTrue(self.tell(plugin, far)[1]["success"])
+        self.assertTrue(self.tell(plugin, event(left=100, id=s("near")))[1]["success"])
+        for again in (event("cloud.instance.termination", left=95, source="alice"), far):
+            self.assertEqual(self.tell(plugin, again), (True, {"status": "already_handled"}))
+        self.assertEqual(self.runs(), 2)
+
+    def test_a_far_end_of_an_earlier_instance_hides_no_near_one(self):
+        plugin = self.start("echo run >> %s" % self.path("runs"))
+        plugin.call(".State", "ImportState", "(uay)", 1, str(2**64 - 1).encode())
+        self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
+        self.assertEqual(self.runs(), 1)
+
+    def test_calling_off_a_far_end_leaves_the_run_for_the_near_one(self):
+        plugin = self.start("echo run >> {0}/runs; [ -e {0}/gate ] || exit 0; touch {0}/begun; read line < {0}/gate"
+                            .format(self.directory))
+        far = event("cloud.instance.termination", left=3600, source="gcp", id=s("far"))
+        self.assertTrue(self.tell(plugin, far)[1]["success"])
+        os.mkfifo(self.path("gate"))
+        near = self.send(plugin, event(left=100, id=s("near")))
+        self.wait_for("begun")
+        off = {**far, "cancelled": GLib.Variant("b", True)}
+        self.assertEqual(self.tell(plugin, off), (False, {"status": "cancelled"}))
+        with open(self.path("gate"), "w") as f:
+            f.write("\n")
+        self.assertTrue(self.answer(near)[1]["success"])
+        self.assertEqual(self.runs(), 2)
+
+    def test_a_near_end_that_comes_while_the_far_one_is_handled(self):
+        plugin = self.start("echo run >> {0}/runs; touch {0}/begun; read line < {0}/gate".format(self.directory))
+        os.mkfifo(self.path("gate"))
+        first = self.send(plugin, event("cloud.instance.termination", left=3600, source="gcp"))
+        self.wait_for("begun")
+        second = self.send(plugin, event(left=100, id=s("2")))
+        plugin.call("", "Ping")
+        with open(self.path("gate"), "w") as f:
+            f.write("\n")
+        self.assertTrue(self.answer(first)[1]["success"])
+        self.assertEqual(self.answer(second), (True, {"status": "already_handled"}))
+        # It was handled with the other: nothing runs for who tells of it once more.
+        self.assertEqual(self.tell(plugin, event(left=95, id=s("3"))), (True, {"status": "already_handled"}))
+        self.assertEqual(self.runs(), 1)
+
     def test_a_new_notice_after_the_end_that_did_not_come(self):
         plugin = self.start("echo run >> %s" % self.path("runs"))
         # A machine that was put to sleep, and wakes long after.
