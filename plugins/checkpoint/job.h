@@ -6,9 +6,10 @@
  *
  *         train: cmdline='python3? .*train\.py' owner=alice signal=USR1 until=/srv/ckpt/%p.done
  *         sim:   name=^lmp$ signal=TERM
- *         solve: name=^solver$ command='/usr/local/sbin/save --process %p'
+ *         solve: name=^solver$ command='/usr/local/sbin/save %p'
  *
- * %p is the process's number, %% a percent sign. */
+ * %p is the process's number, %% a percent sign in the name of a file. A command has no other argument: whoever may write these texts may
+ * have programs of root's run, and not say what they do. */
 
 #include <glib.h>
 

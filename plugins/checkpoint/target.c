@@ -28,6 +28,7 @@ typedef struct Target {
         uint64_t started;
         char name[PROCESS_NAME_SIZE];
         uid_t owner;
+        guint rank; /* how many of its job and owner come before it */
         int fd;
         sd_event_source *ended;
         Run *run;
@@ -43,6 +44,7 @@ struct Targets {
         gboolean *owner_known;
         Runner *runner;
         GArray *list;          /* Target */
+        GHashTable *ranks;     /* while it is looked for them: "JOB OWNER", how many there are */
         gboolean overflow;
         guint over;
         uint64_t deadline, begun;
@@ -238,6 +240,34 @@ void targets_continue(Targets *targets) {
         }
 }
 
+static guint take_rank(Targets *targets, guint job, uid_t owner) {
+        char *key = g_strdup_printf("%u %u", job, (unsigned) owner);
+        guint rank = GPOINTER_TO_UINT(g_hash_table_lookup(targets->ranks, key));
+
+        g_hash_table_replace(targets->ranks, key, GUINT_TO_POINTER(rank + 1));
+        return rank;
+}
+
+static int compare_ranks(const void *a, const void *b) {
+        const Target *left = a, *right = b;
+
+        return left->rank < right->rank ? -1 : left->rank > right->rank;
+}
+
+/* The first of each job and owner, then the second of each …: whoever runs a hundred of a name has taken no place of others. */
+static void allot_places(Targets *targets) {
+        g_array_sort(targets->list, compare_ranks);
+        if (targets->list->len > TARGETS_MAX) {
+                targets->overflow = TRUE;
+                g_array_set_size(targets->list, TARGETS_MAX);
+        }
+        for (guint i = 0; i < targets->list->len; i++) {
+                Target *target = target_at(targets, i);
+
+                target->file = target->job->file ? job_expand(target->job->file, target->pid) : NULL;
+        }
+}
+
 static void on_process(const ScannedProcess *process, void *userdata) {
         Targets *targets = userdata;
 
@@ -254,12 +284,8 @@ static void on_process(const ScannedProcess *process, void *userdata) {
 
                 if (!targets->owner_known[i] || !pattern_matches(job->pattern, targets->owners[i], process))
                         continue;
-                if (targets->list->len >= TARGETS_MAX) {
-                        targets->overflow = TRUE;
-                        return;
-                }
                 g_strlcpy(target.name, process->name, sizeof(target.name));
-                target.file = job->file ? job_expand(job->file, process->pid) : NULL;
+                target.rank = take_rank(targets, i, process->owner);
                 g_array_append_val(targets->list, target);
                 return;
         }
@@ -267,6 +293,7 @@ static void on_process(const ScannedProcess *process, void *userdata) {
 
 static int find(Targets *targets) {
         gboolean cmdlines = FALSE;
+        int r;
 
         for (guint i = 0; i < targets->jobs->len; i++) {
                 const Job *job = g_ptr_array_index(targets->jobs, i);
@@ -274,7 +301,11 @@ static int find(Targets *targets) {
                 targets->owner_known[i] = pattern_owner(job->pattern, &targets->owners[i]);
                 cmdlines = cmdlines || job->pattern->cmdline;
         }
-        return scan("", cmdlines, on_process, targets);
+        targets->ranks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        r = scan("", cmdlines, on_process, targets);
+        g_clear_pointer(&targets->ranks, g_hash_table_unref);
+        allot_places(targets);
+        return r;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {

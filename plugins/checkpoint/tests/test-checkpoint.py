@@ -210,6 +210,37 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual((result["told"], result["success"]), (64, False))
         self.assertIn("more than 64 processes match", result["error"])
 
+    def test_a_flood_takes_no_places_of_other_jobs_and_users(self):
+        if os.geteuid() != 0:
+            self.skipTest("impossible here: other users need root")
+        os.chmod(self.directory, 0o755)
+        for _ in range(70):
+            self.job("echo ready; read line")
+        other = self.job("echo ready; exec setpriv --reuid=65534 --clear-groups sh -c 'read line' %s" % self.mark)
+        second = self.job("echo ready; read line", "second-job")
+        plugin_bus.iterate_until(lambda: os.stat("/proc/%d" % other.pid).st_uid == 65534)
+        _, result = self.tell(self.start("b: cmdline='MARK second-job' signal=TERM", "a: cmdline=MARK signal=TERM"), event())
+        self.assertEqual((result["told"], result["success"]), (64, False))
+        self.assertIn("more than 64 processes match", result["error"])
+        told = [entry["pid"] for entry in result["jobs"]]
+        self.assertIn(other.pid, told)
+        self.assertIn(second.pid, told)
+
+    def test_a_command_is_no_way_to_run_what_one_likes(self):
+        plugin = self.plugin(PROGRAM, "checkpoint", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        for command in ("/bin/sh -c \"touch %s\"" % self.path("mine"), "/usr/bin/env touch %p"):
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*script of root's"):
+                plugin.call("", "Initialize", "(a{sv})", {"jobs": GLib.Variant("as", ["a: name=x command='%s'" % command])})
+
+    def test_a_far_end_hides_no_near_one(self):
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
+        far = event("cloud.instance.termination", left=50 * 365 * 86400, id=s("far"))
+        self.assertEqual(self.tell(plugin, far)[1]["told"], 1)
+        self.assertEqual(self.tell(plugin, event(id=s("near")))[1]["told"], 1)
+        self.assertEqual(self.tell(plugin, event(left=90)), (True, {"status": "already_handled"}))
+
     def test_each_end_is_told_of_once(self):
         self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")

@@ -27,16 +27,19 @@ static void test_signal(void) {
 }
 
 static void test_command(void) {
-        g_autoptr(GPtrArray) jobs = parse("sim: name=^lmp$ command='/usr/bin/save --process %p \"two words\" 100%%'");
+        g_autoptr(GPtrArray) jobs = parse("sim: name=^lmp$ command='/usr/bin/save %p'"),
+                             alone = parse("sim: name=^lmp$ command='\"/usr/bin/save all\"'");
         const Job *job = g_ptr_array_index(jobs, 0);
-        g_autofree char *pid = job_expand(job->command[2], 42), *percent = job_expand(job->command[4], 42);
+        g_autofree char *pid = job_expand(job->command[1], 42), *percent = job_expand("/srv/100%%/%p", 42);
 
         g_assert_cmpint(job->until, ==, JOB_UNTIL_COMMAND);
         g_assert_cmpint(job->signal, ==, 0);
-        g_assert_cmpuint(g_strv_length(job->command), ==, 5);
-        g_assert_cmpstr(job->command[3], ==, "two words");
+        g_assert_cmpuint(g_strv_length(job->command), ==, 2);
         g_assert_cmpstr(pid, ==, "42");
-        g_assert_cmpstr(percent, ==, "100%");
+        g_assert_cmpstr(percent, ==, "/srv/100%/42");
+        job = g_ptr_array_index(alone, 0);
+        g_assert_cmpuint(g_strv_length(job->command), ==, 1);
+        g_assert_cmpstr(job->command[0], ==, "/usr/bin/save all");
 }
 
 static void test_until(void) {
@@ -66,6 +69,10 @@ static void test_wrong(void) {
                 "a: name=x command=true",
                 "a: name=x command=",
                 "a: name=x command='/bin/true %q'",
+                "a: name=x command='/bin/sh -c \"touch /tmp/mine\"'",
+                "a: name=x command='/bin/true --process=%p'",
+                "a: name=x command='/bin/true %p x'",
+                "a: name=x command='/usr/bin/env %p /tmp/mine'",
                 "a: name=x command='/bin/%p'",
                 "a: name=x command='/bin/true 100%'",
                 "a: name=x command='/bin/true \"'",
