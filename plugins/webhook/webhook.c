@@ -28,6 +28,7 @@
 #define LEAVE_TIME (5 * USEC_PER_SEC) /* when it leaves: of the ten that it is given */
 #define SECRET_CREDENTIAL "webhook.secret"
 #define HOST_MAX 256U
+#define URGENT 2U
 
 typedef struct Webhook {
         SnoozePluginInstance *instance;
@@ -37,6 +38,7 @@ typedef struct Webhook {
         GPtrArray *deliveries;
         GQueue waiting;              /* Post, in order */
         guint under_way[TARGETS_MAX]; /* posts to each URL */
+        guint not_urgent[TARGETS_MAX]; /* of these */
         guint all_under_way;
         sd_event_source *leave;
         gboolean leaving;
@@ -63,7 +65,7 @@ struct Delivery {
         Webhook *webhook;
         SnoozePluginCall *call;
         char *source, *id, *body;
-        gboolean cancelled;
+        gboolean cancelled, urgent;
         gboolean beginning;     /* its call is not put off yet */
         uint64_t deadline;      /* monotonic µs */
         sd_event_source *timer; /* for posts that wait until then */
@@ -85,6 +87,7 @@ static void leave_turn(Post *post) {
 
         post->exchange = NULL;
         webhook->under_way[post->target]--;
+        webhook->not_urgent[post->target] -= !post->delivery->urgent;
         webhook->all_under_way--;
 }
 
@@ -308,18 +311,21 @@ static gboolean post_begin(Post *post) {
         take_from_queue(post);
         if (r >= 0) {
                 webhook->under_way[post->target]++;
+                webhook->not_urgent[post->target] += !delivery->urgent;
                 webhook->all_under_way++;
         } else
                 fail(post, g_strdup(g_strerror(-r)));
         return TRUE;
 }
 
-/* Each URL has its part of the room. */
+/* Each URL has its part of the room, and of that half is kept for what is urgent: small things that a server lets hang keep nobody from
+ * telling it that the machine goes. */
 static gboolean has_turn(const Post *post) {
         const Webhook *webhook = post->delivery->webhook;
+        guint room = HTTP_EXCHANGES_MAX / post->delivery->n_posts;
 
-        return webhook->all_under_way < HTTP_EXCHANGES_MAX &&
-                webhook->under_way[post->target] < HTTP_EXCHANGES_MAX / post->delivery->n_posts;
+        return webhook->all_under_way < HTTP_EXCHANGES_MAX && webhook->under_way[post->target] < room &&
+                (post->delivery->urgent || webhook->not_urgent[post->target] < room / 2);
 }
 
 /* What ends here has nothing more in the queue: the next one stays. */
@@ -367,6 +373,7 @@ static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginD
                 .id = g_strdup(snooze_plugin_dictionary_get_string(event, "id", "")),
                 .body = body_of(webhook, event),
                 .cancelled = cancelled,
+                .urgent = snooze_plugin_dictionary_get_uint(event, "severity", 0) >= URGENT,
                 .deadline = usec_add(clock_monotonic(), budget),
                 .beginning = TRUE,
         };

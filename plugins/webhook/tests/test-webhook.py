@@ -288,6 +288,19 @@ class Webhook(plugin_bus.PluginTestCase):
         # A signature is of the moment of the first attempt, and the key of the event stays the same.
         self.assertEqual({request.headers["webhook-id"] for request in slow.requests}, {f"aws:n-{number}" for number in range(60)})
 
+    def test_small_things_that_hang_leave_room_for_the_end_of_the_machine(self):
+        gate, slow = self.gate()
+        plugin = self.start(slow.url + "/a", slow.url + "/b", slow.url + "/c")
+        # All of the room, if they got it: each URL has 21 posts at once.
+        small = [self.send(plugin, event(f"n-{number}", "custom.x", severity=1)) for number in range(24)]
+        plugin_bus.iterate_until(lambda: len(self.told(slow)) == 30, 60)
+        urgent = self.send(plugin, event("spot"))
+        plugin_bus.iterate_until(lambda: {(path, "spot") for path in ("/a", "/b", "/c")} <= self.told(slow), 60)
+        self.assertEqual(len(self.told(slow)), 33)
+        gate.set()
+        for answer in (urgent, *small):
+            self.assertTrue(self.answer(answer)[0])
+
     def test_what_found_no_turn_says_so(self):
         gate, slow = self.gate()
         plugin = self.start(*[f"{slow.url}/{number}" for number in range(8)])
