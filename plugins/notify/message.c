@@ -73,16 +73,22 @@ static const char *reason_of(const SnoozePluginDictionary *data) {
         return "";
 }
 
+/* What this machine's own stop says for itself in its data. Nobody else speaks as CloudSnooze, whatever he puts there. */
+static gboolean speaks_for_us(const SnoozePluginDictionary *event) {
+        return g_str_has_prefix(snooze_plugin_dictionary_get_string(event, "type", ""), "snooze.");
+}
+
 static gboolean is_cancelled(const SnoozePluginDictionary *event) {
+        const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
+
         return snooze_plugin_dictionary_get_bool(event, "cancelled", false) ||
-               snooze_plugin_dictionary_get_bool(snooze_plugin_dictionary_get_dictionary(event, "data"), "cancelled",
-                                                 false);
+               (speaks_for_us(event) && snooze_plugin_dictionary_get_bool(data, "cancelled", false));
 }
 
 char *message_line(const SnoozePluginDictionary *event, uint64_t now) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *type = snooze_plugin_dictionary_get_string(event, "type", ""), *reason = reason_of(data);
-        const char *notice = snooze_plugin_dictionary_get_string(data, "notice", "");
+        const char *notice = speaks_for_us(event) ? snooze_plugin_dictionary_get_string(data, "notice", "") : "";
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         g_autoptr(GString) line = g_string_new(NULL);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -27,13 +28,20 @@
 #define TIMEOUT (30 * USEC_PER_SEC)
 #define TIMEOUT_LATE (10 * USEC_PER_SEC) /* where the deadline has passed: people want to know all the same */
 #define RUNS_MAX 8U
+#define RUNS_NOT_URGENT_MAX 4U
 #define HOST_MAX 256U
+#define URGENT 2U
+#define CRITICAL 3U
+
+typedef struct Turns {
+        double room; /* messages that may be sent now */
+        uint64_t at; /* monotonic µs: when that was so; 0: never asked */
+} Turns;
 
 typedef struct Notify {
         SnoozePluginInstance *instance;
         Runner *runner;
-        double room;      /* messages that may be sent now */
-        uint64_t room_at; /* monotonic µs: when that was so */
+        Turns others, critical_others; /* of all, and of what anybody may call critical */
 } Notify;
 
 static const char *setting(const Notify *notify, const char *name) {
@@ -46,20 +54,49 @@ static const char *const *recipients_of(const Notify *notify) {
         return snooze_plugin_instance_get_list(notify->instance, "recipients") ?: none;
 }
 
-/* A storm of events is one of mail otherwise. */
-static gboolean take_turn(Notify *notify) {
+static uint64_t severity_of(const SnoozePluginDictionary *event) {
+        return snooze_plugin_dictionary_get_uint(event, "severity", 0);
+}
+
+/* A storm of events is one of mail otherwise. The end of this machine needs no turn: it comes once, and a storm of small things before it
+ * must not silence it. What people and programs emit may call itself critical at will: that has turns of its own. */
+static gboolean take_turn(Notify *notify, const SnoozePluginDictionary *event) {
+        gboolean custom = g_str_has_prefix(snooze_plugin_dictionary_get_string(event, "type", ""), "custom");
+        gboolean critical = severity_of(event) >= CRITICAL;
+        Turns *turns = critical ? &notify->critical_others : &notify->others;
         double most = (double) snooze_plugin_instance_get_integer(notify->instance, "max_per_hour");
         uint64_t now = clock_monotonic();
-        double room = notify->room + most * (double) usec_sub(now, notify->room_at) / (double) USEC_PER_HOUR;
+        double room = turns->room + most * (double) usec_sub(now, turns->at) / (double) USEC_PER_HOUR;
 
-        if (notify->room_at == 0)
+        if (critical && !custom)
+                return TRUE;
+        if (turns->at == 0)
                 room = most;
-        notify->room = MIN(room, most);
-        notify->room_at = now;
-        if (notify->room < 1)
+        turns->room = MIN(room, most);
+        turns->at = now;
+        if (turns->room < 1)
                 return FALSE;
-        notify->room--;
+        turns->room--;
         return TRUE;
+}
+
+/* Its name, and whoever gave it that, are root's: it gets addresses of one's choice as arguments, and is no interpreter for it. */
+static char *sendmail_trusted(const char *path, GError **error) {
+        g_autofree char *name = g_path_get_basename(path), *directory = g_path_get_dirname(path), *resolved = NULL;
+        char *program = program_trusted(path, program_owner_also(), error);
+        struct stat st;
+
+        if (!program)
+                return NULL;
+        resolved = path_trusted(directory, program_owner_also(), error);
+        if (resolved && (!g_str_has_prefix(name, "sendmail") || lstat(path, &st) < 0 ||
+                         (st.st_uid != 0 && st.st_uid != program_owner_also()))) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "%s: expected a program of root's whose name is sendmail", path);
+                g_clear_pointer(&resolved, g_free);
+        }
+        if (!resolved)
+                g_clear_pointer(&program, g_free);
+        return program;
 }
 
 static void host_name(char *host) {
@@ -126,14 +163,15 @@ static char *without_returns(const char *message) {
         return g_string_free(text, FALSE);
 }
 
-static int send_by_program(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout) {
+static int send_by_program(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout,
+                           gboolean urgent) {
         const char *const *recipients = recipients_of(notify);
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
         g_autofree char *program = NULL, *input = without_returns(message);
         g_autoptr(GError) error = NULL;
 
-        program = program_trusted(setting(notify, "sendmail_path"), program_owner_also(), &error);
-        if (!program || runner_count(notify->runner) >= RUNS_MAX) {
+        program = sendmail_trusted(setting(notify, "sendmail_path"), &error);
+        if (!program || runner_count(notify->runner) >= (urgent ? RUNS_MAX : RUNS_NOT_URGENT_MAX)) {
                 answer_mail(call, program ? "too many are under way" : error->message);
                 return 0;
         }
@@ -222,7 +260,7 @@ static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozeP
         if (*setting(notify, "smtp_url"))
                 return send_by_smtp(notify, call, message, timeout);
 #endif
-        return send_by_program(notify, call, message, timeout);
+        return send_by_program(notify, call, message, timeout, severity_of(event) >= URGENT);
 }
 
 /* Events */
@@ -255,14 +293,14 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         gboolean mails, terminals;
         Notify *notify = userdata;
 
-        if (!*type || snooze_plugin_dictionary_get_uint(event, "severity", 0) <
+        if (!*type || severity_of(event) <
                     (uint64_t) snooze_plugin_instance_get_integer(notify->instance, "minimum_severity"))
                 return snooze_plugin_call_set_answer(call, false);
         mails = recipients_of(notify)[0] != NULL;
         terminals = snooze_plugin_instance_get_boolean(notify->instance, "wall") && !own;
         if ((own && is_repetition(event, data)) || (!mails && !terminals))
                 return snooze_plugin_call_set_answer(call, false);
-        if (!take_turn(notify)) {
+        if (!take_turn(notify, event)) {
                 (void) snooze_plugin_dictionary_set_string(result, "status", "more than max_per_hour");
                 return snooze_plugin_call_set_answer(call, false);
         }
@@ -292,8 +330,7 @@ static int check_transport(SnoozePluginCall *call, const SnoozePluginDictionary 
                                                "smtp_url: this build has no libcurl");
 #endif
         }
-        program = program_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""),
-                                  program_owner_also(), &error);
+        program = sendmail_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""), &error);
         if (!program)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "sendmail_path: %s",
                                                error->message);

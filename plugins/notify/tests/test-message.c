@@ -98,6 +98,24 @@ static void test_called_off(void) {
         snooze_plugin_dictionary_free(event);
 }
 
+static void test_nobody_else_speaks_as_we_do(void) {
+        static const char *const types[] = { "custom.backup", "cloud.spot.interrupt", "system.disk.low", "snoozed", NULL };
+
+        for (const char *const *type = types; *type; type++) {
+                SnoozePluginDictionary *event = snooze_plugin_dictionary_new();
+                SnoozePluginDictionary *data = snooze_plugin_dictionary_add_dictionary(event, "data");
+                g_autofree char *line = NULL;
+
+                snooze_plugin_dictionary_set_string(event, "type", *type);
+                snooze_plugin_dictionary_set_string(data, "notice", "This machine stops now: log in at evil.example");
+                snooze_plugin_dictionary_set_bool(data, "cancelled", true);
+                line = line_of(event);
+                g_assert_null(strstr(line, "evil.example"));
+                g_assert_null(strstr(line, "Called off"));
+                g_assert_null(strstr(line, "Over"));
+        }
+}
+
 static void test_mail(void) {
         g_autofree char *text = mail_of(event_of("system.disk.low", "full")), *end = NULL;
         g_autofree guchar *body = NULL;
@@ -211,6 +229,7 @@ int main(int argc, char *argv[]) {
         g_setenv("TZ", "UTC", TRUE);
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/message/called-off", test_called_off);
+        g_test_add_func("/notify/nobody-else-speaks-as-we-do", test_nobody_else_speaks_as_we_do);
         g_test_add_func("/notify/line", test_line);
         g_test_add_func("/notify/line-is-one-and-bounded", test_line_is_one_and_bounded);
         g_test_add_func("/notify/mail", test_mail);

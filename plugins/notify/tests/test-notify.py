@@ -169,6 +169,44 @@ class Notify(plugin_bus.HandlerTestCase):
         self.assertEqual([self.tell(plugin, event())[0] for _ in range(5)], [True, True, True, False, False])
         self.assertEqual(self.tell(plugin, event())[1], {"status": "more than max_per_hour"})
 
+    def test_small_things_do_not_silence_the_end_of_the_machine(self):
+        self.terminal()
+        plugin = self.start(max_per_hour=3)
+        self.assertEqual([self.tell(plugin, event())[0] for _ in range(4)], [True, True, True, False])
+        self.assertEqual([self.tell(plugin, event("cloud.spot.interrupt", severity=3))[0] for _ in range(5)], [True] * 5)
+        # Whoever emits events says himself how bad they are.
+        self.assertEqual([self.tell(plugin, event("custom.x", severity=3))[0] for _ in range(4)], [True, True, True, False])
+        self.assertTrue(self.tell(plugin, event("cloud.spot.interrupt", severity=3))[0])
+
+    def test_small_things_do_not_take_every_place(self):
+        plugin = self.start(sendmail_path=self.program("cat > DIR/mail.$$; read line < DIR/gate"), recipients=["root"])
+        os.mkfifo(self.path("gate"))
+        small = [self.send(plugin, event(severity=1)) for _ in range(4)]
+        plugin_bus.iterate_until(lambda: len([name for name in os.listdir(self.directory) if name.startswith("mail.")]) == 4)
+        self.assertEqual(self.tell(plugin, event(severity=1))[1]["error"], "too many are under way")
+        urgent = self.send(plugin, event(severity=2))
+        plugin_bus.iterate_until(lambda: len([name for name in os.listdir(self.directory) if name.startswith("mail.")]) == 5)
+        gate = os.open(self.path("gate"), os.O_RDWR)
+        self.addCleanup(os.close, gate)
+        os.write(gate, b"\n" * 5)
+        for answers in (*small, urgent):
+            self.assertTrue(self.answer(answers)[1]["mailed"])
+
+    def test_only_a_sendmail_of_roots_choice_is_run(self):
+        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1"})
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        os.symlink("/bin/sh", self.path("sendmail"))
+        os.mkdir(self.path("open"))
+        os.chmod(self.path("open"), 0o777)
+        os.symlink("/bin/true", self.path("open/sendmail"))
+        paths = ["/bin/sh", "/usr/bin/env", self.path("open/sendmail")]
+        if os.geteuid() == 0:
+            os.lchown(self.path("sendmail"), 65534, 65534)
+            paths.append(self.path("sendmail"))
+        for path in paths:
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*sendmail_path: "):
+                plugin.call("", "Initialize", "(a{sv})", {"recipients": GLib.Variant("as", ["root"]), "sendmail_path": s(path)})
+
     def test_sendmail(self):
         program = self.program('printf "%s\\n" "$@" > DIR/arguments; env | cut -d= -f1 | sort > DIR/environment; cat > DIR/mail')
         plugin = self.start(sendmail_path=program, recipients=["root", "alice@example.org"],
