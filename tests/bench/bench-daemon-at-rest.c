@@ -197,6 +197,15 @@ static Cost cost_of(GPid pid) {
         return cost;
 }
 
+/* Both sides are counted from the middle between two of their samples to the middle between two others: at the edge of an
+ * interval one sample more or less would be chance. */
+static void wait_for_sample(GPid pid) {
+        double before = cost_of(pid).wakeups;
+
+        while (cost_of(pid).wakeups <= before)
+                sleep_until(bench_now_usec() + 1000);
+}
+
 static Cost cost_since(GPid pid, Cost before, double samples) {
         Cost now = cost_of(pid);
 
@@ -224,11 +233,12 @@ int main(int argc, char **argv) {
         add_plugins(&bus, folder);
         bench_bus_start(&bus);
         daemon_pid = start_daemon(&bus, folder, run);
-        bare_pid = start_bare_loop();
         wait_for_plugins();
+        wait_for_sample(daemon_pid);
+        bare_pid = start_bare_loop();
 
         /* The windows are full, and the first round that has every vote is over. */
-        begun = bench_now_usec() + 2 * CHECK_SECONDS * 1e6;
+        begun = bench_now_usec() + (2 * CHECK_SECONDS + SAMPLE_SECONDS / 2) * 1e6;
         sleep_until(begun);
         daemon = cost_of(daemon_pid);
         bare = cost_of(bare_pid);
