@@ -56,10 +56,7 @@ static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return 1;
         if (r > 0 && (uid == 0 || uid == geteuid()))
                 return 0;
-        if (r > 0)
-                r = sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Only root may change what is logged.");
-        r = sd_bus_reply_method_error(call, error);
-        return r < 0 ? r : 1;
+        return r > 0 ? sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Only root may change what is logged.") : r;
 }
 
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "bus/actions.h"
+#include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "daemon/manager-announce.h"
-#include "util/line.h"
 
 int manager_authorize(Manager *manager, sd_bus_message *message, const char *const *details, sd_bus_error *error) {
         const MethodAction *entry =
@@ -33,6 +33,24 @@ int manager_authorize_caller(Manager *manager, sd_bus_message *message, const ch
         return r <= 0 ? r : manager_authorize(manager, message, details, error);
 }
 
+/* A question, or a request of a plugin's own, is no change. */
+static bool changes_something(const char *action) {
+        return strcmp(action, ACTION_CHECK) != 0 && strcmp(action, ACTION_CALL_PLUGIN) != 0;
+}
+
+int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error, void *userdata) {
+        const char *member = sd_bus_message_get_member(message);
+        const MethodAction *entry = method_action_find(sd_bus_message_get_interface(message), member);
+        Manager *manager = userdata;
+        uid_t uid;
+        int r;
+
+        r = manager_authorize_caller(manager, message, details, &uid, error);
+        if (r > 0 && entry && changes_something(entry->action))
+                manager_record_call(manager, uid, member, what);
+        return r;
+}
+
 static int take_of_user(SenderLimits *limits, uid_t uid) {
         char key[32];
 
@@ -53,22 +71,6 @@ int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error) {
                 return 0;
         return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u such calls a second of one user; ask less often.",
                                  LIMIT_LOOKS_PER_SECOND);
-}
-
-int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error) {
-        size_t length = strlen(text);
-
-        if (length > maximum)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s has %zu bytes, expected at most %zu.",
-                                         argument, length, maximum);
-        if (length == 0 && !may_be_empty)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s is empty, expected a text.", argument);
-        for (const char *p = text; *p; p = g_utf8_next_char(p))
-                if (character_steers(g_utf8_get_char(p)))
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                                 "%s has a control character at byte %zu, expected one line of text.",
-                                                 argument, (size_t) (p - text));
-        return 0;
 }
 
 int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints) {
@@ -321,17 +323,14 @@ static const sd_bus_vtable manager_vtable[] = {
 static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *sender = sd_bus_message_get_sender(message);
-        int r;
 
         if (!sd_bus_message_is_method_call(message, NULL, NULL) || !sender ||
             authorizer_knows(manager->authorizer, message))
                 return 0;
-        if (sender_limits_take(manager->limits, sender, clock_monotonic()))
-                return 0;
-        /* 1 also where the caller wants no answer, for which sd-bus says 0, that is: not handled. */
-        r = sd_bus_reply_method_errorf(message, ERROR_LIMITS_EXCEEDED, "More than %u calls a second; ask less often.",
-                                       LIMIT_CALLS_PER_SECOND);
-        return r < 0 ? r : 1;
+        if (!sender_limits_take(manager->limits, sender, clock_monotonic()))
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u calls a second; ask less often.",
+                                         LIMIT_CALLS_PER_SECOND);
+        return call_check_names(message, error);
 }
 
 int manager_bus_register(Manager *manager) {

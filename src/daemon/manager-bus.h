@@ -5,6 +5,7 @@
  * (hold-bus.c, stop-bus.c, event-bus.c, config-bus.c); each runs again from its first line when polkit or the bus
  * driver has answered. */
 
+#include "bus/arguments.h"
 #include "daemon/manager.h"
 
 typedef struct HistoryRange {
@@ -25,6 +26,9 @@ int manager_caller(Manager *manager, sd_bus_message *message, uid_t *ret, sd_bus
 int manager_authorize_caller(Manager *manager, sd_bus_message *message, const char *const *details, uid_t *ret_uid,
                              sd_bus_error *error);
 
+/* A CallAdmission: what changes something is recorded. */
+int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error, void *userdata);
+
 /* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the
  * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
@@ -37,10 +41,6 @@ int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
 void config_change_reply(sd_bus_message *call, const GError *error);
 /* The error for a change that could not even be begun; negative. */
 int config_change_refused(int r, sd_bus_error *error);
-
-/* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or
- * ERROR_INVALID_ARGUMENT that names the argument. */
-int check_text(const char *argument, const char *text, size_t maximum, gboolean may_be_empty, sd_bus_error *error);
 
 /* aa{sv} of JSON objects, appended. hints as dictionary_append(). */
 int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints);

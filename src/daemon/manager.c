@@ -473,7 +473,6 @@ static int create_plugins(Manager *manager) {
         r = plugins_new(&(PluginsParameters) { .bus = manager->bus,
                                                .event = manager->event,
                                                .config = manager->config,
-                                               .authorizer = manager->authorizer,
                                                .limits = manager->check_limits,
                                                .store = manager->store,
                                                .directories = manager->options.plugin_directories,
@@ -485,6 +484,7 @@ static int create_plugins(Manager *manager) {
                                                .changed = on_plugin_changed,
                                                .problem = on_plugin_problem,
                                                .announced = on_announced,
+                                               .admit = manager_admit,
                                                .userdata = manager },
                         &manager->plugins);
         if (r < 0)
@@ -492,12 +492,12 @@ static int create_plugins(Manager *manager) {
         return providers_new(&(ProvidersParameters) { .bus = manager->bus,
                                                       .event = manager->event,
                                                       .config = manager->config,
-                                                      .authorizer = manager->authorizer,
                                                       .limits = manager->check_limits,
                                                       .plugins = manager->plugins,
                                                       .changed = on_provider_changed,
                                                       .permitted = on_permitted,
                                                       .stop_this_machine = stop_this_machine,
+                                                      .admit = manager_admit,
                                                       .userdata = manager },
                              &manager->providers);
 }

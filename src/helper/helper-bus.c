@@ -13,6 +13,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "bus/actions.h"
+#include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "helper/helper-bus.h"
 
@@ -406,9 +407,10 @@ static const sd_bus_vtable helper_vtable[] = {
 };
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        if (sd_bus_message_is_method_call(message, NULL, NULL))
-                helper_touch(userdata);
-        return 0;
+        if (!sd_bus_message_is_method_call(message, NULL, NULL))
+                return 0;
+        helper_touch(userdata);
+        return call_check_names(message, error);
 }
 
 int helper_export(Helper *helper) {

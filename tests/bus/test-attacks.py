@@ -13,7 +13,7 @@ import unittest
 from gi.repository import Gio, GLib
 
 import tap
-from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, BusTest, House, SharedBusTest, error_name, wait_for)
+from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, error_name, wait_for)
 
 MINUTE = 60_000_000
 INVALID = ERROR + 'InvalidArgument'
@@ -98,51 +98,74 @@ class Memory(AttackTest):
         self.assertLessEqual(names, {LIMITS, 'org.freedesktop.DBus.Error.LimitsExceeded'})
         self.house.client().call('GetHistory', '(ttu)', (0, 0, 10000))
 
-    # As large as the bus lets through, and nearly as large as what is told back may be.
-    HUGE = 'x' * (32 * 1024 * 1024 - 2000)
+    # What the bus lets through (its default, which system.conf(5) keeps), to the byte: whatever is told back of it is more.
+    LARGEST = 32 * 1024 * 1024
     METHODS = (
-        (MANAGER, PATH, 'GetPlugin', '(s)', (HUGE,)), (MANAGER, PATH, 'GetProvider', '(s)', (HUGE,)),
-        (MANAGER, PATH, 'StopInstance', '(sa{sv})', (HUGE, {})),
-        (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {'action': s(HUGE)})),
-        (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {HUGE: s('')})),
-        (MANAGER, PATH, 'Hold', '(sss)', (HUGE, '', 'block')), (MANAGER, PATH, 'Hold', '(sss)', ('x', HUGE, 'block')),
-        (MANAGER, PATH, 'Hold', '(sss)', ('x', '', HUGE)), (MANAGER, PATH, 'HoldFor', '(ts)', (MINUTE, HUGE)),
-        (MANAGER, PATH, 'Postpone', '(ts)', (MINUTE, HUGE)), (MANAGER, PATH, 'CancelStop', '(s)', (HUGE,)),
-        (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', (HUGE, {})),
-        (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', ('', {'tag': s(HUGE)})),
-        (MANAGER, PATH, 'SetConfiguration', '(s)', (HUGE,)),
-        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', (HUGE, 0, 0, {})),
-        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {'text': s(HUGE)})),
-        (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {HUGE: s('')})),
-        (PLUGIN, PATH + '/plugin/example', 'Configure', '(a{sv})', ({'mode': s(HUGE)},)),
-        (PLUGIN, PATH + '/plugin/example', 'Upgrade', '(s)', (HUGE,)),
-        (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', (HUGE, {})),
-        (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', ('x', {'text': s(HUGE)})),
-        (PLUGIN, PATH + '/' + HUGE, 'Load', '()', ()),
-        ('org.freedesktop.DBus.Properties', PATH, 'Get', '(ss)', (MANAGER, HUGE)),
+        lambda x: (MANAGER, PATH, 'GetPlugin', '(s)', (x,)), lambda x: (MANAGER, PATH, 'GetProvider', '(s)', (x,)),
+        lambda x: (MANAGER, PATH, 'StopInstance', '(sa{sv})', (x, {})),
+        lambda x: (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {'action': s(x)})),
+        lambda x: (MANAGER, PATH, 'StopInstance', '(sa{sv})', ('x', {x: s('')})),
+        lambda x: (MANAGER, PATH, 'Hold', '(sss)', (x, '', 'block')), lambda x: (MANAGER, PATH, 'Hold', '(sss)', ('x', x, 'block')),
+        lambda x: (MANAGER, PATH, 'Hold', '(sss)', ('x', '', x)), lambda x: (MANAGER, PATH, 'HoldFor', '(ts)', (MINUTE, x)),
+        lambda x: (MANAGER, PATH, 'Postpone', '(ts)', (MINUTE, x)), lambda x: (MANAGER, PATH, 'CancelStop', '(s)', (x,)),
+        lambda x: (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', (x, {})),
+        lambda x: (MANAGER, PATH, 'SearchPlugins', '(sa{sv})', ('', {'tag': s(x)})),
+        lambda x: (MANAGER, PATH, 'SetConfiguration', '(s)', (x,)),
+        lambda x: (MANAGER, PATH, 'EmitEvent', '(suta{sv})', (x, 0, 0, {})),
+        lambda x: (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {'text': s(x)})),
+        lambda x: (MANAGER, PATH, 'EmitEvent', '(suta{sv})', ('custom', 0, 0, {x: s('')})),
+        lambda x: (PLUGIN, PATH + '/plugin/example', 'Configure', '(a{sv})', ({'mode': s(x)},)),
+        lambda x: (PLUGIN, PATH + '/plugin/example', 'Upgrade', '(s)', (x,)),
+        lambda x: (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', (x, {})),
+        lambda x: (PLUGIN, PATH + '/plugin/example', 'Call', '(sa{sv})', ('x', {'text': s(x)})),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Get', '(ss)', (MANAGER, x)),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Get', '(ss)', (x, 'State')),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'GetAll', '(s)', (x,)),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Set', '(ssv)', (x, 'State', s(''))),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Set', '(ssv)', (MANAGER, 'State', s(x))),
     )
 
+
+    def largest(self, method):
+        """The method's arguments, so long that the bus just takes the message."""
+        owner = self.client.owner(NAME)
+
+        def size(text):
+            interface, path, member, signature, arguments = method(text)
+            message = Gio.DBusMessage.new_method_call(owner, path, interface, member)
+            message.set_serial(1000)
+            message.set_body(GLib.Variant(signature, arguments))
+            return len(message.to_blob(Gio.DBusCapabilityFlags.NONE))
+
+        # Texts are padded to the next eight bytes.
+        room = self.LARGEST - size('x' * 8) - 8
+        return owner, method('x' * (room - room % 8 + 7))
+
     def test_huge_arguments(self):
-        for interface, path, method, signature, arguments in self.METHODS:
-            with self.subTest(method=method):
+        for method in self.METHODS:
+            owner, (interface, path, member, signature, arguments) = self.largest(method)
+            with self.subTest(method=member, interface=interface):
                 caller = self.house.client()
-                with self.assertRaises(GLib.Error):
-                    caller.call(method, signature, arguments, interface, path)
+                with self.assertRaises(GLib.Error) as caught:
+                    caller.call(member, signature, arguments, interface, path, owner)
+                self.assertNotIn(error_name(caught.exception), ('org.freedesktop.DBus.Error.NoReply', ''))
+                self.assertFalse(caller.connection.is_closed(), 'the bus took it for too large')
+                self.assertLess(len(caught.exception.message), 4096)
                 caller.close()
                 self.assertLives()
         self.assertEqual(self.house.questions(), [])
 
     def test_huge_arguments_of_many_at_once(self):
         """None of them waits within the daemon, for the bus to say whose call it is or for polkit."""
-        for interface, path, method, signature, arguments in self.METHODS[::9]:
-            with self.subTest(method=method):
+        for method in self.METHODS[::9]:
+            owner, (interface, path, member, signature, arguments) = self.largest(method)
+            with self.subTest(method=member):
                 callers = [self.house.client() for _ in range(6)]
-                answers = [caller.send(method, signature, arguments, interface, path) for caller in callers]
+                answers = [caller.send(member, signature, arguments, interface, path, owner) for caller in callers]
                 wait_for(lambda: all(answers) or self.house.daemon.ended(), 'all answers')
                 self.assertLives()
                 for caller in callers:
                     caller.close()
-
 
     @unittest.skipIf(os.geteuid() != 0, 'impossible here: other users need root')
     def test_a_log_level_is_short_before_it_is_asked_who_sets_it(self):
@@ -282,6 +305,8 @@ class Numbers(SharedBusTest):
 class Texts(SharedBusTest):
     """What callers write stands on terminals, in the journal and in history, next to words that are to be trusted."""
 
+    plugins = True
+
     HOSTILE = ('two\nlines', 'tab\tulator', 'clear \x1b[2J', 'bell \x07', 'delete \x7f', 'c1 \u009b31m', 'line \u2028 separator',
                'right \u202e to left', 'isolate \u2067 me')
 
@@ -289,10 +314,25 @@ class Texts(SharedBusTest):
         for text in self.HOSTILE:
             for method, signature, arguments in (('Hold', '(sss)', (text, '', 'block')), ('Hold', '(sss)', ('x', text, 'block')),
                                                  ('HoldFor', '(ts)', (MINUTE, text)), ('Postpone', '(ts)', (MINUTE, text)),
-                                                 ('CancelStop', '(s)', (text,)), ('StopInstance', '(sa{sv})', (text, {}))):
+                                                 ('CancelStop', '(s)', (text,)), ('StopInstance', '(sa{sv})', (text, {})),
+                                                 ('EmitEvent', '(suta{sv})', (f'custom.{text}', 0, 0, {}))):
                 with self.subTest(text=text, method=method):
-                    self.assertFails(INVALID, method, signature, arguments)
+                    message = self.assertFails(INVALID, method, signature, arguments)
+                    self.assertNotIn(text, message)
+            for method, signature, arguments in (('StopInstance', '(sa{sv})', ('i-other', {'reason': s(text)})),
+                                                 ('SetTags', '(a{ss})', ({text: 'x'},)), ('SetTags', '(a{ss})', ({'x': text},))):
+                with self.subTest(text=text, method=method):
+                    self.assertFails(INVALID, method, signature, arguments, interface=PROVIDER, path=PATH + '/provider/cloud')
+        self.assertEqual(self.house.questions(), [])
         self.assertEqual(self.client.get('Holds'), 0)
+
+    def test_a_stop_of_another_machine_is_checked_like_one_of_this(self):
+        for options, part in (({'reason': s('x' * 513)}, 'expected at most 512'), ({'wake': GLib.Variant('t', 3)}, 'options.wake')):
+            with self.subTest(part=part):
+                message = self.assertFails(INVALID, 'StopInstance', '(sa{sv})', ('i-other', options), interface=PROVIDER,
+                                            path=PATH + '/provider/cloud')
+                self.assertIn(part, message)
+        self.assertEqual(self.house.questions(), [])
 
     def test_scripts_that_need_joiners_are_text(self):
         cookie, = self.client.call('HoldFor', '(ts)', (MINUTE, 'می‌خواهم 👩‍💻'))

@@ -38,6 +38,7 @@ class Methods(SharedBusTest):
     def check(self, interface, member, signature, arguments, action):
         prepared = arguments(self.house, self.client) if callable(arguments) else arguments
         before = snapshot(self.client)
+        known = self.calls(member)
 
         for mode, interactive, expected in (('refuse', False, ACCESS_DENIED), ('refuse', True, ACCESS_DENIED),
                                             ('challenge', False, INTERACTION_REQUIRED), ('challenge', True, ACCESS_DENIED),
@@ -60,7 +61,20 @@ class Methods(SharedBusTest):
         self.assertEqual(error_name(error) if error else None, methods.OUTCOMES.get((interface, member)), error)
         self.assertEqual(self.question_of(action)['flags'], 0)
         self.assertEqual(len(self.house.questions()), 1)
+        if interface != MANAGER:
+            self.check_history(member, known, expected=action not in (ACTION + 'check', ACTION + 'call-plugin'))
         methods.tidy(self.client, member)
+
+    def calls(self, member):
+        return [row for row in self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0] if row['kind'] == 'call' and row['call'] == member]
+
+    def check_history(self, member, known, expected):
+        """Who changed something is kept, and once, however often the handler began; who asked, or was refused, is not."""
+        rows = [row for row in self.calls(member) if row not in known]
+        self.assertEqual(len(rows), 1 if expected else 0, rows)
+        if expected:
+            self.assertEqual(rows[0]['user'], pwd.getpwuid(os.geteuid()).pw_name)
+            self.assertRegex(rows[0]['what'], '^(example|cloud, i-other|cloud, this machine|)$')
 
 
 def add_tests():

@@ -141,6 +141,13 @@ class Provision(HelperTest):
             self.assertNotIn(line, self.drop_in())
         self.assertNotIn('login1', (self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').read_text())
 
+    def test_names_that_are_nearly_as_large_as_a_message(self):
+        huge = 'x' * (32 * 1024 * 1024 - 256)
+        for interface, name in ((HELPER, huge), (huge, 'Version')):
+            result = self.client.send('Get', '(ss)', (interface, name), 'org.freedesktop.DBus.Properties', HELPER_PATH, HELPER)
+            wait_for(lambda: result, 'the answer')
+            self.assertIn('at most 255 bytes', result[0][1].message)
+
     def test_nothing_is_read_again_where_nothing_changed(self):
         self.install()
         self.call('Provision', '(s)', ('example',))

@@ -30,6 +30,8 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
 
         r = sd_bus_message_read(message, "sut", &type, &severity, &deadline);
         if (r >= 0)
+                r = check_text("type", type, EVENT_TYPE_MAX, FALSE, error);
+        if (r >= 0)
                 r = dictionary_read(message, &data_limits, &data, error);
         if (r < 0)
                 return r;

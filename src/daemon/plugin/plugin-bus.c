@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
-#include "bus/actions.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
@@ -24,12 +23,12 @@
 #define CALL_METHOD_MAX 128U
 
 static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
-        const MethodAction *entry = method_action_find(SNOOZE_PLUGIN_INTERFACE, sd_bus_message_get_member(call));
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
         const char *const details[] = { "plugin", plugin->id, "method", sd_bus_message_get_member(call), NULL };
 
-        if (!entry || !entry->action)
+        if (!parameters->admit)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
-        return authorize(plugin->plugins->parameters.authorizer, call, entry->action, details, error);
+        return parameters->admit(call, details, plugin->id, error, parameters->userdata);
 }
 
 static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {

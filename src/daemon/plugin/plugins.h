@@ -39,7 +39,6 @@ typedef struct PluginsParameters {
         sd_bus *bus;
         sd_event *event;
         Config *config;
-        Authorizer *authorizer;
         SenderLimits *limits;
         Store *store;                    /* to be freed before the plugins: what it still has to tell, it tells then */
         const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
@@ -63,6 +62,7 @@ typedef struct PluginsParameters {
          * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0 is returned; with a
          * negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
         int (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
+        CallAdmission admit; /* with the plugin's id as what; NULL: nobody is */
         void *userdata;
 } PluginsParameters;
 

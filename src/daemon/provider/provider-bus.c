@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
-#include "bus/actions.h"
+#include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/provider/provider.h"
@@ -20,17 +20,21 @@
 
 #define INSTANCE_ID_MAX 256U
 #define TAGS_MAX 64U
+#define TAG_NAME_MAX 128U
+#define TAG_VALUE_MAX 256U
+#define WAKE_MIN USEC_PER_MINUTE
+#define WAKE_MAX (365 * USEC_PER_DAY)
 
 static int authorize_call(Provider *provider, sd_bus_message *call, const char *instance_id, sd_bus_error *error) {
-        const MethodAction *entry = method_action_find(SNOOZE_PROVIDER_INTERFACE, sd_bus_message_get_member(call));
-        const char *const details[] = { "provider", provider_id(provider),
-                                        "instance", *instance_id ? instance_id : "this machine",
-                                        "method",   sd_bus_message_get_member(call),
+        const ProvidersParameters *parameters = &provider->providers->parameters;
+        const char *instance = *instance_id ? instance_id : "this machine";
+        g_autofree char *what = g_strdup_printf("%s, %s", provider_id(provider), instance);
+        const char *const details[] = { "provider", provider_id(provider), "instance", instance, "method", sd_bus_message_get_member(call),
                                         NULL };
 
-        if (!entry || !entry->action)
+        if (!parameters->admit)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
-        return authorize(provider->providers->parameters.authorizer, call, entry->action, details, error);
+        return parameters->admit(call, details, what, error, parameters->userdata);
 }
 
 static int take_token(Provider *provider, sd_bus_message *call, sd_bus_error *error) {
@@ -126,6 +130,16 @@ static gboolean is_this_machine(const Provider *provider, const char *instance_i
         return !*instance_id || g_str_equal(instance_id, provider->instance_id);
 }
 
+/* Behind the stop: it must not come before the machine is off, nor beyond what clocks can be set to. */
+int provider_check_wake(JsonObject *options, uint64_t stop, sd_bus_error *error) {
+        uint64_t wake = (uint64_t) MAX(json_get_int(options, "wake", 0), 0), first = usec_add(stop, WAKE_MIN);
+
+        if (!json_object_has_member(options, "wake") || (wake >= first && wake <= usec_add(first, WAKE_MAX)))
+                return 0;
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                "options.wake: expected µs since the epoch, a minute to a year behind the stop.");
+}
+
 static int check_action(JsonObject *options, sd_bus_error *error) {
         const char *action = json_get_string(options, "action", "stop");
 
@@ -162,6 +176,11 @@ static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_err
                 return parameters->stop_this_machine(provider, call, json_get_string(options, "reason", ""), options,
                                                      error, parameters->userdata);
         }
+        r = check_text("options.reason", json_get_string(options, "reason", ""), STOP_REASON_MAX, TRUE, error);
+        if (r >= 0)
+                r = provider_check_wake(options, clock_realtime(), error);
+        if (r < 0)
+                return r;
         r = authorize_call(provider, call, instance_id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -249,10 +268,13 @@ static int read_tags(sd_bus_message *call, JsonObject **ret, sd_bus_error *error
 
         r = sd_bus_message_enter_container(call, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(call, "{ss}", &name, &value)) > 0) {
-                if (json_object_get_size(tags) >= TAGS_MAX || !*name || strlen(name) > 128 || strlen(value) > 256)
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                                 "tags: expected at most %u, names of 1 to 128 bytes, values of at most 256.",
-                                                 TAGS_MAX);
+                if (json_object_get_size(tags) >= TAGS_MAX)
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "tags: expected at most %u.", TAGS_MAX);
+                r = check_text("The name of a tag", name, TAG_NAME_MAX, FALSE, error);
+                if (r >= 0)
+                        r = check_text("The value of a tag", value, TAG_VALUE_MAX, TRUE, error);
+                if (r < 0)
+                        return r;
                 if (json_object_has_member(tags, name))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "tags: %s stands there twice.", name);
                 json_object_set_string_member(tags, name, value);

@@ -18,7 +18,6 @@ typedef struct ProvidersParameters {
         sd_bus *bus;
         sd_event *event;
         Config *config;
-        Authorizer *authorizer;
         SenderLimits *limits;
         Plugins *plugins;
         /* The active provider, its StopEffect, instance or permissions changed. */
@@ -29,6 +28,7 @@ typedef struct ProvidersParameters {
          * Returns as a bus handler does. NULL: ERROR_NOT_SUPPORTED. */
         int (*stop_this_machine)(Provider *provider, sd_bus_message *call, const char *reason, JsonObject *options,
                                  sd_bus_error *error, void *userdata);
+        CallAdmission admit; /* with the provider's id and the instance as what; NULL: nobody is */
         void *userdata;
 } ProvidersParameters;
 
@@ -76,3 +76,8 @@ typedef void (*ProviderTagged)(gboolean ok, const char *message, void *userdata)
 void provider_set_tags(Provider *provider, JsonObject *tags, ProviderTagged done, void *userdata);
 
 int providers_export(Providers *providers);
+
+#define STOP_REASON_MAX 512U /* bytes of why somebody wants one */
+
+/* options.wake of a stop at this moment (wall clock), where there is one: 0, or ERROR_INVALID_ARGUMENT. */
+int provider_check_wake(JsonObject *options, uint64_t stop, sd_bus_error *error);

@@ -8,11 +8,7 @@
 #include "bus/dictionary.h"
 #include "daemon/manager-bus.h"
 
-#define REASON_MAX 512U
 #define DELAY_MAX USEC_PER_DAY
-/* Behind the stop: it must not come before the machine is off, nor beyond what clocks can be set to. */
-#define WAKE_MIN USEC_PER_MINUTE
-#define WAKE_MAX (365 * USEC_PER_DAY)
 
 static const char *const stop_options[] = { "force", "b", "delay", "t", "action", "s", "dry-run", "b", "wake", "t", NULL };
 
@@ -20,19 +16,14 @@ static int check_options(JsonObject *options, sd_bus_error *error) {
         static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
         const char *action = json_get_string(options, "action", "stop");
         gint64 delay = json_get_int(options, "delay", 0);
-        uint64_t wake = (uint64_t) MAX(json_get_int(options, "wake", 0), 0);
-        uint64_t first = usec_add(clock_realtime(), (uint64_t) MAX(delay, 0) + WAKE_MIN);
 
         if (!g_strv_contains(actions, action))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "options.action is '%s', expected stop, hibernate or suspend.", action);
-        if (json_object_has_member(options, "wake") && (wake < first || wake > usec_add(first, WAKE_MAX)))
-                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                        "options.wake: expected µs since the epoch, a minute to a year behind the stop.");
         if (delay < 0 || (uint64_t) delay > DELAY_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "options.delay is %lld µs, expected at most a day.", (long long) delay);
-        return 0;
+        return provider_check_wake(options, usec_add(clock_realtime(), (uint64_t) delay), error);
 }
 
 static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObject *options, sd_bus_error *error) {
@@ -78,7 +69,7 @@ static int authorize_stop(Manager *manager, sd_bus_message *message, const char 
         uid_t uid;
         int r;
 
-        r = check_text("reason", reason, REASON_MAX, TRUE, error);
+        r = check_text("reason", reason, STOP_REASON_MAX, TRUE, error);
         if (r >= 0)
                 r = check_options(options, error);
         if (r < 0)
@@ -122,7 +113,7 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
         r = sd_bus_message_read(message, "s", &reason);
         if (r < 0)
                 return r;
-        r = check_text("reason", reason, REASON_MAX, TRUE, error);
+        r = check_text("reason", reason, STOP_REASON_MAX, TRUE, error);
         if (r < 0)
                 return r;
         r = manager_authorize_caller(manager, message, (const char *[]) { "reason", reason, NULL }, &uid, error);
