@@ -311,6 +311,12 @@ char *cli_program_path(const char *name) {
         return g_build_filename(PKGLIBDIR, name, NULL);
 }
 
+char **cli_plugin_directories(void) {
+        const char *directories = g_getenv("SNOOZE_PLUGIN_DIRECTORY");
+
+        return directories && *directories ? g_strsplit(directories, G_SEARCHPATH_SEPARATOR_S, -1) : g_new0(char *, 1);
+}
+
 char *cli_read_stdin(GError **error) {
         g_autoptr(GString) all = g_string_new(NULL);
         char piece[4096];

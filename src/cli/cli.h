@@ -88,6 +88,9 @@ gpointer cli_open_path(Cli *cli, GType type, const char *path, GError **error);
 /* Where a program of ours is: below SNOOZE_LIBEXEC_DIR, in the build tree if we are run from it, or installed. */
 char *cli_program_path(const char *name);
 
+/* Where plugins are looked for besides the installed places: SNOOZE_PLUGIN_DIRECTORY, for tests and for trying. */
+char **cli_plugin_directories(void);
+
 /* All of stdin, as long as JSON may be. NULL with error. */
 char *cli_read_stdin(GError **error);
 

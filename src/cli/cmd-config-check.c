@@ -121,14 +121,28 @@ static gboolean compare(Cli *cli, const char *file, GPtrArray *findings, GError 
         return TRUE;
 }
 
+static void add_directory(GPtrArray *argv, const char *option, const char *directory) {
+        if (directory && *directory)
+                g_ptr_array_add(argv, g_strdup_printf("%s=%s", option, directory));
+}
+
 /* The parser's verdict: 0, or what to exit with after having said why. */
 static int parse(const char *file, char **ret_message) {
-        g_autofree char *program = cli_program_path("snoozed");
-        char *const argv[] = { program, (char *) "--check-configuration", (char *) file, NULL };
+        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+        g_auto(GStrv) plugins = cli_plugin_directories();
         g_autoptr(GError) error = NULL;
         int status;
 
-        if (!g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, ret_message, &status,
+        g_ptr_array_add(argv, cli_program_path("snoozed"));
+        g_ptr_array_add(argv, g_strdup("--check-configuration"));
+        if (file)
+                g_ptr_array_add(argv, g_strdup(file));
+        add_directory(argv, "--config-directory", g_getenv("SNOOZE_CONFIG_DIRECTORY"));
+        add_directory(argv, "--state-directory", g_getenv("SNOOZE_STATE_DIRECTORY"));
+        for (char **plugin = plugins; *plugin; plugin++)
+                add_directory(argv, "--plugin-directory", *plugin);
+        g_ptr_array_add(argv, NULL);
+        if (!g_spawn_sync(NULL, (char **) argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, ret_message, &status,
                           &error)) {
                 *ret_message = g_strdup(error->message);
                 return EXIT_CODE_FAILED;

@@ -28,9 +28,11 @@ static char *find_policy(const char *directory, const char *id) {
 
 static char *policy_path(const char *id) {
         g_autofree char *installed = g_build_filename(INSTALLED_PLUGINS, id, "current", NULL);
-        const char *own = g_getenv("SNOOZE_PLUGIN_DIRECTORY"); /* another tree, for tests and for trying */
-        char *path = own ? find_policy(own, id) : NULL;
+        g_auto(GStrv) own = cli_plugin_directories();
+        char *path = NULL;
 
+        for (char **directory = own; !path && *directory; directory++)
+                path = find_policy(*directory, id);
         if (!path)
                 path = find_policy(PKGPLUGINDIR, id);
         if (!path)

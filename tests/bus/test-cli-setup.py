@@ -68,6 +68,15 @@ class Config(CommandLine):
         self.assertEqual(self.snooze("config", "check", bad, code=FAILED), bad + ": /naptime: unknown key\n")
         self.assertFalse(self.json("config", "check", bad, code=FAILED)["valid"])
 
+    def test_check_knows_the_places_of_another_daemon(self):
+        self.program("snoozed", "shift; printf '%s ' \"$@\" >&2\n")
+        self.environment.update(SNOOZE_CONFIG_DIRECTORY="/x/etc", SNOOZE_STATE_DIRECTORY="/x/state",
+                                SNOOZE_PLUGIN_DIRECTORY="/x/a:/x/b")
+        places = "--config-directory=/x/etc --state-directory=/x/state --plugin-directory=/x/a --plugin-directory=/x/b\n"
+        self.assertEqual(self.run_snooze("config", "check").stderr, places)
+        file = self.file("good.json", "{}")
+        self.assertEqual(self.run_snooze("config", "check", file).stderr, file + " " + places)
+
     def test_check_passes_the_warnings_on(self):
         self.program("snoozed", "echo 'warning: /provider: no clod' >&2\n")
         result = self.run_snooze("config", "check")

@@ -111,11 +111,14 @@ class Exec(Try):
 
     def test_only_what_needs_no_configuration_is_enabled(self):
         schema = {'door': {'type': 'string', 'description': 'Where visitors come in', 'required': True}}
-        command = self.script('snooze doctor; snooze plugin list; snooze provider policy aws')
+        command = self.script('snooze doctor; echo "doctor=$?"; snooze plugin list; snooze provider policy aws')
         directory = self.plugin(config_schema=schema)
         result = run('--plugin-dir', directory, '--exec', *command)
         self.assertIn('visitor is not enabled: what it has to be told is to be in --config FILE: door\n', result.stderr)
-        self.assertNotIn('quarantined', result.stdout)
+        self.assertIn('doctor=0\n', result.stdout)
+        states = dict(re.findall(r'(?m)^([a-z][a-z0-9-]*)\t(\w+)\t(?:yes|no)\t', result.stdout))
+        self.assertEqual({id: state for id, state in states.items() if state in ('failed', 'quarantined')}, {})
+        self.assertRegex(result.stdout, r'(?m)^event-endpoint\t\w+\tno\t')
         self.assertRegex(result.stdout, r'(?m)^webhook\t\w+\tno\t')
         self.assertRegex(result.stdout, r'(?m)^processes\t\w+\tyes\t')
         self.assertIn('ec2:StopInstances', result.stdout)
@@ -131,6 +134,16 @@ class Exec(Try):
             self.assertEqual((result.returncode, result.stderr), (2, f'try: {option} needs a value\n'))
         self.assertEqual(run('--config', self.directory / 'none', '--exec', 'true').returncode, 2)
         self.assertEqual(run('--plugin-dir', self.directory / 'none', '--exec', 'true').returncode, 2)
+
+    def test_the_check_that_is_advised_looks_at_the_demonstration(self):
+        directory = self.plugin()
+        path = self.config({'sources': {'nope': {'policy': 'required'}, 'visitor': {'policy': 'advisory'}}})
+        result = run('--config', path, '--plugin-dir', directory, '--exec',
+                     *self.script('snooze doctor; snooze config check; echo "check=$?"'))
+        self.assertRegex(result.stdout, r'(?m)^warning\tconfiguration\t.*/sources/nope')
+        self.assertIn('check=0\n', result.stdout)
+        self.assertRegex(result.stderr, r'(?m)^warning: .*/sources/nope')
+        self.assertNotIn('/sources/visitor', result.stderr)
 
     def test_a_wrong_configuration_is_named(self):
         path = self.config({'naptime_minutes': 'soon'})
