@@ -58,7 +58,7 @@ static void print_verbs(const char *group, const char *summary, const Verb *cons
         g_print("Usage:\n  %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", group, summary);
         for (; *verbs; verbs++)
                 g_print("  %-*s  %s\n", width, (*verbs)->name, (*verbs)->summary);
-        g_print("\nEvery verb knows --help, and --json for programs.\n");
+        g_print("\nEvery verb knows --help, and --json for programs; -H [USER@]HOST means another machine, over ssh.\n");
 }
 
 static int dispatch_help(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc,
@@ -76,15 +76,69 @@ static int dispatch_help(Cli *cli, const char *group, const char *summary, const
         return cli_dispatch(cli, group, summary, verbs, argc, moved);
 }
 
+static void take_words(int n, int *argc, char ***argv) {
+        *argc -= n;
+        *argv += n;
+}
+
+/* How many words name the host; 0: the first is something else, -1: it is missing. */
+static int read_host(int argc, char **argv, const char **ret_host) {
+        if (g_str_equal(argv[1], "-H") || g_str_equal(argv[1], "--host")) {
+                *ret_host = argc > 2 ? argv[2] : NULL;
+                return argc > 2 ? 2 : -1;
+        }
+        if (g_str_has_prefix(argv[1], "--host="))
+                *ret_host = argv[1] + strlen("--host=");
+        else if (g_str_has_prefix(argv[1], "-H"))
+                *ret_host = argv[1] + strlen("-H");
+        else
+                return 0;
+        return 1;
+}
+
+gboolean cli_take_options(Cli *cli, const char *group, int *argc, char ***argv) {
+        while (*argc > 1) {
+                const char *host = NULL;
+                int n;
+
+                if (g_str_equal((*argv)[1], "--json")) {
+                        cli->json = TRUE;
+                        take_words(1, argc, argv);
+                        continue;
+                }
+                n = read_host(*argc, *argv, &host);
+                if (n == 0)
+                        break;
+                if (n < 0) {
+                        (void) cli_usage(group, "%s needs a HOST", (*argv)[1]);
+                        return FALSE;
+                }
+                g_free(cli->host);
+                cli->host = g_strdup(host);
+                take_words(n, argc, argv);
+        }
+        return TRUE;
+}
+
+/* Of both places where -H may stand. */
+static gboolean check_host(const Cli *cli, const Verb *verb, const char *name) {
+        if (!cli->host)
+                return TRUE;
+        if (verb->here)
+                (void) cli_usage(name, "-H cannot be here: %s; log in there: ssh %s", verb->here, cli->host);
+        else if (!snooze_client_host_is_valid(cli->host))
+                (void) cli_usage(name, "-H: “%s” is no host: [USER@]HOST[:PORT] is expected", cli->host);
+        else
+                return TRUE;
+        return FALSE;
+}
+
 int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc, char **argv) {
         g_autofree char *name = NULL;
 
         /* Also before the verb, as people type it. */
-        while (argc > 1 && g_str_equal(argv[1], "--json")) {
-                cli->json = TRUE;
-                argc--;
-                argv++;
-        }
+        if (!cli_take_options(cli, group, &argc, &argv))
+                return EXIT_CODE_USAGE;
         if (argc < 2)
                 return cli_usage(group, "%s needs a verb", group);
         if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") || g_str_equal(argv[1], "-?")) {
@@ -99,6 +153,8 @@ int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *c
                 if (g_str_equal(argv[1], (*verb)->name)) {
                         name = g_strdup_printf("%s %s", group, (*verb)->name);
                         g_set_prgname(name);
+                        if (!check_host(cli, *verb, name))
+                                return EXIT_CODE_USAGE;
                         return (*verb)->run(cli, argc - 1, argv + 1);
                 }
         if (argv[1][0] == '-')
@@ -109,6 +165,8 @@ int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *c
 gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
                    int minimum, int maximum, int *argc, char ***argv) {
         const GOptionEntry common[] = { { "json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL },
+                                        { "host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "Of that machine, over ssh",
+                                          "[USER@]HOST" },
                                         { NULL } };
         g_autoptr(GOptionContext) context = g_option_context_new(verb->arguments);
         g_autoptr(GError) error = NULL;
@@ -126,6 +184,8 @@ gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GO
                 return FALSE;
         }
 
+        if (!check_host(cli, verb, g_get_prgname()))
+                return FALSE;
         if (*argc > 1 && g_str_equal((*argv)[1], "--")) {
                 memmove(*argv + 1, *argv + 2, (gsize) (*argc - 1) * sizeof(char *));
                 (*argc)--;
@@ -151,7 +211,7 @@ gboolean cli_open_bus(Cli *cli, GError **error) {
         /* GIO ignores SIGPIPE for good when it opens a socket. What reads our output may leave early, and what a hold
          * runs must find what we found. */
         (void) sigaction(SIGPIPE, NULL, &pipe);
-        cli->bus = snooze_client_open_bus(error);
+        cli->bus = cli->host ? snooze_client_open_remote_bus(cli->host, error) : snooze_client_open_bus(error);
         (void) sigaction(SIGPIPE, &pipe, NULL);
         return cli->bus != NULL;
 }
@@ -221,16 +281,21 @@ int cli_done(const Cli *cli, const char *sentence) {
         return EXIT_CODE_OK;
 }
 
+/* The polkit there finds no agent here, and its caller there has no terminal. */
+static gboolean could_answer_polkit(const Cli *cli) {
+        return cli->interactive && !cli->host;
+}
+
 GDBusCallFlags cli_call_flags(const Cli *cli) {
-        return cli->interactive ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION : G_DBUS_CALL_FLAGS_NONE;
+        return could_answer_polkit(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION : G_DBUS_CALL_FLAGS_NONE;
 }
 
 int cli_timeout(const Cli *cli) {
-        return cli->interactive ? CLI_TIMEOUT_QUESTION_MSEC : CLI_TIMEOUT_MSEC;
+        return could_answer_polkit(cli) ? CLI_TIMEOUT_QUESTION_MSEC : CLI_TIMEOUT_MSEC;
 }
 
 void cli_need_authorization(const Cli *cli) {
-        if (cli->interactive && geteuid() != 0)
+        if (could_answer_polkit(cli) && geteuid() != 0)
                 agent_start();
 }
 

@@ -25,6 +25,7 @@ typedef struct Cli {
         gboolean terminal; /* stdout is one: tables are drawn, times are short */
         gboolean colour;
         gboolean interactive; /* somebody sits there who could answer a question */
+        char *host;           /* -H: the machine that is meant, over ssh; NULL: this one */
         GDBusConnection *bus;
         SnoozeClientManager *manager;
 } Cli;
@@ -37,10 +38,14 @@ typedef struct Verb {
         const char *arguments; /* as in the usage line */
         const char *summary;
         VerbFunction run;
+        const char *here; /* what of it is on this machine, so that -H cannot be; NULL: nothing */
 } Verb;
 
 /* Runs the verb that argv[1] names; group is what stands before it ("snooze plugin"). Prints the list for --help. */
 int cli_dispatch(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc, char **argv);
+
+/* Takes --json and -H away from before the verb. FALSE: it was said what is wrong with them. */
+gboolean cli_take_options(Cli *cli, const char *group, int *argc, char ***argv);
 
 /* One short line on stderr and the usage status. */
 int cli_usage(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -49,7 +54,7 @@ typedef enum ParseFlags {
         PARSE_STOP_AT_ARGUMENT = 1 << 0, /* what follows the first argument belongs to another program */
 } ParseFlags;
 
-/* Takes the options out of argv (--json is known to all). minimum and maximum count arguments; maximum -1: any number.
+/* Takes the options out of argv (--json and -H are known to all). minimum and maximum count arguments; maximum -1: any number.
  * FALSE: it was not to be understood, and was said so. */
 gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
                    int minimum, int maximum, int *argc, char ***argv);

@@ -208,4 +208,5 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
 
 const Verb verb_config_check = { "check", "[FILE]",
                                  "Whether it is valid, and whether this machine would ever stop with it",
-                                 run_config_check };
+                                 run_config_check,
+        "it reads the files of the machine that it runs on" };

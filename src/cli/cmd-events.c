@@ -2,8 +2,6 @@
 
 /* What was announced, and what came of it. */
 
-#include <glib-unix.h>
-
 #include "cli/history.h"
 #include "cli/output.h"
 #include "cli/wait.h"
@@ -13,7 +11,6 @@
 
 typedef struct Follow {
         Cli *cli;
-        GMainLoop *loop;
 } Follow;
 
 static const char *severity_name(GVariant *event) {
@@ -140,20 +137,6 @@ static void on_finished(SnoozeClientManager *manager, const char *id, gboolean h
         tell(userdata, "finished", id, "results", results, words);
 }
 
-static gboolean on_interrupt(gpointer userdata) {
-        g_main_loop_quit(((Follow *) userdata)->loop);
-        return G_SOURCE_CONTINUE;
-}
-
-static void follow_run(Follow *follow) {
-        unsigned interrupt = g_unix_signal_add(SIGINT, on_interrupt, follow);
-        unsigned terminate = g_unix_signal_add(SIGTERM, on_interrupt, follow);
-
-        g_main_loop_run(follow->loop);
-        g_source_remove(interrupt);
-        g_source_remove(terminate);
-}
-
 static GVariant *fetch(Cli *cli, guint maximum, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Reading the events");
         GVariant *events = NULL;
@@ -172,8 +155,8 @@ static int run_events(Cli *cli, int argc, char **argv) {
                 { "max", 'n', 0, G_OPTION_ARG_INT, &maximum, "At most so many, the latest ones (20)", "N" },
                 { NULL }
         };
-        g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-        Follow state = { .cli = cli, .loop = loop };
+        Follow state = { .cli = cli };
+        g_autoptr(WaitEnd) end = NULL;
         g_autoptr(GVariant) events = NULL;
         GError *error = NULL;
         int code;
@@ -187,6 +170,7 @@ static int run_events(Cli *cli, int argc, char **argv) {
                 return code;
         /* Before the list is read: what happens between the two is told once more, not missed. */
         if (follow) {
+                end = wait_end_new(cli);
                 g_signal_connect(cli->manager, "event-received", G_CALLBACK(on_received), &state);
                 g_signal_connect(cli->manager, "event-cancelled", G_CALLBACK(on_cancelled), &state);
                 g_signal_connect(cli->manager, "event-finished", G_CALLBACK(on_finished), &state);
@@ -199,10 +183,10 @@ static int run_events(Cli *cli, int argc, char **argv) {
         else if (!follow)
                 json_print(events_json(events));
         if (follow) {
-                follow_run(&state);
+                code = wait_for_end(end);
                 g_signal_handlers_disconnect_by_data(cli->manager, &state);
         }
-        return EXIT_CODE_OK;
+        return code;
 }
 
 const Verb verb_events = { "events", "[--follow] [--max N]", "What was announced, and what came of it", run_events };

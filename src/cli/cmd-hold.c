@@ -153,6 +153,9 @@ static int run_hold(Cli *cli, int argc, char **argv) {
                 return EXIT_CODE_USAGE;
         if (span_text && argc > 1)
                 return cli_usage("snooze hold", "--for holds by itself: it takes no COMMAND");
+        if (cli->host && !span_text)
+                return cli_usage("snooze hold", "-H goes with --for SPAN alone: what lasts as long as something runs is to run there: "
+                                 "ssh %s snooze hold -- COMMAND", cli->host);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

@@ -223,4 +223,5 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
         return tell(cli, &outcome);
 }
 
-const Verb verb_plugin_install = { "install", "SOURCE", "Install a version from a directory or an archive", run_plugin_install };
+const Verb verb_plugin_install = { "install", "SOURCE", "Install a version from a directory or an archive", run_plugin_install,
+        "the helper takes over files of its own machine" };

@@ -148,4 +148,5 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
         return create(cli, template, id, argv[1]);
 }
 
-const Verb verb_plugin_new = { "new", "[--template c|python|shell] [--id ID] DIRECTORY", "Begin to write one", run_plugin_new };
+const Verb verb_plugin_new = { "new", "[--template c|python|shell] [--id ID] DIRECTORY", "Begin to write one", run_plugin_new,
+        "it writes files" };

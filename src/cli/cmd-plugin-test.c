@@ -24,4 +24,5 @@ static int run_plugin_test(Cli *cli, int argc, char **argv) {
 }
 
 const Verb verb_plugin_test = { "test", "[--quick] [--events] [--metrics FILE] [--config FILE] DIRECTORY",
-                                "Hold one against its contracts, without a daemon", run_plugin_test };
+                                "Hold one against its contracts, without a daemon", run_plugin_test,
+        "it runs the plugin" };

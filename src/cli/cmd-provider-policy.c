@@ -101,4 +101,5 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
         return print_policy(cli, id ?: "", instance_id ?: "");
 }
 
-const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine", run_provider_policy };
+const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine", run_provider_policy,
+        "it reads the files of the machine that it runs on" };

@@ -360,4 +360,5 @@ static int run_record(Cli *cli, int argc, char **argv) {
 }
 
 const Verb verb_record = { "record", "[--for SPAN] [--interval SPAN] [FILE]",
-                           "Write a trace of this machine for simulate", run_record };
+                           "Write a trace of this machine for simulate", run_record,
+        "it goes by the clocks of the machine that it runs on" };

@@ -23,4 +23,5 @@ static int run_simulate(Cli *cli, int argc, char **argv) {
 }
 
 const Verb verb_simulate = { "simulate", "[--config FILE] [--text] TRACE",
-                             "What would have been decided over a recorded trace", run_simulate };
+                             "What would have been decided over a recorded trace", run_simulate,
+        "it asks nobody" };

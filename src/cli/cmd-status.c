@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <signal.h>
-
-#include <glib-unix.h>
-
 #include "cli/output.h"
 #include "cli/status.h"
 #include "cli/wait.h"
 
 typedef struct Watch {
         Cli *cli;
-        GMainLoop *loop;
 } Watch;
-
-static gboolean on_interrupt(gpointer userdata) {
-        Watch *watch = userdata;
-
-        g_main_loop_quit(watch->loop);
-        return G_SOURCE_CONTINUE;
-}
 
 static void tell_line(const Watch *watch, const char *state, const char *previous, const char *reason) {
         g_autoptr(GDateTime) now = g_date_time_new_now_local();
@@ -78,22 +66,18 @@ static void on_owner(GDBusProxy *proxy, GParamSpec *property, gpointer userdata)
 }
 
 static int watch_run(Cli *cli) {
-        Watch watch = { .cli = cli, .loop = g_main_loop_new(NULL, FALSE) };
-        unsigned interrupt = g_unix_signal_add(SIGINT, on_interrupt, &watch);
-        unsigned terminate = g_unix_signal_add(SIGTERM, on_interrupt, &watch);
+        g_autoptr(WaitEnd) end = wait_end_new(cli);
+        Watch watch = { .cli = cli };
+        int code;
 
         tell_line(&watch, snooze_client_manager_get_state(cli->manager) ?: "", "",
                   snooze_client_manager_get_reason(cli->manager) ?: "");
         g_signal_connect(cli->manager, "state-changed", G_CALLBACK(on_state_changed), &watch);
         g_signal_connect(cli->manager, "problem", G_CALLBACK(on_problem), &watch);
         g_signal_connect(cli->manager, "notify::g-name-owner", G_CALLBACK(on_owner), &watch);
-        g_main_loop_run(watch.loop);
-
+        code = wait_for_end(end);
         g_signal_handlers_disconnect_by_data(cli->manager, &watch);
-        g_source_remove(interrupt);
-        g_source_remove(terminate);
-        g_main_loop_unref(watch.loop);
-        return EXIT_CODE_OK;
+        return code;
 }
 
 static int run_status(Cli *cli, int argc, char **argv) {

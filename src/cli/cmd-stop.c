@@ -55,7 +55,7 @@ static gboolean parse_wake(const char *text, guint64 *ret) {
 }
 
 static int run_stop(Cli *cli, int argc, char **argv) {
-        g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL;
+        g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL, *question = NULL;
         gboolean force = FALSE, dry_run = FALSE, yes = FALSE, rehearsed;
         const GOptionEntry entries[] = {
                 { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
@@ -83,9 +83,12 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 return code;
         /* What every installation begins with counts like the option. */
         rehearsed = dry_run || snooze_client_manager_get_dry_run(cli->manager);
+        question = rehearsed   ? g_strdup("Go through every step of a stop but the last?")
+                   : cli->host ? g_strdup_printf("Stop %s?", cli->host)
+                               : g_strdup("Stop this machine?");
         /* On a terminal a slip of the finger is possible; a script means what it says. */
         if (!yes && !dry_run && cli->interactive &&
-            !cli_ask(cli, rehearsed ? "Go through every step of a stop but the last?" : "Stop this machine?")) {
+            !cli_ask(cli, question)) {
                 g_printerr("snooze: nothing was done\n");
                 return EXIT_CODE_FAILED;
         }

@@ -26,11 +26,7 @@ static gboolean has_colour(gboolean terminal) {
 
 /* Without a verb it is `snooze status`, whose options may stand there all the same. */
 static gboolean lacks_verb(int argc, char **argv) {
-        int i = 1;
-
-        while (i < argc && g_str_equal(argv[i], "--json"))
-                i++;
-        return i >= argc || g_str_equal(argv[i], "--watch") || g_str_equal(argv[i], "-w");
+        return argc < 2 || g_str_equal(argv[1], "--watch") || g_str_equal(argv[1], "-w");
 }
 
 int main(int argc, char **argv) {
@@ -47,6 +43,10 @@ int main(int argc, char **argv) {
                 g_print("snooze %s\n", PACKAGE_VERSION);
                 return EXIT_CODE_OK;
         }
+        if (!cli_take_options(&cli, "snooze", &argc, &argv)) {
+                g_free(cli.host);
+                return EXIT_CODE_USAGE;
+        }
         if (lacks_verb(argc, argv)) {
                 completed = g_new0(char *, (gsize) argc + 2);
                 completed[0] = argv[0];
@@ -62,6 +62,7 @@ int main(int argc, char **argv) {
         agent_stop();
         g_clear_object(&cli.manager);
         g_clear_object(&cli.bus);
+        g_free(cli.host);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 g_printerr("snooze: the output could not be written\n");
                 return code ?: EXIT_CODE_FAILED;

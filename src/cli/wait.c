@@ -2,7 +2,10 @@
 
 #include "cli/wait.h"
 
+#include <signal.h>
 #include <unistd.h>
+
+#include <glib-unix.h>
 
 #include "cli/agent.h"
 
@@ -65,4 +68,57 @@ GAsyncResult *wait_for(Wait *wait) {
                 g_printerr("\r\033[K");
         wait->shown = FALSE;
         return wait->result;
+}
+
+struct WaitEnd {
+        const Cli *cli;
+        GMainLoop *loop;
+        unsigned interrupt, terminate;
+        gboolean over, gone; /* told to end; the bus is */
+};
+
+static gboolean on_interrupt(gpointer userdata) {
+        WaitEnd *end = userdata;
+
+        end->over = TRUE;
+        g_main_loop_quit(end->loop);
+        return G_SOURCE_CONTINUE;
+}
+
+static void on_closed(GDBusConnection *bus, gboolean vanished, GError *error, gpointer userdata) {
+        WaitEnd *end = userdata;
+
+        end->gone = TRUE;
+        g_main_loop_quit(end->loop);
+}
+
+WaitEnd *wait_end_new(const Cli *cli) {
+        WaitEnd *end = g_new0(WaitEnd, 1);
+
+        end->cli = cli;
+        end->loop = g_main_loop_new(NULL, FALSE);
+        end->interrupt = g_unix_signal_add(SIGINT, on_interrupt, end);
+        end->terminate = g_unix_signal_add(SIGTERM, on_interrupt, end);
+        g_signal_connect(cli->bus, "closed", G_CALLBACK(on_closed), end);
+        return end;
+}
+
+void wait_end_free(WaitEnd *end) {
+        if (!end)
+                return;
+        g_signal_handlers_disconnect_by_data(end->cli->bus, end);
+        g_source_remove(end->interrupt);
+        g_source_remove(end->terminate);
+        g_main_loop_unref(end->loop);
+        g_free(end);
+}
+
+int wait_for_end(WaitEnd *end) {
+        /* Either may have happened while a call was waited for. */
+        if (!end->over && !end->gone && !g_dbus_connection_is_closed(end->cli->bus))
+                g_main_loop_run(end->loop);
+        if (end->over)
+                return EXIT_CODE_OK;
+        g_printerr("snooze: the connection to %s is gone\n", end->cli->host ?: "the bus");
+        return EXIT_CODE_UNREACHABLE;
 }
