@@ -10,6 +10,7 @@
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/manager-bus.h"
+#include "daemon/plugin/request.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
 
@@ -205,21 +206,22 @@ int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error 
 }
 
 static void load_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        _cleanup_bus_message_ sd_bus_message *call = userdata;
+        g_autoptr(Request) request = userdata;
 
         if (error)
-                (void) sd_bus_reply_method_error(call, error);
+                (void) sd_bus_reply_method_error(request->call, error);
         else
-                (void) sd_bus_reply_method_return(call, "o", plugin_object_path(plugin));
+                (void) sd_bus_reply_method_return(request->call, "o", plugin_object_path(plugin));
 }
 
 static void unload_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        _cleanup_bus_message_ sd_bus_message *call = userdata;
+        g_autoptr(Request) request = userdata;
 
-        (void) (error ? sd_bus_reply_method_error(call, error) : sd_bus_reply_method_return(call, NULL));
+        (void) (error ? sd_bus_reply_method_error(request->call, error) : sd_bus_reply_method_return(request->call, NULL));
 }
 
 static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean load, sd_bus_error *error) {
+        Request *request;
         Plugin *plugin;
         uid_t uid;
         int r;
@@ -232,11 +234,14 @@ static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean lo
         if (r <= 0)
                 return r < 0 ? r : 1;
 
+        r = request_begin(plugin, message, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
         manager_record_call(manager, uid, load ? "LoadPlugin" : "UnloadPlugin", plugin_id(plugin));
         if (load)
-                plugin_load(plugin, load_done, sd_bus_message_ref(message));
+                plugin_load(plugin, load_done, request);
         else
-                plugin_unload(plugin, unload_done, sd_bus_message_ref(message));
+                plugin_unload(plugin, unload_done, request);
         return 1;
 }
 

@@ -4,6 +4,7 @@
  * appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a channel, and behaves so there. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -195,6 +196,12 @@ static int reply_late(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "fresh", 0);
 }
 
+/* The other end was given away, and is kept all the same. */
+static int shut(sd_event_source *source, void *userdata) {
+        (void) sd_bus_flush(channel);
+        return shutdown(channel_fd, SHUT_RDWR) < 0 ? -errno : 0;
+}
+
 static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("CheckIdle");
         if (sd_bus_message_get_bus(call) != bus)
@@ -235,6 +242,8 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u", 60U);
         if (is("twice"))
                 (void) sd_bus_reply_method_return(call, "ssa{sv}", "busy", "first", 0);
+        if (is("shut"))
+                (void) sd_event_add_defer(event, NULL, shut, NULL);
         if (is("leave-politely"))
                 (void) sd_bus_emit_signal(channel, PLUGIN_PATH, PLUGIN_INTERFACE, "Leaving", NULL);
         if (is("leave"))
@@ -381,6 +390,8 @@ static int on_open(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return -errno;
         channel_fd = fds[0];
         theirs = fds[1];
+        if (is("shut") && fcntl(theirs, F_DUPFD_CLOEXEC, 3) < 0)
+                return -errno;
         r = sd_bus_new(&channel);
         if (r >= 0)
                 r = sd_bus_set_fd(channel, fds[0], fds[0]);

@@ -150,6 +150,22 @@ static void test_second_answer_is_dropped(void) {
         fixture_down(&f);
 }
 
+/* The socket lives on in the plugin when both ends of the channel are closed: what watched it must not be heard of again. */
+static void test_end_that_is_kept(void) {
+        PluginFixture f = {};
+
+        begin_with(&f, "channel-shut");
+        for (unsigned i = 0; i < 3; i++) {
+                fixture_round(&f, TRUE);
+                assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
+                run_until(f.bus.event, fixture_state(&f, "one") != PLUGIN_RUNNING);
+                for (unsigned turn = 0; turn < 10; turn++)
+                        g_assert_cmpint(sd_event_run(f.bus.event, USEC_PER_MSEC), >=, 0);
+                run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
+        }
+        fixture_down(&f);
+}
+
 static void test_check_is_repeated_once(void) {
         PluginFixture f = {};
 
@@ -477,6 +493,7 @@ int main(int argc, char **argv) {
 
                 g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_wrong_answers_are_unknown);
         }
+        g_test_add_func("/channel/end-that-is-kept", test_end_that_is_kept);
         g_test_add_data_func("/channel/hang-is-killed", "channel-hang", test_one_that_hangs_is_killed);
         g_test_add_data_func("/channel/stall-is-killed", "channel-stall", test_one_that_hangs_is_killed);
         g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-half", test_one_that_hangs_is_killed);

@@ -189,12 +189,21 @@ void channel_hear(Channel *channel) {
         work(channel);
 }
 
+/* By a descriptor of its own: sd-bus closes its one as soon as it has read the end, and a descriptor that is closed cannot be taken out of
+ * epoll any more. The plugin may hold others of the same socket, which then would go on telling of a source that is freed. */
 static int watch_bus(Channel *channel, sd_event *event) {
+        _cleanup_close_ int own = fcntl(sd_bus_get_fd(channel->bus), F_DUPFD_CLOEXEC, 3);
         int r;
 
-        r = sd_event_add_io(event, &channel->input, sd_bus_get_fd(channel->bus), EPOLLIN, on_input, channel);
+        if (own < 0)
+                return -errno;
+        r = sd_event_add_io(event, &channel->input, own, EPOLLIN, on_input, channel);
         if (r < 0)
                 return r;
+        r = sd_event_source_set_io_fd_own(channel->input, true);
+        if (r < 0)
+                return r;
+        (void) steal_fd(&own);
         r = sd_event_add_time(event, &channel->timer, CLOCK_MONOTONIC, 0, 0, on_time, channel);
         if (r < 0)
                 return r;

@@ -362,7 +362,7 @@ static int method_get_statistics(sd_bus_message *call, void *userdata, sd_bus_er
 }
 
 static int method_get_resources(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return plugin_reply_resources(userdata, call);
+        return plugin_reply_resources(userdata, call, error);
 }
 
 static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *error) {

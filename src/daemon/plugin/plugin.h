@@ -158,6 +158,7 @@ struct Plugins {
         } question;
         GPtrArray *dispatches;   /* owns */
         GPtrArray *requests;     /* Request: calls of clients that wait for plugins; owns */
+        unsigned questions_to_systemd; /* of them, those that wait for systemd */
         unsigned watches;        /* of their senders */
         StateSaving *saving;     /* every state, at the end; NULL: not yet */
         gboolean exported;

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "bus/owner.h"
 #include "daemon/plugin/plugin.h"
 
 /* Each watch is a match rule, of which a connection may have 512. A request without one lives until its deadline. */
 #define WATCHES_MAX 64U
+#define SYSTEMD_TIMEOUT (5 * USEC_PER_SEC)
 
 static int check_ceilings(const GPtrArray *requests, const char *sender, sd_bus_error *error) {
         unsigned n = 0;
@@ -63,6 +65,9 @@ void plugin_request_free(void *data) {
 
         if (request->watch)
                 request->plugins->watches--;
+        if (request->question)
+                request->plugins->questions_to_systemd--;
+        sd_bus_slot_unref(request->question);
         sd_bus_slot_unref(request->watch);
         sd_bus_message_unref(request->call);
         g_free(request->method);
@@ -96,5 +101,28 @@ int request_call(Request *request, const char *interface, const char *member, gb
         if (sender && plugin_call_waits(plugin, request->subject) && plugins->watches < WATCHES_MAX &&
             sender_watch(plugins->parameters.bus, sender, on_sender_gone, request, &request->watch) >= 0)
                 plugins->watches++;
+        return 1;
+}
+
+int request_ask_systemd(Request *request, const char *interface, sd_bus_message_handler_t done, sd_bus_error *error) {
+        Plugins *plugins = request->plugins;
+        _cleanup_bus_message_ sd_bus_message *question = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (plugins->questions_to_systemd >= QUESTIONS_TO_SYSTEMD_MAX)
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "systemd is asked about %u units already; try again.",
+                                         plugins->questions_to_systemd);
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin_unit(request->plugin), &path);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(plugins->parameters.bus, &question, starter_systemd(plugins->starter), path,
+                                                   "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(question, "s", interface);
+        if (r >= 0)
+                r = sd_bus_call_async(plugins->parameters.bus, &request->question, question, done, request->subject, SYSTEMD_TIMEOUT);
+        if (r < 0)
+                return r;
+        plugins->questions_to_systemd++;
         return 1;
 }

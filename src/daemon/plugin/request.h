@@ -12,6 +12,8 @@
 
 #define REQUESTS_PER_SENDER_MAX 32U
 #define REQUESTS_MAX 1024U
+/* The bus lets one connection wait for 128 answers; polkit and systemd's jobs need theirs. */
+#define QUESTIONS_TO_SYSTEMD_MAX 16U
 
 typedef struct Request {
         Plugins *plugins;
@@ -20,6 +22,7 @@ typedef struct Request {
         char *method;           /* of Call; else NULL */
         JsonObject *parameters; /* or the metrics; or NULL */
         sd_bus_slot *watch;     /* while its plugin's call waits */
+        sd_bus_slot *question;  /* to systemd, while it is under way: request_ask_systemd() */
         void *subject;          /* whose request it is, and done's and append's userdata; itself where nobody took it over */
         void (*drop)(void *subject); /* ends subject and request, for which nobody waits any more */
 } Request;
@@ -37,3 +40,7 @@ void request_belongs_to(Request *request, void *subject, void (*drop)(void *subj
  * returns. */
 int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
                  PluginCallAppend append, PluginCallDone done);
+
+/* What systemd says of the plugin's unit (its properties of this interface), for this request, whose subject is done's userdata. As a D-Bus
+ * method handler returns; the request stays the caller's where that is an error. */
+int request_ask_systemd(Request *request, const char *interface, sd_bus_message_handler_t done, sd_bus_error *error);

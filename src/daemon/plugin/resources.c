@@ -15,6 +15,7 @@
 #include "base/process-stat.h"
 #include "base/properties.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/request.h"
 #include "daemon/plugin/resources.h"
 
 #define PROC_FILE_MAX 256U
@@ -122,29 +123,26 @@ int resources_read_unit(sd_bus_message *reply, Resource ret[RESOURCES]) {
 }
 
 static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        _cleanup_bus_message_ sd_bus_message *call = userdata;
+        g_autoptr(Request) request = userdata;
         Resource resources[RESOURCES];
 
         if (sd_bus_message_is_method_error(reply, NULL) || resources_read_unit(reply, resources) < 0)
-                (void) sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
+                (void) sd_bus_reply_method_errorf(request->call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
         else
-                (void) send_resources(call, resources, TRUE);
+                (void) send_resources(request->call, resources, TRUE);
         return 0;
 }
 
-int plugin_reply_resources(Plugin *plugin, sd_bus_message *call) {
-        const char *systemd = starter_systemd(plugin->plugins->starter);
-        _cleanup_free_ char *path = NULL;
+int plugin_reply_resources(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
+        g_autoptr(Request) request = NULL;
         int r;
 
-        if (!systemd)
+        if (!starter_systemd(plugin->plugins->starter))
                 return reply_unenforced(plugin, call);
-        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin_unit(plugin), &path);
+        r = request_begin(plugin, call, NULL, NULL, &request, error);
         if (r >= 0)
-                r = sd_bus_call_method_async(plugin->plugins->parameters.bus, NULL, systemd, path,
-                                             "org.freedesktop.DBus.Properties", "GetAll", on_unit,
-                                             sd_bus_message_ref(call), "s", "org.freedesktop.systemd1.Service");
-        if (r < 0)
-                sd_bus_message_unref(call);
-        return r < 0 ? r : 1;
+                r = request_ask_systemd(request, "org.freedesktop.systemd1.Service", on_unit, error);
+        if (r >= 0)
+                (void) g_steal_pointer(&request);
+        return r;
 }

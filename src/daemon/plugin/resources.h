@@ -19,7 +19,7 @@ typedef struct Resource {
 #define RESOURCES 5U
 
 /* Answers GetResources. */
-int plugin_reply_resources(Plugin *plugin, sd_bus_message *call);
+int plugin_reply_resources(Plugin *plugin, sd_bus_message *call, sd_bus_error *error);
 
 /* From systemd's answer to GetAll of the unit. 0, or a negative errno where a property has not the type that it has.
  */
