@@ -4,7 +4,7 @@
 import json
 import os
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 import tap
 from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name, wait_for
@@ -13,6 +13,7 @@ LOG_CONTROL = 'org.freedesktop.LogControl1'
 LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
 PROPERTIES = 'org.freedesktop.DBus.Properties'
 PENDING_MAX = 32
+QUESTIONS_MAX = 16  # to systemd
 
 
 class Calls(BusTest):
@@ -62,6 +63,28 @@ class Calls(BusTest):
         other = self.house.client()
         self.request(other)
         self.wait_for_handled(PENDING_MAX + 1)
+
+    def test_many_who_load_what_does_not_come(self):
+        self.install('never-starts')
+        answers = [self.client.send('LoadPlugin', '(s)', ('one',)) for _ in range(PENDING_MAX + 1)]
+        wait_for(lambda: any(answers), 'the first refusal')
+        refused = [error for answer in answers for _, error in answer]
+        self.assertEqual([error_name(error) for error in refused], [ERROR + 'LimitsExceeded'])
+
+    def test_a_systemd_that_says_nothing_keeps_nobody_from_polkit(self):
+        """The bus lets a connection wait for 128 answers, and the daemon asks systemd and polkit on the same one."""
+        silent = self.house.client()
+        silent.connection.add_filter(lambda connection, message, incoming: None if incoming else message)
+        self.house.install_fake('one', 'good', contracts=['IdleCheck'])
+        silent.connection.call('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName',
+                               GLib.Variant('(su)', ('org.freedesktop.systemd1', 4)), None, Gio.DBusCallFlags.NONE, -1, None, None)
+        wait_for(lambda: self.client.owner('org.freedesktop.systemd1'), 'systemd')
+        self.house.start_daemon()
+        askers = [self.house.client() for _ in range(8)]
+        answers = [asker.send('GetResources', '()', (), PLUGIN, PATH + '/plugin/one') for asker in askers for _ in range(20)]
+        wait_for(lambda: sum(map(len, answers)) >= len(answers) - QUESTIONS_MAX, 'the refusals')
+        self.assertEqual({error_name(error) for answer in answers for _, error in answer}, {ERROR + 'LimitsExceeded'})
+        self.client.call('Postpone', '(ts)', (60_000_000, 'others wait'))
 
     def time_outs(self, **timeouts):
         self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'timeouts': timeouts}}),))
