@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A script is run by another program, which its unit has to let be run. */
+/* A script is run by another program, which its unit has to let be run. That of a plugin's script is ours, and runs the script by a
+ * third one, once for each call. */
 
 #include <fcntl.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "helper/helper.h"
 
 #define LINE_MAX_BYTES 256 /* of "#!…": what the kernel reads */
+#define RUNNER "snooze-plugin-shell"
+#define RUNNER_DEFAULT "/bin/sh" /* as in src/bridge/shell/main.c */
 
 static char *first_line(const char *program) {
         _cleanup_close_ int fd = open(program, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -39,6 +42,13 @@ static char *program_of_env(char *const *words) {
         return NULL;
 }
 
+/* The kernel hands over as one what follows the interpreter, and the runner takes it where it is a path. */
+static char *program_of_runner(const char *rest) {
+        g_autofree char *argument = g_strstrip(g_strdup(rest));
+
+        return g_strdup(*argument == '/' ? argument : RUNNER_DEFAULT);
+}
+
 char **interpreters(const char *program) {
         g_autofree char *line = first_line(program), *second = NULL;
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
@@ -55,6 +65,8 @@ char **interpreters(const char *program) {
         g_strv_builder_add(builder, *word);
         if (g_str_has_suffix(*word, "/env"))
                 second = program_of_env(word + 1);
+        else if (g_str_has_suffix(*word, "/" RUNNER))
+                second = program_of_runner(strstr(line, *word) + strlen(*word));
         if (second)
                 g_strv_builder_add(builder, second);
         return g_strv_builder_end(builder);

@@ -203,6 +203,10 @@ static void test_interpreters(Fixture *f, const void *data) {
         assert_interpreters(f, "#!/usr/bin/env -S FOO=bar sh\n", "/usr/bin/env /usr/bin/sh");
         assert_interpreters(f, "#!/usr/bin/env no-such-program-anywhere\n", "/usr/bin/env");
         assert_interpreters(f, "#!/usr/bin/env /opt/x\n", "/usr/bin/env /opt/x");
+        assert_interpreters(f, "#!/usr/lib/cloudsnooze/snooze-plugin-shell\n", "/usr/lib/cloudsnooze/snooze-plugin-shell /bin/sh");
+        assert_interpreters(f, "#! /x/snooze-plugin-shell  /bin/bash \n", "/x/snooze-plugin-shell /bin/bash");
+        assert_interpreters(f, "#!/x/snooze-plugin-shell sh\n", "/x/snooze-plugin-shell /bin/sh");
+        assert_interpreters(f, "#!/x/not-snooze-plugin-shell /bin/bash\n", "/x/not-snooze-plugin-shell");
         assert_interpreters(f, "#!\n", "");
         assert_interpreters(f, "\177ELF", "");
         assert_interpreters(f, "", "");
