@@ -2,40 +2,79 @@
 """A disk that hangs: whoever waits for it waits alone, and nobody is told that something is kept before it is. The daemon runs with
 slow-disk.c, which ends it where its main thread syncs anything."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
+import sqlite3
 
 from gi.repository import Gio, GLib
 
 import tap
+from counting import CountingTest
 from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for
 
 MINUTE = 60_000_000
 EXAMPLE = PATH + '/plugin/example'
 
 
-class SlowDisk(BusTest):
-    def setUp(self):
-        self.house = House(daemon=False)
-        self.addCleanup(self.house.close)
-        self.house.install_example()
+class Disk:
+    """Of the daemon that the house starts."""
+
+    def insert_disk(self):
         disk = self.house.directory / 'disk'
         self.disk = open(disk, 'w')
         self.addCleanup(self.disk.close)
         options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
         self.house.daemon_prefix = ['env', f'LD_PRELOAD={BUILD}/tests/bus/slow-disk.so', f'SNOOZE_DISK={disk}', f'ASAN_OPTIONS={options}']
-        self.house.start_daemon()
-        self.client = self.house.client()
-        # What the start has to write is written when the disk is asked this.
-        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
 
     def hang(self):
         fcntl.flock(self.disk, fcntl.LOCK_EX)
 
     def work(self):
         fcntl.flock(self.disk, fcntl.LOCK_UN)
+
+
+class State(Disk, CountingTest):
+    def setUp(self):
+        super().setUp()
+        self.insert_disk()
+
+    def kept(self):
+        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+            return [bytes(state).rstrip(b'\0') for state, in database.execute("SELECT state FROM plugin_state WHERE id = 'counting'")]
+
+    def test_what_could_not_be_read_is_kept_by_those_who_follow(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        self.hang()
+        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        self.of('Load')
+        self.wait_for_problem('its state could not be read')
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+        self.assertEqual(self.count(), 1)
+        self.upgrade('1.1.0')
+        self.upgrade('1.2.0')
+        answer = self.ask()
+        self.assertEqual((answer['version'], answer['count']), ('1.2.0', 2))
+        self.of('Unload')
+        self.wait_for_problem('is not overwritten')
+        self.assertEqual(self.kept(), [b'3'])
+
+
+class SlowDisk(Disk, BusTest):
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.install_example()
+        self.insert_disk()
+        self.house.start_daemon()
+        self.client = self.house.client()
+        # What the start has to write is written when the disk is asked this.
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
 
     def configure(self, **values):
         return self.client.send('SetConfiguration', '(s)', (json.dumps(values),))

@@ -182,8 +182,8 @@ static void end_export(StateTransfer *transfer, const char *problem) {
         void *userdata = transfer->userdata;
 
         transfer->done = NULL;
-        /* Before the caller hears of it, who may free the process. */
-        if (problem)
+        /* Before the caller hears of it, who may free the process. Where the store has what nobody could read, that stays there. */
+        if (problem || process->state_unread)
                 transfer_free(transfer);
         else
                 put(transfer, g_strdup(process->plugin->id), on_saved);

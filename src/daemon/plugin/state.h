@@ -28,7 +28,7 @@ void state_restore(PluginProcess *process, StateDone done, void *userdata);
 /* Exported and durable. problem: it is not, and what was kept before still is. */
 void state_save(PluginProcess *process, StateDone done, void *userdata);
 
-/* Only the one half: exported (and on its way to the disk; done waits for no commit) … */
+/* Only the one half: exported (and on its way to the disk, unless state_unread; done waits for no commit) … */
 typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem, void *userdata);
 void state_export(PluginProcess *process, StateExported done, void *userdata);
 /* … and into this process, which may refuse. */

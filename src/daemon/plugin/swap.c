@@ -389,6 +389,8 @@ static void on_exported(PluginProcess *process, uint32_t version, GBytes *state,
                 give_up(swap, "%s", problem);
                 return;
         }
+        /* What it is given knows nothing of what was kept before. */
+        next->state_unread = process->state_unread;
         if (!manifest_has_contract(next->manifest, "State")) {
                 switch_over(swap);
                 return;
