@@ -84,7 +84,7 @@ class Templates(Directory):
         installed = run('meson', 'install', '-C', 'build', '--destdir', stage, cwd=self.directory)
         self.assertEqual(installed.returncode, 0, installed.stdout)
         self.assertEqual(sorted(str(path.relative_to(stage)) for path in stage.rglob('*') if path.is_file()),
-                         [f'usr/lib/cloudsnooze/plugins/my-plugin/{name}' for name in ('my-plugin', 'plugin.json')])
+                         [f'etc/cloudsnooze/plugins/my-plugin/{name}' for name in ('my-plugin', 'plugin.json')])
 
     def test_python(self):
         self.new('python')

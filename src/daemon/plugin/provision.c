@@ -54,6 +54,13 @@ gboolean plugin_packaged(const Plugin *plugin) {
         return strcmp(plugin->directory, PKGPLUGINDIR) == 0;
 }
 
+gboolean plugin_lacks_user(const Plugin *plugin) {
+        g_autofree char *user = g_strconcat(PLUGIN_USER_PREFIX, plugin->id, NULL);
+        uid_t uid;
+
+        return plugin_packaged(plugin) && starter_systemd(plugin->plugins->starter) && local_user(user, &uid) < 0;
+}
+
 static Approvals *load_approvals(const Plugin *plugin, GError **error) {
         g_autofree char *directory = g_build_filename(plugin->plugins->config_directory, APPROVALS_DIRECTORY, NULL);
 

@@ -17,6 +17,8 @@ typedef struct Provisioning Provisioning;
 typedef void (*ProvisionDone)(Plugin *plugin, const char *error, const char *message, void *userdata);
 
 gboolean plugin_packaged(const Plugin *plugin);
+/* It lies where packages put theirs, and no package made the user that its unit runs as. */
+gboolean plugin_lacks_user(const Plugin *plugin);
 /* slot: a PluginSlot, in which it is to be started; PLUGIN_SLOT_COUNT: in either. FALSE: it may be started at once. */
 gboolean provision_needed(const Plugin *plugin, const Manifest *manifest, unsigned slot);
 /* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
