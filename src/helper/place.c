@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/access-list.h"
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "manifest/manifest.h"
@@ -47,10 +48,16 @@ static gboolean group_of_local(const Places *places, const char *path, const str
 }
 
 /* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving that away. */
-static gboolean mode_trusted(const Places *places, const char *path, const struct stat *st) {
+static gboolean mode_trusted(const Places *places, int fd, const char *path, const struct stat *st) {
+        g_autofree char *opened = g_strdup_printf("/proc/self/fd/%d", fd);
+
         if (st->st_mode & S_IWOTH)
                 return FALSE;
-        if (!(st->st_mode & S_IWGRP) || st->st_gid == 0)
+        if (!(st->st_mode & S_IWGRP))
+                return TRUE;
+        if (access_list_present(opened))
+                return FALSE;
+        if (st->st_gid == 0)
                 return TRUE;
         if (st->st_mode & S_ISVTX && g_str_equal(path, STATE_DIRECTORY))
                 return TRUE;
@@ -74,7 +81,7 @@ static int step(const Places *places, int parent, const char *name, const char *
                 unsafe(error, path, "belongs to user %u, expected root", (unsigned) st.st_uid);
                 return -EPERM;
         }
-        if (!mode_trusted(places, path, &st)) {
+        if (!mode_trusted(places, fd, path, &st)) {
                 unsafe(error, path, "can be written by others than its owner");
                 return -EPERM;
         }

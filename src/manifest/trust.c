@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/access-list.h"
 #include "base/cleanup.h"
 #include "base/names.h"
 
@@ -41,12 +42,12 @@ static gboolean unsafe(GError **error, const char *path, const char *what) {
 }
 
 /* Where users have a group of their own (umask 002), group-writable is not writable by others. */
-static gboolean writable_by_others(const struct stat *st, uid_t also) {
+static gboolean writable_by_others(const char *path, const struct stat *st, uid_t also) {
         if (st->st_mode & S_IWOTH)
                 return !(S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX));
-        if (!(st->st_mode & S_IWGRP) || st->st_gid == 0)
+        if (!(st->st_mode & S_IWGRP))
                 return FALSE;
-        return !(also != 0 && st->st_uid == also && st->st_gid == getegid());
+        return (st->st_gid != 0 && !(also != 0 && st->st_uid == also && st->st_gid == getegid())) || access_list_present(path);
 }
 
 gboolean file_trusted(const char *path, uid_t also, GError **error) {
@@ -56,7 +57,7 @@ gboolean file_trusted(const char *path, uid_t also, GError **error) {
                 return unsafe(error, path, g_strerror(errno));
         if (st.st_uid != 0 && st.st_uid != also)
                 return unsafe(error, path, "belongs to another user, expected root");
-        if (writable_by_others(&st, also))
+        if (writable_by_others(path, &st, also))
                 return unsafe(error, path, "can be written by others than its owner");
         return TRUE;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/access-list.h"
 #include "base/cleanup.h"
 
 uid_t program_owner_also(void) {
@@ -35,8 +36,12 @@ static gboolean step_trusted(const char *path, uid_t also, GError **error) {
         if (st.st_mode & S_IWOTH)
                 return fail(error, path, "can be written by everybody");
         /* Where users have a group of their own (umask 002), group-writable is not writable by others. */
-        if (st.st_mode & S_IWGRP && st.st_gid != 0 && !(also != 0 && st.st_uid == also))
+        if (!(st.st_mode & S_IWGRP))
+                return TRUE;
+        if (st.st_gid != 0 && !(also != 0 && st.st_uid == also))
                 return fail(error, path, "can be written by its group");
+        if (access_list_present(path))
+                return fail(error, path, "can be written by others: it has an access control list");
         return TRUE;
 }
 

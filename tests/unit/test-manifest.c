@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access-list.h"
 #include "base/clock.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
@@ -207,6 +208,12 @@ static void test_unsafe_files(Fixture *f, gconstpointer data) {
         assert_refused(f, BASE "}", "neither a program");
         write_text(f->folder, "redis", "#!/bin/sh\n", 0755);
 
+        if (access_list_give(f->program)) {
+                g_assert_false(file_trusted(f->program, geteuid(), NULL));
+                g_assert_cmpint(removexattr(f->program, "system.posix_acl_access"), ==, 0);
+                g_assert_cmpint(g_chmod(f->program, 0755), ==, 0);
+                g_assert_true(file_trusted(f->program, geteuid(), NULL));
+        }
         g_assert_cmpint(g_chmod(f->folder, 0777), ==, 0);
         assert_refused(f, BASE "}", "written by others");
         g_assert_cmpint(g_chmod(f->folder, 0755), ==, 0);

@@ -9,6 +9,7 @@
 
 #include <glib/gstdio.h>
 
+#include "access-list.h"
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "helper/helper.h"
@@ -152,6 +153,15 @@ static void test_owners(Fixture *f, const void *data) {
         g_assert_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE);
 }
 
+static void test_access_lists(Fixture *f, const void *data) {
+        g_autofree char *path = g_strconcat(f->root, "/etc/systemd", NULL);
+
+        if (access_list_give(path))
+                assert_refused(f, FILE_PATH, "can be written by others");
+        else
+                g_test_skip("impossible here: a file system without access control lists");
+}
+
 static void give(const Fixture *f, const char *directory, gid_t group, mode_t mode) {
         g_autofree char *path = g_strconcat(f->root, directory, NULL);
 
@@ -220,6 +230,7 @@ int main(int argc, char **argv) {
         ADD("links", test_links);
         ADD("writable-parents", test_writable_parents);
         ADD("owners", test_owners);
+        ADD("access-lists", test_access_lists);
         ADD("local-software", test_local_software);
         ADD("interpreters", test_interpreters);
         return g_test_run();

@@ -11,6 +11,7 @@
 
 #include <glib/gstdio.h>
 
+#include "access-list.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "run/program.h"
@@ -214,6 +215,25 @@ static void expect_problem(const char *path, uid_t also, const char *part) {
         g_assert_nonnull(strstr(error->message, part));
 }
 
+/* The mode says that root's group may write: it is the list's mask. */
+static void test_access_lists(void) {
+        g_autofree char *directory = g_dir_make_tmp("snooze-run-XXXXXX", NULL), *path = make_program(directory, 0755);
+        g_autofree char *found = NULL;
+
+        if (access_list_give(path)) {
+                expect_problem(path, geteuid(), "access control list");
+                g_assert_cmpint(removexattr(path, "system.posix_acl_access"), ==, 0);
+                g_assert_cmpint(chmod(path, 0775), ==, 0);
+                found = program_trusted(path, geteuid(), NULL);
+                g_assert_cmpstr(found, ==, path);
+                g_assert_true(access_list_give(directory));
+                expect_problem(path, geteuid(), "access control list");
+        } else
+                g_test_skip("impossible here: a file system without access control lists");
+        g_assert_cmpint(unlink(path), ==, 0);
+        g_assert_cmpint(rmdir(directory), ==, 0);
+}
+
 static void test_whose_programs(void) {
         g_autofree char *directory = g_dir_make_tmp("snooze-run-XXXXXX", NULL), *path = make_program(directory, 0755);
         g_autofree char *link = g_build_filename(directory, "link", NULL), *found = NULL, *through = NULL;
@@ -276,5 +296,6 @@ int main(int argc, char *argv[]) {
         for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
                 g_test_add(tests[i].name, Fixture, NULL, set_up, tests[i].test, tear_down);
         g_test_add_func("/run/whose-programs", test_whose_programs);
+        g_test_add_func("/run/access-lists", test_access_lists);
         return g_test_run();
 }
