@@ -495,8 +495,8 @@ static int check_route(SnoozePluginCall *call, const SnoozePluginDictionary *con
         if (*ca_file && access(ca_file, R_OK) < 0)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s: %s", ca_file,
                                                g_strerror(errno));
-        if (*proxy && !g_str_has_prefix(proxy, "http://") && !g_str_has_prefix(proxy, "https://"))
-                return refuse(call, "proxy", "expected http:// or https://");
+        if (*proxy && !http_url_fits(proxy, true))
+                return refuse(call, "proxy", "expected http://[USER:PASSWORD@]HOST[:PORT] or https://…");
         return 0;
 }
 

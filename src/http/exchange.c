@@ -94,6 +94,12 @@ static HttpProblem problem_of(CURLcode code) {
         }
 }
 
+/* What libcurl says of a URL that it does not like repeats it, with the password. */
+static bool tells_url(CURLcode code, const char *message) {
+        return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
+                code == CURLE_NOT_BUILT_IN || strchr(message, '@') || strstr(message, "://");
+}
+
 static HttpReply reply_of(HttpExchange *exchange, CURLcode code) {
         HttpReply reply = {
                 .problem = exchange->too_large ? HTTP_TOO_LARGE : problem_of(code),
@@ -109,7 +115,7 @@ static HttpReply reply_of(HttpExchange *exchange, CURLcode code) {
         else if (reply.problem == HTTP_TOO_LARGE)
                 reply.message = "the reply is larger than allowed";
         else
-                reply.message = exchange->problem[0] ? exchange->problem : curl_easy_strerror(code);
+                reply.message = exchange->problem[0] && !tells_url(code, exchange->problem) ? exchange->problem : curl_easy_strerror(code);
         return reply;
 }
 

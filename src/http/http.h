@@ -86,5 +86,12 @@ HttpClient *http_client_free(HttpClient *client);
  * ENOBUFS for HTTP_EXCHANGES_MAX under way. */
 int http_send(HttpClient *client, const HttpRequest *request, HttpDone done, void *userdata, HttpExchange **ret);
 
+/* Is this a URL that can be asked, http or https with a host? with_credentials: it may have a user and a password, as that of a proxy may;
+ * messages do not show it then. */
+bool http_url_fits(const char *text, bool with_credentials);
+
+/* The host of a URL, as it will be asked; NULL where there is none. Caller frees. */
+char *http_url_host(const char *text);
+
 /* Ends it without telling anybody. NULL is fine. Returns NULL. */
 HttpExchange *http_cancel(HttpExchange *exchange);

@@ -136,6 +136,15 @@ class Http(unittest.TestCase):
         self.assertEqual(self.one(server.url)["attempts"], 1)
         self.assertEqual(len(server.requests), 1)
 
+    def test_no_message_tells_a_password(self):
+        for proxy in ("http://me:pa55word@[proxy", "http://me:pa55word@proxy:port", "gopher://me:pa55word@127.0.0.1:1", "http://me:pa55word"):
+            with self.subTest(proxy=proxy):
+                reply = self.one("--proxy", proxy, "http://127.0.0.1:9/")
+                self.assertNotEqual((reply["problem"], reply["message"]), ("answered", ""))
+                self.assertNotIn("pa55word", reply["message"])
+        for url in ("http://me:pa55word@[x/", "http://me:pa55word@127.0.0.1:9/"):
+            self.assertNotIn("pa55word", self.one(url)["message"])
+
     def test_the_pause_that_a_server_names_is_kept(self):
         times = []
 

@@ -408,7 +408,9 @@ class Webhook(plugin_bus.PluginTestCase):
                            ({"headers": ["X: a\nEvil: pa55word"]}, "headers, number 1: expected one line"),
                            ({"headers": ["X: y"] * 17}, "headers: expected at most 16"),
                            ({"secret": "pa55word"}, "secret: expected at least 16 bytes"), ({"secret": "whsec_???pa55word"}, "secret: expected base64"),
-                           ({"proxy": "socks5://pa55word"}, "proxy: expected http://"), ({"ca_file": "x.pem"}, "ca_file: expected an absolute path"),
+                           ({"proxy": "socks5://pa55word"}, "proxy: expected http://"),
+                           ({"proxy": "http://me:pa55word@[proxy"}, "proxy: expected http://"),
+                           ({"proxy": "http://me:pa55word@proxy:port"}, "proxy: expected http://"), ({"ca_file": "x.pem"}, "ca_file: expected an absolute path"),
                            ({"ca_file": "/does/not/exist"}, "ca_file: /does/not/exist: No such file")):
             with self.assertRaisesRegex(GLib.Error, "InvalidArgument: " + why) as context:
                 plugin.call("", "Initialize", "(a{sv})", {name: variant(value) for name, value in {**good, **wrong}.items()})
