@@ -12,8 +12,8 @@ static void add_tags(SnoozePluginDictionary *tags, xmlNode *instance) {
         for (xmlNode *item = xml_child(xml_child(instance, "tagSet"), "item"); item; item = xml_next(item)) {
                 g_autofree char *key = xml_text(item, "key"), *value = xml_text(item, "value");
 
-                if (key && *key)
-                        snooze_plugin_dictionary_set_string(tags, key, value ?: "");
+                if (key)
+                        cloud_info_add_tag(tags, key, value ?: "");
         }
 }
 

@@ -39,8 +39,7 @@ static void add_tags(SnoozePluginDictionary *strings, JsonObject *tags) {
                 return;
         json_object_iter_init(&iter, tags);
         while (json_object_iter_next(&iter, &name, &value))
-                if (*name)
-                        snooze_plugin_dictionary_set_string(strings, name, document_text(tags, name));
+                cloud_info_add_tag(strings, name, document_text(tags, name));
 }
 
 static bool is_spot(const char *priority) {

@@ -81,7 +81,7 @@ static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {
         g_autoptr(GList) names = labels ? json_object_get_members(labels) : NULL;
 
         for (GList *name = names; name; name = name->next)
-                snooze_plugin_dictionary_set_string(tags, name->data, json_get_string(labels, name->data, ""));
+                cloud_info_add_tag(tags, name->data, json_get_string(labels, name->data, ""));
 }
 
 static void tell(CloudJob *job, JsonObject *instance) {

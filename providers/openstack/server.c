@@ -31,8 +31,8 @@ static void add_tags(SnoozePluginDictionary *tags, JsonObject *metadata) {
                 return;
         json_object_iter_init_ordered(&iter, metadata);
         while (json_object_iter_next_ordered(&iter, &key, &value))
-                if (*key && JSON_NODE_HOLDS_VALUE(value) && json_node_get_value_type(value) == G_TYPE_STRING)
-                        snooze_plugin_dictionary_set_string(tags, key, json_node_get_string(value));
+                if (JSON_NODE_HOLDS_VALUE(value) && json_node_get_value_type(value) == G_TYPE_STRING)
+                        cloud_info_add_tag(tags, key, json_node_get_string(value));
 }
 
 static void tell(CloudJob *job, const Server *server) {

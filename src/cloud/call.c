@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "util/host.h"
 #include "util/json.h"
 
 #define DETAIL_MAX 300
@@ -71,6 +73,12 @@ static void on_reply(const HttpReply *http, void *userdata) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
+bool cloud_is_this_machine(const char *url) {
+        _cleanup_free_ char *host = http_url_host(url);
+
+        return host && host_is_loopback(host);
+}
+
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem) {
         const CloudProvider *cloud = call->job->cloud;
         HttpRequest whole;
@@ -81,6 +89,7 @@ void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *pr
                 whole.method = call->method;
                 whole.body = call->body;
                 whole.body_size = call->body ? strlen(call->body) : 0;
+                whole.direct = cloud_is_this_machine(request->url);
                 whole.proxy = cloud_setting(cloud, "proxy_url");
                 whole.ca_file = cloud_setting(cloud, "ca_file");
                 whole.attempts = CLOUD_CALL_ATTEMPTS;

@@ -54,6 +54,9 @@ void cloud_call(CloudJob *job, const char *method, const char *path, const char 
 /* Ends it without telling. NULL is fine. */
 void cloud_call_cancel(CloudCall *call);
 
+/* Nothing that is sent there goes through a proxy, who would read it: http is spoken with nobody else. */
+bool cloud_is_this_machine(const char *url);
+
 /* For CloudApi.send(): url, headers, signature and patience are the request's, all else is filled in. NULL: it cannot be sent, because of
  * the problem. The call may be over when it returns. */
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem);

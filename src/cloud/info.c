@@ -2,9 +2,12 @@
 
 #include "cloud/info.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+
+#define TAG_NAME_MAX 128U
 
 static void set_text(SnoozePluginDictionary *info, const char *key, const char *text) {
         snooze_plugin_dictionary_set_string(info, key, text ?: "");
@@ -23,6 +26,11 @@ SnoozePluginDictionary *cloud_info_tell(SnoozePluginCall *call, const CloudInfo 
         if (info->launched > 0)
                 snooze_plugin_dictionary_set_uint(result, "launch-time", info->launched);
         return snooze_plugin_dictionary_add_strings(result, "tags");
+}
+
+void cloud_info_add_tag(SnoozePluginDictionary *tags, const char *name, const char *value) {
+        if (*name && strlen(name) <= TAG_NAME_MAX)
+                snooze_plugin_dictionary_set_string(tags, name, value);
 }
 
 void cloud_info_tell_own(SnoozePluginCall *call, const char *id, const char *type, bool stopping) {

@@ -8,6 +8,7 @@
 #include "cloud/inquiry.h"
 #include "cloud/job.h"
 #include "config.h"
+#include "run/program.h"
 
 const char *cloud_setting(const CloudProvider *cloud, const char *name) {
         return snooze_plugin_instance_get_string(cloud->instance, name);
@@ -51,6 +52,34 @@ static void forget_machine(CloudProvider *cloud) {
         cloud->kind->forget(cloud);
 }
 
+/* Messages name URLs, so that none may hold a password but the proxy's, which they do not name. */
+static int check_urls(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
+        const char *key;
+
+        for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(config, i)); i++) {
+                const char *url = snooze_plugin_dictionary_get_string(config, key, "");
+                bool proxy = g_str_equal(key, "proxy_url");
+
+                if (g_str_has_suffix(key, "_url") && *url && !http_url_fits(url, proxy))
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                       "%s: expected http://%sHOST[:PORT] or https://%s", key,
+                                                       proxy ? "[USER:PASSWORD@]" : "", proxy ? "…" : "…, without a user name");
+        }
+        return 0;
+}
+
+/* Whoever may configure a provider need not be one who may read its credentials: the certificates that it trusts are root's choice. */
+static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
+        const char *path = snooze_plugin_dictionary_get_string(config, "ca_file", "");
+        g_autofree char *resolved = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!*path)
+                return 0;
+        resolved = path_trusted(path, program_owner_also(), &error);
+        return resolved ? 0 : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s", error->message);
+}
+
 /* A configuration is taken as a whole, and whatever was asked by the one before is asked anew: that is rare, and nothing old is left. */
 static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
         const char *url = snooze_plugin_dictionary_get_string(config, "metadata_url", CLOUD_METADATA_URL);
@@ -58,6 +87,11 @@ static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictiona
         bool watched = cloud->watching;
         int r;
 
+        r = check_urls(call, config);
+        if (r >= 0)
+                r = check_ca_file(call, config);
+        if (r < 0)
+                return r;
         forget_machine(cloud);
         cloud_jobs_reset(cloud);
         cloud->own_service = strcmp(url, CLOUD_METADATA_URL) != 0;

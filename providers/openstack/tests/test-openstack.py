@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import sys
 import tempfile
 
@@ -75,6 +76,16 @@ class Detection(Openstack):
         for settings in ({"metadata_url": "ftp://x"}, {"stop_method": "delete"}, {"stop_effect": "free"}, {"interface": "any"}, {"nonsense": "x"}):
             with self.subTest(settings=settings), self.assertRaises(GLib.Error):
                 plugin.call("", "Initialize", "(a{sv})", self.configuration(**settings))
+
+    def test_no_proxy_hears_what_is_said_on_this_machine(self):
+        with socket.socket() as proxy:
+            proxy.bind(("127.0.0.1", 0))
+            proxy.listen()
+            plugin = self.openstack(proxy_url=f"http://127.0.0.1:{proxy.getsockname()[1]}")
+            self.assertEqual(self.state_of(plugin), "running")
+            proxy.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                proxy.accept()
 
     def test_what_a_stop_costs(self):
         for settings, effect in (({}, "keeps-billing"), ({"stop_method": "suspend"}, "keeps-billing"), ({"stop_method": "shelve"}, "stops-billing"),
