@@ -58,19 +58,27 @@ static void take(CloudCall *call, const HttpReply *http) {
         xmlFreeDoc(document);
 }
 
+/* NULL: there is none. */
+static char *url_of(const Aws *aws, const char *service) {
+        const char *own = cloud_setting(&aws->cloud, g_str_equal(service, "ec2") ? "endpoint_url" : "autoscaling_endpoint_url");
+
+        if (own)
+                return g_strdup(own);
+        return aws->identity->domain ? g_strdup_printf("https://%s.%s.%s/", service, aws->identity->region, aws->identity->domain) : NULL;
+}
+
 /* call->path: the service. */
 static void send_call(CloudCall *call) {
         const Aws *aws = call->job->provider;
         const Credentials *credentials = aws->credentials;
-        const char *own = cloud_setting(&aws->cloud, g_str_equal(call->path, "ec2") ? "endpoint_url" : "autoscaling_endpoint_url");
-        g_autofree char *url = own ? g_strdup(own)
-                                   : g_strdup_printf("https://%s.%s.%s/", call->path, aws->identity->region, aws->identity->domain),
+        g_autofree char *url = url_of(aws, call->path),
                         *signature = g_strdup_printf("aws:amz:%s:%s", aws->identity->region, call->path),
                         *pair = g_strdup_printf("%s:%s", credentials->key, credentials->secret),
                         *token = credentials->token ? g_strdup_printf("X-Amz-Security-Token: %s", credentials->token) : NULL;
         const char *headers[] = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8", token, NULL };
 
-        cloud_call_send(call, &(const HttpRequest) { .url = url, .headers = headers, .signature = signature, .credentials = pair }, NULL);
+        cloud_call_send(call, url ? &(const HttpRequest) { .url = url, .headers = headers, .signature = signature, .credentials = pair } : NULL,
+                        "the metadata service names no domain of Amazon's, and the configuration no autoscaling_endpoint_url");
         explicit_bzero(pair, strlen(pair));
         if (token)
                 explicit_bzero(token, strlen(token));

@@ -23,13 +23,17 @@ static char *take_lifecycle(MetadataOutcome outcome, const char *text, const voi
 }
 
 static char *take_domain(MetadataOutcome outcome, const char *text, const void *provider, void *data) {
+        const char *domain = outcome == METADATA_FOUND ? text : "amazonaws.com";
         Identity *identity = data;
+        const Aws *aws = provider;
 
         if (outcome == METADATA_FAILED)
                 return g_strdup(text);
-        if (outcome == METADATA_FOUND && !parse_is_host_part(text))
-                return g_strdup("The metadata service names no domain (services/domain)");
-        identity->domain = g_strdup(outcome == METADATA_FOUND ? text : "amazonaws.com");
+        if (parse_is_domain(domain))
+                identity->domain = g_strdup(domain);
+        else if (!cloud_setting(&aws->cloud, "endpoint_url"))
+                return g_strdup_printf("The metadata service names a domain that is none of Amazon's (services/domain)%s%s: with endpoint_url the "
+                                       "configuration says who is asked", parse_is_host_part(domain) ? ": " : "", parse_is_host_part(domain) ? domain : "");
         return NULL;
 }
 

@@ -33,6 +33,14 @@ bool parse_is_host_part(const char *text) {
         return text_consists_of(text, TEXT_LOWER TEXT_DIGITS "-.", 64);
 }
 
+/* Of all partitions: botocore's endpoints.json and partitions.json, dnsSuffix. */
+static const char *const domains[] = { "amazonaws.com",    "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov",
+                                       "cloud.adc-e.uk",   "csp.hci.ic.gov",   NULL };
+
+bool parse_is_domain(const char *text) {
+        return g_strv_contains(domains, text);
+}
+
 char *parse_identity_document(const char *text, const char *region, Identity *identity) {
         char *problem = NULL;
         g_autoptr(JsonNode) node = text_parse_object("The identity document", text, &problem);

@@ -24,6 +24,10 @@ bool parse_is_instance_id(const char *text);
 /* What becomes a part of a host's name: nothing in it may end it. */
 bool parse_is_host_part(const char *text);
 
+/* Below which names the APIs of a region are. Whoever answers for the metadata service must not choose who gets requests that the machine's
+ * credentials sign. */
+bool parse_is_domain(const char *text);
+
 /* The identity document, region: instead of its own, or NULL. Returns NULL, or what is wrong, which the caller frees. */
 char *parse_identity_document(const char *text, const char *region, Identity *identity);
 
@@ -65,7 +69,7 @@ GPtrArray *parse_maintenance(const char *text, char **ret_problem);
 /* InService | Terminated | Detached | Standby | Warmed:… */
 bool parse_is_lifecycle_state(const char *text);
 
-/* An answer of the Query APIs; NULL: no XML. No entity is put in and nothing is fetched. */
+/* An answer of the Query APIs; NULL: no XML, or one with a document type. Nothing is fetched. */
 xmlDoc *parse_answer(const HttpReply *http);
 /* The texts that reply has of it are in strings. */
 typedef struct Failure {

@@ -85,7 +85,42 @@ class Detection(Aws):
                 plugin.call("", "Initialize", "(a{sv})", self.configuration(**settings))
 
 
+    def test_nobody_but_amazon_is_asked_unless_the_configuration_says_so(self):
+        self.cloud.state(imds={"documents": {"/latest/meta-data/services/domain": "evil.example"}})
+        plugin = self.provider(metadata_url=self.cloud.url)
+        self.assertIn("none of Amazon's (services/domain): evil.example", self.refused("Throttled", self.ask, plugin, "GetInstanceInfo", "(s)", ""))
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url))
+        self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["id"], OWN)
+
+    def test_urls_with_a_password_are_refused_and_not_repeated(self):
+        plugin = self.provider(greet=False)
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        for settings in ({"metadata_url": "http://me:pa55word@169.254.169.254"}, {"endpoint_url": "https://me:pa55word@ec2.example"},
+                         {"autoscaling_endpoint_url": "https://pa55word@ec2.example"}, {"proxy_url": "http://me:pa55word@proxy.example:port"},
+                         {"proxy_url": "http://me:pa55word@[proxy"}):
+            with self.subTest(settings=settings):
+                message = self.refused("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})", self.configuration(**settings))
+                self.assertNotIn("pa55word", message)
+                self.assertIn(next(iter(settings)), message)
+        plugin.call("", "Initialize", "(a{sv})", self.configuration(proxy_url="http://me:pa55word@proxy.example:3128"))
+
+    def test_certificates_that_somebody_else_could_change_are_not_trusted(self):
+        path = os.path.join(self.root.name, "ca.pem")
+        with open(path, "w") as f:
+            f.write("x")
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+        plugin = self.provider(greet=False)
+        plugin.call("", "Handshake", "(us)", 1, "0.1.0")
+        self.assertIn("belongs to another user", self.refused("InvalidArgument", plugin.call, "", "Initialize", "(a{sv})",
+                                                              self.configuration(ca_file=path)))
+
+
 class Knowledge(Aws):
+    def test_names_of_tags_that_are_too_long_leave_the_rest(self):
+        self.instance(tags={"Name": "here", "ключ" * 32: "legal", "k" * 128: "longest"})
+        self.assertEqual(self.ask(self.aws(), "GetInstanceInfo", "(s)", "")[0]["tags"], {"Name": "here", "k" * 128: "longest"})
+
     def test_of_this_machine(self):
         info = self.ask(self.aws(), "GetInstanceInfo", "(s)", "")[0]
         self.assertEqual(info, {"id": OWN, "name": "test-instance", "type": "m4.xlarge", "region": "us-east-1", "zone": "us-east-1f",
@@ -188,6 +223,21 @@ class Stopping(Aws):
         self.cloud.fault("Action=StopInstances", status=400, body='<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
                          "<Response><Errors><Error><Code>Bad</Code><Message>&e;</Message></Error></Errors></Response>")
         self.assertNotIn("root:", self.refused("Refused", self.stop_with, self.aws()))
+
+    def test_entities_that_name_each_other_cost_nothing(self):
+        entities = '<!ENTITY e0 "%s">' % ("x" * 500_000) + "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 5))
+        self.cloud.fault("Action=StopInstances", status=400, times=100, body=f"<!DOCTYPE x [{entities}]><Response><Errors><Error><Code>Bad</Code>"
+                         "<Message>&e4;</Message></Error></Errors></Response>")
+        plugin = self.aws()
+        self.assertIn("the answer is 400", self.refused("Refused", self.stop_with, plugin))
+        with open(f"/proc/{plugin.process.pid}/status") as f:
+            peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+        if os.environ.get("SNOOZE_SANITIZE") == "none":
+            self.assertLess(peak, 100_000)
+
+    def test_a_document_type_is_no_answer(self):
+        self.cloud.fault("Action=DescribeInstances", times=100, body="<!DOCTYPE x><DescribeInstancesResponse/>", status=200)
+        self.assertIn("no XML", self.refused("Throttled", self.ask, self.aws(), "GetInstanceInfo", "(s)", OTHER))
 
     def test_a_machine_that_cannot_be_stopped_any_more(self):
         self.instance(state="terminated")
