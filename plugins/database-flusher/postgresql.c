@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 
+#define REQUIRE_AUTH_SINCE 160000
+
 static gboolean check(const char *connection, GError **error) {
         char *message = NULL;
         PQconninfoOption *options = PQconninfoParse(connection, &message);
@@ -86,9 +88,12 @@ static void ignore(void *userdata, const char *message) {
 }
 
 static gboolean flush_postgresql(const Flush *flush, GError **error) {
-        static const char *const keywords[] = { "dbname", "fallback_application_name", NULL };
-        const char *const values[] = { flush->connection, "cloudsnooze", NULL };
-        PGconn *connection = PQconnectStartParams(keywords, values, 1);
+        /* Whoever pretends to be the server, on the port of one that does not run, asks for the password as it is. What the connection string
+         * says of it counts, since it comes after that. */
+        static const char *const keywords[] = { "require_auth", "dbname", "fallback_application_name", NULL };
+        const char *const values[] = { "scram-sha-256,md5,gss,none", flush->connection, "cloudsnooze", NULL };
+        gboolean knows = PQlibVersion() >= REQUIRE_AUTH_SINCE;
+        PGconn *connection = PQconnectStartParams(keywords + !knows, values + !knows, 1);
         g_autofree char *patience = g_strdup_printf("SET statement_timeout = %d", MAX(flush_left(flush), 1));
         gboolean done;
 

@@ -2,6 +2,7 @@
 """Plugin database-flusher on a private bus, with real servers and with some that are none. Arguments: the program, the
 source tree, the databases that this build knows."""
 
+import ctypes
 import json
 import os
 import signal
@@ -311,6 +312,63 @@ class NoServer(FlusherCase):
         port = self.listen(serve)
         for name, connection in self.each():
             self.fails(self.start(name, connection % port), event(), "")
+
+    def read(self, connection, n):
+        data = b""
+        while len(data) < n:
+            piece = connection.recv(n - len(data))
+            if not piece:
+                raise OSError
+            data += piece
+        return data
+
+    def test_an_impostor_of_mysql_gets_no_password(self):
+        if "mysql" not in KNOWN:
+            self.skipTest("impossible here: this build does not know mysql")
+        heard = []
+
+        def packet(number, data):
+            return len(data).to_bytes(3, "little") + bytes([number]) + data
+
+        def serve(connection, plugin):
+            # The protocol's handshake, and then another way to prove who one is: a password as it is, or for the impostor's own key.
+            connection.sendall(packet(0, b"\x0a8.0.36\0" + bytes(4) + b"12345678\0" + b"\x09\x82" + b"\x2d" + b"\x02\0" + b"\x08\0" + b"\x15" +
+                                      bytes(10) + b"123456789012\0" + b"mysql_native_password\0"))
+            header = self.read(connection, 4)
+            self.read(connection, int.from_bytes(header[:3], "little"))
+            connection.sendall(packet(header[3] + 1, b"\xfe" + plugin + b"\0" + b"a" * 20 + b"\0"))
+            header = self.read(connection, 4)
+            heard.append(self.read(connection, int.from_bytes(header[:3], "little")))
+            connection.close()
+
+        for plugin in (b"mysql_clear_password", b"caching_sha2_password", b"sha256_password", b"dialog"):
+            port = self.listen(lambda connection, plugin=plugin: serve(connection, plugin))
+            self.fails(self.start("mysql", f"u:secret@tcp(127.0.0.1:{port})/"), event(), "cannot connect")
+        self.assertEqual(heard, [])
+        # The impostor is a good one: by the way that is no danger he hears an answer.
+        port = self.listen(lambda connection: serve(connection, b"mysql_native_password"))
+        self.fails(self.start("mysql", f"u:secret@tcp(127.0.0.1:{port})/"), event(), "cannot connect")
+        self.assertEqual([len(answer) for answer in heard], [20])
+
+    def test_an_impostor_of_postgresql_gets_no_password(self):
+        if "postgresql" not in KNOWN:
+            self.skipTest("impossible here: this build does not know postgresql")
+        if ctypes.CDLL("libpq.so.5").PQlibVersion() < 160000:
+            self.skipTest("impossible here: libpq before 16 gives a password to whoever asks")
+        heard = []
+
+        def serve(connection):
+            length = int.from_bytes(self.read(connection, 4), "big")
+            if self.read(connection, length - 4)[:4] == (80877103).to_bytes(4, "big"):  # does it speak TLS?
+                connection.sendall(b"N")
+                length = int.from_bytes(self.read(connection, 4), "big")
+                self.read(connection, length - 4)
+            connection.sendall(b"R" + (8).to_bytes(4, "big") + (3).to_bytes(4, "big"))  # the password as it is
+            heard.append(self.read(connection, 1))
+
+        port = self.listen(serve)
+        self.fails(self.start("postgresql", f"postgresql://u:secret@127.0.0.1:{port}/x?sslmode=disable"), event(), "cannot connect")
+        self.assertEqual(heard, [])
 
     def test_hostile_events_and_no_time(self):
         with socket.socket() as s_:
