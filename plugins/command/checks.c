@@ -197,6 +197,9 @@ Check *check_parse(const char *text, GError **error) {
         }
         if (good && check->arguments[0][0] != '/')
                 good = fail(error, "“%s”: expected the program's absolute path behind =", text);
+        /* Whoever may configure this plugin is not root: with arguments of his choice every interpreter of root's runs what he likes. */
+        if (good && check->arguments[1])
+                good = fail(error, "“%s”: expected a program without arguments: what it needs belongs into a script of root's", text);
         if (!good) {
                 check_free(check);
                 return NULL;

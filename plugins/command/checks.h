@@ -14,14 +14,14 @@
 
 typedef struct Check {
         char *name;         /* [A-Za-z0-9][A-Za-z0-9._-]* */
-        char **arguments;   /* [0]: the program, an absolute path */
+        char **arguments;   /* the program, an absolute path, and no more */
         uint64_t timeout;   /* µs; 0: as all */
         char *problem;      /* why it is not run; NULL: it is */
 } Check;
 
 void check_free(void *check);
 
-/* "NAME[:SECONDS]=PROGRAM [ARGUMENT …]", the words quoted as for a shell, though there is none. */
+/* "NAME[:SECONDS]=PROGRAM", quoted as for a shell, though there is none. */
 Check *check_parse(const char *text, GError **error);
 
 /* By name, those of the directory first where both have one; no directory, no checks. also: a user besides root whose files are

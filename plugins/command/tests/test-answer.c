@@ -74,20 +74,20 @@ static void test_rubbish(void) {
 
 static void test_configured(void) {
         g_autoptr(GError) error = NULL;
-        Check *check = check_parse("queue:20=/usr/bin/qstat -f 'two words'", &error);
+        Check *check = check_parse("queue:20='/usr/bin/two words'", &error);
 
         g_assert_no_error(error);
         g_assert_cmpstr(check->name, ==, "queue");
         g_assert_cmpuint(check->timeout, ==, 20 * USEC_PER_SEC);
-        g_assert_cmpstr(check->arguments[0], ==, "/usr/bin/qstat");
-        g_assert_cmpstr(check->arguments[2], ==, "two words");
-        g_assert_null(check->arguments[3]);
+        g_assert_cmpstr(check->arguments[0], ==, "/usr/bin/two words");
+        g_assert_null(check->arguments[1]);
         check_free(check);
 }
 
 static void test_configured_wrongly(void) {
         static const char *const wrong[] = { "", "queue", "=/bin/true", "queue=", "queue=true", "queue:0=/bin/true", "queue:21=/bin/true",
-                                             "queue:=/bin/true", "que ue=/bin/true", "../queue=/bin/true", "queue=/bin/true 'x", NULL };
+                                             "queue:=/bin/true", "que ue=/bin/true", "../queue=/bin/true", "queue=/bin/true 'x",
+                                             "queue=/bin/sh -c 'touch /tmp/mine'", "queue=/usr/bin/qstat -f", NULL };
 
         for (const char *const *text = wrong; *text; text++) {
                 g_autoptr(GError) error = NULL;

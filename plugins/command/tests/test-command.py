@@ -213,10 +213,10 @@ class Command(plugin_bus.PluginTestCase):
         self.assertEqual(self.ask(self.start())[2]["one"]["reason"], "HOME LC_ALL PATH PWD SNOOZE_CHECK")
 
     def test_configured_commands(self):
-        program = self.place("check.sh", '#!/bin/sh\necho "$1|$2"; exit "$3"\n', directory=self.outside)
-        commands = ["queue:5=%s 'two words' x 1" % program, "gone=/does/not/exist"]
+        program = self.place("check all.sh", '#!/bin/sh\necho "$#|$SNOOZE_CHECK"; exit 1\n', directory=self.outside)
+        commands = ["queue:5='%s'" % program, "gone=/does/not/exist"]
         votes = self.ask(self.start({"commands": GLib.Variant("as", commands)}))[2]
-        self.assertEqual((votes["queue"]["verdict"], votes["queue"]["reason"]), ("busy", "two words|x"))
+        self.assertEqual((votes["queue"]["verdict"], votes["queue"]["reason"]), ("busy", "0|queue"))
         self.assertEqual(votes["gone"]["verdict"], "unknown")
 
     def test_a_name_that_two_have(self):
@@ -228,7 +228,7 @@ class Command(plugin_bus.PluginTestCase):
     def test_wrong_configuration_is_refused(self):
         plugin = self.plugin(PROGRAM, "command", environment={"SNOOZE_CHECKS_DIRECTORY": self.directory})
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
-        for commands in (["one=relative"], ["one=/bin/true", "one=/bin/false"]):
+        for commands in (["one=relative"], ["one=/bin/true", "one=/bin/false"], ["one=/bin/sh -c 'touch /tmp/mine'"], ["one=/usr/bin/env touch"]):
             with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*commands: "):
                 plugin.call("", "Initialize", "(a{sv})", {"commands": GLib.Variant("as", commands)})
 
