@@ -432,6 +432,8 @@ static char **permissions_of(const char *id) {
 }
 
 static void check_dropin(const char *path, const char *id) {
+        static const char *const with_secrets[] = { "aws",     "azure", "database-flusher", "event-endpoint", "gcp", "notify",
+                                                    "openstack", "webhook", NULL };
         g_auto(GStrv) permissions = permissions_of(id), lines = NULL;
         g_autoptr(GPtrArray) meant = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *text = NULL;
@@ -443,6 +445,9 @@ static void check_dropin(const char *path, const char *id) {
                 if (!g_strv_contains((const char *const *) lines, g_ptr_array_index(meant, i)))
                         g_error("%s lacks %s, which a permission of its manifest means", path,
                                 (char *) g_ptr_array_index(meant, i));
+        /* Whoever is given passwords, tokens or keys leaves none in a core dump. */
+        if (g_strv_contains(with_secrets, id))
+                g_assert_true(g_strv_contains((const char *const *) lines, "LimitCORE=0"));
         /* What shows something of what the template hides shows name services to those alone who may reach what they tell of. */
         if (permission_reaches_everywhere((const char *const *) permissions))
                 g_assert_true(g_strv_contains((const char *const *) lines, "InaccessiblePaths="));
