@@ -196,7 +196,7 @@ static char *body_of(const SnoozePluginDictionary *event, const Mail *mail, uint
         for (unsigned i = 0;
              i < VALUES_MAX && body->len < MESSAGE_BODY_MAX && (key = snooze_plugin_dictionary_get_key(data, i)); i++)
                 add_value(body, data, key);
-        g_string_append(body, "\nMore: snooze events · snooze history\n");
+        g_string_append(body, "\nMore: " SNOOZE_COMMAND " events · " SNOOZE_COMMAND " history\n");
         return g_string_free(body, FALSE);
 }
 

@@ -8,8 +8,9 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "config.h"
 
-#define WHAT_TO_TYPE "Keep it on: snooze postpone 2h · why: snooze why"
+#define WHAT_TO_TYPE "Keep it on: " SNOOZE_COMMAND " postpone 2h · why: " SNOOZE_COMMAND " why"
 
 /* Bytes of the character, by its first: what dictionaries hold is valid UTF-8. */
 static size_t character_length(unsigned char first) {

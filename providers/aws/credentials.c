@@ -8,6 +8,7 @@
 
 #include "aws.h"
 #include "base/clock.h"
+#include "config.h"
 
 /* AWS makes new ones available at least five minutes before the old ones end (docs.aws.amazon.com, "Retrieve security credentials from
  * instance metadata"). */
@@ -40,7 +41,7 @@ static void on_credentials(MetadataOutcome outcome, const char *text, const Http
 
 static void on_roles(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         static const char none[] = "This instance has no role that could allow anything: attach an instance profile with the policy that "
-                                   "snooze provider policy aws prints";
+                                   SNOOZE_COMMAND " provider policy aws prints";
         Aws *aws = userdata;
         g_autofree char *role = g_strdup(text), *path = NULL;
         int r;

@@ -7,6 +7,7 @@
 #include "azure.h"
 #include "base/clock.h"
 #include "cloud/text.h"
+#include "config.h"
 
 #define RENEW_BEFORE (5 * USEC_PER_MINUTE)
 /* The first one may take some seconds; Microsoft's own clients (msrestazure) try again for long. */
@@ -45,7 +46,7 @@ static void refuse(Azure *azure, const HttpReply *reply) {
         g_autofree char *text =
                 g_strdup_printf("The metadata service gives no token (%ld %.200s): this machine needs a managed "
                                 "identity (az vm identity assign; with "
-                                "several, client_id) and the role that snooze provider policy azure prints",
+                                "several, client_id) and the role that " SNOOZE_COMMAND " provider policy azure prints",
                                 reply->status, said);
 
         cloud_jobs_answered(&azure->cloud, SNOOZE_PLUGIN_ERROR_REFUSED, text);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cloud/text.h"
+#include "config.h"
 #include "gcp.h"
 
 /* The service hands the same token out until five minutes before its end; asked earlier there is no new one. As
@@ -61,7 +62,7 @@ static void ask(Gcp *gcp, const char *path, MetadataDone done) {
 static void on_scopes(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         static const char none[] =
                 "This instance has no service account that could allow anything: attach one with the role that "
-                "snooze provider policy gcp prints";
+                SNOOZE_COMMAND " provider policy gcp prints";
         g_auto(GStrv) scopes = g_strsplit_set(text, " \r\n", 64);
         const char *const *list = (const char *const *) scopes;
         Gcp *gcp = userdata;

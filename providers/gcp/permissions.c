@@ -5,6 +5,7 @@
  * stop from working. */
 
 #include "instance.h"
+#include "config.h"
 #include "scopes.h"
 #include "util/json.h"
 
@@ -46,7 +47,7 @@ static void on_tested(CloudJob *job, const CloudReply *reply) {
                         snooze_plugin_call_add_permission(
                                 job->call, rights[i].name, has,
                                 has ? rights[i].gives
-                                    : "give the service account the role of snooze provider policy gcp");
+                                    : "give the service account the role of " SNOOZE_COMMAND " provider policy gcp");
         }
         cloud_job_end(job, 0);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "catalog.h"
+#include "config.h"
 #include "credential.h"
 #include "openstack.h"
 
@@ -113,7 +114,7 @@ static void ask_keystone(Inquiry *inquiry) {
 
 void token_ask(void *userdata) {
         static const char none[] = "The unit has no credential: give it an application credential by LoadCredential=openstack:/etc/credstore/openstack, "
-                                   "with the access rules that snooze provider policy openstack prints";
+                                   "with the access rules that " SNOOZE_COMMAND " provider policy openstack prints";
         Openstack *openstack = userdata;
         Inquiry *inquiry = g_new0(Inquiry, 1);
         g_autofree char *problem = NULL, *message = NULL;

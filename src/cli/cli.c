@@ -21,7 +21,7 @@ int cli_usage(const char *verb, const char *format, ...) {
         va_start(arguments, format);
         message = g_strdup_vprintf(format, arguments);
         va_end(arguments);
-        g_printerr("snooze: %s\nTry: %s --help\n", message, verb);
+        g_printerr(SNOOZE_COMMAND ": %s\nTry: %s --help\n", message, verb);
         return EXIT_CODE_USAGE;
 }
 
@@ -229,15 +229,15 @@ int cli_connect(Cli *cli) {
 
 static const char *hint_for(const GError *error) {
         if (snooze_client_error_is(error, "Held"))
-                return "See: snooze holds · stop all the same: snooze stop --force";
+                return "See: " SNOOZE_COMMAND " holds · stop all the same: " SNOOZE_COMMAND " stop --force";
         if (snooze_client_error_is(error, "NoSuchPlugin"))
-                return "See: snooze plugin list";
+                return "See: " SNOOZE_COMMAND " plugin list";
         if (snooze_client_error_is(error, "NoSuchProvider"))
-                return "See: snooze provider list";
+                return "See: " SNOOZE_COMMAND " provider list";
         if (snooze_client_error_is(error, "NoSuchHold"))
-                return "See: snooze holds";
+                return "See: " SNOOZE_COMMAND " holds";
         if (snooze_client_error_is(error, "NoProvider"))
-                return "See: snooze provider list · choose one: sudo snooze setup --provider ID";
+                return "See: " SNOOZE_COMMAND " provider list · choose one: sudo " SNOOZE_COMMAND " setup --provider ID";
         if (snooze_client_error_outcome(error) == SNOOZE_CLIENT_UNREACHABLE)
                 return "Is it installed and running? sudo systemctl enable --now snoozed · journalctl -u snoozed";
         return NULL;
@@ -250,21 +250,21 @@ int cli_fail(GError *failure) {
         const char *hint = hint_for(error);
 
         /* The daemon's own advice is better informed. */
-        if (hint && strstr(clean, "snooze ") && snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
+        if (hint && strstr(clean, SNOOZE_COMMAND " ") && snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
                 hint = NULL;
         switch (snooze_client_error_outcome(error)) {
         case SNOOZE_CLIENT_UNREACHABLE:
                 /* Which of the two: a daemon that runs well is not to be looked after. */
                 if (strstr(clean, "io.cloudsnooze.Helper1"))
-                        g_printerr("snooze: snooze-helper cannot be reached: %s\nIs it installed? journalctl -u snooze-helper\n", clean);
+                        g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? journalctl -u snooze-helper\n", clean);
                 else
-                        g_printerr("snooze: snoozed cannot be reached: %s\n%s\n", clean, hint);
+                        g_printerr(SNOOZE_COMMAND ": snoozed cannot be reached: %s\n%s\n", clean, hint);
                 return EXIT_CODE_UNREACHABLE;
         case SNOOZE_CLIENT_REFUSED:
-                g_printerr("snooze: %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
+                g_printerr(SNOOZE_COMMAND ": %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
                 return EXIT_CODE_REFUSED;
         default:
-                g_printerr("snooze: %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
+                g_printerr(SNOOZE_COMMAND ": %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
                 return EXIT_CODE_FAILED;
         }
 }

@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 #define COMMAND_PREFIX "command/"
 
@@ -142,7 +143,7 @@ static int tell_source(Cli *cli, const char *name) {
                         return tell(cli, source, verdict, reason, owned);
                 g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", clean);
         }
-        g_printerr("snooze: there is no check “%s”; there are: %s\n", name, known->str);
+        g_printerr(SNOOZE_COMMAND ": there is no check “%s”; there are: %s\n", name, known->str);
         return EXIT_CODE_UNKNOWN;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/config-path.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/json.h"
 
 typedef struct Listing {
@@ -121,10 +122,10 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
                        0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (argc > 1 && !(only = pointer_of(argv[1])))
-                return cli_usage("snooze config get", "“%s” is no key: names with dots between them are expected",
+                return cli_usage(SNOOZE_COMMAND " config get", "“%s” is no key: names with dots between them are expected",
                                  argv[1]);
         if (value_only && argc < 2)
-                return cli_usage("snooze config get", "--value needs a KEY");
+                return cli_usage(SNOOZE_COMMAND " config get", "--value needs a KEY");
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
@@ -142,12 +143,12 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         listing.origins = origins;
         list_below(&listing, "", configuration);
         if (listing.n == 0) {
-                g_printerr("snooze: there is no key “%s”, or nothing is set there; see: snooze config get\n",
+                g_printerr(SNOOZE_COMMAND ": there is no key “%s”, or nothing is set there; see: " SNOOZE_COMMAND " config get\n",
                            argc > 1 ? argv[1] : "");
                 return EXIT_CODE_FAILED;
         }
         if (value_only && !g_str_equal(listing.found, only)) {
-                g_printerr("snooze: “%s” is a section; --value is for a key of it\n", argv[1]);
+                g_printerr(SNOOZE_COMMAND ": “%s” is a section; --value is for a key of it\n", argv[1]);
                 code = EXIT_CODE_USAGE;
         } else
                 code = print_listing(cli, &listing, value_only);

@@ -8,6 +8,7 @@
 #include "cli/config-path.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/json.h"
 
 JsonNode *config_fetch(Cli *cli, GError **error) {
@@ -91,7 +92,7 @@ static void print_warnings(Cli *cli) {
                 if (!g_str_equal(check, "configuration") || !g_str_equal(status, "warning"))
                         continue;
                 clean = text_clean(message);
-                g_printerr("snooze: warning: %s\n", clean);
+                g_printerr(SNOOZE_COMMAND ": warning: %s\n", clean);
         }
 }
 
@@ -116,7 +117,7 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
                 return EXIT_CODE_USAGE;
         segments = config_path_split(argv[1]);
         if (!segments)
-                return cli_usage("snooze config set", "“%s” is no key: names with dots between them are expected",
+                return cli_usage(SNOOZE_COMMAND " config set", "“%s” is no key: names with dots between them are expected",
                                  argv[1]);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -159,7 +160,7 @@ static int run_config(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_config_get, &verb_config_set, &verb_config_check,
                                              &verb_config_reload, NULL };
 
-        return cli_dispatch(cli, "snooze config", verb_config.summary, verbs, argc, argv);
+        return cli_dispatch(cli, SNOOZE_COMMAND " config", verb_config.summary, verbs, argc, argv);
 }
 
 const Verb verb_config = { "config", "get|set|check|reload …", "Read, change and check the configuration",

@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/variant.h"
 #include "cli/wait.h"
+#include "config.h"
 
 /* As in EmitEvent. */
 #define SEVERITY_OF_TYPE G_MAXUINT32
@@ -43,7 +44,7 @@ static int emit(Cli *cli, const char *type, guint32 severity, guint64 deadline, 
                 json_object_set_string_member(object, "id", id);
                 json_print(json_of_object(object));
         } else if (cli->terminal)
-                g_print("%s. What comes of it: snooze events\n", name);
+                g_print("%s. What comes of it: " SNOOZE_COMMAND " events\n", name);
         else
                 g_print("%s\n", name);
         return EXIT_CODE_OK;
@@ -66,9 +67,9 @@ static int run_emit(Cli *cli, int argc, char **argv) {
             (deadline_text && !cli_parse_duration(&verb_event_emit, "--deadline", deadline_text, &span)))
                 return EXIT_CODE_USAGE;
         if (severity_text && !parse_severity(severity_text, &severity))
-                return cli_usage("snooze event emit", "--severity: “%s” is not 0, 1, 2 or 3 (info, warning, urgent, critical)",
+                return cli_usage(SNOOZE_COMMAND " event emit", "--severity: “%s” is not 0, 1, 2 or 3 (info, warning, urgent, critical)",
                                  severity_text);
-        data = variant_parse("snooze event emit", data_text ?: "{}");
+        data = variant_parse(SNOOZE_COMMAND " event emit", data_text ?: "{}");
         if (!data)
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
@@ -80,7 +81,7 @@ static int run_emit(Cli *cli, int argc, char **argv) {
 static int run_event(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_event_emit, NULL };
 
-        return cli_dispatch(cli, "snooze event", verb_event.summary, verbs, argc, argv);
+        return cli_dispatch(cli, SNOOZE_COMMAND " event", verb_event.summary, verbs, argc, argv);
 }
 
 const Verb verb_event = { "event", "emit …", "Announce something yourself", run_event };

@@ -5,6 +5,7 @@
 #include "cli/history.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 #define EVENTS_MAX 1000
 #define SHOWN 20
@@ -164,7 +165,7 @@ static int run_events(Cli *cli, int argc, char **argv) {
         if (!cli_parse(cli, &verb_events, NULL, entries, 0, 0, 0, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (maximum < 1 || maximum > EVENTS_MAX)
-                return cli_usage("snooze events", "--max: %d is not from 1 to %d", maximum, EVENTS_MAX);
+                return cli_usage(SNOOZE_COMMAND " events", "--max: %d is not from 1 to %d", maximum, EVENTS_MAX);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

@@ -3,6 +3,7 @@
 #include "cli/history.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 static GVariant *fetch_samples(Cli *cli, guint64 span, guint maximum, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Reading the samples");
@@ -75,12 +76,12 @@ static int run_history(Cli *cli, int argc, char **argv) {
             (since && !cli_parse_duration(&verb_history, "--since", since, &span)))
                 return EXIT_CODE_USAGE;
         if (maximum < 1 || maximum > (int) HISTORY_MAX)
-                return cli_usage("snooze history", "--max: %d is not from 1 to %u", maximum, HISTORY_MAX);
+                return cli_usage(SNOOZE_COMMAND " history", "--max: %d is not from 1 to %u", maximum, HISTORY_MAX);
         if (kind && !is_kind(kind))
-                return cli_usage("snooze history",
+                return cli_usage(SNOOZE_COMMAND " history",
                                  "--kind: “%s” is not state, votes, stop, hold, event, problem or call", kind);
         if (kind && samples)
-                return cli_usage("snooze history", "--samples are of no KIND");
+                return cli_usage(SNOOZE_COMMAND " history", "--samples are of no KIND");
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

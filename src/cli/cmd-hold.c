@@ -10,6 +10,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -56,7 +57,7 @@ static int run_command(char **command) {
                            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN |
                                    G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
                            restore_signals, NULL, &pid, &error)) {
-                g_printerr("snooze: %s\n", error->message);
+                g_printerr(SNOOZE_COMMAND ": %s\n", error->message);
                 return g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) ? EXIT_NOT_FOUND
                                                                                   : EXIT_NOT_EXECUTABLE;
         }
@@ -128,7 +129,7 @@ static int hold_for(Cli *cli, guint64 span, const char *why) {
                 return EXIT_CODE_OK;
         }
         until = text_moment((guint64) g_get_real_time() + span);
-        g_print("Held until %s. End it before: snooze release %u\n", until, cookie);
+        g_print("Held until %s. End it before: " SNOOZE_COMMAND " release %u\n", until, cookie);
         return EXIT_CODE_OK;
 }
 
@@ -152,17 +153,17 @@ static int run_hold(Cli *cli, int argc, char **argv) {
             (span_text && !cli_parse_duration(&verb_hold, "--for", span_text, &span)))
                 return EXIT_CODE_USAGE;
         if (span_text && argc > 1)
-                return cli_usage("snooze hold", "--for holds by itself: it takes no COMMAND");
+                return cli_usage(SNOOZE_COMMAND " hold", "--for holds by itself: it takes no COMMAND");
         if (cli->host && !span_text)
-                return cli_usage("snooze hold", "-H goes with --for SPAN alone: what lasts as long as something runs is to run there: "
-                                 "ssh %s snooze hold -- COMMAND", cli->host);
+                return cli_usage(SNOOZE_COMMAND " hold", "-H goes with --for SPAN alone: what lasts as long as something runs is to run there: "
+                                 "ssh %s " SNOOZE_COMMAND " hold -- COMMAND", cli->host);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
         if (span_text)
                 return hold_for(cli, span, why ?: "");
 
-        name = argc > 1 ? g_path_get_basename(argv[1]) : g_strdup("snooze hold");
+        name = argc > 1 ? g_path_get_basename(argv[1]) : g_strdup(SNOOZE_COMMAND " hold");
         /* The program alone: arguments may be nobody's business. */
         reason = why        ? g_strdup(why)
                  : argc > 1 ? g_strdup_printf("%s is running", name)

@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/variant.h"
 #include "cli/wait.h"
+#include "config.h"
 
 static void print_text(GVariant *result) {
         GVariantIter iter;
@@ -39,7 +40,7 @@ static int run_plugin_call(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_plugin_call, NULL, NULL, 0, 2, 3, &argc, &argv))
                 return EXIT_CODE_USAGE;
-        params = variant_parse("snooze plugin call", argc > 3 ? argv[3] : "{}");
+        params = variant_parse(SNOOZE_COMMAND " plugin call", argc > 3 ? argv[3] : "{}");
         if (!params)
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);

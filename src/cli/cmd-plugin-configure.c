@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/variant.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/json.h"
 
 static JsonNode *schema_fetch(SnoozeClientPlugin *plugin, GError **error) {
@@ -247,7 +248,7 @@ static gboolean read_change(char **arguments, gboolean resets, Change *ret) {
 
         for (char **argument = arguments; *argument; argument++) {
                 if (resets ? strchr(*argument, '=') != NULL || !g_utf8_validate(*argument, -1, NULL) : !is_assignment(*argument)) {
-                        (void) cli_usage("snooze plugin configure", "expected %s, got “%s”", resets ? "KEY" : "KEY=VALUE", *argument);
+                        (void) cli_usage(SNOOZE_COMMAND " plugin configure", "expected %s, got “%s”", resets ? "KEY" : "KEY=VALUE", *argument);
                         return FALSE;
                 }
                 *name++ = g_strndup(*argument, strcspn(*argument, "="));
@@ -259,7 +260,7 @@ static gboolean read_change(char **arguments, gboolean resets, Change *ret) {
 static gboolean known(JsonNode *schema, const char *id, char *const *names, GError **error) {
         for (; *names; names++)
                 if (!declaration_of(schema, *names)) {
-                        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE, "%s has no setting “%s”; snooze plugin configure %s shows those it has",
+                        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE, "%s has no setting “%s”; " SNOOZE_COMMAND " plugin configure %s shows those it has",
                                     id, *names, id);
                         return FALSE;
                 }
@@ -296,7 +297,7 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
                        entries, 0, 1, -1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (resets && argc < 3)
-                return cli_usage("snooze plugin configure", "--reset needs a KEY");
+                return cli_usage(SNOOZE_COMMAND " plugin configure", "--reset needs a KEY");
         if (!read_change(argv + 2, resets, &change))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);

@@ -15,6 +15,7 @@
 #include "cli/helper.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/tree.h"
 
 #define STAGED "plugin"
@@ -196,13 +197,13 @@ static int tell(const Cli *cli, const Outcome *outcome) {
         }
         g_print(outcome->changed ? "Installed %s %s.\n" : "%s %s was installed already.\n", outcome->id, outcome->version);
         if (*outcome->unapproved)
-                g_print("It asks for what nobody has approved: %s; sudo snooze plugin permissions %s%s%s\n", outcome->unapproved, outcome->id,
+                g_print("It asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND " plugin permissions %s%s%s\n", outcome->unapproved, outcome->id,
                         first ? "" : " --version ", first ? "" : outcome->version);
         if (!first)
-                g_print("Version %s stays the one that runs until: sudo snooze plugin update %s %s\n", outcome->current, outcome->id,
+                g_print("Version %s stays the one that runs until: sudo " SNOOZE_COMMAND " plugin update %s %s\n", outcome->current, outcome->id,
                         outcome->version);
         else if (outcome->changed)
-                g_print("It does not run until: sudo snooze plugin enable %s\n", outcome->id);
+                g_print("It does not run until: sudo " SNOOZE_COMMAND " plugin enable %s\n", outcome->id);
         return EXIT_CODE_OK;
 }
 

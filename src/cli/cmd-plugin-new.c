@@ -140,11 +140,11 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
         if (!id)
                 id = g_path_get_basename(argv[1]);
         if (!g_strv_contains(known, template))
-                return cli_usage("snooze plugin new", "there is no template %s: c, python or shell", template);
+                return cli_usage(SNOOZE_COMMAND " plugin new", "there is no template %s: c, python or shell", template);
         if (!id_valid(id))
-                return cli_usage("snooze plugin new", "%s cannot be its name: a lower-case letter, then up to 23 of a-z, 0-9 and -", id);
+                return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: a lower-case letter, then up to 23 of a-z, 0-9 and -", id);
         if (!is_empty(argv[1]))
-                return cli_usage("snooze plugin new", "%s is not empty", argv[1]);
+                return cli_usage(SNOOZE_COMMAND " plugin new", "%s is not empty", argv[1]);
         return create(cli, template, id, argv[1]);
 }
 

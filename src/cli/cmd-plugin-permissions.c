@@ -7,6 +7,7 @@
 #include "cli/helper.h"
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 typedef struct Asked {
         const char *version; /* NULL: the one that counts */
@@ -104,7 +105,7 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
                         "snooze-plugin@%s\n",
                         id);
         else if (count_missing(asked) > 0)
-                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s%s%s --all\n", id,
+                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND " plugin permissions %s%s%s --all\n", id,
                         asked->version ? " --version " : "", asked->version ?: "");
 }
 
@@ -119,8 +120,8 @@ static int check_names(const char *id, char **names, const Asked *asked) {
                 while (g_variant_iter_next(&iter, "(&sb&s)", &permission, NULL, NULL))
                         known = known || g_str_equal(permission, *names);
                 if (!known)
-                        return cli_usage("snooze plugin permissions",
-                                         "%s does not ask for “%s”; see: snooze plugin permissions %s", id, *names,
+                        return cli_usage(SNOOZE_COMMAND " plugin permissions",
+                                         "%s does not ask for “%s”; see: " SNOOZE_COMMAND " plugin permissions %s", id, *names,
                                          id);
         }
         return EXIT_CODE_OK;
@@ -227,7 +228,7 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         changes.approve = approved;
         changes.revoke = revoked;
         if ((changes.all && (changes.none || revoked)) || (changes.none && approved))
-                return cli_usage("snooze plugin permissions", "--all and --approve cannot go with what takes back");
+                return cli_usage(SNOOZE_COMMAND " plugin permissions", "--all and --approve cannot go with what takes back");
         if (!cli_open_bus(cli, &error) || !list(cli, argv[1], &asked, &error))
                 return cli_fail(error);
         if (!approved && !revoked && !changes.all && !changes.none)

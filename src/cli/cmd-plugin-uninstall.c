@@ -3,6 +3,7 @@
 #include "cli/cmd-plugin.h"
 #include "cli/helper.h"
 #include "cli/wait.h"
+#include "config.h"
 
 /* TRUE: it may be forgotten. A manifest that is gone, or broken, is no reason to keep the rest. */
 static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
@@ -22,8 +23,8 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         }
         g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
         if (packaged)
-                *ret_code = cli_usage("snooze plugin uninstall",
-                                      "%s came with a package, which is what to remove; or: sudo snooze plugin "
+                *ret_code = cli_usage(SNOOZE_COMMAND " plugin uninstall",
+                                      "%s came with a package, which is what to remove; or: sudo " SNOOZE_COMMAND " plugin "
                                       "disable %s",
                                       id, id);
         return !packaged;

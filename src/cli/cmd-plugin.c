@@ -9,6 +9,7 @@
 #include "cli/plugin-filter.h"
 #include "cli/plugin-text.h"
 #include "cli/wait.h"
+#include "config.h"
 
 static const Verb verb_plugin_list, verb_plugin_info, verb_plugin_enable, verb_plugin_disable, verb_plugin_restart;
 
@@ -168,7 +169,7 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
         table_print(cli, table);
         /* What was started by the bus alone, as in the demonstration, runs all the same, or fails for a reason of its own. */
         if (missing && !g_str_equal(state, "running") && (!problem || !*problem || strstr(problem, "nobody has approved")))
-                g_print("It is not started until all of this is approved: sudo snooze plugin permissions %s --all\n",
+                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND " plugin permissions %s --all\n",
                         id);
 }
 
@@ -269,7 +270,7 @@ static int run_plugin(Cli *cli, int argc, char **argv) {
                                              &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new, &verb_plugin_test,
                                              &verb_plugin_call, NULL };
 
-        return cli_dispatch(cli, "snooze plugin", verb_plugin.summary, verbs, argc, argv);
+        return cli_dispatch(cli, SNOOZE_COMMAND " plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
 const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call …",

@@ -2,6 +2,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 /* Between the daemon's clock at the call and ours after it. */
 #define END_TOLERANCE (UINT64_C(30) * G_USEC_PER_SEC)
@@ -69,7 +70,7 @@ static int run_postpone(Cli *cli, int argc, char **argv) {
         until = text_moment(postponement.until);
         g_print("This machine does not stop itself before %s.", until);
         if (postponement.cookie > 0)
-                g_print(" Take it back: snooze release %u", postponement.cookie);
+                g_print(" Take it back: " SNOOZE_COMMAND " release %u", postponement.cookie);
         g_print("\n");
         return EXIT_CODE_OK;
 }

@@ -61,7 +61,7 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id) {
         JsonObject *object;
 
         if (!path) {
-                g_printerr("snooze: the provider %s asks for no rights of a cloud: there is no policy\n", id);
+                g_printerr(SNOOZE_COMMAND ": the provider %s asks for no rights of a cloud: there is no policy\n", id);
                 return EXIT_CODE_FAILED;
         }
         if (!file_read(path, POLICY_MAX, &text, NULL, &error))

@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/status.h"
 #include "cli/wait.h"
+#include "config.h"
 
 static const Verb verb_provider_list, verb_provider_info, verb_provider_check;
 
@@ -207,7 +208,7 @@ static const Verb verb_provider_check = { "check", "[ID]", "Whether it may stop 
 static int run_provider(Cli *cli, int argc, char **argv) {
         static const Verb *const verbs[] = { &verb_provider_list, &verb_provider_info, &verb_provider_check, &verb_provider_policy, NULL };
 
-        return cli_dispatch(cli, "snooze provider", verb_provider.summary, verbs, argc, argv);
+        return cli_dispatch(cli, SNOOZE_COMMAND " provider", verb_provider.summary, verbs, argc, argv);
 }
 
 const Verb verb_provider = { "provider", "list|info|check|policy …", "What stops this machine", run_provider };

@@ -16,6 +16,7 @@
 #include "cli/output.h"
 #include "cli/record-clock.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/json.h"
 
 static const char *const metric_keys[] = {
@@ -176,7 +177,7 @@ static void write_line(Recorder *recorder, JsonObject *line) {
         g_autofree char *text = json_object_text(line);
 
         if (fprintf(recorder->file, "%s\n", text) < 0 || fflush(recorder->file) != 0) {
-                g_printerr("snooze: the trace could not be written: %s\n", g_strerror(errno));
+                g_printerr(SNOOZE_COMMAND ": the trace could not be written: %s\n", g_strerror(errno));
                 recorder->code = EXIT_CODE_FAILED;
                 g_main_loop_quit(recorder->loop);
         }
@@ -259,7 +260,7 @@ static void record_instant(Recorder *recorder) {
 
         if (!read_state(recorder, &metrics, &votes, &holds, &error)) {
                 if (!recorder->lost)
-                        g_printerr("snooze: nothing to record, snoozed does not answer: %s\n", error->message);
+                        g_printerr(SNOOZE_COMMAND ": nothing to record, snoozed does not answer: %s\n", error->message);
                 recorder->lost = TRUE;
                 return;
         }
@@ -347,7 +348,7 @@ static int run_record(Cli *cli, int argc, char **argv) {
         if (argc > 1 && !g_str_equal(argv[1], "-")) {
                 recorder.file = fopen(argv[1], "we");
                 if (!recorder.file) {
-                        g_printerr("snooze: %s: %s\n", argv[1], g_strerror(errno));
+                        g_printerr(SNOOZE_COMMAND ": %s: %s\n", argv[1], g_strerror(errno));
                         return EXIT_CODE_FAILED;
                 }
                 g_printerr("Recording to %s%s\n", argv[1], span > 0 ? "" : " until you press Ctrl-C");
@@ -355,7 +356,7 @@ static int run_record(Cli *cli, int argc, char **argv) {
         recorder.interval = interval > 0 ? interval : sample_interval(cli);
         code = record(&recorder, span);
         if (code == EXIT_CODE_OK && recorder.file != stdout)
-                g_printerr("%" G_GUINT64_FORMAT " lines. Try it: snooze simulate %s\n", recorder.lines, argv[1]);
+                g_printerr("%" G_GUINT64_FORMAT " lines. Try it: " SNOOZE_COMMAND " simulate %s\n", recorder.lines, argv[1]);
         return code;
 }
 

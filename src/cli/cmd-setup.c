@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/status.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/json.h"
 
 #define LOOK_BACK_USEC (7 * 24 * G_GUINT64_CONSTANT(3600) * G_USEC_PER_SEC)
@@ -52,7 +53,7 @@ static int choose_provider(Setup *setup) {
         if (!providers)
                 return cli_fail(error);
         if (providers->len == 0) {
-                g_printerr("snooze: no provider is known: nothing is there that could stop this machine\n");
+                g_printerr(SNOOZE_COMMAND ": no provider is known: nothing is there that could stop this machine\n");
                 return EXIT_CODE_FAILED;
         }
 
@@ -62,8 +63,8 @@ static int choose_provider(Setup *setup) {
                 setup->id = g_strdup(only->id);
                 return EXIT_CODE_OK;
         }
-        g_printerr("snooze: no provider recognized this machine; choose one: sudo snooze setup --provider %s\n",
-                   providers->len == 1 ? only->id : "ID (snooze provider list)");
+        g_printerr(SNOOZE_COMMAND ": no provider recognized this machine; choose one: sudo " SNOOZE_COMMAND " setup --provider %s\n",
+                   providers->len == 1 ? only->id : "ID (" SNOOZE_COMMAND " provider list)");
         return EXIT_CODE_FAILED;
 }
 
@@ -162,10 +163,10 @@ static void print_report(const Setup *setup) {
         g_print("%s%s.%s\n", style_begin(cli, STYLE_BOLD), head, style_end(cli));
         if (!setup->effect_allowed)
                 g_print("%sEvery stop will be refused for that, until you say otherwise: "
-                        "sudo snooze config set allow_stop_effects '[\"%s\"]'%s\n",
+                        "sudo " SNOOZE_COMMAND " config set allow_stop_effects '[\"%s\"]'%s\n",
                         style_begin(cli, STYLE_BAD), effect, style_end(cli));
         if (!setup->permissions)
-                g_print("%sIt could not be asked what it may do; see: snooze provider check %s%s\n",
+                g_print("%sIt could not be asked what it may do; see: " SNOOZE_COMMAND " provider check %s%s\n",
                         style_begin(cli, STYLE_WARN), setup->id, style_end(cli));
         else
                 provider_permissions_print(cli, setup->permissions);
@@ -213,7 +214,7 @@ static int arm(Setup *setup, gboolean chosen) {
                         *advice = '\0';
                 code = cli_fail(error);
                 if (refused)
-                        g_printerr("To arm it: sudo snooze setup%s%s\n", chosen ? " --provider " : "", chosen ? setup->id : "");
+                        g_printerr("To arm it: sudo " SNOOZE_COMMAND " setup%s%s\n", chosen ? " --provider " : "", chosen ? setup->id : "");
                 return code;
         }
 
@@ -241,7 +242,7 @@ static int decide(Setup *setup, gboolean chosen) {
                 return dry_run ? EXIT_CODE_FAILED : EXIT_CODE_OK;
         }
         if (!setup->yes && !cli_ask(setup->cli, "Let it stop this machine from now on?")) {
-                g_printerr("snooze: not armed%s\n",
+                g_printerr(SNOOZE_COMMAND ": not armed%s\n",
                            setup->cli->interactive ? "" : "; to arm it without being asked: --yes");
                 return EXIT_CODE_FAILED;
         }

@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 /* A provider that starts nothing says so in the words of the bus. */
 static GError *told(GError *error, SnoozeClientProvider *provider) {
@@ -13,8 +14,8 @@ static GError *told(GError *error, SnoozeClientProvider *provider) {
                 return error;
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         g_error_free(error);
-        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: snooze start --provider ID INSTANCE; "
-                               "snooze provider list shows them", id);
+        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: " SNOOZE_COMMAND " start --provider ID INSTANCE; "
+                               SNOOZE_COMMAND " provider list shows them", id);
         return g_dbus_error_new_for_dbus_error("io.cloudsnooze.Snooze1.Error.NotSupported", text);
 }
 
@@ -29,7 +30,7 @@ static int run_start(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_start, "INSTANCE is the cloud's own name for it, as snooze provider info shows it there.", entries, 0, 1, 1,
+        if (!cli_parse(cli, &verb_start, "INSTANCE is the cloud's own name for it, as " SNOOZE_COMMAND " provider info shows it there.", entries, 0, 1, 1,
                        &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);

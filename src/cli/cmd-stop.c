@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 #include "util/duration.h"
 
 static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
@@ -48,7 +49,7 @@ static gboolean parse_wake(const char *text, guint64 *ret) {
         else if (duration_parse(text, &span, NULL))
                 *ret = (guint64) g_get_real_time() + span;
         else {
-                (void) cli_usage("snooze stop", "--wake: “%s” is no time: expected one as 07:30, 2026-11-30T07:30 or 8h", text);
+                (void) cli_usage(SNOOZE_COMMAND " stop", "--wake: “%s” is no time: expected one as 07:30, 2026-11-30T07:30 or 8h", text);
                 return FALSE;
         }
         return TRUE;
@@ -77,7 +78,7 @@ static int run_stop(Cli *cli, int argc, char **argv) {
         if (wake_text && !parse_wake(wake_text, &wake))
                 return EXIT_CODE_USAGE;
         if (action && !g_strv_contains(actions, action))
-                return cli_usage("snooze stop", "--action: “%s” is not stop, hibernate or suspend", action);
+                return cli_usage(SNOOZE_COMMAND " stop", "--action: “%s” is not stop, hibernate or suspend", action);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
@@ -89,7 +90,7 @@ static int run_stop(Cli *cli, int argc, char **argv) {
         /* On a terminal a slip of the finger is possible; a script means what it says. */
         if (!yes && !dry_run && cli->interactive &&
             !cli_ask(cli, question)) {
-                g_printerr("snooze: nothing was done\n");
+                g_printerr(SNOOZE_COMMAND ": nothing was done\n");
                 return EXIT_CODE_FAILED;
         }
 
@@ -109,10 +110,10 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 return code;
 
         when = text_moment((guint64) g_get_real_time() + delay);
-        message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: snooze cancel",
+        message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: " SNOOZE_COMMAND " cancel",
                                                rehearsed ? "would stop" : "stops", when)
-                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: snooze status --watch")
-                             : g_strdup("Stopping. Too soon? snooze cancel");
+                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: " SNOOZE_COMMAND " status --watch")
+                             : g_strdup("Stopping. Too soon? " SNOOZE_COMMAND " cancel");
         return cli_done(cli, message);
 }
 

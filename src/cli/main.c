@@ -40,10 +40,10 @@ int main(int argc, char **argv) {
         (void) setlocale(LC_ALL, "");
         cli.colour = has_colour(cli.terminal);
         if (argc == 2 && g_str_equal(argv[1], "--version")) {
-                g_print("snooze %s\n", PACKAGE_VERSION);
+                g_print(SNOOZE_COMMAND " %s\n", PACKAGE_VERSION);
                 return EXIT_CODE_OK;
         }
-        if (!cli_take_options(&cli, "snooze", &argc, &argv)) {
+        if (!cli_take_options(&cli, SNOOZE_COMMAND, &argc, &argv)) {
                 g_free(cli.host);
                 return EXIT_CODE_USAGE;
         }
@@ -57,14 +57,14 @@ int main(int argc, char **argv) {
                 argc++;
         }
 
-        code = cli_dispatch(&cli, "snooze", "Stops this machine when nobody uses it, and never while somebody does.",
+        code = cli_dispatch(&cli, SNOOZE_COMMAND, "Stops this machine when nobody uses it, and never while somebody does.",
                             verbs, argc, argv);
         agent_stop();
         g_clear_object(&cli.manager);
         g_clear_object(&cli.bus);
         g_free(cli.host);
         if (fflush(stdout) != 0 || ferror(stdout)) {
-                g_printerr("snooze: the output could not be written\n");
+                g_printerr(SNOOZE_COMMAND ": the output could not be written\n");
                 return code ?: EXIT_CODE_FAILED;
         }
         return code;

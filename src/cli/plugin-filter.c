@@ -3,6 +3,7 @@
 #include "cli/plugin-filter.h"
 
 #include "cli/wait.h"
+#include "config.h"
 #include "manifest/manifest.h"
 
 void plugin_filter_clear(PluginFilter *filter) {
@@ -13,7 +14,7 @@ void plugin_filter_clear(PluginFilter *filter) {
 }
 
 gboolean plugin_filter_check(const PluginFilter *filter, const Verb *verb) {
-        g_autofree char *group = g_strdup_printf("snooze plugin %s", verb->name), *known = NULL;
+        g_autofree char *group = g_strdup_printf(SNOOZE_COMMAND " plugin %s", verb->name), *known = NULL;
 
         if (!filter->capability || g_strv_contains(manifest_contract_names, filter->capability))
                 return TRUE;

@@ -6,6 +6,7 @@
 
 #include "cli/output.h"
 #include "cli/wait.h"
+#include "config.h"
 
 /* A reason as a part of a sentence that ends here. */
 static char *reason_text(SnoozeClientManager *manager) {
@@ -45,8 +46,8 @@ static char *pause_sentence(SnoozeClientManager *manager, const char *reason) {
                 end = g_strdup_printf(" until %s (in %s)", moment, left);
         }
         if (g_str_equal(reason, "paused"))
-                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo snooze resume", end ?: "");
-        return g_strdup_printf("Paused%s, and stays on: %s. Go on: sudo snooze resume", end ?: "", reason);
+                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo " SNOOZE_COMMAND " resume", end ?: "");
+        return g_strdup_printf("Paused%s, and stays on: %s. Go on: sudo " SNOOZE_COMMAND " resume", end ?: "", reason);
 }
 
 static char *warning_sentence(SnoozeClientManager *manager, const char *reason) {
@@ -55,10 +56,10 @@ static char *warning_sentence(SnoozeClientManager *manager, const char *reason) 
         const char *verb = snooze_client_manager_get_dry_run(manager) ? "would stop" : "stops";
 
         if (stop == 0)
-                return g_strdup_printf("This machine %s soon: %s. Keep it on: snooze postpone 2h", verb, reason);
+                return g_strdup_printf("This machine %s soon: %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb, reason);
         when = text_moment(stop);
         left = text_distance(stop);
-        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: snooze postpone 2h", verb, when, left,
+        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb, when, left,
                                reason);
 }
 
@@ -117,7 +118,7 @@ static void print_provider(Cli *cli) {
         if (!id) {
                 /* A daemon of before this property says nothing. */
                 g_print("  provider  none: %s\n",
-                        *problem ? problem : "nothing is there that could stop this machine; snooze provider list");
+                        *problem ? problem : "nothing is there that could stop this machine; " SNOOZE_COMMAND " provider list");
                 return;
         }
         provider = cli_open_path(cli, SNOOZE_CLIENT_TYPE_PROVIDER_PROXY, path, NULL);
@@ -185,11 +186,11 @@ static void print_holds(Cli *cli, guint count) {
                 g_string_append_printf(line, "%s%s%s%s", shown++ > 0 ? "; " : "", name, *reason ? ": " : "", reason);
         }
         if (shown == 0)
-                g_print("  holds     %u (snooze holds)\n", count);
+                g_print("  holds     %u (" SNOOZE_COMMAND " holds)\n", count);
         else if (g_variant_n_children(holds) > shown)
-                g_print("  holds     %s; %zu more (snooze holds)\n", line->str, g_variant_n_children(holds) - shown);
+                g_print("  holds     %s; %zu more (" SNOOZE_COMMAND " holds)\n", line->str, g_variant_n_children(holds) - shown);
         else
-                g_print("  holds     %s (snooze holds)\n", line->str);
+                g_print("  holds     %s (" SNOOZE_COMMAND " holds)\n", line->str);
 }
 
 static gboolean is_nobody(SnoozeClientManager *manager) {
@@ -204,7 +205,7 @@ int status_print(Cli *cli) {
         guint holds = snooze_client_manager_get_holds(cli->manager);
 
         if (snooze_client_manager_get_dry_run(cli->manager))
-                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: sudo snooze "
+                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: sudo " SNOOZE_COMMAND " "
                         "setup%s\n",
                         style_begin(cli, STYLE_WARN), style_end(cli));
         g_print("%s%s%s\n", style_begin(cli, STYLE_BOLD), sentence, style_end(cli));

@@ -8,6 +8,7 @@
 #include <glib-unix.h>
 
 #include "cli/agent.h"
+#include "config.h"
 
 struct Wait {
         char *doing;
@@ -119,6 +120,6 @@ int wait_for_end(WaitEnd *end) {
                 g_main_loop_run(end->loop);
         if (end->over)
                 return EXIT_CODE_OK;
-        g_printerr("snooze: the connection to %s is gone\n", end->cli->host ?: "the bus");
+        g_printerr(SNOOZE_COMMAND ": the connection to %s is gone\n", end->cli->host ?: "the bus");
         return EXIT_CODE_UNREACHABLE;
 }

@@ -32,12 +32,12 @@ static void add(GPtrArray *findings, const char *check, const char *status, cons
 static const char *advice_for_metric(Metric metric) {
         switch (metric) {
         case METRIC_GPU:
-                return "Nothing to do on a machine without a GPU; with one, enable a plugin that measures it: snooze plugin list";
+                return "Nothing to do on a machine without a GPU; with one, enable a plugin that measures it: " SNOOZE_COMMAND " plugin list";
         case METRIC_INPUT:
                 return "Nothing to do on a machine nobody logs in to; else see that systemd-logind runs.";
         case METRIC_DISK:
         case METRIC_NETWORK:
-                return "Containers may hide devices; if this machine has them, report it with the output of snooze doctor --json.";
+                return "Containers may hide devices; if this machine has them, report it with the output of " SNOOZE_COMMAND " doctor --json.";
         default:
                 return "See that /proc is mounted and readable for the daemon (ProcSubset=all in snoozed.service).";
         }
@@ -97,7 +97,7 @@ static void diagnose_sources(Manager *manager, GPtrArray *findings) {
                         continue;
                 if (vote->verdict == VERDICT_UNKNOWN) {
                         advice = g_strdup_printf(
-                                "See: snooze plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
+                                "See: " SNOOZE_COMMAND " plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
                                 vote->source, vote->source);
                         add(findings, vote->source, "blind", vote->reason, advice);
                 } else
@@ -115,7 +115,7 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
 
                 if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
                         continue;
-                advice = g_strdup_printf("See snooze plugin info %s; start it again: sudo snooze plugin restart %s",
+                advice = g_strdup_printf("See " SNOOZE_COMMAND " plugin info %s; start it again: sudo " SNOOZE_COMMAND " plugin restart %s",
                                          plugin_id(plugin), plugin_id(plugin));
                 add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
         }
@@ -157,27 +157,27 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
                     "See that AF_NETLINK is among RestrictAddressFamilies= of snoozed.service.");
         if (provider)
                 add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider,
-                    "snooze provider list; sudo snooze setup");
+                    SNOOZE_COMMAND " provider list; sudo " SNOOZE_COMMAND " setup");
         else
                 add(findings, "provider", "ok", "a provider is there that can stop this machine", "");
         if (refusal)
-                add(findings, "stop", "error", refusal, "snooze provider check");
+                add(findings, "stop", "error", refusal, SNOOZE_COMMAND " provider check");
         if (stop_dry_run(manager->stop))
                 add(findings, "dry-run", "warning", "every stage is gone through, but the machine is not stopped",
-                    "Arm it: sudo snooze setup");
+                    "Arm it: sudo " SNOOZE_COMMAND " setup");
         if (manager->store_problem)
                 add(findings, "store", "error", manager->store_problem,
                     "See that the disk of /var/lib/cloudsnooze has room and is writable.");
         else
                 add(findings, "store", "ok", "history is written", "");
         if (manager->config_problem)
-                add(findings, "configuration", "error", manager->config_problem, "snooze config check");
+                add(findings, "configuration", "error", manager->config_problem, SNOOZE_COMMAND " config check");
         else
                 add(findings, "configuration", "ok", "the configuration in the files is in force", "");
         installed_known(manager->plugins, &installed);
         warnings = installed_warnings(&installed, manager->config);
         for (char **warning = warnings; *warning; warning++)
-                add(findings, "configuration", "warning", *warning, "snooze config check");
+                add(findings, "configuration", "warning", *warning, SNOOZE_COMMAND " config check");
 }
 
 typedef struct Diagnosis {

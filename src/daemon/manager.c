@@ -454,7 +454,7 @@ static void load_config(Manager *manager) {
         if (manager->config)
                 return;
         manager->config = config_load_good(manager->config_good, NULL);
-        manager->config_problem = g_strdup_printf("%s. %s is in force; fix it and type: snooze config reload", error->message,
+        manager->config_problem = g_strdup_printf("%s. %s is in force; fix it and type: " SNOOZE_COMMAND " config reload", error->message,
                                                   manager->config ? "The last good configuration" : "The default configuration (dry run)");
         if (!manager->config)
                 manager->config = config_new_default();

@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
+#include "config.h"
 #include "daemon/manager-bus.h"
 #include "daemon/plugin/request.h"
 #include "manifest/manifest.h"
@@ -32,7 +33,7 @@ static int read_plugin(Manager *manager, sd_bus_message *message, Plugin **ret, 
         *ret = plugins_find(manager->plugins, id);
         if (!*ret)
                 return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN,
-                                         "There is no plugin '%s'; snooze plugin list shows them.", shown(id));
+                                         "There is no plugin '%s'; " SNOOZE_COMMAND " plugin list shows them.", shown(id));
         return 0;
 }
 
@@ -93,7 +94,7 @@ int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r;
         provider = providers_find(manager->providers, id);
         if (!provider)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; snooze provider list shows them.",
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; " SNOOZE_COMMAND " provider list shows them.",
                                          shown(id));
         return sd_bus_reply_method_return(message, "o", provider_object_path(provider));
 }

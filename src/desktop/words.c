@@ -3,6 +3,7 @@
 #include "desktop/words.h"
 
 #include "base/clock.h"
+#include "config.h"
 #include "util/duration.h"
 #include "util/line.h"
 
@@ -53,9 +54,9 @@ static char *line(const char *text) {
 static const char *what_to_type(StopPhase phase) {
         switch (phase) {
         case STOP_SCHEDULED:
-                return "Keep it on: snooze postpone 2h · why: snooze why";
+                return "Keep it on: " SNOOZE_COMMAND " postpone 2h · why: " SNOOZE_COMMAND " why";
         case STOP_STOPPING:
-                return "Keep it on, if it is not too late: snooze cancel";
+                return "Keep it on, if it is not too late: " SNOOZE_COMMAND " cancel";
         default:
                 return NULL;
         }

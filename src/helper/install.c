@@ -228,7 +228,7 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
         }
         if (g_strv_length(versions) >= VERSIONS_MAX) {
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-                            "%u versions of %s are installed, which is all that there may be; first: sudo snooze plugin uninstall %s VERSION",
+                            "%u versions of %s are installed, which is all that there may be; first: sudo " SNOOZE_COMMAND " plugin uninstall %s VERSION",
                             VERSIONS_MAX, named->id, named->id);
                 return FALSE;
         }
@@ -275,7 +275,7 @@ static gboolean in_use(const Places *places, const char *id, const char *version
 
         if (g_strcmp0(version, current) != 0 && g_strcmp0(version, a) != 0 && g_strcmp0(version, b) != 0)
                 return FALSE;
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Version %s of %s is in use; first: sudo snooze plugin update %s OTHER-VERSION",
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Version %s of %s is in use; first: sudo " SNOOZE_COMMAND " plugin update %s OTHER-VERSION",
                     version, id, id);
         return TRUE;
 }

@@ -8,7 +8,7 @@
 #include "base/names.h"
 #include "helper/templates.h"
 
-#define HEADER "# Written by snooze-helper. What changes it: sudo snooze plugin permissions %s\n"
+#define HEADER "# Written by snooze-helper. What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
 
 /* Of those that lie side by side. */
 #define VERSION_LINE "# Version: "

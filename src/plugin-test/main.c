@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "config.h"
 #include "plugin-test/trial.h"
 #include "util/file.h"
 #include "util/json.h"
@@ -221,7 +222,7 @@ int main(int argc, char *argv[]) {
         g_autofree char *metrics = NULL, *config = NULL;
         gboolean quick = FALSE, events = FALSE, json = FALSE;
         const GOptionEntry entries[] = {
-                { "metrics", 'm', 0, G_OPTION_ARG_FILENAME, &metrics, "Ask with what this trace recorded (snooze record)", "FILE" },
+                { "metrics", 'm', 0, G_OPTION_ARG_FILENAME, &metrics, "Ask with what this trace recorded (" SNOOZE_COMMAND " record)", "FILE" },
                 { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Configure it with this JSON object", "FILE" },
                 { "events", 0, 0, G_OPTION_ARG_NONE, &events, "Hand events to its handlers, which act on them", NULL },
                 { "quick", 'q', 0, G_OPTION_ARG_NONE, &quick, "Leave out what takes ten seconds", NULL },

@@ -150,6 +150,19 @@ def check_pragma_once():
             yield f"{path} lacks #pragma once"
 
 
+def check_command():
+    """Where another package owns the name snooze, texts that advise it name another program."""
+    verbs = set(re.findall(r'const Verb verb_\w+ = \{\s*"([a-z]+)"', "".join(read(path) for path in c_files() if path.startswith("src/cli/"))))
+    named = re.compile(r'(?<![\w./%%$-])snooze (?:(?:%s)\b|$)' % "|".join(sorted(verbs)))
+    for path in c_files():
+        if not path.startswith(("src/", "plugins/", "providers/")) or "/tests/" in path:
+            continue
+        # Comments first, so that what they quote is none of it.
+        for text in re.findall(r"""/\*.*?\*/|'(?:\\.|[^'\\\n])*'|"((?:\\.|[^"\\\n])*)\"""", read(path), re.S):
+            if named.search(text):
+                yield f"{path} spells SNOOZE_COMMAND out: {text}"
+
+
 CHECKS = [
     ("includes follow the dependency rule", check_includes),
     ("libraries stay where they belong", check_system_headers),
@@ -157,6 +170,7 @@ CHECKS = [
     ("every source names its licence", check_licence),
     ("no file is longer than one noun", check_length),
     ("headers are included once", check_pragma_once),
+    ("texts name the program as it is installed", check_command),
 ]
 
 

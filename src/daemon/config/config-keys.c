@@ -173,7 +173,7 @@ const ConfigKey config_keys[] = {
         NUMBER("network_down_seconds", network_down_seconds, 0, 86400, 10, "s",
                .description = "No way out of this machine for so long is announced (system.network.down); 0: never."),
         BOOLEAN("dry_run", dry_run, TRUE,
-                "Do everything but the last call to the provider, until snooze setup arms it."),
+                "Do everything but the last call to the provider, until " SNOOZE_COMMAND " setup arms it."),
         STRING("provider", provider, "auto", .valid = config_id_valid, .expected = "a provider's id or \"auto\"",
                .description = "The provider that stops this machine; auto takes the one that detects itself."),
         STRING("stop_action", stop_action, "stop", .choices = stop_actions,
@@ -202,7 +202,7 @@ const ConfigKey config_keys[] = {
           .description = "Values for each provider's own configuration, by id." },
         LEGACY("logging", "the journal has everything, see journalctl -u snoozed"),
         LEGACY("monitoring_mode", "built-in metrics are always measured; sources says which of them decide"),
-        LEGACY("tag_polling_*", "nothing polls tags; snooze hold, postpone and pause say \"not now\""),
+        LEGACY("tag_polling_*", "nothing polls tags; " SNOOZE_COMMAND " hold, postpone and pause say \"not now\""),
 };
 
 const gsize config_keys_count = G_N_ELEMENTS(config_keys);

@@ -4,6 +4,7 @@
  * and stands in nobody's way. */
 
 #include "daemon/plugin/plugin.h"
+#include "config.h"
 #include "util/version-range.h"
 
 static const ManifestDependency *dependency_at(const Plugin *plugin, guint i) {
@@ -47,7 +48,7 @@ static char *problem_with(const Plugin *plugin, const ManifestDependency *depend
                 return g_strdup_printf("needs the plugin %s %s, and %s is there", other->id, dependency->version,
                                        other->manifest->version);
         if (!plugin_may_run(other))
-                return g_strdup_printf("needs the plugin %s, which is not enabled; snooze plugin enable %s", other->id, other->id);
+                return g_strdup_printf("needs the plugin %s, which is not enabled; " SNOOZE_COMMAND " plugin enable %s", other->id, other->id);
         return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "config.h"
 #include "daemon/plugin/plugin.h"
 
 static const char *const state_names[PLUGIN_STATE_COUNT] = {
@@ -178,7 +179,7 @@ static uint64_t restart_delay(const Plugin *plugin) {
 
 static void quarantine(Plugin *plugin, const char *reason) {
         g_autofree char *message = g_strdup_printf("failed %u times within %g minutes, the last time: %s; it is not started "
-                                                   "again until: sudo snooze plugin restart %s",
+                                                   "again until: sudo " SNOOZE_COMMAND " plugin restart %s",
                                                    plugin->failures->len, plugin->plugins->config->restart_window_minutes,
                                                    reason, plugin->id);
 

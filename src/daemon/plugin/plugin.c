@@ -65,8 +65,8 @@ char *plugin_why_not(const Plugin *plugin) {
         if (obstacle)
                 return g_strdup_printf("%s may not run: %s", plugin->id, obstacle);
         return plugin->plugins->config->plugins_enabled
-                       ? g_strdup_printf("%s is not enabled; snooze plugin enable %s", plugin->id, plugin->id)
-                       : g_strdup_printf("%s may not run: plugins.enabled is false, see snooze config get plugins.enabled",
+                       ? g_strdup_printf("%s is not enabled; " SNOOZE_COMMAND " plugin enable %s", plugin->id, plugin->id)
+                       : g_strdup_printf("%s may not run: plugins.enabled is false, see " SNOOZE_COMMAND " config get plugins.enabled",
                                          plugin->id);
 }
 

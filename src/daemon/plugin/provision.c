@@ -118,7 +118,7 @@ static char *not_approved(const Plugin *plugin, const char *version, char **perm
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        return g_strdup_printf("asks for what nobody has approved: %s; sudo snooze plugin permissions %s%s%s", list, plugin->id,
+        return g_strdup_printf("asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND " plugin permissions %s%s%s", list, plugin->id,
                                version ? " --version " : "", version ?: "");
 }
 

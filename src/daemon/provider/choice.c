@@ -4,6 +4,7 @@
  * a provider only if it is the only one that recognizes the machine, and waits until every one has answered. */
 
 #include "daemon/provider/provider.h"
+#include "config.h"
 
 static const struct {
         const char *effect;
@@ -50,11 +51,11 @@ static Provider *choose_named(Providers *providers, const char *id, char **ret_p
 
         if (!provider) {
                 *ret_problem = g_strdup_printf(
-                        "The provider %s of the configuration is not installed; snooze provider list", id);
+                        "The provider %s of the configuration is not installed; " SNOOZE_COMMAND " provider list", id);
                 return NULL;
         }
         if (!plugin_enabled(provider->plugin)) {
-                *ret_problem = g_strdup_printf("The provider %s is not enabled; sudo snooze plugin enable %s", id, id);
+                *ret_problem = g_strdup_printf("The provider %s is not enabled; sudo " SNOOZE_COMMAND " plugin enable %s", id, id);
                 return NULL;
         }
         return provider;
@@ -77,7 +78,7 @@ static Provider *choose_detected(Providers *providers, char **ret_problem) {
                         continue;
                 if (found) {
                         *ret_problem = g_strdup_printf(
-                                "Two providers recognize this machine, %s and %s; say which: sudo snooze "
+                                "Two providers recognize this machine, %s and %s; say which: sudo " SNOOZE_COMMAND " "
                                 "config set provider %s",
                                 provider_id(found), provider_id(provider), provider_id(found));
                         return NULL;
@@ -86,16 +87,16 @@ static Provider *choose_detected(Providers *providers, char **ret_problem) {
         }
         if (open) {
                 *ret_problem =
-                        g_strdup_printf("The provider %s is still being asked whether this machine is its own; snooze "
+                        g_strdup_printf("The provider %s is still being asked whether this machine is its own; " SNOOZE_COMMAND " "
                                         "provider list",
                                         provider_id(open));
                 return NULL;
         }
         if (!found)
                 *ret_problem = g_strdup(
-                        enabled > 0 ? "No provider recognizes this machine; say which is to stop it: sudo snooze "
+                        enabled > 0 ? "No provider recognizes this machine; say which is to stop it: sudo " SNOOZE_COMMAND " "
                                       "setup --provider ID"
-                                    : "No provider is enabled that could stop this machine; snooze provider list");
+                                    : "No provider is enabled that could stop this machine; " SNOOZE_COMMAND " provider list");
         return found;
 }
 
@@ -105,17 +106,17 @@ static char *find_obstacle(const Config *config, const Provider *provider) {
         PluginState state = plugin_state(provider->plugin);
 
         if (state == PLUGIN_FAILED || state == PLUGIN_QUARANTINED)
-                return g_strdup_printf("The provider %s is %s: %s; snooze plugin info %s", id,
+                return g_strdup_printf("The provider %s is %s: %s; " SNOOZE_COMMAND " plugin info %s", id,
                                        plugin_state_name(state), plugin_last_error(provider->plugin), id);
         if (!provider->probed)
-                return g_strdup_printf("The provider %s has not answered yet; snooze provider info %s", id, id);
+                return g_strdup_printf("The provider %s has not answered yet; " SNOOZE_COMMAND " provider info %s", id, id);
         if (!stop_effect_allowed(config, provider->stop_effect))
-                return g_strdup_printf("A stop by %s %s (StopEffect %s); if that is wanted: sudo snooze config set "
+                return g_strdup_printf("A stop by %s %s (StopEffect %s); if that is wanted: sudo " SNOOZE_COMMAND " config set "
                                        "allow_stop_effects '[\"%s\"]'",
                                        id, consent_needed(provider->stop_effect), provider->stop_effect,
                                        provider->stop_effect);
         if (provider->permission_missing)
-                return g_strdup_printf("%s; snooze provider check %s", provider->permissions, id);
+                return g_strdup_printf("%s; " SNOOZE_COMMAND " provider check %s", provider->permissions, id);
         return NULL;
 }
 

@@ -171,7 +171,7 @@ static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_err
                                                 "This daemon does not stop its own machine.");
                 if (provider != provider->providers->active)
                         return sd_bus_error_setf(error, ERROR_REFUSED,
-                                                 "%s is not the provider of this machine; snooze provider list",
+                                                 "%s is not the provider of this machine; " SNOOZE_COMMAND " provider list",
                                                  provider_id(provider));
                 return parameters->stop_this_machine(provider, call, json_get_string(options, "reason", ""), options,
                                                      error, parameters->userdata);

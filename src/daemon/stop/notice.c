@@ -3,6 +3,7 @@
 #include "daemon/stop/notice.h"
 
 #include "base/clock.h"
+#include "config.h"
 #include "util/duration.h"
 
 const char *notice_phase_name(NoticePhase phase) {
@@ -35,6 +36,6 @@ char *notice_text(const Notice *notice) {
         } else
                 why = g_strdup(notice->reason);
 
-        return g_strdup_printf("%sThis machine %s at %s (in %s): %s. Keep it on: snooze postpone 2h · why: snooze why",
+        return g_strdup_printf("%sThis machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h · why: " SNOOZE_COMMAND " why",
                                notice->dry_run ? "Dry run: " : "", verb(notice), when, left, why);
 }

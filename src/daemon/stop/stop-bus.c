@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "bus/dictionary.h"
+#include "config.h"
 #include "daemon/manager-bus.h"
 
 #define DELAY_MAX USEC_PER_DAY
@@ -42,7 +43,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
         request.reason = full;
         if (held && !request.force)
                 return sd_bus_error_setf(error, ERROR_HELD,
-                                         "%s holds this machine on (%s); stop it all the same: snooze stop --force",
+                                         "%s holds this machine on (%s); stop it all the same: " SNOOZE_COMMAND " stop --force",
                                          held->who, *held->why ? held->why : "no reason given");
         if (!request.dry_run && problem)
                 return sd_bus_error_set(
@@ -50,7 +51,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
 
         r = decision_request_stop(manager->decision, clock_monotonic(), &request);
         if (r == -EALREADY)
-                return sd_bus_error_set(error, ERROR_BUSY, "A stop is under way already; snooze status shows it.");
+                return sd_bus_error_set(error, ERROR_BUSY, "A stop is under way already; " SNOOZE_COMMAND " status shows it.");
         if (r < 0)
                 return r;
         stop_set_wishes(manager->stop, json_get_string(options, "action", NULL), (uint64_t) json_get_int(options, "wake", 0));
@@ -98,7 +99,7 @@ int stop_this_machine(Provider *provider, sd_bus_message *message, const char *r
 
         if (provider != providers_active(manager->providers))
                 return sd_bus_error_setf(error, ERROR_REFUSED,
-                                         "%s is not the provider of this machine; snooze provider list",
+                                         "%s is not the provider of this machine; " SNOOZE_COMMAND " provider list",
                                          provider_id(provider));
         return authorize_stop(manager, message, reason, options, error);
 }

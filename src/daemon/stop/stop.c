@@ -320,7 +320,7 @@ static void history(Stop *stop, const char *outcome, const char *message) {
 }
 
 static void rehearse(Stop *stop) {
-        static const char message[] = "Dry run: would have stopped now; arm it with: sudo snooze setup";
+        static const char message[] = "Dry run: would have stopped now; arm it with: sudo " SNOOZE_COMMAND " setup";
 
         history(stop, "rehearsed", message);
         log_notice("%s", message);
@@ -415,7 +415,7 @@ static void ask(Stop *stop) {
         if (!provider || problem) {
                 stop->calling = FALSE;
                 refused(stop,
-                        problem ? problem : "No provider is there that could stop this machine; snooze provider list");
+                        problem ? problem : "No provider is there that could stop this machine; " SNOOZE_COMMAND " provider list");
                 /* Nobody was asked, so nobody has refused: it may be another time. */
                 decision_rearm(stop->with.decision, clock_monotonic());
                 stop->with.step(stop->with.userdata);
