@@ -72,11 +72,17 @@ def holds_keep_it_on(machine):
 
 
 def inhibitors_count(machine):
-    """an inhibitor of logind is a hold"""
+    """an inhibitor of logind is a hold: it alone keeps the machine on when nap time is over, and the warning follows its end"""
     with machine.background("systemd-inhibit", "--what=shutdown", "--who=backup", "--why=nightly", "--mode=block", "sleep", "100000"):
         wait_until(lambda: any("backup" in entry[1] or "nightly" in entry[2] for entry in machine.manager("ListHolds")[0]),
                    "the inhibitor is listed")
-        assert machine.state() in ("active", "idle")
+        machine.wait_state("idle")
+        wait_until(lambda: idle_for(machine, NAPTIME + 3), "nap time is over")
+        # One more decision, so that this is none of before.
+        machine.manager("CheckNow")
+        assert machine.state() == "idle", machine.state()
+        assert "backup" in machine.property("Reason"), machine.property("Reason")
+    machine.wait_state("warning")
 
 
 def warning_is_told(machine):
