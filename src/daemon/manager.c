@@ -350,6 +350,9 @@ static void on_forgotten(const char *source, void *userdata) {
 
 static void on_configured(Manager *manager, sd_bus_message *call, const GError *error) {
         config_change_reply(call, error);
+        /* The plugin has taken what could not be kept. */
+        if (error)
+                plugins_set_config(manager->plugins, manager->config);
 }
 
 /* Plugin.Configure is SetConfiguration in other words, authorized already. */
@@ -368,7 +371,8 @@ static int on_configure(const char *id, JsonObject *values, sd_bus_message *call
         r = manager_change_config(manager, text, call, on_configured);
         if (r < 0) {
                 (void) config_change_refused(r, &error);
-                return sd_bus_reply_method_error(call, &error);
+                (void) sd_bus_reply_method_error(call, &error);
+                plugins_set_config(manager->plugins, manager->config);
         }
         return 0;
 }

@@ -164,6 +164,24 @@ class Methods(PluginTest):
         self.assertEqual(json.loads(self.client.call('GetConfiguration')[0])['plugins']['plugin_configs']['example'], {'mode': 'failing'})
         self.wait_for_vote('example', 'unknown')
 
+    def test_what_it_refuses_is_not_kept(self):
+        self.of('example', 'Configure', '(a{sv})', ({'mode': s('at-once')},))
+        kept = (self.house.directory / 'state/snooze.json').read_text()
+        before = self.get('example', 'Pid')
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Configure', '(a{sv})', ({'mode': s('impossible')},),
+                            'example refused its new configuration, nothing is changed: mode: impossible is impossible')
+        self.assertEqual(self.of('example', 'GetConfiguration')[0]['mode'][0], 'at-once')
+        self.assertEqual((self.house.directory / 'state/snooze.json').read_text(), kept)
+        self.assertEqual(self.of('example', 'CheckIdle')[0], 'busy')
+        self.of('example', 'Restart')
+        self.assertNotEqual(self.get('example', 'Pid'), before)
+        result = subprocess.run([BUILD / 'src/cli/cloudsnooze', 'plugin', 'configure', 'example', 'mode=impossible'],
+                                env=self.house.environment, capture_output=True, text=True, timeout=60)
+        self.assertEqual((result.returncode, result.stdout), (1, ''))
+        self.assertIn('impossible is impossible', result.stderr)
+        self.of('example', 'Configure', '(a{sv})', ({'mode': s('idle')},))
+        self.wait_for_vote('example', 'idle')
+
     def test_configure_by_the_command(self):
         self.house.install_plugin('settled', BUILD / 'tests/bus/sdk-plugin', enabled=False, contracts=['IdleCheck'], config_schema={
             'ratio': {'type': 'number', 'description': 'What to beat', 'default': 2, 'constraints': '0..10'},

@@ -174,7 +174,6 @@ static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *er
 
 static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
-        const PluginsParameters *parameters = &plugin->plugins->parameters;
         g_autoptr(JsonObject) values = NULL;
         g_autoptr(GError) e = NULL;
         int r;
@@ -186,15 +185,12 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
                 return check_runnable(plugin, error);
         if (!schema_check(plugin->manifest->schema, plugin->id, values, &e))
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
-        if (!parameters->configure)
+        if (!plugin->plugins->parameters.configure)
                 return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "This daemon keeps no configuration.");
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = parameters->configure(plugin->id, values, call, parameters->userdata);
-        if (r < 0)
-                return sd_bus_error_setf(error, ERROR_STORE, "The values could not be kept: %s", g_strerror(-r));
-        return 1;
+        return plugin_configure(plugin, values, call, error);
 }
 
 static gboolean is_secret(const Setting *setting, JsonNode *value) {

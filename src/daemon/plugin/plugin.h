@@ -171,6 +171,12 @@ void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(vo
 void plugins_problem(Plugins *plugins, const char *source, const char *message);
 /* The values in force for this plugin, by the schema of this version of it. */
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
+/* … and those that would be with these values in its configuration. */
+Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObject *values, GError **error);
+
+/* configure.c */
+/* Checked against the schema and authorized. As a D-Bus method handler returns. */
+int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error);
 
 /* registry.c */
 /* What was seen by `watch`. */

@@ -98,6 +98,23 @@ static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
         return file_read(path, ENVIRONMENT_MAX, ret, NULL, error);
 }
 
+static void add_member(JsonObject *object, const char *name, JsonNode *value, void *userdata) {
+        json_object_set_member(userdata, name, json_node_ref(value));
+}
+
+Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObject *values, GError **error) {
+        g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
+        g_autoptr(JsonObject) both = json_object_new();
+        g_autofree char *environment = NULL;
+
+        if (configured)
+                json_object_foreach_member(configured, add_member, both);
+        json_object_foreach_member(values, add_member, both);
+        if (!read_environment(plugin, &environment, error))
+                return NULL;
+        return schema_resolve(manifest->schema, plugin->id, both, environment, error);
+}
+
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error) {
         g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
         g_autofree char *environment = NULL;

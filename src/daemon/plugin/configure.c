@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Plugin.Configure: a plugin that runs is asked before anything is kept, so that what it refuses is neither in the configuration, where its
+ * next start would fail over it, nor reported as in force. */
+
+#include "base/cleanup.h"
+#include "base/errors.h"
+#include "base/names.h"
+#include "bus/dictionary.h"
+#include "daemon/plugin/plugin.h"
+#include "daemon/plugin/request.h"
+
+typedef struct Configuring {
+        Request *request;
+        JsonObject *values, *asked; /* what the caller gives; everything that would be in force with it */
+        PluginProcess *process;     /* asked; only compared */
+        pid_t pid;
+} Configuring;
+
+static void configuring_free(void *data) {
+        Configuring *configuring = data;
+
+        request_end(configuring->request);
+        g_clear_pointer(&configuring->values, json_object_unref);
+        g_clear_pointer(&configuring->asked, json_object_unref);
+        g_free(configuring);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Configuring, configuring_free)
+
+static int keep(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error) {
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+        int r = parameters->configure(plugin->id, values, call, parameters->userdata);
+
+        return r < 0 ? sd_bus_error_setf(error, ERROR_STORE, "The values could not be kept: %s", g_strerror(-r)) : 1;
+}
+
+static int append_asked(sd_bus_message *message, void *userdata) {
+        const Configuring *configuring = userdata;
+        g_auto(GStrv) hints = schema_hints(configuring->request->plugin->manifest->schema);
+
+        return dictionary_append(message, configuring->asked, (const char *const *) hints);
+}
+
+static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        g_autoptr(Configuring) configuring = userdata;
+        _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
+        sd_bus_message *call = configuring->request->call;
+        PluginProcess *process = plugin->process;
+
+        if (error) {
+                (void) sd_bus_reply_method_errorf(call, error->name, "%s refused its new configuration, nothing is changed: %s", plugin->id,
+                                                  error->message);
+                return;
+        }
+        /* Where this is not kept after all, or another process serves by now, plugin_reconfigure() sees the difference. */
+        if (process && process == configuring->process && process->pid == configuring->pid) {
+                json_object_unref(process->sent);
+                process->sent = json_object_ref(configuring->asked);
+        }
+        if (keep(plugin, configuring->values, call, &problem) < 0) {
+                (void) sd_bus_reply_method_error(call, &problem);
+                plugin_reconfigure(plugin);
+        }
+}
+
+int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error) {
+        PluginProcess *process = plugin->state == PLUGIN_RUNNING ? plugin->process : NULL;
+        g_autoptr(Settings) settings = NULL;
+        g_autoptr(GError) e = NULL;
+        Configuring *configuring;
+        Request *request;
+        int r;
+
+        settings = process ? plugin_settings_with(plugin, process->manifest, values, &e) : NULL;
+        /* A configuration that is wrong elsewhere is mended step by step: then there is nothing to ask the plugin about yet. */
+        if (!settings || json_objects_equal(settings->values, process->sent))
+                return keep(plugin, values, call, error);
+        r = plugin_check_room(plugin, error);
+        if (r >= 0)
+                r = request_begin(plugin, call, NULL, NULL, &request, error);
+        if (r < 0)
+                return r;
+        configuring = g_new(Configuring, 1);
+        *configuring = (Configuring) { .request = request,
+                                       .values = json_object_ref(values),
+                                       .asked = json_object_ref(settings->values),
+                                       .process = process,
+                                       .pid = process->pid };
+        request_belongs_to(request, configuring, configuring_free);
+        return request_call(request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked, on_asked);
+}
