@@ -237,6 +237,43 @@ def a_script_is_run(machine):
     assert machine.unit(unit, "ActiveState") != "active"
 
 
+def what_no_package_brought(machine):
+    """a plugin that was put among those of packages is refused by name, and is enabled where the administrator's are"""
+    shutil.copytree(machine.path("/etc/cloudsnooze/plugins/bare"), machine.path("/usr/lib/cloudsnooze/plugins/strewn"))
+    os.rename(machine.path("/usr/lib/cloudsnooze/plugins/strewn/bare"), machine.path("/usr/lib/cloudsnooze/plugins/strewn/strewn"))
+    manifest = json.loads(machine.read("/etc/cloudsnooze/plugins/bare/plugin.json"))
+    machine.write("/usr/lib/cloudsnooze/plugins/strewn/plugin.json", json.dumps({**manifest, "name": "strewn", "exec": "strewn"}))
+    machine.manager("DiscoverPlugins")
+    message = refused(machine, "strewn", "Enable")
+    assert "no package made its user snooze-strewn" in message and "/etc/cloudsnooze/plugins" in message, message
+    assert not machine.plugin_property("strewn", "Enabled")
+    shutil.move(machine.path("/usr/lib/cloudsnooze/plugins/strewn"), machine.path("/etc/cloudsnooze/plugins/strewn"))
+    wait_until(lambda: machine.run("snooze", "plugin", "enable", "strewn", check=False).returncode == 0, "it to be found there")
+    plugin_call(machine, "strewn", "Load")
+    machine.run("snooze", "plugin", "uninstall", "strewn")
+
+
+def scripts_of_the_template_are_run(machine):
+    """a plugin begun from the template for shell answers in its unit, by sh or by the shell that it names, which runs nothing else"""
+    for plugin, shell in (("begun", ""), ("begunbash", " /bin/bash")):
+        place = f"/etc/cloudsnooze/plugins/{plugin}"
+        machine.run("snooze", "plugin", "new", "--template", "shell", place)
+        lines = machine.read(f"{place}/{plugin}").splitlines(keepends=True)
+        lines[0] = lines[0].rstrip() + shell + "\n"
+        asked = next(number for number, line in enumerate(lines) if line.startswith("check-idle)"))
+        lines.insert(asked + 1, "/usr/bin/true && exit 7\n")
+        machine.write(f"{place}/{plugin}", "".join(lines), 0o755)
+        machine.run("chmod", "-R", "go-w", place)
+        machine.manager("DiscoverPlugins")
+        plugin_call(machine, plugin, "Enable")
+        plugin_call(machine, plugin, "Load")
+        for verdict, words in (("idle", "is not there"), ("busy", "is there")):
+            answer = plugin_call(machine, plugin, "CheckIdle")
+            assert answer[:2] == [verdict, f"/run/{plugin}.lock {words}"], f"{plugin}: {answer}"
+            machine.run("touch", f"/run/{plugin}.lock")
+        machine.run("snooze", "plugin", "uninstall", plugin)
+
+
 def limits_are_live(machine):
     """limits within the manifest's are set while it runs, by the daemon's user; larger ones are refused"""
     unit = "snooze-plugin@probe.service"
@@ -329,4 +366,5 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         machine.build = build
         run_on(plan, machine, [*PERMISSION_CASES, names_are_not_looked_up_for_others, one_is_taken_back, more_is_asked_again,
-                               a_script_is_run, limits_are_live, a_captured_daemon, nothing_is_left, it_leaves_when_idle])
+                               a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, limits_are_live,
+                               a_captured_daemon, nothing_is_left, it_leaves_when_idle])
