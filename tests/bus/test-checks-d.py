@@ -84,7 +84,11 @@ class ChecksD(unittest.TestCase):
         self.assertIn('  backup idle: none\n  broken unknown: exit status 9\n  queue busy: 3 jobs\n', result.stdout)
 
     def test_while_its_plugin_is_dead_nothing_is_idle(self):
-        self.place('queue', 'kill -KILL $PPID; sleep 1000')
+        # Nobody ends what a plugin leaves that was killed: it waits for a pipe that this test closes.
+        os.mkfifo(self.house.directory / 'pipe')
+        pipe = os.open(self.house.directory / 'pipe', os.O_RDWR)
+        self.addCleanup(os.close, pipe)
+        self.place('queue', f'kill -KILL $PPID; read line <{self.house.directory}/pipe')
         votes = self.votes()
         self.assertNotEqual(votes['command'][0], 'idle')
         self.place('queue', 'exit 0')
