@@ -4,6 +4,8 @@
 /* Every name that CloudSnooze has on the bus, and every path that more than one file needs. Nothing here is spelled a
  * second time in C; data/ and introspection/ repeat them because their formats must, and tests/bus compares. */
 
+#include <stdbool.h>
+
 #include "config.h"
 
 #define SNOOZE_NAME "io.cloudsnooze.Snooze1"
@@ -39,6 +41,10 @@
 #define PLUGIN_API_VERSION 1U
 
 #define PLUGIN_ID_MAX 24U
+/* "admin": its user would be called like the group snooze-admin, whose members polkit trusts. */
+#define PLUGIN_ID_EXPECTED "[a-z][a-z0-9-]{0,23}, and not \"admin\""
+bool plugin_id_valid(const char *id);
+
 #define PLUGIN_USER_PREFIX "snooze-"
 /* The two slots of a plugin: while a version replaces another, one runs in each. */
 #define PLUGIN_UNIT_PREFIX "snooze-plugin@"

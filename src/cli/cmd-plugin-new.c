@@ -11,22 +11,15 @@
 
 #include <glib/gstdio.h>
 
-#include "config.h"
+#include "base/names.h"
 #include "util/file.h"
 
 #define FILE_SIZE_MAX (256U * 1024U)
-#define ID_MAX 24U
 
 /* What stands in the templates, name and value after the other, NULL. */
 typedef struct Variables {
         char *pairs[9];
 } Variables;
-
-static gboolean id_valid(const char *id) {
-        size_t length = strlen(id);
-
-        return length > 0 && length <= ID_MAX && g_ascii_islower(*id) && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
-}
 
 /* In the build tree they lie beside us. */
 static char *templates_directory(void) {
@@ -141,8 +134,8 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
                 id = g_path_get_basename(argv[1]);
         if (!g_strv_contains(known, template))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "there is no template %s: c, python or shell", template);
-        if (!id_valid(id))
-                return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: a lower-case letter, then up to 23 of a-z, 0-9 and -", id);
+        if (!plugin_id_valid(id))
+                return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: expected " PLUGIN_ID_EXPECTED, id);
         if (!is_empty(argv[1]))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "%s is not empty", argv[1]);
         return create(cli, template, id, argv[1]);

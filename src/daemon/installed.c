@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "base/names.h"
 #include "daemon/config/config-names.h"
 
 static void begin(Installed *installed) {

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "config.h"

@@ -35,7 +35,7 @@ int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) 
                 return r;
         if (!plugin_id_valid(*ret))
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                        "That is no plugin's id; expected [a-z][a-z0-9-]{0,23}, and not \"admin\".");
+                                        "That is no plugin's id; expected " PLUGIN_ID_EXPECTED ".");
         return 0;
 }
 

@@ -25,13 +25,6 @@ const char *const manifest_contract_names[] = { "IdleCheck",     "EventHandler",
 static const char *const runtime_names[] = { "dbus", "native", "jsonrpc", "http", "grpc", NULL };
 static const char *const isolation_names[] = { "none", "process", "container", NULL };
 
-gboolean plugin_id_valid(const char *id) {
-        size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
-
-        return length > 0 && length <= PLUGIN_ID_MAX && g_ascii_islower(id[0]) && strcmp(id, "admin") != 0 &&
-                strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
-}
-
 static void event_free(void *data) {
         ManifestEvent *event = data;
 
@@ -370,6 +363,14 @@ static gboolean read_name(const Manifest *manifest, JsonNode *node, GError **err
         return TRUE;
 }
 
+static gboolean unknown_key(const Manifest *manifest, const char *key, GError **error) {
+        g_autoptr(GString) names = g_string_new(NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(manifest_keys); i++)
+                g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", manifest_keys[i].name);
+        return invalid(error, manifest, key, "unknown key, expected one of %s", names->str);
+}
+
 static gboolean read_members(Manifest *manifest, JsonObject *object, GError **error) {
         JsonObjectIter iter;
         const char *key;
@@ -383,7 +384,7 @@ static gboolean read_members(Manifest *manifest, JsonObject *object, GError **er
                         if (g_str_equal(key, manifest_keys[i].name))
                                 known = &manifest_keys[i];
                 if (!known)
-                        return invalid(error, manifest, key, "unknown key");
+                        return unknown_key(manifest, key, error);
                 if (known->read ? !known->read(manifest, key, node, (char *) manifest + known->offset, error)
                                 : !read_name(manifest, node, error))
                         return FALSE;
@@ -508,7 +509,7 @@ Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GErro
                 return manifest_refused(error);
         }
         if (!plugin_id_valid(manifest->id)) {
-                invalid(error, manifest, "name", "expected [a-z][a-z0-9-]{0,23}");
+                invalid(error, manifest, "name", "expected " PLUGIN_ID_EXPECTED);
                 return manifest_refused(error);
         }
         if (!read_members(manifest, json_node_get_object(root), error))

@@ -89,9 +89,6 @@ gboolean manifest_api_served(uint32_t host, uint32_t api);
 /* What a plugin can serve; ends with NULL. */
 extern const char *const manifest_contract_names[];
 
-/* [a-z][a-z0-9-]{0,23}, and not "admin": its user would be in the group snooze-admin, whose members polkit trusts. */
-gboolean plugin_id_valid(const char *id);
-
 /* Whose files may say what runs: root's, and those of a user who runs the daemon himself on a private bus. Never those of the
  * system service's own user, which a hole in the daemon would own. */
 uid_t manifest_trusted_uid(void);

@@ -267,9 +267,28 @@ static gboolean valid_name(const char *name) {
         return TRUE;
 }
 
+/* SNOOZE_<NAME>, upper case, every - as _. */
+static char *variable_of(const char *name) {
+        return g_strdelimit(g_ascii_strup(name, -1), "-", '_');
+}
+
+/* The first of that name. */
+static const Setting *find_variable(const Schema *schema, const char *variable) {
+        for (guint i = 0; i < schema->settings->len; i++) {
+                const Setting *setting = g_ptr_array_index(schema->settings, i);
+                g_autofree char *upper = variable_of(setting->name);
+
+                if (g_str_equal(upper, variable))
+                        return setting;
+        }
+        return NULL;
+}
+
 static gboolean parse_setting(Schema *schema, const char *name, const char *member, JsonNode *node, GError **error) {
         Setting *setting = g_new0(Setting, 1);
+        g_autofree char *variable = NULL;
         const char *constraints;
+        const Setting *other;
         JsonObject *object;
         JsonNode *fallback;
 
@@ -280,6 +299,11 @@ static gboolean parse_setting(Schema *schema, const char *name, const char *memb
         if (!valid_name(member))
                 return invalid(error, name, member, "a setting's name is letters, digits, _ and -, at most %u of them",
                                SETTING_NAME_MAX);
+        variable = variable_of(member);
+        other = find_variable(schema, variable);
+        if (other != setting)
+                return invalid(error, name, member, "is SNOOZE_%s in the environment file, as %s is, expected another name", variable,
+                               other->name);
         if (!JSON_NODE_HOLDS_OBJECT(node))
                 return invalid(error, name, member, "expected an object with type and description");
         object = json_node_get_object(node);
@@ -414,19 +438,6 @@ static JsonNode *value_from_text(const Setting *setting, const char *text) {
                         json_node_set_boolean(node, FALSE);
         }
         return node;
-}
-
-/* SNOOZE_<NAME>, upper case, every - as _. */
-static const Setting *find_variable(const Schema *schema, const char *variable) {
-        for (guint i = 0; i < schema->settings->len; i++) {
-                const Setting *setting = g_ptr_array_index(schema->settings, i);
-                g_autofree char *upper = g_ascii_strup(setting->name, -1);
-
-                g_strdelimit(upper, "-", '_');
-                if (g_str_equal(upper, variable))
-                        return setting;
-        }
-        return NULL;
 }
 
 static char *unquote(char *text) {

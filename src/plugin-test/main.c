@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "config.h"
 #include "plugin-test/trial.h"
 #include "util/file.h"
@@ -88,7 +89,7 @@ static char *manifest_name(const char *path, GError **error) {
         name = JSON_NODE_HOLDS_OBJECT(node) ? json_get_string(json_node_get_object(node), "name", NULL) : NULL;
         if (name && plugin_id_valid(name))
                 return g_strdup(name);
-        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "%s: /name: expected [a-z][a-z0-9-]{0,23}", path);
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "%s: /name: expected " PLUGIN_ID_EXPECTED, path);
         return NULL;
 }
 

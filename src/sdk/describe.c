@@ -7,17 +7,9 @@
 #include "base/names.h"
 #include "sdk/instance.h"
 
-static bool id_valid(const char *id) {
-        size_t n = id ? strlen(id) : 0;
-
-        if (n == 0 || n > PLUGIN_ID_MAX || id[0] < 'a' || id[0] > 'z')
-                return false;
-        return strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
-}
-
 static const char *table_problem(const SnoozePlugin *plugin) {
-        if (!id_valid(plugin->id))
-                return "the id has to be [a-z][a-z0-9-]{0,23}";
+        if (!plugin_id_valid(plugin->id))
+                return "the id has to be " PLUGIN_ID_EXPECTED;
         if (!plugin->version)
                 return "the version is missing";
         if (!plugin->supported_events != !plugin->handle_event)

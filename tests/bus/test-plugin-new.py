@@ -103,7 +103,7 @@ class Templates(Directory):
         self.assertEqual(result.returncode, 2)
         self.assertIn('Try: snooze plugin new --help', result.stderr)
         self.assertEqual(sorted(os.listdir(self.directory)), ['mine'])
-        for arguments in (('--id', 'My', 'x'), ('--template', 'perl', 'x'), ('--id', 'x' * 25, 'x')):
+        for arguments in (('--id', 'My', 'x'), ('--id', 'admin', 'x'), ('admin',), ('--template', 'perl', 'x'), ('--id', 'x' * 25, 'x')):
             self.assertEqual(run(CLOUDSNOOZE, 'plugin', 'new', *arguments, cwd=self.directory).returncode, 2)
         self.assertEqual(sorted(os.listdir(self.directory)), ['mine'])
 

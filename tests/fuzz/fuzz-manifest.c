@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
 #include "util/version-range.h"

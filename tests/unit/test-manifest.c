@@ -8,6 +8,7 @@
 
 #include "access-list.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
 
@@ -139,7 +140,7 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { "{\"version\": \"one\", \"contracts\": [\"IdleCheck\"]}", "got one" },
                 { "{\"version\": \"1\", \"contracts\": [\"Idle\"]}", "got Idle, expected one of IdleCheck" },
                 { "{\"version\": \"1\", \"contracts\": [\"IdleCheck\", \"IdleCheck\"]}", "twice" },
-                { BASE ", \"surprise\": 1}", "/surprise: unknown key" },
+                { BASE ", \"surprise\": 1}", "/surprise: unknown key, expected one of name, " },
                 { BASE ", \"name\": \"other\"}", "/name: got other" },
                 { BASE ", \"author\": 7}", "/author" },
                 { BASE ", \"author\": \"a\\u001b[31m\"}", "/author" },
@@ -180,6 +181,9 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": \"/[/\"}}}",
                   "constraints" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"color\": 1}}}", "unknown key color" },
+                { BASE ", \"config_schema\": {\"a-b\": {\"type\": \"int\"}, \"a_b\": {\"type\": \"int\"}}}",
+                  "/config_schema/a_b: is SNOOZE_A_B in the environment file, as a-b is" },
+                { BASE ", \"config_schema\": {\"path\": {\"type\": \"int\"}, \"Path\": {\"type\": \"int\"}}}", "SNOOZE_PATH" },
                 { BASE ", \"exec\": \"../x\"}", "without .." },
                 { BASE ", \"exec\": \"absent\"}", "absent" },
                 { BASE ", \"exec\": \"plugin.json\"}", "not executable" },
@@ -234,6 +238,7 @@ static void test_ids(void) {
         g_assert_false(plugin_id_valid("2a"));
         g_assert_false(plugin_id_valid("Redis"));
         g_assert_false(plugin_id_valid("a/b"));
+        g_assert_false(plugin_id_valid("admin"));
         g_assert_false(plugin_id_valid(NULL));
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
 #define NSEC_IN_SEC (NSEC_PER_USEC * USEC_PER_SEC)
@@ -28,7 +29,7 @@ static gboolean id_usable(Plugins *plugins, const char *directory, const char *i
 
         if (plugin_id_valid(id))
                 return TRUE;
-        message = g_strdup_printf("%s/%s: a plugin's directory is named [a-z][a-z0-9-]{0,%u}", directory, id, PLUGIN_ID_MAX - 1);
+        message = g_strdup_printf("%s/%s: a plugin's directory is named " PLUGIN_ID_EXPECTED, directory, id);
         plugins_problem(plugins, "plugins", message);
         return FALSE;
 }

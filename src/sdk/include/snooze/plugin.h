@@ -89,7 +89,7 @@ typedef struct SnoozePluginSetting {
 
 typedef struct SnoozePlugin {
         size_t size;             /* sizeof(SnoozePlugin): tells an older table from a newer one */
-        const char *id;          /* [a-z][a-z0-9-]{0,23}; the bus name is io.cloudsnooze.Plugin1.<id> */
+        const char *id;          /* [a-z][a-z0-9-]{0,23}, and not "admin"; the bus name is io.cloudsnooze.Plugin1.<id> */
         const char *version;
         const char *description; /* one line, for --help; may be NULL */
         void *userdata;          /* handed to every function below */
@@ -154,7 +154,7 @@ typedef struct SnoozePlugin {
 
 /* Serves the table until the plugin is asked to leave, nobody called it for five minutes, or the daemon has been gone for one. Returns
  * what main() is to return: not 0 where the table is wrong, the bus cannot be reached or was lost. Understands --help, --version,
- * --describe, --idle-exit, --host-exit and --debug. */
+ * --describe, --idle-exit, --host-exit, --slot and --debug. */
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]);
 
 /* The same table as a shared object instead of a program: a `native` plugin, which the daemon loads into itself where its administrator allows

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "base/names.h"
+
+#include <string.h>
+
+bool plugin_id_valid(const char *id) {
+        size_t length = id ? strnlen(id, PLUGIN_ID_MAX + 1) : 0;
+
+        return length > 0 && length <= PLUGIN_ID_MAX && id[0] >= 'a' && id[0] <= 'z' && strcmp(id, "admin") != 0 &&
+                strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
