@@ -70,26 +70,29 @@ const char *authentication_head_problem(const Authentication *authentication, co
                                      : "expected webhook-id, webhook-timestamp and webhook-signature";
 }
 
-static gboolean is_recent(const char *timestamp, uint64_t now) {
+static gboolean is_recent(const char *timestamp, uint64_t now, uint64_t *ret_until) {
         gint64 seconds = (gint64) (now / USEC_PER_SEC), said;
 
-        return g_ascii_string_to_signed(timestamp, 10, 0, G_MAXINT64, &said, NULL) &&
-               said >= seconds - TIMESTAMP_SECONDS && said <= seconds + TIMESTAMP_SECONDS;
+        if (!g_ascii_string_to_signed(timestamp, 10, 0, G_MAXINT64, &said, NULL) ||
+            said < seconds - TIMESTAMP_SECONDS || said > seconds + TIMESTAMP_SECONDS)
+                return FALSE;
+        /* To the end of that second. */
+        *ret_until = (uint64_t) (said + TIMESTAMP_SECONDS + 1) * USEC_PER_SEC;
+        return TRUE;
 }
 
 const char *authentication_problem(const Authentication *authentication, const Claims *claims, const char *body,
-                                   gsize size, uint64_t now, gboolean *ret_signed) {
+                                   gsize size, uint64_t now, uint64_t *ret_until) {
         const char *problem = authentication_head_problem(authentication, claims);
         g_autofree char *signature = NULL;
 
-        *ret_signed = FALSE;
+        *ret_until = 0;
         if (problem || authentication_is_open(authentication) || says_token(authentication, claims))
                 return problem;
         signature = signature_make(authentication->key, claims->id, claims->timestamp, body, size);
         if (!signature_matches(signature, claims->signature))
                 return "webhook-signature is not that of this body";
-        if (!is_recent(claims->timestamp, now))
-                return "webhook-timestamp: expected seconds since the epoch, at most 300 from now";
-        *ret_signed = TRUE;
-        return NULL;
+        return is_recent(claims->timestamp, now, ret_until)
+                       ? NULL
+                       : "webhook-timestamp: expected seconds since the epoch, at most 300 from now";
 }

@@ -32,6 +32,6 @@ gboolean authentication_is_open(const Authentication *authentication);
 /* NULL: fine, or, of a signature, to be seen when the body is there. Else what was wrong and expected, in words for
  * whoever posts. */
 const char *authentication_head_problem(const Authentication *authentication, const Claims *claims);
-/* now: wall clock µs. *ret_signed: it was the signature that counted. */
+/* now: wall clock µs. *ret_until: up to when the signature that counted does so, wall clock µs; 0: it was none. */
 const char *authentication_problem(const Authentication *authentication, const Claims *claims, const char *body,
-                                   gsize size, uint64_t now, gboolean *ret_signed);
+                                   gsize size, uint64_t now, uint64_t *ret_until);

@@ -7,7 +7,7 @@
  *                    │              │                                   └─────────────────▸ Acknowledge, once it was
  * handled ▾ 4xx          ▾ 503: 64 are under way, or nobody took it in time
  *
- * An id that was taken before is answered 202 at once, and announced no second time. */
+ * An id that was taken before is answered 202 at once, and announced no second time; with another content, 409. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/names.h"
 #include "config.h"
+#include "known.h"
 #include "listener.h"
 #include "plugins/webhook/signature.h"
 #include "posted.h"
@@ -32,9 +33,9 @@
 
 #define ID "event-endpoint"
 #define PATH "/events"
+#define DRIVER "org.freedesktop.DBus"
 #define TAKE_TIME (10 * USEC_PER_SEC)
 #define RETRY_AFTER 5U
-#define TAKEN_MAX 1024U
 #define TOKEN_CREDENTIAL ID ".token"
 #define SECRET_CREDENTIAL ID ".secret"
 
@@ -45,12 +46,11 @@ typedef struct Endpoint {
         char *where; /* it listens on */
         Authentication authentication;
         Rate *rate;
-        GHashTable *pending; /* set of ids: announced, and not known to be kept */
-        GHashTable *taken;   /* set of ids: kept */
-        GQueue order;        /* of the ids in taken, borrowed, the oldest first */
+        Known *known;
         GPtrArray *waiting;  /* Waiting */
         sd_event_source *timer;
-        sd_bus_slot *received;
+        sd_bus_slot *received, *owner_changed, *owner_asked;
+        char *daemon; /* the unique name that owns the daemon's; NULL: none */
 } Endpoint;
 
 /* A request that is answered when its event was taken. */
@@ -99,8 +99,6 @@ static void answer_later(Request *request, const char *why, const char *id) {
 /* Ids */
 
 static void taken(Endpoint *endpoint, const char *id) {
-        char *copy;
-
         for (guint i = endpoint->waiting->len; i > 0; i--) {
                 Waiting *waiting = g_ptr_array_index(endpoint->waiting, i - 1);
 
@@ -109,14 +107,7 @@ static void taken(Endpoint *endpoint, const char *id) {
                 answer_taken(waiting->request, id);
                 g_ptr_array_remove_index_fast(endpoint->waiting, i - 1);
         }
-        (void) g_hash_table_remove(endpoint->pending, id);
-        if (g_hash_table_contains(endpoint->taken, id))
-                return;
-        if (endpoint->order.length >= TAKEN_MAX)
-                (void) g_hash_table_remove(endpoint->taken, g_queue_pop_head(&endpoint->order));
-        copy = g_strdup(id);
-        g_queue_push_tail(&endpoint->order, copy);
-        (void) g_hash_table_add(endpoint->taken, copy);
+        known_take(endpoint->known, id);
 }
 
 static int on_waited(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -155,12 +146,58 @@ static void wait_for(Endpoint *endpoint, Request *request, const char *id) {
         (void) sd_event_source_set_enabled(endpoint->timer, SD_EVENT_ONESHOT);
 }
 
+/* Whoever owns the daemon's name. Anybody may send a signal to this connection, whatever the match says; nobody can send one in
+ * another's name. */
+
+static gboolean is_from(sd_bus_message *m, const char *who) {
+        const char *sender = sd_bus_message_get_sender(m);
+
+        return who && sender && g_str_equal(sender, who);
+}
+
+static void set_daemon(Endpoint *endpoint, const char *owner) {
+        g_free(endpoint->daemon);
+        endpoint->daemon = *owner ? g_strdup(owner) : NULL;
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *old_owner, *new_owner;
+
+        if (is_from(m, DRIVER) && sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) >= 0 &&
+            g_str_equal(name, SNOOZE_NAME))
+                set_daemon(userdata, new_owner);
+        return 0;
+}
+
+static int on_owner_known(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *owner;
+
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "s", &owner) >= 0)
+                set_daemon(userdata, owner);
+        return 0;
+}
+
+/* The driver works in order: what changes after it answered is told. */
+static int follow_daemon(Endpoint *endpoint, sd_bus *bus) {
+        int r = sd_bus_add_match_async(bus, &endpoint->owner_changed,
+                                       "type='signal',sender='" DRIVER "',interface='" DRIVER
+                                       "',member='NameOwnerChanged',arg0='" SNOOZE_NAME "'",
+                                       on_owner_changed, NULL, endpoint);
+
+        if (r < 0)
+                return r;
+        return sd_bus_call_method_async(bus, &endpoint->owner_asked, DRIVER, "/org/freedesktop/DBus", DRIVER, "GetNameOwner",
+                                        on_owner_known, endpoint, "s", SNOOZE_NAME);
+}
+
 /* The daemon has kept it. */
 static int on_received(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *id, *type, *key, *contents, *source = "";
         Endpoint *endpoint = userdata;
         int r;
 
+        if (!is_from(m, endpoint->daemon))
+                return 0;
         if (sd_bus_message_read(m, "ss", &id, &type) < 0 ||
             sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sv}") < 0)
                 return 0;
@@ -173,7 +210,7 @@ static int on_received(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 if (r < 0 || sd_bus_message_exit_container(m) < 0)
                         return 0;
         }
-        if (g_str_equal(source, ID) && g_hash_table_contains(endpoint->pending, id))
+        if (g_str_equal(source, ID))
                 taken(endpoint, id);
         return 0;
 }
@@ -215,41 +252,52 @@ static void on_head(Request *request, void *userdata) {
                 refuse(request, 415, "expected Content-Type: application/json");
 }
 
-static char *id_of(const PostedEvent *event, const Claims *claims, gboolean with_signature) {
+/* until: up to when the signature counts, 0: there is none. */
+static char *id_of(const PostedEvent *event, const Claims *claims, uint64_t until) {
         char random[SD_ID128_STRING_MAX];
         sd_id128_t id;
 
         if (event->id)
                 return g_strdup(event->id);
         /* A signed one that somebody sends again is the same. */
-        if (with_signature)
+        if (until > 0)
                 return g_strdup(claims->id);
         return sd_id128_randomize(&id) < 0 ? NULL : g_strdup(sd_id128_to_string(id, random));
 }
 
-static void announce(Endpoint *endpoint, Request *request, PostedEvent *event, const char *id) {
-        int r;
+/* FALSE: it was answered that this cannot be. */
+static gboolean emit(Endpoint *endpoint, Request *request, PostedEvent *event, const char *id) {
+        int r = snooze_plugin_instance_emit_event(endpoint->instance, id, event->type, event->severity, event->deadline,
+                                                  g_steal_pointer(&event->data));
 
-        if (g_hash_table_contains(endpoint->taken, id)) {
-                answer_taken(request, id);
+        if (r == -ENOBUFS)
+                answer_later(request, "too many events are under way", id);
+        else if (r < 0) {
+                snooze_plugin_log(LOG_WARNING, "An event that was posted cannot be announced: %s", g_strerror(-r));
+                refuse(request, 500, "it cannot be announced");
+        }
+        return r >= 0;
+}
+
+static void announce(Endpoint *endpoint, Request *request, PostedEvent *event, const char *id, uint64_t until) {
+        KnownState state = known_find(endpoint->known, id, event->content);
+
+        if (state == KNOWN_OTHER) {
+                answer_text(request, &(Answer){ .status = 409 }, "error",
+                            "another event was posted by this id: post this one with an id of its own", id);
                 return;
         }
-        if (!g_hash_table_contains(endpoint->pending, id)) {
-                r = snooze_plugin_instance_emit_event(endpoint->instance, id, event->type, event->severity,
-                                                      event->deadline, g_steal_pointer(&event->data));
-                if (r == -ENOBUFS) {
-                        answer_later(request, "too many events are under way", id);
-                        return;
-                }
-                if (r < 0) {
-                        snooze_plugin_log(LOG_WARNING, "An event that was posted cannot be announced: %s",
-                                          g_strerror(-r));
-                        refuse(request, 500, "it cannot be announced");
-                        return;
-                }
-                (void) g_hash_table_add(endpoint->pending, g_strdup(id));
+        if (until > 0 && !known_has_room(endpoint->known, clock_realtime())) {
+                answer_later(request, "too many signatures of the last minutes are to be remembered", id);
+                return;
         }
-        wait_for(endpoint, request, id);
+        if (state == KNOWN_NOT && !emit(endpoint, request, event, id))
+                return;
+        known_add(endpoint->known, id, event->content, until);
+        if (state == KNOWN_TAKEN)
+                answer_taken(request, id);
+        else
+                wait_for(endpoint, request, id);
 }
 
 static void on_whole(Request *request, void *userdata) {
@@ -258,15 +306,14 @@ static void on_whole(Request *request, void *userdata) {
         g_auto(PostedEvent) event = { .id = NULL };
         g_autoptr(GError) error = NULL;
         g_autofree char *id = NULL;
-        gboolean with_signature;
         const char *problem;
         const char *body;
+        uint64_t until;
         size_t size;
         guint wait;
 
         body = request_body(request, &size);
-        problem = authentication_problem(&endpoint->authentication, &claims, body, size, clock_realtime(),
-                                         &with_signature);
+        problem = authentication_problem(&endpoint->authentication, &claims, body, size, clock_realtime(), &until);
         if (problem) {
                 refuse_unknown(request, problem);
                 return;
@@ -282,13 +329,13 @@ static void on_whole(Request *request, void *userdata) {
                 refuse(request, 400, error->message);
                 return;
         }
-        id = id_of(&event, &claims, with_signature);
+        id = id_of(&event, &claims, until);
         if (!id || !posted_id_valid(id)) {
                 refuse(request, 400,
                        SIGNATURE_ID_HEADER ": expected 1 to 128 printable characters of ASCII without blanks");
                 return;
         }
-        announce(endpoint, request, &event, id);
+        announce(endpoint, request, &event, id, until);
 }
 
 static void on_gone(Request *request, void *userdata) {
@@ -421,6 +468,8 @@ static int start(SnoozePluginInstance *instance, void *userdata) {
                               100 * USEC_PER_MSEC, on_waited, endpoint);
         if (r >= 0)
                 r = sd_event_source_set_enabled(endpoint->timer, SD_EVENT_OFF);
+        if (r >= 0)
+                r = follow_daemon(endpoint, snooze_plugin_instance_get_bus(instance));
         if (r < 0)
                 return r;
         return sd_bus_match_signal_async(snooze_plugin_instance_get_bus(instance), &endpoint->received, SNOOZE_NAME,
@@ -446,9 +495,7 @@ int main(int argc, char *argv[]) {
         };
         Endpoint endpoint = {
                 .rate = rate_new(),
-                .pending = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-                .taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-                .order = G_QUEUE_INIT,
+                .known = known_new(),
                 .waiting = g_ptr_array_new_with_free_func(waiting_free),
         };
         const SnoozePlugin plugin = {
@@ -470,11 +517,12 @@ int main(int argc, char *argv[]) {
         stop_listening(&endpoint);
         sd_event_source_disable_unref(endpoint.timer);
         sd_bus_slot_unref(endpoint.received);
+        sd_bus_slot_unref(endpoint.owner_changed);
+        sd_bus_slot_unref(endpoint.owner_asked);
+        g_free(endpoint.daemon);
         authentication_clear(&endpoint.authentication);
         rate_free(endpoint.rate);
         g_ptr_array_unref(endpoint.waiting);
-        g_queue_clear(&endpoint.order);
-        g_hash_table_unref(endpoint.taken);
-        g_hash_table_unref(endpoint.pending);
+        known_free(endpoint.known);
         return r;
 }

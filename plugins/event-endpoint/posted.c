@@ -117,10 +117,20 @@ static gboolean read_data(JsonNode *node, uint64_t now, PostedEvent *event, GErr
                 return wrong(error, "data: expected at most %u bytes", POSTED_DATA_MAX);
         if (!check_object(json_node_get_object(node), 1, &entries, error))
                 return FALSE;
+        g_free(event->content);
+        event->content = g_steal_pointer(&text);
         event->data = snooze_plugin_dictionary_new();
         if (!dictionary_add_json(event->data, json_node_get_object(node), &problem))
                 return wrong(error, "data: %s", problem->message);
         return TRUE;
+}
+
+/* A type has no blanks. */
+static void add_content(PostedEvent *event) {
+        g_autofree char *data = g_steal_pointer(&event->content);
+
+        event->content = g_strdup_printf("%s %u %" G_GUINT64_FORMAT " %s", event->type, event->severity, event->deadline,
+                                         data ?: "{}");
 }
 
 static gboolean read_member(const char *name, JsonNode *node, uint64_t now, PostedEvent *event, GError **error) {
@@ -161,6 +171,7 @@ gboolean posted_event_read(const char *body, gsize size, uint64_t now, PostedEve
                         return FALSE;
         if (!event.type)
                 return wrong(error, "type: expected custom or custom.NAME, it is missing");
+        add_content(&event);
         *ret = event;
         event = (PostedEvent){ .id = NULL };
         return TRUE;
@@ -169,6 +180,7 @@ gboolean posted_event_read(const char *body, gsize size, uint64_t now, PostedEve
 void posted_event_clear(PostedEvent *event) {
         g_free(event->id);
         g_free(event->type);
+        g_free(event->content);
         snooze_plugin_dictionary_free(event->data);
         *event = (PostedEvent){ .id = NULL };
 }

@@ -21,6 +21,7 @@ typedef struct PostedEvent {
         unsigned severity;            /* 0: that of its type */
         uint64_t deadline;            /* wall clock µs; 0: that of its type */
         SnoozePluginDictionary *data; /* NULL: none */
+        char *content;                /* all of it but the id, as a text: another event has another */
 } PostedEvent;
 
 /* 1 to 128 printable characters of ASCII without blanks. */

@@ -70,9 +70,9 @@ class Endpoint(plugin_bus.PluginTestCase):
         if self.keeping:
             self.say_received(event)
 
-    def say_received(self, event, source="event-endpoint", connection=None):
+    def say_received(self, event, source="event-endpoint", connection=None, destination=None):
         parameters = GLib.Variant("(ssa{sv})", (event["id"], event["type"], {"id": s(event["id"]), "severity": GLib.Variant("u", 1), "source": s(source)}))
-        (connection or self.connection).emit_signal(None, SNOOZE_PATH, MANAGER, "EventReceived", parameters)
+        (connection or self.connection).emit_signal(destination, SNOOZE_PATH, MANAGER, "EventReceived", parameters)
 
     def start(self, environment=None, watch=True, **settings):
         self.running = self.plugin(PROGRAM, "event-endpoint", environment={"RUNTIME_DIRECTORY": self.directory, **(environment or {})})
@@ -177,6 +177,43 @@ class Endpoint(plugin_bus.PluginTestCase):
         self.assertEqual(self.post(body)[:2], (202, {"id": "same"}))
         self.assertEqual(len(self.events), 1)
 
+    def test_an_id_that_somebody_else_used_first_is_told(self):
+        """Otherwise whoever guesses it makes another's event vanish behind a 202."""
+        self.start()
+        mine = {"id": "job-7", "type": "custom.job.done", "data": {"result": "good"}}
+        self.assertEqual(self.post(json.dumps({"id": "job-7", "type": "custom.test"}))[0], 202)
+        for another in (mine, {**mine, "severity": 1}, {"id": "job-7", "type": "custom.test", "data": {"a": 1}},
+                        {"id": "job-7", "type": "custom.test", "severity": 1}):
+            status, answer, _ = self.post(json.dumps(another))
+            self.assertEqual((status, answer["id"]), (409, "job-7"))
+            self.assertIn("another event was posted by this id", answer["error"])
+        self.assertEqual(self.post(json.dumps({**mine, "id": "job-7-mine"}))[0], 202)
+        self.assertEqual(self.post(json.dumps({"id": "job-7", "type": "custom.test"}))[0], 202)
+        self.assertEqual([event["id"] for event in self.events], ["job-7", "job-7-mine"])
+
+    def test_also_while_it_is_under_way(self):
+        self.keeping = False
+        self.start()
+        first = self.later(self.ask, "POST", "/events", json.dumps({"id": "same", "type": "custom.test"}))
+        plugin_bus.iterate_until(lambda: self.events)
+        self.assertEqual(self.post(json.dumps({"id": "same", "type": "custom.other"}))[0], 409)
+        self.say_received(self.events[0])
+        self.assertEqual(self.result(first)[0], 202)
+
+    def test_a_signed_one_cannot_be_replayed_behind_many_others(self):
+        self.start(token=TOKEN, secret=KEY, max_per_minute=6000, max_per_minute_total=60000)
+        replayed = signed(EVENT)
+        self.assertEqual(self.post(headers=replayed)[:2], (202, {"id": "msg-1"}))
+        self.running.call(".EventSource", "Acknowledge", "(s)", "msg-1")
+        # More than are remembered of those that nobody signed.
+        for number in range(1040):
+            headers = bearer() if number % 2 else signed(EVENT, f"other-{number}")
+            status, answer, _ = self.post(headers=headers)
+            self.assertEqual(status, 202)
+            self.running.call(".EventSource", "Acknowledge", "(s)", answer["id"])
+        self.assertEqual(self.post(headers=replayed)[:2], (202, {"id": "msg-1"}))
+        self.assertEqual([event["id"] for event in self.events].count("msg-1"), 1)
+
     def test_no_answer_before_the_daemon_kept_it(self):
         self.keeping = False
         self.start()
@@ -187,7 +224,15 @@ class Endpoint(plugin_bus.PluginTestCase):
         self.say_received(self.events[0], source="other")
         stranger = self.bus.connect()
         self.say_received(self.events[0], connection=stranger)
-        stranger.flush_sync()
+        # One that is addressed comes through, whatever was subscribed.
+        self.say_received(self.events[0], connection=stranger, destination=self.running.owner)
+        # Nor does he become the daemon by saying so.
+        stranger.emit_signal(self.running.owner, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+                             GLib.Variant("(sss)", (SNOOZE, "", stranger.get_unique_name())))
+        self.say_received(self.events[0], connection=stranger, destination=self.running.owner)
+        # The bus keeps the order of one sender: this comes behind all of it.
+        stranger.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", None, None,
+                           Gio.DBusCallFlags.NONE, 20000, None)
         self.running.call("", "Ping")
         self.assertEqual((first, second), ([], []))
         self.say_received(self.events[0])

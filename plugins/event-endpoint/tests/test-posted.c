@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "known.h"
 #include "posted.h"
 #include "rate.h"
 
@@ -172,6 +173,77 @@ static void test_many_clients(void) {
         rate_free(rate);
 }
 
+/* Whatever else is posted meanwhile, what was signed is known as long as its signature counts; then as long as any other. */
+static void test_signed_ones_stay_known(void) {
+        const uint64_t until = NOW + 300 * USEC_PER_SEC;
+        Known *known = known_new();
+
+        known_add(known, "signed", "content", until);
+        known_take(known, "signed");
+        for (guint i = 0; i < 3 * KNOWN_MAX; i++) {
+                g_autofree char *id = g_strdup_printf("other-%u", i);
+
+                known_add(known, id, "other", 0);
+                known_take(known, id);
+        }
+        g_assert_cmpint(known_find(known, "signed", "content"), ==, KNOWN_TAKEN);
+        g_assert_cmpint(known_find(known, "signed", "another"), ==, KNOWN_OTHER);
+        g_assert_cmpint(known_find(known, "other-0", "other"), ==, KNOWN_NOT);
+        g_assert_cmpint(known_find(known, "other-3071", "other"), ==, KNOWN_TAKEN);
+        known_free(known);
+}
+
+/* Nobody makes room for a replay by signing many. */
+static void test_signed_ones_are_bounded(void) {
+        const uint64_t until = NOW + 300 * USEC_PER_SEC;
+        Known *known = known_new();
+
+        known_add(known, "first", "content", until);
+        for (guint i = 1; i < KNOWN_SIGNED_MAX; i++) {
+                g_autofree char *id = g_strdup_printf("other-%u", i);
+
+                g_assert_true(known_has_room(known, NOW));
+                known_add(known, id, "other", until);
+                known_take(known, id);
+        }
+        g_assert_false(known_has_room(known, NOW));
+        g_assert_false(known_has_room(known, until));
+        g_assert_cmpint(known_find(known, "first", "content"), ==, KNOWN_PENDING);
+        /* Their time is over: the latest are known as others are, and what is under way is. */
+        g_assert_true(known_has_room(known, until + 1));
+        g_assert_cmpint(known_find(known, "first", "content"), ==, KNOWN_PENDING);
+        known_take(known, "first");
+        g_assert_cmpint(known_find(known, "first", "content"), ==, KNOWN_TAKEN);
+        for (guint i = 0; i < KNOWN_MAX; i++) {
+                g_autofree char *id = g_strdup_printf("later-%u", i);
+
+                known_add(known, id, "later", 0);
+                known_take(known, id);
+        }
+        g_assert_cmpint(known_find(known, "first", "content"), ==, KNOWN_NOT);
+        known_free(known);
+}
+
+/* Posted by its token first, then with a signature: from then on it can be replayed. */
+static void test_signed_afterwards(void) {
+        Known *known = known_new();
+
+        known_add(known, "id", "content", 0);
+        known_take(known, "id");
+        known_add(known, "id", "content", NOW + USEC_PER_SEC);
+        for (guint i = 0; i <= KNOWN_MAX; i++) {
+                g_autofree char *id = g_strdup_printf("other-%u", i);
+
+                known_add(known, id, "other", 0);
+                known_take(known, id);
+        }
+        g_assert_cmpint(known_find(known, "id", "content"), ==, KNOWN_TAKEN);
+        /* Nobody announced it. */
+        known_take(known, "unknown");
+        g_assert_cmpint(known_find(known, "unknown", "content"), ==, KNOWN_NOT);
+        known_free(known);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/event-endpoint/posted/all-fields", test_all_fields);
@@ -180,5 +252,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/event-endpoint/posted/bounds", test_bounds);
         g_test_add_func("/event-endpoint/rate/turns", test_turns);
         g_test_add_func("/event-endpoint/rate/many-clients", test_many_clients);
+        g_test_add_func("/event-endpoint/known/signed-ones-stay-known", test_signed_ones_stay_known);
+        g_test_add_func("/event-endpoint/known/signed-ones-are-bounded", test_signed_ones_are_bounded);
+        g_test_add_func("/event-endpoint/known/signed-afterwards", test_signed_afterwards);
         return g_test_run();
 }
