@@ -68,19 +68,28 @@ void text_make_valid(char *text) {
         }
 }
 
-/* C1 controls (U+0080 to U+009F) steer terminals just as C0 do. */
-static bool is_c1(const char *text) {
-        return (unsigned char) text[0] == 0xc2 && (unsigned char) text[1] < 0xa0;
+/* How many bytes a character has that moves the cursor, ends the line or turns the direction of a text, so that it looks like another:
+ * what character_steers() of src/util/line.h names, here without GLib. 0: it does not. The text is valid. */
+static unsigned steers(const char *text) {
+        const unsigned char *p = (const unsigned char *) text;
+
+        if (p[0] < 0x20 || p[0] == 0x7f)
+                return 1;
+        /* U+0080 to U+009F */
+        if (p[0] == 0xc2 && p[1] < 0xa0)
+                return 2;
+        /* U+2028 to U+202E, U+2066 to U+2069 */
+        if (p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))
+                return 3;
+        return 0;
 }
 
 static void make_one_line(char *text) {
-        for (char *p = text; *p; p++) {
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        *p = ' ';
-                else if (is_c1(p)) {
-                        p[0] = ' ';
-                        p[1] = ' ';
-                }
+        while (*text) {
+                unsigned n = steers(text);
+
+                memset(text, ' ', n);
+                text += n > 0 ? n : 1;
         }
 }
 

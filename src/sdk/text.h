@@ -20,5 +20,5 @@ bool text_is_valid(const char *text);
 /* Replaces each invalid byte by '?', in place. */
 void text_make_valid(char *text);
 
-/* Formats one line: valid, control characters made blanks, at most TEXT_LINE_MAX bytes. NULL without memory. */
+/* Formats one line: valid, what steers a terminal or turns the direction of a text made blanks, at most TEXT_LINE_MAX bytes. NULL without memory. */
 char *text_line(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));

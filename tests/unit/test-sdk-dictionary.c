@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "sdk/dictionary.h"
 #include "sdk/text.h"
+#include "util/line.h"
 
 static void test_values_come_back(void) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *d = dictionary_new();
@@ -129,7 +130,22 @@ static void test_foreign_text_becomes_one_line(void) {
         check_line("Grüße · 走る 🛌", "Grüße · 走る 🛌");
         check_line("a\nb\tc\033[2J", "a b c [2J");
         check_line("c1 \xc2\x9b" "2J", "c1   2J");
+        check_line("exe.\u202etxt \u2066a\u2069 \u2028b", "exe.   txt    a       b");
         check_line("bad \xff\xc0\xaf\xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x82", "bad ?????? ???? ??");
+}
+
+/* The library has no GLib, and knows what steers a terminal by itself: it is the same for every character. */
+static void test_what_steers_is_the_same_for_all(void) {
+        for (gunichar c = 1; c <= 0x10ffff; c++) {
+                char text[8] = { 0 };
+                _cleanup_free_ char *line = NULL;
+
+                if (c >= 0xd800 && c <= 0xdfff)
+                        continue;
+                (void) g_unichar_to_utf8(c, text);
+                line = format_line("%s", text);
+                g_assert_cmpint(strcmp(line, text) != 0, ==, c != ' ' && character_steers(c));
+        }
 }
 
 /* What GLib takes for valid, and only that, is left as it is: all sequences of up to two bytes, and random longer
@@ -173,6 +189,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sdk/dictionary/bounds-hold-for-the-whole-tree", test_bounds_hold_for_the_whole_tree);
         g_test_add_func("/sdk/dictionary/text-is-bounded", test_text_is_bounded);
         g_test_add_func("/sdk/text/foreign-text-becomes-one-line", test_foreign_text_becomes_one_line);
+        g_test_add_func("/sdk/text/what-steers", test_what_steers_is_the_same_for_all);
         g_test_add_func("/sdk/text/validity-agrees-with-glib", test_validity_agrees_with_glib);
         g_test_add_func("/sdk/text/a-long-line-ends-at-a-character", test_a_long_line_ends_at_a_character);
         return g_test_run();
