@@ -91,6 +91,23 @@ static int acknowledge(SnoozePluginCall *call, const char *event_id, void *userd
         return 0;
 }
 
+/* The cloud's voice, where the manifest says so; of a cloud in which this machine is not. */
+static const char *stop_effect(void *userdata) {
+        return "unknown";
+}
+
+static int detect(SnoozePluginCall *call, void *userdata) {
+        return snooze_plugin_call_set_answer(call, false);
+}
+
+static int get_instance_info(SnoozePluginCall *call, const char *instance_id, void *userdata) {
+        return -ENODEV;
+}
+
+static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+        return -ENODEV;
+}
+
 static void release(void) {
         for (unsigned i = 0; i < n_waiting; i++) {
                 (void) snooze_plugin_call_set_answer(waiting[i], true);
@@ -129,6 +146,11 @@ int main(int argc, char *argv[]) {
                 .start = start,
                 .supported_events = events,
                 .handle_event = handle_event,
+                .provider_name = "Test",
+                .stop_effect = stop_effect,
+                .detect = detect,
+                .get_instance_info = get_instance_info,
+                .stop_instance = stop_instance,
                 .watch = watch,
                 .acknowledge = acknowledge,
                 .methods = methods,

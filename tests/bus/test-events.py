@@ -60,8 +60,8 @@ class EventTest(BusTest):
         if mode:
             self.settings.setdefault(identifier, {})['mode'] = mode
 
-    def source(self):
-        self.install('source', ['EventSource'])
+    def source(self, *contracts):
+        self.install('source', ['EventSource', *contracts])
 
     def start(self, **configuration):
         self.house.configure({'plugins': {'plugin_configs': self.settings}, **configuration})
@@ -101,7 +101,7 @@ class EventTest(BusTest):
 
 class Sources(EventTest):
     def test_what_a_source_announces_is_handed_out_and_then_acknowledged(self):
-        self.source()
+        self.source('CloudProvider')
         self.install('handler', priority=1)
         self.start()
         self.watched()
@@ -165,6 +165,7 @@ class Sources(EventTest):
                                 ({**good, 'id': s('two\nlines')}, 'field id'),
                                 ({**good, 'type': s('snooze.stop.pending')}, 'field type'),
                                 ({**good, 'type': s('cloud.weather')}, 'field type'),
+                                ({**good, 'type': s('cloud.spot.interrupt')}, 'CloudProvider'),
                                 ({**good, 'severity': GLib.Variant('u', 4)}, 'field severity'),
                                 ({**good, 'deadline': GLib.Variant('x', -1)}, 'field deadline'),
                                 ({**good, 'data': s('text')}, 'field data'),
@@ -175,6 +176,23 @@ class Sources(EventTest):
         self.broadcast('Announce', GLib.Variant('(a{sv})', (good,)))
         self.noted('airwaves acknowledges x')
         self.assertEqual(len(self.received), 1)
+
+    def test_only_the_clouds_voice_announces_what_the_cloud_and_the_system_say(self):
+        """They stop services, signal jobs and run the administrator's script: a plugin without a permission must not make them up."""
+        self.source()
+        self.install('handler', priority=1)
+        self.start()
+        self.watched()
+        forged = ['cloud.spot.interrupt', 'cloud.spot.rebalance', 'cloud.instance.termination', 'cloud.instance.maintenance',
+                  'cloud.autoscaling.scale', 'system.disk.low', 'system.cpu.high', 'system.memory.pressure', 'system.network.down']
+        for kind in forged:
+            self.announce(kind, type=s(kind))
+        self.announce('true', type=s('custom.test'))
+        self.noted('source acknowledges true')
+        self.assertIn('CloudProvider', self.last_error('source'))
+        self.assertEqual([identifier for identifier, _, _ in self.received], ['true'])
+        self.assertEqual([event['id'] for event in self.events()], ['true'])
+        self.assertEqual([line for line in self.notes if line.startswith('handler')], ['handler handles true'])
 
     def install_bus_source(self):
         directory = self.house.install_plugin('airwaves', HERE / 'bus-source.py', contracts=['EventSource'], language='python')
@@ -710,7 +728,7 @@ class Terminations(EventTest):
         self.assertEqual(self.client.get('NextStop'), 0)
 
     def test_it_ends_with_the_cancellation(self):
-        self.source()
+        self.source('CloudProvider')
         self.house.replay(QUIET)
         self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1,
                    check_interval_seconds=1)

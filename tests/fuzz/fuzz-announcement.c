@@ -23,7 +23,7 @@ static void assert_line(const char *text) {
                 g_assert_false(character_steers(g_utf8_get_char(p)));
 }
 
-static void assert_event(JsonObject *event) {
+static void assert_event(JsonObject *event, gboolean of_cloud) {
         const char *id = json_get_string(event, "id", ""), *type = json_get_string(event, "type", "");
 
         assert_line(id);
@@ -31,6 +31,7 @@ static void assert_event(JsonObject *event) {
         g_assert_cmpuint(strlen(id), <=, EVENT_ID_MAX);
         g_assert_nonnull(event_type_find(type));
         g_assert_false(g_str_has_prefix(type, "snooze."));
+        g_assert_true(of_cloud || g_str_equal(type, "custom") || g_str_has_prefix(type, "custom."));
         g_assert_cmpstr(json_get_string(event, "source", ""), ==, "p");
         g_assert_cmpint(json_get_int(event, "severity", -1), >=, 0);
         g_assert_cmpint(json_get_int(event, "severity", -1), <=, SEVERITY_CRITICAL);
@@ -41,17 +42,24 @@ static void assert_event(JsonObject *event) {
         g_assert_cmpuint(json_object_get_size(event), ==, 7);
 }
 
-static void read_event(Input *input) {
-        _cleanup_bus_message_ sd_bus_message *m = message_from_input("a{sv}", input);
+static void read_as(sd_bus_message *m, gboolean of_cloud) {
         g_autoptr(JsonObject) event = NULL;
         g_autofree char *problem = NULL;
 
-        if (!m)
-                return;
-        if (announcement_read(m, "p", NOW, &event, &problem) < 0)
+        if (announcement_read(m, "p", of_cloud, NOW, &event, &problem) < 0)
                 assert_line(problem);
         else
-                assert_event(event);
+                assert_event(event, of_cloud);
+}
+
+static void read_event(Input *input) {
+        _cleanup_bus_message_ sd_bus_message *m = message_from_input("a{sv}", input);
+
+        if (!m)
+                return;
+        read_as(m, TRUE);
+        g_assert_cmpint(sd_bus_message_rewind(m, true), >=, 0);
+        read_as(m, FALSE);
 }
 
 static void read_cancelled(Input *input) {

@@ -39,20 +39,28 @@ static gboolean holds(JsonNode *node, GType type) {
         return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
 }
 
-/* What the daemon says itself is not a source's to announce. */
-static gboolean type_valid(const char *type) {
+/* What the daemon says itself is not a source's to announce. What the cloud and the system say makes handlers stop services and
+ * signal jobs, and keeps the machine on: only who is the cloud's voice, or whoever is allowed to emit such events, announces it. */
+static gboolean type_valid(const char *type, gboolean of_cloud) {
+        if (g_str_has_prefix(type, "cloud.") || g_str_has_prefix(type, "system."))
+                return of_cloud && event_type_find(type);
         return event_type_find(type) && !g_str_has_prefix(type, "snooze.");
 }
 
-static const char *check_member(const char *key, JsonNode *node) {
+static const char *check_type(JsonNode *node, gboolean of_cloud) {
+        if (holds(node, G_TYPE_STRING) && type_valid(json_node_get_string(node), of_cloud))
+                return NULL;
+        return of_cloud ? "custom, custom.* or one of the cloud's and the system's types in snoozed(8)"
+                        : "custom or custom.*; those of the cloud and the system take the contract CloudProvider in the manifest";
+}
+
+static const char *check_member(const char *key, JsonNode *node, gboolean of_cloud) {
         if (g_str_equal(key, "id"))
                 return holds(node, G_TYPE_STRING) && id_valid(json_node_get_string(node))
                                ? NULL
                                : "a line of 1 to 128 bytes";
         if (g_str_equal(key, "type"))
-                return holds(node, G_TYPE_STRING) && type_valid(json_node_get_string(node))
-                               ? NULL
-                               : "custom, custom.* or one of the cloud's and the system's types in snoozed(8)";
+                return check_type(node, of_cloud);
         if (g_str_equal(key, "source"))
                 return holds(node, G_TYPE_STRING) ? NULL : "a string";
         if (g_str_equal(key, "severity"))
@@ -66,14 +74,14 @@ static const char *check_member(const char *key, JsonNode *node) {
         return "no such field: id, type, source, timestamp, severity, deadline or data";
 }
 
-static int check(JsonObject *announced, char **ret_problem) {
+static int check(JsonObject *announced, gboolean of_cloud, char **ret_problem) {
         JsonObjectIter iterator;
         const char *key;
         JsonNode *node;
 
         json_object_iter_init(&iterator, announced);
         while (json_object_iter_next(&iterator, &key, &node)) {
-                const char *expected = check_member(key, node);
+                const char *expected = check_member(key, node, of_cloud);
 
                 if (expected)
                         return refuse(ret_problem, "announced an event whose field %s is not what was expected: %s", key, expected);
@@ -83,7 +91,8 @@ static int check(JsonObject *announced, char **ret_problem) {
         return 0;
 }
 
-int announcement_read(sd_bus_message *signal, const char *source, uint64_t now, JsonObject **ret, char **ret_problem) {
+int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
+                      char **ret_problem) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) announced = NULL, event = NULL;
         const EventType *type;
@@ -95,7 +104,7 @@ int announcement_read(sd_bus_message *signal, const char *source, uint64_t now, 
                 return refuse(ret_problem, "announced “%s”, expected “a{sv}”", sd_bus_message_get_signature(signal, true) ?: "");
         if (dictionary_read(signal, &limits, &announced, &error) < 0)
                 return refuse(ret_problem, "announced what is no event: %s", error.message ?: "not a{sv}");
-        r = check(announced, ret_problem);
+        r = check(announced, of_cloud, ret_problem);
         if (r < 0)
                 return r;
         type = event_type_find(json_get_string(announced, "type", ""));

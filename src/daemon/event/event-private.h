@@ -130,7 +130,9 @@ void sources_acknowledge(Sources *sources, const char *source, const char *id);
 void sources_room(Sources *sources);
 
 /* announcement.c */
-/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. */
-int announcement_read(sd_bus_message *signal, const char *source, uint64_t now, JsonObject **ret, char **ret_problem);
+/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. of_cloud: its manifest has the contract CloudProvider,
+ * so that cloud.* and system.* are its to announce. */
+int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
+                      char **ret_problem);
 /* EventCancelled: the id, borrowed from the message. */
 int announcement_read_cancelled(sd_bus_message *signal, const char **ret_id, char **ret_problem);

@@ -320,7 +320,8 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
         g_autoptr(JsonObject) object = NULL;
         const char *id;
 
-        if (announcement_read(signal, source->id, clock_realtime(), &object, ret_problem) < 0)
+        if (announcement_read(signal, source->id, plugin_has_contract(source->plugin, "CloudProvider"), clock_realtime(), &object,
+                              ret_problem) < 0)
                 return FALSE;
         id = json_object_get_string_member(object, "id");
         if (event_find(events, source->id, id) || memory_has(events->memory, source->id, id))

@@ -178,7 +178,8 @@ bool snooze_plugin_instance_get_boolean(SnoozePluginInstance *instance, const ch
 const char *const *snooze_plugin_instance_get_list(SnoozePluginInstance *instance, const char *name);
 
 /* Announces an event (EventSource). The library keeps it until it is acknowledged or cancelled and tells it again to a daemon that
- * watches anew; the same id once more replaces it. The id is the announcer's own and stays the same over restarts of the plugin: by it
+ * watches anew; the same id once more replaces it. type: custom or custom.*; cloud.* and system.* are taken by the daemon only of a plugin whose
+ * manifest has the contract CloudProvider. The id is the announcer's own and stays the same over restarts of the plugin: by it
  * the daemon knows what it has seen. severity is 0 (info) to 3 (critical), deadline µs since the epoch or 0; data may be NULL and
  * belongs to the library from here on, even on failure. 0 or a negative errno: EINVAL, ENOBUFS for more than 64 pending events. */
 int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type, unsigned severity,
