@@ -39,6 +39,7 @@ static void assert_event(JsonObject *event, gboolean of_cloud) {
         g_assert_cmpint(json_get_int(event, "timestamp", 0), <=, (gint64) NOW);
         g_assert_cmpint(json_get_int(event, "deadline", 0), >, 0);
         g_assert_nonnull(json_get_object(event, "data"));
+        g_assert_true(event_data_fits(json_get_object(event, "data")));
         g_assert_cmpuint(json_object_get_size(event), ==, 7);
 }
 

@@ -220,12 +220,35 @@ static void test_history_is_bounded(Fixture *f, gconstpointer unused) {
         g_assert_cmpuint((unsigned) sqlite3_column_int(statement, 0), ==, HISTORY_ROWS_MAX);
         g_assert_cmpuint((uint64_t) sqlite3_column_int64(statement, 1), ==, NOW + 2500);
         sqlite3_finalize(statement);
-        /* Whoever emits many events does not push out what else happened. */
+        /* Many events do not push out what else happened. */
         rows = query(f, 1U << HISTORY_STOP);
         g_assert_cmpuint(rows->len, ==, 1);
         g_clear_pointer(&rows, g_ptr_array_unref);
         rows = query(f, 0);
         g_assert_cmpuint(rows->len, ==, STORE_QUERY_MAX);
+}
+
+/* Whoever emits many events, or posts many to a plugin, pushes out none of the cloud's, and those of the others neither. */
+static void test_events_crowd_their_like(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) rows = NULL;
+
+        begin(f);
+        append(f, NOW - 3, HISTORY_EVENT, "{\"type\":\"cloud.spot.interrupt\"}");
+        append(f, NOW - 2, HISTORY_EVENT_OF_PLUGIN, "{}");
+        append(f, NOW - 1, HISTORY_EVENT_OF_USER, "{}");
+        for (unsigned i = 0; i < 21000; i++)
+                append(f, NOW + i, HISTORY_EVENT_OF_USER, "{}");
+        commit(f);
+        (void) thin(f, NOW);
+        rows = query(f, HISTORY_EVENTS);
+        g_assert_cmpuint(rows->len, ==, HISTORY_EVENT_OF_OTHERS_ROWS_MAX + 2);
+        /* The newest come first, and all are events to whoever reads them. */
+        g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(rows, rows->len - 1), "type"), ==, "cloud.spot.interrupt");
+        for (guint i = 0; i < rows->len; i++)
+                g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(rows, i), "kind"), ==, "event");
+        g_clear_pointer(&rows, g_ptr_array_unref);
+        rows = query(f, 1U << HISTORY_EVENT_OF_PLUGIN);
+        g_assert_cmpuint(rows->len, ==, 1);
 }
 
 /* SQLite's own limit stands for a full disk: the group is gone as a whole, what was there stays. */
@@ -521,6 +544,7 @@ int main(int argc, char **argv) {
         ADD("empty-stretches", test_empty_stretches);
         ADD("history-ends", test_history_ends);
         ADD("history-is-bounded", test_history_is_bounded);
+        ADD("events-crowd-their-like", test_events_crowd_their_like);
         ADD("full", test_full);
         ADD("rubbish-rows", test_rubbish_rows);
         ADD("put-aside", test_put_aside);

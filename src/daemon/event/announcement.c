@@ -12,7 +12,7 @@
 #include "util/line.h"
 
 /* Every event is kept for a while, so one is smaller than what a plugin may say. */
-static const DictionaryLimits limits = { .depth = 9, .entries = 256, .key_max = 128, .bytes = 16384 };
+static const DictionaryLimits limits = { .depth = 9, .entries = 256, .key_max = 128, .bytes = EVENT_DATA_MAX };
 
 G_GNUC_PRINTF(2, 3)
 static int refuse(char **ret_problem, const char *format, ...) {
@@ -70,7 +70,7 @@ static const char *check_member(const char *key, JsonNode *node, gboolean of_clo
         if (g_str_equal(key, "timestamp") || g_str_equal(key, "deadline"))
                 return holds(node, G_TYPE_INT64) && json_node_get_int(node) >= 0 ? NULL : "microseconds since the epoch";
         if (g_str_equal(key, "data"))
-                return JSON_NODE_HOLDS_OBJECT(node) ? NULL : "a dictionary";
+                return JSON_NODE_HOLDS_OBJECT(node) && event_data_fits(json_node_get_object(node)) ? NULL : "a dictionary, 16 KiB as JSON";
         return "no such field: id, type, source, timestamp, severity, deadline or data";
 }
 

@@ -12,7 +12,7 @@
 #define LIST_MAX 1000U
 
 /* Every event is kept for a year, so one is smaller than what a plugin may say. */
-static const DictionaryLimits data_limits = { .depth = 8, .entries = 256, .key_max = 128, .bytes = 16384 };
+static const DictionaryLimits data_limits = { .depth = 8, .entries = 256, .key_max = 128, .bytes = EVENT_DATA_MAX };
 
 static gboolean is_custom(const char *type) {
         return strcmp(type, "custom") == 0 || g_str_has_prefix(type, "custom.");
@@ -43,6 +43,8 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         if (severity > SEVERITY_CRITICAL)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "severity is %u, expected 0 to 3, or 4294967295 for that of its type.", severity);
+        if (!event_data_fits(data))
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "data is too long, expected at most %u bytes as JSON.", EVENT_DATA_MAX);
         if (deadline > INT64_MAX)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "deadline lies beyond what can be kept.");
 
@@ -144,6 +146,6 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
         /* Each event has two rows, its own and that of its end (more if it was cancelled), and others may have ended between them. */
         return history_query(manager, message,
-                             &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, 1U << HISTORY_EVENT },
+                             &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, HISTORY_EVENTS },
                              events_known, error);
 }

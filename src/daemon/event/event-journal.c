@@ -75,13 +75,23 @@ static char *to_data(Event *event) {
         return g_string_free(text, FALSE);
 }
 
+/* What others make many of must not push out of history what the cloud announced. */
+static HistoryKind kind_of(const Event *event) {
+        gboolean custom = g_str_equal(event->type, "custom") || g_str_has_prefix(event->type, "custom.");
+
+        if (event->origin == EVENT_ORIGIN_USER)
+                return HISTORY_EVENT_OF_USER;
+        return event->origin == EVENT_ORIGIN_PLUGIN && custom ? HISTORY_EVENT_OF_PLUGIN : HISTORY_EVENT;
+}
+
 void event_keep(Event *event, char *history, EventKept done) {
         char *data = event->gone ? NULL : to_data(event);
         StoreEvent row = { .source = event->source,
                            .id = event->id,
                            .time = event->time,
                            .deadline = event->deadline,
-                           .state = STORE_EVENT_OPEN };
+                           .state = STORE_EVENT_OPEN,
+                           .kind = kind_of(event) };
         Keeping *keeping;
         int r;
 

@@ -58,6 +58,7 @@ struct Store {
 static const char *const kind_names[] = {
         [HISTORY_STATE] = "state", [HISTORY_VOTES] = "votes",     [HISTORY_STOP] = "stop",     [HISTORY_HOLD] = "hold",
         [HISTORY_EVENT] = "event", [HISTORY_PROBLEM] = "problem", [HISTORY_SAMPLE] = "sample", [HISTORY_CALL] = "call",
+        [HISTORY_EVENT_OF_USER] = "event", [HISTORY_EVENT_OF_PLUGIN] = "event",
 };
 
 const char *history_kind_name(HistoryKind kind) {
@@ -499,7 +500,8 @@ int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t 
                                       .id = g_strdup(event->id),
                                       .time = event->time,
                                       .deadline = event->deadline,
-                                      .state = event->state };
+                                      .state = event->state,
+                                      .kind = event->kind };
         work->text = g_steal_pointer(&text);
         work->since = realtime;
         work->history_text = g_steal_pointer(&history_text);

@@ -26,7 +26,12 @@ typedef enum HistoryKind {
         HISTORY_PROBLEM,
         HISTORY_SAMPLE,  /* GetMetrics' keys; thinned with age */
         HISTORY_CALL,    /* who did what by which authorization */
+        HISTORY_EVENT_OF_USER,   /* as HISTORY_EVENT, and told as such: what anybody can make many of, … */
+        HISTORY_EVENT_OF_PLUGIN, /* … and a plugin that is no cloud's voice, crowds nothing but its like */
 } HistoryKind;
+
+/* Of kinds. */
+#define HISTORY_EVENTS (1U << HISTORY_EVENT | 1U << HISTORY_EVENT_OF_USER | 1U << HISTORY_EVENT_OF_PLUGIN)
 
 /* "state" "votes" "stop" "hold" "event" "problem" "sample" "call"; NULL for what is none. */
 const char *history_kind_name(HistoryKind kind);
@@ -83,10 +88,11 @@ typedef struct StoreEvent {
         uint64_t time;     /* wall clock µs; of several with the same name the first counts */
         uint64_t deadline; /* wall clock µs */
         StoreEventState state;
+        HistoryKind kind;  /* of its row of history: one of HISTORY_EVENTS */
         JsonObject *data;  /* as it was read: of an open one; else NULL */
 } StoreEvent;
 
-/* Replaced whole, together with a row of history (HISTORY_EVENT, of that moment), or without one (NULL): both become
+/* Replaced whole, together with a row of history (of its kind and that moment), or without one (NULL): both become
  * durable or neither. data (of an open one, else NULL) and history are JSON; they become the callee's, in any case. -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
 int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history, StoreDone done,
                     void *userdata);
