@@ -17,6 +17,9 @@ KILLED_BURST = 280
 # What the daemon keeps of one source (ACKNOWLEDGEMENTS_MAX), and a flood in portions for which there is room.
 ACKNOWLEDGEMENTS = 256
 FLOOD = 64
+TURNS_PER_SOURCE = 16  # urgent or not
+TURNS_OF_USERS = 12  # of those that are not urgent, on their way to handlers at any time: TURNS_NOT_URGENT_OF_USERS_MAX
+DATA_MAX = 16384  # bytes of an event's data, as JSON: EVENT_DATA_MAX
 FLOOD_EVENTS = 64 * FLOOD
 # KiB. All of its text would be 32 MB, and as much again to send it.
 FLOOD_MEMORY = 20 << 10
@@ -390,14 +393,14 @@ class Handlers(EventTest):
         self.install('handler', priority=1, mode='wait')
         self.start()
         # What was let in before it all has its turns already, and waits for answers.
-        ordinary = [self.emit(severity=0) for _ in range(20)]
-        wait_for(lambda: len(self.notes) == 16, 'the turns of one user')
+        ordinary = [self.emit(severity=severity) for severity in [0] * 20 + [2] * (TURNS_PER_SOURCE - TURNS_OF_USERS)]
+        wait_for(lambda: len(self.notes) == TURNS_PER_SOURCE, 'the turns of one user')
         low, high = self.emit(severity=0), self.emit('cloud.spot.interrupt', severity=3)
-        wait_for(lambda: len(self.received) == 22, 'all of them')
-        self.assertEqual(len(self.notes), 16)
+        wait_for(lambda: len(self.received) == len(ordinary) + 2, 'all of them')
+        self.assertEqual(len(self.notes), TURNS_PER_SOURCE)
         self.ask('handler', 'release')
-        wait_for(lambda: len(self.notes) > 16, 'the next turns')
-        self.assertEqual(self.notes[16], f'handler handles {high}')
+        wait_for(lambda: len(self.notes) > TURNS_PER_SOURCE, 'the next turns')
+        self.assertEqual(self.notes[TURNS_PER_SOURCE], f'handler handles {high}')
         self.ask('handler', 'release')
         self.end_of(high)
         wait_for(lambda: f'handler handles {low}' in self.notes, 'the last')

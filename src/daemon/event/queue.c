@@ -2,7 +2,8 @@
 
 /* Whose turn it is. Handing out everything at once would fill the queues of the plugins with what is least urgent; so a
  * few events are on their way through their handlers, the most urgent ones first, and the others wait. What is not urgent
- * leaves room for what is, no source gets more than its part, and the daemon's own never wait. */
+ * leaves room for what is, what users emit leaves room for what plugins announce, no source gets more than its part, and the daemon's own
+ * never wait. */
 
 #include "base/clock.h"
 #include "daemon/event/event-private.h"
@@ -10,6 +11,8 @@
 #define TURNS_MAX 48U
 #define TURNS_NOT_URGENT_MAX 24U
 #define TURNS_PER_SOURCE_MAX 16U
+/* Of all users together: however many they are and however long a handler hangs, the cloud's warning is handed out. */
+#define TURNS_NOT_URGENT_OF_USERS_MAX (TURNS_NOT_URGENT_MAX / 2)
 
 static gint by_urgency(gconstpointer a, gconstpointer b, gpointer unused) {
         const Event *left = a, *right = b;
@@ -22,7 +25,7 @@ static gint by_urgency(gconstpointer a, gconstpointer b, gpointer unused) {
 }
 
 static gboolean may_begin(const Events *events, const Event *event) {
-        unsigned all = 0, not_urgent = 0, own = 0;
+        unsigned all = 0, not_urgent = 0, of_users = 0, own = 0;
 
         if (event->origin == EVENT_ORIGIN_OWN)
                 return TRUE;
@@ -33,10 +36,13 @@ static gboolean may_begin(const Events *events, const Event *event) {
                         continue;
                 all++;
                 not_urgent += other->severity < SEVERITY_URGENT;
+                of_users += other->severity < SEVERITY_URGENT && other->origin == EVENT_ORIGIN_USER;
                 own += other->origin == event->origin && g_str_equal(other->source, event->source);
         }
         return all < TURNS_MAX && own < TURNS_PER_SOURCE_MAX &&
-                (event->severity >= SEVERITY_URGENT || not_urgent < TURNS_NOT_URGENT_MAX);
+                (event->severity >= SEVERITY_URGENT ||
+                 (not_urgent < TURNS_NOT_URGENT_MAX &&
+                  (event->origin != EVENT_ORIGIN_USER || of_users < TURNS_NOT_URGENT_OF_USERS_MAX)));
 }
 
 static Event *next_event(const Events *events) {
