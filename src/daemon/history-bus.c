@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/errors.h"
@@ -90,7 +91,26 @@ int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *ra
         return 1;
 }
 
-static int query(Manager *manager, sd_bus_message *message, unsigned kinds, sd_bus_error *error) {
+int history_reader(Manager *manager, sd_bus_message *call, gboolean *ret_trusted, sd_bus_error *error) {
+        uid_t uid;
+        int r = manager_caller(manager, call, &uid, error);
+
+        if (r > 0)
+                *ret_trusted = uid == 0 || uid == geteuid();
+        return r;
+}
+
+void history_hide(GPtrArray *rows) {
+        for (guint i = 0; rows && i < rows->len; i++)
+                event_row_hide_output(g_ptr_array_index(rows, i));
+}
+
+static void rows_known_to_others(GPtrArray *rows, const GError *error, void *userdata) {
+        history_hide(rows);
+        rows_known(rows, error, userdata);
+}
+
+static int query(Manager *manager, sd_bus_message *message, unsigned kinds, StoreRows done, sd_bus_error *error) {
         uint64_t since, until;
         uint32_t max;
         int r;
@@ -102,13 +122,18 @@ static int query(Manager *manager, sd_bus_message *message, unsigned kinds, sd_b
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max,
                                          STORE_QUERY_MAX);
         return history_query(manager, message, &(HistoryRange) { since, until > 0 ? until : UINT64_MAX, max, kinds },
-                             rows_known, error);
+                             done, error);
 }
 
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        return query(userdata, message, 0, error);
+        gboolean trusted;
+        int r = history_reader(userdata, message, &trusted, error);
+
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        return query(userdata, message, 0, trusted ? rows_known : rows_known_to_others, error);
 }
 
 int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        return query(userdata, message, 1U << HISTORY_SAMPLE, error);
+        return query(userdata, message, 1U << HISTORY_SAMPLE, rows_known, error);
 }

@@ -73,6 +73,11 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done,
                   sd_bus_error *error);
 
+/* Whoever asks may read all of history: root, and the daemon itself. Others do without what programs wrote (event.h). As
+ * manager_caller(). */
+int history_reader(Manager *manager, sd_bus_message *call, gboolean *ret_trusted, sd_bus_error *error);
+void history_hide(GPtrArray *rows);
+
 int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -41,10 +41,24 @@ static bool is(const char *mode) {
         return strcmp(snooze_plugin_instance_get_string(instance, "mode"), mode) == 0;
 }
 
+/* What programs wrote, one of them deeper. */
+static int answer_with_output(SnoozePluginCall *call) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+        SnoozePluginDictionary *part = snooze_plugin_dictionary_append_dictionary(result, "parts");
+
+        snooze_plugin_dictionary_set_string(part, "other_output", "hunter2");
+        snooze_plugin_dictionary_set_string(part, "kept", "yes");
+        snooze_plugin_dictionary_set_string(result, "script_output", "+ KEY=hunter2");
+        snooze_plugin_dictionary_set_string(result, "kept", "yes");
+        return snooze_plugin_call_set_answer(call, true);
+}
+
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const char *id = snooze_plugin_dictionary_get_string(event, "id", "");
         bool cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false);
 
+        if (is("output"))
+                return answer_with_output(call);
         if (!is("quiet"))
                 note(cancelled ? "cancelled" : "handles", id);
         snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "source",

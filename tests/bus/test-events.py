@@ -409,6 +409,58 @@ class Handlers(EventTest):
             self.end_of(identifier)
 
 
+    def test_users_leave_room_for_what_the_cloud_says(self):
+        """Two users fill everything that is theirs, before a handler that hangs: a warning that is not urgent comes through all the same."""
+        self.source('CloudProvider')
+        self.install('handler', priority=1, mode='wait')
+        self.start()
+        self.watched()
+        clients = [self.house.client(uid) for uid in ((0, 65534) if os.geteuid() == 0 else (None,))]
+        for client in clients:
+            for _ in range(40):
+                client.call('EmitEvent', '(suta{sv})', ('custom.flood', 1, soon(600), {}))
+        wait_for(lambda: len(self.received) == 40 * len(clients), 'all of them')
+        wait_for(lambda: len([line for line in self.notes if line.startswith('handler')]) == TURNS_OF_USERS, 'the turns of users')
+        self.announce('rebalance', type=s('cloud.spot.rebalance'), deadline=t(soon(600)))
+        self.noted('handler handles rebalance')
+        self.assertEqual(len([line for line in self.notes if line.startswith('handler')]), TURNS_OF_USERS + 1)
+
+    def test_data_is_counted_as_it_is_written(self):
+        self.start()
+        # {"text":"…"}: 11 bytes besides.
+        for text, fits in (('x' * (DATA_MAX - 11), True), ('x' * (DATA_MAX - 10), False), ('\x01' * 2728, True), ('\x01' * 2729, False),
+                           ('\x01' * 16000, False), ('"' * 8186, True), ('"' * 8187, False)):
+            def emit():
+                return self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 1, 0, {'text': s(text)}))
+
+            if fits:
+                emit()
+            else:
+                with self.assertRaisesRegex(GLib.Error, 'Error.InvalidArgument: .*16384 bytes'):
+                    emit()
+        wait_for(lambda: len(self.finished) == 3, 'the end of those that fit')
+        self.assertEqual(len(self.events()), 3)
+
+    def test_what_a_program_wrote_is_for_root_alone(self):
+        self.install('script', priority=1, mode='output')
+        self.start()
+        identifier = self.emit()
+        _, results = self.end_of(identifier)
+        self.assertEqual(results[0]['result'], {'kept': 'yes', 'parts': [{'kept': 'yes'}]})
+        wait_for(lambda: self.events()[0]['finished'], 'its end on the disk')
+        whole = {'kept': 'yes', 'script_output': '+ KEY=hunter2', 'parts': [{'kept': 'yes', 'other_output': 'hunter2'}]}
+        self.assertEqual(self.events()[0]['results'][0]['result'], whole)
+        self.assertIn('hunter2', repr(self.client.call('GetHistory', '(ttu)', (0, 0, 1000))))
+        if os.geteuid() != 0:
+            return
+        stranger = self.house.client(65534)
+        listed, = stranger.call('ListEvents', '(u)', (1000,))[0]
+        self.assertEqual(listed['results'][0]['result'], {'kept': 'yes', 'parts': [{'kept': 'yes'}]})
+        history = stranger.call('GetHistory', '(ttu)', (0, 0, 1000))
+        self.assertIn(identifier, repr(history))
+        self.assertNotIn('hunter2', repr(history))
+
+
 class Cancellations(EventTest):
     def test_those_who_were_asked_hear_of_it_and_nobody_else_is_asked(self):
         self.source()

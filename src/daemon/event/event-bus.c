@@ -134,8 +134,14 @@ static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
         sd_bus_message_unref(call);
 }
 
+static void events_known_to_others(GPtrArray *rows, const GError *error, void *userdata) {
+        history_hide(rows);
+        events_known(rows, error, userdata);
+}
+
 int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
+        gboolean trusted;
         uint32_t max;
         int r;
 
@@ -144,8 +150,11 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
                 return r;
         if (max < 1 || max > LIST_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "max is %u, expected 1 to %u.", max, LIST_MAX);
+        r = history_reader(manager, message, &trusted, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         /* Each event has two rows, its own and that of its end (more if it was cancelled), and others may have ended between them. */
         return history_query(manager, message,
                              &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, HISTORY_EVENTS },
-                             events_known, error);
+                             trusted ? events_known : events_known_to_others, error);
 }

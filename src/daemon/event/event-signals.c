@@ -34,6 +34,7 @@ void event_signal_received(Event *event) {
 }
 
 void event_signal_finished(Event *event) {
+        g_autoptr(JsonArray) results = event_results_without_output(event->results);
         _cleanup_bus_message_ sd_bus_message *signal = NULL;
         int r;
 
@@ -42,8 +43,8 @@ void event_signal_finished(Event *event) {
                 r = sd_bus_message_append(signal, "sb", event->id, event->handled);
         if (r >= 0)
                 r = sd_bus_message_open_container(signal, SD_BUS_TYPE_ARRAY, "a{sv}");
-        for (guint i = 0; r >= 0 && i < json_array_get_length(event->results); i++)
-                r = dictionary_append(signal, json_array_get_object_element(event->results, i), NULL);
+        for (guint i = 0; r >= 0 && i < json_array_get_length(results); i++)
+                r = dictionary_append(signal, json_array_get_object_element(results, i), NULL);
         if (r >= 0)
                 r = sd_bus_message_close_container(signal);
         send_signal(event, "EventFinished", signal, r);

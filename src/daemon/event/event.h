@@ -79,6 +79,13 @@ const char *events_termination(Events *events);
 void events_plugin_changed(Events *events, Plugin *plugin);
 gboolean events_announced(Events *events, Plugin *plugin, sd_bus_message *signal);
 
+/* Members of a handler's result whose names end so are what a program wrote: nothing for everybody. */
+#define EVENT_OUTPUT_SUFFIX "_output"
+/* Copies of these results for everybody. */
+JsonArray *event_results_without_output(JsonArray *results);
+/* In a row of history, in place; one that is none of an event has no results, and stays as it is. */
+void event_row_hide_output(JsonObject *row);
+
 #define EVENT_SOURCE_OWN "snoozed"
 #define EVENT_SOURCE_PART EVENT_SOURCE_OWN "/"
 /* Bytes of an event's data as it is written down, and kept: a control character of one byte is six there. */
