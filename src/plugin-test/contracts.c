@@ -390,6 +390,29 @@ static void check_provider(Trial *trial, Subject *subject) {
 
 /* State */
 
+/* A daemon that comes back greets again, and imports what it has kept unless it is told that the plugin knows better. */
+static void check_live(Trial *trial, Subject *subject) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(JsonObject) info = NULL;
+        uint32_t api;
+        int r;
+
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", &error, &reply, "us", PLUGIN_API_VERSION,
+                         PACKAGE_VERSION);
+        if (r >= 0)
+                r = sd_bus_message_read_basic(reply, 'u', &api);
+        if (r >= 0)
+                r = dictionary_read(reply, &dictionary_limits_default, &info, &error);
+        if (r < 0)
+                report_failed(trial->report, "state", "greeted again: %s", call_problem(&error, r));
+        else if (!g_str_equal(json_get_string(info, "state", ""), "live"))
+                report_failed(trial->report, "state", "greeted again it says that its state is \"%s\", expected live",
+                              json_get_string(info, "state", ""));
+        else
+                report_passed(trial->report, "state", "greeted again it says that it has one");
+}
+
 static void check_state(Trial *trial, Subject *subject) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, ignored = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL, *import = NULL;
@@ -417,6 +440,9 @@ static void check_state(Trial *trial, Subject *subject) {
                 report_failed(trial->report, "ImportState", "refuses what it exported: %s", call_problem(&error, r));
         else
                 report_passed(trial->report, "ImportState", "takes what it exported");
+        /* Who greets has to be on the bus. */
+        if (r >= 0 && !subject->channel)
+                check_live(trial, subject);
         r = subject_call(subject, timeout, ".State", "ImportState", &ignored, NULL, "uay", UINT32_MAX, 4, 0xde, 0xad, 0xbe, 0xef);
         if (r >= 0)
                 report_failed(trial->report, "ImportState", "takes a state of a version that does not exist");

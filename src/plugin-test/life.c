@@ -183,6 +183,12 @@ static gboolean lists_equal(JsonArray *told, char **declared) {
         return TRUE;
 }
 
+static gboolean says_what_state(const Manifest *manifest, JsonObject *info) {
+        static const char *const words[] = { "none", "kept", "live", NULL };
+
+        return !manifest_has_contract(manifest, "State") || g_strv_contains(words, json_get_string(info, "state", ""));
+}
+
 static void check_info(Trial *trial, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) info = NULL;
@@ -204,6 +210,9 @@ static void check_info(Trial *trial, sd_bus_message *reply) {
                               json_get_string(info, "version", "nothing"), manifest->version);
         else if (!lists_equal(json_get_array(info, "contracts"), manifest->contracts))
                 report_failed(trial->report, "handshake", "its contracts are not those of the manifest");
+        else if (!says_what_state(manifest, info))
+                report_failed(trial->report, "handshake", "it has the contract State, and its state is \"%s\", expected none, kept or live",
+                              json_get_string(info, "state", ""));
         else
                 report_passed(trial->report, "handshake", "API %u, version %s", api, manifest->version);
 }

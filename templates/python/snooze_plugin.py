@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import signal
 import socket
+import struct
 import sys
 
 from gi.repository import Gio, GLib
@@ -20,6 +21,7 @@ IDLE_SECONDS = 300
 HOST_SECONDS = 60
 LEAVE_SECONDS = 5
 CALLERS_MAX = 64
+STATE_MAX = 4 << 20
 
 XML = {
     "": """
@@ -132,6 +134,53 @@ def one_line(text):
     return "".join(" " if ord(c) < 32 or 0x7F <= ord(c) < 0xA0 else c for c in str(text))[:1024] or "no reason given"
 
 
+class Kept:
+    """The state of a plugin that left without having been asked for it, in its own directory, until the daemon has it: there is the old
+    file or the new one, whole, whenever it is killed."""
+
+    HEADER = struct.Struct(">8sII")
+    MAGIC = b"SNZSTAT1"
+
+    def __init__(self, directory):
+        self.path = pathlib.Path(directory, "kept-state")
+
+    def read(self):
+        """→ version and bytes; None where there are none."""
+        try:
+            content = self.path.read_bytes()
+            magic, version, size = self.HEADER.unpack(content[:self.HEADER.size])
+        except FileNotFoundError:
+            return None
+        except (OSError, struct.error) as error:
+            print(f"{self.path} cannot be read: {error}", file=sys.stderr)
+            return None
+        if magic != self.MAGIC or size > STATE_MAX or len(content) != self.HEADER.size + size:
+            print(f"{self.path} is no state", file=sys.stderr)
+            return None
+        return version, content[self.HEADER.size:]
+
+    def sync(self):
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def write(self, version, state):
+        new = self.path.with_name(".kept-state.new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(new, flags, 0o600), "wb") as file:
+            file.write(self.HEADER.pack(self.MAGIC, version, len(state)) + state)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(self.path)
+        self.sync()
+
+    def remove(self):
+        self.path.unlink(missing_ok=True)
+        self.sync()
+
+
 class Server:
     def __init__(self, plugin, manifest):
         self.plugin = plugin
@@ -143,6 +192,12 @@ class Server:
         self.loop = GLib.MainLoop()
         self.status = 0
         self.stage = 0  # 0 started, 1 greeted, 2 initialized
+        directory = os.environ.get("STATE_DIRECTORY", "").split(":")[0] if "State" in self.contracts else ""
+        self.kept = Kept(directory) if directory.startswith("/") else None
+        self.left_behind = self.kept is not None and self.kept.read() is not None
+        self.live = False  # it has a state of its own
+        self.unsaved = False  # which changed since it was exported
+        self.exported = False
         self.host = None
         self.timers = {}
         self.callers = {}
@@ -165,6 +220,7 @@ class Server:
         """The bus answers ReleaseName after it handed over what was sent to the name before; that is answered first."""
         if "leaving" in self.timers:
             return GLib.SOURCE_REMOVE
+        self.keep_state()
         self.plugin.shutdown()
         self.timers["leaving"] = True
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
@@ -185,9 +241,23 @@ class Server:
         self.timers[name] = 0
         return self.leave()
 
+    def keep_state(self):
+        """For the next instance, where nobody asked for what changed."""
+        if not self.unsaved:
+            return
+        self.unsaved = False
+        try:
+            if not self.kept:
+                raise PluginError("there is no $STATE_DIRECTORY")
+            version, state = self.plugin.export_state()
+            self.kept.write(version, bytes(state))
+        except Exception as error:  # an author's, too: it leaves in any case
+            print(f"{self.id}: what changed since the state was exported is lost: {error!r}", file=sys.stderr)
+
     def rest(self):
-        """An open channel says that the plugin is wanted; one with a state stays until the daemon has asked for it."""
-        self.timer("idle", 0 if self.channel or "State" in self.contracts else IDLE_SECONDS)
+        """An open channel says that the plugin is wanted; one that cannot keep its state stays until the daemon has asked for it."""
+        stays = self.channel or ("State" in self.contracts and not self.kept)
+        self.timer("idle", 0 if stays else IDLE_SECONDS)
 
     def driver(self, member, signature, *arguments):
         return self.bus.call_sync(
@@ -225,7 +295,9 @@ class Server:
         self.timer("handshake", HANDSHAKE_SECONDS)
         self.notify("READY=1")
         self.loop.run()
-        self.bus.flush_sync(None)
+        self.keep_state()
+        if not self.bus.is_closed():
+            self.bus.flush_sync(None)
         return self.status
 
     @staticmethod
@@ -333,6 +405,8 @@ class Server:
         if member == "Ping":
             return None
         if member == "Shutdown":
+            # Who asks for that has exported before.
+            self.unsaved = self.unsaved and not self.exported
             GLib.idle_add(self.leave)
             return None
         if member == "Handshake":
@@ -342,6 +416,8 @@ class Server:
         if self.stage < 2:
             raise NotInitialized(f"{self.id} was called before Handshake and Initialize")
         self.rest()
+        if "State" in self.contracts and member not in ("ExportState", "ImportState"):
+            self.live = self.unsaved = True
         return getattr(self, "answer_" + member)(*arguments)
 
     def handshake(self, sender, host_api, _host_version):
@@ -352,6 +428,8 @@ class Server:
         for name in ("handshake", "host"):
             self.timer(name, 0)
         info = {"id": self.id, "version": self.manifest["version"], "contracts": self.contracts}
+        if "State" in self.contracts:
+            info["state"] = "live" if self.live else "kept" if self.left_behind else "none"
         return GLib.Variant("(ua{sv})", (API, dictionary(info)))
 
     def configure(self, member, config):
@@ -386,10 +464,19 @@ class Server:
         return GLib.Variant("(ba{sv})", (bool(handled), dictionary(result)))
 
     def answer_ExportState(self):
-        version, state = self.plugin.export_state()
+        left_behind = self.kept.read() if self.left_behind and not self.live else None
+        version, state = left_behind or self.plugin.export_state()
+        if not left_behind:
+            self.unsaved, self.exported = False, True
         return GLib.Variant("(uay)", (version, bytes(state)))
 
     def answer_ImportState(self, version, state):
+        """The daemon has on its disk by now what was left behind, whether it is of use here or not."""
+        if self.left_behind:
+            self.kept.remove()
+            self.left_behind = False
+            self.unsaved = True
+        self.live = True
         self.plugin.import_state(version, bytes(state))
 
     def answer_Handle(self, method, params):

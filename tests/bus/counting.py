@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 
 from gi.repository import GLib
 
@@ -86,6 +87,11 @@ class CountingTest(BusTest):
     def start(self):
         self.house.start_daemon()
         self.of('Load')
+
+    def end(self, number=signal.SIGKILL):
+        pid = self.get('Pid')
+        os.kill(pid, number)
+        wait_for(lambda: self.get('Pid') != pid or self.get('State') != 'running', 'its end to be seen')
 
     def bring_up(self):
         # One that was killed again and again is not restarted by itself.

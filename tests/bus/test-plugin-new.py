@@ -6,6 +6,7 @@ Arguments: cloudsnooze, the plugin of test-sdk.py, the sanitizers of the build."
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -254,6 +255,32 @@ class Findings(Directory):
         manifest = json.loads((self.directory / 'plugin.json').read_text())
         (self.directory / 'plugin.json').write_text(json.dumps({**manifest, 'timeouts': {'start': 5, 'shutdown': 3}}))
         return self.failures('--quick')
+
+    def forgetful(self, old, new):
+        self.new('python')
+        methods = '''    def export_state(self):
+        return 1, b"x"
+
+    def import_state(self, version, state):
+        if state != b"x":
+            raise InvalidArgument("state: expected x")
+
+    def check_idle('''
+        path, manifest = self.directory / 'my-plugin', self.directory / 'plugin.json'
+        path.write_text(path.read_text().replace('    def check_idle(', methods))
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'contracts': ['IdleCheck', 'State']}))
+        server = self.directory / 'snooze_plugin.py'
+        text = server.read_text()
+        self.assertIn(old, text)
+        server.write_text(text.replace(old, new, 1))
+        return self.failures('--quick')
+
+    def test_one_that_does_not_say_what_state_it_has(self):
+        self.assertEqual(self.forgetful('"kept" if', '"kept" if'), {})
+        shutil.rmtree(self.directory)
+        self.assertIn('expected none, kept or live', self.forgetful('info["state"]', 'info["condition"]')['handshake'])
+        shutil.rmtree(self.directory)
+        self.assertIn('"none", expected live', self.forgetful('"live" if self.live', '"live" if False')['state'])
 
     def test_no_verdict(self):
         self.assertIn('CheckIdle', self.broken('"idle", f', '"sleepy", f', 'my-plugin'))

@@ -4,13 +4,14 @@ because somebody cannot read it."""
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import PATH, PLUGIN, wait_for
+from harness import PATH, PLUGIN, SOURCE, wait_for
 
 
 class State(CountingTest):
@@ -21,11 +22,6 @@ class State(CountingTest):
                     for identifier, state in database.execute('SELECT id, state FROM plugin_state')}
         finally:
             database.close()
-
-    def end(self, number=signal.SIGKILL):
-        pid = self.get('Pid')
-        os.kill(pid, number)
-        wait_for(lambda: self.get('Pid') != pid or self.get('State') != 'running', 'its end to be seen')
 
     def test_over_unload_restart_and_disable(self):
         self.start()
@@ -185,6 +181,71 @@ class State(CountingTest):
         self.assertEqual([answer[0][0][1]["count"] for answer in answers], [4, 5, 6, 7, 8])
 
     manifest = {'timeouts': {'export': 1}}
+
+
+PYTHON = '''#!/usr/bin/python3
+import sys
+
+from snooze_plugin import Plugin, serve
+
+
+class Counting(Plugin):
+    methods = ("count", "look")
+    count = 0
+
+    def check_idle(self, metrics):
+        return "idle", "it counts"
+
+    def export_state(self):
+        return 1, str(self.count).encode()
+
+    def import_state(self, version, state):
+        self.count = int(state)
+
+    def handle_request(self, method, params):
+        self.count += method == "count"
+        return True, {"count": self.count}
+
+
+sys.exit(serve(Counting))
+'''
+
+
+class Python(CountingTest):
+    """As the template does it."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(SOURCE / 'templates/python/snooze_plugin.py', self.directory)
+        (self.directory / 'counting').write_text(PYTHON)
+        self.start()
+        self.count(3)
+
+    def kept(self):
+        return os.listdir(self.house.directory / 'kept')
+
+    def test_told_to_go_by_a_signal_it_keeps_its_state_itself(self):
+        self.end(signal.SIGTERM)
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+        self.assertEqual(self.kept(), [])
+
+    def test_one_that_ran_on_knows_better_than_the_store(self):
+        self.of('Unload')
+        self.assertEqual(self.count(2), 5)
+        self.house.kill_daemon()
+        self.house.start_daemon()
+        self.assertEqual(self.count(), 6)
+
+    def test_what_was_exported_is_not_kept_again(self):
+        self.of('Unload')
+        self.assertEqual(self.kept(), [])
+        self.assertEqual(self.count(), 4)
+
+    def test_a_file_that_is_no_state_is_not_taken_for_one(self):
+        self.of('Unload')
+        (self.house.directory / 'kept/kept-state').write_bytes(b'SNZSTAT1' + bytes(7))
+        self.assertEqual(self.count(), 4)
 
 
 class Killed(CountingTest):
