@@ -8,6 +8,7 @@ logind and journald. It needs root, and the distribution's packages once: the ba
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -27,7 +28,12 @@ PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
     "login", "passwd", "iproute2", "libglib2.0-bin", "libjson-glib-1.0-0", "libsqlite3-0", "libsystemd0",
     "python3-dbus", "libarchive13t64|libarchive13", "libcurl4t64|libcurl4", "libxml2-16|libxml2", "ca-certificates",
+    "libmicrohttpd12t64|libmicrohttpd12", "libmariadb3", "libpq5", "libhiredis1.1.0|libhiredis0.14",
+    # Whom plugins speak to.
+    "redis-server", "msmtp-mta",
 ]
+# Which of those nobody needs unless a case starts it.
+SERVICES = ["redis-server.service", "msmtpd.service"]
 
 
 class Impossible(Exception):
@@ -179,13 +185,17 @@ def installation(build):
         run("journalctl", f"--root={root}", "--update-catalog")
         run("ldconfig", "-r", root)
         run("systemctl", f"--root={root}", "enable", "snoozed.service")
+        run("systemctl", f"--root={root}", "mask", *SERVICES)
         run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "alice")
         run("useradd", "--root", root, "--create-home", "--shell", "/bin/bash", "--groups", "snooze-admin", "carol")
         yield root
 
 
 class Machine:
-    """One booted machine. `bus` is dbus-daemon or dbus-broker; `configuration` becomes a drop-in of snooze.d."""
+    """One booted machine of several that may run side by side. `bus` is dbus-daemon or dbus-broker; `configuration`
+    becomes a drop-in of snooze.d."""
+
+    numbers = itertools.count()
 
     without = {}  # method of the probe: why it reaches nothing here, whatever is granted
 
@@ -193,7 +203,8 @@ class Machine:
         self.stack = contextlib.ExitStack()
         self.root = self.stack.enter_context(layer(installed))
         self.bus = bus
-        self.name = f"sn-{os.getpid()}"
+        # With `ve-` before it the name of an interface, which has 15 characters.
+        self.name = f"sn{os.getpid()}-{next(Machine.numbers)}"
         self.container = None
         self.init = None
         self.guests = []  # processes of background()
