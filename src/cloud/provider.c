@@ -80,11 +80,16 @@ static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *c
         return resolved ? 0 : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s", error->message);
 }
 
+/* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the same address is another
+ * service. Who names a service of his own has said where he is. */
+static bool is_here(const CloudProvider *cloud) {
+        return cloud->own_service || g_strcmp0(cloud->machine.cloud, cloud->kind->cloud) == 0;
+}
+
 /* A configuration is taken as a whole, and whatever was asked by the one before is asked anew: that is rare, and nothing old is left. */
 static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
         const char *url = snooze_plugin_dictionary_get_string(config, "metadata_url", CLOUD_METADATA_URL);
         CloudProvider *cloud = userdata;
-        bool watched = cloud->watching;
         int r;
 
         r = check_urls(call, config);
@@ -98,17 +103,11 @@ static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictiona
         if (cloud->kind->configure)
                 cloud->kind->configure(config, cloud);
         r = metadata_new(cloud->http, cloud->kind->rules, url, cloud->without_token, &cloud->metadata);
-        return r >= 0 && watched ? watch(cloud) : r;
+        return r >= 0 && cloud->to_watch && is_here(cloud) ? watch(cloud) : r;
 }
 
 static void shut_down(void *userdata) {
         unwatch(userdata);
-}
-
-/* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the same address is another
- * service. Who names a service of his own has said where he is. */
-static bool is_here(const CloudProvider *cloud) {
-        return cloud->own_service || g_strcmp0(cloud->machine.cloud, cloud->kind->cloud) == 0;
 }
 
 static void detected(CloudJob *job) {
@@ -128,6 +127,8 @@ static int detect(SnoozePluginCall *call, void *userdata) {
 static int watch_if_here(SnoozePluginCall *call, void *userdata) {
         CloudProvider *cloud = userdata;
 
+        /* A configuration may yet say that it is here. */
+        cloud->to_watch = true;
         return is_here(cloud) ? watch(cloud) : 0;
 }
 

@@ -79,6 +79,7 @@ struct CloudProvider {
         bool without_token; /* configure() may set it: see metadata_new() */
         CloudInquiry *inquiry;
         CloudJobs *jobs;
+        bool to_watch;       /* the daemon asked for announcements */
         bool watching;
 };
 

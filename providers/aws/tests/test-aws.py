@@ -542,6 +542,16 @@ class Notices(Aws):
         self.until_asked("target-lifecycle-state", 5)
         self.assertEqual(len({request["connection"] for request in self.cloud.requests("/latest/meta-data/")}), 1)
 
+    def test_who_is_told_later_where_its_service_is_watches_then(self):
+        self.spot()
+        self.dmi(sys_vendor="QEMU")
+        plugin = self.provider()
+        events, _ = self.watch(plugin)
+        self.assertEqual(self.cloud.requests(), [])
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
+        self.until(lambda: events)
+
     def test_a_changed_configuration_goes_on_watching(self):
         self.spot()
         plugin = self.aws()
