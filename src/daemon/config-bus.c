@@ -130,6 +130,8 @@ static void changed(Manager *manager, sd_bus_message *call, const GError *error)
 
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
+        g_autoptr(JsonNode) node = NULL;
+        g_autoptr(GError) e = NULL;
         const char *patch;
         uid_t uid;
         int r;
@@ -141,6 +143,10 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "json_merge_patch has %zu bytes, expected at most %u.", strlen(patch),
                                          PATCH_MAX);
+        /* Nobody is asked for a password for what cannot be. */
+        node = json_text_parse("json_merge_patch", patch, -1, &e);
+        if (!node)
+                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

@@ -115,6 +115,11 @@ class Details(SharedBusTest):
         self.assertFails(ACCESS_DENIED, 'StopInstance', '(sa{sv})', ('going home', {}))
         self.assertEqual(self.house.questions()[0]['details']['reason'], 'going home')
 
+    def test_nobody_is_asked_for_what_is_no_json(self):
+        for patch, part in (('not json', 'json_merge_patch'), ('{"naptime_minutes": 1', 'json_merge_patch'), ('', 'json_merge_patch')):
+            self.assertIn(part, self.assertFails(ERROR + 'InvalidConfiguration', 'SetConfiguration', '(s)', (patch,)))
+        self.assertEqual(self.house.questions(), [])
+
     def test_the_hold_is_told(self):
         self.house.answer('refuse')
         self.assertFails(ACCESS_DENIED, 'Hold', '(sss)', ('pytest', 'a long run', 'block'))
