@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Count, range, mean and deviation of numbers: of a text by a request, of a block, or of a stream that may be longer than any memory. An
- * example of RequestHandler and DataProcessor. */
+/* Count, range, mean and deviation of numbers: of a text by a request, of a block, or of a stream that may be longer
+ * than any memory. An example of RequestHandler and DataProcessor. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -47,12 +47,13 @@ static void fill(SnoozePluginDictionary *result, const Statistics *statistics) {
 static size_t print(const Statistics *statistics, char line[LINE_SIZE]) {
         int n;
 
-        n = snprintf(line, LINE_SIZE, "{\"bytes\":%" PRIu64 ",\"count\":%" PRIu64 ",\"rejected\":%" PRIu64, statistics->bytes,
-                     statistics->count, statistics->rejected);
+        n = snprintf(line, LINE_SIZE, "{\"bytes\":%" PRIu64 ",\"count\":%" PRIu64 ",\"rejected\":%" PRIu64,
+                     statistics->bytes, statistics->count, statistics->rejected);
         if (statistics->count > 0)
                 n += snprintf(line + n, LINE_SIZE - (size_t) n,
-                              ",\"minimum\":%.17g,\"maximum\":%.17g,\"mean\":%.17g,\"standard_deviation\":%.17g", statistics->minimum,
-                              statistics->maximum, statistics->mean, statistics_deviation(statistics));
+                              ",\"minimum\":%.17g,\"maximum\":%.17g,\"mean\":%.17g,\"standard_deviation\":%.17g",
+                              statistics->minimum, statistics->maximum, statistics->mean,
+                              statistics_deviation(statistics));
         n += snprintf(line + n, LINE_SIZE - (size_t) n, "}\n");
         return (size_t) n;
 }
@@ -63,9 +64,11 @@ static int check_params(SnoozePluginCall *call, const SnoozePluginDictionary *pa
 
         for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(params, i)); i++)
                 if (strcmp(key, known) != 0 || snooze_plugin_dictionary_get_type(params, key) != type)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s”: expected %s%s", key,
-                                                       *known == '\0' ? "nothing" : known,
-                                                       type == 'b' ? ", a boolean" : type == 's' ? ", a string" : "");
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                       "“%s”: expected %s%s", key, *known == '\0' ? "nothing" : known,
+                                                       type == 'b'   ? ", a boolean"
+                                                       : type == 's' ? ", a string"
+                                                                     : "");
         return 0;
 }
 
@@ -74,7 +77,8 @@ static int analyse(Analytics *analytics, SnoozePluginCall *call, const SnoozePlu
         Statistics statistics = { .count = 0 };
 
         if (!text)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "text: expected a string of numbers");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "text: expected a string of numbers");
         statistics_feed(&statistics, text, strlen(text));
         statistics_finish(&statistics);
         remember(analytics, &statistics);
@@ -96,7 +100,8 @@ static int summarize(Analytics *analytics, SnoozePluginCall *call, bool reset) {
 
 static const char *const methods[] = { "analyse", "summary", "reset", NULL };
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         bool analyses = strcmp(method, "analyse") == 0;
         int r;
 
@@ -171,7 +176,8 @@ static int work(SnoozePluginCall *call, void *userdata) {
         return job.copy ? 0 : write_all(output, line, print(&statistics, line));
 }
 
-static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options, void *userdata) {
+static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options,
+                          void *userdata) {
         Work *job;
         int r;
 

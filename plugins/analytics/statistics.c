@@ -37,7 +37,8 @@ static void end_word(Statistics *statistics) {
         statistics->word[statistics->length] = 0;
         /* Decimal numbers alone; strtod knows others. A NUL in the middle of the word ends it for strtod. */
         number = strtod(statistics->word, &end);
-        if (end != statistics->word + statistics->length || strspn(statistics->word, "+-.0123456789eE") != statistics->length ||
+        if (end != statistics->word + statistics->length ||
+            strspn(statistics->word, "+-.0123456789eE") != statistics->length ||
             !(fabs(number) <= STATISTICS_NUMBER_MAX))
                 statistics->rejected++;
         else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What is to be known of numbers that pass by once and are not kept: they come as text with spaces, line ends, commas or semicolons
- * between them, in pieces that may end in the middle of one. */
+/* What is to be known of numbers that pass by once and are not kept: they come as text with spaces, line ends, commas
+ * or semicolons between them, in pieces that may end in the middle of one. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -232,7 +232,9 @@ int main(int argc, char *argv[]) {
                 { "timeout_seconds", SNOOZE_PLUGIN_INTEGER, 1, 3600, .default_value = "90" },
                 { NULL },
         };
-        Checkpoint checkpoint = { .jobs = g_ptr_array_new(), .waiting = g_ptr_array_new(), .announced = announcements_new() };
+        Checkpoint checkpoint = { .jobs = g_ptr_array_new(),
+                                  .waiting = g_ptr_array_new(),
+                                  .announced = announcements_new() };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "checkpoint",

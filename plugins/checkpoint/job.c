@@ -68,11 +68,13 @@ static gboolean parse_command(const char *text, const char *value, Job *job, GEr
                 return wrong(error, text, "command= begins with the program's absolute path");
         if (strchr(job->command[0], '%'))
                 return wrong(error, text, "command= names a program without a %");
-        /* Whoever may configure this plugin is not root. Programs that root wrote are one thing; with arguments of one's choice every
-         * interpreter becomes a program of one's own. */
+        /* Whoever may configure this plugin is not root. Programs that root wrote are one thing; with arguments of
+         * one's choice every interpreter becomes a program of one's own. */
         for (char **word = job->command + 1; *word; word++)
                 if (!g_str_equal(*word, "%p"))
-                        return wrong(error, text, "the one argument of command= is %p: what it needs besides belongs into a script of root's");
+                        return wrong(error, text,
+                                     "the one argument of command= is %p: what it needs besides belongs into a script "
+                                     "of root's");
         return TRUE;
 }
 

@@ -8,8 +8,8 @@
  *         sim:   name=^lmp$ signal=TERM
  *         solve: name=^solver$ command='/usr/local/sbin/save %p'
  *
- * %p is the process's number, %% a percent sign in the name of a file. A command has no other argument: whoever may write these texts may
- * have programs of root's run, and not say what they do. */
+ * %p is the process's number, %% a percent sign in the name of a file. A command has no other argument: whoever may
+ * write these texts may have programs of root's run, and not say what they do. */
 
 #include <glib.h>
 

@@ -254,7 +254,8 @@ static int compare_ranks(const void *a, const void *b) {
         return left->rank < right->rank ? -1 : left->rank > right->rank;
 }
 
-/* The first of each job and owner, then the second of each …: whoever runs a hundred of a name has taken no place of others. */
+/* The first of each job and owner, then the second of each …: whoever runs a hundred of a name has taken no place of
+ * others. */
 static void allot_places(Targets *targets) {
         g_array_sort(targets->list, compare_ranks);
         if (targets->list->len > TARGETS_MAX) {

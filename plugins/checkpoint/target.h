@@ -12,7 +12,8 @@
 #include "job.h"
 #include "run/run.h"
 
-/* So many processes are told at most, each job and user having a part of the places, and so many commands run at once. */
+/* So many processes are told at most, each job and user having a part of the places, and so many commands run at once.
+ */
 #define TARGETS_MAX 64U
 #define COMMANDS_MAX 8U
 

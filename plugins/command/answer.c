@@ -30,11 +30,13 @@ static char *words(const char *text) {
 static gboolean key_fits(const char *key) {
         size_t length = strlen(key);
 
-        return length > 0 && length <= KEY_MAX && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == length;
+        return length > 0 && length <= KEY_MAX &&
+               strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == length;
 }
 
 static void add_detail(Answer *answer, const char *key, JsonNode *value) {
-        if (!JSON_NODE_HOLDS_VALUE(value) || !key_fits(key) || json_object_get_size(answer->details) >= ANSWER_DETAILS_MAX)
+        if (!JSON_NODE_HOLDS_VALUE(value) || !key_fits(key) ||
+            json_object_get_size(answer->details) >= ANSWER_DETAILS_MAX)
                 return;
         if (json_node_get_value_type(value) == G_TYPE_STRING) {
                 g_autofree char *text = words(json_node_get_string(value));
@@ -83,7 +85,8 @@ static gboolean read_object(Answer *answer, const char *line) {
         if (json_object_has_member(object, "is_idle") && !g_str_equal(answer->verdict, "unknown") &&
             json_get_boolean(object, "is_idle", FALSE) != g_str_equal(answer->verdict, "idle")) {
                 g_free(answer->reason);
-                answer->reason = g_strdup_printf("says is_idle otherwise than its exit status %d", answer->exit_status);
+                answer->reason =
+                        g_strdup_printf("says is_idle otherwise than its exit status %d", answer->exit_status);
                 answer->verdict = "unknown";
         }
         return TRUE;
@@ -100,7 +103,8 @@ static void read_line(Answer *answer, const char *line) {
 }
 
 static void say_first(Answer *answer, const char *what) {
-        g_autofree char *reason = answer->reason && *answer->reason ? g_strdup_printf("%s: %s", what, answer->reason) : g_strdup(what);
+        g_autofree char *reason =
+                answer->reason && *answer->reason ? g_strdup_printf("%s: %s", what, answer->reason) : g_strdup(what);
 
         g_free(answer->reason);
         answer->reason = words(reason);
@@ -135,8 +139,10 @@ static void explain(const RunOutcome *outcome, Answer *answer) {
 void answer_read(const RunOutcome *outcome, Answer *ret) {
         gboolean exited = outcome->end == RUN_EXITED;
 
-        *ret = (Answer) {
-                .verdict = exited && outcome->number == 0 ? "idle" : exited && outcome->number == 1 ? "busy" : "unknown",
+        *ret = (Answer){
+                .verdict = exited && outcome->number == 0   ? "idle"
+                           : exited && outcome->number == 1 ? "busy"
+                                                            : "unknown",
                 .exit_status = exited ? outcome->number : -1,
                 .duration = outcome->duration,
         };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a run says: exit status 0 is idle, 1 busy, anything else unknown. The last line of its output is the reason, as text, or as a JSON
- * object of which `reason` (or `error`) is the reason, `last_activity` (µs since the epoch) goes to the clock, `is_idle` has to agree
- * with the exit status, and what else is short and simple, also below `details`, is shown. No I/O here. */
+/* What a run says: exit status 0 is idle, 1 busy, anything else unknown. The last line of its output is the reason, as
+ * text, or as a JSON object of which `reason` (or `error`) is the reason, `last_activity` (µs since the epoch) goes to
+ * the clock, `is_idle` has to agree with the exit status, and what else is short and simple, also below `details`, is
+ * shown. No I/O here. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>

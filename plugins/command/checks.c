@@ -62,8 +62,9 @@ static void examine(Check *check, uid_t also) {
 
 /* What editors and package managers leave beside the file that is meant. */
 static gboolean is_leftover(const char *name) {
-        static const char *const endings[] = { "~", ".bak", ".swp", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".dpkg-tmp",
-                                               ".rpmsave", ".rpmorig", ".rpmnew", ".ucf-old", ".ucf-new", ".ucf-dist" };
+        static const char *const endings[] = { "~",          ".bak",      ".swp",     ".dpkg-old", ".dpkg-new",
+                                               ".dpkg-dist", ".dpkg-tmp", ".rpmsave", ".rpmorig",  ".rpmnew",
+                                               ".ucf-old",   ".ucf-new",  ".ucf-dist" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(endings); i++)
                 if (g_str_has_suffix(name, endings[i]))
@@ -88,8 +89,8 @@ static gboolean add_file(GPtrArray *checks, const char *directory, const char *n
                 return TRUE;
         shown = g_utf8_make_valid(name, -1);
         if (!name_valid(name))
-                return fail(error, "%s/%s: the name of a check has letters, digits and ._-, at most %u", directory, shown,
-                            CHECK_NAME_MAX);
+                return fail(error, "%s/%s: the name of a check has letters, digits and ._-, at most %u", directory,
+                            shown, CHECK_NAME_MAX);
         if (checks->len >= CHECKS_MAX)
                 return fail(error, "%s has more than %u checks", directory, CHECKS_MAX);
         check = g_new0(Check, 1);
@@ -138,7 +139,8 @@ static gboolean add_configured(GPtrArray *checks, const GPtrArray *configured, G
                 Check *check = find(checks, wanted->name);
 
                 if (check) {
-                        check->problem = g_strdup("two checks have this name: a file, and one of the setting commands");
+                        check->problem =
+                                g_strdup("two checks have this name: a file, and one of the setting commands");
                         continue;
                 }
                 if (checks->len >= CHECKS_MAX)
@@ -177,8 +179,9 @@ static gboolean parse_head(Check *check, const char *text, char *head, GError **
                 check->timeout = seconds * USEC_PER_SEC;
         }
         if (!name_valid(head))
-                return fail(error, "“%s”: expected NAME[:SECONDS]=PROGRAM, the name of letters, digits and ._-, at most %u", text,
-                            CHECK_NAME_MAX);
+                return fail(error,
+                            "“%s”: expected NAME[:SECONDS]=PROGRAM, the name of letters, digits and ._-, at most %u",
+                            text, CHECK_NAME_MAX);
         check->name = g_strdup(head);
         return TRUE;
 }
@@ -197,9 +200,13 @@ Check *check_parse(const char *text, GError **error) {
         }
         if (good && check->arguments[0][0] != '/')
                 good = fail(error, "“%s”: expected the program's absolute path behind =", text);
-        /* Whoever may configure this plugin is not root: with arguments of his choice every interpreter of root's runs what he likes. */
+        /* Whoever may configure this plugin is not root: with arguments of his choice every interpreter of root's runs
+         * what he likes. */
         if (good && check->arguments[1])
-                good = fail(error, "“%s”: expected a program without arguments: what it needs belongs into a script of root's", text);
+                good = fail(
+                        error,
+                        "“%s”: expected a program without arguments: what it needs belongs into a script of root's",
+                        text);
         if (!good) {
                 check_free(check);
                 return NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which checks there are: the executables of a directory, and those of the configuration. What is listed says by itself whether
- * it may be run: whoever could change the program could say "idle", so it, its directories and the links to it belong to root. */
+/* Which checks there are: the executables of a directory, and those of the configuration. What is listed says by
+ * itself whether it may be run: whoever could change the program could say "idle", so it, its directories and the
+ * links to it belong to root. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ void check_free(void *check);
 /* "NAME[:SECONDS]=PROGRAM", quoted as for a shell, though there is none. */
 Check *check_parse(const char *text, GError **error);
 
-/* By name, those of the directory first where both have one; no directory, no checks. also: a user besides root whose files are
- * trusted (0: none). An error where the directory cannot be read, has a name that is none, or there are too many. */
+/* By name, those of the directory first where both have one; no directory, no checks. also: a user besides root whose
+ * files are trusted (0: none). An error where the directory cannot be read, has a name that is none, or there are too
+ * many. */
 GPtrArray *checks_list(const char *directory, const GPtrArray *configured, uid_t also, GError **error);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The smallest check: a program says by its exit status whether the machine is idle. This plugin runs them, all side by side, and
- * hands on each one's verdict as a vote of its own, `command/NAME`. Its own vote is about itself alone: unknown if it cannot see which
- * checks there are, else idle, so that `sources` decides about every check by its name. */
+/* The smallest check: a program says by its exit status whether the machine is idle. This plugin runs them, all side
+ * by side, and hands on each one's verdict as a vote of its own, `command/NAME`. Its own vote is about itself alone:
+ * unknown if it cannot see which checks there are, else idle, so that `sources` decides about every check by its name.
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -124,7 +125,8 @@ static void round_end(Round *round) {
         if (n == 0)
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "no checks");
         else
-                snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%u check%s, each with a vote of its own", n, n == 1 ? "" : "s");
+                snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%u check%s, each with a vote of its own", n,
+                                               n == 1 ? "" : "s");
         (void) g_ptr_array_remove_fast(round->command->rounds, round);
         snooze_plugin_call_finish(call, 0);
 }
@@ -223,7 +225,8 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         int r;
 
         if (command->rounds->len >= ROUNDS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%u rounds of checks are under way", ROUNDS_MAX);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED,
+                                               "%u rounds of checks are under way", ROUNDS_MAX);
         checks = checks_list(command->directory, command->configured, command->also, &error);
         if (!checks) {
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_UNKNOWN, "%s", error->message);
@@ -235,7 +238,8 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         for (guint i = 0; i < checks->len; i++)
                 round->tasks[i] = (Task) { .round = round, .check = g_ptr_array_index(checks, i) };
         round->checks = g_steal_pointer(&checks);
-        r = sd_event_add_time(event, &round->deadline, CLOCK_MONOTONIC, clock_monotonic() + ROUND_TIMEOUT, 0, on_round_deadline, round);
+        r = sd_event_add_time(event, &round->deadline, CLOCK_MONOTONIC, clock_monotonic() + ROUND_TIMEOUT, 0,
+                              on_round_deadline, round);
         if (r < 0) {
                 round_free(round);
                 return r;
@@ -258,11 +262,12 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
                 Check *check = check_parse(*texts, &error);
 
                 if (!check)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "commands: %s", error->message);
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "commands: %s",
+                                                       error->message);
                 for (guint i = 0; i < configured->len; i++)
                         if (g_str_equal(((Check *) g_ptr_array_index(configured, i))->name, check->name)) {
-                                int r = snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "commands: two are named %s",
-                                                                check->name);
+                                int r = snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                                "commands: two are named %s", check->name);
 
                                 check_free(check);
                                 return r;
@@ -271,7 +276,8 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         }
         g_clear_pointer(&command->configured, g_ptr_array_unref);
         command->configured = g_steal_pointer(&configured);
-        command->timeout = (uint64_t) (snooze_plugin_dictionary_get_double(config, "timeout_seconds", 10) * (double) USEC_PER_SEC);
+        command->timeout = (uint64_t) (snooze_plugin_dictionary_get_double(config, "timeout_seconds", 10) *
+                                       (double) USEC_PER_SEC);
         command->parallel = (unsigned) snooze_plugin_dictionary_get_int(config, "parallel", 4);
         return 0;
 }

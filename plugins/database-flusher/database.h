@@ -14,7 +14,7 @@
 typedef struct Flush {
         const char *connection;
         uint64_t deadline;              /* monotonic µs */
-        const gint *called_off;         /* atomic: it is for nothing; nobody waits for what has been begun. May be NULL */
+        const gint *called_off; /* atomic: it is for nothing; nobody waits for what has been begun. May be NULL */
         gboolean ending;                /* the machine goes: what comes after this has to be durable, too */
         SnoozePluginDictionary *result; /* of the call */
 } Flush;

@@ -20,8 +20,8 @@
 #define LOOK_INTERVAL (200 * USEC_PER_MSEC)
 #define PROGRESS_TIME (3 * USEC_PER_SEC)
 #define UNDO_TIME (2 * USEC_PER_SEC) /* for what has to be taken back even if the time is over */
-/* By these nobody learns the password who pretends to be the server: any user of this machine may, on the port of one that does not run. All
- * others send it as it is, or for a key that whoever asks for it has chosen. */
+/* By these nobody learns the password who pretends to be the server: any user of this machine may, on the port of one
+ * that does not run. All others send it as it is, or for a key that whoever asks for it has chosen. */
 #define AUTHENTICATION_IN_THE_OPEN "mysql_native_password,client_ed25519,auth_gssapi_client"
 #define DIRTY_PERCENT "innodb_max_dirty_pages_pct"
 

@@ -88,8 +88,8 @@ static void ignore(void *userdata, const char *message) {
 }
 
 static gboolean flush_postgresql(const Flush *flush, GError **error) {
-        /* Whoever pretends to be the server, on the port of one that does not run, asks for the password as it is. What the connection string
-         * says of it counts, since it comes after that. */
+        /* Whoever pretends to be the server, on the port of one that does not run, asks for the password as it is.
+         * What the connection string says of it counts, since it comes after that. */
         static const char *const keywords[] = { "require_auth", "dbname", "fallback_application_name", NULL };
         const char *const values[] = { "scram-sha-256,md5,gss,none", flush->connection, "cloudsnooze", NULL };
         gboolean knows = PQlibVersion() >= REQUIRE_AUTH_SINCE;

@@ -146,8 +146,8 @@ static void wait_for(Endpoint *endpoint, Request *request, const char *id) {
         (void) sd_event_source_set_enabled(endpoint->timer, SD_EVENT_ONESHOT);
 }
 
-/* Whoever owns the daemon's name. Anybody may send a signal to this connection, whatever the match says; nobody can send one in
- * another's name. */
+/* Whoever owns the daemon's name. Anybody may send a signal to this connection, whatever the match says; nobody can
+ * send one in another's name. */
 
 static gboolean is_from(sd_bus_message *m, const char *who) {
         const char *sender = sd_bus_message_get_sender(m);
@@ -186,8 +186,8 @@ static int follow_daemon(Endpoint *endpoint, sd_bus *bus) {
 
         if (r < 0)
                 return r;
-        return sd_bus_call_method_async(bus, &endpoint->owner_asked, DRIVER, "/org/freedesktop/DBus", DRIVER, "GetNameOwner",
-                                        on_owner_known, endpoint, "s", SNOOZE_NAME);
+        return sd_bus_call_method_async(bus, &endpoint->owner_asked, DRIVER, "/org/freedesktop/DBus", DRIVER,
+                                        "GetNameOwner", on_owner_known, endpoint, "s", SNOOZE_NAME);
 }
 
 /* The daemon has kept it. */
@@ -267,8 +267,8 @@ static char *id_of(const PostedEvent *event, const Claims *claims, uint64_t unti
 
 /* FALSE: it was answered that this cannot be. */
 static gboolean emit(Endpoint *endpoint, Request *request, PostedEvent *event, const char *id) {
-        int r = snooze_plugin_instance_emit_event(endpoint->instance, id, event->type, event->severity, event->deadline,
-                                                  g_steal_pointer(&event->data));
+        int r = snooze_plugin_instance_emit_event(endpoint->instance, id, event->type, event->severity,
+                                                  event->deadline, g_steal_pointer(&event->data));
 
         if (r == -ENOBUFS)
                 answer_later(request, "too many events are under way", id);

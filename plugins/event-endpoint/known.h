@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Ids that were posted, each with the content it stands for: the same once more is the same event, another content under an id that
- * is taken is somebody's mistake or worse, and never answered as if it had been announced. Pure.
+/* Ids that were posted, each with the content it stands for: the same once more is the same event, another content
+ * under an id that is taken is somebody's mistake or worse, and never answered as if it had been announced. Pure.
  *
- * What was signed is remembered for as long as its signature counts, whatever else is posted meanwhile: whoever listened can send it
- * until then. Of the others the latest KNOWN_MAX are, of which none is under way. */
+ * What was signed is remembered for as long as its signature counts, whatever else is posted meanwhile: whoever
+ * listened can send it until then. Of the others the latest KNOWN_MAX are, of which none is under way. */
 
 #include <stdint.h>
 
@@ -33,8 +33,8 @@ KnownState known_find(const Known *known, const char *id, const char *content);
 /* There is room for a signed one. now: wall clock µs. */
 gboolean known_has_room(Known *known, uint64_t now);
 
-/* Announced. until: wall clock µs up to which it is remembered in any case; 0: it was not signed. One that is known is remembered until
- * then, too. */
+/* Announced. until: wall clock µs up to which it is remembered in any case; 0: it was not signed. One that is known is
+ * remembered until then, too. */
 void known_add(Known *known, const char *id, const char *content, uint64_t until);
 
 /* Kept by the daemon. An id that is not known changes nothing. */

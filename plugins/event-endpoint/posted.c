@@ -129,8 +129,8 @@ static gboolean read_data(JsonNode *node, uint64_t now, PostedEvent *event, GErr
 static void add_content(PostedEvent *event) {
         g_autofree char *data = g_steal_pointer(&event->content);
 
-        event->content = g_strdup_printf("%s %u %" G_GUINT64_FORMAT " %s", event->type, event->severity, event->deadline,
-                                         data ?: "{}");
+        event->content = g_strdup_printf("%s %u %" G_GUINT64_FORMAT " %s", event->type, event->severity,
+                                         event->deadline, data ?: "{}");
 }
 
 static gboolean read_member(const char *name, JsonNode *node, uint64_t now, PostedEvent *event, GError **error) {

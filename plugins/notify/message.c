@@ -73,7 +73,8 @@ static const char *reason_of(const SnoozePluginDictionary *data) {
         return "";
 }
 
-/* What this machine's own stop says for itself in its data. Nobody else speaks as CloudSnooze, whatever he puts there. */
+/* What this machine's own stop says for itself in its data. Nobody else speaks as CloudSnooze, whatever he puts there.
+ */
 static gboolean speaks_for_us(const SnoozePluginDictionary *event) {
         return g_str_has_prefix(snooze_plugin_dictionary_get_string(event, "type", ""), "snooze.");
 }

@@ -58,8 +58,9 @@ static uint64_t severity_of(const SnoozePluginDictionary *event) {
         return snooze_plugin_dictionary_get_uint(event, "severity", 0);
 }
 
-/* A storm of events is one of mail otherwise. The end of this machine needs no turn: it comes once, and a storm of small things before it
- * must not silence it. What people and programs emit may call itself critical at will: that has turns of its own. */
+/* A storm of events is one of mail otherwise. The end of this machine needs no turn: it comes once, and a storm of
+ * small things before it must not silence it. What people and programs emit may call itself critical at will: that has
+ * turns of its own. */
 static gboolean take_turn(Notify *notify, const SnoozePluginDictionary *event) {
         gboolean custom = g_str_has_prefix(snooze_plugin_dictionary_get_string(event, "type", ""), "custom");
         gboolean critical = severity_of(event) >= CRITICAL;
@@ -80,7 +81,8 @@ static gboolean take_turn(Notify *notify, const SnoozePluginDictionary *event) {
         return TRUE;
 }
 
-/* Its name, and whoever gave it that, are root's: it gets addresses of one's choice as arguments, and is no interpreter for it. */
+/* Its name, and whoever gave it that, are root's: it gets addresses of one's choice as arguments, and is no
+ * interpreter for it. */
 static char *sendmail_trusted(const char *path, GError **error) {
         g_autofree char *name = g_path_get_basename(path), *directory = g_path_get_dirname(path), *resolved = NULL;
         char *program = program_trusted(path, program_owner_also(), error);
@@ -91,7 +93,8 @@ static char *sendmail_trusted(const char *path, GError **error) {
         resolved = path_trusted(directory, program_owner_also(), error);
         if (resolved && (!g_str_has_prefix(name, "sendmail") || lstat(path, &st) < 0 ||
                          (st.st_uid != 0 && st.st_uid != program_owner_also()))) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "%s: expected a program of root's whose name is sendmail", path);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM,
+                            "%s: expected a program of root's whose name is sendmail", path);
                 g_clear_pointer(&resolved, g_free);
         }
         if (!resolved)
@@ -265,8 +268,8 @@ static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozeP
 
 /* Events */
 
-/* Once is enough: neither what nobody stops for, nor the second word on the same stop. That the daemon's own stop was called off is
- * an event of its own. */
+/* Once is enough: neither what nobody stops for, nor the second word on the same stop. That the daemon's own stop was
+ * called off is an event of its own. */
 static gboolean is_repetition(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data) {
         return snooze_plugin_dictionary_get_bool(data, "dry_run", false) ||
                 (snooze_plugin_dictionary_get_bool(event, "cancelled", false) &&

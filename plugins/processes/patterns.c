@@ -41,7 +41,8 @@ static gboolean fail(GError **error, const char *format, ...) {
         return FALSE;
 }
 
-static gboolean parse_regex(const char *text, const char *word, const char *value, regex_t **location, GError **error) {
+static gboolean parse_regex(const char *text, const char *word, const char *value, regex_t **location,
+                            GError **error) {
         g_autofree regex_t *regex = g_new0(regex_t, 1);
         char problem[128];
         int r;
@@ -66,7 +67,8 @@ static gboolean parse_cpu(const char *text, const char *value, double *ret, GErr
         return TRUE;
 }
 
-static gboolean parse_word(const char *text, const char *word, Pattern *pattern, PatternWord other, void *userdata, GError **error) {
+static gboolean parse_word(const char *text, const char *word, Pattern *pattern, PatternWord other, void *userdata,
+                           GError **error) {
         if (g_str_has_prefix(word, "name="))
                 return parse_regex(text, "name", word + strlen("name="), &pattern->process, error);
         if (g_str_has_prefix(word, "cmdline="))
@@ -92,8 +94,9 @@ static gboolean parse(const char *text, Pattern *pattern, PatternWord other, voi
         pattern->name = g_strndup(text, colon ? (gsize) (colon - text) : 0);
         if (!g_ascii_isalnum(pattern->name[0]) || strlen(pattern->name) > PATTERN_NAME_MAX ||
             pattern->name[strspn(pattern->name, NAME_CHARACTERS)])
-                return fail(error, "“%s”: expected NAME: before what it is about, of letters, digits and ._-, at most %u", text,
-                            PATTERN_NAME_MAX);
+                return fail(error,
+                            "“%s”: expected NAME: before what it is about, of letters, digits and ._-, at most %u",
+                            text, PATTERN_NAME_MAX);
         if (!g_shell_parse_argv(colon + 1, NULL, &words, &e))
                 return fail(error, "“%s”: %s", text, e->message);
         for (guint i = 0; words[i]; i++)

@@ -28,7 +28,8 @@ typedef struct Pattern {
         double cpu;       /* percent of one CPU that they have to use together; 0: to be there is enough */
 } Pattern;
 
-/* A word of a pattern that is none of these, for those who have more to say about a process. text: the whole pattern, for messages. */
+/* A word of a pattern that is none of these, for those who have more to say about a process. text: the whole pattern,
+ * for messages. */
 typedef gboolean (*PatternWord)(const char *text, const char *word, void *userdata, GError **error);
 
 /* One text. other: NULL: there are no other words. NULL with error if it is no pattern. */

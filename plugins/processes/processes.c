@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Processes that an administrator named keep the machine on: by being there, or by using the CPU. Each pattern has a vote of its own,
- * `processes/NAME`; the plugin's own vote is about itself alone: unknown if it cannot see the processes, else idle. Nobody learns from it
- * what stands in a command line, which may hold secrets of others. */
+/* Processes that an administrator named keep the machine on: by being there, or by using the CPU. Each pattern has a
+ * vote of its own, `processes/NAME`; the plugin's own vote is about itself alone: unknown if it cannot see the
+ * processes, else idle. Nobody learns from it what stands in a command line, which may hold secrets of others. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,14 +42,16 @@ static void usage_done(void *usage) {
 }
 
 static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
-        uint64_t window = (uint64_t) (snooze_plugin_dictionary_get_double(config, "window_seconds", 60) * (double) USEC_PER_SEC);
+        uint64_t window =
+                (uint64_t) (snooze_plugin_dictionary_get_double(config, "window_seconds", 60) * (double) USEC_PER_SEC);
         Processes *processes = userdata;
         g_autoptr(GPtrArray) patterns = NULL, usages = NULL;
         g_autoptr(GError) error = NULL;
 
         patterns = patterns_parse(snooze_plugin_dictionary_get_strv(config, "patterns", NULL), &error);
         if (!patterns)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "patterns: %s", error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "patterns: %s",
+                                               error->message);
         usages = g_ptr_array_new_with_free_func(usage_done);
         for (guint i = 0; i < patterns->len; i++) {
                 const Pattern *pattern = g_ptr_array_index(patterns, i);
@@ -99,7 +101,8 @@ static const char *judge(const Sight *sight, char *reason, size_t size) {
                 g_snprintf(reason, (gulong) size, "%s; how much CPU is used is known at the next look", what);
                 return "unknown";
         }
-        g_snprintf(reason, (gulong) size, "%s with %.1f %% of a CPU (from %g %% on it is work)", what, sight->percent, pattern->cpu);
+        g_snprintf(reason, (gulong) size, "%s with %.1f %% of a CPU (from %g %% on it is work)", what, sight->percent,
+                   pattern->cpu);
         return sight->percent >= pattern->cpu ? "busy" : "idle";
 }
 
@@ -147,15 +150,16 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         look.sights = sights = g_new0(Sight, look.n);
         r = look_around(processes, &look);
         if (r < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s", strerror(-r));
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
+                                               strerror(-r));
         for (guint i = 0; i < look.n; i++)
                 fill_vote(details, &sights[i]);
         if (r == 0)
-                return snooze_plugin_call_set_verdict(
-                        call, SNOOZE_PLUGIN_UNKNOWN,
-                        "there are too many processes, or those of others are hidden: permission `processes` is missing");
-        return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%u pattern%s, each with a vote of its own", look.n,
-                                              look.n == 1 ? "" : "s");
+                return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_UNKNOWN,
+                                                      "there are too many processes, or those of others are hidden: "
+                                                      "permission `processes` is missing");
+        return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%u pattern%s, each with a vote of its own",
+                                              look.n, look.n == 1 ? "" : "s");
 }
 
 int main(int argc, char *argv[]) {

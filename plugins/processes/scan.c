@@ -57,8 +57,8 @@ static ScannedProcess scanned(const ProcessStat *stat) {
 }
 
 static gboolean is_of_interest(const ScannedProcess *process) {
-        return process->pid != KTHREADD && process->parent != KTHREADD && process->pid != getpid() && process->state != 'Z' &&
-                process->state != 'X';
+        return process->pid != KTHREADD && process->parent != KTHREADD && process->pid != getpid() &&
+               process->state != 'Z' && process->state != 'X';
 }
 
 int scan(const char *root, gboolean cmdlines, ScanFunction function, void *userdata) {

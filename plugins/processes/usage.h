@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* How much CPU the processes of one pattern used together over a window. Each look tells what every one of them has used since it
- * began; what it used since the look before is what counts. */
+/* How much CPU the processes of one pattern used together over a window. Each look tells what every one of them has
+ * used since it began; what it used since the look before is what counts. */
 
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Until when whatever is announced is an end that was handled already, as the plugin's next instance has to know it, and
- * who announced it. */
+/* Until when whatever is announced is an end that was handled already, as the plugin's next instance has to know it,
+ * and who announced it. */
 
 #include <stdint.h>
 
@@ -14,8 +14,8 @@
 int handled_export(SnoozePluginCall *call, uint64_t until);
 int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until);
 
-/* The announcements of one end, by what names each: several may tell of it, and it is called off when none of them holds any more.
- * Owned by the caller, freed by g_hash_table_unref(). */
+/* The announcements of one end, by what names each: several may tell of it, and it is called off when none of them
+ * holds any more. Owned by the caller, freed by g_hash_table_unref(). */
 GHashTable *announcements_new(void);
 void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event);
 /* TRUE: nobody holds to it. One of which nothing is known (told to an earlier instance) calls off all. */

@@ -32,8 +32,8 @@ Notice notice_read(const SnoozePluginDictionary *event, uint64_t now);
  * that the answer comes in time; 0: there is no time for it. */
 uint64_t notice_budget(const Notice *notice, int64_t reserve_seconds, int64_t timeout_seconds);
 
-/* Is it the end that was handled, until that moment (notice_handled_until())? One that comes clearly earlier is another: a far end, or one
- * that somebody made up, must not hide a near one. */
+/* Is it the end that was handled, until that moment (notice_handled_until())? One that comes clearly earlier is
+ * another: a far end, or one that somebody made up, must not hide a near one. */
 bool notice_is_handled(const Notice *notice, uint64_t handled_until, uint64_t now);
 
 /* Wall clock µs until which whatever announces this end, or one behind it, announces what was handled. */

@@ -84,12 +84,15 @@ gsize entries_bytes(const Entries *entries) {
         return entries->bytes;
 }
 
-GPtrArray *entries_list(const Entries *entries, const char *prefix, const char *after, guint maximum, gboolean *ret_more) {
+GPtrArray *entries_list(const Entries *entries, const char *prefix, const char *after, guint maximum,
+                        gboolean *ret_more) {
         gboolean behind = after && strcmp(after, prefix) >= 0;
-        GTreeNode *node = behind ? g_tree_upper_bound(entries->texts, after) : g_tree_lower_bound(entries->texts, prefix);
+        GTreeNode *node =
+                behind ? g_tree_upper_bound(entries->texts, after) : g_tree_lower_bound(entries->texts, prefix);
         GPtrArray *names = g_ptr_array_new();
 
-        for (; node && names->len < maximum && g_str_has_prefix(g_tree_node_key(node), prefix); node = g_tree_node_next(node))
+        for (; node && names->len < maximum && g_str_has_prefix(g_tree_node_key(node), prefix);
+             node = g_tree_node_next(node))
                 g_ptr_array_add(names, g_tree_node_key(node));
         *ret_more = node && g_str_has_prefix(g_tree_node_key(node), prefix);
         return names;

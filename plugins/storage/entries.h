@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Texts by their names, in the order of the names, and never more than a ceiling of bytes. As bytes, for the State contract: NAME NUL
- * TEXT NUL, one after the other. */
+/* Texts by their names, in the order of the names, and never more than a ceiling of bytes. As bytes, for the State
+ * contract: NAME NUL TEXT NUL, one after the other. */
 
 #include <glib.h>
 
@@ -21,7 +21,8 @@ Entries *entries_free(Entries *entries);
 /* A name has 1 to ENTRY_NAME_MAX bytes of UTF-8, and no control characters. */
 gboolean entry_name_valid(const char *name);
 
-/* ceiling: of all names and texts together. -E2BIG: the text is too long; -ENOSPC: the ceiling, or too many names; -EINVAL: no name. */
+/* ceiling: of all names and texts together. -E2BIG: the text is too long; -ENOSPC: the ceiling, or too many names;
+ * -EINVAL: no name. */
 int entries_set(Entries *entries, const char *name, const char *text, gsize ceiling);
 /* Borrowed until the next change, or NULL. */
 const char *entries_get(const Entries *entries, const char *name);
@@ -30,7 +31,8 @@ guint entries_count(const Entries *entries);
 gsize entries_bytes(const Entries *entries);
 
 /* Names that begin with prefix and come behind `after` (NULL: from the first), at most `maximum`; borrowed. */
-GPtrArray *entries_list(const Entries *entries, const char *prefix, const char *after, guint maximum, gboolean *ret_more);
+GPtrArray *entries_list(const Entries *entries, const char *prefix, const char *after, guint maximum,
+                        gboolean *ret_more);
 
 GByteArray *entries_export(const Entries *entries);
 /* Replaces all of them, or changes nothing: -EBADMSG for bytes that are no export. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Short texts by their names, for administrators' scripts: what a job wants to know after the machine was stopped and started again. An
- * example of RequestHandler and State. */
+/* Short texts by their names, for administrators' scripts: what a job wants to know after the machine was stopped and
+ * started again. An example of RequestHandler and State. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,16 +27,19 @@ static int start(SnoozePluginInstance *instance, void *userdata) {
 }
 
 /* Every key has to be a known one, and a string: NULL where the call has been failed. */
-static const char *take_params(SnoozePluginCall *call, const SnoozePluginDictionary *params, const char *const *known) {
+static const char *take_params(SnoozePluginCall *call, const SnoozePluginDictionary *params,
+                               const char *const *known) {
         const char *key;
 
         for (unsigned i = 0; (key = snooze_plugin_dictionary_get_key(params, i)); i++) {
                 if (!g_strv_contains(known, key)) {
-                        snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s” is not known here", key);
+                        snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s” is not known here",
+                                                key);
                         return NULL;
                 }
                 if (snooze_plugin_dictionary_get_type(params, key) != 's') {
-                        snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s” has to be a string", key);
+                        snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s” has to be a string",
+                                                key);
                         return NULL;
                 }
         }
@@ -68,11 +71,13 @@ static int store(Storage *storage, SnoozePluginCall *call, const SnoozePluginDic
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "value: expected a string");
         r = entries_set(storage->entries, key, value, ceiling);
         if (r == -E2BIG)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "value: at most %u bytes", ENTRY_TEXT_MAX);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "value: at most %u bytes",
+                                               ENTRY_TEXT_MAX);
         if (r < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                               "Full: %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " bytes, %u of %u names",
-                                               entries_bytes(storage->entries), ceiling, entries_count(storage->entries), ENTRIES_MAX);
+                return snooze_plugin_call_fail(
+                        call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                        "Full: %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " bytes, %u of %u names",
+                        entries_bytes(storage->entries), ceiling, entries_count(storage->entries), ENTRIES_MAX);
         snooze_plugin_dictionary_set_uint(result, "bytes", entries_bytes(storage->entries));
         return snooze_plugin_call_set_answer(call, true);
 }
@@ -120,7 +125,8 @@ static const struct {
 };
 static const char *const methods[] = { "store", "retrieve", "delete", "list", NULL };
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         for (gsize i = 0; i < G_N_ELEMENTS(requests); i++) {
                 const char *key;
                 int r;
@@ -147,11 +153,12 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
         Storage *storage = userdata;
 
         if (version != ENTRIES_FORMAT)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "Format %u is not known, %u is", version,
-                                               ENTRIES_FORMAT);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "Format %u is not known, %u is", version, ENTRIES_FORMAT);
         if (entries_import(storage->entries, data, size) < 0)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "Of %zu bytes, expected names and texts, each with a NUL behind it", size);
+                                               "Of %zu bytes, expected names and texts, each with a NUL behind it",
+                                               size);
         return 0;
 }
 

@@ -78,8 +78,8 @@ static void write_clock(uint64_t moment, bool soon, char *text, size_t size) {
                 text[0] = 0;
 }
 
-static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, bool called_off, uint64_t now,
-                    char *text, size_t size) {
+static void compose(const SnoozePluginDictionary *event, const SnoozePluginDictionary *data, bool called_off,
+                    uint64_t now, char *text, size_t size) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         uint64_t left = usec_sub(deadline, now);
         const char *reason = snooze_plugin_dictionary_get_string(data, "reason", "");
@@ -87,7 +87,8 @@ static void compose(const SnoozePluginDictionary *event, const SnoozePluginDicti
 
         /* The reason of what is called off is not that of the calling off. */
         if (called_off || snooze_plugin_dictionary_get_bool(data, "cancelled", false)) {
-                snprintf(text, size, "This machine stays on%s%s", *reason && !called_off ? ": " : "", called_off ? "" : reason);
+                snprintf(text, size, "This machine stays on%s%s", *reason && !called_off ? ": " : "",
+                         called_off ? "" : reason);
                 return;
         }
         write_clock(deadline, left < USEC_PER_MINUTE, clock, sizeof(clock));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Learns from the metrics that it is handed with every check at which hours of the week the machine is used, and says busy where the
- * current one usually is, or one that begins soon. It is a hint: advisory unless the configuration says otherwise. */
+/* Learns from the metrics that it is handed with every check at which hours of the week the machine is used, and says
+ * busy where the current one usually is, or one that begins soon. It is a hint: advisory unless the configuration says
+ * otherwise. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,15 +35,17 @@ static double setting(const Usage *usage, const char *name) {
 }
 
 static bool is_known(const SnoozePluginDictionary *metrics) {
-        return snooze_plugin_dictionary_has(metrics, "cpu_usage") || snooze_plugin_dictionary_has(metrics, "network_kbps") ||
-                snooze_plugin_dictionary_has(metrics, "input_idle_seconds");
+        return snooze_plugin_dictionary_has(metrics, "cpu_usage") ||
+               snooze_plugin_dictionary_has(metrics, "network_kbps") ||
+               snooze_plugin_dictionary_has(metrics, "input_idle_seconds");
 }
 
 static bool is_used(const Usage *usage, const SnoozePluginDictionary *metrics) {
         return snooze_plugin_dictionary_get_double(metrics, "cpu_usage", -1) >= setting(usage, "cpu_percent") ||
-                snooze_plugin_dictionary_get_double(metrics, "network_kbps", -1) >= setting(usage, "network_kbps") ||
-                (snooze_plugin_dictionary_has(metrics, "input_idle_seconds") &&
-                 snooze_plugin_dictionary_get_double(metrics, "input_idle_seconds", 0) < setting(usage, "input_idle_minutes") * 60);
+               snooze_plugin_dictionary_get_double(metrics, "network_kbps", -1) >= setting(usage, "network_kbps") ||
+               (snooze_plugin_dictionary_has(metrics, "input_idle_seconds") &&
+                snooze_plugin_dictionary_get_double(metrics, "input_idle_seconds", 0) <
+                        setting(usage, "input_idle_minutes") * 60);
 }
 
 static void learn(Usage *usage, const SnoozePluginDictionary *metrics, uint64_t now) {
@@ -50,7 +53,8 @@ static void learn(Usage *usage, const SnoozePluginDictionary *metrics, uint64_t 
         uint64_t half_life = (uint64_t) (setting(usage, "half_life_weeks") * 7 * (double) USEC_PER_DAY);
 
         if (usage->last > 0 && gap <= GAP_MAX)
-                week_learn(&usage->week, now, half_life, week_hour(now), (double) gap / (double) USEC_PER_SEC, is_used(usage, metrics));
+                week_learn(&usage->week, now, half_life, week_hour(now), (double) gap / (double) USEC_PER_SEC,
+                           is_used(usage, metrics));
         usage->last = monotonic;
 }
 
@@ -70,10 +74,12 @@ static int judge(Usage *usage, SnoozePluginCall *call, uint64_t now) {
         snooze_plugin_dictionary_set_string(details, "hour", name);
         snooze_plugin_dictionary_set_double(details, "seen_hours", usage->week.seen[hour] / 3600);
         if (share < 0)
-                return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%s: too little is known of this hour yet", name);
+                return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE,
+                                                      "%s: too little is known of this hour yet", name);
         snooze_plugin_dictionary_set_double(details, "used_percent", 100 * share);
         return snooze_plugin_call_set_verdict(call, 100 * share >= usual ? SNOOZE_PLUGIN_BUSY : SNOOZE_PLUGIN_IDLE,
-                                              "%s: used %.0f %% of the time (usual from %g %% on)", name, 100 * share, usual);
+                                              "%s: used %.0f %% of the time (usual from %g %% on)", name, 100 * share,
+                                              usual);
 }
 
 static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
@@ -81,7 +87,8 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         Usage *usage = userdata;
 
         if (!is_known(metrics))
-                return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_UNKNOWN, "there are no metrics to learn from");
+                return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_UNKNOWN,
+                                                      "there are no metrics to learn from");
         learn(usage, metrics, now);
         return judge(usage, call, now);
 }
@@ -109,12 +116,14 @@ static void draw(const Week *week, SnoozePluginDictionary *result) {
 
 static const char *const methods[] = { "week", "forget", NULL };
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         Usage *usage = userdata;
         const char *key = snooze_plugin_dictionary_get_key(params, 0);
 
         if (key)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s”: expected nothing", key);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "“%s”: expected nothing",
+                                               key);
         if (strcmp(method, "forget") == 0)
                 usage->week = (Week) { .faded = 0 };
         draw(&usage->week, snooze_plugin_call_get_result(call));
@@ -133,7 +142,8 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
 
         if (version != WEEK_FORMAT || week_import(&usage->week, data, size) < 0)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "%zu bytes in format %u: expected a week of hours in format %u", size, version, WEEK_FORMAT);
+                                               "%zu bytes in format %u: expected a week of hours in format %u", size,
+                                               version, WEEK_FORMAT);
         return 0;
 }
 

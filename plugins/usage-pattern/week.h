@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* How much of each hour of the week a machine was on, and how much of that it was used. What is older counts less: both fade with the same
- * half-life, so that their ratio stays and a new habit soon outweighs an old one. An hour in which the machine was off teaches nothing. */
+/* How much of each hour of the week a machine was on, and how much of that it was used. What is older counts less:
+ * both fade with the same half-life, so that their ratio stays and a new habit soon outweighs an old one. An hour in
+ * which the machine was off teaches nothing. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,7 @@ unsigned week_hour(uint64_t now);
 /* "Tue 14:00". */
 void week_hour_name(unsigned hour, char *name, size_t size);
 
-/* As text, with a NUL, and back: one line for the time, one for each hour. Import replaces all, or changes nothing: -EBADMSG. */
+/* As text, with a NUL, and back: one line for the time, one for each hour. Import replaces all, or changes nothing:
+ * -EBADMSG. */
 size_t week_export(const Week *week, char text[WEEK_TEXT_SIZE]);
 int week_import(Week *week, const void *data, size_t size);

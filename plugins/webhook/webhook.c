@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Posts events to URLs: all at once, each tried again for as long as its call is waited for, and signed. What finds no
- * room waits for its turn, in order, and no URL that hangs can take the room of the others; how much can wait is bounded
- * by the number of calls. URLs, headers and key are secrets: logs and results know a URL by its host alone. */
+ * room waits for its turn, in order, and no URL that hangs can take the room of the others; how much can wait is
+ * bounded by the number of calls. URLs, headers and key are secrets: logs and results know a URL by its host alone. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -184,7 +184,8 @@ static int on_no_turn(sd_event_source *source, uint64_t usec, void *userdata) {
                         continue;
                 take_from_queue(post);
                 left--;
-                fail(post, g_strdup_printf("there was no turn for it: %u posts are under way", delivery->webhook->all_under_way));
+                fail(post, g_strdup_printf("there was no turn for it: %u posts are under way",
+                                           delivery->webhook->all_under_way));
         }
         return 0;
 }
@@ -271,7 +272,8 @@ static GPtrArray *headers_of(const Delivery *delivery) {
         add_header(headers, SIGNATURE_ID_HEADER, key);
         add_header(headers, SIGNATURE_TIMESTAMP_HEADER, timestamp);
         if (webhook->key) {
-                g_autofree char *signature = signature_make(webhook->key, key, timestamp, delivery->body, strlen(delivery->body));
+                g_autofree char *signature =
+                        signature_make(webhook->key, key, timestamp, delivery->body, strlen(delivery->body));
 
                 add_header(headers, SIGNATURE_HEADER, signature);
         }
@@ -318,8 +320,8 @@ static gboolean post_begin(Post *post) {
         return TRUE;
 }
 
-/* Each URL has its part of the room, and of that half is kept for what is urgent: small things that a server lets hang keep nobody from
- * telling it that the machine goes. */
+/* Each URL has its part of the room, and of that half is kept for what is urgent: small things that a server lets hang
+ * keep nobody from telling it that the machine goes. */
 static gboolean has_turn(const Post *post) {
         const Webhook *webhook = post->delivery->webhook;
         guint room = HTTP_EXCHANGES_MAX / post->delivery->n_posts;
@@ -415,10 +417,12 @@ static void call_off(Webhook *webhook, const SnoozePluginDictionary *event) {
 }
 
 /* Until when the thing itself happens is of no matter any more once it was called off. */
-static uint64_t budget_of(const Webhook *webhook, SnoozePluginCall *call, const SnoozePluginDictionary *event, gboolean cancelled) {
+static uint64_t budget_of(const Webhook *webhook, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                          gboolean cancelled) {
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0),
                  share = snooze_plugin_call_get_time_left(call),
-                 most = (uint64_t) snooze_plugin_instance_get_integer(webhook->instance, "timeout_seconds") * USEC_PER_SEC;
+                 most = (uint64_t) snooze_plugin_instance_get_integer(webhook->instance, "timeout_seconds") *
+                        USEC_PER_SEC;
 
         share -= MIN(share / 10, USEC_PER_SEC);
         if (deadline > 0 && !cancelled)

@@ -9,8 +9,17 @@
 
 /* Codes that say "later", whatever the status: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html */
 static const char *const passing_codes[] = {
-        "RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled", "InternalError", "InternalFailure",
-        "Unavailable",          "ServiceUnavailable", "RequestTimeout", "InsufficientInstanceCapacity", NULL,
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "RequestThrottled",
+        "InternalError",
+        "InternalFailure",
+        "Unavailable",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "InsufficientInstanceCapacity",
+        NULL,
 };
 
 /* Credentials that ended under way, or a clock that was wrong for a moment. */
@@ -54,17 +63,21 @@ static void take(CloudCall *call, const HttpReply *http) {
                 reply.message = failure.message ?: "";
         }
         /* A user's own keys do not end. */
-        cloud_call_answer(call, &reply, has_code(expired_codes, reply.code) && aws->credentials && aws->credentials->token);
+        cloud_call_answer(call, &reply,
+                          has_code(expired_codes, reply.code) && aws->credentials && aws->credentials->token);
         xmlFreeDoc(document);
 }
 
 /* NULL: there is none. */
 static char *url_of(const Aws *aws, const char *service) {
-        const char *own = cloud_setting(&aws->cloud, g_str_equal(service, "ec2") ? "endpoint_url" : "autoscaling_endpoint_url");
+        const char *own =
+                cloud_setting(&aws->cloud, g_str_equal(service, "ec2") ? "endpoint_url" : "autoscaling_endpoint_url");
 
         if (own)
                 return g_strdup(own);
-        return aws->identity->domain ? g_strdup_printf("https://%s.%s.%s/", service, aws->identity->region, aws->identity->domain) : NULL;
+        return aws->identity->domain
+                       ? g_strdup_printf("https://%s.%s.%s/", service, aws->identity->region, aws->identity->domain)
+                       : NULL;
 }
 
 /* call->path: the service. */
@@ -74,11 +87,18 @@ static void send_call(CloudCall *call) {
         g_autofree char *url = url_of(aws, call->path),
                         *signature = g_strdup_printf("aws:amz:%s:%s", aws->identity->region, call->path),
                         *pair = g_strdup_printf("%s:%s", credentials->key, credentials->secret),
-                        *token = credentials->token ? g_strdup_printf("X-Amz-Security-Token: %s", credentials->token) : NULL;
+                        *token = credentials->token ? g_strdup_printf("X-Amz-Security-Token: %s", credentials->token)
+                                                    : NULL;
         const char *headers[] = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8", token, NULL };
 
-        cloud_call_send(call, url ? &(const HttpRequest) { .url = url, .headers = headers, .signature = signature, .credentials = pair } : NULL,
-                        "the metadata service names no domain of Amazon's, and the configuration no autoscaling_endpoint_url");
+        cloud_call_send(
+                call,
+                url ? &(const HttpRequest){ .url = url,
+                                            .headers = headers,
+                                            .signature = signature,
+                                            .credentials = pair }
+                    : NULL,
+                "the metadata service names no domain of Amazon's, and the configuration no autoscaling_endpoint_url");
         explicit_bzero(pair, strlen(pair));
         if (token)
                 explicit_bzero(token, strlen(token));
@@ -97,7 +117,8 @@ static void append_parameter(GString *form, const char *name, const char *value)
         g_string_append_printf(form, "%s%s=%s", form->len > 0 ? "&" : "", name, encoded);
 }
 
-void api_call(CloudJob *job, const char *service, const char *action, const char *const *parameters, CloudCallDone done) {
+void api_call(CloudJob *job, const char *service, const char *action, const char *const *parameters,
+              CloudCallDone done) {
         g_autoptr(GString) form = g_string_new(NULL);
 
         append_parameter(form, "Action", action);
@@ -108,5 +129,6 @@ void api_call(CloudJob *job, const char *service, const char *action, const char
 }
 
 bool api_is_denied(const CloudReply *reply) {
-        return has_code(denied_codes, reply->code) || (reply->http->problem == HTTP_ANSWERED && reply->http->status == 403);
+        return has_code(denied_codes, reply->code) ||
+               (reply->http->problem == HTTP_ANSWERED && reply->http->status == 403);
 }

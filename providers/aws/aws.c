@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The provider for EC2: stops, starts and describes instances through the Query API with the role of this one, and brings what AWS
- * announces to it. */
+/* The provider for EC2: stops, starts and describes instances through the Query API with the role of this one, and
+ * brings what AWS announces to it. */
 
 #include "aws.h"
 
@@ -24,10 +24,18 @@ static const SnoozePluginSetting settings[] = {
         { .name = "autoscaling_endpoint_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL },
         { .name = "stop_method", .type = SNOOZE_PLUGIN_STRING, .constraints = "api|poweroff", .default_value = "api" },
         { .name = "shutdown_behavior", .type = SNOOZE_PLUGIN_STRING, .constraints = "stop|terminate" },
-        { .name = "poll_interval_seconds", .type = SNOOZE_PLUGIN_NUMBER, .minimum = 0.1, .maximum = 300, .default_value = "5" },
+        { .name = "poll_interval_seconds",
+          .type = SNOOZE_PLUGIN_NUMBER,
+          .minimum = 0.1,
+          .maximum = 300,
+          .default_value = "5" },
         { .name = "autoscaling_group", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^.{1,255}$/" },
         { .name = "lifecycle_hook", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^[A-Za-z0-9_\\/-]{1,255}$/" },
-        { .name = "heartbeat_seconds", .type = SNOOZE_PLUGIN_INTEGER, .minimum = 0, .maximum = 7200, .default_value = "0" },
+        { .name = "heartbeat_seconds",
+          .type = SNOOZE_PLUGIN_INTEGER,
+          .minimum = 0,
+          .maximum = 7200,
+          .default_value = "0" },
         { NULL },
 };
 

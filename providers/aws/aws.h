@@ -38,8 +38,10 @@ void credentials_drop(void *aws);
 
 /* instance.c, stop.c, tags.c, permissions.c: the functions of the table. */
 int aws_get_instance_info(SnoozePluginCall *call, const char *instance_id, void *userdata);
-int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata);
-int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata);
+int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                      void *userdata);
+int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                       void *userdata);
 int aws_check_permissions(SnoozePluginCall *call, void *userdata);
 int aws_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata);
 

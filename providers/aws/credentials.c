@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* By which right this machine asks: a user's keys where the unit was given some (systemd credential "aws": AccessKeyId, SecretAccessKey,
- * and Token where they end), else those of the instance's role, renewed before they end. They are never written anywhere. */
+/* By which right this machine asks: a user's keys where the unit was given some (systemd credential "aws":
+ * AccessKeyId, SecretAccessKey, and Token where they end), else those of the instance's role, renewed before they end.
+ * They are never written anywhere. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 #include "base/clock.h"
 #include "config.h"
 
-/* AWS makes new ones available at least five minutes before the old ones end (docs.aws.amazon.com, "Retrieve security credentials from
- * instance metadata"). */
+/* AWS makes new ones available at least five minutes before the old ones end (docs.aws.amazon.com, "Retrieve security
+ * credentials from instance metadata"). */
 #define RENEW_BEFORE (5 * USEC_PER_MINUTE)
 #define PATH_OF_ROLES "/latest/meta-data/iam/security-credentials/"
 
@@ -30,7 +31,8 @@ static void on_credentials(MetadataOutcome outcome, const char *text, const Http
         }
         credentials = parse_credentials(text, &problem);
         if (!credentials) {
-                message = g_strdup_printf("The metadata service gives no credentials of this instance's role: %s", problem);
+                message = g_strdup_printf("The metadata service gives no credentials of this instance's role: %s",
+                                          problem);
                 conclude(aws, SNOOZE_PLUGIN_ERROR_THROTTLED, message);
                 return;
         }
@@ -40,8 +42,8 @@ static void on_credentials(MetadataOutcome outcome, const char *text, const Http
 }
 
 static void on_roles(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
-        static const char none[] = "This instance has no role that could allow anything: attach an instance profile with the policy that "
-                                   SNOOZE_COMMAND " provider policy aws prints";
+        static const char none[] = "This instance has no role that could allow anything: attach an instance profile "
+                                   "with the policy that " SNOOZE_COMMAND " provider policy aws prints";
         Aws *aws = userdata;
         g_autofree char *role = g_strdup(text), *path = NULL;
         int r;
@@ -110,5 +112,6 @@ CloudCredentials credentials_state(const void *userdata) {
 
         if (!aws->credentials)
                 return CLOUD_CREDENTIALS_NONE;
-        return aws->credentials->until > usec_add(clock_realtime(), RENEW_BEFORE) ? CLOUD_CREDENTIALS_FRESH : CLOUD_CREDENTIALS_OLD;
+        return aws->credentials->until > usec_add(clock_realtime(), RENEW_BEFORE) ? CLOUD_CREDENTIALS_FRESH
+                                                                                  : CLOUD_CREDENTIALS_OLD;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which instance this is. The identity document names it; whether it is a Spot instance and the domain of the APIs stand beside. */
+/* Which instance this is. The identity document names it; whether it is a Spot instance and the domain of the APIs
+ * stand beside. */
 
 #include "aws.h"
 
@@ -32,8 +33,11 @@ static char *take_domain(MetadataOutcome outcome, const char *text, const void *
         if (parse_is_domain(domain))
                 identity->domain = g_strdup(domain);
         else if (!cloud_setting(&aws->cloud, "endpoint_url"))
-                return g_strdup_printf("The metadata service names a domain that is none of Amazon's (services/domain)%s%s: with endpoint_url the "
-                                       "configuration says who is asked", parse_is_host_part(domain) ? ": " : "", parse_is_host_part(domain) ? domain : "");
+                return g_strdup_printf("The metadata service names a domain that is none of Amazon's "
+                                       "(services/domain)%s%s: with endpoint_url the "
+                                       "configuration says who is asked",
+                                       parse_is_host_part(domain) ? ": " : "",
+                                       parse_is_host_part(domain) ? domain : "");
         return NULL;
 }
 

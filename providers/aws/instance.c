@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What is known of an instance: by DescribeInstances, or, for this one where the role may not ask, by the metadata service alone. */
+/* What is known of an instance: by DescribeInstances, or, for this one where the role may not ask, by the metadata
+ * service alone. */
 
 #include "instance.h"
 
@@ -30,10 +31,13 @@ static char *name_of(xmlNode *instance) {
 
 static void tell(CloudJob *job, xmlNode *instance) {
         const Aws *aws = job->provider;
-        g_autofree char *id = xml_text(instance, "instanceId"), *name = name_of(instance), *type = xml_text(instance, "instanceType"),
+        g_autofree char *id = xml_text(instance, "instanceId"), *name = name_of(instance),
+                        *type = xml_text(instance, "instanceType"),
                         *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
-                        *state = parse_instance_state(instance, "instanceState"), *lifecycle = xml_text(instance, "instanceLifecycle"),
-                        *launched = xml_text(instance, "launchTime"), *region = parse_region(zone, aws->identity->region);
+                        *state = parse_instance_state(instance, "instanceState"),
+                        *lifecycle = xml_text(instance, "instanceLifecycle"),
+                        *launched = xml_text(instance, "launchTime"),
+                        *region = parse_region(zone, aws->identity->region);
 
         add_tags(cloud_info_tell(job->call, &(const CloudInfo) {
                                                     .id = id,

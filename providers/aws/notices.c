@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What AWS announces to this instance, read from the metadata service one after the other on one connection: Spot interruptions and
- * rebalance recommendations (AWS recommends to look every five seconds), scheduled maintenance, and where Auto Scaling is about to
- * take it. An id has the instance in it, because an image that was made of this machine has its memory of what was handled. */
+/* What AWS announces to this instance, read from the metadata service one after the other on one connection: Spot
+ * interruptions and rebalance recommendations (AWS recommends to look every five seconds), scheduled maintenance, and
+ * where Auto Scaling is about to take it. An id has the instance in it, because an image that was made of this machine
+ * has its memory of what was handled. */
 
 #include <syslog.h>
 
@@ -30,7 +31,8 @@ struct Path {
 };
 
 /* id and data are taken. */
-static void announce(Notices *notices, char *id, const char *type, CloudSeverity severity, uint64_t deadline, SnoozePluginDictionary *data) {
+static void announce(Notices *notices, char *id, const char *type, CloudSeverity severity, uint64_t deadline,
+                     SnoozePluginDictionary *data) {
         g_autofree char *owned = id;
 
         if (!text_is_plain(id, CLOUD_EVENT_ID_MAX) || g_hash_table_contains(notices->told, id))
@@ -65,8 +67,8 @@ static void warn(const char *problem) {
         snooze_plugin_log(LOG_WARNING, "The metadata service announces what cannot be read: %s", problem);
 }
 
-/* AWS takes none back; a service that forgets it for a moment must not call it off. A hibernation begins at once, and its time is when it
- * was announced. */
+/* AWS takes none back; a service that forgets it for a moment must not call it off. A hibernation begins at once, and
+ * its time is when it was announced. */
 static void read_interruption(Notices *notices, const char *text) {
         g_auto(Interruption) interruption = {};
         g_autofree char *problem = NULL, *what = NULL;
@@ -81,7 +83,8 @@ static void read_interruption(Notices *notices, const char *text) {
         data = data_new(notices);
         snooze_plugin_dictionary_set_string(data, "action", interruption.action);
         what = g_strdup_printf("%s-%s", interruption.action, interruption.time);
-        announce(notices, id_of(notices, "spot", what), CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, interruption.deadline, data);
+        announce(notices, id_of(notices, "spot", what), CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL,
+                 interruption.deadline, data);
 }
 
 /* The risk is higher, nothing has been decided. */
@@ -91,7 +94,8 @@ static void read_rebalance(Notices *notices, const char *text) {
         if (problem)
                 warn(problem);
         if (time)
-                announce(notices, id_of(notices, "rebalance", time), CLOUD_EVENT_REBALANCE, CLOUD_SEVERITY_WARNING, 0, data_new(notices));
+                announce(notices, id_of(notices, "rebalance", time), CLOUD_EVENT_REBALANCE, CLOUD_SEVERITY_WARNING, 0,
+                         data_new(notices));
 }
 
 static void announce_maintenance(Notices *notices, const Maintenance *maintenance, GHashTable *still) {
@@ -183,7 +187,8 @@ static void ask_next(Notices *notices) {
                 return;
         }
         /* The next round is the second attempt. */
-        r = metadata_ask(notices->aws->cloud.metadata, &(const MetadataQuestion) { .path = paths[notices->path].path, .attempts = 1 }, on_answer,
+        r = metadata_ask(notices->aws->cloud.metadata,
+                         &(const MetadataQuestion){ .path = paths[notices->path].path, .attempts = 1 }, on_answer,
                          notices);
         if (r < 0)
                 on_answer(METADATA_FAILED, g_strerror(-r), NULL, notices);
@@ -202,14 +207,16 @@ static void call_hook(CloudJob *job, const char *action, CloudCallDone done) {
         const char *result = g_str_equal(action, "CompleteLifecycleAction") ? "LifecycleActionResult" : NULL;
 
         api_call(job, "autoscaling", action,
-                 (const char *const[]) { "AutoScalingGroupName", cloud_setting(job->cloud, "autoscaling_group"), "LifecycleHookName",
-                                         cloud_setting(job->cloud, "lifecycle_hook"), "InstanceId", job->instance_id, result, "CONTINUE", NULL },
+                 (const char *const[]){ "AutoScalingGroupName", cloud_setting(job->cloud, "autoscaling_group"),
+                                        "LifecycleHookName", cloud_setting(job->cloud, "lifecycle_hook"), "InstanceId",
+                                        job->instance_id, result, "CONTINUE", NULL },
                  done);
 }
 
 static void on_beat(CloudJob *job, const CloudReply *reply) {
         if (!reply->root)
-                snooze_plugin_log(LOG_WARNING, "Auto Scaling was not asked to wait: %s %s", reply->code, reply->message);
+                snooze_plugin_log(LOG_WARNING, "Auto Scaling was not asked to wait: %s %s", reply->code,
+                                  reply->message);
         cloud_job_end(job, 0);
 }
 

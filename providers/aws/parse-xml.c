@@ -6,8 +6,8 @@
 
 #include <libxml/parser.h>
 
-/* Of libxml2, before it reads what a document type declares. No answer of Amazon's has one, and a few entities that name each other are
- * gigabytes of text and minutes of work. */
+/* Of libxml2, before it reads what a document type declares. No answer of Amazon's has one, and a few entities that
+ * name each other are gigabytes of text and minutes of work. */
 static void refuse_declarations(void *data, const xmlChar *name, const xmlChar *external, const xmlChar *system) {
         xmlParserCtxt *parser = data;
 

@@ -34,8 +34,8 @@ bool parse_is_host_part(const char *text) {
 }
 
 /* Of all partitions: botocore's endpoints.json and partitions.json, dnsSuffix. */
-static const char *const domains[] = { "amazonaws.com",    "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov",
-                                       "cloud.adc-e.uk",   "csp.hci.ic.gov",   NULL };
+static const char *const domains[] = { "amazonaws.com", "amazonaws.com.cn", "amazonaws.eu",   "c2s.ic.gov",
+                                       "sc2s.sgov.gov", "cloud.adc-e.uk",   "csp.hci.ic.gov", NULL };
 
 bool parse_is_domain(const char *text) {
         return g_strv_contains(domains, text);
@@ -88,7 +88,8 @@ Credentials *parse_credentials(const char *text, char **ret_problem) {
                 until = text_time(expiration);
         if (!g_str_equal(code, "Success"))
                 *ret_problem = g_strdup_printf("the code %.40s", code);
-        else if (!text_is_plain(key, SIZE_MAX) || !text_is_plain(secret, SIZE_MAX) || strchr(key, ':') || (token && !text_is_plain(token, SIZE_MAX)))
+        else if (!text_is_plain(key, SIZE_MAX) || !text_is_plain(secret, SIZE_MAX) || strchr(key, ':') ||
+                 (token && !text_is_plain(token, SIZE_MAX)))
                 *ret_problem = g_strdup("no AccessKeyId and SecretAccessKey");
         else if (until == 0)
                 *ret_problem = g_strdup("an Expiration that is no time");
@@ -151,7 +152,8 @@ static Maintenance *maintenance_of(JsonObject *event) {
                    *description = json_get_string(event, "Description", "");
         Maintenance *maintenance;
 
-        if (!text_is_plain(id, ID_PART_MAX) || !text_is_plain(code, ID_PART_MAX) || !g_str_equal(json_get_string(event, "State", "active"), "active"))
+        if (!text_is_plain(id, ID_PART_MAX) || !text_is_plain(code, ID_PART_MAX) ||
+            !g_str_equal(json_get_string(event, "State", "active"), "active"))
                 return NULL;
         maintenance = g_new0(Maintenance, 1);
         maintenance->id = g_strdup(id);
@@ -174,7 +176,8 @@ GPtrArray *parse_maintenance(const char *text, char **ret_problem) {
         }
         for (guint i = 0; i < json_array_get_length(array) && i < MAINTENANCE_MAX; i++) {
                 JsonNode *event = json_array_get_element(array, i);
-                Maintenance *maintenance = JSON_NODE_HOLDS_OBJECT(event) ? maintenance_of(json_node_get_object(event)) : NULL;
+                Maintenance *maintenance =
+                        JSON_NODE_HOLDS_OBJECT(event) ? maintenance_of(json_node_get_object(event)) : NULL;
 
                 if (maintenance)
                         g_ptr_array_add(all, maintenance);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What AWS says, in the metadata service's documents and the API's answers, read without trust: each text is checked for what it is going
- * to be a part of, and nothing is read that is not there. */
+/* What AWS says, in the metadata service's documents and the API's answers, read without trust: each text is checked
+ * for what it is going to be a part of, and nothing is read that is not there. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,11 +24,12 @@ bool parse_is_instance_id(const char *text);
 /* What becomes a part of a host's name: nothing in it may end it. */
 bool parse_is_host_part(const char *text);
 
-/* Below which names the APIs of a region are. Whoever answers for the metadata service must not choose who gets requests that the machine's
- * credentials sign. */
+/* Below which names the APIs of a region are. Whoever answers for the metadata service must not choose who gets
+ * requests that the machine's credentials sign. */
 bool parse_is_domain(const char *text);
 
-/* The identity document, region: instead of its own, or NULL. Returns NULL, or what is wrong, which the caller frees. */
+/* The identity document, region: instead of its own, or NULL. Returns NULL, or what is wrong, which the caller frees.
+ */
 char *parse_identity_document(const char *text, const char *region, Identity *identity);
 
 typedef struct Credentials {
@@ -86,11 +87,12 @@ xmlNode *parse_instance(xmlNode *root);
 /* "running" of instanceState, previousState or currentState; NULL: none is named. Caller frees. */
 char *parse_instance_state(xmlNode *instance, const char *member);
 
-/* The region of a zone: the own one where the zone is in it ("us-west-2-lax-1a" is a local zone of us-west-2), or none is named (NULL); else
- * the zone without its last letter. Caller frees. */
+/* The region of a zone: the own one where the zone is in it ("us-west-2-lax-1a" is a local zone of us-west-2), or none
+ * is named (NULL); else the zone without its last letter. Caller frees. */
 char *parse_region(const char *zone, const char *own);
 
-/* The first element of that name among the children, of any name space: each version of the API has another. NULL-safe. */
+/* The first element of that name among the children, of any name space: each version of the API has another.
+ * NULL-safe. */
 xmlNode *xml_child(xmlNode *node, const char *name);
 /* The next one of the same name behind this. */
 xmlNode *xml_next(xmlNode *node);

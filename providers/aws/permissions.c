@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* CheckPermissions: what the role may do, without doing any of it. EC2 answers a dry run with DryRunOperation where it would have been
- * allowed. What only adds to a stop (names of instances, tags, a start from elsewhere) is listed where it is granted; its lack keeps no
- * stop from working. */
+/* CheckPermissions: what the role may do, without doing any of it. EC2 answers a dry run with DryRunOperation where it
+ * would have been allowed. What only adds to a stop (names of instances, tags, a start from elsewhere) is listed where
+ * it is granted; its lack keeps no stop from working. */
 
 #include "api.h"
 #include "power.h"
@@ -34,7 +34,8 @@ static void on_answer(CloudJob *job, const CloudReply *reply) {
                 return;
         }
         if (granted || right->required)
-                snooze_plugin_call_add_permission(job->call, right->name, granted, granted ? right->gives : reply->message);
+                snooze_plugin_call_add_permission(job->call, right->name, granted,
+                                                  granted ? right->gives : reply->message);
         job->step++;
         ask_next(job);
 }
@@ -61,9 +62,10 @@ static void identified(CloudJob *job) {
                 cloud_job_authenticate(job, ask_next);
                 return;
         }
-        snooze_plugin_call_add_permission(job->call, "shutdown_behavior", behavior != NULL,
-                                          behavior ? "the administrator confirmed what a power-off does"
-                                                   : "confirm what a power-off does to this instance: shutdown_behavior stop");
+        snooze_plugin_call_add_permission(
+                job->call, "shutdown_behavior", behavior != NULL,
+                behavior ? "the administrator confirmed what a power-off does"
+                         : "confirm what a power-off does to this instance: shutdown_behavior stop");
         cloud_job_end(job, 0);
 }
 

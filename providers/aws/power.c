@@ -18,8 +18,10 @@ static int fail_from_logind(CloudJob *job, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, "org.freedesktop.login1.BlockedByInhibitorLock"))
                 return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_HELD, "logind: %s", error->message);
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
-                return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "logind did not answer: %s", error->message);
-        return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to power off: %s", error->message);
+                return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "logind did not answer: %s",
+                                               error->message);
+        return snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED, "logind refused to power off: %s",
+                                       error->message);
 }
 
 static int on_powered_off(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -46,18 +48,21 @@ static int on_may(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         }
         (void) sd_bus_message_read(m, "s", &can);
         if (!g_str_equal(can, "yes")) {
-                cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                                     "logind does not let user snooze-aws power off: it answers %s, polkit has to grant it "
-                                                     "org.freedesktop.login1.power-off",
-                                                     can));
+                cloud_job_end(
+                        job,
+                        snooze_plugin_call_fail(
+                                job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                "logind does not let user snooze-aws power off: it answers %s, polkit has to grant it "
+                                "org.freedesktop.login1.power-off",
+                                can));
                 return 0;
         }
         if (job->options.dry_run) {
                 cloud_job_end(job, 0);
                 return 0;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
-                                     "PowerOff", on_powered_off, job, "b", 0);
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME,
+                                     LOGIND_PATH, LOGIND_INTERFACE, "PowerOff", on_powered_off, job, "b", 0);
         if (r < 0)
                 cloud_job_end(job, r);
         return 0;
@@ -69,17 +74,20 @@ void power_off(CloudJob *job) {
 
         if (job->options.action != CLOUD_STOP) {
                 cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                                     "stop_method poweroff can only stop, not %s", cloud_action_name(job->options.action)));
+                                                           "stop_method poweroff can only stop, not %s",
+                                                           cloud_action_name(job->options.action)));
                 return;
         }
         if (!cloud_setting(&aws->cloud, "shutdown_behavior")) {
-                cloud_job_end(job, snooze_plugin_call_fail(job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                                     "stop_method poweroff may terminate the instance: look at its shutdown behavior "
-                                                     "(InstanceInitiatedShutdownBehavior) and confirm it with shutdown_behavior"));
+                cloud_job_end(job,
+                              snooze_plugin_call_fail(
+                                      job->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                      "stop_method poweroff may terminate the instance: look at its shutdown behavior "
+                                      "(InstanceInitiatedShutdownBehavior) and confirm it with shutdown_behavior"));
                 return;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
-                                     "CanPowerOff", on_may, job, NULL);
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME,
+                                     LOGIND_PATH, LOGIND_INTERFACE, "CanPowerOff", on_may, job, NULL);
         if (r < 0)
                 cloud_job_end(job, r);
 }

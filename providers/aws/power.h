@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* stop_method "poweroff": for hosts whose role may do nothing. logind switches the machine off, and what that means for the instance
- * is its InstanceInitiatedShutdownBehavior, which only the administrator can confirm. */
+/* stop_method "poweroff": for hosts whose role may do nothing. logind switches the machine off, and what that means
+ * for the instance is its InstanceInitiatedShutdownBehavior, which only the administrator can confirm. */
 
 #include "aws.h"
 

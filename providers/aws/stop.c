@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Stopping and starting. A stop looks first at what the instance is: AWS takes a hibernation that was not enabled at the launch for a
- * plain stop, without a word, and refuses to stop what a one-time Spot request brought. */
+/* Stopping and starting. A stop looks first at what the instance is: AWS takes a hibernation that was not enabled at
+ * the launch for a plain stop, without a word, and refuses to stop what a one-time Spot request brought. */
 
 #include <string.h>
 #include <syslog.h>
@@ -20,7 +20,8 @@ static bool would_have_worked(const CloudReply *reply) {
 
 static void conclude(CloudJob *job, const CloudReply *reply, const char *action, const char *const *expected) {
         xmlNode *instance = xml_child(xml_child(reply->root, "instancesSet"), "item");
-        g_autofree char *state = parse_instance_state(instance, "currentState"), *before = parse_instance_state(instance, "previousState");
+        g_autofree char *state = parse_instance_state(instance, "currentState"),
+                        *before = parse_instance_state(instance, "previousState");
         g_autofree char *what = g_strdup_printf("ec2:%s on %s", action, job->instance_id);
 
         if (job->options.dry_run && would_have_worked(reply)) {
@@ -33,7 +34,8 @@ static void conclude(CloudJob *job, const CloudReply *reply, const char *action,
         }
         /* Not what was asked for is no success, whatever the status. */
         if (!is_one_of(state, expected)) {
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: AWS took it, and says that the instance is %s", what, state ?: "in no state");
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: AWS took it, and says that the instance is %s",
+                               what, state ?: "in no state");
                 return;
         }
         snooze_plugin_log(LOG_INFO, "%s: was %s, is %s", what, before ?: "unknown", state);
@@ -68,9 +70,10 @@ static void on_spot_request(CloudJob *job, const CloudReply *reply) {
 
         if (type && g_str_equal(type, "one-time"))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED,
-                            "%s belongs to the one-time Spot request %s: AWS stops only instances of persistent requests, this one could only "
-                            "be terminated",
-                            job->instance_id, id ?: "");
+                               "%s belongs to the one-time Spot request %s: AWS stops only instances of persistent "
+                               "requests, this one could only "
+                               "be terminated",
+                               job->instance_id, id ?: "");
         else
                 /* Where the role may not ask, AWS itself says no to the stop. */
                 stop_now(job);
@@ -102,8 +105,9 @@ static void on_described(CloudJob *job, const CloudReply *reply) {
                 cloud_reply_fail(job, reply, what);
         else if (hibernate && (!hibernation || !g_str_equal(hibernation, "true")))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                            "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what is in memory would be lost",
-                            job->instance_id);
+                               "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what "
+                               "is in memory would be lost",
+                               job->instance_id);
         else if (is_spot(job, instance))
                 look_at_spot_request(job);
         else
@@ -121,10 +125,11 @@ static void identified(CloudJob *job) {
                 cloud_job_authenticate(job, authenticated);
 }
 
-int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                      void *userdata) {
         CloudJob *job;
-        int r = cloud_job_new_for_stop(userdata, call, instance_id, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE),
-                                       &job);
+        int r = cloud_job_new_for_stop(userdata, call, instance_id, options,
+                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &job);
 
         if (r < 0)
                 return r;
@@ -139,12 +144,14 @@ static void on_started(CloudJob *job, const CloudReply *reply) {
 }
 
 static void start_now(CloudJob *job) {
-        const char *parameters[] = { "InstanceId.1", job->instance_id, job->options.dry_run ? "DryRun" : NULL, "true", NULL };
+        const char *parameters[] = { "InstanceId.1", job->instance_id, job->options.dry_run ? "DryRun" : NULL, "true",
+                                     NULL };
 
         api_call(job, "ec2", "StartInstances", parameters, on_started);
 }
 
-int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+int aws_start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                       void *userdata) {
         CloudJob *job;
         int r = cloud_job_new_for_start(userdata, call, instance_id, options, &job);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tags of this machine. Bounds of docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html: 50 tags, 128 characters a key, 256 a
- * value, nothing that begins with "aws:". */
+/* Tags of this machine. Bounds of docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html: 50 tags, 128 characters
+ * a key, 256 a value, nothing that begins with "aws:". */
 
 #include "api.h"
 
@@ -32,10 +32,13 @@ static int take_tag(SnoozePluginCall *call, const char *key, const char *value, 
         unsigned n = parameters->len / 4 + 1;
 
         if (!value || g_utf8_strlen(key, -1) > KEY_MAX || g_utf8_strlen(value, -1) > VALUE_MAX || !*key)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "tags: %s: AWS takes keys of 1 to %d characters and values of at most %d", key, KEY_MAX, VALUE_MAX);
+                return snooze_plugin_call_fail(
+                        call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                        "tags: %s: AWS takes keys of 1 to %d characters and values of at most %d", key, KEY_MAX,
+                        VALUE_MAX);
         if (g_ascii_strncasecmp(key, "aws:", 4) == 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "tags: %s: aws: is AWS's own prefix", key);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "tags: %s: aws: is AWS's own prefix", key);
         g_ptr_array_add(parameters, g_strdup_printf("Tag.%u.Key", n));
         g_ptr_array_add(parameters, g_strdup(key));
         g_ptr_array_add(parameters, g_strdup_printf("Tag.%u.Value", n));

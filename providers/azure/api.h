@@ -11,8 +11,9 @@
 
 extern const CloudApi api;
 
-/* "/subscriptions/…/virtualMachines/N" + suffix "/deallocate?api-version=…": a path for cloud_call(), which takes a URL
- * that a reply of Azure named as well, and asks that only where it leads to the Resource Manager itself. Caller frees. */
+/* "/subscriptions/…/virtualMachines/N" + suffix "/deallocate?api-version=…": a path for cloud_call(), which takes a
+ * URL that a reply of Azure named as well, and asks that only where it leads to the Resource Manager itself. Caller
+ * frees. */
 char *api_path(const CloudJob *job, const char *suffix);
 
 /* Does this URL lead to the endpoint: the same scheme, host and port? Nobody else's gets the token. */

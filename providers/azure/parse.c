@@ -192,7 +192,8 @@ static ScheduledEvent *event_of(JsonObject *object, const char *machine) {
         event->alone = alone;
         event->deadline = text_time(document_text(object, "NotBefore"));
         event->source = is_word(source, 32) ? g_strdup(source) : NULL;
-        event->description = *description && g_utf8_strlen(description, -1) <= DESCRIPTION_MAX ? g_strdup(description) : NULL;
+        event->description =
+                *description && g_utf8_strlen(description, -1) <= DESCRIPTION_MAX ? g_strdup(description) : NULL;
         event->duration = MAX(json_get_int(object, "DurationInSeconds", -1), -1);
         return event;
 }

@@ -32,7 +32,14 @@ const char *parse_token(const char *text, AccessToken *ret);
 char *parse_token_refusal(const char *text);
 
 /* One scheduled event. */
-typedef enum EventKind { EVENT_PREEMPT, EVENT_TERMINATE, EVENT_FREEZE, EVENT_REBOOT, EVENT_REDEPLOY, EVENT_KIND_COUNT } EventKind;
+typedef enum EventKind {
+        EVENT_PREEMPT,
+        EVENT_TERMINATE,
+        EVENT_FREEZE,
+        EVENT_REBOOT,
+        EVENT_REDEPLOY,
+        EVENT_KIND_COUNT
+} EventKind;
 
 typedef struct ScheduledEvent {
         char *id;
@@ -63,7 +70,8 @@ void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret);
 /* "running" "stopped" "deallocating": of PowerState/… of a machine; NULL where none is told. Caller frees. */
 char *parse_power(JsonObject *vm);
 
-/* What is asked at the address of an operation: a status of a document, "" where it is the answer itself that tells. */
+/* What is asked at the address of an operation: a status of a document, "" where it is the answer itself that tells.
+ */
 typedef struct OperationStatus {
         bool succeeded, failed;
         const char *code, *message; /* of a failure; borrowed from the reply */

@@ -43,11 +43,11 @@ static bool again(const HttpReply *reply, void *userdata) {
 
 static void refuse(Azure *azure, const HttpReply *reply) {
         g_autofree char *said = parse_token_refusal(reply->body);
-        g_autofree char *text =
-                g_strdup_printf("The metadata service gives no token (%ld %.200s): this machine needs a managed "
-                                "identity (az vm identity assign; with "
-                                "several, client_id) and the role that " SNOOZE_COMMAND " provider policy azure prints",
-                                reply->status, said);
+        g_autofree char *text = g_strdup_printf(
+                "The metadata service gives no token (%ld %.200s): this machine needs a managed "
+                "identity (az vm identity assign; with "
+                "several, client_id) and the role that " SNOOZE_COMMAND " provider policy azure prints",
+                reply->status, said);
 
         cloud_jobs_answered(&azure->cloud, SNOOZE_PLUGIN_ERROR_REFUSED, text);
 }

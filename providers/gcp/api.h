@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Calls of the Compute Engine API: JSON both ways, with the access token of this machine. A call with an effect carries
- * a requestId that stays the same over all tries, by which Google tells that they are one. Everything that is asked is
- * one thing by its name: there are no lists, and so no pages of them. */
+/* Calls of the Compute Engine API: JSON both ways, with the access token of this machine. A call with an effect
+ * carries a requestId that stays the same over all tries, by which Google tells that they are one. Everything that is
+ * asked is one thing by its name: there are no lists, and so no pages of them. */
 
 #include "cloud/call.h"
 #include "gcp.h"

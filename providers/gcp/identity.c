@@ -66,8 +66,8 @@ static char *take_preemptible(MetadataOutcome outcome, const char *text, const v
         return outcome == METADATA_FAILED ? g_strdup(text) : NULL;
 }
 
-/* What cannot be read is not thought to be without: the API refuses a stop that does not say what is to become of local
- * SSDs. */
+/* What cannot be read is not thought to be without: the API refuses a stop that does not say what is to become of
+ * local SSDs. */
 static char *take_disks(MetadataOutcome outcome, const char *text, const void *provider, void *data) {
         Identity *identity = data;
 

@@ -191,7 +191,7 @@ void operation_follow(CloudJob *job, const CloudReply *reply, const Deed *deed) 
                 fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "Google answered without an operation");
                 return;
         }
-        following->path =
-                g_strdup_printf("%.*s/operations/%s", (int) (instances - extra->target), extra->target, operation.name);
+        following->path = g_strdup_printf("%.*s/operations/%s", (int) (instances - extra->target), extra->target,
+                                          operation.name);
         take_operation(job, &operation);
 }

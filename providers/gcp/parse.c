@@ -42,7 +42,8 @@ static bool has_element(JsonArray *array, const char *member, const char *text) 
         for (guint i = 0; array && i < json_array_get_length(array); i++) {
                 JsonNode *element = json_array_get_element(array, i);
 
-                if (JSON_NODE_HOLDS_OBJECT(element) && g_str_equal(json_get_string(json_node_get_object(element), member, ""), text))
+                if (JSON_NODE_HOLDS_OBJECT(element) &&
+                    g_str_equal(json_get_string(json_node_get_object(element), member, ""), text))
                         return true;
         }
         return false;
@@ -105,7 +106,8 @@ static JsonObject *first_error(JsonObject *error) {
 
 /* {"error": {"code": 403, "message": "…", "errors": [{"reason": "forbidden", …}]}} */
 void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret) {
-        JsonObject *error = document ? json_get_object(json_node_get_object(document), "error") : NULL, *first = first_error(error);
+        JsonObject *error = document ? json_get_object(json_node_get_object(document), "error") : NULL,
+                   *first = first_error(error);
 
         cloud_reply_read(http, document, ret);
         if (ret->ok) {
@@ -136,11 +138,12 @@ void parse_operation(JsonObject *document, Operation *ret) {
         const char *name = json_get_string(document, "name", "");
         gint64 status = json_get_int(document, "httpErrorStatusCode", 0);
 
-        *ret = (Operation) {
+        *ret = (Operation){
                 .name = text_consists_of(name, TEXT_LOWER TEXT_DIGITS "-", 128) ? name : NULL,
                 .failed = json_object_has_member(document, "error"),
                 .code = first ? json_get_string(first, "code", "") : "",
-                .message = first ? json_get_string(first, "message", "") : json_get_string(document, "httpErrorMessage", ""),
+                .message = first ? json_get_string(first, "message", "")
+                                 : json_get_string(document, "httpErrorMessage", ""),
         };
         ret->passing = ret->failed && (parse_reason_is_passing(ret->code) || status == 429 || status >= 500);
         ret->done = !ret->failed && g_str_equal(json_get_string(document, "status", ""), "DONE");

@@ -31,7 +31,8 @@ typedef struct AccessToken {
 /* {"access_token": "…", "expires_in": 3599, "token_type": "Bearer"}; false: it is none. */
 bool parse_token(const char *text, AccessToken *ret);
 
-/* "TRUE" or "MIGRATE_ON_HOST_MAINTENANCE": what a notice may say, without the white space around it; NULL: it is none. Caller frees. */
+/* "TRUE" or "MIGRATE_ON_HOST_MAINTENANCE": what a notice may say, without the white space around it; NULL: it is none.
+ * Caller frees. */
 char *parse_notice(const char *text);
 /* Of a notice, as it may stand in a query. */
 bool parse_is_etag(const char *text);
@@ -48,7 +49,8 @@ bool parse_is_path(const char *text);
 
 /* {"name": "operation-…", "status": "PENDING|RUNNING|DONE", "error": …} */
 typedef struct Operation {
-        const char *name; /* as it may stand in a path; NULL: it has none. Borrowed from the document, as all texts are */
+        const char
+                *name; /* as it may stand in a path; NULL: it has none. Borrowed from the document, as all texts are */
         bool done;        /* and not failed */
         bool failed, passing;
         const char *code, *message; /* of a failure; "" */

@@ -180,8 +180,8 @@ static int fail_from_clock(Request *request, int error) {
         if (error == -ERANGE || error == -EINVAL)
                 return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "wake: the clock cannot be set so far ahead");
-        return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED, "wake: " RTC_PATH "/wakealarm cannot be set: %s",
-                                       strerror(-error));
+        return snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                       "wake: " RTC_PATH "/wakealarm cannot be set: %s", strerror(-error));
 }
 
 /* The last step but one: a machine that was to come back and does not would be worse than one that stays on. */
@@ -217,12 +217,13 @@ static int on_can(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                                                                     "logind says that it cannot %s",
                                                                     power_action_words(request->action)));
         if (strcmp(can, "yes") != 0)
-                return request_end(request,
-                                   snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
-                                                           "logind does not let user snooze-local %s: it answers %s, polkit has "
-                                                           "to grant it %s",
-                                                           power_action_words(request->action), can,
-                                                           power_action_permission(request->action)));
+                return request_end(
+                        request,
+                        snooze_plugin_call_fail(request->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                                "logind does not let user snooze-local %s: it answers %s, polkit has "
+                                                "to grant it %s",
+                                                power_action_words(request->action), can,
+                                                power_action_permission(request->action)));
         return perform(request);
 }
 
@@ -246,7 +247,8 @@ static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error)
 }
 
 static int read_options(SnoozePluginCall *call, const SnoozePluginDictionary *options, Request *request) {
-        const unsigned all = CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE);
+        const unsigned all =
+                CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE);
         CloudOptions wanted;
         int r;
 
@@ -310,7 +312,8 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
         request->action++;
         if (request->action == POWER_ACTION_COUNT) {
                 if (rtc_check(request->local->root) >= 0)
-                        snooze_plugin_call_add_permission(request->call, "rtc:wakealarm", true, "wakes this machine at a time");
+                        snooze_plugin_call_add_permission(request->call, "rtc:wakealarm", true,
+                                                          "wakes this machine at a time");
                 return request_end(request, 0);
         }
         r = logind_can(bus_of(request), request->action, on_can_checked, request);

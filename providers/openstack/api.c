@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* Older clouds say 413 where others say 429; with Retry-After it is a matter of time (docs.openstack.org/api-ref/compute, "overLimit"). */
+/* Older clouds say 413 where others say 429; with Retry-After it is a matter of time
+ * (docs.openstack.org/api-ref/compute, "overLimit"). */
 static bool is_passing(const HttpReply *http, const char *code) {
         return cloud_reply_is_passing(http) || (http->status == 413 && http_reply_header(http, "Retry-After"));
 }
@@ -26,7 +27,8 @@ static void send_call(CloudCall *call) {
         const Token *token = openstack->token;
         g_autofree char *url = g_strdup_printf("%s/servers/%s%s", token->endpoint, call->job->instance_id, call->path),
                         *authentication = g_strdup_printf("X-Auth-Token: %s", token->value);
-        const char *headers[] = { authentication, "Accept: application/json", call->body ? "Content-Type: application/json" : NULL, NULL };
+        const char *headers[] = { authentication, "Accept: application/json",
+                                  call->body ? "Content-Type: application/json" : NULL, NULL };
 
         cloud_call_send(call, &(const HttpRequest) { .url = url, .headers = headers }, NULL);
         explicit_bzero(authentication, strlen(authentication));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Calls of Nova's API about one server: there are no lists, and so no pages of them. Whatever is asked here may be asked twice: an action that
- * the server has already begun is a 409, and its state tells why. A path for cloud_call() is what stands behind the server's id, "" or
+/* Calls of Nova's API about one server: there are no lists, and so no pages of them. Whatever is asked here may be
+ * asked twice: an action that the server has already begun is a 409, and its state tells why. A path for cloud_call()
+ * is what stands behind the server's id, "" or
  * "/action". */
 
 #include "openstack.h"

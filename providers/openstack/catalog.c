@@ -28,7 +28,8 @@ char *catalog_complete_url(const char *text) {
 
         while (g_str_has_suffix(url, "/"))
                 url[strlen(url) - 1] = '\0';
-        return g_regex_match_simple("/v2(\\.[0-9]+)?(/|$)", url, 0, 0) ? g_steal_pointer(&url) : g_strconcat(url, "/v2.1", NULL);
+        return g_regex_match_simple("/v2(\\.[0-9]+)?(/|$)", url, 0, 0) ? g_steal_pointer(&url)
+                                                                       : g_strconcat(url, "/v2.1", NULL);
 }
 
 typedef struct Search {
@@ -77,7 +78,8 @@ static void look_at_service(Search *search, JsonObject *service) {
         }
 }
 
-char *catalog_find_compute(JsonArray *catalog, const char *interface, const char *region, char **ret_region, char **ret_problem) {
+char *catalog_find_compute(JsonArray *catalog, const char *interface, const char *region, char **ret_region,
+                           char **ret_problem) {
         g_autoptr(GString) others = g_string_new(NULL);
         Search search = { .interface = interface, .region = region, .others = others };
 
@@ -88,10 +90,12 @@ char *catalog_find_compute(JsonArray *catalog, const char *interface, const char
                         look_at_service(&search, service);
         }
         if (!search.found)
-                *ret_problem = g_strdup_printf("The catalog has no compute service with a %s endpoint%s%s", interface, region ? " in region " : "",
-                                               region ?: "");
+                *ret_problem = g_strdup_printf("The catalog has no compute service with a %s endpoint%s%s", interface,
+                                               region ? " in region " : "", region ?: "");
         else if (search.count > 1)
-                *ret_problem = g_strdup_printf("The catalog has the compute service in several regions (%.200s): name one by region", others->str);
+                *ret_problem = g_strdup_printf(
+                        "The catalog has the compute service in several regions (%.200s): name one by region",
+                        others->str);
         if (*ret_problem)
                 return NULL;
         *ret_region = g_strdup(region_of(search.found));

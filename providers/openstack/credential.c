@@ -93,7 +93,8 @@ static gboolean has(JsonObject *object, const char *member) {
         return *json_get_string(object, member, "") != '\0';
 }
 
-/* docs.openstack.org/api-ref/identity/v3: "Authenticating with an Application Credential", "Password authentication with scoped authorization" */
+/* docs.openstack.org/api-ref/identity/v3: "Authenticating with an Application Credential", "Password authentication
+ * with scoped authorization" */
 static gboolean read_object(JsonObject *object, Credential *ret, char **ret_problem) {
         JsonObject *from = json_get_object(object, "auth") ?: object;
         const char *region = json_get_string(object, "region_name", json_get_string(from, "region_name", NULL));
@@ -106,18 +107,22 @@ static gboolean read_object(JsonObject *object, Credential *ret, char **ret_prob
         }
         if (has(from, "application_credential_id") && has(from, "application_credential_secret"))
                 add_application_credential(auth, from);
-        else if ((has(from, "username") || has(from, "user_id")) && has(from, "password") && (has(from, "project_id") || has(from, "project_name")))
+        else if ((has(from, "username") || has(from, "user_id")) && has(from, "password") &&
+                 (has(from, "project_id") || has(from, "project_name")))
                 add_password(auth, from);
         else {
-                *ret_problem = g_strdup("neither application_credential_id and application_credential_secret, nor username, password and a project");
+                *ret_problem = g_strdup("neither application_credential_id and application_credential_secret, nor "
+                                        "username, password and a project");
                 return FALSE;
         }
-        *ret = (Credential) {
+        *ret = (Credential){
                 .auth_url = complete_url(json_get_string(from, "auth_url", "")),
                 .region = g_strdup(region),
                 .body = json_object_text(question),
-                .secret = g_strdup(json_get_string(from, has(from, "application_credential_secret") ? "application_credential_secret" : "password",
-                                                   "")),
+                .secret = g_strdup(json_get_string(
+                        from,
+                        has(from, "application_credential_secret") ? "application_credential_secret" : "password",
+                        "")),
         };
         return TRUE;
 }

@@ -30,5 +30,6 @@ const char *identity_id(const void *userdata) {
 int identity_check_id(SnoozePluginCall *call, const char *server_id) {
         if (parse_is_server_id(server_id))
                 return 0;
-        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "instance_id: expected a UUID, not \"%s\"", server_id);
+        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                       "instance_id: expected a UUID, not \"%s\"", server_id);
 }

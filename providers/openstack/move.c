@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Stopping and starting. Nova accepts (202) and works on: the server's states before and after tell what there is to do, and that it was
- * begun. Which action is allowed in which state is said in nova/compute/api.py (check_instance_state), and by 409. */
+/* Stopping and starting. Nova accepts (202) and works on: the server's states before and after tell what there is to
+ * do, and that it was begun. Which action is allowed in which state is said in nova/compute/api.py
+ * (check_instance_state), and by 409. */
 
 #include "move.h"
 
@@ -44,7 +45,9 @@ static const Move shelve_move = {
 
 static const Move start_move = { .action = "os-start", .going = LIST("powering-on"), .done = LIST("active") };
 static const Move resume_move = { .action = "resume", .going = LIST("resuming"), .done = LIST("active") };
-static const Move unshelve_move = { .action = "unshelve", .going = LIST("unshelving", "spawning", "powering-on"), .done = LIST("active") };
+static const Move unshelve_move = { .action = "unshelve",
+                                    .going = LIST("unshelving", "spawning", "powering-on"),
+                                    .done = LIST("active") };
 
 const Move *move_of_method(const char *method) {
         if (g_strcmp0(method, "suspend") == 0)
@@ -83,7 +86,8 @@ static void look_again(CloudJob *job, const Server *server) {
         int r;
 
         if (extra->looks++ == LOOKS_MAX) {
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: Nova accepted it, but the server is still %s", what, server->vm_state);
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: Nova accepted it, but the server is still %s",
+                               what, server->vm_state);
                 return;
         }
         r = sd_event_add_time_relative(cloud_event(job->cloud), &extra->timer, CLOCK_MONOTONIC,
@@ -100,7 +104,8 @@ static void on_look(CloudJob *job, const CloudReply *reply) {
         if (!parse_server(reply, job->instance_id, &server)) {
                 /* It was accepted; more cannot be known. */
                 if (api_is_denied(reply)) {
-                        snooze_plugin_log(LOG_NOTICE, "%s was accepted; the credential may not see whether it happens", what);
+                        snooze_plugin_log(LOG_NOTICE, "%s was accepted; the credential may not see whether it happens",
+                                          what);
                         cloud_job_end(job, 0);
                 } else
                         cloud_reply_fail(job, reply, what);
@@ -116,7 +121,8 @@ static void look(CloudJob *job) {
         server_ask(job, on_look);
 }
 
-/* In another state than it was thought to be in: somebody was faster, perhaps this very call, whose answer was lost. */
+/* In another state than it was thought to be in: somebody was faster, perhaps this very call, whose answer was lost.
+ */
 static void on_conflict(CloudJob *job, const CloudReply *reply) {
         Extra *extra = openstack_extra(job);
         g_autofree char *what = describe(job);
@@ -127,7 +133,8 @@ static void on_conflict(CloudJob *job, const CloudReply *reply) {
         else if (has_begun(extra->move, &server))
                 cloud_job_end(job, 0);
         else if (*server.task)
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: the server is busy (%.60s)", what, server.task);
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: the server is busy (%.60s)", what,
+                               server.task);
         else
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", what, extra->refusal);
 }
@@ -176,18 +183,20 @@ static void authenticated(CloudJob *job) {
         server_ask(job, on_before_stop);
 }
 
-int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata) {
+int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options,
+                            void *userdata) {
         const char *method = cloud_setting(userdata, "stop_method") ?: "stop";
         CloudJob *job;
-        int r = cloud_job_new_for_stop(userdata, call, server_id, options, CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &job);
+        int r = cloud_job_new_for_stop(userdata, call, server_id, options,
+                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &job);
 
         if (r < 0)
                 return r;
         openstack_extra(job)->move = move_of_method(method);
         /* StopEffect is that of the method, and has to be true. */
         if (job->options.action == CLOUD_SUSPEND && !g_str_equal(method, "suspend"))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "stop_method is %s, which is what a stop does and costs: set it to suspend",
-                               method);
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                               "stop_method is %s, which is what a stop does and costs: set it to suspend", method);
         else
                 cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;
@@ -218,7 +227,8 @@ static void authenticated_start(CloudJob *job) {
         server_ask(job, on_before_start);
 }
 
-int openstack_start_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata) {
+int openstack_start_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options,
+                             void *userdata) {
         CloudJob *job;
         int r = cloud_job_new_for_start(userdata, call, server_id, options, &job);
 

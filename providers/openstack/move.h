@@ -16,6 +16,6 @@ typedef struct Move {
 /* stop, suspend, shelve: a value of stop_method. */
 const Move *move_of_method(const char *method);
 
-/* A server that is off keeps its place on its host, and clouds bill for that; one that is shelved leaves it, once it is off-loaded. What a
- * cloud makes of it on its bill is its own affair: stop_effect tells otherwise. */
+/* A server that is off keeps its place on its host, and clouds bill for that; one that is shelved leaves it, once it
+ * is off-loaded. What a cloud makes of it on its bill is its own affair: stop_effect tells otherwise. */
 const char *move_stop_effect(const char *method);

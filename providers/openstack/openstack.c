@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The provider for OpenStack: stops, starts and describes servers through Nova, by an application credential that the unit was given. */
+/* The provider for OpenStack: stops, starts and describes servers through Nova, by an application credential that the
+ * unit was given. */
 
 #include "openstack.h"
 
@@ -12,9 +13,15 @@ static const MetadataRules rules = {};
 static const SnoozePluginSetting settings[] = {
         CLOUD_SETTINGS,
         { .name = "region", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^.{1,255}$/" },
-        { .name = "interface", .type = SNOOZE_PLUGIN_STRING, .constraints = "public|internal|admin", .default_value = "public" },
+        { .name = "interface",
+          .type = SNOOZE_PLUGIN_STRING,
+          .constraints = "public|internal|admin",
+          .default_value = "public" },
         { .name = "allow_http", .type = SNOOZE_PLUGIN_BOOLEAN, .default_value = "false" },
-        { .name = "stop_method", .type = SNOOZE_PLUGIN_STRING, .constraints = "stop|suspend|shelve", .default_value = "stop" },
+        { .name = "stop_method",
+          .type = SNOOZE_PLUGIN_STRING,
+          .constraints = "stop|suspend|shelve",
+          .default_value = "stop" },
         { .name = "stop_effect", .type = SNOOZE_PLUGIN_STRING, .constraints = "stops-billing|keeps-billing|unknown" },
         { NULL },
 };
@@ -36,7 +43,8 @@ static void configure(const SnoozePluginDictionary *config, void *userdata) {
         Openstack *openstack = userdata;
 
         g_free(openstack->stop_effect);
-        openstack->stop_effect = g_strdup(snooze_plugin_dictionary_get_string(config, "stop_effect", move_stop_effect(method)));
+        openstack->stop_effect =
+                g_strdup(snooze_plugin_dictionary_get_string(config, "stop_effect", move_stop_effect(method)));
         snooze_plugin_instance_stop_effect_changed(openstack->cloud.instance);
 }
 

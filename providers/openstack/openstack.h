@@ -45,7 +45,9 @@ Inquiry *inquiry_free(Inquiry *inquiry);
 
 /* server.c, move.c, tags.c, permissions.c: the functions of the table. */
 int openstack_get_instance_info(SnoozePluginCall *call, const char *server_id, void *userdata);
-int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata);
-int openstack_start_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options, void *userdata);
+int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options,
+                            void *userdata);
+int openstack_start_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options,
+                             void *userdata);
 int openstack_check_permissions(SnoozePluginCall *call, void *userdata);
 int openstack_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata);

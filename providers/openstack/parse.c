@@ -82,7 +82,8 @@ static GStrv rules_of_compute(JsonObject *object) {
 
                 if (!rule || !g_str_equal(json_get_string(rule, "service", ""), "compute"))
                         continue;
-                text = g_strdup_printf("%s %s", json_get_string(rule, "method", ""), json_get_string(rule, "path", ""));
+                text = g_strdup_printf("%s %s", json_get_string(rule, "method", ""),
+                                       json_get_string(rule, "path", ""));
                 g_strv_builder_add(texts, text);
         }
         return g_strv_builder_end(texts);
@@ -96,15 +97,19 @@ static char *find_endpoint(const Whereabouts *whereabouts, JsonObject *object, c
                 *ret_region = g_strdup(whereabouts->region ?: "");
                 return catalog_complete_url(whereabouts->endpoint_url);
         }
-        url = catalog_find_compute(json_get_array(object, "catalog"), whereabouts->interface, whereabouts->region, ret_region, ret_problem);
+        url = catalog_find_compute(json_get_array(object, "catalog"), whereabouts->interface, whereabouts->region,
+                                   ret_region, ret_problem);
         if (url && !catalog_is_safe_url(url) && !whereabouts->allow_http) {
-                *ret_problem = g_strdup_printf("The catalog names %.200s, which is not https: name it yourself by endpoint_url, or set allow_http", url);
+                *ret_problem = g_strdup_printf("The catalog names %.200s, which is not https: name it yourself by "
+                                               "endpoint_url, or set allow_http",
+                                               url);
                 return NULL;
         }
         return g_steal_pointer(&url);
 }
 
-Token *parse_token(const char *value, const char *body, size_t size, const Whereabouts *whereabouts, bool *ret_lasting, char **ret_problem) {
+Token *parse_token(const char *value, const char *body, size_t size, const Whereabouts *whereabouts, bool *ret_lasting,
+                   char **ret_problem) {
         g_autoptr(JsonNode) node = json_text_parse("token", body, (gssize) size, NULL);
         JsonObject *object = answer_of(node, "token");
         uint64_t until = object ? text_time(json_get_string(object, "expires_at", "")) : 0;
@@ -146,10 +151,12 @@ static const char *find_message(JsonObject *object) {
         return fault ? json_get_string(fault, "message", "") : "";
 }
 
-/* A success that makes no sense is none, and may make some the next time: what it is called is for who finds no sense in it. */
+/* A success that makes no sense is none, and may make some the next time: what it is called is for who finds no sense
+ * in it. */
 void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret) {
         cloud_reply_read(http, document, ret);
-        ret->message = ret->ok ? "an answer that makes no sense" : find_message(document ? json_node_get_object(document) : NULL);
+        ret->message = ret->ok ? "an answer that makes no sense"
+                               : find_message(document ? json_node_get_object(document) : NULL);
 }
 
 /* nova/api/openstack/common.py makes the status of both states; where a cloud hides those, it has to do. */

@@ -34,9 +34,12 @@ typedef struct Whereabouts {
 } Whereabouts;
 
 void token_free(Token *token);
-/* value: of X-Subject-Token; body: what came with it. NULL: ret_problem says why; ret_lasting: it will be the same the next time. */
-Token *parse_token(const char *value, const char *body, size_t size, const Whereabouts *whereabouts, bool *ret_lasting, char **ret_problem);
-/* What Keystone says to a question that it refuses, "" where it says nothing, or repeats the secret that it was told. Caller frees. */
+/* value: of X-Subject-Token; body: what came with it. NULL: ret_problem says why; ret_lasting: it will be the same the
+ * next time. */
+Token *parse_token(const char *value, const char *body, size_t size, const Whereabouts *whereabouts, bool *ret_lasting,
+                   char **ret_problem);
+/* What Keystone says to a question that it refuses, "" where it says nothing, or repeats the secret that it was told.
+ * Caller frees. */
 char *parse_refusal(const char *body, size_t size, const char *secret);
 
 /* A reply of Nova, of which document is what cloud_reply_parse() made. */

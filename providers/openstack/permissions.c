@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* CheckPermissions: what can be known without doing anything. Nova has no dry run: whether a stop is allowed is read from what Keystone says of
- * the token, its roles and the access rules that it is bound to, and a cloud whose policy is its own may see it otherwise. */
+/* CheckPermissions: what can be known without doing anything. Nova has no dry run: whether a stop is allowed is read
+ * from what Keystone says of the token, its roles and the access rules that it is bound to, and a cloud whose policy
+ * is its own may see it otherwise. */
 
 #include <fnmatch.h>
 #include <string.h>
@@ -28,13 +29,15 @@ static bool path_matches(const char *pattern, const char *path) {
 static bool rules_allow(const Openstack *openstack, const CloudJob *job, const char *method, const char *path) {
         const Token *token = openstack->token;
         g_autoptr(GUri) uri = g_uri_parse(token->endpoint, G_URI_FLAGS_NONE, NULL);
-        g_autofree char *whole = g_strdup_printf("%s/servers/%s%s", uri ? g_uri_get_path(uri) : "", job->instance_id, path);
+        g_autofree char *whole =
+                g_strdup_printf("%s/servers/%s%s", uri ? g_uri_get_path(uri) : "", job->instance_id, path);
         size_t length = strlen(method);
 
         if (!token->access_rules)
                 return true;
         for (char **rule = token->access_rules; *rule; rule++)
-                if (strncmp(*rule, method, length) == 0 && (*rule)[length] == ' ' && path_matches(*rule + length + 1, whole))
+                if (strncmp(*rule, method, length) == 0 && (*rule)[length] == ' ' &&
+                    path_matches(*rule + length + 1, whole))
                         return true;
         return false;
 }
@@ -46,7 +49,8 @@ static bool only_reads(const Token *token) {
 
 static void add_row(CloudJob *job, const char *name, bool required, const char *path, const char *gives) {
         const Openstack *openstack = job->provider;
-        bool ruled = rules_allow(openstack, job, "POST", path), reads = only_reads(openstack->token), granted = ruled && !reads;
+        bool ruled = rules_allow(openstack, job, "POST", path), reads = only_reads(openstack->token),
+             granted = ruled && !reads;
         g_autofree char *text = NULL;
 
         if (!granted && !required)
@@ -54,7 +58,8 @@ static void add_row(CloudJob *job, const char *name, bool required, const char *
         if (reads)
                 text = g_strdup("the credential has only the role reader");
         else if (!ruled)
-                text = g_strdup_printf("no access rule of the credential allows POST …/servers/%s%s", job->instance_id, path);
+                text = g_strdup_printf("no access rule of the credential allows POST …/servers/%s%s", job->instance_id,
+                                       path);
         else
                 text = g_strdup_printf("%s, as far as roles and access rules tell: Nova has no dry run", gives);
         snooze_plugin_call_add_permission(job->call, name, granted, text);
@@ -66,13 +71,15 @@ static void on_server(CloudJob *job, const CloudReply *reply) {
         Server server;
 
         if (parse_server(reply, job->instance_id, &server))
-                snooze_plugin_call_add_permission(job->call, "os_compute_api:servers:show", true, "sees that a stop happens");
+                snooze_plugin_call_add_permission(job->call, "os_compute_api:servers:show", true,
+                                                  "sees that a stop happens");
         else if (!api_is_denied(reply)) {
                 cloud_reply_fail(job, reply, what);
                 return;
         }
         add_row(job, move->policy, true, "/action", move->gives);
-        add_row(job, "os_compute_api:server-metadata:create", false, "/metadata", "marks a stop in the server's metadata");
+        add_row(job, "os_compute_api:server-metadata:create", false, "/metadata",
+                "marks a stop in the server's metadata");
         cloud_job_end(job, 0);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tags of this machine are the metadata of its server. Bounds of nova/api/validation/parameter_types.py: keys of 1 to 255 letters, digits and
- * -_:. and space, values of at most 255 characters; how many there may be is a quota of the project's, and Nova says so. */
+/* Tags of this machine are the metadata of its server. Bounds of nova/api/validation/parameter_types.py: keys of 1 to
+ * 255 letters, digits and
+ * -_:. and space, values of at most 255 characters; how many there may be is a quota of the project's, and Nova says
+ * so. */
 
 #include "api.h"
 #include "cloud/text.h"
@@ -25,11 +27,13 @@ static void authenticated(CloudJob *job) {
 }
 
 static int take_tag(SnoozePluginCall *call, const char *key, const char *value, void *userdata) {
-        if (!value || !text_consists_of(key, TEXT_LOWER TEXT_UPPER TEXT_DIGITS "-_:. ", LENGTH_MAX) || g_utf8_strlen(value, -1) > LENGTH_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "tags: %s: Nova takes keys of letters, digits and -_:. and space, and values of at most %d "
-                                               "characters",
-                                               key, LENGTH_MAX);
+        if (!value || !text_consists_of(key, TEXT_LOWER TEXT_UPPER TEXT_DIGITS "-_:. ", LENGTH_MAX) ||
+            g_utf8_strlen(value, -1) > LENGTH_MAX)
+                return snooze_plugin_call_fail(
+                        call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                        "tags: %s: Nova takes keys of letters, digits and -_:. and space, and values of at most %d "
+                        "characters",
+                        key, LENGTH_MAX);
         json_object_set_string_member(userdata, key, value);
         return 0;
 }

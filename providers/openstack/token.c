@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* By which right this machine asks: a token of Keystone's, renewed before it ends. With it comes the catalog, which says where Nova is, and
- * what the token is good for (docs.openstack.org/api-ref/identity/v3). It is never written anywhere. */
+/* By which right this machine asks: a token of Keystone's, renewed before it ends. With it comes the catalog, which
+ * says where Nova is, and what the token is good for (docs.openstack.org/api-ref/identity/v3). It is never written
+ * anywhere. */
 
 #include <string.h>
 
@@ -33,7 +34,8 @@ CloudCredentials token_state(const void *userdata) {
 
         if (!openstack->token)
                 return CLOUD_CREDENTIALS_NONE;
-        return openstack->token->until > usec_add(clock_realtime(), RENEW_BEFORE) ? CLOUD_CREDENTIALS_FRESH : CLOUD_CREDENTIALS_OLD;
+        return openstack->token->until > usec_add(clock_realtime(), RENEW_BEFORE) ? CLOUD_CREDENTIALS_FRESH
+                                                                                  : CLOUD_CREDENTIALS_OLD;
 }
 
 static Token *read_token(const Inquiry *inquiry, const HttpReply *reply, const char **ret_error, char **ret_problem) {
@@ -45,7 +47,8 @@ static Token *read_token(const Inquiry *inquiry, const HttpReply *reply, const c
                 .allow_http = snooze_plugin_instance_get_boolean(cloud->instance, "allow_http"),
         };
         bool lasting;
-        Token *token = parse_token(http_reply_header(reply, "X-Subject-Token"), reply->body, reply->size, &whereabouts, &lasting, ret_problem);
+        Token *token = parse_token(http_reply_header(reply, "X-Subject-Token"), reply->body, reply->size, &whereabouts,
+                                   &lasting, ret_problem);
 
         *ret_error = lasting ? SNOOZE_PLUGIN_ERROR_REFUSED : SNOOZE_PLUGIN_ERROR_THROTTLED;
         return token;
@@ -79,7 +82,8 @@ static void conclude(Openstack *openstack, const char *error_name, const char *t
 static void on_reply(const HttpReply *reply, void *userdata) {
         Inquiry *inquiry = userdata;
         Openstack *openstack = inquiry->openstack;
-        const char *error_name = cloud_reply_is_passing(reply) ? SNOOZE_PLUGIN_ERROR_THROTTLED : SNOOZE_PLUGIN_ERROR_REFUSED;
+        const char *error_name =
+                cloud_reply_is_passing(reply) ? SNOOZE_PLUGIN_ERROR_THROTTLED : SNOOZE_PLUGIN_ERROR_REFUSED;
         g_autofree char *problem = NULL;
 
         inquiry->exchange = NULL;
@@ -113,7 +117,8 @@ static void ask_keystone(Inquiry *inquiry) {
 }
 
 void token_ask(void *userdata) {
-        static const char none[] = "The unit has no credential: give it an application credential by LoadCredential=openstack:/etc/credstore/openstack, "
+        static const char none[] = "The unit has no credential: give it an application credential by "
+                                   "LoadCredential=openstack:/etc/credstore/openstack, "
                                    "with the access rules that " SNOOZE_COMMAND " provider policy openstack prints";
         Openstack *openstack = userdata;
         Inquiry *inquiry = g_new0(Inquiry, 1);
@@ -122,12 +127,14 @@ void token_ask(void *userdata) {
         openstack->inquiry = inquiry;
         inquiry->openstack = openstack;
         if (!credential_read(&inquiry->credential, &problem)) {
-                message = problem ? g_strdup_printf("The credential openstack of the unit: %s", problem) : g_strdup(none);
+                message = problem ? g_strdup_printf("The credential openstack of the unit: %s", problem)
+                                  : g_strdup(none);
                 conclude(openstack, SNOOZE_PLUGIN_ERROR_REFUSED, message);
         } else if (!catalog_is_safe_url(inquiry->credential.auth_url) &&
                    !snooze_plugin_instance_get_boolean(openstack->cloud.instance, "allow_http"))
                 conclude(openstack, SNOOZE_PLUGIN_ERROR_REFUSED,
-                         "The credential openstack of the unit: auth_url is not https, and the secret would be sent for everybody to read "
+                         "The credential openstack of the unit: auth_url is not https, and the secret would be sent "
+                         "for everybody to read "
                          "(allow_http takes that into account)");
         else
                 ask_keystone(inquiry);

@@ -74,26 +74,30 @@ static int fail(const Errand *errand, const RunOutcome *outcome, const char *lin
         switch (outcome->end) {
         case RUN_EXITED:
                 if (outcome->number == EX_TEMPFAIL)
-                        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: %.*s", errand->setting,
-                                                       length > 0 ? length : 16, length > 0 ? line : "ask again later");
+                        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: %.*s",
+                                                       errand->setting, length > 0 ? length : 16,
+                                                       length > 0 ? line : "ask again later");
                 if (length > 0)
-                        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %.*s", errand->setting, length, line);
-                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: exit status %d", errand->setting, outcome->number);
+                        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %.*s",
+                                                       errand->setting, length, line);
+                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: exit status %d",
+                                               errand->setting, outcome->number);
         case RUN_KILLED:
-                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: was ended by signal %d (%s)", errand->setting,
-                                               outcome->number, g_strsignal(outcome->number));
+                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                               "%s: was ended by signal %d (%s)", errand->setting, outcome->number,
+                                               g_strsignal(outcome->number));
         case RUN_TIMED_OUT:
                 /* What it did until then, its state tells. */
-                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: had not ended after %.1f s", errand->setting,
-                                               seconds);
+                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_THROTTLED,
+                                               "%s: had not ended after %.1f s", errand->setting, seconds);
         case RUN_FLOODED:
-                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: wrote more than %u bytes", errand->setting,
-                                               RUN_OUTPUT_MAX);
+                return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED,
+                                               "%s: wrote more than %u bytes", errand->setting, RUN_OUTPUT_MAX);
         case RUN_FAILED:
                 break;
         }
-        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: cannot be run: %s", errand->setting,
-                                       g_strerror(outcome->number));
+        return snooze_plugin_call_fail(errand->call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: cannot be run: %s",
+                                       errand->setting, g_strerror(outcome->number));
 }
 
 static void on_done(const RunOutcome *outcome, void *userdata) {
@@ -133,7 +137,8 @@ static bool is_under_way(const Commands *commands, const Command *command) {
         for (guint i = 0; i < commands->running->len; i++) {
                 const Errand *errand = g_ptr_array_index(commands->running, i);
 
-                if (g_str_equal(errand->setting, command->setting) && g_str_equal(errand->instance_id, command->instance_id))
+                if (g_str_equal(errand->setting, command->setting) &&
+                    g_str_equal(errand->instance_id, command->instance_id))
                         return true;
         }
         return false;
@@ -148,13 +153,16 @@ int command_run(Commands *commands, const Command *command, SnoozePluginCall *ca
         Run *run;
 
         if (!asks && is_under_way(commands, command))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s runs already", command->setting);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s runs already",
+                                               command->setting);
         if (commands->running->len >= COMMANDS_MAX || runner_count(commands->runner) >= 2 * COMMANDS_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: %u commands run already", command->setting, COMMANDS_MAX);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s: %u commands run already",
+                                               command->setting, COMMANDS_MAX);
         /* Each time: files change. */
         program = program_trusted(command->program, program_owner_also(), &error);
         if (!program)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", command->setting, error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", command->setting,
+                                               error->message);
         errand = g_new0(Errand, 1);
         *errand = (Errand) { commands, command->setting, g_strdup(command->instance_id), call, done, userdata };
         run = run_start(commands->runner, &(const RunParameters) {

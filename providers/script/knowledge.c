@@ -7,12 +7,14 @@
 #define TEXT_MAX 256
 #define TAGS_MAX 64U
 
-static const char *const states[] = { "running", "pending", "stopping", "stopped", "hibernating", "hibernated", "suspending", "suspended",
-                                      "terminated", "unknown", NULL };
+static const char *const states[] = { "running",    "pending",   "stopping",   "stopped", "hibernating", "hibernated",
+                                      "suspending", "suspended", "terminated", "unknown", NULL };
 static const char *const texts[] = { "id", "name", "type", "region", "zone", "lifecycle", NULL };
 
 static const char *text_of(JsonNode *node) {
-        const char *text = JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node) : NULL;
+        const char *text = JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING
+                                   ? json_node_get_string(node)
+                                   : NULL;
 
         return text && g_utf8_strlen(text, -1) <= TEXT_MAX ? text : NULL;
 }
@@ -43,7 +45,8 @@ static bool take_tags(JsonNode *value, SnoozePluginDictionary *info, char **ret_
         json_object_iter_init_ordered(&iter, object);
         while (json_object_iter_next_ordered(&iter, &key, &value)) {
                 if (!text_of(value)) {
-                        *ret_problem = g_strdup_printf("tags: %.60s: expected a text of at most %d characters", key, TEXT_MAX);
+                        *ret_problem = g_strdup_printf("tags: %.60s: expected a text of at most %d characters", key,
+                                                       TEXT_MAX);
                         return false;
                 }
                 snooze_plugin_dictionary_set_string(tags, key, text_of(value));
@@ -55,7 +58,8 @@ static bool take_time(JsonNode *value, SnoozePluginDictionary *info, char **ret_
         bool number = JSON_NODE_HOLDS_VALUE(value) && json_node_get_value_type(value) == G_TYPE_INT64;
 
         if (number && json_node_get_int(value) > 0)
-                return snooze_plugin_dictionary_set_uint(info, "launch-time", (uint64_t) json_node_get_int(value)) >= 0;
+                return snooze_plugin_dictionary_set_uint(info, "launch-time", (uint64_t) json_node_get_int(value)) >=
+                       0;
         *ret_problem = g_strdup("launch-time: expected µs since the epoch");
         return false;
 }
@@ -68,7 +72,8 @@ static bool take_member(const char *key, JsonNode *value, SnoozePluginDictionary
         if (g_str_equal(key, "launch-time"))
                 return take_time(value, info, ret_problem);
         if (!g_strv_contains(texts, key))
-                *ret_problem = g_strdup_printf("%.60s: expected id, name, type, region, zone, state, lifecycle, launch-time or tags", key);
+                *ret_problem = g_strdup_printf(
+                        "%.60s: expected id, name, type, region, zone, state, lifecycle, launch-time or tags", key);
         else if (!text_of(value))
                 *ret_problem = g_strdup_printf("%s: expected a text of at most %d characters", key, TEXT_MAX);
         else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The provider for every cloud that none knows: commands of the administrator's stop this machine, start another, and say what is known
- * of one. */
+/* The provider for every cloud that none knows: commands of the administrator's stop this machine, start another, and
+ * say what is known of one. */
 
 #include <string.h>
 
@@ -17,7 +17,8 @@
 #include "run/program.h"
 
 #define ID_MAX 128U
-/* How long an accepted stop is reported as under way where no command says more. On boot time, so that it is over after a sleep. */
+/* How long an accepted stop is reported as under way where no command says more. On boot time, so that it is over
+ * after a sleep. */
 #define ACCEPTED_FOR (2 * USEC_PER_MINUTE)
 
 typedef struct Script {
@@ -43,7 +44,8 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
                 g_autofree char *program = path ? program_trusted(path, program_owner_also(), &error) : NULL;
 
                 if (path && !program)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: %s", command_settings[i], error->message);
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: %s",
+                                                       command_settings[i], error->message);
         }
         g_free(script->stop_effect);
         script->stop_effect = g_strdup(snooze_plugin_dictionary_get_string(config, "stop_effect", "unknown"));
@@ -67,10 +69,12 @@ static int check_id(SnoozePluginCall *call, const char *instance_id) {
         static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
         size_t length = strlen(instance_id);
 
-        if (length == 0 || (length <= ID_MAX && g_ascii_isalnum(*instance_id) && strspn(instance_id, characters) == length))
+        if (length == 0 ||
+            (length <= ID_MAX && g_ascii_isalnum(*instance_id) && strspn(instance_id, characters) == length))
                 return 0;
         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                       "instance_id: expected letters, digits and ._:-, at most %u, not \"%s\"", ID_MAX, instance_id);
+                                       "instance_id: expected letters, digits and ._:-, at most %u, not \"%s\"",
+                                       ID_MAX, instance_id);
 }
 
 static const char *id_of(const Script *script, const char *instance_id) {
@@ -81,22 +85,24 @@ static bool is_own(const Script *script, const char *instance_id) {
         return !*instance_id || g_strcmp0(setting(script, "instance_id"), instance_id) == 0;
 }
 
-static int run(Script *script, const char *name, const char *action, const char *instance_id, const char *reason, SnoozePluginCall *call,
-               CommandDone done) {
+static int run(Script *script, const char *name, const char *action, const char *instance_id, const char *reason,
+               SnoozePluginCall *call, CommandDone done) {
         const char *program = setting(script, name);
 
         if (!program)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "There is no %s", name);
-        return command_run(script->commands,
-                           &(const Command) {
-                                   .setting = name,
-                                   .program = program,
-                                   .action = action,
-                                   .instance_id = id_of(script, instance_id),
-                                   .reason = reason,
-                                   .timeout = (uint64_t) snooze_plugin_instance_get_integer(script->instance, "timeout_seconds") * USEC_PER_SEC,
-                           },
-                           call, done, script);
+        return command_run(
+                script->commands,
+                &(const Command){
+                        .setting = name,
+                        .program = program,
+                        .action = action,
+                        .instance_id = id_of(script, instance_id),
+                        .reason = reason,
+                        .timeout = (uint64_t) snooze_plugin_instance_get_integer(script->instance, "timeout_seconds") *
+                                   USEC_PER_SEC,
+                },
+                call, done, script);
 }
 
 static bool is_stopping(const Script *script) {
@@ -156,10 +162,12 @@ static int check_program(const Script *script, SnoozePluginCall *call, const cha
 
         if (program)
                 return 0;
-        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", name, error ? error->message : "there is none");
+        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_REFUSED, "%s: %s", name,
+                                       error ? error->message : "there is none");
 }
 
-static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                         void *userdata) {
         Script *script = userdata;
         CloudOptions wanted;
         int r;
@@ -175,7 +183,8 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
                    is_own(script, instance_id) ? on_stopped : on_done);
 }
 
-static int start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+static int start_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                          void *userdata) {
         Script *script = userdata;
         CloudOptions wanted;
         int r;
@@ -198,10 +207,12 @@ static int check_permissions(SnoozePluginCall *call, void *userdata) {
                 const char *path = setting(script, command_settings[i]);
                 g_autoptr(GError) error = NULL;
                 g_autofree char *program = path ? program_trusted(path, program_owner_also(), &error) : NULL;
-                g_autofree char *text = program ? g_strdup_printf("%s may be run; what it may do, its cloud decides", program) : NULL;
+                g_autofree char *text =
+                        program ? g_strdup_printf("%s may be run; what it may do, its cloud decides", program) : NULL;
 
                 if (path)
-                        snooze_plugin_call_add_permission(call, command_settings[i], program != NULL, text ?: error->message);
+                        snooze_plugin_call_add_permission(call, command_settings[i], program != NULL,
+                                                          text ?: error->message);
         }
         return 0;
 }
@@ -216,13 +227,24 @@ static int start(SnoozePluginInstance *instance, void *userdata) {
 int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = {
                 { .name = "stop_command", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\/.+$/", .required = true },
-                { .name = "stop_effect", .type = SNOOZE_PLUGIN_STRING, .required = true,
+                { .name = "stop_effect",
+                  .type = SNOOZE_PLUGIN_STRING,
+                  .required = true,
                   .constraints = "stops-billing|saves-power|keeps-billing|terminates|unknown" },
-                { .name = "actions", .type = SNOOZE_PLUGIN_LIST, .constraints = "stop|hibernate|suspend", .default_value = "stop" },
+                { .name = "actions",
+                  .type = SNOOZE_PLUGIN_LIST,
+                  .constraints = "stop|hibernate|suspend",
+                  .default_value = "stop" },
                 { .name = "start_command", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\/.+$/" },
                 { .name = "state_command", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\/.+$/" },
-                { .name = "instance_id", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/" },
-                { .name = "timeout_seconds", .type = SNOOZE_PLUGIN_INTEGER, .minimum = 1, .maximum = 55, .default_value = "30" },
+                { .name = "instance_id",
+                  .type = SNOOZE_PLUGIN_STRING,
+                  .constraints = "/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/" },
+                { .name = "timeout_seconds",
+                  .type = SNOOZE_PLUGIN_INTEGER,
+                  .minimum = 1,
+                  .maximum = 55,
+                  .default_value = "30" },
                 { NULL },
         };
         Script script = { 0 };

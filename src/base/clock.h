@@ -25,10 +25,11 @@ uint64_t usec_add(uint64_t a, uint64_t b);
 /* a - b, or 0 where that would be negative. */
 uint64_t usec_sub(uint64_t a, uint64_t b);
 
-/* How long to pause, where usec would be due: for tests SNOOZE_HASTE in the environment divides it (by 1 to 1000). For pauses before
- * somebody is asked again, not for bounds on how long is waited for an answer. */
+/* How long to pause, where usec would be due: for tests SNOOZE_HASTE in the environment divides it (by 1 to 1000). For
+ * pauses before somebody is asked again, not for bounds on how long is waited for an answer. */
 uint64_t clock_pause(uint64_t usec);
-/* How long to wait for an answer, where usec would be due: for tests of what comes of none SNOOZE_IMPATIENCE divides it in the same way. */
+/* How long to wait for an answer, where usec would be due: for tests of what comes of none SNOOZE_IMPATIENCE divides
+ * it in the same way. */
 uint64_t clock_bound(uint64_t usec);
 
 /* A moment on the monotonic clock as wall-clock time, given one pair of readings of both; 0 stays 0 ("none"). */

@@ -30,7 +30,8 @@ const EventType *event_type_find(const char *type) {
         const char *name = type;
 
         if (strncmp(type, custom, strlen(custom)) == 0) {
-                if (length > EVENT_TYPE_MAX || length == strlen(custom) || type[length - 1] == '.' || strstr(type, ".."))
+                if (length > EVENT_TYPE_MAX || length == strlen(custom) || type[length - 1] == '.' ||
+                    strstr(type, ".."))
                         return NULL;
                 if (strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.-") != length)
                         return NULL;

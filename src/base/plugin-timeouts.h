@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* How long a plugin may take for what: the one table for manifests (`timeouts`) and configuration (`plugins.timeouts`). */
+/* How long a plugin may take for what: the one table for manifests (`timeouts`) and configuration
+ * (`plugins.timeouts`). */
 
 #include <stdint.h>
 

@@ -35,10 +35,12 @@ static void json_set(JsonObject *object, const SnoozePluginDictionary *d, const 
                 json_object_set_boolean_member(object, key, snooze_plugin_dictionary_get_bool(d, key, false));
                 break;
         case 'a':
-                json_object_set_array_member(object, key, json_of_strings(snooze_plugin_dictionary_get_strv(d, key, NULL)));
+                json_object_set_array_member(object, key,
+                                             json_of_strings(snooze_plugin_dictionary_get_strv(d, key, NULL)));
                 break;
         case 'e':
-                json_object_set_object_member(object, key, json_of_dictionary(snooze_plugin_dictionary_get_dictionary(d, key)));
+                json_object_set_object_member(object, key,
+                                              json_of_dictionary(snooze_plugin_dictionary_get_dictionary(d, key)));
                 break;
         case 'l':
                 json_object_set_array_member(object, key, json_of_list(d, key));
@@ -90,7 +92,8 @@ static gboolean add_objects(SnoozePluginDictionary *d, const char *key, JsonArra
 
                 if (!JSON_NODE_HOLDS_OBJECT(node))
                         return refuse(key, "a list of strings or of objects", error);
-                if (!dictionary_add_json(snooze_plugin_dictionary_append_dictionary(d, key), json_node_get_object(node), error))
+                if (!dictionary_add_json(snooze_plugin_dictionary_append_dictionary(d, key),
+                                         json_node_get_object(node), error))
                         return FALSE;
         }
         return TRUE;
@@ -118,8 +121,8 @@ static gboolean is_of_numbers(JsonObject *object) {
 
         json_object_iter_init(&iter, object);
         while (json_object_iter_next(&iter, NULL, &node))
-                if (!JSON_NODE_HOLDS_VALUE(node) ||
-                    (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE))
+                if (!JSON_NODE_HOLDS_VALUE(node) || (json_node_get_value_type(node) != G_TYPE_INT64 &&
+                                                     json_node_get_value_type(node) != G_TYPE_DOUBLE))
                         return FALSE;
         return json_object_get_size(object) > 0;
 }

@@ -10,5 +10,6 @@
 /* What has no getter is left out. */
 JsonObject *json_of_dictionary(const SnoozePluginDictionary *dictionary);
 
-/* Adds every member. Lists are of strings or of objects; null is left out. FALSE with error: a value that a dictionary cannot have. */
+/* Adds every member. Lists are of strings or of objects; null is left out. FALSE with error: a value that a dictionary
+ * cannot have. */
 gboolean dictionary_add_json(SnoozePluginDictionary *dictionary, JsonObject *object, GError **error);

@@ -40,7 +40,8 @@ const MethodAction method_actions[] = {
         { MANAGER, "Postpone", ACTION_HOLD, NULL, "sudo " SNOOZE_COMMAND " postpone SPAN" },
         { MANAGER, "Pause", ACTION_PAUSE, NULL, "sudo " SNOOZE_COMMAND " pause" },
         { MANAGER, "Resume", ACTION_PAUSE, NULL, "sudo " SNOOZE_COMMAND " resume" },
-        { MANAGER, "EmitEvent", ACTION_EMIT_EVENT, ACTION_EMIT_SYSTEM_EVENT, "sudo " SNOOZE_COMMAND " event emit TYPE" },
+        { MANAGER, "EmitEvent", ACTION_EMIT_EVENT, ACTION_EMIT_SYSTEM_EVENT,
+          "sudo " SNOOZE_COMMAND " event emit TYPE" },
         { MANAGER, "SetConfiguration", ACTION_CONFIGURE, NULL, "sudo " SNOOZE_COMMAND " config set KEY VALUE" },
         { MANAGER, "Reload", ACTION_CONFIGURE, NULL, "sudo " SNOOZE_COMMAND " config reload" },
 
@@ -64,12 +65,15 @@ const MethodAction method_actions[] = {
         { PROVIDER, "SetTags", ACTION_CONFIGURE, NULL, NULL, "'a{ss}' 1 KEY VALUE" },
 
         { HELPER_INTERFACE, "Provision" },
-        { HELPER_INTERFACE, "Deprovision", ACTION_MANAGE_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin uninstall ID" },
+        { HELPER_INTERFACE, "Deprovision", ACTION_MANAGE_PLUGINS, NULL,
+          "sudo " SNOOZE_COMMAND " plugin uninstall ID" },
         { HELPER_INTERFACE, "SetLimits" },
-        { HELPER_INTERFACE, "ApprovePermissions", ACTION_APPROVE_PERMISSIONS, NULL, "sudo " SNOOZE_COMMAND " plugin permissions ID" },
+        { HELPER_INTERFACE, "ApprovePermissions", ACTION_APPROVE_PERMISSIONS, NULL,
+          "sudo " SNOOZE_COMMAND " plugin permissions ID" },
         { HELPER_INTERFACE, "ListPermissions" },
         { HELPER_INTERFACE, "Install", ACTION_INSTALL_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin install SOURCE" },
-        { HELPER_INTERFACE, "RemoveVersions", ACTION_MANAGE_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin uninstall ID" },
+        { HELPER_INTERFACE, "RemoveVersions", ACTION_MANAGE_PLUGINS, NULL,
+          "sudo " SNOOZE_COMMAND " plugin uninstall ID" },
         { HELPER_INTERFACE, "ProvisionVersion" },
         { HELPER_INTERFACE, "SwitchVersion" },
         { HELPER_INTERFACE, "ListVersionPermissions" },
@@ -102,8 +106,9 @@ char *method_alternative(const char *destination, const char *object, const char
 
         if (!entry || !entry->command)
                 return g_strdup_printf("sudo busctl call %s %s %s %s%s%s",
-                                       g_str_has_prefix(interface, SNOOZE_NAME) ? SNOOZE_NAME : destination, object, interface, member,
-                                       entry && entry->arguments ? " " : "", entry && entry->arguments ? entry->arguments : "");
+                                       g_str_has_prefix(interface, SNOOZE_NAME) ? SNOOZE_NAME : destination, object,
+                                       interface, member, entry && entry->arguments ? " " : "",
+                                       entry && entry->arguments ? entry->arguments : "");
         id = object_id(object);
         pieces = g_strsplit(entry->command, "ID", -1);
         return g_strjoinv(id, pieces);

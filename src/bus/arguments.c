@@ -23,7 +23,8 @@ static int check_property(sd_bus_message *call, sd_bus_error *error) {
                         return r;
                 if (strlen(name) > CALL_NAME_MAX)
                         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                                 "Expected an interface and a property, of at most %u bytes each.", CALL_NAME_MAX);
+                                                 "Expected an interface and a property, of at most %u bytes each.",
+                                                 CALL_NAME_MAX);
         }
         return sd_bus_message_rewind(call, 1);
 }

@@ -3,9 +3,9 @@
 
 /* Arguments of calls, before anything is made of them.
  *
- * What sd-bus itself tells back in its errors: the names of an interface and a property that are none. (Of the path, too; but one of more
- * than 64 KiB it does not take.) A message may be nearly as large as the bus lets through; an error that repeats it is larger, and the bus
- * ends the connection of whoever sends that. */
+ * What sd-bus itself tells back in its errors: the names of an interface and a property that are none. (Of the path,
+ * too; but one of more than 64 KiB it does not take.) A message may be nearly as large as the bus lets through; an
+ * error that repeats it is larger, and the bus ends the connection of whoever sends that. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 
 #define CALL_NAME_MAX 255U /* D-Bus specification, "Valid Names" */
 
-/* For a filter, before any method call is handled. 0: fine, and the message is as it was; a negative errno with *error set, which tells
- * nothing back. */
+/* For a filter, before any method call is handled. 0: fine, and the message is as it was; a negative errno with *error
+ * set, which tells nothing back. */
 int call_check_names(sd_bus_message *call, sd_bus_error *error);
 
 /* A text from a client: UTF-8 (sd-bus saw to that), nothing that steers a terminal, at most maximum bytes. 0, or

@@ -361,7 +361,8 @@ static int conclude(const Question *question, sd_bus_error *error) {
                 return refuse(question, ERROR_INTERACTION_REQUIRED,
                               "authentication is required, and the call does not allow to ask for it", error);
         case VERDICT_UNAVAILABLE:
-                return refuse(question, ERROR_ACCESS_DENIED, "polkit is not there, so nobody can be authorized", error);
+                return refuse(question, ERROR_ACCESS_DENIED, "polkit is not there, so nobody can be authorized",
+                              error);
         case VERDICT_SILENT:
                 return refuse(question, ERROR_ACCESS_DENIED, "polkit did not answer", error);
         case VERDICT_PENDING:
@@ -398,6 +399,7 @@ int authorize(Authorizer *authorizer, sd_bus_message *message, const char *actio
         question = found;
         /* What was asked when the call came must be what is done now; the world may have changed in between. */
         if (!same_question(question, sender, action, details))
-                return refuse(question, ERROR_ACCESS_DENIED, "what it is about has changed meanwhile; try again", error);
+                return refuse(question, ERROR_ACCESS_DENIED, "what it is about has changed meanwhile; try again",
+                              error);
         return conclude(question, error);
 }

@@ -34,9 +34,10 @@ Authorizer *authorizer_free(Authorizer *authorizer);
 int authorize(Authorizer *authorizer, sd_bus_message *message, const char *action, const char *const *details,
               sd_bus_error *error);
 
-/* The same with the method's own action of bus/actions.h, for objects that do not know whom they belong to. what: of whom or what
- * something is asked, in the words of history. */
-typedef int (*CallAdmission)(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error, void *userdata);
+/* The same with the method's own action of bus/actions.h, for objects that do not know whom they belong to. what: of
+ * whom or what something is asked, in the words of history. */
+typedef int (*CallAdmission)(sd_bus_message *message, const char *const *details, const char *what,
+                             sd_bus_error *error, void *userdata);
 
 /* The message was parked and is on its way through the loop for another time: whoever counts calls counted it
  * already. */

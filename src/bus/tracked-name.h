@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Who owns one name, from before we asked on. sd-bus lets signals of anybody through a match on a well-known name: what is
- * said to come from a service counts only if its sender is the owner known here. */
+/* Who owns one name, from before we asked on. sd-bus lets signals of anybody through a match on a well-known name:
+ * what is said to come from a service counts only if its sender is the owner known here. */
 
 #include <stdbool.h>
 

@@ -58,7 +58,8 @@ static void print_verbs(const char *group, const char *summary, const Verb *cons
         g_print("Usage:\n  %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", group, summary);
         for (; *verbs; verbs++)
                 g_print("  %-*s  %s\n", width, (*verbs)->name, (*verbs)->summary);
-        g_print("\nEvery verb knows --help, and --json for programs; -H [USER@]HOST means another machine, over ssh.\n");
+        g_print("\nEvery verb knows --help, and --json for programs; -H [USER@]HOST means another machine, over "
+                "ssh.\n");
 }
 
 static int dispatch_help(Cli *cli, const char *group, const char *summary, const Verb *const *verbs, int argc,
@@ -237,7 +238,8 @@ static const char *hint_for(const GError *error) {
         if (snooze_client_error_is(error, "NoSuchHold"))
                 return "See: " SNOOZE_COMMAND " holds";
         if (snooze_client_error_is(error, "NoProvider"))
-                return "See: " SNOOZE_COMMAND " provider list · choose one: sudo " SNOOZE_COMMAND " setup --provider ID";
+                return "See: " SNOOZE_COMMAND " provider list · choose one: sudo " SNOOZE_COMMAND
+                       " setup --provider ID";
         if (snooze_client_error_outcome(error) == SNOOZE_CLIENT_UNREACHABLE)
                 return "Is it installed and running? sudo systemctl enable --now snoozed · journalctl -u snoozed";
         return NULL;
@@ -250,13 +252,16 @@ int cli_fail(GError *failure) {
         const char *hint = hint_for(error);
 
         /* The daemon's own advice is better informed. */
-        if (hint && strstr(clean, SNOOZE_COMMAND " ") && snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
+        if (hint && strstr(clean, SNOOZE_COMMAND " ") &&
+            snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
                 hint = NULL;
         switch (snooze_client_error_outcome(error)) {
         case SNOOZE_CLIENT_UNREACHABLE:
                 /* Which of the two: a daemon that runs well is not to be looked after. */
                 if (strstr(clean, "io.cloudsnooze.Helper1"))
-                        g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? journalctl -u snooze-helper\n", clean);
+                        g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? journalctl "
+                                                  "-u snooze-helper\n",
+                                   clean);
                 else
                         g_printerr(SNOOZE_COMMAND ": snoozed cannot be reached: %s\n%s\n", clean, hint);
                 return EXIT_CODE_UNREACHABLE;

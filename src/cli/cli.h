@@ -54,8 +54,8 @@ typedef enum ParseFlags {
         PARSE_STOP_AT_ARGUMENT = 1 << 0, /* what follows the first argument belongs to another program */
 } ParseFlags;
 
-/* Takes the options out of argv (--json and -H are known to all). minimum and maximum count arguments; maximum -1: any number.
- * FALSE: it was not to be understood, and was said so. */
+/* Takes the options out of argv (--json and -H are known to all). minimum and maximum count arguments; maximum -1: any
+ * number. FALSE: it was not to be understood, and was said so. */
 gboolean cli_parse(Cli *cli, const Verb *verb, const char *description, const GOptionEntry *entries, ParseFlags flags,
                    int minimum, int maximum, int *argc, char ***argv);
 
@@ -103,6 +103,5 @@ char *cli_read_stdin(GError **error);
 gboolean cli_parse_duration(const Verb *verb, const char *what, const char *text, guint64 *ret_usec);
 
 extern const Verb verb_status, verb_why, verb_check, verb_hold, verb_holds, verb_release, verb_postpone, verb_cancel,
-        verb_stop, verb_start, verb_pause, verb_resume, verb_history, verb_events, verb_event, verb_simulate, verb_record,
-        verb_config, verb_plugin,
-        verb_provider, verb_doctor, verb_setup;
+        verb_stop, verb_start, verb_pause, verb_resume, verb_history, verb_events, verb_event, verb_simulate,
+        verb_record, verb_config, verb_plugin, verb_provider, verb_doctor, verb_setup;

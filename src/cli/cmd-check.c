@@ -77,7 +77,8 @@ static void print_details(GVariant *details, GVariant *votes) {
 }
 
 static int tell(Cli *cli, const char *source, const char *verdict, const char *reason, GVariant *details) {
-        g_autoptr(GVariant) votes = details ? g_variant_lookup_value(details, "votes", G_VARIANT_TYPE("aa{sv}")) : NULL;
+        g_autoptr(GVariant) votes =
+                details ? g_variant_lookup_value(details, "votes", G_VARIANT_TYPE("aa{sv}")) : NULL;
         g_autofree char *clean = text_clean(reason);
         g_autofree char *word = NULL;
 

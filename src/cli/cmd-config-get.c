@@ -122,8 +122,8 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
                        0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (argc > 1 && !(only = pointer_of(argv[1])))
-                return cli_usage(SNOOZE_COMMAND " config get", "“%s” is no key: names with dots between them are expected",
-                                 argv[1]);
+                return cli_usage(SNOOZE_COMMAND " config get",
+                                 "“%s” is no key: names with dots between them are expected", argv[1]);
         if (value_only && argc < 2)
                 return cli_usage(SNOOZE_COMMAND " config get", "--value needs a KEY");
         code = cli_connect(cli);
@@ -143,7 +143,8 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
         listing.origins = origins;
         list_below(&listing, "", configuration);
         if (listing.n == 0) {
-                g_printerr(SNOOZE_COMMAND ": there is no key “%s”, or nothing is set there; see: " SNOOZE_COMMAND " config get\n",
+                g_printerr(SNOOZE_COMMAND ": there is no key “%s”, or nothing is set there; see: " SNOOZE_COMMAND
+                                          " config get\n",
                            argc > 1 ? argv[1] : "");
                 return EXIT_CODE_FAILED;
         }

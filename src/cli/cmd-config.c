@@ -117,8 +117,8 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
                 return EXIT_CODE_USAGE;
         segments = config_path_split(argv[1]);
         if (!segments)
-                return cli_usage(SNOOZE_COMMAND " config set", "“%s” is no key: names with dots between them are expected",
-                                 argv[1]);
+                return cli_usage(SNOOZE_COMMAND " config set",
+                                 "“%s” is no key: names with dots between them are expected", argv[1]);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

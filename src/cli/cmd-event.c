@@ -33,8 +33,8 @@ static int emit(Cli *cli, const char *type, guint32 severity, guint64 deadline, 
         GError *error = NULL;
 
         cli_need_authorization(cli);
-        snooze_client_manager_call_emit_event(cli->manager, type, severity, deadline, data, cli_call_flags(cli), cli_timeout(cli), NULL,
-                                              wait_done, wait);
+        snooze_client_manager_call_emit_event(cli->manager, type, severity, deadline, data, cli_call_flags(cli),
+                                              cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_emit_event_finish(cli->manager, &id, wait_for(wait), &error))
                 return cli_fail(error);
         name = text_clean(id);
@@ -52,12 +52,13 @@ static int emit(Cli *cli, const char *type, guint32 severity, guint64 deadline, 
 
 static int run_emit(Cli *cli, int argc, char **argv) {
         g_autofree char *severity_text = NULL, *deadline_text = NULL, *data_text = NULL;
-        const GOptionEntry entries[] = {
-                { "severity", 's', 0, G_OPTION_ARG_STRING, &severity_text, "0 info, 1 warning, 2 urgent, 3 critical (that of the type)", "N" },
-                { "deadline", 'd', 0, G_OPTION_ARG_STRING, &deadline_text, "So long the handlers have (that of the type)", "SPAN" },
-                { "data", 0, 0, G_OPTION_ARG_STRING, &data_text, "A JSON object for the handlers; - reads it from stdin", "JSON" },
-                { NULL }
-        };
+        const GOptionEntry entries[] = { { "severity", 's', 0, G_OPTION_ARG_STRING, &severity_text,
+                                           "0 info, 1 warning, 2 urgent, 3 critical (that of the type)", "N" },
+                                         { "deadline", 'd', 0, G_OPTION_ARG_STRING, &deadline_text,
+                                           "So long the handlers have (that of the type)", "SPAN" },
+                                         { "data", 0, 0, G_OPTION_ARG_STRING, &data_text,
+                                           "A JSON object for the handlers; - reads it from stdin", "JSON" },
+                                         { NULL } };
         g_autoptr(GVariant) data = NULL;
         guint32 severity = SEVERITY_OF_TYPE;
         guint64 span = 0;
@@ -67,7 +68,8 @@ static int run_emit(Cli *cli, int argc, char **argv) {
             (deadline_text && !cli_parse_duration(&verb_event_emit, "--deadline", deadline_text, &span)))
                 return EXIT_CODE_USAGE;
         if (severity_text && !parse_severity(severity_text, &severity))
-                return cli_usage(SNOOZE_COMMAND " event emit", "--severity: “%s” is not 0, 1, 2 or 3 (info, warning, urgent, critical)",
+                return cli_usage(SNOOZE_COMMAND " event emit",
+                                 "--severity: “%s” is not 0, 1, 2 or 3 (info, warning, urgent, critical)",
                                  severity_text);
         data = variant_parse(SNOOZE_COMMAND " event emit", data_text ?: "{}");
         if (!data)

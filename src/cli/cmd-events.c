@@ -34,7 +34,8 @@ static char *results_text(GVariant *results) {
 
         for (gsize i = 0; results && i < g_variant_n_children(results); i++) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(results, i);
-                g_autofree char *plugin = text_clean(history_string(row, "plugin")), *error = text_clean(history_string(row, "error"));
+                g_autofree char *plugin = text_clean(history_string(row, "plugin")),
+                                *error = text_clean(history_string(row, "error"));
 
                 g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", plugin);
                 if (*error)
@@ -60,7 +61,8 @@ static char *state_text(GVariant *event) {
 
         if (is_set(event, "finished")) {
                 outcome = outcome_text(is_set(event, "handled"), results);
-                return is_set(event, "cancelled") ? g_strdup_printf("cancelled; %s", outcome) : g_steal_pointer(&outcome);
+                return is_set(event, "cancelled") ? g_strdup_printf("cancelled; %s", outcome)
+                                                  : g_steal_pointer(&outcome);
         }
         if (is_set(event, "cancelled"))
                 return g_strdup("cancelled");
@@ -78,8 +80,9 @@ static void print_table(Cli *cli, GVariant *events) {
                 g_autoptr(GVariant) event = g_variant_get_child_value(events, i - 1);
                 g_autofree char *time = text_moment(history_moment(event, "timestamp")), *state = state_text(event);
 
-                table_add(table, is_set(event, "finished") ? STYLE_PLAIN : STYLE_WARN, time, history_string(event, "type"),
-                          severity_name(event), history_string(event, "source"), state, NULL);
+                table_add(table, is_set(event, "finished") ? STYLE_PLAIN : STYLE_WARN, time,
+                          history_string(event, "type"), severity_name(event), history_string(event, "source"), state,
+                          NULL);
         }
         if (table_rows(table) > 0)
                 table_print(cli, table);
@@ -101,7 +104,8 @@ static JsonNode *events_json(GVariant *events) {
 }
 
 /* One line each, the same for a person and a program: what, and of which event. */
-static void tell(const Follow *follow, const char *what, const char *id, const char *key, GVariant *value, const char *words) {
+static void tell(const Follow *follow, const char *what, const char *id, const char *key, GVariant *value,
+                 const char *words) {
         g_autoptr(GDateTime) now = g_date_time_new_now_local();
         g_autofree char *time = g_date_time_format(now, "%H:%M:%S");
         g_autofree char *clean = text_clean(words), *name = text_clean(id);
@@ -115,10 +119,12 @@ static void tell(const Follow *follow, const char *what, const char *id, const c
                 json_object_set_member(line, key, json_of_variant(value));
                 json_print_line(json_of_object(line));
         } else
-                g_print("%s  %s%s%s  %s  %s\n", time, style_begin(follow->cli, STYLE_BOLD), what, style_end(follow->cli), name, clean);
+                g_print("%s  %s%s%s  %s  %s\n", time, style_begin(follow->cli, STYLE_BOLD), what,
+                        style_end(follow->cli), name, clean);
 }
 
-static void on_received(SnoozeClientManager *manager, const char *id, const char *type, GVariant *event, gpointer userdata) {
+static void on_received(SnoozeClientManager *manager, const char *id, const char *type, GVariant *event,
+                        gpointer userdata) {
         g_autofree char *left = text_distance(history_moment(event, "deadline"));
         g_autofree char *words = g_strdup_printf("%s (%s) from %s, %s left", type, severity_name(event),
                                                  history_string(event, "source"), left);
@@ -132,7 +138,8 @@ static void on_cancelled(SnoozeClientManager *manager, const char *id, const cha
         tell(userdata, "cancelled", id, "source", value, source);
 }
 
-static void on_finished(SnoozeClientManager *manager, const char *id, gboolean handled, GVariant *results, gpointer userdata) {
+static void on_finished(SnoozeClientManager *manager, const char *id, gboolean handled, GVariant *results,
+                        gpointer userdata) {
         g_autofree char *words = outcome_text(handled, results);
 
         tell(userdata, "finished", id, "results", results, words);
@@ -142,7 +149,8 @@ static GVariant *fetch(Cli *cli, guint maximum, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Reading the events");
         GVariant *events = NULL;
 
-        snooze_client_manager_call_list_events(cli->manager, maximum, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        snooze_client_manager_call_list_events(cli->manager, maximum, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done,
+                                               wait);
         if (!snooze_client_manager_call_list_events_finish(cli->manager, &events, wait_for(wait), error))
                 return NULL;
         return events;
@@ -151,11 +159,11 @@ static GVariant *fetch(Cli *cli, guint maximum, GError **error) {
 static int run_events(Cli *cli, int argc, char **argv) {
         gboolean follow = FALSE;
         int maximum = SHOWN;
-        const GOptionEntry entries[] = {
-                { "follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on, with a line for everything that happens", NULL },
-                { "max", 'n', 0, G_OPTION_ARG_INT, &maximum, "At most so many, the latest ones (20)", "N" },
-                { NULL }
-        };
+        const GOptionEntry entries[] = { { "follow", 'f', 0, G_OPTION_ARG_NONE, &follow,
+                                           "Go on, with a line for everything that happens", NULL },
+                                         { "max", 'n', 0, G_OPTION_ARG_INT, &maximum,
+                                           "At most so many, the latest ones (20)", "N" },
+                                         { NULL } };
         Follow state = { .cli = cli };
         g_autoptr(WaitEnd) end = NULL;
         g_autoptr(GVariant) events = NULL;

@@ -155,8 +155,11 @@ static int run_hold(Cli *cli, int argc, char **argv) {
         if (span_text && argc > 1)
                 return cli_usage(SNOOZE_COMMAND " hold", "--for holds by itself: it takes no COMMAND");
         if (cli->host && !span_text)
-                return cli_usage(SNOOZE_COMMAND " hold", "-H goes with --for SPAN alone: what lasts as long as something runs is to run there: "
-                                 "ssh %s " SNOOZE_COMMAND " hold -- COMMAND", cli->host);
+                return cli_usage(
+                        SNOOZE_COMMAND " hold",
+                        "-H goes with --for SPAN alone: what lasts as long as something runs is to run there: "
+                        "ssh %s " SNOOZE_COMMAND " hold -- COMMAND",
+                        cli->host);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

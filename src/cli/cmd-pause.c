@@ -19,7 +19,9 @@ static int run_pause(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_pause(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_pause_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
-        return cli_done(cli, "Paused: nothing is decided, for at most pause_max_hours. Go on before: sudo " SNOOZE_COMMAND " resume");
+        return cli_done(cli,
+                        "Paused: nothing is decided, for at most pause_max_hours. Go on before: sudo " SNOOZE_COMMAND
+                        " resume");
 }
 
 const Verb verb_pause = { "pause", "", "Decide nothing until resume", run_pause };

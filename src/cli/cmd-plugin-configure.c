@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The settings of a plugin as its manifest declares them: shown with what is in force, or changed. The daemon holds every value against
- * the schema; here the schema only says whether 1.5 is a number or a text. */
+/* The settings of a plugin as its manifest declares them: shown with what is in force, or changed. The daemon holds
+ * every value against the schema; here the schema only says whether 1.5 is a number or a text. */
 
 #include <string.h>
 
@@ -36,7 +36,8 @@ static GVariant *values_fetch(Cli *cli, SnoozeClientPlugin *plugin, GError **err
         GVariant *values = NULL;
 
         snooze_client_plugin_call_get_configuration(plugin, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
-        return snooze_client_plugin_call_get_configuration_finish(plugin, &values, wait_for(wait), error) ? values : NULL;
+        return snooze_client_plugin_call_get_configuration_finish(plugin, &values, wait_for(wait), error) ? values
+                                                                                                          : NULL;
 }
 
 /* What is in force, as a person reads it; an empty list is nothing that could be seen. */
@@ -52,7 +53,8 @@ static gboolean find_value(GVariant *values, const char *name, GVariant **ret_va
 }
 
 static char *expected_text(JsonObject *declaration) {
-        const char *type = json_get_string(declaration, "type", ""), *constraints = json_get_string(declaration, "constraints", "");
+        const char *type = json_get_string(declaration, "type", ""),
+                   *constraints = json_get_string(declaration, "constraints", "");
 
         return g_strdup_printf("%s%s%s%s", type, *constraints ? " " : "", constraints,
                                json_get_boolean(declaration, "required", FALSE) ? ", required" : "");
@@ -123,7 +125,8 @@ static JsonNode *secret_from_stdin(GError **error) {
                 return NULL;
         text[strcspn(text, "\n")] = 0;
         if (!g_utf8_validate(text, -1, NULL)) {
-                g_set_error_literal(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE, "what came from standard input is no UTF-8");
+                g_set_error_literal(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
+                                    "what came from standard input is no UTF-8");
                 return NULL;
         }
         return json_node_init_string(json_node_alloc(), text);
@@ -185,7 +188,8 @@ static gboolean configure(Cli *cli, SnoozeClientPlugin *plugin, JsonObject *valu
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
 
         cli_need_authorization(cli);
-        snooze_client_plugin_call_configure(plugin, variant_of_object(values), cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        snooze_client_plugin_call_configure(plugin, variant_of_object(values), cli_call_flags(cli), cli_timeout(cli),
+                                            NULL, wait_done, wait);
         return snooze_client_plugin_call_configure_finish(plugin, wait_for(wait), error);
 }
 
@@ -218,7 +222,8 @@ static void print_in_force(const char *id, const char *name, GVariant *values) {
 }
 
 /* done: what to say where the plugin is in no state to tell its values. */
-static int tell(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, char *const *names, const char *done) {
+static int tell(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, char *const *names,
+                const char *done) {
         g_autoptr(GVariant) values = values_fetch(cli, plugin, NULL);
 
         if (!values)
@@ -247,8 +252,10 @@ static gboolean read_change(char **arguments, gboolean resets, Change *ret) {
         char **name = names;
 
         for (char **argument = arguments; *argument; argument++) {
-                if (resets ? strchr(*argument, '=') != NULL || !g_utf8_validate(*argument, -1, NULL) : !is_assignment(*argument)) {
-                        (void) cli_usage(SNOOZE_COMMAND " plugin configure", "expected %s, got “%s”", resets ? "KEY" : "KEY=VALUE", *argument);
+                if (resets ? strchr(*argument, '=') != NULL || !g_utf8_validate(*argument, -1, NULL)
+                           : !is_assignment(*argument)) {
+                        (void) cli_usage(SNOOZE_COMMAND " plugin configure", "expected %s, got “%s”",
+                                         resets ? "KEY" : "KEY=VALUE", *argument);
                         return FALSE;
                 }
                 *name++ = g_strndup(*argument, strcspn(*argument, "="));
@@ -260,14 +267,17 @@ static gboolean read_change(char **arguments, gboolean resets, Change *ret) {
 static gboolean known(JsonNode *schema, const char *id, char *const *names, GError **error) {
         for (; *names; names++)
                 if (!declaration_of(schema, *names)) {
-                        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE, "%s has no setting “%s”; " SNOOZE_COMMAND " plugin configure %s shows those it has",
+                        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
+                                    "%s has no setting “%s”; " SNOOZE_COMMAND
+                                    " plugin configure %s shows those it has",
                                     id, *names, id);
                         return FALSE;
                 }
         return TRUE;
 }
 
-static gboolean carry_out(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, const Change *change, GError **error) {
+static gboolean carry_out(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, const Change *change,
+                          GError **error) {
         g_autoptr(JsonObject) values = NULL;
 
         if (!known(schema, id, change->names, error))
@@ -293,7 +303,8 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_plugin_configure,
                        "Without KEY: every setting, with its value and what may be set.\n"
-                       "VALUE: as the setting's type wants it; of a list, a,b,c or JSON. \"-\" for a secret: a line of standard input.",
+                       "VALUE: as the setting's type wants it; of a list, a,b,c or JSON. \"-\" for a secret: a line "
+                       "of standard input.",
                        entries, 0, 1, -1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (resets && argc < 3)
@@ -312,10 +323,12 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
         if (argc > 2) {
                 if (!carry_out(cli, plugin, argv[1], schema, &change, &error))
                         return cli_fail(error);
-                return tell(cli, plugin, argv[1], schema, change.names, change.resets ? "It is taken back." : "It is set.");
+                return tell(cli, plugin, argv[1], schema, change.names,
+                            change.resets ? "It is taken back." : "It is set.");
         }
         values = values_fetch(cli, plugin, &error);
         return values ? show(cli, schema, values) : cli_fail(error);
 }
 
-const Verb verb_plugin_configure = { "configure", "ID [--reset] [KEY=VALUE…]", "Show what may be set of one, or set it", run_plugin_configure };
+const Verb verb_plugin_configure = { "configure", "ID [--reset] [KEY=VALUE…]",
+                                     "Show what may be set of one, or set it", run_plugin_configure };

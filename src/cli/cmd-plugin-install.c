@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Puts a plugin where it is found. It is read here, with the rights of whoever wants it, into a directory that anybody may read; the helper
- * takes it from there, asks polkit about the caller, and holds it against its own bounds once more. */
+/* Puts a plugin where it is found. It is read here, with the rights of whoever wants it, into a directory that anybody
+ * may read; the helper takes it from there, asks polkit about the caller, and holds it against its own bounds once
+ * more. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +67,8 @@ static char *read_message(int fd) {
         size_t length = 0;
         ssize_t n;
 
-        while (length < MESSAGE_MAX && ((n = read(fd, text + length, MESSAGE_MAX - length)) > 0 || (n < 0 && errno == EINTR)))
+        while (length < MESSAGE_MAX &&
+               ((n = read(fd, text + length, MESSAGE_MAX - length)) > 0 || (n < 0 && errno == EINTR)))
                 length += n > 0 ? (size_t) n : 0;
         return g_strdup(g_strstrip(text));
 }
@@ -83,15 +85,16 @@ static gboolean stage_archive(const Staging *staging, int source, GError **error
                             "CloudSnooze was built without libarchive: unpack the archive, and give the directory");
                 return FALSE;
         }
-        if (!g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, source, -1, -1, NULL, NULL, 0, &pid,
-                                              NULL, NULL, &messages, error))
+        if (!g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, source, -1, -1,
+                                              NULL, NULL, 0, &pid, NULL, NULL, &messages, error))
                 return FALSE;
         said = read_message(messages);
         if (waitpid(pid, &status, 0) < 0)
                 return fail(error, program, errno);
         if (g_spawn_check_wait_status(status, NULL))
                 return TRUE;
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s", *said ? said : "the archive takes too much time or memory");
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s",
+                    *said ? said : "the archive takes too much time or memory");
         return FALSE;
 }
 
@@ -105,7 +108,8 @@ static char *only_directory(const char *path) {
                 return NULL;
         below = g_build_filename(path, name, NULL);
         inner = g_build_filename(below, "plugin.json", NULL);
-        if (g_dir_read_name(list) || g_file_test(below, G_FILE_TEST_IS_SYMLINK) || !g_file_test(inner, G_FILE_TEST_EXISTS))
+        if (g_dir_read_name(list) || g_file_test(below, G_FILE_TEST_IS_SYMLINK) ||
+            !g_file_test(inner, G_FILE_TEST_EXISTS))
                 return NULL;
         return g_steal_pointer(&below);
 }
@@ -156,7 +160,8 @@ static gboolean look_at_permissions(Cli *cli, Outcome *outcome, GError **error) 
         gboolean approved;
         GVariantIter iter;
 
-        reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", outcome->id, outcome->version), "(sa(sbs))", error);
+        reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", outcome->id, outcome->version),
+                            "(sa(sbs))", error);
         if (!reply)
                 return FALSE;
         g_variant_get(reply, "(s@a(sbs))", NULL, &permissions);
@@ -174,8 +179,9 @@ static gboolean install(Cli *cli, const Staging *staging, Outcome *outcome, GErr
 
         if (fd < 0)
                 return fail(error, staging->content, errno);
-        reply = helper_call_with_fd(cli, "Install", g_variant_new("(h@a{sv})", 0, g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0)), fd,
-                                    "(sssb)", error);
+        reply = helper_call_with_fd(
+                cli, "Install", g_variant_new("(h@a{sv})", 0, g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0)),
+                fd, "(sssb)", error);
         if (!reply)
                 return FALSE;
         g_variant_get(reply, "(sssb)", &outcome->id, &outcome->version, &outcome->current, &outcome->changed);
@@ -195,13 +201,15 @@ static int tell(const Cli *cli, const Outcome *outcome) {
                 json_print(json_of_object(object));
                 return EXIT_CODE_OK;
         }
-        g_print(outcome->changed ? "Installed %s %s.\n" : "%s %s was installed already.\n", outcome->id, outcome->version);
+        g_print(outcome->changed ? "Installed %s %s.\n" : "%s %s was installed already.\n", outcome->id,
+                outcome->version);
         if (*outcome->unapproved)
-                g_print("It asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND " plugin permissions %s%s%s\n", outcome->unapproved, outcome->id,
-                        first ? "" : " --version ", first ? "" : outcome->version);
+                g_print("It asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND
+                        " plugin permissions %s%s%s\n",
+                        outcome->unapproved, outcome->id, first ? "" : " --version ", first ? "" : outcome->version);
         if (!first)
-                g_print("Version %s stays the one that runs until: sudo " SNOOZE_COMMAND " plugin update %s %s\n", outcome->current, outcome->id,
-                        outcome->version);
+                g_print("Version %s stays the one that runs until: sudo " SNOOZE_COMMAND " plugin update %s %s\n",
+                        outcome->current, outcome->id, outcome->version);
         else if (outcome->changed)
                 g_print("It does not run until: sudo " SNOOZE_COMMAND " plugin enable %s\n", outcome->id);
         return EXIT_CODE_OK;
@@ -213,8 +221,9 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
 
         if (!cli_parse(cli, &verb_plugin_install,
-                       "SOURCE is a directory or a tar archive, with a plugin.json at its top. It becomes one more version of the plugin.", NULL,
-                       0, 1, 1, &argc, &argv))
+                       "SOURCE is a directory or a tar archive, with a plugin.json at its top. It becomes one more "
+                       "version of the plugin.",
+                       NULL, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (!stage(&staging, argv[1], &error) || !cli_open_bus(cli, &error))
                 return cli_fail(error);
@@ -224,5 +233,5 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
         return tell(cli, &outcome);
 }
 
-const Verb verb_plugin_install = { "install", "SOURCE", "Install a version from a directory or an archive", run_plugin_install,
-        "the helper takes over files of its own machine" };
+const Verb verb_plugin_install = { "install", "SOURCE", "Install a version from a directory or an archive",
+                                   run_plugin_install, "the helper takes over files of its own machine" };

@@ -95,14 +95,17 @@ static void variables_clear(Variables *variables) {
 }
 
 static void variables_init(Variables *variables, const char *id) {
-        g_autofree char *runner = cli_program_path("snooze-plugin-shell"), *word = g_strdelimit(g_strdup(id), "-", '_');
+        g_autofree char *runner = cli_program_path("snooze-plugin-shell"),
+                        *word = g_strdelimit(g_strdup(id), "-", '_');
 
-        *variables = (Variables) { .pairs = { g_strdup("@id@"), g_strdup(id), g_strdup("@word@"), g_steal_pointer(&word),
-                                              g_strdup("@title@"), title_of(id), g_strdup("@runner@"), g_steal_pointer(&runner), NULL } };
+        *variables = (Variables){ .pairs = { g_strdup("@id@"), g_strdup(id), g_strdup("@word@"),
+                                             g_steal_pointer(&word), g_strdup("@title@"), title_of(id),
+                                             g_strdup("@runner@"), g_steal_pointer(&runner), NULL } };
 }
 
 static int create(Cli *cli, const char *template, const char *id, const char *target) {
-        g_autofree char *templates = templates_directory(), *source = g_build_filename(templates, template, NULL), *sentence = NULL;
+        g_autofree char *templates = templates_directory(), *source = g_build_filename(templates, template, NULL),
+                        *sentence = NULL;
         GError *error = NULL;
         Variables variables;
         gboolean copied;
@@ -125,21 +128,23 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
                 { NULL },
         };
 
-        if (!cli_parse(cli, &verb_plugin_new, "Writes a plugin to begin with: source, manifest, README and tests.", entries, 0, 1, 1,
-                       &argc, &argv))
+        if (!cli_parse(cli, &verb_plugin_new, "Writes a plugin to begin with: source, manifest, README and tests.",
+                       entries, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (!template)
                 template = g_strdup("c");
         if (!id)
                 id = g_path_get_basename(argv[1]);
         if (!g_strv_contains(known, template))
-                return cli_usage(SNOOZE_COMMAND " plugin new", "there is no template %s: c, python or shell", template);
+                return cli_usage(SNOOZE_COMMAND " plugin new", "there is no template %s: c, python or shell",
+                                 template);
         if (!plugin_id_valid(id))
-                return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: expected " PLUGIN_ID_EXPECTED, id);
+                return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: expected " PLUGIN_ID_EXPECTED,
+                                 id);
         if (!is_empty(argv[1]))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "%s is not empty", argv[1]);
         return create(cli, template, id, argv[1]);
 }
 
-const Verb verb_plugin_new = { "new", "[--template c|python|shell] [--id ID] DIRECTORY", "Begin to write one", run_plugin_new,
-        "it writes files" };
+const Verb verb_plugin_new = { "new", "[--template c|python|shell] [--id ID] DIRECTORY", "Begin to write one",
+                               run_plugin_new, "it writes files" };

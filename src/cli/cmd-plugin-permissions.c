@@ -28,7 +28,8 @@ typedef struct Changes {
 } Changes;
 
 static gboolean list_version(Cli *cli, const char *id, Asked *asked, GError **error) {
-        g_autoptr(GVariant) reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", id, asked->version), "(sa(sbs))", error);
+        g_autoptr(GVariant) reply = helper_call(cli, "ListVersionPermissions",
+                                                g_variant_new("(ss)", id, asked->version), "(sa(sbs))", error);
 
         if (!reply)
                 return FALSE;
@@ -105,8 +106,9 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
                         "snooze-plugin@%s\n",
                         id);
         else if (count_missing(asked) > 0)
-                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND " plugin permissions %s%s%s --all\n", id,
-                        asked->version ? " --version " : "", asked->version ?: "");
+                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND
+                        " plugin permissions %s%s%s --all\n",
+                        id, asked->version ? " --version " : "", asked->version ?: "");
 }
 
 /* Every name on the command line is one that it asks for; a misspelt one must not pass for a word about nothing. */
@@ -121,8 +123,8 @@ static int check_names(const char *id, char **names, const Asked *asked) {
                         known = known || g_str_equal(permission, *names);
                 if (!known)
                         return cli_usage(SNOOZE_COMMAND " plugin permissions",
-                                         "%s does not ask for “%s”; see: " SNOOZE_COMMAND " plugin permissions %s", id, *names,
-                                         id);
+                                         "%s does not ask for “%s”; see: " SNOOZE_COMMAND " plugin permissions %s", id,
+                                         *names, id);
         }
         return EXIT_CODE_OK;
 }
@@ -188,7 +190,8 @@ static int approve(Cli *cli, const char *id, Asked *asked, const Changes *change
         else
                 print_text(cli, id, asked);
         /* Of a version that is to run later nothing runs yet. */
-        code = !asked->version && (count_missing(asked) == 0 || changes->none || changes->revoke) ? restart(cli, id) : EXIT_CODE_OK;
+        code = !asked->version && (count_missing(asked) == 0 || changes->none || changes->revoke) ? restart(cli, id)
+                                                                                                  : EXIT_CODE_OK;
         return code;
 }
 
@@ -216,7 +219,8 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
                 { "revoke", 0, 0, G_OPTION_ARG_STRING_ARRAY, &revoked, "Take this one back", "PERMISSION" },
                 { "all", 0, 0, G_OPTION_ARG_NONE, &changes.all, "Grant all that it asks for", NULL },
                 { "none", 0, 0, G_OPTION_ARG_NONE, &changes.none, "Take everything back", NULL },
-                { "version", 0, 0, G_OPTION_ARG_STRING, &version, "Of this version, where several are installed", "VERSION" },
+                { "version", 0, 0, G_OPTION_ARG_STRING, &version, "Of this version, where several are installed",
+                  "VERSION" },
                 { NULL }
         };
         GError *error = NULL;
@@ -228,7 +232,8 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         changes.approve = approved;
         changes.revoke = revoked;
         if ((changes.all && (changes.none || revoked)) || (changes.none && approved))
-                return cli_usage(SNOOZE_COMMAND " plugin permissions", "--all and --approve cannot go with what takes back");
+                return cli_usage(SNOOZE_COMMAND " plugin permissions",
+                                 "--all and --approve cannot go with what takes back");
         if (!cli_open_bus(cli, &error) || !list(cli, argv[1], &asked, &error))
                 return cli_fail(error);
         if (!approved && !revoked && !changes.all && !changes.none)
@@ -239,6 +244,7 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
         return code == EXIT_CODE_OK ? approve(cli, argv[1], &asked, &changes) : code;
 }
 
-const Verb verb_plugin_permissions = { "permissions",
-                                       "ID [--version VERSION] [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
-                                       "What it may do, and what it asks for", run_plugin_permissions };
+const Verb verb_plugin_permissions = {
+        "permissions", "ID [--version VERSION] [--approve PERMISSION … | --all | --revoke PERMISSION … | --none]",
+        "What it may do, and what it asks for", run_plugin_permissions
+};

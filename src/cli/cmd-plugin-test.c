@@ -13,7 +13,8 @@ static int run_plugin_test(Cli *cli, int argc, char **argv) {
         g_autofree char *program = cli_program_path("snooze-plugin-test");
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 
-        g_ptr_array_add(arguments, (char *) SNOOZE_COMMAND " plugin test"); /* what its help and its messages call it */
+        g_ptr_array_add(arguments,
+                        (char *) SNOOZE_COMMAND " plugin test"); /* what its help and its messages call it */
         for (int i = 1; i < argc; i++)
                 g_ptr_array_add(arguments, argv[i]);
         if (cli->json)

@@ -24,7 +24,8 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
         if (packaged)
                 *ret_code = cli_usage(SNOOZE_COMMAND " plugin uninstall",
-                                      "%s came with a package, which is what to remove; or: sudo " SNOOZE_COMMAND " plugin "
+                                      "%s came with a package, which is what to remove; or: sudo " SNOOZE_COMMAND
+                                      " plugin "
                                       "disable %s",
                                       id, id);
         return !packaged;
@@ -96,15 +97,18 @@ static int uninstall(Cli *cli, const char *id) {
         if (error)
                 return cli_fail(error);
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone%s", id,
-                                   installed ? ", and every version of it." : ". The files in its own directory are yours to remove.");
+                                   installed ? ", and every version of it."
+                                             : ". The files in its own directory are yours to remove.");
         return cli_done(cli, sentence);
 }
 
 static int run_plugin_uninstall(Cli *cli, int argc, char **argv) {
-        if (!cli_parse(cli, &verb_plugin_uninstall, "With a VERSION only that goes, which must not be the one that runs.", NULL, 0, 1, 2, &argc,
+        if (!cli_parse(cli, &verb_plugin_uninstall,
+                       "With a VERSION only that goes, which must not be the one that runs.", NULL, 0, 1, 2, &argc,
                        &argv))
                 return EXIT_CODE_USAGE;
         return argc > 2 ? uninstall_version(cli, argv[1], argv[2]) : uninstall(cli, argv[1]);
 }
 
-const Verb verb_plugin_uninstall = { "uninstall", "ID [VERSION]", "Forget one that no package brought", run_plugin_uninstall };
+const Verb verb_plugin_uninstall = { "uninstall", "ID [VERSION]", "Forget one that no package brought",
+                                     run_plugin_uninstall };

@@ -12,8 +12,8 @@ static char *version_of(Cli *cli, SnoozeClientPlugin *plugin, GError **error) {
         g_autoptr(GVariant) reply = NULL, value = NULL;
 
         g_dbus_proxy_call(G_DBUS_PROXY(plugin), "org.freedesktop.DBus.Properties.Get",
-                          g_variant_new("(ss)", snooze_client_plugin_interface_info()->name, "Version"), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                          wait_done, wait);
+                          g_variant_new("(ss)", snooze_client_plugin_interface_info()->name, "Version"),
+                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         reply = g_dbus_proxy_call_finish(G_DBUS_PROXY(plugin), wait_for(wait), error);
         if (!reply)
                 return NULL;
@@ -24,7 +24,8 @@ static char *version_of(Cli *cli, SnoozeClientPlugin *plugin, GError **error) {
 static gboolean upgrade(Cli *cli, SnoozeClientPlugin *plugin, const char *version, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Replacing it");
 
-        snooze_client_plugin_call_upgrade(plugin, version, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        snooze_client_plugin_call_upgrade(plugin, version, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
+                                          wait);
         return snooze_client_plugin_call_upgrade_finish(plugin, wait_for(wait), error);
 }
 
@@ -52,8 +53,9 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_update, "VERSION has to be installed, and may be an older one; without it, the newest that is.", NULL, 0, 1, 2,
-                       &argc, &argv))
+        if (!cli_parse(cli, &verb_plugin_update,
+                       "VERSION has to be installed, and may be an older one; without it, the newest that is.", NULL,
+                       0, 1, 2, &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -69,4 +71,5 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
         return to ? tell(cli, from, to) : cli_fail(error);
 }
 
-const Verb verb_plugin_update = { "update", "ID [VERSION]", "Run another version that is installed, without losing a call", run_plugin_update };
+const Verb verb_plugin_update = { "update", "ID [VERSION]",
+                                  "Run another version that is installed, without losing a call", run_plugin_update };

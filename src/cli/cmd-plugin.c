@@ -51,7 +51,8 @@ static int run_plugin_list(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_plugin_list, NULL, entries, 0, 0, 0, &argc, &argv) || !plugin_filter_check(&filter, &verb_plugin_list))
+        if (!cli_parse(cli, &verb_plugin_list, NULL, entries, 0, 0, 0, &argc, &argv) ||
+            !plugin_filter_check(&filter, &verb_plugin_list))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -167,9 +168,12 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
                         table_add(table, STYLE_DIM, details[i].title, text, NULL);
         }
         table_print(cli, table);
-        /* What was started by the bus alone, as in the demonstration, runs all the same, or fails for a reason of its own. */
-        if (missing && !g_str_equal(state, "running") && (!problem || !*problem || strstr(problem, "nobody has approved")))
-                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND " plugin permissions %s --all\n",
+        /* What was started by the bus alone, as in the demonstration, runs all the same, or fails for a reason of its
+         * own. */
+        if (missing && !g_str_equal(state, "running") &&
+            (!problem || !*problem || strstr(problem, "nobody has approved")))
+                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND
+                        " plugin permissions %s --all\n",
                         id);
 }
 
@@ -262,16 +266,21 @@ static int run_plugin_restart(Cli *cli, int argc, char **argv) {
         return cli_done(cli, "Restarted.");
 }
 
-static const Verb verb_plugin_restart = { "restart", "ID", "End it and start it again, also out of quarantine", run_plugin_restart };
+static const Verb verb_plugin_restart = { "restart", "ID", "End it and start it again, also out of quarantine",
+                                          run_plugin_restart };
 
 static int run_plugin(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_plugin_list, &verb_plugin_search, &verb_plugin_info, &verb_plugin_enable,
-                                             &verb_plugin_disable, &verb_plugin_restart, &verb_plugin_configure, &verb_plugin_install, &verb_plugin_update,
-                                             &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new, &verb_plugin_test,
-                                             &verb_plugin_call, NULL };
+        static const Verb *const verbs[] = { &verb_plugin_list,        &verb_plugin_search,    &verb_plugin_info,
+                                             &verb_plugin_enable,      &verb_plugin_disable,   &verb_plugin_restart,
+                                             &verb_plugin_configure,   &verb_plugin_install,   &verb_plugin_update,
+                                             &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new,
+                                             &verb_plugin_test,        &verb_plugin_call,      NULL };
 
         return cli_dispatch(cli, SNOOZE_COMMAND " plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
-const Verb verb_plugin = { "plugin", "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call …",
-                           "The programs that know more than the metrics do", run_plugin };
+const Verb verb_plugin = {
+        "plugin",
+        "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call …",
+        "The programs that know more than the metrics do", run_plugin
+};

@@ -60,8 +60,8 @@ static int run_postpone(Cli *cli, int argc, char **argv) {
                 return code;
 
         reason = argc > 2 ? argv[2] : "";
-        snooze_client_manager_call_postpone(cli->manager, span, reason, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
-                                            wait);
+        snooze_client_manager_call_postpone(cli->manager, span, reason, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                            wait_done, wait);
         if (!snooze_client_manager_call_postpone_finish(cli->manager, wait_for(wait), &error))
                 return cli_fail(error);
         postponement = find(cli, (guint64) g_get_real_time() + span, reason);

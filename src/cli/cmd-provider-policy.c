@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own format, to be fed to
- * the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's is to stand, and @INSTANCE_GROUP@ where
- * what it lies in (of an id that is a path: what stands before /providers/). */
+/* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own
+ * format, to be fed to the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's
+ * is to stand, and @INSTANCE_GROUP@ where what it lies in (of an id that is a path: what stands before /providers/).
+ */
 
 #include <string.h>
 
@@ -86,7 +87,8 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
         int code;
 
         if (!cli_parse(cli, &verb_provider_policy,
-                       "Without ID: the active one. The policy names this machine's instance where the provider knows it; feed it to the cloud's own "
+                       "Without ID: the active one. The policy names this machine's instance where the provider knows "
+                       "it; feed it to the cloud's own "
                        "tools.",
                        NULL, 0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
@@ -101,5 +103,5 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
         return print_policy(cli, id ?: "", instance_id ?: "");
 }
 
-const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine", run_provider_policy,
-        "it reads the files of the machine that it runs on" };
+const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine",
+                                    run_provider_policy, "it reads the files of the machine that it runs on" };

@@ -206,7 +206,8 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
 static const Verb verb_provider_check = { "check", "[ID]", "Whether it may stop this machine", run_provider_check };
 
 static int run_provider(Cli *cli, int argc, char **argv) {
-        static const Verb *const verbs[] = { &verb_provider_list, &verb_provider_info, &verb_provider_check, &verb_provider_policy, NULL };
+        static const Verb *const verbs[] = { &verb_provider_list, &verb_provider_info, &verb_provider_check,
+                                             &verb_provider_policy, NULL };
 
         return cli_dispatch(cli, SNOOZE_COMMAND " provider", verb_provider.summary, verbs, argc, argv);
 }

@@ -260,7 +260,8 @@ static void record_instant(Recorder *recorder) {
 
         if (!read_state(recorder, &metrics, &votes, &holds, &error)) {
                 if (!recorder->lost)
-                        g_printerr(SNOOZE_COMMAND ": nothing to record, snoozed does not answer: %s\n", error->message);
+                        g_printerr(SNOOZE_COMMAND ": nothing to record, snoozed does not answer: %s\n",
+                                   error->message);
                 recorder->lost = TRUE;
                 return;
         }
@@ -356,7 +357,8 @@ static int run_record(Cli *cli, int argc, char **argv) {
         recorder.interval = interval > 0 ? interval : sample_interval(cli);
         code = record(&recorder, span);
         if (code == EXIT_CODE_OK && recorder.file != stdout)
-                g_printerr("%" G_GUINT64_FORMAT " lines. Try it: " SNOOZE_COMMAND " simulate %s\n", recorder.lines, argv[1]);
+                g_printerr("%" G_GUINT64_FORMAT " lines. Try it: " SNOOZE_COMMAND " simulate %s\n", recorder.lines,
+                           argv[1]);
         return code;
 }
 

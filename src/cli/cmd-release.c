@@ -10,11 +10,12 @@ static int run_release(Cli *cli, int argc, char **argv) {
         guint64 cookie;
         int code;
 
-        if (!cli_parse(cli, &verb_release, "COOKIE is the first column of: " SNOOZE_COMMAND " holds", NULL, 0, 1, 1, &argc, &argv))
+        if (!cli_parse(cli, &verb_release, "COOKIE is the first column of: " SNOOZE_COMMAND " holds", NULL, 0, 1, 1,
+                       &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (!g_ascii_string_to_unsigned(argv[1], 10, 0, G_MAXUINT32, &cookie, NULL))
-                return cli_usage(SNOOZE_COMMAND " release", "“%s” is no cookie: a number from " SNOOZE_COMMAND " holds is expected",
-                                 argv[1]);
+                return cli_usage(SNOOZE_COMMAND " release",
+                                 "“%s” is no cookie: a number from " SNOOZE_COMMAND " holds is expected", argv[1]);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

@@ -63,7 +63,8 @@ static int choose_provider(Setup *setup) {
                 setup->id = g_strdup(only->id);
                 return EXIT_CODE_OK;
         }
-        g_printerr(SNOOZE_COMMAND ": no provider recognized this machine; choose one: sudo " SNOOZE_COMMAND " setup --provider %s\n",
+        g_printerr(SNOOZE_COMMAND ": no provider recognized this machine; choose one: sudo " SNOOZE_COMMAND
+                                  " setup --provider %s\n",
                    providers->len == 1 ? only->id : "ID (" SNOOZE_COMMAND " provider list)");
         return EXIT_CODE_FAILED;
 }
@@ -214,7 +215,8 @@ static int arm(Setup *setup, gboolean chosen) {
                         *advice = '\0';
                 code = cli_fail(error);
                 if (refused)
-                        g_printerr("To arm it: sudo " SNOOZE_COMMAND " setup%s%s\n", chosen ? " --provider " : "", chosen ? setup->id : "");
+                        g_printerr("To arm it: sudo " SNOOZE_COMMAND " setup%s%s\n", chosen ? " --provider " : "",
+                                   chosen ? setup->id : "");
                 return code;
         }
 

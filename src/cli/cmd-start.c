@@ -14,8 +14,9 @@ static GError *told(GError *error, SnoozeClientProvider *provider) {
                 return error;
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         g_error_free(error);
-        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: " SNOOZE_COMMAND " start --provider ID INSTANCE; "
-                               SNOOZE_COMMAND " provider list shows them", id);
+        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: " SNOOZE_COMMAND
+                               " start --provider ID INSTANCE; " SNOOZE_COMMAND " provider list shows them",
+                               id);
         return g_dbus_error_new_for_dbus_error("io.cloudsnooze.Snooze1.Error.NotSupported", text);
 }
 
@@ -30,8 +31,9 @@ static int run_start(Cli *cli, int argc, char **argv) {
         GError *error = NULL;
         int code;
 
-        if (!cli_parse(cli, &verb_start, "INSTANCE is the cloud's own name for it, as " SNOOZE_COMMAND " provider info shows it there.", entries, 0, 1, 1,
-                       &argc, &argv))
+        if (!cli_parse(cli, &verb_start,
+                       "INSTANCE is the cloud's own name for it, as " SNOOZE_COMMAND " provider info shows it there.",
+                       entries, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
@@ -41,8 +43,8 @@ static int run_start(Cli *cli, int argc, char **argv) {
                 return cli_fail(error);
         cli_need_authorization(cli);
         wait = wait_new(cli, "Asking the provider to start it");
-        snooze_client_provider_call_start_instance(provider, argv[1], g_variant_new("a{sv}", NULL), cli_call_flags(cli), cli_timeout(cli), NULL,
-                                                   wait_done, wait);
+        snooze_client_provider_call_start_instance(provider, argv[1], g_variant_new("a{sv}", NULL),
+                                                   cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_provider_call_start_instance_finish(provider, wait_for(wait), &error))
                 return cli_fail(told(error, provider));
         message = g_strdup_printf("%s starts.", argv[1]);

@@ -30,8 +30,8 @@ static GDateTime *next_clock_time(const char *text) {
 
         if (sscanf(text, "%2u:%2u%n", &hour, &minute, &length) != 2 || text[length] || !g_ascii_isdigit(text[0]))
                 return NULL;
-        today = g_date_time_new_local(g_date_time_get_year(now), g_date_time_get_month(now), g_date_time_get_day_of_month(now), (int) hour,
-                                      (int) minute, 0);
+        today = g_date_time_new_local(g_date_time_get_year(now), g_date_time_get_month(now),
+                                      g_date_time_get_day_of_month(now), (int) hour, (int) minute, 0);
         if (!today)
                 return NULL;
         return g_date_time_compare(today, now) > 0 ? g_steal_pointer(&today) : g_date_time_add_days(today, 1);
@@ -49,21 +49,24 @@ static gboolean parse_wake(const char *text, guint64 *ret) {
         else if (duration_parse(text, &span, NULL))
                 *ret = (guint64) g_get_real_time() + span;
         else {
-                (void) cli_usage(SNOOZE_COMMAND " stop", "--wake: “%s” is no time: expected one as 07:30, 2026-11-30T07:30 or 8h", text);
+                (void) cli_usage(SNOOZE_COMMAND " stop",
+                                 "--wake: “%s” is no time: expected one as 07:30, 2026-11-30T07:30 or 8h", text);
                 return FALSE;
         }
         return TRUE;
 }
 
 static int run_stop(Cli *cli, int argc, char **argv) {
-        g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL, *question = NULL;
+        g_autofree char *delay_text = NULL, *action = NULL, *wake_text = NULL, *when = NULL, *message = NULL,
+                        *question = NULL;
         gboolean force = FALSE, dry_run = FALSE, yes = FALSE, rehearsed;
         const GOptionEntry entries[] = {
                 { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "In spite of holds", NULL },
                 { "delay", 0, 0, G_OPTION_ARG_STRING, &delay_text, "Not before the end of SPAN; everybody is warned",
                   "SPAN" },
                 { "action", 0, 0, G_OPTION_ARG_STRING, &action, "stop, hibernate or suspend", "ACTION" },
-                { "wake", 0, 0, G_OPTION_ARG_STRING, &wake_text, "Have it switch itself on again at TIME, where it can", "TIME" },
+                { "wake", 0, 0, G_OPTION_ARG_STRING, &wake_text,
+                  "Have it switch itself on again at TIME, where it can", "TIME" },
                 { "dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Every step but the last", NULL },
                 { "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "Do not ask", NULL },
                 { NULL }
@@ -110,10 +113,11 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 return code;
 
         when = text_moment((guint64) g_get_real_time() + delay);
-        message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: " SNOOZE_COMMAND " cancel",
+        message = delay_text  ? g_strdup_printf("This machine %s at %s. Keep it on: " SNOOZE_COMMAND " cancel",
                                                rehearsed ? "would stop" : "stops", when)
-                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: " SNOOZE_COMMAND " status --watch")
-                             : g_strdup("Stopping. Too soon? " SNOOZE_COMMAND " cancel");
+                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: " SNOOZE_COMMAND
+                                         " status --watch")
+                              : g_strdup("Stopping. Too soon? " SNOOZE_COMMAND " cancel");
         return cli_done(cli, message);
 }
 

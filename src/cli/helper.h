@@ -8,4 +8,5 @@
 /* Waits for the answer, whose type is `reply`; cli's bus is open. */
 GVariant *helper_call(Cli *cli, const char *method, GVariant *arguments, const char *reply, GError **error);
 /* The same with a descriptor, which is handle 0 of the arguments. */
-GVariant *helper_call_with_fd(Cli *cli, const char *method, GVariant *arguments, int fd, const char *reply, GError **error);
+GVariant *helper_call_with_fd(Cli *cli, const char *method, GVariant *arguments, int fd, const char *reply,
+                              GError **error);

@@ -57,8 +57,9 @@ int main(int argc, char **argv) {
                 argc++;
         }
 
-        code = cli_dispatch(&cli, SNOOZE_COMMAND, "Stops this machine when nobody uses it, and never while somebody does.",
-                            verbs, argc, argv);
+        code = cli_dispatch(&cli, SNOOZE_COMMAND,
+                            "Stops this machine when nobody uses it, and never while somebody does.", verbs, argc,
+                            argv);
         agent_stop();
         g_clear_object(&cli.manager);
         g_clear_object(&cli.bus);

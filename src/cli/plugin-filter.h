@@ -13,18 +13,14 @@ void plugin_filter_clear(PluginFilter *filter);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PluginFilter, plugin_filter_clear)
 
 /* The options of a verb that has these and no others. */
-#define PLUGIN_FILTER_ENTRIES(filter)                                                                                  \
-        {                                                                                                              \
-                { "capability",                                                                                        \
-                  0,                                                                                                   \
-                  0,                                                                                                   \
-                  G_OPTION_ARG_STRING,                                                                                 \
-                  &(filter).capability,                                                                                \
-                  "What it serves: IdleCheck, EventHandler, …",                                                        \
-                  "CONTRACT" },                                                                                        \
-                        { "category", 0, 0, G_OPTION_ARG_STRING, &(filter).category, "Of this category", "CATEGORY" }, \
-                        { "author", 0, 0, G_OPTION_ARG_STRING, &(filter).author, "Of this author", "AUTHOR" },         \
-                        { "tag", 0, 0, G_OPTION_ARG_STRING, &(filter).tag, "With this tag", "TAG" }, { NULL },         \
+#define PLUGIN_FILTER_ENTRIES(filter)                                                                                \
+        {                                                                                                            \
+                { "capability", 0, 0, G_OPTION_ARG_STRING, &(filter).capability,                                     \
+                  "What it serves: IdleCheck, EventHandler, …", "CONTRACT" },                                        \
+                { "category", 0, 0, G_OPTION_ARG_STRING, &(filter).category, "Of this category", "CATEGORY" },       \
+                { "author", 0, 0, G_OPTION_ARG_STRING, &(filter).author, "Of this author", "AUTHOR" },               \
+                { "tag", 0, 0, G_OPTION_ARG_STRING, &(filter).tag, "With this tag", "TAG" },                         \
+                { NULL },                                                                                            \
         }
 
 /* FALSE, once said: no plugin can be of this capability, and a list of none would look like an answer. */

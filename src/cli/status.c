@@ -46,7 +46,8 @@ static char *pause_sentence(SnoozeClientManager *manager, const char *reason) {
                 end = g_strdup_printf(" until %s (in %s)", moment, left);
         }
         if (g_str_equal(reason, "paused"))
-                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo " SNOOZE_COMMAND " resume", end ?: "");
+                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo " SNOOZE_COMMAND " resume",
+                                       end ?: "");
         return g_strdup_printf("Paused%s, and stays on: %s. Go on: sudo " SNOOZE_COMMAND " resume", end ?: "", reason);
 }
 
@@ -56,11 +57,12 @@ static char *warning_sentence(SnoozeClientManager *manager, const char *reason) 
         const char *verb = snooze_client_manager_get_dry_run(manager) ? "would stop" : "stops";
 
         if (stop == 0)
-                return g_strdup_printf("This machine %s soon: %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb, reason);
+                return g_strdup_printf("This machine %s soon: %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb,
+                                       reason);
         when = text_moment(stop);
         left = text_distance(stop);
-        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb, when, left,
-                               reason);
+        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb,
+                               when, left, reason);
 }
 
 char *status_sentence(SnoozeClientManager *manager) {
@@ -118,7 +120,8 @@ static void print_provider(Cli *cli) {
         if (!id) {
                 /* A daemon of before this property says nothing. */
                 g_print("  provider  none: %s\n",
-                        *problem ? problem : "nothing is there that could stop this machine; " SNOOZE_COMMAND " provider list");
+                        *problem ? problem
+                                 : "nothing is there that could stop this machine; " SNOOZE_COMMAND " provider list");
                 return;
         }
         provider = cli_open_path(cli, SNOOZE_CLIENT_TYPE_PROVIDER_PROXY, path, NULL);
@@ -180,7 +183,8 @@ static void print_holds(Cli *cli, guint count) {
                 holds = NULL;
         if (holds)
                 g_variant_iter_init(&iter, holds);
-        while (holds && shown < HOLDERS_SHOWN && g_variant_iter_next(&iter, "(u&s&s&stt)", NULL, &who, &why, NULL, NULL, NULL)) {
+        while (holds && shown < HOLDERS_SHOWN &&
+               g_variant_iter_next(&iter, "(u&s&s&stt)", NULL, &who, &why, NULL, NULL, NULL)) {
                 g_autofree char *name = text_clean(who), *reason = text_clean(why);
 
                 g_string_append_printf(line, "%s%s%s%s", shown++ > 0 ? "; " : "", name, *reason ? ": " : "", reason);
@@ -188,7 +192,8 @@ static void print_holds(Cli *cli, guint count) {
         if (shown == 0)
                 g_print("  holds     %u (" SNOOZE_COMMAND " holds)\n", count);
         else if (g_variant_n_children(holds) > shown)
-                g_print("  holds     %s; %zu more (" SNOOZE_COMMAND " holds)\n", line->str, g_variant_n_children(holds) - shown);
+                g_print("  holds     %s; %zu more (" SNOOZE_COMMAND " holds)\n", line->str,
+                        g_variant_n_children(holds) - shown);
         else
                 g_print("  holds     %s (" SNOOZE_COMMAND " holds)\n", line->str);
 }
@@ -205,7 +210,8 @@ int status_print(Cli *cli) {
         guint holds = snooze_client_manager_get_holds(cli->manager);
 
         if (snooze_client_manager_get_dry_run(cli->manager))
-                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: sudo " SNOOZE_COMMAND " "
+                g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: "
+                        "sudo " SNOOZE_COMMAND " "
                         "setup%s\n",
                         style_begin(cli, STYLE_WARN), style_end(cli));
         g_print("%s%s%s\n", style_begin(cli, STYLE_BOLD), sentence, style_end(cli));

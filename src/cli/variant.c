@@ -25,7 +25,8 @@ static gboolean all_hold(JsonArray *array, GType type) {
         for (guint i = 0; i < json_array_get_length(array); i++) {
                 JsonNode *element = json_array_get_element(array, i);
 
-                if (type == JSON_TYPE_OBJECT ? !JSON_NODE_HOLDS_OBJECT(element) : json_node_get_value_type(element) != type)
+                if (type == JSON_TYPE_OBJECT ? !JSON_NODE_HOLDS_OBJECT(element)
+                                             : json_node_get_value_type(element) != type)
                         return FALSE;
         }
         return TRUE;
@@ -34,8 +35,9 @@ static gboolean all_hold(JsonArray *array, GType type) {
 /* Lists of strings and of dictionaries are what plugins take; any other one is theirs to refuse. */
 static GVariant *variant_of_array(JsonArray *array) {
         gboolean strings = all_hold(array, G_TYPE_STRING), objects = !strings && all_hold(array, JSON_TYPE_OBJECT);
-        g_auto(GVariantBuilder) builder =
-                G_VARIANT_BUILDER_INIT(strings ? G_VARIANT_TYPE_STRING_ARRAY : objects ? G_VARIANT_TYPE("aa{sv}") : G_VARIANT_TYPE("av"));
+        g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(strings   ? G_VARIANT_TYPE_STRING_ARRAY
+                                                                 : objects ? G_VARIANT_TYPE("aa{sv}")
+                                                                           : G_VARIANT_TYPE("av"));
 
         for (guint i = 0; i < json_array_get_length(array); i++) {
                 GVariant *element = variant_of_json(json_array_get_element(array, i));

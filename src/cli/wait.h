@@ -18,9 +18,9 @@ void wait_done(GObject *source, GAsyncResult *result, gpointer wait);
 /* Runs until the call has ended; the result belongs to the Wait. */
 GAsyncResult *wait_for(Wait *wait);
 
-/* For what tells of signals: wait_for_end() runs until Ctrl-C or SIGTERM, or until the bus is gone, from which no signal
- * comes any more (over ssh it goes with the way there); what happens after wait_end_new() counts already. Returns what to
- * exit with. */
+/* For what tells of signals: wait_for_end() runs until Ctrl-C or SIGTERM, or until the bus is gone, from which no
+ * signal comes any more (over ssh it goes with the way there); what happens after wait_end_new() counts already.
+ * Returns what to exit with. */
 typedef struct WaitEnd WaitEnd;
 WaitEnd *wait_end_new(const Cli *cli);
 int wait_for_end(WaitEnd *end);

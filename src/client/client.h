@@ -19,8 +19,8 @@
  * the process: a hold outlives the bus. */
 GDBusConnection *snooze_client_open_bus(GError **error);
 
-/* That of another machine, over ssh: [USER@]HOST[:PORT], which must be valid. No descriptor passes there, so nothing can
- * be held there for as long as something runs here. Blocks as long as ssh asks. */
+/* That of another machine, over ssh: [USER@]HOST[:PORT], which must be valid. No descriptor passes there, so nothing
+ * can be held there for as long as something runs here. Blocks as long as ssh asks. */
 gboolean snooze_client_host_is_valid(const char *host);
 GDBusConnection *snooze_client_open_remote_bus(const char *host, GError **error);
 

@@ -13,7 +13,8 @@
 
 gboolean snooze_client_host_is_valid(const char *host) {
         /* ssh would take the first for an option, and nobody can have meant the others. */
-        if (!*host || *host == '-' || strlen(host) > 255 + 1 + 255 || strstr(host, "@-") || g_str_has_suffix(host, "@"))
+        if (!*host || *host == '-' || strlen(host) > 255 + 1 + 255 || strstr(host, "@-") ||
+            g_str_has_suffix(host, "@"))
                 return FALSE;
         for (const char *p = host; *p; p++)
                 if (!g_ascii_isgraph(*p))
@@ -90,7 +91,8 @@ GDBusConnection *snooze_client_open_remote_bus(const char *host, GError **error)
                                                  NULL, NULL, &failure);
         }
         if (!bus)
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED, "ssh brought no bus of %s (%s); it needs systemd-stdio-bridge there",
-                            host, failure->message);
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED,
+                            "ssh brought no bus of %s (%s); it needs systemd-stdio-bridge there", host,
+                            failure->message);
         return bus;
 }

@@ -13,7 +13,11 @@
 #define CLOUD_EVENT_TERMINATION "cloud.instance.termination"
 #define CLOUD_EVENT_SCALE "cloud.autoscaling.scale"
 
-typedef enum CloudSeverity { CLOUD_SEVERITY_WARNING = 1, CLOUD_SEVERITY_URGENT, CLOUD_SEVERITY_CRITICAL } CloudSeverity;
+typedef enum CloudSeverity {
+        CLOUD_SEVERITY_WARNING = 1,
+        CLOUD_SEVERITY_URGENT,
+        CLOUD_SEVERITY_CRITICAL
+} CloudSeverity;
 
 /* Data of an event with what all have: cloud and instance_id. */
 SnoozePluginDictionary *cloud_announcement_data(const CloudProvider *cloud);

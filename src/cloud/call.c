@@ -98,7 +98,9 @@ void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *pr
                 r = http_send(cloud->http, &whole, on_reply, call, &call->exchange);
         }
         if (r < 0) {
-                const HttpReply none = { .problem = HTTP_INVALID, .message = request ? g_strerror(-r) : problem, .body = "" };
+                const HttpReply none = { .problem = HTTP_INVALID,
+                                         .message = request ? g_strerror(-r) : problem,
+                                         .body = "" };
 
                 finish(call, &(const CloudReply) { .http = &none, .code = "", .message = "" });
         }
@@ -130,7 +132,8 @@ bool cloud_reply_is_passing(const HttpReply *http) {
 }
 
 /* detail: what the cloud says, made one that may be told, and shortened; "" where it says nothing. */
-static int fail_call(SnoozePluginCall *call, const HttpReply *http, bool passing, const char *what, const char *detail) {
+static int fail_call(SnoozePluginCall *call, const HttpReply *http, bool passing, const char *what,
+                     const char *detail) {
         const char *name = passing ? SNOOZE_PLUGIN_ERROR_THROTTLED : SNOOZE_PLUGIN_ERROR_REFUSED;
         g_autofree char *valid = g_utf8_make_valid(detail, -1);
 
@@ -144,7 +147,8 @@ static int fail_call(SnoozePluginCall *call, const HttpReply *http, bool passing
 }
 
 void cloud_reply_fail(CloudJob *job, const CloudReply *reply, const char *what) {
-        g_autofree char *detail = *reply->code ? g_strdup_printf("%s: %s", reply->code, reply->message) : g_strdup(reply->message);
+        g_autofree char *detail =
+                *reply->code ? g_strdup_printf("%s: %s", reply->code, reply->message) : g_strdup(reply->message);
         bool passing = reply->ok || job->cloud->kind->api->is_passing(reply->http, reply->code);
 
         cloud_job_end(job, job->call ? fail_call(job->call, reply->http, passing, what, detail) : -EIO);

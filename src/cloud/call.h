@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A call of a cloud's API for a job: sent with the credentials of this machine, tried again with back-off where that is worth it, and once
- * more with new credentials where the old ones had just ended. What a request looks like, and how a reply is read, is the CloudApi. */
+/* A call of a cloud's API for a job: sent with the credentials of this machine, tried again with back-off where that
+ * is worth it, and once more with new credentials where the old ones had just ended. What a request looks like, and
+ * how a reply is read, is the CloudApi. */
 
 #include <json-glib/json-glib.h>
 
@@ -57,10 +58,11 @@ void cloud_call_cancel(CloudCall *call);
 /* Nothing that is sent there goes through a proxy, who would read it: http is spoken with nobody else. */
 bool cloud_is_this_machine(const char *url);
 
-/* For CloudApi.send(): url, headers, signature and patience are the request's, all else is filled in. NULL: it cannot be sent, because of
- * the problem. The call may be over when it returns. */
+/* For CloudApi.send(): url, headers, signature and patience are the request's, all else is filled in. NULL: it cannot
+ * be sent, because of the problem. The call may be over when it returns. */
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem);
-/* For CloudApi.take(). expired: the credentials were refused, and others may do. The call may be over when it returns. */
+/* For CloudApi.take(). expired: the credentials were refused, and others may do. The call may be over when it returns.
+ */
 void cloud_call_answer(CloudCall *call, const CloudReply *reply, bool expired);
 
 /* The document of a reply where it is a JSON object. */
@@ -71,6 +73,6 @@ void cloud_reply_read(const HttpReply *http, JsonNode *document, CloudReply *ret
 /* The network's or the service's fault, as http.h has it. */
 bool cloud_reply_is_passing(const HttpReply *http);
 
-/* Ends the job with what a failed reply means, or a success of which no sense can be made, which may be different the next time. what:
- * "ec2:StopInstances on i-0abc" */
+/* Ends the job with what a failed reply means, or a success of which no sense can be made, which may be different the
+ * next time. what: "ec2:StopInstances on i-0abc" */
 void cloud_reply_fail(CloudJob *job, const CloudReply *reply, const char *what);

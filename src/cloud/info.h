@@ -15,7 +15,8 @@ typedef struct CloudInfo {
 /* Returns where its tags go, by cloud_info_add_tag(), none so far; borrowed. */
 SnoozePluginDictionary *cloud_info_tell(SnoozePluginCall *call, const CloudInfo *info);
 
-/* Leaves out one whose name is longer than the contract takes (128 bytes, where clouds count characters): the rest is told all the same. */
+/* Leaves out one whose name is longer than the contract takes (128 bytes, where clouds count characters): the rest is
+ * told all the same. */
 void cloud_info_add_tag(SnoozePluginDictionary *tags, const char *name, const char *value);
 
 /* The same of this machine where no cloud says more: it runs, for it asks, or is on its way off. */

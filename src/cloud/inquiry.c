@@ -52,7 +52,8 @@ static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply
 }
 
 static void ask(Part *part) {
-        int r = metadata_ask(part->inquiry->cloud->metadata, &(const MetadataQuestion) { .path = part->question->path }, on_answer, part);
+        int r = metadata_ask(part->inquiry->cloud->metadata, &(const MetadataQuestion){ .path = part->question->path },
+                             on_answer, part);
 
         if (r < 0)
                 on_answer(METADATA_FAILED, g_strerror(-r), NULL, part);

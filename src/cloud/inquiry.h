@@ -5,7 +5,8 @@
 
 #include "cloud/provider.h"
 
-/* Begins; cloud_jobs_answered() says that it is done, at once or later. The first thing that is wrong with an answer is what is told. */
+/* Begins; cloud_jobs_answered() says that it is done, at once or later. The first thing that is wrong with an answer
+ * is what is told. */
 void cloud_inquiry_begin(CloudProvider *cloud);
 /* Its questions must have ended with the metadata. NULL is fine. Returns NULL. */
 CloudInquiry *cloud_inquiry_free(CloudInquiry *inquiry);

@@ -53,8 +53,8 @@ int cloud_job_new_for(CloudProvider *cloud, SnoozePluginCall *call, const char *
         return r;
 }
 
-int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
-                           unsigned actions, CloudJob **ret) {
+int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
+                           const SnoozePluginDictionary *options, unsigned actions, CloudJob **ret) {
         CloudOptions wanted;
         int r;
 
@@ -68,8 +68,8 @@ int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const c
         return 0;
 }
 
-int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
-                            CloudJob **ret) {
+int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
+                            const SnoozePluginDictionary *options, CloudJob **ret) {
         CloudOptions wanted;
         int r;
 
@@ -130,7 +130,8 @@ static void ask_credentials(CloudProvider *cloud) {
 static bool lacks_credentials(const CloudJob *job) {
         CloudCredentials credentials = job->cloud->kind->credentials(job->cloud);
 
-        return job->needs_credentials && credentials != CLOUD_CREDENTIALS_FRESH && !(job->waited && credentials == CLOUD_CREDENTIALS_OLD);
+        return job->needs_credentials && credentials != CLOUD_CREDENTIALS_FRESH &&
+               !(job->waited && credentials == CLOUD_CREDENTIALS_OLD);
 }
 
 static const char *identity_of(const CloudProvider *cloud) {
@@ -169,8 +170,8 @@ void cloud_job_authenticate(CloudJob *job, CloudJobStep next) {
 }
 
 static bool goes_on_without(const CloudJob *job, const char *error_name) {
-        return job->without_credentials && job->needs_credentials && g_str_equal(error_name, SNOOZE_PLUGIN_ERROR_REFUSED) &&
-                identity_of(job->cloud);
+        return job->without_credentials && job->needs_credentials &&
+               g_str_equal(error_name, SNOOZE_PLUGIN_ERROR_REFUSED) && identity_of(job->cloud);
 }
 
 static void release(CloudProvider *cloud, const char *error_name, const char *text) {

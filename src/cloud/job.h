@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A call of the contract on its way through several answers. Before a provider can do anything it must know which machine this is (its
- * identity) and have a right to ask (its credentials). Both are asked for once, however many calls wait, and asked anew when they are
- * gone: a job waits for them, and goes on or ends with what went wrong. */
+/* A call of the contract on its way through several answers. Before a provider can do anything it must know which
+ * machine this is (its identity) and have a right to ask (its credentials). Both are asked for once, however many
+ * calls wait, and asked anew when they are gone: a job waits for them, and goes on or ends with what went wrong. */
 
 #include <glib.h>
 #include <snooze/plugin.h>
@@ -52,15 +52,16 @@ CloudJob *cloud_job_new(CloudProvider *cloud, SnoozePluginCall *call, const char
 /* Answers the call, if there is one, and frees the job. result: as snooze_plugin_call_finish(). */
 void cloud_job_end(CloudJob *job, int result);
 /* Fails the call, if there is one (else it is logged), and frees the job. */
-void cloud_job_fail(CloudJob *job, const char *error_name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void cloud_job_fail(CloudJob *job, const char *error_name, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
-/* New jobs for calls of GetInstanceInfo, StopInstance and StartInstance, whose arguments are checked: what they name, and what is wanted
- * (see cloud/options.h). 0, or what the function of the table returns. */
+/* New jobs for calls of GetInstanceInfo, StopInstance and StartInstance, whose arguments are checked: what they name,
+ * and what is wanted (see cloud/options.h). 0, or what the function of the table returns. */
 int cloud_job_new_for(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, CloudJob **ret);
-int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
-                           unsigned actions, CloudJob **ret);
-int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
-                            CloudJob **ret);
+int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
+                           const SnoozePluginDictionary *options, unsigned actions, CloudJob **ret);
+int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
+                            const SnoozePluginDictionary *options, CloudJob **ret);
 
 /* Calls next when this machine's identity is known, for the second its credentials, too. It may happen at once. */
 void cloud_job_identify(CloudJob *job, CloudJobStep next);

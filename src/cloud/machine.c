@@ -53,12 +53,23 @@ static const struct {
         const char *file;
         const char *prefix;
 } hypervisor_signs[] = {
-        { "sys_vendor", "QEMU" },           { "product_name", "KVM" },          { "product_name", "Virtual Machine" },
-        { "sys_vendor", "VMware" },         { "product_name", "VMware" },       { "sys_vendor", "innotek GmbH" },
-        { "product_name", "VirtualBox" },   { "sys_vendor", "Xen" },            { "sys_vendor", "Bochs" },
-        { "bios_vendor", "BHYVE" },         { "sys_vendor", "Parallels" },      { "product_name", "Apple Virtualization" },
-        { "product_name", "OpenStack" },    { "sys_vendor", "Nutanix" },        { "product_name", "RHEV Hypervisor" },
-        { "bios_vendor", "SeaBIOS" },       { "product_name", "Standard PC (" },
+        { "sys_vendor", "QEMU" },
+        { "product_name", "KVM" },
+        { "product_name", "Virtual Machine" },
+        { "sys_vendor", "VMware" },
+        { "product_name", "VMware" },
+        { "sys_vendor", "innotek GmbH" },
+        { "product_name", "VirtualBox" },
+        { "sys_vendor", "Xen" },
+        { "sys_vendor", "Bochs" },
+        { "bios_vendor", "BHYVE" },
+        { "sys_vendor", "Parallels" },
+        { "product_name", "Apple Virtualization" },
+        { "product_name", "OpenStack" },
+        { "sys_vendor", "Nutanix" },
+        { "product_name", "RHEV Hypervisor" },
+        { "bios_vendor", "SeaBIOS" },
+        { "product_name", "Standard PC (" },
 };
 
 /* Attributes and flags are short; what is longer is cut. False if there is no such file. */

@@ -51,7 +51,8 @@ static void question_free(void *data) {
         g_free(question);
 }
 
-int metadata_new(HttpClient *http, const MetadataRules *rules, const char *base_url, bool without_token, Metadata **ret) {
+int metadata_new(HttpClient *http, const MetadataRules *rules, const char *base_url, bool without_token,
+                 Metadata **ret) {
         Metadata *metadata;
         size_t length = strlen(base_url);
 
@@ -145,8 +146,8 @@ static void on_reply(const HttpReply *reply, void *userdata) {
         }
         if (!proves_itself(metadata->rules, reply)) {
                 g_autofree char *text =
-                        g_strdup_printf("%s answered without %s: %s, so that it is another cloud's service", question->url,
-                                        metadata->rules->proof_header, metadata->rules->proof_value);
+                        g_strdup_printf("%s answered without %s: %s, so that it is another cloud's service",
+                                        question->url, metadata->rules->proof_header, metadata->rules->proof_value);
 
                 answer(question, METADATA_FAILED, text, reply);
                 return;
@@ -261,13 +262,16 @@ static void on_token(const HttpReply *reply, void *userdata) {
                 metadata->token = g_strdup(reply->body);
                 metadata->token_until = usec_add(clock_monotonic(), token_lifetime(metadata, reply));
                 release(metadata, NULL, NULL);
-        } else if (metadata->without_token && reply->problem == HTTP_ANSWERED && reply->status >= 400 && reply->status < 500)
+        } else if (metadata->without_token && reply->problem == HTTP_ANSWERED && reply->status >= 400 &&
+                   reply->status < 500)
                 release(metadata, NULL, NULL);
         else {
                 g_autofree char *failure = reply->problem != HTTP_ANSWERED
-                        ? g_strdup_printf("%s%s: %s", metadata->base_url, metadata->rules->token_path, reply->message)
-                        : g_strdup_printf("%s%s answered %ld%s", metadata->base_url, metadata->rules->token_path, reply->status,
-                                          reply->status == 200 ? " and no token" : "");
+                                                   ? g_strdup_printf("%s%s: %s", metadata->base_url,
+                                                                     metadata->rules->token_path, reply->message)
+                                                   : g_strdup_printf("%s%s answered %ld%s", metadata->base_url,
+                                                                     metadata->rules->token_path, reply->status,
+                                                                     reply->status == 200 ? " and no token" : "");
 
                 release(metadata, failure, reply);
         }

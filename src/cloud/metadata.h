@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A cloud's metadata service: what it says about this machine, asked on a connection that stays open, never through a proxy. Clouds
- * differ in the headers that they want, in what proves that a reply is theirs, and in whether a session token is needed; those are
- * the rules that a provider fills in. Everything that comes back is bounded, valid UTF-8 text. */
+/* A cloud's metadata service: what it says about this machine, asked on a connection that stays open, never through a
+ * proxy. Clouds differ in the headers that they want, in what proves that a reply is theirs, and in whether a session
+ * token is needed; those are the rules that a provider fills in. Everything that comes back is bounded, valid UTF-8
+ * text. */
 
 #include "http/http.h"
 
@@ -16,14 +17,16 @@ typedef struct MetadataRules {
         /* A reply without this header of this value comes from somebody else's service. NULL: nothing proves it. */
         const char *proof_header, *proof_value;
 
-        /* A PUT to this path, with the wanted lifetime in seconds in one header, gives a token that every question carries in another.
-         * NULL: no tokens. */
+        /* A PUT to this path, with the wanted lifetime in seconds in one header, gives a token that every question
+         * carries in another. NULL: no tokens. */
         const char *token_path, *token_lifetime_header, *token_header;
         unsigned token_seconds;
 } MetadataRules;
 
-/* base_url: "http://169.254.169.254"; paths are put behind it. without_token: a service that knows no tokens is asked without. */
-int metadata_new(HttpClient *http, const MetadataRules *rules, const char *base_url, bool without_token, Metadata **ret);
+/* base_url: "http://169.254.169.254"; paths are put behind it. without_token: a service that knows no tokens is asked
+ * without. */
+int metadata_new(HttpClient *http, const MetadataRules *rules, const char *base_url, bool without_token,
+                 Metadata **ret);
 /* Questions under way end without being told. NULL is fine. */
 Metadata *metadata_free(Metadata *metadata);
 
@@ -33,8 +36,8 @@ typedef enum MetadataOutcome {
         METADATA_FAILED, /* text says why, for people */
 } MetadataOutcome;
 
-/* reply: NULL where the question was not even sent. Both are gone when it returns. Never called from within metadata_ask(); must not free
- * the metadata. */
+/* reply: NULL where the question was not even sent. Both are gone when it returns. Never called from within
+ * metadata_ask(); must not free the metadata. */
 typedef void (*MetadataDone)(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata);
 
 typedef struct MetadataQuestion {
@@ -44,7 +47,8 @@ typedef struct MetadataQuestion {
         const char *const *headers; /* besides those of the rules; may be NULL */
         uint64_t timeout;       /* of an attempt, µs; 0: METADATA_TIMEOUT */
         unsigned attempts;      /* 0: METADATA_ATTEMPTS */
-        HttpAgain again;        /* what is worth another attempt; its userdata is not the question's. NULL: as HttpRequest.again */
+        HttpAgain again;        /* what is worth another attempt; its userdata is not the question's. NULL: as
+                                   HttpRequest.again */
 } MetadataQuestion;
 
 /* Short, because the service is on this host: aws-node-termination-handler waits 2 s and tries three times. */

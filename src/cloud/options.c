@@ -45,8 +45,8 @@ static int check_keys(SnoozePluginCall *call, const SnoozePluginDictionary *opti
                         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                        "%s: expected action, reason, dry-run or wake", key);
                 if (snooze_plugin_dictionary_get_type(options, key) != keys[k].type)
-                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: expected %s", key,
-                                                       keys[k].expected);
+                        return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s: expected %s",
+                                                       key, keys[k].expected);
         }
         return 0;
 }
@@ -57,13 +57,16 @@ static int check_wake(SnoozePluginCall *call, const SnoozePluginDictionary *opti
         if (!snooze_plugin_dictionary_has(options, "wake"))
                 return 0;
         if (!(actions & CLOUD_WAKES))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "wake: a machine of this cloud does not wake up by itself");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                                               "wake: a machine of this cloud does not wake up by itself");
         if (ahead < WAKE_MIN || ahead > WAKE_MAX)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "wake: expected a moment that is a minute to a year ahead");
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "wake: expected a moment that is a minute to a year ahead");
         return 0;
 }
 
-int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions, CloudOptions *ret) {
+int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions,
+                       CloudOptions *ret) {
         const char *action = snooze_plugin_dictionary_get_string(options, "action", names[CLOUD_STOP]);
         uint64_t wake = snooze_plugin_dictionary_get_uint(options, "wake", 0);
         unsigned i = 0;
@@ -80,7 +83,8 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "action: expected stop, hibernate or suspend, not \"%s\"", action);
         if (!(actions & CLOUD_ACTION_MASK(i)))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "This cloud cannot %s a machine", action);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
+                                               "This cloud cannot %s a machine", action);
         *ret = (CloudOptions) {
                 .action = (CloudAction) i,
                 .dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false),
@@ -90,18 +94,20 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
         return 0;
 }
 
-int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, unsigned actions,
-                            CloudOptions *ret) {
+int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                            unsigned actions, CloudOptions *ret) {
         int r = cloud_options_read(call, options, actions, ret);
 
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(ret->action), *instance_id ? instance_id : "this machine",
-                          ret->dry_run ? " (dry run)" : "", *ret->reason ? ret->reason : "no reason given");
+        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(ret->action),
+                          *instance_id ? instance_id : "this machine", ret->dry_run ? " (dry run)" : "",
+                          *ret->reason ? ret->reason : "no reason given");
         return 0;
 }
 
-int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options, CloudOptions *ret) {
+int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options,
+                             CloudOptions *ret) {
         int r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), ret);
 
         if (r < 0)
@@ -112,8 +118,8 @@ int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePlugi
         return 0;
 }
 
-int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, const char *owner, unsigned most, CloudTakeTag take,
-                    void *userdata) {
+int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, const char *owner, unsigned most,
+                    CloudTakeTag take, void *userdata) {
         const char *key;
         unsigned n = 0;
         int r;
@@ -124,6 +130,7 @@ int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, 
                         return r;
         }
         if (n > most)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "tags: %u, %s takes at most %u", n, owner, most);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "tags: %u, %s takes at most %u", n, owner, most);
         return (int) n;
 }

@@ -26,21 +26,24 @@ typedef struct CloudOptions {
         uint64_t wake;      /* wall clock µs; 0: not asked for */
 } CloudOptions;
 
-/* Keys action (s), reason (s), dry-run (b), wake (t); others, and other types, fail the call with InvalidArgument; an action that is not in the
- * mask and a wake that is not, with NotSupported, for nothing is silently replaced by another. wake is a minute
- * to a year ahead. 0, or what the function of the table returns. */
-int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions, CloudOptions *ret);
+/* Keys action (s), reason (s), dry-run (b), wake (t); others, and other types, fail the call with InvalidArgument; an
+ * action that is not in the mask and a wake that is not, with NotSupported, for nothing is silently replaced by
+ * another. wake is a minute to a year ahead. 0, or what the function of the table returns. */
+int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions,
+                       CloudOptions *ret);
 
-/* Options of a StopInstance: the same, and a line in the log of who is to do what, and why. instance_id: "": this machine. */
-int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, unsigned actions,
-                            CloudOptions *ret);
+/* Options of a StopInstance: the same, and a line in the log of who is to do what, and why. instance_id: "": this
+ * machine. */
+int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                            unsigned actions, CloudOptions *ret);
 /* Options of a StartInstance. own: it is asked for this machine, which runs, and is an InvalidArgument. */
-int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options, CloudOptions *ret);
+int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options,
+                             CloudOptions *ret);
 
 /* Takes a tag; value is NULL where it is no text. 0, or what the call fails with. */
 typedef int (*CloudTakeTag)(SnoozePluginCall *call, const char *key, const char *value, void *userdata);
 
-/* Tags of a SetTags, one after the other. owner: who takes at most that many. How many there are, or what the function of the table
- * returns: 0 for none. */
-int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, const char *owner, unsigned most, CloudTakeTag take,
-                    void *userdata);
+/* Tags of a SetTags, one after the other. owner: who takes at most that many. How many there are, or what the function
+ * of the table returns: 0 for none. */
+int cloud_tags_read(SnoozePluginCall *call, const SnoozePluginDictionary *tags, const char *owner, unsigned most,
+                    CloudTakeTag take, void *userdata);

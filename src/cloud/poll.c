@@ -52,7 +52,8 @@ CloudPoll *cloud_poll_free(CloudPoll *poll) {
 }
 
 static uint64_t pause_of(const CloudPoll *poll) {
-        uint64_t pause = poll->interval, most = poll->interval > CLOUD_POLL_PAUSE_MAX ? poll->interval : CLOUD_POLL_PAUSE_MAX;
+        uint64_t pause = poll->interval,
+                 most = poll->interval > CLOUD_POLL_PAUSE_MAX ? poll->interval : CLOUD_POLL_PAUSE_MAX;
 
         /* The first failure is an everyday case: only what goes on failing is asked less often. */
         for (unsigned i = 1; i < poll->failures && pause < most; i++)

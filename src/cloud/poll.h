@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Asking a metadata service again and again: one question at a time, the next an interval after the last one began, longer where it
- * fails over and over, so that a service that is gone is not hammered. */
+/* Asking a metadata service again and again: one question at a time, the next an interval after the last one began,
+ * longer where it fails over and over, so that a service that is gone is not hammered. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +18,8 @@ typedef void (*CloudPollAsk)(void *userdata);
 int cloud_poll_new(sd_event *event, uint64_t interval, CloudPollAsk ask, void *userdata, CloudPoll **ret);
 CloudPoll *cloud_poll_free(CloudPoll *poll);
 
-/* The question is over. After failures the pause doubles with each, up to CLOUD_POLL_PAUSE_MAX (or the interval where that is longer). */
+/* The question is over. After failures the pause doubles with each, up to CLOUD_POLL_PAUSE_MAX (or the interval where
+ * that is longer). */
 void cloud_poll_answered(CloudPoll *poll, bool ok);
 
 /* How many questions in a row have failed: 1 tells that it is news. */

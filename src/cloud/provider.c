@@ -20,7 +20,8 @@ sd_event *cloud_event(const CloudProvider *cloud) {
 
 static int start(SnoozePluginInstance *instance, void *userdata) {
         CloudProvider *cloud = userdata;
-        g_autofree char *upper = g_ascii_strup(cloud->kind->cloud, -1), *variable = g_strdup_printf("SNOOZE_%s_ROOT", upper);
+        g_autofree char *upper = g_ascii_strup(cloud->kind->cloud, -1),
+                        *variable = g_strdup_printf("SNOOZE_%s_ROOT", upper);
 
         cloud->instance = instance;
         cloud->jobs = cloud_jobs_new(cloud);
@@ -63,12 +64,14 @@ static int check_urls(SnoozePluginCall *call, const SnoozePluginDictionary *conf
                 if (g_str_has_suffix(key, "_url") && *url && !http_url_fits(url, proxy))
                         return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                        "%s: expected http://%sHOST[:PORT] or https://%s", key,
-                                                       proxy ? "[USER:PASSWORD@]" : "", proxy ? "…" : "…, without a user name");
+                                                       proxy ? "[USER:PASSWORD@]" : "",
+                                                       proxy ? "…" : "…, without a user name");
         }
         return 0;
 }
 
-/* Whoever may configure a provider need not be one who may read its credentials: the certificates that it trusts are root's choice. */
+/* Whoever may configure a provider need not be one who may read its credentials: the certificates that it trusts are
+ * root's choice. */
 static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
         const char *path = snooze_plugin_dictionary_get_string(config, "ca_file", "");
         g_autofree char *resolved = NULL;
@@ -77,16 +80,19 @@ static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *c
         if (!*path)
                 return 0;
         resolved = path_trusted(path, program_owner_also(), &error);
-        return resolved ? 0 : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s", error->message);
+        return resolved ? 0
+                        : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s",
+                                                  error->message);
 }
 
-/* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the same address is another
- * service. Who names a service of his own has said where he is. */
+/* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the
+ * same address is another service. Who names a service of his own has said where he is. */
 static bool is_here(const CloudProvider *cloud) {
         return cloud->own_service || g_strcmp0(cloud->machine.cloud, cloud->kind->cloud) == 0;
 }
 
-/* A configuration is taken as a whole, and whatever was asked by the one before is asked anew: that is rare, and nothing old is left. */
+/* A configuration is taken as a whole, and whatever was asked by the one before is asked anew: that is rare, and
+ * nothing old is left. */
 static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
         const char *url = snooze_plugin_dictionary_get_string(config, "metadata_url", CLOUD_METADATA_URL);
         CloudProvider *cloud = userdata;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the provider of every cloud has, and does in the same way: it looks at the firmware before it asks anybody, takes a configuration
- * as a whole, asks the metadata service which machine this is and for the right to ask more, and watches what the cloud announces. What a
- * cloud does in its own way is its CloudKind.
+/* What the provider of every cloud has, and does in the same way: it looks at the firmware before it asks anybody,
+ * takes a configuration as a whole, asks the metadata service which machine this is and for the right to ask more, and
+ * watches what the cloud announces. What a cloud does in its own way is its CloudKind.
  *
- * A provider's own structure begins with a CloudProvider, and is the userdata of its table, the provider of its jobs, and the void * of
- * every function here. */
+ * A provider's own structure begins with a CloudProvider, and is the userdata of its table, the provider of its jobs,
+ * and the void * of every function here. */
 
 #include <glib.h>
 #include <snooze/plugin.h>
@@ -39,15 +39,16 @@ typedef struct CloudKind {
         const MetadataRules *rules;
         const struct CloudApi *api;
 
-        /* Which machine this is. The identity is what the provider makes of all answers, behind the last of which it is handed to know()
-         * if nothing is wrong with any, and else to identity_free(). */
+        /* Which machine this is. The identity is what the provider makes of all answers, behind the last of which it
+         * is handed to know() if nothing is wrong with any, and else to identity_free(). */
         const CloudQuestion *questions; /* ends with an empty one */
         size_t identity_size;
         void (*identity_free)(void *identity);
         void (*know)(void *provider, void *identity);
         const char *(*identity)(const void *provider); /* the machine's id in its cloud; NULL: not known yet */
 
-        /* By which right it asks. ask_credentials begins, and cloud_jobs_answered() says that it is done, at once or later. */
+        /* By which right it asks. ask_credentials begins, and cloud_jobs_answered() says that it is done, at once or
+         * later. */
         CloudCredentials (*credentials)(const void *provider);
         void (*ask_credentials)(void *provider);
         void (*drop_credentials)(void *provider);
@@ -60,7 +61,8 @@ typedef struct CloudKind {
 
         /* A configuration comes into force, before anything is asked by it; may be NULL. */
         void (*configure)(const SnoozePluginDictionary *config, void *provider);
-        /* What is known of the machine, and what is being asked beside the metadata service, goes with a configuration. */
+        /* What is known of the machine, and what is being asked beside the metadata service, goes with a
+         * configuration. */
         void (*forget)(void *provider);
 
         /* Begin to watch what the cloud announces, and end it. NULL: it announces nothing. */
@@ -86,14 +88,19 @@ struct CloudProvider {
 /* A URL of the configuration, and the settings that all clouds have. */
 #define CLOUD_URL "/^https?:\\/\\/[^ ]+$/"
 #define CLOUD_METADATA_URL "http://169.254.169.254"
-#define CLOUD_SETTINGS                                                                                                                 \
-        { .name = "metadata_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL, .default_value = CLOUD_METADATA_URL },       \
-        { .name = "endpoint_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL },                                            \
-        { .name = "proxy_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL },                                               \
-        { .name = "ca_file", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\/.+$/" }
+#define CLOUD_SETTINGS                                                                                                \
+        { .name = "metadata_url",                                                                                     \
+          .type = SNOOZE_PLUGIN_STRING,                                                                               \
+          .constraints = CLOUD_URL,                                                                                   \
+          .default_value = CLOUD_METADATA_URL },                                                                      \
+                { .name = "endpoint_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL },                   \
+                { .name = "proxy_url", .type = SNOOZE_PLUGIN_STRING, .constraints = CLOUD_URL }, {                    \
+                .name = "ca_file", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^\\/.+$/"                           \
+        }
 
-/* A main(). table: what is the provider's own; size, id, version, userdata and the functions of the life cycle, of Detect and of Watch are
- * filled in. For tests SNOOZE_<ID>_ROOT (SNOOZE_AWS_ROOT) names the folder whose files are looked at instead of this machine's. */
+/* A main(). table: what is the provider's own; size, id, version, userdata and the functions of the life cycle, of
+ * Detect and of Watch are filled in. For tests SNOOZE_<ID>_ROOT (SNOOZE_AWS_ROOT) names the folder whose files are
+ * looked at instead of this machine's. */
 int cloud_main(CloudProvider *cloud, const CloudKind *kind, const SnoozePlugin *table, int argc, char *argv[]);
 
 /* A value of the configuration in force; NULL where there is none. */

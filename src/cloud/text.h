@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Texts that come from outside: what they may consist of before they become part of a path, a host's name or a header. */
+/* Texts that come from outside: what they may consist of before they become part of a path, a host's name or a header.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,8 +22,10 @@ bool text_is_plain(const char *text, size_t most);
 /* Overwrites a secret, and frees it. NULL is fine. */
 void text_erase(char *text);
 
-/* "2017-09-18T08:22:00Z", in UTC where no zone is named, or "21 Jan 2019 09:00:43 GMT" as HTTP has it: wall clock µs. 0: none. */
+/* "2017-09-18T08:22:00Z", in UTC where no zone is named, or "21 Jan 2019 09:00:43 GMT" as HTTP has it: wall clock µs.
+ * 0: none. */
 uint64_t text_time(const char *text);
 
-/* A JSON object; NULL where the text is none, and, if asked for, why, which the caller frees. Not for secrets: why may quote. */
+/* A JSON object; NULL where the text is none, and, if asked for, why, which the caller frees. Not for secrets: why may
+ * quote. */
 JsonNode *text_parse_object(const char *name, const char *text, char **ret_problem);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Asking the metadata service again and again for what the cloud announces: one round at a time, none before it is known which machine
- * this is; that nothing can be read is told once, and that it can again. */
+/* Asking the metadata service again and again for what the cloud announces: one round at a time, none before it is
+ * known which machine this is; that nothing can be read is told once, and that it can again. */
 
 #include "cloud/provider.h"
 

@@ -6,8 +6,8 @@
 #include "base/errors.h"
 #include "daemon/manager-bus.h"
 
-/* That wait for their round. A slow plugin keeps them for as long as it has to answer, and each comes on a connection of its own if its
- * caller likes. */
+/* That wait for their round. A slow plugin keeps them for as long as it has to answer, and each comes on a connection
+ * of its own if its caller likes. */
 #define CHECKS_MAX 64U
 #define CHECKS_PER_USER_MAX 16U
 
@@ -59,7 +59,8 @@ static int check_ceilings(const Manager *manager, uid_t uid, sd_bus_error *error
                 own += ((const PendingCheck *) g_ptr_array_index(manager->checks, i))->uid == uid;
         if (own < CHECKS_PER_USER_MAX && manager->checks->len < CHECKS_MAX)
                 return 0;
-        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u checks of one user or %u in all are under way; wait for one of them.",
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                 "%u checks of one user or %u in all are under way; wait for one of them.",
                                  CHECKS_PER_USER_MAX, CHECKS_MAX);
 }
 

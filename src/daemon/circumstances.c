@@ -36,8 +36,8 @@ const char *manager_reason(Manager *manager) {
         if (!manager->outcome.reason) {
                 circumstances_describe(manager, &circumstances, &words);
                 manager->outcome.reason = decision_reason(manager->decision, clock_monotonic(), &circumstances);
-                /* Each of its parts is one line by now. Were one not, what stands behind the break would be a word of ours to
-                 * systemd (sd_notify). */
+                /* Each of its parts is one line by now. Were one not, what stands behind the break would be a word of
+                 * ours to systemd (sd_notify). */
                 line_clean(manager->outcome.reason);
         }
         return manager->outcome.reason;

@@ -91,7 +91,8 @@ static void add_keys(GString *keys, const char *parent, JsonObject *patch, unsig
         while (keys->len < KEYS_SHOWN_MAX && json_object_iter_next_ordered(&iter, &member, &value)) {
                 g_autofree char *pointer = config_pointer(parent, member);
 
-                if (JSON_NODE_HOLDS_OBJECT(value) && depth < KEYS_DEPTH_MAX && json_object_get_size(json_node_get_object(value)) > 0)
+                if (JSON_NODE_HOLDS_OBJECT(value) && depth < KEYS_DEPTH_MAX &&
+                    json_object_get_size(json_node_get_object(value)) > 0)
                         add_keys(keys, pointer, json_node_get_object(value), depth + 1);
                 else
                         g_string_append_printf(keys, "%s%s", keys->len > 0 ? ", " : "", pointer);
@@ -104,7 +105,8 @@ static char *keys_of(sd_bus_message *call) {
         g_autoptr(JsonNode) patch = NULL;
         const char *text;
 
-        if (sd_bus_message_rewind(call, true) < 0 || !sd_bus_message_has_signature(call, "s") || sd_bus_message_read(call, "s", &text) < 0)
+        if (sd_bus_message_rewind(call, true) < 0 || !sd_bus_message_has_signature(call, "s") ||
+            sd_bus_message_read(call, "s", &text) < 0)
                 return g_strdup("");
         patch = json_text_parse("json_merge_patch", text, -1, NULL);
         if (patch && JSON_NODE_HOLDS_OBJECT(patch))

@@ -32,12 +32,14 @@ static void add(GPtrArray *findings, const char *check, const char *status, cons
 static const char *advice_for_metric(Metric metric) {
         switch (metric) {
         case METRIC_GPU:
-                return "Nothing to do on a machine without a GPU; with one, enable a plugin that measures it: " SNOOZE_COMMAND " plugin list";
+                return "Nothing to do on a machine without a GPU; with one, enable a plugin that measures "
+                       "it: " SNOOZE_COMMAND " plugin list";
         case METRIC_INPUT:
                 return "Nothing to do on a machine nobody logs in to; else see that systemd-logind runs.";
         case METRIC_DISK:
         case METRIC_NETWORK:
-                return "Containers may hide devices; if this machine has them, report it with the output of " SNOOZE_COMMAND " doctor --json.";
+                return "Containers may hide devices; if this machine has them, report it with the output "
+                       "of " SNOOZE_COMMAND " doctor --json.";
         default:
                 return "See that /proc is mounted and readable for the daemon (ProcSubset=all in snoozed.service).";
         }
@@ -68,13 +70,16 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
 
                 switch (manager->sample.reading[m]) {
                 case READING_OK:
-                        message = has_no_rate_yet(manager, m)
-                                          ? g_strdup_printf("%s is measured; the next sample tells the first rate", name)
-                                          : g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m], unit_of(m));
+                        message =
+                                has_no_rate_yet(manager, m)
+                                        ? g_strdup_printf("%s is measured; the next sample tells the first rate", name)
+                                        : g_strdup_printf("%s is measured: %.1f %s", name, manager->sample.value[m],
+                                                          unit_of(m));
                         add(findings, name, "ok", message, "");
                         break;
                 case READING_FAILED:
-                        message = g_strdup_printf("%s was measured before and cannot be read now: it counts as busy", name);
+                        message = g_strdup_printf("%s was measured before and cannot be read now: it counts as busy",
+                                                  name);
                         add(findings, name, "error", message, advice_for_metric(m));
                         break;
                 case READING_ABSENT:
@@ -96,9 +101,9 @@ static void diagnose_sources(Manager *manager, GPtrArray *findings) {
                 if (metric_from_source_name(vote->source) >= 0)
                         continue;
                 if (vote->verdict == VERDICT_UNKNOWN) {
-                        advice = g_strdup_printf(
-                                "See: " SNOOZE_COMMAND " plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
-                                vote->source, vote->source);
+                        advice = g_strdup_printf("See: " SNOOZE_COMMAND
+                                                 " plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
+                                                 vote->source, vote->source);
                         add(findings, vote->source, "blind", vote->reason, advice);
                 } else
                         add(findings, vote->source, "ok", vote->reason, "");
@@ -115,7 +120,8 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
 
                 if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
                         continue;
-                advice = g_strdup_printf("See " SNOOZE_COMMAND " plugin info %s; start it again: sudo " SNOOZE_COMMAND " plugin restart %s",
+                advice = g_strdup_printf("See " SNOOZE_COMMAND " plugin info %s; start it again: sudo " SNOOZE_COMMAND
+                                         " plugin restart %s",
                                          plugin_id(plugin), plugin_id(plugin));
                 add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
         }
@@ -135,7 +141,8 @@ static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
                 message = g_strdup_printf(
                         "%s has never told logind that it is idle: it counts as in use while it lasts", session);
                 add(findings, "desktop", "blind", message,
-                    "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in the session; "
+                    "GNOME tells it by itself. Elsewhere start xss-lock (X) or swayidle with idlehint (Wayland) in "
+                    "the session; "
                     "or log out.");
         }
 }
@@ -223,9 +230,11 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
         int r;
 
         if (manager->diagnoses >= DIAGNOSES_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u diagnoses are under way; try again.", manager->diagnoses);
-        r = sd_bus_message_new_method_call(manager->bus, &ping, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
-                                           "org.freedesktop.DBus.Peer", "Ping");
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u diagnoses are under way; try again.",
+                                         manager->diagnoses);
+        r = sd_bus_message_new_method_call(manager->bus, &ping, "org.freedesktop.PolicyKit1",
+                                           "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Peer",
+                                           "Ping");
         if (r < 0)
                 return r;
         diagnosis = g_new0(Diagnosis, 1);

@@ -75,7 +75,9 @@ static void add_open_secrets(const Config *config, GStrvBuilder *warnings) {
 
                 if (!g_path_is_absolute(file) || stat(file, &st) < 0 || !(st.st_mode & S_IROTH))
                         continue;
-                warning = g_strdup_printf("%s: %s: a secret, in a file that everybody can read; chgrp snooze and chmod 640 it", file, *pointer);
+                warning = g_strdup_printf(
+                        "%s: %s: a secret, in a file that everybody can read; chgrp snooze and chmod 640 it", file,
+                        *pointer);
                 g_strv_builder_add(warnings, warning);
         }
 }

@@ -16,5 +16,6 @@ void installed_on_disk(const char *const *directories, const Config *config, Ins
 void installed_clear(Installed *installed);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Installed, installed_clear)
 
-/* What the configuration is warned of: keys without a meaning here, names of nothing, and secrets that everybody can read. NULL-terminated. */
+/* What the configuration is warned of: keys without a meaning here, names of nothing, and secrets that everybody can
+ * read. NULL-terminated. */
 char **installed_warnings(const Installed *installed, const Config *config);

@@ -27,20 +27,24 @@ static const char *const levels[] = { "emerg", "alert", "crit", "err", "warning"
 /* A name of an interface or of a property, or one of the values: none is longer. */
 #define TEXT_MAX 255U
 
-/* While its caller is looked up the call waits here, and others behind it: what is as large as a message may be must not. */
+/* While its caller is looked up the call waits here, and others behind it: what is as large as a message may be must
+ * not. */
 static int check_size(sd_bus_message *call, sd_bus_error *error) {
         const char *interface, *property, *value;
         int r;
 
         r = sd_bus_message_read(call, "ssv", &interface, &property, "s", &value);
         if (r < 0)
-                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Expected an interface, a property and a string.");
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+                                        "Expected an interface, a property and a string.");
         if (strlen(interface) > TEXT_MAX || strlen(property) > TEXT_MAX || strlen(value) > TEXT_MAX)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Expected texts of at most %u bytes.", TEXT_MAX);
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Expected texts of at most %u bytes.",
+                                         TEXT_MAX);
         return sd_bus_message_rewind(call, TRUE);
 }
 
-/* Who may set is asked without waiting, which a setter of sd-bus cannot do: the call is held back before it gets there. */
+/* Who may set is asked without waiting, which a setter of sd-bus cannot do: the call is held back before it gets
+ * there. */
 static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         LogControl *control = userdata;
         uid_t uid;
@@ -59,8 +63,8 @@ static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         return r > 0 ? sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Only root may change what is logged.") : r;
 }
 
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, sd_bus_error *error) {
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const char *value = "snoozed";
 
         if (strcmp(property, "LogLevel") == 0)
@@ -86,8 +90,8 @@ static int set_level(sd_bus *bus, const char *path, const char *interface, const
                                  line_cut(name, 32), name);
 }
 
-static int set_target(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *value,
-                      void *userdata, sd_bus_error *error) {
+static int set_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *value, void *userdata, sd_bus_error *error) {
         const char *name;
         int r = sd_bus_message_read(value, "s", &name);
 
@@ -114,7 +118,8 @@ int log_control_new(sd_bus *bus, Callers *callers, LogControl **ret) {
         control->callers = callers;
         r = sd_bus_add_filter(bus, &control->filter, on_set, control);
         if (r >= 0)
-                r = sd_bus_add_object_vtable(bus, &control->object, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, vtable, control);
+                r = sd_bus_add_object_vtable(bus, &control->object, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, vtable,
+                                             control);
         if (r < 0) {
                 log_control_free(control);
                 return r;

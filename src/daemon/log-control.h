@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* org.freedesktop.LogControl1, so that `systemctl service-log-level snoozed debug` works: from debug on every call to a plugin is logged.
- * Everybody may read; only root and the daemon's own user may set. */
+/* org.freedesktop.LogControl1, so that `systemctl service-log-level snoozed debug` works: from debug on every call to
+ * a plugin is logged. Everybody may read; only root and the daemon's own user may set. */
 
 #include <systemd/sd-bus.h>
 

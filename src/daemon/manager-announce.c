@@ -74,7 +74,8 @@ static void enter_warning(Manager *manager) {
         const char *reason = manager_reason(manager);
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",
-                      (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC), reason);
+                      (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC),
+                      reason);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopScheduled", "ts",
                                   stop_time, reason);
         stop_warning_began(manager->stop, stop_time, idle_since_realtime(manager), reason);

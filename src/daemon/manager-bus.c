@@ -38,7 +38,8 @@ static bool changes_something(const char *action) {
         return strcmp(action, ACTION_CHECK) != 0 && strcmp(action, ACTION_CALL_PLUGIN) != 0;
 }
 
-int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error, void *userdata) {
+int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error,
+                  void *userdata) {
         const char *member = sd_bus_message_get_member(message);
         const MethodAction *entry = method_action_find(sd_bus_message_get_interface(message), member);
         Manager *manager = userdata;
@@ -69,7 +70,8 @@ int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error) {
 int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error) {
         if (take_of_user(manager->look_limits, uid))
                 return 0;
-        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "More than %u such calls a second of one user; ask less often.",
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                 "More than %u such calls a second of one user; ask less often.",
                                  LIMIT_LOOKS_PER_SECOND);
 }
 
@@ -149,7 +151,8 @@ static int get_paused_until(sd_bus *bus, const char *path, const char *interface
         Manager *manager = userdata;
         uint64_t left = usec_sub(manager->pause_until, clock_boottime());
 
-        return sd_bus_message_append(reply, "t", manager->pause_until > 0 ? usec_add(clock_realtime(), left) : UINT64_C(0));
+        return sd_bus_message_append(reply, "t",
+                                     manager->pause_until > 0 ? usec_add(clock_realtime(), left) : UINT64_C(0));
 }
 
 static int get_dry_run(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -195,7 +198,8 @@ static void put_on_wall_clock(Manager *manager, JsonObject *evidence) {
         gint64 activity = json_get_int(evidence, "last_activity", 0);
 
         if (activity > 0)
-                json_object_set_int_member(evidence, "last_activity", (gint64) manager_realtime(manager, (uint64_t) activity));
+                json_object_set_int_member(evidence, "last_activity",
+                                           (gint64) manager_realtime(manager, (uint64_t) activity));
 }
 
 static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -258,54 +262,61 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Greeting", "s", get_greeting, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Refusal", "s", get_refusal, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
-        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", metrics), method_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "s", reason, "a(sssa{sv})", votes), method_explain,
+        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", metrics), method_get_metrics,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("s", state, "s", reason, "a(sssa{sv})", votes), method_explain,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CheckNow", SD_BUS_NO_ARGS, SD_BUS_RESULT("b", idle, "s", reason), method_check_now,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("t", since, "t", until, "u", max), SD_BUS_RESULT("aa{sv}", rows),
-                                method_get_history, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetSamples", SD_BUS_ARGS("t", since, "t", until, "u", max), SD_BUS_RESULT("aa{sv}", samples),
-                                method_get_samples, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("t", since, "t", until, "u", max),
+                                SD_BUS_RESULT("aa{sv}", rows), method_get_history, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetSamples", SD_BUS_ARGS("t", since, "t", until, "u", max),
+                                SD_BUS_RESULT("aa{sv}", samples), method_get_samples, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListHolds", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ussstt)", holds), method_list_holds,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("u", max), SD_BUS_RESULT("aa{sv}", events), method_list_events,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("u", max), SD_BUS_RESULT("aa{sv}", events),
+                                method_list_events, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetConfiguration", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), method_get_configuration,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetConfigurationOrigins", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{ss}", origins),
                                 method_get_configuration_origins, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Diagnose", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings), method_diagnose, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Diagnose", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings), method_diagnose,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListPlugins", SD_BUS_NO_ARGS, SD_BUS_RESULT("ao", plugins), method_list_plugins,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("SearchPlugins", SD_BUS_ARGS("s", query, "a{sv}", filter), SD_BUS_RESULT("aa{sv}", plugins),
-                                method_search_plugins, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetPlugin", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", plugin), method_get_plugin, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SearchPlugins", SD_BUS_ARGS("s", query, "a{sv}", filter),
+                                SD_BUS_RESULT("aa{sv}", plugins), method_search_plugins, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetPlugin", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", plugin), method_get_plugin,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DiscoverPlugins", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", ids), method_discover_plugins,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("LoadPlugin", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", plugin), method_load_plugin,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("UnloadPlugin", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, method_unload_plugin, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("UnloadPlugin", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, method_unload_plugin,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListProviders", SD_BUS_NO_ARGS, SD_BUS_RESULT("ao", providers), method_list_providers,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetProvider", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", provider), method_get_provider,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", who, "s", why, "s", kind), SD_BUS_RESULT("h", fd), method_hold,
+        SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", who, "s", why, "s", kind), SD_BUS_RESULT("h", fd),
+                                method_hold, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("HoldFor", SD_BUS_ARGS("t", duration, "s", why), SD_BUS_RESULT("u", cookie),
+                                method_hold_for, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReleaseHold", SD_BUS_ARGS("u", cookie), SD_BUS_NO_RESULT, method_release_hold,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("HoldFor", SD_BUS_ARGS("t", duration, "s", why), SD_BUS_RESULT("u", cookie), method_hold_for,
+        SD_BUS_METHOD_WITH_ARGS("StopInstance", SD_BUS_ARGS("s", reason, "a{sv}", options), SD_BUS_NO_RESULT,
+                                method_stop_instance, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CancelStop", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, method_cancel_stop,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ReleaseHold", SD_BUS_ARGS("u", cookie), SD_BUS_NO_RESULT, method_release_hold, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("StopInstance", SD_BUS_ARGS("s", reason, "a{sv}", options), SD_BUS_NO_RESULT, method_stop_instance,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("CancelStop", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, method_cancel_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Postpone", SD_BUS_ARGS("t", duration, "s", reason), SD_BUS_NO_RESULT, method_postpone,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("EmitEvent", SD_BUS_ARGS("s", type, "u", severity, "t", deadline, "a{sv}", data), SD_BUS_RESULT("s", id),
-                                method_emit_event, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("SetConfiguration", SD_BUS_ARGS("s", json_merge_patch), SD_BUS_NO_RESULT, method_set_configuration,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("EmitEvent", SD_BUS_ARGS("s", type, "u", severity, "t", deadline, "a{sv}", data),
+                                SD_BUS_RESULT("s", id), method_emit_event, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetConfiguration", SD_BUS_ARGS("s", json_merge_patch), SD_BUS_NO_RESULT,
+                                method_set_configuration, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
 
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("s", state, "s", previous, "s", reason), 0),

@@ -27,14 +27,15 @@ int manager_authorize_caller(Manager *manager, sd_bus_message *message, const ch
                              sd_bus_error *error);
 
 /* A CallAdmission: what changes something is recorded. */
-int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error, void *userdata);
+int manager_admit(sd_bus_message *message, const char *const *details, const char *what, sd_bus_error *error,
+                  void *userdata);
 
 /* Once authorized, before a call leaves its trace in history: ERROR_LIMITS_EXCEEDED where its user does so all the
  * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
 
-/* Before a call that keeps the daemon from everything else for a while: by user, or who opens a connection for each call would have as many
- * as he likes. */
+/* Before a call that keeps the daemon from everything else for a while: by user, or who opens a connection for each
+ * call would have as many as he likes. */
 int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
 
 /* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
@@ -73,8 +74,8 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done,
                   sd_bus_error *error);
 
-/* Whoever asks may read all of history: root, and the daemon itself. Others do without what programs wrote (event.h). As
- * manager_caller(). */
+/* Whoever asks may read all of history: root, and the daemon itself. Others do without what programs wrote (event.h).
+ * As manager_caller(). */
 int history_reader(Manager *manager, sd_bus_message *call, gboolean *ret_trusted, sd_bus_error *error);
 void history_hide(GPtrArray *rows);
 

@@ -50,8 +50,8 @@ static int write_alive(int fd, uint64_t boottime) {
 /* What stood there a while ago is true now. */
 static gboolean is_saved(Manager *manager, uint64_t boottime) {
         return manager->saved.decision && manager->saved.pause_until == manager->pause_until &&
-               decision_is_as_exported(manager->decision, clock_monotonic(), usec_sub(boottime, manager->saved.boottime),
-                                       manager->saved.decision);
+               decision_is_as_exported(manager->decision, clock_monotonic(),
+                                       usec_sub(boottime, manager->saved.boottime), manager->saved.decision);
 }
 
 static char *saved_text(Manager *manager) {
@@ -138,7 +138,8 @@ static void restore_decision(Manager *manager) {
                 return;
         boottime = (uint64_t) json_get_int(object, "boottime", 0);
         if (decision_import(manager->decision, clock_monotonic(), usec_sub(clock_boottime(), boottime),
-                            usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "alive", (gint64) boottime)), saved) < 0)
+                            usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "alive", (gint64) boottime)),
+                            saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
         /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed
          * it. */
@@ -250,5 +251,6 @@ void manager_notice(Manager *manager, const char *text) {
         g_autoptr(JsonObject) data = json_object_new();
 
         json_object_set_string_member(data, "notice", text);
-        (void) events_emit(manager->events, EVENT_NOTICE, EVENT_SOURCE_OWN, SEVERITY_WARNING, 0, data, NULL, NULL, NULL);
+        (void) events_emit(manager->events, EVENT_NOTICE, EVENT_SOURCE_OWN, SEVERITY_WARNING, 0, data, NULL, NULL,
+                           NULL);
 }

@@ -26,15 +26,18 @@
 
 /* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
-/* More than this between the wall clock and the monotonic one, in either direction: somebody set it. Less may be between two readings. */
+/* More than this between the wall clock and the monotonic one, in either direction: somebody set it. Less may be
+ * between two readings. */
 #define CLOCK_WAS_SET (100 * USEC_PER_MSEC)
-/* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/. */
+/* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/.
+ */
 #define STEPS_MAX 8
 /* systemd gives the daemon 30 s to end. */
 #define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
 
-/* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares must be the same. */
+/* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares
+ * must be the same. */
 uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
         uint64_t offset = usec_sub(clock_realtime(), clock_monotonic());
 
@@ -71,8 +74,8 @@ static gboolean input_falls_idle(const Manager *manager, uint64_t now) {
                idle + (double) usec_sub(now, sample->monotonic) / (double) USEC_PER_SEC >= threshold;
 }
 
-/* Whether somebody types is looked at with each sample where it ends a stage; else with each check, and before it could be taken for idle.
- * The clock misses nothing by that: it goes back to the last input itself. */
+/* Whether somebody types is looked at with each sample where it ends a stage; else with each check, and before it
+ * could be taken for idle. The clock misses nothing by that: it goes back to the last input itself. */
 static void choose_look_at_input(Manager *manager, uint64_t now) {
         const Config *config = manager->config;
         double seconds = MIN(config->check_interval_seconds, config->input_idle_threshold_secs);
@@ -97,7 +100,8 @@ void manager_take_quick_sample(Manager *manager) {
                 metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
         }
         if (manager->config->gpu_monitoring_enabled)
-                plugin_metrics_sample(manager->plugin_metrics, usec_from_seconds(2 * manager->config->check_interval_seconds + 10),
+                plugin_metrics_sample(manager->plugin_metrics,
+                                      usec_from_seconds(2 * manager->config->check_interval_seconds + 10),
                                       &manager->sample);
         decision_add_sample(manager->decision, &manager->sample);
 }
@@ -146,8 +150,8 @@ static void ask_everybody(void *userdata) {
         manager_step_soon(manager);
 }
 
-/* The last look. logind is asked first, and no step is made before its answer (or its time-out): its inhibitors are holds, which
- * the decision takes as they are. */
+/* The last look. logind is asked first, and no step is made before its answer (or its time-out): its inhibitors are
+ * holds, which the decision takes as they are. */
 static void begin_look(Manager *manager) {
         if (manager->asking_inhibitors)
                 return;
@@ -156,8 +160,8 @@ static void begin_look(Manager *manager) {
                 ask_everybody(manager);
 }
 
-/* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is there. A dry run
- * needs no provider. */
+/* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is
+ * there. A dry run needs no provider. */
 static void follow_provider(Manager *manager) {
         const char *problem = stop_dry_run(manager->stop) ? NULL : providers_problem(manager->providers);
 
@@ -185,7 +189,8 @@ static void arm_deadline(Manager *manager, uint64_t when) {
         (void) sd_event_source_set_enabled(manager->deadline, SD_EVENT_ONESHOT);
 }
 
-/* Timed holds of before the boot come from the store; a disk that hangs must not keep the decision from working for good. */
+/* Timed holds of before the boot come from the store; a disk that hangs must not keep the decision from working for
+ * good. */
 static gboolean holds_missing(const Manager *manager) {
         return !holds_restored(manager->holds) && clock_monotonic() < usec_add(manager->started, HOLDS_PATIENCE);
 }
@@ -246,7 +251,8 @@ void manager_record_call(Manager *manager, uid_t uid, const char *member, const 
         g_autofree char *user = user_name(uid), *field = g_strdup_printf("SNOOZE_UID=%u", (unsigned) uid);
         g_autoptr(JsonObject) row = json_object_new();
 
-        journal_write(LOG_INFO, NULL, (const char *[]) { field, NULL }, "%s by %s%s%s", member, user, *what ? ": " : "", what);
+        journal_write(LOG_INFO, NULL, (const char *[]){ field, NULL }, "%s by %s%s%s", member, user, *what ? ": " : "",
+                      what);
         json_object_set_string_member(row, "user", user);
         json_object_set_string_member(row, "call", member);
         json_object_set_string_member(row, "what", what);
@@ -259,7 +265,8 @@ static void on_store_problem(const GError *error, void *userdata) {
         g_free(manager->store_problem);
         manager->store_problem = error ? g_strdup(error->message) : NULL;
         if (error) {
-                g_autofree char *message = g_strdup_printf("History is not written: %s. Decisions go on without it.", error->message);
+                g_autofree char *message =
+                        g_strdup_printf("History is not written: %s. Decisions go on without it.", error->message);
 
                 manager_problem(manager, "store", message);
         } else
@@ -277,10 +284,11 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
         Manager *manager = userdata;
         g_autofree char *field = g_strdup_printf("SNOOZE_PLUGIN=%s", plugin_id(plugin));
 
-        journal_write(plugin_state(plugin) == PLUGIN_FAILED || plugin_state(plugin) == PLUGIN_QUARANTINED ? LOG_WARNING : LOG_DEBUG,
-                      MESSAGE_PLUGIN_STATE, (const char *[]) { field, NULL }, "Plugin %s: %s → %s%s%s", plugin_id(plugin),
-                      plugin_state_name(previous), plugin_state_name(plugin_state(plugin)), reason && *reason ? ": " : "",
-                      reason ? reason : "");
+        journal_write(plugin_state(plugin) == PLUGIN_FAILED || plugin_state(plugin) == PLUGIN_QUARANTINED ? LOG_WARNING
+                                                                                                          : LOG_DEBUG,
+                      MESSAGE_PLUGIN_STATE, (const char *[]){ field, NULL }, "Plugin %s: %s → %s%s%s",
+                      plugin_id(plugin), plugin_state_name(previous), plugin_state_name(plugin_state(plugin)),
+                      reason && *reason ? ": " : "", reason ? reason : "");
 
         if (plugin_has_contract(plugin, "IdleCheck")) {
                 if (plugin_enabled(plugin))
@@ -423,7 +431,8 @@ void manager_set_config(Manager *manager, Config *config) {
                 monitors_set_config(manager->monitors, config);
 
         /* A longer interval than before must not be waited for to its end first. */
-        manager->next_check = MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
+        manager->next_check =
+                MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
         (void) tick_set(manager, usec_from_seconds(config->sample_interval_seconds));
         manager_emit_changed(manager, "DryRun");
         log_warnings(manager);
@@ -437,7 +446,8 @@ static int add_timers(Manager *manager) {
         if (r < 0)
                 return r;
         /* Stages begin when they are due, not up to a quarter of a second later (sd-event's default accuracy). */
-        r = sd_event_add_time(manager->event, &manager->deadline, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_deadline, manager);
+        r = sd_event_add_time(manager->event, &manager->deadline, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_deadline,
+                              manager);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(manager->deadline, SD_EVENT_OFF);
@@ -458,8 +468,9 @@ static void load_config(Manager *manager) {
         if (manager->config)
                 return;
         manager->config = config_load_good(manager->config_good, NULL);
-        manager->config_problem = g_strdup_printf("%s. %s is in force; fix it and type: " SNOOZE_COMMAND " config reload", error->message,
-                                                  manager->config ? "The last good configuration" : "The default configuration (dry run)");
+        manager->config_problem = g_strdup_printf(
+                "%s. %s is in force; fix it and type: " SNOOZE_COMMAND " config reload", error->message,
+                manager->config ? "The last good configuration" : "The default configuration (dry run)");
         if (!manager->config)
                 manager->config = config_new_default();
         log_error("%s", manager->config_problem);
@@ -543,8 +554,8 @@ static int create_parts(Manager *manager) {
         g_autoptr(GError) error = NULL;
         int r;
 
-        r = store_new(manager->event, manager->options.state_directory, manager->options.runtime_directory, on_store_problem, manager,
-                      &manager->store);
+        r = store_new(manager->event, manager->options.state_directory, manager->options.runtime_directory,
+                      on_store_problem, manager, &manager->store);
         if (r < 0)
                 return r;
         if (!manager->config_problem)
@@ -594,7 +605,10 @@ static void watch_logind(Manager *manager) {
         r = inhibitors_new(manager->bus, manager->holds, &manager->inhibitors);
         if (r < 0)
                 log_warning("logind's inhibitors cannot be followed: %s", strerror(-r));
-        r = delay_new(&(DelayParameters) { .bus = manager->bus, .events = manager->events, .is_own = on_is_own_stop, .userdata = manager },
+        r = delay_new(&(DelayParameters){ .bus = manager->bus,
+                                          .events = manager->events,
+                                          .is_own = on_is_own_stop,
+                                          .userdata = manager },
                       &manager->delay);
         if (r < 0)
                 log_warning("logind cannot be kept waiting for handlers: %s", strerror(-r));

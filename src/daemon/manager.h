@@ -57,7 +57,8 @@ struct Manager {
         LogControl *log_control;
         SenderLimits *limits;       /* every call */
         SenderLimits *check_limits; /* calls that make the machine work: one a second */
-        SenderLimits *look_limits;  /* by user, however many connections he has: calls that keep us from everything else */
+        SenderLimits
+                *look_limits; /* by user, however many connections he has: calls that keep us from everything else */
         SenderLimits *user_limits;  /* by user, too: calls that leave rows in history */
 
         Store *store;
@@ -120,7 +121,8 @@ struct Manager {
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *manager);
 
-/* Before the end: lets plugins give away what they know. done is called once, also from within. FALSE: that was begun before. */
+/* Before the end: lets plugins give away what they know. done is called once, also from within. FALSE: that was begun
+ * before. */
 gboolean manager_stop(Manager *manager, void (*done)(void *userdata), void *userdata);
 
 /* Tells everybody who waits for the disk how it ended, as long as there is a bus to tell it on. */
@@ -190,5 +192,6 @@ static inline uint64_t usec_from_seconds(double seconds) {
 int manager_check_now(Manager *manager, sd_bus_message *call, uid_t uid, sd_bus_error *error);
 void manager_check_free(void *check);
 
-/* Wall clock of a moment on the monotonic clock. The same moment stays the same time, unless somebody sets the clock. */
+/* Wall clock of a moment on the monotonic clock. The same moment stays the same time, unless somebody sets the clock.
+ */
 uint64_t manager_realtime(Manager *manager, uint64_t monotonic);

@@ -42,7 +42,8 @@ void plugin_metrics_free(PluginMetrics *metrics) {
         g_free(metrics);
 }
 
-/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. A full table is still renewed. */
+/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. A full table is still renewed.
+ */
 static gboolean may_tell(const PluginMetrics *metrics, const char *name) {
         int builtin = metric_from_key(name);
 
@@ -51,7 +52,8 @@ static gboolean may_tell(const PluginMetrics *metrics, const char *name) {
         return g_hash_table_size(metrics->by_name) < METRICS_MAX || g_hash_table_contains(metrics->by_name, name);
 }
 
-/* The larger of two plugins' words counts: one that lies, or was taken over, must not make what another measures look idle. */
+/* The larger of two plugins' words counts: one that lies, or was taken over, must not make what another measures look
+ * idle. */
 static gboolean is_outvoted(const PluginMetrics *metrics, const char *name, const Vote *vote, double value) {
         const PluginMetric *known = g_hash_table_lookup(metrics->by_name, name);
 

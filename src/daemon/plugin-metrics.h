@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What plugins measure: it joins GetMetrics, and gpu_usage the samples, so that the daemon needs no vendor's library. */
+/* What plugins measure: it joins GetMetrics, and gpu_usage the samples, so that the daemon needs no vendor's library.
+ */
 
 #include "daemon/decision/decision.h"
 

@@ -18,7 +18,8 @@
 
 #define QUERY_MAX 128U
 
-/* What may be a message's whole length is not told back: the bus closes the connection of who sends more than it takes. */
+/* What may be a message's whole length is not told back: the bus closes the connection of who sends more than it
+ * takes. */
 static const char *shown(const char *id) {
         return plugin_id_valid(id) ? id : "…";
 }
@@ -34,7 +35,8 @@ static int read_plugin(Manager *manager, sd_bus_message *message, Plugin **ret, 
         *ret = plugins_find(manager->plugins, id);
         if (!*ret)
                 return sd_bus_error_setf(error, ERROR_NO_SUCH_PLUGIN,
-                                         "There is no plugin '%s'; " SNOOZE_COMMAND " plugin list shows them.", shown(id));
+                                         "There is no plugin '%s'; " SNOOZE_COMMAND " plugin list shows them.",
+                                         shown(id));
         return 0;
 }
 
@@ -95,7 +97,8 @@ int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r;
         provider = providers_find(manager->providers, id);
         if (!provider)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER, "There is no provider '%s'; " SNOOZE_COMMAND " provider list shows them.",
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_PROVIDER,
+                                         "There is no provider '%s'; " SNOOZE_COMMAND " provider list shows them.",
                                          shown(id));
         return sd_bus_reply_method_return(message, "o", provider_object_path(provider));
 }
@@ -219,7 +222,8 @@ static void load_done(Plugin *plugin, const sd_bus_error *error, void *userdata)
 static void unload_done(Plugin *plugin, const sd_bus_error *error, void *userdata) {
         g_autoptr(Request) request = userdata;
 
-        (void) (error ? sd_bus_reply_method_error(request->call, error) : sd_bus_reply_method_return(request->call, NULL));
+        (void) (error ? sd_bus_reply_method_error(request->call, error)
+                      : sd_bus_reply_method_return(request->call, NULL));
 }
 
 static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean load, sd_bus_error *error) {

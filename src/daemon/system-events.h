@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the monitors see becomes events of the daemon's own, from sources "snoozed/disk" and the like, which no plugin can be named. */
+/* What the monitors see becomes events of the daemon's own, from sources "snoozed/disk" and the like, which no plugin
+ * can be named. */
 
 #include "daemon/manager.h"
 

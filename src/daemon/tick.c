@@ -65,14 +65,15 @@ static gboolean beat(Manager *manager, uint64_t now) {
         gboolean heard = plugins_hear(manager->plugins);
 
         if (now < manager->next_check) {
-                gboolean told = manager->monitors && monitors_look(manager->monitors), calm = take_calm_sample(manager, now) && !told;
+                gboolean told = manager->monitors && monitors_look(manager->monitors),
+                         calm = take_calm_sample(manager, now) && !told;
 
                 if (heard || !calm)
                         manager_step(manager);
                 return calm;
         }
-        manager->next_check =
-                usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds), sample_interval(manager) / 2));
+        manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds),
+                                                     sample_interval(manager) / 2));
         manager_take_sample(manager);
         manager_step(manager);
         check(manager);
@@ -142,11 +143,12 @@ static Rest sleep_until(Manager *manager, uint64_t until) {
  *   - whatever the loop has to attend to shows on the descriptor, its timers, signals and the watchdog among it, and
  *     shows again when the loop looks. What forgets its readiness once somebody has seen it (a PSI trigger) must be no
  *     source of this loop, and is waited for beside it: monitors_wait();
- *   - nothing in here counts from sd_event_now(), which stands still meanwhile: checks, and steps that have something to
- *     conclude, are left to the loop. */
+ *   - nothing in here counts from sd_event_now(), which stands still meanwhile: checks, and steps that have something
+ * to conclude, are left to the loop. */
 static int on_rest(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
-        uint64_t now = clock_monotonic(), interval = sample_interval(manager), left = time_left(manager), next = usec_add(now, left);
+        uint64_t now = clock_monotonic(), interval = sample_interval(manager), left = time_left(manager),
+                 next = usec_add(now, left);
         Rest rest = REST_OVER;
 
         if (left == 0)

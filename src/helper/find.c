@@ -104,7 +104,8 @@ static gboolean program_trusted(const Places *places, const char *program, GErro
         return place_trusted(&system, directory, error);
 }
 
-Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version, GError **error) {
+Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version,
+                      GError **error) {
         g_autofree char *own = g_build_filename(directory, id, NULL), *real = place_path(places, directory);
         g_autofree char *place = NULL;
         g_autoptr(Manifest) manifest = NULL;

@@ -283,7 +283,8 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
 }
 
 /* Of several versions the one that was looked at, if it is there; else the one that counts. */
-static Manifest *find_looked_at(const Places *places, const Approval *approval, gboolean *ret_packaged, GError **error) {
+static Manifest *find_looked_at(const Places *places, const Approval *approval, gboolean *ret_packaged,
+                                GError **error) {
         g_autoptr(Manifest) current = plugin_find(places, approval->id, ret_packaged, error);
         g_auto(GStrv) versions = NULL;
 
@@ -346,7 +347,8 @@ static int append_permissions(sd_bus_message *reply, const Manifest *manifest, c
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged, sd_bus_error *error) {
+int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged,
+                             sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         g_autoptr(Approvals) approvals = NULL;
         g_autoptr(GError) e = NULL;
@@ -379,7 +381,8 @@ static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_
         if (r < 0)
                 return r;
         manifest = plugin_find(&helper->places, id, &packaged, &e);
-        return manifest ? helper_reply_permissions(helper, call, manifest, packaged, error) : helper_no_such_plugin(error, e);
+        return manifest ? helper_reply_permissions(helper, call, manifest, packaged, error)
+                        : helper_no_such_plugin(error, e);
 }
 
 #define METHOD(name, in, in_names, out, out_names, handler) \

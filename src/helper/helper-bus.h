@@ -19,7 +19,8 @@ int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const 
 int helper_no_such_plugin(sd_bus_error *error, const GError *e);
 int helper_not_written(sd_bus_error *error, const GError *e);
 /* The answer of ListPermissions and ListVersionPermissions. packaged negative: is not part of it. */
-int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged, sd_bus_error *error);
+int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged,
+                             sd_bus_error *error);
 
 /* versions-bus.c */
 int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error);

@@ -45,7 +45,8 @@ Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packag
 /* The same of one of the versions that lie side by side. */
 Manifest *plugin_find_version(const Places *places, const char *id, const char *version, GError **error);
 /* What lies below this directory (without the root). version NULL: the one that counts. */
-Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version, GError **error);
+Manifest *plugin_load(const Places *places, const char *directory, const char *id, const char *version,
+                      GError **error);
 /* The directory that it is found in, without the root. */
 char *plugin_directory(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
 /* As manifest_versions(). */
@@ -57,8 +58,9 @@ typedef enum Installed {
         INSTALLED_ALREADY, /* the very same files */
 } Installed;
 
-/* Takes over what lies in the directory behind the descriptor as one more version of the plugin that its plugin.json names: whole or
- * not at all. caller: who may read all of it. The first version of a plugin is the one that counts; another one is until the daemon has it replaced. */
+/* Takes over what lies in the directory behind the descriptor as one more version of the plugin that its plugin.json
+ * names: whole or not at all. caller: who may read all of it. The first version of a plugin is the one that counts;
+ * another one is until the daemon has it replaced. */
 Manifest *install_version(const Places *places, int source, uid_t caller, Installed *ret, GError **error);
 /* version "": all of them. That which counts goes only with all. */
 gboolean install_remove(const Places *places, const char *id, const char *version, GError **error);
@@ -86,13 +88,13 @@ typedef enum Slots {
 } Slots;
 
 gboolean provision_present(const Places *places, const char *id);
-/* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both, grants what is
- * approved to either. */
-gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots, unsigned *changed,
-                         GError **error);
+/* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both,
+ * grants what is approved to either. */
+gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots,
+                         unsigned *changed, GError **error);
 /* Each slot as it is, with what is approved now. */
-gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
-                           GError **error);
+gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals,
+                           unsigned *changed, GError **error);
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error);
 /* Of what this manifest asks for these are approved from now on; what only other versions ask for stays as it was. */
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,

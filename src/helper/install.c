@@ -7,8 +7,8 @@
  *                    /ID/VERSION/                         by one rename: it is there, whole
  *                    /ID/current -> VERSION               which one counts
  *
- * Killed at any instant it leaves at most a directory of work, which the next installation removes; the daemon looks at no name with a
- * dot in front. */
+ * Killed at any instant it leaves at most a directory of work, which the next installation removes; the daemon looks
+ * at no name with a dot in front. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +111,8 @@ static gboolean copy(Work *work, int source, uid_t caller, GError **error) {
 
 /* What it says it is; whether that may be is looked at when it lies where that says. */
 static Manifest *read_name(const Work *work, GError **error) {
-        g_autofree char *real = place_path(work->places, work->path), *path = g_build_filename(real, "new", "plugin.json", NULL);
+        g_autofree char *real = place_path(work->places, work->path),
+                        *path = g_build_filename(real, "new", "plugin.json", NULL);
         g_autofree char *text = NULL;
         g_autoptr(JsonNode) root = NULL;
         struct stat st;
@@ -151,7 +152,8 @@ static gboolean check_whole(const Work *work, const Manifest *named, GError **er
         if (permission_path_plain(manifest->exec))
                 return TRUE;
         g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE,
-                    "/exec: expected a path of letters, digits and ._+=@,- that can stand in a unit, not %s", named->exec);
+                    "/exec: expected a path of letters, digits and ._+=@,- that can stand in a unit, not %s",
+                    named->exec);
         return FALSE;
 }
 
@@ -160,7 +162,8 @@ static gboolean arrange(const Work *work, const Manifest *named, GError **error)
         g_autofree char *place = g_build_filename(named->id, named->version, NULL);
         g_autofree char *link = g_build_filename(named->id, CURRENT, NULL);
 
-        if (mkdirat(work->directory, named->id, 0755) < 0 || renameat(work->directory, "new", work->directory, place) < 0 ||
+        if (mkdirat(work->directory, named->id, 0755) < 0 ||
+            renameat(work->directory, "new", work->directory, place) < 0 ||
             symlinkat(named->version, work->directory, link) < 0)
                 return fail(error, work->path, "cannot be arranged");
         /* At once: file by file it would be a commit for each. */
@@ -175,8 +178,9 @@ static gboolean check_elsewhere(const Work *work, const char *id, GError **error
                 g_autofree char *real = place_path(work->places, earlier[i]);
 
                 if (manifest_there(real, id)) {
-                        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST, "%s is there already, in %s/%s, which counts before what is installed.",
-                                    id, earlier[i], id);
+                        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+                                    "%s is there already, in %s/%s, which counts before what is installed.", id,
+                                    earlier[i], id);
                         return FALSE;
                 }
         }
@@ -185,7 +189,8 @@ static gboolean check_elsewhere(const Work *work, const char *id, GError **error
 
 /* TRUE: it is what is there already. */
 static gboolean check_same(const Work *work, const Manifest *named, int own, GError **error) {
-        _cleanup_close_ int there = openat(own, named->version, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), ours = -1;
+        _cleanup_close_ int there = openat(own, named->version, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                            ours = -1;
         g_autofree char *place = g_build_filename(named->id, named->version, NULL);
         GError *e = NULL;
 
@@ -197,9 +202,10 @@ static gboolean check_same(const Work *work, const Manifest *named, int own, GEr
         if (e)
                 g_propagate_error(error, e);
         else
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-                            "Version %s of %s is installed already, with other files: give this one a version of its own.", named->version,
-                            named->id);
+                g_set_error(
+                        error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+                        "Version %s of %s is installed already, with other files: give this one a version of its own.",
+                        named->version, named->id);
         return FALSE;
 }
 
@@ -212,8 +218,10 @@ static gboolean switch_link(int own, const char *version, GError **error) {
 
 /* Beside the others. */
 static gboolean add(const Work *work, const Manifest *named, Installed *ret, GError **error) {
-        g_autofree char *path = g_build_filename(INSTALLED_PLUGINS, named->id, NULL), *real = place_path(work->places, INSTALLED_PLUGINS);
-        g_autofree char *place = g_build_filename(named->id, named->version, NULL), *current = manifest_current(real, named->id);
+        g_autofree char *path = g_build_filename(INSTALLED_PLUGINS, named->id, NULL),
+                        *real = place_path(work->places, INSTALLED_PLUGINS);
+        g_autofree char *place = g_build_filename(named->id, named->version, NULL),
+                        *current = manifest_current(real, named->id);
         g_auto(GStrv) versions = manifest_versions(real, named->id);
         _cleanup_close_ int own = -1;
 
@@ -227,9 +235,11 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                 return check_same(work, named, own, error);
         }
         if (g_strv_length(versions) >= VERSIONS_MAX) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-                            "%u versions of %s are installed, which is all that there may be; first: sudo " SNOOZE_COMMAND " plugin uninstall %s VERSION",
-                            VERSIONS_MAX, named->id, named->id);
+                g_set_error(
+                        error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+                        "%u versions of %s are installed, which is all that there may be; first: sudo " SNOOZE_COMMAND
+                        " plugin uninstall %s VERSION",
+                        VERSIONS_MAX, named->id, named->id);
                 return FALSE;
         }
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
@@ -241,7 +251,8 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
 static gboolean put_in_place(const Work *work, const Manifest *named, Installed *ret, GError **error) {
         *ret = INSTALLED_NEW;
         if (renameat2(work->directory, named->id, work->installed, named->id, RENAME_NOREPLACE) < 0)
-                return errno == EEXIST ? add(work, named, ret, error) : fail(error, INSTALLED_PLUGINS, "takes no plugin");
+                return errno == EEXIST ? add(work, named, ret, error)
+                                       : fail(error, INSTALLED_PLUGINS, "takes no plugin");
         return fsync(work->installed) == 0 || fail(error, INSTALLED_PLUGINS, "cannot be synced");
 }
 
@@ -252,8 +263,8 @@ Manifest *install_version(const Places *places, int source, uid_t caller, Instal
         if (!work_begin(places, &work, error) || !copy(&work, source, caller, error))
                 return NULL;
         named = read_name(&work, error);
-        if (!named || !check_elsewhere(&work, named->id, error) || !arrange(&work, named, error) || !check_whole(&work, named, error) ||
-            !put_in_place(&work, named, ret, error))
+        if (!named || !check_elsewhere(&work, named->id, error) || !arrange(&work, named, error) ||
+            !check_whole(&work, named, error) || !put_in_place(&work, named, ret, error))
                 return NULL;
         return plugin_load(places, INSTALLED_PLUGINS, named->id, named->version, error);
 }
@@ -275,7 +286,8 @@ static gboolean in_use(const Places *places, const char *id, const char *version
 
         if (g_strcmp0(version, current) != 0 && g_strcmp0(version, a) != 0 && g_strcmp0(version, b) != 0)
                 return FALSE;
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Version %s of %s is in use; first: sudo " SNOOZE_COMMAND " plugin update %s OTHER-VERSION",
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "Version %s of %s is in use; first: sudo " SNOOZE_COMMAND " plugin update %s OTHER-VERSION",
                     version, id, id);
         return TRUE;
 }
@@ -302,7 +314,8 @@ gboolean install_remove(const Places *places, const char *id, const char *versio
                 g_auto(GStrv) versions = plugin_versions(places, id);
                 g_autofree char *list = g_strjoinv(", ", versions);
 
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "Version %s of %s is not installed; installed: %s.", version, id, list);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                            "Version %s of %s is not installed; installed: %s.", version, id, list);
                 return FALSE;
         }
         if (in_use(places, id, version, error))
@@ -315,7 +328,8 @@ gboolean install_remove(const Places *places, const char *id, const char *versio
 gboolean install_switch(const Places *places, const char *id, const char *version, GError **error) {
         gboolean packaged;
         g_autofree char *directory = plugin_directory(places, id, &packaged, error);
-        g_autofree char *path = directory ? g_build_filename(directory, id, NULL) : NULL, *real = NULL, *current = NULL;
+        g_autofree char *path = directory ? g_build_filename(directory, id, NULL) : NULL, *real = NULL,
+                        *current = NULL;
         _cleanup_close_ int own = -1;
 
         if (!directory || !place_trusted(places, path, error))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A script is run by another program, which its unit has to let be run. That of a plugin's script is ours, and runs the script by a
- * third one, once for each call. */
+/* A script is run by another program, which its unit has to let be run. That of a plugin's script is ours, and runs
+ * the script by a third one, once for each call. */
 
 #include <fcntl.h>
 #include <string.h>

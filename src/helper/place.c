@@ -36,18 +36,20 @@ static gboolean owner_trusted(const Places *places, const struct stat *st) {
         return st->st_uid == 0 || st->st_uid == places->also;
 }
 
-/* Debian lets group staff write /usr/local and what is below it; who is in it can put programs and services there that run as root. A
- * directory there that somebody gave to another group is that group's. */
+/* Debian lets group staff write /usr/local and what is below it; who is in it can put programs and services there that
+ * run as root. A directory there that somebody gave to another group is that group's. */
 static gboolean group_of_local(const Places *places, const char *path, const struct stat *st) {
         g_autofree char *real = place_path(places, LOCAL);
         struct stat local;
 
         if (!g_str_equal(path, LOCAL) && !g_str_has_prefix(path, LOCAL "/"))
                 return FALSE;
-        return lstat(real, &local) == 0 && S_ISDIR(local.st_mode) && local.st_mode & S_IWGRP && local.st_gid == st->st_gid;
+        return lstat(real, &local) == 0 && S_ISDIR(local.st_mode) && local.st_mode & S_IWGRP &&
+               local.st_gid == st->st_gid;
 }
 
-/* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving that away. */
+/* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving
+ * that away. */
 static gboolean mode_trusted(const Places *places, int fd, const char *path, const struct stat *st) {
         g_autofree char *opened = g_strdup_printf("/proc/self/fd/%d", fd);
 

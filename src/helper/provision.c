@@ -35,7 +35,8 @@ static char *activation_path(const char *id) {
 }
 
 static char *slot_activation_path(const char *id, const char *slot) {
-        return g_strdup_printf("/usr/local/share/dbus-1/system-services/" PLUGIN_NAME_PREFIX "%s.%s.service", id, slot);
+        return g_strdup_printf("/usr/local/share/dbus-1/system-services/" PLUGIN_NAME_PREFIX "%s.%s.service", id,
+                               slot);
 }
 
 /* An administrator's override.conf comes after both. */
@@ -91,7 +92,8 @@ static gboolean write_list(const Places *places, char *path, const char *text, G
         g_autofree char *owned = path;
         gboolean changed = FALSE;
 
-        return *text ? place_write(places, owned, text, &changed, error) : place_remove(places, owned, FALSE, &changed, error);
+        return *text ? place_write(places, owned, text, &changed, error)
+                     : place_remove(places, owned, FALSE, &changed, error);
 }
 
 static gboolean remove_file(const Places *places, char *path, gboolean with_directory, unsigned what,
@@ -127,7 +129,8 @@ static gboolean write_units(const Places *places, const char *id, Slots which, c
 }
 
 char *provision_pinned(const Places *places, const char *id, Slots slot) {
-        g_autofree char *path = permissions_path(slots[slot == SLOT_A ? 0 : 1], id), *real = place_path(places, path), *text = NULL;
+        g_autofree char *path = permissions_path(slots[slot == SLOT_A ? 0 : 1], id), *real = place_path(places, path),
+                        *text = NULL;
 
         return file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) ? text_read_version(text) : NULL;
 }
@@ -138,7 +141,8 @@ static Manifest *pinned_manifest(const Places *places, const char *id, Slots slo
         return version ? plugin_find_version(places, id, version, NULL) : NULL;
 }
 
-static gboolean limit_slot(const Places *places, const Manifest *manifest, size_t i, Limits limits, unsigned *changed, GError **error) {
+static gboolean limit_slot(const Places *places, const Manifest *manifest, size_t i, Limits limits, unsigned *changed,
+                           GError **error) {
         const Limits allowed = limits_allowed(manifest);
         g_autofree char *text = NULL;
 
@@ -150,9 +154,11 @@ static gboolean limit_slot(const Places *places, const Manifest *manifest, size_
 }
 
 /* Limits that were configured within those of an earlier manifest. */
-static gboolean keep_within(const Places *places, const Manifest *manifest, Slots which, unsigned *changed, GError **error) {
+static gboolean keep_within(const Places *places, const Manifest *manifest, Slots which, unsigned *changed,
+                            GError **error) {
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
-                g_autofree char *path = limits_path(slots[i], manifest->id), *real = place_path(places, path), *text = NULL;
+                g_autofree char *path = limits_path(slots[i], manifest->id), *real = place_path(places, path),
+                                *text = NULL;
 
                 if (in_slots(which, i) && file_read(real, LIMITS_TEXT_MAX, &text, NULL, NULL) &&
                     !limit_slot(places, manifest, i, text_read_limits(text), changed, error))
@@ -162,7 +168,8 @@ static gboolean keep_within(const Places *places, const Manifest *manifest, Slot
 }
 
 /* The plugin's own name starts the first slot, with systemd and without. */
-static gboolean write_activation(const Places *places, const Grant *grant, Slots which, unsigned *changed, GError **error) {
+static gboolean write_activation(const Places *places, const Grant *grant, Slots which, unsigned *changed,
+                                 GError **error) {
         const char *id = grant->manifest->id;
         g_autofree char *activation = text_bus_activation(grant);
 
@@ -192,8 +199,8 @@ static void add_granted(GPtrArray *list, const Approvals *approvals, const Manif
 }
 
 /* Both versions have one user, and with it one policy and one list of units, while one replaces the other. */
-static gboolean write_policy(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which, unsigned *changed,
-                             GError **error) {
+static gboolean write_policy(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which,
+                             unsigned *changed, GError **error) {
         g_autoptr(GPtrArray) granted = g_ptr_array_new_with_free_func(g_free);
         Grant grant = { .manifest = manifest };
         g_autofree char *policy = NULL, *units = NULL;
@@ -215,8 +222,8 @@ static gboolean write_policy(const Places *places, const Manifest *manifest, con
 
 /* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more
  * or less than this. */
-gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which, unsigned *changed,
-                         GError **error) {
+gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which,
+                         unsigned *changed, GError **error) {
         g_auto(GStrv) granted = approvals_granted(approvals, manifest), programs = interpreters(manifest->exec);
         const Grant grant = { manifest, (const char *const *) granted, (const char *const *) programs, group_exists,
                               (void *) places };
@@ -229,8 +236,8 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
                write_activation(places, &grant, which, changed, error);
 }
 
-gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals, unsigned *changed,
-                           GError **error) {
+gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals,
+                           unsigned *changed, GError **error) {
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
                 g_autoptr(Manifest) pinned = pinned_manifest(places, manifest->id, 1U << i);
 

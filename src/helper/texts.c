@@ -64,8 +64,10 @@ static gboolean below(const char *path, const char *directory) {
 
 /* What the template hides: CloudSnooze's directories, and the sockets of name services. */
 static const char *const hidden[] = { PKGSTATEDIR, PKGSYSCONFDIR, PKGRUNDIR };
-static const char *const name_services[] = { "/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon", "/run/snapd.socket",
-                                             "/run/snapd-snap.socket", "/run/cups", "/run/rpcbind.sock" };
+static const char *const name_services[] = { "/run/systemd/resolve",   "/run/nscd",
+                                             "/run/avahi-daemon",      "/run/snapd.socket",
+                                             "/run/snapd-snap.socket", "/run/cups",
+                                             "/run/rpcbind.sock" };
 
 /* Anew where something of it is to be seen: what is below an inaccessible path cannot be mounted again. */
 static void hide(GPtrArray *lines, const char *directory, gboolean names) {
@@ -83,7 +85,8 @@ static void hide(GPtrArray *lines, const char *directory, gboolean names) {
                 g_ptr_array_add(lines, g_strdup_printf("InaccessiblePaths=-%s", name_services[i]));
 }
 
-/* A plugin that lies in a hidden directory, or in a home, sees its own part of it: an empty file system in its place, and that. */
+/* A plugin that lies in a hidden directory, or in a home, sees its own part of it: an empty file system in its place,
+ * and that. */
 static void show_directory(GPtrArray *lines, const char *directory) {
         static const char *const homes[] = { "/home", "/root", "/run/user" };
 

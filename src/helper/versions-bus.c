@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* io.cloudsnooze.Helper1, as far as installed versions go. Installing and removing is a person's: polkit is asked about the caller, also
- * where that is the daemon. Which of the versions that somebody has installed runs in which slot is the daemon's to say, and what that may
- * do stands in its manifest and in what was approved. */
+/* io.cloudsnooze.Helper1, as far as installed versions go. Installing and removing is a person's: polkit is asked
+ * about the caller, also where that is the daemon. Which of the versions that somebody has installed runs in which
+ * slot is the daemon's to say, and what that may do stands in its manifest and in what was approved. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,16 +26,18 @@ static int read_version(sd_bus_message *call, const char **ret, gboolean may_be_
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "version: expected one as in 1.2.3");
 }
 
-static int no_such_version(const Helper *helper, const char *id, const char *version, const GError *e, sd_bus_error *error) {
+static int no_such_version(const Helper *helper, const char *id, const char *version, const GError *e,
+                           sd_bus_error *error) {
         g_auto(GStrv) versions = plugin_versions(&helper->places, id);
         g_autofree char *list = g_strjoinv(", ", versions);
 
         if (e->domain == G_FILE_ERROR && e->code == G_FILE_ERROR_NOENT)
                 return helper_no_such_plugin(error, e);
         if (g_strv_contains((const char *const *) versions, version))
-                return sd_bus_error_setf(error, ERROR_INVALID_CONFIGURATION, "Version %s of %s is broken: %s", version, id, e->message);
-        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version %s of %s is not installed; installed: %s.", version, id,
-                                 *list ? list : "none");
+                return sd_bus_error_setf(error, ERROR_INVALID_CONFIGURATION, "Version %s of %s is broken: %s", version,
+                                         id, e->message);
+        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "Version %s of %s is not installed; installed: %s.",
+                                 version, id, *list ? list : "none");
 }
 
 /* Installing */
@@ -54,12 +56,14 @@ static int read_install(sd_bus_message *call, int *ret_directory, sd_bus_error *
         flags = fcntl(*ret_directory, F_GETFL);
         /* Who could not open it for reading may not have it read for him. */
         if (flags < 0 || flags & O_PATH || fstat(*ret_directory, &st) < 0 || !S_ISDIR(st.st_mode))
-                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "directory: expected a directory that is open for reading");
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "directory: expected a directory that is open for reading");
         return 0;
 }
 
 static int reply_installed(const Helper *helper, sd_bus_message *call, const Manifest *manifest, gboolean changed) {
-        g_autofree char *real = place_path(&helper->places, INSTALLED_PLUGINS), *current = manifest_current(real, manifest->id);
+        g_autofree char *real = place_path(&helper->places, INSTALLED_PLUGINS),
+                        *current = manifest_current(real, manifest->id);
 
         return sd_bus_reply_method_return(call, "sssb", manifest->id, manifest->version, current ?: "", (int) changed);
 }
@@ -87,11 +91,14 @@ int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         manifest = install_version(&helper->places, directory, caller, &installed, &e);
         if (!manifest) {
                 log_notice("Nothing was installed for user %u: %s", (unsigned) caller, e->message);
-                return sd_bus_error_set(error, g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_EXIST) ? ERROR_REFUSED
-                                                                                                   : ERROR_INVALID_ARGUMENT, e->message);
+                return sd_bus_error_set(error,
+                                        g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_EXIST) ? ERROR_REFUSED
+                                                                                             : ERROR_INVALID_ARGUMENT,
+                                        e->message);
         }
         if (installed == INSTALLED_NEW)
-                log_notice("Version %s of plugin %s was installed for user %u.", manifest->version, manifest->id, (unsigned) caller);
+                log_notice("Version %s of plugin %s was installed for user %u.", manifest->version, manifest->id,
+                           (unsigned) caller);
         return reply_installed(helper, call, manifest, installed == INSTALLED_NEW);
 }
 
@@ -108,7 +115,8 @@ int method_remove_versions(sd_bus_message *call, void *userdata, sd_bus_error *e
                 r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
-        r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS, (const char *const[]) { "plugin", id, NULL }, error);
+        r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS, (const char *const[]){ "plugin", id, NULL },
+                      error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (!install_remove(&helper->places, id, version, &e)) {
@@ -137,8 +145,8 @@ static int read_slot(sd_bus_message *call, Slots *ret, sd_bus_error *error) {
 }
 
 /* 1: what the daemon and root may ask for, of a version that is there. 0: parked. slot NULL: none is named. */
-static int read_service_call(Helper *helper, sd_bus_message *call, const char **ret_id, const char **ret_version, Slots *ret_slot,
-                             Manifest **ret, sd_bus_error *error) {
+static int read_service_call(Helper *helper, sd_bus_message *call, const char **ret_id, const char **ret_version,
+                             Slots *ret_slot, Manifest **ret, sd_bus_error *error) {
         g_autoptr(GError) e = NULL;
         int r;
 
@@ -173,7 +181,8 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
             !provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_not_written(error, e);
         if (changed)
-                log_info("Plugin %s runs version %s in slot %s from its next start on.", id, version, slot == SLOT_A ? "a" : "b");
+                log_info("Plugin %s runs version %s in slot %s from its next start on.", id, version,
+                         slot == SLOT_A ? "a" : "b");
         return helper_finish(helper, call, changed, NULL);
 }
 
@@ -208,5 +217,6 @@ int method_list_version_permissions(sd_bus_message *call, void *userdata, sd_bus
         if (r < 0)
                 return r;
         manifest = plugin_find_version(&helper->places, id, version, &e);
-        return manifest ? helper_reply_permissions(helper, call, manifest, -1, error) : no_such_version(helper, id, version, e, error);
+        return manifest ? helper_reply_permissions(helper, call, manifest, -1, error)
+                        : no_such_version(helper, id, version, e, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* libcurl's multi interface on sd-event: libcurl says which sockets and which moment it waits for, the loop tells it when they are
- * there, and what has ended is told. Nothing is told from within libcurl. */
+/* libcurl's multi interface on sd-event: libcurl says which sockets and which moment it waits for, the loop tells it
+ * when they are there, and what has ended is told. Nothing is told from within libcurl. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -141,7 +141,8 @@ static int timer_changed(CURLM *multi, long milliseconds, void *userdata) {
         if (milliseconds < 0)
                 return sd_event_source_set_enabled(client->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
         when = usec_add(clock_monotonic(), (uint64_t) milliseconds * USEC_PER_MSEC);
-        if (sd_event_source_set_time(client->timer, when) < 0 || sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) < 0)
+        if (sd_event_source_set_time(client->timer, when) < 0 ||
+            sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) < 0)
                 return -1;
         return 0;
 }

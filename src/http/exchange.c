@@ -96,8 +96,9 @@ static HttpProblem problem_of(CURLcode code) {
 
 /* What libcurl says of a URL that it does not like repeats it, with the password. */
 static bool tells_url(CURLcode code, const char *message) {
-        return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
-                code == CURLE_NOT_BUILT_IN || strchr(message, '@') || strstr(message, "://");
+        return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_URL_MALFORMAT ||
+               code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_NOT_BUILT_IN || strchr(message, '@') ||
+               strstr(message, "://");
 }
 
 static HttpReply reply_of(HttpExchange *exchange, CURLcode code) {
@@ -115,7 +116,8 @@ static HttpReply reply_of(HttpExchange *exchange, CURLcode code) {
         else if (reply.problem == HTTP_TOO_LARGE)
                 reply.message = "the reply is larger than allowed";
         else
-                reply.message = exchange->problem[0] && !tells_url(code, exchange->problem) ? exchange->problem : curl_easy_strerror(code);
+                reply.message = exchange->problem[0] && !tells_url(code, exchange->problem) ? exchange->problem
+                                                                                            : curl_easy_strerror(code);
         return reply;
 }
 
@@ -229,7 +231,8 @@ static bool is_one_line(const char *text) {
 }
 
 static bool request_fits(const HttpRequest *request) {
-        if (!request->url || (strncasecmp(request->url, "http://", 7) != 0 && strncasecmp(request->url, "https://", 8) != 0) ||
+        if (!request->url ||
+            (strncasecmp(request->url, "http://", 7) != 0 && strncasecmp(request->url, "https://", 8) != 0) ||
             !is_one_line(request->url) || (request->method && !is_one_line(request->method)))
                 return false;
         for (const char *const *header = request->headers; header && *header; header++)

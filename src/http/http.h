@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* HTTP for plugins and providers, without waiting: libcurl's multi interface on sd-event. Everything is bounded (time of an attempt and
- * of all of them, size of a reply, exchanges at once), certificates are always verified, no redirect is followed (it would take
- * credentials elsewhere), connections are kept and used again. What may be tried again is, with back-off and jitter. */
+/* HTTP for plugins and providers, without waiting: libcurl's multi interface on sd-event. Everything is bounded (time
+ * of an attempt and of all of them, size of a reply, exchanges at once), certificates are always verified, no redirect
+ * is followed (it would take credentials elsewhere), connections are kept and used again. What may be tried again is,
+ * with back-off and jitter. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +50,8 @@ typedef void (*HttpDone)(const HttpReply *reply, void *userdata);
 typedef struct HttpRequest {
         const char *method;         /* NULL: GET, or POST where there is a body */
         const char *url;            /* http or https, without credentials */
-        const char *const *headers; /* "Name: value", ends with NULL; may be NULL. Signed where the request is: none that is not sent */
+        const char *const *headers; /* "Name: value", ends with NULL; may be NULL. Signed where the request is: none
+                                       that is not sent */
         const char *body;           /* may be NULL */
         size_t body_size;           /* of a body */
 
@@ -72,8 +74,8 @@ typedef struct HttpRequest {
 #define HTTP_CONNECT_TIMEOUT UINT64_C(5000000)
 #define HTTP_REPLY_MAX (1024U * 1024U)
 #define HTTP_EXCHANGES_MAX 64U
-/* The first pause between attempts is half to all of the first figure, the next twice as long, up to the last. A server that names a
- * pause (Retry-After) gets it, up to the same bound. */
+/* The first pause between attempts is half to all of the first figure, the next twice as long, up to the last. A
+ * server that names a pause (Retry-After) gets it, up to the same bound. */
 #define HTTP_BACKOFF_FIRST UINT64_C(500000)
 #define HTTP_BACKOFF_MAX UINT64_C(30000000)
 
@@ -82,12 +84,12 @@ int http_client_new(sd_event *event, HttpClient **ret);
 /* Every exchange ends without being told. NULL is fine; may be called from within a done. */
 HttpClient *http_client_free(HttpClient *client);
 
-/* The request is copied. ret may be NULL; the exchange is gone after done. 0 or a negative errno: EINVAL for a request that is wrong,
- * ENOBUFS for HTTP_EXCHANGES_MAX under way. */
+/* The request is copied. ret may be NULL; the exchange is gone after done. 0 or a negative errno: EINVAL for a request
+ * that is wrong, ENOBUFS for HTTP_EXCHANGES_MAX under way. */
 int http_send(HttpClient *client, const HttpRequest *request, HttpDone done, void *userdata, HttpExchange **ret);
 
-/* Is this a URL that can be asked, http or https with a host? with_credentials: it may have a user and a password, as that of a proxy may;
- * messages do not show it then. */
+/* Is this a URL that can be asked, http or https with a host? with_credentials: it may have a user and a password, as
+ * that of a proxy may; messages do not show it then. */
 bool http_url_fits(const char *text, bool with_credentials);
 
 /* The host of a URL, as it will be asked; NULL where there is none. Caller frees. */

@@ -30,7 +30,8 @@ char *http_url_host(const char *text) {
         CURLU *url = curl_url();
         char *host = NULL, *copy = NULL;
 
-        if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+        if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+            curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
                 copy = strdup(host);
         curl_free(host);
         curl_url_cleanup(url);

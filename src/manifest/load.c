@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Where a plugin's manifest lies, alone or in one of several versions side by side, and what has to be true of the files there. */
+/* Where a plugin's manifest lies, alone or in one of several versions side by side, and what has to be true of the
+ * files there. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,8 +78,8 @@ char **manifest_versions(const char *directory, const char *id) {
         while (list && (entry = readdir(list)) && versions->len < VERSIONS_MAX) {
                 struct stat st;
 
-                if (version_valid(entry->d_name) && fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISDIR(st.st_mode))
+                if (version_valid(entry->d_name) &&
+                    fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
                         g_ptr_array_add(versions, g_strdup(entry->d_name));
         }
         g_ptr_array_sort(versions, compare_versions);
@@ -93,14 +94,16 @@ static gboolean check_place(Manifest *manifest, const char *place, GError **erro
         manifest->versioned = g_str_equal(name, manifest->version);
         if (manifest->versioned || g_str_equal(name, manifest->id))
                 return TRUE;
-        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "%s: /version: got %s, expected the directory's name, %s", manifest->path,
-                    manifest->version, name);
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
+                    "%s: /version: got %s, expected the directory's name, %s", manifest->path, manifest->version,
+                    name);
         return FALSE;
 }
 
 /* place: takes it. */
 static Manifest *load(const char *directory, const char *id, char *place, uid_t also, GError **error) {
-        g_autofree char *own_directory = place, *path = g_build_filename(place, "plugin.json", NULL), *program = NULL, *text = NULL;
+        g_autofree char *own_directory = place, *path = g_build_filename(place, "plugin.json", NULL), *program = NULL,
+                        *text = NULL;
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(JsonNode) root = NULL;
         gsize length;
@@ -138,11 +141,13 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
         return place ? load(directory, id, place, also, error) : NULL;
 }
 
-Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also, GError **error) {
+Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also,
+                                GError **error) {
         g_autofree char *plugin = g_build_filename(directory, id, NULL);
 
         if (!version_valid(version)) {
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "that is no version; expected MAJOR.MINOR.PATCH");
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
+                            "that is no version; expected MAJOR.MINOR.PATCH");
                 return NULL;
         }
         if (!file_trusted(plugin, also, error))

@@ -86,7 +86,8 @@ static gboolean invalid(GError **error, const Manifest *manifest, const char *po
         return FALSE;
 }
 
-/* Shown to people on terminals, next to what they are asked to approve: nothing that moves a cursor or turns text around. */
+/* Shown to people on terminals, next to what they are asked to approve: nothing that moves a cursor or turns text
+ * around. */
 static const char *text_value(JsonNode *node) {
         const char *text;
 
@@ -142,9 +143,9 @@ static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node,
         if (!JSON_NODE_HOLDS_VALUE(node) ||
             (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE) ||
             !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
-                return minimum < maximum
-                               ? invalid(error, manifest, key, "expected a number from %.12g to %.12g", minimum, maximum)
-                               : invalid(error, manifest, key, "expected %.12g", maximum);
+                return minimum < maximum ? invalid(error, manifest, key, "expected a number from %.12g to %.12g",
+                                                   minimum, maximum)
+                                         : invalid(error, manifest, key, "expected %.12g", maximum);
         *ret = json_node_get_double(node);
         return TRUE;
 }
@@ -177,12 +178,14 @@ static gboolean add_dependency(Manifest *manifest, const char *name, JsonNode *v
         if (!plugin_id_valid(name) || !version || !text_value(version))
                 return invalid(error, manifest, "dependencies", "expected ids of plugins with a version range each");
         if (!version_range_valid(text_value(version)))
-                return invalid(error, manifest, "dependencies", "%s: got %s, expected a range of versions like >=1.2 <2, ~1.4 or ^1", name,
+                return invalid(error, manifest, "dependencies",
+                               "%s: got %s, expected a range of versions like >=1.2 <2, ~1.4 or ^1", name,
                                text_value(version));
         if (g_str_equal(name, manifest->id))
                 return invalid(error, manifest, "dependencies", "it depends on itself");
         for (guint i = 0; i < manifest->dependencies->len; i++)
-                if (g_str_equal(((const ManifestDependency *) g_ptr_array_index(manifest->dependencies, i))->name, name))
+                if (g_str_equal(((const ManifestDependency *) g_ptr_array_index(manifest->dependencies, i))->name,
+                                name))
                         return invalid(error, manifest, "dependencies", "%s stands there twice", name);
         dependency = g_new0(ManifestDependency, 1);
         dependency->name = g_strdup(name);
@@ -224,7 +227,8 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
         /* One that is misspelt would never be handled. */
         if (!event_pattern_known(type))
                 return invalid(error, manifest, pointer,
-                               "no event is of this type, expected one of snooze-plugin.json(5), custom, or custom.NAME; .* at the end "
+                               "no event is of this type, expected one of snooze-plugin.json(5), custom, or "
+                               "custom.NAME; .* at the end "
                                "stands for all that begin so");
 
         event = g_new0(ManifestEvent, 1);
@@ -296,7 +300,8 @@ static gboolean read_timeout(Manifest *manifest, const char *name, JsonNode *val
 
         if (timeout == TIMEOUT_COUNT)
                 return invalid(error, manifest, pointer, "unknown, expected one of " PLUGIN_TIMEOUT_NAMES);
-        if (!read_number(manifest, pointer, value, PLUGIN_TIMEOUT_SECONDS_MIN, PLUGIN_TIMEOUT_SECONDS_MAX, &seconds, error))
+        if (!read_number(manifest, pointer, value, PLUGIN_TIMEOUT_SECONDS_MIN, PLUGIN_TIMEOUT_SECONDS_MAX, &seconds,
+                         error))
                 return FALSE;
         manifest->timeouts[timeout] = (uint64_t) (seconds * USEC_PER_SEC);
         return TRUE;

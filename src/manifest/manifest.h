@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* plugin.json: what a plugin says about itself before it runs. Read strictly, because what stands there decides what is
- * executed and what it may do; whoever can write the file or the program could run code as the plugin's user, so both must
- * belong to root. */
+/* plugin.json: what a plugin says about itself before it runs. Read strictly, because what stands there decides what
+ * is executed and what it may do; whoever can write the file or the program could run code as the plugin's user, so
+ * both must belong to root. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,7 +43,8 @@ typedef struct Manifest {
         char *min_host_version, *type, *language, *process_model, *runtime, *isolation, *image;
         char **tags, **contracts, **permissions;
         gboolean official;            /* as it claims; plugin_official() knows whether it may */
-        gboolean enabled_by_default;  /* of an official one: it runs from when it is first seen, until somebody disables it */
+        gboolean enabled_by_default; /* of an official one: it runs from when it is first seen, until somebody disables
+                                        it */
         char *exec;                   /* absolute */
         char *schema_text;            /* config_schema as JSON */
         Schema *schema;
@@ -63,18 +64,21 @@ gboolean manifest_there(const char *directory, const char *id);
 
 /* Which version that link names; NULL: there is none, or none to follow. */
 char *manifest_current(const char *directory, const char *id);
-/* Those that lie side by side, oldest first; of none of them it is known whether it is any good. Empty where none do. Free with g_strfreev(). */
+/* Those that lie side by side, oldest first; of none of them it is known whether it is any good. Empty where none do.
+ * Free with g_strfreev(). */
 char **manifest_versions(const char *directory, const char *id);
 
-/* Reads plugin.json in the plugin's place. Files must belong to root or, for a daemon on a private bus, to `also`, the user who runs it (0:
- * root alone). */
+/* Reads plugin.json in the plugin's place. Files must belong to root or, for a daemon on a private bus, to `also`, the
+ * user who runs it (0: root alone). */
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error);
 /* The same of one of the versions that lie side by side. */
-Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also, GError **error);
-/* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it has to be named; NULL:
- * as it says itself. */
+Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also,
+                                GError **error);
+/* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it
+ * has to be named; NULL: as it says itself. */
 Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error);
-/* What is wrong with one is told in its author's words, names of keys and values: makes them a line that steers no terminal. NULL. */
+/* What is wrong with one is told in its author's words, names of keys and values: makes them a line that steers no
+ * terminal. NULL. */
 Manifest *manifest_refused(GError **error);
 void manifest_free(Manifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
@@ -89,8 +93,8 @@ gboolean manifest_api_served(uint32_t host, uint32_t api);
 /* What a plugin can serve; ends with NULL. */
 extern const char *const manifest_contract_names[];
 
-/* Whose files may say what runs: root's, and those of a user who runs the daemon himself on a private bus. Never those of the
- * system service's own user, which a hole in the daemon would own. */
+/* Whose files may say what runs: root's, and those of a user who runs the daemon himself on a private bus. Never those
+ * of the system service's own user, which a hole in the daemon would own. */
 uid_t manifest_trusted_uid(void);
 
 /* A directory, file or program that nobody but its owner can change, and the owner is root or `also`. */
@@ -99,6 +103,6 @@ gboolean file_trusted(const char *path, uid_t also, GError **error);
 /* `exec` of a manifest in `directory` → the absolute path of a program that may be started. */
 char *program_resolve(const char *directory, const char *exec, uid_t also, GError **error);
 
-/* The uid of a local user, from /etc/passwd alone: sysusers puts plugins' users there, and NSS could wait for a network.
- * -ENOENT if there is none. */
+/* The uid of a local user, from /etc/passwd alone: sysusers puts plugins' users there, and NSS could wait for a
+ * network. -ENOENT if there is none. */
 int local_user(const char *name, uid_t *ret_uid);

@@ -158,7 +158,9 @@ static gboolean port_parse(const char *text, guint *ret) {
 /* The last address that shares its first `bits` bits; FALSE: some of the others are set. */
 static gboolean prefix_end(unsigned char *address, size_t size, guint bits) {
         for (size_t i = 0; i < size; i++) {
-                unsigned char rest = i * 8 >= bits ? 0xff : bits - i * 8 >= 8 ? 0 : (unsigned char) (0xff >> (bits - i * 8));
+                unsigned char rest = i * 8 >= bits       ? 0xff
+                                     : bits - i * 8 >= 8 ? 0
+                                                         : (unsigned char) (0xff >> (bits - i * 8));
 
                 if (address[i] & rest)
                         return FALSE;
@@ -167,8 +169,9 @@ static gboolean prefix_end(unsigned char *address, size_t size, guint bits) {
         return TRUE;
 }
 
-/* "10.1.2.3", "10.0.0.0/8", "2001:db8::/32"; the address behind /8 is the first of them, for 8.8.8.8/0 would pass for one that it
- * is not, and the length is at least 1, for all of them is "any". *ret_last: the last one, as text; NULL where it is one. */
+/* "10.1.2.3", "10.0.0.0/8", "2001:db8::/32"; the address behind /8 is the first of them, for 8.8.8.8/0 would pass for
+ * one that it is not, and the length is at least 1, for all of them is "any". *ret_last: the last one, as text; NULL
+ * where it is one. */
 static gboolean address_parse(const char *text, char **ret_last) {
         g_auto(GStrv) parts = g_strsplit(text, "/", 2);
         unsigned char address[sizeof(struct in6_addr)];
@@ -270,13 +273,14 @@ static char *network_words(const char *argument) {
                 return g_strdup("may reach every address of the network" ABSTRACT_SOCKETS);
         port = host.port > 0 ? g_strdup_printf(" port %u", host.port) : g_strdup("");
         if (host.name)
-                return g_strdup_printf(
-                        "may reach every address of the network" ABSTRACT_SOCKETS "; it asks for %s%s, but addresses are all that can "
-                        "be told apart",
-                        host.name, port);
-        to = address_parse(host.address, &last) && last ? g_strdup_printf(" (every address up to %s)", last) : g_strdup("");
-        return g_strdup_printf("may reach %s%s%s, and nothing else of the network%s" ABSTRACT_SOCKETS, host.address, to, port,
-                               host.port > 0 ? " (its other ports cannot be told apart)" : "");
+                return g_strdup_printf("may reach every address of the network" ABSTRACT_SOCKETS
+                                       "; it asks for %s%s, but addresses are all that can "
+                                       "be told apart",
+                                       host.name, port);
+        to = address_parse(host.address, &last) && last ? g_strdup_printf(" (every address up to %s)", last)
+                                                        : g_strdup("");
+        return g_strdup_printf("may reach %s%s%s, and nothing else of the network%s" ABSTRACT_SOCKETS, host.address,
+                               to, port, host.port > 0 ? " (its other ports cannot be told apart)" : "");
 }
 
 static gboolean reaches_everywhere(const char *argument) {
@@ -341,7 +345,8 @@ static void processes_directives(const char *none, GroupExists exists, void *use
 }
 
 static char *signals_words(const char *none) {
-        return g_strdup("may send signals to every process, those of root included: whatever ends by a signal it can end");
+        return g_strdup(
+                "may send signals to every process, those of root included: whatever ends by a signal it can end");
 }
 
 static void signals_directives(const char *none, GroupExists exists, void *userdata, GPtrArray *lines) {
@@ -420,11 +425,12 @@ static char *bus_words(const char *name) {
 
 #define UNIT_NAME_LENGTH_MAX 255U
 
-/* What CloudSnooze itself, the bus and the boot stand on, and what gives a shell to whoever sits there. polkit-1/rules.d has the
- * same list, for whoever got past this one. */
+/* What CloudSnooze itself, the bus and the boot stand on, and what gives a shell to whoever sits there.
+ * polkit-1/rules.d has the same list, for whoever got past this one. */
 static gboolean unit_is_vital(const char *name) {
-        static const char *const prefixes[] = { "-", "snooze", "systemd-", "dbus", "polkit", "user@", "debug-shell", "console-shell",
-                                                "emergency", "rescue", "initrd-", NULL };
+        static const char *const prefixes[] = { "-",         "snooze", "systemd-",    "dbus",
+                                                "polkit",    "user@",  "debug-shell", "console-shell",
+                                                "emergency", "rescue", "initrd-",     NULL };
 
         for (const char *const *prefix = prefixes; *prefix; prefix++)
                 if (g_str_has_prefix(name, *prefix))
@@ -434,7 +440,8 @@ static gboolean unit_is_vital(const char *name) {
 
 /* Not targets, of which one is the machine's power-off, nor what systemd makes by itself. */
 static gboolean unit_name_valid(const char *name) {
-        static const char *const kinds_of_units[] = { ".service", ".socket", ".timer", ".path", ".mount", ".automount", NULL };
+        static const char *const kinds_of_units[] = { ".service", ".socket",    ".timer", ".path",
+                                                      ".mount",   ".automount", NULL };
         size_t length = strnlen(name, UNIT_NAME_LENGTH_MAX + 1);
 
         if (length > UNIT_NAME_LENGTH_MAX || name[0] == '.' || name[0] == '@' ||
@@ -451,7 +458,8 @@ static gboolean unit_valid(const char *name) {
 }
 
 static char *unit_words(const char *name) {
-        return g_str_equal(name, "any") ? g_strdup("may stop and start every service of this machine other than CloudSnooze's, systemd's and the bus's")
+        return g_str_equal(name, "any") ? g_strdup("may stop and start every service of this machine other than "
+                                                   "CloudSnooze's, systemd's and the bus's")
                                         : g_strdup_printf("may stop and start %s", name);
 }
 
@@ -480,7 +488,8 @@ static const Kind kinds[] = {
         { "group", "expected group:adm, render, systemd-journal, tty, utmp or video", group_valid, group_words,
           group_directives },
         { "unit",
-          "expected unit:any or unit:NAME, a service, socket, timer, path, mount or automount of letters, digits and :_.@- "
+          "expected unit:any or unit:NAME, a service, socket, timer, path, mount or automount of letters, digits and "
+          ":_.@- "
           "that is not CloudSnooze's, systemd's or the bus's own",
           unit_valid, unit_words, no_directives },
 };
@@ -502,7 +511,8 @@ const char *permission_problem(const char *text) {
         const Kind *kind = kind_find(text, &argument);
 
         if (!kind)
-                return "expected one of network:…, read:…, write:…, device:…, processes, signals, bus:…, exec:…, group:…, unit:…";
+                return "expected one of network:…, read:…, write:…, device:…, processes, signals, bus:…, exec:…, "
+                       "group:…, unit:…";
         if (kind->valid ? !argument || !kind->valid(argument) : argument != NULL)
                 return kind->expected;
         return NULL;
@@ -532,10 +542,12 @@ static void add_unit_rules(GPtrArray *lines) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
                 add_line(lines,
-                         "        <allow send_destination=\"org.freedesktop.systemd1\" send_interface=\"org.freedesktop.systemd1.Manager\" "
+                         "        <allow send_destination=\"org.freedesktop.systemd1\" "
+                         "send_interface=\"org.freedesktop.systemd1.Manager\" "
                          "send_member=\"%s\"/>",
                          members[i]);
-        add_line(lines, "        <allow send_destination=\"org.freedesktop.systemd1\" send_interface=\"org.freedesktop.DBus.Properties\" "
+        add_line(lines, "        <allow send_destination=\"org.freedesktop.systemd1\" "
+                        "send_interface=\"org.freedesktop.DBus.Properties\" "
                         "send_member=\"Get\"/>");
 }
 
@@ -565,7 +577,8 @@ char *permission_units(const char *const *permissions) {
 
 gboolean permission_reaches_everywhere(const char *const *permissions) {
         for (; *permissions; permissions++)
-                if (g_str_has_prefix(*permissions, "network:") && reaches_everywhere(*permissions + strlen("network:")))
+                if (g_str_has_prefix(*permissions, "network:") &&
+                    reaches_everywhere(*permissions + strlen("network:")))
                         return TRUE;
         return FALSE;
 }

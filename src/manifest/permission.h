@@ -37,8 +37,8 @@ void permission_directives(const char *const *permissions, GroupExists exists, v
 /* Adds the rules of the bus policy, each line once. */
 void permission_bus_rules(const char *const *permissions, GPtrArray *lines);
 
-/* One line for each unit that may be stopped and started, "*" for every service; "" where there are none. polkit's rule looks into
- * a file of these lines. Caller frees. */
+/* One line for each unit that may be stopped and started, "*" for every service; "" where there are none. polkit's
+ * rule looks into a file of these lines. Caller frees. */
 char *permission_units(const char *const *permissions);
 
 /* Whether one of them lets every address be reached, as names need it. All must be valid. */

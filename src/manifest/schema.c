@@ -155,7 +155,8 @@ static gboolean fits(const Setting *setting, JsonNode *node) {
                                 return FALSE;
         }
         if (setting->has_range)
-                return json_node_get_double(node) >= setting->minimum && json_node_get_double(node) <= setting->maximum;
+                return json_node_get_double(node) >= setting->minimum &&
+                       json_node_get_double(node) <= setting->maximum;
         return TRUE;
 }
 
@@ -247,9 +248,10 @@ static gboolean check_description_keys(const Setting *setting, const char *name,
                         if (g_str_equal(key, keys[i].key))
                                 break;
                 if (i == G_N_ELEMENTS(keys))
-                        return invalid(error, name, setting->name,
-                                       "unknown key %s, expected type, description, default, required, constraints or secret",
-                                       key);
+                        return invalid(
+                                error, name, setting->name,
+                                "unknown key %s, expected type, description, default, required, constraints or secret",
+                                key);
                 if (keys[i].valid && !keys[i].valid(node))
                         return invalid(error, name, setting->name, "%s: expected %s", key, keys[i].expected);
         }
@@ -302,7 +304,8 @@ static gboolean parse_setting(Schema *schema, const char *name, const char *memb
         variable = variable_of(member);
         other = find_variable(schema, variable);
         if (other != setting)
-                return invalid(error, name, member, "is SNOOZE_%s in the environment file, as %s is, expected another name", variable,
+                return invalid(error, name, member,
+                               "is SNOOZE_%s in the environment file, as %s is, expected another name", variable,
                                other->name);
         if (!JSON_NODE_HOLDS_OBJECT(node))
                 return invalid(error, name, member, "expected an object with type and description");
@@ -411,8 +414,8 @@ static JsonNode *list_from_text(const char *text) {
         return node;
 }
 
-/* The text of an environment variable as a value of the setting's type; a string where it does not look like one, which the check
- * that follows refuses. */
+/* The text of an environment variable as a value of the setting's type; a string where it does not look like one,
+ * which the check that follows refuses. */
 static JsonNode *value_from_text(const Setting *setting, const char *text) {
         JsonNode *node;
         char *end = NULL;

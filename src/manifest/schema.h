@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What may be configured about a plugin: the manifest's config_schema, values checked against it, and the values in force with
- * the origin of each. A value comes from the default, then the configuration, then the plugin's environment file. */
+/* What may be configured about a plugin: the manifest's config_schema, values checked against it, and the values in
+ * force with the origin of each. A value comes from the default, then the configuration, then the plugin's environment
+ * file. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -57,8 +58,8 @@ typedef struct Settings {
 void settings_free(Settings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
 
-/* configured and environment may be NULL; environment is the text of an environment file, each SNOOZE_<NAME>=value. A required setting
- * without a value is an error. */
+/* configured and environment may be NULL; environment is the text of an environment file, each SNOOZE_<NAME>=value. A
+ * required setting without a value is an error. */
 Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
                          GError **error);
 

@@ -47,7 +47,8 @@ static gboolean writable_by_others(const char *path, const struct stat *st, uid_
                 return !(S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX));
         if (!(st->st_mode & S_IWGRP))
                 return FALSE;
-        return (st->st_gid != 0 && !(also != 0 && st->st_uid == also && st->st_gid == getegid())) || access_list_present(path);
+        return (st->st_gid != 0 && !(also != 0 && st->st_uid == also && st->st_gid == getegid())) ||
+               access_list_present(path);
 }
 
 gboolean file_trusted(const char *path, uid_t also, GError **error) {

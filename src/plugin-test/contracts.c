@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Every contract that the manifest declares: the interface is there as its XML has it, and answers as the daemon expects. What would stop
- * a machine or act on an event is not called unless it was asked for. */
+/* Every contract that the manifest declares: the interface is there as its XML has it, and answers as the daemon
+ * expects. What would stop a machine or act on an event is not called unless it was asked for. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -63,13 +63,15 @@ static char *interface_difference(const GDBusInterfaceInfo *declared, GDBusInter
                         continue;
                 if (!served || !arguments_equal((*method)->in_args, served->in_args) ||
                     !arguments_equal((*method)->out_args, served->out_args))
-                        return g_strdup_printf("%s is %s", (*method)->name, served ? "declared with other arguments" : "missing");
+                        return g_strdup_printf("%s is %s", (*method)->name,
+                                               served ? "declared with other arguments" : "missing");
         }
         for (GDBusPropertyInfo **property = declared->properties; property && *property; property++) {
                 const GDBusPropertyInfo *served = g_dbus_interface_info_lookup_property(live, (*property)->name);
 
                 if (!served || !g_str_equal(served->signature, (*property)->signature))
-                        return g_strdup_printf("property %s is %s", (*property)->name, served ? "of another type" : "missing");
+                        return g_strdup_printf("property %s is %s", (*property)->name,
+                                               served ? "of another type" : "missing");
         }
         return NULL;
 }
@@ -103,13 +105,15 @@ void check_interfaces(Trial *trial, Subject *subject) {
         for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++) {
                 const GDBusInterfaceInfo *declared = interfaces[i].interface;
                 GDBusInterfaceInfo *live = g_dbus_node_info_lookup_interface(node, declared->name);
-                gboolean wanted = !interfaces[i].contract || manifest_has_contract(trial->manifest, interfaces[i].contract);
+                gboolean wanted =
+                        !interfaces[i].contract || manifest_has_contract(trial->manifest, interfaces[i].contract);
                 g_autofree char *difference = live && wanted ? interface_difference(declared, live) : NULL;
 
                 if (wanted && !live)
                         report_failed(trial->report, "interfaces", "%s is not served", declared->name);
                 else if (!wanted && live)
-                        report_failed(trial->report, "interfaces", "%s is served, and not among the manifest's contracts", declared->name);
+                        report_failed(trial->report, "interfaces",
+                                      "%s is served, and not among the manifest's contracts", declared->name);
                 else if (difference)
                         report_failed(trial->report, "interfaces", "%s: %s", declared->name, difference);
                 else if (wanted)
@@ -171,7 +175,8 @@ static char *verdict_problem(sd_bus_message *reply, char **ret_verdict) {
         const char *verdict, *reason, *problem;
 
         if (!sd_bus_message_has_signature(reply, "ssa{sv}") || sd_bus_message_read(reply, "ss", &verdict, &reason) < 0)
-                return g_strdup_printf("it answers with %s, expected ssa{sv}", sd_bus_message_get_signature(reply, true));
+                return g_strdup_printf("it answers with %s, expected ssa{sv}",
+                                       sd_bus_message_get_signature(reply, true));
         if (dictionary_read(reply, &dictionary_limits_default, &details, &error) < 0)
                 return g_strdup_printf("details: %s", error.message);
         problem = vote_problem(verdict, reason);
@@ -228,31 +233,31 @@ static void check_idle(Trial *trial, Subject *subject) {
         report_measured(trial->report, "check_ms", g_array_index(times, double, times->len / 2));
         report_measured(trial->report, "check_max_ms", g_array_index(times, double, times->len - 1));
         report_passed(trial->report, "CheckIdle", "%u questions, %.2f ms (longest %.2f), at last %s", times->len,
-                      g_array_index(times, double, times->len / 2), g_array_index(times, double, times->len - 1), verdict);
+                      g_array_index(times, double, times->len / 2), g_array_index(times, double, times->len - 1),
+                      verdict);
 }
 
 /* EventHandler */
 
-static int hand_event(const Trial *trial, const Subject *subject, const char *type, sd_bus_error *error, sd_bus_message **reply) {
-        return subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventHandler", "HandleEvent", error, reply, "a{sv}", 8,
-                            "id", "s", "snooze-plugin-test",
-                            "type", "s", type,
-                            "source", "s", "snooze-plugin-test",
-                            "timestamp", "t", clock_realtime(),
-                            "severity", "u", 1,
-                            "deadline", "t", clock_realtime() + USEC_PER_MINUTE,
-                            "budget", "t", trial_timeout(trial, TIMEOUT_EVENT),
-                            "data", "a{sv}", 1, "test", "b", true);
+static int hand_event(const Trial *trial, const Subject *subject, const char *type, sd_bus_error *error,
+                      sd_bus_message **reply) {
+        return subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventHandler", "HandleEvent", error, reply,
+                            "a{sv}", 8, "id", "s", "snooze-plugin-test", "type", "s", type, "source", "s",
+                            "snooze-plugin-test", "timestamp", "t", clock_realtime(), "severity", "u", 1, "deadline",
+                            "t", clock_realtime() + USEC_PER_MINUTE, "budget", "t",
+                            trial_timeout(trial, TIMEOUT_EVENT), "data", "a{sv}", 1, "test", "b", true);
 }
 
 static void check_event(Trial *trial, const Subject *subject, const char *type) {
-        g_autofree char *example = g_str_has_suffix(type, ".*") ? g_strdup_printf("%.*s.test", (int) strlen(type) - 2, type) : NULL;
+        g_autofree char *example =
+                g_str_has_suffix(type, ".*") ? g_strdup_printf("%.*s.test", (int) strlen(type) - 2, type) : NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         int r, handled;
 
         if (!trial->events) {
-                report_skipped(trial->report, "HandleEvent", "%s: --events hands it over, and the plugin acts on it", type);
+                report_skipped(trial->report, "HandleEvent", "%s: --events hands it over, and the plugin acts on it",
+                               type);
                 return;
         }
         r = hand_event(trial, subject, example ? example : type, &error, &reply);
@@ -291,7 +296,8 @@ static void check_event_handler(Trial *trial, Subject *subject) {
                 const ManifestEvent *event = g_ptr_array_index(trial->manifest->events, i);
 
                 if (!g_strv_contains((const char *const *) supported, event->type))
-                        report_failed(trial->report, "EventHandler", "the manifest's %s is not among SupportedEvents", event->type);
+                        report_failed(trial->report, "EventHandler", "the manifest's %s is not among SupportedEvents",
+                                      event->type);
         }
         for (char **type = supported; *type; type++)
                 check_event(trial, subject, *type);
@@ -300,11 +306,13 @@ static void check_event_handler(Trial *trial, Subject *subject) {
 /* EventSource */
 
 static const char *event_problem(JsonObject *event) {
-        if (!*json_get_string(event, "id", "") || !*json_get_string(event, "type", "") || !*json_get_string(event, "source", ""))
+        if (!*json_get_string(event, "id", "") || !*json_get_string(event, "type", "") ||
+            !*json_get_string(event, "source", ""))
                 return "an event needs id, type and source";
         if (json_get_int(event, "severity", -1) < 0 || json_get_int(event, "severity", -1) > SEVERITY_MAX)
                 return "severity: expected 0 to 3";
-        if (json_get_int(event, "timestamp", 0) <= 0 || json_get_int(event, "deadline", -1) < 0 || !json_get_object(event, "data"))
+        if (json_get_int(event, "timestamp", 0) <= 0 || json_get_int(event, "deadline", -1) < 0 ||
+            !json_get_object(event, "data"))
                 return "an event needs timestamp, deadline and data";
         return NULL;
 }
@@ -341,7 +349,8 @@ static void check_event_source(Trial *trial, Subject *subject) {
 
         r = sd_bus_add_match(subject_bus(subject), &slot, match, on_event, &announced);
         if (r >= 0)
-                r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Watch", &error, NULL, NULL);
+                r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Watch", &error, NULL,
+                                 NULL);
         if (r < 0) {
                 report_failed(trial->report, "Watch", "%s", call_problem(&error, r));
                 return;
@@ -356,16 +365,19 @@ static void check_event_source(Trial *trial, Subject *subject) {
         else
                 report_passed(trial->report, "Watch", "watches; %u pending", announced.n);
         g_free(announced.problem);
-        r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Acknowledge", &error, NULL, "s", "no-such-event");
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Acknowledge", &error, NULL,
+                         "s", "no-such-event");
         (void) trial_alive(trial, subject, "Acknowledge", "Acknowledge of an event that is none");
 }
 
 /* CloudProvider */
 
-static const char *const stop_effects[] = { "stops-billing", "saves-power", "keeps-billing", "terminates", "unknown", NULL };
+static const char *const stop_effects[] = { "stops-billing", "saves-power", "keeps-billing",
+                                            "terminates",    "unknown",     NULL };
 
 static void check_provider(Trial *trial, Subject *subject) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, e = SD_BUS_ERROR_NULL, permissions = SD_BUS_ERROR_NULL;
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, e = SD_BUS_ERROR_NULL,
+                                         permissions = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         uint64_t timeout = trial_timeout(trial, TIMEOUT_PROVIDER);
         _cleanup_free_ char *effect = NULL;
@@ -374,7 +386,8 @@ static void check_provider(Trial *trial, Subject *subject) {
         r = sd_bus_get_property_string(subject_bus(subject), subject_peer(subject), PLUGIN_PATH,
                                        CLOUD_PROVIDER_INTERFACE, "StopEffect", &e, &effect);
         if (r < 0 || !g_strv_contains(stop_effects, effect))
-                report_failed(trial->report, "StopEffect", "%s is none that is known", r < 0 ? call_problem(&e, r) : effect);
+                report_failed(trial->report, "StopEffect", "%s is none that is known",
+                              r < 0 ? call_problem(&e, r) : effect);
         else
                 report_passed(trial->report, "StopEffect", "%s", effect);
         r = subject_call(subject, timeout, ".CloudProvider", "Detect", &error, &reply, NULL);
@@ -390,7 +403,8 @@ static void check_provider(Trial *trial, Subject *subject) {
 
 /* State */
 
-/* A daemon that comes back greets again, and imports what it has kept unless it is told that the plugin knows better. */
+/* A daemon that comes back greets again, and imports what it has kept unless it is told that the plugin knows better.
+ */
 static void check_live(Trial *trial, Subject *subject) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
@@ -398,8 +412,8 @@ static void check_live(Trial *trial, Subject *subject) {
         uint32_t api;
         int r;
 
-        r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", &error, &reply, "us", PLUGIN_API_VERSION,
-                         PACKAGE_VERSION);
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", &error, &reply, "us",
+                         PLUGIN_API_VERSION, PACKAGE_VERSION);
         if (r >= 0)
                 r = sd_bus_message_read_basic(reply, 'u', &api);
         if (r >= 0)
@@ -423,12 +437,13 @@ static void check_state(Trial *trial, Subject *subject) {
         int r;
 
         r = subject_call(subject, timeout, ".State", "ExportState", &error, &reply, NULL);
-        if (r < 0 || sd_bus_message_read_basic(reply, 'u', &version) < 0 || sd_bus_message_read_array(reply, 'y', &state, &size) < 0) {
+        if (r < 0 || sd_bus_message_read_basic(reply, 'u', &version) < 0 ||
+            sd_bus_message_read_array(reply, 'y', &state, &size) < 0) {
                 report_failed(trial->report, "ExportState", "%s", r < 0 ? call_problem(&error, r) : "expected u, ay");
                 return;
         }
-        report_add(trial->report, size <= STATE_MAX ? OUTCOME_PASSED : OUTCOME_FAILED, "ExportState", "%zu bytes of %u, version %u", size,
-                   STATE_MAX, version);
+        report_add(trial->report, size <= STATE_MAX ? OUTCOME_PASSED : OUTCOME_FAILED, "ExportState",
+                   "%zu bytes of %u, version %u", size, STATE_MAX, version);
         r = subject_message(subject, ".State", "ImportState", &import);
         if (r >= 0)
                 r = sd_bus_message_append_basic(import, 'u', &version);
@@ -443,7 +458,8 @@ static void check_state(Trial *trial, Subject *subject) {
         /* Who greets has to be on the bus. */
         if (r >= 0 && !subject->channel)
                 check_live(trial, subject);
-        r = subject_call(subject, timeout, ".State", "ImportState", &ignored, NULL, "uay", UINT32_MAX, 4, 0xde, 0xad, 0xbe, 0xef);
+        r = subject_call(subject, timeout, ".State", "ImportState", &ignored, NULL, "uay", UINT32_MAX, 4, 0xde, 0xad,
+                         0xbe, 0xef);
         if (r >= 0)
                 report_failed(trial->report, "ImportState", "takes a state of a version that does not exist");
         else if (trial_alive(trial, subject, "ImportState", "a state of another version"))
@@ -544,7 +560,8 @@ static void check_stream(Trial *trial, Subject *subject) {
         if (answer.unsupported)
                 report_skipped(trial->report, "ProcessStream", "it works on blocks alone");
         else if (!ended || answer.problem)
-                report_failed(trial->report, "ProcessStream", "8 MiB: %s", answer.problem ? answer.problem : "it does not end");
+                report_failed(trial->report, "ProcessStream", "8 MiB: %s",
+                              answer.problem ? answer.problem : "it does not end");
         else
                 report_passed(trial->report, "ProcessStream", "8 MiB became %" G_GUINT64_FORMAT " bytes", total);
         g_free(answer.problem);
@@ -566,7 +583,8 @@ static void check_data_processor(Trial *trial, Subject *subject) {
                         r = subject_send(subject, trial_timeout(trial, TIMEOUT_PROVIDER), message, &error, &reply);
                 /* To refuse data is an answer, too. */
                 if (r < 0 && !call_refused(&error, ERROR_INVALID_ARGUMENT) && !call_refused(&error, ERROR_REFUSED)) {
-                        report_failed(trial->report, "ProcessData", "%zu bytes: %s", sizes[i], call_problem(&error, r));
+                        report_failed(trial->report, "ProcessData", "%zu bytes: %s", sizes[i],
+                                      call_problem(&error, r));
                         return;
                 }
                 if (r >= 0 && !sd_bus_message_has_signature(reply, "ay")) {
@@ -591,8 +609,8 @@ static void check_request_handler(Trial *trial, Subject *subject) {
                 report_failed(trial->report, "RequestHandler", "Methods names none");
                 return;
         }
-        r = subject_call(subject, trial_timeout(trial, TIMEOUT_CHECK), ".RequestHandler", "Handle", &error, NULL, "sa{sv}", "no-such-method",
-                         0);
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_CHECK), ".RequestHandler", "Handle", &error, NULL,
+                         "sa{sv}", "no-such-method", 0);
         if (r >= 0 || !call_refused(&error, ERROR_INVALID_ARGUMENT))
                 report_failed(trial->report, "RequestHandler", "an unknown method is answered by %s, expected %s",
                               r >= 0 ? "success" : error.name, ERROR_INVALID_ARGUMENT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Calls that no daemon makes, and more of them than a daemon makes. Each may be refused as the plugin likes, but after each it has to answer
- * as before. */
+/* Calls that no daemon makes, and more of them than a daemon makes. Each may be refused as the plugin likes, but after
+ * each it has to answer as before. */
 
 #include <string.h>
 
@@ -42,7 +42,8 @@ static int append_twice(sd_bus_message *m) {
 }
 
 static int append_strange(sd_bus_message *m) {
-        return sd_bus_message_append(m, "a{sv}", 3, "", "s", "", "cpu_usage", "s", "many", "x", "(yv)", 1, "ao", 1, "/");
+        return sd_bus_message_append(m, "a{sv}", 3, "", "s", "", "cpu_usage", "s", "many", "x", "(yv)", 1, "ao", 1,
+                                     "/");
 }
 
 static int append_wrong(sd_bus_message *m) {
@@ -78,7 +79,8 @@ static const struct {
 static gboolean survives(Trial *trial, Subject *subject, const char *interface, const char *member, size_t i) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autofree char *what = g_strdup_printf("%s%s%s with %s", interface, *interface ? "." : "", member, rubbish[i].what);
+        g_autofree char *what =
+                g_strdup_printf("%s%s%s with %s", interface, *interface ? "." : "", member, rubbish[i].what);
         int r;
 
         r = subject_message(subject, interface, member, &message);
@@ -147,6 +149,8 @@ void check_crowd(Trial *trial, Subject *subject) {
         if (r < 0)
                 report_failed(trial->report, "crowd", "%s", g_strerror(-r));
         else
-                report_add(trial->report, crowd.answered == CROWD && crowd.failed == 0 ? OUTCOME_PASSED : OUTCOME_FAILED, "crowd",
-                           "%u of %u calls at once are answered, %u of them by an error", crowd.answered, CROWD, crowd.failed);
+                report_add(trial->report,
+                           crowd.answered == CROWD && crowd.failed == 0 ? OUTCOME_PASSED : OUTCOME_FAILED, "crowd",
+                           "%u of %u calls at once are answered, %u of them by an error", crowd.answered, CROWD,
+                           crowd.failed);
 }

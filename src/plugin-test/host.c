@@ -60,12 +60,14 @@ static gboolean start_bus(Host *host, GError **error) {
 
         if (!g_file_set_contents(path, text, -1, error))
                 return FALSE;
-        if (!g_spawn_async_with_pipes(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL,
+        if (!g_spawn_async_with_pipes(NULL, (char **) argv, NULL,
+                                      G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL,
                                       die_with_parent, NULL, &host->bus_pid, NULL, &output, NULL, error)) {
                 g_prefix_error(error, "A bus of its own is needed: ");
                 return FALSE;
         }
-        while (length < sizeof(address) - 1 && (n = read(output, address + length, sizeof(address) - 1 - length)) > 0) {
+        while (length < sizeof(address) - 1 &&
+               (n = read(output, address + length, sizeof(address) - 1 - length)) > 0) {
                 length += (size_t) n;
                 if (memchr(address, '\n', length))
                         break;
@@ -159,7 +161,8 @@ static void child_setup(void *userdata) {
         (void) dup2(*(int *) userdata, STDERR_FILENO);
 }
 
-Subject *subject_new(Host *host, const Manifest *manifest, const char *option, const char *const *environment, GError **error) {
+Subject *subject_new(Host *host, const Manifest *manifest, const char *option, const char *const *environment,
+                     GError **error) {
         g_autoptr(Subject) subject = g_new0(Subject, 1);
         g_auto(GStrv) variables = environment_for(host, environment);
         g_autofree char *directory = g_path_get_dirname(manifest->exec);
@@ -176,7 +179,8 @@ Subject *subject_new(Host *host, const Manifest *manifest, const char *option, c
                 return NULL;
         }
         subject->started = clock_monotonic();
-        if (!g_spawn_async(directory, (char **) argv, variables, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, &log, &subject->pid, error))
+        if (!g_spawn_async(directory, (char **) argv, variables, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, &log,
+                           &subject->pid, error))
                 return NULL;
         subject->pidfd = (int) syscall(SYS_pidfd_open, subject->pid, 0);
         if (subject->pidfd < 0) {
@@ -217,8 +221,8 @@ static char *name_find(const Subject *subject, const char *other) {
         g_autofree char *name = g_strconcat(PLUGIN_NAME_PREFIX, subject->manifest->id, NULL);
         const char *queued;
 
-        if (sd_bus_call_method(subject->host->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                               "ListQueuedOwners", &error, &reply, "s", name) < 0 ||
+        if (sd_bus_call_method(subject->host->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus", "ListQueuedOwners", &error, &reply, "s", name) < 0 ||
             sd_bus_message_enter_container(reply, 'a', "s") < 0)
                 return NULL;
         while (sd_bus_message_read_basic(reply, 's', &queued) > 0)
@@ -271,12 +275,13 @@ int subject_message(const Subject *subject, const char *interface, const char *m
                                               member);
 }
 
-int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *message, sd_bus_error *error, sd_bus_message **reply) {
+int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *message, sd_bus_error *error,
+                 sd_bus_message **reply) {
         return sd_bus_call(subject_bus(subject), message, timeout, error, reply);
 }
 
-int subject_call(const Subject *subject, uint64_t timeout, const char *interface, const char *member, sd_bus_error *error,
-                 sd_bus_message **reply, const char *types, ...) {
+int subject_call(const Subject *subject, uint64_t timeout, const char *interface, const char *member,
+                 sd_bus_error *error, sd_bus_message **reply, const char *types, ...) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         va_list ap;
         int r;

@@ -38,13 +38,16 @@ typedef struct Subject {
         uint64_t started;   /* monotonic */
 } Subject;
 
-/* Starts it; option: its only argument, or NULL; environment: NAME=value, …, NULL, beside what it inherits. NULL with error. */
-Subject *subject_new(Host *host, const Manifest *manifest, const char *option, const char *const *environment, GError **error);
+/* Starts it; option: its only argument, or NULL; environment: NAME=value, …, NULL, beside what it inherits. NULL with
+ * error. */
+Subject *subject_new(Host *host, const Manifest *manifest, const char *option, const char *const *environment,
+                     GError **error);
 /* Kills it if it runs still. */
 void subject_free(Subject *subject);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Subject, subject_free)
 
-/* Waits until it owns its name, or is in the queue for it behind `other` (NULL: nobody). FALSE: it exited or the time is over. */
+/* Waits until it owns its name, or is in the queue for it behind `other` (NULL: nobody). FALSE: it exited or the time
+ * is over. */
 gboolean subject_wait_name(Subject *subject, const char *other, uint64_t timeout);
 /* FALSE: it runs still. */
 gboolean subject_wait_exit(Subject *subject, uint64_t timeout);
@@ -56,12 +59,13 @@ char *subject_read_log(const Subject *subject);
 sd_bus *subject_bus(const Subject *subject);
 const char *subject_peer(const Subject *subject);
 
-/* A call of ".IdleCheck" "CheckIdle" and the like; interface "" is the plugin's own. types and what follows: as sd_bus_message_append().
- * 0 or a negative errno with *error set. */
-int subject_call(const Subject *subject, uint64_t timeout, const char *interface, const char *member, sd_bus_error *error,
-                 sd_bus_message **reply, const char *types, ...);
+/* A call of ".IdleCheck" "CheckIdle" and the like; interface "" is the plugin's own. types and what follows: as
+ * sd_bus_message_append(). 0 or a negative errno with *error set. */
+int subject_call(const Subject *subject, uint64_t timeout, const char *interface, const char *member,
+                 sd_bus_error *error, sd_bus_message **reply, const char *types, ...);
 /* The same for a message made by subject_message(). */
-int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *message, sd_bus_error *error, sd_bus_message **reply);
+int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *message, sd_bus_error *error,
+                 sd_bus_message **reply);
 int subject_message(const Subject *subject, const char *interface, const char *member, sd_bus_message **ret);
 
 /* Proportional set size in KiB, 0 where the kernel does not tell. */

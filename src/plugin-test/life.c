@@ -39,7 +39,8 @@ static double milliseconds(uint64_t since) {
         return (double) (clock_monotonic() - since) / (double) USEC_PER_MSEC;
 }
 
-int trial_initialize(const Trial *trial, const Subject *subject, const char *member, JsonObject *config, sd_bus_error *error) {
+int trial_initialize(const Trial *trial, const Subject *subject, const char *member, JsonObject *config,
+                     sd_bus_error *error) {
         g_auto(GStrv) hints = schema_hints(trial->manifest->schema);
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         int r;
@@ -56,8 +57,8 @@ int trial_initialize(const Trial *trial, const Subject *subject, const char *mem
 int trial_greet(const Trial *trial, const Subject *subject, sd_bus_error *error) {
         int r;
 
-        r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", error, NULL, "us", PLUGIN_API_VERSION,
-                         PACKAGE_VERSION);
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", error, NULL, "us",
+                         PLUGIN_API_VERSION, PACKAGE_VERSION);
         return r < 0 ? r : trial_initialize(trial, subject, "Initialize", trial->config, error);
 }
 
@@ -72,7 +73,8 @@ gboolean trial_alive(Trial *trial, Subject *subject, const char *check, const ch
         /* The name goes first: its process may take a moment more to end. */
         (void) subject_wait_exit(subject, END_WAIT);
         end = subject_end(subject);
-        report_failed(trial->report, check, "after %s it answers no Ping (%s): it %s", after, call_problem(&error, r), end);
+        report_failed(trial->report, check, "after %s it answers no Ping (%s): it %s", after, call_problem(&error, r),
+                      end);
         return FALSE;
 }
 
@@ -89,7 +91,8 @@ static Subject *start(Trial *trial, const char *check, const char *const *enviro
         if (subject_wait_name(subject, other, trial_timeout(trial, TIMEOUT_START)))
                 return g_steal_pointer(&subject);
         end = subject_end(subject);
-        report_failed(trial->report, check, "it does not own " PLUGIN_NAME_PREFIX "%s, and %s", trial->manifest->id, end);
+        report_failed(trial->report, check, "it does not own " PLUGIN_NAME_PREFIX "%s, and %s", trial->manifest->id,
+                      end);
         return NULL;
 }
 
@@ -112,8 +115,8 @@ static gboolean agrees(JsonObject *described, const char *key, const char *expec
 
         if (!value || g_str_equal(value, expected))
                 return TRUE;
-        g_string_append_printf(differences, "%s%s: the program says %s, the manifest %s", differences->len > 0 ? "; " : "", key, value,
-                               expected);
+        g_string_append_printf(differences, "%s%s: the program says %s, the manifest %s",
+                               differences->len > 0 ? "; " : "", key, value, expected);
         return FALSE;
 }
 
@@ -129,8 +132,8 @@ static void compare_settings(const Trial *trial, JsonObject *described, GString 
                 const Setting *setting = g_ptr_array_index(declared, i);
 
                 if (!json_object_has_member(settings, setting->name))
-                        g_string_append_printf(differences, "%sthe program knows no setting %s", differences->len > 0 ? "; " : "",
-                                               setting->name);
+                        g_string_append_printf(differences, "%sthe program knows no setting %s",
+                                               differences->len > 0 ? "; " : "", setting->name);
         }
         json_object_iter_init(&iter, settings);
         while (json_object_iter_next(&iter, &name, NULL))
@@ -203,26 +206,28 @@ static void check_info(Trial *trial, sd_bus_message *reply) {
         else if (dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0)
                 report_failed(trial->report, "handshake", "info: %s", error.message);
         else if (!g_str_equal(json_get_string(info, "id", ""), manifest->id))
-                report_failed(trial->report, "handshake", "it calls itself %s, the manifest %s", json_get_string(info, "id", "nothing"),
-                              manifest->id);
+                report_failed(trial->report, "handshake", "it calls itself %s, the manifest %s",
+                              json_get_string(info, "id", "nothing"), manifest->id);
         else if (!g_str_equal(json_get_string(info, "version", ""), manifest->version))
                 report_failed(trial->report, "handshake", "it is version %s, the manifest says %s",
                               json_get_string(info, "version", "nothing"), manifest->version);
         else if (!lists_equal(json_get_array(info, "contracts"), manifest->contracts))
                 report_failed(trial->report, "handshake", "its contracts are not those of the manifest");
         else if (!says_what_state(manifest, info))
-                report_failed(trial->report, "handshake", "it has the contract State, and its state is \"%s\", expected none, kept or live",
+                report_failed(trial->report, "handshake",
+                              "it has the contract State, and its state is \"%s\", expected none, kept or live",
                               json_get_string(info, "state", ""));
         else
                 report_passed(trial->report, "handshake", "API %u, version %s", api, manifest->version);
 }
 
-static void expect_refusal(Trial *trial, const char *check, const char *name, const char *what, const sd_bus_error *error, int r) {
+static void expect_refusal(Trial *trial, const char *check, const char *name, const char *what,
+                           const sd_bus_error *error, int r) {
         if (r >= 0)
                 report_failed(trial->report, check, "%s is accepted, expected %s", what, name);
         else if (!call_refused(error, name))
-                report_failed(trial->report, check, "%s is answered by %s (%s), expected %s", what, error->name ? error->name : "nothing",
-                              call_problem(error, r), name);
+                report_failed(trial->report, check, "%s is answered by %s (%s), expected %s", what,
+                              error->name ? error->name : "nothing", call_problem(error, r), name);
         else
                 report_passed(trial->report, check, "%s is refused: %s", what, error->message);
 }
@@ -265,11 +270,12 @@ Subject *check_start(Trial *trial) {
 
         r = trial_initialize(trial, subject, "Initialize", trial->config, &error);
         if (r < 0) {
-                report_failed(trial->report, "initialize", "its own configuration is refused: %s", call_problem(&error, r));
+                report_failed(trial->report, "initialize", "its own configuration is refused: %s",
+                              call_problem(&error, r));
                 return NULL;
         }
-        report_passed(trial->report, "initialize", "%u settings, %.1f ms after its start", json_object_get_size(trial->config),
-                      milliseconds(subject->started));
+        report_passed(trial->report, "initialize", "%u settings, %.1f ms after its start",
+                      json_object_get_size(trial->config), milliseconds(subject->started));
         return g_steal_pointer(&subject);
 }
 
@@ -287,7 +293,8 @@ static JsonNode *wrong_value(const Setting *setting, gboolean typed) {
                 json_node_set_double(node, ceil(setting->minimum) - 1);
         else if (setting->type == SETTING_STRING && setting->choices)
                 json_node_set_string(node, "none of these");
-        else if (setting->type == SETTING_STRING && setting->pattern && !g_regex_match(setting->pattern, "\t", 0, NULL))
+        else if (setting->type == SETTING_STRING && setting->pattern &&
+                 !g_regex_match(setting->pattern, "\t", 0, NULL))
                 json_node_set_string(node, "\t");
         else
                 g_clear_pointer(&node, json_node_unref);
@@ -364,9 +371,11 @@ static void check_same_slot(Trial *trial, Subject *subject) {
                 return;
         }
         if (!subject_wait_exit(second, HANDSHAKE_WAIT / 2))
-                report_failed(trial->report, "second instance", "a second one in the same slot runs on, expected it to end");
+                report_failed(trial->report, "second instance",
+                              "a second one in the same slot runs on, expected it to end");
         else if (WIFEXITED(second->status) && WEXITSTATUS(second->status) == 0)
-                report_failed(trial->report, "second instance", "a second one in the same slot ends without a failure");
+                report_failed(trial->report, "second instance",
+                              "a second one in the same slot ends without a failure");
         else {
                 end = subject_end(second);
                 report_passed(trial->report, "second instance", "a second one in the same slot %s", end);
@@ -384,7 +393,8 @@ static void check_other_slot(Trial *trial, const Subject *subject) {
                 return;
         r = trial_greet(trial, second, &error);
         if (r < 0)
-                report_failed(trial->report, "hot-swap", "in slot b it was not to be initialized: %s", call_problem(&error, r));
+                report_failed(trial->report, "hot-swap", "in slot b it was not to be initialized: %s",
+                              call_problem(&error, r));
         else
                 report_passed(trial->report, "hot-swap", "in slot b it serves beside the other");
 }
@@ -399,7 +409,9 @@ static void expect_exit(Trial *trial, Subject *subject, const char *check, const
         gboolean left = subject_wait_exit(subject, timeout);
 
         end = subject_end(subject);
-        report_add(trial->report, left && WIFEXITED(subject->status) && WEXITSTATUS(subject->status) == 0 ? OUTCOME_PASSED : OUTCOME_FAILED,
+        report_add(trial->report,
+                   left && WIFEXITED(subject->status) && WEXITSTATUS(subject->status) == 0 ? OUTCOME_PASSED
+                                                                                           : OUTCOME_FAILED,
                    check, "after %s it %s", what, end);
 }
 
@@ -450,5 +462,6 @@ void check_host_gone(Trial *trial) {
 void check_not_wanted(Trial *trial, Subject *subject) {
         uint64_t end = subject->started + HANDSHAKE_WAIT + LEEWAY;
 
-        expect_exit(trial, subject, "not wanted", "10 s without a greeting", usec_sub(end, clock_monotonic()) + USEC_PER_MSEC);
+        expect_exit(trial, subject, "not wanted", "10 s without a greeting",
+                    usec_sub(end, clock_monotonic()) + USEC_PER_MSEC);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snooze-plugin-test: holds a plugin against its manifest and every contract that it declares, on a bus of its own and without a daemon, as the
- * user who runs it. `snooze plugin test` runs it. */
+/* snooze-plugin-test: holds a plugin against its manifest and every contract that it declares, on a bus of its own and
+ * without a daemon, as the user who runs it. `snooze plugin test` runs it. */
 
 #include <errno.h>
 #include <locale.h>
@@ -26,15 +26,20 @@ enum { EXIT_PASSED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* A quiet minute, a busy one, and what is absent on some machines. */
 static const char recorded_metrics[] =
-        "{\"t\":0,\"cpu_usage\":0.4,\"memory_usage\":21.5,\"network_kbps\":0.3,\"disk_io_kbps\":1.2,\"input_idle_seconds\":30}\n"
-        "{\"t\":60,\"cpu_usage\":1.1,\"memory_usage\":21.7,\"network_kbps\":2.8,\"disk_io_kbps\":14.0,\"input_idle_seconds\":90}\n"
-        "{\"t\":120,\"cpu_usage\":97.3,\"memory_usage\":63.0,\"network_kbps\":51200,\"disk_io_kbps\":88000,\"gpu_usage\":99}\n"
+        "{\"t\":0,\"cpu_usage\":0.4,\"memory_usage\":21.5,\"network_kbps\":0.3,\"disk_io_kbps\":1.2,\"input_idle_"
+        "seconds\":30}\n"
+        "{\"t\":60,\"cpu_usage\":1.1,\"memory_usage\":21.7,\"network_kbps\":2.8,\"disk_io_kbps\":14.0,\"input_idle_"
+        "seconds\":90}\n"
+        "{\"t\":120,\"cpu_usage\":97.3,\"memory_usage\":63.0,\"network_kbps\":51200,\"disk_io_kbps\":88000,\"gpu_"
+        "usage\":99}\n"
         "{\"t\":180,\"cpu_usage\":0,\"memory_usage\":63.0,\"network_kbps\":0,\"disk_io_kbps\":0,\"gpu_usage\":0}\n"
         "{\"t\":240}\n"
-        "{\"t\":300,\"cpu_usage\":100,\"memory_usage\":100,\"network_kbps\":10000000,\"disk_io_kbps\":10000000,\"gpu_usage\":100,"
+        "{\"t\":300,\"cpu_usage\":100,\"memory_usage\":100,\"network_kbps\":10000000,\"disk_io_kbps\":10000000,\"gpu_"
+        "usage\":100,"
         "\"input_idle_seconds\":31536000}\n";
 
-static gboolean metrics_line(GPtrArray *metrics, JsonObject *values, const char *name, unsigned number, const char *text, GError **error) {
+static gboolean metrics_line(GPtrArray *metrics, JsonObject *values, const char *name, unsigned number,
+                             const char *text, GError **error) {
         static const char *const known[] = { "cpu_usage", "memory_usage", "network_kbps", "disk_io_kbps", "gpu_usage",
                                              "input_idle_seconds" };
         g_autofree char *place = g_strdup_printf("%s:%u", name, number);
@@ -55,7 +60,8 @@ static gboolean metrics_line(GPtrArray *metrics, JsonObject *values, const char 
                 else if (json_object_has_member(line, known[i]))
                         json_object_set_double_member(values, known[i], json_get_double(line, known[i], 0));
                 if (json_object_has_member(values, known[i]))
-                        json_object_set_double_member(asked, known[i], json_object_get_double_member(values, known[i]));
+                        json_object_set_double_member(asked, known[i],
+                                                      json_object_get_double_member(values, known[i]));
         }
         json_object_set_int_member(asked, "timestamp", g_get_real_time());
         g_ptr_array_add(metrics, asked);
@@ -93,7 +99,8 @@ static char *manifest_name(const char *path, GError **error) {
         return NULL;
 }
 
-/* A build directory may be called as it likes; installed, it is called like the plugin. So it is read through a link of that name. */
+/* A build directory may be called as it likes; installed, it is called like the plugin. So it is read through a link
+ * of that name. */
 static Manifest *read_manifest(const char *host_directory, const char *directory, GError **error) {
         g_autofree char *path = g_build_filename(directory, "plugin.json", NULL), *id = NULL, *link = NULL;
         g_autofree char *message = NULL, *build = NULL, *built = NULL;
@@ -118,7 +125,8 @@ static Manifest *read_manifest(const char *host_directory, const char *directory
         message = g_strjoinv(directory, pieces);
         build = g_build_filename(directory, "build", NULL);
         built = g_build_filename(build, "plugin.json", NULL);
-        g_set_error(error, e->domain, e->code, "%s%s%s", message, g_file_test(built, G_FILE_TEST_EXISTS) ? "; it is built in " : "",
+        g_set_error(error, e->domain, e->code, "%s%s%s", message,
+                    g_file_test(built, G_FILE_TEST_EXISTS) ? "; it is built in " : "",
                     g_file_test(built, G_FILE_TEST_EXISTS) ? build : "");
         return NULL;
 }
@@ -132,8 +140,9 @@ static JsonObject *read_config(const Manifest *manifest, const char *path, GErro
                 if (!node)
                         return NULL;
         }
-        settings = schema_resolve(manifest->schema, manifest->id, node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL,
-                                  NULL, error);
+        settings =
+                schema_resolve(manifest->schema, manifest->id,
+                               node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL, NULL, error);
         return settings ? json_object_ref(settings->values) : NULL;
 }
 
@@ -183,7 +192,8 @@ static char *logs(const Host *host) {
         return g_string_free(all, FALSE);
 }
 
-static int test(const char *directory, const char *metrics, const char *config, gboolean quick, gboolean events, gboolean json) {
+static int test(const char *directory, const char *metrics, const char *config, gboolean quick, gboolean events,
+                gboolean json) {
         g_autoptr(GPtrArray) asked = g_ptr_array_new_with_free_func((GDestroyNotify) json_object_unref);
         g_autoptr(GError) error = NULL;
         g_autoptr(Host) host = host_new(&error);
@@ -204,16 +214,24 @@ static int test(const char *directory, const char *metrics, const char *config, 
         }
         report_passed(report, "manifest", "%s %s", manifest->id, manifest->version);
         if (!g_str_equal(manifest->runtime, "dbus")) {
-                report_skipped(report, "runtime", "%s: only programs that speak D-Bus can be tried here", manifest->runtime);
+                report_skipped(report, "runtime", "%s: only programs that speak D-Bus can be tried here",
+                               manifest->runtime);
                 report_end(report, manifest->id, manifest->version, NULL);
                 return EXIT_PASSED;
         }
         values = read_config(manifest, config, &error);
         if (!values) {
-                g_printerr("%s: %s\nA file given by --config has to have what is required.\n", g_get_prgname(), error->message);
+                g_printerr("%s: %s\nA file given by --config has to have what is required.\n", g_get_prgname(),
+                           error->message);
                 return EXIT_USAGE;
         }
-        run(&(Trial) { .manifest = manifest, .config = values, .metrics = asked, .events = events, .host = host, .report = report }, quick);
+        run(&(Trial){ .manifest = manifest,
+                      .config = values,
+                      .metrics = asked,
+                      .events = events,
+                      .host = host,
+                      .report = report },
+            quick);
         log = logs(host);
         report_end(report, manifest->id, manifest->version, log);
         return report_failures(report) > 0 ? EXIT_FAILED : EXIT_PASSED;
@@ -223,7 +241,8 @@ int main(int argc, char *argv[]) {
         g_autofree char *metrics = NULL, *config = NULL;
         gboolean quick = FALSE, events = FALSE, json = FALSE;
         const GOptionEntry entries[] = {
-                { "metrics", 'm', 0, G_OPTION_ARG_FILENAME, &metrics, "Ask with what this trace recorded (" SNOOZE_COMMAND " record)", "FILE" },
+                { "metrics", 'm', 0, G_OPTION_ARG_FILENAME, &metrics,
+                  "Ask with what this trace recorded (" SNOOZE_COMMAND " record)", "FILE" },
                 { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Configure it with this JSON object", "FILE" },
                 { "events", 0, 0, G_OPTION_ARG_NONE, &events, "Hand events to its handlers, which act on them", NULL },
                 { "quick", 'q', 0, G_OPTION_ARG_NONE, &quick, "Leave out what takes ten seconds", NULL },
@@ -235,9 +254,10 @@ int main(int argc, char *argv[]) {
 
         setlocale(LC_ALL, "");
         g_set_prgname(strchr(argv[0], '/') ? "snooze-plugin-test" : argv[0]);
-        g_option_context_set_summary(context, "Holds the plugin in DIRECTORY (plugin.json and its program) against its manifest and its "
-                                              "contracts,\non a bus of its own and without a daemon. It runs as you, not in its sandbox.\n"
-                                              "Exit status: 0 passed, 1 failed, 2 could not be tried.");
+        g_option_context_set_summary(
+                context, "Holds the plugin in DIRECTORY (plugin.json and its program) against its manifest and its "
+                         "contracts,\non a bus of its own and without a daemon. It runs as you, not in its sandbox.\n"
+                         "Exit status: 0 passed, 1 failed, 2 could not be tried.");
         g_option_context_add_main_entries(context, entries, NULL);
         if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2) {
                 g_printerr("%s: %s\n", g_get_prgname(), error ? error->message : "expected one directory");

@@ -115,6 +115,6 @@ void report_end(Report *report, const char *plugin, const char *version, const c
         }
         if (report_failures(report) > 0 && log && *log)
                 print_log(log);
-        g_print("\n%s%s%s: %u passed, %u failed, %u skipped\n", plugin, *version ? " " : "", version, report->counts[OUTCOME_PASSED],
-                report->counts[OUTCOME_FAILED], report->counts[OUTCOME_SKIPPED]);
+        g_print("\n%s%s%s: %u passed, %u failed, %u skipped\n", plugin, *version ? " " : "", version,
+                report->counts[OUTCOME_PASSED], report->counts[OUTCOME_FAILED], report->counts[OUTCOME_SKIPPED]);
 }

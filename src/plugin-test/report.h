@@ -24,7 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
 void report_over(Report *report, const char *connection);
 
 /* One check: what it looked at, and what was there. */
-void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 #define report_passed(report, check, ...) report_add(report, OUTCOME_PASSED, check, __VA_ARGS__)
 #define report_failed(report, check, ...) report_add(report, OUTCOME_FAILED, check, __VA_ARGS__)
 #define report_skipped(report, check, ...) report_add(report, OUTCOME_SKIPPED, check, __VA_ARGS__)

@@ -19,7 +19,8 @@ uint64_t trial_timeout(const Trial *trial, PluginTimeout which);
 
 /* Handshake and Initialize with the configuration. */
 int trial_greet(const Trial *trial, const Subject *subject, sd_bus_error *error);
-int trial_initialize(const Trial *trial, const Subject *subject, const char *member, JsonObject *config, sd_bus_error *error);
+int trial_initialize(const Trial *trial, const Subject *subject, const char *member, JsonObject *config,
+                     sd_bus_error *error);
 /* A process that owns its name and was greeted; NULL: reported under this check's name. */
 Subject *trial_start(Trial *trial, const char *check);
 

@@ -31,7 +31,7 @@ struct SnoozePluginCall {
         CallParts set; /* of the parts, those that the author set */
         int failed;    /* the first failure of a setter */
         bool inside;   /* the function of the table that has it has not returned */
-        bool over;     /* answered from within that function, which may end a call before it says that this comes later */
+        bool over; /* answered from within that function, which may end a call before it says that this comes later */
         void (*succeeded)(SnoozePluginCall *call);
 
         SnoozePluginDictionary *input;
@@ -118,8 +118,8 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
         return 0;
 }
 
-int call_new_internal(SnoozePluginInstance *instance, CallParts parts, void (*ended)(SnoozePluginCall *call, int result),
-                      SnoozePluginCall **ret) {
+int call_new_internal(SnoozePluginInstance *instance, CallParts parts,
+                      void (*ended)(SnoozePluginCall *call, int result), SnoozePluginCall **ret) {
         SnoozePluginCall *call = call_allocate(instance, parts);
 
         if (!call)
@@ -355,7 +355,8 @@ static int may_set(SnoozePluginCall *call, CallParts part) {
         return 0;
 }
 
-int snooze_plugin_call_set_verdict(SnoozePluginCall *call, SnoozePluginVerdict verdict, const char *reason_format, ...) {
+int snooze_plugin_call_set_verdict(SnoozePluginCall *call, SnoozePluginVerdict verdict, const char *reason_format,
+                                   ...) {
         char *reason;
         va_list ap;
         int r;
@@ -389,7 +390,8 @@ int snooze_plugin_call_add_metric(SnoozePluginCall *call, const char *name, doub
         metrics = snooze_plugin_dictionary_get_dictionary(call->result, "metrics");
         /* The tree is the call's own: what it hands out for reading it may write to. */
         return snooze_plugin_dictionary_set_double(
-                metrics ? (SnoozePluginDictionary *) metrics : snooze_plugin_dictionary_add_numbers(call->result, "metrics"),
+                metrics ? (SnoozePluginDictionary *) metrics
+                        : snooze_plugin_dictionary_add_numbers(call->result, "metrics"),
                 name, value);
 }
 
@@ -404,7 +406,8 @@ static char *line(const char *format, ...) {
         return text;
 }
 
-int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, bool granted, const char *explanation) {
+int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, bool granted,
+                                      const char *explanation) {
         Permission *p;
         int r;
 
@@ -422,7 +425,8 @@ int snooze_plugin_call_add_permission(SnoozePluginCall *call, const char *name, 
         return p->name && p->explanation ? 0 : remember(call, -ENOMEM);
 }
 
-static int set_bytes(SnoozePluginCall *call, CallParts part, const void *data, size_t size, void **bytes, size_t *bytes_size) {
+static int set_bytes(SnoozePluginCall *call, CallParts part, const void *data, size_t size, void **bytes,
+                     size_t *bytes_size) {
         void *copy;
         int r;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One method call from its arrival to its answer, given at once or later. What an author sets is gathered here and written as one reply
- * at the end, so that a call that fails half-way has answered nothing. */
+/* One method call from its arrival to its answer, given at once or later. What an author sets is gathered here and
+ * written as one reply at the end, so that a call that fails half-way has answered nothing. */
 
 #include "sdk/instance.h"
 
@@ -25,8 +25,8 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
              sd_bus_error *error);
 
 /* One that nobody sent: `ended` gets what would be answered, before the call is freed. 0 or a negative errno. */
-int call_new_internal(SnoozePluginInstance *instance, CallParts parts, void (*ended)(SnoozePluginCall *call, int result),
-                      SnoozePluginCall **ret);
+int call_new_internal(SnoozePluginInstance *instance, CallParts parts,
+                      void (*ended)(SnoozePluginCall *call, int result), SnoozePluginCall **ret);
 /* What was set; borrowed. */
 const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size);
 
@@ -53,8 +53,8 @@ void *call_get_worker(const SnoozePluginCall *call);
 const char *call_get_error(const SnoozePluginCall *call);
 void call_get_verdict(const SnoozePluginCall *call, SnoozePluginVerdict *ret_verdict, const char **ret_reason);
 
-/* What a function of the table returned; answers and frees the call unless that was SNOOZE_PLUGIN_LATER. What a D-Bus method handler
- * returns. */
+/* What a function of the table returned; answers and frees the call unless that was SNOOZE_PLUGIN_LATER. What a D-Bus
+ * method handler returns. */
 int call_return(SnoozePluginCall *call, int result);
 
 /* Runs when the call has succeeded, right behind its reply. */

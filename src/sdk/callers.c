@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Who may call. The bus policy lets only the daemon's user and root through; this is the second wall, for machines where a policy file
- * is missing or was loosened. The bus is asked once per sender, without waiting: the sender's calls are parked meanwhile and put back
- * into the queue in their order when the answer is there. */
+/* Who may call. The bus policy lets only the daemon's user and root through; this is the second wall, for machines
+ * where a policy file is missing or was loosened. The bus is asked once per sender, without waiting: the sender's
+ * calls are parked meanwhile and put back into the queue in their order when the answer is there. */
 
 #include <errno.h>
 #include <pwd.h>
@@ -66,8 +66,10 @@ static bool user_allowed(uid_t uid) {
 }
 
 static int refuse(sd_bus_message *m) {
-        log_notice("Refused %s of %s: not the daemon's user", sd_bus_message_get_member(m), sd_bus_message_get_sender(m));
-        return sd_bus_reply_method_errorf(m, ERROR_ACCESS_DENIED, "Only CloudSnooze's daemon and root may call a plugin");
+        log_notice("Refused %s of %s: not the daemon's user", sd_bus_message_get_member(m),
+                   sd_bus_message_get_sender(m));
+        return sd_bus_reply_method_errorf(m, ERROR_ACCESS_DENIED,
+                                          "Only CloudSnooze's daemon and root may call a plugin");
 }
 
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The channel: a socket between this plugin and the daemon alone, with the same object on it as on the bus. A call over it costs a third of
- * one through the bus daemon, and more than one can be under way. It is opened by whoever greeted, and its end is the daemon's: an open
- * channel says that the plugin is wanted, so it does not leave for want of calls.
+/* The channel: a socket between this plugin and the daemon alone, with the same object on it as on the bus. A call
+ * over it costs a third of one through the bus daemon, and more than one can be under way. It is opened by whoever
+ * greeted, and its end is the daemon's: an open channel says that the plugin is wanted, so it does not leave for want
+ * of calls.
  *
- * A plugin that leaves says so (the signal Leaving). The daemon then sends nothing more, waits for its answers and closes; only then does
- * the plugin go, so that no call is lost on the way. */
+ * A plugin that leaves says so (the signal Leaving). The daemon then sends nothing more, waits for its answers and
+ * closes; only then does the plugin go, so that no call is lost on the way. */
 
 #include <errno.h>
 #include <string.h>
@@ -33,7 +34,8 @@ void channel_close(SnoozePluginInstance *instance) {
         instance->channel_timer = sd_event_source_disable_unref(instance->channel_timer);
         if (instance->channel && instance->watcher == instance->channel)
                 instance->watcher = sd_bus_unref(instance->watcher);
-        /* Not flushed, which waits for the other end: whoever closes has seen every answer, or does not read any more. */
+        /* Not flushed, which waits for the other end: whoever closes has seen every answer, or does not read any more.
+         */
         instance->channel = sd_bus_close_unref(instance->channel);
 }
 
@@ -75,7 +77,8 @@ static int serve(SnoozePluginInstance *instance, int fd, sd_bus **ret) {
         if (r >= 0)
                 r = contracts_serve(instance, bus);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected, instance);
+                r = sd_bus_match_signal(bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected,
+                                        instance);
         if (r >= 0)
                 r = sd_bus_start(bus);
         if (r >= 0)
@@ -113,7 +116,8 @@ int channel_open(SnoozePluginInstance *instance, sd_bus_message *m, sd_bus_error
 
         /* Root may look at a plugin with busctl; the channel is not to be taken from the daemon by it. */
         if (channel_carries(instance, m) || !sender || !instance->host || strcmp(sender, instance->host) != 0)
-                return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Only the daemon that greeted the plugin may open a channel");
+                return sd_bus_error_set(error, ERROR_ACCESS_DENIED,
+                                        "Only the daemon that greeted the plugin may open a channel");
         if (instance->leaving)
                 return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is leaving", instance->plugin.id);
         r = pair(instance, &fd);
@@ -139,8 +143,8 @@ void channel_leave(SnoozePluginInstance *instance) {
                 return;
         r = sd_bus_emit_signal(instance->channel, PLUGIN_PATH, PLUGIN_INTERFACE, "Leaving", NULL);
         if (r >= 0)
-                r = sd_event_add_time_relative(instance->event, &instance->channel_timer, CLOCK_MONOTONIC, LEAVE_TIMEOUT,
-                                               LEAVE_ACCURACY, on_leave_timeout, instance);
+                r = sd_event_add_time_relative(instance->event, &instance->channel_timer, CLOCK_MONOTONIC,
+                                               LEAVE_TIMEOUT, LEAVE_ACCURACY, on_leave_timeout, instance);
         if (r < 0)
                 channel_close(instance);
 }

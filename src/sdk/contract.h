@@ -10,8 +10,9 @@
 int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
                    sd_bus_error *error);
 /* The same for a message whose next argument is an a{sv}, which the call keeps. */
-int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
-                                   const SnoozePluginDictionary **ret_dictionary, sd_bus_error *error);
+int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts,
+                                   SnoozePluginCall **ret, const SnoozePluginDictionary **ret_dictionary,
+                                   sd_bus_error *error);
 
 extern const sd_bus_vtable state_vtable[];
 extern const sd_bus_vtable event_source_vtable[];

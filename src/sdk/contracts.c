@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The object of a plugin: one vtable per interface of introspection/io.cloudsnooze.Plugin1*.xml, each registered where the table has its
- * functions, on every connection that carries calls. */
+/* The object of a plugin: one vtable per interface of introspection/io.cloudsnooze.Plugin1*.xml, each registered where
+ * the table has its functions, on every connection that carries calls. */
 
 #include <errno.h>
 #include <string.h>
@@ -27,8 +27,9 @@ int contract_begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts 
         return r;
 }
 
-int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
-                                   const SnoozePluginDictionary **ret_dictionary, sd_bus_error *error) {
+int contract_begin_with_dictionary(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts,
+                                   SnoozePluginCall **ret, const SnoozePluginDictionary **ret_dictionary,
+                                   sd_bus_error *error) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *dictionary = NULL;
         int r;
 
@@ -98,8 +99,9 @@ static int method_handshake(sd_bus_message *m, void *userdata, sd_bus_error *err
         /* A host of API n serves n and n - 1, so this plugin has a place with hosts of its own API and of the next. */
         if (host_api != SNOOZE_PLUGIN_API && host_api != SNOOZE_PLUGIN_API + 1)
                 return sd_bus_error_setf(error, ERROR_UNSUPPORTED_API,
-                                         "%s speaks plugin API %u: it serves hosts of API %u and %u, not %u", instance->plugin.id,
-                                         SNOOZE_PLUGIN_API, SNOOZE_PLUGIN_API, SNOOZE_PLUGIN_API + 1, host_api);
+                                         "%s speaks plugin API %u: it serves hosts of API %u and %u, not %u",
+                                         instance->plugin.id, SNOOZE_PLUGIN_API, SNOOZE_PLUGIN_API,
+                                         SNOOZE_PLUGIN_API + 1, host_api);
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r < 0)
@@ -161,7 +163,8 @@ static int apply(SnoozePluginInstance *instance, sd_bus_message *m, bool again, 
         config = read;
         call_keep(call, steal(read));
         call_on_success(call, initialized);
-        /* A daemon that came back initializes a plugin that never left: to the plugin that is a changed configuration. */
+        /* A daemon that came back initializes a plugin that never left: to the plugin that is a changed configuration.
+         */
         if (instance->stage == STAGE_INITIALIZED && plugin->configure)
                 return call_return(call, plugin->configure(call, config, plugin->userdata));
         if (plugin->initialize)
@@ -197,7 +200,8 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
 static const sd_bus_vtable plugin_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Handshake", SD_BUS_ARGS("u", host_api, "s", host_version),
-                                SD_BUS_RESULT("u", plugin_api, "a{sv}", info), method_handshake, SD_BUS_VTABLE_UNPRIVILEGED),
+                                SD_BUS_RESULT("u", plugin_api, "a{sv}", info), method_handshake,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Initialize", SD_BUS_ARGS("a{sv}", config), SD_BUS_NO_RESULT, method_initialize,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Configure", SD_BUS_ARGS("a{sv}", config), SD_BUS_NO_RESULT, method_configure,
@@ -205,7 +209,8 @@ static const sd_bus_vtable plugin_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Ping", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_ping, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel), method_open_channel,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Shutdown", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_shutdown, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Shutdown", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_shutdown,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("Leaving", SD_BUS_NO_ARGS, 0),
         SD_BUS_VTABLE_END,
 };
@@ -262,8 +267,9 @@ static int method_handle_event(sd_bus_message *m, void *userdata, sd_bus_error *
 static const sd_bus_vtable event_handler_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("SupportedEvents", "as", property_supported_events, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_METHOD_WITH_ARGS("HandleEvent", SD_BUS_ARGS("a{sv}", event), SD_BUS_RESULT("b", handled, "a{sv}", result),
-                                method_handle_event, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("HandleEvent", SD_BUS_ARGS("a{sv}", event),
+                                SD_BUS_RESULT("b", handled, "a{sv}", result), method_handle_event,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
@@ -274,8 +280,8 @@ static int not_supported(const SnoozePluginInstance *instance, sd_bus_message *m
                                  sd_bus_message_get_member(m));
 }
 
-static int property_provider(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                             void *userdata, sd_bus_error *error) {
+static int property_provider(sd_bus *bus, const char *path, const char *interface, const char *property,
+                             sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const SnoozePlugin *plugin = &((SnoozePluginInstance *) userdata)->plugin;
         const char *value;
 
@@ -398,8 +404,8 @@ static const sd_bus_vtable cloud_provider_vtable[] = {
 
 /* .RequestHandler */
 
-static int property_methods(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                            void *userdata, sd_bus_error *error) {
+static int property_methods(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         SnoozePluginInstance *instance = userdata;
 
         return sd_bus_message_append_strv(reply, (char **) instance->plugin.methods);
@@ -434,8 +440,9 @@ static int method_handle(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static const sd_bus_vtable request_handler_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Methods", "as", property_methods, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_METHOD_WITH_ARGS("Handle", SD_BUS_ARGS("s", method, "a{sv}", params), SD_BUS_RESULT("b", success, "a{sv}", result),
-                                method_handle, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Handle", SD_BUS_ARGS("s", method, "a{sv}", params),
+                                SD_BUS_RESULT("b", success, "a{sv}", result), method_handle,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
@@ -460,7 +467,8 @@ int contracts_serve(SnoozePluginInstance *instance, sd_bus *bus) {
         for (size_t i = 0; i < sizeof(contracts) / sizeof(contracts[0]); i++) {
                 if (!contracts[i].serves)
                         continue;
-                r = sd_bus_add_object_vtable(bus, NULL, PLUGIN_PATH, contracts[i].interface, contracts[i].vtable, instance);
+                r = sd_bus_add_object_vtable(bus, NULL, PLUGIN_PATH, contracts[i].interface, contracts[i].vtable,
+                                             instance);
                 if (r < 0)
                         return r;
         }

@@ -21,7 +21,8 @@ static int method_process_data(sd_bus_message *m, void *userdata, sd_bus_error *
         if (r < 0)
                 return r;
         if (size > DATA_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The block has %zu bytes, more than %u", size, DATA_MAX);
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The block has %zu bytes, more than %u", size,
+                                         DATA_MAX);
         r = contract_begin(instance, m, CALL_DATA, &call, error);
         if (r < 0)
                 return r;
@@ -48,7 +49,8 @@ static int method_process_stream(sd_bus_message *m, void *userdata, sd_bus_error
         int input, output, r;
 
         if (!instance->plugin.process_stream)
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s does not support ProcessStream", instance->plugin.id);
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s does not support ProcessStream",
+                                         instance->plugin.id);
         r = sd_bus_message_read(m, "hh", &input, &output);
         if (r < 0)
                 return r;
@@ -62,13 +64,14 @@ static int method_process_stream(sd_bus_message *m, void *userdata, sd_bus_error
         if (r < 0)
                 return r;
         call_set_pipes(call, input, output);
-        return call_return(call, instance->plugin.process_stream(call, input, output, options, instance->plugin.userdata));
+        return call_return(call,
+                           instance->plugin.process_stream(call, input, output, options, instance->plugin.userdata));
 }
 
 const sd_bus_vtable data_processor_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("ProcessData", SD_BUS_ARGS("ay", input), SD_BUS_RESULT("ay", output), method_process_data,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ProcessData", SD_BUS_ARGS("ay", input), SD_BUS_RESULT("ay", output),
+                                method_process_data, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ProcessStream", SD_BUS_ARGS("h", input, "h", output, "a{sv}", options),
                                 SD_BUS_RESULT("a{sv}", result), method_process_stream, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

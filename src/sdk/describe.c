@@ -14,7 +14,8 @@ static const char *table_problem(const SnoozePlugin *plugin) {
                 return "the version is missing";
         if (!plugin->supported_events != !plugin->handle_event)
                 return "supported_events and handle_event belong together";
-        if (plugin->stop_instance && !(plugin->provider_name && plugin->stop_effect && plugin->detect && plugin->get_instance_info))
+        if (plugin->stop_instance &&
+            !(plugin->provider_name && plugin->stop_effect && plugin->detect && plugin->get_instance_info))
                 return "a provider needs provider_name, stop_effect, detect and get_instance_info";
         if (!plugin->export_state != !plugin->import_state)
                 return "export_state and import_state belong together";
@@ -85,8 +86,9 @@ static void print_default(const SnoozePluginSetting *setting) {
 
 static void print_settings(const SnoozePluginSetting *settings) {
         static const char *const types[] = {
-                [SNOOZE_PLUGIN_STRING] = "string",   [SNOOZE_PLUGIN_INTEGER] = "integer", [SNOOZE_PLUGIN_NUMBER] = "number",
-                [SNOOZE_PLUGIN_BOOLEAN] = "boolean", [SNOOZE_PLUGIN_LIST] = "list",
+                [SNOOZE_PLUGIN_STRING] = "string", [SNOOZE_PLUGIN_INTEGER] = "integer",
+                [SNOOZE_PLUGIN_NUMBER] = "number", [SNOOZE_PLUGIN_BOOLEAN] = "boolean",
+                [SNOOZE_PLUGIN_LIST] = "list",
         };
 
         fputs(", \"settings\": {", stdout);

@@ -67,7 +67,8 @@ static int read_strv(sd_bus_message *m, SnoozePluginDictionary *dictionary, cons
         if (r < 0)
                 return r;
         /* An empty list comes as NULL. */
-        r = snooze_plugin_dictionary_set_strv(dictionary, key, values ? (const char *const *) values : &(const char *) { NULL });
+        r = snooze_plugin_dictionary_set_strv(dictionary, key,
+                                              values ? (const char *const *) values : &(const char *){ NULL });
         for (char **p = values; p && *p; p++)
                 free(*p);
         free(values);
@@ -186,13 +187,15 @@ static int read_entries(sd_bus_message *m, const char *contents, SnoozePluginDic
 int dictionary_explain(int r, sd_bus_error *error) {
         switch (r) {
         case -E2BIG:
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
-                                         "The dictionary is too large: at most %u levels, %u entries, %u bytes a key, %u bytes of text",
-                                         DICTIONARY_DEPTH_MAX, DICTIONARY_ENTRIES_MAX, DICTIONARY_KEY_MAX, DICTIONARY_BYTES_MAX);
+                return sd_bus_error_setf(
+                        error, ERROR_LIMITS_EXCEEDED,
+                        "The dictionary is too large: at most %u levels, %u entries, %u bytes a key, %u bytes of text",
+                        DICTIONARY_DEPTH_MAX, DICTIONARY_ENTRIES_MAX, DICTIONARY_KEY_MAX, DICTIONARY_BYTES_MAX);
         case -EEXIST:
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a key twice");
         case -ERANGE:
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "The dictionary has a number that is not finite");
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "The dictionary has a number that is not finite");
         default:
                 return r;
         }
@@ -249,9 +252,9 @@ static int append_list(sd_bus_message *m, const DictionaryList *list) {
 }
 
 static const char *signature_of(const DictionaryEntry *entry) {
-        static const char *const shapes[] = {
-                [DICTIONARY_OF_VARIANTS] = "a{sv}", [DICTIONARY_OF_STRINGS] = "a{ss}", [DICTIONARY_OF_NUMBERS] = "a{sd}"
-        };
+        static const char *const shapes[] = { [DICTIONARY_OF_VARIANTS] = "a{sv}",
+                                              [DICTIONARY_OF_STRINGS] = "a{ss}",
+                                              [DICTIONARY_OF_NUMBERS] = "a{sd}" };
 
         switch (entry->kind) {
         case DICTIONARY_STRING:

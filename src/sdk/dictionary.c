@@ -145,7 +145,8 @@ static int entry_for(SnoozePluginDictionary *dictionary, const char *key, Dictio
         if (r < 0)
                 return r;
         copy = strdup(key);
-        if (!copy || grow((void **) &dictionary->entries, &dictionary->allocated, dictionary->n, sizeof(DictionaryEntry)) < 0)
+        if (!copy ||
+            grow((void **) &dictionary->entries, &dictionary->allocated, dictionary->n, sizeof(DictionaryEntry)) < 0)
                 return fail(dictionary, -ENOMEM);
         text_make_valid(copy);
 
@@ -311,7 +312,8 @@ static DictionaryEntry *list_for(SnoozePluginDictionary *dictionary, const char 
         return find(dictionary, key);
 }
 
-SnoozePluginDictionary *snooze_plugin_dictionary_append_dictionary(SnoozePluginDictionary *dictionary, const char *key) {
+SnoozePluginDictionary *snooze_plugin_dictionary_append_dictionary(SnoozePluginDictionary *dictionary,
+                                                                   const char *key) {
         SnoozePluginDictionary *child;
         DictionaryEntry *entry;
         DictionaryList *list;
@@ -342,7 +344,8 @@ bool snooze_plugin_dictionary_has(const SnoozePluginDictionary *dictionary, cons
         return find(dictionary, key) != NULL;
 }
 
-const char *snooze_plugin_dictionary_get_string(const SnoozePluginDictionary *dictionary, const char *key, const char *fallback) {
+const char *snooze_plugin_dictionary_get_string(const SnoozePluginDictionary *dictionary, const char *key,
+                                                const char *fallback) {
         const DictionaryEntry *entry = find(dictionary, key);
 
         return entry && entry->kind == DICTIONARY_STRING ? entry->value.string : fallback;
@@ -364,7 +367,8 @@ int64_t snooze_plugin_dictionary_get_int(const SnoozePluginDictionary *dictionar
         return fallback;
 }
 
-uint64_t snooze_plugin_dictionary_get_uint(const SnoozePluginDictionary *dictionary, const char *key, uint64_t fallback) {
+uint64_t snooze_plugin_dictionary_get_uint(const SnoozePluginDictionary *dictionary, const char *key,
+                                           uint64_t fallback) {
         const DictionaryEntry *entry = find(dictionary, key);
         int64_t value;
 
@@ -374,7 +378,8 @@ uint64_t snooze_plugin_dictionary_get_uint(const SnoozePluginDictionary *diction
         return value >= 0 ? (uint64_t) value : fallback;
 }
 
-double snooze_plugin_dictionary_get_double(const SnoozePluginDictionary *dictionary, const char *key, double fallback) {
+double snooze_plugin_dictionary_get_double(const SnoozePluginDictionary *dictionary, const char *key,
+                                           double fallback) {
         const DictionaryEntry *entry = find(dictionary, key);
 
         if (!entry)
@@ -401,14 +406,15 @@ const char *const *snooze_plugin_dictionary_get_strv(const SnoozePluginDictionar
         return entry && entry->kind == DICTIONARY_STRV ? (const char *const *) entry->value.strv : fallback;
 }
 
-const SnoozePluginDictionary *snooze_plugin_dictionary_get_dictionary(const SnoozePluginDictionary *dictionary, const char *key) {
+const SnoozePluginDictionary *snooze_plugin_dictionary_get_dictionary(const SnoozePluginDictionary *dictionary,
+                                                                      const char *key) {
         const DictionaryEntry *entry = find(dictionary, key);
 
         return entry && entry->kind == DICTIONARY_DICTIONARY ? entry->value.dictionary : NULL;
 }
 
-const SnoozePluginDictionary *snooze_plugin_dictionary_get_list_item(const SnoozePluginDictionary *dictionary, const char *key,
-                                                                     unsigned n) {
+const SnoozePluginDictionary *snooze_plugin_dictionary_get_list_item(const SnoozePluginDictionary *dictionary,
+                                                                     const char *key, unsigned n) {
         const DictionaryEntry *entry = find(dictionary, key);
 
         return entry && entry->kind == DICTIONARY_LIST && n < entry->value.list.n ? entry->value.list.items[n] : NULL;
@@ -416,9 +422,10 @@ const SnoozePluginDictionary *snooze_plugin_dictionary_get_list_item(const Snooz
 
 char snooze_plugin_dictionary_get_type(const SnoozePluginDictionary *dictionary, const char *key) {
         static const char types[] = {
-                [DICTIONARY_STRING] = 's', [DICTIONARY_INT] = 'x',        [DICTIONARY_UINT] = 't', [DICTIONARY_DOUBLE] = 'd',
-                [DICTIONARY_BOOL] = 'b',   [DICTIONARY_STRV] = 'a',       [DICTIONARY_LIST] = 'l', [DICTIONARY_DICTIONARY] = 'e',
-                [DICTIONARY_OPAQUE] = '?', [DICTIONARY_NONE] = 0,
+                [DICTIONARY_STRING] = 's', [DICTIONARY_INT] = 'x',        [DICTIONARY_UINT] = 't',
+                [DICTIONARY_DOUBLE] = 'd', [DICTIONARY_BOOL] = 'b',       [DICTIONARY_STRV] = 'a',
+                [DICTIONARY_LIST] = 'l',   [DICTIONARY_DICTIONARY] = 'e', [DICTIONARY_OPAQUE] = '?',
+                [DICTIONARY_NONE] = 0,
         };
 
         return types[dictionary_kind(dictionary, key)];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The library's side of dictionaries: between the wire and the author. Counters of the bounds and the first failure live in the outermost
- * dictionary, so that they hold for the whole tree. */
+/* The library's side of dictionaries: between the wire and the author. Counters of the bounds and the first failure
+ * live in the outermost dictionary, so that they hold for the whole tree. */
 
 #include <stddef.h>
 
@@ -42,8 +42,8 @@ int dictionary_failure(const SnoozePluginDictionary *dictionary);
 /* Reads an a{sv} or, with contents "{ss}", an a{ss}. A negative errno with *error set if it is over a bound. */
 int dictionary_read(sd_bus_message *message, const char *contents, SnoozePluginDictionary **ret, sd_bus_error *error);
 
-/* The same, but only when somebody looks at the dictionary, which nobody may do behind the message. What it fails for is then
- * dictionary_failure(), and it is empty. */
+/* The same, but only when somebody looks at the dictionary, which nobody may do behind the message. What it fails for
+ * is then dictionary_failure(), and it is empty. */
 int dictionary_read_later(sd_bus_message *message, const char *contents, SnoozePluginDictionary **ret);
 /* Now, whether somebody looks or not. */
 void dictionary_read_now(SnoozePluginDictionary *dictionary);

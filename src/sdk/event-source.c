@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* .EventSource: what the plugin announces. Events are kept here until somebody took care of them, because the daemon may not watch yet, or
- * not any more: each Watch is told all that is pending, and the daemon knows by the id what it has seen. They go out on the connection on
- * which Watch came. */
+/* .EventSource: what the plugin announces. Events are kept here until somebody took care of them, because the daemon
+ * may not watch yet, or not any more: each Watch is told all that is pending, and the daemon knows by the id what it
+ * has seen. They go out on the connection on which Watch came. */
 
 #include <errno.h>
 #include <string.h>
@@ -164,8 +164,8 @@ static int event_add(SnoozePluginInstance *instance, PluginEvent **ret) {
         return 0;
 }
 
-int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type, unsigned severity,
-                                      uint64_t deadline, SnoozePluginDictionary *data) {
+int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type,
+                                      unsigned severity, uint64_t deadline, SnoozePluginDictionary *data) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *owned = data;
         _cleanup_free_ char *id_copy = NULL, *type_copy = NULL;
         PluginEvent *event;

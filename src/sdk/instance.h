@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The running plugin: one bus connection, one loop, one table. What each file of the library keeps about it stands here; who may call is
- * callers.c's, what is under way call.c's, when it leaves life.c's. */
+/* The running plugin: one bus connection, one loop, one table. What each file of the library keeps about it stands
+ * here; who may call is callers.c's, what is under way call.c's, when it leaves life.c's. */
 
 #include <snooze/plugin.h>
 
@@ -105,7 +105,8 @@ void state_clear(SnoozePluginInstance *instance);
 const char *state_word(const SnoozePluginInstance *instance);
 /* A call that may change it. */
 void state_used(SnoozePluginInstance *instance);
-/* Who asks it to leave has what it needs: a successor may run already, and this one's state is not the newest any more. */
+/* Who asks it to leave has what it needs: a successor may run already, and this one's state is not the newest any
+ * more. */
 void state_handed_over(SnoozePluginInstance *instance);
 bool state_to_be_kept(const SnoozePluginInstance *instance);
 bool state_can_be_kept(const SnoozePluginInstance *instance);
@@ -147,9 +148,11 @@ void plugin_describe(const SnoozePlugin *plugin);
 
 /* settings.c */
 
-/* Fills in the defaults and checks every key. 0, or a negative errno with *error set to what was wrong with which key. */
+/* Fills in the defaults and checks every key. 0, or a negative errno with *error set to what was wrong with which key.
+ */
 int settings_apply(const SnoozePluginSetting *settings, SnoozePluginDictionary *config, sd_bus_error *error);
-/* Why these cannot be anybody's settings (a default of another type, a pattern that is none), NULL if they can. To be freed. */
+/* Why these cannot be anybody's settings (a default of another type, a pattern that is none), NULL if they can. To be
+ * freed. */
 char *settings_problem(const SnoozePluginSetting *settings);
 
 /* event-source.c */

@@ -6,9 +6,11 @@
  *            │ 10 s                  │ idle, Shutdown, SIGTERM, │
  *            │                       │ no daemon for 60 s       │
  *            ▾                       ▾                          ▾
- *         leaving: the name is given back, calls are still answered ──bus confirms, channel closed, nothing under way──▸ gone
+ *         leaving: the name is given back, calls are still answered
+ *            └──bus confirms, channel closed, nothing under way──▸ gone
  *
- * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is lost on the way out. */
+ * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is
+ * lost on the way out. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -135,7 +137,8 @@ static int on_host_gone(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         /* Anybody may send such a signal to this connection; only the bus driver's is one. */
         if (!sender || strcmp(sender, BUS_DRIVER) != 0)
                 return 0;
-        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, instance->host) != 0 || *new_owner)
+        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, instance->host) != 0 ||
+            *new_owner)
                 return 0;
         log_debug("The daemon left the bus");
         if (instance->host_timer || instance->host_exit == USEC_INFINITY)
@@ -149,8 +152,11 @@ static int watch_host(SnoozePluginInstance *instance, const char *host) {
         sd_bus_slot *slot;
         int r;
 
-        if (!copy || asprintf(&match, "type='signal',sender='" BUS_DRIVER "',interface='" BUS_DRIVER "',member='NameOwnerChanged',"
-                                      "arg0='%s'", host) < 0)
+        if (!copy ||
+            asprintf(&match,
+                     "type='signal',sender='" BUS_DRIVER "',interface='" BUS_DRIVER "',member='NameOwnerChanged',"
+                     "arg0='%s'",
+                     host) < 0)
                 return -ENOMEM;
         r = sd_bus_add_match_async(instance->bus, &slot, match, on_host_gone, NULL, instance);
         if (r < 0)
@@ -231,7 +237,8 @@ static int on_slot_requested(sd_bus_message *m, void *userdata, sd_bus_error *er
         int r;
 
         if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_ACCESS_DENIED)) {
-                log_debug("The bus's policy knows no %s: whether another instance runs is systemd's alone", instance->slot_name);
+                log_debug("The bus's policy knows no %s: whether another instance runs is systemd's alone",
+                          instance->slot_name);
                 return 0;
         }
         r = sd_bus_message_is_method_error(m, NULL) ? -EIO : sd_bus_message_read_basic(m, 'u', &answer);
@@ -250,13 +257,14 @@ int life_start(SnoozePluginInstance *instance) {
         if (r < 0)
                 return r;
         if (instance->idle_exit != USEC_INFINITY) {
-                r = sd_event_add_time_relative(instance->event, &instance->idle_timer, CLOCK_MONOTONIC, instance->idle_exit,
-                                               TIMER_ACCURACY, on_idle, instance);
+                r = sd_event_add_time_relative(instance->event, &instance->idle_timer, CLOCK_MONOTONIC,
+                                               instance->idle_exit, TIMER_ACCURACY, on_idle, instance);
                 if (r < 0)
                         return r;
         }
         /* Both are under way at once; the bus answers the first one first. */
-        r = sd_bus_request_name_async(instance->bus, &instance->slot_name_slot, instance->slot_name, 0, on_slot_requested, instance);
+        r = sd_bus_request_name_async(instance->bus, &instance->slot_name_slot, instance->slot_name, 0,
+                                      on_slot_requested, instance);
         if (r < 0)
                 return r;
         return sd_bus_request_name_async(instance->bus, &instance->name_slot, instance->name, SD_BUS_NAME_QUEUE,

@@ -45,7 +45,8 @@ void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) 
         /* One that is not in use yet, or no more, speaks for nobody. */
         if (instance->stage != STAGE_INITIALIZED || instance->leaving)
                 return;
-        (void) sd_bus_emit_properties_changed(instance->bus ?: instance->channel, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
+        (void) sd_bus_emit_properties_changed(instance->bus ?: instance->channel, PLUGIN_PATH,
+                                              CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
 }
 
 void snooze_plugin_log(int level, const char *format, ...) {
@@ -88,7 +89,15 @@ static int parse_seconds(const char *what, const char *text, uint64_t *ret) {
 
 /* 1: go on, 0: all done, negative: wrong arguments, which were complained about. */
 static int parse_arguments(SnoozePluginInstance *instance, int argc, char *argv[]) {
-        enum { OPTION_IDLE_EXIT = 256, OPTION_HOST_EXIT, OPTION_SLOT, OPTION_DEBUG, OPTION_DESCRIBE, OPTION_VERSION, OPTION_HELP };
+        enum {
+                OPTION_IDLE_EXIT = 256,
+                OPTION_HOST_EXIT,
+                OPTION_SLOT,
+                OPTION_DEBUG,
+                OPTION_DESCRIBE,
+                OPTION_VERSION,
+                OPTION_HELP
+        };
         static const struct option options[] = {
                 { "idle-exit", required_argument, NULL, OPTION_IDLE_EXIT },
                 { "host-exit", required_argument, NULL, OPTION_HOST_EXIT },

@@ -52,7 +52,8 @@ int snooze_plugin_native_new(const SnoozePlugin *table, sd_event *event, int fd,
                 return -ENOMEM;
         native->instance.settled = on_settled;
         native->instance.event = sd_event_ref(event);
-        memcpy(&native->instance.plugin, table, table->size < sizeof(SnoozePlugin) ? table->size : sizeof(SnoozePlugin));
+        memcpy(&native->instance.plugin, table,
+               table->size < sizeof(SnoozePlugin) ? table->size : sizeof(SnoozePlugin));
         problem = plugin_problem(&native->instance.plugin);
         if (problem)
                 log_error("The table of a native plugin is wrong: %s", problem);
@@ -86,7 +87,8 @@ typedef struct Question {
 
 static void on_checked(SnoozePluginCall *call, int result) {
         const SnoozePluginDictionary *details = snooze_plugin_call_get_result(call);
-        SnoozePluginNativeVote vote = { .result = result, .details = snooze_plugin_dictionary_get_key(details, 0) ? details : NULL };
+        SnoozePluginNativeVote vote = { .result = result,
+                                        .details = snooze_plugin_dictionary_get_key(details, 0) ? details : NULL };
         const Question *question = call_get_worker(call);
 
         if (result < 0)
@@ -96,8 +98,8 @@ static void on_checked(SnoozePluginCall *call, int result) {
         question->answer(&vote, question->userdata);
 }
 
-int snooze_plugin_native_check_idle(SnoozePluginNative *native, const SnoozePluginDictionary *metrics, SnoozePluginNativeAnswer answer,
-                                    void *userdata) {
+int snooze_plugin_native_check_idle(SnoozePluginNative *native, const SnoozePluginDictionary *metrics,
+                                    SnoozePluginNativeAnswer answer, void *userdata) {
         SnoozePluginInstance *instance = &native->instance;
         SnoozePluginCall *call;
         Question *question;

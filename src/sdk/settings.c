@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The configuration against the table's settings. The daemon checks against the manifest already; here is what the program itself relies on,
- * whoever calls it. */
+/* The configuration against the table's settings. The daemon checks against the manifest already; here is what the
+ * program itself relies on, whoever calls it. */
 
 #include <errno.h>
 #include <locale.h>
@@ -44,7 +44,8 @@ static bool type_fits(const SnoozePluginSetting *setting, const SnoozePluginDict
         case SNOOZE_PLUGIN_STRING:
                 return kind == DICTIONARY_STRING;
         case SNOOZE_PLUGIN_INTEGER:
-                /* A double without a fraction is one, too; two fallbacks tell it from a value that happens to equal one. */
+                /* A double without a fraction is one, too; two fallbacks tell it from a value that happens to equal
+                 * one. */
                 return snooze_plugin_dictionary_get_int(config, setting->name, 0) ==
                        snooze_plugin_dictionary_get_int(config, setting->name, 1);
         case SNOOZE_PLUGIN_NUMBER:
@@ -126,7 +127,8 @@ static int set_list(SnoozePluginDictionary *config, const char *name, const char
 
         if (!copy || !list)
                 return -ENOMEM;
-        for (element = *copy ? strtok_r(copy, ",", &position) : NULL; element; element = strtok_r(NULL, ",", &position))
+        for (element = *copy ? strtok_r(copy, ",", &position) : NULL; element;
+             element = strtok_r(NULL, ",", &position))
                 list[n++] = element;
         return snooze_plugin_dictionary_set_strv(config, name, list);
 }
@@ -187,8 +189,8 @@ static int fill(const SnoozePluginSetting *settings, SnoozePluginDictionary *con
                         if (r < 0)
                                 return r;
                 } else if (s->required)
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: is required: expected %s", s->name,
-                                                 expectation(s->type));
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: is required: expected %s",
+                                                 s->name, expectation(s->type));
         }
         return 0;
 }
@@ -197,10 +199,12 @@ static int check(const SnoozePluginSetting *setting, const SnoozePluginDictionar
         const char *key = setting->name;
 
         if (!type_fits(setting, config))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: expected %s", key, expectation(setting->type));
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: expected %s", key,
+                                         expectation(setting->type));
         if (!range_fits(setting, config))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: expected %g to %g, not %g", key, setting->minimum,
-                                         setting->maximum, snooze_plugin_dictionary_get_double(config, key, 0));
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: expected %g to %g, not %g", key,
+                                         setting->minimum, setting->maximum,
+                                         snooze_plugin_dictionary_get_double(config, key, 0));
         /* The value is not shown: it may be a secret. */
         if (!constraints_fit(setting, config))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s: expected %s within %s", key,

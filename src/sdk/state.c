@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* .State, and what becomes of the state of a plugin that leaves without having been asked for it: nobody calls it any more, the daemon has
- * been gone for a while, the machine goes down. It is then kept in the plugin's own directory ($STATE_DIRECTORY), and the next instance
- * gives it to the daemon before anything is imported:
+/* .State, and what becomes of the state of a plugin that leaves without having been asked for it: nobody calls it any
+ * more, the daemon has been gone for a while, the machine goes down. It is then kept in the plugin's own directory
+ * ($STATE_DIRECTORY), and the next instance gives it to the daemon before anything is imported:
  *
  *         leaves, unsaved ──export──▸ DIRECTORY/kept-state ──Handshake says "kept"──▸ ExportState answers with it
- *                                             ▲                                             │ the daemon makes it durable
+ *                                             ▲                                             │ the daemon keeps it
  *                                             └──────────── removed ◂──── ImportState ◂─────┘
  *
  * The file goes only when the daemon hands the same state back, so whatever dies in between, one of the two has it. */
@@ -200,7 +200,8 @@ static void keep(SnoozePluginCall *call, int result) {
         /* Tried once: it leaves in any case. */
         instance->state_unsaved = false;
         if (result < 0)
-                log_error("The state could not be kept, what changed since it was exported is lost: %s", strerror(-result));
+                log_error("The state could not be kept, what changed since it was exported is lost: %s",
+                          strerror(-result));
         else
                 log_debug("The state was kept in %s", instance->state_directory);
         life_state_kept(instance);
@@ -277,7 +278,8 @@ static int method_export_state(sd_bus_message *m, void *userdata, sd_bus_error *
         return call_return(call, instance->plugin.export_state(call, instance->plugin.userdata));
 }
 
-/* The daemon has it on its disk by now, whether it is of use here or not. Only what came from the file is not certain to be there. */
+/* The daemon has it on its disk by now, whether it is of use here or not. Only what came from the file is not certain
+ * to be there. */
 static void consume_kept(SnoozePluginInstance *instance) {
         int r;
 
@@ -306,7 +308,8 @@ static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *
         if (r < 0)
                 return r;
         if (size > STATE_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The state has %zu bytes, more than %u", size, STATE_MAX);
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The state has %zu bytes, more than %u", size,
+                                         STATE_MAX);
         r = contract_begin(instance, m, 0, &call, error);
         if (r < 0)
                 return r;
@@ -317,9 +320,9 @@ static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *
 
 const sd_bus_vtable state_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("ExportState", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", version, "ay", state), method_export_state,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ImportState", SD_BUS_ARGS("u", version, "ay", state), SD_BUS_NO_RESULT, method_import_state,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ExportState", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", version, "ay", state),
+                                method_export_state, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportState", SD_BUS_ARGS("u", version, "ay", state), SD_BUS_NO_RESULT,
+                                method_import_state, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A stream through a function, on the loop. Only one of the two pipes is looked at: the input while nothing waits to be written, else the
- * output. So a reader that does not read stops the reading here, too, and the kernel's pipes are all that fills. */
+/* A stream through a function, on the loop. Only one of the two pipes is looked at: the input while nothing waits to
+ * be written, else the output. So a reader that does not read stops the reading here, too, and the kernel's pipes are
+ * all that fills. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -37,7 +37,8 @@ unsigned text_character(const char *text) {
         }
 
         /* Overlong forms, surrogates and what lies beyond Unicode are invalid, too. */
-        if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff)
+        if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || (code >= 0xd800 && code <= 0xdfff) ||
+            code > 0x10ffff)
                 return 0;
         return n;
 }
@@ -68,8 +69,9 @@ void text_make_valid(char *text) {
         }
 }
 
-/* How many bytes a character has that moves the cursor, ends the line or turns the direction of a text, so that it looks like another:
- * what character_steers() of src/util/line.h names, here without GLib. 0: it does not. The text is valid. */
+/* How many bytes a character has that moves the cursor, ends the line or turns the direction of a text, so that it
+ * looks like another: what character_steers() of src/util/line.h names, here without GLib. 0: it does not. The text is
+ * valid. */
 static unsigned steers(const char *text) {
         const unsigned char *p = (const unsigned char *) text;
 
@@ -79,7 +81,8 @@ static unsigned steers(const char *text) {
         if (p[0] == 0xc2 && p[1] < 0xa0)
                 return 2;
         /* U+2028 to U+202E, U+2066 to U+2069 */
-        if (p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))
+        if (p[0] == 0xe2 &&
+            ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))
                 return 3;
         return 0;
 }

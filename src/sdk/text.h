@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Text of unknown origin (names of processes, messages of clouds) made fit for the bus, which drops a connection that sends
- * invalid UTF-8, and for a person's one line. */
+/* Text of unknown origin (names of processes, messages of clouds) made fit for the bus, which drops a connection that
+ * sends invalid UTF-8, and for a person's one line. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,5 +20,6 @@ bool text_is_valid(const char *text);
 /* Replaces each invalid byte by '?', in place. */
 void text_make_valid(char *text);
 
-/* Formats one line: valid, what steers a terminal or turns the direction of a text made blanks, at most TEXT_LINE_MAX bytes. NULL without memory. */
+/* Formats one line: valid, what steers a terminal or turns the direction of a text made blanks, at most TEXT_LINE_MAX
+ * bytes. NULL without memory. */
 char *text_line(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));

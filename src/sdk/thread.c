@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Work that waits, in threads beside the loop. A thread owns its call from its start to its end, when it puts it into a pipe that the loop
- * reads: so nothing of a call needs a lock. */
+/* Work that waits, in threads beside the loop. A thread owns its call from its start to its end, when it puts it into
+ * a pipe that the loop reads: so nothing of a call needs a lock. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,7 +134,8 @@ int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork wo
                 return r;
         threads = instance->threads;
         if (threads->running >= THREADS_MAX)
-                return snooze_plugin_call_fail(call, ERROR_LIMITS_EXCEEDED, "%u threads are at work already", THREADS_MAX);
+                return snooze_plugin_call_fail(call, ERROR_LIMITS_EXCEEDED, "%u threads are at work already",
+                                               THREADS_MAX);
         job = malloc(sizeof(Job));
         if (!job)
                 return -ENOMEM;

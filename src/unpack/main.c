@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snooze-unpack DIRECTORY <ARCHIVE: what `snooze plugin install` has an archive unpacked by. It runs with no more than the caller's own
- * rights, and root never reads an archive: snooze-helper is given the directory. What comes out is bounded by util/tree.h whatever the
- * archive says, and memory and time are bounded by the kernel whatever the library makes of it. */
+/* snooze-unpack DIRECTORY <ARCHIVE: what `snooze plugin install` has an archive unpacked by. It runs with no more than
+ * the caller's own rights, and root never reads an archive: snooze-helper is given the directory. What comes out is
+ * bounded by util/tree.h whatever the archive says, and memory and time are bounded by the kernel whatever the library
+ * makes of it. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +74,8 @@ static gboolean make_parents(TreeWriter *writer, const char *path, GError **erro
         return TRUE;
 }
 
-static gboolean unpack_file(struct archive *archive, struct archive_entry *entry, TreeWriter *writer, const char *path, GError **error) {
+static gboolean unpack_file(struct archive *archive, struct archive_entry *entry, TreeWriter *writer, const char *path,
+                            GError **error) {
         _cleanup_close_ int fd = tree_make_file(writer, path, archive_entry_mode(entry), error);
         g_autofree char *block = g_malloc(BLOCK);
 
@@ -91,7 +93,8 @@ static gboolean unpack_file(struct archive *archive, struct archive_entry *entry
         }
 }
 
-static gboolean unpack_entry(struct archive *archive, struct archive_entry *entry, TreeWriter *writer, GError **error) {
+static gboolean unpack_entry(struct archive *archive, struct archive_entry *entry, TreeWriter *writer,
+                             GError **error) {
         g_autofree char *path = path_of(entry);
         const char *target;
 
@@ -168,8 +171,10 @@ static gboolean run(const char *directory, GError **error) {
                 return fail(error, directory, g_strerror(errno));
         if (!bound(error))
                 return FALSE;
-        if (!archive || archive_read_support_format_tar(archive) < ARCHIVE_OK || archive_read_support_filter_gzip(archive) < ARCHIVE_OK ||
-            archive_read_support_filter_bzip2(archive) < ARCHIVE_OK || archive_read_support_filter_xz(archive) < ARCHIVE_OK ||
+        if (!archive || archive_read_support_format_tar(archive) < ARCHIVE_OK ||
+            archive_read_support_filter_gzip(archive) < ARCHIVE_OK ||
+            archive_read_support_filter_bzip2(archive) < ARCHIVE_OK ||
+            archive_read_support_filter_xz(archive) < ARCHIVE_OK ||
             archive_read_support_filter_zstd(archive) < ARCHIVE_OK)
                 return fail(error, "the archive", "cannot be read by the libarchive that is installed");
         if (archive_read_open_fd(archive, STDIN_FILENO, BLOCK) < ARCHIVE_OK)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What is not to be shown to everybody though nobody called it a secret: values by their names, and texts that hold a password. */
+/* What is not to be shown to everybody though nobody called it a secret: values by their names, and texts that hold a
+ * password. */
 
 #include <glib.h>
 

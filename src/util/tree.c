@@ -33,7 +33,8 @@ static gboolean fail_errno(GError **error, const char *path, const char *doing) 
 }
 
 static gboolean name_valid(const char *name, size_t length) {
-        if (length == 0 || length > TREE_NAME_MAX || (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))))
+        if (length == 0 || length > TREE_NAME_MAX ||
+            (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))))
                 return FALSE;
         if (!g_utf8_validate(name, (gssize) length, NULL))
                 return FALSE;
@@ -60,7 +61,8 @@ static gboolean check_path(const char *path, GError **error) {
                 end = strchrnul(name, '/');
                 if (!name_valid(name, (size_t) (end - name)))
                         return fail(error, EINVAL, path,
-                                    "expected a relative path of names of at most %u bytes, in UTF-8, without . and .. and control characters",
+                                    "expected a relative path of names of at most %u bytes, in UTF-8, without . and "
+                                    ".. and control characters",
                                     TREE_NAME_MAX);
                 if (!*end)
                         return TRUE;
@@ -69,7 +71,8 @@ static gboolean check_path(const char *path, GError **error) {
 
 static gboolean count_entry(TreeWriter *writer, const char *path, GError **error) {
         if (writer->entries >= TREE_ENTRIES_MAX)
-                return fail(error, EFBIG, path, "there are more than the %u files and directories allowed", TREE_ENTRIES_MAX);
+                return fail(error, EFBIG, path, "there are more than the %u files and directories allowed",
+                            TREE_ENTRIES_MAX);
         writer->entries++;
         return TRUE;
 }
@@ -155,7 +158,8 @@ gboolean tree_write(TreeWriter *writer, int fd, const char *path, const void *da
         const char *p = data;
 
         if (size > TREE_BYTES_MAX - writer->bytes)
-                return fail(error, EFBIG, path, "all files together have more than the %" G_GUINT64_FORMAT " MiB allowed",
+                return fail(error, EFBIG, path,
+                            "all files together have more than the %" G_GUINT64_FORMAT " MiB allowed",
                             TREE_BYTES_MAX >> 20);
         writer->bytes += size;
         while (size > 0) {
@@ -201,7 +205,8 @@ gboolean tree_make_link(TreeWriter *writer, const char *path, const char *target
                 return FALSE;
         if (symlinkat(target, parent, last_name(path)) == 0)
                 return TRUE;
-        return errno == EEXIST ? fail(error, EEXIST, path, "is there twice") : fail_errno(error, path, "cannot be made");
+        return errno == EEXIST ? fail(error, EEXIST, path, "is there twice")
+                               : fail_errno(error, path, "cannot be made");
 }
 
 /* Copying */
@@ -223,9 +228,11 @@ static gboolean copy_content(TreeWriter *writer, int from, int to, const char *p
         }
 }
 
-static gboolean copy_file(TreeWriter *writer, uid_t reader, int parent, const char *name, const char *path, GError **error) {
+static gboolean copy_file(TreeWriter *writer, uid_t reader, int parent, const char *name, const char *path,
+                          GError **error) {
         /* O_NONBLOCK: by now it may be a FIFO. */
-        _cleanup_close_ int from = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), to = -1;
+        _cleanup_close_ int from = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC),
+                            to = -1;
         struct stat st;
 
         if (from < 0 || fstat(from, &st) < 0)
@@ -257,11 +264,13 @@ static DIR *open_list(int parent, const char *name) {
         return list;
 }
 
-/* Ordinary permissions as far as they are everybody's; a group's are not looked up. The directory at the top was opened by the reader. */
+/* Ordinary permissions as far as they are everybody's; a group's are not looked up. The directory at the top was
+ * opened by the reader. */
 static gboolean may_enter(DIR *list, uid_t reader) {
         struct stat st;
 
-        return reader == 0 || (fstat(dirfd(list), &st) == 0 && (st.st_uid == reader || (st.st_mode & S_IROTH && st.st_mode & S_IXOTH)));
+        return reader == 0 || (fstat(dirfd(list), &st) == 0 &&
+                               (st.st_uid == reader || (st.st_mode & S_IROTH && st.st_mode & S_IXOTH)));
 }
 
 /* The next of the names, NULL at the end or (errno) where it cannot be read. */
@@ -275,7 +284,8 @@ static const char *next_name(DIR *list) {
         return entry ? entry->d_name : NULL;
 }
 
-static gboolean copy_directory(TreeWriter *writer, uid_t reader, int parent, const char *name, const char *path, GError **error) {
+static gboolean copy_directory(TreeWriter *writer, uid_t reader, int parent, const char *name, const char *path,
+                               GError **error) {
         _cleanup_(closedirp) DIR *list = open_list(parent, name);
         const char *entry;
 
@@ -315,7 +325,8 @@ gboolean tree_copy(int from, uid_t reader, TreeWriter *writer, GError **error) {
 static gboolean equal_content(int a, int b, const char *name, GError **error) {
         _cleanup_close_ int left = openat(a, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         _cleanup_close_ int right = openat(b, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        _cleanup_(fclosep) FILE *left_file = left >= 0 ? fdopen(left, "re") : NULL, *right_file = right >= 0 ? fdopen(right, "re") : NULL;
+        _cleanup_(fclosep) FILE *left_file = left >= 0 ? fdopen(left, "re") : NULL,
+                                *right_file = right >= 0 ? fdopen(right, "re") : NULL;
         g_autofree char *one = g_malloc(CHUNK), *other = g_malloc(CHUNK);
         size_t n, m;
 

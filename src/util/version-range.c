@@ -57,7 +57,8 @@ static unsigned read_numbers(const char *version, guint64 numbers[3]) {
 static gboolean is_below(const char *version, guint64 major, guint64 minor, guint64 patch) {
         char limit[VERSION_LENGTH_MAX + 1];
 
-        g_snprintf(limit, sizeof(limit), "%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT "-0", major, minor, patch);
+        g_snprintf(limit, sizeof(limit), "%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT "-0", major,
+                   minor, patch);
         /* One that is too large to be a version is above all. */
         return !version_valid(limit) || version_compare(version, limit) < 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "activation systemd": the first call of a plugin that does not run (its unit started, its owner looked at, Handshake, Initialize,
- * CheckIdle, its reply), beside the first reply of a bare sd-bus service in a unit with the same directives, which the bus lets systemd
- * start. In turn, each from the moment that the unit before it is inactive; medians. It runs within a machine that
- * activation_systemd.py has made: activation-systemd ROUNDS PLUGIN-UNIT BARE-UNIT. */
+/* Row "activation systemd": the first call of a plugin that does not run (its unit started, its owner looked at,
+ * Handshake, Initialize, CheckIdle, its reply), beside the first reply of a bare sd-bus service in a unit with the
+ * same directives, which the bus lets systemd start. In turn, each from the moment that the unit before it is
+ * inactive; medians. It runs within a machine that activation_systemd.py has made: activation-systemd ROUNDS
+ * PLUGIN-UNIT BARE-UNIT. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,11 +23,14 @@ static bool is_inactive(Callers *callers, const char *unit) {
         _cleanup_free_ char *path = NULL, *state = NULL;
 
         bench_check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path), unit);
-        bench_check(sd_bus_get_property_string(callers->connection, SYSTEMD, path, SYSTEMD ".Unit", "ActiveState", NULL, &state), unit);
+        bench_check(sd_bus_get_property_string(callers->connection, SYSTEMD, path, SYSTEMD ".Unit", "ActiveState",
+                                               NULL, &state),
+                    unit);
         return strcmp(state, "inactive") == 0;
 }
 
-static double measure(Callers *callers, void (*call)(Callers *callers), void (*end)(Callers *callers), const char *unit) {
+static double measure(Callers *callers, void (*call)(Callers *callers), void (*end)(Callers *callers),
+                      const char *unit) {
         double begun, taken;
 
         while (!is_inactive(callers, unit))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The least that answers CheckIdle on the bus: what plugins of the SDK are held against. bare-service NAME [SHARED]; for SHARED, which
- * several may have in turn, it waits in the queue. */
+/* The least that answers CheckIdle on the bus: what plugins of the SDK are held against. bare-service NAME [SHARED];
+ * for SHARED, which several may have in turn, it waits in the queue. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>

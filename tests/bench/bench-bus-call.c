@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "bus call": CheckIdle, for plugins without a channel, by the daemon's call layer (queue, deadline, statistics, check of the answer) of a plugin
- * of the SDK, beside sd_bus_call_async() to a service of bare sd-bus. Both over the same private bus from the same
- * connection, one call after the other, batch by batch in turn, everything on one CPU; medians of the batches. */
+/* Row "bus call": CheckIdle, for plugins without a channel, by the daemon's call layer (queue, deadline, statistics,
+ * check of the answer) of a plugin of the SDK, beside sd_bus_call_async() to a service of bare sd-bus. Both over the
+ * same private bus from the same connection, one call after the other, batch by batch in turn, everything on one CPU;
+ * medians of the batches. */
 
 #include "callers.h"
 

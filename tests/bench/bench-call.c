@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "call": CheckIdle by the daemon's call layer (queue, deadline, statistics, check of the answer) over the channel of a plugin of the
- * SDK, beside sd_bus_call_async() over a socketpair to a process with bare sd-bus. One call after the other on one loop, batch by
- * batch in turn, everything on one CPU; medians of the batches. */
+/* Row "call": CheckIdle by the daemon's call layer (queue, deadline, statistics, check of the answer) over the channel
+ * of a plugin of the SDK, beside sd_bus_call_async() over a socketpair to a process with bare sd-bus. One call after
+ * the other on one loop, batch by batch in turn, everything on one CPU; medians of the batches. */
 
 #include "callers.h"
 #include "peer.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "channel": blocks through a plugin's DataProcessor, 64 calls in flight, beside the same with bare sd-bus over a socketpair; µs a
- * call. Batch by batch in turn, everything on one CPU; medians of the batches. The goal of at least 0.8 times as many
- * calls a second is one of at most 1.25 times as long a call. */
+/* Row "channel": blocks through a plugin's DataProcessor, 64 calls in flight, beside the same with bare sd-bus over a
+ * socketpair; µs a call. Batch by batch in turn, everything on one CPU; medians of the batches. The goal of at least
+ * 0.8 times as many calls a second is one of at most 1.25 times as long a call. */
 
 #include "callers.h"
 #include "peer.h"
@@ -30,7 +30,8 @@ static double measure(Callers *callers, Peer *peer, GBytes *block, unsigned call
                         if (peer)
                                 peer_process(peer, block, &answers);
                         else
-                                bench_check(plugin_process_data(callers->plugin, block, 0, on_block, &answers), "ProcessData");
+                                bench_check(plugin_process_data(callers->plugin, block, 0, on_block, &answers),
+                                            "ProcessData");
                 bench_check(sd_event_run(callers->event, UINT64_MAX), "event loop");
         }
         return (bench_now_usec() - begun) / calls;

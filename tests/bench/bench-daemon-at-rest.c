@@ -29,8 +29,8 @@
 
 static const char *const files[] = { "/proc/stat", "/proc/meminfo", "/proc/net/dev", "/proc/diskstats" };
 
-/* Thresholds out of reach: a machine at rest, whatever else this one does, changes no verdict. A CPU can reach every threshold, so that
- * its verdict, which is found all the same, does not decide. */
+/* Thresholds out of reach: a machine at rest, whatever else this one does, changes no verdict. A CPU can reach every
+ * threshold, so that its verdict, which is found all the same, does not decide. */
 static void configure(BenchBus *bus) {
         g_autofree char *text =
                 g_strdup_printf("{\"dry_run\": true, \"naptime_minutes\": 600, \"sample_interval_seconds\": %g, "
@@ -38,7 +38,8 @@ static void configure(BenchBus *bus) {
                                 "\"long_window_seconds\": %d, "
                                 "\"cpu_threshold_percent\": 100, \"cpu_threshold_cores\": 0, "
                                 "\"memory_threshold_percent\": 100, \"network_threshold_kbps\": 1000000, "
-                                "\"disk_io_threshold_kbps\": 1000000, \"memory_pressure_percent\": 100, \"cpu_pressure_percent\": 100, "
+                                "\"disk_io_threshold_kbps\": 1000000, \"memory_pressure_percent\": 100, "
+                                "\"cpu_pressure_percent\": 100, "
                                 "\"sources\": {\"cpu\": {\"policy\": \"advisory\"}}}",
                                 SAMPLE_SECONDS, CHECK_SECONDS, LONG_SECONDS, LONG_SECONDS, LONG_SECONDS);
 
@@ -197,8 +198,8 @@ static Cost cost_of(GPid pid) {
         return cost;
 }
 
-/* Both sides are counted from the middle between two of their samples to the middle between two others: at the edge of an
- * interval one sample more or less would be chance. */
+/* Both sides are counted from the middle between two of their samples to the middle between two others: at the edge of
+ * an interval one sample more or less would be chance. */
 static void wait_for_sample(GPid pid) {
         double before = cost_of(pid).wakeups;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "event": from an event that is let in until its handler was entered, on the disk in between, and a bare call that stands in for
- * EmitEvent's own way over the bus; beside two bare calls over a socketpair and one commit of as much to the same database; ms. In turn, on
- * one CPU; medians. */
+/* Row "event": from an event that is let in until its handler was entered, on the disk in between, and a bare call
+ * that stands in for EmitEvent's own way over the bus; beside two bare calls over a socketpair and one commit of as
+ * much to the same database; ms. In turn, on one CPU; medians. */
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -64,7 +64,8 @@ static double measure_bare(Callers *callers, Peer *peer, JsonObject *data) {
         bool committed = false;
 
         call_peer(callers, peer);
-        bench_check(store_append(callers->store, clock_realtime(), HISTORY_EVENT, data, on_committed, &committed), "the store");
+        bench_check(store_append(callers->store, clock_realtime(), HISTORY_EVENT, data, on_committed, &committed),
+                    "the store");
         run_until(callers, &committed);
         call_peer(callers, peer);
         return (bench_now_usec() - begun) / 1e3;
@@ -95,8 +96,11 @@ int main(int argc, char **argv) {
         bench_pin();
         share_memory(&callers);
         callers_begin(&callers, argv[0]);
-        bench_check(events_new(&(EventsParameters) { .bus = callers.connection, .event = callers.event, .config = config,
-                                                     .store = callers.store, .plugins = callers.plugins },
+        bench_check(events_new(&(EventsParameters){ .bus = callers.connection,
+                                                    .event = callers.event,
+                                                    .config = config,
+                                                    .store = callers.store,
+                                                    .plugins = callers.plugins },
                                &events),
                     "events");
         peer_begin(&peer, callers.event);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Rows "hot swap" and "hot swap take-over": a thousand calls a second while another version takes the place of the one that
- * answers them, the longest of their waits, and how long it takes from the moment the new one is initialized until the old
- * one has given the name away; ms. Beside them a service of bare sd-bus that another instance of it, which waits in the
- * queue for the name, succeeds under the same load: asked for as much state, which the other gets, and told to release the
- * name. In turn, on one CPU; medians. Every call has to be answered. */
+/* Rows "hot swap" and "hot swap take-over": a thousand calls a second while another version takes the place of the one
+ * that answers them, the longest of their waits, and how long it takes from the moment the new one is initialized
+ * until the old one has given the name away; ms. Beside them a service of bare sd-bus that another instance of it,
+ * which waits in the queue for the name, succeeds under the same load: asked for as much state, which the other gets,
+ * and told to release the name. In turn, on one CPU; medians. Every call has to be answered. */
 
 #include <string.h>
 #include <unistd.h>
@@ -66,8 +66,8 @@ static int on_bare(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
 static void send_bare(Load *load, Sent *sent) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
 
-        bench_check(sd_bus_message_new_method_call(load->callers->connection, &message, BARE_NAME, PLUGIN_PATH, IDLE_CHECK_INTERFACE,
-                                                   "CheckIdle"),
+        bench_check(sd_bus_message_new_method_call(load->callers->connection, &message, BARE_NAME, PLUGIN_PATH,
+                                                   IDLE_CHECK_INTERFACE, "CheckIdle"),
                     "CheckIdle");
         bench_check(bench_append_metrics(message, NULL), "CheckIdle");
         bench_check(sd_bus_call_async(load->callers->connection, NULL, message, on_bare, sent, 0), "CheckIdle");
@@ -85,7 +85,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
                 if (load->bare)
                         send_bare(load, sent);
                 else
-                        bench_check(plugin_process_data(load->callers->plugin, load->block, 0, on_block, sent), "ProcessData");
+                        bench_check(plugin_process_data(load->callers->plugin, load->block, 0, on_block, sent),
+                                    "ProcessData");
         }
         bench_check(sd_event_source_set_time_relative(source, INTERVAL_USEC), "timer");
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -104,7 +105,8 @@ static void load_for(Load *load, unsigned calls) {
 
 static void load_begin(Load *load) {
         load->due = bench_now_usec();
-        bench_check(sd_event_add_time_relative(load->callers->event, &load->timer, CLOCK_MONOTONIC, INTERVAL_USEC, 1, on_time, load),
+        bench_check(sd_event_add_time_relative(load->callers->event, &load->timer, CLOCK_MONOTONIC, INTERVAL_USEC, 1,
+                                               on_time, load),
                     "timer");
         load_for(load, CALLS_BEFORE);
 }
@@ -153,7 +155,8 @@ static Result measure_plugin(Callers *callers, GBytes *block, unsigned number) {
                 step(&load);
                 if (ready == 0 && plugin->next && plugin->next->ready)
                         ready = bench_now_usec();
-                if (released == 0 && ready != 0 && !plugin->next && g_strcmp0(plugin->owner, plugin->process->peer) == 0)
+                if (released == 0 && ready != 0 && !plugin->next &&
+                    g_strcmp0(plugin->owner, plugin->process->peer) == 0)
                         released = bench_now_usec();
         }
         load_end(&load);
@@ -177,7 +180,8 @@ static sd_bus_message *ask(Load *load, const char *instance, const char *member,
         _cleanup_bus_slot_ sd_bus_slot *slot = NULL;
         sd_bus_message *reply = NULL;
 
-        bench_check(sd_bus_message_new_method_call(load->callers->connection, &call, instance, PLUGIN_PATH, IDLE_CHECK_INTERFACE, member),
+        bench_check(sd_bus_message_new_method_call(load->callers->connection, &call, instance, PLUGIN_PATH,
+                                                   IDLE_CHECK_INTERFACE, member),
                     member);
         if (state)
                 bench_check(sd_bus_message_append_array(call, 'y', state, size), member);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "journal": events of sixteen users that are let in at once, until the last one is on the disk, signalled, and waits for its turn,
- * beside as many rows of a table in the same database, 64 to a commit; µs an event. In turn, on one CPU, which the bus has, too; medians. */
+/* Row "journal": events of sixteen users that are let in at once, until the last one is on the disk, signalled, and
+ * waits for its turn, beside as many rows of a table in the same database, 64 to a commit; µs an event. In turn, on
+ * one CPU, which the bus has, too; medians. */
 
 #include <string.h>
 
@@ -29,8 +30,11 @@ static double measure_events(Callers *callers, const Config *config, unsigned co
         Events *events;
         Event *others;
 
-        bench_check(events_new(&(EventsParameters) { .bus = callers->connection, .event = callers->event, .config = (Config *) config,
-                                                     .store = callers->store, .plugins = callers->plugins },
+        bench_check(events_new(&(EventsParameters){ .bus = callers->connection,
+                                                    .event = callers->event,
+                                                    .config = (Config *) config,
+                                                    .store = callers->store,
+                                                    .plugins = callers->plugins },
                                &events),
                     "events");
         /* Every turn is taken: what becomes of them then is another row. */
@@ -80,8 +84,10 @@ int main(int argc, char **argv) {
         Callers callers = {};
         Database *database;
 
-        json_object_set_string_member(data, "reason", "a benchmark of as many bytes as an event has, with id, type, source, severity, "
-                                                      "timestamp and deadline, which come to some two hundred more of them by themselves");
+        json_object_set_string_member(
+                data, "reason",
+                "a benchmark of as many bytes as an event has, with id, type, source, severity, "
+                "timestamp and deadline, which come to some two hundred more of them by themselves");
         text = json_object_text(data);
         bench_pin();
         callers_begin(&callers, argv[0]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "native call": CheckIdle of a native plugin as the daemon asks it, beside a call of the library's function pointer by hand. Both
- * read the clock, count the duration and make a vote of the answer; what is measured is what the daemon's layer adds to that. */
+/* Row "native call": CheckIdle of a native plugin as the daemon asks it, beside a call of the library's function
+ * pointer by hand. Both read the clock, count the duration and make a vote of the answer; what is measured is what the
+ * daemon's layer adds to that. */
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -60,9 +61,11 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static void greet(Subject *subject) {
         sd_bus *bus = channel_bus(subject->channel);
 
-        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Handshake", on_answer, subject, "us", 1, "0"),
+        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Handshake", on_answer,
+                                             subject, "us", 1, "0"),
                     "Handshake");
-        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Initialize", on_answer, subject, "a{sv}", 0),
+        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Initialize", on_answer,
+                                             subject, "a{sv}", 0),
                     "Initialize");
         while (subject->answers < 2)
                 bench_check(sd_event_run(subject->event, UINT64_MAX), "loop");
@@ -85,7 +88,8 @@ static void begin(Subject *subject, const char *path) {
         fd = subject->native ? native_start(subject->native, subject->event, &error) : -1;
         if (fd < 0)
                 g_error("%s", error->message);
-        bench_check(channel_new(subject->event, fd, 0, false, &hooks, subject, &subject->channel, &problem), "channel");
+        bench_check(channel_new(subject->event, fd, 0, false, &hooks, subject, &subject->channel, &problem),
+                    "channel");
         (void) close(fd);
         greet(subject);
 }

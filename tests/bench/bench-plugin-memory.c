@@ -52,7 +52,8 @@ static pid_t start_bare(Callers *callers, unsigned i) {
         g_autofree char *name = g_strdup_printf(BARE_NAME ".n%u", i);
         pid_t pid;
 
-        bench_check(sd_bus_call_method(callers->connection, name, PLUGIN_PATH, IDLE_CHECK_INTERFACE, "CheckIdle", NULL, &reply, "a{sv}", 0),
+        bench_check(sd_bus_call_method(callers->connection, name, PLUGIN_PATH, IDLE_CHECK_INTERFACE, "CheckIdle", NULL,
+                                       &reply, "a{sv}", 0),
                     "the bare service");
         bench_check(sd_bus_get_name_creds(callers->connection, name, SD_BUS_CREDS_PID, &creds), "the bare service");
         bench_check(sd_bus_creds_get_pid(creds, &pid), "the bare service's process");
@@ -74,6 +75,8 @@ int main(int argc, char **argv) {
                 beside += pss_mb(bare[i]) / PROGRAMS;
         callers_end(&callers);
 
-        bench_print(&(BenchRow){ .name = "plugin memory", .unit = "MB", .value = value, .beside = beside, .goal = GOAL }, 1);
+        bench_print(
+                &(BenchRow){ .name = "plugin memory", .unit = "MB", .value = value, .beside = beside, .goal = GOAL },
+                1);
         return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "registry": the daemon of a machine with 1,000 plugins, from the start of its process until it has answered, over the bus,
- * which plugins there are; until it owns its name; and GetManagedObjects of them all, beside a process of bare sd-bus that sends the very
- * same reply, value by value, from a list that it keeps. Everything on one CPU. Of the calls the medians; of the starts the fastest, for
- * they are held against a time, and whatever else this machine does would count as well. */
+/* Row "registry": the daemon of a machine with 1,000 plugins, from the start of its process until it has answered,
+ * over the bus, which plugins there are; until it owns its name; and GetManagedObjects of them all, beside a process
+ * of bare sd-bus that sends the very same reply, value by value, from a list that it keeps. Everything on one CPU. Of
+ * the calls the medians; of the starts the fastest, for they are held against a time, and whatever else this machine
+ * does would count as well. */
 
 #include <signal.h>
 #include <string.h>
@@ -28,19 +29,23 @@
 
 /* Of the length and with the kinds of keys that the shipped ones have. */
 static const char manifest_format[] =
-        "{\"name\": \"%s\", \"display_name\": \"One of very many\", \"version\": \"1.2.3\", \"author\": \"The authors of this plugin\",\n"
+        "{\"name\": \"%s\", \"display_name\": \"One of very many\", \"version\": \"1.2.3\", \"author\": \"The authors "
+        "of this plugin\",\n"
         " \"description\": \"Says whether the thing that it looks after is in use, and by how many\",\n"
-        " \"category\": \"idle-check\", \"tags\": [\"thing\", \"many\"], \"language\": \"sh\", \"api\": 1, \"exec\": \"run\",\n"
+        " \"category\": \"idle-check\", \"tags\": [\"thing\", \"many\"], \"language\": \"sh\", \"api\": 1, \"exec\": "
+        "\"run\",\n"
         " \"repository\": \"https://example.org/things.git\", \"contracts\": [\"IdleCheck\"],\n"
         " \"permissions\": [\"network:localhost:6379\", \"processes\"],\n"
-        " \"config_schema\": {\"port\": {\"type\": \"integer\", \"description\": \"Where it listens\", \"default\": 6379,\n"
+        " \"config_schema\": {\"port\": {\"type\": \"integer\", \"description\": \"Where it listens\", \"default\": "
+        "6379,\n"
         "  \"constraints\": \"1..65535\"}},\n"
         " \"limits\": {\"memory_mb\": 64, \"cpu_percent\": 20, \"tasks\": 4}}\n";
 
 static void add_plugins(BenchBus *bus, unsigned count) {
         for (unsigned i = 0; i < count; i++) {
                 g_autofree char *id = g_strdup_printf("thing-%u", i), *text = g_strdup_printf(manifest_format, id);
-                g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id), *program = g_strdup_printf("plugins/%s/run", id);
+                g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id),
+                                *program = g_strdup_printf("plugins/%s/run", id);
                 g_autofree char *path = g_build_filename(bus->directory, program, NULL);
 
                 bench_write(bus->directory, file, text);
@@ -52,7 +57,8 @@ static void add_plugins(BenchBus *bus, unsigned count) {
 
 static GPid start_daemon(BenchBus *bus, const char *folder) {
         g_autofree char *program = g_build_filename(folder, "..", "..", "src", "daemon", "snoozed", NULL);
-        g_autofree char *state = g_build_filename(bus->directory, "state", NULL), *run = g_build_filename(bus->directory, "run", NULL);
+        g_autofree char *state = g_build_filename(bus->directory, "state", NULL),
+                        *run = g_build_filename(bus->directory, "run", NULL);
         g_autofree char *etc = g_build_filename(bus->directory, "etc", NULL);
         g_autofree char *plugins = g_build_filename(bus->directory, "plugins", NULL);
         const char *const arguments[] = { program, "--state-directory",  state, "--runtime-directory", run,
@@ -87,7 +93,8 @@ static void wait_until_owned(sd_bus *bus, const double *owned) {
 }
 
 static sd_bus_slot *expect_owner(sd_bus *bus, const char *name, double *owned) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", name);
+        g_autofree char *match = g_strdup_printf(
+                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", name);
         sd_bus_slot *slot = NULL;
 
         bench_check(sd_bus_add_match(bus, &slot, match, on_owner, owned), "signals");
@@ -100,7 +107,8 @@ static void check_listed(sd_bus *bus, unsigned count) {
         unsigned listed = 0;
         int r;
 
-        bench_check(sd_bus_call_method(bus, SNOOZE_NAME, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "ListPlugins", NULL, &reply, NULL),
+        bench_check(sd_bus_call_method(bus, SNOOZE_NAME, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "ListPlugins", NULL,
+                                       &reply, NULL),
                     "ListPlugins");
         bench_check(sd_bus_message_enter_container(reply, 'a', "o"), "ListPlugins");
         while ((r = sd_bus_message_read_basic(reply, 'o', &path)) > 0)
@@ -128,7 +136,8 @@ static Start measure_start(BenchBus *bench, const char *folder, sd_bus *bus, uns
 static sd_bus_message *get_objects(sd_bus *bus, const char *name, const char *interface) {
         sd_bus_message *reply = NULL;
 
-        bench_check(sd_bus_call_method(bus, name, SNOOZE_PATH, interface, "GetManagedObjects", NULL, &reply, NULL), name);
+        bench_check(sd_bus_call_method(bus, name, SNOOZE_PATH, interface, "GetManagedObjects", NULL, &reply, NULL),
+                    name);
         return reply;
 }
 
@@ -139,7 +148,8 @@ static double measure_objects(sd_bus *bus, const char *name, const char *interfa
         return (bench_now_usec() - begun) / 1e3;
 }
 
-/* One call that writes the reply: a value, the beginning or (type 0) the end of a container. Texts are the kept message's. */
+/* One call that writes the reply: a value, the beginning or (type 0) the end of a container. Texts are the kept
+ * message's. */
 typedef struct Step {
         char type;
         union {
@@ -181,8 +191,9 @@ static int append_step(sd_bus_message *reply, const Step *step) {
                 return sd_bus_message_close_container(reply);
         if (is_container(step->type))
                 return sd_bus_message_open_container(reply, step->type, step->value.text);
-        return sd_bus_message_append_basic(reply, step->type, strchr("sog", step->type) ? (const void *) step->value.text
-                                                                                       : (const void *) &step->value.number);
+        return sd_bus_message_append_basic(reply, step->type,
+                                           strchr("sog", step->type) ? (const void *) step->value.text
+                                                                     : (const void *) &step->value.number);
 }
 
 static int on_get_objects(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -212,7 +223,8 @@ static void serve_echo(void) {
         bench_check(sd_bus_open_system(&bus), "the private bus");
         kept = get_objects(bus, SNOOZE_NAME, OBJECT_MANAGER);
         take_steps(kept, steps);
-        bench_check(sd_bus_add_object_vtable(bus, NULL, SNOOZE_PATH, ECHO_NAME, echo_vtable, steps), "the echo's object");
+        bench_check(sd_bus_add_object_vtable(bus, NULL, SNOOZE_PATH, ECHO_NAME, echo_vtable, steps),
+                    "the echo's object");
         bench_check(sd_bus_request_name(bus, ECHO_NAME, 0), ECHO_NAME);
         for (;;) {
                 r = sd_bus_process(bus, NULL);
@@ -278,12 +290,14 @@ int main(int argc, char **argv) {
         bus = sd_bus_flush_close_unref(bus);
         bench_bus_end(&bench);
 
-        bench_print((const BenchRow[]){
-                            /* In ms: these goals are no ratios. */
-                            { "registry", "ms", fastest(listed, starts), 1, START_GOAL },
-                            { "registry name", "ms", fastest(owned, starts), 1, START_GOAL },
-                            { "registry objects", "ms", bench_median(objects, calls), bench_median(echoed, calls), OBJECTS_GOAL },
-                    },
-                    3);
+        bench_print(
+                (const BenchRow[]){
+                        /* In ms: these goals are no ratios. */
+                        { "registry", "ms", fastest(listed, starts), 1, START_GOAL },
+                        { "registry name", "ms", fastest(owned, starts), 1, START_GOAL },
+                        { "registry objects", "ms", bench_median(objects, calls), bench_median(echoed, calls),
+                          OBJECTS_GOAL },
+                },
+                3);
         return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "round": 100 plugins of the SDK asked in one round, over their channels, until the last vote is there; beside 100 calls in flight at
- * once over socketpairs to 100 processes with bare sd-bus. In turn, everything on one CPU; medians. */
+/* Row "round": 100 plugins of the SDK asked in one round, over their channels, until the last vote is there; beside
+ * 100 calls in flight at once over socketpairs to 100 processes with bare sd-bus. In turn, everything on one CPU;
+ * medians. */
 
 #include "callers.h"
 #include "peer.h"

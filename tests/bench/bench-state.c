@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "state": a megabyte of state out of a plugin, durable, and into it again, beside two transfers of as much to and from
- * a bare sd-bus process over a socketpair and one commit of as much to the same database; ms. In turn, on one CPU; medians. */
+/* Row "state": a megabyte of state out of a plugin, durable, and into it again, beside two transfers of as much to and
+ * from a bare sd-bus process over a socketpair and one commit of as much to the same database; ms. In turn, on one
+ * CPU; medians. */
 
 #include "callers.h"
 #include "daemon/plugin/plugin.h"

@@ -132,10 +132,10 @@ void bench_bus_add_plugin(BenchBus *bus, const char *id, const char *program, co
                         *command = g_strdup_printf("%s %s", program, id);
         g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", id),
                         *enabled = g_strdup_printf("state/enabled/%s", id);
-        g_autofree char *manifest = g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", "
-                                                    "\"contracts\": [\"%s\"]%s}",
-                                                    id, program, contract,
-                                                    g_str_equal(contract, "EventHandler") ? ", \"events\": {\"custom\": {}}" : "");
+        g_autofree char *manifest = g_strdup_printf(
+                "{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", "
+                "\"contracts\": [\"%s\"]%s}",
+                id, program, contract, g_str_equal(contract, "EventHandler") ? ", \"events\": {\"custom\": {}}" : "");
 
         bench_bus_add_service(bus, name, command);
         bench_write(bus->directory, file, manifest);

@@ -29,9 +29,11 @@ static void add_slots(Callers *callers, const char *bare, const char *plugin) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
                 g_autofree char *bare_name = g_strdup_printf(BARE_NAME ".%s", slots[i]),
-                                *bare_command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s %s", slots[i], bare, bare_name, BARE_NAME),
+                                *bare_command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s %s", slots[i], bare,
+                                                                bare_name, BARE_NAME),
                                 *name = g_strdup_printf(PLUGIN_NAME_PREFIX PLUGIN_ID ".%s", slots[i]),
-                                *command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s", slots[i], plugin, PLUGIN_ID);
+                                *command = g_strdup_printf("/usr/bin/env SNOOZE_SLOT=%s %s %s", slots[i], plugin,
+                                                           PLUGIN_ID);
 
                 bench_bus_add_service(&callers->bus, bare_name, bare_command);
                 bench_bus_add_service(&callers->bus, name, command);
@@ -50,7 +52,8 @@ static void add_services(Callers *callers, const char *program) {
         if (callers->slots)
                 add_slots(callers, bare, plugin);
         for (unsigned i = 0; i < callers->bare_more; i++) {
-                g_autofree char *name = g_strdup_printf(BARE_NAME ".n%u", i), *line = g_strdup_printf("%s %s", bare, name);
+                g_autofree char *name = g_strdup_printf(BARE_NAME ".n%u", i),
+                                *line = g_strdup_printf("%s %s", bare, name);
 
                 bench_bus_add_service(&callers->bus, name, line);
         }

@@ -15,7 +15,8 @@ typedef struct Callers {
         const char *contract; /* of the plugin; NULL: IdleCheck */
         unsigned more;        /* plugins of that kind beside it */
         unsigned bare_more;   /* further bare services: BARE_NAME.n0 and so on */
-        bool slots;           /* two instances of the plugin, and of the bare service as BARE_NAME.a and .b, can be started beside each other */
+        bool slots; /* two instances of the plugin, and of the bare service as BARE_NAME.a and .b, can be started
+                       beside each other */
         Store *store;         /* of the plugins' states */
         BenchBus bus;
         sd_event *event;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The least that a plugin of the SDK can be, under the id that it is given (idle-plugin ID), or else under its own name. Its state has
- * $BENCH_STATE_SIZE bytes. */
+/* The least that a plugin of the SDK can be, under the id that it is given (idle-plugin ID), or else under its own
+ * name. Its state has $BENCH_STATE_SIZE bytes. */
 
 #include <errno.h>
 #include <fcntl.h>

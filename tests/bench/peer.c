@@ -106,7 +106,8 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
 void peer_check(Peer *peer, unsigned *answers) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
 
-        bench_check(sd_bus_message_new_method_call(peer->bus, &message, NULL, PLUGIN_PATH, IDLE_CHECK_INTERFACE, "CheckIdle"),
+        bench_check(sd_bus_message_new_method_call(peer->bus, &message, NULL, PLUGIN_PATH, IDLE_CHECK_INTERFACE,
+                                                   "CheckIdle"),
                     "CheckIdle");
         bench_check(bench_append_metrics(message, NULL), "CheckIdle");
         bench_check(sd_bus_call_async(peer->bus, NULL, message, on_answer, answers, 0), "CheckIdle");
@@ -115,7 +116,8 @@ void peer_check(Peer *peer, unsigned *answers) {
 void peer_process(Peer *peer, GBytes *block, unsigned *answers) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
 
-        bench_check(sd_bus_message_new_method_call(peer->bus, &message, NULL, PLUGIN_PATH, DATA_PROCESSOR_INTERFACE, "ProcessData"),
+        bench_check(sd_bus_message_new_method_call(peer->bus, &message, NULL, PLUGIN_PATH, DATA_PROCESSOR_INTERFACE,
+                                                   "ProcessData"),
                     "ProcessData");
         bench_check(sd_bus_message_append_array(message, 'y', g_bytes_get_data(block, NULL), g_bytes_get_size(block)),
                     "ProcessData");

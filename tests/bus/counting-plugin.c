@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin whose state is how often it was called, in one of many versions: which one, and what goes wrong with it, stands in files beside
- * its program. version: what it calls itself. behaviour: words, see is().
+/* A plugin whose state is how often it was called, in one of many versions: which one, and what goes wrong with it,
+ * stands in files beside its program. version: what it calls itself. behaviour: words, see is().
  *
- * Format 1 of its state is the count in decimal, format 2 (the word "format2") puts "count " before it; who writes 2 reads both. */
+ * Format 1 of its state is the count in decimal, format 2 (the word "format2") puts "count " before it; who writes 2
+ * reads both. */
 
 #include <errno.h>
 #include <limits.h>
@@ -97,14 +98,16 @@ static int import_state(SnoozePluginCall *call, uint32_t format, const void *dat
         if (is("dies-at-import"))
                 abort();
         if (is("refuses-import") || format > (is("format2") ? 2U : 1U) || size == 0 || !memchr(text, 0, size))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "format %u is nothing for %s", format, version);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "format %u is nothing for %s", format, version);
         count = strtoul(format == 2 ? text + strlen("count ") : text, NULL, 10);
         return 0;
 }
 
 static const char *const methods[] = { "count", "look", "die", "hang", NULL };
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
 
         if (!initialized || strcmp(method, "die") == 0 || is("dies-at-work"))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A source and a handler of events, for test-events.py: the id is the name under which the program lies, and what happens to it is
- * told by a signal on the bus, test.Event.Noted, with the moment, because a bus need not carry signals of two senders in their order. Methods of RequestHandler make it announce and answer. */
+/* A source and a handler of events, for test-events.py: the id is the name under which the program lies, and what
+ * happens to it is told by a signal on the bus, test.Event.Noted, with the moment, because a bus need not carry
+ * signals of two senders in their order. Methods of RequestHandler make it announce and answer. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +27,8 @@ static void note(const char *what, const char *id) {
         char line[256];
 
         (void) snprintf(line, sizeof(line), "%s %s %s", program_invocation_short_name, what, id);
-        (void) sd_bus_emit_signal(snooze_plugin_instance_get_bus(instance), "/io/cloudsnooze/Plugin1", "test.Event", "Noted", "st", line,
-                                  clock_monotonic());
+        (void) sd_bus_emit_signal(snooze_plugin_instance_get_bus(instance), "/io/cloudsnooze/Plugin1", "test.Event",
+                                  "Noted", "st", line, clock_monotonic());
         /* Whoever ends right after this has said it. */
         (void) sd_bus_flush(snooze_plugin_instance_get_bus(instance));
 }
@@ -66,7 +67,8 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "entered", clock_monotonic());
         snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "budget",
                                           snooze_plugin_dictionary_get_uint(event, "budget", 0));
-        snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "left", snooze_plugin_call_get_time_left(call));
+        snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "left",
+                                          snooze_plugin_call_get_time_left(call));
         if (cancelled)
                 return snooze_plugin_call_set_answer(call, false);
         if (is("die") && access(getenv("SURVIVE") ?: "", F_OK) < 0)
@@ -118,7 +120,8 @@ static int get_instance_info(SnoozePluginCall *call, const char *instance_id, vo
         return -ENODEV;
 }
 
-static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options, void *userdata) {
+static int stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
+                         void *userdata) {
         return -ENODEV;
 }
 
@@ -130,14 +133,16 @@ static void release(void) {
         n_waiting = 0;
 }
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         const char *id = snooze_plugin_dictionary_get_string(params, "id", "");
         int r = 0;
 
         if (strcmp(method, "announce") == 0)
-                r = snooze_plugin_instance_emit_event(instance, id, snooze_plugin_dictionary_get_string(params, "type", "custom.test"),
-                                                      (unsigned) snooze_plugin_dictionary_get_int(params, "severity", 0),
-                                                      snooze_plugin_dictionary_get_uint(params, "deadline", 0), NULL);
+                r = snooze_plugin_instance_emit_event(
+                        instance, id, snooze_plugin_dictionary_get_string(params, "type", "custom.test"),
+                        (unsigned) snooze_plugin_dictionary_get_int(params, "severity", 0),
+                        snooze_plugin_dictionary_get_uint(params, "deadline", 0), NULL);
         else if (strcmp(method, "cancel") == 0)
                 r = snooze_plugin_instance_cancel_event(instance, id);
         else if (strcmp(method, "burst") == 0) {
@@ -151,7 +156,9 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 int main(int argc, char *argv[]) {
         static const char *const events[] = { "custom.*", "cloud.*", "snooze.stop.pending", NULL };
         static const char *const methods[] = { "announce", "cancel", "burst", "release", NULL };
-        static const SnoozePluginSetting settings[] = { { .name = "mode", .type = SNOOZE_PLUGIN_STRING, .default_value = "answer" }, {} };
+        static const SnoozePluginSetting settings[] = {
+                { .name = "mode", .type = SNOOZE_PLUGIN_STRING, .default_value = "answer" }, {}
+        };
         const SnoozePlugin plugin = {
                 .size = sizeof(plugin),
                 .id = program_invocation_short_name,

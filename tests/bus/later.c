@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Loaded before the daemon's libraries: from when the file LATER is there, it is two hours later than before, on the clocks
- * that count from boot. */
+/* Loaded before the daemon's libraries: from when the file LATER is there, it is two hours later than before, on the
+ * clocks that count from boot. */
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -48,7 +48,9 @@ static int method_list_sessions(sd_bus_message *m, void *userdata, sd_bus_error 
         g_assert_cmpint(sd_bus_message_new_method_return(m, &reply), >=, 0);
         g_assert_cmpint(sd_bus_message_open_container(reply, 'a', "(susso)"), >=, 0);
         for (unsigned i = 0; i < f->n_sessions; i++)
-                g_assert_cmpint(sd_bus_message_append(reply, "(susso)", "1", 1000U, "alice", "seat0", f->sessions[i].path), >=, 0);
+                g_assert_cmpint(
+                        sd_bus_message_append(reply, "(susso)", "1", 1000U, "alice", "seat0", f->sessions[i].path), >=,
+                        0);
         g_assert_cmpint(sd_bus_message_close_container(reply), >=, 0);
         f->asked++;
         return sd_bus_send(NULL, reply, NULL);
@@ -86,8 +88,9 @@ static void round_trip(Fixture *f, sd_bus *bus) {
         uint64_t end = clock_monotonic() + PATIENCE;
         bool back = false;
 
-        g_assert_cmpint(sd_bus_call_method_async(bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                                 "GetId", on_pong, &back, ""), >=, 0);
+        g_assert_cmpint(sd_bus_call_method_async(bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                                 "org.freedesktop.DBus", "GetId", on_pong, &back, ""),
+                        >=, 0);
         while (!back) {
                 g_assert_cmpuint(clock_monotonic(), <, end);
                 g_assert_cmpint(sd_event_run(f->event, PATIENCE), >=, 0);
@@ -105,10 +108,13 @@ static void settle(Fixture *f) {
 
 static void begin_logind(Fixture *f) {
         f->logind = private_bus_connect(&f->private_bus);
-        g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->manager, LOGIND_PATH, LOGIND ".Manager", manager_vtable, f), >=, 0);
+        g_assert_cmpint(
+                sd_bus_add_object_vtable(f->logind, &f->manager, LOGIND_PATH, LOGIND ".Manager", manager_vtable, f),
+                >=, 0);
         for (unsigned i = 0; i < f->n_sessions; i++)
-                g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->sessions[i].slot, f->sessions[i].path, SESSION_INTERFACE,
-                                                         session_vtable, &f->sessions[i]), >=, 0);
+                g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->sessions[i].slot, f->sessions[i].path,
+                                                         SESSION_INTERFACE, session_vtable, &f->sessions[i]),
+                                >=, 0);
         g_assert_cmpint(sd_bus_request_name(f->logind, LOGIND, 0), >=, 0);
 }
 
@@ -153,8 +159,16 @@ static void add_session(Fixture *f, const char *class, const char *type, const c
         static const char *const paths[] = { LOGIND_PATH "/session/_31", LOGIND_PATH "/session/_32",
                                              LOGIND_PATH "/session/_33", LOGIND_PATH "/session/_34" };
 
-        f->sessions[f->n_sessions] = (FakeSession) { paths[f->n_sessions], class, type, terminal, idle, idle_since, NULL,
-                                                     clock_realtime() - USEC_PER_HOUR, "2", "bob" };
+        f->sessions[f->n_sessions] = (FakeSession){ paths[f->n_sessions],
+                                                    class,
+                                                    type,
+                                                    terminal,
+                                                    idle,
+                                                    idle_since,
+                                                    NULL,
+                                                    clock_realtime() - USEC_PER_HOUR,
+                                                    "2",
+                                                    "bob" };
         f->n_sessions++;
 }
 
@@ -200,7 +214,9 @@ static void test_nobody(Fixture *f, gconstpointer unused) {
 static void set_idle(Fixture *f, unsigned i, gboolean idle, uint64_t since) {
         f->sessions[i].idle = idle;
         f->sessions[i].idle_since = since;
-        g_assert_cmpint(sd_bus_emit_properties_changed(f->logind, f->sessions[i].path, SESSION_INTERFACE, "IdleHint", NULL), >=, 0);
+        g_assert_cmpint(
+                sd_bus_emit_properties_changed(f->logind, f->sessions[i].path, SESSION_INTERFACE, "IdleHint", NULL),
+                >=, 0);
         settle(f);
 }
 
@@ -275,8 +291,9 @@ static void test_session_begins(Fixture *f, gconstpointer unused) {
         begin_input(f);
         g_assert_cmpfloat(input_idle_seconds(f), ==, -1);
         add_session(f, "user", "wayland", "", FALSE, 0);
-        g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->sessions[0].slot, f->sessions[0].path, SESSION_INTERFACE,
-                                                 session_vtable, &f->sessions[0]), >=, 0);
+        g_assert_cmpint(sd_bus_add_object_vtable(f->logind, &f->sessions[0].slot, f->sessions[0].path,
+                                                 SESSION_INTERFACE, session_vtable, &f->sessions[0]),
+                        >=, 0);
         g_assert_cmpint(sd_bus_emit_signal(f->logind, LOGIND_PATH, LOGIND ".Manager", "SessionNew", "so", "1",
                                            f->sessions[0].path), >=, 0);
         settle(f);
@@ -327,7 +344,8 @@ static void test_forged(Fixture *f, gconstpointer unused) {
         forge(f, forger, LOGIND_PATH, LOGIND ".Manager", "SessionRemoved", "so", "1", f->sessions[0].path);
         forge(f, forger, f->sessions[0].path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
               SESSION_INTERFACE, 1, "IdleHint", "b", 1, 0);
-        forge(f, forger, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss", LOGIND, ":1.1", unique);
+        forge(f, forger, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss", LOGIND, ":1.1",
+              unique);
         round_trip(f, forger);
         settle(f);
         assert_about(input_idle_seconds(f), 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin with moods: moody-plugin ID DIRECTORY bus|channel. How it answers stands in DIRECTORY/ID.mood and is read anew for each call, so
- * that one and the same process can be well, then mad, then well again. Whatever it says in a bad mood is "idle" with the reason "poison"
- * wherever it can: should that ever count as a vote, it is seen. It answers by hand, without a vtable, because sd-bus would hold it to
- * what a vtable promises. */
+/* A plugin with moods: moody-plugin ID DIRECTORY bus|channel. How it answers stands in DIRECTORY/ID.mood and is read
+ * anew for each call, so that one and the same process can be well, then mad, then well again. Whatever it says in a
+ * bad mood is "idle" with the reason "poison" wherever it can: should that ever count as a vote, it is seen. It
+ * answers by hand, without a vtable, because sd-bus would hold it to what a vtable promises. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -117,7 +117,8 @@ static int on_late(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static int reply_late(sd_bus_message *call) {
         sd_event_source *source;
-        int r = sd_event_add_time_relative(event, &source, CLOCK_MONOTONIC, LATE, 1, on_late, sd_bus_message_ref(call));
+        int r = sd_event_add_time_relative(event, &source, CLOCK_MONOTONIC, LATE, 1, on_late,
+                                           sd_bus_message_ref(call));
 
         if (r < 0)
                 sd_bus_message_unref(call);
@@ -134,7 +135,8 @@ static int flood(sd_bus_message *call) {
         int r = 0;
 
         for (unsigned i = 0; r >= 0 && i < FLOOD; i++)
-                r = sd_bus_emit_signal(sd_bus_message_get_bus(call), PLUGIN_PATH, PLUGIN_INTERFACE, "Nonsense", "s", "poison");
+                r = sd_bus_emit_signal(sd_bus_message_get_bus(call), PLUGIN_PATH, PLUGIN_INTERFACE, "Nonsense", "s",
+                                       "poison");
         return r < 0 ? r : reply_vote(call, "busy", "flooded");
 }
 
@@ -218,8 +220,8 @@ static int answer(sd_bus_message *call, const char *member) {
         if (strcmp(member, "CheckIdle") == 0)
                 return answer_check(call);
         if (strcmp(member, "Handshake") == 0)
-                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 3, "id", "s", id, "version", "s", "1.0.0",
-                                                  "contracts", "as", 1, "IdleCheck");
+                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 3, "id", "s", id, "version", "s",
+                                                  "1.0.0", "contracts", "as", 1, "IdleCheck");
         if (strcmp(member, "OpenChannel") == 0)
                 return answer_channel(call);
         if (strcmp(member, "Shutdown") == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Any bytes as what a cloud says: the first byte says which document, or the second, for a reply of an API, its status.
- * What the metadata service says is text by the time that a provider reads it; a reply is anything. */
+/* Any bytes as what a cloud says: the first byte says which document, or the second, for a reply of an API, its
+ * status. What the metadata service says is text by the time that a provider reads it; a reply is anything. */
 
 #include <stdint.h>
 #include <string.h>
@@ -44,7 +44,8 @@ static inline void cloud_input_read(const uint8_t *data, size_t size, CloudInput
                 .size = size - skip,
                 .attempts = 1,
         };
-        if (size > 1 && !memchr(data + 1, '\0', size - 1) && g_utf8_validate((const char *) data + 1, (gssize) size - 1, NULL))
+        if (size > 1 && !memchr(data + 1, '\0', size - 1) &&
+            g_utf8_validate((const char *) data + 1, (gssize) size - 1, NULL))
                 ret->text = g_strndup((const char *) data + 1, size - 1);
         else if (size <= 1)
                 ret->text = g_strdup("");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what a source announces. It is refused with a sentence, or is an event as handlers get it: of a known type that is not the
- * daemon's own, with a name, a severity and a deadline. */
+/* Any bytes as what a source announces. It is refused with a sentence, or is an event as handlers get it: of a known
+ * type that is not the daemon's own, with a name, a severity and a deadline. */
 
 #include <string.h>
 
@@ -77,8 +77,18 @@ static void read_cancelled(Input *input) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const char *const words[] = { "id", "type", "source", "severity", "timestamp", "deadline", "data", "custom", "custom.x",
-                                             "cloud.spot.interrupt", "snooze.stop.pending", NULL };
+        static const char *const words[] = { "id",
+                                             "type",
+                                             "source",
+                                             "severity",
+                                             "timestamp",
+                                             "deadline",
+                                             "data",
+                                             "custom",
+                                             "custom.x",
+                                             "cloud.spot.interrupt",
+                                             "snooze.stop.pending",
+                                             NULL };
         Input input = { data, size, words };
 
         if (input_take(&input) % 4 == 0)

@@ -86,7 +86,8 @@ static void check_lines(const char *text) {
 static void check_instance(xmlNode *root) {
         xmlNode *instance = parse_instance(root), *stopped = xml_child(xml_child(root, "instancesSet"), "item");
         g_autofree char *state = parse_instance_state(instance, "instanceState"),
-                        *current = parse_instance_state(stopped, "currentState"), *id = xml_text(instance, "instanceId"),
+                        *current = parse_instance_state(stopped, "currentState"),
+                        *id = xml_text(instance, "instanceId"),
                         *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
                         *region = parse_region(zone, "us-east-1");
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what a plugin answers to OpenChannel: the first says which types, the second which descriptor, where one is among
- * them. Either it is refused with a sentence, or it is a connected stream socket that this plugin made. */
+/* Any bytes as what a plugin answers to OpenChannel: the first says which types, the second which descriptor, where
+ * one is among them. Either it is refused with a sentence, or it is a connected stream socket that this plugin made.
+ */
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -147,7 +148,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Kind kind = input_take(&input) % KIND_COUNT;
         /* 0: without systemd nobody says which process it is. Another: process 1, or whatever comes. */
         uint8_t who = input_take(&input) % 4;
-        pid_t pid = who == 0 ? 0 : who == 1 ? 1 : who == 2 ? getpid() : (pid_t) (input_take_number(&input) % INT32_MAX);
+        pid_t pid = who == 0   ? 0
+                    : who == 1 ? 1
+                    : who == 2 ? getpid()
+                               : (pid_t) (input_take_number(&input) % INT32_MAX);
         _cleanup_bus_message_ sd_bus_message *m = NULL;
         _cleanup_close_ int fd, other = -EBADF;
         g_autofree char *problem = NULL;

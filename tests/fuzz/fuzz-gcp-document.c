@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Documents of Google's metadata service, and answers of the Compute Engine API. Nothing that becomes a part of a path,
- * a query or a header leads elsewhere. */
+/* Documents of Google's metadata service, and answers of the Compute Engine API. Nothing that becomes a part of a
+ * path, a query or a header leads elsewhere. */
 
 #include "cloud.h"
 #include "cloud/text.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what the bus and systemd answer when it is asked who owns a plugin's name: GetNameOwner, GetConnectionCredentials,
- * MainPID. The first byte says whether there is a systemd, and whether the plugin has its name yet; each answer is an error, or values of
- * some types. However that goes there is one verdict; and where there is a systemd it is never yes, for no plugin has a user here. */
+/* Any bytes as what the bus and systemd answer when it is asked who owns a plugin's name: GetNameOwner,
+ * GetConnectionCredentials, MainPID. The first byte says whether there is a systemd, and whether the plugin has its
+ * name yet; each answer is an error, or values of some types. However that goes there is one verdict; and where there
+ * is a systemd it is never yes, for no plugin has a user here. */
 
 #include <stdbool.h>
 #include <string.h>
@@ -86,7 +87,9 @@ static sd_bus *connect_one(int fd, bool server) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const char *const words[] = { OWNER, NAME, "UnixUserID", "ProcessID", "UnixGroupIDs", "LinuxSecurityLabel", ":1.8", NULL };
+        static const char *const words[] = {
+                OWNER, NAME, "UnixUserID", "ProcessID", "UnixGroupIDs", "LinuxSecurityLabel", ":1.8", NULL
+        };
         static sd_bus *ours, *theirs;
         static Trial trial;
         uint8_t how;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any text as plugin.json: refused with a reason that names the file, or a manifest that keeps what everybody relies on. */
+/* Any text as plugin.json: refused with a reason that names the file, or a manifest that keeps what everybody relies
+ * on. */
 
 #include <stdint.h>
 #include <string.h>

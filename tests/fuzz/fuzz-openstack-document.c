@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* meta_data.json, what Keystone gives or refuses, and answers of Nova. Nothing that becomes a part of a path or a header
- * leads elsewhere, no token goes to what is not https, and no refusal repeats the secret. */
+/* meta_data.json, what Keystone gives or refuses, and answers of Nova. Nothing that becomes a part of a path or a
+ * header leads elsewhere, no token goes to what is not https, and no refusal repeats the secret. */
 
 #include "cloud.h"
 #include "providers/openstack/catalog.h"
@@ -28,8 +28,9 @@ static void check_token(const char *body, size_t size, const char *region) {
         g_autofree char *value = g_strndup(body, newline ? (gsize) (newline - body) : size), *problem = NULL;
         const Whereabouts whereabouts = { .interface = "public", .region = region };
         bool lasting;
-        Token *token = parse_token(value, newline ? newline + 1 : "", newline ? size - (size_t) (newline + 1 - body) : 0,
-                                   &whereabouts, &lasting, &problem);
+        Token *token =
+                parse_token(value, newline ? newline + 1 : "", newline ? size - (size_t) (newline + 1 - body) : 0,
+                            &whereabouts, &lasting, &problem);
 
         g_assert_true(!token == !!problem);
         if (!token) {
@@ -52,7 +53,8 @@ static void check_refusal(const char *body, size_t size) {
 }
 
 static void check_answer(const HttpReply *http) {
-        static const char *const states[] = { "running", "pending", "stopping", "stopped", "terminated", "unknown", NULL };
+        static const char *const states[] = { "running",    "pending", "stopping", "stopped",
+                                              "terminated", "unknown", NULL };
         g_autoptr(JsonNode) document = cloud_reply_parse(http);
         CloudReply reply;
         Server server;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any bytes as what a provider says of an instance, of its permissions, of itself, and whether it is here; the first byte says which. It is
- * refused with a sentence, or it is what the contract says, in words that steer no terminal. */
+/* Any bytes as what a provider says of an instance, of its permissions, of itself, and whether it is here; the first
+ * byte says which. It is refused with a sentence, or it is what the contract says, in words that steer no terminal. */
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Any text as a range of versions: refused, or of one mind about each version, and what stands in it as a lower bound is within. */
+/* Any text as a range of versions: refused, or of one mind about each version, and what stands in it as a lower bound
+ * is within. */
 
 #include <stdint.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const char *const versions[] = { "0.0.0-0", "0.0.1", "0.3.1", "1.0.0-rc.1", "1.0.0", "1.4.2", "2.0.0", "2147483647.0.0" };
+        static const char *const versions[] = { "0.0.0-0", "0.0.1", "0.3.1", "1.0.0-rc.1",
+                                                "1.0.0",   "1.4.2", "2.0.0", "2147483647.0.0" };
         g_autofree char *text = size > 0 ? g_strndup((const char *) data, size) : g_strdup("");
         g_autofree char *doubled = NULL, *both = NULL;
 

@@ -72,7 +72,8 @@ static int try_abstract(const char *name) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        if (connect(fd, (struct sockaddr *) &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
+        if (connect(fd, (struct sockaddr *) &address,
+                    (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
                 r = -errno;
         close(fd);
         return r;
@@ -192,7 +193,8 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus", "memory", "cpu", "fork", "say", NULL };
+        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run",
+                                               "bus",     "memory",   "cpu",  "fork",  "say",    NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,

@@ -9,7 +9,8 @@
 
 #include <glib.h>
 
-/* Lets user 2 write it, by the list alone: version 2 of linux/posix_acl_xattr.h, little-endian. FALSE where the file system has no lists. */
+/* Lets user 2 write it, by the list alone: version 2 of linux/posix_acl_xattr.h, little-endian. FALSE where the file
+ * system has no lists. */
 static inline gboolean access_list_give(const char *path) {
         static const struct {
                 guint16 tag, permissions;

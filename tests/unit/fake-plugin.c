@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What it lived through is
- * appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a channel, and behaves so there. */
+/* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What
+ * it lived through is appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a
+ * channel, and behaves so there. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,8 @@ static int on_handshake(sd_bus_message *call, void *userdata, sd_bus_error *erro
         if (is("wrong-id"))
                 return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", "somebody-else");
         if (is("wrong-contracts"))
-                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "contracts", "as", 1, "State");
+                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "contracts", "as", 1,
+                                                  "State");
         return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", id);
 }
 
@@ -163,15 +165,16 @@ static int flood_of_requests(sd_bus_message *call) {
         int r = 0;
 
         for (unsigned i = 0; r >= 0 && i < 1000; i++)
-                r = sd_bus_call_method_async(sd_bus_message_get_bus(call), NULL, NULL, "/", "org.freedesktop.DBus.Peer", "Ping",
-                                             NULL, NULL, NULL);
+                r = sd_bus_call_method_async(sd_bus_message_get_bus(call), NULL, NULL, "/",
+                                             "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
         return r;
 }
 
 /* The beginning of a message of 100 MiB, whose rest never comes. */
 /* The beginning of an answer of 4 KiB, or of 100 MiB, that never goes on. */
 static int announce(uint8_t kib4, uint8_t mib) {
-        const uint8_t header[16] = { 'l', 2, 1, 1, 0, kib4, (uint8_t) (mib << 4), (uint8_t) (mib >> 4), 9, 0, 0, 0, 0, 0, 0, 0 };
+        const uint8_t header[16] = { 'l', 2, 1, 1, 0, kib4, (uint8_t) (mib << 4), (uint8_t) (mib >> 4), 9, 0,
+                                     0,   0, 0, 0, 0, 0 };
 
         return write(channel_fd, header, sizeof(header)) == sizeof(header) ? 1 : -EIO;
 }
@@ -179,11 +182,11 @@ static int announce(uint8_t kib4, uint8_t mib) {
 static int reply_subjects(sd_bus_message *call) {
         if (first_time("subjects"))
                 return sd_bus_reply_method_return(call, "ssa{sv}", "busy", "two databases", 2, "metrics", "a{sd}", 1,
-                                                  "gpu_usage", 42.0, "votes", "aa{sv}", 2, 3, "name", "s", "main", "verdict",
-                                                  "s", "busy", "reason", "s", "7 clients", 3, "name", "s", "spare",
-                                                  "verdict", "s", "idle", "reason", "s", "nobody");
-        return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "one database", 1, "votes", "aa{sv}", 1, 3, "name", "s",
-                                          "main", "verdict", "s", "idle", "reason", "s", "nobody");
+                                                  "gpu_usage", 42.0, "votes", "aa{sv}", 2, 3, "name", "s", "main",
+                                                  "verdict", "s", "busy", "reason", "s", "7 clients", 3, "name", "s",
+                                                  "spare", "verdict", "s", "idle", "reason", "s", "nobody");
+        return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "one database", 1, "votes", "aa{sv}", 1, 3, "name",
+                                          "s", "main", "verdict", "s", "idle", "reason", "s", "nobody");
 }
 
 static int reply_late(sd_bus_message *call) {
@@ -237,9 +240,11 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (is("late"))
                 return reply_late(call);
         if (is("forever"))
-                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for ever", 1, "valid_seconds", "u", 86400U);
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for ever", 1, "valid_seconds", "u",
+                                                  86400U);
         if (is("valid"))
-                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u", 60U);
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u",
+                                                  60U);
         if (is("twice"))
                 (void) sd_bus_reply_method_return(call, "ssa{sv}", "busy", "first", 0);
         if (is("shut"))
@@ -267,8 +272,8 @@ static int on_info(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         bool stopping = !first_time("asked") && is("cloud-stops");
 
         return sd_bus_reply_method_return(call, "a{sv}", 4, "id", "s", "i-1234", "state", "s",
-                                          stopping ? "stopping" : "running", "launch-time", "t", UINT64_C(1700000000000000),
-                                          "tags", "a{ss}", 1, "Name", "worker");
+                                          stopping ? "stopping" : "running", "launch-time", "t",
+                                          UINT64_C(1700000000000000), "tags", "a{ss}", 1, "Name", "worker");
 }
 
 static int on_stop(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -348,9 +353,11 @@ static int on_stream(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(call, "a{sv}", 1, "bytes", "x", (int64_t) n);
 }
 
-static int get_property(sd_bus *b, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, sd_bus_error *error) {
-        const char *effect = is("cloud-terminates") ? "terminates" : is("cloud-nonsense") ? "makes-coffee" : "stops-billing";
+static int get_property(sd_bus *b, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const char *effect = is("cloud-terminates") ? "terminates"
+                             : is("cloud-nonsense") ? "makes-coffee"
+                                                    : "stops-billing";
 
         if (strcmp(property, "StopEffect") == 0)
                 return sd_bus_message_append(reply, "s", effect);
@@ -404,8 +411,8 @@ static int on_open(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (r >= 0)
                 r = sd_bus_start(channel);
         if (r >= 0)
-                r = sd_bus_match_signal(channel, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                                        "Disconnected", on_end, NULL);
+                r = sd_bus_match_signal(channel, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected", on_end, NULL);
         if (r >= 0)
                 r = serve(channel);
         return r < 0 ? r : sd_bus_reply_method_return(call, "h", theirs);
@@ -480,15 +487,19 @@ static int serve(sd_bus *connection) {
                 const char *interface;
                 const sd_bus_vtable *vtable;
         } objects[] = {
-                { PLUGIN_INTERFACE, plugin_vtable },         { IDLE_CHECK_INTERFACE, is("rubbish") ? rubbish_vtable : check_vtable },
-                { EVENT_HANDLER_INTERFACE, handler_vtable }, { REQUEST_HANDLER_INTERFACE, request_vtable },
-                { CLOUD_PROVIDER_INTERFACE, cloud_vtable },  { DATA_PROCESSOR_INTERFACE, data_vtable },
+                { PLUGIN_INTERFACE, plugin_vtable },
+                { IDLE_CHECK_INTERFACE, is("rubbish") ? rubbish_vtable : check_vtable },
+                { EVENT_HANDLER_INTERFACE, handler_vtable },
+                { REQUEST_HANDLER_INTERFACE, request_vtable },
+                { CLOUD_PROVIDER_INTERFACE, cloud_vtable },
+                { DATA_PROCESSOR_INTERFACE, data_vtable },
                 { STATE_INTERFACE, state_vtable },
         };
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < sizeof(objects) / sizeof(objects[0]); i++)
-                r = sd_bus_add_object_vtable(connection, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable, NULL);
+                r = sd_bus_add_object_vtable(connection, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable,
+                                             NULL);
         return r < 0 ? r : sd_bus_attach_event(connection, event, 0);
 }
 

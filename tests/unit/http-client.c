@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Sends what its arguments say through src/http and prints what came of it, one JSON object a line; test-http.py looks at it. */
+/* Sends what its arguments say through src/http and prints what came of it, one JSON object a line; test-http.py looks
+ * at it. */
 
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +138,8 @@ int main(int argc, char *argv[]) {
         for (unsigned i = 0; r >= 0 && i < (options.at_once ? wanted : 1); i++)
                 send_next();
         if (r >= 0 && options.cancel > 0)
-                r = sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, (uint64_t) options.cancel * USEC_PER_MSEC, 1, on_cancel, NULL);
+                r = sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, (uint64_t) options.cancel * USEC_PER_MSEC,
+                                               1, on_cancel, NULL);
         if (r >= 0)
                 r = sd_event_loop(event);
         client = http_client_free(client);

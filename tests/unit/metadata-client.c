@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Asks a metadata service for paths by the rules of one cloud or another, and prints each answer: "found TEXT", "absent" or "failed WHY";
- * test-metadata.py looks at it. "-" among the paths waits for all that was asked before it; "+" for them and a line on standard input. */
+/* Asks a metadata service for paths by the rules of one cloud or another, and prints each answer: "found TEXT",
+ * "absent" or "failed WHY"; test-metadata.py looks at it. "-" among the paths waits for all that was asked before it;
+ * "+" for them and a line on standard input. */
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,9 @@ static const MetadataRules token_rules = {
 };
 
 static const char *const flavor[] = { "Metadata-Flavor: Google", NULL };
-static const MetadataRules flavor_rules = { .headers = flavor, .proof_header = "Metadata-Flavor", .proof_value = "Google" };
+static const MetadataRules flavor_rules = { .headers = flavor,
+                                            .proof_header = "Metadata-Flavor",
+                                            .proof_value = "Google" };
 
 static sd_event *event;
 static Metadata *metadata;

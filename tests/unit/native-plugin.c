@@ -36,7 +36,8 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
                                               snooze_plugin_dictionary_get_double(metrics, "cpu_usage", -1));
 }
 
-static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params, void *userdata) {
+static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
+                          void *userdata) {
         if (waiting) {
                 SnoozePluginCall *late = waiting;
 

@@ -41,11 +41,12 @@ static inline void fixture_add(PluginFixture *f, const char *id, const char *beh
         g_autofree char *service = g_strdup_printf("services/io.cloudsnooze.Plugin1.%s.service", id);
         g_autofree char *json = g_strdup_printf("plugins/%s/plugin.json", id);
         g_autofree char *enabled = g_strdup_printf("state/enabled/%s", id);
-        g_autofree char *entry = g_strdup_printf("[D-BUS Service]\nName=io.cloudsnooze.Plugin1.%s\nExec=%s %s %s %s\n", id,
-                                                 program, id, behaviour, f->directory);
-        g_autofree char *text = g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", \"contracts\": "
-                                                "[%s]%s}",
-                                                id, program, contracts, manifest);
+        g_autofree char *entry = g_strdup_printf("[D-BUS Service]\nName=io.cloudsnooze.Plugin1.%s\nExec=%s %s %s %s\n",
+                                                 id, program, id, behaviour, f->directory);
+        g_autofree char *text =
+                g_strdup_printf("{\"name\": \"%s\", \"version\": \"1.0.0\", \"exec\": \"%s\", \"contracts\": "
+                                "[%s]%s}",
+                                id, program, contracts, manifest);
 
         fixture_write(f, service, entry);
         fixture_write(f, json, text);

@@ -27,16 +27,19 @@ typedef struct PrivateBus {
 
 static inline void private_bus_configure(PrivateBus *bus, const char *services) {
         g_autofree char *path = NULL, *text = NULL;
-        g_autofree char *activation = services ? g_strdup_printf("<servicedir>%s</servicedir>", services) : g_strdup("");
+        g_autofree char *activation =
+                services ? g_strdup_printf("<servicedir>%s</servicedir>", services) : g_strdup("");
         g_autoptr(GError) error = NULL;
 
         bus->directory = g_dir_make_tmp("snooze-private-bus-XXXXXX", &error);
         g_assert_no_error(error);
         path = g_build_filename(bus->directory, "bus.conf", NULL);
-        text = g_strdup_printf("<busconfig><type>session</type><listen>unix:path=%s/bus</listen>%s<policy context=\"default\">"
-                               "<allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy>"
-                               "</busconfig>",
-                               bus->directory, activation);
+        text = g_strdup_printf(
+                "<busconfig><type>session</type><listen>unix:path=%s/bus</listen>%s<policy context=\"default\">"
+                "<allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow "
+                "receive_sender=\"*\"/></policy>"
+                "</busconfig>",
+                bus->directory, activation);
         g_file_set_contents(path, text, -1, &error);
         g_assert_no_error(error);
 }

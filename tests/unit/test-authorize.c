@@ -138,7 +138,8 @@ static void settle(Fixture *f, sd_bus *connection) {
         gboolean answered = FALSE;
 
         g_assert_cmpint(sd_bus_call_method_async(connection, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                                 "org.freedesktop.DBus", "GetId", on_unique_name, &answered, NULL), >=, 0);
+                                                 "org.freedesktop.DBus", "GetId", on_unique_name, &answered, NULL),
+                        >=, 0);
         run_until(f->bus.event, answered);
 }
 
@@ -379,7 +380,8 @@ static void test_what_to_type_instead(void) {
         assert_alternative(SNOOZE_PROVIDER_PATH "/x", SNOOZE_PROVIDER_INTERFACE, "StartInstance",
                            "sudo snooze start --provider x INSTANCE");
         assert_alternative(SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "UnloadPlugin",
-                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PATH " " SNOOZE_MANAGER_INTERFACE " UnloadPlugin s ID");
+                           "sudo busctl call " SNOOZE_NAME " " SNOOZE_PATH " " SNOOZE_MANAGER_INTERFACE
+                           " UnloadPlugin s ID");
         assert_alternative(SNOOZE_PROVIDER_PATH "/x", SNOOZE_PROVIDER_INTERFACE, "SetTags",
                            "sudo busctl call " SNOOZE_NAME " " SNOOZE_PROVIDER_PATH "/x " SNOOZE_PROVIDER_INTERFACE
                            " SetTags 'a{ss}' 1 KEY VALUE");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The kernel's counters of a control group, as two machines of either version show them (tests/data/cgroup), and when a use is worth
- * telling. */
+/* The kernel's counters of a control group, as two machines of either version show them (tests/data/cgroup), and when
+ * a use is worth telling. */
 
 #include <glib.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The channel, against real processes at its other end that behave well and badly. What holds over the bus holds here: everybody who asked
- * gets one answer in time, what is no proper answer counts as unknown, and one bad plugin does not touch another. */
+/* The channel, against real processes at its other end that behave well and badly. What holds over the bus holds here:
+ * everybody who asked gets one answer in time, what is no proper answer counts as unknown, and one bad plugin does not
+ * touch another. */
 
 #include "plugin-fixture.h"
 
@@ -62,7 +63,8 @@ static void test_one_without_is_called_over_the_bus(void) {
         fixture_down(&f);
 }
 
-/* A sanitizer's allocator does not bear the kernel's no: there a plugin that announces too much is found out by its silence. */
+/* A sanitizer's allocator does not bear the kernel's no: there a plugin that announces too much is found out by its
+ * silence. */
 #ifdef __SANITIZE_ADDRESS__
 #define ANNOUNCED "within"
 #elif defined(__has_feature)
@@ -150,7 +152,8 @@ static void test_second_answer_is_dropped(void) {
         fixture_down(&f);
 }
 
-/* The socket lives on in the plugin when both ends of the channel are closed: what watched it must not be heard of again. */
+/* The socket lives on in the plugin when both ends of the channel are closed: what watched it must not be heard of
+ * again. */
 static void test_end_that_is_kept(void) {
         PluginFixture f = {};
 
@@ -317,8 +320,8 @@ static void test_fresh_round_hastens(void) {
         fixture_down(&f);
 }
 
-/* A round sends one message to all who have the same time-out. Its number is nobody's whose answer is still on its way, however many calls
- * either of them had before; and where a time-out is another, it is kept. */
+/* A round sends one message to all who have the same time-out. Its number is nobody's whose answer is still on its
+ * way, however many calls either of them had before; and where a time-out is another, it is kept. */
 static void test_round_among_other_calls(void) {
         static const char *const ids[] = { "hangs", "one", "quick", "two" };
         PluginFixture f = {};
@@ -334,8 +337,9 @@ static void test_round_among_other_calls(void) {
                 unsigned rounds = f.rounds;
 
                 for (unsigned i = 0; i < 20; i++)
-                        g_assert_cmpint(plugin_call(plugins_find(f.plugins, "two"), IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE,
-                                                    append_nothing, on_answer, &answers), ==, 0);
+                        g_assert_cmpint(plugin_call(plugins_find(f.plugins, "two"), IDLE_CHECK_INTERFACE, "CheckIdle",
+                                                    0, TRUE, append_nothing, on_answer, &answers),
+                                        ==, 0);
                 fixture_ask(&f, TRUE);
                 run_until(f.bus.event, answers.n == 20 * round && f.rounds == rounds + 1);
                 g_assert_cmpuint(answers.failed, ==, 0);
@@ -399,11 +403,13 @@ static void on_block(Plugin *plugin, GBytes *output, const sd_bus_error *error, 
 
         blocks->n++;
         blocks->failed += error != NULL;
-        blocks->wrong += output && (g_bytes_get_size(output) != 3 || memcmp(g_bytes_get_data(output, NULL), "abc", 3) != 0);
+        blocks->wrong +=
+                output && (g_bytes_get_size(output) != 3 || memcmp(g_bytes_get_data(output, NULL), "abc", 3) != 0);
 }
 
 static void test_blocks(const void *behaviour) {
-        g_autoptr(GBytes) block = g_bytes_new_static("abc", 3), large = g_bytes_new_take(g_malloc0(PLUGIN_DATA_MAX - 3), PLUGIN_DATA_MAX - 3);
+        g_autoptr(GBytes) block = g_bytes_new_static("abc", 3),
+                          large = g_bytes_new_take(g_malloc0(PLUGIN_DATA_MAX - 3), PLUGIN_DATA_MAX - 3);
         g_autoptr(GBytes) huge = g_bytes_new_take(g_malloc0(PLUGIN_DATA_MAX + 1), PLUGIN_DATA_MAX + 1);
         PluginFixture f = {};
         Blocks blocks = {};
@@ -449,7 +455,9 @@ static void test_stream(const void *behaviour) {
         g_assert_cmpint(pipe2(to, O_CLOEXEC), ==, 0);
         g_assert_cmpint(pipe2(from, O_CLOEXEC), ==, 0);
         g_assert_cmpint(write(to[1], "hello", 5), ==, 5);
-        g_assert_cmpint(plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0, on_stream, &over), ==, 0);
+        g_assert_cmpint(
+                plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0, on_stream, &over),
+                ==, 0);
         run_until(f.bus.event, over);
         g_assert_cmpint(read(from[0], line, sizeof(line)), ==, 5);
         /* Nobody but the plugin, which is done, has the other end. */
@@ -476,8 +484,9 @@ static void test_stream_has_a_deadline(const void *behaviour) {
         fixture_start(&f, "{}");
         g_assert_cmpint(pipe2(to, O_CLOEXEC), ==, 0);
         g_assert_cmpint(pipe2(from, O_CLOEXEC), ==, 0);
-        g_assert_cmpint(plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0, on_stream_too_long, &over), ==,
-                        0);
+        g_assert_cmpint(plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0,
+                                              on_stream_too_long, &over),
+                        ==, 0);
         run_until(f.bus.event, over);
         close(to[1]);
         close(from[0]);
@@ -496,20 +505,23 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/end-that-is-kept", test_end_that_is_kept);
         g_test_add_data_func("/channel/hang-is-killed", "channel-hang", test_one_that_hangs_is_killed);
         g_test_add_data_func("/channel/stall-is-killed", "channel-stall", test_one_that_hangs_is_killed);
-        g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-half", test_one_that_hangs_is_killed);
+        g_test_add_data_func("/channel/half-message-is-killed", "channel-announce-half",
+                             test_one_that_hangs_is_killed);
         g_test_add_func("/channel/late-answer-is-not-the-next", test_late_answer_is_not_the_next);
         g_test_add_func("/channel/second-answer-is-dropped", test_second_answer_is_dropped);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
         g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);
         g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
-        g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again", test_unneeded_one_is_closed_and_opened_again);
+        g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again",
+                        test_unneeded_one_is_closed_and_opened_again);
         g_test_add_func("/channel/round-among-other-calls", test_round_among_other_calls);
         g_test_add_func("/channel/leisurely-answer-waits", test_leisurely_answer_waits_to_be_heard);
         g_test_add_func("/channel/leisurely-answer-keeps-nobody", test_leisurely_answer_keeps_nobody);
         g_test_add_func("/channel/fresh-round-hastens", test_fresh_round_hastens);
         g_test_add_func("/channel/leisurely-hang", test_leisurely_hang_is_noticed);
-        g_test_add_data_func("/channel/silent-one-is-asked", "channel-good", test_silent_one_is_asked_whether_it_lives);
+        g_test_add_data_func("/channel/silent-one-is-asked", "channel-good",
+                             test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/silent-one-is-asked/bus", "good", test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/blocks", "channel-good", test_blocks);
         g_test_add_data_func("/channel/blocks/bus", "good", test_blocks);

@@ -108,9 +108,10 @@ static void test_sources(void) {
 }
 
 static void test_timeouts(void) {
-        g_autoptr(Config) config = parse_good("{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": 2.5, \"start\": 60, \"event\": null},"
-                                              " \"sessions\": {\"check\": 7}, \"local\": null}},"
-                                              " \"sources\": {\"sessions\": {\"timeout_seconds\": 9}, \"redis\": {\"policy\": \"off\"}}}");
+        g_autoptr(Config) config = parse_good(
+                "{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": 2.5, \"start\": 60, \"event\": null},"
+                " \"sessions\": {\"check\": 7}, \"local\": null}},"
+                " \"sources\": {\"sessions\": {\"timeout_seconds\": 9}, \"redis\": {\"policy\": \"off\"}}}");
         g_autofree char *names = NULL;
         GString *all = g_string_new(NULL);
 
@@ -145,11 +146,13 @@ static void test_refusals_name_place_and_expectation(void) {
         assert_refused("{\"plugins\": {\"enable\": true}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins/enable: unknown key, did you mean \"enabled\"?");
         assert_refused("{\"plugins\": {\"limits\": {\"redis\": {\"memory\": 2}}}}", CONFIG_ERROR_UNKNOWN_KEY,
-                       "snooze.json: /plugins/limits/redis/memory: unknown key, expected one of memory_mb, cpu_percent, tasks");
+                       "snooze.json: /plugins/limits/redis/memory: unknown key, expected one of memory_mb, "
+                       "cpu_percent, tasks");
         assert_refused("{\"plugins\": {\"limits\": {\"redis\": {\"tasks\": 0}}}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/limits/redis/tasks: got 0, expected a number from 1 to 4194304");
         assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"ping\": 2}}}}", CONFIG_ERROR_UNKNOWN_KEY,
-                       "snooze.json: /plugins/timeouts/redis/ping: unknown key, expected one of start, initialize, check, event, "
+                       "snooze.json: /plugins/timeouts/redis/ping: unknown key, expected one of start, initialize, "
+                       "check, event, "
                        "provider, export, shutdown, stream");
         assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": {\"check\": 0.05}}}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/timeouts/redis/check: got 0.05, expected a number from 0.1 to 3600 s");
@@ -160,7 +163,8 @@ static void test_refusals_name_place_and_expectation(void) {
         assert_refused("{\"plugins\": {\"timeouts\": {\"redis\": 5}}}", CONFIG_ERROR_TYPE,
                        "snooze.json: /plugins/timeouts/redis: got 5, expected an object");
         assert_refused("{\"plugins\": {\"timeouts\": {\"Redis\": {}}}}", CONFIG_ERROR_UNKNOWN_KEY,
-                       "snooze.json: /plugins/timeouts/Redis: got \"Redis\" as a name, expected a plugin's id ([a-z][a-z0-9-]{0,23})");
+                       "snooze.json: /plugins/timeouts/Redis: got \"Redis\" as a name, expected a plugin's id "
+                       "([a-z][a-z0-9-]{0,23})");
         assert_refused("{\"plugins\": {\"max_restarts\": 2.5}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/max_restarts: got 2.5, expected a whole number");
         assert_refused("{\"plugins.enabled\": true}", CONFIG_ERROR_UNKNOWN_KEY,
@@ -243,7 +247,8 @@ static void test_secrets_are_hidden(void) {
         g_autoptr(Config) config = parse_good(
                 "{\"plugins\": {\"plugin_configs\": {\"keycloak\": {\"port\": 1, \"db_password\": \"s3cret\","
                 " \"nested\": [{\"API_Token\": \"s3cret\"}], \"url\": \"redis://me:s3cret@host/\","
-                " \"list\": [\"plain\", \"check http://mirror/ --at amqp://me:s3cret@host\", [\"ftp://s3cret@host\"]]}}},"
+                " \"list\": [\"plain\", \"check http://mirror/ --at amqp://me:s3cret@host\", "
+                "[\"ftp://s3cret@host\"]]}}},"
                 " \"providers\": {\"aws\": {\"secret_access_key\": \"s3cret\", \"metadata_url\": \"http://h/@x\"}}}");
         g_autoptr(JsonNode) json = config_to_json(config);
         g_autofree char *shown = json_text_compact(json), *kept = json_object_text(config->merged);
@@ -305,7 +310,8 @@ static void test_plugin_values_merge(void) {
 
 static void test_the_region_reaches_its_provider(void) {
         g_autoptr(Config) config = parse_good("{\"aws_region\": \"eu-west-1\"}");
-        g_autoptr(Config) both = parse_good("{\"aws_region\": \"eu-west-1\", \"providers\": {\"aws\": {\"region\": \"us-east-2\"}}}");
+        g_autoptr(Config) both =
+                parse_good("{\"aws_region\": \"eu-west-1\", \"providers\": {\"aws\": {\"region\": \"us-east-2\"}}}");
         g_autoptr(JsonObject) aws = config_plugin(config, "aws"), own = config_plugin(both, "aws");
 
         g_assert_cmpstr(json_get_string(aws, "region", NULL), ==, "eu-west-1");
@@ -505,12 +511,14 @@ static void assert_warnings(const char *text, const char *const *expected) {
 
 static void test_names_of_nothing_are_warned_of(void) {
         assert_warnings("{}", (const char *[]) { NULL });
-        assert_warnings("{\"provider\": \"auto\", \"sources\": {\"cpu\": {\"policy\": \"off\"}, \"sessions/pts/3\": {\"policy\": "
+        assert_warnings("{\"provider\": \"auto\", \"sources\": {\"cpu\": {\"policy\": \"off\"}, \"sessions/pts/3\": "
+                        "{\"policy\": "
                         "\"off\"}, \"command/backup\": {\"policy\": \"advisory\"}}, \"providers\": {\"local\": {}},"
-                        "\"plugins\": {\"plugin_configs\": {\"redis-monitor\": {\"a\": 1}}}}", (const char *[]) { NULL });
+                        "\"plugins\": {\"plugin_configs\": {\"redis-monitor\": {\"a\": 1}}}}",
+                        (const char *[]){ NULL });
         assert_warnings(
                 "{\"provider\": \"locl\"}",
-                (const char *[]) { "snooze.json: /provider: no provider \"locl\" is installed, did you mean \"local\"?",
+                (const char *[]){ "snooze.json: /provider: no provider \"locl\" is installed, did you mean \"local\"?",
                                   NULL });
         /* A plugin, but none that could stop a machine. */
         assert_warnings("{\"provider\": \"sessions\"}",
@@ -518,8 +526,10 @@ static void test_names_of_nothing_are_warned_of(void) {
         assert_warnings("{\"provider_type\": \"aws\"}",
                         (const char *[]) { "snooze.json: /provider_type: no provider \"aws\" is installed", NULL });
         assert_warnings("{\"sources\": {\"sesions\": {\"policy\": \"off\"}, \"nvidia/0\": {\"policy\": \"off\"}}}",
-                        (const char *[]) { "snooze.json: /sources/sesions: no plugin \"sesions\" is installed, did you mean \"sessions\"?",
-                                           "snooze.json: /sources/nvidia~10: no plugin \"nvidia\" is installed", NULL });
+                        (const char *[]){ "snooze.json: /sources/sesions: no plugin \"sesions\" is installed, did you "
+                                          "mean \"sessions\"?",
+                                          "snooze.json: /sources/nvidia~10: no plugin \"nvidia\" is installed",
+                                          NULL });
         assert_warnings(
                 "{\"plugins\": {\"plugin_configs\": {\"redis\": {\"a\": 1}}}, \"providers\": {\"gcp\": {\"a\": 1}}}",
                 (const char *[]) { "snooze.json: /plugins/plugin_configs/redis: no plugin \"redis\" is installed",

@@ -224,8 +224,9 @@ static void test_append_hints(Fixture *f, gconstpointer data) {
 
         g_assert_cmpint(append_text(f, "{\"severity\":3,\"tags\":{\"k\":\"v\"},\"share\":1}", hints), >=, 0);
         seal(f);
-        g_assert_cmpint(sd_bus_message_read(f->message, "a{sv}", 3, NULL, "u", &severity, NULL, "a{ss}", 1, &key, &value,
-                                            NULL, "d", &share), >=, 0);
+        g_assert_cmpint(sd_bus_message_read(f->message, "a{sv}", 3, NULL, "u", &severity, NULL, "a{ss}", 1, &key,
+                                            &value, NULL, "d", &share),
+                        >=, 0);
         g_assert_cmpuint(severity, ==, 3);
         g_assert_cmpstr(value, ==, "v");
         g_assert_cmpfloat(share, ==, 1);
@@ -249,7 +250,8 @@ static void test_options(Fixture *f, gconstpointer data) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) options = NULL;
 
-        g_assert_cmpint(sd_bus_message_append(f->message, "a{sv}", 2, "delay", "t", (uint64_t) 5, "force", "b", 1), >=, 0);
+        g_assert_cmpint(sd_bus_message_append(f->message, "a{sv}", 2, "delay", "t", (uint64_t) 5, "force", "b", 1), >=,
+                        0);
         seal(f);
         g_assert_cmpint(options_read(f->message, known, &options, &error), ==, 0);
         g_assert_cmpint(json_get_int(options, "delay", 0), ==, 5);

@@ -75,7 +75,8 @@ static void expect(Watched *watched, const char *const *plugins) {
         g_assert_true(watched->over);
         g_assert_cmpuint(json_array_get_length(watched->results), ==, n);
         for (guint i = 0; i < n; i++)
-                g_assert_cmpstr(json_get_string(json_array_get_object_element(watched->results, i), "plugin", ""), ==, plugins[i]);
+                g_assert_cmpstr(json_get_string(json_array_get_object_element(watched->results, i), "plugin", ""), ==,
+                                plugins[i]);
         json_array_unref(watched->results);
 }
 #define EXPECT(watched, ...) expect(watched, (const char *const[]) { __VA_ARGS__ __VA_OPT__(,) NULL })

@@ -38,8 +38,26 @@ static void test_spans(void) {
 
 static void test_no_spans(void) {
         static const char *const bad[] = {
-                "", " ", "0", "0h", "-5min", "+5min", "five", "5 parsecs", "1h 30", "5min,", "1.h", ".5h", "1e3", "0x10",
-                "11y", "521w 999d", "99999999999999999999999999", "5min5", "inf", "nan",
+                "",
+                " ",
+                "0",
+                "0h",
+                "-5min",
+                "+5min",
+                "five",
+                "5 parsecs",
+                "1h 30",
+                "5min,",
+                "1.h",
+                ".5h",
+                "1e3",
+                "0x10",
+                "11y",
+                "521w 999d",
+                "99999999999999999999999999",
+                "5min5",
+                "inf",
+                "nan",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

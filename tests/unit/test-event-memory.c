@@ -20,7 +20,8 @@ static void test_a_source_that_talks_much_forgets_its_own_alone(void) {
         g_assert_null(memory_add(memory, "aws", "i-1"));
         for (unsigned i = 0; i < 2 * MEMORY_PER_SOURCE_MAX; i++) {
                 g_autofree char *id = g_strdup_printf("%u", i), *forgotten = memory_add(memory, "chatter", id);
-                g_autofree char *oldest = i < MEMORY_PER_SOURCE_MAX ? NULL : g_strdup_printf("%u", i - MEMORY_PER_SOURCE_MAX);
+                g_autofree char *oldest =
+                        i < MEMORY_PER_SOURCE_MAX ? NULL : g_strdup_printf("%u", i - MEMORY_PER_SOURCE_MAX);
 
                 g_assert_cmpstr(forgotten, ==, oldest);
         }

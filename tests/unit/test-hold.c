@@ -127,8 +127,9 @@ static uint32_t add_timed(Fixture *f, uint64_t duration) {
         uint32_t cookie = 0;
 
         f->durable = FALSE;
-        g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, ALICE, "alice", "lunch", duration, on_durable, f, &cookie),
-                        ==, 0);
+        g_assert_cmpint(
+                holds_add_timed(f->holds, HOLD_TIMED, ALICE, "alice", "lunch", duration, on_durable, f, &cookie), ==,
+                0);
         run_until(f->event, f->durable);
         return cookie;
 }
@@ -195,7 +196,8 @@ static void test_kinds(Fixture *f, gconstpointer data) {
 
         add_timed(f, USEC_PER_HOUR);
         longer = add_timed(f, 2 * USEC_PER_HOUR);
-        g_assert_cmpint(holds_add_timed(f->holds, HOLD_POSTPONE, BOB, "bob", "", USEC_PER_MINUTE, NULL, NULL, &cookie), ==, 0);
+        g_assert_cmpint(holds_add_timed(f->holds, HOLD_POSTPONE, BOB, "bob", "", USEC_PER_MINUTE, NULL, NULL, &cookie),
+                        ==, 0);
         g_assert_cmpuint(holds_timed(f->holds)->cookie, ==, longer);
         g_assert_cmpuint(holds_timed(f->holds)->until - holds_timed(f->holds)->since, ==, 2 * USEC_PER_HOUR);
         g_assert_null(holds_block(f->holds));
@@ -233,19 +235,22 @@ static void test_ceilings(Fixture *f, gconstpointer data) {
         int fd;
 
         for (unsigned i = 0; i < HOLDS_PER_USER_MAX; i++)
-                g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, ALICE, "alice", "", USEC_PER_HOUR, NULL, NULL, &cookie),
-                                ==, 0);
+                g_assert_cmpint(
+                        holds_add_timed(f->holds, HOLD_TIMED, ALICE, "alice", "", USEC_PER_HOUR, NULL, NULL, &cookie),
+                        ==, 0);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, ALICE, "alice", "", &fd, NULL), ==, -EDQUOT);
         for (unsigned i = HOLDS_PER_USER_MAX; i < HOLDS_MAX; i++)
-                g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, BOB + i / HOLDS_PER_USER_MAX, "x", "", USEC_PER_HOUR,
-                                                NULL, NULL, &cookie), ==, 0);
+                g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, BOB + i / HOLDS_PER_USER_MAX, "x", "",
+                                                USEC_PER_HOUR, NULL, NULL, &cookie),
+                                ==, 0);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, 7, "x", "", &fd, NULL), ==, -EDQUOT);
         g_assert_cmpint(holds_release(f->holds, cookie), ==, 0);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, 7, long_who, "", &fd, NULL), ==, -EINVAL);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, 7, "x", long_why, &fd, NULL), ==, -EINVAL);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, 7, "", "", &fd, NULL), ==, -EINVAL);
         g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, 7, "x", "", 0, NULL, NULL, &cookie), ==, -EINVAL);
-        g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, 7, "x", "", UINT64_MAX, NULL, NULL, &cookie), ==, -EINVAL);
+        g_assert_cmpint(holds_add_timed(f->holds, HOLD_TIMED, 7, "x", "", UINT64_MAX, NULL, NULL, &cookie), ==,
+                        -EINVAL);
         g_assert_cmpint(holds_add(f->holds, HOLD_BLOCK, 7, "x", "", &fd, NULL), ==, 0);
         safe_close(fd);
 }

@@ -69,6 +69,7 @@ SOURCES = ("src", "plugins", "providers", "data", "tests", "tools", "introspecti
 WITHOUT_HEADER = (".json", ".jsonl", ".md", ".expected", ".svg", ".map", ".sym", ".png", ".in.json", ".po", ".pot")
 RECORDED = ("tests/data/", "tests/fuzz/corpus", "tests/scenarios/", "tests/unit/data/")
 MAXIMUM_LINES = 800
+MAXIMUM_COLUMNS = 119
 
 
 def files():
@@ -144,6 +145,13 @@ def check_length():
                 yield f"{path} has {lines} lines, at most {MAXIMUM_LINES} fit one noun"
 
 
+def check_columns():
+    for path in c_files():
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if len(line) > MAXIMUM_COLUMNS:
+                yield f"{path}:{number} has {len(line)} columns, at most {MAXIMUM_COLUMNS}: .clang-format folds it"
+
+
 def check_pragma_once():
     for path in c_files():
         if path.endswith(".h") and "#pragma once" not in read(path):
@@ -169,6 +177,7 @@ CHECKS = [
     ("no GMainContext beside sd-event", check_main_context),
     ("every source names its licence", check_licence),
     ("no file is longer than one noun", check_length),
+    ("no line is longer than a screen", check_columns),
     ("headers are included once", check_pragma_once),
     ("texts name the program as it is installed", check_command),
 ]

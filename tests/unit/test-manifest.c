@@ -67,11 +67,16 @@ static void assert_refused(Fixture *f, const char *text, const char *part) {
 }
 
 static const char complete[] =
-        "{\"name\": \"redis\", \"display_name\": \"Redis\", \"version\": \"1.2.3\", \"author\": \"A\", \"description\": \"D\","
-        "\"category\": \"database\", \"tags\": [\"db\", \"cache\"], \"repository\": \"https://r\", \"homepage\": \"https://h\","
-        "\"official\": true, \"enabled_by_default\": true, \"config_schema\": {\"port\": {\"type\": \"int\", \"default\": 6379, \"constraints\": \"1..65535\"}},"
-        "\"dependencies\": [{\"name\": \"other\", \"version\": \">=1\"}], \"min_host_version\": \"0.1\", \"type\": \"external\","
-        "\"language\": \"c\", \"process_model\": \"persistent\", \"api\": 1, \"runtime\": \"dbus\", \"isolation\": \"process\","
+        "{\"name\": \"redis\", \"display_name\": \"Redis\", \"version\": \"1.2.3\", \"author\": \"A\", "
+        "\"description\": \"D\","
+        "\"category\": \"database\", \"tags\": [\"db\", \"cache\"], \"repository\": \"https://r\", \"homepage\": "
+        "\"https://h\","
+        "\"official\": true, \"enabled_by_default\": true, \"config_schema\": {\"port\": {\"type\": \"int\", "
+        "\"default\": 6379, \"constraints\": \"1..65535\"}},"
+        "\"dependencies\": [{\"name\": \"other\", \"version\": \">=1\"}], \"min_host_version\": \"0.1\", \"type\": "
+        "\"external\","
+        "\"language\": \"c\", \"process_model\": \"persistent\", \"api\": 1, \"runtime\": \"dbus\", \"isolation\": "
+        "\"process\","
         "\"exec\": \"redis\", \"image\": \"\", \"contracts\": [\"IdleCheck\", \"EventHandler\"],"
         "\"events\": {\"custom.*\": {\"priority\": 1}, \"custom.backup.*\": {\"priority\": -5, \"enabled\": false},"
         "\"custom.backup.done\": {}}, \"permissions\": [\"processes\", \"network:localhost:6379\"],"
@@ -107,8 +112,8 @@ static void test_the_api_of_before_is_served(void) {
                 uint32_t host, api;
                 gboolean served;
         } table[] = {
-                { 1, 1, TRUE }, { 1, 0, FALSE }, { 1, 2, FALSE }, { 2, 2, TRUE }, { 2, 1, TRUE }, { 2, 3, FALSE }, { 3, 1, FALSE },
-                { 3, 2, TRUE }, { 3, UINT32_MAX, FALSE }, { 2, 0, FALSE },
+                { 1, 1, TRUE },  { 1, 0, FALSE }, { 1, 2, FALSE }, { 2, 2, TRUE },           { 2, 1, TRUE },
+                { 2, 3, FALSE }, { 3, 1, FALSE }, { 3, 2, TRUE },  { 3, UINT32_MAX, FALSE }, { 2, 0, FALSE },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
@@ -183,7 +188,8 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"color\": 1}}}", "unknown key color" },
                 { BASE ", \"config_schema\": {\"a-b\": {\"type\": \"int\"}, \"a_b\": {\"type\": \"int\"}}}",
                   "/config_schema/a_b: is SNOOZE_A_B in the environment file, as a-b is" },
-                { BASE ", \"config_schema\": {\"path\": {\"type\": \"int\"}, \"Path\": {\"type\": \"int\"}}}", "SNOOZE_PATH" },
+                { BASE ", \"config_schema\": {\"path\": {\"type\": \"int\"}, \"Path\": {\"type\": \"int\"}}}",
+                  "SNOOZE_PATH" },
                 { BASE ", \"exec\": \"../x\"}", "without .." },
                 { BASE ", \"exec\": \"absent\"}", "absent" },
                 { BASE ", \"exec\": \"plugin.json\"}", "not executable" },
@@ -250,12 +256,15 @@ static JsonObject *object(const char *text) {
 }
 
 static Schema *schema(void) {
-        g_autoptr(JsonObject) description = object(
-                "{\"port\": {\"type\": \"int\", \"default\": 1, \"constraints\": \"1..65535\"}, \"ratio\": {\"type\": \"float\"},"
-                "\"mode\": {\"type\": \"string\", \"constraints\": \"fast|slow\", \"default\": \"fast\"},"
-                "\"host\": {\"type\": \"string\", \"constraints\": \"/^[a-z.]+$/\"}, \"on\": {\"type\": \"bool\", \"default\": false},"
-                "\"names\": {\"type\": \"list\", \"default\": [\"a\"]}, \"pass-word\": {\"type\": \"string\", \"secret\": true,"
-                "\"constraints\": \"/^.{4,}$/\"}}");
+        g_autoptr(JsonObject) description =
+                object("{\"port\": {\"type\": \"int\", \"default\": 1, \"constraints\": \"1..65535\"}, \"ratio\": "
+                       "{\"type\": \"float\"},"
+                       "\"mode\": {\"type\": \"string\", \"constraints\": \"fast|slow\", \"default\": \"fast\"},"
+                       "\"host\": {\"type\": \"string\", \"constraints\": \"/^[a-z.]+$/\"}, \"on\": {\"type\": "
+                       "\"bool\", \"default\": false},"
+                       "\"names\": {\"type\": \"list\", \"default\": [\"a\"]}, \"pass-word\": {\"type\": \"string\", "
+                       "\"secret\": true,"
+                       "\"constraints\": \"/^.{4,}$/\"}}");
         g_autoptr(GError) error = NULL;
         Schema *result = schema_parse("test", description, &error);
 
@@ -268,7 +277,9 @@ static void test_values_are_checked(void) {
                 const char *values, *part; /* NULL: fine */
         } cases[] = {
                 { "{}", NULL },
-                { "{\"port\": 65535, \"ratio\": 1, \"mode\": \"slow\", \"host\": \"a.b\", \"on\": true, \"names\": []}", NULL },
+                { "{\"port\": 65535, \"ratio\": 1, \"mode\": \"slow\", \"host\": \"a.b\", \"on\": true, \"names\": "
+                  "[]}",
+                  NULL },
                 { "{\"port\": 0}", "/port: got 0, expected a whole number within 1..65535" },
                 { "{\"port\": 1.5}", "expected a whole number" },
                 { "{\"port\": \"1\"}", "got \"1\"" },
@@ -314,10 +325,11 @@ static void test_origins(void) {
         g_autoptr(JsonObject) configured = object("{\"port\": 2, \"mode\": \"slow\"}");
         g_autoptr(Schema) s = schema();
         g_autoptr(GError) error = NULL;
-        g_autoptr(Settings) settings = schema_resolve(s, "x", configured,
-                                                      "# comment\n\nSNOOZE_PORT=3\nSNOOZE_PASS_WORD = \"pa ss\"\r\nSNOOZE_NAMES=b, c\n"
-                                                      "SNOOZE_ON=yes\nSNOOZE_RATIO=0.5",
-                                                      &error);
+        g_autoptr(Settings) settings =
+                schema_resolve(s, "x", configured,
+                               "# comment\n\nSNOOZE_PORT=3\nSNOOZE_PASS_WORD = \"pa ss\"\r\nSNOOZE_NAMES=b, c\n"
+                               "SNOOZE_ON=yes\nSNOOZE_RATIO=0.5",
+                               &error);
         g_autofree char *values = NULL, *origins = NULL;
 
         g_assert_no_error(error);

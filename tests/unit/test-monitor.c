@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* System monitors over made-up /proc and /sys, and real file systems: what begins, what is over, and what is no news. Triggers of the
- * kernel and its netlink are tried on the bus (test-monitors.py). */
+/* System monitors over made-up /proc and /sys, and real file systems: what begins, what is over, and what is no news.
+ * Triggers of the kernel and its netlink are tried on the bus (test-monitors.py). */
 
 #include <stdio.h>
 
@@ -138,7 +138,8 @@ static void reconfigure_disk(Fixture *f, double percent) {
 }
 
 static void mount(Fixture *f, const char *lines) {
-        g_autofree char *data = g_build_filename(f->root, "data", NULL), *spaced = g_build_filename(f->root, "with blank", NULL);
+        g_autofree char *data = g_build_filename(f->root, "data", NULL),
+                        *spaced = g_build_filename(f->root, "with blank", NULL);
 
         g_assert_cmpint(g_mkdir_with_parents(data, 0755), ==, 0);
         g_assert_cmpint(g_mkdir_with_parents(spaced, 0755), ==, 0);
@@ -250,10 +251,13 @@ static void test_a_read_only_name_space_hides_nothing(Fixture *f, const void *un
         g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(f->data, 0), "path"), ==, "/with blank");
 }
 
-#define ONLY_PRESSURE "{\"disk_low_percent\": 0, \"memory_pressure_percent\": 20, \"cpu_pressure_percent\": 50, \"network_down_seconds\": 0}"
+#define ONLY_PRESSURE                                                                                                 \
+        "{\"disk_low_percent\": 0, \"memory_pressure_percent\": 20, \"cpu_pressure_percent\": 50, "                   \
+        "\"network_down_seconds\": 0}"
 
 static void pressure(Fixture *f, const char *memory, const char *cpu) {
-        g_autofree char *one = g_strdup_printf("some avg10=%s avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+        g_autofree char *one = g_strdup_printf("some avg10=%s avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 "
+                                               "avg60=0.00 avg300=0.00 total=0\n",
                                                memory),
                         *other = g_strdup_printf("some avg10=%s avg60=0.00 avg300=0.00 total=0\n", cpu);
 
@@ -291,12 +295,18 @@ static void test_a_kernel_that_tells_none(Fixture *f, const void *unused) {
         EXPECT(f);
 }
 
-#define ONLY_NETWORK "{\"disk_low_percent\": 0, \"memory_pressure_percent\": 0, \"cpu_pressure_percent\": 0, \"network_down_seconds\": 0.05}"
+#define ONLY_NETWORK                                                                                                  \
+        "{\"disk_low_percent\": 0, \"memory_pressure_percent\": 0, \"cpu_pressure_percent\": 0, "                     \
+        "\"network_down_seconds\": 0.05}"
 #define TITLE "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 #define OUT "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 #define NEAR "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
-#define NONE6 "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n"
-#define OUT6 "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth1\n"
+#define NONE6                                                                                                         \
+        "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 "   \
+        "ffffffff 00000001 00000000 00200200       lo\n"
+#define OUT6                                                                                                          \
+        "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 "   \
+        "00000400 00000001 00000000 00000003     eth1\n"
 
 static void routes(Fixture *f, const char *four, const char *six) {
         place(f, "/proc/net/route", four);
@@ -394,7 +404,8 @@ static void test_rubbish_is_no_way_out(Fixture *f, const void *unused) {
         place(f, "/sys/class/net/eth0/carrier", "1\n");
         routes(f, TITLE OUT, NONE6);
         begin(f, ONLY_NETWORK);
-        routes(f, TITLE "../../x\t00000000\t0\t0003\t0\t0\t0\t00000000\t0\t0\t0\neth0\t00000000\n\x01\x02\n", "\n0 0\n");
+        routes(f, TITLE "../../x\t00000000\t0\t0003\t0\t0\t0\t00000000\t0\t0\t0\neth0\t00000000\n\x01\x02\n",
+               "\n0 0\n");
         monitors_check(f->monitors);
         wait_for_news(f, 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin inside the daemon: only where it is allowed, asked without a message and otherwise over a channel like any other, and held to the
- * same rules. */
+/* A plugin inside the daemon: only where it is allowed, asked without a message and otherwise over a channel like any
+ * other, and held to the same rules. */
 
 #include "plugin-fixture.h"
 
@@ -18,7 +18,8 @@ static void add_native(PluginFixture *f) {
         gsize length;
 
         fixture_write(f, "plugins/one/plugin.json",
-                      "{\"name\": \"one\", \"version\": \"1.0.0\", \"runtime\": \"native\", \"official\": true, \"exec\": \"one.so\", "
+                      "{\"name\": \"one\", \"version\": \"1.0.0\", \"runtime\": \"native\", \"official\": true, "
+                      "\"exec\": \"one.so\", "
                       "\"contracts\": [\"IdleCheck\", \"RequestHandler\"], \"timeouts\": {\"check\": 1}, "
                       "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}");
         fixture_write(f, "state/enabled/one", "");
@@ -38,7 +39,8 @@ static void begin(PluginFixture *f, const char *plugins) {
 }
 
 static void begin_in_mode(PluginFixture *f, const char *mode) {
-        g_autofree char *plugins = g_strdup_printf(ALLOWED ", \"plugin_configs\": {\"one\": {\"mode\": \"%s\"}}", mode);
+        g_autofree char *plugins =
+                g_strdup_printf(ALLOWED ", \"plugin_configs\": {\"one\": {\"mode\": \"%s\"}}", mode);
 
         begin(f, plugins);
 }
@@ -57,8 +59,8 @@ static int append_request(sd_bus_message *message, void *userdata) {
 static void request(PluginFixture *f) {
         unsigned answers = 0;
 
-        g_assert_cmpint(plugin_call(plugins_find(f->plugins, "one"), REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_request, on_call,
-                                    &answers),
+        g_assert_cmpint(plugin_call(plugins_find(f->plugins, "one"), REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE,
+                                    append_request, on_call, &answers),
                         ==, 0);
         run_until(f->bus.event, answers == 1);
 }
@@ -173,7 +175,9 @@ static void test_details_are_read(void) {
 static void test_wrong_answers(void) {
         static const struct {
                 const char *mode, *part;
-        } cases[] = { { "failing", "nobody knows" }, { "silent", "without saying what" }, { "wrong", "valid_seconds" } };
+        } cases[] = { { "failing", "nobody knows" },
+                      { "silent", "without saying what" },
+                      { "wrong", "valid_seconds" } };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
                 for (unsigned rounds = 1; rounds <= 2; rounds++) {

@@ -169,8 +169,10 @@ static void test_words_are_honest(void) {
 
 /* A prefix is shown as what it comes to. */
 static void test_words_tell_how_far_a_prefix_goes(void) {
-        g_autofree char *wide = permission_words("network:128.0.0.0/1"), *odd = permission_words("network:10.4.0.0/14"),
-                        *six = permission_words("network:2001:db8::/33"), *one = permission_words("network:10.1.2.3/32");
+        g_autofree char *wide = permission_words("network:128.0.0.0/1"),
+                        *odd = permission_words("network:10.4.0.0/14"),
+                        *six = permission_words("network:2001:db8::/33"),
+                        *one = permission_words("network:10.1.2.3/32");
 
         g_assert_nonnull(strstr(wide, "128.0.0.0/1 (every address up to 255.255.255.255)"));
         g_assert_nonnull(strstr(odd, "up to 10.7.255.255)"));
@@ -296,12 +298,18 @@ static void test_unit(void) {
                         "TasksMax=3\n");
 }
 
-/* Name services are for those who may reach the network all the same: what is hidden from the others is what the template hides. */
+/* Name services are for those who may reach the network all the same: what is hidden from the others is what the
+ * template hides. */
 static void test_name_services(void) {
-        g_autofree char *path = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
+        g_autofree char *path =
+                g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/snooze-plugin@.service.in", NULL);
         g_autoptr(Manifest) manifest = example("/opt/example/plugin.json", "/opt/example/example"),
-                            within = example(PKGSYSCONFDIR "/plugins/example/plugin.json", PKGSYSCONFDIR "/plugins/example/example");
-        static const char *const closed[][2] = { { NULL }, { "network:10.1.2.3:80" }, { "network:localhost" }, { "network:[::1]" } },
+                            within = example(PKGSYSCONFDIR "/plugins/example/plugin.json",
+                                             PKGSYSCONFDIR "/plugins/example/example");
+        static const char *const closed[][2] = { { NULL },
+                                                 { "network:10.1.2.3:80" },
+                                                 { "network:localhost" },
+                                                 { "network:[::1]" } },
                                  *const open[][2] = { { "network:any" }, { "network:db.example.org:5432" } };
         g_autofree char *template = NULL, *own = NULL;
         g_autoptr(GError) error = NULL;
@@ -315,18 +323,23 @@ static void test_name_services(void) {
                 if (g_str_has_prefix(*line, "InaccessiblePaths=-/run/") && !strstr(*line, PKGRUNDIR))
                         g_assert_nonnull(strstr(template, strchr(*line, '-')));
         for (size_t i = 0; i < G_N_ELEMENTS(closed); i++) {
-                g_autofree char *text = text_unit_permissions(&(Grant) { manifest, closed[i], NULL, has_render, NULL }, &error);
+                g_autofree char *text =
+                        text_unit_permissions(&(Grant){ manifest, closed[i], NULL, has_render, NULL }, &error);
 
                 g_assert_null(strstr(text, "InaccessiblePaths"));
         }
         for (size_t i = 0; i < G_N_ELEMENTS(open); i++) {
-                g_autofree char *text = text_unit_permissions(&(Grant) { manifest, open[i], NULL, has_render, NULL }, &error);
-                g_autofree char *there = text_unit_permissions(&(Grant) { within, open[i], NULL, has_render, NULL }, &error);
+                g_autofree char *text =
+                        text_unit_permissions(&(Grant){ manifest, open[i], NULL, has_render, NULL }, &error);
+                g_autofree char *there =
+                        text_unit_permissions(&(Grant){ within, open[i], NULL, has_render, NULL }, &error);
 
-                g_assert_nonnull(strstr(text, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR "\nInaccessiblePaths=-" PKGSYSCONFDIR
-                                              "\nInaccessiblePaths=-" PKGRUNDIR "\nExecPaths="));
-                g_assert_nonnull(strstr(there, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR "\nInaccessiblePaths=-" PKGRUNDIR
-                                               "\nTemporaryFileSystem=" PKGSYSCONFDIR ":ro\n"));
+                g_assert_nonnull(strstr(text, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR
+                                              "\nInaccessiblePaths=-" PKGSYSCONFDIR "\nInaccessiblePaths=-" PKGRUNDIR
+                                              "\nExecPaths="));
+                g_assert_nonnull(strstr(there, "InaccessiblePaths=\nInaccessiblePaths=-" PKGSTATEDIR
+                                               "\nInaccessiblePaths=-" PKGRUNDIR "\nTemporaryFileSystem=" PKGSYSCONFDIR
+                                               ":ro\n"));
         }
 }
 
@@ -432,8 +445,9 @@ static char **permissions_of(const char *id) {
 }
 
 static void check_dropin(const char *path, const char *id) {
-        static const char *const with_secrets[] = { "aws",     "azure", "database-flusher", "event-endpoint", "gcp", "notify",
-                                                    "openstack", "webhook", NULL };
+        static const char *const with_secrets[] = { "aws", "azure",  "database-flusher", "event-endpoint",
+                                                    "gcp", "notify", "openstack",        "webhook",
+                                                    NULL };
         g_auto(GStrv) permissions = permissions_of(id), lines = NULL;
         g_autoptr(GPtrArray) meant = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *text = NULL;
@@ -448,11 +462,13 @@ static void check_dropin(const char *path, const char *id) {
         /* Whoever is given passwords, tokens or keys leaves none in a core dump. */
         if (g_strv_contains(with_secrets, id))
                 g_assert_true(g_strv_contains((const char *const *) lines, "LimitCORE=0"));
-        /* What shows something of what the template hides shows name services to those alone who may reach what they tell of. */
+        /* What shows something of what the template hides shows name services to those alone who may reach what they
+         * tell of. */
         if (permission_reaches_everywhere((const char *const *) permissions))
                 g_assert_true(g_strv_contains((const char *const *) lines, "InaccessiblePaths="));
         if (g_strv_contains((const char *const *) lines, "InaccessiblePaths="))
-                g_assert_true(permission_reaches_everywhere((const char *const *) permissions) == !strstr(text, "-/run/systemd/resolve"));
+                g_assert_true(permission_reaches_everywhere((const char *const *) permissions) ==
+                              !strstr(text, "-/run/systemd/resolve"));
 }
 
 /* What came approved with a package grants what its manifest asks for, as the helper would. */

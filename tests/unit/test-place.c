@@ -135,7 +135,8 @@ static void test_owners(Fixture *f, const void *data) {
         g_assert_cmpint(chown(path, 4711, 0), ==, 0);
         assert_refused(f, FILE_PATH, "belongs to user 4711");
 
-        /* The daemon may write into its state directory; what root has put there is trusted if the daemon cannot move it. */
+        /* The daemon may write into its state directory; what root has put there is trusted if the daemon cannot move
+         * it. */
         make(f, STATE_DIRECTORY "/plugins/example");
         g_assert_cmpint(chown(state, 0, 4711), ==, 0);
         g_assert_cmpint(chmod(state, 0775), ==, 0);
@@ -213,7 +214,8 @@ static void test_interpreters(Fixture *f, const void *data) {
         assert_interpreters(f, "#!/usr/bin/env -S FOO=bar sh\n", "/usr/bin/env /usr/bin/sh");
         assert_interpreters(f, "#!/usr/bin/env no-such-program-anywhere\n", "/usr/bin/env");
         assert_interpreters(f, "#!/usr/bin/env /opt/x\n", "/usr/bin/env /opt/x");
-        assert_interpreters(f, "#!/usr/lib/cloudsnooze/snooze-plugin-shell\n", "/usr/lib/cloudsnooze/snooze-plugin-shell /bin/sh");
+        assert_interpreters(f, "#!/usr/lib/cloudsnooze/snooze-plugin-shell\n",
+                            "/usr/lib/cloudsnooze/snooze-plugin-shell /bin/sh");
         assert_interpreters(f, "#! /x/snooze-plugin-shell  /bin/bash \n", "/x/snooze-plugin-shell /bin/bash");
         assert_interpreters(f, "#!/x/snooze-plugin-shell sh\n", "/x/snooze-plugin-shell /bin/sh");
         assert_interpreters(f, "#!/x/not-snooze-plugin-shell /bin/bash\n", "/x/not-snooze-plugin-shell");

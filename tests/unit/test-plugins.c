@@ -355,7 +355,8 @@ static void test_failures_of_long_ago_do_not_count(void) {
         fixture_start(&f, "{\"plugins\": {\"max_restarts\": 1, \"restart_window_minutes\": 0.0001}}");
         for (unsigned i = 0; i < 5; i++) {
                 fixture_round(&f, TRUE);
-                run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING || fixture_state(&f, "one") == PLUGIN_QUARANTINED);
+                run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING ||
+                                               fixture_state(&f, "one") == PLUGIN_QUARANTINED);
                 g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
         }
         g_assert_cmpuint(fixture_noted(&f, "one", "starts"), >=, 5);
@@ -476,7 +477,8 @@ static void test_timeouts_are_configured(void) {
         fixture_prepare(&f);
         fixture_add(&f, "hangs", "hang", CHECK, "");
         fixture_add(&f, "greets", "hang-handshake", CHECK, "");
-        fixture_start(&f, "{\"plugins\": {\"timeouts\": {\"hangs\": {\"check\": 0.3, \"shutdown\": 0.1}, \"greets\": {\"initialize\": 0.4}}}}");
+        fixture_start(&f, "{\"plugins\": {\"timeouts\": {\"hangs\": {\"check\": 0.3, \"shutdown\": 0.1}, \"greets\": "
+                          "{\"initialize\": 0.4}}}}");
         fixture_round(&f, TRUE);
         assert_unknown(&f, "hangs", "did not answer CheckIdle within 0.3 s");
         assert_unknown(&f, "greets", "did not answer its greeting within 0.4 s");
@@ -498,7 +500,8 @@ static void on_dispatched(gboolean handled, JsonArray *results, void *userdata) 
 }
 
 static void dispatch(PluginFixture *f, JsonObject *event, Dispatched *dispatched) {
-        (void) dispatch_new(f->plugins, &(DispatchParameters) { .event = event, .over = on_dispatched, .userdata = dispatched });
+        (void) dispatch_new(f->plugins,
+                            &(DispatchParameters){ .event = event, .over = on_dispatched, .userdata = dispatched });
 }
 
 static JsonObject *stop_event(uint64_t deadline) {
@@ -531,7 +534,8 @@ static void test_event_goes_by_priority(void) {
         /* The time until the deadline is theirs, not that of their start. */
         plugin_load(plugins_find(f.plugins, "high"), NULL, NULL);
         plugin_load(plugins_find(f.plugins, "low"), NULL, NULL);
-        run_until(f.bus.event, fixture_state(&f, "high") == PLUGIN_RUNNING && fixture_state(&f, "low") == PLUGIN_RUNNING);
+        run_until(f.bus.event,
+                  fixture_state(&f, "high") == PLUGIN_RUNNING && fixture_state(&f, "low") == PLUGIN_RUNNING);
         event = stop_event(clock_realtime() + USEC_PER_SEC);
         dispatch(&f, event, &dispatched);
         g_assert_false(dispatched.over);
@@ -694,7 +698,8 @@ static void test_calls_have_ceilings(void) {
                 g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", USEC_PER_MSEC, FALSE, NULL,
                                             on_called, &settled),
                                 ==, 0);
-        g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, FALSE, NULL, on_called, &settled), ==, 0);
+        g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, FALSE, NULL, on_called, &settled),
+                        ==, 0);
         g_assert_cmpuint(settled.n, ==, 0);
         run_until(f.bus.event, settled.n == 1);
         g_assert_cmpstr(settled.error, ==, ERROR_LIMITS_EXCEEDED);
@@ -704,7 +709,8 @@ static void test_calls_have_ceilings(void) {
         plugin_call(plugin, CLOUD_PROVIDER_INTERFACE, "Detect", 0, TRUE, NULL, on_called, &settled);
         run_until(f.bus.event, settled.n == i + 2);
         g_assert_cmpstr(settled.error, ==, ERROR_NOT_SUPPORTED);
-        g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "Nonsense", 0, TRUE, NULL, on_called, &settled), <, 0);
+        g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "Nonsense", 0, TRUE, NULL, on_called, &settled), <,
+                        0);
         g_free(settled.error);
         fixture_down(&f);
 }
@@ -749,7 +755,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/late-reply-is-dropped", test_late_reply_is_dropped);
         g_test_add_func("/plugins/second-reply-is-dropped", test_second_reply_is_dropped);
         g_test_add_func("/plugins/idle-exit-is-no-failure", test_idle_exit_is_no_failure);
-        g_test_add_func("/plugins/nothing-counts-of-what-a-fallen-plugin-said", test_nothing_counts_of_what_a_fallen_plugin_said);
+        g_test_add_func("/plugins/nothing-counts-of-what-a-fallen-plugin-said",
+                        test_nothing_counts_of_what_a_fallen_plugin_said);
         g_test_add_func("/plugins/quarantine-and-the-way-out", test_quarantine_and_the_way_out);
         g_test_add_func("/plugins/failures-of-long-ago-do-not-count", test_failures_of_long_ago_do_not_count);
         g_test_add_func("/plugins/valid-vote-is-told-again", test_valid_vote_is_told_again);

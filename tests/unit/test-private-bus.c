@@ -12,8 +12,8 @@
 
 static void write_service(const char *directory) {
         g_autofree char *path = g_build_filename(directory, SERVICE ".service", NULL);
-        g_autofree char *text = g_strdup_printf("[D-BUS Service]\nName=" SERVICE "\nExec=%s one idle %s\n", g_getenv("FAKE_PLUGIN"),
-                                                directory);
+        g_autofree char *text = g_strdup_printf("[D-BUS Service]\nName=" SERVICE "\nExec=%s one idle %s\n",
+                                                g_getenv("FAKE_PLUGIN"), directory);
         g_autoptr(GError) error = NULL;
 
         g_file_set_contents(path, text, -1, &error);
@@ -23,8 +23,9 @@ static void write_service(const char *directory) {
 static void start_service(PrivateBus *bus) {
         sd_bus *connection = private_bus_connect(bus);
 
-        g_assert_cmpint(sd_bus_call_method(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                           "StartServiceByName", NULL, NULL, "su", SERVICE, 0U),
+        g_assert_cmpint(sd_bus_call_method(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                           "org.freedesktop.DBus", "StartServiceByName", NULL, NULL, "su", SERVICE,
+                                           0U),
                         >=, 0);
         sd_bus_flush_close_unref(connection);
 }

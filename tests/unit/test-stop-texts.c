@@ -27,7 +27,8 @@ static void test_notice_says_when_why_and_what_to_type(void) {
         g_autofree char *text = notice_text(&notice);
 
         g_assert_cmpstr(text, ==,
-                        "This machine stops at 22:41 UTC (in 5 min): idle since 22:06. Keep it on: snooze postpone 2h · why: snooze why");
+                        "This machine stops at 22:41 UTC (in 5 min): idle since 22:06. Keep it on: snooze postpone 2h "
+                        "· why: snooze why");
 }
 
 static void test_notice_of_a_persons_stop_names_the_person(void) {
@@ -73,9 +74,14 @@ static void test_greeting_tells_how_long_it_was_off(void) {
 }
 
 static void test_seconds_where_minutes_say_nothing(void) {
-        Notice notice = { .phase = NOTICE_REMINDER, .now = EVENING, .stop_time = EVENING + 20 * USEC_PER_SEC, .action = "stop", .reason = "" };
+        Notice notice = { .phase = NOTICE_REMINDER,
+                          .now = EVENING,
+                          .stop_time = EVENING + 20 * USEC_PER_SEC,
+                          .action = "stop",
+                          .reason = "" };
         g_autofree char *text = notice_text(&notice), *greeting = NULL;
-        g_autoptr(JsonObject) record = stop_record_new("boot.1", EVENING, EVENING - USEC_PER_HOUR, "aws", "stop", "idle");
+        g_autoptr(JsonObject) record =
+                stop_record_new("boot.1", EVENING, EVENING - USEC_PER_HOUR, "aws", "stop", "idle");
 
         g_assert_nonnull(strstr(text, "stops at 22:36:20 UTC (in 20 s)"));
         greeting = stop_record_close(record, EVENING + 42 * USEC_PER_SEC, EVENING + USEC_PER_HOUR);

@@ -38,18 +38,35 @@ static void start(StopFixture *f, uint64_t patience) {
         fixture_start(&f->plugins, text);
         f->config = fixture_config(text);
         f->decision = decision_new(f->config, clock_monotonic());
-        g_assert_cmpint(events_new(&(EventsParameters) { .bus = f->plugins.connection, .event = f->plugins.bus.event,
-                                                         .config = f->config, .store = f->plugins.store, .plugins = f->plugins.plugins },
-                                   &f->events), >=, 0);
-        g_assert_cmpint(providers_new(&(ProvidersParameters) { .bus = f->plugins.connection, .event = f->plugins.bus.event,
-                                                               .config = f->config, .plugins = f->plugins.plugins, .userdata = f },
-                                      &f->providers), >=, 0);
-        g_assert_cmpint(stop_new(&(StopParameters) { .event = f->plugins.bus.event, .config = f->config, .decision = f->decision,
-                                                     .store = f->plugins.store, .plugins = f->plugins.plugins,
-                                                     .providers = f->providers, .events = f->events, .boot = "a boot",
-                                                     .patience = patience, .step = on_step, .save = on_save, .problem = on_problem,
-                                                     .userdata = f },
-                                 &f->stop), >=, 0);
+        g_assert_cmpint(events_new(&(EventsParameters){ .bus = f->plugins.connection,
+                                                        .event = f->plugins.bus.event,
+                                                        .config = f->config,
+                                                        .store = f->plugins.store,
+                                                        .plugins = f->plugins.plugins },
+                                   &f->events),
+                        >=, 0);
+        g_assert_cmpint(providers_new(&(ProvidersParameters){ .bus = f->plugins.connection,
+                                                              .event = f->plugins.bus.event,
+                                                              .config = f->config,
+                                                              .plugins = f->plugins.plugins,
+                                                              .userdata = f },
+                                      &f->providers),
+                        >=, 0);
+        g_assert_cmpint(stop_new(&(StopParameters){ .event = f->plugins.bus.event,
+                                                    .config = f->config,
+                                                    .decision = f->decision,
+                                                    .store = f->plugins.store,
+                                                    .plugins = f->plugins.plugins,
+                                                    .providers = f->providers,
+                                                    .events = f->events,
+                                                    .boot = "a boot",
+                                                    .patience = patience,
+                                                    .step = on_step,
+                                                    .save = on_save,
+                                                    .problem = on_problem,
+                                                    .userdata = f },
+                                 &f->stop),
+                        >=, 0);
 }
 
 static void end(StopFixture *f) {

@@ -228,7 +228,8 @@ static void test_history_is_bounded(Fixture *f, gconstpointer unused) {
         g_assert_cmpuint(rows->len, ==, STORE_QUERY_MAX);
 }
 
-/* Whoever emits many events, or posts many to a plugin, pushes out none of the cloud's, and those of the others neither. */
+/* Whoever emits many events, or posts many to a plugin, pushes out none of the cloud's, and those of the others
+ * neither. */
 static void test_events_crowd_their_like(Fixture *f, gconstpointer unused) {
         g_autoptr(GPtrArray) rows = NULL;
 
@@ -243,7 +244,8 @@ static void test_events_crowd_their_like(Fixture *f, gconstpointer unused) {
         rows = query(f, HISTORY_EVENTS);
         g_assert_cmpuint(rows->len, ==, HISTORY_EVENT_OF_OTHERS_ROWS_MAX + 2);
         /* The newest come first, and all are events to whoever reads them. */
-        g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(rows, rows->len - 1), "type"), ==, "cloud.spot.interrupt");
+        g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(rows, rows->len - 1), "type"), ==,
+                        "cloud.spot.interrupt");
         for (guint i = 0; i < rows->len; i++)
                 g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(rows, i), "kind"), ==, "event");
         g_clear_pointer(&rows, g_ptr_array_unref);
@@ -299,8 +301,9 @@ static void test_upgrade_from_first(Fixture *f, gconstpointer unused) {
 
         g_assert_true(database_put(f->database, "hold/1", "{\"value\":1}", NULL));
         append(f, NOW, HISTORY_STOP, "{}");
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE plugin_state; DROP TABLE event; PRAGMA user_version = 1",
-                                     NULL, NULL, NULL),
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database),
+                                     "DROP TABLE plugin_state; DROP TABLE event; PRAGMA user_version = 1", NULL, NULL,
+                                     NULL),
                         ==, SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
 
@@ -324,8 +327,9 @@ static void test_upgrade_from_second(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
         g_assert_true(database_put_state(f->database, "one", 1, "1.0", blob, NOW, NULL));
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE event; PRAGMA user_version = 2", NULL, NULL, NULL), ==,
-                        SQLITE_OK);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "DROP TABLE event; PRAGMA user_version = 2", NULL,
+                                     NULL, NULL),
+                        ==, SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
 
         f->database = database_open(f->directory, &error);
@@ -340,7 +344,9 @@ static void test_upgrade_from_second(Fixture *f, gconstpointer unused) {
 }
 
 static void put_event(Fixture *f, const char *id, uint64_t time, StoreEventState state, const char *data) {
-        const StoreEvent event = { .source = (char *) "aws", .id = (char *) id, .time = time, .deadline = time + 1, .state = state };
+        const StoreEvent event = {
+                .source = (char *) "aws", .id = (char *) id, .time = time, .deadline = time + 1, .state = state
+        };
         g_autoptr(GError) error = NULL;
 
         g_assert_true(database_put_event(f->database, &event, data, &error));

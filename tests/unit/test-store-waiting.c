@@ -161,7 +161,8 @@ static void test_killed_after_the_commit(Fixture *f, gconstpointer unused) {
 }
 
 static void test_garbage(Fixture *f, gconstpointer unused) {
-        g_autoptr(GString) text = g_string_new("rubbish\n\n{\"value\":1}\n-5 {\"value\":1}\n99999999999999999999 {}\n17 [1]\n");
+        g_autoptr(GString) text =
+                g_string_new("rubbish\n\n{\"value\":1}\n-5 {\"value\":1}\n99999999999999999999 {}\n17 [1]\n");
         g_autofree char *deep = g_strnfill(5000, '['), *after = NULL;
 
         g_string_append_printf(text, "18 %s\n19 {\"value\":1} {}\n20 {\"value\":\"\xff\"}\n", deep);

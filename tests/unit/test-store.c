@@ -141,7 +141,8 @@ static void get(Fixture *f, const char *prefix) {
 }
 
 static void query(Fixture *f, uint64_t since, uint64_t until, unsigned max, unsigned kinds) {
-        g_assert_cmpint(store_query(f->store, f->base + since, usec_add(f->base, until), max, kinds, on_rows, f), ==, 0);
+        g_assert_cmpint(store_query(f->store, f->base + since, usec_add(f->base, until), max, kinds, on_rows, f), ==,
+                        0);
         wait_for(f, &f->answered, f->answered + 1);
 }
 
@@ -310,7 +311,9 @@ static unsigned count_broken(const Fixture *f) {
 }
 
 static void test_not_a_database(Fixture *f, gconstpointer unused) {
-        spoil(f, "snooze.db", "This is a letter to my aunt, which is long enough to look like a header of a database, if nobody reads it.");
+        spoil(f, "snooze.db",
+              "This is a letter to my aunt, which is long enough to look like a header of a database, if nobody reads "
+              "it.");
         spoil(f, "snooze.db-wal", "and this is its envelope");
         open_store(f);
         g_assert_cmpint(put(f, "decision", 1), ==, 0);

@@ -59,8 +59,8 @@ static void test_refusals(void) {
                   "trace:7: cpus: got 1.5, expected a whole number from 1 to 65536, or null" },
                 { "{\"t\":0,\"hold\":\"kept\"}", "trace:7: hold: got \"kept\", expected \"block\" or \"delay\"" },
                 { "{\"t\":0,\"release\":1}", "trace:7: release: got 1, expected true or false" },
-                { "{\"t\":0,\"event\":\"reboot\"}",
-                  "trace:7: event: got \"reboot\", expected one of boot, resume, pause, unpause, gap, termination, termination-cancelled" },
+                { "{\"t\":0,\"event\":\"reboot\"}", "trace:7: event: got \"reboot\", expected one of boot, resume, "
+                                                    "pause, unpause, gap, termination, termination-cancelled" },
                 { "{\"t\":0,\"votes\":[]}", "trace:7: votes: got an array, expected an object: source → vote" },
                 { "{\"t\":0,\"votes\":{\"a\":\"busy\"}}",
                   "trace:7: votes.a: got \"busy\", expected an object with verdict and reason, or null" },

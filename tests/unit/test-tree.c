@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Trees that are taken over: what comes along, what is refused, when two are the same, and that none of it leaves its directory. */
+/* Trees that are taken over: what comes along, what is refused, when two are the same, and that none of it leaves its
+ * directory. */
 
 #include "util/tree.h"
 
@@ -92,7 +93,9 @@ static void test_differences(Fixture *f, const void *data) {
         const struct {
                 const char *name, *content;
                 mode_t mode;
-        } changes[] = { { "text", "ono", 0644 }, { "text", "one more", 0644 }, { "text", "one", 0755 }, { "more", "", 0644 } };
+        } changes[] = {
+                { "text", "ono", 0644 }, { "text", "one more", 0644 }, { "text", "one", 0755 }, { "more", "", 0644 }
+        };
 
         make(f->from, "text", "one", 0644);
         g_assert_true(copy(f, NULL));
@@ -112,9 +115,10 @@ static void test_links(Fixture *f, const void *data) {
                 unsigned depth;
                 gboolean stays;
         } table[] = {
-                { "a", 0, TRUE },          { "a/b", 0, TRUE },     { "../a", 1, TRUE },  { "../../a", 2, TRUE }, { "..", 1, TRUE },
-                { "..", 0, FALSE },        { "../a", 0, FALSE },   { "/a", 3, FALSE },   { "", 3, FALSE },       { "a/..", 3, FALSE },
-                { "a/../../b", 3, FALSE }, { "../../a", 1, FALSE }, { "a//b", 0, FALSE }, { "./a", 0, FALSE },    { "../a/../b", 3, FALSE },
+                { "a", 0, TRUE },     { "a/b", 0, TRUE },   { "../a", 1, TRUE },       { "../../a", 2, TRUE },
+                { "..", 1, TRUE },    { "..", 0, FALSE },   { "../a", 0, FALSE },      { "/a", 3, FALSE },
+                { "", 3, FALSE },     { "a/..", 3, FALSE }, { "a/../../b", 3, FALSE }, { "../../a", 1, FALSE },
+                { "a//b", 0, FALSE }, { "./a", 0, FALSE },  { "../a/../b", 3, FALSE },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
@@ -178,7 +182,9 @@ static void test_names(Fixture *f, const void *data) {
                 assert_refused(f, "control characters");
                 g_assert_cmpint(unlinkat(f->source, names[i], 0), ==, 0);
         }
-        for (const char *const *path = (const char *const[]) { "..", "../a", "a/../b", "/a", "a//b", "./a", "a/.", "a/", NULL }; *path; path++) {
+        for (const char *const *path =
+                     (const char *const[]){ "..", "../a", "a/../b", "/a", "a//b", "./a", "a/.", "a/", NULL };
+             *path; path++) {
                 g_autoptr(GError) error = NULL;
 
                 g_assert_cmpint(tree_make_file(&writer, *path, 0644, &error), ==, -1);
@@ -226,10 +232,17 @@ int main(int argc, char **argv) {
                 const char *name;
                 void (*function)(Fixture *f, const void *data);
         } tests[] = {
-                { "/tree/copy", test_copy },         { "/tree/differences", test_differences }, { "/tree/links", test_links },
-                { "/tree/bad-links", test_bad_links }, { "/tree/no-files", test_no_files },     { "/tree/setuid", test_setuid },
-                { "/tree/too-many", test_too_many }, { "/tree/too-much", test_too_much },       { "/tree/too-deep", test_too_deep },
-                { "/tree/names", test_names },       { "/tree/no-way-over-a-link", test_no_way_over_a_link },
+                { "/tree/copy", test_copy },
+                { "/tree/differences", test_differences },
+                { "/tree/links", test_links },
+                { "/tree/bad-links", test_bad_links },
+                { "/tree/no-files", test_no_files },
+                { "/tree/setuid", test_setuid },
+                { "/tree/too-many", test_too_many },
+                { "/tree/too-much", test_too_much },
+                { "/tree/too-deep", test_too_deep },
+                { "/tree/names", test_names },
+                { "/tree/no-way-over-a-link", test_no_way_over_a_link },
                 { "/tree/reader", test_reader },
         };
 

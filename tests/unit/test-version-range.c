@@ -82,9 +82,9 @@ static void test_candidates(void) {
 }
 
 static void test_wrong(void) {
-        static const char *const wrong[] = { "",     " ",      "||",      "1 ||",  "|| 1", "1 | 2", ">=",       "~",      "a",       "1.2.x",
-                                             ">>1",  "=>1",    "* 1",     "1 *",   "1,2",  "**",    "1.2.3.4",  "> = 1",  "^-1",     "v1",
-                                             "1\t2", "!1",     "==1",     "~>1",   NULL };
+        static const char *const wrong[] = { "",      " ",   "||",   "1 ||", "|| 1", "1 | 2", ">=", "~",       "a",
+                                             "1.2.x", ">>1", "=>1",  "* 1",  "1 *",  "1,2",   "**", "1.2.3.4", "> = 1",
+                                             "^-1",   "v1",  "1\t2", "!1",   "==1",  "~>1",   NULL };
         g_autofree char *long_one = g_strnfill(300, ' ');
 
         long_one[0] = '*';

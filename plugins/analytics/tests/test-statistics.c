@@ -96,7 +96,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/analytics/statistics/bytes-that-are-no-text", test_bytes_that_are_no_text);
         g_test_add_func("/analytics/statistics/pieces-may-end-anywhere", test_pieces_may_end_anywhere);
         g_test_add_func("/analytics/statistics/two-are-as-one", test_two_are_as_one);
-        g_test_add_func("/analytics/statistics/large-numbers-with-small-differences", test_large_numbers_with_small_differences);
+        g_test_add_func("/analytics/statistics/large-numbers-with-small-differences",
+                        test_large_numbers_with_small_differences);
         g_test_add_func("/analytics/statistics/nothing", test_nothing);
         return g_test_run();
 }

@@ -41,8 +41,9 @@ static void test_other_ends_are_unknown(void) {
 
 static void test_object(void) {
         _cleanup_(answer_clear) Answer answer =
-                answer_of(RUN_EXITED, 0, "{\"is_idle\": true, \"reason\": \"no connections\", \"last_activity\": 1700000000000000, "
-                                         "\"queue\": \"a\", \"deep\": [1], \"details\": {\"connection_count\": 0, \"x y\": 1}}");
+                answer_of(RUN_EXITED, 0,
+                          "{\"is_idle\": true, \"reason\": \"no connections\", \"last_activity\": 1700000000000000, "
+                          "\"queue\": \"a\", \"deep\": [1], \"details\": {\"connection_count\": 0, \"x y\": 1}}");
 
         g_assert_cmpstr(answer.verdict, ==, "idle");
         g_assert_cmpstr(answer.reason, ==, "no connections");
@@ -57,7 +58,8 @@ static void test_object_that_contradicts(void) {
         expect(RUN_EXITED, 0, "{\"is_idle\": false}", "unknown", "says is_idle otherwise than its exit status 0");
         expect(RUN_EXITED, 1, "{\"is_idle\": true}", "unknown", "says is_idle otherwise than its exit status 1");
         expect(RUN_EXITED, 3, "{\"error\": \"refused\"}", "unknown", "exit status 3: refused");
-        expect(RUN_EXITED, 0, "{\"is_idle\": \"yes\", \"reason\": \"x\"}", "unknown", "says is_idle otherwise than its exit status 0");
+        expect(RUN_EXITED, 0, "{\"is_idle\": \"yes\", \"reason\": \"x\"}", "unknown",
+               "says is_idle otherwise than its exit status 0");
 }
 
 /* What is no object after all is text, and no text gives orders to a terminal or breaks a message. */
@@ -85,9 +87,20 @@ static void test_configured(void) {
 }
 
 static void test_configured_wrongly(void) {
-        static const char *const wrong[] = { "", "queue", "=/bin/true", "queue=", "queue=true", "queue:0=/bin/true", "queue:21=/bin/true",
-                                             "queue:=/bin/true", "que ue=/bin/true", "../queue=/bin/true", "queue=/bin/true 'x",
-                                             "queue=/bin/sh -c 'touch /tmp/mine'", "queue=/usr/bin/qstat -f", NULL };
+        static const char *const wrong[] = { "",
+                                             "queue",
+                                             "=/bin/true",
+                                             "queue=",
+                                             "queue=true",
+                                             "queue:0=/bin/true",
+                                             "queue:21=/bin/true",
+                                             "queue:=/bin/true",
+                                             "que ue=/bin/true",
+                                             "../queue=/bin/true",
+                                             "queue=/bin/true 'x",
+                                             "queue=/bin/sh -c 'touch /tmp/mine'",
+                                             "queue=/usr/bin/qstat -f",
+                                             NULL };
 
         for (const char *const *text = wrong; *text; text++) {
                 g_autoptr(GError) error = NULL;

@@ -173,7 +173,8 @@ static void test_many_clients(void) {
         rate_free(rate);
 }
 
-/* Whatever else is posted meanwhile, what was signed is known as long as its signature counts; then as long as any other. */
+/* Whatever else is posted meanwhile, what was signed is known as long as its signature counts; then as long as any
+ * other. */
 static void test_signed_ones_stay_known(void) {
         const uint64_t until = NOW + 300 * USEC_PER_SEC;
         Known *known = known_new();

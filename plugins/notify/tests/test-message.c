@@ -99,7 +99,8 @@ static void test_called_off(void) {
 }
 
 static void test_nobody_else_speaks_as_we_do(void) {
-        static const char *const types[] = { "custom.backup", "cloud.spot.interrupt", "system.disk.low", "snoozed", NULL };
+        static const char *const types[] = { "custom.backup", "cloud.spot.interrupt", "system.disk.low", "snoozed",
+                                             NULL };
 
         for (const char *const *type = types; *type; type++) {
                 SnoozePluginDictionary *event = snooze_plugin_dictionary_new();

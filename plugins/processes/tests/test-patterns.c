@@ -33,7 +33,8 @@ static void test_every_condition_has_to_hold(void) {
 }
 
 static void test_a_command_line(void) {
-        g_assert_true(matches("train: cmdline='python3? .*train[.]py'", "python3", "/usr/bin/python3 -u train.py --epochs 3", 5));
+        g_assert_true(matches("train: cmdline='python3? .*train[.]py'", "python3",
+                              "/usr/bin/python3 -u train.py --epochs 3", 5));
         g_assert_false(matches("train: cmdline='python3? .*train[.]py'", "python3", "/usr/bin/python3 serve.py", 5));
         g_assert_false(matches("train: cmdline=x", "kworker", NULL, 0));
 }
@@ -60,9 +61,10 @@ static void test_percent(void) {
 
 static void test_other_texts_are_refused(void) {
         static const char *const texts[] = {
-                "", "name=x", ": name=x", "a b: name=x", "-a: name=x", "a:", "a: cpu=5", "a: name=", "a: name=x name=y", "a: name='x",
-                "a: name=(", "a: cpu=0 name=x", "a: cpu=-1 name=x", "a: cpu=nan name=x", "a: cpu=5x name=x", "a: owner=", "a: pid=5",
-                "a: owner=x owner=y",
+                "",          "name=x",          ": name=x",           "a b: name=x",       "-a: name=x",
+                "a:",        "a: cpu=5",        "a: name=",           "a: name=x name=y",  "a: name='x",
+                "a: name=(", "a: cpu=0 name=x", "a: cpu=-1 name=x",   "a: cpu=nan name=x", "a: cpu=5x name=x",
+                "a: owner=", "a: pid=5",        "a: owner=x owner=y",
         };
 
         for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -91,10 +93,12 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/processes/patterns/every-condition-has-to-hold", test_every_condition_has_to_hold);
         g_test_add_func("/processes/patterns/a-command-line", test_a_command_line);
-        g_test_add_func("/processes/patterns/only-who-asks-has-command-lines-read", test_only_who_asks_has_command_lines_read);
+        g_test_add_func("/processes/patterns/only-who-asks-has-command-lines-read",
+                        test_only_who_asks_has_command_lines_read);
         g_test_add_func("/processes/patterns/an-owner-that-is-not-there", test_an_owner_that_is_not_there);
         g_test_add_func("/processes/patterns/percent", test_percent);
         g_test_add_func("/processes/patterns/other-texts-are-refused", test_other_texts_are_refused);
-        g_test_add_func("/processes/patterns/no-two-of-one-name-and-not-too-many", test_no_two_of_one_name_and_not_too_many);
+        g_test_add_func("/processes/patterns/no-two-of-one-name-and-not-too-many",
+                        test_no_two_of_one_name_and_not_too_many);
         return g_test_run();
 }

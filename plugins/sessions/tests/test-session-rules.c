@@ -55,7 +55,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
 static Process *run(World *w, pid_t pid, const char *name, pid_t parent, unsigned pts, pid_t group, pid_t foreground) {
         Process *p = &w->processes[w->snapshot.n_processes++];
 
-        *p = (Process) { .pid = pid, .parent = parent, .group = group, .terminal = PTS(pts), .foreground = foreground, .state = 'S' };
+        *p = (Process){ .pid = pid,
+                        .parent = parent,
+                        .group = group,
+                        .terminal = PTS(pts),
+                        .foreground = foreground,
+                        .state = 'S' };
         g_strlcpy(p->name, name, sizeof(p->name));
         return p;
 }

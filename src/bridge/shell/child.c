@@ -19,7 +19,8 @@ void child_clear(Child *child) {
         g_clear_pointer(&child->input, g_bytes_unref);
 }
 
-/* The thread that runs this blocks all signals; a script wants none of that. Its children end with it: a group of its own. */
+/* The thread that runs this blocks all signals; a script wants none of that. Its children end with it: a group of its
+ * own. */
 static void child_setup(void *userdata) {
         sigset_t none;
 
@@ -59,7 +60,8 @@ static gboolean read_some(Passage *p, GError **error) {
         if (n > 0)
                 g_string_append_len(p->text, block, n);
         if (p->text->len > CHILD_OUTPUT_MAX) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "it printed more than %u bytes", CHILD_OUTPUT_MAX);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "it printed more than %u bytes",
+                            CHILD_OUTPUT_MAX);
                 return FALSE;
         }
         return n > 0;
@@ -82,7 +84,8 @@ static gboolean pass(Passage *p, uint64_t timeout, GError **error) {
                         return !failure;
                 }
         }
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it took longer than %.1f s", (double) timeout / (double) USEC_PER_SEC);
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it took longer than %.1f s",
+                    (double) timeout / (double) USEC_PER_SEC);
         return FALSE;
 }
 
@@ -93,8 +96,8 @@ int child_run(const Child *child, GString **ret_output, GError **error) {
         gsize size;
         GPid pid;
 
-        if (!g_spawn_async_with_pipes(NULL, child->argv, child->environment, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, NULL, &pid, &p.feed,
-                                      &p.output, NULL, error)) {
+        if (!g_spawn_async_with_pipes(NULL, child->argv, child->environment, G_SPAWN_DO_NOT_REAP_CHILD, child_setup,
+                                      NULL, &pid, &p.feed, &p.output, NULL, error)) {
                 g_string_free(p.text, TRUE);
                 return -1;
         }
@@ -114,7 +117,8 @@ int child_run(const Child *child, GString **ret_output, GError **error) {
                 return WEXITSTATUS(status);
         }
         if (passed)
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it was killed: %s", strsignal(WTERMSIG(status)));
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it was killed: %s",
+                            strsignal(WTERMSIG(status)));
         g_string_free(p.text, TRUE);
         return -1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One run of the script: something on its stdin, what it prints kept up to a bound, killed at its deadline. It waits, so it belongs into a
- * thread. */
+/* One run of the script: something on its stdin, what it prints kept up to a bound, killed at its deadline. It waits,
+ * so it belongs into a thread. */
 
 #include <stdint.h>
 
@@ -19,5 +19,6 @@ typedef struct Child {
 
 void child_clear(Child *child);
 
-/* The exit status, with *ret_output NUL-terminated; -1 with error: it could not be run, was killed, or printed too much. */
+/* The exit status, with *ret_output NUL-terminated; -1 with error: it could not be run, was killed, or printed too
+ * much. */
 int child_run(const Child *child, GString **ret_output, GError **error);

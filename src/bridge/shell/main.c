@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* snooze-plugin-shell: interpreter of plugins that are scripts. A script whose first line names it becomes a plugin of the manifest beside it;
- * for each call it is run once, as checks.d's are:
+/* snooze-plugin-shell: interpreter of plugins that are scripts. A script whose first line names it becomes a plugin of
+ * the manifest beside it; for each call it is run once, as checks.d's are:
  *
  *         SCRIPT check-idle            exit status 0 idle, 1 busy, other unknown; metrics on stdin
  *         SCRIPT handle-event TYPE     exit status 0 handled, 1 not; the event on stdin
  *         SCRIPT export-state          prints its state; exit status 0
  *         SCRIPT import-state VERSION  state on stdin; exit status 0
  *
- * What stands on stdin is JSON (a state: bytes), the last line printed is the reason, as text or as a JSON object whose other members become
- * details. Settings are in the environment, SNOOZE_<NAME>, and metrics too, SNOOZE_METRIC_<NAME>. */
+ * What stands on stdin is JSON (a state: bytes), the last line printed is the reason, as text or as a JSON object
+ * whose other members become details. Settings are in the environment, SNOOZE_<NAME>, and metrics too,
+ * SNOOZE_METRIC_<NAME>. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,7 +57,8 @@ static char *setting_text(const Script *script, const Setting *setting) {
         case SETTING_STRING:
                 return g_strdup(snooze_plugin_instance_get_string(instance, setting->name));
         case SETTING_INTEGER:
-                return g_strdup_printf("%" G_GINT64_FORMAT, snooze_plugin_instance_get_integer(instance, setting->name));
+                return g_strdup_printf("%" G_GINT64_FORMAT,
+                                       snooze_plugin_instance_get_integer(instance, setting->name));
         case SETTING_NUMBER:
                 return g_strdup_printf("%.17g", snooze_plugin_instance_get_number(instance, setting->name));
         case SETTING_BOOLEAN:
@@ -118,7 +120,9 @@ static char *reason_of(SnoozePluginCall *call, const GString *output) {
 
 static int answer_check(SnoozePluginCall *call, int status, GString *output) {
         g_autofree char *reason = reason_of(call, output);
-        SnoozePluginVerdict verdict = status == 0 ? SNOOZE_PLUGIN_IDLE : status == 1 ? SNOOZE_PLUGIN_BUSY : SNOOZE_PLUGIN_UNKNOWN;
+        SnoozePluginVerdict verdict = status == 0   ? SNOOZE_PLUGIN_IDLE
+                                      : status == 1 ? SNOOZE_PLUGIN_BUSY
+                                                    : SNOOZE_PLUGIN_UNKNOWN;
 
         if (!reason)
                 return -EINVAL;
@@ -168,7 +172,8 @@ static int work(SnoozePluginCall *call, void *userdata) {
 
         status = child_run(&run->child, &output, &error);
         if (status < 0)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "%s: %s", run->child.argv[1], error->message);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "%s: %s", run->child.argv[1],
+                                               error->message);
         r = run->answer(call, status, output);
         g_string_free(output, TRUE);
         return r;
@@ -182,7 +187,8 @@ static uint64_t time_of(SnoozePluginCall *call) {
 }
 
 static int run_script(SnoozePluginCall *call, Script *script, const char *verb, const char *argument, GBytes *input,
-                      const SnoozePluginDictionary *metrics, PluginTimeout timeout, int (*answer)(SnoozePluginCall *, int, GString *)) {
+                      const SnoozePluginDictionary *metrics, PluginTimeout timeout,
+                      int (*answer)(SnoozePluginCall *, int, GString *)) {
         const char *argv[] = { script->interpreter, script->path, verb, argument, NULL };
         Run *run = g_new0(Run, 1);
         int r;
@@ -208,12 +214,13 @@ static GBytes *json_bytes(const SnoozePluginDictionary *dictionary) {
 }
 
 static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
-        return run_script(call, userdata, "check-idle", NULL, json_bytes(metrics), metrics, TIMEOUT_CHECK, answer_check);
+        return run_script(call, userdata, "check-idle", NULL, json_bytes(metrics), metrics, TIMEOUT_CHECK,
+                          answer_check);
 }
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
-        return run_script(call, userdata, "handle-event", snooze_plugin_dictionary_get_string(event, "type", "custom"), json_bytes(event),
-                          NULL, TIMEOUT_EVENT, answer_event);
+        return run_script(call, userdata, "handle-event", snooze_plugin_dictionary_get_string(event, "type", "custom"),
+                          json_bytes(event), NULL, TIMEOUT_EVENT, answer_event);
 }
 
 static int export_state(SnoozePluginCall *call, void *userdata) {
@@ -222,9 +229,10 @@ static int export_state(SnoozePluginCall *call, void *userdata) {
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
         if (version != STATE_VERSION)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "its state has version %u, not %u", STATE_VERSION,
-                                               version);
-        return run_script(call, userdata, "import-state", "1", g_bytes_new(data, size), NULL, TIMEOUT_EXPORT, answer_import);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "its state has version %u, not %u", STATE_VERSION, version);
+        return run_script(call, userdata, "import-state", "1", g_bytes_new(data, size), NULL, TIMEOUT_EXPORT,
+                          answer_import);
 }
 
 /* What the settings of the SDK cannot say, the schema does: its patterns are Perl's. */
@@ -276,7 +284,8 @@ static gboolean contracts_served(const Manifest *manifest, GError **error) {
         for (char **contract = manifest->contracts; *contract; contract++)
                 if (!g_strv_contains(served, *contract)) {
                         g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
-                                    "%s: /contracts: a script serves IdleCheck, EventHandler and State, not %s", manifest->path, *contract);
+                                    "%s: /contracts: a script serves IdleCheck, EventHandler and State, not %s",
+                                    manifest->path, *contract);
                         return FALSE;
                 }
         return TRUE;
@@ -284,7 +293,8 @@ static gboolean contracts_served(const Manifest *manifest, GError **error) {
 
 /* The manifest lies beside the script; whether both may be trusted the daemon found out before. */
 static Manifest *manifest_beside(const char *path, GError **error) {
-        g_autofree char *directory = g_path_get_dirname(path), *file = g_build_filename(directory, "plugin.json", NULL);
+        g_autofree char *directory = g_path_get_dirname(path),
+                        *file = g_build_filename(directory, "plugin.json", NULL);
         g_autoptr(JsonNode) node = json_file_parse(file, error);
         g_autoptr(Manifest) manifest = NULL;
 

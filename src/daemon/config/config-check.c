@@ -93,10 +93,10 @@ static gboolean check_range(const Place *place, JsonNode *node, double minimum, 
         if (value >= minimum && !(above && value <= minimum) && value <= maximum)
                 return TRUE;
         if (above)
-                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %.12g and at most %.12g%s%s", minimum,
-                            maximum, space, unit);
-        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %.12g to %.12g%s%s", minimum, maximum, space,
-                    unit);
+                return fail(place, CONFIG_ERROR_RANGE, node, error, "a number above %.12g and at most %.12g%s%s",
+                            minimum, maximum, space, unit);
+        return fail(place, CONFIG_ERROR_RANGE, node, error, "a number from %.12g to %.12g%s%s", minimum, maximum,
+                    space, unit);
 }
 
 static gboolean check_whole(const Place *place, JsonNode *node, GError **error) {
@@ -259,7 +259,8 @@ static gboolean check_handler(const Place *place, JsonObject *handler, GError **
                 Place here = { place->text, pointer, place->warnings };
 
                 if (!g_str_equal(member, "priority") && !g_str_equal(member, "enabled"))
-                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error, "unknown key, expected priority or enabled");
+                        return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
+                                    "unknown key, expected priority or enabled");
                 if (JSON_NODE_HOLDS_NULL(node))
                         continue;
                 if (g_str_equal(member, "enabled") && !is_boolean(node))
@@ -292,7 +293,8 @@ static gboolean check_handlers(const Place *place, JsonObject *config, GError **
 
                 if (!config_event_valid(member))
                         return fail(&here, CONFIG_ERROR_UNKNOWN_KEY, NULL, error,
-                                    "got \"%.64s\" as a type, expected one in snoozed(8), or \"….*\" for all below", member);
+                                    "got \"%.64s\" as a type, expected one in snoozed(8), or \"….*\" for all below",
+                                    member);
                 if (JSON_NODE_HOLDS_NULL(value))
                         continue;
                 if (!JSON_NODE_HOLDS_OBJECT(value))
@@ -328,11 +330,14 @@ static gboolean check_map(const Place *place, const ConfigKey *key, JsonNode *no
                         continue;
                 if (!JSON_NODE_HOLDS_OBJECT(value))
                         return fail(&here, CONFIG_ERROR_TYPE, value, error, "an object");
-                if (g_str_equal(key->name, "plugins.limits") && !check_limits(&here, json_node_get_object(value), error))
+                if (g_str_equal(key->name, "plugins.limits") &&
+                    !check_limits(&here, json_node_get_object(value), error))
                         return FALSE;
-                if (g_str_equal(key->name, "plugins.timeouts") && !check_timeouts(&here, json_node_get_object(value), error))
+                if (g_str_equal(key->name, "plugins.timeouts") &&
+                    !check_timeouts(&here, json_node_get_object(value), error))
                         return FALSE;
-                if (g_str_equal(key->name, "plugins.plugin_configs") && !check_handlers(&here, json_node_get_object(value), error))
+                if (g_str_equal(key->name, "plugins.plugin_configs") &&
+                    !check_handlers(&here, json_node_get_object(value), error))
                         return FALSE;
                 if (g_str_equal(key->name, "events") && !check_event(&here, json_node_get_object(value), error))
                         return FALSE;

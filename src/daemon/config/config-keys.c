@@ -108,7 +108,8 @@ const ConfigKey config_keys[] = {
           .description = "Plugins: where they are and how they are configured." },
         BOOLEAN("plugins.enabled", plugins_enabled, TRUE, "Whether any plugin runs at all."),
         BOOLEAN("plugins.native_enabled", plugins_native_enabled, FALSE,
-                "Whether official plugins with the runtime `native` are loaded into the daemon itself, without a process and a sandbox of "
+                "Whether official plugins with the runtime `native` are loaded into the daemon itself, without a "
+                "process and a sandbox of "
                 "their own: what goes wrong in one goes wrong in the daemon."),
         { .name = "plugins.directories",
           .type = KEY_STRINGS,
@@ -125,10 +126,12 @@ const ConfigKey config_keys[] = {
           .type = KEY_MAP,
           .valid = config_id_valid,
           .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
-          .description = "Other time-outs than those of a plugin's manifest, by id, in seconds (0.1 to 3600): start, initialize, check, "
+          .description = "Other time-outs than those of a plugin's manifest, by id, in seconds (0.1 to 3600): start, "
+                         "initialize, check, "
                          "event, provider, export, shutdown and stream." },
         NUMBER("plugins.max_restarts", max_restarts, 0, 100, 5, "times", .whole = TRUE,
-               .description = "How often a plugin that fails is started again within plugins.restart_window_minutes before it is "
+               .description = "How often a plugin that fails is started again within plugins.restart_window_minutes "
+                              "before it is "
                               "quarantined."),
         NUMBER("plugins.restart_window_minutes", restart_window_minutes, 0, 1440, 10, "min", .above = TRUE,
                .description = "Failures of a plugin longer ago than this do not count."),
@@ -165,11 +168,14 @@ const ConfigKey config_keys[] = {
         NUMBER("pause_max_hours", pause_max_hours, 0, 87600, 24, "h", .above = TRUE,
                .description = "A pause ends by itself after this time."),
         NUMBER("disk_low_percent", disk_low_percent, 0, 100, 90, "%",
-               .description = "A file system of this machine that is this full is announced (system.disk.low); 0: none is."),
+               .description =
+                       "A file system of this machine that is this full is announced (system.disk.low); 0: none is."),
         NUMBER("memory_pressure_percent", memory_pressure_percent, 0, 100, 20, "%",
-               .description = "Some task waiting for memory this much of the time is announced (system.memory.pressure); 0: never."),
+               .description = "Some task waiting for memory this much of the time is announced "
+                              "(system.memory.pressure); 0: never."),
         NUMBER("cpu_pressure_percent", cpu_pressure_percent, 0, 100, 90, "%",
-               .description = "Some task waiting for a CPU this much of the time is announced (system.cpu.high); 0: never."),
+               .description =
+                       "Some task waiting for a CPU this much of the time is announced (system.cpu.high); 0: never."),
         NUMBER("network_down_seconds", network_down_seconds, 0, 86400, 10, "s",
                .description = "No way out of this machine for so long is announced (system.network.down); 0: never."),
         BOOLEAN("dry_run", dry_run, TRUE,
@@ -194,7 +200,8 @@ const ConfigKey config_keys[] = {
           .type = KEY_MAP,
           .valid = config_event_valid,
           .expected = "a type of event in snoozed(8), or \"custom.*\"",
-          .description = "By type of event: mode, all (every handler gets it) or first (over with the first that handled it)." },
+          .description = "By type of event: mode, all (every handler gets it) or first (over with the first that "
+                         "handled it)." },
         { .name = "providers",
           .type = KEY_MAP,
           .valid = config_id_valid,
@@ -266,7 +273,8 @@ static void nearest_try(Nearest *nearest, const char *candidate) {
 }
 
 static Nearest nearest_begin(const char *word) {
-        return (Nearest) { .word = word, .distance = strlen(word) > SUGGEST_MAX ? 0 : MAX(3U, (unsigned) strlen(word) / 3) };
+        return (Nearest){ .word = word,
+                          .distance = strlen(word) > SUGGEST_MAX ? 0 : MAX(3U, (unsigned) strlen(word) / 3) };
 }
 
 const char *config_key_suggest(const char *prefix, const char *name) {

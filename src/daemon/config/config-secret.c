@@ -30,8 +30,10 @@ static void add_secrets(JsonObject *object, const char *parent, GStrvBuilder *po
         }
 }
 
-static void add_map(JsonObject *root, const char *section, const char *map, const char *parent, GStrvBuilder *pointers) {
-        JsonObject *object = section ? json_get_object(root, section) : root, *entries = object ? json_get_object(object, map) : NULL;
+static void add_map(JsonObject *root, const char *section, const char *map, const char *parent,
+                    GStrvBuilder *pointers) {
+        JsonObject *object = section ? json_get_object(root, section) : root,
+                   *entries = object ? json_get_object(object, map) : NULL;
         g_autoptr(GList) ids = entries ? json_object_get_members(entries) : NULL;
 
         for (GList *id = ids; id; id = id->next) {

@@ -319,9 +319,11 @@ JsonObject *config_limits(const Config *config, const char *id) {
 }
 
 uint64_t config_timeout(const Config *config, const char *id, PluginTimeout timeout) {
-        JsonObject *sources = json_get_object(config->merged, "sources"), *plugins = json_get_object(config->merged, "plugins");
+        JsonObject *sources = json_get_object(config->merged, "sources"),
+                   *plugins = json_get_object(config->merged, "plugins");
         JsonObject *source = timeout == TIMEOUT_CHECK && sources ? json_get_object(sources, id) : NULL;
-        JsonObject *map = plugins ? json_get_object(plugins, "timeouts") : NULL, *entry = map ? json_get_object(map, id) : NULL;
+        JsonObject *map = plugins ? json_get_object(plugins, "timeouts") : NULL,
+                   *entry = map ? json_get_object(map, id) : NULL;
         double seconds = source ? json_get_double(source, "timeout_seconds", 0) : 0;
 
         if (seconds <= 0 && entry)

@@ -107,8 +107,8 @@ uint64_t config_timeout(const Config *config, const char *id, PluginTimeout time
 /* events.<type>.mode: an event of this type is over with the first handler that handled it. */
 gboolean config_event_first(const Config *config, const char *type);
 
-/* plugins.plugin_configs.<id>.events.<type>: changes what the manifest says, as far as it is configured. The entry for the type itself,
- * else the longest "….*" above it. */
+/* plugins.plugin_configs.<id>.events.<type>: changes what the manifest says, as far as it is configured. The entry for
+ * the type itself, else the longest "….*" above it. */
 void config_event_handler(const Config *config, const char *id, const char *type, int *priority, gboolean *enabled);
 /* What they say of this plugin is the same. */
 gboolean config_event_handlers_equal(const Config *a, const Config *b, const char *id);
@@ -142,8 +142,8 @@ Config *config_new_default(void);
  * token, key, credential, connection_string). */
 JsonNode *config_to_json(const Config *config);
 
-/* The pointers of what is set for plugins and providers and is named like a secret, or holds a password in a URL. Free with
- * g_strfreev(). */
+/* The pointers of what is set for plugins and providers and is named like a secret, or holds a password in a URL. Free
+ * with g_strfreev(). */
 char **config_secret_pointers(const Config *config);
 
 /* file:line-less origin of one pointer ("/naptime_minutes"): a path, or "default". */

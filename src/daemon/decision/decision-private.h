@@ -127,7 +127,8 @@ void look_abandon(Decision *decision, uint64_t now);
 void stage_advance(Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment,
                    Outcome *outcome);
 uint64_t stage_due(const Decision *decision, const Circumstances *circumstances);
-uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment);
+uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances,
+                          const Assessment *assessment);
 uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                          const Assessment *assessment);
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,

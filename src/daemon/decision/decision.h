@@ -66,8 +66,9 @@ typedef struct Circumstances {
         const char *block_hold;    /* who and why of one hold that has no end of its own, or NULL */
         uint64_t timed_hold_until; /* latest end of timed holds and postponements, 0 none */
         const char *timed_hold;    /* who and why of that one, or NULL */
-        const char *termination;   /* what somebody else is about to do to this machine, or NULL: no stage of ours is entered, and
-                                    * one that was ends, unless a person wants the stop or the provider was asked */
+        const char *termination;   /* what somebody else is about to do to this machine, or NULL: no stage of ours is
+                                    * entered, and   one that was ends, unless a person wants the stop or the provider
+                                    * was   asked */
         gboolean ready;            /* stopping only: handlers and delay holds have finished or run out of time */
         gboolean quiet;            /* a reason is wanted only where the state changes; else decision_reason() has it */
 } Circumstances;
@@ -163,7 +164,8 @@ const char *decision_refusal(const Decision *decision); /* NULL: not latched */
 /* The function itself. `outcome` is to be cleared by the caller. */
 void decision_step(Decision *decision, uint64_t now, const Circumstances *circumstances, Outcome *outcome);
 
-/* FALSE: in the same circumstances a step would conclude now what the latest one did. At rest most samples bring no news. */
+/* FALSE: in the same circumstances a step would conclude now what the latest one did. At rest most samples bring no
+ * news. */
 gboolean decision_has_news(const Decision *decision, uint64_t now);
 
 /* The reason that a step without `quiet` would give now. Never NULL. */

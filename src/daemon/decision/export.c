@@ -164,10 +164,11 @@ gboolean decision_is_as_exported(const Decision *decision, uint64_t now, uint64_
         Record before = {}, after = record_of(decision, now);
 
         return read_record(exported, &before) && before.state == after.state && before.asked == after.asked &&
-               grew_by(before.idle_age, after.idle_age, age) && grew_by(before.rehearsed_age, after.rehearsed_age, age) &&
+               grew_by(before.idle_age, after.idle_age, age) &&
+               grew_by(before.rehearsed_age, after.rehearsed_age, age) &&
                g_strcmp0(before.reason, after.reason) == 0 && g_strcmp0(before.refusal, after.refusal) == 0 &&
-               g_strcmp0(before.request, after.request) == 0 && before.delay == after.delay && before.force == after.force &&
-               before.dry_run == after.dry_run;
+               g_strcmp0(before.request, after.request) == 0 && before.delay == after.delay &&
+               before.force == after.force && before.dry_run == after.dry_run;
 }
 
 /* An automatic stop that the provider has not been asked for is decided anew: from idle, with the clock as it was. */

@@ -205,8 +205,10 @@ static void consider(uint64_t *soonest, uint64_t now, uint64_t moment) {
                 *soonest = moment;
 }
 
-/* Only while nothing is under way that a sample could move on. That a source falls silent is left to the samples as well. */
-uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment) {
+/* Only while nothing is under way that a sample could move on. That a source falls silent is left to the samples as
+ * well. */
+uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumstances *circumstances,
+                          const Assessment *assessment) {
         uint64_t due = stage_due(decision, circumstances), soonest = USEC_INFINITY;
 
         if (decision->state != STATE_IDLE || decision->reported != STATE_IDLE || assessment->kind != ASSESSMENT_IDLE ||

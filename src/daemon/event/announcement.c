@@ -39,8 +39,9 @@ static gboolean holds(JsonNode *node, GType type) {
         return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
 }
 
-/* What the daemon says itself is not a source's to announce. What the cloud and the system say makes handlers stop services and
- * signal jobs, and keeps the machine on: only who is the cloud's voice, or whoever is allowed to emit such events, announces it. */
+/* What the daemon says itself is not a source's to announce. What the cloud and the system say makes handlers stop
+ * services and signal jobs, and keeps the machine on: only who is the cloud's voice, or whoever is allowed to emit
+ * such events, announces it. */
 static gboolean type_valid(const char *type, gboolean of_cloud) {
         if (g_str_has_prefix(type, "cloud.") || g_str_has_prefix(type, "system."))
                 return of_cloud && event_type_find(type);
@@ -51,7 +52,8 @@ static const char *check_type(JsonNode *node, gboolean of_cloud) {
         if (holds(node, G_TYPE_STRING) && type_valid(json_node_get_string(node), of_cloud))
                 return NULL;
         return of_cloud ? "custom, custom.* or one of the cloud's and the system's types in snoozed(8)"
-                        : "custom or custom.*; those of the cloud and the system take the contract CloudProvider in the manifest";
+                        : "custom or custom.*; those of the cloud and the system take the contract CloudProvider in "
+                          "the manifest";
 }
 
 static const char *check_member(const char *key, JsonNode *node, gboolean of_cloud) {
@@ -64,13 +66,17 @@ static const char *check_member(const char *key, JsonNode *node, gboolean of_clo
         if (g_str_equal(key, "source"))
                 return holds(node, G_TYPE_STRING) ? NULL : "a string";
         if (g_str_equal(key, "severity"))
-                return holds(node, G_TYPE_INT64) && json_node_get_int(node) >= 0 && json_node_get_int(node) <= SEVERITY_CRITICAL
+                return holds(node, G_TYPE_INT64) && json_node_get_int(node) >= 0 &&
+                                       json_node_get_int(node) <= SEVERITY_CRITICAL
                                ? NULL
                                : "0 to 3";
         if (g_str_equal(key, "timestamp") || g_str_equal(key, "deadline"))
-                return holds(node, G_TYPE_INT64) && json_node_get_int(node) >= 0 ? NULL : "microseconds since the epoch";
+                return holds(node, G_TYPE_INT64) && json_node_get_int(node) >= 0 ? NULL
+                                                                                 : "microseconds since the epoch";
         if (g_str_equal(key, "data"))
-                return JSON_NODE_HOLDS_OBJECT(node) && event_data_fits(json_node_get_object(node)) ? NULL : "a dictionary, 16 KiB as JSON";
+                return JSON_NODE_HOLDS_OBJECT(node) && event_data_fits(json_node_get_object(node))
+                               ? NULL
+                               : "a dictionary, 16 KiB as JSON";
         return "no such field: id, type, source, timestamp, severity, deadline or data";
 }
 
@@ -84,7 +90,8 @@ static int check(JsonObject *announced, gboolean of_cloud, char **ret_problem) {
                 const char *expected = check_member(key, node, of_cloud);
 
                 if (expected)
-                        return refuse(ret_problem, "announced an event whose field %s is not what was expected: %s", key, expected);
+                        return refuse(ret_problem, "announced an event whose field %s is not what was expected: %s",
+                                      key, expected);
         }
         if (!json_object_has_member(announced, "id") || !json_object_has_member(announced, "type"))
                 return refuse(ret_problem, "announced an event without an id or a type");
@@ -101,7 +108,8 @@ int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cl
         int r;
 
         if (!sd_bus_message_has_signature(signal, "a{sv}"))
-                return refuse(ret_problem, "announced “%s”, expected “a{sv}”", sd_bus_message_get_signature(signal, true) ?: "");
+                return refuse(ret_problem, "announced “%s”, expected “a{sv}”",
+                              sd_bus_message_get_signature(signal, true) ?: "");
         if (dictionary_read(signal, &limits, &announced, &error) < 0)
                 return refuse(ret_problem, "announced what is no event: %s", error.message ?: "not a{sv}");
         r = check(announced, of_cloud, ret_problem);
@@ -118,7 +126,8 @@ int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cl
         json_object_set_string_member(event, "type", json_get_string(announced, "type", ""));
         /* Who it is, not who it says it is. */
         json_object_set_string_member(event, "source", source);
-        json_object_set_int_member(event, "timestamp", timestamp > 0 && timestamp <= (gint64) now ? timestamp : (gint64) now);
+        json_object_set_int_member(event, "timestamp",
+                                   timestamp > 0 && timestamp <= (gint64) now ? timestamp : (gint64) now);
         json_object_set_int_member(event, "severity", severity > 0 ? severity : (gint64) type->severity);
         json_object_set_int_member(event, "deadline", deadline > 0 ? deadline : (gint64) (now + type->deadline));
         json_object_set_object_member(event, "data", data ? json_object_ref(data) : json_object_new());

@@ -21,7 +21,8 @@
 /* Of what logind waits: for the answer of the last handler to be on the disk, and the lock to be given back. */
 #define MARGIN (300 * USEC_PER_MSEC)
 
-/* One lock for each: logind asks polkit about a lock for both as if it were one for the lid switch, which is not everybody's. */
+/* One lock for each: logind asks polkit about a lock for both as if it were one for the lid switch, which is not
+ * everybody's. */
 typedef enum Kind {
         KIND_SHUTDOWN,
         KIND_SLEEP,
@@ -59,7 +60,8 @@ static int on_lock(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
 
         lock->question = sd_bus_slot_unref(lock->question);
         if (problem)
-                log_warning("logind gives no delay inhibitor for %s, so that handlers have no time when somebody does that: %s",
+                log_warning("logind gives no delay inhibitor for %s, so that handlers have no time when somebody does "
+                            "that: %s",
                             kind_names[lock->kind], problem->message ?: problem->name);
         else if (sd_bus_message_read(reply, "h", &fd) >= 0) {
                 give_back(lock);
@@ -87,17 +89,18 @@ static void take(Lock *lock) {
         if (!owner || lock->fd >= 0)
                 return;
         lock->question = sd_bus_slot_unref(lock->question);
-        r = sd_bus_call_method_async(delay->with.bus, &lock->question, owner, LOGIND_PATH, LOGIND_INTERFACE, "Inhibit", on_lock, lock,
-                                     "ssss", kind_names[lock->kind], "CloudSnooze", "Plugins save what they have to save", "delay");
+        r = sd_bus_call_method_async(delay->with.bus, &lock->question, owner, LOGIND_PATH, LOGIND_INTERFACE, "Inhibit",
+                                     on_lock, lock, "ssss", kind_names[lock->kind], "CloudSnooze",
+                                     "Plugins save what they have to save", "delay");
         if (r < 0)
                 log_warning("logind cannot be asked for a delay inhibitor: %s", strerror(-r));
 }
 
 static void ask_longest(Delay *delay) {
         delay->property = sd_bus_slot_unref(delay->property);
-        (void) sd_bus_call_method_async(delay->with.bus, &delay->property, tracked_name_owner(delay->logind), LOGIND_PATH,
-                                        "org.freedesktop.DBus.Properties", "Get", on_longest, delay, "ss", LOGIND_INTERFACE,
-                                        "InhibitDelayMaxUSec");
+        (void) sd_bus_call_method_async(delay->with.bus, &delay->property, tracked_name_owner(delay->logind),
+                                        LOGIND_PATH, "org.freedesktop.DBus.Properties", "Get", on_longest, delay, "ss",
+                                        LOGIND_INTERFACE, "InhibitDelayMaxUSec");
 }
 
 /* Locks of a logind that is gone hold nothing. */
@@ -194,11 +197,13 @@ int delay_new(const DelayParameters *parameters, Delay **ret) {
         for (size_t i = 0; i < KIND_COUNT; i++)
                 delay->locks[i] = (Lock) { .delay = delay, .kind = (Kind) i, .fd = -EBADF };
         /* The signals first: none may be missed once there is a lock. */
-        r = sd_bus_match_signal_async(delay->with.bus, &delay->locks[KIND_SHUTDOWN].match, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE,
-                                      "PrepareForShutdown", on_prepare, NULL, &delay->locks[KIND_SHUTDOWN]);
+        r = sd_bus_match_signal_async(delay->with.bus, &delay->locks[KIND_SHUTDOWN].match, LOGIND_NAME, LOGIND_PATH,
+                                      LOGIND_INTERFACE, "PrepareForShutdown", on_prepare, NULL,
+                                      &delay->locks[KIND_SHUTDOWN]);
         if (r >= 0)
-                r = sd_bus_match_signal_async(delay->with.bus, &delay->locks[KIND_SLEEP].match, LOGIND_NAME, LOGIND_PATH,
-                                              LOGIND_INTERFACE, "PrepareForSleep", on_prepare, NULL, &delay->locks[KIND_SLEEP]);
+                r = sd_bus_match_signal_async(delay->with.bus, &delay->locks[KIND_SLEEP].match, LOGIND_NAME,
+                                              LOGIND_PATH, LOGIND_INTERFACE, "PrepareForSleep", on_prepare, NULL,
+                                              &delay->locks[KIND_SLEEP]);
         if (r >= 0)
                 r = tracked_name_new(delay->with.bus, LOGIND_NAME, on_logind, delay, &delay->logind);
         if (r < 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Somebody's own poweroff, reboot or suspend: logind waits a while for whoever holds a delay inhibitor, and in that time the
- * handlers of snooze.stop.pending save what they have to save. */
+/* Somebody's own poweroff, reboot or suspend: logind waits a while for whoever holds a delay inhibitor, and in that
+ * time the handlers of snooze.stop.pending save what they have to save. */
 
 #include <systemd/sd-bus.h>
 

@@ -37,14 +37,17 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
                 return r;
         if (!event_type_find(type))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                         "type is '%s', expected custom, custom.* or one of the types in snoozed(8).", type);
+                                         "type is '%s', expected custom, custom.* or one of the types in snoozed(8).",
+                                         type);
         if (severity == EVENT_SEVERITY_DEFAULT)
                 severity = event_type_find(type)->severity;
         if (severity > SEVERITY_CRITICAL)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                         "severity is %u, expected 0 to 3, or 4294967295 for that of its type.", severity);
+                                         "severity is %u, expected 0 to 3, or 4294967295 for that of its type.",
+                                         severity);
         if (!event_data_fits(data))
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "data is too long, expected at most %u bytes as JSON.", EVENT_DATA_MAX);
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                         "data is too long, expected at most %u bytes as JSON.", EVENT_DATA_MAX);
         if (deadline > INT64_MAX)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "deadline lies beyond what can be kept.");
 
@@ -153,7 +156,8 @@ int method_list_events(sd_bus_message *message, void *userdata, sd_bus_error *er
         r = history_reader(manager, message, &trusted, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        /* Each event has two rows, its own and that of its end (more if it was cancelled), and others may have ended between them. */
+        /* Each event has two rows, its own and that of its end (more if it was cancelled), and others may have ended
+         * between them. */
         return history_query(manager, message,
                              &(HistoryRange) { 0, UINT64_MAX, 2 * max + EVENTS_PENDING_MAX, HISTORY_EVENTS },
                              trusted ? events_known : events_known_to_others, error);

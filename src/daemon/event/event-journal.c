@@ -62,8 +62,9 @@ static char *to_data(Event *event) {
 
         if (!event->text)
                 event->text = json_object_text(event->object);
-        g_string_append_printf(text, "{\"event\":%s,\"origin\":%d,\"over\":%s,\"acknowledged\":%s", event->text, (int) event->origin,
-                               event->state == EVENT_OVER ? "true" : "false", event->acknowledged ? "true" : "false");
+        g_string_append_printf(text, "{\"event\":%s,\"origin\":%d,\"over\":%s,\"acknowledged\":%s", event->text,
+                               (int) event->origin, event->state == EVENT_OVER ? "true" : "false",
+                               event->acknowledged ? "true" : "false");
         append_array(text, "results", event->results);
         if (event->cancelled) {
                 g_autoptr(JsonArray) to_tell = to_array(event->to_tell);
@@ -143,9 +144,10 @@ char *journal_row_cancelled(const Event *event) {
 }
 
 static void forget(Events *events, const char *source, const char *id) {
-        (void) store_put_event(events->with.store,
-                               &(StoreEvent) { .source = (char *) source, .id = (char *) id, .state = STORE_EVENT_GONE }, NULL,
-                               0, NULL, NULL, NULL);
+        (void) store_put_event(
+                events->with.store,
+                &(StoreEvent){ .source = (char *) source, .id = (char *) id, .state = STORE_EVENT_GONE }, NULL, 0,
+                NULL, NULL, NULL);
 }
 
 void journal_remember(Events *events, const char *source, const char *id) {

@@ -92,7 +92,8 @@ void event_finish(Event *event);
 void event_retire(Event *event);
 
 /* event-journal.c */
-/* Writes it as it stands, with a row of history, which becomes the callee's, or without one. done is called once for each, also where this fails, then at once. */
+/* Writes it as it stands, with a row of history, which becomes the callee's, or without one. done is called once for
+ * each, also where this fails, then at once. */
 typedef void (*EventKept)(Event *event, const GError *error);
 void event_keep(Event *event, char *history, EventKept done);
 /* So that it is not taken for a new one. */
@@ -130,8 +131,8 @@ void sources_acknowledge(Sources *sources, const char *source, const char *id);
 void sources_room(Sources *sources);
 
 /* announcement.c */
-/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. of_cloud: its manifest has the contract CloudProvider,
- * so that cloud.* and system.* are its to announce. */
+/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. of_cloud: its manifest has the
+ * contract CloudProvider, so that cloud.* and system.* are its to announce. */
 int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
                       char **ret_problem);
 /* EventCancelled: the id, borrowed from the message. */

@@ -11,7 +11,8 @@
 #include "util/duration.h"
 #include "util/json.h"
 
-/* Of one source: events that are over and whose deadline lies ahead, so that a cancellation still finds its handlers. */
+/* Of one source: events that are over and whose deadline lies ahead, so that a cancellation still finds its handlers.
+ */
 #define LINGERING_MAX 256U
 
 static void changed(Events *events) {
@@ -93,7 +94,8 @@ gboolean event_has_room(const Events *events, EventOrigin origin, const char *so
 
 /* What the cloud does about the machine, whatever we do. */
 static gboolean is_termination(const Event *event) {
-        static const char *const keys[] = { "target_lifecycle_state", "target-lifecycle-state", "lifecycle_state", "state" };
+        static const char *const keys[] = { "target_lifecycle_state", "target-lifecycle-state", "lifecycle_state",
+                                            "state" };
         JsonObject *data = json_get_object(event->object, "data");
 
         if (g_str_equal(event->type, "cloud.spot.interrupt") || g_str_equal(event->type, "cloud.instance.termination"))
@@ -124,7 +126,8 @@ static unsigned lingering(const Event *event) {
 
 /* Something of this machine that lasts until it is over. */
 static gboolean is_standing(const Event *event) {
-        return event->origin == EVENT_ORIGIN_OWN && !event->cancelled && g_str_has_prefix(event->source, EVENT_SOURCE_PART);
+        return event->origin == EVENT_ORIGIN_OWN && !event->cancelled &&
+               g_str_has_prefix(event->source, EVENT_SOURCE_PART);
 }
 
 /* It may still be cancelled, or happen. */
@@ -142,7 +145,8 @@ static void arm_expiry(Events *events) {
         for (guint i = 0; i < events->list->len; i++) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
-                if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold && !is_standing(event))
+                if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
+                    !is_standing(event))
                         soonest = MIN(soonest, expires(event));
         }
         events->expiry = sd_event_source_disable_unref(events->expiry);
@@ -150,8 +154,8 @@ static void arm_expiry(Events *events) {
                 return;
         /* Far ahead is looked at again: the wall clock may be set. */
         (void) sd_event_add_time_relative(events->with.event, &events->expiry, CLOCK_BOOTTIME,
-                                          MIN(usec_sub(soonest, now) + USEC_PER_SEC, USEC_PER_HOUR), 5 * USEC_PER_SEC, on_expiry,
-                                          events);
+                                          MIN(usec_sub(soonest, now) + USEC_PER_SEC, USEC_PER_HOUR), 5 * USEC_PER_SEC,
+                                          on_expiry, events);
 }
 
 static gboolean can_retire(const Event *event, uint64_t now) {
@@ -248,13 +252,14 @@ static void on_handlers_over(gboolean handled, JsonArray *results, void *userdat
 
 void event_hand_out(Event *event) {
         event->state = EVENT_DISPATCHED;
-        event->dispatch = dispatch_new(event->events->with.plugins,
-                                       &(DispatchParameters) { .event = event->object,
-                                                               .first = config_event_first(event->events->config, event->type),
-                                                               .results = event->results,
-                                                               .ended = on_handler_ended,
-                                                               .over = on_handlers_over,
-                                                               .userdata = event });
+        event->dispatch =
+                dispatch_new(event->events->with.plugins,
+                             &(DispatchParameters){ .event = event->object,
+                                                    .first = config_event_first(event->events->config, event->type),
+                                                    .results = event->results,
+                                                    .ended = on_handler_ended,
+                                                    .over = on_handlers_over,
+                                                    .userdata = event });
 }
 
 /* Cancelled: those who were asked hear of it. */
@@ -284,13 +289,14 @@ static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
 
 void event_tell_cancelled(Event *event) {
         event->untold = TRUE;
-        event->telling = dispatch_new(event->events->with.plugins, &(DispatchParameters) { .event = event->object,
-                                                                                            .cancelled = TRUE,
-                                                                                            .only = (const char *const *) event->to_tell,
-                                                                                            .results = event->told,
-                                                                                            .ended = on_told,
-                                                                                            .over = on_all_told,
-                                                                                            .userdata = event });
+        event->telling = dispatch_new(event->events->with.plugins,
+                                      &(DispatchParameters){ .event = event->object,
+                                                             .cancelled = TRUE,
+                                                             .only = (const char *const *) event->to_tell,
+                                                             .results = event->told,
+                                                             .ended = on_told,
+                                                             .over = on_all_told,
+                                                             .userdata = event });
 }
 
 static void on_cancelled_kept(Event *event, const GError *error) {
@@ -302,7 +308,8 @@ static char **handlers_that_ended(const Event *event) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
         for (guint i = 0; i < json_array_get_length(event->results); i++)
-                g_strv_builder_add(builder, json_get_string(json_array_get_object_element(event->results, i), "plugin", ""));
+                g_strv_builder_add(builder,
+                                   json_get_string(json_array_get_object_element(event->results, i), "plugin", ""));
         return g_strv_builder_end(builder);
 }
 
@@ -384,8 +391,8 @@ gboolean event_data_fits(JsonObject *data) {
         return !text || strlen(text) <= EVENT_DATA_MAX;
 }
 
-static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity, uint64_t deadline,
-                JsonObject *data, Event **ret) {
+static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity,
+                uint64_t deadline, JsonObject *data, Event **ret) {
         const EventType *known = event_type_find(type);
         g_autoptr(JsonObject) object = NULL;
         g_autofree char *id = NULL;
@@ -401,7 +408,8 @@ static int emit(Events *events, EventOrigin origin, const char *type, const char
         json_object_set_string_member(object, "type", type);
         json_object_set_string_member(object, "source", source);
         json_object_set_int_member(object, "timestamp", (gint64) now);
-        json_object_set_int_member(object, "severity", severity == EVENT_SEVERITY_DEFAULT ? known->severity : severity);
+        json_object_set_int_member(object, "severity",
+                                   severity == EVENT_SEVERITY_DEFAULT ? known->severity : severity);
         json_object_set_int_member(object, "deadline", (gint64) (deadline ? deadline : now + known->deadline));
         json_object_set_object_member(object, "data", data ? json_object_ref(data) : json_object_new());
         *ret = event_new(events, origin, id, source, object);
@@ -460,7 +468,8 @@ const char *events_termination(Events *events) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
                 if (!event->cancelled && is_termination(event) && now < expires(event) &&
-                    event->deadline < usec_add(now, TERMINATION_AHEAD) && (!soonest || event->deadline < soonest->deadline))
+                    event->deadline < usec_add(now, TERMINATION_AHEAD) &&
+                    (!soonest || event->deadline < soonest->deadline))
                         soonest = event;
         }
         g_clear_pointer(&events->termination, g_free);

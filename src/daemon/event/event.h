@@ -3,14 +3,14 @@
 
 /* Events: what the cloud, the system, a person or the stop itself announces.
  *
- *   emitted, or announced by a source ──► journal ──► signalled ──► waits for its turn ──► handlers, by priority ──► over
- *                                           │ durable                │ the most urgent first    │ each result durable
- *   over ──► signalled ──► durable ──► acknowledged to its source ──► its deadline has passed ──► remembered by its id
+ *   emitted, or announced by a source ─► journal ─► signalled ─► waits for its turn ─► handlers, by priority ─► over
+ *                                         │ durable             │ the most urgent first  │ each result durable
+ *   over ─► signalled ─► durable ─► acknowledged to its source ─► its deadline has passed ─► remembered by its id
  *
  * The journal (store_put_event()) has each event as it stands, so that a daemon that was killed anywhere goes on with
- * exactly what was left: handlers that have not ended are asked, if the deadline lies ahead; a source that was not told
- * is told. An event that cannot be written is handed out all the same: a handler that saves work matters more than its
- * record. */
+ * exactly what was left: handlers that have not ended are asked, if the deadline lies ahead; a source that was not
+ * told is told. An event that cannot be written is handed out all the same: a handler that saves work matters more
+ * than its record. */
 
 #include <systemd/sd-bus.h>
 
@@ -43,29 +43,32 @@ void events_set_config(Events *events, Config *config);
 /* Goes on with what an earlier daemon left in the journal, then has the sources watched. */
 void events_restore(Events *events);
 
-/* What a part of the daemon announced (events_emit() by EVENT_SOURCE_PART and its name) lasts until it is cancelled, whatever its
- * deadline, and is known to later daemons. For each of those: FALSE cancels it. data is borrowed. */
-typedef gboolean (*EventsStanding)(const char *source, const char *id, const char *type, JsonObject *data, void *userdata);
+/* What a part of the daemon announced (events_emit() by EVENT_SOURCE_PART and its name) lasts until it is cancelled,
+ * whatever its deadline, and is known to later daemons. For each of those: FALSE cancels it. data is borrowed. */
+typedef gboolean (*EventsStanding)(const char *source, const char *id, const char *type, JsonObject *data,
+                                   void *userdata);
 void events_each_standing(Events *events, EventsStanding keep, void *userdata);
 
 /* handled: by at least one plugin. */
 typedef void (*EventFinished)(gboolean handled, JsonArray *results, void *userdata);
 
-/* The daemon's own, by EVENT_SOURCE_OWN or a part with a name of its own (EVENT_SOURCE_PART): always taken, since nobody must be able to keep
- * it from announcing a stop. deadline: wall clock µs, 0 for the default of the type; severity EVENT_SEVERITY_DEFAULT, too.
- * data may be NULL. The event is handed out as soon as it is durable, or known not to become so. done may be NULL.
- * *ret_id is borrowed until the next call. */
+/* The daemon's own, by EVENT_SOURCE_OWN or a part with a name of its own (EVENT_SOURCE_PART): always taken, since
+ * nobody must be able to keep it from announcing a stop. deadline: wall clock µs, 0 for the default of the type;
+ * severity EVENT_SEVERITY_DEFAULT, too. data may be NULL. The event is handed out as soon as it is durable, or known
+ * not to become so. done may be NULL. *ret_id is borrowed until the next call. */
 int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
                 JsonObject *data, EventFinished done, void *userdata, const char **ret_id);
 
 /* So much may be kept of one event. data may be NULL. */
 gboolean event_data_fits(JsonObject *data);
 
-/* A person's, whose data fits. -EDQUOT with EVENTS_PER_SOURCE_MAX of this user or EVENTS_PENDING_MAX of all users under way. */
+/* A person's, whose data fits. -EDQUOT with EVENTS_PER_SOURCE_MAX of this user or EVENTS_PENDING_MAX of all users
+ * under way. */
 int events_emit_by_user(Events *events, const char *type, const char *user, unsigned severity, uint64_t deadline,
                         JsonObject *data, const char **ret_id);
 
-/* It will not happen: nobody else is asked, and whoever was is told. An id that is unknown, or over for good, changes nothing. */
+/* It will not happen: nobody else is asked, and whoever was is told. An id that is unknown, or over for good, changes
+ * nothing. */
 void events_cancel(Events *events, const char *source, const char *id);
 
 /* The caller of this done is not interested any more (it goes away before the event ended). */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which events of which source have been there: a source that restarts announces what it finds, and the same notice of a
- * cloud must not be acted on twice. Of each source the latest MEMORY_PER_SOURCE_MAX ids. */
+/* Which events of which source have been there: a source that restarts announces what it finds, and the same notice of
+ * a cloud must not be acted on twice. Of each source the latest MEMORY_PER_SOURCE_MAX ids. */
 
 #include <glib.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What programs wrote, in the results of handlers: an administrator's script may say in it what only he is to read (a key, with set -x).
- * It stays in the journal of events and in history, and root finds it there; everybody else, and every signal, goes without. */
+/* What programs wrote, in the results of handlers: an administrator's script may say in it what only he is to read (a
+ * key, with set -x). It stays in the journal of events and in history, and root finds it there; everybody else, and
+ * every signal, goes without. */
 
 #include <string.h>
 

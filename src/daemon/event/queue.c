@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whose turn it is. Handing out everything at once would fill the queues of the plugins with what is least urgent; so a
- * few events are on their way through their handlers, the most urgent ones first, and the others wait. What is not urgent
- * leaves room for what is, what users emit leaves room for what plugins announce, no source gets more than its part, and the daemon's own
- * never wait. */
+/* Whose turn it is. Handing out everything at once would fill the queues of the plugins with what is least urgent; so
+ * a few events are on their way through their handlers, the most urgent ones first, and the others wait. What is not
+ * urgent leaves room for what is, what users emit leaves room for what plugins announce, no source gets more than its
+ * part, and the daemon's own never wait. */
 
 #include "base/clock.h"
 #include "daemon/event/event-private.h"
@@ -46,7 +46,8 @@ static gboolean may_begin(const Events *events, const Event *event) {
 }
 
 static Event *next_event(const Events *events) {
-        for (GSequenceIter *i = g_sequence_get_begin_iter(events->waiting); !g_sequence_iter_is_end(i); i = g_sequence_iter_next(i)) {
+        for (GSequenceIter *i = g_sequence_get_begin_iter(events->waiting); !g_sequence_iter_is_end(i);
+             i = g_sequence_iter_next(i)) {
                 Event *event = g_sequence_get(i);
 
                 if (may_begin(events, event))

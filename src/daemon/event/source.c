@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Plugins that announce events. Each is kept running and watched: after its start, after a restart, after another version
- * replaced it, after a restart of the daemon. It tells everything that it still has each time; what has been there is
- * known by its id, and told again that it was taken care of. What finds no room is left with the source, which is watched
- * once more when there is some: nothing is lost, and nothing piles up here. */
+/* Plugins that announce events. Each is kept running and watched: after its start, after a restart, after another
+ * version replaced it, after a restart of the daemon. It tells everything that it still has each time; what has been
+ * there is known by its id, and told again that it was taken care of. What finds no room is left with the source,
+ * which is watched once more when there is some: nothing is lost, and nothing piles up here. */
 
 #include <string.h>
 
@@ -101,8 +101,8 @@ static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
 
 static void retry_after(Source *source, uint64_t delay) {
         source->retry = sd_event_source_disable_unref(source->retry);
-        (void) sd_event_add_time_relative(source->sources->events->with.event, &source->retry, CLOCK_MONOTONIC, delay, delay / 8,
-                                          on_retry, source);
+        (void) sd_event_add_time_relative(source->sources->events->with.event, &source->retry, CLOCK_MONOTONIC, delay,
+                                          delay / 8, on_retry, source);
 }
 
 static void back_off(Source *source) {
@@ -113,8 +113,9 @@ static void back_off(Source *source) {
 /* Its process is not there, or hangs: it is asked again. Its own word is final. */
 static gboolean is_passing(const sd_bus_error *error) {
         return sd_bus_error_has_name(error, ERROR_NOT_RUNNING) || sd_bus_error_has_name(error, ERROR_TIMED_OUT) ||
-                sd_bus_error_has_name(error, ERROR_PLUGIN_FAILED) || sd_bus_error_has_name(error, ERROR_LIMITS_EXCEEDED) ||
-                sd_bus_error_has_name(error, ERROR_THROTTLED) || sd_bus_error_has_name(error, ERROR_BUSY);
+               sd_bus_error_has_name(error, ERROR_PLUGIN_FAILED) ||
+               sd_bus_error_has_name(error, ERROR_LIMITS_EXCEEDED) || sd_bus_error_has_name(error, ERROR_THROTTLED) ||
+               sd_bus_error_has_name(error, ERROR_BUSY);
 }
 
 static void acknowledged(Source *source, const char *id) {
@@ -131,7 +132,8 @@ static void acknowledged(Source *source, const char *id) {
 static gboolean give_up(const Source *source, Acknowledgement *one, const sd_bus_error *error) {
         if (is_passing(error) && ++one->attempts < ACKNOWLEDGE_ATTEMPTS_MAX)
                 return FALSE;
-        log_warning("Event %s of %s was taken care of, and its source cannot be told: %s", one->id, source->id, error->message);
+        log_warning("Event %s of %s was taken care of, and its source cannot be told: %s", one->id, source->id,
+                    error->message);
         return TRUE;
 }
 
@@ -198,8 +200,8 @@ static void work(Source *source) {
         }
         if (source->watched && !source->acknowledging && !g_queue_is_empty(&source->due)) {
                 source->acknowledging = TRUE;
-                (void) plugin_call(source->plugin, EVENT_SOURCE_INTERFACE, "Acknowledge", 0, FALSE, append_id, on_acknowledged,
-                                   source);
+                (void) plugin_call(source->plugin, EVENT_SOURCE_INTERFACE, "Acknowledge", 0, FALSE, append_id,
+                                   on_acknowledged, source);
         }
 }
 
@@ -267,7 +269,8 @@ void sources_acknowledge(Sources *sources, const char *id, const char *event_id)
         /* Without a source nobody waits for it; one that comes back announces it again. */
         if (!source || is_due(source, event_id))
                 return;
-        /* One that takes no answer is not remembered for ever: announced again by a later Watch, it comes back here. */
+        /* One that takes no answer is not remembered for ever: announced again by a later Watch, it comes back here.
+         */
         if (g_queue_get_length(&source->due) >= ACKNOWLEDGEMENTS_MAX) {
                 acknowledged(source, event_id);
                 return;
@@ -320,8 +323,8 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
         g_autoptr(JsonObject) object = NULL;
         const char *id;
 
-        if (announcement_read(signal, source->id, plugin_has_contract(source->plugin, "CloudProvider"), clock_realtime(), &object,
-                              ret_problem) < 0)
+        if (announcement_read(signal, source->id, plugin_has_contract(source->plugin, "CloudProvider"),
+                              clock_realtime(), &object, ret_problem) < 0)
                 return FALSE;
         id = json_object_get_string_member(object, "id");
         if (event_find(events, source->id, id) || memory_has(events->memory, source->id, id))

@@ -16,7 +16,8 @@
 static int limits_error(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
-                                         "At most %u holds of one user and %u in all; " SNOOZE_COMMAND " holds shows them.",
+                                         "At most %u holds of one user and %u in all; " SNOOZE_COMMAND
+                                         " holds shows them.",
                                          HOLDS_PER_USER_MAX, HOLDS_MAX);
         return r;
 }
@@ -152,7 +153,8 @@ int method_release_hold(sd_bus_message *message, void *userdata, sd_bus_error *e
                 return r < 0 ? r : 1;
         hold = cookie > 0 ? holds_find(manager->holds, cookie) : NULL;
         if (!hold)
-                return sd_bus_error_setf(error, ERROR_NO_SUCH_HOLD, "There is no hold %u; " SNOOZE_COMMAND " holds shows them.",
+                return sd_bus_error_setf(error, ERROR_NO_SUCH_HOLD,
+                                         "There is no hold %u; " SNOOZE_COMMAND " holds shows them.",
                                          (unsigned) cookie);
 
         own = hold->uid == uid;

@@ -365,7 +365,8 @@ static int subscribe(InputLogind *input) {
                                       NULL, on_manager_signal, NULL, input);
         if (r < 0)
                 return r;
-        r = sd_bus_add_match_async(input->bus, &input->properties_match, PROPERTIES_MATCH, on_properties_changed, NULL, input);
+        r = sd_bus_add_match_async(input->bus, &input->properties_match, PROPERTIES_MATCH, on_properties_changed, NULL,
+                                   input);
         if (r < 0)
                 return r;
         /* After the watch, so that no change between the two is missed. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* system.disk.low: a file system of this machine's own fills up. Only such as cannot hang are asked (no network file systems, no FUSE),
- * and each once, however often it is mounted. What counts is the space that ordinary users may still have, and the names that are
- * left. */
+/* system.disk.low: a file system of this machine's own fills up. Only such as cannot hang are asked (no network file
+ * systems, no FUSE), and each once, however often it is mounted. What counts is the space that ordinary users may
+ * still have, and the names that are left. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +19,9 @@
 #include "util/json.h"
 
 /* Of file systems on disks; an unknown one is left out, because asking it might never end. */
-static const char *const real_types[] = { "ext2",   "ext3", "ext4", "xfs",   "btrfs",    "zfs",  "f2fs", "bcachefs", "jfs",
-                                          "reiserfs", "vfat", "ntfs3", "exfat", "nilfs2", "ufs", "udf",  "overlay", NULL };
+static const char *const real_types[] = { "ext2",  "ext3",     "ext4", "xfs",      "btrfs",   "zfs",
+                                          "f2fs",  "bcachefs", "jfs",  "reiserfs", "vfat",    "ntfs3",
+                                          "exfat", "nilfs2",   "ufs",  "udf",      "overlay", NULL };
 /* It has to fall by this much before it can be low again. */
 #define HYSTERESIS_PERCENT 3.0
 #define FILE_SYSTEMS_MAX 256U
@@ -97,8 +98,9 @@ static char *unescape(const char *text) {
         return g_strcompress(text);
 }
 
-/* 36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw,errors=continue: proc(5). Mount options are those of this
- * name space, which the daemon's own sandbox makes read-only; what the super block says is the machine's. */
+/* 36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw,errors=continue: proc(5). Mount options are
+ * those of this name space, which the daemon's own sandbox makes read-only; what the super block says is the
+ * machine's. */
 static void take_mount(DiskMonitor *disk, char *line) {
         g_auto(GStrv) fields = NULL;
         char *separator = strstr(line, " - ");
@@ -155,7 +157,8 @@ static double used_percent(uint64_t all, uint64_t unused, uint64_t available) {
         return used + available > 0 ? 100.0 * (double) used / (double) (used + available) : 0;
 }
 
-static JsonObject *describe(const FileSystem *file_system, double blocks, double names, uint64_t available, double threshold) {
+static JsonObject *describe(const FileSystem *file_system, double blocks, double names, uint64_t available,
+                            double threshold) {
         JsonObject *data = json_object_new();
 
         json_object_set_string_member(data, "path", file_system->path);

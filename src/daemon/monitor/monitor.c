@@ -2,7 +2,8 @@
 
 #include "daemon/monitor/private.h"
 
-void condition_set(Monitors *monitors, Condition *condition, gboolean holds, const char *source, const char *type, JsonObject *data) {
+void condition_set(Monitors *monitors, Condition *condition, gboolean holds, const char *source, const char *type,
+                   JsonObject *data) {
         g_autoptr(JsonObject) owned = data;
 
         if (holds == condition->holds || !monitors->settled)

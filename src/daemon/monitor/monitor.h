@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* System monitors: what this machine itself announces to the handlers. Each tells once when something begins, and not again before it
- * was over for good (hysteresis); what is over is called off, so that a handler that waits may stop waiting.
+/* System monitors: what this machine itself announces to the handlers. Each tells once when something begins, and not
+ * again before it was over for good (hysteresis); what is over is called off, so that a handler that waits may stop
+ * waiting.
  *
  *   disk      system.disk.low          a real file system is fuller than disk_low_percent
  *   pressure  system.memory.pressure   tasks wait for memory, system.cpu.high for a CPU (PSI)
@@ -34,8 +35,8 @@ typedef struct MonitorsParameters {
 Monitors *monitors_new(const MonitorsParameters *parameters);
 Monitors *monitors_free(Monitors *monitors);
 void monitors_set_config(Monitors *monitors, Config *config);
-/* What an earlier daemon announced, and did not see the end of: it is no news, and the first look tells whether it still holds. FALSE: nobody
- * here knows what that is. */
+/* What an earlier daemon announced, and did not see the end of: it is no news, and the first look tells whether it
+ * still holds. FALSE: nobody here knows what that is. */
 gboolean monitors_adopt(Monitors *monitors, const char *source, const char *id, JsonObject *data);
 /* That was all of it; looks at everything. */
 void monitors_settle(Monitors *monitors);
@@ -45,8 +46,8 @@ void monitors_check(Monitors *monitors);
 
 /* With each of its samples between checks. TRUE: something began, and was told. */
 gboolean monitors_look(Monitors *monitors);
-/* The same for whoever has nothing else to do: until something was told, the descriptor can be read (*ret_readable), or this many
- * milliseconds have passed. */
+/* The same for whoever has nothing else to do: until something was told, the descriptor can be read (*ret_readable),
+ * or this many milliseconds have passed. */
 gboolean monitors_wait(Monitors *monitors, int fd, int timeout, gboolean *ret_readable);
 
 /* For Diagnose: what the network's changes are not told by, in words, or NULL. Static. */

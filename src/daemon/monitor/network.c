@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* system.network.down: there was a way out (a default route by an interface with a carrier), and for network_down_seconds there is none.
- * Netlink says that something has changed; what is the case is read from /proc and /sys, which say it in text. */
+/* system.network.down: there was a way out (a default route by an interface with a carrier), and for
+ * network_down_seconds there is none. Netlink says that something has changed; what is the case is read from /proc and
+ * /sys, which say it in text. */
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +36,8 @@ struct NetworkMonitor {
 
 /* Of the interface: does it carry? One without the file (a tunnel) does. */
 static gboolean has_carrier(const NetworkMonitor *network, const char *interface) {
-        g_autofree char *path = g_strdup_printf("%s/sys/class/net/%s/carrier", network->monitors->with.root, interface);
+        g_autofree char *path =
+                g_strdup_printf("%s/sys/class/net/%s/carrier", network->monitors->with.root, interface);
         g_autofree char *text = NULL;
         g_autoptr(GError) error = NULL;
 
@@ -49,8 +51,8 @@ static gboolean is_name(const char *interface) {
         return *interface && !strchr(interface, '/') && !g_str_equal(interface, "..") && !g_str_equal(interface, "lo");
 }
 
-/* Iface Destination Gateway Flags …; a default route has the destination and the mask 0, and is up (RTF_UP, 0x1) and no refusal
- * (RTF_REJECT, 0x200). Caller frees. */
+/* Iface Destination Gateway Flags …; a default route has the destination and the mask 0, and is up (RTF_UP, 0x1) and
+ * no refusal (RTF_REJECT, 0x200). Caller frees. */
 static char *find_route(NetworkMonitor *network) {
         g_auto(GStrv) lines = NULL;
         size_t length;
@@ -62,7 +64,8 @@ static char *find_route(NetworkMonitor *network) {
                 g_auto(GStrv) fields = g_strsplit_set(g_strstrip(*line), "\t ", 0);
                 guint64 flags;
 
-                if (g_strv_length(fields) < 8 || !g_str_equal(fields[1], "00000000") || !g_str_equal(fields[7], "00000000"))
+                if (g_strv_length(fields) < 8 || !g_str_equal(fields[1], "00000000") ||
+                    !g_str_equal(fields[7], "00000000"))
                         continue;
                 flags = g_ascii_strtoull(fields[3], NULL, 16);
                 if ((flags & 0x1) && !(flags & 0x200) && is_name(fields[0]) && has_carrier(network, fields[0]))
@@ -71,7 +74,8 @@ static char *find_route(NetworkMonitor *network) {
         return NULL;
 }
 
-/* destination prefix source prefix next-hop metric references use flags interface, without a title; the last is padded. */
+/* destination prefix source prefix next-hop metric references use flags interface, without a title; the last is
+ * padded. */
 static char *find_route6(NetworkMonitor *network) {
         g_auto(GStrv) lines = NULL;
         size_t length;
@@ -83,7 +87,8 @@ static char *find_route6(NetworkMonitor *network) {
                 g_auto(GStrv) fields = g_strsplit(*line, " ", 10);
                 guint64 flags;
 
-                if (g_strv_length(fields) < 10 || strspn(fields[0], "0") != strlen(fields[0]) || !g_str_equal(fields[1], "00"))
+                if (g_strv_length(fields) < 10 || strspn(fields[0], "0") != strlen(fields[0]) ||
+                    !g_str_equal(fields[1], "00"))
                         continue;
                 flags = g_ascii_strtoull(fields[8], NULL, 16);
                 g_strstrip(fields[9]);
@@ -115,11 +120,11 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void begin_patience(NetworkMonitor *network) {
-        uint64_t when = usec_add(clock_monotonic(), (uint64_t) (network->monitors->config->network_down_seconds * USEC_PER_SEC));
+        uint64_t when = usec_add(clock_monotonic(),
+                                 (uint64_t) (network->monitors->config->network_down_seconds * USEC_PER_SEC));
 
-        if (!network->patience &&
-            sd_event_add_time(network->monitors->with.event, &network->patience, CLOCK_MONOTONIC, when, USEC_PER_SEC / 10, on_patience,
-                              network) < 0)
+        if (!network->patience && sd_event_add_time(network->monitors->with.event, &network->patience, CLOCK_MONOTONIC,
+                                                    when, USEC_PER_SEC / 10, on_patience, network) < 0)
                 log_warning("The time without a network cannot be measured.");
 }
 
@@ -141,7 +146,8 @@ gboolean network_monitor_adopt(NetworkMonitor *network, const char *id) {
         return condition_adopt(&network->down, id);
 }
 
-/* At rest this costs nothing: the kernel tells when there is something to be seen, but not of another machine's files. */
+/* At rest this costs nothing: the kernel tells when there is something to be seen, but not of another machine's files.
+ */
 void network_monitor_check(NetworkMonitor *network) {
         if (!network->changes || network->monitors->with.root[0])
                 network_monitor_look(network);
@@ -186,7 +192,9 @@ NetworkMonitor *network_monitor_new(Monitors *monitors) {
         proc_file_init(&network->routes6, monitors->with.root, "/proc/net/ipv6_route");
         r = listen_to_kernel(network);
         if (r < 0)
-                log_notice("The kernel does not tell of changes of the network (%s); they are looked for with each check.", strerror(-r));
+                log_notice("The kernel does not tell of changes of the network (%s); they are looked for with each "
+                           "check.",
+                           strerror(-r));
         /* What is lost from now on was there. */
         network_monitor_look(network);
         return network;

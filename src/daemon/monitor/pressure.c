@@ -2,9 +2,9 @@
 
 /* system.memory.pressure and system.cpu.high: how much of the time some task waits for memory or a CPU (PSI,
  * Documentation/accounting/psi.rst of the kernel). A trigger remembers that a window of two seconds was bad enough
- * until it is looked at, which is with each sample or, at rest, at once; without the right to have triggers (before Linux 6.5 they took
- * CAP_SYS_RESOURCE) the average over ten seconds is looked at with each check. It is over when that average has fallen
- * to half of the threshold. */
+ * until it is looked at, which is with each sample or, at rest, at once; without the right to have triggers (before
+ * Linux 6.5 they took CAP_SYS_RESOURCE) the average over ten seconds is looked at with each check. It is over when
+ * that average has fallen to half of the threshold. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,8 @@ struct PressureMonitor {
 static double threshold_of(const Resource *resource) {
         const Config *config = resource->pressure->monitors->config;
 
-        return resource == &resource->pressure->resources[MEMORY] ? config->memory_pressure_percent : config->cpu_pressure_percent;
+        return resource == &resource->pressure->resources[MEMORY] ? config->memory_pressure_percent
+                                                                  : config->cpu_pressure_percent;
 }
 
 /* some avg10=0.12 avg60=…; negative: cannot be known. */
@@ -60,7 +61,8 @@ static void tell(Resource *resource, gboolean high, double percent) {
 
         json_object_set_double_member(data, "percent", percent);
         json_object_set_double_member(data, "threshold_percent", threshold_of(resource));
-        condition_set(resource->pressure->monitors, &resource->high, high, resource->source, resource->type, g_steal_pointer(&data));
+        condition_set(resource->pressure->monitors, &resource->high, high, resource->source, resource->type,
+                      g_steal_pointer(&data));
 }
 
 /* 0 or a negative errno; where there is no trigger, the checks do. */
@@ -76,7 +78,8 @@ static int arm(Resource *resource) {
         fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
-        snprintf(text, sizeof(text), "some %.0f %.0f", threshold_of(resource) / 100 * (double) WINDOW, (double) WINDOW);
+        snprintf(text, sizeof(text), "some %.0f %.0f", threshold_of(resource) / 100 * (double) WINDOW,
+                 (double) WINDOW);
         if (write(fd, text, strlen(text) + 1) < 0)
                 return -errno;
         resource->trigger = steal_fd(&fd);
@@ -87,9 +90,13 @@ PressureMonitor *pressure_monitor_new(Monitors *monitors) {
         PressureMonitor *pressure = g_new0(PressureMonitor, 1);
 
         pressure->monitors = monitors;
-        pressure->resources[MEMORY] =
-                (Resource) { .path = "/proc/pressure/memory", .type = "system.memory.pressure", .source = "memory", .pressure = pressure };
-        pressure->resources[CPU] = (Resource) { .path = "/proc/pressure/cpu", .type = "system.cpu.high", .source = "cpu", .pressure = pressure };
+        pressure->resources[MEMORY] = (Resource){ .path = "/proc/pressure/memory",
+                                                  .type = "system.memory.pressure",
+                                                  .source = "memory",
+                                                  .pressure = pressure };
+        pressure->resources[CPU] = (Resource){
+                .path = "/proc/pressure/cpu", .type = "system.cpu.high", .source = "cpu", .pressure = pressure
+        };
         for (unsigned i = 0; i < RESOURCES; i++) {
                 pressure->resources[i].trigger = -EBADF;
                 proc_file_init(&pressure->resources[i].file, monitors->with.root, pressure->resources[i].path);
@@ -114,7 +121,8 @@ void pressure_monitor_configure(PressureMonitor *pressure) {
                 int r = arm(&pressure->resources[i]);
 
                 if (r < 0)
-                        log_debug("%s has no trigger for us (%s); it is read instead.", pressure->resources[i].path, strerror(-r));
+                        log_debug("%s has no trigger for us (%s); it is read instead.", pressure->resources[i].path,
+                                  strerror(-r));
         }
 }
 

@@ -24,8 +24,10 @@ typedef struct Condition {
         char *id; /* NULL: nobody could be told */
 } Condition;
 
-/* Tells if that is news; what is seen before the monitors are settled is seen again then. data: taken; may be NULL where it does not hold. */
-void condition_set(Monitors *monitors, Condition *condition, gboolean holds, const char *source, const char *type, JsonObject *data);
+/* Tells if that is news; what is seen before the monitors are settled is seen again then. data: taken; may be NULL
+ * where it does not hold. */
+void condition_set(Monitors *monitors, Condition *condition, gboolean holds, const char *source, const char *type,
+                   JsonObject *data);
 void condition_clear(Condition *condition);
 /* It holds already, by this id. FALSE: by another one. */
 gboolean condition_adopt(Condition *condition, const char *id);

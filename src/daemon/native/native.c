@@ -157,8 +157,9 @@ void native_free(Native *native) {
 static gboolean is_current(const Native *native) {
         struct stat st;
 
-        return stat(native->path, &st) >= 0 && st.st_dev == native->loaded.st_dev && st.st_ino == native->loaded.st_ino &&
-                st.st_mtim.tv_sec == native->loaded.st_mtim.tv_sec && st.st_mtim.tv_nsec == native->loaded.st_mtim.tv_nsec;
+        return stat(native->path, &st) >= 0 && st.st_dev == native->loaded.st_dev &&
+               st.st_ino == native->loaded.st_ino && st.st_mtim.tv_sec == native->loaded.st_mtim.tv_sec &&
+               st.st_mtim.tv_nsec == native->loaded.st_mtim.tv_nsec;
 }
 
 int native_start(Native *native, sd_event *event, GError **error) {
@@ -166,7 +167,8 @@ int native_start(Native *native, sd_event *event, GError **error) {
         int fds[2], r;
 
         if (!is_current(native)) {
-                fail(error, native->path, "was replaced since it was loaded: systemctl restart snoozed loads the new one");
+                fail(error, native->path,
+                     "was replaced since it was loaded: systemctl restart snoozed loads the new one");
                 return -1;
         }
         if (native->instance || native->ending > 0) {
@@ -186,7 +188,8 @@ int native_start(Native *native, sd_event *event, GError **error) {
         return -1;
 }
 
-/* A message that goes nowhere is how values become a dictionary, and back: strictly, as if they had come from another process. */
+/* A message that goes nowhere is how values become a dictionary, and back: strictly, as if they had come from another
+ * process. */
 static sd_bus_message *carrier(sd_bus *bus) {
         sd_bus_message *message;
 
@@ -195,8 +198,21 @@ static sd_bus_message *carrier(sd_bus *bus) {
 
 /* Those of one round are the same object. */
 static gboolean prepare_metrics(Native *native, sd_bus *bus, JsonObject *metrics) {
-        static const char *const hints[] = { "cpu_usage",  "d", "memory_usage",       "d", "network_kbps", "d", "disk_io_kbps", "d",
-                                             "gpu_usage", "d", "input_idle_seconds", "d", "timestamp",    "t", NULL };
+        static const char *const hints[] = { "cpu_usage",
+                                             "d",
+                                             "memory_usage",
+                                             "d",
+                                             "network_kbps",
+                                             "d",
+                                             "disk_io_kbps",
+                                             "d",
+                                             "gpu_usage",
+                                             "d",
+                                             "input_idle_seconds",
+                                             "d",
+                                             "timestamp",
+                                             "t",
+                                             NULL };
         _cleanup_bus_message_ sd_bus_message *message = NULL;
 
         if (native->metrics && native->metrics_json == metrics)
@@ -225,16 +241,17 @@ static JsonObject *read_details(const Question *question, const SnoozePluginDict
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         JsonObject *object = NULL;
 
-        if (!message || question->native->library.append(message, details) < 0 || sd_bus_message_seal(message, 1, 0) < 0 ||
+        if (!message || question->native->library.append(message, details) < 0 ||
+            sd_bus_message_seal(message, 1, 0) < 0 ||
             dictionary_read(message, &dictionary_limits_default, &object, &error) < 0)
                 return NULL;
         return object;
 }
 
 static void on_vote(const SnoozePluginNativeVote *vote, void *userdata) {
-        static const Verdict verdicts[] = {
-                [SNOOZE_PLUGIN_UNKNOWN] = VERDICT_UNKNOWN, [SNOOZE_PLUGIN_BUSY] = VERDICT_BUSY, [SNOOZE_PLUGIN_IDLE] = VERDICT_IDLE
-        };
+        static const Verdict verdicts[] = { [SNOOZE_PLUGIN_UNKNOWN] = VERDICT_UNKNOWN,
+                                            [SNOOZE_PLUGIN_BUSY] = VERDICT_BUSY,
+                                            [SNOOZE_PLUGIN_IDLE] = VERDICT_IDLE };
         g_autofree Question *question = userdata;
         g_autoptr(JsonObject) details = NULL;
         NativeVote answer = { .error = vote->result < 0 ? vote->error : NULL };

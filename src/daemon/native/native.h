@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A native plugin: a shared object with the SDK's table, in the daemon itself. Its contracts are called over a channel as any plugin's are, from
- * this process to this process; CheckIdle is called as a function. Whatever it does wrong the daemon does wrong, so it is loaded only
- * from root's own files, and never unloaded: of what runs in it nobody knows when it ends. */
+/* A native plugin: a shared object with the SDK's table, in the daemon itself. Its contracts are called over a channel
+ * as any plugin's are, from this process to this process; CheckIdle is called as a function. Whatever it does wrong
+ * the daemon does wrong, so it is loaded only from root's own files, and never unloaded: of what runs in it nobody
+ * knows when it ends. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -18,7 +19,8 @@ Native *native_load(const char *path, uid_t also, GError **error);
 /* What is under way in it ends by itself. NULL is fine. */
 void native_free(Native *native);
 
-/* Begins to serve; -> the other end of its channel, or -1 with error: an earlier instance of it has not ended yet, its table is wrong. */
+/* Begins to serve; -> the other end of its channel, or -1 with error: an earlier instance of it has not ended yet, its
+ * table is wrong. */
 int native_start(Native *native, sd_event *event, GError **error);
 void native_stop(Native *native);
 
@@ -34,5 +36,6 @@ typedef struct NativeVote {
 
 typedef void (*NativeDone)(const NativeVote *vote, void *userdata);
 
-/* done is called once, perhaps at once. FALSE: it cannot be asked like this now, done is not called. bus: any, to write values with. */
+/* done is called once, perhaps at once. FALSE: it cannot be asked like this now, done is not called. bus: any, to
+ * write values with. */
 gboolean native_check_idle(Native *native, sd_bus *bus, JsonObject *metrics, NativeDone done, void *userdata);

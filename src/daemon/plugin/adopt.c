@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin outlives the daemon: one that is back finds it running, in either slot, and where it fell in the middle of a hot-swap there are
- * two. The one that owns the plugin's name is the newest: it is told to give that away before another is asked anything. The other
- * one is sent away. */
+/* A plugin outlives the daemon: one that is back finds it running, in either slot, and where it fell in the middle of
+ * a hot-swap there are two. The one that owns the plugin's name is the newest: it is told to give that away before
+ * another is asked anything. The other one is sent away. */
 
 #include <string.h>
 
@@ -13,7 +13,8 @@
 static void send_away(Plugin *plugin, const char *unique_name) {
         sd_bus *bus = plugin->plugins->parameters.bus;
 
-        (void) sd_bus_call_method_async(bus, NULL, unique_name, PLUGIN_PATH, PLUGIN_INTERFACE, "Shutdown", NULL, NULL, NULL);
+        (void) sd_bus_call_method_async(bus, NULL, unique_name, PLUGIN_PATH, PLUGIN_INTERFACE, "Shutdown", NULL, NULL,
+                                        NULL);
 }
 
 static void take(Plugin *plugin, PluginSlot slot) {
@@ -76,9 +77,9 @@ void plugin_adopt(Plugin *plugin) {
                 g_clear_pointer(&plugin->slot_owners[i], g_free);
         /* The bus answers in order. */
         for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(questions); i++)
-                r = sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_questions[i], "org.freedesktop.DBus",
-                                             "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
-                                             questions[i].handler, plugin, "s", questions[i].name);
+                r = sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_questions[i],
+                                             "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                             "GetNameOwner", questions[i].handler, plugin, "s", questions[i].name);
         if (r < 0)
                 plugin_fail(plugin, "could not be started: the bus takes no message");
 }

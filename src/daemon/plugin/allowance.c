@@ -26,13 +26,13 @@
 #define ALLOWANCE_ENFORCED true
 #endif
 
-/* What the kernel counts belongs to the process, and so does what is known of it. This is done twice for each call of a plugin, so
- * the upper limit is asked for once. */
+/* What the kernel counts belongs to the process, and so does what is known of it. This is done twice for each call of
+ * a plugin, so the upper limit is asked for once. */
 static bool narrow;
 static struct rlimit limit;
 
-/* To ask costs as much as a tenth of a call, so the answer counts for a moment: too short for the daemon to take as much as a message
- * may have. */
+/* To ask costs as much as a tenth of a call, so the answer counts for a moment: too short for the daemon to take as
+ * much as a message may have. */
 #define MEASURED_FOR USEC_PER_MSEC
 
 static uint64_t measured, measured_at;

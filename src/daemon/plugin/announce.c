@@ -18,8 +18,8 @@ gboolean process_announces(PluginProcess *process, sd_bus_message *signal) {
         const PluginsParameters *parameters = &plugin->plugins->parameters;
 
         /* What the one that it replaced has to say its successor says, too. */
-        if (process != plugin->process || plugin->state != PLUGIN_RUNNING || !parameters->announced || plugin->plugins->freeing ||
-            !manifest_has_contract(process->manifest, "EventSource"))
+        if (process != plugin->process || plugin->state != PLUGIN_RUNNING || !parameters->announced ||
+            plugin->plugins->freeing || !manifest_has_contract(process->manifest, "EventSource"))
                 return FALSE;
         return parameters->announced(plugin, signal, parameters->userdata);
 }
@@ -52,8 +52,9 @@ void plugin_watch(Plugin *plugin, PluginCallDone done, void *userdata) {
 
         /* Before it is asked: the bus keeps the order. */
         if (process && !process->channel && process->peer && !process->announcements)
-                (void) sd_bus_match_signal_async(plugin->plugins->parameters.bus, &process->announcements, process->peer, PLUGIN_PATH,
-                                                 EVENT_SOURCE_INTERFACE, NULL, on_signal, NULL, process);
+                (void) sd_bus_match_signal_async(plugin->plugins->parameters.bus, &process->announcements,
+                                                 process->peer, PLUGIN_PATH, EVENT_SOURCE_INTERFACE, NULL, on_signal,
+                                                 NULL, process);
         (void) plugin_call(plugin, EVENT_SOURCE_INTERFACE, "Watch", 0, FALSE, NULL, done, userdata);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The call layer. Over the bus at most one call of a process is under way, and IN_FLIGHT_MAX in all; over its channel CHANNEL_IN_FLIGHT_MAX.
- * The others wait in order: those of a contract with the plugin, for whichever process serves it, and before them those to a very
- * process. Each has one deadline from the moment somebody asked. A reply that comes after it is nobody's: sd-bus has forgotten its serial
- * number. */
+/* The call layer. Over the bus at most one call of a process is under way, and IN_FLIGHT_MAX in all; over its channel
+ * CHANNEL_IN_FLIGHT_MAX. The others wait in order: those of a contract with the plugin, for whichever process serves
+ * it, and before them those to a very process. Each has one deadline from the moment somebody asked. A reply that
+ * comes after it is nobody's: sd-bus has forgotten its serial number. */
 
 #include <errno.h>
 #include <string.h>
@@ -116,9 +116,10 @@ static void log_call(const PluginCall *call, const sd_bus_error *error) {
                 return;
         plugin = g_strconcat("CLOUDSNOOZE_PLUGIN=", call->plugin->id, NULL);
         sender = g_strconcat("CLOUDSNOOZE_SENDER=", call->sender ?: "snoozed", NULL);
-        journal_write(LOG_DEBUG, NULL, (const char *const[]) { plugin, sender, NULL },
-                      "Call of %s for %s: %s, %" G_GUINT64_FORMAT " µs, %s", call->plugin->id, call->sender ?: "snoozed",
-                      call->method->member, usec_sub(clock_monotonic(), call->begun), error ? error->name : "answered");
+        journal_write(LOG_DEBUG, NULL, (const char *const[]){ plugin, sender, NULL },
+                      "Call of %s for %s: %s, %" G_GUINT64_FORMAT " µs, %s", call->plugin->id,
+                      call->sender ?: "snoozed", call->method->member, usec_sub(clock_monotonic(), call->begun),
+                      error ? error->name : "answered");
 }
 
 /* Ends the call; it must be in no queue any more. */
@@ -165,7 +166,7 @@ static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *user
         call->plugin->statistics.timeouts++;
         message = g_strdup_printf("%s was not asked in time: it is %s.", call->plugin->id,
                                   call->plugin->state == PLUGIN_RUNNING ? "busy with another call"
-                                                                              : plugin_state_name(call->plugin->state));
+                                                                        : plugin_state_name(call->plugin->state));
         call_finish_error(call, ERROR_TIMED_OUT, message);
         return 0;
 }
@@ -258,10 +259,9 @@ static void finish_refused(PluginCall *call, const sd_bus_error *error) {
 
 static void finish_timed_out(PluginCall *call) {
         Plugin *plugin = call->plugin;
-        g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
-                                                   call->method->member,
-                                                   (double) ((call->leisurely ? call->due : call->deadline) - call->begun) /
-                                                           USEC_PER_SEC);
+        g_autofree char *message = g_strdup_printf(
+                "%s did not answer %s within %.3g s.", plugin->id, call->method->member,
+                (double) ((call->leisurely ? call->due : call->deadline) - call->begun) / USEC_PER_SEC);
 
         plugin->statistics.timeouts++;
         set_healthy(call, FALSE, message);
@@ -292,8 +292,8 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         call_finish(call, reply, NULL);
 }
 
-/* sd-bus ends all calls of a connection that was closed. For a peer on the bus that is gone its driver answers; nobody else can: the sender
- * is the driver's. */
+/* sd-bus ends all calls of a connection that was closed. For a peer on the bus that is gone its driver answers; nobody
+ * else can: the sender is the driver's. */
 static gboolean peer_is_gone(const PluginCall *call, sd_bus_message *reply, const sd_bus_error *error) {
         if (!call->over_bus)
                 return sd_bus_is_open(sd_bus_message_get_bus(reply)) <= 0;
@@ -307,7 +307,8 @@ static gboolean too_late(const PluginCall *call) {
         return call->leisurely && !call->plugin->plugins->listening && clock_monotonic() >= call->due;
 }
 
-/* Always 1: a connection that this leads to close must not be touched any more by sd-bus, which goes on with it after 0. */
+/* Always 1: a connection that this leads to close must not be touched any more by sd-bus, which goes on with it after
+ * 0. */
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         PluginCall *call = userdata;
         Plugin *plugin = call->plugin;
@@ -336,8 +337,9 @@ static int make_message(PluginCall *call, sd_bus_message **ret) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(process_bus(call->process), &message, call->over_bus ? call->process->peer : NULL,
-                                           PLUGIN_PATH, call->method->interface, call->method->member);
+        r = sd_bus_message_new_method_call(process_bus(call->process), &message,
+                                           call->over_bus ? call->process->peer : NULL, PLUGIN_PATH,
+                                           call->method->interface, call->method->member);
         if (r >= 0 && call->append)
                 r = call->append(message, call->userdata);
         if (r < 0)
@@ -353,8 +355,9 @@ static gboolean may_share(const PluginCall *call) {
                 plugins->question.serial < UINT32_MAX / 2;
 }
 
-/* The question of a round. Its serial number is above that of every call on every channel, so that nobody's answer is taken for another's.
- * Its time-out is counted from when it is sent, which is never before the call began: it does not run out before the deadline. */
+/* The question of a round. Its serial number is above that of every call on every channel, so that nobody's answer is
+ * taken for another's. Its time-out is counted from when it is sent, which is never before the call began: it does not
+ * run out before the deadline. */
 static int share_message(PluginCall *call, sd_bus_message **ret) {
         Plugins *plugins = call->plugin->plugins;
         uint64_t timeout = call->deadline - call->begun;
@@ -393,7 +396,8 @@ static int call_send(PluginCall *call) {
         call->over_bus = !call->process->channel;
         r = may_share(call) ? share_message(call, &message) : make_message(call, &message);
         if (r >= 0)
-                r = sd_bus_call_async(process_bus(call->process), &call->slot, message, on_reply, call, left > 0 ? left : 1);
+                r = sd_bus_call_async(process_bus(call->process), &call->slot, message, on_reply, call,
+                                      left > 0 ? left : 1);
         if (call->over_bus)
                 return r;
         if (r >= 0)
@@ -505,7 +509,8 @@ static gboolean refuse_unready(PluginCall *call) {
 int plugin_check_room(const Plugin *plugin, sd_bus_error *error) {
         if (g_queue_get_length((GQueue *) &plugin->calls) < QUEUED_FOR_CALLERS_MAX)
                 return 0;
-        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.", QUEUED_FOR_CALLERS_MAX, plugin->id);
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.",
+                                 QUEUED_FOR_CALLERS_MAX, plugin->id);
 }
 
 /* Ends up in the plugin's queue, in flight, or refused. */
@@ -541,7 +546,8 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 
 void plugin_ask_idle(Plugin *plugin, uint64_t leisure, PluginCallAppend append, PluginCallDone done, void *userdata) {
         const ContractMethod *method = method_find(IDLE_CHECK_INTERFACE, "CheckIdle");
-        uint64_t timeout = plugin_timeout(plugin, method->timeout), unread = leisure > 0 ? usec_add(leisure, LEISURE_SLACK) : 0;
+        uint64_t timeout = plugin_timeout(plugin, method->timeout),
+                 unread = leisure > 0 ? usec_add(leisure, LEISURE_SLACK) : 0;
         PluginCall *call = call_new(plugin, method, usec_add(timeout, unread), append, done, userdata);
 
         call->without_effect = TRUE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What becomes of processes that nobody asks anything. One that should be there and was not heard for a while is asked whether it lives;
- * one that was not needed for a while gets its channel closed, so that it may leave. One timer for all, and none while none runs; it
- * gives the loop room to come along with another wake-up. */
+/* What becomes of processes that nobody asks anything. One that should be there and was not heard for a while is asked
+ * whether it lives; one that was not needed for a while gets its channel closed, so that it may leave. One timer for
+ * all, and none while none runs; it gives the loop room to come along with another wake-up. */
 
 #include "base/clock.h"
 #include "daemon/plugin/plugin.h"
@@ -23,7 +23,8 @@ static void look_after(PluginProcess *process, uint64_t now) {
                 return;
         /* A source of events speaks up by itself, over the channel. */
         if (process->channel && !manifest_has_contract(process->manifest, "EventSource") &&
-            has_passed(process->last_used, now, parameters->channel_idle > 0 ? parameters->channel_idle : CHANNEL_IDLE))
+            has_passed(process->last_used, now,
+                       parameters->channel_idle > 0 ? parameters->channel_idle : CHANNEL_IDLE))
                 process_close_channel(process);
         else if (process->channel_state != CHANNEL_CLOSED &&
                  has_passed(process->last_heard, now, parameters->silence > 0 ? parameters->silence : SILENCE_MAX))
@@ -61,6 +62,6 @@ void plugins_care(Plugins *plugins) {
                 interval = MIN(interval, parameters->channel_idle);
         if (parameters->silence > 0)
                 interval = MIN(interval, parameters->silence);
-        (void) sd_event_add_time_relative(parameters->event, &plugins->care, CLOCK_MONOTONIC, interval, interval, on_care,
-                                          plugins);
+        (void) sd_event_add_time_relative(parameters->event, &plugins->care, CLOCK_MONOTONIC, interval, interval,
+                                          on_care, plugins);
 }

@@ -109,7 +109,8 @@ static void read_version_2(const Group *group, CgroupUsage *usage) {
 
 static void read_version_1(const Group *group, CgroupUsage *usage) {
         static const char *const memory[] = { "memory", NULL }, *const pids[] = { "pids", NULL };
-        static const char *const cpu[] = { "cpu,cpuacct", "cpu", NULL }, *const cpuacct[] = { "cpu,cpuacct", "cpuacct", NULL };
+        static const char *const cpu[] = { "cpu,cpuacct", "cpu", NULL }, *const cpuacct[] = { "cpu,cpuacct", "cpuacct",
+                                                                                              NULL };
         static const char *const blkio[] = { "blkio", NULL };
         uint64_t nanoseconds = read_number(group, cpuacct, "cpuacct.usage");
 
@@ -124,7 +125,8 @@ static void read_version_1(const Group *group, CgroupUsage *usage) {
         usage->tasks_refused = read_field(group, pids, "pids.events", "max");
         if (nanoseconds != CGROUP_UNKNOWN)
                 usage->cpu_usec = nanoseconds / NSEC_PER_USEC;
-        usage->cpu_max = share(read_number(group, cpu, "cpu.cfs_quota_us"), read_number(group, cpu, "cpu.cfs_period_us"));
+        usage->cpu_max =
+                share(read_number(group, cpu, "cpu.cfs_quota_us"), read_number(group, cpu, "cpu.cfs_period_us"));
         usage->io_bytes = read_field(group, blkio, "blkio.throttle.io_service_bytes", "Total");
 }
 
@@ -139,7 +141,8 @@ gboolean cgroup_read(const char *root, const char *path, CgroupUsage *ret) {
 
         *ret = (CgroupUsage) { CGROUP_UNKNOWN, CGROUP_UNKNOWN, CGROUP_UNKNOWN, CGROUP_UNKNOWN, CGROUP_UNKNOWN,
                                CGROUP_UNKNOWN, CGROUP_UNKNOWN, CGROUP_UNKNOWN, CGROUP_UNKNOWN };
-        /* Where both versions are mounted the controllers are those of version 1, and the tree of version 2 is in a directory of its own. */
+        /* Where both versions are mounted the controllers are those of version 1, and the tree of version 2 is in a
+         * directory of its own. */
         if (exists(&group, "")) {
                 read_version_2(&group, ret);
                 return TRUE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the kernel counts for a control group, read from its files, in version 2 of the hierarchy or in version 1 with one tree for each
- * controller. Nothing here knows of plugins: a root, a path below it, numbers. */
+/* What the kernel counts for a control group, read from its files, in version 2 of the hierarchy or in version 1 with
+ * one tree for each controller. Nothing here knows of plugins: a root, a path below it, numbers. */
 
 #include <stdint.h>
 
@@ -21,5 +21,6 @@ typedef struct CgroupUsage {
         uint64_t io_bytes;                    /* read and written */
 } CgroupUsage;
 
-/* root: where the hierarchies are mounted, /sys/fs/cgroup. path: as systemd's ControlGroup says. FALSE: there is no such group. */
+/* root: where the hierarchies are mounted, /sys/fs/cgroup. path: as systemd's ControlGroup says. FALSE: there is no
+ * such group. */
 gboolean cgroup_read(const char *root, const char *path, CgroupUsage *ret);

@@ -24,8 +24,8 @@
 #define STRAYS_MAX 128U
 #define STRAYS_WINDOW (10 * USEC_PER_SEC)
 
-/* sd_bus_attach_event() would do, but not leave a connection alone for a while; and its three sources would be prepared,
- * for each plugin that there is, whenever the loop turns. */
+/* sd_bus_attach_event() would do, but not leave a connection alone for a while; and its three sources would be
+ * prepared, for each plugin that there is, whenever the loop turns. */
 struct Channel {
         sd_bus *bus;
         sd_bus_slot *filter;
@@ -54,8 +54,8 @@ static bool is_announcement(sd_bus_message *message) {
         return sd_bus_message_is_signal(message, EVENT_SOURCE_INTERFACE, NULL) > 0;
 }
 
-/* What is no answer to a call under way ends here, and the news that the connection is closed. No object is served on this
- * connection; that a call gets no answer is all that its sender learns. */
+/* What is no answer to a call under way ends here, and the news that the connection is closed. No object is served on
+ * this connection; that a call gets no answer is all that its sender learns. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Channel *channel = userdata;
 
@@ -64,12 +64,14 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
                 channel->hooks->broken("closed its channel", channel->userdata);
         else if (sd_bus_message_is_signal(message, PLUGIN_INTERFACE, "Leaving"))
                 channel->hooks->leaving(channel->userdata);
-        else if (!is_announcement(message) || !channel->hooks->announced || !channel->hooks->announced(message, channel->userdata))
+        else if (!is_announcement(message) || !channel->hooks->announced ||
+                 !channel->hooks->announced(message, channel->userdata))
                 count_stray(channel);
         return 1;
 }
 
-/* A plugin could hand over any descriptor that it has: a socket that is somebody else's service would be talked to in our name. */
+/* A plugin could hand over any descriptor that it has: a socket that is somebody else's service would be talked to in
+ * our name. */
 static const char *socket_problem(int fd, pid_t pid) {
         int domain = 0, type = 0, listening = 0;
         socklen_t n = sizeof(int);
@@ -104,13 +106,14 @@ static void watch_input(Channel *channel) {
         (void) sd_event_source_set_enabled(channel->input, SD_EVENT_ON);
 }
 
-/* A timer that is set stays set: nearly every call ends long before its deadline, and one look too many now and then costs less than a
- * timer set and unset with each. Whoever is at leisure comes back by itself, and looks then. */
+/* A timer that is set stays set: nearly every call ends long before its deadline, and one look too many now and then
+ * costs less than a timer set and unset with each. Whoever is at leisure comes back by itself, and looks then. */
 static void watch_time(Channel *channel) {
         uint64_t when;
 
         /* 0: there is something to be done at once, the news of its end for instance. */
-        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when >= channel->timer_set || (when > 0 && at_leisure(channel)))
+        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when >= channel->timer_set ||
+            (when > 0 && at_leisure(channel)))
                 return;
         channel->timer_set = when;
         (void) sd_event_source_set_time(channel->timer, when);
@@ -152,7 +155,8 @@ static void work(Channel *channel) {
         channel->freed = NULL;
         if (r < 0)
                 channel->hooks->broken(r == -ENOMEM ? "announced through its channel a message that is too large"
-                                                    : "sent through its channel what is no message", channel->userdata);
+                                                    : "sent through its channel what is no message",
+                                       channel->userdata);
         else
                 watch(channel);
 }
@@ -189,8 +193,9 @@ void channel_hear(Channel *channel) {
         work(channel);
 }
 
-/* By a descriptor of its own: sd-bus closes its one as soon as it has read the end, and a descriptor that is closed cannot be taken out of
- * epoll any more. The plugin may hold others of the same socket, which then would go on telling of a source that is freed. */
+/* By a descriptor of its own: sd-bus closes its one as soon as it has read the end, and a descriptor that is closed
+ * cannot be taken out of epoll any more. The plugin may hold others of the same socket, which then would go on telling
+ * of a source that is freed. */
 static int watch_bus(Channel *channel, sd_event *event) {
         _cleanup_close_ int own = fcntl(sd_bus_get_fd(channel->bus), F_DUPFD_CLOEXEC, 3);
         int r;
@@ -240,8 +245,8 @@ static int connect_bus(Channel *channel, sd_event *event, int fd, bool descripto
         return watch_bus(channel, event);
 }
 
-int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const ChannelHooks *hooks, void *userdata, Channel **ret,
-                char **ret_problem) {
+int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const ChannelHooks *hooks, void *userdata,
+                Channel **ret, char **ret_problem) {
         const char *problem = socket_problem(fd, pid);
         Channel *channel;
         int r;

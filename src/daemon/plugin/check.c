@@ -65,8 +65,8 @@ static const char *string_member(JsonObject *object, const char *member) {
         return json_node_get_string(node);
 }
 
-/* A moment on the wall clock, as a plugin tells it, on the monotonic clock. What lies ahead is now; what lies before the machine
- * was started is its first moment. */
+/* A moment on the wall clock, as a plugin tells it, on the monotonic clock. What lies ahead is now; what lies before
+ * the machine was started is its first moment. */
 static uint64_t to_monotonic(uint64_t moment, uint64_t now_monotonic, uint64_t now_realtime) {
         uint64_t ago = usec_sub(now_realtime, moment);
 
@@ -109,8 +109,9 @@ static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t
         Vote *vote;
 
         if (!name_fits(name) || !verdict || verdict_from_name(verdict) < 0 || !reason) {
-                *ret_problem = g_strdup("gave a vote among its details without a name, a verdict (idle, busy, unknown) and a "
-                                        "reason");
+                *ret_problem =
+                        g_strdup("gave a vote among its details without a name, a verdict (idle, busy, unknown) and a "
+                                 "reason");
                 return -EBADMSG;
         }
         source = g_strdup_printf("%s/%s", id, name);
@@ -187,14 +188,15 @@ static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t
                         return -EBADMSG;
                 }
                 if (json_node_get_int(activity) > 0)
-                        own->last_activity = to_monotonic((uint64_t) json_node_get_int(activity), own->received, now_realtime);
+                        own->last_activity =
+                                to_monotonic((uint64_t) json_node_get_int(activity), own->received, now_realtime);
         }
         r = check_metrics(details, ret_problem);
         return r < 0 ? r : read_subjects(id, details, own->begun, own->received, answer, ret_problem);
 }
 
-int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun, uint64_t now_monotonic,
-                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem) {
+int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun,
+                      uint64_t now_monotonic, uint64_t now_realtime, CheckAnswer *ret, char **ret_problem) {
         _cleanup_(check_answer_clear) CheckAnswer answer = {};
         g_autofree char *words = plugin_words(reason);
         Vote *own;
@@ -229,8 +231,8 @@ int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uin
                         g_strdup_printf("answered “%.*s”, expected idle, busy or unknown", line_cut(said, 60), said);
                 return -EBADMSG;
         }
-        return check_answer_make(id, (Verdict) verdict_from_name(verdict), reason, details, begun, now_monotonic, now_realtime, ret,
-                                 ret_problem);
+        return check_answer_make(id, (Verdict) verdict_from_name(verdict), reason, details, begun, now_monotonic,
+                                 now_realtime, ret, ret_problem);
 }
 
 void check_answer_clear(CheckAnswer *answer) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Plugin.Configure: a plugin that runs is asked before anything is kept, so that what it refuses is neither in the configuration, where its
- * next start would fail over it, nor reported as in force. */
+/* Plugin.Configure: a plugin that runs is asked before anything is kept, so that what it refuses is neither in the
+ * configuration, where its next start would fail over it, nor reported as in force. */
 
 #include "base/cleanup.h"
 #include "base/errors.h"
@@ -48,11 +48,13 @@ static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *
         PluginProcess *process = plugin->process;
 
         if (error) {
-                (void) sd_bus_reply_method_errorf(call, error->name, "%s refused its new configuration, nothing is changed: %s", plugin->id,
-                                                  error->message);
+                (void) sd_bus_reply_method_errorf(call, error->name,
+                                                  "%s refused its new configuration, nothing is changed: %s",
+                                                  plugin->id, error->message);
                 return;
         }
-        /* Where this is not kept after all, or another process serves by now, plugin_reconfigure() sees the difference. */
+        /* Where this is not kept after all, or another process serves by now, plugin_reconfigure() sees the
+         * difference. */
         if (process && process == configuring->process && process->pid == configuring->pid) {
                 json_object_unref(process->sent);
                 process->sent = json_object_ref(configuring->asked);
@@ -72,7 +74,8 @@ int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, s
         int r;
 
         settings = process ? plugin_settings_with(plugin, process->manifest, values, &e) : NULL;
-        /* A configuration that is wrong elsewhere is mended step by step: then there is nothing to ask the plugin about yet. */
+        /* A configuration that is wrong elsewhere is mended step by step: then there is nothing to ask the plugin
+         * about yet. */
         if (!settings || json_objects_equal(settings->values, process->sent))
                 return keep(plugin, values, call, error);
         r = plugin_check_room(plugin, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin as a filter: a block of bytes through its DataProcessor, or a stream from one pipe to another. Blocks are held here until they
- * are answered, so there is a ceiling on what all of them together may have. */
+/* A plugin as a filter: a block of bytes through its DataProcessor, or a stream from one pipe to another. Blocks are
+ * held here until they are answered, so there is a ceiling on what all of them together may have. */
 
 #include <errno.h>
 
@@ -57,7 +57,8 @@ int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginD
         block = g_new(Block, 1);
         *block = (Block) { .input = g_bytes_ref(input), .done = done, .userdata = userdata };
         plugins->data_bytes += size;
-        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessData", timeout, FALSE, append_block, on_block, block);
+        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessData", timeout, FALSE, append_block, on_block,
+                        block);
         if (r < 0) {
                 plugins->data_bytes -= size;
                 g_bytes_unref(block->input);
@@ -99,8 +100,8 @@ static void on_stream(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
         stream_free(stream);
 }
 
-int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout, PluginCallDone done,
-                          void *userdata) {
+int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout,
+                          PluginCallDone done, void *userdata) {
         Stream *stream = g_new(Stream, 1);
         int r;
 
@@ -109,7 +110,8 @@ int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *opt
                              .options = json_object_ref(options),
                              .done = done,
                              .userdata = userdata };
-        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessStream", timeout, FALSE, append_stream, on_stream, stream);
+        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessStream", timeout, FALSE, append_stream, on_stream,
+                        stream);
         if (r < 0)
                 stream_free(stream);
         return r;

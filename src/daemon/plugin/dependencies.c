@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a plugin needs of others: they are started before it is, and not switched off while it may run. One that lacks something says what,
- * and stands in nobody's way. */
+/* What a plugin needs of others: they are started before it is, and not switched off while it may run. One that lacks
+ * something says what, and stands in nobody's way. */
 
 #include "daemon/plugin/plugin.h"
 #include "config.h"
@@ -23,7 +23,8 @@ static char *find_cycle(const Plugin *plugin, GPtrArray *way, GHashTable *seen) 
                         GString *text = g_string_new(NULL);
 
                         for (guint k = 0; k < way->len; k++)
-                                g_string_append_printf(text, "%s → ", ((const Plugin *) g_ptr_array_index(way, k))->id);
+                                g_string_append_printf(text, "%s → ",
+                                                       ((const Plugin *) g_ptr_array_index(way, k))->id);
                         g_string_append(text, next->id);
                         return g_string_free(text, FALSE);
                 }
@@ -41,14 +42,17 @@ static char *problem_with(const Plugin *plugin, const ManifestDependency *depend
         const Plugin *other = plugins_find(plugin->plugins, dependency->name);
 
         if (!other)
-                return g_strdup_printf("needs the plugin %s %s, which is not installed", dependency->name, dependency->version);
+                return g_strdup_printf("needs the plugin %s %s, which is not installed", dependency->name,
+                                       dependency->version);
         if (!other->manifest)
                 return g_strdup_printf("needs the plugin %s, which is broken: %s", other->id, other->last_error);
         if (!version_range_has(dependency->version, other->manifest->version))
                 return g_strdup_printf("needs the plugin %s %s, and %s is there", other->id, dependency->version,
                                        other->manifest->version);
         if (!plugin_may_run(other))
-                return g_strdup_printf("needs the plugin %s, which is not enabled; " SNOOZE_COMMAND " plugin enable %s", other->id, other->id);
+                return g_strdup_printf("needs the plugin %s, which is not enabled; " SNOOZE_COMMAND
+                                       " plugin enable %s",
+                                       other->id, other->id);
         return NULL;
 }
 
@@ -77,8 +81,8 @@ static void on_settled(Plugin *dependency, const sd_bus_error *error, void *user
 
         plugin->waiting_for--;
         if (error && !plugin->dependency_error)
-                plugin->dependency_error = g_strdup_printf("needs the plugin %s, which could not be started: %s", dependency->id,
-                                                           error->message);
+                plugin->dependency_error = g_strdup_printf("needs the plugin %s, which could not be started: %s",
+                                                           dependency->id, error->message);
         if (plugin->waiting_for > 0)
                 return;
         if (plugin->dependency_error) {
@@ -121,7 +125,8 @@ void dependencies_review(Plugins *plugins) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);
                 g_autofree char *problem = NULL;
 
-                if (!plugin->manifest || plugin_active(plugin) || (plugin->manifest->dependencies->len == 0 && !plugin->lacking))
+                if (!plugin->manifest || plugin_active(plugin) ||
+                    (plugin->manifest->dependencies->len == 0 && !plugin->lacking))
                         continue;
                 problem = plugin_may_run(plugin) ? dependencies_problem(plugin) : NULL;
                 if (!problem && !plugin->lacking)

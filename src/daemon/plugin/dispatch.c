@@ -13,7 +13,8 @@
 #include "daemon/plugin/reply.h"
 #include "util/json.h"
 
-/* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this. */
+/* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this.
+ */
 #define CALLS_MAX 2U
 
 typedef enum HandlerState {
@@ -144,8 +145,8 @@ static gboolean has_fallen(const Plugin *plugin, const sd_bus_error *error) {
 
 static gboolean wait_for_restart(Handler *handler, const char *problem) {
         if (handler->calls >= CALLS_MAX || clock_monotonic() >= handler->deadline || !comes_back(handler->plugin) ||
-            sd_event_add_time(handler->plugin->plugins->parameters.event, &handler->timer, CLOCK_MONOTONIC, handler->deadline, 0,
-                              on_out_of_time, handler) < 0)
+            sd_event_add_time(handler->plugin->plugins->parameters.event, &handler->timer, CLOCK_MONOTONIC,
+                              handler->deadline, 0, on_out_of_time, handler) < 0)
                 return FALSE;
         handler->state = HANDLER_DOWN;
         g_free(handler->problem);
@@ -259,7 +260,8 @@ static int by_priority(const void *a, const void *b) {
 
 static gboolean has_ended(const Dispatch *dispatch, const char *id) {
         for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
-                if (g_str_equal(json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""), id))
+                if (g_str_equal(json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""),
+                                id))
                         return TRUE;
         return FALSE;
 }
@@ -290,7 +292,9 @@ static void collect_handlers(Dispatch *dispatch, const char *type) {
                     (dispatch->only && !g_strv_contains((const char *const *) dispatch->only, plugin->id)))
                         continue;
                 handler = g_new0(Handler, 1);
-                *handler = (Handler) { .dispatch = dispatch, .plugin = plugin, .priority = dispatch->with.cancelled ? 0 : priority };
+                *handler = (Handler){ .dispatch = dispatch,
+                                      .plugin = plugin,
+                                      .priority = dispatch->with.cancelled ? 0 : priority };
                 g_ptr_array_add(dispatch->handlers, handler);
         }
         g_ptr_array_sort(dispatch->handlers, by_priority);
@@ -313,7 +317,8 @@ Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters) {
         dispatch->handlers = g_ptr_array_new_with_free_func(handler_free);
         dispatch->results = parameters->results ? json_array_ref(parameters->results) : json_array_new();
         for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
-                dispatch->handled |= json_get_boolean(json_array_get_object_element(dispatch->results, i), "handled", FALSE);
+                dispatch->handled |=
+                        json_get_boolean(json_array_get_object_element(dispatch->results, i), "handled", FALSE);
         collect_handlers(dispatch, json_get_string(parameters->event, "type", ""));
         g_ptr_array_add(plugins->dispatches, dispatch);
         plugins_defer(plugins, run_first_step, NULL, dispatch);
@@ -328,7 +333,8 @@ char **dispatch_asked(const Dispatch *dispatch) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
         for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
-                g_strv_builder_add(builder, json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""));
+                g_strv_builder_add(builder,
+                                   json_get_string(json_array_get_object_element(dispatch->results, i), "plugin", ""));
         for (guint i = 0; i < dispatch->next; i++) {
                 const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 

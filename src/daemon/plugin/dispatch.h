@@ -2,9 +2,10 @@
 #pragma once
 
 /* An event on its way through its handlers: every enabled plugin that handles its type, by descending priority, equal
- * ones side by side, each with its share of what is left until the deadline, so that a slow first handler cannot eat the
- * time of the last. Each is told its share, in µs, as the event's `budget`, and is not waited for any longer. What a handler said has to be kept by the owner before the next ones are asked: whatever dies,
- * nobody who has ended is asked again once somebody behind him was. */
+ * ones side by side, each with its share of what is left until the deadline, so that a slow first handler cannot eat
+ * the time of the last. Each is told its share, in µs, as the event's `budget`, and is not waited for any longer. What
+ * a handler said has to be kept by the owner before the next ones are asked: whatever dies, nobody who has ended is
+ * asked again once somebody behind him was. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -15,9 +16,10 @@ typedef struct DispatchParameters {
         gboolean first;           /* ends at the first handler that handled it */
         gboolean cancelled;       /* a cancellation: all at once, nobody comes before another */
         const char *const *only;  /* these plugins alone, NULL-terminated; NULL: all that handle its type */
-        JsonArray *results;       /* of handlers that ended before, in another run of the daemon; NULL: none. Taken as they are */
-        /* A handler ended: plugin, handled, result or error, timed_out where it had no more time, usec. dispatch_kept()
-         * is due for each, also from within. */
+        JsonArray *results; /* of handlers that ended before, in another run of the daemon; NULL: none. Taken as they
+                               are */
+        /* A handler ended: plugin, handled, result or error, timed_out where it had no more time, usec.
+         * dispatch_kept() is due for each, also from within. */
         void (*ended)(JsonObject *row, void *userdata);
         /* Nobody is left to be asked and all has been kept; the dispatch is freed afterwards. */
         void (*over)(gboolean handled, JsonArray *results, void *userdata);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which plugins may run, as files that systemd's units can test (ConditionPathExists): STATE/enabled/<id>. What is official,
- * asks for it by `enabled_by_default` and was never disabled is enabled; STATE/disabled/<id> keeps somebody's "no" over
- * restarts and upgrades.
+/* Which plugins may run, as files that systemd's units can test (ConditionPathExists): STATE/enabled/<id>. What is
+ * official, asks for it by `enabled_by_default` and was never disabled is enabled; STATE/disabled/<id> keeps
+ * somebody's "no" over restarts and upgrades.
  *
- * The store's thread makes and removes these marks, because they have to be durable before anybody is told so; they are
- * looked at from the loop, but only when a plugin is found: what was changed since is known. */
+ * The store's thread makes and removes these marks, because they have to be durable before anybody is told so; they
+ * are looked at from the loop, but only when a plugin is found: what was changed since is known. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,8 +91,8 @@ static gboolean mark_remove(const Mark *mark, const char *kind, GError **error) 
         return sync_directory(directory, error);
 }
 
-/* The new mark is made before the old one goes: killed in between, both are there, and "enabled" is then what counts, until the
- * caller, who got no answer, asks again. */
+/* The new mark is made before the old one goes: killed in between, both are there, and "enabled" is then what counts,
+ * until the caller, who got no answer, asks again. */
 static gboolean write_marks(void *data, GError **error) {
         const Mark *mark = data;
 
@@ -104,7 +104,8 @@ static gboolean write_marks(void *data, GError **error) {
 static gboolean write_official_mark(void *data, GError **error) {
         const Mark *mark = data;
 
-        return mark_exists(mark->state_directory, DISABLED_DIRECTORY, mark->id) || mark_make(mark, ENABLED_DIRECTORY, error);
+        return mark_exists(mark->state_directory, DISABLED_DIRECTORY, mark->id) ||
+               mark_make(mark, ENABLED_DIRECTORY, error);
 }
 
 static int write_in_thread(Plugin *plugin, StoreRun run, gboolean enabled, StoreDone done, Change *change) {

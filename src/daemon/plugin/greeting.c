@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* From "its name is on the bus" to "it may be asked": who is it, which API does it speak, does it take its configuration? And the
- * configuration that changes later. */
+/* From "its name is on the bus" to "it may be asked": who is it, which API does it speak, does it take its
+ * configuration? And the configuration that changes later. */
 
 #include <sys/syscall.h>
 
@@ -89,7 +89,8 @@ void process_greet(PluginProcess *process, const char *unique_name) {
         g_free(process->candidate);
         process->candidate = g_strdup(unique_name);
         process->identity = identity_begin(plugins->parameters.bus, starter_systemd(plugins->starter), plugin->id,
-                                           process == plugin->next ? NULL : plugin->name, process->unit, unique_name, on_identity, process);
+                                           process == plugin->next ? NULL : plugin->name, process->unit, unique_name,
+                                           on_identity, process);
         if (!process->identity)
                 process_fail(process, "the bus could not be asked who it is");
 }

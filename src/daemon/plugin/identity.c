@@ -77,8 +77,8 @@ static gboolean is_own_user(const Identity *identity) {
 
 static int ask_driver(Identity *identity, Question question, const char *member, const char *argument,
                       sd_bus_message_handler_t handler) {
-        int r = sd_bus_call_method_async(identity->bus, &identity->slot[question], DRIVER_NAME, DRIVER_PATH, DRIVER_NAME,
-                                         member, handler, identity, "s", argument);
+        int r = sd_bus_call_method_async(identity->bus, &identity->slot[question], DRIVER_NAME, DRIVER_PATH,
+                                         DRIVER_NAME, member, handler, identity, "s", argument);
 
         if (r >= 0)
                 identity->open++;

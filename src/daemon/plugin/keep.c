@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A state that changes while its plugin runs is exported meanwhile, too, and not only before the plugin leaves: whoever kills it, and a
- * machine whose power fails, takes no more than what came since. The first change sets the time and not the last, so that one
- * who is asked all the time is kept as often as one who is asked now and then. */
+/* A state that changes while its plugin runs is exported meanwhile, too, and not only before the plugin leaves:
+ * whoever kills it, and a machine whose power fails, takes no more than what came since. The first change sets the
+ * time and not the last, so that one who is asked all the time is kept as often as one who is asked now and then. */
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -42,7 +42,8 @@ static void keep_after(Plugin *plugin, uint64_t delay) {
                 return;
         plugin->keep = sd_event_source_disable_unref(plugin->keep);
         plugin->keep_at = at;
-        (void) sd_event_add_time(plugin->plugins->parameters.event, &plugin->keep, CLOCK_MONOTONIC, at, delay / 4, on_time, plugin);
+        (void) sd_event_add_time(plugin->plugins->parameters.event, &plugin->keep, CLOCK_MONOTONIC, at, delay / 4,
+                                 on_time, plugin);
 }
 
 void plugin_keep_state(Plugin *plugin, gboolean soon) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The states of a plugin, and what takes it from one to the next: deadlines, failures, restarts, the coming and going of its name.
- * plugin.h has the picture. */
+/* The states of a plugin, and what takes it from one to the next: deadlines, failures, restarts, the coming and going
+ * of its name. plugin.h has the picture. */
 
 #include <errno.h>
 #include <string.h>
@@ -73,8 +73,8 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         if (state == previous)
                 return TRUE;
         if (!(transitions[previous] & TO(state))) {
-                log_error("Plugin %s: no way from %s to %s (%s)", plugin->id, state_names[previous], state_names[state],
-                          reason);
+                log_error("Plugin %s: no way from %s to %s (%s)", plugin->id, state_names[previous],
+                          state_names[state], reason);
                 return FALSE;
         }
         if (previous == PLUGIN_RUNNING)
@@ -168,7 +168,8 @@ void plugin_forget_failures(Plugin *plugin) {
         plugin->failure_count = 0;
 }
 
-/* Doubles each time, up to a minute, and a quarter more or less, so that plugins that fail together do not return together. */
+/* Doubles each time, up to a minute, and a quarter more or less, so that plugins that fail together do not return
+ * together. */
 static uint64_t restart_delay(const Plugin *plugin) {
         unsigned doublings = MIN(plugin->failure_count > 0 ? plugin->failure_count - 1 : 0, 16U);
         uint64_t first = plugin->plugins->parameters.restart_delay;
@@ -178,10 +179,10 @@ static uint64_t restart_delay(const Plugin *plugin) {
 }
 
 static void quarantine(Plugin *plugin, const char *reason) {
-        g_autofree char *message = g_strdup_printf("failed %u times within %g minutes, the last time: %s; it is not started "
-                                                   "again until: sudo " SNOOZE_COMMAND " plugin restart %s",
-                                                   plugin->failures->len, plugin->plugins->config->restart_window_minutes,
-                                                   reason, plugin->id);
+        g_autofree char *message = g_strdup_printf(
+                "failed %u times within %g minutes, the last time: %s; it is not started "
+                "again until: sudo " SNOOZE_COMMAND " plugin restart %s",
+                plugin->failures->len, plugin->plugins->config->restart_window_minutes, reason, plugin->id);
 
         plugin->restart_wanted = FALSE;
         plugin_set_error(plugin, message);
@@ -236,7 +237,8 @@ void plugin_refuse(Plugin *plugin, const char *reason) {
                 return;
         }
         plugin_set_error(plugin, reason);
-        if (plugin->state != PLUGIN_FAILED && plugin_set_state(plugin, PLUGIN_LOADING, "asked for") && plugin->state == PLUGIN_LOADING)
+        if (plugin->state != PLUGIN_FAILED && plugin_set_state(plugin, PLUGIN_LOADING, "asked for") &&
+            plugin->state == PLUGIN_LOADING)
                 plugin_set_state(plugin, PLUGIN_FAILED, reason);
         else
                 plugin_settle_reached(plugin);
@@ -287,9 +289,9 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
 
 void plugin_ask_owner(Plugin *plugin) {
         plugin->owner_question = sd_bus_slot_unref(plugin->owner_question);
-        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_question, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
-                                        plugin, "s", plugin->name);
+        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &plugin->owner_question,
+                                        "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "GetNameOwner", on_owner, plugin, "s", plugin->name);
 }
 
 static void on_started(PluginProcess *process) {
@@ -481,7 +483,8 @@ void plugin_restart(Plugin *plugin) {
 
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
         /* Code that was loaded into the daemon cannot be there twice. */
-        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) && g_str_equal(manifest->runtime, plugin->manifest->runtime)) {
+        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
+            g_str_equal(manifest->runtime, plugin->manifest->runtime)) {
                 plugin_swap(plugin, manifest, done, userdata);
                 return;
         }
@@ -519,8 +522,8 @@ void plugin_call_ended(Plugin *plugin) {
                 plugin_stopped(plugin, "ended");
 }
 
-/* The name went first, be it that it left politely or that it fell. Who had not been asked anything by then but whether it lives, or for
- * its channel, has left. */
+/* The name went first, be it that it left politely or that it fell. Who had not been asked anything by then but
+ * whether it lives, or for its channel, has left. */
 void plugin_process_gone(PluginProcess *process, const char *member, gboolean control) {
         Plugin *plugin = process->plugin;
 
@@ -541,7 +544,8 @@ static void ended_at_start(Plugin *plugin) {
         plugin_start_process(plugin);
 }
 
-/* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first. */
+/* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first.
+ */
 static void name_gone(Plugin *plugin) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
@@ -567,8 +571,8 @@ static void name_gone(Plugin *plugin) {
         }
 }
 
-/* One that was killed while it waited for the name, or was not known well enough to be killed, has it for a while if the one
- * before it goes. */
+/* One that was killed while it waited for the name, or was not known well enough to be killed, has it for a while if
+ * the one before it goes. */
 static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
         const PluginProcess *process = plugin->process;
 
@@ -609,5 +613,6 @@ void process_suspect(PluginProcess *process) {
         if (!process->ready || process->pinging)
                 return;
         process->pinging = TRUE;
-        process_call(process, PLUGIN_INTERFACE, "Ping", process_timeout(process, TIMEOUT_CHECK), NULL, on_ping, process);
+        process_call(process, PLUGIN_INTERFACE, "Ping", process_timeout(process, TIMEOUT_CHECK), NULL, on_ping,
+                     process);
 }

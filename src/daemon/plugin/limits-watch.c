@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Is a plugin near one of its limits, at it, or killed for it? The kernel's counters are read when the others are looked after (care.c), so
- * that nobody wakes up for it; that the kernel killed it systemd tells when it has happened. Each is told once as ResourceViolation and as a
- * Problem, and again only after it was well below. */
+/* Is a plugin near one of its limits, at it, or killed for it? The kernel's counters are read when the others are
+ * looked after (care.c), so that nobody wakes up for it; that the kernel killed it systemd tells when it has happened.
+ * Each is told once as ResourceViolation and as a Problem, and again only after it was well below. */
 
 #include <inttypes.h>
 #include <signal.h>
@@ -53,16 +53,18 @@ LimitLevel limit_level(uint64_t used, uint64_t limit, LimitLevel previous) {
 static char *in_words(WatchedResource resource, uint64_t used, uint64_t limit) {
         switch (resource) {
         case WATCHED_MEMORY:
-                return g_strdup_printf("uses %.1f MB of memory, its limit is %.1f MB", (double) used / 1e6, (double) limit / 1e6);
+                return g_strdup_printf("uses %.1f MB of memory, its limit is %.1f MB", (double) used / 1e6,
+                                       (double) limit / 1e6);
         case WATCHED_CPU:
-                return g_strdup_printf("uses %.3g %% of a CPU, its limit is %.3g %%", (double) used * 100 / USEC_PER_SEC,
-                                       (double) limit * 100 / USEC_PER_SEC);
+                return g_strdup_printf("uses %.3g %% of a CPU, its limit is %.3g %%",
+                                       (double) used * 100 / USEC_PER_SEC, (double) limit * 100 / USEC_PER_SEC);
         default:
                 return g_strdup_printf("has %" PRIu64 " tasks, its limit is %" PRIu64, used, limit);
         }
 }
 
-static void violated(LimitsWatch *watch, WatchedResource resource, uint64_t used, uint64_t limit, const char *message) {
+static void violated(LimitsWatch *watch, WatchedResource resource, uint64_t used, uint64_t limit,
+                     const char *message) {
         plugin_bus_violation(watch->plugin, resource_names[resource], limit, used);
         plugins_problem(watch->plugin->plugins, watch->plugin->id, message);
 }
@@ -97,7 +99,8 @@ static void judge_cpu(LimitsWatch *watch, const CgroupUsage *usage, uint64_t now
 
         if (watch->sampled > 0 && span > 0 && grew(usage->cpu_usec, watch->last.cpu_usec))
                 judge(watch, WATCHED_CPU,
-                      (uint64_t) ((double) (usage->cpu_usec - watch->last.cpu_usec) * USEC_PER_SEC / (double) span), usage->cpu_max);
+                      (uint64_t) ((double) (usage->cpu_usec - watch->last.cpu_usec) * USEC_PER_SEC / (double) span),
+                      usage->cpu_max);
 }
 
 void limits_watch_sample(LimitsWatch *watch) {
@@ -109,7 +112,8 @@ void limits_watch_sample(LimitsWatch *watch) {
         judge(watch, WATCHED_MEMORY, usage.memory, usage.memory_max);
         judge_cpu(watch, &usage, now);
         /* One that forks as fast as it dies is never seen at its limit, but the kernel has counted. */
-        tasks = watch->sampled > 0 && grew(usage.tasks_refused, watch->last.tasks_refused) ? usage.tasks_max : usage.tasks;
+        tasks = watch->sampled > 0 && grew(usage.tasks_refused, watch->last.tasks_refused) ? usage.tasks_max
+                                                                                           : usage.tasks;
         judge(watch, WATCHED_TASKS, tasks, usage.tasks_max);
         if (watch->sampled > 0 && grew(usage.oom_kills, watch->last.oom_kills)) {
                 watch->last = usage;
@@ -123,7 +127,8 @@ static int on_group(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         LimitsWatch *watch = userdata;
         const char *group;
 
-        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "v", "s", &group) < 0 || *group != '/')
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "v", "s", &group) < 0 ||
+            *group != '/')
                 return 0;
         g_free(watch->group);
         watch->group = g_strdup(group);
@@ -158,14 +163,14 @@ int unit_ending_read(sd_bus_message *message, UnitEnding *ending) {
         return r;
 }
 
-/* With version 1 of the control groups systemd does not learn why the kernel killed it. Where nobody of ours did, and the group has a
- * limit, that is the reason that nearly always is. */
+/* With version 1 of the control groups systemd does not learn why the kernel killed it. Where nobody of ours did, and
+ * the group has a limit, that is the reason that nearly always is. */
 static gboolean killed_for_memory(const LimitsWatch *watch, const UnitEnding *ending) {
         if (ending->result && strcmp(ending->result, "oom-kill") == 0)
                 return TRUE;
-        return ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED && ending->status == SIGKILL &&
-                !watch->killed && watch->last.memory_max != CGROUP_UNKNOWN &&
-                g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS);
+        return ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED &&
+               ending->status == SIGKILL && !watch->killed && watch->last.memory_max != CGROUP_UNKNOWN &&
+               g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS);
 }
 
 static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -185,16 +190,19 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
 
 static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const char *systemd, const char *path) {
         g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='%s',interface='" PROPERTIES_INTERFACE
-                                                 "',member='PropertiesChanged',arg0='" SERVICE_INTERFACE "'", systemd, path);
+                                                 "',member='PropertiesChanged',arg0='" SERVICE_INTERFACE "'",
+                                                 systemd, path);
         LimitsWatch *watch = g_new0(LimitsWatch, 1);
 
         watch->plugin = plugin;
         watch->unit = g_strdup(unit);
-        (void) sd_bus_add_match_async(plugin->plugins->parameters.bus, &watch->changed, match, on_changed, NULL, watch);
+        (void) sd_bus_add_match_async(plugin->plugins->parameters.bus, &watch->changed, match, on_changed, NULL,
+                                      watch);
         return watch;
 }
 
-/* The same unit keeps its watch from one process to the next: what systemd says of the end of one comes after its name has gone. */
+/* The same unit keeps its watch from one process to the next: what systemd says of the end of one comes after its name
+ * has gone. */
 void limits_watch_begin(Plugin *plugin) {
         const char *systemd = starter_systemd(plugin->plugins->starter), *unit = plugin_unit(plugin);
         _cleanup_free_ char *path = NULL;
@@ -211,12 +219,13 @@ void limits_watch_begin(Plugin *plugin) {
         watch->killed = FALSE;
         memset(watch->levels, 0, sizeof(watch->levels));
         watch->question = sd_bus_slot_unref(watch->question);
-        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &watch->question, systemd, path, PROPERTIES_INTERFACE,
-                                        "Get", on_group, watch, "ss", SERVICE_INTERFACE, "ControlGroup");
+        (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &watch->question, systemd, path,
+                                        PROPERTIES_INTERFACE, "Get", on_group, watch, "ss", SERVICE_INTERFACE,
+                                        "ControlGroup");
 }
 
-/* Who is killed because its channel broke may have been ended by the kernel just before, and systemd tells of that later. Its group is there
- * until systemd has noticed, and has counted. */
+/* Who is killed because its channel broke may have been ended by the kernel just before, and systemd tells of that
+ * later. Its group is there until systemd has noticed, and has counted. */
 void limits_watch_killed(LimitsWatch *watch) {
         CgroupUsage usage;
 

@@ -42,11 +42,11 @@ char *limits_impossible(const Manifest *manifest, const MachineSize *machine) {
                 return g_strdup_printf("asks for %" PRIu64 " MiB of memory, this machine has %" PRIu64 " MiB",
                                        manifest->memory_max / MIB, machine->memory / MIB);
         if (manifest->cpu_percent > 100.0 * machine->cpus)
-                return g_strdup_printf("asks for %g %% of a CPU, the %u of this machine have %g %%", manifest->cpu_percent,
-                                       machine->cpus, 100.0 * machine->cpus);
+                return g_strdup_printf("asks for %g %% of a CPU, the %u of this machine have %g %%",
+                                       manifest->cpu_percent, machine->cpus, 100.0 * machine->cpus);
         if (manifest->tasks_max > machine->tasks)
-                return g_strdup_printf("asks for %" PRIu64 " tasks, this machine has at most %" PRIu64, manifest->tasks_max,
-                                       machine->tasks);
+                return g_strdup_printf("asks for %" PRIu64 " tasks, this machine has at most %" PRIu64,
+                                       manifest->tasks_max, machine->tasks);
         return NULL;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The configured limits of a plugin (plugins.limits), which the helper writes for its units and systemd keeps, within those that its manifest
- * asks for; and whether this machine has as much as either asks for at all. */
+/* The configured limits of a plugin (plugins.limits), which the helper writes for its units and systemd keeps, within
+ * those that its manifest asks for; and whether this machine has as much as either asks for at all. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -16,7 +16,8 @@ typedef struct MachineSize {
 } MachineSize;
 
 MachineSize machine_size(void);
-/* What the manifest asks for and this machine does not have, with both figures; NULL: it can be given. Caller frees. */
+/* What the manifest asks for and this machine does not have, with both figures; NULL: it can be given. Caller frees.
+ */
 char *limits_impossible(const Manifest *manifest, const MachineSize *machine);
 
 /* systemd has others than those configured, as far as is known. */

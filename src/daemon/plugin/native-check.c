@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* CheckIdle of a native plugin, without a message: the same deadline, the same statistics and the same strictness as of a call. It has at most
- * one question at a time, as every plugin has. */
+/* CheckIdle of a native plugin, without a message: the same deadline, the same statistics and the same strictness as
+ * of a call. It has at most one question at a time, as every plugin has. */
 
 #include "base/clock.h"
 #include "daemon/plugin/plugin.h"
@@ -59,8 +59,8 @@ static void take(NativeQuestion *question, const NativeVote *vote) {
         if (vote->error)
                 question->problem = g_strdup(vote->error);
         else
-                (void) check_answer_make(plugin->id, vote->verdict, vote->reason, vote->details, plugin->check.begun, now, clock_realtime(),
-                                         &question->answer, &question->problem);
+                (void) check_answer_make(plugin->id, vote->verdict, vote->reason, vote->details, plugin->check.begun,
+                                         now, clock_realtime(), &question->answer, &question->problem);
         if (!question->problem)
                 statistics_add_duration(&plugin->statistics, usec_sub(now, plugin->check.begun));
         else
@@ -102,7 +102,8 @@ gboolean native_check(Plugin *plugin, NativeChecked checked) {
         question->checked = checked;
         question->held = TRUE;
         plugin->check.native = question;
-        if (!native_check_idle(plugin->process->native, plugins->parameters.bus, plugin->check.metrics, on_vote, question)) {
+        if (!native_check_idle(plugin->process->native, plugins->parameters.bus, plugin->check.metrics, on_vote,
+                               question)) {
                 plugin->check.native = NULL;
                 question->held = FALSE;
                 question_free(question);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* io.cloudsnooze.Snooze1.Plugin, one object for each plugin. A handler whose caller polkit has to be asked about runs twice, from its
- * first line: nothing changes before authorize_call() has returned 1. */
+/* io.cloudsnooze.Snooze1.Plugin, one object for each plugin. A handler whose caller polkit has to be asked about runs
+ * twice, from its first line: nothing changes before authorize_call() has returned 1. */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -74,7 +74,8 @@ static void on_enabled(const GError *error, void *userdata) {
         if (!error)
                 (void) sd_bus_reply_method_return(request->call, NULL);
         else
-                (void) sd_bus_reply_method_errorf(request->call, ERROR_STORE, "It could not be kept whether the plugin is enabled: %s",
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_STORE,
+                                                  "It could not be kept whether the plugin is enabled: %s",
                                                   error->message);
 }
 
@@ -86,8 +87,10 @@ static int keep_enabled(Plugin *plugin, gboolean enabled, Request *request, sd_b
                 return 1;
         request_end(request);
         if (r == -EDQUOT)
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many changes wait for the disk; try again.");
-        return sd_bus_error_setf(error, ERROR_STORE, "It could not be kept whether %s is enabled: %s", plugin->id, g_strerror(-r));
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "Too many changes wait for the disk; try again.");
+        return sd_bus_error_setf(error, ERROR_STORE, "It could not be kept whether %s is enabled: %s", plugin->id,
+                                 g_strerror(-r));
 }
 
 /* It is known to the system now, and all that it asks for is approved; or it may not be enabled. */
@@ -112,15 +115,19 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         int r;
 
         if (others)
-                return sd_bus_error_setf(error, ERROR_REFUSED, "%s is needed by enabled plugins: %s; disable those first.", plugin->id,
+                return sd_bus_error_setf(error, ERROR_REFUSED,
+                                         "%s is needed by enabled plugins: %s; disable those first.", plugin->id,
                                          others);
 
         if (enabled && !plugin->manifest)
                 return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);
         if (enabled && plugin_lacks_user(plugin))
-                return sd_bus_error_setf(error, ERROR_REFUSED,
-                                         "%s lies in " PKGPLUGINDIR ", where packages put theirs, but no package made its user "
-                                         PLUGIN_USER_PREFIX "%s; move its directory to " PKGSYSCONFDIR "/plugins.", plugin->id, plugin->id);
+                return sd_bus_error_setf(
+                        error, ERROR_REFUSED,
+                        "%s lies in " PKGPLUGINDIR
+                        ", where packages put theirs, but no package made its user " PLUGIN_USER_PREFIX
+                        "%s; move its directory to " PKGSYSCONFDIR "/plugins.",
+                        plugin->id, plugin->id);
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -450,9 +457,8 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         return request_call(request, REQUEST_HANDLER_INTERFACE, "Handle", FALSE, append_parameters, on_handled);
 }
 
-#define CONST(name, signature)                                                                                         \
-        SD_BUS_PROPERTY(name, signature, plugin_property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
-#define CHANGING(name, signature)                                                                                      \
+#define CONST(name, signature) SD_BUS_PROPERTY(name, signature, plugin_property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING(name, signature)                                                                                     \
         SD_BUS_PROPERTY(name, signature, plugin_property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 #define FREE SD_BUS_VTABLE_UNPRIVILEGED /* polkit decides, not a capability of the caller */
 
@@ -481,7 +487,8 @@ static const sd_bus_vtable plugin_vtable[] = {
         CHANGING("Restarts", "u"),
         SD_BUS_PROPERTY("Pid", "u", plugin_property_get, 0, 0),
         CHANGING("Unit", "s"),
-        SD_BUS_PROPERTY("Permissions", "a(sb)", plugin_property_get, 0, 0), /* the helper writes them, and says nothing */
+        SD_BUS_PROPERTY("Permissions", "a(sb)", plugin_property_get, 0,
+                        0), /* the helper writes them, and says nothing */
         CHANGING("ConfigSchema", "s"),
         CHANGING("Dependencies", "a(ss)"),
         CHANGING("MinHostVersion", "s"),
@@ -556,9 +563,9 @@ void plugin_bus_removed(Plugin *plugin) {
 }
 
 void plugin_bus_manifest_changed(Plugin *plugin) {
-        plugin_bus_changed(plugin, "DisplayName", "Version", "Author", "Description", "Category", "Tags", "Repository", "Homepage",
-                           "Language", "Official", "Trust", "Runtime", "Isolation", "Contracts", "Events", "ConfigSchema",
-                           "Dependencies", "MinHostVersion", "State", "Enabled", "LastError", NULL);
+        plugin_bus_changed(plugin, "DisplayName", "Version", "Author", "Description", "Category", "Tags", "Repository",
+                           "Homepage", "Language", "Official", "Trust", "Runtime", "Isolation", "Contracts", "Events",
+                           "ConfigSchema", "Dependencies", "MinHostVersion", "State", "Enabled", "LastError", NULL);
 }
 
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) {

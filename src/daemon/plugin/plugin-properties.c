@@ -12,10 +12,13 @@
 static const char *trust(const Plugin *plugin) {
         if (plugin->official)
                 return "official";
-        return g_str_equal(plugin->directory, PKGPLUGINDIR) || g_str_equal(plugin->directory, INSTALLED_PLUGINS) ? "unsigned" : "local";
+        return g_str_equal(plugin->directory, PKGPLUGINDIR) || g_str_equal(plugin->directory, INSTALLED_PLUGINS)
+                       ? "unsigned"
+                       : "local";
 }
 
-/* As sd_bus_message_append(), without a format to go through: somebody who lists a thousand plugins asks for thirty thousand values. */
+/* As sd_bus_message_append(), without a format to go through: somebody who lists a thousand plugins asks for thirty
+ * thousand values. */
 static int append_text(sd_bus_message *reply, const char *text) {
         return sd_bus_message_append_basic(reply, 's', text);
 }
@@ -51,7 +54,8 @@ static int append_permissions(const Plugin *plugin, sd_bus_message *reply) {
 
         for (char **permission = plugin->manifest ? plugin->manifest->permissions : NULL;
              r >= 0 && permission && *permission; permission++)
-                r = sd_bus_message_append(reply, "(sb)", *permission, (int) g_strv_contains((const char *const *) approved, *permission));
+                r = sd_bus_message_append(reply, "(sb)", *permission,
+                                          (int) g_strv_contains((const char *const *) approved, *permission));
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -169,9 +173,11 @@ static const char *manifest_text(const Manifest *manifest, const Property *prope
 
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Property *found = bsearch(property, properties, G_N_ELEMENTS(properties), sizeof(*properties), compare_name);
+        const Property *found =
+                bsearch(property, properties, G_N_ELEMENTS(properties), sizeof(*properties), compare_name);
 
         if (!found)
                 return -ENOENT;
-        return found->append ? found->append(userdata, reply) : append_text(reply, manifest_text(((const Plugin *) userdata)->manifest, found));
+        return found->append ? found->append(userdata, reply)
+                             : append_text(reply, manifest_text(((const Plugin *) userdata)->manifest, found));
 }

@@ -65,8 +65,10 @@ char *plugin_why_not(const Plugin *plugin) {
         if (obstacle)
                 return g_strdup_printf("%s may not run: %s", plugin->id, obstacle);
         return plugin->plugins->config->plugins_enabled
-                       ? g_strdup_printf("%s is not enabled; " SNOOZE_COMMAND " plugin enable %s", plugin->id, plugin->id)
-                       : g_strdup_printf("%s may not run: plugins.enabled is false, see " SNOOZE_COMMAND " config get plugins.enabled",
+                       ? g_strdup_printf("%s is not enabled; " SNOOZE_COMMAND " plugin enable %s", plugin->id,
+                                         plugin->id)
+                       : g_strdup_printf("%s may not run: plugins.enabled is false, see " SNOOZE_COMMAND
+                                         " config get plugins.enabled",
                                          plugin->id);
 }
 
@@ -136,7 +138,8 @@ void plugin_mark_made(Plugin *plugin) {
 
 void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
         if (!plugin->manifest || !plugin_may_run(plugin) || plugin->state == PLUGIN_QUARANTINED) {
-                g_autofree char *why = plugin->manifest && !plugin_may_run(plugin) ? plugin_why_not(plugin) : g_strdup(plugin->last_error);
+                g_autofree char *why = plugin->manifest && !plugin_may_run(plugin) ? plugin_why_not(plugin)
+                                                                                   : g_strdup(plugin->last_error);
 
                 plugin_settle_refused(plugin, done, userdata, why);
                 return;

@@ -7,7 +7,7 @@
  *                    │            │             │           │          ▲
  *                    └────────────┴─► failed ◄──┴───────────┘          │ idle exit, Unload, Disable
  *                                     │    └─► loading (after a pause that grows)
- *                                     └─► quarantined (more than plugins.max_restarts within the window; out by Restart)
+ *                                     └─► quarantined (more than plugins.max_restarts in the window; out by Restart)
  *
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
@@ -64,15 +64,16 @@ struct Plugin {
         char *id, *name, *path, *directory;
         char *units[PLUGIN_SLOT_COUNT], *slot_names[PLUGIN_SLOT_COUNT];
         Manifest *manifest;      /* NULL: broken */
-        Manifest *next_manifest; /* what it is to be started with when it has ended: another version, or a change of this one */
+        Manifest *next_manifest; /* what it is to be started with when it has ended: another version, or a change of
+                                    this one */
         FileStamp stamp[MANIFEST_FILES];
         gboolean stale;          /* to be looked at again when it has ended */
         gboolean official, enabled;
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
 
-        char *provisioned[PLUGIN_SLOT_COUNT]; /* the digest of the manifest that the helper has made known to the system for this slot; NULL:
-                                               * none so far */
+        char *provisioned[PLUGIN_SLOT_COUNT]; /* the digest of the manifest that the helper has made known to the
+                                               * system for this slot; NULL: none so far */
         GPtrArray *provisionings; /* Provisioning, under way; owns */
 
         unsigned waiting_for;    /* dependencies that are being started */
@@ -102,7 +103,8 @@ struct Plugin {
         char *slot_owners[PLUGIN_SLOT_COUNT];
         gboolean looked;         /* for one that ran before the daemon did */
         gboolean stray;          /* one was sent away without being known: it may have the name for a moment */
-        char *killed;            /* the unique name of a process that was ended: what owns the name under it is gone, or about to go */
+        char *killed; /* the unique name of a process that was ended: what owns the name under it is gone, or about to
+                         go */
 
         uint32_t restarts;
         GArray *failures;        /* uint64_t, monotonic: the latest ones, oldest first; NULL: none */
@@ -113,7 +115,8 @@ struct Plugin {
         gboolean blocked;        /* in Plugins.blocked */
         GPtrArray *settlers;     /* who waits for Load or Unload */
 
-        char *limits_told;       /* the configured ones that the helper has set, as JSON; NULL: not since this daemon started */
+        char *limits_told; /* the configured ones that the helper has set, as JSON; NULL: not since this daemon started
+                            */
         LimitsCall *limiting;    /* while it runs */
         LimitsWatch *watch;      /* NULL: it never ran under systemd */
         Statistics statistics;
@@ -133,7 +136,7 @@ struct Plugins {
         GPtrArray *gone;         /* owns; those whose manifest is: others may have kept them */
         SearchIndex *search;     /* NULL: not made since a manifest changed */
         Watch *watch;
-        GHashTable *approvals;   /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
+        GHashTable *approvals; /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
         uint64_t approvals_turn;
         unsigned enabled_changes; /* that wait for the disk */
         unsigned in_flight;      /* calls over the bus, to all plugins */
@@ -195,9 +198,11 @@ void dependencies_review(Plugins *plugins);
 char *dependencies_of_others(const Plugin *plugin);
 
 /* enabled.c */
-/* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when it is first seen. */
+/* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when
+ * it is first seen. */
 void enabled_learn(Plugin *plugin);
-/* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be; -EDQUOT: too many wait. */
+/* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be;
+ * -EDQUOT: too many wait. */
 typedef void (*PluginEnabled)(const GError *error, void *userdata);
 int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, void *userdata);
 
@@ -229,7 +234,8 @@ void plugin_set_error(Plugin *plugin, const char *message);
 void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 
 /* lifecycle.c */
-/* FALSE where the table of transitions does not allow it. Tells everybody, so the state may be another one afterwards. */
+/* FALSE where the table of transitions does not allow it. Tells everybody, so the state may be another one afterwards.
+ */
 gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason);
 /* Whoever asks for it: starts it unless it is up or may not run. */
 void plugin_begin(Plugin *plugin);
@@ -248,7 +254,8 @@ void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
 /* Ends it, if it runs, and starts it with this manifest, which it takes. */
 void plugin_replace(Plugin *plugin, Manifest *manifest);
-/* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in plugin_swap(). */
+/* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
+ * plugin_swap(). */
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* It is not started, and not again by itself. */
@@ -290,7 +297,8 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 gboolean plugin_call_waits(Plugin *plugin, const void *userdata);
 /* Drops it, if so; done is not called. */
 gboolean plugin_call_cancel(Plugin *plugin, const void *userdata);
-/* As it is configured, else as the manifest says: of this plugin, and of a version of it that need not be the current one. µs. */
+/* As it is configured, else as the manifest says: of this plugin, and of a version of it that need not be the current
+ * one. µs. */
 uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout);
 uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout);
 /* Sends what may be sent. */
@@ -316,17 +324,18 @@ typedef struct CheckAnswer {
         uint64_t valid_for; /* µs */
 } CheckAnswer;
 
-/* Reads the reply of CheckIdle. An answer that is not as the contract says gives -EBADMSG and a sentence. The times are monotonic. */
+/* Reads the reply of CheckIdle. An answer that is not as the contract says gives -EBADMSG and a sentence. The times
+ * are monotonic. */
 int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
                       uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
 /* The same of an answer that was taken apart already; details NULL: none. */
-int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun, uint64_t now_monotonic,
-                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
+int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun,
+                      uint64_t now_monotonic, uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
 void check_answer_clear(CheckAnswer *answer);
 
 /* native-check.c */
-/* Asks a native plugin by its function. answer, or problem where there is none, is told in a later iteration of the loop, until
- * native_check_cancel(). FALSE: ask it by a message. */
+/* Asks a native plugin by its function. answer, or problem where there is none, is told in a later iteration of the
+ * loop, until native_check_cancel(). FALSE: ask it by a message. */
 typedef void (*NativeChecked)(Plugin *plugin, CheckAnswer *answer, const char *problem);
 gboolean native_check(Plugin *plugin, NativeChecked checked);
 void native_check_cancel(Plugin *plugin);

@@ -85,8 +85,9 @@ static gboolean read_environment(Plugin *plugin, char **ret, GError **error) {
         if (!file_trusted(path, plugin->plugins->trusted_uid, error))
                 return FALSE;
         if (st.st_mode & S_IRWXO || (st.st_mode & S_IRWXG && st.st_gid != 0 && st.st_gid != getegid())) {
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: can be read by %s, expected mode 0640 and the daemon's group",
-                            path, st.st_mode & S_IRWXO ? "everybody" : "another group than the daemon's");
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE,
+                            "%s: can be read by %s, expected mode 0640 and the daemon's group", path,
+                            st.st_mode & S_IRWXO ? "everybody" : "another group than the daemon's");
                 return FALSE;
         }
         /* Root's alone: the daemon is somebody else. */

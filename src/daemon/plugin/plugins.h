@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* All plugins that this daemon knows: found by their manifests, enabled by an empty file below STATE/enabled/, started by systemd (or,
- * where the bus has no systemd, by activation), greeted (Handshake, Initialize), asked, and let go. One `Plugin` each; the
- * object on the bus is plugin-bus.c's. Nothing here waits: every answer comes through a callback, exactly once, also when the
- * plugin died, was too slow or sent rubbish. */
+/* All plugins that this daemon knows: found by their manifests, enabled by an empty file below STATE/enabled/, started
+ * by systemd (or, where the bus has no systemd, by activation), greeted (Handshake, Initialize), asked, and let go.
+ * One `Plugin` each; the object on the bus is plugin-bus.c's. Nothing here waits: every answer comes through a
+ * callback, exactly once, also when the plugin died, was too slow or sent rubbish. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -41,12 +41,13 @@ typedef struct PluginsParameters {
         Config *config;
         SenderLimits *limits;
         Store *store;                    /* to be freed before the plugins: what it still has to tell, it tells then */
-        const char *const *directories;  /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
+        const char *const
+                *directories; /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
         const char *state_directory;
         const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
         uint64_t restart_delay;          /* µs before the first restart, doubled each time; 0: half a second */
         uint64_t channel_idle;           /* µs without a call after which a channel is closed; 0: 3 minutes */
-        uint64_t silence;                /* µs without an answer after which a plugin is asked whether it lives; 0: 2 minutes */
+        uint64_t silence; /* µs without an answer after which a plugin is asked whether it lives; 0: 2 minutes */
 
         /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
         void (*vote)(Vote *vote, void *userdata);
@@ -55,12 +56,12 @@ typedef struct PluginsParameters {
         /* Enabled, disabled, state changed. */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata);
         void (*problem)(const char *source, const char *message, void *userdata);
-        /* A signal of .EventSource, from the process that serves. FALSE: of no use; a plugin that sends many of these is ended. May be
-         * NULL. */
+        /* A signal of .EventSource, from the process that serves. FALSE: of no use; a plugin that sends many of these
+         * is ended. May be NULL. */
         gboolean (*announced)(Plugin *plugin, sd_bus_message *signal, void *userdata);
         /* Plugin.Configure, checked against the schema and authorized: to be kept as SetConfiguration would keep
-         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0 is returned; with a
-         * negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
+         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0
+         * is returned; with a negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
         int (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
         CallAdmission admit; /* with the plugin's id as what; NULL: nobody is */
         void *userdata;
@@ -96,32 +97,36 @@ gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "Id
 const Manifest *plugin_manifest(const Plugin *plugin);
 const char *plugin_last_error(const Plugin *plugin); /* "": none */
 
-/* Starts it now, lets it end (it stays enabled, the next call starts it again). done is called exactly once, never from within
- * this function: with NULL, or with a named error. It may be NULL. */
+/* Starts it now, lets it end (it stays enabled, the next call starts it again). done is called exactly once, never
+ * from within this function: with NULL, or with a named error. It may be NULL. */
 typedef void (*PluginSettled)(Plugin *plugin, const sd_bus_error *error, void *userdata);
 void plugin_load(Plugin *plugin, PluginSettled done, void *userdata);
 void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata);
 
-/* Asks every enabled plugin with IdleCheck whose vote is not valid any more (details' valid_seconds); fresh: whether it is or not (a
- * last look). metrics: GetMetrics' keys. Votes go to the `vote` callback one by one, as they come; done is called once after the last,
- * at the latest when the longest time-out has passed. Rounds may overlap: a plugin still being asked is not asked twice, the later
- * round waits for a new answer only if `fresh`. */
-void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata);
+/* Asks every enabled plugin with IdleCheck whose vote is not valid any more (details' valid_seconds); fresh: whether
+ * it is or not (a last look). metrics: GetMetrics' keys. Votes go to the `vote` callback one by one, as they come;
+ * done is called once after the last, at the latest when the longest time-out has passed. Rounds may overlap: a plugin
+ * still being asked is not asked twice, the later round waits for a new answer only if `fresh`. */
+void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata),
+                   void *userdata);
 
 /* Nobody waits for an ordinary round, so its answers need not wake anybody: those that come over channels may be left
- * lying until plugins_hear(), which is to be called when this time has passed. 0, as in the beginning: they are read as they come, and
- * so are those of a plugin that has less time to answer. A fresh round that meets such a question hastens it. */
+ * lying until plugins_hear(), which is to be called when this time has passed. 0, as in the beginning: they are read
+ * as they come, and so are those of a plugin that has less time to answer. A fresh round that meets such a question
+ * hastens it. */
 void plugins_set_leisure(Plugins *plugins, uint64_t within);
 /* FALSE: nobody was asked at leisure since. */
 gboolean plugins_hear(Plugins *plugins);
 
-/* Before a call on behalf of somebody else: ERROR_LIMITS_EXCEEDED where so many wait that the daemon's own would find no place. */
+/* Before a call on behalf of somebody else: ERROR_LIMITS_EXCEEDED where so many wait that the daemon's own would find
+ * no place. */
 int plugin_check_room(const Plugin *plugin, sd_bus_error *error);
 
-/* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again after a restart;
- * NULL: none); done gets the reply, whose signature is the contract's, or NULL and a named error; never from within this function.
- * timeout in µs covers everything from now on; 0: the manifest's for this contract. without_effect: repeated once if the plugin dies
- * meanwhile. A negative errno for a method that is in no contract; done is then not called. */
+/* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again
+ * after a restart; NULL: none); done gets the reply, whose signature is the contract's, or NULL and a named error;
+ * never from within this function. timeout in µs covers everything from now on; 0: the manifest's for this contract.
+ * without_effect: repeated once if the plugin dies meanwhile. A negative errno for a method that is in no contract;
+ * done is then not called. */
 typedef int (*PluginCallAppend)(sd_bus_message *message, void *userdata);
 typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
@@ -133,19 +138,20 @@ void plugin_watch(Plugin *plugin, PluginCallDone done, void *userdata);
 /* What it said makes no sense: its last error, and it is not healthy. */
 void plugin_note_problem(Plugin *plugin, const char *problem);
 
-/* One block of bytes through the plugin's DataProcessor. done gets what came of it, or NULL and a named error; never from within this
- * function. timeout as in plugin_call(). -E2BIG: more than PLUGIN_DATA_MAX; -EBUSY: more than that together with all blocks
- * under way; done is then not called. */
+/* One block of bytes through the plugin's DataProcessor. done gets what came of it, or NULL and a named error; never
+ * from within this function. timeout as in plugin_call(). -E2BIG: more than PLUGIN_DATA_MAX; -EBUSY: more than that
+ * together with all blocks under way; done is then not called. */
 #define PLUGIN_DATA_MAX (16U * 1024U * 1024U)
 typedef void (*PluginDataDone)(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata);
 int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginDataDone done, void *userdata);
-/* A stream of any length from one pipe to another; done gets ProcessStream's reply when it is over. timeout as in plugin_call(), for the
- * whole stream. After it the plugin may still be at it, and sees the end of it when the pipes' other ends are closed. The descriptors are
- * the callee's, in any case. */
-int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout, PluginCallDone done, void *userdata);
+/* A stream of any length from one pipe to another; done gets ProcessStream's reply when it is over. timeout as in
+ * plugin_call(), for the whole stream. After it the plugin may still be at it, and sees the end of it when the pipes'
+ * other ends are closed. The descriptors are the callee's, in any case. */
+int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout,
+                          PluginCallDone done, void *userdata);
 
-/* Before the end: every running plugin with the State contract exports what it knows, and the store keeps it. done is called once, at the
- * latest after so many µs; it may be from within. */
+/* Before the end: every running plugin with the State contract exports what it knows, and the store keeps it. done is
+ * called once, at the latest after so many µs; it may be from within. */
 void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata);
 
 /* Puts the objects below SNOOZE_PLUGIN_PATH on the bus (vtable, enumerator; ObjectManager is the manager's). */

@@ -65,8 +65,8 @@ static gboolean start_unit(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
         process->start = starter_begin(plugin->plugins->starter,
-                                       process->by_slot ? plugin->slot_names[process->slot] : plugin->name, process->unit, plugin->failure_count > 0,
-                                       on_started, process);
+                                       process->by_slot ? plugin->slot_names[process->slot] : plugin->name,
+                                       process->unit, plugin->failure_count > 0, on_started, process);
         return process->start != NULL;
 }
 
@@ -150,8 +150,9 @@ static gboolean connect_native(PluginProcess *process, GError **error) {
         if (fd < 0)
                 return FALSE;
         process->native = plugin->native;
-        if (channel_new(plugin->plugins->parameters.event, fd, 0, manifest_has_contract(process->manifest, "DataProcessor"),
-                        &channel_hooks, process, &process->channel, &problem) >= 0)
+        if (channel_new(plugin->plugins->parameters.event, fd, 0,
+                        manifest_has_contract(process->manifest, "DataProcessor"), &channel_hooks, process,
+                        &process->channel, &problem) >= 0)
                 return TRUE;
         g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "its channel %s", problem);
         return FALSE;
@@ -177,7 +178,8 @@ gboolean process_start(PluginProcess *process) {
         }
         if (!provision_needed(process->plugin, process->manifest, process->slot))
                 return start_limited(process);
-        process->provisioning = provision_begin(process->plugin, process->manifest, process->slot, on_provisioned, process);
+        process->provisioning =
+                provision_begin(process->plugin, process->manifest, process->slot, on_provisioned, process);
         return process->provisioning != NULL;
 }
 
@@ -188,8 +190,8 @@ static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
         int fd;
 
         if (reply_read_descriptor(reply, &fd, &problem) < 0 ||
-            channel_new(event, fd, process->pid, manifest_has_contract(process->manifest, "DataProcessor"), &channel_hooks,
-                        process, &process->channel, &problem) < 0) {
+            channel_new(event, fd, process->pid, manifest_has_contract(process->manifest, "DataProcessor"),
+                        &channel_hooks, process, &process->channel, &problem) < 0) {
                 process_fail(process, "gave a channel that %s", problem);
                 return FALSE;
         }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One running incarnation of a plugin, from the start of its unit until it is gone. A Plugin is what the registry knows and a person sees;
- * a process is what is started, greeted, asked and killed. A plugin has at most two: `process` serves, `next` is being prepared while a
- * version replaces another (hot-swap), each in a slot of its own.
+/* One running incarnation of a plugin, from the start of its unit until it is gone. A Plugin is what the registry
+ * knows and a person sees; a process is what is started, greeted, asked and killed. A plugin has at most two:
+ * `process` serves, `next` is being prepared while a version replaces another (hot-swap), each in a slot of its own.
  *
- *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified ─► Handshake, Initialize, OpenChannel ─► hooks.ready
+ *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified
+ *      ─► Handshake, Initialize, OpenChannel ─► hooks.ready
  *
- * From then on its calls go over the channel, or over the bus where it offers none. A channel that was not needed for CHANNEL_IDLE is
- * closed, so that the plugin may leave if it wants to, and is opened again before the next call.
+ * From then on its calls go over the channel, or over the bus where it offers none. A channel that was not needed for
+ * CHANNEL_IDLE is closed, so that the plugin may leave if it wants to, and is opened again before the next call.
  * Whatever goes wrong on the way or later ends in hooks.failed, which has to get rid of the process. */
 
 #include <glib.h>
@@ -51,7 +52,8 @@ typedef enum Farewell {
 typedef struct ProcessHooks {
         /* systemd (or the bus) says that it runs: find out its unique name and call process_greet(). */
         void (*started)(PluginProcess *process);
-        /* It is who it should be and is about to be greeted. FALSE: the process is gone, nothing more is done with it. */
+        /* It is who it should be and is about to be greeted. FALSE: the process is gone, nothing more is done with it.
+         */
         gboolean (*identified)(PluginProcess *process);
         /* Greeted and configured, its channel open. */
         void (*ready)(PluginProcess *process);
@@ -66,7 +68,7 @@ struct PluginProcess {
         const ProcessHooks *hooks;
         PluginSlot slot;
         const char *unit;          /* borrowed from the plugin */
-        gboolean by_slot;          /* where the bus starts it: by the name of its slot, because the plugin's own has an owner */
+        gboolean by_slot; /* where the bus starts it: by the name of its slot, because the plugin's own has an owner */
         const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
 
         Provisioning *provisioning; /* before it is started */
@@ -100,11 +102,13 @@ struct PluginProcess {
 };
 
 PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks);
-/* Its own calls (process_call) end without a word; contract calls must have been taken back by process_calls_lost(). */
+/* Its own calls (process_call) end without a word; contract calls must have been taken back by process_calls_lost().
+ */
 void process_free(PluginProcess *process);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginProcess, process_free)
 
-/* Has it made known to the system where that is missing, then starts its unit. FALSE: nothing could be sent; it did not fail, the caller has to say so. */
+/* Has it made known to the system where that is missing, then starts its unit. FALSE: nothing could be sent; it did
+ * not fail, the caller has to say so. */
 gboolean process_start(PluginProcess *process);
 void process_kill(PluginProcess *process);
 /* Calls hooks.failed; the process is gone afterwards. */
@@ -137,8 +141,8 @@ gboolean process_announces(PluginProcess *process, sd_bus_message *signal);
 uint64_t process_timeout(const PluginProcess *process, PluginTimeout timeout);
 
 /* call.c */
-/* A call to this very process in whatever state: Handshake, Ping, Shutdown, ExportState … Goes before all that wait. append and done get
- * userdata; done is called once, except where the process is freed before. */
+/* A call to this very process in whatever state: Handshake, Ping, Shutdown, ExportState … Goes before all that wait.
+ * append and done get userdata; done is called once, except where the process is freed before. */
 void process_call(PluginProcess *process, const char *interface, const char *member, uint64_t timeout,
                   PluginCallAppend append, PluginCallDone done, void *userdata);
 /* A contract's call that may change what it knows is under way. */

@@ -67,8 +67,8 @@ static Approvals *load_approvals(const Plugin *plugin, GError **error) {
         return approvals_load(directory, plugin->id, plugin->plugins->trusted_uid, error);
 }
 
-/* The names in the directory are read once for all that is asked in one turn of the loop: GetManagedObjects asks for every plugin. A directory
- * that cannot be read approves nothing. */
+/* The names in the directory are read once for all that is asked in one turn of the loop: GetManagedObjects asks for
+ * every plugin. A directory that cannot be read approves nothing. */
 static gboolean has_approvals(const Plugin *plugin) {
         Plugins *plugins = plugin->plugins;
         g_autofree char *directory = NULL, *file = NULL;
@@ -118,8 +118,9 @@ static char *not_approved(const Plugin *plugin, const char *version, char **perm
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        return g_strdup_printf("asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND " plugin permissions %s%s%s", list, plugin->id,
-                               version ? " --version " : "", version ?: "");
+        return g_strdup_printf("asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND
+                               " plugin permissions %s%s%s",
+                               list, plugin->id, version ? " --version " : "", version ?: "");
 }
 
 static gboolean in_slots(unsigned slot, unsigned i) {
@@ -156,7 +157,8 @@ void provision_abandon(Plugin *plugin) {
 static gboolean is_current(const Provisioning *provisioning) {
         const Plugin *plugin = provisioning->plugin;
 
-        return !provisioning->version || !plugin->manifest || g_str_equal(plugin->manifest->version, provisioning->version);
+        return !provisioning->version || !plugin->manifest ||
+               g_str_equal(plugin->manifest->version, provisioning->version);
 }
 
 static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
@@ -180,7 +182,8 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
                         g_free(plugin->provisioned[i]);
                         plugin->provisioned[i] = g_strdup(provisioning->digest);
                 }
-        message = not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version, provisioning->permissions);
+        message = not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version,
+                               provisioning->permissions);
         end(provisioning, message ? ERROR_NOT_APPROVED : NULL, message);
         return 0;
 }
@@ -195,7 +198,8 @@ static int ask_helper(Provisioning *provisioning) {
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", provisioning->plugin->id);
         if (r >= 0 && provisioning->version)
-                r = sd_bus_message_append(call, "ss", provisioning->version, provisioning->which == PLUGIN_SLOT_A ? "a" : "b");
+                r = sd_bus_message_append(call, "ss", provisioning->version,
+                                          provisioning->which == PLUGIN_SLOT_A ? "a" : "b");
         if (r >= 0)
                 r = sd_bus_call_async(bus, &provisioning->slot, call, on_provisioned, provisioning, HELPER_TIMEOUT);
         if (r >= 0)
@@ -215,16 +219,19 @@ static void send_next(void *data) {
         }
 }
 
-Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata) {
+Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done,
+                              void *userdata) {
         Provisioning *provisioning = g_new(Provisioning, 1);
 
-        *provisioning = (Provisioning) { .plugin = plugin,
-                                         .which = slot,
-                                         .version = manifest->versioned && slot != PLUGIN_SLOT_COUNT ? g_strdup(manifest->version) : NULL,
-                                         .digest = g_strdup(manifest->digest),
-                                         .permissions = g_strdupv(manifest->permissions),
-                                         .done = done,
-                                         .userdata = userdata };
+        *provisioning = (Provisioning){ .plugin = plugin,
+                                        .which = slot,
+                                        .version = manifest->versioned && slot != PLUGIN_SLOT_COUNT
+                                                           ? g_strdup(manifest->version)
+                                                           : NULL,
+                                        .digest = g_strdup(manifest->digest),
+                                        .permissions = g_strdupv(manifest->permissions),
+                                        .done = done,
+                                        .userdata = userdata };
         g_ptr_array_add(plugin->provisionings, provisioning);
         if (plugin->plugins->provisioning >= PROVISIONING_MAX) {
                 g_queue_push_tail(&plugin->plugins->provisionings, provisioning);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which plugins there are: the manifests in the directories, of which the first that has an id wins. What was read is read again only if
- * its files are not the same any more. One that runs keeps what it was started with until it ends, but for another version, which takes
- * its place. */
+/* Which plugins there are: the manifests in the directories, of which the first that has an id wins. What was read is
+ * read again only if its files are not the same any more. One that runs keeps what it was started with until it ends,
+ * but for another version, which takes its place. */
 
 #include <errno.h>
 #include <string.h>
@@ -64,13 +64,15 @@ static void stamp_take(const char *directory, const char *id, const char *exec, 
 static gboolean is_unchanged(const Plugin *plugin, const char *directory) {
         FileStamp now[MANIFEST_FILES];
 
-        if (!plugin->manifest || !g_str_equal(directory, plugin->directory) || (plugin->next_manifest && !plugin_active(plugin)))
+        if (!plugin->manifest || !g_str_equal(directory, plugin->directory) ||
+            (plugin->next_manifest && !plugin_active(plugin)))
                 return FALSE;
         stamp_take(directory, plugin->id, plugin->manifest->exec, now);
         return memcmp(now, plugin->stamp, sizeof(now)) == 0;
 }
 
-static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest, const char *broken) {
+static gboolean manifest_same(const Plugin *plugin, const char *directory, const Manifest *manifest,
+                              const char *broken) {
         if (!manifest || !plugin->manifest)
                 return !manifest && !plugin->manifest && g_strcmp0(plugin->last_error, broken) == 0;
         return g_str_equal(directory, plugin->directory) && g_str_equal(manifest->digest, plugin->manifest->digest) &&
@@ -88,7 +90,8 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
         g_autoptr(Manifest) owned = manifest;
 
         if (!manifest) {
-                g_autofree char *message = g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
+                g_autofree char *message =
+                        g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
 
                 plugin->stale = TRUE;
                 plugins_problem(plugin->plugins, plugin->id, message);
@@ -103,7 +106,8 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
                 plugin->next_manifest = g_steal_pointer(&owned);
                 return;
         }
-        log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version, plugin->manifest->version);
+        log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
+                 plugin->manifest->version);
         plugin_upgrade(plugin, g_steal_pointer(&owned), NULL, NULL);
 }
 

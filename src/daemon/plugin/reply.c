@@ -68,8 +68,8 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
                 return rubbish(ret_problem, "says that it is %s, expected %s", id, manifest->id);
         version = json_get_string(info, "version", manifest->version);
         if (manifest->versioned && !g_str_equal(version, manifest->version))
-                return rubbish(ret_problem, "says that it is version %.*s, expected %s", line_cut(version, 64), version,
-                               manifest->version);
+                return rubbish(ret_problem, "says that it is version %.*s, expected %s", line_cut(version, 64),
+                               version, manifest->version);
         missing = missing_contract(manifest, info);
         if (missing)
                 return rubbish(ret_problem, "does not serve the contract %s of its manifest", missing);

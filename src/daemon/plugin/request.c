@@ -111,16 +111,19 @@ int request_ask_systemd(Request *request, const char *interface, sd_bus_message_
         int r;
 
         if (plugins->questions_to_systemd >= QUESTIONS_TO_SYSTEMD_MAX)
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "systemd is asked about %u units already; try again.",
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                         "systemd is asked about %u units already; try again.",
                                          plugins->questions_to_systemd);
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin_unit(request->plugin), &path);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(plugins->parameters.bus, &question, starter_systemd(plugins->starter), path,
+                r = sd_bus_message_new_method_call(plugins->parameters.bus, &question,
+                                                   starter_systemd(plugins->starter), path,
                                                    "org.freedesktop.DBus.Properties", "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(question, "s", interface);
         if (r >= 0)
-                r = sd_bus_call_async(plugins->parameters.bus, &request->question, question, done, request->subject, SYSTEMD_TIMEOUT);
+                r = sd_bus_call_async(plugins->parameters.bus, &request->question, question, done, request->subject,
+                                      SYSTEMD_TIMEOUT);
         if (r < 0)
                 return r;
         plugins->questions_to_systemd++;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A call of a client that waits for a plugin, or for the provider that one is. Each sender may have so many at once; those of a sender that leaves the bus before the plugin
- * was asked are dropped, so that nobody works for one who is gone. */
+/* A call of a client that waits for a plugin, or for the provider that one is. Each sender may have so many at once;
+ * those of a sender that leaves the bus before the plugin was asked are dropped, so that nobody works for one who is
+ * gone. */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
@@ -23,7 +24,7 @@ typedef struct Request {
         JsonObject *parameters; /* or the metrics; or NULL */
         sd_bus_slot *watch;     /* while its plugin's call waits */
         sd_bus_slot *question;  /* to systemd, while it is under way: request_ask_systemd() */
-        void *subject;          /* whose request it is, and done's and append's userdata; itself where nobody took it over */
+        void *subject; /* whose request it is, and done's and append's userdata; itself where nobody took it over */
         void (*drop)(void *subject); /* ends subject and request, for which nobody waits any more */
 } Request;
 
@@ -36,11 +37,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
 /* It is part of something larger from now on, which drop() ends together with it. */
 void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject));
 
-/* plugin_call() for this request, whose subject is done's userdata and append's; ends with it in any case. As a D-Bus method handler
- * returns. */
+/* plugin_call() for this request, whose subject is done's userdata and append's; ends with it in any case. As a D-Bus
+ * method handler returns. */
 int request_call(Request *request, const char *interface, const char *member, gboolean without_effect,
                  PluginCallAppend append, PluginCallDone done);
 
-/* What systemd says of the plugin's unit (its properties of this interface), for this request, whose subject is done's userdata. As a D-Bus
- * method handler returns; the request stays the caller's where that is an error. */
+/* What systemd says of the plugin's unit (its properties of this interface), for this request, whose subject is done's
+ * userdata. As a D-Bus method handler returns; the request stays the caller's where that is an error. */
 int request_ask_systemd(Request *request, const char *interface, sd_bus_message_handler_t done, sd_bus_error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a plugin uses and may use. systemd knows both of its unit; elsewhere the process says what it uses, the manifest what it
- * asked for, and nothing holds it to that. */
+/* What a plugin uses and may use. systemd knows both of its unit; elsewhere the process says what it uses, the
+ * manifest what it asked for, and nothing holds it to that. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +111,8 @@ static int read_property(sd_bus_message *reply, const char *key, void *userdata)
                 if (!used)
                         resources[i].limit = value;
                 else if (value != UINT64_MAX)
-                        resources[i].used = (resources[i].used == UINT64_MAX ? 0 : resources[i].used) + value / resources[i].used_unit;
+                        resources[i].used = (resources[i].used == UINT64_MAX ? 0 : resources[i].used) +
+                                            value / resources[i].used_unit;
                 return 0;
         }
         return sd_bus_message_skip(reply, "v");
@@ -127,7 +128,8 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Resource resources[RESOURCES];
 
         if (sd_bus_message_is_method_error(reply, NULL) || resources_read_unit(reply, resources) < 0)
-                (void) sd_bus_reply_method_errorf(request->call, SD_BUS_ERROR_FAILED, "systemd does not say what the unit uses.");
+                (void) sd_bus_reply_method_errorf(request->call, SD_BUS_ERROR_FAILED,
+                                                  "systemd does not say what the unit uses.");
         else
                 (void) send_resources(request->call, resources, TRUE);
         return 0;

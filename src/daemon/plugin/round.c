@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A round: every plugin with IdleCheck is asked, all side by side, and the round is over when each has answered or run out of time.
- * Rounds may overlap. A plugin that is being asked is not asked a second time meanwhile; a fresh round (a last look) queues one more
- * question behind it, because only answers to questions that began after the look count. */
+/* A round: every plugin with IdleCheck is asked, all side by side, and the round is over when each has answered or run
+ * out of time. Rounds may overlap. A plugin that is being asked is not asked a second time meanwhile; a fresh round (a
+ * last look) queues one more question behind it, because only answers to questions that began after the look count. */
 
 #include <errno.h>
 #include <string.h>
@@ -126,8 +126,8 @@ static void take_failure(Plugin *plugin, const char *reason) {
         tell(plugin, vote_new(plugin->id, VERDICT_UNKNOWN, words, plugin->check.begun, clock_monotonic()));
 }
 
-/* What it said before it fell, and for how long that was to count, is worth nothing now. One that is being asked is given its second
- * chance first. */
+/* What it said before it fell, and for how long that was to count, is worth nothing now. One that is being asked is
+ * given its second chance first. */
 void plugin_check_failed(Plugin *plugin, const char *reason) {
         uint64_t now = clock_monotonic();
 
@@ -159,7 +159,8 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
                 ;
         else if (error)
                 take_failure(plugin, error->message);
-        else if (check_answer_read(plugin->id, reply, plugin->check.begun, now, clock_realtime(), &answer, &problem) < 0) {
+        else if (check_answer_read(plugin->id, reply, plugin->check.begun, now, clock_realtime(), &answer, &problem) <
+                 0) {
                 plugin->statistics.errors++;
                 plugin_set_healthy(plugin, FALSE, problem);
                 take_failure(plugin, problem);
@@ -171,8 +172,21 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
 }
 
 static int append_metrics(sd_bus_message *message, void *userdata) {
-        static const char *const hints[] = { "cpu_usage",  "d", "memory_usage",       "d", "network_kbps", "d", "disk_io_kbps", "d",
-                                             "gpu_usage", "d", "input_idle_seconds", "d", "timestamp",    "t", NULL };
+        static const char *const hints[] = { "cpu_usage",
+                                             "d",
+                                             "memory_usage",
+                                             "d",
+                                             "network_kbps",
+                                             "d",
+                                             "disk_io_kbps",
+                                             "d",
+                                             "gpu_usage",
+                                             "d",
+                                             "input_idle_seconds",
+                                             "d",
+                                             "timestamp",
+                                             "t",
+                                             NULL };
         Plugin *plugin = userdata;
 
         return dictionary_append(message, plugin->check.metrics, hints);
@@ -188,11 +202,12 @@ static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *pr
         answered(plugin);
 }
 
-/* Its first answer is worth something at once, as is one after a failure; one that is about to be replaced is not kept by it. What lies
- * unread for longer than the plugin has to answer could have come too late. */
+/* Its first answer is worth something at once, as is one after a failure; one that is about to be replaced is not kept
+ * by it. What lies unread for longer than the plugin has to answer could have come too late. */
 static gboolean has_time(const Plugin *plugin) {
-        return plugin->check.leisurely && plugin->check.votes->len > 0 && plugin->state == PLUGIN_RUNNING && !plugin->swap &&
-                plugin->process && plugin->process->channel && plugin_timeout(plugin, TIMEOUT_CHECK) >= plugin->plugins->leisure;
+        return plugin->check.leisurely && plugin->check.votes->len > 0 && plugin->state == PLUGIN_RUNNING &&
+               !plugin->swap && plugin->process && plugin->process->channel &&
+               plugin_timeout(plugin, TIMEOUT_CHECK) >= plugin->plugins->leisure;
 }
 
 static void ask(Plugin *plugin) {
@@ -237,14 +252,16 @@ static void limit_leisure(Plugins *plugins, uint64_t now) {
 
         plugins->at_leisure = TRUE;
         if (!plugins->hearing) {
-                (void) sd_event_add_time(plugins->parameters.event, &plugins->hearing, CLOCK_MONOTONIC, end, 0, on_leisure_over, plugins);
+                (void) sd_event_add_time(plugins->parameters.event, &plugins->hearing, CLOCK_MONOTONIC, end, 0,
+                                         on_leisure_over, plugins);
                 return;
         }
         (void) sd_event_source_set_time(plugins->hearing, end);
         (void) sd_event_source_set_enabled(plugins->hearing, SD_EVENT_ONESHOT);
 }
 
-void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata), void *userdata) {
+void plugins_check(Plugins *plugins, JsonObject *metrics, gboolean fresh, void (*done)(void *userdata),
+                   void *userdata) {
         Round *round = g_new0(Round, 1);
         uint64_t now = clock_monotonic();
 

@@ -45,7 +45,8 @@ void plugin_settle_reached(Plugin *plugin) {
                 if (settler->load ? up : down)
                         settle(plugin, i, NULL, NULL);
                 else if (settler->load && down)
-                        settle(plugin, i, ERROR_PLUGIN_FAILED, *plugin->last_error ? plugin->last_error : "It was stopped.");
+                        settle(plugin, i, ERROR_PLUGIN_FAILED,
+                               *plugin->last_error ? plugin->last_error : "It was stopped.");
         }
 }
 

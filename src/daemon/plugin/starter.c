@@ -114,8 +114,9 @@ int starter_new(sd_bus *bus, Starter **ret) {
         starter->starts = g_ptr_array_new();
         r = owner_watch(bus, SYSTEMD_NAME, on_systemd_changed, starter, &starter->watch);
         if (r >= 0)
-                r = sd_bus_call_method_async(bus, &starter->question, DRIVER_NAME, "/org/freedesktop/DBus", DRIVER_NAME,
-                                             "GetNameOwner", on_systemd_owner, starter, "s", SYSTEMD_NAME);
+                r = sd_bus_call_method_async(bus, &starter->question, DRIVER_NAME, "/org/freedesktop/DBus",
+                                             DRIVER_NAME, "GetNameOwner", on_systemd_owner, starter, "s",
+                                             SYSTEMD_NAME);
         if (r < 0) {
                 starter_free(starter);
                 return r;
@@ -157,7 +158,8 @@ static int on_active_state(sd_bus_message *reply, void *userdata, sd_bus_error *
 
         if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "v", "s", &state) >= 0 &&
             (strcmp(state, "inactive") == 0 || strcmp(state, "failed") == 0))
-                start_end(start, "systemd has started %s, and it is %s (journalctl -u %s)", start->unit, state, start->unit);
+                start_end(start, "systemd has started %s, and it is %s (journalctl -u %s)", start->unit, state,
+                          start->unit);
         else
                 start_end(start, NULL);
         return 0;
@@ -187,7 +189,8 @@ static int on_job_removed(sd_bus_message *message, void *userdata, sd_bus_error 
         if (strcmp(result, "done") == 0 || strcmp(result, "skipped") == 0)
                 ask_active_state(start);
         else
-                start_end(start, "systemd could not start %s: %s (journalctl -u %s)", start->unit, result, start->unit);
+                start_end(start, "systemd could not start %s: %s (journalctl -u %s)", start->unit, result,
+                          start->unit);
         return 0;
 }
 
@@ -205,8 +208,8 @@ static int on_unit_started(sd_bus_message *reply, void *userdata, sd_bus_error *
         return 0;
 }
 
-/* The match is installed before the question: the bus works in order, so no JobRemoved is missed. It cannot name the unit:
- * sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number. */
+/* The match is installed before the question: the bus works in order, so no JobRemoved is missed. It cannot name the
+ * unit: sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number. */
 static int start_unit(Start *start) {
         Starter *starter = start->starter;
         g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='" SYSTEMD_PATH "',interface='"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Starts and ends the processes of plugins. Where systemd is on this bus, by its units: StartUnit, then JobRemoved and ActiveState,
- * because activation through dbus-daemon lets the caller wait 25 s for every start that fails. Elsewhere by StartServiceByName.
- * Nobody waits here: each operation has a callback, and can be given up. */
+/* Starts and ends the processes of plugins. Where systemd is on this bus, by its units: StartUnit, then JobRemoved and
+ * ActiveState, because activation through dbus-daemon lets the caller wait 25 s for every start that fails. Elsewhere
+ * by StartServiceByName. Nobody waits here: each operation has a callback, and can be given up. */
 
 #include <stdbool.h>
 
@@ -19,11 +19,12 @@ void starter_free(Starter *starter);
 /* NULL where the bus has no systemd; its unique name else. Valid once a first start has ended. */
 const char *starter_systemd(const Starter *starter);
 
-/* message: NULL: it was started, and its name is on the bus or about to come. Otherwise why not. The start is freed afterwards. */
+/* message: NULL: it was started, and its name is on the bus or about to come. Otherwise why not. The start is freed
+ * afterwards. */
 typedef void (*StartDone)(const char *message, void *userdata);
 
-/* name: of the plugin on the bus. unit: of systemd. failed_before: the unit may be in a failed state, which is reset first, so that
- * systemd's own rate limit does not stand in the way of ours. NULL if nothing could be sent. */
+/* name: of the plugin on the bus. unit: of systemd. failed_before: the unit may be in a failed state, which is reset
+ * first, so that systemd's own rate limit does not stand in the way of ours. NULL if nothing could be sent. */
 Start *starter_begin(Starter *starter, const char *name, const char *unit, bool failed_before, StartDone done,
                      void *userdata);
 /* done is not called. NULL is fine. */

@@ -63,7 +63,8 @@ static StateTransfer *transfer_new(PluginProcess *process, StateDone done, void 
 
 void state_forget_process(PluginProcess *process) {
         while (process->transfers->len > 0) {
-                StateTransfer *transfer = g_ptr_array_steal_index_fast(process->transfers, process->transfers->len - 1);
+                StateTransfer *transfer =
+                        g_ptr_array_steal_index_fast(process->transfers, process->transfers->len - 1);
 
                 transfer->process = NULL;
                 transfer->timer = sd_event_source_disable_unref(transfer->timer);
@@ -85,7 +86,8 @@ static void transfer_end(StateTransfer *transfer, const char *problem) {
                 plugins_problem(process->plugin->plugins, process->plugin->id, problem);
 }
 
-static void transfer_end_problem(StateTransfer *transfer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void transfer_end_problem(StateTransfer *transfer, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 
 static void transfer_end_problem(StateTransfer *transfer, const char *format, ...) {
         g_autofree char *problem = NULL;
@@ -137,7 +139,8 @@ static void try_to_put(StateTransfer *transfer) {
                 return;
         }
         if (r == -ENOBUFS && clock_monotonic() < transfer->deadline &&
-            sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, RETRY_INTERVAL, 0, on_retry, transfer) >= 0)
+            sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, RETRY_INTERVAL, 0, on_retry,
+                                       transfer) >= 0)
                 return;
         error = g_error_new_literal(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), g_strerror(-r));
         transfer->stored(error, transfer);
@@ -182,7 +185,8 @@ static void end_export(StateTransfer *transfer, const char *problem) {
         void *userdata = transfer->userdata;
 
         transfer->done = NULL;
-        /* Before the caller hears of it, who may free the process. Where the store has what nobody could read, that stays there. */
+        /* Before the caller hears of it, who may free the process. Where the store has what nobody could read, that
+         * stays there. */
         if (problem || process->state_unread)
                 transfer_free(transfer);
         else
@@ -208,15 +212,16 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 
 static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
         transfer->exporter = g_strdup(transfer->process->manifest->version);
-        process_call(transfer->process, STATE_INTERFACE, "ExportState", process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done,
-                     transfer);
+        process_call(transfer->process, STATE_INTERFACE, "ExportState",
+                     process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
 
 void state_save(PluginProcess *process, StateDone done, void *userdata) {
         if (!manifest_has_contract(process->manifest, "State"))
                 done(process, NULL, userdata);
         else if (process->state_unread)
-                done(process, "its state is not kept: what was kept before could not be read, and is not overwritten", userdata);
+                done(process, "its state is not kept: what was kept before could not be read, and is not overwritten",
+                     userdata);
         else
                 ask_for_state(transfer_new(process, done, userdata), on_exported);
 }
@@ -241,8 +246,8 @@ static int append_state(sd_bus_message *message, void *userdata) {
 }
 
 static void hand_over(StateTransfer *transfer, PluginCallDone done) {
-        process_call(transfer->process, STATE_INTERFACE, "ImportState", process_timeout(transfer->process, TIMEOUT_EXPORT),
-                     append_state, done, transfer);
+        process_call(transfer->process, STATE_INTERFACE, "ImportState",
+                     process_timeout(transfer->process, TIMEOUT_EXPORT), append_state, done, transfer);
 }
 
 static void on_imported(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
@@ -299,7 +304,8 @@ static void on_put_aside(const GError *error, void *userdata) {
                 return;
         if (error) {
                 process->state_unread = TRUE;
-                tell(transfer, "the state that version %s refused could not be put aside (%s): nothing is kept until it can",
+                tell(transfer,
+                     "the state that version %s refused could not be put aside (%s): nothing is kept until it can",
                      process->manifest->version, error->message);
                 transfer_end(transfer, NULL);
                 return;
@@ -320,8 +326,11 @@ static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
                 process_fail(process, "did not import its state in time");
                 return;
         }
-        tell(transfer, "version %s refused the state of version %s (format %u, %zu bytes) and starts afresh; it is kept aside: %s",
-             process->manifest->version, transfer->exporter, transfer->version, g_bytes_get_size(transfer->state), error->message);
+        tell(transfer,
+             "version %s refused the state of version %s (format %u, %zu bytes) and starts afresh; it is kept aside: "
+             "%s",
+             process->manifest->version, transfer->exporter, transfer->version, g_bytes_get_size(transfer->state),
+             error->message);
         if (transfer->again)
                 transfer_end(transfer, NULL);
         else
@@ -331,7 +340,8 @@ static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 /* Whatever was kept must not be overwritten by one that begins with nothing because of this. */
 static void begin_without(StateTransfer *transfer, const char *reason) {
         transfer->process->state_unread = TRUE;
-        tell(transfer, "its state could not be read (%s): it starts afresh, and what it knows from now on is not kept", reason);
+        tell(transfer, "its state could not be read (%s): it starts afresh, and what it knows from now on is not kept",
+             reason);
 }
 
 static void on_found(const StoreState *found, const GError *error, void *userdata) {
@@ -376,10 +386,12 @@ static void look_up(StateTransfer *transfer, char *key, StoreStateDone done) {
                 return;
         }
         transfer->in_store = TRUE;
-        (void) sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, STORE_PATIENCE, 0, on_store_silent, transfer);
+        (void) sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, STORE_PATIENCE, 0, on_store_silent,
+                                          transfer);
 }
 
-/* Where it could not be made durable it is handed back all the same: it is then in two places that may die instead of in one. */
+/* Where it could not be made durable it is handed back all the same: it is then in two places that may die instead of
+ * in one. */
 static void on_kept_saved(const GError *error, void *userdata) {
         StateTransfer *transfer = userdata;
 
@@ -455,15 +467,16 @@ void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *
         saving->done = done;
         saving->userdata = userdata;
         saving->waiting = 1;
-        if (sd_event_add_time_relative(plugins->parameters.event, &saving->timer, CLOCK_MONOTONIC, timeout, 0, on_saving_timeout,
-                                       saving) < 0) {
+        if (sd_event_add_time_relative(plugins->parameters.event, &saving->timer, CLOCK_MONOTONIC, timeout, 0,
+                                       on_saving_timeout, saving) < 0) {
                 saving_end(saving);
                 return;
         }
         for (guint i = 0; i < plugins->list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
-                if (plugin->state != PLUGIN_RUNNING || !plugin->process || !manifest_has_contract(plugin->process->manifest, "State"))
+                if (plugin->state != PLUGIN_RUNNING || !plugin->process ||
+                    !manifest_has_contract(plugin->process->manifest, "State"))
                         continue;
                 saving->waiting++;
                 state_save(plugin->process, on_one_saved, saving);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a plugin with the State contract knows, between its process and the store. One row for each plugin, replaced whole, with the version
- * of the state and of the plugin that exported it. What a version refuses to import is never lost: it is put aside under the version
- * that had exported it, which is offered it again should it come back. */
+/* What a plugin with the State contract knows, between its process and the store. One row for each plugin, replaced
+ * whole, with the version of the state and of the plugin that exported it. What a version refuses to import is never
+ * lost: it is put aside under the version that had exported it, which is offered it again should it come back. */
 
 #include <stdint.h>
 
@@ -23,13 +23,15 @@ typedef enum StateHeld {
 /* problem NULL: done. Called once, unless the process fails or is freed before; may be called from within. */
 typedef void (*StateDone)(PluginProcess *process, const char *problem, void *userdata);
 
-/* One that was just greeted gets what there is. One that hangs or dies over it has failed (hooks.failed); one that refuses starts afresh. */
+/* One that was just greeted gets what there is. One that hangs or dies over it has failed (hooks.failed); one that
+ * refuses starts afresh. */
 void state_restore(PluginProcess *process, StateDone done, void *userdata);
 /* Exported and durable. problem: it is not, and what was kept before still is. */
 void state_save(PluginProcess *process, StateDone done, void *userdata);
 
 /* Only the one half: exported (and on its way to the disk, unless state_unread; done waits for no commit) … */
-typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem, void *userdata);
+typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem,
+                              void *userdata);
 void state_export(PluginProcess *process, StateExported done, void *userdata);
 /* … and into this process, which may refuse. */
 void state_import(PluginProcess *process, uint32_t version, GBytes *state, StateDone done, void *userdata);

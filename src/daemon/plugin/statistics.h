@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* How a plugin's calls went. Durations are counted in buckets that grow by an eighth, so that a percentile is exact to 12 %
- * however many calls there were, in constant memory. */
+/* How a plugin's calls went. Durations are counted in buckets that grow by an eighth, so that a percentile is exact to
+ * 12 % however many calls there were, in constant memory. */
 
 #include <stdint.h>
 

@@ -12,7 +12,8 @@
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
-/* Calls that change the state and are under way are waited for: at first others still go in, then they are held back. */
+/* Calls that change the state and are under way are waited for: at first others still go in, then they are held back.
+ */
 #define QUIET_TIMEOUT (5 * USEC_PER_SEC)
 #define HELD_TIMEOUT (5 * USEC_PER_SEC)
 /* The calls that the old version still has, streams among them, do not keep it longer. */
@@ -122,8 +123,8 @@ static void enter(PluginSwap *swap, Step step, uint64_t timeout) {
         swap->step = step;
         swap->timer = sd_event_source_disable_unref(swap->timer);
         if (timeout > 0)
-                (void) sd_event_add_time_relative(swap->plugin->plugins->parameters.event, &swap->timer, CLOCK_MONOTONIC, timeout, 0,
-                                                  on_timeout, swap);
+                (void) sd_event_add_time_relative(swap->plugin->plugins->parameters.event, &swap->timer,
+                                                  CLOCK_MONOTONIC, timeout, 0, on_timeout, swap);
 }
 
 /* Taken out of the plugin before it is freed: what that leads to must not be sent to it. */
@@ -138,14 +139,15 @@ static void end_one(PluginProcess **place, gboolean kill, const char *reason) {
         process_free(process);
 }
 
-/* Whose process is not known cannot be killed where there is no systemd; if it serves its slot already it can be asked. */
+/* Whose process is not known cannot be killed where there is no systemd; if it serves its slot already it can be
+ * asked. */
 static void send_away(PluginProcess *process) {
         _cleanup_bus_message_ sd_bus_message *message = NULL;
         Plugin *plugin = process->plugin;
         sd_bus *bus = plugin->plugins->parameters.bus;
 
-        if (sd_bus_message_new_method_call(bus, &message, plugin->slot_names[process->slot], PLUGIN_PATH, PLUGIN_INTERFACE,
-                                           "Shutdown") < 0 ||
+        if (sd_bus_message_new_method_call(bus, &message, plugin->slot_names[process->slot], PLUGIN_PATH,
+                                           PLUGIN_INTERFACE, "Shutdown") < 0 ||
             sd_bus_message_set_auto_start(message, false) < 0 || sd_bus_message_set_expect_reply(message, false) < 0)
                 return;
         (void) sd_bus_send(bus, message, NULL);
@@ -194,8 +196,8 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
         reason = g_strdup_vprintf(format, ap);
         va_end(ap);
         words = plugin_words(reason);
-        message = g_strdup_printf("version %s could not replace version %s, which runs on (%s): %s", owned->other->version,
-                                  plugin->manifest->version, step_names[owned->step], words);
+        message = g_strdup_printf("version %s could not replace version %s, which runs on (%s): %s",
+                                  owned->other->version, plugin->manifest->version, step_names[owned->step], words);
         log_warning("Plugin %s: %s", plugin->id, message);
         end_next(plugin, words);
         if (owned->switching)
@@ -290,7 +292,8 @@ static void announce(Plugin *plugin, const char *reason) {
                 parameters->changed(plugin, plugin->state, reason, parameters->userdata);
 }
 
-/* The old one is told to go before the new one is asked anything: killed in between, the daemon finds one of them that is the newest. */
+/* The old one is told to go before the new one is asked anything: killed in between, the daemon finds one of them that
+ * is the newest. */
 static void turn_over(PluginSwap *swap) {
         Plugin *plugin = swap->plugin;
         g_autofree char *reason = NULL;
@@ -326,12 +329,14 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
                 return FALSE;
         swap = g_steal_pointer(&plugin->swap);
         there = swap->other->versioned
-                        ? manifest_load_version(swap->directory, plugin->id, swap->other->version, plugin->plugins->trusted_uid, NULL)
+                        ? manifest_load_version(swap->directory, plugin->id, swap->other->version,
+                                                plugin->plugins->trusted_uid, NULL)
                         : manifest_load(swap->directory, plugin->id, plugin->plugins->trusted_uid, NULL);
         possible = there && g_str_equal(there->version, swap->other->version);
         end_one(&plugin->previous, TRUE, reason);
-        message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s", plugin->manifest->version,
-                                  swap->other->version, possible ? "which runs again" : "which is not there any more", reason);
+        message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s",
+                                  plugin->manifest->version, swap->other->version,
+                                  possible ? "which runs again" : "which is not there any more", reason);
         tell(swap, ERROR_PLUGIN_FAILED, message);
         plugins_problem(plugin->plugins, plugin->id, message);
         if (!possible)
@@ -421,8 +426,8 @@ static void on_next_ready(PluginProcess *process) {
                 switch_over(swap);
 }
 
-/* The channel of the old version is closed only when the name has gone over: it ends then, and to end takes a process longer than
- * everything else here. */
+/* The channel of the old version is closed only when the name has gone over: it ends then, and to end takes a process
+ * longer than everything else here. */
 void swap_call_ended(Plugin *plugin) {
         PluginSwap *swap = plugin->swap;
 
@@ -467,7 +472,8 @@ static int on_queued(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 static int ask(PluginSwap *swap, const char *member, const char *name, sd_bus_message_handler_t handler) {
         swap->question = sd_bus_slot_unref(swap->question);
         return sd_bus_call_method_async(swap->plugin->plugins->parameters.bus, &swap->question, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", member, handler, swap, "s", name);
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", member, handler, swap, "s",
+                                        name);
 }
 
 static int on_slot_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -500,7 +506,8 @@ static void on_next_failed(PluginProcess *process, const char *reason) {
         give_up(process->plugin->swap, "%s", reason);
 }
 
-static const ProcessHooks replacing = { on_next_started, on_next_identified, on_next_ready, on_next_leaving, on_next_failed };
+static const ProcessHooks replacing = { on_next_started, on_next_identified, on_next_ready, on_next_leaving,
+                                        on_next_failed };
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         PluginSwap *swap = userdata;
@@ -512,11 +519,13 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
                 enter(swap, STEP_HELD, HELD_TIMEOUT);
                 break;
         case STEP_LEAVE:
-                if (process_has_calls(plugin->previous) && usec_sub(clock_monotonic(), swap->switched) < CALLS_TIMEOUT) {
+                if (process_has_calls(plugin->previous) &&
+                    usec_sub(clock_monotonic(), swap->switched) < CALLS_TIMEOUT) {
                         enter(swap, STEP_LEAVE, USEC_PER_SEC);
                         break;
                 }
-                log_warning("Plugin %s: version %s did not end in time and was killed", plugin->id, swap->other->version);
+                log_warning("Plugin %s: version %s did not end in time and was killed", plugin->id,
+                            swap->other->version);
                 process_kill(plugin->previous);
                 previous_gone(swap, "the version that was asked did not end in time");
                 break;

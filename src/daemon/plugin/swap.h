@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Hot-swap: another version takes the place of the one that serves, and nobody who calls the plugin sees more of it than a moment's wait.
+/* Hot-swap: another version takes the place of the one that serves, and nobody who calls the plugin sees more of it
+ * than a moment's wait.
  *
- *   start in the free slot ─► greet by its unique name, own channel ─► hold back what changes its state ─► export from the old
- *      ─► import into the new ─► the link `current`, where versions lie side by side ─► SWITCH ─► the old ends its calls, releases the name and leaves ─► trial
+ *   start in the free slot ─► greet by its unique name, own channel ─► hold back what changes its state
+ *      ─► export from the old ─► import into the new ─► the link `current`, where versions lie side by side ─► SWITCH
+ *      ─► the old ends its calls, releases the name and leaves ─► trial
  *
- * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the trial brings
- * the old version back, with the state that it had exported, where it is still on the disk. Every step has a deadline. */
+ * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the
+ * trial brings the old version back, with the state that it had exported, where it is still on the disk. Every step
+ * has a deadline. */
 
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
 
 typedef struct PluginSwap PluginSwap;
 
-/* Of a running plugin. Takes the manifest. done is called once, never from within: with NULL when the old version has left, or with a named
- * error. May be NULL: failures are Problems then. */
+/* Of a running plugin. Takes the manifest. done is called once, never from within: with NULL when the old version has
+ * left, or with a named error. May be NULL: failures are Problems then. */
 void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 
 /* A call ended, or the name has another owner: what waited for that goes on. */

@@ -39,16 +39,20 @@ Manifest *version_find(const Plugin *plugin, const char *version, GError **error
         if (n == 0)
                 manifest = manifest_load(plugin->directory, plugin->id, plugin->plugins->trusted_uid, &e);
         else if (there)
-                manifest = manifest_load_version(plugin->directory, plugin->id, version, plugin->plugins->trusted_uid, &e);
+                manifest = manifest_load_version(plugin->directory, plugin->id, version, plugin->plugins->trusted_uid,
+                                                 &e);
         if (manifest && (!*version || g_str_equal(manifest->version, version)))
                 return g_steal_pointer(&manifest);
         installed = n > 0 ? g_strjoinv(", ", versions) : g_strdup(manifest ? manifest->version : "none that works");
         words = plugin_words(version);
         if (e)
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "What is installed of %s%s%s is broken: %s; installed: %s.",
-                            plugin->id, *words ? " as version " : "", words, e->message, installed);
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
+                            "What is installed of %s%s%s is broken: %s; installed: %s.", plugin->id,
+                            *words ? " as version " : "", words, e->message, installed);
         else
-                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, "Version “%.*s” of %s is not installed; installed: %s.", line_cut(words, 64), words, plugin->id, installed);
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
+                            "Version “%.*s” of %s is not installed; installed: %s.", line_cut(words, 64), words,
+                            plugin->id, installed);
         return NULL;
 }
 
@@ -82,13 +86,14 @@ static int on_switched(sd_bus_message *reply, void *userdata, sd_bus_error *ret_
         g_autofree char *problem = NULL;
 
         if (error)
-                problem = g_strdup_printf("the link to the version that counts could not be switched: %s", error->message ?: error->name);
+                problem = g_strdup_printf("the link to the version that counts could not be switched: %s",
+                                          error->message ?: error->name);
         switch_end(userdata, problem);
         return 1;
 }
 
-static int ask_helper(Plugin *plugin, sd_bus_slot **slot, uint64_t timeout, sd_bus_message_handler_t handler, void *userdata,
-                      const char *member, const char *version) {
+static int ask_helper(Plugin *plugin, sd_bus_slot **slot, uint64_t timeout, sd_bus_message_handler_t handler,
+                      void *userdata, const char *member, const char *version) {
         _cleanup_bus_message_ sd_bus_message *call = NULL;
         sd_bus *bus = plugin->plugins->parameters.bus;
         int r;
@@ -105,17 +110,20 @@ static void on_not_sent(void *data) {
         Plugin *plugin = data;
 
         if (plugin->switching && !plugin->switching->slot)
-                switch_end(plugin->switching, "the link to the version that counts could not be switched: the bus takes no message");
+                switch_end(plugin->switching,
+                           "the link to the version that counts could not be switched: the bus takes no message");
 }
 
-void version_switch(Plugin *plugin, const Manifest *manifest, VersionSwitched done, GDestroyNotify destroy, void *userdata) {
+void version_switch(Plugin *plugin, const Manifest *manifest, VersionSwitched done, GDestroyNotify destroy,
+                    void *userdata) {
         VersionSwitch *change;
 
         if (plugin->switching)
                 switch_end(plugin->switching, plugin->switching->done ? "another version is wanted now" : NULL);
         plugin->switching = change = g_new(VersionSwitch, 1);
         *change = (VersionSwitch) { .plugin = plugin, .done = done, .destroy = destroy, .userdata = userdata };
-        if (ask_helper(plugin, &change->slot, SWITCH_TIMEOUT, on_switched, change, "SwitchVersion", manifest->version) < 0)
+        if (ask_helper(plugin, &change->slot, SWITCH_TIMEOUT, on_switched, change, "SwitchVersion",
+                       manifest->version) < 0)
                 plugins_defer(plugin->plugins, on_not_sent, NULL, plugin);
 }
 
@@ -145,7 +153,8 @@ static int on_settled(sd_bus_message *reply, void *userdata, sd_bus_error *ret_e
         plugin->settle_question = sd_bus_slot_unref(plugin->settle_question);
         if (!error || sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN))
                 return 1;
-        problem = g_strdup_printf("could not be made known to the system in one version alone: %s", error->message ?: error->name);
+        problem = g_strdup_printf("could not be made known to the system in one version alone: %s",
+                                  error->message ?: error->name);
         plugins_problem(plugin->plugins, plugin->id, problem);
         return 1;
 }

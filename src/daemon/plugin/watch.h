@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Sees that a plugin was put somewhere, changed, or taken away. Installing writes many files, so what happens within a moment is told as one.
- * A directory that is not there is waited for at the nearest one above it that is. Where the kernel has no more watches to give, or lost some
- * events, everything is looked at again; nothing else depends on it (DiscoverPlugins does the same by hand). */
+/* Sees that a plugin was put somewhere, changed, or taken away. Installing writes many files, so what happens within a
+ * moment is told as one. A directory that is not there is waited for at the nearest one above it that is. Where the
+ * kernel has no more watches to give, or lost some events, everything is looked at again; nothing else depends on it
+ * (DiscoverPlugins does the same by hand). */
 
 #include <glib.h>
 #include <systemd/sd-event.h>

@@ -55,7 +55,8 @@ static Provider *choose_named(Providers *providers, const char *id, char **ret_p
                 return NULL;
         }
         if (!plugin_enabled(provider->plugin)) {
-                *ret_problem = g_strdup_printf("The provider %s is not enabled; sudo " SNOOZE_COMMAND " plugin enable %s", id, id);
+                *ret_problem = g_strdup_printf(
+                        "The provider %s is not enabled; sudo " SNOOZE_COMMAND " plugin enable %s", id, id);
                 return NULL;
         }
         return provider;
@@ -86,17 +87,20 @@ static Provider *choose_detected(Providers *providers, char **ret_problem) {
                 found = provider;
         }
         if (open) {
-                *ret_problem =
-                        g_strdup_printf("The provider %s is still being asked whether this machine is its own; " SNOOZE_COMMAND " "
-                                        "provider list",
-                                        provider_id(open));
+                *ret_problem = g_strdup_printf(
+                        "The provider %s is still being asked whether this machine is its own; " SNOOZE_COMMAND " "
+                        "provider list",
+                        provider_id(open));
                 return NULL;
         }
         if (!found)
                 *ret_problem = g_strdup(
-                        enabled > 0 ? "No provider recognizes this machine; say which is to stop it: sudo " SNOOZE_COMMAND " "
-                                      "setup --provider ID"
-                                    : "No provider is enabled that could stop this machine; " SNOOZE_COMMAND " provider list");
+                        enabled > 0
+                                ? "No provider recognizes this machine; say which is to stop it: sudo " SNOOZE_COMMAND
+                                  " "
+                                  "setup --provider ID"
+                                : "No provider is enabled that could stop this machine; " SNOOZE_COMMAND
+                                  " provider list");
         return found;
 }
 
@@ -109,12 +113,13 @@ static char *find_obstacle(const Config *config, const Provider *provider) {
                 return g_strdup_printf("The provider %s is %s: %s; " SNOOZE_COMMAND " plugin info %s", id,
                                        plugin_state_name(state), plugin_last_error(provider->plugin), id);
         if (!provider->probed)
-                return g_strdup_printf("The provider %s has not answered yet; " SNOOZE_COMMAND " provider info %s", id, id);
+                return g_strdup_printf("The provider %s has not answered yet; " SNOOZE_COMMAND " provider info %s", id,
+                                       id);
         if (!stop_effect_allowed(config, provider->stop_effect))
-                return g_strdup_printf("A stop by %s %s (StopEffect %s); if that is wanted: sudo " SNOOZE_COMMAND " config set "
-                                       "allow_stop_effects '[\"%s\"]'",
-                                       id, consent_needed(provider->stop_effect), provider->stop_effect,
-                                       provider->stop_effect);
+                return g_strdup_printf(
+                        "A stop by %s %s (StopEffect %s); if that is wanted: sudo " SNOOZE_COMMAND " config set "
+                        "allow_stop_effects '[\"%s\"]'",
+                        id, consent_needed(provider->stop_effect), provider->stop_effect, provider->stop_effect);
         if (provider->permission_missing)
                 return g_strdup_printf("%s; " SNOOZE_COMMAND " provider check %s", provider->permissions, id);
         return NULL;

@@ -45,8 +45,8 @@ static void drop_operation(void *operation) {
         operation_end(operation);
 }
 
-int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, Operation **ret,
-                    sd_bus_error *error) {
+int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options,
+                    Operation **ret, sd_bus_error *error) {
         Operation *operation;
         Request *request;
         int r;
@@ -69,10 +69,11 @@ int operation_begin(Provider *provider, sd_bus_message *call, const char *instan
 void operation_call(Operation *operation, const char *member, gboolean without_effect, PluginCallAppend append,
                     PluginCallDone done) {
         if (operation->request)
-                (void) request_call(operation->request, CLOUD_PROVIDER_INTERFACE, member, without_effect, append, done);
+                (void) request_call(operation->request, CLOUD_PROVIDER_INTERFACE, member, without_effect, append,
+                                    done);
         else
-                (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect, append, done,
-                                   operation);
+                (void) plugin_call(operation->provider->plugin, CLOUD_PROVIDER_INTERFACE, member, 0, without_effect,
+                                   append, done, operation);
 }
 
 int append_instance_id(sd_bus_message *message, void *userdata) {

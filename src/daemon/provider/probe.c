@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Detect ─► properties ─► GetInstanceInfo ─► CheckPermissions, each only if it makes sense after the one before. Nothing here
- * changes anything in the cloud. */
-
+/* Detect ─► properties ─► GetInstanceInfo ─► CheckPermissions, each only if it makes sense after the one before.
+ * Nothing here changes anything in the cloud. */
 
 #include "base/cleanup.h"
 #include "base/journal.h"
@@ -87,7 +86,8 @@ static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 
         provider->tried = TRUE;
         if (error || detection_read(reply, &detected, &problem) < 0) {
-                log_debug("Provider %s could not be asked: %s", provider_id(provider), error ? error->message : problem);
+                log_debug("Provider %s could not be asked: %s", provider_id(provider),
+                          error ? error->message : problem);
                 provider->probed = FALSE;
                 provider->detected = FALSE;
                 probe_end(operation);

@@ -29,8 +29,8 @@ static int authorize_call(Provider *provider, sd_bus_message *call, const char *
         const ProvidersParameters *parameters = &provider->providers->parameters;
         const char *instance = *instance_id ? instance_id : "this machine";
         g_autofree char *what = g_strdup_printf("%s, %s", provider_id(provider), instance);
-        const char *const details[] = { "provider", provider_id(provider), "instance", instance, "method", sd_bus_message_get_member(call),
-                                        NULL };
+        const char *const details[] = { "provider", provider_id(provider),           "instance", instance,
+                                        "method",   sd_bus_message_get_member(call), NULL };
 
         if (!parameters->admit)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
@@ -61,8 +61,8 @@ static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_er
 }
 
 /* As a method handler returns. */
-static int call_for(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, gboolean without_effect,
-                    PluginCallAppend append, PluginCallDone done, sd_bus_error *error) {
+static int call_for(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options,
+                    gboolean without_effect, PluginCallAppend append, PluginCallDone done, sd_bus_error *error) {
         Operation *operation;
         int r = operation_begin(provider, call, instance_id, options, &operation, error);
 
@@ -171,7 +171,8 @@ static int method_stop_instance(sd_bus_message *call, void *userdata, sd_bus_err
                                                 "This daemon does not stop its own machine.");
                 if (provider != provider->providers->active)
                         return sd_bus_error_setf(error, ERROR_REFUSED,
-                                                 "%s is not the provider of this machine; " SNOOZE_COMMAND " provider list",
+                                                 "%s is not the provider of this machine; " SNOOZE_COMMAND
+                                                 " provider list",
                                                  provider_id(provider));
                 return parameters->stop_this_machine(provider, call, json_get_string(options, "reason", ""), options,
                                                      error, parameters->userdata);
@@ -269,7 +270,8 @@ static int read_tags(sd_bus_message *call, JsonObject **ret, sd_bus_error *error
         r = sd_bus_message_enter_container(call, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(call, "{ss}", &name, &value)) > 0) {
                 if (json_object_get_size(tags) >= TAGS_MAX)
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "tags: expected at most %u.", TAGS_MAX);
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "tags: expected at most %u.",
+                                                 TAGS_MAX);
                 r = check_text("The name of a tag", name, TAG_NAME_MAX, FALSE, error);
                 if (r >= 0)
                         r = check_text("The value of a tag", value, TAG_VALUE_MAX, TRUE, error);

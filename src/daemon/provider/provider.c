@@ -54,7 +54,8 @@ static void on_verified(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
                 info = instance_info_read(reply, &problem);
         state = info ? json_get_string(info, "state", "") : "";
         if (!*state || instance_state_leaves(state)) {
-                message = g_strdup_printf("%s accepted%s%s", provider_id(operation->provider), *state ? ": " : "", state);
+                message = g_strdup_printf("%s accepted%s%s", provider_id(operation->provider), *state ? ": " : "",
+                                          state);
                 stop_end(operation, STOP_ACCEPTED, message);
                 return;
         }
@@ -109,7 +110,8 @@ static void refuse_later(Operation *operation, char *message) {
                                   operation);
 }
 
-void provider_stop(Provider *provider, const char *action, const char *reason, uint64_t wake, ProviderStopped done, void *userdata) {
+void provider_stop(Provider *provider, const char *action, const char *reason, uint64_t wake, ProviderStopped done,
+                   void *userdata) {
         Operation *operation = operation_new(provider);
 
         operation->stopped = done;

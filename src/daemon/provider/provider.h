@@ -68,9 +68,10 @@ typedef struct Operation {
 
 /* operation.c */
 Operation *operation_new(Provider *provider);
-/* For a client, whose calls to plugins count together; a negative errno with *error set where it has as many as it may. */
-int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options, Operation **ret,
-                    sd_bus_error *error);
+/* For a client, whose calls to plugins count together; a negative errno with *error set where it has as many as it
+ * may. */
+int operation_begin(Provider *provider, sd_bus_message *call, const char *instance_id, JsonObject *options,
+                    Operation **ret, sd_bus_error *error);
 void operation_free(void *operation);
 /* Takes it off the list and frees it. */
 void operation_end(Operation *operation);

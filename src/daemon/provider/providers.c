@@ -150,8 +150,8 @@ static gboolean same_settings(const Config *a, const Config *b, const char *id) 
         return json_objects_equal(left, right);
 }
 
-/* Which machine this is, what its stop does and what is permitted may be another with other settings of a provider, which
- * its plugin has been sent by now. What was known counts until it has answered, as it does once a day. */
+/* Which machine this is, what its stop does and what is permitted may be another with other settings of a provider,
+ * which its plugin has been sent by now. What was known counts until it has answered, as it does once a day. */
 void providers_set_config(Providers *providers, Config *config) {
         g_autoptr(Config) previous = providers->config;
 

@@ -59,10 +59,12 @@ typedef enum StopAnswer {
         STOP_REFUSED,  /* it will never work like this: a permission, a wrong id, an effect that is not allowed */
 } StopAnswer;
 
-/* Asks the provider to stop this machine by `action` ("stop" "hibernate" "suspend") and verifies what it reports. wake: when it is to be on
- * again, µs since the epoch, which a provider that cannot see to it refuses; 0: not asked for. */
+/* Asks the provider to stop this machine by `action` ("stop" "hibernate" "suspend") and verifies what it reports.
+ * wake: when it is to be on again, µs since the epoch, which a provider that cannot see to it refuses; 0: not asked
+ * for. */
 typedef void (*ProviderStopped)(StopAnswer answer, const char *message, void *userdata);
-void provider_stop(Provider *provider, const char *action, const char *reason, uint64_t wake, ProviderStopped done, void *userdata);
+void provider_stop(Provider *provider, const char *action, const char *reason, uint64_t wake, ProviderStopped done,
+                   void *userdata);
 
 /* A state of an instance that is on its way out, or out. */
 gboolean instance_state_leaves(const char *state);

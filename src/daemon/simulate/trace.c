@@ -233,7 +233,9 @@ static gboolean read_member(const Place *place, JsonNode *node, TraceInstant *in
                 return TRUE;
         }
         if (g_str_equal(place->key, "event")) {
-                if (!read_choice(place, node, event_names, "one of boot, resume, pause, unpause, gap, termination, termination-cancelled", &choice, error))
+                if (!read_choice(place, node, event_names,
+                                 "one of boot, resume, pause, unpause, gap, termination, termination-cancelled",
+                                 &choice, error))
                         return FALSE;
                 instant->event = events[choice];
                 return TRUE;

@@ -36,6 +36,7 @@ char *notice_text(const Notice *notice) {
         } else
                 why = g_strdup(notice->reason);
 
-        return g_strdup_printf("%sThis machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h · why: " SNOOZE_COMMAND " why",
+        return g_strdup_printf("%sThis machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND
+                               " postpone 2h · why: " SNOOZE_COMMAND " why",
                                notice->dry_run ? "Dry run: " : "", verb(notice), when, left, why);
 }

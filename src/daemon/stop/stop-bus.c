@@ -11,7 +11,8 @@
 
 #define DELAY_MAX USEC_PER_DAY
 
-static const char *const stop_options[] = { "force", "b", "delay", "t", "action", "s", "dry-run", "b", "wake", "t", NULL };
+static const char *const stop_options[] = { "force",   "b", "delay", "t", "action", "s",
+                                            "dry-run", "b", "wake",  "t", NULL };
 
 static int check_options(JsonObject *options, sd_bus_error *error) {
         static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
@@ -35,15 +36,16 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
                 .force = json_get_boolean(options, "force", FALSE),
                 .dry_run = json_get_boolean(options, "dry-run", FALSE) || stop_dry_run(manager->stop),
         };
-        g_autofree char *user = user_name(uid),
-                        *full = *reason ? g_strdup_printf("%s: %s", user, reason) : g_strdup_printf("%s wants it to stop", user);
+        g_autofree char *user = user_name(uid), *full = *reason ? g_strdup_printf("%s: %s", user, reason)
+                                                                : g_strdup_printf("%s wants it to stop", user);
         const char *problem = providers_problem(manager->providers);
         int r;
 
         request.reason = full;
         if (held && !request.force)
                 return sd_bus_error_setf(error, ERROR_HELD,
-                                         "%s holds this machine on (%s); stop it all the same: " SNOOZE_COMMAND " stop --force",
+                                         "%s holds this machine on (%s); stop it all the same: " SNOOZE_COMMAND
+                                         " stop --force",
                                          held->who, *held->why ? held->why : "no reason given");
         if (!request.dry_run && problem)
                 return sd_bus_error_set(
@@ -51,10 +53,12 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
 
         r = decision_request_stop(manager->decision, clock_monotonic(), &request);
         if (r == -EALREADY)
-                return sd_bus_error_set(error, ERROR_BUSY, "A stop is under way already; " SNOOZE_COMMAND " status shows it.");
+                return sd_bus_error_set(error, ERROR_BUSY,
+                                        "A stop is under way already; " SNOOZE_COMMAND " status shows it.");
         if (r < 0)
                 return r;
-        stop_set_wishes(manager->stop, json_get_string(options, "action", NULL), (uint64_t) json_get_int(options, "wake", 0));
+        stop_set_wishes(manager->stop, json_get_string(options, "action", NULL),
+                        (uint64_t) json_get_int(options, "wake", 0));
         manager_record_call(manager, uid, "StopInstance", reason);
         manager_step_soon(manager);
         return 0;

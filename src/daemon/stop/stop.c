@@ -414,8 +414,9 @@ static void ask(Stop *stop) {
 
         if (!provider || problem) {
                 stop->calling = FALSE;
-                refused(stop,
-                        problem ? problem : "No provider is there that could stop this machine; " SNOOZE_COMMAND " provider list");
+                refused(stop, problem ? problem
+                                      : "No provider is there that could stop this machine; " SNOOZE_COMMAND
+                                        " provider list");
                 /* Nobody was asked, so nobody has refused: it may be another time. */
                 decision_rearm(stop->with.decision, clock_monotonic());
                 stop->with.step(stop->with.userdata);
@@ -424,7 +425,8 @@ static void ask(Stop *stop) {
         decision_provider_asked(stop->with.decision, clock_monotonic());
         stop->asked = TRUE;
         stop->with.save(stop->with.userdata);
-        provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", stop->wake, on_answer, question_new(stop));
+        provider_stop(provider, stop_action(stop), stop->reason ? stop->reason : "", stop->wake, on_answer,
+                      question_new(stop));
 }
 
 /* Since the last look a disk or the cloud was waited for, and somebody may have said no meanwhile. */

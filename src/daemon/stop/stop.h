@@ -4,9 +4,10 @@
 /* From the warning to the stopped machine: tells people and plugins, waits for handlers and delay holds, asks the
  * provider, and asks again where that helps. decision/ says when; this says how.
  *
- *   warning ── notice, event to the handlers ── notice a minute before ──► stopping ── handlers and delay holds end, tags ──►
- *   provider asked (record durable first) ──► accepted │ retry: its state is asked before anything is repeated │
- * refused */
+ *   warning ── notice, event to the handlers ── notice a minute before
+ *      ──► stopping ── handlers and delay holds end, tags
+ *      ──► provider asked (record durable first) ──► accepted │ refused │ retry: its state is asked before anything is
+ *                                                    repeated */
 
 #include <systemd/sd-event.h>
 
@@ -43,8 +44,8 @@ void stop_set_config(Stop *stop, Config *config);
 
 gboolean stop_dry_run(const Stop *stop);
 
-/* What a person's request asks of the provider. action NULL: the configuration's; wake: when the machine is to be on again, µs since the
- * epoch, 0: when somebody starts it. */
+/* What a person's request asks of the provider. action NULL: the configuration's; wake: when the machine is to be on
+ * again, µs since the epoch, 0: when somebody starts it. */
 void stop_set_wishes(Stop *stop, const char *action, uint64_t wake);
 const char *stop_action(const Stop *stop);
 

@@ -9,6 +9,6 @@
 
 #define TAG_VALUE_MAX 256U /* bytes; the least that clouds take */
 
-/* "<tagging_prefix>:Status" (stopped), ":StopTimestamp" (ISO 8601, UTC) and ":StopReason"; with detailed_instance_tags one for each number of
- * metrics, too. NULL where the configuration wants none. */
+/* "<tagging_prefix>:Status" (stopped), ":StopTimestamp" (ISO 8601, UTC) and ":StopReason"; with detailed_instance_tags
+ * one for each number of metrics, too. NULL where the configuration wants none. */
 JsonObject *stop_tags(const Config *config, uint64_t realtime, const char *reason, JsonObject *metrics);

@@ -2,14 +2,16 @@
 
 /* A broken database is evidence, and somebody may want to rescue it; but a disk that breaks one after the other must
  * not be filled up with them. What can still be read of it is worth more than its history: holds, a pause, what
- * plugins have learnt, events that are not over. So the new one is made beside it, whole and synced, before anything is renamed:
+ * plugins have learnt, events that are not over. So the new one is made beside it, whole and synced, before anything
+ * is renamed:
  *
  *     snooze.db            broken         killed here: snooze.db.new is thrown away and made again
  *     snooze.db.new        made, synced
  *     snooze.db            → snooze.db.broken-<time>, its journal removed
- *                                         killed here: there is no snooze.db, and snooze.db.new is complete: it takes the place
+ *                                         killed here: there is no snooze.db, and snooze.db.new, which is complete,
+ *                                         takes the place
  *     snooze.db.new        → snooze.db
- * */
+ */
 
 #include "daemon/store/database.h"
 
@@ -29,7 +31,9 @@
 #define NEW_NAME DATABASE_NAME ".new"
 
 /* Without a journal of its own: it is thrown away unless it is whole. */
-#define NEW_PRAGMAS "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY"
+#define NEW_PRAGMAS                                                                                                   \
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL; PRAGMA cache_size = -256; PRAGMA temp_store = "     \
+        "MEMORY"
 
 static gint compare_names(gconstpointer a, gconstpointer b) {
         return strcmp(*(const char *const *) b, *(const char *const *) a);

@@ -14,7 +14,8 @@
  * Samples have a table of their own, with their time as the key, because they are many, and only they are thinned. */
 static const char *const schema_steps[] = {
         "CREATE TABLE record (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;"
-        "CREATE TABLE history (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, data TEXT NOT NULL);"
+        "CREATE TABLE history (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, data TEXT NOT "
+        "NULL);"
         "CREATE INDEX history_time ON history (time, kind);"
         "CREATE INDEX history_kind ON history (kind);"
         "CREATE TABLE sample (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, data TEXT NOT NULL);"
@@ -22,7 +23,8 @@ static const char *const schema_steps[] = {
         /* Samples before `until` are as thin as tier `tier` wants them. */
         "CREATE TABLE thinned (tier INTEGER PRIMARY KEY, until INTEGER NOT NULL);",
 
-        "CREATE TABLE plugin_state (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, plugin_version TEXT NOT NULL,"
+        "CREATE TABLE plugin_state (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, plugin_version TEXT NOT "
+        "NULL,"
         " time INTEGER NOT NULL, state BLOB NOT NULL);",
 
         /* `open` ones have data. */
@@ -54,19 +56,23 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_SAMPLES_BETWEEN] = "SELECT time, data FROM sample WHERE time >= ?1 AND time < ?2 ORDER BY time, id",
         [STATEMENT_DELETE_SAMPLES] = "DELETE FROM sample WHERE time >= ?1 AND time < ?2",
         [STATEMENT_EXPIRE_SAMPLES] = "DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE time < ?1 LIMIT ?2)",
-        [STATEMENT_EXPIRE_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE time < ?1 LIMIT ?2)",
+        [STATEMENT_EXPIRE_HISTORY] =
+                "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE time < ?1 LIMIT ?2)",
         [STATEMENT_CROWDED_SAMPLES] = "DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE time <="
                                       " (SELECT time FROM sample ORDER BY time DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
-        [STATEMENT_CROWDED_HISTORY] = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE kind = ?3 AND id <="
-                                      " (SELECT id FROM history WHERE kind = ?3 ORDER BY id DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
-        [STATEMENT_PUT_STATE] = "INSERT INTO plugin_state (id, version, plugin_version, time, state) VALUES (?1, ?2, ?3, ?4, ?5)"
-                                " ON CONFLICT (id) DO UPDATE SET version = excluded.version, plugin_version = excluded.plugin_version,"
-                                " time = excluded.time, state = excluded.state",
+        [STATEMENT_CROWDED_HISTORY] =
+                "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE kind = ?3 AND id <="
+                " (SELECT id FROM history WHERE kind = ?3 ORDER BY id DESC LIMIT 1 OFFSET ?1) LIMIT ?2)",
+        [STATEMENT_PUT_STATE] =
+                "INSERT INTO plugin_state (id, version, plugin_version, time, state) VALUES (?1, ?2, ?3, ?4, ?5)"
+                " ON CONFLICT (id) DO UPDATE SET version = excluded.version, plugin_version = excluded.plugin_version,"
+                " time = excluded.time, state = excluded.state",
         [STATEMENT_DELETE_STATE] = "DELETE FROM plugin_state WHERE id = ?1",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
-        [STATEMENT_PUT_EVENT] = "INSERT INTO event (source, id, time, deadline, open, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                                " ON CONFLICT (source, id) DO UPDATE SET deadline = excluded.deadline, open = excluded.open,"
-                                " data = excluded.data",
+        [STATEMENT_PUT_EVENT] =
+                "INSERT INTO event (source, id, time, deadline, open, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                " ON CONFLICT (source, id) DO UPDATE SET deadline = excluded.deadline, open = excluded.open,"
+                " data = excluded.data",
         [STATEMENT_DELETE_EVENT] = "DELETE FROM event WHERE source = ?1 AND id = ?2",
         [STATEMENT_GET_EVENTS] = "SELECT source, id, time, deadline, open, data FROM event ORDER BY time, rowid",
         [STATEMENT_EXPIRE_EVENTS] = "DELETE FROM event WHERE rowid IN"

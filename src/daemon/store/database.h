@@ -26,7 +26,8 @@ typedef enum DatabaseError {
 
 /* Samples are kept as they were taken for a day, then one per minute for a week, then one per ten minutes for 90 days;
  * everything else for a year; and never more rows than these. Those of history are counted by kind: who makes many of
- * one must not push out the others. Anybody can emit events: fewer are kept of those that are not the cloud's or the machine's own. */
+ * one must not push out the others. Anybody can emit events: fewer are kept of those that are not the cloud's or the
+ * machine's own. */
 #define HISTORY_ROWS_MAX 20000U
 #define HISTORY_EVENT_OF_OTHERS_ROWS_MAX 5000U
 #define SAMPLE_ROWS_MAX 100000U

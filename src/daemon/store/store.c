@@ -15,8 +15,8 @@
 #include "daemon/store/writer.h"
 
 #define FREE_TIMEOUT (5 * USEC_PER_SEC)
-/* How long samples wait for company, and how many of them. Whoever asks for history, and whatever else is written, takes them
- * along. */
+/* How long samples wait for company, and how many of them. Whoever asks for history, and whatever else is written,
+ * takes them along. */
 #define LAZY_TIMEOUT (5 * USEC_PER_MINUTE)
 #define LAZY_MAX 64U
 
@@ -89,7 +89,7 @@ static void move_all(GQueue *from, GQueue *to) {
 
 static size_t work_size(const Work *work) {
         return sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
-                (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
+               (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
 }
 
 /* Locked. */
@@ -114,8 +114,8 @@ static void push_sample_again(uint64_t realtime, const char *text, void *userdat
         shared->due = TRUE;
 }
 
-/* Locked. A group is through. The file goes only as a whole, when nothing that stands in it is still to be written; killed before
- * that, it is read again, which does no harm. */
+/* Locked. A group is through. The file goes only as a whole, when nothing that stands in it is still to be written;
+ * killed before that, it is read again, which does no harm. */
 static void settle_waiting(Shared *shared, gboolean failed) {
         shared->missed = shared->missed || failed;
         if (shared->kept > 0 || failed)
@@ -280,7 +280,8 @@ static void open_waiting(Shared *shared, const char *directory) {
 
         shared->waiting = waiting_open(directory, &error);
         if (!shared->waiting) {
-                log_warning("Samples cannot wait in memory, each is written to the database at once: %s", error->message);
+                log_warning("Samples cannot wait in memory, each is written to the database at once: %s",
+                            error->message);
                 return;
         }
         skipped = waiting_read(shared->waiting, push_sample_again, shared);
@@ -290,8 +291,8 @@ static void open_waiting(Shared *shared, const char *directory) {
                 waiting_clear(shared->waiting);
 }
 
-int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem, void *userdata,
-              Store **ret) {
+int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem,
+              void *userdata, Store **ret) {
         Store *store = g_new0(Store, 1);
         int r;
 
@@ -410,7 +411,8 @@ static int enqueue(Store *store, Work *work) {
         else if (shared->count >= STORE_QUEUE_MAX || shared->bytes + work->bytes > STORE_QUEUE_BYTES_MAX)
                 r = -ENOBUFS;
         else {
-                work->kept = shared->waiting && work_is_lazy(work) && waiting_append(shared->waiting, work->since, work->text);
+                work->kept = shared->waiting && work_is_lazy(work) &&
+                             waiting_append(shared->waiting, work->since, work->text);
                 push(shared, g_steal_pointer(&owned));
                 if (is_due(store, work)) {
                         shared->due = TRUE;
@@ -485,8 +487,8 @@ int store_query(Store *store, uint64_t since, uint64_t until, unsigned max, unsi
         return enqueue(store, work);
 }
 
-int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history, StoreDone done,
-                    void *userdata) {
+int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history,
+                    StoreDone done, void *userdata) {
         g_autofree char *text = data, *history_text = history;
         Work *work;
 

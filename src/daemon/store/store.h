@@ -40,10 +40,10 @@ const char *history_kind_name(HistoryKind kind);
 typedef void (*StoreProblem)(const GError *error, void *userdata);
 
 /* Opens or creates DIRECTORY/snooze.db in the thread; returns at once. Samples that wait to be committed stand in
- * RUNTIME_DIRECTORY/samples: what a daemon that was killed left there is written to the database, each sample once; what is none in there
- * is left out and logged. NULL, or where that file cannot be used: no sample waits. */
-int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem, void *userdata,
-              Store **ret);
+ * RUNTIME_DIRECTORY/samples: what a daemon that was killed left there is written to the database, each sample once;
+ * what is none in there is left out and logged. NULL, or where that file cannot be used: no sample waits. */
+int store_new(sd_event *event, const char *directory, const char *runtime_directory, StoreProblem problem,
+              void *userdata, Store **ret);
 
 /* Writes what is queued, waits for it (at most 5 s), ends the thread. Every callback that is still due is called
  * before it returns; none may call this itself. What is asked of it afterwards is refused with -ESHUTDOWN. */
@@ -57,8 +57,8 @@ typedef void (*StoreDone)(const GError *error, void *userdata);
 
 /* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes.
  * Returns
- * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that fails without a done
- * to hear of it is written when writing works again. */
+ * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that
+ * fails without a done to hear of it is written when writing works again. */
 int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
 
 /* Values of all records whose key begins with prefix: key → JsonObject. */
@@ -67,7 +67,8 @@ int store_get(Store *store, const char *prefix, StoreRecords done, void *userdat
 
 /* One row: time (wall clock µs), kind, data, which is written down at once and may be changed afterwards. A sample
  * without a done waits for up to five minutes to be committed together with others: evidence is not worth a wake-up of
- * the disk each time. It is in the runtime directory before this returns, and survives the end of this process from then on. */
+ * the disk each time. It is in the runtime directory before this returns, and survives the end of this process from
+ * then on. */
 int store_append(Store *store, uint64_t realtime, HistoryKind kind, JsonObject *data, StoreDone done, void *userdata);
 
 /* Rows of since ≤ time < until, newest first, at most max, and no more than fit into STORE_QUERY_BYTES_MAX of memory:
@@ -93,9 +94,10 @@ typedef struct StoreEvent {
 } StoreEvent;
 
 /* Replaced whole, together with a row of history (of its kind and that moment), or without one (NULL): both become
- * durable or neither. data (of an open one, else NULL) and history are JSON; they become the callee's, in any case. -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
-int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history, StoreDone done,
-                    void *userdata);
+ * durable or neither. data (of an open one, else NULL) and history are JSON; they become the callee's, in any case.
+ * -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
+int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history,
+                    StoreDone done, void *userdata);
 
 /* Of all that are not gone, by time: StoreEvent, borrowed. */
 typedef void (*StoreEvents)(GPtrArray *events, const GError *error, void *userdata);

@@ -178,12 +178,14 @@ static gboolean delete_some(Database *d, StatementId id, uint64_t limit, gboolea
 }
 
 static unsigned rows_max(HistoryKind kind) {
-        return kind == HISTORY_EVENT_OF_USER || kind == HISTORY_EVENT_OF_PLUGIN ? HISTORY_EVENT_OF_OTHERS_ROWS_MAX : HISTORY_ROWS_MAX;
+        return kind == HISTORY_EVENT_OF_USER || kind == HISTORY_EVENT_OF_PLUGIN ? HISTORY_EVENT_OF_OTHERS_ROWS_MAX
+                                                                                : HISTORY_ROWS_MAX;
 }
 
 static gboolean delete_crowded(Database *d, gboolean *ret_more, GError **error) {
         for (int kind = 0; history_kind_name((HistoryKind) kind); kind++) {
-                if (!run_with_three(d, STATEMENT_CROWDED_HISTORY, rows_max((HistoryKind) kind), STEP_ROWS, (uint64_t) kind, error))
+                if (!run_with_three(d, STATEMENT_CROWDED_HISTORY, rows_max((HistoryKind) kind), STEP_ROWS,
+                                    (uint64_t) kind, error))
                         return FALSE;
                 if (sqlite3_changes(database_handle(d)) > 0)
                         *ret_more = TRUE;

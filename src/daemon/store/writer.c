@@ -65,11 +65,12 @@ static gboolean begin_anew(Writer *w, const GError *broken, GQueue *news, GError
                 g_prefix_error(error, "%s, and no new one can be begun: ", broken->message);
                 return FALSE;
         }
-        story = g_error_new(DATABASE_ERROR, DATABASE_ERROR_BROKEN,
-                            "%s; it is now %s/%s, and a new one was begun, without its "
-                            "history, with what could be read of its records: %u, of plugins' states: %u, and of the journal of "
-                            "events: %u",
-                            broken->message, w->directory, salvage.aside, salvage.records, salvage.states, salvage.events);
+        story = g_error_new(
+                DATABASE_ERROR, DATABASE_ERROR_BROKEN,
+                "%s; it is now %s/%s, and a new one was begun, without its "
+                "history, with what could be read of its records: %u, of plugins' states: %u, and of the journal of "
+                "events: %u",
+                broken->message, w->directory, salvage.aside, salvage.records, salvage.states, salvage.events);
         g_free(salvage.aside);
         tell(news, story);
         w->failing = TRUE;
