@@ -42,7 +42,8 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         return os.path.join(self.directory, name)
 
     def job(self, text, *arguments):
-        """A shell that runs the text with this test's mark in its command line, once it has said that it is ready."""
+        """A shell that runs the text with this test's mark in its command line, once it has said that it is ready. It waits by
+        reading what never comes: whatever it forked would have the mark, too, until it has begun another program."""
         process = subprocess.Popen(["sh", "-c", "cd %s; %s" % (self.directory, text), self.mark, *arguments],
                                    stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE)
@@ -70,7 +71,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assert_agrees_with_manifest(PROGRAM, os.path.join(SOURCE, "plugins/checkpoint/plugin.json"))
 
     def test_a_signal_and_the_end_of_the_process(self):
-        process = self.job("trap 'echo saved > saved; exit' USR1; echo ready; while :; do sleep 0.05; done")
+        process = self.job("trap 'echo saved > saved; exit' USR1; echo ready; while :; do read line; done")
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event())
         self.assertEqual((handled, result["success"], result["told"], result["done"]), (True, True, 1, 1))
         entry, = result["jobs"]
@@ -81,7 +82,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertNotIn(self.mark, json.dumps(result))
 
     def test_a_signal_and_a_file(self):
-        process = self.job("trap 'sleep 0.5; echo x > $$.done' USR1; echo ready; while :; do sleep 0.05; done")
+        process = self.job("trap 'sleep 0.5; echo x > $$.done' USR1; echo ready; while :; do read line; done")
         # An older one tells nothing.
         with open(self.path("%d.done" % process.pid), "w"):
             pass
@@ -92,24 +93,24 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertIsNone(process.poll())
 
     def test_one_that_ends_right_after_its_file(self):
-        self.job("trap 'echo x > done; exit' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'echo x > done; exit' USR1; echo ready; while :; do read line; done")
         self.assertTrue(self.tell(self.start("train: cmdline=MARK signal=USR1 until=DIR/done"), event())[1]["success"])
 
     def test_one_that_ends_without_its_file(self):
-        self.job("echo ready; while :; do sleep 0.05; done")
+        self.job("echo ready; while :; do read line; done")
         _, result = self.tell(self.start("train: cmdline=MARK signal=USR1 until=DIR/done"), event())
         self.assertEqual((result["success"], result["jobs"][0]["problem"]),
                          (False, "ended, and the file is not there"))
 
     def test_one_that_takes_too_long(self):
-        process = self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        process = self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         handled, result = self.tell(self.start("train: cmdline=MARK signal=USR1", timeout_seconds=1), event())
         self.assertEqual((handled, result["success"], result["jobs"][0]["problem"]),
                          (True, False, "had not done it in time"))
         self.assertIsNone(process.poll())
 
     def test_told_is_enough(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         self.assertTrue(self.tell(self.start("train: cmdline=MARK signal=USR1 until=told"), event())[1]["success"])
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
 
@@ -146,7 +147,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         plugin_bus.iterate_until(lambda: not self.children(plugin))
 
     def test_a_command_and_then_the_end_of_the_process(self):
-        process = self.job("trap 'sleep 0.3; exit' TERM; echo ready; while :; do sleep 0.05; done")
+        process = self.job("trap 'sleep 0.3; exit' TERM; echo ready; while :; do read line; done")
         program = self.program("save", "kill $1")
         _, result = self.tell(self.start("sim: cmdline=MARK command='%s %%p' until=exit" % program), event())
         self.assertTrue(result["success"], result)
@@ -178,11 +179,11 @@ class Checkpoint(plugin_bus.HandlerTestCase):
     def test_who_comes_after_a_notice_that_found_nobody(self):
         plugin = self.start("train: cmdline=MARK signal=USR1")
         self.assertEqual(self.tell(plugin, event())[1]["told"], 0)
-        self.job("trap 'exit' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'exit' USR1; echo ready; while :; do read line; done")
         self.assertEqual(self.tell(plugin, event())[1]["told"], 1)
 
     def test_the_next_instance_knows_who_was_told(self):
-        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
         self.tell(plugin, event())
         version, state = plugin.call(".State", "ExportState")
@@ -199,7 +200,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
                                    event())[1]["told"], 0)
 
     def test_the_first_pattern_that_matches_counts(self):
-        process = self.job("trap 'exit 5' USR1; trap 'exit 6' USR2; echo ready; while :; do sleep 0.05; done")
+        process = self.job("trap 'exit 5' USR1; trap 'exit 6' USR2; echo ready; while :; do read line; done")
         self.tell(self.start("a: cmdline=MARK signal=USR2", "b: cmdline=MARK signal=USR1"), event())
         self.assertEqual(process.wait(30), 6)
 
@@ -234,7 +235,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
                 plugin.call("", "Initialize", "(a{sv})", {"jobs": GLib.Variant("as", ["a: name=x command='%s'" % command])})
 
     def test_a_far_end_hides_no_near_one(self):
-        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
         far = event("cloud.instance.termination", left=50 * 365 * 86400, id=s("far"))
         self.assertEqual(self.tell(plugin, far)[1]["told"], 1)
@@ -242,14 +243,14 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(plugin, event(left=90)), (True, {"status": "already_handled"}))
 
     def test_each_end_is_told_of_once(self):
-        self.job("trap 'echo x >> got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
         self.assertTrue(self.tell(plugin, event())[1]["success"])
         self.assertEqual(self.tell(plugin, event("cloud.instance.termination")), (True, {"status": "already_handled"}))
         self.assertEqual(os.path.getsize(self.path("got")), 2)
 
     def test_who_asks_meanwhile_waits_and_an_earlier_end_counts(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
         first = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
@@ -260,7 +261,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertLess(time.monotonic() - begun, 40)
 
     def test_called_off(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
         first = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
@@ -269,14 +270,14 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
 
     def test_its_share_of_the_time_bounds_it(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         begun = time.monotonic()
         _, result = self.tell(self.start("train: cmdline=MARK signal=USR1"), event(budget=GLib.Variant("t", 2_000_000)))
         self.assertEqual((result["told"], result["done"]), (1, 0))
         self.assertLess(time.monotonic() - begun, 40)
 
     def test_one_of_two_announcements_called_off_changes_nothing(self):
-        self.job("trap 'touch got' USR1; trap 'exit 0' USR2; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; trap 'exit 0' USR2; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/saved")
         first = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
@@ -301,7 +302,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("undone")))
 
     def test_no_time_left_and_dry_runs_tell_nobody(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
         for left in (5, 0, -1e9):
             self.assertEqual(self.tell(plugin, event(left=left)),
@@ -319,7 +320,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual((handled, result["success"]), (False, True))
 
     def test_leaving_answers_who_waits(self):
-        self.job("trap 'touch got' USR1; echo ready; while :; do sleep 0.05; done")
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
         answers = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
