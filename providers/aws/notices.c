@@ -275,14 +275,14 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
 
 int notices_watch(void *userdata) {
         Aws *aws = userdata;
-        double seconds = snooze_plugin_instance_get_number(aws->cloud.instance, "poll_interval_seconds");
         Notices *notices = g_new0(Notices, 1);
         int r;
 
         aws->notices = notices;
         notices->aws = aws;
         notices->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        r = cloud_watch_new(&aws->cloud, (uint64_t) (seconds * USEC_PER_SEC), ask, notices, &notices->watch);
+        r = cloud_watch_new(&aws->cloud, (uint64_t) (aws->cloud.poll_seconds * USEC_PER_SEC), ask, notices,
+                            &notices->watch);
         if (r < 0)
                 notices_end(aws);
         return r;

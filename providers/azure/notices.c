@@ -206,7 +206,6 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
 
 int notices_watch(void *userdata) {
         Azure *azure = userdata;
-        double seconds = snooze_plugin_instance_get_number(azure->cloud.instance, "poll_interval_seconds");
         Notices *notices = g_new0(Notices, 1);
         int r;
 
@@ -215,7 +214,8 @@ int notices_watch(void *userdata) {
         notices->incarnation = -1;
         notices->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, notice_free);
         notices->approving = g_ptr_array_new();
-        r = cloud_watch_new(&azure->cloud, (uint64_t) (seconds * USEC_PER_SEC), ask, notices, &notices->watch);
+        r = cloud_watch_new(&azure->cloud, (uint64_t) (azure->cloud.poll_seconds * USEC_PER_SEC), ask, notices,
+                            &notices->watch);
         if (r < 0)
                 notices_end(azure);
         return r;

@@ -106,7 +106,7 @@ static void ask_keystone(Inquiry *inquiry) {
                 .body_size = strlen(inquiry->credential.body),
                 .direct = cloud_is_this_machine(url),
                 .proxy = cloud_setting(&openstack->cloud, "proxy_url"),
-                .ca_file = cloud_setting(&openstack->cloud, "ca_file"),
+                .ca_file = openstack->cloud.ca_file,
                 .attempts = ATTEMPTS,
                 .patience = PATIENCE,
         };

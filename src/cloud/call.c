@@ -91,7 +91,7 @@ void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *pr
                 whole.body_size = call->body ? strlen(call->body) : 0;
                 whole.direct = cloud_is_this_machine(request->url);
                 whole.proxy = cloud_setting(cloud, "proxy_url");
-                whole.ca_file = cloud_setting(cloud, "ca_file");
+                whole.ca_file = cloud->ca_file;
                 whole.attempts = CLOUD_CALL_ATTEMPTS;
                 whole.patience = request->patience ?: CLOUD_CALL_PATIENCE;
                 whole.again = api_of(call)->again;

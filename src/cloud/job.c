@@ -83,12 +83,17 @@ int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const 
         return 0;
 }
 
+/* Where the plugin has ended, its calls are gone. */
+static SnoozePluginCall *call_of(const CloudJob *job) {
+        return job->cloud->instance ? job->call : NULL;
+}
+
 void cloud_job_end(CloudJob *job, int result) {
         (void) g_ptr_array_remove(job->cloud->jobs->waiting, job);
         cloud_call_cancel(job->api);
         if (job->cloud->kind->clear_extra)
                 job->cloud->kind->clear_extra(job->extra);
-        if (job->call)
+        if (call_of(job))
                 snooze_plugin_call_finish(job->call, result);
         if (job->ended)
                 job->ended(job->ended_userdata);
@@ -105,7 +110,7 @@ void cloud_job_fail(CloudJob *job, const char *error_name, const char *format, .
         va_start(ap, format);
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
-        if (job->call)
+        if (call_of(job))
                 r = snooze_plugin_call_fail(job->call, error_name, "%s", text);
         else
                 snooze_plugin_log(LOG_WARNING, "%s", text);

@@ -72,17 +72,14 @@ static int check_urls(SnoozePluginCall *call, const SnoozePluginDictionary *conf
 
 /* Whoever may configure a provider need not be one who may read its credentials: the certificates that it trusts are
  * root's choice. */
-static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
+static int check_ca_file(SnoozePluginCall *call, const SnoozePluginDictionary *config, char **ret) {
         const char *path = snooze_plugin_dictionary_get_string(config, "ca_file", "");
-        g_autofree char *resolved = NULL;
         g_autoptr(GError) error = NULL;
 
-        if (!*path)
-                return 0;
-        resolved = path_trusted(path, program_owner_also(), &error);
-        return resolved ? 0
-                        : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s",
-                                                  error->message);
+        *ret = *path ? path_trusted(path, program_owner_also(), &error) : NULL;
+        return !*path || *ret ? 0
+                              : snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "ca_file: %s",
+                                                        error->message);
 }
 
 /* Firmware first: only on a machine of the cloud the metadata service is asked at all, because in another cloud the
@@ -95,15 +92,19 @@ static bool is_here(const CloudProvider *cloud) {
  * nothing old is left. */
 static int take_configuration(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
         const char *url = snooze_plugin_dictionary_get_string(config, "metadata_url", CLOUD_METADATA_URL);
+        g_autofree char *ca_file = NULL;
         CloudProvider *cloud = userdata;
         int r;
 
         r = check_urls(call, config);
         if (r >= 0)
-                r = check_ca_file(call, config);
+                r = check_ca_file(call, config, &ca_file);
         if (r < 0)
                 return r;
         forget_machine(cloud);
+        g_free(cloud->ca_file);
+        cloud->ca_file = g_steal_pointer(&ca_file);
+        cloud->poll_seconds = snooze_plugin_dictionary_get_double(config, "poll_interval_seconds", 0);
         cloud_jobs_reset(cloud);
         cloud->own_service = strcmp(url, CLOUD_METADATA_URL) != 0;
         if (cloud->kind->configure)
@@ -154,8 +155,11 @@ int cloud_main(CloudProvider *cloud, const CloudKind *kind, const SnoozePlugin *
         plugin.watch = kind->watch ? watch_if_here : NULL;
         r = snooze_plugin_main(&plugin, argc, argv);
 
+        /* The calls went with it: nobody is answered any more. */
+        cloud->instance = NULL;
         forget_machine(cloud);
         http_client_free(cloud->http);
         cloud_jobs_free(cloud->jobs);
+        g_free(cloud->ca_file);
         return r;
 }

@@ -72,11 +72,13 @@ typedef struct CloudKind {
 
 struct CloudProvider {
         const CloudKind *kind;
-        SnoozePluginInstance *instance;
+        SnoozePluginInstance *instance; /* NULL: it has ended, and its calls with it */
         const char *root; /* "" but in tests: the folder that stands for / */
         Machine machine;
         HttpClient *http;
         Metadata *metadata;
+        char *ca_file; /* as it was found to be root's, links followed: a link may be another one later; or NULL */
+        double poll_seconds; /* of the configuration that is being taken; 0: it has none */
         bool own_service;   /* the configuration names one, and with it says that this is the cloud */
         bool without_token; /* configure() may set it: see metadata_new() */
         CloudInquiry *inquiry;

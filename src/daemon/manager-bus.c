@@ -47,9 +47,13 @@ int manager_admit(sd_bus_message *message, const char *const *details, const cha
         int r;
 
         r = manager_authorize_caller(manager, message, details, &uid, error);
-        if (r > 0 && entry && changes_something(entry->action))
-                manager_record_call(manager, uid, member, what);
-        return r;
+        if (r <= 0 || !entry || !changes_something(entry->action))
+                return r;
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
+        manager_record_call(manager, uid, member, what);
+        return 1;
 }
 
 static int take_of_user(SenderLimits *limits, uid_t uid) {

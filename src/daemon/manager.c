@@ -670,8 +670,8 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         log_warnings(manager);
         watch_logind(manager);
         manager_restore(manager);
-        events_restore(manager->events);
         manager_watch_system(manager);
+        events_restore(manager->events);
         if (manager->config_problem)
                 manager_problem(manager, "configuration", manager->config_problem);
         *ret = manager;

@@ -240,7 +240,9 @@ static int load_or_unload(Manager *manager, sd_bus_message *message, gboolean lo
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = request_begin(plugin, message, NULL, NULL, &request, error);
+        r = manager_take_turn(manager, uid, error);
+        if (r >= 0)
+                r = request_begin(plugin, message, NULL, NULL, &request, error);
         if (r < 0)
                 return r;
         manager_record_call(manager, uid, load ? "LoadPlugin" : "UnloadPlugin", plugin_id(plugin));

@@ -552,6 +552,14 @@ class Notices(Aws):
         plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
         self.until(lambda: events)
 
+    def test_a_changed_interval_is_in_force_at_once(self):
+        self.spot()
+        plugin = self.aws(poll_interval_seconds=50)
+        self.watch(plugin)
+        self.until_asked("target-lifecycle-state")
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, poll_interval_seconds=0.2))
+        self.until_asked("target-lifecycle-state", 4)
+
     def test_a_changed_configuration_goes_on_watching(self):
         self.spot()
         plugin = self.aws()

@@ -11,8 +11,9 @@
 #include "util/json.h"
 #include "util/line.h"
 
-/* Every event is kept for a while, so one is smaller than what a plugin may say. */
-static const DictionaryLimits limits = { .depth = 9, .entries = 256, .key_max = 128, .bytes = EVENT_DATA_MAX };
+/* Every event is kept for a while, so one is smaller than what a plugin may say: its data (event_data_fits()), and
+ * beside it an id, a type and the names of the fields. */
+static const DictionaryLimits limits = { .depth = 9, .entries = 256, .key_max = 128, .bytes = EVENT_DATA_MAX + 1024 };
 
 G_GNUC_PRINTF(2, 3)
 static int refuse(char **ret_problem, const char *format, ...) {

@@ -302,6 +302,8 @@ void event_tell_cancelled(Event *event) {
 static void on_cancelled_kept(Event *event, const GError *error) {
         if (event->untold && !event->telling)
                 event_tell_cancelled(event);
+        else if (event->state == EVENT_OVER && !event->gone)
+                event_retire(event);
 }
 
 static char **handlers_that_ended(const Event *event) {

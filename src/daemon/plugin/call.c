@@ -233,8 +233,14 @@ static void in_flight_ended(PluginCall *call) {
         }
 }
 
+/* keep.c asks a plugin that works for what it has learnt: it works no worse without an answer. */
+static gboolean is_housekeeping(const PluginCall *call) {
+        return call->control && call->plugin->state == PLUGIN_RUNNING && !call->plugin->held &&
+               g_str_equal(call->method->member, "ExportState");
+}
+
 static gboolean is_optional(const PluginCall *call) {
-        return call->control && g_str_equal(call->method->member, "OpenChannel");
+        return is_housekeeping(call) || (call->control && g_str_equal(call->method->member, "OpenChannel"));
 }
 
 /* Of the version that serves: what goes wrong with one that is to replace it, or was replaced, is not the plugin's. */
@@ -264,7 +270,8 @@ static void finish_timed_out(PluginCall *call) {
                 (double) ((call->leisurely ? call->due : call->deadline) - call->begun) / USEC_PER_SEC);
 
         plugin->statistics.timeouts++;
-        set_healthy(call, FALSE, message);
+        if (!is_housekeeping(call))
+                set_healthy(call, FALSE, message);
         /* Before the caller hears of it, who may do away with the process. */
         if (!call->control)
                 process_suspect(call->process);

@@ -13,8 +13,6 @@
 typedef struct Configuring {
         Request *request;
         JsonObject *values, *asked; /* what the caller gives; everything that would be in force with it */
-        PluginProcess *process;     /* asked; only compared */
-        pid_t pid;
 } Configuring;
 
 static void configuring_free(void *data) {
@@ -41,24 +39,36 @@ static int append_asked(sd_bus_message *message, void *userdata) {
         return dictionary_append(message, configuring->asked, (const char *const *) hints);
 }
 
+/* values: owned from here on. */
+static void took(PluginProcess *process, JsonObject *values) {
+        json_object_unref(process->sent);
+        process->sent = values;
+}
+
 static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         g_autoptr(Configuring) configuring = userdata;
         _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
         sd_bus_message *call = configuring->request->call;
         PluginProcess *process = plugin->process;
 
+        if (error && sd_bus_error_has_name(error, ERROR_TIMED_OUT)) {
+                (void) sd_bus_reply_method_errorf(call, error->name, "Nothing is changed: %s", error->message);
+                /* It may take them yet: what is in force is told again. */
+                if (process) {
+                        took(process, json_object_new());
+                        plugin_reconfigure(plugin);
+                }
+                return;
+        }
         if (error) {
                 (void) sd_bus_reply_method_errorf(call, error->name,
                                                   "%s refused its new configuration, nothing is changed: %s",
                                                   plugin->id, error->message);
                 return;
         }
-        /* Where this is not kept after all, or another process serves by now, plugin_reconfigure() sees the
-         * difference. */
-        if (process && process == configuring->process && process->pid == configuring->pid) {
-                json_object_unref(process->sent);
-                process->sent = json_object_ref(configuring->asked);
-        }
+        /* Where this is not kept after all, plugin_reconfigure() sees the difference. */
+        if (process)
+                took(process, json_object_ref(configuring->asked));
         if (keep(plugin, configuring->values, call, &problem) < 0) {
                 (void) sd_bus_reply_method_error(call, &problem);
                 plugin_reconfigure(plugin);
@@ -86,9 +96,7 @@ int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, s
         configuring = g_new(Configuring, 1);
         *configuring = (Configuring) { .request = request,
                                        .values = json_object_ref(values),
-                                       .asked = json_object_ref(settings->values),
-                                       .process = process,
-                                       .pid = process->pid };
+                                       .asked = json_object_ref(settings->values) };
         request_belongs_to(request, configuring, configuring_free);
         return request_call(request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked, on_asked);
 }

@@ -121,6 +121,9 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
 
         if (enabled && !plugin->manifest)
                 return sd_bus_error_setf(error, ERROR_NOT_RUNNING, "%s is broken: %s", plugin->id, plugin->last_error);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         if (enabled && plugin_lacks_user(plugin))
                 return sd_bus_error_setf(
                         error, ERROR_REFUSED,
@@ -128,9 +131,6 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
                         ", where packages put theirs, but no package made its user " PLUGIN_USER_PREFIX
                         "%s; move its directory to " PKGSYSCONFDIR "/plugins.",
                         plugin->id, plugin->id);
-        r = authorize_call(plugin, call, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
         r = request_begin(plugin, call, NULL, NULL, &request, error);
         if (r < 0)
                 return r;

@@ -58,7 +58,8 @@ gboolean plugin_lacks_user(const Plugin *plugin) {
         g_autofree char *user = g_strconcat(PLUGIN_USER_PREFIX, plugin->id, NULL);
         uid_t uid;
 
-        return plugin_packaged(plugin) && starter_systemd(plugin->plugins->starter) && local_user(user, &uid) < 0;
+        return plugin_packaged(plugin) && !plugin_is_native(plugin) && starter_systemd(plugin->plugins->starter) &&
+               local_user(user, &uid) < 0;
 }
 
 static Approvals *load_approvals(const Plugin *plugin, GError **error) {
