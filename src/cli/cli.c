@@ -121,16 +121,44 @@ gboolean cli_take_options(Cli *cli, const char *group, int *argc, char ***argv) 
         return TRUE;
 }
 
+static void set_commands(Cli *cli) {
+        g_autofree char *name = NULL, *port = NULL;
+
+        snooze_client_split_host(cli->host, &name, &port);
+        g_free(cli->command);
+        cli->command = g_strdup_printf(SNOOZE_COMMAND " -H %s", cli->host);
+        g_free(cli->sudo);
+        cli->sudo = g_strdup_printf("ssh -t %s%s%s%s sudo", port ? "-p " : "", port ?: "", port ? " " : "", name);
+}
+
+const char *cli_command(const Cli *cli) {
+        return cli->command ?: SNOOZE_COMMAND;
+}
+
+const char *cli_sudo(const Cli *cli) {
+        return cli->sudo ?: "sudo";
+}
+
+void cli_clear(Cli *cli) {
+        g_clear_object(&cli->manager);
+        g_clear_object(&cli->bus);
+        g_clear_pointer(&cli->host, g_free);
+        g_clear_pointer(&cli->command, g_free);
+        g_clear_pointer(&cli->sudo, g_free);
+}
+
 /* Of both places where -H may stand. */
-static gboolean check_host(const Cli *cli, const Verb *verb, const char *name) {
+static gboolean check_host(Cli *cli, const Verb *verb, const char *name) {
         if (!cli->host)
                 return TRUE;
         if (verb->here)
                 (void) cli_usage(name, "-H cannot be here: %s; log in there: ssh %s", verb->here, cli->host);
         else if (!snooze_client_host_is_valid(cli->host))
                 (void) cli_usage(name, "-H: “%s” is no host: [USER@]HOST[:PORT] is expected", cli->host);
-        else
+        else {
+                set_commands(cli);
                 return TRUE;
+        }
         return FALSE;
 }
 
@@ -222,56 +250,60 @@ int cli_connect(Cli *cli) {
         GError *error = NULL;
 
         if (!cli_open_bus(cli, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         snooze_client_open(cli->bus, SNOOZE_CLIENT_TYPE_MANAGER_PROXY, SNOOZE_CLIENT_PATH, NULL, wait_done, wait);
         cli->manager = snooze_client_open_finish(wait_for(wait), &error);
-        return cli->manager ? EXIT_CODE_OK : cli_fail(error);
+        return cli->manager ? EXIT_CODE_OK : cli_fail(cli, error);
 }
 
-static const char *hint_for(const GError *error) {
+static char *hint_for(const Cli *cli, const GError *error) {
+        const char *command = cli_command(cli), *sudo = cli_sudo(cli);
+
         if (snooze_client_error_is(error, "Held"))
-                return "See: " SNOOZE_COMMAND " holds · stop all the same: " SNOOZE_COMMAND " stop --force";
+                return g_strdup_printf("See: %s holds · stop all the same: %s stop --force", command, command);
         if (snooze_client_error_is(error, "NoSuchPlugin"))
-                return "See: " SNOOZE_COMMAND " plugin list";
+                return g_strdup_printf("See: %s plugin list", command);
         if (snooze_client_error_is(error, "NoSuchProvider"))
-                return "See: " SNOOZE_COMMAND " provider list";
+                return g_strdup_printf("See: %s provider list", command);
         if (snooze_client_error_is(error, "NoSuchHold"))
-                return "See: " SNOOZE_COMMAND " holds";
+                return g_strdup_printf("See: %s holds", command);
         if (snooze_client_error_is(error, "NoProvider"))
-                return "See: " SNOOZE_COMMAND " provider list · choose one: sudo " SNOOZE_COMMAND
-                       " setup --provider ID";
-        if (snooze_client_error_outcome(error) == SNOOZE_CLIENT_UNREACHABLE)
-                return "Is it installed and running? sudo systemctl enable --now snoozed · journalctl -u snoozed";
+                return g_strdup_printf("See: %s provider list · choose one: %s " SNOOZE_COMMAND
+                                       " setup --provider ID",
+                                       command, sudo);
         return NULL;
 }
 
-int cli_fail(GError *failure) {
+/* Which of the two: a daemon that runs well is not to be looked after. */
+static void tell_unreachable(const Cli *cli, const char *clean) {
+        g_autofree char *journal = NULL;
+
+        journal = cli->host ? g_strdup_printf("%s journalctl", cli_sudo(cli)) : g_strdup("journalctl");
+        if (strstr(clean, "io.cloudsnooze.Helper1"))
+                g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? "
+                                          "%s -u snooze-helper\n",
+                           clean, journal);
+        else
+                g_printerr(SNOOZE_COMMAND ": snoozed cannot be reached: %s\nIs it installed and running? "
+                                          "%s systemctl enable --now snoozed · %s -u snoozed\n",
+                           clean, cli_sudo(cli), journal);
+}
+
+int cli_fail(const Cli *cli, GError *failure) {
         g_autoptr(GError) error = failure;
         g_autofree char *message = snooze_client_error_message(error);
-        g_autofree char *clean = text_clean(message);
-        const char *hint = hint_for(error);
+        g_autofree char *clean = text_clean(message), *hint = NULL;
+        SnoozeClientOutcome outcome = snooze_client_error_outcome(error);
 
-        /* The daemon's own advice is better informed. */
-        if (hint && strstr(clean, SNOOZE_COMMAND " ") &&
-            snooze_client_error_outcome(error) != SNOOZE_CLIENT_UNREACHABLE)
-                hint = NULL;
-        switch (snooze_client_error_outcome(error)) {
-        case SNOOZE_CLIENT_UNREACHABLE:
-                /* Which of the two: a daemon that runs well is not to be looked after. */
-                if (strstr(clean, "io.cloudsnooze.Helper1"))
-                        g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? journalctl "
-                                                  "-u snooze-helper\n",
-                                   clean);
-                else
-                        g_printerr(SNOOZE_COMMAND ": snoozed cannot be reached: %s\n%s\n", clean, hint);
+        if (outcome == SNOOZE_CLIENT_UNREACHABLE) {
+                tell_unreachable(cli, clean);
                 return EXIT_CODE_UNREACHABLE;
-        case SNOOZE_CLIENT_REFUSED:
-                g_printerr(SNOOZE_COMMAND ": %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
-                return EXIT_CODE_REFUSED;
-        default:
-                g_printerr(SNOOZE_COMMAND ": %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
-                return EXIT_CODE_FAILED;
         }
+        /* The daemon's own advice is better informed. */
+        if (!strstr(clean, SNOOZE_COMMAND " "))
+                hint = hint_for(cli, error);
+        g_printerr(SNOOZE_COMMAND ": %s\n%s%s", clean, hint ?: "", hint ? "\n" : "");
+        return outcome == SNOOZE_CLIENT_REFUSED ? EXIT_CODE_REFUSED : EXIT_CODE_FAILED;
 }
 
 int cli_done(const Cli *cli, const char *sentence) {

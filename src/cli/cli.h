@@ -26,6 +26,7 @@ typedef struct Cli {
         gboolean colour;
         gboolean interactive; /* somebody sits there who could answer a question */
         char *host;           /* -H: the machine that is meant, over ssh; NULL: this one */
+        char *command, *sudo; /* see cli_command() and cli_sudo() */
         GDBusConnection *bus;
         SnoozeClientManager *manager;
 } Cli;
@@ -67,7 +68,17 @@ int cli_connect(Cli *cli);
 gboolean cli_open_bus(Cli *cli, GError **error);
 
 /* Says what was wrong and what to do next, once, on stderr; returns the exit status. Takes the error. */
-int cli_fail(GError *error);
+int cli_fail(const Cli *cli, GError *error);
+
+/* How a sentence that tells what to type next begins it, so that it is about the machine that was meant: "snooze", or
+ * "snooze -H HOST". */
+const char *cli_command(const Cli *cli);
+
+/* The same for what is root's: "sudo", or "ssh -t HOST sudo", for root here need not be let in there, and a USER in
+ * HOST would stay who asks. */
+const char *cli_sudo(const Cli *cli);
+
+void cli_clear(Cli *cli);
 
 /* The end of a verb that has no more to tell than that it worked: the sentence, or {"ok": true}. */
 int cli_done(const Cli *cli, const char *sentence);

@@ -17,7 +17,7 @@ static int run_cancel(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_cancel_stop(cli->manager, argc > 1 ? argv[1] : "", cli_call_flags(cli),
                                                cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_cancel_stop_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return cli_done(cli, "Cancelled; idleness counts from now on.");
 }
 

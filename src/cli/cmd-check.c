@@ -15,8 +15,8 @@ static int code_of(const char *verdict) {
 }
 
 /* A failure is no verdict: whoever tests for "busy" must not take it for one. */
-static int fail(GError *error) {
-        int code = cli_fail(error);
+static int fail(const Cli *cli, GError *error) {
+        int code = cli_fail(cli, error);
 
         return code == EXIT_CODE_FAILED ? EXIT_CODE_UNKNOWN : code;
 }
@@ -116,7 +116,7 @@ static int check_all(Cli *cli, gboolean quiet) {
         snooze_client_manager_call_check_now(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
                                              wait);
         if (!snooze_client_manager_call_check_now_finish(cli->manager, &idle, &reason, wait_for(wait), &error))
-                return fail(error);
+                return fail(cli, error);
         return quiet ? EXIT_CODE_OK : tell(cli, NULL, idle ? "idle" : "busy", reason, NULL);
 }
 
@@ -133,7 +133,7 @@ static int tell_source(Cli *cli, const char *name) {
 
         snooze_client_manager_call_explain(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         if (!snooze_client_manager_call_explain_finish(cli->manager, &state, &why, &votes, wait_for(wait), &error))
-                return fail(error);
+                return fail(cli, error);
 
         g_variant_iter_init(&iter, votes);
         while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
@@ -216,12 +216,13 @@ static int check_one(Cli *cli, const char *name) {
 
         plugin = cli_open_plugin(cli, name, &missing);
         if (!plugin)
-                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED ? check_subject(cli, name)
-                                                                                    : fail(g_steal_pointer(&missing));
+                return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED
+                               ? check_subject(cli, name)
+                               : fail(cli, g_steal_pointer(&missing));
 
         snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_plugin_call_check_idle_finish(plugin, &verdict, &reason, &details, wait_for(wait), &error))
-                return fail(error);
+                return fail(cli, error);
         return tell(cli, name, verdict, reason, details);
 }
 

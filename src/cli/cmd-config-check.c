@@ -196,7 +196,7 @@ static int run_config_check(Cli *cli, int argc, char **argv) {
                 if (code != EXIT_CODE_OK)
                         return code;
                 if (!compare(cli, argc > 1 ? argv[1] : NULL, findings, &error))
-                        return cli_fail(error);
+                        return cli_fail(cli, error);
                 compared = TRUE;
         }
         if (cli->json)

@@ -132,20 +132,19 @@ static int run_config_get(Cli *cli, int argc, char **argv) {
 
         configuration = config_fetch(cli, &error);
         if (!configuration)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         snooze_client_manager_call_get_configuration_origins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done,
                                                              wait);
         if (!snooze_client_manager_call_get_configuration_origins_finish(cli->manager, &origins, wait_for(wait),
                                                                          &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
 
         listing.only = only;
         listing.origins = origins;
         list_below(&listing, "", configuration);
         if (listing.n == 0) {
-                g_printerr(SNOOZE_COMMAND ": there is no key “%s”, or nothing is set there; see: " SNOOZE_COMMAND
-                                          " config get\n",
-                           argc > 1 ? argv[1] : "");
+                g_printerr(SNOOZE_COMMAND ": there is no key “%s”, or nothing is set there; see: %s config get\n",
+                           argc > 1 ? argv[1] : "", cli_command(cli));
                 return EXIT_CODE_FAILED;
         }
         if (value_only && !g_str_equal(listing.found, only)) {

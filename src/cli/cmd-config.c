@@ -125,7 +125,7 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
 
         patch = config_path_patch(segments, value_of(argv[2]));
         if (!config_patch(cli, patch, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         message = set_message(cli, argv[1], segments);
         print_warnings(cli);
         return cli_done(cli, message);
@@ -149,7 +149,7 @@ static int run_config_reload(Cli *cli, int argc, char **argv) {
         cli_need_authorization(cli);
         snooze_client_manager_call_reload(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_reload_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         print_warnings(cli);
         return cli_done(cli, "Reloaded.");
 }

@@ -86,7 +86,7 @@ static int run_doctor(Cli *cli, int argc, char **argv) {
 
         findings = doctor_fetch(cli, &error);
         if (!findings)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         errors = count(findings, "error");
         blind = count(findings, "blind");
         warnings = count(findings, "warning");

@@ -36,7 +36,7 @@ static int emit(Cli *cli, const char *type, guint32 severity, guint64 deadline, 
         snooze_client_manager_call_emit_event(cli->manager, type, severity, deadline, data, cli_call_flags(cli),
                                               cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_emit_event_finish(cli->manager, &id, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         name = text_clean(id);
         if (cli->json) {
                 JsonObject *object = json_object_new();
@@ -44,7 +44,7 @@ static int emit(Cli *cli, const char *type, guint32 severity, guint64 deadline, 
                 json_object_set_string_member(object, "id", id);
                 json_print(json_of_object(object));
         } else if (cli->terminal)
-                g_print("%s. What comes of it: " SNOOZE_COMMAND " events\n", name);
+                g_print("%s. What comes of it: %s events\n", name, cli_command(cli));
         else
                 g_print("%s\n", name);
         return EXIT_CODE_OK;

@@ -186,7 +186,7 @@ static int run_events(Cli *cli, int argc, char **argv) {
         }
         events = fetch(cli, (guint) maximum, &error);
         if (!events)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (!cli->json)
                 print_table(cli, events);
         else if (!follow)

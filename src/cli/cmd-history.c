@@ -89,7 +89,7 @@ static int run_history(Cli *cli, int argc, char **argv) {
         rows = samples ? fetch_samples(cli, span, (guint) maximum, &error)
                        : history_fetch(cli, span, kind, (guint) maximum, &error);
         if (!rows)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json)
                 json_print(rows_json(rows));
         else

@@ -119,7 +119,7 @@ static int hold_for(Cli *cli, guint64 span, const char *why) {
         snooze_client_manager_call_hold_for(cli->manager, span, why, cli_call_flags(cli), cli_timeout(cli), NULL,
                                             wait_done, wait);
         if (!snooze_client_manager_call_hold_for_finish(cli->manager, &cookie, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json) {
                 JsonObject *object = json_object_new();
 
@@ -129,7 +129,7 @@ static int hold_for(Cli *cli, guint64 span, const char *why) {
                 return EXIT_CODE_OK;
         }
         until = text_moment((guint64) g_get_real_time() + span);
-        g_print("Held until %s. End it before: " SNOOZE_COMMAND " release %u\n", until, cookie);
+        g_print("Held until %s. End it before: %s release %u\n", until, cli_command(cli), cookie);
         return EXIT_CODE_OK;
 }
 
@@ -173,7 +173,7 @@ static int run_hold(Cli *cli, int argc, char **argv) {
                             : g_strdup("asked for on a terminal");
         fd = take_hold(cli, name, reason, &error);
         if (fd < 0)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         code = argc > 1 ? run_command(argv + 1) : hold_until_interrupted(cli);
         (void) close(fd);
         return code;

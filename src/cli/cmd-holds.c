@@ -63,7 +63,7 @@ static int run_holds(Cli *cli, int argc, char **argv) {
 
         snooze_client_manager_call_list_holds(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         if (!snooze_client_manager_call_list_holds_finish(cli->manager, &holds, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json)
                 json_print(holds_json(holds));
         else

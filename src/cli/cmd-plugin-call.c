@@ -48,13 +48,13 @@ static int run_plugin_call(Cli *cli, int argc, char **argv) {
                 return code;
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         cli_need_authorization(cli);
         wait = wait_new(cli, "Waiting for its answer");
         snooze_client_plugin_call_call(plugin, argv[2], params, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done,
                                        wait);
         if (!snooze_client_plugin_call_call_finish(plugin, &success, &result, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json)
                 print_json(success, result);
         else

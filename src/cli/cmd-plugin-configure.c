@@ -264,13 +264,12 @@ static gboolean read_change(char **arguments, gboolean resets, Change *ret) {
         return TRUE;
 }
 
-static gboolean known(JsonNode *schema, const char *id, char *const *names, GError **error) {
+static gboolean known(const Cli *cli, JsonNode *schema, const char *id, char *const *names, GError **error) {
         for (; *names; names++)
                 if (!declaration_of(schema, *names)) {
                         g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
-                                    "%s has no setting “%s”; " SNOOZE_COMMAND
-                                    " plugin configure %s shows those it has",
-                                    id, *names, id);
+                                    "%s has no setting “%s”; %s plugin configure %s shows those it has", id,
+                                    *names, cli_command(cli), id);
                         return FALSE;
                 }
         return TRUE;
@@ -280,7 +279,7 @@ static gboolean carry_out(Cli *cli, SnoozeClientPlugin *plugin, const char *id, 
                           GError **error) {
         g_autoptr(JsonObject) values = NULL;
 
-        if (!known(schema, id, change->names, error))
+        if (!known(cli, schema, id, change->names, error))
                 return FALSE;
         if (change->resets)
                 return reset(cli, id, change->names, error);
@@ -319,15 +318,15 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
         if (plugin)
                 schema = schema_fetch(plugin, &error);
         if (!schema)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (argc > 2) {
                 if (!carry_out(cli, plugin, argv[1], schema, &change, &error))
-                        return cli_fail(error);
+                        return cli_fail(cli, error);
                 return tell(cli, plugin, argv[1], schema, change.names,
                             change.resets ? "It is taken back." : "It is set.");
         }
         values = values_fetch(cli, plugin, &error);
-        return values ? show(cli, schema, values) : cli_fail(error);
+        return values ? show(cli, schema, values) : cli_fail(cli, error);
 }
 
 const Verb verb_plugin_configure = { "configure", "ID [--reset] [KEY=VALUE…]",

@@ -226,10 +226,10 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
                        NULL, 0, 1, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         if (!stage(&staging, argv[1], &error) || !cli_open_bus(cli, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         cli_need_authorization(cli);
         if (!install(cli, &staging, &outcome, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return tell(cli, &outcome);
 }
 

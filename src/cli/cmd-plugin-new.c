@@ -114,7 +114,7 @@ static int create(Cli *cli, const char *template, const char *id, const char *ta
         copied = copy_directory(source, target, &variables, &error);
         variables_clear(&variables);
         if (!copied)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         sentence = g_strdup_printf("%s is in %s; its README.md says how to go on.", id, target);
         return cli_done(cli, sentence);
 }

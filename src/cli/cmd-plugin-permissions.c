@@ -102,17 +102,17 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
         }
         table_print(cli, table);
         if (asked->packaged)
-                g_print("It came with a package, which approved of this; to change it: sudo systemctl edit "
+                g_print("It came with a package, which approved of this; to change it: %s systemctl edit "
                         "snooze-plugin@%s\n",
-                        id);
+                        cli_sudo(cli), id);
         else if (count_missing(asked) > 0)
-                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND
+                g_print("It is not started until all of this is approved: %s " SNOOZE_COMMAND
                         " plugin permissions %s%s%s --all\n",
-                        id, asked->version ? " --version " : "", asked->version ?: "");
+                        cli_sudo(cli), id, asked->version ? " --version " : "", asked->version ?: "");
 }
 
 /* Every name on the command line is one that it asks for; a misspelt one must not pass for a word about nothing. */
-static int check_names(const char *id, char **names, const Asked *asked) {
+static int check_names(const Cli *cli, const char *id, char **names, const Asked *asked) {
         for (; names && *names; names++) {
                 gboolean known = FALSE;
                 const char *permission;
@@ -123,8 +123,8 @@ static int check_names(const char *id, char **names, const Asked *asked) {
                         known = known || g_str_equal(permission, *names);
                 if (!known)
                         return cli_usage(SNOOZE_COMMAND " plugin permissions",
-                                         "%s does not ask for “%s”; see: " SNOOZE_COMMAND " plugin permissions %s", id,
-                                         *names, id);
+                                         "%s does not ask for “%s”; see: %s plugin permissions %s", id, *names,
+                                         cli_command(cli), id);
         }
         return EXIT_CODE_OK;
 }
@@ -164,7 +164,7 @@ static int restart(Cli *cli, const char *id) {
                 return code;
         plugin = cli_open_plugin(cli, id, &error);
         if (!plugin)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         state = snooze_client_plugin_get_state(plugin);
         if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "discovered") == 0 ||
             g_strcmp0(state, "stopped") == 0)
@@ -172,7 +172,7 @@ static int restart(Cli *cli, const char *id) {
         wait = wait_new(cli, "Restarting it");
         snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK
-                                                                                        : cli_fail(error);
+                                                                                        : cli_fail(cli, error);
 }
 
 static int approve(Cli *cli, const char *id, Asked *asked, const Changes *changes) {
@@ -184,7 +184,7 @@ static int approve(Cli *cli, const char *id, Asked *asked, const Changes *change
         reply = helper_call(cli, "ApprovePermissions",
                             g_variant_new("(s@ass)", id, grant(asked, changes), asked->digest), "()", &error);
         if (!reply || !list(cli, id, asked, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json)
                 json_print(json_of_asked(id, asked));
         else
@@ -235,12 +235,12 @@ static int run_plugin_permissions(Cli *cli, int argc, char **argv) {
                 return cli_usage(SNOOZE_COMMAND " plugin permissions",
                                  "--all and --approve cannot go with what takes back");
         if (!cli_open_bus(cli, &error) || !list(cli, argv[1], &asked, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (!approved && !revoked && !changes.all && !changes.none)
                 return show(cli, argv[1], &asked);
-        code = check_names(argv[1], approved, &asked);
+        code = check_names(cli, argv[1], approved, &asked);
         if (code == EXIT_CODE_OK)
-                code = check_names(argv[1], revoked, &asked);
+                code = check_names(cli, argv[1], revoked, &asked);
         return code == EXIT_CODE_OK ? approve(cli, argv[1], &asked, &changes) : code;
 }
 

@@ -56,7 +56,7 @@ static int run_plugin_search(Cli *cli, int argc, char **argv) {
         if (code != EXIT_CODE_OK)
                 return code;
         plugins = plugin_filter_search(cli, &filter, argc > 1 ? argv[1] : "", &error);
-        return plugins ? tell(cli, plugins) : cli_fail(error);
+        return plugins ? tell(cli, plugins) : cli_fail(cli, error);
 }
 
 const Verb verb_plugin_search = { "search", "[QUERY]", "The installed ones that fit", run_plugin_search };

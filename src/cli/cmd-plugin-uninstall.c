@@ -18,16 +18,15 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
                         g_error_free(error);
                         return TRUE;
                 }
-                *ret_code = cli_fail(error);
+                *ret_code = cli_fail(cli, error);
                 return FALSE;
         }
         g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
         if (packaged)
                 *ret_code = cli_usage(SNOOZE_COMMAND " plugin uninstall",
-                                      "%s came with a package, which is what to remove; or: sudo " SNOOZE_COMMAND
-                                      " plugin "
-                                      "disable %s",
-                                      id, id);
+                                      "%s came with a package, which is what to remove; or: %s " SNOOZE_COMMAND
+                                      " plugin disable %s",
+                                      id, cli_sudo(cli), id);
         return !packaged;
 }
 
@@ -72,9 +71,9 @@ static int uninstall_version(Cli *cli, const char *id, const char *version) {
         GError *error = NULL;
 
         if (!cli_open_bus(cli, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         cli_need_authorization(cli);
-        return remove_versions(cli, id, version, &error) ? cli_done(cli, sentence) : cli_fail(error);
+        return remove_versions(cli, id, version, &error) ? cli_done(cli, sentence) : cli_fail(cli, error);
 }
 
 static int uninstall(Cli *cli, const char *id) {
@@ -89,13 +88,13 @@ static int uninstall(Cli *cli, const char *id) {
                 return code;
         cli_need_authorization(cli);
         if (!disable(cli, id, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         installed = remove_versions(cli, id, "", &error);
         if (error)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone%s", id,
                                    installed ? ", and every version of it."
                                              : ". The files in its own directory are yours to remove.");

@@ -62,13 +62,13 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
                 return code;
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         cli_need_authorization(cli);
         from = version_of(cli, plugin, &error);
         if (!from || !upgrade(cli, plugin, argc > 2 ? argv[2] : "", &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         to = version_of(cli, plugin, &error);
-        return to ? tell(cli, from, to) : cli_fail(error);
+        return to ? tell(cli, from, to) : cli_fail(cli, error);
 }
 
 const Verb verb_plugin_update = { "update", "ID [VERSION]",

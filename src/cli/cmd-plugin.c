@@ -60,7 +60,7 @@ static int run_plugin_list(Cli *cli, int argc, char **argv) {
 
         plugins = objects_fetch(cli, snooze_client_plugin_interface_info()->name, &error);
         if (!plugins || !narrow(cli, &filter, plugins, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json) {
                 json_print(objects_json(plugins));
                 return EXIT_CODE_OK;
@@ -172,9 +172,9 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
          * own. */
         if (missing && !g_str_equal(state, "running") &&
             (!problem || !*problem || strstr(problem, "nobody has approved")))
-                g_print("It is not started until all of this is approved: sudo " SNOOZE_COMMAND
+                g_print("It is not started until all of this is approved: %s " SNOOZE_COMMAND
                         " plugin permissions %s --all\n",
-                        id);
+                        cli_sudo(cli), id);
 }
 
 static int run_plugin_info(Cli *cli, int argc, char **argv) {
@@ -190,7 +190,7 @@ static int run_plugin_info(Cli *cli, int argc, char **argv) {
 
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json)
                 print_info_json(cli, plugin);
         else
@@ -225,7 +225,7 @@ static int run_set_enabled(Cli *cli, const Verb *verb, gboolean enabled, int arg
 
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin || !set_enabled(cli, plugin, enabled, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return cli_done(cli, enabled ? "Enabled." : "Disabled.");
 }
 
@@ -262,7 +262,7 @@ static int run_plugin_restart(Cli *cli, int argc, char **argv) {
 
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin || !restart(cli, plugin, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return cli_done(cli, "Restarted.");
 }
 

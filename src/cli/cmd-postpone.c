@@ -63,14 +63,14 @@ static int run_postpone(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_postpone(cli->manager, span, reason, cli_call_flags(cli), cli_timeout(cli), NULL,
                                             wait_done, wait);
         if (!snooze_client_manager_call_postpone_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         postponement = find(cli, (guint64) g_get_real_time() + span, reason);
         if (cli->json)
                 return tell_json(&postponement);
         until = text_moment(postponement.until);
         g_print("This machine does not stop itself before %s.", until);
         if (postponement.cookie > 0)
-                g_print(" Take it back: " SNOOZE_COMMAND " release %u", postponement.cookie);
+                g_print(" Take it back: %s release %u", cli_command(cli), postponement.cookie);
         g_print("\n");
         return EXIT_CODE_OK;
 }

@@ -66,7 +66,7 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id) {
                 return EXIT_CODE_FAILED;
         }
         if (!file_read(path, POLICY_MAX, &text, NULL, &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         filled = fill_in(text, instance_id);
         if (cli->json) {
                 object = json_object_new();
@@ -97,7 +97,7 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
                 return code;
         provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
         if (!provider)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         instance_id = snooze_client_provider_get_instance_id(provider);
         return print_policy(cli, id ?: "", instance_id ?: "");

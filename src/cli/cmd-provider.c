@@ -26,7 +26,7 @@ static int run_provider_list(Cli *cli, int argc, char **argv) {
 
         providers = objects_fetch(cli, snooze_client_provider_interface_info()->name, &error);
         if (!providers)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json) {
                 json_print(objects_json(providers));
                 return EXIT_CODE_OK;
@@ -83,7 +83,7 @@ static int open_named(Cli *cli, const Verb *verb, const char *text, int argc, ch
         if (code != EXIT_CODE_OK)
                 return code;
         *ret = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
-        return *ret ? EXIT_CODE_OK : cli_fail(error);
+        return *ret ? EXIT_CODE_OK : cli_fail(cli, error);
 }
 
 static int run_provider_info(Cli *cli, int argc, char **argv) {
@@ -101,7 +101,7 @@ static int run_provider_info(Cli *cli, int argc, char **argv) {
         snooze_client_provider_call_get_instance_info(provider, "", cli_call_flags(cli), cli_timeout(cli), NULL,
                                                       wait_done, wait);
         if (!snooze_client_provider_call_get_instance_info_finish(provider, &info, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (cli->json) {
                 object = json_of_properties(G_DBUS_PROXY(provider));
                 json_object_set_member(object, "instance", json_of_variant(info));
@@ -187,7 +187,7 @@ static int run_provider_check(Cli *cli, int argc, char **argv) {
                 return code;
         permissions = provider_permissions(cli, provider, &error);
         if (!permissions)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         missing = provider_permissions_missing(permissions);
         if (cli->json)
                 print_permissions_json(permissions);

@@ -15,7 +15,7 @@ static int run_release(Cli *cli, int argc, char **argv) {
                 return EXIT_CODE_USAGE;
         if (!g_ascii_string_to_unsigned(argv[1], 10, 0, G_MAXUINT32, &cookie, NULL))
                 return cli_usage(SNOOZE_COMMAND " release",
-                                 "“%s” is no cookie: a number from " SNOOZE_COMMAND " holds is expected", argv[1]);
+                                 "“%s” is no cookie: a number from %s holds is expected", argv[1], cli_command(cli));
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
@@ -24,7 +24,7 @@ static int run_release(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_release_hold(cli->manager, (guint) cookie, cli_call_flags(cli), cli_timeout(cli),
                                                 NULL, wait_done, wait);
         if (!snooze_client_manager_call_release_hold_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return cli_done(cli, "Released.");
 }
 

@@ -19,7 +19,7 @@ static int run_resume(Cli *cli, int argc, char **argv) {
         cli_need_authorization(cli);
         snooze_client_manager_call_resume(cli->manager, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_manager_call_resume_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return cli_done(cli, paused ? "Resumed; idleness counts from now on." : "It was not paused.");
 }
 

@@ -45,13 +45,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Setup, setup_clear)
 /* Where no cloud was recognized and one provider is there, a person may decide for it; nobody else does. */
 static int choose_provider(Setup *setup) {
         g_autoptr(GPtrArray) providers = NULL;
-        g_autofree char *question = NULL;
+        g_autofree char *question = NULL, *example = NULL;
         const Object *only;
         GError *error = NULL;
 
         providers = objects_fetch(setup->cli, snooze_client_provider_interface_info()->name, &error);
         if (!providers)
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         if (providers->len == 0) {
                 g_printerr(SNOOZE_COMMAND ": no provider is known: nothing is there that could stop this machine\n");
                 return EXIT_CODE_FAILED;
@@ -63,9 +63,10 @@ static int choose_provider(Setup *setup) {
                 setup->id = g_strdup(only->id);
                 return EXIT_CODE_OK;
         }
-        g_printerr(SNOOZE_COMMAND ": no provider recognized this machine; choose one: sudo " SNOOZE_COMMAND
+        example = g_strdup_printf("ID (%s provider list)", cli_command(setup->cli));
+        g_printerr(SNOOZE_COMMAND ": no provider recognized this machine; choose one: %s " SNOOZE_COMMAND
                                   " setup --provider %s\n",
-                   providers->len == 1 ? only->id : "ID (" SNOOZE_COMMAND " provider list)");
+                   cli_sudo(setup->cli), providers->len == 1 ? only->id : example);
         return EXIT_CODE_FAILED;
 }
 
@@ -91,25 +92,25 @@ static int gather(Setup *setup) {
 
         setup->provider = cli_open_provider(setup->cli, setup->id, &error);
         if (!setup->provider)
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         setup->permissions = provider_permissions(setup->cli, setup->provider, &unknown);
         /* Asking has started it: only now it has said what it is. */
         snooze_client_refresh(G_DBUS_PROXY(setup->provider), NULL, wait_done, wait);
         if (!snooze_client_refresh_finish(wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
 
         setup->findings = doctor_fetch(setup->cli, &error);
         if (!setup->findings)
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         configuration = config_fetch(setup->cli, &error);
         if (!configuration)
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         setup->effect_allowed = effect_is_allowed(setup, json_node_get_object(configuration));
 
         setup->stops = g_array_new(FALSE, FALSE, sizeof(guint64));
         rows = history_fetch_kind(setup->cli, LOOK_BACK_USEC, "stop", HISTORY_MAX, &setup->looked_from, &error);
         if (!rows)
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         for (gsize i = 0; i < g_variant_n_children(rows); i++) {
                 g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
                 guint64 time = history_time(row);
@@ -164,11 +165,11 @@ static void print_report(const Setup *setup) {
         g_print("%s%s.%s\n", style_begin(cli, STYLE_BOLD), head, style_end(cli));
         if (!setup->effect_allowed)
                 g_print("%sEvery stop will be refused for that, until you say otherwise: "
-                        "sudo " SNOOZE_COMMAND " config set allow_stop_effects '[\"%s\"]'%s\n",
-                        style_begin(cli, STYLE_BAD), effect, style_end(cli));
+                        "%s " SNOOZE_COMMAND " config set allow_stop_effects '[\"%s\"]'%s\n",
+                        style_begin(cli, STYLE_BAD), cli_sudo(cli), effect, style_end(cli));
         if (!setup->permissions)
-                g_print("%sIt could not be asked what it may do; see: " SNOOZE_COMMAND " provider check %s%s\n",
-                        style_begin(cli, STYLE_WARN), setup->id, style_end(cli));
+                g_print("%sIt could not be asked what it may do; see: %s provider check %s%s\n",
+                        style_begin(cli, STYLE_WARN), cli_command(cli), setup->id, style_end(cli));
         else
                 provider_permissions_print(cli, setup->permissions);
         doctor_print_troubles(cli, setup->findings, "dry-run"); /* which is about to end */
@@ -213,21 +214,21 @@ static int arm(Setup *setup, gboolean chosen) {
 
                 if (advice)
                         *advice = '\0';
-                code = cli_fail(error);
+                code = cli_fail(setup->cli, error);
                 if (refused)
-                        g_printerr("To arm it: sudo " SNOOZE_COMMAND " setup%s%s\n", chosen ? " --provider " : "",
-                                   chosen ? setup->id : "");
+                        g_printerr("To arm it: %s " SNOOZE_COMMAND " setup%s%s\n", cli_sudo(setup->cli),
+                                   chosen ? " --provider " : "", chosen ? setup->id : "");
                 return code;
         }
 
         snooze_client_refresh(G_DBUS_PROXY(setup->cli->manager), NULL, wait_done, wait);
         if (!snooze_client_refresh_finish(wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(setup->cli, error);
         if (setup->cli->json) {
                 print_json(setup, TRUE);
                 return EXIT_CODE_OK;
         }
-        sentence = status_sentence(setup->cli->manager);
+        sentence = status_sentence(setup->cli);
         g_print("%sArmed.%s %s\n", style_begin(setup->cli, STYLE_GOOD), style_end(setup->cli), sentence);
         return EXIT_CODE_OK;
 }

@@ -7,16 +7,16 @@
 #include "config.h"
 
 /* A provider that starts nothing says so in the words of the bus. */
-static GError *told(GError *error, SnoozeClientProvider *provider) {
+static GError *told(const Cli *cli, GError *error, SnoozeClientProvider *provider) {
         g_autofree char *id = NULL, *text = NULL;
 
         if (!snooze_client_error_is(error, "NotSupported"))
                 return error;
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         g_error_free(error);
-        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: " SNOOZE_COMMAND
-                               " start --provider ID INSTANCE; " SNOOZE_COMMAND " provider list shows them",
-                               id);
+        text = g_strdup_printf("The provider %s starts no other machines. Name one that does: %s start --provider ID "
+                               "INSTANCE; %s provider list shows them",
+                               id, cli_command(cli), cli_command(cli));
         return g_dbus_error_new_for_dbus_error("io.cloudsnooze.Snooze1.Error.NotSupported", text);
 }
 
@@ -40,13 +40,13 @@ static int run_start(Cli *cli, int argc, char **argv) {
                 return code;
         provider = cli_open_provider(cli, provider_id, &error);
         if (!provider)
-                return cli_fail(error);
+                return cli_fail(cli, error);
         cli_need_authorization(cli);
         wait = wait_new(cli, "Asking the provider to start it");
         snooze_client_provider_call_start_instance(provider, argv[1], g_variant_new("a{sv}", NULL),
                                                    cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         if (!snooze_client_provider_call_start_instance_finish(provider, wait_for(wait), &error))
-                return cli_fail(told(error, provider));
+                return cli_fail(cli, told(cli, error, provider));
         message = g_strdup_printf("%s starts.", argv[1]);
         return cli_done(cli, message);
 }

@@ -18,7 +18,7 @@ static int request(Cli *cli, const char *reason, GVariant *options) {
         snooze_client_manager_call_stop_instance(cli->manager, reason, owned, cli_call_flags(cli), cli_timeout(cli),
                                                  NULL, wait_done, wait);
         if (!snooze_client_manager_call_stop_instance_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         return EXIT_CODE_OK;
 }
 
@@ -113,11 +113,12 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 return code;
 
         when = text_moment((guint64) g_get_real_time() + delay);
-        message = delay_text  ? g_strdup_printf("This machine %s at %s. Keep it on: " SNOOZE_COMMAND " cancel",
-                                               rehearsed ? "would stop" : "stops", when)
-                  : rehearsed ? g_strdup("Going through every step of a stop but the last; see: " SNOOZE_COMMAND
-                                         " status --watch")
-                              : g_strdup("Stopping. Too soon? " SNOOZE_COMMAND " cancel");
+        message = delay_text ? g_strdup_printf("This machine %s at %s. Keep it on: %s cancel",
+                                               rehearsed ? "would stop" : "stops", when, cli_command(cli))
+                  : rehearsed
+                          ? g_strdup_printf("Going through every step of a stop but the last; see: %s status --watch",
+                                            cli_command(cli))
+                          : g_strdup_printf("Stopping. Too soon? %s cancel", cli_command(cli));
         return cli_done(cli, message);
 }
 

@@ -215,11 +215,11 @@ static int run_why(Cli *cli, int argc, char **argv) {
 
         snooze_client_manager_call_explain(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         if (!snooze_client_manager_call_explain_finish(cli->manager, &state, &reason, &votes, wait_for(wait), &error))
-                return cli_fail(error);
+                return cli_fail(cli, error);
         if (since) {
                 history = history_fetch(cli, span, "state", HISTORY_MAX, &error);
                 if (!history)
-                        return cli_fail(error);
+                        return cli_fail(cli, error);
         }
 
         if (cli->json) {

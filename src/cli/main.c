@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
                 return EXIT_CODE_OK;
         }
         if (!cli_take_options(&cli, SNOOZE_COMMAND, &argc, &argv)) {
-                g_free(cli.host);
+                cli_clear(&cli);
                 return EXIT_CODE_USAGE;
         }
         if (lacks_verb(argc, argv)) {
@@ -61,9 +61,7 @@ int main(int argc, char **argv) {
                             "Stops this machine when nobody uses it, and never while somebody does.", verbs, argc,
                             argv);
         agent_stop();
-        g_clear_object(&cli.manager);
-        g_clear_object(&cli.bus);
-        g_free(cli.host);
+        cli_clear(&cli);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 g_printerr(SNOOZE_COMMAND ": the output could not be written\n");
                 return code ?: EXIT_CODE_FAILED;

@@ -36,8 +36,8 @@ static char *idle_sentence(SnoozeClientManager *manager, const char *reason) {
                                snooze_client_manager_get_dry_run(manager) ? "would stop" : "stops", until);
 }
 
-static char *pause_sentence(SnoozeClientManager *manager, const char *reason) {
-        guint64 until = snooze_client_manager_get_paused_until(manager);
+static char *pause_sentence(const Cli *cli, const char *reason) {
+        guint64 until = snooze_client_manager_get_paused_until(cli->manager);
         g_autofree char *end = NULL, *left = NULL, *moment = NULL;
 
         if (until > 0) {
@@ -46,26 +46,28 @@ static char *pause_sentence(SnoozeClientManager *manager, const char *reason) {
                 end = g_strdup_printf(" until %s (in %s)", moment, left);
         }
         if (g_str_equal(reason, "paused"))
-                return g_strdup_printf("Paused: nothing is decided%s. Go on: sudo " SNOOZE_COMMAND " resume",
-                                       end ?: "");
-        return g_strdup_printf("Paused%s, and stays on: %s. Go on: sudo " SNOOZE_COMMAND " resume", end ?: "", reason);
+                return g_strdup_printf("Paused: nothing is decided%s. Go on: %s " SNOOZE_COMMAND " resume",
+                                       end ?: "", cli_sudo(cli));
+        return g_strdup_printf("Paused%s, and stays on: %s. Go on: %s " SNOOZE_COMMAND " resume", end ?: "", reason,
+                               cli_sudo(cli));
 }
 
-static char *warning_sentence(SnoozeClientManager *manager, const char *reason) {
-        guint64 stop = snooze_client_manager_get_next_stop(manager);
+static char *warning_sentence(const Cli *cli, const char *reason) {
+        guint64 stop = snooze_client_manager_get_next_stop(cli->manager);
         g_autofree char *when = NULL, *left = NULL;
-        const char *verb = snooze_client_manager_get_dry_run(manager) ? "would stop" : "stops";
+        const char *verb = snooze_client_manager_get_dry_run(cli->manager) ? "would stop" : "stops";
 
         if (stop == 0)
-                return g_strdup_printf("This machine %s soon: %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb,
-                                       reason);
+                return g_strdup_printf("This machine %s soon: %s. Keep it on: %s postpone 2h", verb, reason,
+                                       cli_command(cli));
         when = text_moment(stop);
         left = text_distance(stop);
-        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: " SNOOZE_COMMAND " postpone 2h", verb,
-                               when, left, reason);
+        return g_strdup_printf("This machine %s at %s (in %s): %s. Keep it on: %s postpone 2h", verb, when, left,
+                               reason, cli_command(cli));
 }
 
-char *status_sentence(SnoozeClientManager *manager) {
+char *status_sentence(const Cli *cli) {
+        SnoozeClientManager *manager = cli->manager;
         const char *state = snooze_client_manager_get_state(manager) ?: "";
         g_autofree char *reason = reason_text(manager);
         g_autofree char *name = NULL;
@@ -73,9 +75,9 @@ char *status_sentence(SnoozeClientManager *manager) {
         if (g_str_equal(state, "idle"))
                 return idle_sentence(manager, reason);
         if (g_str_equal(state, "warning"))
-                return warning_sentence(manager, reason);
+                return warning_sentence(cli, reason);
         if (g_str_equal(state, "paused"))
-                return pause_sentence(manager, reason);
+                return pause_sentence(cli, reason);
         if (g_str_equal(state, "stopping"))
                 return g_strdup_printf("%s: %s.",
                                        snooze_client_manager_get_dry_run(manager) ? "Would stop now" : "Stopping now",
@@ -119,9 +121,11 @@ static void print_provider(Cli *cli) {
 
         if (!id) {
                 /* A daemon of before this property says nothing. */
-                g_print("  provider  none: %s\n",
-                        *problem ? problem
-                                 : "nothing is there that could stop this machine; " SNOOZE_COMMAND " provider list");
+                if (*problem)
+                        g_print("  provider  none: %s\n", problem);
+                else
+                        g_print("  provider  none: nothing is there that could stop this machine; %s provider list\n",
+                                cli_command(cli));
                 return;
         }
         provider = cli_open_path(cli, SNOOZE_CLIENT_TYPE_PROVIDER_PROXY, path, NULL);
@@ -190,12 +194,12 @@ static void print_holds(Cli *cli, guint count) {
                 g_string_append_printf(line, "%s%s%s%s", shown++ > 0 ? "; " : "", name, *reason ? ": " : "", reason);
         }
         if (shown == 0)
-                g_print("  holds     %u (" SNOOZE_COMMAND " holds)\n", count);
+                g_print("  holds     %u (%s holds)\n", count, cli_command(cli));
         else if (g_variant_n_children(holds) > shown)
-                g_print("  holds     %s; %zu more (" SNOOZE_COMMAND " holds)\n", line->str,
-                        g_variant_n_children(holds) - shown);
+                g_print("  holds     %s; %zu more (%s holds)\n", line->str,
+                        g_variant_n_children(holds) - shown, cli_command(cli));
         else
-                g_print("  holds     %s (" SNOOZE_COMMAND " holds)\n", line->str);
+                g_print("  holds     %s (%s holds)\n", line->str, cli_command(cli));
 }
 
 static gboolean is_nobody(SnoozeClientManager *manager) {
@@ -203,7 +207,7 @@ static gboolean is_nobody(SnoozeClientManager *manager) {
 }
 
 int status_print(Cli *cli) {
-        g_autofree char *sentence = status_sentence(cli->manager);
+        g_autofree char *sentence = status_sentence(cli);
         g_autofree char *greeting = text_clean(snooze_client_manager_get_greeting(cli->manager));
         g_autofree char *refusal = text_clean(snooze_client_manager_get_refusal(cli->manager));
         g_autofree char *problem = text_clean(snooze_client_manager_get_provider_problem(cli->manager));
@@ -211,9 +215,8 @@ int status_print(Cli *cli) {
 
         if (snooze_client_manager_get_dry_run(cli->manager))
                 g_print("%sDry run: every step is taken but the last, nothing is stopped; arm it with: "
-                        "sudo " SNOOZE_COMMAND " "
-                        "setup%s\n",
-                        style_begin(cli, STYLE_WARN), style_end(cli));
+                        "%s " SNOOZE_COMMAND " setup%s\n",
+                        style_begin(cli, STYLE_WARN), cli_sudo(cli), style_end(cli));
         g_print("%s%s%s\n", style_begin(cli, STYLE_BOLD), sentence, style_end(cli));
         /* Without a provider its line says the same. */
         if (*refusal && !(is_nobody(cli->manager) && g_str_equal(refusal, problem)))

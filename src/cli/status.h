@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 /* From the cached properties. */
-char *status_sentence(SnoozeClientManager *manager);
+char *status_sentence(const Cli *cli);
 
 /* The dry run's line if there is one, the sentence, and the details. */
 int status_print(Cli *cli);

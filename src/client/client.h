@@ -22,6 +22,8 @@ GDBusConnection *snooze_client_open_bus(GError **error);
 /* That of another machine, over ssh: [USER@]HOST[:PORT], which must be valid. No descriptor passes there, so nothing
  * can be held there for as long as something runs here. Blocks as long as ssh asks. */
 gboolean snooze_client_host_is_valid(const char *host);
+/* [USER@]HOST and PORT, which may be NULL. */
+void snooze_client_split_host(const char *host, char **ret_name, char **ret_port);
 GDBusConnection *snooze_client_open_remote_bus(const char *host, GError **error);
 
 /* Whether the daemon runs now; never starts it. */

@@ -22,8 +22,8 @@ gboolean snooze_client_host_is_valid(const char *host) {
         return TRUE;
 }
 
-/* HOST:PORT; an address of IPv6 has more than one colon, and no port here. */
-static void split_port(const char *host, char **ret_name, char **ret_port) {
+/* An address of IPv6 has more than one colon, and no port here. */
+void snooze_client_split_host(const char *host, char **ret_name, char **ret_port) {
         const char *colon = strchr(host, ':');
         gsize digits = colon ? strspn(colon + 1, "0123456789") : 0;
         gboolean port = digits > 0 && digits <= PORT_DIGITS_MAX && colon > host && !colon[1 + digits];
@@ -49,7 +49,7 @@ static int start_ssh(const char *host, GError **error) {
         if (other >= 0)
                 g_subprocess_launcher_take_stdout_fd(launcher, other);
 
-        split_port(host, &name, &port);
+        snooze_client_split_host(host, &name, &port);
         g_ptr_array_add(argv, (char *) "ssh");
         g_ptr_array_add(argv, (char *) "-xT");
         if (port) {

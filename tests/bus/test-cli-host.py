@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import time
 
 import plugin_bus
 from command_line import HOUR, OK, REFUSED, UNREACHABLE, USAGE, CommandLine
@@ -80,6 +81,35 @@ class Host(CommandLine):
         self.assertIn("alice: pytest holds it", self.snooze("-H", "far", "stop", code=REFUSED))
         self.mock.disown()
         self.assertIn("snoozed cannot be reached", self.snooze("-H", "far", "status", code=UNREACHABLE))
+
+    def test_what_it_tells_to_type_is_about_that_machine(self):
+        now = int(time.time() * 1e6)
+        self.mock.answers["ListHolds"] = v("(a(ussstt))", ([(5, "alice", "demo", "postpone", now, now + 2 * HOUR)],))
+        self.mock.set(Holds=1)
+        for arguments, advice in ((["postpone", "2h", "demo"], "Take it back: snooze -H far release 5"),
+                                  (["hold", "--for", "1h"], "End it before: snooze -H far release 17"),
+                                  (["stop"], "Too soon? snooze -H far cancel"),
+                                  (["stop", "--delay", "10min"], "Keep it on: snooze -H far cancel"),
+                                  (["stop", "--dry-run"], "see: snooze -H far status --watch"),
+                                  (["status"], "(snooze -H far holds)"),
+                                  (["pause"], "Go on before: ssh -t far sudo snooze resume")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(advice + "\n", self.snooze("-H", "far", *arguments))
+                self.assertIn(advice + "\n", self.snooze(*arguments[:1], "-H", "far", *arguments[1:]))
+        self.mock.set(DryRun=True, State="warning", NextStop=now + HOUR)
+        text = self.snooze("-H", "alice@far:2222", "status")
+        self.assertIn("arm it with: ssh -t -p 2222 alice@far sudo snooze setup\n", text)
+        self.assertIn("Keep it on: snooze -H alice@far:2222 postpone 2h\n", text)
+
+    def test_hints_after_an_error_are_about_that_machine(self):
+        for name, hint in (("Held", "See: snooze -H far holds · stop all the same: snooze -H far stop --force\n"),
+                           ("NoProvider", "See: snooze -H far provider list · choose one: ssh -t far sudo snooze setup --provider ID\n")):
+            with self.subTest(name=name):
+                self.mock.answers["StopInstance"] = Failure(name, "no")
+                self.assertIn(hint, self.snooze("-H", "far", "stop", code=REFUSED))
+        self.mock.disown()
+        self.assertIn("ssh -t far sudo systemctl enable --now snoozed · ssh -t far sudo journalctl -u snoozed\n",
+                      self.snooze("-H", "far", "status", code=UNREACHABLE))
 
     def test_on_a_terminal_nobody_is_asked_by_polkit_but_by_us(self):
         text, status = self.on_terminal("-H", "far", "stop", answer="y\n", until="[y/N]")
