@@ -274,10 +274,15 @@ static char *hint_for(const Cli *cli, const GError *error) {
         return NULL;
 }
 
-/* Which of the two: a daemon that runs well is not to be looked after. */
-static void tell_unreachable(const Cli *cli, const char *clean) {
+/* Which of the three: a daemon that runs well is not to be looked after. */
+static void tell_unreachable(const Cli *cli, const GError *error, const char *clean) {
         g_autofree char *journal = NULL;
 
+        /* No way there: nothing is known of the daemon. */
+        if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED)) {
+                g_printerr(SNOOZE_COMMAND ": %s\n", clean);
+                return;
+        }
         journal = cli->host ? g_strdup_printf("%s journalctl", cli_sudo(cli)) : g_strdup("journalctl");
         if (strstr(clean, "io.cloudsnooze.Helper1"))
                 g_printerr(SNOOZE_COMMAND ": snooze-helper cannot be reached: %s\nIs it installed? "
@@ -296,7 +301,7 @@ int cli_fail(const Cli *cli, GError *failure) {
         SnoozeClientOutcome outcome = snooze_client_error_outcome(error);
 
         if (outcome == SNOOZE_CLIENT_UNREACHABLE) {
-                tell_unreachable(cli, clean);
+                tell_unreachable(cli, error, clean);
                 return EXIT_CODE_UNREACHABLE;
         }
         /* The daemon's own advice is better informed. */
