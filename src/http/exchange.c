@@ -25,7 +25,8 @@ void exchange_free(HttpExchange *exchange) {
                 client->exchanges = exchange->next;
         if (exchange->next)
                 exchange->next->previous = exchange->previous;
-        client->n_exchanges--;
+        if (!exchange->telling)
+                client->n_exchanges--;
         sd_event_source_disable_unref(exchange->pause);
         curl_easy_cleanup(exchange->easy);
         curl_slist_free_all(exchange->headers);
@@ -44,7 +45,9 @@ HttpExchange *http_cancel(HttpExchange *exchange) {
 const char *http_reply_header(const HttpReply *reply, const char *name) {
         struct curl_header *header;
 
-        if (curl_easy_header(reply->exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        /* A reply that a caller made up is of none. */
+        if (!reply->exchange ||
+            curl_easy_header(reply->exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
                 return NULL;
         return header->value;
 }
@@ -194,7 +197,9 @@ void exchange_ended(HttpExchange *exchange, CURLcode code) {
 
         if (try_again(exchange, &reply))
                 return;
+        /* Who is told may send the next one, which has its place. */
         exchange->telling = true;
+        exchange->client->n_exchanges--;
         exchange->done(&reply, exchange->userdata);
         exchange_free(exchange);
 }

@@ -32,7 +32,7 @@ typedef struct HttpReply {
         const char *body;    /* NUL-terminated after size bytes; never NULL */
         size_t size;
         unsigned attempts;   /* that were made, this one included */
-        HttpExchange *exchange;
+        HttpExchange *exchange; /* NULL in one that a caller made up, for what could not be sent */
 } HttpReply;
 
 /* The value of a header of the reply (the last of several), NULL where there is none. Borrowed from the reply. */

@@ -38,7 +38,7 @@ struct HttpExchange {
         void *userdata;
         sd_event_source *pause;
         bool running; /* with libcurl */
-        bool telling; /* within done */
+        bool telling; /* within done, and not counted any more */
 };
 
 /* client.c: gives it to libcurl. */

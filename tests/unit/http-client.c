@@ -15,7 +15,7 @@ static struct {
         char *method, *body, *ca_file, *proxy, *signature, *credentials, *show;
         char **headers, **urls;
         int timeout, attempts, patience, maximum, times, cancel;
-        gboolean direct, at_once, free_client;
+        gboolean direct, at_once, refill, free_client;
 } options = { .times = 1 };
 
 static const GOptionEntry entries[] = {
@@ -33,6 +33,7 @@ static const GOptionEntry entries[] = {
         { "maximum", 0, 0, G_OPTION_ARG_INT, &options.maximum, "bytes", NULL },
         { "times", 0, 0, G_OPTION_ARG_INT, &options.times, "how often each", NULL },
         { "at-once", 0, 0, G_OPTION_ARG_NONE, &options.at_once, "not one after the other", NULL },
+        { "refill", 0, 0, G_OPTION_ARG_NONE, &options.refill, "at once as many as may, the others at answers", NULL },
         { "show", 0, 0, G_OPTION_ARG_STRING, &options.show, "header of the reply", NULL },
         { "cancel", 0, 0, G_OPTION_ARG_INT, &options.cancel, "after so many ms", NULL },
         { "free-client", 0, 0, G_OPTION_ARG_NONE, &options.free_client, "at the first answer", NULL },
@@ -81,7 +82,7 @@ static void on_reply(const HttpReply *reply, void *userdata) {
                 (void) sd_event_exit(event, 0);
         } else if (answered == wanted)
                 (void) sd_event_exit(event, 0);
-        else if (!options.at_once)
+        else if (!options.at_once && sent < wanted)
                 send_next();
 }
 
@@ -106,9 +107,12 @@ static void send_next(void) {
 
         sent++;
         if (r < 0) {
+                const HttpReply none = { .problem = HTTP_INVALID, .message = "", .body = "" };
                 JsonObject *object = json_object_new();
 
                 json_object_set_string_member(object, "refused", g_strerror(-r));
+                if (options.show)
+                        json_object_set_string_member(object, "header", http_reply_header(&none, options.show));
                 print(object);
                 if (++answered == wanted)
                         (void) sd_event_exit(event, 0);
@@ -123,6 +127,7 @@ static int on_cancel(sd_event_source *source, uint64_t usec, void *userdata) {
 int main(int argc, char *argv[]) {
         g_autoptr(GOptionContext) context = g_option_context_new(NULL);
         g_autoptr(GError) error = NULL;
+        unsigned first;
         int r;
 
         setlinebuf(stdout);
@@ -135,7 +140,8 @@ int main(int argc, char *argv[]) {
         r = sd_event_new(&event);
         if (r >= 0)
                 r = http_client_new(event, &client);
-        for (unsigned i = 0; r >= 0 && i < (options.at_once ? wanted : 1); i++)
+        first = options.refill ? HTTP_EXCHANGES_MAX : options.at_once ? wanted : 1;
+        for (unsigned i = 0; r >= 0 && i < MIN(first, wanted); i++)
                 send_next();
         if (r >= 0 && options.cancel > 0)
                 r = sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, (uint64_t) options.cancel * USEC_PER_MSEC,

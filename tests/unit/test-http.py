@@ -117,6 +117,15 @@ class Http(unittest.TestCase):
         replies = self.send("--at-once", "--times", "70", server.url)
         self.assertEqual(sum("refused" in reply for reply in replies), 6)
 
+    def test_who_is_told_may_send_the_next_one(self):
+        server = self.server(lambda request, n: request.reply(200))
+        replies = self.send("--refill", "--times", "80", server.url)
+        self.assertEqual([reply.get("status") for reply in replies], [200] * 80)
+
+    def test_what_was_not_sent_has_no_headers(self):
+        self.assertEqual(self.one("--show", "x", "--header", "none", "http://127.0.0.1:9/"),
+                         {"refused": "Invalid argument", "header": None})
+
     def test_passing_failures_are_tried_again(self):
         for status in (408, 429, 500, 502, 503, 504):
             with self.subTest(status=status):
