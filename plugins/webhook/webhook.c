@@ -2,7 +2,9 @@
 
 /* Posts events to URLs: all at once, each tried again for as long as its call is waited for, and signed. What finds no
  * room waits for its turn, in order, and no URL that hangs can take the room of the others; how much can wait is
- * bounded by the number of calls. URLs, headers and key are secrets: logs and results know a URL by its host alone. */
+ * bounded by the number of calls. What waits is sent as it was configured when its event came: a receiver never gets
+ * the headers, or the signature, of another. URLs, headers and key are secrets: logs and results know a URL by its
+ * host alone. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -36,9 +38,8 @@ typedef struct Webhook {
         JsonNode *template; /* NULL: the whole event */
         GBytes *key;        /* NULL: nothing is signed */
         GPtrArray *deliveries;
-        GQueue waiting;              /* Post, in order */
-        guint under_way[TARGETS_MAX]; /* posts to each URL */
-        guint not_urgent[TARGETS_MAX]; /* of these */
+        GHashTable *receivers; /* by URL: those that posts are for */
+        GQueue waiting;        /* Post, in order */
         guint all_under_way;
         sd_event_source *leave;
         gboolean leaving;
@@ -46,15 +47,21 @@ typedef struct Webhook {
 
 typedef struct Delivery Delivery;
 
+/* A URL, which a new configuration may have at another place or no more. */
+typedef struct Receiver {
+        char *url, *name;
+        gboolean direct; /* past the proxy */
+        guint posts;     /* that are for it */
+        guint under_way, not_urgent; /* of these */
+} Receiver;
+
 /* Of one URL. */
 typedef struct Post {
         Delivery *delivery;
         GList link;             /* in `waiting` */
         gboolean waits;
         HttpExchange *exchange; /* under way */
-        guint target;           /* its place among the URLs */
-        char *url, *name;
-        gboolean direct;        /* past the proxy */
+        Receiver *receiver;
         long status;
         unsigned attempts;
         char *error;
@@ -65,6 +72,8 @@ struct Delivery {
         Webhook *webhook;
         SnoozePluginCall *call;
         char *source, *id, *body;
+        char **headers, *proxy, *ca_file; /* as configured when it began */
+        GBytes *key;
         gboolean cancelled, urgent;
         gboolean beginning;     /* its call is not put off yet */
         uint64_t deadline;      /* monotonic µs */
@@ -74,6 +83,39 @@ struct Delivery {
 };
 
 static void pump(Webhook *webhook);
+
+static void forget(char *secret) {
+        if (secret)
+                explicit_bzero(secret, strlen(secret));
+        g_free(secret);
+}
+
+static void receiver_free(void *userdata) {
+        Receiver *receiver = userdata;
+
+        forget(receiver->url);
+        g_free(receiver->name);
+        g_free(receiver);
+}
+
+static Receiver *receiver_ref(Webhook *webhook, const char *url) {
+        Receiver *receiver = g_hash_table_lookup(webhook->receivers, url);
+
+        if (!receiver) {
+                receiver = g_new0(Receiver, 1);
+                receiver->url = g_strdup(url);
+                /* configure would not have taken a wrong one. */
+                receiver->name = target_name(url, &receiver->direct, NULL) ?: g_strdup("");
+                g_hash_table_insert(webhook->receivers, receiver->url, receiver);
+        }
+        receiver->posts++;
+        return receiver;
+}
+
+static void receiver_unref(Webhook *webhook, Receiver *receiver) {
+        if (--receiver->posts == 0)
+                g_hash_table_remove(webhook->receivers, receiver->url);
+}
 
 static void take_from_queue(Post *post) {
         if (post->waits)
@@ -86,8 +128,8 @@ static void leave_turn(Post *post) {
         Webhook *webhook = post->delivery->webhook;
 
         post->exchange = NULL;
-        webhook->under_way[post->target]--;
-        webhook->not_urgent[post->target] -= !post->delivery->urgent;
+        post->receiver->under_way--;
+        post->receiver->not_urgent -= !post->delivery->urgent;
         webhook->all_under_way--;
 }
 
@@ -104,15 +146,19 @@ static void delivery_free(void *userdata) {
 
         for (guint i = 0; i < delivery->n_posts; i++) {
                 cancel_post(&delivery->posts[i]);
-                explicit_bzero(delivery->posts[i].url, strlen(delivery->posts[i].url));
-                g_free(delivery->posts[i].url);
-                g_free(delivery->posts[i].name);
+                receiver_unref(delivery->webhook, delivery->posts[i].receiver);
                 g_free(delivery->posts[i].error);
         }
         sd_event_source_disable_unref(delivery->timer);
         g_free(delivery->source);
         g_free(delivery->id);
         g_free(delivery->body);
+        for (char **header = delivery->headers; header && *header; header++)
+                forget(*header);
+        g_free(delivery->headers);
+        forget(delivery->proxy);
+        g_free(delivery->ca_file);
+        g_clear_pointer(&delivery->key, g_bytes_unref);
         g_free(delivery);
 }
 
@@ -126,7 +172,7 @@ static void answer(Delivery *delivery) {
                 const Post *post = &delivery->posts[i];
                 SnoozePluginDictionary *row = snooze_plugin_dictionary_append_dictionary(result, "urls");
 
-                (void) snooze_plugin_dictionary_set_string(row, "url", post->name);
+                (void) snooze_plugin_dictionary_set_string(row, "url", post->receiver->name);
                 (void) snooze_plugin_dictionary_set_int(row, "status", post->status);
                 (void) snooze_plugin_dictionary_set_uint(row, "attempts", post->attempts);
                 if (post->error)
@@ -169,7 +215,7 @@ static void settle(Delivery *delivery) {
 /* Takes error. */
 static void fail(Post *post, char *error) {
         post->error = error;
-        snooze_plugin_log(LOG_WARNING, "%s was not told of an event: %s", post->name, error);
+        snooze_plugin_log(LOG_WARNING, "%s was not told of an event: %s", post->receiver->name, error);
         settle(post->delivery);
 }
 
@@ -212,8 +258,8 @@ static void on_reply(const HttpReply *reply, void *userdata) {
         post->attempts = reply->attempts;
         post->error = describe(reply);
         if (post->error)
-                snooze_plugin_log(LOG_WARNING, "%s did not take an event: %s (attempt %u)", post->name, post->error,
-                                  reply->attempts);
+                snooze_plugin_log(LOG_WARNING, "%s did not take an event: %s (attempt %u)", post->receiver->name,
+                                  post->error, reply->attempts);
         settle(post->delivery);
         pump(webhook);
 }
@@ -258,8 +304,7 @@ static char *key_of(const Delivery *delivery) {
 }
 
 static GPtrArray *headers_of(const Delivery *delivery) {
-        const Webhook *webhook = delivery->webhook;
-        const char *const *configured = snooze_plugin_instance_get_list(webhook->instance, "headers");
+        const char *const *configured = (const char *const *) delivery->headers;
         g_autofree char *timestamp = g_strdup_printf("%" PRIu64, clock_realtime() / USEC_PER_SEC),
                         *key = key_of(delivery);
         GPtrArray *headers = g_ptr_array_new_with_free_func(g_free);
@@ -271,20 +316,14 @@ static GPtrArray *headers_of(const Delivery *delivery) {
         add_header(headers, "Idempotency-Key", key);
         add_header(headers, SIGNATURE_ID_HEADER, key);
         add_header(headers, SIGNATURE_TIMESTAMP_HEADER, timestamp);
-        if (webhook->key) {
+        if (delivery->key) {
                 g_autofree char *signature =
-                        signature_make(webhook->key, key, timestamp, delivery->body, strlen(delivery->body));
+                        signature_make(delivery->key, key, timestamp, delivery->body, strlen(delivery->body));
 
                 add_header(headers, SIGNATURE_HEADER, signature);
         }
         g_ptr_array_add(headers, NULL);
         return headers;
-}
-
-static const char *setting_or_null(const Webhook *webhook, const char *name) {
-        const char *value = snooze_plugin_instance_get_string(webhook->instance, name);
-
-        return value && *value ? value : NULL;
 }
 
 /* FALSE: there is no turn for it. */
@@ -294,13 +333,13 @@ static gboolean post_begin(Post *post) {
         g_autoptr(GPtrArray) headers = headers_of(delivery);
         int r = http_send(webhook->client,
                           &(const HttpRequest){
-                                  .url = post->url,
+                                  .url = post->receiver->url,
                                   .headers = (const char *const *) headers->pdata,
                                   .body = delivery->body,
                                   .body_size = strlen(delivery->body),
-                                  .direct = post->direct,
-                                  .proxy = setting_or_null(webhook, "proxy"),
-                                  .ca_file = setting_or_null(webhook, "ca_file"),
+                                  .direct = post->receiver->direct,
+                                  .proxy = delivery->proxy,
+                                  .ca_file = delivery->ca_file,
                                   .timeout = ATTEMPT_TIMEOUT,
                                   .reply_max = REPLY_MAX,
                                   .attempts = ATTEMPTS,
@@ -312,8 +351,8 @@ static gboolean post_begin(Post *post) {
                 return FALSE;
         take_from_queue(post);
         if (r >= 0) {
-                webhook->under_way[post->target]++;
-                webhook->not_urgent[post->target] += !delivery->urgent;
+                post->receiver->under_way++;
+                post->receiver->not_urgent += !delivery->urgent;
                 webhook->all_under_way++;
         } else
                 fail(post, g_strdup(g_strerror(-r)));
@@ -326,8 +365,8 @@ static gboolean has_turn(const Post *post) {
         const Webhook *webhook = post->delivery->webhook;
         guint room = HTTP_EXCHANGES_MAX / post->delivery->n_posts;
 
-        return webhook->all_under_way < HTTP_EXCHANGES_MAX && webhook->under_way[post->target] < room &&
-                (post->delivery->urgent || webhook->not_urgent[post->target] < room / 2);
+        return webhook->all_under_way < HTTP_EXCHANGES_MAX && post->receiver->under_way < room &&
+                (post->delivery->urgent || post->receiver->not_urgent < room / 2);
 }
 
 /* What ends here has nothing more in the queue: the next one stays. */
@@ -342,16 +381,12 @@ static void pump(Webhook *webhook) {
 }
 
 static void enqueue(Delivery *delivery, const char *url) {
-        guint target = delivery->n_posts++;
-        Post *post = &delivery->posts[target];
+        Post *post = &delivery->posts[delivery->n_posts++];
 
         *post = (Post) { .delivery = delivery,
                          .link = { .data = post },
                          .waits = TRUE,
-                         .target = target,
-                         .url = g_strdup(url) };
-        /* configure would not have taken a wrong one. */
-        post->name = target_name(url, &post->direct, NULL) ?: g_strdup("");
+                         .receiver = receiver_ref(delivery->webhook, url) };
         g_queue_push_tail_link(&delivery->webhook->waiting, &post->link);
         delivery->pending++;
 }
@@ -363,9 +398,16 @@ static gboolean has_waiting(const Delivery *delivery) {
         return FALSE;
 }
 
+static char *setting_or_null(const Webhook *webhook, const char *name) {
+        const char *value = snooze_plugin_instance_get_string(webhook->instance, name);
+
+        return value && *value ? g_strdup(value) : NULL;
+}
+
 static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginDictionary *event, gboolean cancelled,
                    uint64_t budget) {
         const char *const *urls = snooze_plugin_instance_get_list(webhook->instance, "urls");
+        const char *const *headers = snooze_plugin_instance_get_list(webhook->instance, "headers");
         Delivery *delivery = g_new0(Delivery, 1);
 
         *delivery = (Delivery){
@@ -374,6 +416,10 @@ static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginD
                 .source = g_strdup(snooze_plugin_dictionary_get_string(event, "source", "")),
                 .id = g_strdup(snooze_plugin_dictionary_get_string(event, "id", "")),
                 .body = body_of(webhook, event),
+                .headers = g_strdupv((char **) headers),
+                .proxy = setting_or_null(webhook, "proxy"),
+                .ca_file = setting_or_null(webhook, "ca_file"),
+                .key = webhook->key ? g_bytes_ref(webhook->key) : NULL,
                 .cancelled = cancelled,
                 .urgent = snooze_plugin_dictionary_get_uint(event, "severity", 0) >= URGENT,
                 .deadline = usec_add(clock_monotonic(), budget),
@@ -593,7 +639,8 @@ int main(int argc, char *argv[]) {
         };
         static const char *const events[] = { "cloud.*",  "system.*", EVENT_STOP_PENDING, EVENT_NOTICE, "custom",
                                               "custom.*", NULL };
-        Webhook webhook = { .deliveries = g_ptr_array_new_with_free_func(delivery_free) };
+        Webhook webhook = { .deliveries = g_ptr_array_new_with_free_func(delivery_free),
+                            .receivers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, receiver_free) };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "webhook",
@@ -611,6 +658,7 @@ int main(int argc, char *argv[]) {
         int r = snooze_plugin_main(&plugin, argc, argv);
 
         g_ptr_array_unref(webhook.deliveries);
+        g_hash_table_unref(webhook.receivers);
         (void) http_client_free(webhook.client);
         sd_event_source_disable_unref(webhook.leave);
         g_clear_pointer(&webhook.template, json_node_unref);

@@ -301,6 +301,66 @@ class Webhook(plugin_bus.PluginTestCase):
         for answer in (urgent, *small):
             self.assertTrue(self.answer(answer)[0])
 
+    def turnstile(self):
+        """A server that answers as often as it is let."""
+        turns = threading.Semaphore(0)
+        self.addCleanup(turns.release, 1000)
+
+        def wait(request):
+            turns.acquire(timeout=60)
+            request.send_response(200)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+
+        return turns, self.server(wait)
+
+    def test_an_answer_gives_its_place_to_what_waits(self):
+        turns, slow = self.turnstile()
+        plugin = self.start(slow.url + "/a", slow.url + "/b")
+        answers = [self.send(plugin, event(f"n-{number}")) for number in range(33)]
+        plugin_bus.iterate_until(lambda: len(self.told(slow)) == 64, 60)
+        turns.release()
+        # Before anybody gets another answer.
+        plugin_bus.iterate_until(lambda: len(self.told(slow)) == 65, 20)
+        turns.release(1000)
+        for answer in answers:
+            self.assertTrue(self.answer(answer)[0])
+
+    def test_what_waits_is_sent_as_it_was_configured(self):
+        turns, first = self.turnstile()
+        second = self.server()
+        plugin = self.start(first.url + "/a", first.url + "/b", secret=KEY, headers=["Authorization: Bearer first"])
+        answers = [self.send(plugin, event(f"n-{number}")) for number in range(40)]
+        plugin_bus.iterate_until(lambda: len(self.told(first)) == 64, 60)
+        plugin.call("", "Configure", "(a{sv})", {
+            "urls": variant([second.url]), "secret": variant("the-key-of-the-second"),
+            "headers": variant(["Authorization: Bearer second"])})
+        turns.release(1000)
+        for answer in answers:
+            self.assertTrue(self.answer(answer)[0])
+        self.assertTrue(self.tell(plugin, event("later"))[0])
+        self.assertEqual(self.told(first), {(path, f"n-{number}") for path in ("/a", "/b") for number in range(40)})
+        self.assertEqual({request.headers["Authorization"] for request in first.requests}, {"Bearer first"})
+        for request in first.requests:
+            self.assert_signed(request, KEY.encode())
+        self.assertEqual([request.headers["Authorization"] for request in second.requests], ["Bearer second"])
+        self.assert_signed(second.requests[0], b"the-key-of-the-second")
+
+    def test_each_url_has_its_part_whatever_is_configured_meanwhile(self):
+        gate, slow = self.gate()
+        quick = self.server()
+        plugin = self.start(slow.url, quick.url)
+        # Half of a half is for what is not urgent.
+        small = [self.send(plugin, event(f"n-{number}", "custom.x", severity=1)) for number in range(16)]
+        plugin_bus.iterate_until(lambda: len(self.told(slow)) == 16 and len(self.told(quick)) == 16, 60)
+        plugin.call("", "Configure", "(a{sv})", {"urls": variant([quick.url, slow.url])})
+        more = [self.send(plugin, event(f"more-{number}", "custom.x", severity=1)) for number in range(8)]
+        plugin_bus.iterate_until(lambda: len(self.told(quick)) == 24, 60)
+        self.assertEqual(len(self.told(slow)), 16)
+        gate.set()
+        for answer in (*small, *more):
+            self.assertTrue(self.answer(answer)[0])
+
     def test_what_found_no_turn_says_so(self):
         gate, slow = self.gate()
         plugin = self.start(*[f"{slow.url}/{number}" for number in range(8)])
