@@ -44,7 +44,6 @@ void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *
 gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event) {
         g_autofree char *name = name_of(event);
 
-        if (!g_hash_table_remove(announcements, name))
-                g_hash_table_remove_all(announcements);
+        (void) g_hash_table_remove(announcements, name);
         return g_hash_table_size(announcements) == 0;
 }

@@ -18,5 +18,6 @@ int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, s
  * holds any more. Owned by the caller, freed by g_hash_table_unref(). */
 GHashTable *announcements_new(void);
 void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event);
-/* TRUE: nobody holds to it. One of which nothing is known (told to an earlier instance) calls off all. */
+/* TRUE: nobody holds to it. One of which nothing is known (it was not acted upon, or told to an earlier instance)
+ * takes nothing from the others; where none is known, it calls off what an earlier instance did. */
 gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event);

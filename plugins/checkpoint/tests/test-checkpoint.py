@@ -290,6 +290,18 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.answer(second), (True, {"status": "already_handled"}))
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (True, {"status": "cancelled"}))
 
+    def test_one_that_was_not_acted_upon_calls_off_nothing_of_others(self):
+        self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/saved")
+        late = event("cloud.instance.termination", left=1, id=s("2"))
+        self.assertFalse(self.tell(plugin, late)[1].get("success", False))
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
+        self.assertEqual(self.tell(plugin, {**late, "cancelled": b(True)}), (False, {"status": "cancelled"}))
+        with open(self.path("saved"), "w") as f:
+            f.write("state")
+        self.assertEqual(self.answer(first)[1]["done"], 1)
+
     def test_a_command_that_is_called_off_gets_sigterm(self):
         self.job("echo ready; read line")
         program = self.program("save",

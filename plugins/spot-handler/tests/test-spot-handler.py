@@ -325,6 +325,25 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
         self.assertEqual(self.runs(), 2)
 
+    def test_one_that_was_not_acted_upon_calls_off_nothing_of_others(self):
+        plugin = self.start("touch %s; while [ ! -e %s ]; do sleep 0.05; done"
+                            % (self.path("begun"), self.path("release")))
+        late = event("cloud.instance.termination", left=10, source="azure")
+        self.assertFalse(self.tell(plugin, late)[1]["success"])
+        answers = self.send(plugin, event(left=100))
+        self.wait_for("begun")
+        self.assertEqual(self.tell(plugin, {**late, "cancelled": GLib.Variant("b", True)}),
+                         (False, {"status": "cancelled"}))
+        open(self.path("release"), "w").close()
+        self.assertTrue(self.answer(answers)[1]["success"])
+
+    def test_what_an_earlier_instance_did_can_be_called_off(self):
+        plugin = self.start("true")
+        plugin.call(".State", "ImportState", "(uay)", 1, str(int((time.time() + 100) * 1e6)).encode())
+        self.assertEqual(self.tell(plugin, event(left=100, cancelled=GLib.Variant("b", True))),
+                         (True, {"status": "cancelled"}))
+        self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
+
     def test_called_off_without_a_run(self):
         plugin = self.start("true")
         self.assertEqual(self.tell(plugin, event(left=100, data={"cancelled": GLib.Variant("b", True)})),
