@@ -94,7 +94,7 @@ static char *sendmail_trusted(const char *path, GError **error) {
         if (resolved && (!g_str_has_prefix(name, "sendmail") || lstat(path, &st) < 0 ||
                          (st.st_uid != 0 && st.st_uid != program_owner_also()))) {
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM,
-                            "%s: expected a program of root's whose name is sendmail", path);
+                            "%s: expected a program of root's whose name begins with sendmail", path);
                 g_clear_pointer(&resolved, g_free);
         }
         if (!resolved)

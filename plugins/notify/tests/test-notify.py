@@ -204,8 +204,10 @@ class Notify(plugin_bus.HandlerTestCase):
             os.lchown(self.path("sendmail"), 65534, 65534)
             paths.append(self.path("sendmail"))
         for path in paths:
-            with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*sendmail_path: "):
+            with self.assertRaisesRegex(GLib.Error, "InvalidArgument.*sendmail_path: ") as context:
                 plugin.call("", "Initialize", "(a{sv})", {"recipients": GLib.Variant("as", ["root"]), "sendmail_path": s(path)})
+            if os.path.dirname(path) != self.path("open"):
+                self.assertIn("a program of root's whose name begins with sendmail", str(context.exception))
 
     def test_sendmail(self):
         program = self.program('printf "%s\\n" "$@" > DIR/arguments; env | cut -d= -f1 | sort > DIR/environment; cat > DIR/mail')
@@ -248,10 +250,10 @@ class Notify(plugin_bus.HandlerTestCase):
         self.program("exec sleep 1000")
         begun = time.monotonic()
         self.fails(plugin, event(left=1), "took too long")
+        self.assertLess(time.monotonic() - begun, 30)
         begun = time.monotonic()
         self.fails(plugin, event(left=100, budget=GLib.Variant("t", 1_000_000)), "took too long")
         self.assertLess(time.monotonic() - begun, 25)
-        self.assertLess(time.monotonic() - begun, 30)
         os.chmod(self.path("sendmail"), 0o757)
         self.fails(plugin, event(), "can be written by everybody")
         os.unlink(self.path("sendmail"))
