@@ -220,8 +220,8 @@ class Server:
         """The bus answers ReleaseName after it handed over what was sent to the name before; that is answered first."""
         if "leaving" in self.timers:
             return GLib.SOURCE_REMOVE
-        self.keep_state()
         self.plugin.shutdown()
+        self.keep_state()
         self.timers["leaving"] = True
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
         if self.channel or self.opening:

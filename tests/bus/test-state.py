@@ -230,6 +230,15 @@ class Python(CountingTest):
         self.assertEqual(self.count(), 4)
         self.assertEqual(self.kept(), [])
 
+    def test_what_changes_at_the_last_moment_is_kept(self):
+        self.of('Unload')
+        text = '    def shutdown(self):\n        self.count += 10\n\n    def handle_request('
+        (self.directory / 'counting').write_text(PYTHON.replace('    def handle_request(', text))
+        self.assertEqual(self.count(), 4)
+        self.end(signal.SIGTERM)
+        self.of('Load')
+        self.assertEqual(self.count(), 15)
+
     def test_one_that_ran_on_knows_better_than_the_store(self):
         self.of('Unload')
         self.assertEqual(self.count(2), 5)
