@@ -78,7 +78,13 @@ def attempt(machine, plugin, method, what):
 
 
 def permissions(machine, *words, user=None, check=True):
-    return machine.run("snooze", "plugin", "permissions", *words, user=user, check=check)
+    try:
+        return machine.run("snooze", "plugin", "permissions", *words, user=user, check=check)
+    except AssertionError as error:
+        # It starts the plugin, and why a unit failed only its journal knows.
+        journal = machine.run("journalctl", "--output=cat", "--lines=40", f"--unit=snooze-plugin@{words[0]}.service",
+                              check=False)
+        raise AssertionError(f"{error}{journal.stdout}") from None
 
 
 def enabling_makes_it_known(machine):
