@@ -79,6 +79,15 @@ def wait_for(condition, what, timeout=None):
             GLib.source_remove(source)
 
 
+def wait_for_file(condition, what, timeout=None):
+    """The same for what a file says, which wakes nobody."""
+    ticker = GLib.timeout_add(20, lambda: True)
+    try:
+        wait_for(condition, what, timeout)
+    finally:
+        GLib.source_remove(ticker)
+
+
 class Process:
     """A child that is waited for through its pidfd, and killed at the end by its id alone."""
 

@@ -7,7 +7,7 @@ import os
 from gi.repository import Gio, GLib
 
 import tap
-from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name, wait_for
+from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name, wait_for, wait_for_file
 
 LOG_CONTROL = 'org.freedesktop.LogControl1'
 LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
@@ -34,11 +34,7 @@ class Calls(BusTest):
         return self.house.lived_through('one').count('Handle')
 
     def wait_for_handled(self, n):
-        ticker = GLib.timeout_add(20, lambda: True)
-        try:
-            wait_for(lambda: self.handled() >= n, f'{n} calls to reach the plugin')
-        finally:
-            GLib.source_remove(ticker)
+        wait_for_file(lambda: self.handled() >= n, f'{n} calls to reach the plugin')
 
     def test_nobody_works_for_one_who_has_left(self):
         # It answers no CheckIdle, and so is killed and started again; meanwhile these two wait.

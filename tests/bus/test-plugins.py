@@ -10,7 +10,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for, wait_for_file
 
 OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager'
 DRIVER = 'org.freedesktop.DBus'
@@ -270,7 +270,7 @@ class Bad(PluginTest):
         self.with_bad('hang', timeouts={'check': 120})
         pending = self.client.send('CheckNow')
         self.wait_for_vote('example', 'idle')
-        wait_for(lambda: 'CheckIdle' in self.house.lived_through('bad'), 'the question')
+        wait_for_file(lambda: 'CheckIdle' in self.house.lived_through('bad'), 'the question')
         self.assertEqual(pending, [])
         self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
         self.assertEqual(self.votes()['bad'][0], 'unknown')
