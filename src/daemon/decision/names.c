@@ -28,6 +28,9 @@ static const char *const keys[METRIC_COUNT] = {
         [METRIC_DISK] = "disk_io_kbps", [METRIC_GPU] = "gpu_usage",       [METRIC_INPUT] = "input_idle_seconds",
 };
 
+const char *const metric_hints[] = { "cpu_usage", "d", "memory_usage", "d", "network_kbps", "d", "disk_io_kbps", "d",
+                                     "gpu_usage", "d", "input_idle_seconds", "d", "timestamp", "t", NULL };
+
 static int find(const char *const *names, gsize n, const char *name) {
         for (gsize i = 0; name && i < n; i++)
                 if (strcmp(names[i], name) == 0)

@@ -35,6 +35,8 @@ const char *metric_source_name(Metric metric);
 /* "cpu_usage" "memory_usage" "network_kbps" "disk_io_kbps" "gpu_usage" "input_idle_seconds": keys of GetMetrics, of
  * CheckIdle's argument and of traces. */
 const char *metric_key(Metric metric);
+/* All of them and `timestamp`, with their types on the bus, as dictionary_append() takes them: what a check hears. */
+extern const char *const metric_hints[];
 
 /* Either name → Metric, or -1. */
 int metric_from_source_name(const char *name);

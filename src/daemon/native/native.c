@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
+#include "daemon/decision/sample.h"
 #include "manifest/manifest.h"
 
 #define TABLE_FUNCTION "snooze_plugin_native_table"
@@ -198,27 +199,13 @@ static sd_bus_message *carrier(sd_bus *bus) {
 
 /* Those of one round are the same object. */
 static gboolean prepare_metrics(Native *native, sd_bus *bus, JsonObject *metrics) {
-        static const char *const hints[] = { "cpu_usage",
-                                             "d",
-                                             "memory_usage",
-                                             "d",
-                                             "network_kbps",
-                                             "d",
-                                             "disk_io_kbps",
-                                             "d",
-                                             "gpu_usage",
-                                             "d",
-                                             "input_idle_seconds",
-                                             "d",
-                                             "timestamp",
-                                             "t",
-                                             NULL };
         _cleanup_bus_message_ sd_bus_message *message = NULL;
 
         if (native->metrics && native->metrics_json == metrics)
                 return TRUE;
         message = carrier(bus);
-        if (!message || dictionary_append(message, metrics, hints) < 0 || sd_bus_message_seal(message, 1, 0) < 0)
+        if (!message || dictionary_append(message, metrics, metric_hints) < 0 ||
+            sd_bus_message_seal(message, 1, 0) < 0)
                 return FALSE;
         g_clear_pointer(&native->metrics_json, json_object_unref);
         if (native->metrics)

@@ -9,8 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "bus/dictionary.h"
 #include "base/names.h"
+#include "bus/dictionary.h"
+#include "daemon/decision/sample.h"
 #include "daemon/plugin/plugin.h"
 
 struct Round {
@@ -172,24 +173,9 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
 }
 
 static int append_metrics(sd_bus_message *message, void *userdata) {
-        static const char *const hints[] = { "cpu_usage",
-                                             "d",
-                                             "memory_usage",
-                                             "d",
-                                             "network_kbps",
-                                             "d",
-                                             "disk_io_kbps",
-                                             "d",
-                                             "gpu_usage",
-                                             "d",
-                                             "input_idle_seconds",
-                                             "d",
-                                             "timestamp",
-                                             "t",
-                                             NULL };
         Plugin *plugin = userdata;
 
-        return dictionary_append(message, plugin->check.metrics, hints);
+        return dictionary_append(message, plugin->check.metrics, metric_hints);
 }
 
 static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *problem) {
