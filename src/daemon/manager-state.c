@@ -128,6 +128,22 @@ static JsonNode *read_saved(Manager *manager) {
         return node;
 }
 
+/* An automatic stop is decided anew: until then the one that was announced is off, and whoever was told of it hears so
+ * with the first step, whatever that finds. Idle before and idle now is no transition to tell of; a stop that somebody
+ * wants goes on, and is told again, because people may have missed it. */
+static void take_up_announced(Manager *manager, const char *before) {
+        int state = state_from_name(before);
+
+        if (state == STATE_IDLE)
+                manager->announced = STATE_IDLE;
+        if ((state != STATE_WARNING && state != STATE_STOPPING) || decision_was_asked(manager->decision) ||
+            decision_stop_requested(manager->decision, NULL))
+                return;
+        manager->announced = (State) state;
+        manager->called_off = g_strdup("snoozed started anew, and decides anew");
+        stop_resume_announced(manager->stop);
+}
+
 static void restore_decision(Manager *manager) {
         g_autoptr(JsonNode) node = read_saved(manager);
         JsonObject *object = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -141,10 +157,8 @@ static void restore_decision(Manager *manager) {
                             usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "alive", (gint64) boottime)),
                             saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
-        /* Idle before and idle now is no transition to tell of; a stage is told again, because people may have missed
-         * it. */
-        else if (strcmp(json_get_string(saved, "state", ""), state_name(STATE_IDLE)) == 0)
-                manager->announced = STATE_IDLE;
+        else
+                take_up_announced(manager, json_get_string(saved, "state", ""));
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
         if (pause_until > clock_boottime())
                 (void) manager_set_pause(manager, pause_until, NULL, NULL);

@@ -516,6 +516,10 @@ void stop_resume_asked(Stop *stop) {
         provider_query_state(provider, on_state, question);
 }
 
+void stop_resume_announced(Stop *stop) {
+        stop->announced = TRUE;
+}
+
 void stop_provider_changed(Stop *stop) {
         if (stop->resuming && providers_active(stop->with.providers))
                 stop_resume_asked(stop);
