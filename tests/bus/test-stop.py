@@ -7,7 +7,7 @@ import json
 from gi.repository import GLib
 
 import tap
-from harness import MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, wait_for
+from harness import BUILD, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 
@@ -71,6 +71,39 @@ class Refusals(StopTest):
         self.refuse()
         wait_for(self.history, 'the record')
         self.assertEqual(self.history()[0]['outcome'], 'refused')
+
+
+class Announced(StopTest):
+    """What handlers are told of a stop that the cloud refuses."""
+
+    daemon = False
+    configuration = {**StopTest.configuration, 'max_delay_seconds': 600, 'plugins': {'plugin_configs': {'busy': {'mode': 'wait'}}}}
+
+    def setUp(self):
+        super().setUp()
+        schema = {'mode': {'type': 'string', 'description': 'What it does with an event', 'default': 'answer'}}
+        self.house.install_plugin('busy', BUILD / 'tests/bus/event-plugin', contracts=['EventHandler', 'RequestHandler'],
+                                  events={'snooze.stop.pending': {'priority': 1}}, config_schema=schema)
+        self.notes = []
+        self.client.connection.signal_subscribe(None, 'test.Event', 'Noted', None, None, 0,
+                                                lambda c, sender, p, i, m, parameters: self.notes.append(parameters.unpack()[0]))
+        self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
+        self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+
+    def test_whoever_is_still_at_it_hears_of_the_refusal(self):
+        self.behave(stop='refuse')
+        self.stop(delay=GLib.Variant('t', 5_000_000))
+        wait_for(lambda: self.received, 'the warning')
+        scheduled = self.received[0][0]
+        wait_for(lambda: f'busy handles {scheduled}' in self.notes, 'the handler')
+        # The handler keeps the time that it was given; the stop waits for it no longer than this.
+        self.client.call('SetConfiguration', '(s)', ('{"max_delay_seconds": 1}',))
+        wait_for(lambda: self.client.get('Refusal'), 'the refusal')
+        wait_for(lambda: f'busy cancelled {scheduled}' in self.notes, f'the cancellation, in {self.notes}')
+        self.assertEqual(self.cancelled, [(scheduled, 'snoozed')])
+        wait_for(lambda: any(event['data']['cancelled'] for _, _, event in self.received), 'the end to be announced')
 
 
 class Waking(StopTest):

@@ -295,11 +295,15 @@ void stop_over(Stop *stop) {
 }
 
 /* Who was asked hears of it, and nobody else is asked; who had ended already hears of it by an event of its own. */
-void stop_called_off(Stop *stop, const char *reason) {
+static void cancel_events(Stop *stop, const char *reason) {
         for (guint i = 0; i < stop->events->len; i++)
                 events_cancel(stop->with.events, EVENT_SOURCE_OWN, g_ptr_array_index(stop->events, i));
         if (stop->announced)
                 announce(stop, NOTICE_CANCELLED, reason);
+}
+
+void stop_called_off(Stop *stop, const char *reason) {
+        cancel_events(stop, reason);
         (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
         settle(stop);
 }
@@ -348,8 +352,7 @@ static void refused(Stop *stop, const char *message) {
         history(stop, "refused", message);
         (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
         stop->with.problem("provider", message, stop->with.userdata);
-        if (stop->announced)
-                announce(stop, NOTICE_CANCELLED, message);
+        cancel_events(stop, message);
         settle(stop);
         decision_provider_refused(stop->with.decision, clock_monotonic(), message);
 }
