@@ -3,6 +3,7 @@
 /* Diagnose: every check, whether it can see what it should on this machine, and what to do where it cannot. */
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -18,6 +19,8 @@
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
 #define SILENT_DESKTOP USEC_PER_HOUR
 #define SILENT_DESKTOPS_MAX 16U
+/* A commit takes milliseconds, seconds where the disk is overloaded. */
+#define DISK_PATIENCE (5 * USEC_PER_SEC)
 
 static void add(GPtrArray *findings, const char *check, const char *status, const char *message, const char *advice) {
         JsonObject *finding = json_object_new();
@@ -147,6 +150,23 @@ static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
         }
 }
 
+static void diagnose_store(Manager *manager, GPtrArray *findings) {
+        uint64_t since = store_busy_since(manager->store), waited = since > 0 ? usec_sub(clock_monotonic(), since) : 0;
+        g_autofree char *message = NULL;
+
+        if (waited > DISK_PATIENCE) {
+                message = g_strdup_printf("the disk has not answered for %" PRIu64
+                                          " s: events and changes wait until they are written down",
+                                          waited / USEC_PER_SEC);
+                add(findings, "store", "error", message,
+                    "See why the disk of /var/lib/cloudsnooze hangs: dmesg, and the volume's state at the cloud.");
+        } else if (manager->store_problem)
+                add(findings, "store", "error", manager->store_problem,
+                    "See that the disk of /var/lib/cloudsnooze has room and is writable.");
+        else
+                add(findings, "store", "ok", "history is written", "");
+}
+
 static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
         const char *logind =
@@ -172,11 +192,7 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         if (stop_dry_run(manager->stop))
                 add(findings, "dry-run", "warning", "every stage is gone through, but the machine is not stopped",
                     "Arm it: sudo " SNOOZE_COMMAND " setup");
-        if (manager->store_problem)
-                add(findings, "store", "error", manager->store_problem,
-                    "See that the disk of /var/lib/cloudsnooze has room and is writable.");
-        else
-                add(findings, "store", "ok", "history is written", "");
+        diagnose_store(manager, findings);
         if (manager->config_problem)
                 add(findings, "configuration", "error", manager->config_problem, SNOOZE_COMMAND " config check");
         else

@@ -119,6 +119,22 @@ class SlowDisk(Disk, BusTest):
         self.assertEqual(self.configuration()['plugins']['plugin_configs']['example']['mode'], 'busy')
         self.assertTrue((self.house.directory / 'state/enabled/example').exists())
 
+    def store(self):
+        return next(finding for finding in self.client.call('Diagnose')[0] if finding['check'] == 'store')
+
+    def test_the_diagnosis_names_it(self):
+        self.assertEqual(self.store()['status'], 'ok')
+        self.hang()
+        change = self.wait_until_it_writes(lambda: self.configure(naptime_minutes=45))
+        # After seconds, of which nobody tells.
+        ticker = GLib.timeout_add(250, lambda: True)
+        self.addCleanup(GLib.source_remove, ticker)
+        wait_for(lambda: self.store()['status'] == 'error', 'the disk to be missed')
+        self.assertRegex(self.store()['message'], 'the disk has not answered for [0-9]+ s')
+        self.work()
+        self.assertSucceed(change)
+        wait_for(lambda: self.store()['status'] == 'ok', 'the disk to be trusted again')
+
     def test_no_change_is_lost(self):
         self.hang()
         results = [self.configure(naptime_minutes=41), self.configure(warning_minutes=7), self.client.send('Reload'),

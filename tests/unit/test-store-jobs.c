@@ -143,6 +143,23 @@ static void on_second(const GError *error, void *userdata) {
         f->done++;
 }
 
+/* A thread that hangs can say nothing of it: others see since when. */
+static void test_busy(Fixture *f, gconstpointer unused) {
+        uint64_t before = clock_monotonic(), since;
+        Gate gate = {};
+
+        g_assert_cmpint(run(f, 0, FALSE, &gate), ==, 0);
+        gate_await(&gate);
+        since = store_busy_since(f->store);
+        g_assert_cmpuint(since, >=, before);
+        g_assert_cmpuint(since, <=, clock_monotonic());
+        g_assert_cmpuint(store_busy_since(f->store), ==, since);
+        gate_open(&gate);
+        wait_done(f, 1);
+        store_close(f->store);
+        g_assert_cmpuint(store_busy_since(f->store), ==, 0);
+}
+
 /* A record, a job, a record, a job: told of as they were asked for. */
 static void test_order(Fixture *f, gconstpointer unused) {
         g_autoptr(JsonObject) object = json_object_new();
@@ -325,6 +342,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 #define ADD(path, function) g_test_add("/store-jobs/" path, Fixture, NULL, setup, function, teardown)
         ADD("order", test_order);
+        ADD("busy", test_busy);
         ADD("failing", test_failing);
         ADD("full", test_full);
         ADD("without-database", test_without_database);

@@ -36,6 +36,7 @@ typedef struct Shared {
         gboolean due;   /* something in the queue does not wait */
         gboolean quit;
         gboolean ended;
+        uint64_t busy_since; /* monotonic: the thread is at something; 0: it waits for work */
         int event_fd;
 
         Waiting *waiting; /* NULL: no sample waits */
@@ -182,12 +183,14 @@ static gboolean take_group(Shared *shared) {
         gboolean any;
 
         g_mutex_lock(&shared->lock);
+        shared->busy_since = 0;
         while (!shared->due && !shared->quit)
                 g_cond_wait(&shared->wake, &shared->lock);
         if (!g_queue_is_empty(&shared->queue))
                 take_next(shared);
         shared->due = !g_queue_is_empty(&shared->queue);
         any = !g_queue_is_empty(&shared->group);
+        shared->busy_since = any ? clock_monotonic() : 0;
         g_mutex_unlock(&shared->lock);
         return any;
 }
@@ -269,6 +272,7 @@ static Shared *shared_new(const char *directory) {
         g_cond_init(&shared->wake);
         g_cond_init(&shared->finished);
         shared->references = 1;
+        shared->busy_since = clock_monotonic(); /* at opening the database */
         shared->directory = g_strdup(directory);
         shared->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         return shared;
@@ -317,6 +321,15 @@ int store_new(sd_event *event, const char *directory, const char *runtime_direct
         }
         *ret = store;
         return 0;
+}
+
+uint64_t store_busy_since(const Store *store) {
+        uint64_t since;
+
+        g_mutex_lock(&store->shared->lock);
+        since = store->shared->busy_since;
+        g_mutex_unlock(&store->shared->lock);
+        return since;
 }
 
 /* Takes from a thread that hangs whatever somebody waits for: they are told, and the thread finds nobody to tell. */

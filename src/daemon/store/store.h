@@ -52,6 +52,10 @@ void store_close(Store *store);
 /* The same, if that was not done, and frees it. */
 Store *store_free(Store *store);
 
+/* Monotonic µs since when the thread is at what it does now, or 0 if it waits for work: long ago where the disk hangs,
+ * of which no call's end can tell. */
+uint64_t store_busy_since(const Store *store);
+
 /* Called on the loop when the work is durable (error NULL) or will not be. */
 typedef void (*StoreDone)(const GError *error, void *userdata);
 
