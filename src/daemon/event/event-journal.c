@@ -194,9 +194,10 @@ static gboolean is_superseded(const Event *event) {
 }
 
 static void resume(Event *event, uint64_t now) {
+        if (event->kept)
+                event->state = EVENT_OVER;
         event_add(event);
         if (event->kept) {
-                event->state = EVENT_OVER;
                 if (event->cancelled)
                         event_tell_cancelled(event);
                 else

@@ -55,10 +55,17 @@ typedef struct Event {
         void *userdata;
 } Event;
 
+/* Events of one origin that are not over. */
+typedef struct Pending {
+        unsigned all;
+        GHashTable *of_source; /* source → how many; those of none are not in there */
+} Pending;
+
 struct Events {
         EventsParameters with;
         Config *config;
         GPtrArray *list;       /* Event; owns a reference */
+        Pending pending[EVENT_ORIGIN_COUNT]; /* of those in the list */
         uint64_t counter;
         Memory *memory;
         Sources *sources;

@@ -62,8 +62,22 @@ static void release(void *event) {
         event_unref(event);
 }
 
+/* Counted, not gone through: whoever floods us has as many under way as he may, and asks with each more. */
+static void count_pending(const Event *event, int change) {
+        Pending *pending = &event->events->pending[event->origin];
+        int count = GPOINTER_TO_INT(g_hash_table_lookup(pending->of_source, event->source)) + change;
+
+        pending->all += (unsigned) change;
+        if (count > 0)
+                g_hash_table_replace(pending->of_source, g_strdup(event->source), GINT_TO_POINTER(count));
+        else
+                (void) g_hash_table_remove(pending->of_source, event->source);
+}
+
 void event_add(Event *event) {
         g_ptr_array_add(event->events->list, event);
+        if (event->state != EVENT_OVER)
+                count_pending(event, 1);
 }
 
 Event *event_find(Events *events, const char *source, const char *id) {
@@ -77,19 +91,11 @@ Event *event_find(Events *events, const char *source, const char *id) {
 }
 
 gboolean event_has_room(const Events *events, EventOrigin origin, const char *source) {
-        unsigned own = 0, all = 0;
+        const Pending *pending = &events->pending[origin];
 
-        if (origin == EVENT_ORIGIN_OWN)
-                return TRUE;
-        for (guint i = 0; i < events->list->len; i++) {
-                const Event *event = g_ptr_array_index(events->list, i);
-
-                if (event->origin != origin || event->state == EVENT_OVER)
-                        continue;
-                own += g_str_equal(event->source, source);
-                all++;
-        }
-        return own < EVENTS_PER_SOURCE_MAX && all < EVENTS_PENDING_MAX;
+        return origin == EVENT_ORIGIN_OWN ||
+                (pending->all < EVENTS_PENDING_MAX &&
+                 GPOINTER_TO_UINT(g_hash_table_lookup(pending->of_source, source)) < EVENTS_PER_SOURCE_MAX);
 }
 
 /* What the cloud does about the machine, whatever we do. */
@@ -214,6 +220,7 @@ static void on_end_kept(Event *event, const GError *error) {
 void event_finish(Event *event) {
         Events *events = event->events;
 
+        count_pending(event, -1);
         event->state = EVENT_OVER;
         /* Where nobody has to hear of it any more, its end is one write. */
         event->gone = event->acknowledged && !event->untold && !lives_on(event, clock_realtime());
@@ -505,6 +512,8 @@ int events_new(const EventsParameters *parameters, Events **ret) {
         sd_event_ref(events->with.event);
         events->config = config_ref(parameters->config);
         events->list = g_ptr_array_new_with_free_func(release);
+        for (size_t i = 0; i < G_N_ELEMENTS(events->pending); i++)
+                events->pending[i].of_source = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         events->memory = memory_new();
         events->sources = sources_new(events);
         r = queue_init(events);
@@ -536,6 +545,8 @@ Events *events_free(Events *events) {
         queue_clear(events);
         sd_event_source_disable_unref(events->expiry);
         g_ptr_array_unref(events->list);
+        for (size_t i = 0; i < G_N_ELEMENTS(events->pending); i++)
+                g_hash_table_unref(events->pending[i].of_source);
         memory_free(events->memory);
         config_unref(events->config);
         sd_event_unref(events->with.event);

@@ -427,7 +427,8 @@ static int enqueue(Store *store, Work *work) {
                 work->kept = shared->waiting && work_is_lazy(work) &&
                              waiting_append(shared->waiting, work->since, work->text);
                 push(shared, g_steal_pointer(&owned));
-                if (is_due(store, work)) {
+                if (is_due(store, work) && !shared->due) {
+                        /* Else the thread was woken already, or is busy and looks by itself. */
                         shared->due = TRUE;
                         g_cond_signal(&shared->wake);
                 }
