@@ -344,23 +344,49 @@ JsonNode *json_file_parse(const char *path, GError **error) {
 
 static void write_node(GString *text, JsonNode *node, int indent);
 
+static gboolean is_plain(char c) {
+        return (unsigned char) c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+static void write_escaped(GString *text, char c) {
+        if (c == '"' || c == '\\') {
+                g_string_append_c(text, '\\');
+                g_string_append_c(text, c);
+        } else if (c == '\n')
+                g_string_append(text, "\\n");
+        else if (c == '\t')
+                g_string_append(text, "\\t");
+        else
+                g_string_append_printf(text, "\\u%04x", (unsigned char) c);
+}
+
 static void write_string(GString *text, const char *string) {
         g_string_append_c(text, '"');
         for (const char *p = string; *p; p++) {
-                unsigned char c = (unsigned char) *p;
+                const char *plain = p;
 
-                if (c == '"' || c == '\\')
-                        g_string_append_printf(text, "\\%c", c);
-                else if (c == '\n')
-                        g_string_append(text, "\\n");
-                else if (c == '\t')
-                        g_string_append(text, "\\t");
-                else if (c < 0x20 || c == 0x7f)
-                        g_string_append_printf(text, "\\u%04x", c);
-                else
-                        g_string_append_c(text, (char) c);
+                while (is_plain(*p))
+                        p++;
+                g_string_append_len(text, plain, p - plain);
+                if (!*p)
+                        break;
+                write_escaped(text, *p);
         }
         g_string_append_c(text, '"');
+}
+
+/* Not by printf(): every event has three of them, and is written down while others wait. */
+static void write_int(GString *text, gint64 value) {
+        guint64 left = value < 0 ? -(guint64) value : (guint64) value;
+        char digits[20];
+        unsigned at = sizeof(digits);
+
+        do
+                digits[--at] = (char) ('0' + left % 10);
+        while ((left /= 10) > 0);
+        if (value < 0)
+                g_string_append_c(text, '-');
+        g_string_append_len(text, digits + at, (gssize) (sizeof(digits) - at));
 }
 
 /* The shortest digits that read back as the same number: json-glib would show people 0.10000000000000001 for 0.1. */
@@ -390,7 +416,7 @@ static void write_value(GString *text, JsonNode *node) {
         else if (type == G_TYPE_DOUBLE)
                 write_double(text, json_node_get_double(node));
         else
-                g_string_append_printf(text, "%" G_GINT64_FORMAT, json_node_get_int(node));
+                write_int(text, json_node_get_int(node));
 }
 
 /* indent < 0: everything on one line. */
