@@ -321,27 +321,34 @@ static gboolean all_of(JsonArray *array, JsonNodeType node_type, GType value_typ
         return TRUE;
 }
 
+static const char *natural_signature_of_array(JsonArray *array) {
+        if (all_of(array, JSON_NODE_VALUE, G_TYPE_STRING))
+                return "as";
+        return all_of(array, JSON_NODE_OBJECT, G_TYPE_INVALID) ? "aa{sv}" : "av";
+}
+
 /* The type that a value has on the bus where nobody asked for another. */
 static const char *natural_signature(JsonNode *node) {
-        GType type;
-
-        if (JSON_NODE_HOLDS_OBJECT(node))
+        switch (json_node_get_node_type(node)) {
+        case JSON_NODE_OBJECT:
                 return "a{sv}";
-        if (JSON_NODE_HOLDS_ARRAY(node)) {
-                JsonArray *array = json_node_get_array(node);
-
-                if (all_of(array, JSON_NODE_VALUE, G_TYPE_STRING))
-                        return "as";
-                return all_of(array, JSON_NODE_OBJECT, G_TYPE_INVALID) ? "aa{sv}" : "av";
+        case JSON_NODE_ARRAY:
+                return natural_signature_of_array(json_node_get_array(node));
+        case JSON_NODE_VALUE:
+        case JSON_NODE_NULL:
+        default:
+                break;
         }
-        type = json_node_get_value_type(node);
-        if (type == G_TYPE_STRING)
+        switch (json_node_get_value_type(node)) {
+        case G_TYPE_STRING:
                 return "s";
-        if (type == G_TYPE_BOOLEAN)
+        case G_TYPE_BOOLEAN:
                 return "b";
-        if (type == G_TYPE_DOUBLE)
+        case G_TYPE_DOUBLE:
                 return "d";
-        return json_node_get_int(node) >= 0 ? "t" : "x";
+        default:
+                return json_node_get_int(node) >= 0 ? "t" : "x";
+        }
 }
 
 static int append_as(sd_bus_message *message, const char *signature, JsonNode *node, const char *const *hints);
@@ -363,21 +370,19 @@ static int append_integer(sd_bus_message *message, char type, gint64 value) {
         for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++)
                 if (ranges[i].type == type && (value < ranges[i].minimum || value > ranges[i].maximum))
                         return -ERANGE;
+        /* Not by sd_bus_message_append(), which first goes through a signature. */
         switch (type) {
         case 'y':
-                return sd_bus_message_append(message, "y", (int) value);
+                return sd_bus_message_append_basic(message, type, &(uint8_t){ (uint8_t) value });
         case 'n':
-                return sd_bus_message_append(message, "n", (int) value);
         case 'q':
-                return sd_bus_message_append(message, "q", (int) value);
+                return sd_bus_message_append_basic(message, type, &(uint16_t){ (uint16_t) value });
         case 'i':
-                return sd_bus_message_append(message, "i", (int32_t) value);
         case 'u':
-                return sd_bus_message_append(message, "u", (uint32_t) value);
+                return sd_bus_message_append_basic(message, type, &(uint32_t){ (uint32_t) value });
         case 'x':
-                return sd_bus_message_append(message, "x", (int64_t) value);
         case 't':
-                return sd_bus_message_append(message, "t", (uint64_t) value);
+                return sd_bus_message_append_basic(message, type, &value);
         default:
                 return -EINVAL;
         }
