@@ -45,6 +45,7 @@ static JsonArray *to_array(char **words) {
         return array;
 }
 
+/* member: with all that stands before its value. */
 static void append_array(GString *text, const char *member, JsonArray *array) {
         g_autoptr(JsonNode) node = NULL;
         g_autofree char *words = NULL;
@@ -53,24 +54,30 @@ static void append_array(GString *text, const char *member, JsonArray *array) {
                 node = json_node_init_array(json_node_alloc(), array);
                 words = json_text_compact(node);
         }
-        g_string_append_printf(text, ",\"%s\":%s", member, words ?: "[]");
+        g_string_append(text, member);
+        g_string_append(text, words ?: "[]");
 }
 
 /* Put together by hand: the event itself stays as it is, and is written often. */
 static char *to_data(Event *event) {
-        GString *text = g_string_sized_new(512);
+        GString *text;
 
         if (!event->text)
                 event->text = json_object_text(event->object);
-        g_string_append_printf(text, "{\"event\":%s,\"origin\":%d,\"over\":%s,\"acknowledged\":%s", event->text,
-                               (int) event->origin, event->state == EVENT_OVER ? "true" : "false",
-                               event->acknowledged ? "true" : "false");
-        append_array(text, "results", event->results);
+        G_STATIC_ASSERT(EVENT_ORIGIN_COUNT <= 10);
+        text = g_string_sized_new(strlen(event->text) + 128);
+        g_string_append(text, "{\"event\":");
+        g_string_append(text, event->text);
+        g_string_append(text, ",\"origin\":");
+        g_string_append_c(text, (char) ('0' + event->origin));
+        g_string_append(text, event->state == EVENT_OVER ? ",\"over\":true" : ",\"over\":false");
+        g_string_append(text, event->acknowledged ? ",\"acknowledged\":true" : ",\"acknowledged\":false");
+        append_array(text, ",\"results\":", event->results);
         if (event->cancelled) {
                 g_autoptr(JsonArray) to_tell = to_array(event->to_tell);
 
-                append_array(text, "to_tell", to_tell);
-                append_array(text, "told", event->told);
+                append_array(text, ",\"to_tell\":", to_tell);
+                append_array(text, ",\"told\":", event->told);
         }
         g_string_append_c(text, '}');
         return g_string_free(text, FALSE);
