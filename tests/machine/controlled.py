@@ -2,31 +2,15 @@
 """A machine whose systemd has the memory, cpu and pids controllers, so that limits are enforced: own-init.sh instead of
 systemd-nspawn, in control groups made for it."""
 
-import contextlib
 import os
-import subprocess
 import time
 
-from machine import BOOT_SECONDS, Impossible, Machine, wait_until
+from control_groups import ROOT, mounted, unified
+from machine import Impossible, Machine
 
-ROOT = "/sys/fs/cgroup"
 NEEDED = {"memory", "cpu", "pids"}
+WANTED = NEEDED | {"cpuacct", "name=systemd"}
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "own-init.sh")
-
-
-def mounted():
-    """{directory: options} of the hierarchies of version 1 that a machine needs."""
-    hierarchies = {}
-    with open("/proc/self/mounts", encoding="utf-8") as file:
-        for _, path, kind, options, *_ in map(str.split, file):
-            wanted = {option for option in options.split(",") if option in NEEDED | {"cpuacct"} or option.startswith("name=")}
-            if kind == "cgroup" and os.path.dirname(path) == ROOT and wanted:
-                hierarchies[os.path.basename(path)] = ",".join(sorted(wanted))
-    return hierarchies
-
-
-def unified():
-    return os.path.exists(f"{ROOT}/cgroup.controllers")
 
 
 def hierarchies():
@@ -36,60 +20,31 @@ def hierarchies():
             missing = NEEDED - set(file.read().split())
         found = {"": ""}
     else:
-        found = mounted()
+        found = {directory: ",".join(sorted(options & WANTED)) for directory, options in mounted().items() if options & WANTED}
         missing = (NEEDED | {"name=systemd"}) - set(",".join(found.values()).split(","))
     if missing:
         raise Impossible(f"no machine can be given these controllers: {' '.join(sorted(missing))}")
     return found
 
 
-def remove(group):
-    """With those that the machine's systemd made in it. Empty groups only: processes that linger are waited for."""
-    for directory, _, _ in os.walk(group, topdown=False):
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(directory)
-
-
 class Controlled(Machine):
     def __init__(self, *arguments, **more):
         self.hierarchies = hierarchies()
-        self.groups = []
         super().__init__(*arguments, **more)
-        self.stack.callback(self._remove_groups)
 
-    def _make_groups(self):
+    def in_control_groups(self):
+        return self.hierarchies
+
+    def boot(self):
+        assert not self.running(), "the machine runs already"
         try:
             if unified():
                 with open(f"{ROOT}/cgroup.subtree_control", "w", encoding="ascii") as file:
                     file.write(" ".join(f"+{controller}" for controller in sorted(NEEDED)))
-            for directory in self.hierarchies:
-                group = os.path.join(ROOT, directory, self.name)
-                os.makedirs(group, exist_ok=True)
-                self.groups.append(group)
         except OSError as reason:
-            raise Impossible(f"no control groups can be made: {reason}") from reason
-
-    def _remove_groups(self):
-        def gone():
-            try:
-                for group in self.groups:
-                    remove(group)
-            except OSError:
-                return False
-            return True
-
-        wait_until(gone, "its control groups are empty")
-
-    def boot(self):
-        assert not self.running(), "the machine runs already"
-        self._make_groups()
-        enter = 'for group in $GROUPS_OF_MACHINE; do echo $$ >"$group/cgroup.procs" || exit 1; done; exec "$@"'
-        self.container = subprocess.Popen(  # pylint: disable=R1732
-            ["sh", "-c", enter, "sh", "unshare", "--cgroup", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net",
-             "/bin/sh", SCRIPT, self.root] + [f"{directory}={options}" for directory, options in self.hierarchies.items()],
-            env={"PATH": os.environ["PATH"], "GROUPS_OF_MACHINE": " ".join(self.groups)},
-            stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
-        wait_until(self._booted, "the machine has booted", BOOT_SECONDS)
+            raise Impossible(f"controllers cannot be handed out: {reason}") from reason
+        self.start("unshare", "--cgroup", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "/bin/sh", SCRIPT,
+                   self.root, *(f"{directory}={options}" for directory, options in self.hierarchies.items()))
 
     def group_of(self, unit, controller):
         """Where this host sees the files of a unit's control group."""

@@ -2,7 +2,6 @@
 """Event handlers under their shipped units: what they may do there, and what they may not."""
 
 import json
-import os
 import time
 
 from machine import Machine, wait_until

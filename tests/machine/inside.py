@@ -10,7 +10,8 @@ import sys
 import helper_cases
 import limits_cases
 import suspend_cases
-from controlled import ROOT, Controlled, unified
+from control_groups import ROOT, unified
+from controlled import Controlled
 from machine import wait_until
 from tap import Plan
 

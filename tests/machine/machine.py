@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 
+from control_groups import ControlGroups, mounted, unified
+
 BOOT_SECONDS = 120
 # More for a machine that is slow as a whole.
 PATIENCE = int(os.environ.get("SNOOZE_PATIENCE", "1"))
@@ -197,6 +199,8 @@ class Machine:
 
     numbers = itertools.count()
 
+    started = set()
+
     without = {}  # method of the probe: why it reaches nothing here, whatever is granted
 
     def __init__(self, installed, bus, configuration=None, enabled=True):
@@ -207,6 +211,7 @@ class Machine:
         self.name = f"sn{os.getpid()}-{next(Machine.numbers)}"
         self.container = None
         self.init = None
+        self.groups = None
         self.guests = []  # processes of background()
         self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
         # Without one it is a first boot, on which systemd asks questions.
@@ -232,24 +237,51 @@ class Machine:
         return self
 
     def __exit__(self, kind, value, traceback):
-        if kind is not None and self.running():
-            print("# --- journal of the machine")
-            for line in self.run("journalctl", "--no-pager", "-b", "-n", "80", check=False).stdout.splitlines():
+        if kind is not None:
+            for line in self.journal():
                 print("#", line)
         self._end()
 
+    def journal(self):
+        """What the machine said last."""
+        if self.running():
+            yield f"--- journal of the machine {self.name}"
+            yield from self.run("journalctl", "--no-pager", "-b", "-n", "80", "-o", "short-precise",
+                                check=False).stdout.splitlines()
+
+    @staticmethod
+    def journals():
+        """Those of all machines that run."""
+        for machine in Machine.started:
+            yield from machine.journal()
+
     def _end(self):
+        Machine.started.discard(self)
         self.kill()
         self.stack.close()
+        if self.groups:
+            wait_until(self.groups.removed, "its control groups are empty")
         self.console.close()
 
     def boot(self):
-        assert not self.running(), "the machine runs already"
         # --network-veth: the machine has one interface, host0, and the host can talk to it.
-        self.container = subprocess.Popen(  # pylint: disable=R1732
-            ["systemd-nspawn", "-q", "-D", self.root, "-b", "--register=no", "--keep-unit", "--link-journal=no",
-             "--network-veth", f"--machine={self.name}", "--console=pipe"],
-            stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
+        self.start("systemd-nspawn", "-q", "-D", self.root, "-b", "--register=no", "--keep-unit", "--link-journal=no",
+                   "--network-veth", f"--machine={self.name}", "--console=pipe")
+
+    def in_control_groups(self):
+        """The hierarchies of this host that the machine has groups in."""
+        return [""] if unified() else mounted()
+
+    def start(self, *command):
+        """Runs the command whose child is the machine's init, and waits until that has booted."""
+        assert not self.running(), "the machine runs already"
+        try:
+            self.groups = ControlGroups(self.name, self.in_control_groups())
+        except OSError as reason:
+            raise Impossible(f"no control groups can be made: {reason}") from reason
+        Machine.started.add(self)
+        self.container = subprocess.Popen(self.groups.command(*command),  # pylint: disable=R1732
+                                          stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         wait_until(self._booted, "the machine has booted", BOOT_SECONDS)
 
     def _find_init(self):

@@ -2,7 +2,6 @@
 """From an idle machine to one that is switched off, and what may come between."""
 
 import contextlib
-import json
 import time
 
 from daemon_cases import CONFIGURATION

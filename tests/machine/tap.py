@@ -11,9 +11,11 @@ class Skip(Exception):
 class Plan:
     """Runs cases one after the other, prints a line for each, and knows whether all of them passed."""
 
-    def __init__(self):
+    def __init__(self, explain=lambda: ()):
+        """`explain` gives what should be read below the trace of a case that failed, line by line."""
         self.number = 0
         self.failed = 0
+        self.explain = explain
 
     def case(self, function, *arguments):
         """True unless it failed."""
@@ -26,7 +28,7 @@ class Plan:
         except Exception:  # pylint: disable=W0718
             self.failed += 1
             print(f"not ok {self.number} - {name}")
-            for line in traceback.format_exc().splitlines():
+            for line in [*traceback.format_exc().splitlines(), *self.explain()]:
                 print("#", line, flush=True)
             return False
         else:

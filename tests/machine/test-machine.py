@@ -23,7 +23,7 @@ from tap import Plan
 
 def main():
     bus, build = sys.argv[1:3]
-    plan = Plan()
+    plan = Plan(machine.Machine.journals)
     if os.geteuid() != 0:
         return Plan.skip_all("impossible here: booting a machine needs root")
     try:
