@@ -42,6 +42,11 @@ static bool is(const char *mode) {
         return strcmp(snooze_plugin_instance_get_string(instance, "mode"), mode) == 0;
 }
 
+/* To be asked before the word of what it does, at which a test may let it survive the next time. */
+static bool dies_in(const char *mode) {
+        return is(mode) && access(getenv("SURVIVE") ?: "", F_OK) < 0;
+}
+
 /* What programs wrote, one of them deeper. */
 static int answer_with_output(SnoozePluginCall *call) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
@@ -56,7 +61,7 @@ static int answer_with_output(SnoozePluginCall *call) {
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const char *id = snooze_plugin_dictionary_get_string(event, "id", "");
-        bool cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false);
+        bool cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false), dies = dies_in("die");
 
         if (is("output"))
                 return answer_with_output(call);
@@ -71,7 +76,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                                           snooze_plugin_call_get_time_left(call));
         if (cancelled)
                 return snooze_plugin_call_set_answer(call, false);
-        if (is("die") && access(getenv("SURVIVE") ?: "", F_OK) < 0)
+        if (dies)
                 _exit(1);
         if (is("wait") && n_waiting < WAITING_MAX) {
                 waiting[n_waiting++] = call;
@@ -99,10 +104,12 @@ static int watch(SnoozePluginCall *call, void *userdata) {
 }
 
 static int acknowledge(SnoozePluginCall *call, const char *event_id, void *userdata) {
+        bool dies = dies_in("die at acknowledge");
+
         if (burst_end > 0)
                 return go_on();
         note("acknowledges", event_id);
-        if (is("die at acknowledge") && access(getenv("SURVIVE") ?: "", F_OK) < 0)
+        if (dies)
                 _exit(1);
         return 0;
 }
