@@ -13,7 +13,7 @@ from gi.repository import Gio, GLib
 
 import tap
 from counting import CountingTest
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 EXAMPLE = PATH + '/plugin/example'
@@ -41,20 +41,30 @@ class State(Disk, CountingTest):
         super().setUp()
         self.insert_disk()
 
-    def kept(self):
+    def rows(self):
         with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            return [bytes(state).rstrip(b'\0') for state, in database.execute("SELECT state FROM plugin_state WHERE id = 'counting'")]
+            return {identifier: bytes(state).rstrip(b'\0') for identifier, state in database.execute('SELECT id, state FROM plugin_state')}
 
-    def test_what_could_not_be_read_is_kept_by_those_who_follow(self):
+    @contextlib.contextmanager
+    def silence(self, problem):
+        """Nothing is read from the disk until the problem is told."""
+        self.hang()
+        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        yield
+        self.wait_for_problem(problem)
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+
+    def begin_without(self):
+        """3 is kept, and could not be read by the one that runs."""
         self.start()
         self.count(3)
         self.of('Unload')
-        self.hang()
-        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
-        self.of('Load')
-        self.wait_for_problem('its state could not be read')
-        self.work()
-        wait_for(lambda: change, 'the disk to work')
+        with self.silence('its state could not be read'):
+            self.of('Load')
+
+    def test_what_could_not_be_read_is_kept_by_those_who_follow(self):
+        self.begin_without()
         self.assertEqual(self.count(), 1)
         self.upgrade('1.1.0')
         self.upgrade('1.2.0')
@@ -62,7 +72,61 @@ class State(Disk, CountingTest):
         self.assertEqual((answer['version'], answer['count']), ('1.2.0', 2))
         self.of('Unload')
         self.wait_for_problem('is not overwritten')
-        self.assertEqual(self.kept(), [b'3'])
+        self.assertEqual(self.rows(), {'counting': b'3'})
+
+    def test_what_could_not_be_read_is_not_overwritten_with_what_was_left_behind(self):
+        self.begin_without()
+        self.assertEqual(self.count(), 1)
+        self.end(signal.SIGTERM)
+        self.of('Load')
+        # As if it had been read at once; and nothing is lost.
+        self.wait_for_problem('put aside as counting/beside/1.0.0')
+        self.assertEqual(self.count(), 4)
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'4', 'counting/beside/1.0.0': b'1'})
+        # From now on what is left behind is the newest again.
+        self.assertEqual(self.count(), 5)
+        self.end(signal.SIGTERM)
+        self.of('Load')
+        self.assertEqual(self.count(), 6)
+
+    def test_what_could_not_be_read_is_not_overwritten_by_another_daemon(self):
+        self.begin_without()
+        self.assertEqual(self.count(), 1)
+        pid = self.get('Pid')
+        self.house.restart_daemon()
+        self.assertEqual(self.count(), 2)
+        self.assertEqual(self.get('Pid'), pid)
+        self.problems.clear()
+        self.of('Unload')
+        self.wait_for_problem('is not overwritten')
+        self.assertEqual(self.rows(), {'counting': b'3'})
+        self.assertEqual(self.count(), 4)
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'4'})
+
+    def test_nor_with_what_was_left_behind_when_another_daemon_finds_it(self):
+        self.begin_without()
+        self.assertEqual(self.count(), 1)
+        pid = self.get('Pid')
+        self.house.kill_daemon()
+        os.kill(pid, signal.SIGTERM)
+        wait_for_file(lambda: pid not in self.processes(), 'its end')
+        self.house.start_daemon()
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'4', 'counting/beside/1.0.0': b'1'})
+
+    def test_what_was_left_behind_is_not_lost_while_the_disk_does_not_answer(self):
+        self.start()
+        self.count(3)
+        self.end(signal.SIGTERM)
+        with self.silence('could not be taken over'):
+            self.of('Load')
+        self.assertEqual(self.count(), 4)
+        self.of('Unload')
+        self.assertEqual(self.rows(), {'counting': b'4'})
 
 
 class SlowDisk(Disk, BusTest):

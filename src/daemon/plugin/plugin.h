@@ -86,6 +86,7 @@ struct Plugin {
         sd_event_source *timer;
         sd_event_source *keep;   /* its state is exported then, while it runs */
         uint64_t keep_at;
+        gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
 
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */

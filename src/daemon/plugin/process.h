@@ -85,7 +85,8 @@ struct PluginProcess {
         uint64_t last_heard;       /* its latest answer */
 
         StateHeld state_held;
-        gboolean state_unread;     /* what the store has could not be read: it is not to be overwritten */
+        gboolean state_unread;     /* … and is not to be overwritten by this one … */
+        gboolean state_unsure;     /* … if that was so: to be asked before anything is kept */
         GPtrArray *transfers;      /* StateTransfer, under way */
         Farewell farewell;
 

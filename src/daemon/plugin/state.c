@@ -11,6 +11,11 @@
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/reply.h"
 
+/* Records of the store: what it has of this plugin could not be read by one that runs, or has run, without it. */
+#define UNREAD_PREFIX "state-unread/"
+
+#define NOT_OVERWRITTEN "its state is not kept: what was kept before could not be read, and is not overwritten"
+
 /* How often a store that has no room is asked again, and how long one is waited for that does not answer. */
 #define RETRY_INTERVAL (50 * USEC_PER_MSEC)
 #define STORE_PATIENCE (5 * USEC_PER_SEC)
@@ -27,6 +32,7 @@ struct StateTransfer {
         char *exporter;         /* the plugin's version that exported it */
         StoreDone stored;
         gboolean again;         /* what is imported is what this version had exported before it was replaced */
+        gboolean beside;        /* what the process had kept itself knows nothing of what the store has */
 
         StateDone done;
         StateExported exported;
@@ -117,6 +123,29 @@ static Store *store_of(const StateTransfer *transfer) {
         return transfer->process->plugin->plugins->parameters.store;
 }
 
+/* Whatever was kept must not be overwritten by one that begins with nothing because of this, nor by what it leaves
+ * behind, whichever daemon finds that. The record is written as soon as writing works. */
+static void protect(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+        g_autofree char *key = g_strconcat(UNREAD_PREFIX, plugin->id, NULL);
+        g_autoptr(JsonObject) record = json_object_new();
+
+        process->state_unread = plugin->state_unread = TRUE;
+        json_object_set_int_member(record, "time", (gint64) clock_realtime());
+        (void) store_put(plugin->plugins->parameters.store, key, record, NULL, NULL);
+}
+
+/* It was read, and is imported or put aside. */
+static void protect_no_more(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+        g_autofree char *key = g_strconcat(UNREAD_PREFIX, plugin->id, NULL);
+
+        if (!plugin->state_unread || process->state_unread)
+                return;
+        plugin->state_unread = FALSE;
+        (void) store_put(plugin->plugins->parameters.store, key, NULL, NULL, NULL);
+}
+
 static void try_to_put(StateTransfer *transfer);
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -175,6 +204,47 @@ static void on_saved(const GError *error, void *userdata) {
                 transfer_end(transfer, NULL);
 }
 
+static void on_unread_asked(GHashTable *records, const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        PluginProcess *process;
+
+        if (back_from_store(transfer))
+                return;
+        process = transfer->process;
+        if (error) {
+                transfer_end_problem(transfer, "its state could not be kept: %s", error->message);
+                return;
+        }
+        process->state_unsure = FALSE;
+        process->state_unread = g_hash_table_contains(records, transfer->key);
+        if (process->state_unread) {
+                process->plugin->state_unread = TRUE;
+                transfer_end(transfer, NOT_OVERWRITTEN);
+        } else
+                put(transfer, g_strdup(process->plugin->id), on_saved);
+}
+
+static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
+        g_free(transfer->key);
+        transfer->key = g_strconcat(UNREAD_PREFIX, transfer->process->plugin->id, NULL);
+        return store_get(store_of(transfer), transfer->key, done, transfer);
+}
+
+/* What was exported. */
+static void keep(StateTransfer *transfer) {
+        int r;
+
+        if (!transfer->process->state_unsure) {
+                put(transfer, g_strdup(transfer->process->plugin->id), on_saved);
+                return;
+        }
+        r = ask_whether_unread(transfer, on_unread_asked);
+        if (r >= 0)
+                transfer->in_store = TRUE;
+        else
+                transfer_end_problem(transfer, "its state could not be kept: %s", g_strerror(-r));
+}
+
 /* Export */
 
 static void end_export(StateTransfer *transfer, const char *problem) {
@@ -190,7 +260,7 @@ static void end_export(StateTransfer *transfer, const char *problem) {
         if (problem || process->state_unread)
                 transfer_free(transfer);
         else
-                put(transfer, g_strdup(process->plugin->id), on_saved);
+                keep(transfer);
         exported(process, version, state, problem, userdata);
 }
 
@@ -207,10 +277,12 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         else if (problem)
                 transfer_end(transfer, problem);
         else
-                put(transfer, g_strdup(plugin->id), on_saved);
+                keep(transfer);
 }
 
 static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
+        g_clear_pointer(&transfer->state, g_bytes_unref);
+        g_free(transfer->exporter);
         transfer->exporter = g_strdup(transfer->process->manifest->version);
         process_call(transfer->process, STATE_INTERFACE, "ExportState",
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
@@ -220,8 +292,7 @@ void state_save(PluginProcess *process, StateDone done, void *userdata) {
         if (!manifest_has_contract(process->manifest, "State"))
                 done(process, NULL, userdata);
         else if (process->state_unread)
-                done(process, "its state is not kept: what was kept before could not be read, and is not overwritten",
-                     userdata);
+                done(process, NOT_OVERWRITTEN, userdata);
         else
                 ask_for_state(transfer_new(process, done, userdata), on_exported);
 }
@@ -267,12 +338,35 @@ void state_import(PluginProcess *process, uint32_t version, GBytes *state, State
 
 /* Restore */
 
-static char *aside_key(const char *id, const char *version) {
+static char *refused_key(const char *id, const char *version) {
         return g_strdup_printf("%s/refused/%s", id, version);
+}
+
+static char *beside_key(const char *id, const char *version) {
+        return g_strdup_printf("%s/beside/%s", id, version);
 }
 
 static void look_up(StateTransfer *transfer, char *key, StoreStateDone done);
 static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
+static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
+
+/* The store does not say what it has. */
+static void go_on_without(StateTransfer *transfer, const char *reason) {
+        PluginProcess *process = transfer->process;
+
+        if (process->state_held == STATE_HELD_KEPT && !transfer->again) {
+                process->state_held = STATE_HELD_LIVE;
+                process->state_unread = process->plugin->state_unread;
+                process->state_unsure = !process->state_unread;
+                tell(transfer, "the state that it had kept itself could not be taken over: %s", reason);
+                ask_for_state(transfer, on_kept);
+                return;
+        }
+        protect(process);
+        tell(transfer, "its state could not be read (%s): it starts afresh, and what it knows from now on is not kept",
+             reason);
+        transfer_end(transfer, NULL);
+}
 
 static void take_found(StateTransfer *transfer, const StoreState *found) {
         g_clear_pointer(&transfer->state, g_bytes_unref);
@@ -283,12 +377,11 @@ static void take_found(StateTransfer *transfer, const StoreState *found) {
         hand_over(transfer, on_restored);
 }
 
-static void on_found_aside(const StoreState *found, const GError *error, void *userdata) {
+static void on_found_refused(const StoreState *found, const GError *error, void *userdata) {
         StateTransfer *transfer = userdata;
 
         if (back_from_store(transfer))
                 return;
-        transfer->again = TRUE;
         if (found)
                 take_found(transfer, found);
         else
@@ -303,14 +396,16 @@ static void on_put_aside(const GError *error, void *userdata) {
         if (back_from_store(transfer))
                 return;
         if (error) {
-                process->state_unread = TRUE;
+                protect(process);
                 tell(transfer,
                      "the state that version %s refused could not be put aside (%s): nothing is kept until it can",
                      process->manifest->version, error->message);
                 transfer_end(transfer, NULL);
                 return;
         }
-        look_up(transfer, aside_key(process->plugin->id, process->manifest->version), on_found_aside);
+        protect_no_more(process);
+        transfer->again = TRUE;
+        look_up(transfer, refused_key(process->plugin->id, process->manifest->version), on_found_refused);
 }
 
 static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
@@ -318,6 +413,7 @@ static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         PluginProcess *process = transfer->process;
 
         if (!error) {
+                protect_no_more(process);
                 transfer_end(transfer, NULL);
                 return;
         }
@@ -334,14 +430,7 @@ static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         if (transfer->again)
                 transfer_end(transfer, NULL);
         else
-                put(transfer, aside_key(plugin->id, transfer->exporter), on_put_aside);
-}
-
-/* Whatever was kept must not be overwritten by one that begins with nothing because of this. */
-static void begin_without(StateTransfer *transfer, const char *reason) {
-        transfer->process->state_unread = TRUE;
-        tell(transfer, "its state could not be read (%s): it starts afresh, and what it knows from now on is not kept",
-             reason);
+                put(transfer, refused_key(plugin->id, transfer->exporter), on_put_aside);
 }
 
 static void on_found(const StoreState *found, const GError *error, void *userdata) {
@@ -349,45 +438,50 @@ static void on_found(const StoreState *found, const GError *error, void *userdat
 
         if (back_from_store(transfer))
                 return;
-        if (found) {
+        if (found)
                 take_found(transfer, found);
-                return;
+        else if (error)
+                go_on_without(transfer, error->message);
+        else {
+                protect_no_more(transfer->process);
+                transfer_end(transfer, NULL);
         }
-        if (error)
-                begin_without(transfer, error->message);
-        transfer_end(transfer, NULL);
 }
 
-/* The answer will find nobody. */
-static int on_store_silent(sd_event_source *source, uint64_t usec, void *userdata) {
-        StateTransfer *transfer = userdata;
+/* Its process goes on, and what the store answers finds nobody. */
+static StateTransfer *leave_in_store(StateTransfer *transfer) {
         PluginProcess *process = transfer->process;
-        StateDone done = transfer->done;
-        void *done_userdata = transfer->userdata;
+        StateTransfer *next = transfer_new(process, transfer->done, transfer->userdata);
 
-        begin_without(transfer, "the disk does not answer");
+        next->again = transfer->again;
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
         g_ptr_array_remove_fast(process->transfers, transfer);
         transfer->process = NULL;
-        done(process, NULL, done_userdata);
+        return next;
+}
+
+static int on_store_silent(sd_event_source *source, uint64_t usec, void *userdata) {
+        go_on_without(leave_in_store(userdata), "the disk does not answer");
         return 0;
 }
 
-static void look_up(StateTransfer *transfer, char *key, StoreStateDone done) {
+/* r: of what was asked of it. */
+static void wait_for_store(StateTransfer *transfer, int r) {
         sd_event *event = transfer->process->plugin->plugins->parameters.event;
-        int r;
 
-        g_free(transfer->key);
-        transfer->key = key;
-        r = store_get_state(store_of(transfer), key, done, transfer);
         if (r < 0) {
-                begin_without(transfer, g_strerror(-r));
-                transfer_end(transfer, NULL);
+                go_on_without(transfer, g_strerror(-r));
                 return;
         }
         transfer->in_store = TRUE;
         (void) sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, STORE_PATIENCE, 0, on_store_silent,
                                           transfer);
+}
+
+static void look_up(StateTransfer *transfer, char *key, StoreStateDone done) {
+        g_free(transfer->key);
+        transfer->key = key;
+        wait_for_store(transfer, store_get_state(store_of(transfer), key, done, transfer));
 }
 
 /* Where it could not be made durable it is handed back all the same: it is then in two places that may die instead of
@@ -402,27 +496,95 @@ static void on_kept_saved(const GError *error, void *userdata) {
         hand_over(transfer, on_restored);
 }
 
-static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+/* The process that left it behind was told of as one whose state is not kept; what it could not read comes back. */
+static void on_beside_saved(const GError *error, void *userdata) {
         StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        if (error) {
+                go_on_without(transfer, error->message);
+                return;
+        }
+        tell(transfer,
+             "what was kept of its state can be read again, and is what it goes on with; what it had kept itself "
+             "meanwhile is put aside as %s",
+             transfer->key);
+        look_up(transfer, g_strdup(transfer->process->plugin->id), on_found);
+}
+
+static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         g_autofree char *problem = error ? g_strdup(error->message) : NULL;
+        StateTransfer *transfer = userdata;
+        PluginProcess *process = transfer->process;
 
         if (problem || reply_read_state(reply, &transfer->version, &transfer->state, &problem) < 0) {
                 tell(transfer, "the state that it had kept itself is of no use: %s", problem);
+                process->state_held = STATE_HELD_NONE;
+                process->state_unread = process->state_unsure = FALSE;
                 look_up(transfer, g_strdup(plugin->id), on_found);
+        } else if (process->state_held == STATE_HELD_LIVE)
+                hand_over(transfer, on_restored);
+        else if (transfer->beside)
+                put(transfer, beside_key(plugin->id, transfer->exporter), on_beside_saved);
+        else
+                put(transfer, g_strdup(plugin->id), on_kept_saved);
+}
+
+static void on_found_before(const StoreState *found, const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+
+        if (back_from_store(transfer))
+                return;
+        if (error) {
+                go_on_without(transfer, error->message);
                 return;
         }
-        put(transfer, g_strdup(plugin->id), on_kept_saved);
+        /* Where there is nothing after all, nothing is overwritten. */
+        if (found)
+                transfer->beside = TRUE;
+        else
+                protect_no_more(transfer->process);
+        ask_for_state(transfer, on_kept);
+}
+
+static void on_unread_known(GHashTable *records, const GError *error, void *userdata) {
+        StateTransfer *transfer = userdata;
+        Plugin *plugin;
+
+        if (back_from_store(transfer))
+                return;
+        plugin = transfer->process->plugin;
+        if (error) {
+                go_on_without(transfer, error->message);
+                return;
+        }
+        if (g_hash_table_contains(records, transfer->key))
+                plugin->state_unread = TRUE;
+        if (transfer->process->state_held == STATE_HELD_NONE)
+                look_up(transfer, g_strdup(plugin->id), on_found);
+        else if (plugin->state_unread)
+                look_up(transfer, g_strdup(plugin->id), on_found_before);
+        else
+                ask_for_state(transfer, on_kept);
 }
 
 void state_restore(PluginProcess *process, StateDone done, void *userdata) {
-        if (!manifest_has_contract(process->manifest, "State") || process->state_held == STATE_HELD_LIVE) {
+        StateTransfer *transfer;
+
+        if (!manifest_has_contract(process->manifest, "State")) {
                 done(process, NULL, userdata);
                 return;
         }
-        if (process->state_held == STATE_HELD_KEPT)
-                ask_for_state(transfer_new(process, done, userdata), on_kept);
-        else
-                look_up(transfer_new(process, done, userdata), g_strdup(process->plugin->id), on_found);
+        /* What it knows is newer than anything, but perhaps not all there is: that is asked before it is kept. */
+        if (process->state_held == STATE_HELD_LIVE) {
+                process->state_unread = process->plugin->state_unread;
+                process->state_unsure = !process->state_unread;
+                done(process, NULL, userdata);
+                return;
+        }
+        transfer = transfer_new(process, done, userdata);
+        wait_for_store(transfer, ask_whether_unread(transfer, on_unread_known));
 }
 
 /* All of them */

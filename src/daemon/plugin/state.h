@@ -3,7 +3,11 @@
 
 /* What a plugin with the State contract knows, between its process and the store. One row for each plugin, replaced
  * whole, with the version of the state and of the plugin that exported it. What a version refuses to import is never
- * lost: it is put aside under the version that had exported it, which is offered it again should it come back. */
+ * lost: it is put aside under the version that had exported it, which is offered it again should it come back.
+ *
+ * Where the store does not say what it has, the plugin begins without, and what it learns is not kept until one of it
+ * has read the row: neither by this daemon, nor by the next one, nor from what such a process left behind, which is
+ * put beside the row. */
 
 #include <stdint.h>
 

@@ -396,6 +396,7 @@ static void on_exported(PluginProcess *process, uint32_t version, GBytes *state,
         }
         /* What it is given knows nothing of what was kept before. */
         next->state_unread = process->state_unread;
+        next->state_unsure = process->state_unsure;
         if (!manifest_has_contract(next->manifest, "State")) {
                 switch_over(swap);
                 return;
