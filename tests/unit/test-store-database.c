@@ -93,8 +93,8 @@ static void test_upgrade_fails_whole(void) {
 static void test_newer_is_left_alone(Fixture *f, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
-        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 4", NULL, NULL, NULL), ==,
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 4);
+        g_assert_cmpint(sqlite3_exec(database_handle(f->database), "PRAGMA user_version = 5", NULL, NULL, NULL), ==,
                         SQLITE_OK);
         g_clear_pointer(&f->database, database_close);
         f->database = database_open(f->directory, &error);
@@ -309,7 +309,7 @@ static void test_upgrade_from_first(Fixture *f, gconstpointer unused) {
 
         f->database = database_open(f->directory, &error);
         g_assert_no_error(error);
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 4);
         records = database_get(f->database, "", NULL);
         g_assert_true(g_hash_table_contains(records, "hold/1"));
         rows = query(f, 0);
@@ -334,10 +334,10 @@ static void test_upgrade_from_second(Fixture *f, gconstpointer unused) {
 
         f->database = database_open(f->directory, &error);
         g_assert_no_error(error);
-        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 3);
+        g_assert_cmpuint(user_version(database_handle(f->database)), ==, 4);
         g_assert_true(database_get_state(f->database, "one", &state, NULL));
         g_assert_nonnull(state);
-        g_assert_true(database_put_event(f->database, &event, "{}", &error));
+        g_assert_true(database_put_event(f->database, &event, "{}", 0, NULL, &error));
         g_assert_no_error(error);
         events = database_get_events(f->database, NULL);
         g_assert_cmpuint(events->len, ==, 1);
@@ -349,7 +349,7 @@ static void put_event(Fixture *f, const char *id, uint64_t time, StoreEventState
         };
         g_autoptr(GError) error = NULL;
 
-        g_assert_true(database_put_event(f->database, &event, data, &error));
+        g_assert_true(database_put_event(f->database, &event, data, 0, NULL, &error));
         g_assert_no_error(error);
 }
 
@@ -386,6 +386,158 @@ static void test_journal_of_events(Fixture *f, gconstpointer unused) {
         events = database_get_events(f->database, NULL);
         /* The open one alone. */
         g_assert_cmpuint(events->len, ==, 1);
+}
+
+/* An event of a person, whose text is {"id":ID}. */
+static void put_told(Fixture *f, const char *id, uint64_t time, StoreEventState state, uint64_t realtime,
+                     const char *history) {
+        g_autofree char *plain = g_strdup_printf("{\"id\":\"%s\"}", id);
+        char *text = g_ref_string_new(plain);
+        const StoreEvent event = { .source = (char *) "somebody",
+                                   .id = (char *) id,
+                                   .time = time,
+                                   .deadline = time + 1,
+                                   .state = state,
+                                   .kind = HISTORY_EVENT_OF_USER,
+                                   .text = text };
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(database_put_event(f->database, &event, state == STORE_EVENT_OPEN ? "{}" : NULL, realtime,
+                                         history, &error));
+        g_assert_no_error(error);
+        g_ref_string_release(text);
+}
+
+/* What history tells of events, newest first: "id@time" or "end@time", separated by spaces. */
+static void assert_told(Fixture *f, const char *expected) {
+        g_autoptr(GPtrArray) rows = query(f, HISTORY_EVENTS);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (guint i = 0; i < rows->len; i++) {
+                JsonObject *row = g_ptr_array_index(rows, i);
+
+                g_assert_cmpstr(json_object_get_string_member(row, "kind"), ==, "event");
+                g_string_append_printf(text, "%s%s@%" G_GINT64_FORMAT, i > 0 ? " " : "",
+                                       json_object_get_string_member_with_default(row, "id", "end"),
+                                       json_object_get_int_member(row, "time") - (gint64) NOW);
+        }
+        g_assert_cmpstr(text->str, ==, expected);
+}
+
+static unsigned count_history(Fixture *f) {
+        sqlite3_stmt *statement;
+        unsigned count;
+
+        g_assert_cmpint(sqlite3_prepare_v2(database_handle(f->database), "SELECT count(*) FROM history", -1,
+                                           &statement, NULL),
+                        ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+        count = (unsigned) sqlite3_column_int(statement, 0);
+        sqlite3_finalize(statement);
+        return count;
+}
+
+/* That an event began stands in the journal until something follows: it is told at every moment, and once. */
+static void test_beginning_is_told_once(Fixture *f, gconstpointer unused) {
+        g_autoptr(GPtrArray) rows = NULL;
+        g_autoptr(GError) error = NULL;
+
+        put_told(f, "a", NOW + 1, STORE_EVENT_OPEN, NOW + 1, NULL);
+        put_told(f, "b", NOW + 2, STORE_EVENT_OPEN, NOW + 2, NULL);
+        put_told(f, "c", NOW + 3, STORE_EVENT_OPEN, NOW + 3, NULL);
+        put_told(f, "a", NOW + 1, STORE_EVENT_OPEN, NOW + 4, NULL);
+        g_assert_cmpuint(count_history(f), ==, 0);
+        assert_told(f, "c@3 b@2 a@1");
+
+        /* As whoever asks wants it, of the right kind alone. */
+        rows = database_query(f->database, NOW + 2, NOW + 3, 10, 0, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(rows->len, ==, 1);
+        g_clear_pointer(&rows, g_ptr_array_unref);
+        rows = database_query(f->database, 0, UINT64_MAX, 2, HISTORY_EVENTS, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(rows->len, ==, 2);
+        g_clear_pointer(&rows, g_ptr_array_unref);
+        rows = query(f, 1U << HISTORY_EVENT | 1U << HISTORY_STOP);
+        g_assert_cmpuint(rows->len, ==, 0);
+
+        /* Cancelled, and then over; over at once; gone without a word. */
+        put_told(f, "a", NOW + 1, STORE_EVENT_OPEN, NOW + 5, "{}");
+        g_assert_cmpuint(count_history(f), ==, 2);
+        assert_told(f, "end@5 c@3 b@2 a@1");
+        put_told(f, "a", NOW + 1, STORE_EVENT_GONE, NOW + 6, "{}");
+        put_told(f, "b", NOW + 2, STORE_EVENT_OVER, NOW + 7, "{}");
+        put_told(f, "c", NOW + 3, STORE_EVENT_GONE, NOW + 8, NULL);
+        put_told(f, "b", NOW + 2, STORE_EVENT_GONE, NOW + 9, NULL);
+        assert_told(f, "end@7 end@6 end@5 c@3 b@2 a@1");
+        g_assert_cmpuint(count_history(f), ==, 6);
+}
+
+/* The journal of before told history at once, and had the event in what stood about it. */
+static void make_third(Fixture *f) {
+        g_assert_cmpint(
+                sqlite3_exec(database_handle(f->database),
+                             "DROP TABLE event; CREATE TABLE event (source TEXT NOT NULL, id TEXT NOT NULL, time "
+                             "INTEGER NOT NULL, deadline INTEGER NOT NULL, open INTEGER NOT NULL, data TEXT, PRIMARY "
+                             "KEY (source, id)); CREATE INDEX event_time ON event (time); INSERT INTO event VALUES "
+                             "('somebody', 'a', 1, 2, 1, '{\"event\":{\"id\":\"a\"}}'); PRAGMA user_version = 3",
+                             NULL, NULL, NULL),
+                ==, SQLITE_OK);
+        append(f, NOW + 1, HISTORY_EVENT_OF_USER, "{\"id\":\"a\"}");
+        g_clear_pointer(&f->database, database_close);
+}
+
+static void assert_third(Fixture *f) {
+        g_autoptr(GPtrArray) events = NULL;
+        g_autoptr(GError) error = NULL;
+        const StoreEvent *event;
+
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+        events = database_get_events(f->database, NULL);
+        g_assert_cmpuint(events->len, ==, 1);
+        event = events->pdata[0];
+        g_assert_cmpint(event->state, ==, STORE_EVENT_OPEN);
+        g_assert_null(event->object);
+        g_assert_true(json_object_has_member(event->data, "event"));
+}
+
+static void test_upgrade_from_third(Fixture *f, gconstpointer unused) {
+        make_third(f);
+        assert_third(f);
+        assert_told(f, "a@1");
+        put_told(f, "a", NOW + 1, STORE_EVENT_OPEN, NOW + 2, NULL);
+        assert_told(f, "a@1");
+        put_told(f, "a", NOW + 1, STORE_EVENT_GONE, NOW + 3, "{}");
+        assert_told(f, "end@3 a@1");
+}
+
+/* What was broken may be of an earlier version, and what it had not told history yet is still told. */
+static void test_events_are_salvaged(Fixture *f, gconstpointer third) {
+        Salvage salvage = {};
+        g_autoptr(GError) error = NULL;
+
+        if (third)
+                make_third(f);
+        else {
+                put_told(f, "a", NOW + 1, STORE_EVENT_OPEN, NOW + 1, NULL);
+                put_told(f, "b", NOW + 2, STORE_EVENT_OPEN, NOW + 2, "{}");
+                g_clear_pointer(&f->database, database_close);
+        }
+        g_assert_true(database_replace_broken(f->directory, NOW, &salvage, &error));
+        g_assert_no_error(error);
+        g_free(salvage.aside);
+        g_assert_cmpuint(salvage.events, ==, third ? 1 : 2);
+        if (third) {
+                assert_third(f);
+                assert_told(f, "");
+                return;
+        }
+        f->database = database_open(f->directory, &error);
+        g_assert_no_error(error);
+        assert_told(f, "a@1");
+        put_told(f, "a", NOW + 1, STORE_EVENT_GONE, NOW + 3, "{}");
+        assert_told(f, "end@3 a@1");
 }
 
 static void assert_state(Fixture *f, const char *id, uint32_t version, const char *plugin_version, const char *text) {
@@ -544,6 +696,11 @@ int main(int argc, char **argv) {
         ADD("upgrade-from-first", test_upgrade_from_first);
         ADD("upgrade-from-second", test_upgrade_from_second);
         ADD("journal-of-events", test_journal_of_events);
+        ADD("upgrade-from-third", test_upgrade_from_third);
+        ADD("beginning-is-told-once", test_beginning_is_told_once);
+        ADD("events-are-salvaged", test_events_are_salvaged);
+        g_test_add("/database/events-are-salvaged-from-third", Fixture, "third", setup, test_events_are_salvaged,
+                   teardown);
         ADD("states", test_states);
         ADD("newer-is-left-alone", test_newer_is_left_alone);
         ADD("samples-become-fewer", test_samples_become_fewer);

@@ -58,17 +58,12 @@ static void append_array(GString *text, const char *member, JsonArray *array) {
         g_string_append(text, words ?: "[]");
 }
 
-/* Put together by hand: the event itself stays as it is, and is written often. */
-static char *to_data(Event *event) {
-        GString *text;
+/* What stands about it, put together by hand: it is written often. */
+static char *to_data(const Event *event) {
+        GString *text = g_string_sized_new(128);
 
-        if (!event->text)
-                event->text = json_object_text(event->object);
         G_STATIC_ASSERT(EVENT_ORIGIN_COUNT <= 10);
-        text = g_string_sized_new(strlen(event->text) + 128);
-        g_string_append(text, "{\"event\":");
-        g_string_append(text, event->text);
-        g_string_append(text, ",\"origin\":");
+        g_string_append(text, "{\"origin\":");
         g_string_append_c(text, (char) ('0' + event->origin));
         g_string_append(text, event->state == EVENT_OVER ? ",\"over\":true" : ",\"over\":false");
         g_string_append(text, event->acknowledged ? ",\"acknowledged\":true" : ",\"acknowledged\":false");
@@ -81,6 +76,15 @@ static char *to_data(Event *event) {
         }
         g_string_append_c(text, '}');
         return g_string_free(text, FALSE);
+}
+
+static char *text_of(Event *event) {
+        if (!event->text) {
+                g_autofree char *text = json_object_text(event->object);
+
+                event->text = g_ref_string_new(text);
+        }
+        return event->text;
 }
 
 /* What others make many of must not push out of history what the cloud announced. */
@@ -99,7 +103,8 @@ void event_keep(Event *event, char *history, EventKept done) {
                            .time = event->time,
                            .deadline = event->deadline,
                            .state = STORE_EVENT_OPEN,
-                           .kind = kind_of(event) };
+                           .kind = kind_of(event),
+                           .text = event->gone ? NULL : text_of(event) };
         Keeping *keeping;
         int r;
 
@@ -117,12 +122,6 @@ void event_keep(Event *event, char *history, EventKept done) {
 
                 on_kept(error, keeping);
         }
-}
-
-char *journal_row_begun(Event *event) {
-        if (!event->text)
-                event->text = json_object_text(event->object);
-        return g_strdup(event->text);
 }
 
 static char *describe_end(const Event *event, gboolean finished) {
@@ -166,7 +165,7 @@ void journal_remember(Events *events, const char *source, const char *id) {
 
 /* What this daemon wrote itself, but perhaps another version of it: NULL where it makes no sense. */
 static Event *from_row(Events *events, const StoreEvent *row) {
-        JsonObject *object = json_get_object(row->data, "event");
+        JsonObject *object = row->object ?: json_get_object(row->data, "event");
         gint64 origin = json_get_int(row->data, "origin", -1);
         JsonArray *results = json_get_array(row->data, "results"), *told = json_get_array(row->data, "told");
         Event *event;

@@ -32,7 +32,7 @@ typedef struct Event {
         gboolean gone;         /* its last row is written, or on its way: it only waits for that */
         char *id, *type, *source;
         JsonObject *object;    /* as handlers get it */
-        char *text;            /* the same as JSON; NULL: not made yet */
+        char *text;            /* the same as JSON, a GRefString; NULL: not made yet */
         unsigned severity;
         uint64_t time, deadline; /* wall clock */
         uint64_t number;       /* in the order in which they came */
@@ -99,13 +99,12 @@ void event_finish(Event *event);
 void event_retire(Event *event);
 
 /* event-journal.c */
-/* Writes it as it stands, with a row of history, which becomes the callee's, or without one. done is called once for
- * each, also where this fails, then at once. */
+/* Writes it as it stands, with a row of history, which becomes the callee's, or without one: that it began is told by
+ * itself. done is called once for each, also where this fails, then at once. */
 typedef void (*EventKept)(Event *event, const GError *error);
 void event_keep(Event *event, char *history, EventKept done);
 /* So that it is not taken for a new one. */
 void journal_remember(Events *events, const char *source, const char *id);
-char *journal_row_begun(Event *event);
 char *journal_row_ended(const Event *event);
 char *journal_row_cancelled(const Event *event);
 

@@ -50,7 +50,7 @@ void event_unref(Event *event) {
         g_free(event->id);
         g_free(event->type);
         g_free(event->source);
-        g_free(event->text);
+        g_clear_pointer(&event->text, g_ref_string_release);
         json_object_unref(event->object);
         json_array_unref(event->results);
         g_clear_pointer(&event->told, json_array_unref);
@@ -328,7 +328,7 @@ void event_cancel(Event *event) {
         event->cancelled = TRUE;
         event->told = json_array_new();
         json_object_set_boolean_member(event->object, "cancelled", TRUE);
-        g_clear_pointer(&event->text, g_free);
+        g_clear_pointer(&event->text, g_ref_string_release);
         if (event->dispatch) {
                 dispatch_stop(event->dispatch);
                 event->to_tell = dispatch_asked(event->dispatch);
@@ -389,7 +389,7 @@ static void on_begun(Event *event, const GError *error) {
 void event_begin(Event *event) {
         event->state = EVENT_WRITING;
         event_add(event);
-        event_keep(event, journal_row_begun(event), on_begun);
+        event_keep(event, NULL, on_begun);
         if (is_termination(event))
                 changed(event->events);
 }

@@ -107,8 +107,11 @@ static gboolean copy_rows(sqlite3 *from, Database *to, Salvage *ret, GError **er
                copy_table(from, to, "key, value", "record", "?1, ?2", &ret->records, error) &&
                copy_table(from, to, "id, version, plugin_version, time, state", "plugin_state", "?1, ?2, ?3, ?4, ?5",
                           &ret->states, error) &&
-               copy_table(from, to, "source, id, time, deadline, open, data", "event", "?1, ?2, ?3, ?4, ?5, ?6",
-                          &ret->events, error) &&
+               copy_table(from, to, "source, id, time, deadline, open, data, kind, object", "event",
+                          "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8", &ret->events, error) &&
+               /* It may be of an earlier version. */
+               (ret->events > 0 || copy_table(from, to, "source, id, time, deadline, open, data", "event",
+                                              "?1, ?2, ?3, ?4, ?5, ?6", &ret->events, error)) &&
                database_commit(to, error);
 }
 

@@ -31,6 +31,14 @@ static const char *const schema_steps[] = {
         "CREATE TABLE event (source TEXT NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL, deadline INTEGER NOT NULL,"
         " open INTEGER NOT NULL, data TEXT, PRIMARY KEY (source, id));"
         "CREATE INDEX event_time ON event (time);",
+
+        /* `kind` is that of history, and NULL where history has it already; `object` the event itself, of open ones.
+         * Each index is of those alone that are looked for by it. */
+        "ALTER TABLE event ADD COLUMN kind INTEGER;"
+        "ALTER TABLE event ADD COLUMN object TEXT;"
+        "DROP INDEX event_time;"
+        "CREATE INDEX event_untold ON event (time) WHERE kind IS NOT NULL;"
+        "CREATE INDEX event_over ON event (time) WHERE open = 0;",
 };
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
@@ -45,8 +53,10 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_APPEND_SAMPLE] = "INSERT INTO sample (time, data) VALUES (?1, ?2)",
         [STATEMENT_APPEND_SAMPLE_ONCE] = "INSERT INTO sample (time, data) SELECT ?1, ?2 WHERE NOT EXISTS"
                                          " (SELECT 1 FROM sample WHERE time = ?1 AND data = ?2)",
-        [STATEMENT_QUERY] = "SELECT time, kind, data FROM history WHERE time >= ?1 AND time < ?2 AND ?3 >> kind & 1"
-                            " ORDER BY time DESC, id DESC LIMIT ?4",
+        [STATEMENT_QUERY] = "SELECT time, kind, data, id FROM history WHERE time >= ?1 AND time < ?2 AND"
+                            " ?3 >> kind & 1 UNION ALL SELECT time, kind, object, rowid FROM event"
+                            " WHERE time >= ?1 AND time < ?2 AND kind IS NOT NULL AND ?3 >> kind & 1"
+                            " ORDER BY 1 DESC, 4 DESC LIMIT ?4",
         [STATEMENT_QUERY_SAMPLES] = "SELECT time, ?3, data FROM sample WHERE time >= ?1 AND time < ?2"
                                     " ORDER BY time DESC, id DESC LIMIT ?4",
         [STATEMENT_THINNED_UNTIL] = "SELECT until FROM thinned WHERE tier = ?1",
@@ -70,11 +80,15 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_DELETE_STATE] = "DELETE FROM plugin_state WHERE id = ?1",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
         [STATEMENT_PUT_EVENT] =
-                "INSERT INTO event (source, id, time, deadline, open, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                " ON CONFLICT (source, id) DO UPDATE SET deadline = excluded.deadline, open = excluded.open,"
-                " data = excluded.data",
+                "INSERT INTO event (source, id, time, deadline, open, data, kind, object)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (source, id) DO UPDATE SET"
+                " deadline = excluded.deadline, open = excluded.open, data = excluded.data, object = excluded.object,"
+                " kind = CASE WHEN excluded.kind IS NULL THEN NULL ELSE kind END",
+        [STATEMENT_TELL_BEGINNING] = "INSERT INTO history (time, kind, data) SELECT time, kind, object FROM event"
+                                     " WHERE source = ?1 AND id = ?2 AND kind IS NOT NULL",
         [STATEMENT_DELETE_EVENT] = "DELETE FROM event WHERE source = ?1 AND id = ?2",
-        [STATEMENT_GET_EVENTS] = "SELECT source, id, time, deadline, open, data FROM event ORDER BY time, rowid",
+        [STATEMENT_GET_EVENTS] = "SELECT source, id, time, deadline, open, data, object FROM event"
+                                 " ORDER BY time, rowid",
         [STATEMENT_EXPIRE_EVENTS] = "DELETE FROM event WHERE rowid IN"
                                     " (SELECT rowid FROM event WHERE open = 0 AND time < ?1 LIMIT ?2)",
 };

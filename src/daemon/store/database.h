@@ -74,8 +74,9 @@ gboolean database_get_state(Database *database, const char *id, StoreState **ret
 void database_state_free(StoreState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreState, database_state_free)
 
-/* data: JSON of an open one, else NULL. */
-gboolean database_put_event(Database *database, const StoreEvent *event, const char *data, GError **error);
+/* data: JSON of an open one, else NULL. history: JSON of a row at this moment, or NULL. */
+gboolean database_put_event(Database *database, const StoreEvent *event, const char *data, uint64_t realtime,
+                            const char *history, GError **error);
 GPtrArray *database_get_events(Database *database, GError **error);
 void database_event_free(StoreEvent *event);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreEvent, database_event_free)

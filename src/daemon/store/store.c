@@ -90,7 +90,9 @@ static void move_all(GQueue *from, GQueue *to) {
 
 static size_t work_size(const Work *work) {
         return sizeof(Work) + (work->key ? strlen(work->key) : 0) + (work->text ? strlen(work->text) : 0) +
-               (work->history_text ? strlen(work->history_text) : 0) + (work->blob ? g_bytes_get_size(work->blob) : 0);
+               (work->history_text ? strlen(work->history_text) : 0) +
+               (work->event && work->event->text ? g_ref_string_length(work->event->text) : 0) +
+               (work->blob ? g_bytes_get_size(work->blob) : 0);
 }
 
 /* Locked. */
@@ -507,6 +509,7 @@ int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t 
         Work *work;
 
         if (strlen(event->source) > STORE_KEY_MAX || strlen(event->id) > STORE_KEY_MAX ||
+            (event->text && g_ref_string_length(event->text) > STORE_VALUE_MAX) ||
             (text && strlen(text) > STORE_VALUE_MAX) || (history_text && strlen(history_text) > STORE_VALUE_MAX))
                 return -E2BIG;
         work = g_new0(Work, 1);
@@ -517,7 +520,8 @@ int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t 
                                       .time = event->time,
                                       .deadline = event->deadline,
                                       .state = event->state,
-                                      .kind = event->kind };
+                                      .kind = event->kind,
+                                      .text = event->text ? g_ref_string_acquire(event->text) : NULL };
         work->text = g_steal_pointer(&text);
         work->since = realtime;
         work->history_text = g_steal_pointer(&history_text);

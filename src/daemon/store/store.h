@@ -93,13 +93,19 @@ typedef struct StoreEvent {
         uint64_t time;     /* wall clock µs; of several with the same name the first counts */
         uint64_t deadline; /* wall clock µs */
         StoreEventState state;
-        HistoryKind kind;  /* of its row of history: one of HISTORY_EVENTS */
-        JsonObject *data;  /* as it was read: of an open one; else NULL */
+        HistoryKind kind;  /* of its rows of history: one of HISTORY_EVENTS */
+        char *text;        /* the event itself, JSON, for an open one; a GRefString, which is shared; NULL when read */
+        JsonObject *object; /* the same as it was read: of an open one; NULL of one that an earlier version wrote */
+        JsonObject *data;  /* what stands about it, as it was read: of an open one; else NULL */
 } StoreEvent;
 
 /* Replaced whole, together with a row of history (of its kind and that moment), or without one (NULL): both become
  * durable or neither. data (of an open one, else NULL) and history are JSON; they become the callee's, in any case.
- * -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself. */
+ * -E2BIG and -ENOBUFS as in store_put(); nothing is kept for later by itself.
+ *
+ * That it began (its text at its time) is a row of history by itself, which is written only when another one follows,
+ * or when the event is over: until then whoever asks for history is told from the journal. So what must be durable
+ * before anybody acts on an event is one row. */
 int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t realtime, char *history,
                     StoreDone done, void *userdata);
 

@@ -76,9 +76,7 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
                 g_clear_pointer(&work->state, database_state_free);
                 return database_get_state(database, work->key, &work->state, error);
         case WORK_PUT_EVENT:
-                return database_put_event(database, work->event, work->text, error) &&
-                       (!work->history_text ||
-                        database_append(database, work->since, work->event->kind, work->history_text, error));
+                return database_put_event(database, work->event, work->text, work->since, work->history_text, error);
         case WORK_GET_EVENTS:
                 g_clear_pointer(&work->rows, g_ptr_array_unref);
                 work->rows = database_get_events(database, error);

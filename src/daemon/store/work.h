@@ -31,7 +31,7 @@ typedef struct Work {
         size_t bytes;
         uint32_t version;
         GBytes *blob;
-        StoreEvent *event;  /* without its data, which is in `text` */
+        StoreEvent *event;  /* without what is read of it: its data is in `text` */
         char *history_text; /* NULL: none */
 
         StoreRun run;
