@@ -136,10 +136,10 @@ class Provider:
         return GLib.Variant('(a(sbs))', ([('cloud:StopInstances' + text, behaviour('permitted', True), 'stops this machine' + text)],))
 
     def SetTags(self, invocation, tags):
-        if behaviour('tags', 'ok') == 'refuse':
+        mode = behaviour('tags', 'ok')
+        if mode == 'refuse':
             invocation.return_dbus_error(ERROR + 'Refused', 'cloud:CreateTags is not permitted')
-            return NotImplemented
-        return None
+        return None if mode == 'ok' else NotImplemented
 
 
 def main():

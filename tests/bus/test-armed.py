@@ -192,6 +192,27 @@ class Tags(StopTest):
         self.wait_for_state('stopped')
 
 
+class TagsOutOfTime(StopTest):
+    """Whoever delays the stop until its time is up takes nothing from the tags."""
+
+    settings = {'enable_instance_tags': True, 'max_delay_seconds': 1}
+
+    def stop_behind_a_delay(self, **behaviour):
+        self.start(**behaviour)
+        self.addCleanup(os.close, self.delay_hold())
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assertEqual([method for method in self.asked() if method in ('SetTags', 'StopInstance')], ['SetTags', 'StopInstance'])
+
+    def test_they_are_written_even_so(self):
+        self.stop_behind_a_delay()
+        self.assertNotIn('leaves no tags', self.house.daemon.output())
+
+    def test_an_answer_that_does_not_come_is_not_waited_for(self):
+        self.stop_behind_a_delay(tags='hang')
+        self.assertIn('leaves no tags at the instance: cloud did not answer SetTags within 5 s', self.house.daemon.output())
+
+
 class Refusals(StopTest):
     settings = HASTY
 

@@ -298,9 +298,7 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 gboolean plugin_call_waits(Plugin *plugin, const void *userdata);
 /* Drops it, if so; done is not called. */
 gboolean plugin_call_cancel(Plugin *plugin, const void *userdata);
-/* As it is configured, else as the manifest says: of this plugin, and of a version of it that need not be the current
- * one. µs. */
-uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout);
+/* plugin_timeout() of a version of it that need not be the current one. */
 uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout);
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);

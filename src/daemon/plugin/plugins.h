@@ -132,6 +132,9 @@ typedef void (*PluginCallDone)(Plugin *plugin, sd_bus_message *reply, const sd_b
 int plugin_call(Plugin *plugin, const char *interface, const char *member, uint64_t timeout, gboolean without_effect,
                 PluginCallAppend append, PluginCallDone done, void *userdata);
 
+/* As it is configured, else as the manifest says, in µs. */
+uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout);
+
 /* EventSource's Watch, on which its signals follow (PluginsParameters' announced), as plugin_call(). */
 void plugin_watch(Plugin *plugin, PluginCallDone done, void *userdata);
 

@@ -165,11 +165,13 @@ static void on_tags(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         tagged(!error, error ? error->message ?: error->name : "", waiting);
 }
 
-void provider_set_tags(Provider *provider, JsonObject *tags, ProviderTagged done, void *userdata) {
+void provider_set_tags(Provider *provider, JsonObject *tags, uint64_t patience, ProviderTagged done, void *userdata) {
         Operation *operation = operation_new(provider);
 
         operation->tagged = done;
         operation->userdata = userdata;
         operation->options = json_object_ref(tags);
-        operation_call(operation, "SetTags", FALSE, append_tags, on_tags);
+        (void) plugin_call(provider->plugin, CLOUD_PROVIDER_INTERFACE, "SetTags",
+                           MIN(patience, plugin_timeout(provider->plugin, TIMEOUT_PROVIDER)), FALSE, append_tags,
+                           on_tags, operation);
 }

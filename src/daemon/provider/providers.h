@@ -73,9 +73,10 @@ gboolean instance_state_leaves(const char *state);
 typedef void (*ProviderStateKnown)(const char *state, const char *message, void *userdata);
 void provider_query_state(Provider *provider, ProviderStateKnown done, void *userdata);
 
-/* Writes tags (strings) at this machine's instance: ok FALSE and why not. */
+/* Writes tags (strings) at this machine's instance: ok FALSE and why not. Waits no longer than patience, in µs, nor
+ * than for any other call of a provider. */
 typedef void (*ProviderTagged)(gboolean ok, const char *message, void *userdata);
-void provider_set_tags(Provider *provider, JsonObject *tags, ProviderTagged done, void *userdata);
+void provider_set_tags(Provider *provider, JsonObject *tags, uint64_t patience, ProviderTagged done, void *userdata);
 
 int providers_export(Providers *providers);
 

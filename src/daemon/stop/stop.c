@@ -19,6 +19,8 @@
 #define RETRY_MAX (5 * USEC_PER_MINUTE)
 /* A stop that was accepted and has not happened by then did not happen. */
 #define STOPPED_PATIENCE (5 * USEC_PER_MINUTE)
+/* Handlers and delay holds may use up all of max_delay_seconds; the tags are written even so. */
+#define TAGS_PATIENCE (5 * USEC_PER_SEC)
 
 struct Stop {
         StopParameters with;
@@ -257,15 +259,15 @@ static void write_tags(Stop *stop) {
                 return;
         }
         stop->tags = TAGS_ASKED;
-        provider_set_tags(provider, tags, on_tagged, question_new(stop));
+        provider_set_tags(provider, tags, MAX(usec_sub(stop->ready_deadline, clock_monotonic()), TAGS_PATIENCE),
+                          on_tagged, question_new(stop));
 }
 
 gboolean stop_ready(Stop *stop) {
         if (stop->ready_deadline == 0)
                 return FALSE;
-        if (clock_monotonic() >= stop->ready_deadline)
-                return TRUE;
-        if (stop->handling > 0 || holds_delays(stop->with.holds) > 0)
+        if (clock_monotonic() < stop->ready_deadline &&
+            (stop->handling > 0 || holds_delays(stop->with.holds) > 0))
                 return FALSE;
         if (stop->tags == TAGS_OPEN)
                 write_tags(stop);
@@ -507,6 +509,7 @@ void stop_resume_asked(Stop *stop) {
         stop->asked = TRUE;
         stop->announced = TRUE;
         stop->ready_deadline = clock_monotonic();
+        stop->tags = TAGS_DONE; /* or given up: they come before the question */
         stop->resuming = !provider;
         if (!provider) {
                 (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), stop->with.patience), on_patience);

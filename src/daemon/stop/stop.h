@@ -60,8 +60,8 @@ gboolean stop_was_asked(const Stop *stop);
 /* The stop happened and is over: the machine runs again without a boot (it was suspended). */
 void stop_over(Stop *stop);
 
-/* Handlers and delay holds are done and the tags are written, or they are out of time. Has the tags written when it
- * comes to them. */
+/* Handlers and delay holds are done, or out of time, and then the tags are written, or given up a few seconds later.
+ * Has the tags written when it comes to them. */
 gboolean stop_ready(Stop *stop);
 
 /* The decision's call_provider. */
