@@ -154,6 +154,16 @@ class Calls(BusTest):
         self.assertEqual([method for method, _ in self.house.asked_of('cloud')].count('StopInstance'), 2)
         self.assertTrue(not waiting or waiting[0][1])
 
+    def test_a_daemon_that_ends_leaves_nothing_of_what_a_plugin_was_asked(self):
+        # For the sanitizer, which has its say at the end.
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+        self.house.install_fake('one', 'hang-configure', contracts=['RequestHandler'], config_schema=schema)
+        self.house.start_daemon()
+        self.client.call('LoadPlugin', '(s)', ('one',))
+        self.client.send('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'good day')},), PLUGIN, PATH + '/plugin/one')
+        wait_for_file(lambda: 'Configure' in self.house.lived_through('one'), 'the question')
+        self.house.end_daemon()
+
     def test_what_has_an_effect_is_not_repeated(self):
         for behaviour in ('die-handle', 'channel-die-handle'):
             with self.subTest(behaviour):

@@ -18,18 +18,23 @@ typedef struct Configuring {
 static void configuring_free(void *data) {
         Configuring *configuring = data;
 
-        request_end(configuring->request);
-        g_clear_pointer(&configuring->values, json_object_unref);
-        g_clear_pointer(&configuring->asked, json_object_unref);
+        json_object_unref(configuring->values);
+        json_object_unref(configuring->asked);
         g_free(configuring);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Configuring, configuring_free)
 
-static int keep(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error) {
+/* And so is freed. */
+static void configuring_end(void *data) {
+        Configuring *configuring = data;
+
+        request_end(configuring->request);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Configuring, configuring_end)
+
+static void keep(Plugin *plugin, JsonObject *values, sd_bus_message *call) {
         const PluginsParameters *parameters = &plugin->plugins->parameters;
-        int r = parameters->configure(plugin->id, values, call, parameters->userdata);
 
-        return r < 0 ? sd_bus_error_setf(error, ERROR_STORE, "The values could not be kept: %s", g_strerror(-r)) : 1;
+        parameters->configure(plugin->id, values, call, parameters->userdata);
 }
 
 static int append_asked(sd_bus_message *message, void *userdata) {
@@ -47,7 +52,6 @@ static void took(PluginProcess *process, JsonObject *values) {
 
 static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         g_autoptr(Configuring) configuring = userdata;
-        _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
         sd_bus_message *call = configuring->request->call;
         PluginProcess *process = plugin->process;
 
@@ -69,10 +73,7 @@ static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *
         /* Where this is not kept after all, plugin_reconfigure() sees the difference. */
         if (process)
                 took(process, json_object_ref(configuring->asked));
-        if (keep(plugin, configuring->values, call, &problem) < 0) {
-                (void) sd_bus_reply_method_error(call, &problem);
-                plugin_reconfigure(plugin);
-        }
+        keep(plugin, configuring->values, call);
 }
 
 int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error) {
@@ -86,8 +87,10 @@ int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, s
         settings = process ? plugin_settings_with(plugin, process->manifest, values, &e) : NULL;
         /* A configuration that is wrong elsewhere is mended step by step: then there is nothing to ask the plugin
          * about yet. */
-        if (!settings || json_objects_equal(settings->values, process->sent))
-                return keep(plugin, values, call, error);
+        if (!settings || json_objects_equal(settings->values, process->sent)) {
+                keep(plugin, values, call);
+                return 1;
+        }
         r = plugin_check_room(plugin, error);
         if (r >= 0)
                 r = request_begin(plugin, call, NULL, NULL, &request, error);
@@ -97,6 +100,6 @@ int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, s
         *configuring = (Configuring) { .request = request,
                                        .values = json_object_ref(values),
                                        .asked = json_object_ref(settings->values) };
-        request_belongs_to(request, configuring, configuring_free);
+        request_belongs_to(request, configuring, configuring_end, configuring_free);
         return request_call(request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked, on_asked);
 }

@@ -35,9 +35,11 @@ static void drop_request(void *subject) {
         request_end(subject);
 }
 
-void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject)) {
+void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject),
+                        void (*destroy)(void *subject)) {
         request->subject = subject;
         request->drop = drop;
+        request->destroy = destroy;
 }
 
 int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, JsonObject *parameters, Request **ret,
@@ -54,7 +56,7 @@ int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, Json
                                .call = sd_bus_message_ref(call),
                                .method = g_strdup(method),
                                .parameters = parameters ? json_object_ref(parameters) : NULL };
-        request_belongs_to(request, request, drop_request);
+        request_belongs_to(request, request, drop_request, NULL);
         g_ptr_array_add(requests, request);
         *ret = request;
         return 0;
@@ -72,6 +74,8 @@ void plugin_request_free(void *data) {
         sd_bus_message_unref(request->call);
         g_free(request->method);
         g_clear_pointer(&request->parameters, json_object_unref);
+        if (request->destroy)
+                request->destroy(request->subject);
         g_free(request);
 }
 

@@ -26,6 +26,7 @@ typedef struct Request {
         sd_bus_slot *question;  /* to systemd, while it is under way: request_ask_systemd() */
         void *subject; /* whose request it is, and done's and append's userdata; itself where nobody took it over */
         void (*drop)(void *subject); /* ends subject and request, for which nobody waits any more */
+        void (*destroy)(void *subject); /* with the request, however that ends; or NULL */
 } Request;
 
 /* A negative errno with *error set where the sender has as many as it may; nothing was begun then. */
@@ -34,8 +35,10 @@ int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, Json
 void request_end(Request *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
 
-/* It is part of something larger from now on, which drop() ends together with it. */
-void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject));
+/* It is part of something larger from now on, which drop() ends together with it. Where nobody else has that,
+ * destroy() frees it with the request; the daemon's end frees requests that are under way. */
+void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject),
+                        void (*destroy)(void *subject));
 
 /* plugin_call() for this request, whose subject is done's userdata and append's; ends with it in any case. As a D-Bus
  * method handler returns. */

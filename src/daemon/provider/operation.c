@@ -58,7 +58,7 @@ int operation_begin(Provider *provider, sd_bus_message *call, const char *instan
                 return r;
         operation = operation_new(provider);
         operation->request = request;
-        request_belongs_to(request, operation, drop_operation);
+        request_belongs_to(request, operation, drop_operation, NULL);
         g_free(operation->instance_id);
         operation->instance_id = g_strdup(instance_id);
         operation->options = options ? json_object_ref(options) : NULL;
