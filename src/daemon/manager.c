@@ -364,7 +364,7 @@ static void on_configured(Manager *manager, sd_bus_message *call, const GError *
 }
 
 /* Plugin.Configure is SetConfiguration in other words, authorized already. */
-static int on_configure(const char *id, JsonObject *values, sd_bus_message *call, void *userdata) {
+static void on_configure(const char *id, JsonObject *values, sd_bus_message *call, void *userdata) {
         Manager *manager = userdata;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) patch = json_object_new();
@@ -382,7 +382,6 @@ static int on_configure(const char *id, JsonObject *values, sd_bus_message *call
                 (void) sd_bus_reply_method_error(call, &error);
                 plugins_set_config(manager->plugins, manager->config);
         }
-        return 0;
 }
 
 static void on_stop_step(void *userdata) {

@@ -10,7 +10,7 @@ from gi.repository import GLib
 
 import host
 import tap
-from harness import ERROR, PATH, QUIET, BusTest, House, wait_for
+from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, wait_for, wait_for_file
 
 HOUR = 3_600_000_000
 
@@ -33,11 +33,15 @@ class Disk:
         self.house = House(QUICK, daemon=False)
         self.addCleanup(self.house.close)
         self.house.replay(QUIET)
+        self.prepare()
         self.house.daemon_prefix = ['unshare', '--mount', 'sh', '-c', self.script, 'sh', self.house.directory / 'state']
         self.problems = self.house.watcher.listen('io.cloudsnooze.Snooze1.Manager', 'Problem', PATH)
         self.states = self.house.watcher.listen('io.cloudsnooze.Snooze1.Manager', 'StateChanged', PATH)
         self.house.start_daemon()
         self.client = self.house.client()
+
+    def prepare(self):
+        """Before it starts."""
 
     def seen(self):
         return [state for state, _, _ in self.states]
@@ -77,6 +81,19 @@ class Disk:
 class ReadOnly(Disk, BusTest):
     script = READ_ONLY
     part = 'Read-only file system'
+
+    def prepare(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+        self.house.install_fake('one', 'good', contracts=['RequestHandler'], config_schema=schema)
+
+    def test_a_plugin_gets_back_what_could_not_be_replaced(self):
+        path = PATH + '/plugin/one'
+        self.client.call('LoadPlugin', '(s)', ('one',))
+        self.assertFails(ERROR + 'Store', 'Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'bonjour')},), interface=PLUGIN,
+                         path=path, part='snooze.json')
+        said = ['Initialize', 'hello', 'Configure', 'bonjour', 'Configure', 'hello']
+        wait_for_file(lambda: [word for word in self.house.lived_through('one') if word in said] == said, 'what was in force')
+        self.assertEqual(self.client.call('GetConfiguration', interface=PLUGIN, path=path)[0]['greeting'][0], 'hello')
 
 
 class Full(Disk, BusTest):

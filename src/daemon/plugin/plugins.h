@@ -60,9 +60,10 @@ typedef struct PluginsParameters {
          * is ended. May be NULL. */
         gboolean (*announced)(Plugin *plugin, sd_bus_message *signal, void *userdata);
         /* Plugin.Configure, checked against the schema and authorized: to be kept as SetConfiguration would keep
-         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered (the call's reply is the callee's when 0
-         * is returned; with a negative errno the call is answered with an error here). NULL: ERROR_NOT_SUPPORTED. */
-        int (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
+         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered. Where it is not kept,
+         * plugins_set_config() with what is in force gives a plugin that took it its old values back. NULL:
+         * ERROR_NOT_SUPPORTED. */
+        void (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
         CallAdmission admit; /* with the plugin's id as what; NULL: nobody is */
         void *userdata;
 } PluginsParameters;
