@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 
+#include "base/names.h"
 #include "daemon/config/config-load.h"
 #include "daemon/config/config-names.h"
 #include "daemon/config/config.h"
@@ -164,7 +165,7 @@ static void test_refusals_name_place_and_expectation(void) {
                        "snooze.json: /plugins/timeouts/redis: got 5, expected an object");
         assert_refused("{\"plugins\": {\"timeouts\": {\"Redis\": {}}}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins/timeouts/Redis: got \"Redis\" as a name, expected a plugin's id "
-                       "([a-z][a-z0-9-]{0,23})");
+                       "(" PLUGIN_ID_EXPECTED ")");
         assert_refused("{\"plugins\": {\"max_restarts\": 2.5}}", CONFIG_ERROR_RANGE,
                        "snooze.json: /plugins/max_restarts: got 2.5, expected a whole number");
         assert_refused("{\"plugins.enabled\": true}", CONFIG_ERROR_UNKNOWN_KEY,
@@ -192,7 +193,11 @@ static void test_refusals_name_place_and_expectation(void) {
                 "snooze.json: /sources/cpu/polciy: unknown key, expected one of policy, on_error, timeout_seconds");
         assert_refused("{\"providers\": {\"../etc\": {}}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /providers/..~1etc: got \"../etc\" as a name, expected a provider's id "
-                       "([a-z][a-z0-9-]{0,23})");
+                       "(" PLUGIN_ID_EXPECTED ")");
+        /* No manifest may have this name, so that nothing of it can ever be there. */
+        assert_refused("{\"plugins\": {\"limits\": {\"admin\": {\"tasks\": 5}}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                       "snooze.json: /plugins/limits/admin: got \"admin\" as a name, expected a plugin's id "
+                       "(" PLUGIN_ID_EXPECTED ")");
         assert_refused(
                 "{\"plugins\": {\"directories\": [\"relative\"]}}", CONFIG_ERROR_RANGE,
                 "snooze.json: /plugins/directories/0: got \"relative\", expected an absolute path without \"..\"");

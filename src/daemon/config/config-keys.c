@@ -15,11 +15,7 @@ static const char *const stop_actions[] = { "stop", "hibernate", "suspend", NULL
 static const char *const stop_effects[] = { "keeps-billing", "terminates", "unknown", NULL };
 
 gboolean config_id_valid(const char *id) {
-        size_t n = strlen(id);
-
-        if (n == 0 || n > PLUGIN_ID_MAX || !g_ascii_islower(id[0]))
-                return FALSE;
-        return strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+        return plugin_id_valid(id);
 }
 
 gboolean config_event_valid(const char *type) {
@@ -120,12 +116,12 @@ const ConfigKey config_keys[] = {
         { .name = "plugins.limits",
           .type = KEY_MAP,
           .valid = config_id_valid,
-          .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
+          .expected = "a plugin's id (" PLUGIN_ID_EXPECTED ")",
           .description = "Lower limits than those of a plugin's manifest, by id: memory_mb, cpu_percent and tasks." },
         { .name = "plugins.timeouts",
           .type = KEY_MAP,
           .valid = config_id_valid,
-          .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
+          .expected = "a plugin's id (" PLUGIN_ID_EXPECTED ")",
           .description = "Other time-outs than those of a plugin's manifest, by id, in seconds (0.1 to 3600): start, "
                          "initialize, check, "
                          "event, provider, export, shutdown and stream." },
@@ -141,7 +137,7 @@ const ConfigKey config_keys[] = {
         { .name = "plugins.plugin_configs",
           .type = KEY_MAP,
           .valid = config_id_valid,
-          .expected = "a plugin's id ([a-z][a-z0-9-]{0,23})",
+          .expected = "a plugin's id (" PLUGIN_ID_EXPECTED ")",
           .description = "Values for each plugin's own configuration, by id; the plugin's schema says which." },
         NUMBER("cpu_threshold_cores", cpu_threshold_cores, 0, 65536, 0.5, "CPUs",
                .description = "This many busy CPUs are activity, however many the machine has; 0 turns the rule off."),
@@ -205,7 +201,7 @@ const ConfigKey config_keys[] = {
         { .name = "providers",
           .type = KEY_MAP,
           .valid = config_id_valid,
-          .expected = "a provider's id ([a-z][a-z0-9-]{0,23})",
+          .expected = "a provider's id (" PLUGIN_ID_EXPECTED ")",
           .description = "Values for each provider's own configuration, by id." },
         LEGACY("logging", "the journal has everything, see journalctl -u snoozed"),
         LEGACY("monitoring_mode", "built-in metrics are always measured; sources says which of them decide"),
