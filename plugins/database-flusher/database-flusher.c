@@ -33,7 +33,7 @@ typedef struct DatabaseFlusher {
 typedef struct Work {
         const Database *database;
         Progress *progress;
-        char *connection;
+        char *connection, *server_user;
         uint64_t deadline; /* monotonic µs */
         gboolean restore, ending;
 } Work;
@@ -72,6 +72,7 @@ static void call_off(const DatabaseFlusher *flusher, const SnoozePluginDictionar
 static void work_free(Work *work) {
         explicit_bzero(work->connection, strlen(work->connection));
         g_free(work->connection);
+        g_free(work->server_user);
         g_atomic_int_set(&work->progress->over, TRUE);
         progress_release(work->progress);
         g_free(work);
@@ -81,8 +82,10 @@ static int work_run(SnoozePluginCall *call, void *userdata) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
         uint64_t begun = clock_monotonic();
         Work *work = userdata;
+        const char *const server_users[] = { work->server_user, NULL };
         const Flush flush = {
                 .connection = work->connection,
+                .server_users = *work->server_user ? server_users : work->database->server_users,
                 .deadline = work->deadline,
                 .called_off = &work->progress->called_off,
                 .ending = work->ending,
@@ -131,6 +134,7 @@ static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const S
         if (!work->restore)
                 g_ptr_array_add(flusher->under_way, g_atomic_rc_box_acquire(work->progress));
         work->connection = g_strdup(snooze_plugin_instance_get_string(flusher->instance, "connection_string") ?: "");
+        work->server_user = g_strdup(snooze_plugin_instance_get_string(flusher->instance, "server_user") ?: "");
         r = snooze_plugin_call_run_in_thread(call, work_run, work);
         if (r < 0)
                 work_free(work);
@@ -201,6 +205,7 @@ int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = {
                 { "db_type", SNOOZE_PLUGIN_STRING, .required = true },
                 { "connection_string", SNOOZE_PLUGIN_STRING, .required = true },
+                { "server_user", SNOOZE_PLUGIN_STRING, .default_value = "" },
                 { "timeout_seconds", SNOOZE_PLUGIN_INTEGER, 1, 3600, .default_value = "60" },
                 { NULL },
         };

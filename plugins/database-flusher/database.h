@@ -13,6 +13,7 @@
 
 typedef struct Flush {
         const char *connection;
+        const char *const *server_users; /* whose a server may be that gets a password as it is: listener_check() */
         uint64_t deadline;              /* monotonic µs */
         const gint *called_off; /* atomic: it is for nothing; nobody waits for what has been begun. May be NULL */
         gboolean ending;                /* the machine goes: what comes after this has to be durable, too */
@@ -20,6 +21,7 @@ typedef struct Flush {
 } Flush;
 
 typedef struct Database {
+        const char *const *server_users; /* as distributions name them; NULL: it gets no password as it is */
         gboolean on_low_disk; /* flushing frees space there, or at least takes none */
         /* Whether that is a connection string; what it lacks is told without showing any of it. */
         gboolean (*check)(const char *connection, GError **error);

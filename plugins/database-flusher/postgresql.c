@@ -5,12 +5,15 @@
 
 #include "database.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <libpq-fe.h>
 
 #include "base/clock.h"
+#include "listener.h"
 
 #define REQUIRE_AUTH_SINCE 160000
 
@@ -41,6 +44,33 @@ static gboolean fail(PGconn *connection, const char *what, GError **error) {
         return flush_fail(error, (const char *const[]) { password ?: "", NULL }, what, PQerrorMessage(connection));
 }
 
+/* Only a server that has proven its name gets to ask for a password. */
+static gboolean is_verified(PGconn *connection) {
+        PQconninfoOption *options = PQconninfo(connection);
+        gboolean verified = FALSE;
+
+        for (const PQconninfoOption *option = options; option && option->keyword; option++)
+                if (g_str_equal(option->keyword, "sslmode"))
+                        verified = g_strcmp0(option->val, "verify-full") == 0;
+        PQconninfoFree(options);
+        /* A socket has no TLS, and one without a path no owner of its directory. */
+        return verified && *(PQhost(connection) ?: "") != '@';
+}
+
+/* Before the library reads anything from a socket, and so may answer: it tries several, one after the other. */
+static gboolean check_listener(const Flush *flush, PGconn *connection, GError **error) {
+        const char *password = PQpass(connection);
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        g_autoptr(GError) why = NULL;
+
+        if (PQlibVersion() >= REQUIRE_AUTH_SINCE || !password || !*password || is_verified(connection) ||
+            (getpeername(PQsocket(connection), (struct sockaddr *) &address, &size) < 0 && errno == ENOTCONN) ||
+            listener_check(PQsocket(connection), flush->server_users, &why))
+                return TRUE;
+        return flush_fail(error, (const char *const[]) { password, NULL }, "cannot connect", why->message);
+}
+
 static gboolean connect_to(const Flush *flush, PGconn *connection, GError **error) {
         PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
@@ -49,6 +79,8 @@ static gboolean connect_to(const Flush *flush, PGconn *connection, GError **erro
         while (status != PGRES_POLLING_OK) {
                 if (!await(flush, connection, status == PGRES_POLLING_READING ? POLLIN : POLLOUT))
                         return flush_fail(error, NULL, "cannot connect", "there was no more time");
+                if (!check_listener(flush, connection, error))
+                        return FALSE;
                 status = PQconnectPoll(connection);
                 if (status == PGRES_POLLING_FAILED)
                         return fail(connection, "cannot connect", error);
@@ -89,7 +121,8 @@ static void ignore(void *userdata, const char *message) {
 
 static gboolean flush_postgresql(const Flush *flush, GError **error) {
         /* Whoever pretends to be the server, on the port of one that does not run, asks for the password as it is.
-         * What the connection string says of it counts, since it comes after that. */
+         * What the connection string says of it counts, since it comes after that. For a library that does not know
+         * this, check_listener(). */
         static const char *const keywords[] = { "require_auth", "dbname", "fallback_application_name", NULL };
         const char *const values[] = { "scram-sha-256,md5,gss,none", flush->connection, "cloudsnooze", NULL };
         gboolean knows = PQlibVersion() >= REQUIRE_AUTH_SINCE;
@@ -106,4 +139,8 @@ static gboolean flush_postgresql(const Flush *flush, GError **error) {
         return done;
 }
 
-const Database database_postgresql = { .on_low_disk = TRUE, .check = check, .flush = flush_postgresql };
+static const char *const users[] = { "postgres", NULL };
+
+const Database database_postgresql = {
+        .server_users = users, .on_low_disk = TRUE, .check = check, .flush = flush_postgresql
+};

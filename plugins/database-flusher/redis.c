@@ -12,6 +12,7 @@
 
 #include "address.h"
 #include "base/clock.h"
+#include "listener.h"
 
 #define PORT 6379
 #define LOOK_INTERVAL (100 * USEC_PER_MSEC)
@@ -75,8 +76,13 @@ static gboolean tell(const Session *session, int n, const char **words, GError *
 }
 
 static gboolean authenticate(const Session *session, const Address *address, GError **error) {
+        g_autoptr(GError) why = NULL;
+
         if (!address->password)
                 return TRUE;
+        /* AUTH tells it to whoever answers. */
+        if (!listener_check(session->redis->fd, session->flush->server_users, &why))
+                return flush_fail(error, session->secrets, "cannot connect", why->message);
         if (!address->user)
                 return tell(session, 2, (const char *[]) { "AUTH", address->password }, error);
         return tell(session, 3, (const char *[]) { "AUTH", address->user, address->password }, error);
@@ -171,4 +177,8 @@ static gboolean flush_redis(const Flush *flush, GError **error) {
         return done;
 }
 
-const Database database_redis = { .on_low_disk = FALSE, .check = check, .flush = flush_redis };
+static const char *const users[] = { "redis", "valkey", NULL };
+
+const Database database_redis = {
+        .server_users = users, .on_low_disk = FALSE, .check = check, .flush = flush_redis
+};

@@ -54,9 +54,9 @@ def environment(machine, plugin, text):
     machine.manager("Reload")
 
 
-def result_of(row, plugin):
+def result_of(row, plugin, handled=True):
     found, = [result for result in row["results"] if result["plugin"]["data"] == plugin]
-    assert found["handled"]["data"], found
+    assert found["handled"]["data"] == handled, found
     return found["result"]["data"]
 
 
@@ -137,10 +137,10 @@ def redis(machine, *command):
     return machine.run("redis-cli", "--no-auth-warning", "-a", PASSWORD, *command, check=False).stdout.strip()
 
 
-def redis_server(machine):
+def redis_server(machine, user="redis", directory="/var/lib/redis"):
     # Without a snapshot of its own accord, also at SIGTERM.
-    return machine.background("redis-server", "--bind", "127.0.0.1", "--dir", "/var/lib/redis", "--save", "",
-                              "--requirepass", PASSWORD, user="redis")
+    return machine.background("redis-server", "--bind", "127.0.0.1", "--dir", directory, "--save", "",
+                              "--requirepass", PASSWORD, user=user)
 
 
 def flusher_saves(machine, listener):
@@ -148,6 +148,12 @@ def flusher_saves(machine, listener):
     environment(machine, "database-flusher", f"SNOOZE_CONNECTION_STRING=redis://:{PASSWORD}@127.0.0.1:6379\n")
     configure(machine, **{"database-flusher": {"db_type": "redis"}})
     enable(machine, "database-flusher")
+    # Somebody who was there first is told no password.
+    alice = machine.run("id", "--user", "alice").stdout.strip()
+    with redis_server(machine, "alice", "/home/alice"):
+        wait_until(lambda: redis(machine, "ping") == "PONG", "another's Redis answers")
+        result = result_of(emit(machine, "cloud.spot.interrupt"), "database-flusher", handled=False)
+        assert f"a program of user {alice} listens there" in result["error"]["data"], result
     with redis_server(machine):
         wait_until(lambda: redis(machine, "ping") == "PONG", "Redis answers")
         assert redis(machine, "set", "thesis", "chapter 7") == "OK"

@@ -12,6 +12,8 @@ import tempfile
 import time
 
 NOBODY = 65534
+# Whose the servers are.
+USER = str(NOBODY if os.geteuid() == 0 else os.geteuid())
 
 
 def find(*names):

@@ -2,11 +2,13 @@
 """Plugin database-flusher on a private bus, with real servers and with some that are none. Arguments: the program, the
 source tree, the databases that this build knows."""
 
+import contextlib
 import ctypes
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ from gi.repository import GLib
 
 import plugin_bus
 from plugin_bus import s
-from servers import MariaDB, PostgreSQL, Redis
+from servers import NOBODY, USER, MariaDB, PostgreSQL, Redis
 
 PROGRAM, SOURCE, KNOWN = sys.argv[1:4]
 KNOWN = KNOWN.split(",")
@@ -36,7 +38,8 @@ class FlusherCase(plugin_bus.HandlerTestCase):
         plugin = self.plugin(PROGRAM, "database-flusher")
         self.addCleanup(self.check_log, plugin)
         return plugin.greet({"db_type": s(type_), "connection_string": s(connection),
-                             **{name: GLib.Variant("x", value) for name, value in settings.items()}})
+                             **{name: s(value) if isinstance(value, str) else GLib.Variant("x", value)
+                                for name, value in settings.items()}})
 
     def check_log(self, plugin):
         """What it said has no secret."""
@@ -67,6 +70,9 @@ class ServerCase(FlusherCase):
             raise AssertionError(f"these programs are missing: {' '.join(missing)} (tools/install-packages check)")
         cls.server = cls.server_class()
         cls.addClassCleanup(cls.server.close)
+
+    def start(self, type_, connection, **settings):
+        return super().start(type_, connection, **{"server_user": USER, **settings})
 
 
 class MySQL(ServerCase):
@@ -173,6 +179,18 @@ class Postgres(ServerCase):
         self.fails(self.start("postgresql", self.server.uri("admin", "secretly-wrong")), event(),
                    "password authentication failed")
 
+    def test_one_of_another_user_gets_no_password(self):
+        if ctypes.CDLL("libpq.so.5").PQlibVersion() >= 160000:
+            self.skipTest("impossible here: libpq 16 and later gives nobody a password as it is")
+        for user in ("", "root", "4294967294"):
+            self.fails(self.start("postgresql", self.server.uri(), server_user=user), event(), f"a program of user {USER} listens there")
+        # Where there is none to give, nobody asks whose the server is.
+        self.fails(self.start("postgresql", f"postgresql://admin@127.0.0.1:{self.server.port}/postgres", server_user=""), event(),
+                   "no password supplied")
+        # Only who owns the directory can listen at a path.
+        self.assertTrue(self.tell(self.start("postgresql", f"host={self.server.directory} port={self.server.port} user=admin password=secret dbname=postgres",
+                                             server_user=""), event())[1]["success"])
+
     def test_called_off(self):
         self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)),
                          (False, {"status": "cancelled"}))
@@ -253,6 +271,11 @@ class RedisCase(ServerCase):
         handled, result = self.tell(self.start("redis", f"unix://:secret@{self.server.socket}"), event(LOW))
         self.assertEqual((handled, "takes space" in result["status"]), (False, True))
 
+    def test_one_of_another_user_gets_no_password(self):
+        self.fails(self.start("redis", f"redis://:secret@localhost:{self.server.port}", server_user=""), event(),
+                   f"a program of user {USER} listens there; the password is for one of root or redis or valkey alone")
+        self.assertTrue(self.tell(self.start("redis", f"redis://:secret@localhost:{self.server.port}", server_user="*"), event())[1]["success"])
+
     def test_a_wrong_password(self):
         self.fails(self.start("redis", f"redis://:secretly-wrong@127.0.0.1:{self.server.port}"), event(), "AUTH: ")
 
@@ -261,25 +284,32 @@ class NoServer(FlusherCase):
     CONNECTIONS = {"mysql": "u:secret@tcp(127.0.0.1:%d)/", "postgresql": "postgresql://u:secret@127.0.0.1:%d/x",
                    "redis": "redis://:secret@127.0.0.1:%d"}
 
-    def listen(self, serve):
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(8)
-        self.addCleanup(listener.close)
-        kept = []
+    def listen(self, serve, user=None):
+        """The port of a listener, a user's where that is asked for; where nobody serves, nobody accepts."""
+        ports, kept, listening = [], [], threading.Event()
 
         def run():
-            while True:
+            if user is not None:
+                ctypes.CDLL(None).setfsuid(user)  # of this thread: whose a socket is
+            listener = socket.socket()
+            self.addCleanup(listener.close)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(8)
+            ports.append(listener.getsockname()[1])
+            listening.set()
+            while serve:
                 try:
                     connection, _ = listener.accept()
-                    kept.append(connection)
-                    serve(connection)
                 except OSError:
                     return
+                kept.append(connection)
+                with contextlib.suppress(OSError):
+                    serve(connection)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        return listener.getsockname()[1]
+        listening.wait()
+        return ports[0]
 
     def each(self):
         for name, connection in self.CONNECTIONS.items():
@@ -296,7 +326,7 @@ class NoServer(FlusherCase):
         port = self.listen(lambda connection: None)
         for name, connection in self.each():
             begun = time.monotonic()
-            self.fails(self.start(name, connection % port, timeout_seconds=1), event(), "time")
+            self.fails(self.start(name, connection % port, timeout_seconds=1, server_user=USER), event(), "time")
             self.assertLess(time.monotonic() - begun, 30)
 
     def test_somebody_who_hangs_up(self):
@@ -350,11 +380,12 @@ class NoServer(FlusherCase):
         self.fails(self.start("mysql", f"u:secret@tcp(127.0.0.1:{port})/"), event(), "cannot connect")
         self.assertEqual([len(answer) for answer in heard], [20])
 
+    # Where the tests run as root, a program of root's would be trusted.
+    IMPOSTOR = NOBODY if os.geteuid() == 0 else None
+
     def test_an_impostor_of_postgresql_gets_no_password(self):
         if "postgresql" not in KNOWN:
             self.skipTest("impossible here: this build does not know postgresql")
-        if ctypes.CDLL("libpq.so.5").PQlibVersion() < 160000:
-            self.skipTest("impossible here: libpq before 16 gives a password to whoever asks")
         heard = []
 
         def serve(connection):
@@ -365,10 +396,80 @@ class NoServer(FlusherCase):
                 self.read(connection, length - 4)
             connection.sendall(b"R" + (8).to_bytes(4, "big") + (3).to_bytes(4, "big"))  # the password as it is
             heard.append(self.read(connection, 1))
+            connection.close()
 
-        port = self.listen(serve)
-        self.fails(self.start("postgresql", f"postgresql://u:secret@127.0.0.1:{port}/x?sslmode=disable"), event(), "cannot connect")
+        connection = "postgresql://u:secret@127.0.0.1:%d/x?sslmode=%s"
+        port = self.listen(serve, self.IMPOSTOR)
+        for mode in ("disable", "prefer"):
+            self.fails(self.start("postgresql", connection % (port, mode)), event(), "cannot connect")
         self.assertEqual(heard, [])
+        if ctypes.CDLL("libpq.so.5").PQlibVersion() >= 160000:
+            return
+        # The impostor is a good one: where he is trusted he hears it.
+        self.fails(self.start("postgresql", connection % (port, "disable"), server_user=USER), event(), "")
+        self.assertEqual(heard, [b"p"])
+        # Nor one who has not accepted yet, and may at any moment.
+        port = self.listen(None, self.IMPOSTOR)
+        self.fails(self.start("postgresql", connection % (port, "disable")), event(), f"a program of user {USER} listens there")
+        self.fails(self.start("postgresql", connection % (port, "disable"), server_user=USER, timeout_seconds=1), event(), "there was no more time")
+
+    def test_an_impostor_of_redis_gets_no_password(self):
+        if "redis" not in KNOWN:
+            self.skipTest("impossible here: this build does not know redis")
+        heard = []
+
+        def serve(connection):
+            heard.append(connection.recv(4096))
+            connection.close()
+
+        port = self.listen(serve, self.IMPOSTOR)
+        for connection in ("redis://:secret@127.0.0.1:%d", "redis://u:secret@localhost:%d"):
+            self.fails(self.start("redis", connection % port), event(), f"a program of user {USER} listens there")
+        self.fails(self.start("redis", "redis://:secret@127.0.0.1:%d" % self.listen(None, self.IMPOSTOR)), event(),
+                   f"a program of user {USER} listens there")
+        self.assertEqual([data for data in heard if data], [])
+        self.fails(self.start("redis", "redis://:secret@127.0.0.1:%d" % port, server_user=USER), event(), "")
+        self.assertIn(b"secret", heard[-1])
+
+    def namespace(self):
+        """A network of its own, for as long as the test: the id of a process there."""
+        holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && echo && exec cat"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(holder.communicate)
+        if not holder.stdout.readline():
+            self.skipTest("impossible here: no networks can be made")
+        return holder.pid
+
+    def within(self, namespace, *command):
+        return ["nsenter", f"--net=/proc/{namespace}/ns/net", *command]
+
+    def test_another_machine_gets_no_password(self):
+        """Not even where a program of root's listens on the same port here, for every address."""
+        here, there = self.namespace(), self.namespace()
+        ip = [*self.within(here, "ip")]
+        subprocess.run([*ip, "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(there)], check=True)
+        for namespace, name, address in ((here, "here", "10.9.9.1/24"), (there, "there", "10.9.9.2/24")):
+            subprocess.run(self.within(namespace, "ip", "address", "add", address, "dev", name), check=True)
+            subprocess.run(self.within(namespace, "ip", "link", "set", name, "up"), check=True)
+        code = ("import socket; s = socket.create_server(('', 4000)); print(flush=True)\n"
+                "while True: print(s.accept()[0].recv(4096), flush=True)")
+        heard = []
+        for namespace in (here, there):
+            listener = subprocess.Popen(self.within(namespace, "/usr/bin/python3", "-c", code), stdout=subprocess.PIPE)
+            self.addCleanup(listener.communicate)
+            self.addCleanup(listener.kill)
+            self.assertEqual(listener.stdout.readline(), b"\n")
+            heard.append(listener.stdout)
+        for connection, settings, result in (("redis://:secret@10.9.9.2:4000", {}, "no program of this machine listens there"),
+                                             ("redis://:secret@10.9.9.2:4000", {"server_user": "*", "timeout_seconds": 1}, "AUTH"),
+                                             ("redis://:secret@10.9.9.1:4000", {"timeout_seconds": 1}, "AUTH")):
+            plugin = self.plugin("nsenter", "database-flusher", f"--net=/proc/{here}/ns/net", PROGRAM)
+            plugin.greet({"db_type": s("redis"), "connection_string": s(connection),
+                          **{name: s(value) if isinstance(value, str) else GLib.Variant("x", value) for name, value in settings.items()}})
+            self.fails(plugin, event(), result)
+        self.assertEqual(heard[1].readline(), b"b''\n")
+        self.assertIn(b"secret", heard[1].readline())
+        self.assertIn(b"secret", heard[0].readline())
 
     def test_hostile_events_and_no_time(self):
         with socket.socket() as s_:
