@@ -205,11 +205,15 @@ static void slot_free(void *userdata) {
 }
 
 static int export_state(SnoozePluginCall *call, void *userdata) {
-        return handled_export(call, ((const Checkpoint *) userdata)->handled_until);
+        const Checkpoint *checkpoint = userdata;
+
+        return handled_export(call, checkpoint->handled_until, checkpoint->announced);
 }
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
-        return handled_import(call, version, data, size, &((Checkpoint *) userdata)->handled_until);
+        Checkpoint *checkpoint = userdata;
+
+        return handled_import(call, version, data, size, &checkpoint->handled_until, checkpoint->announced);
 }
 
 static int start(SnoozePluginInstance *instance, void *userdata) {

@@ -5,31 +5,58 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STATE_VERSION 1U
+/* A moment in decimal digits, and behind it the names of the announcements; a zero byte ends each. */
+#define STATE_VERSION 2U
+#define STATE_VERSION_MOMENT 1U /* that alone, and nothing ends it */
 #define ANNOUNCEMENTS_MAX 256U
+#define NAME_SEPARATOR '\n'
 
-int handled_export(SnoozePluginCall *call, uint64_t until) {
-        char text[32];
+int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        GHashTableIter iterator;
+        const char *name;
 
-        g_snprintf(text, sizeof(text), "%" PRIu64, until);
-        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+        g_string_append_printf(text, "%" PRIu64, until);
+        g_string_append_c(text, '\0');
+        g_hash_table_iter_init(&iterator, announcements);
+        while (g_hash_table_iter_next(&iterator, (void **) &name, NULL))
+                g_string_append_len(text, name, (gssize) strlen(name) + 1);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text->str, text->len);
 }
 
-int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until) {
-        g_autofree char *text = g_strndup(data, size);
+static gboolean read_names(const char *text, const char *end, GHashTable *announcements) {
+        for (; text < end; text += strlen(text) + 1) {
+                if (!strchr(text, NAME_SEPARATOR) || g_hash_table_size(announcements) >= ANNOUNCEMENTS_MAX)
+                        return FALSE;
+                g_hash_table_add(announcements, g_strdup(text));
+        }
+        return TRUE;
+}
+
+int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until,
+                   GHashTable *announcements) {
+        /* Also where it is not: ended by a zero byte. */
+        g_autofree char *text = g_malloc0(size + 1);
+        size_t whole = version == STATE_VERSION ? size : size + 1;
         guint64 until;
 
-        if (version != STATE_VERSION || strlen(text) != size ||
-            !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL))
+        memcpy(text, data, size);
+        if ((version != STATE_VERSION && version != STATE_VERSION_MOMENT) || whole == 0 || text[whole - 1] != '\0' ||
+            !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL) ||
+            (version == STATE_VERSION_MOMENT && strlen(text) != size) ||
+            !read_names(text + strlen(text) + 1, text + whole, announcements)) {
+                g_hash_table_remove_all(announcements);
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "version %u of the state: expected a moment", version);
+                                               "version %u of the state: expected a moment, and who announced it",
+                                               version);
+        }
         *ret_until = until;
         return 0;
 }
 
 static char *name_of(const SnoozePluginDictionary *event) {
-        return g_strconcat(snooze_plugin_dictionary_get_string(event, "source", ""), "\n",
-                           snooze_plugin_dictionary_get_string(event, "id", ""), NULL);
+        return g_strdup_printf("%s%c%s", snooze_plugin_dictionary_get_string(event, "source", ""), NAME_SEPARATOR,
+                               snooze_plugin_dictionary_get_string(event, "id", ""));
 }
 
 GHashTable *announcements_new(void) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Until when whatever is announced is an end that was handled already, as the plugin's next instance has to know it,
- * and who announced it. */
+/* Until when whatever is announced is an end that was handled already, and who announced it, as the plugin's next
+ * instance has to know it. */
 
 #include <stdint.h>
 
@@ -11,13 +11,15 @@
 #include <snooze/plugin.h>
 
 /* until: wall clock µs; 0: nothing was handled. Both return what a function of the plugin's table is to return. */
-int handled_export(SnoozePluginCall *call, uint64_t until);
-int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until);
+int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements);
+/* announcements: an empty one, to which those known to the earlier instance are added. */
+int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until,
+                   GHashTable *announcements);
 
 /* The announcements of one end, by what names each: several may tell of it, and it is called off when none of them
  * holds any more. Owned by the caller, freed by g_hash_table_unref(). */
 GHashTable *announcements_new(void);
 void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event);
-/* TRUE: nobody holds to it. One of which nothing is known (it was not acted upon, or told to an earlier instance)
- * takes nothing from the others; where none is known, it calls off what an earlier instance did. */
+/* TRUE: nobody holds to it. One of which nothing is known (it was not acted upon, or told to an instance that could
+ * not pass it on) takes nothing from the others; where none is known, it calls off what such an instance did. */
 gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event);

@@ -189,10 +189,13 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         version, state = plugin.call(".State", "ExportState")
         plugin.stop()
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
-        for wrong in (b"", b"x", b"1\0"):
+        for wrong in (b"", b"x\0", b"1", b"1\0x\0"):
             self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, wrong)
         plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
         self.assertEqual(self.tell(plugin, event()), (True, {"status": "already_handled"}))
+        # Nor does one call it off who did not tell of it.
+        self.assertEqual(self.tell(plugin, event(id=s("2"), cancelled=b(True))), (False, {"status": "cancelled"}))
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (True, {"status": "cancelled"}))
 
     def test_no_such_owner(self):
         self.job("echo ready; read line")

@@ -189,7 +189,8 @@ class SpotHandler(plugin_bus.HandlerTestCase):
 
     def test_garbled_state_is_refused(self):
         plugin = self.start("true")
-        for version, state in ((2, b"1"), (1, b""), (1, b"x"), (1, b"1\0002"), (1, b"-1"), (1, b"9" * 40)):
+        for version, state in ((3, b"1\0"), (2, b""), (2, b"1"), (2, b"\0"), (2, b"x\0"), (2, b"1\0\0"), (2, b"1\0gcp\0"), (2, b"1\0gcp\n1"),
+                               (2, b"1\0" + b"".join(b"gcp\n%d\0" % i for i in range(257))), (1, b"1\0"), (1, b""), (1, b"x"), (1, b"1\0002"), (1, b"-1"), (1, b"9" * 40)):
             self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, state)
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
 
@@ -343,6 +344,22 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(plugin, event(left=100, cancelled=GLib.Variant("b", True))),
                          (True, {"status": "cancelled"}))
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
+
+    def test_what_several_told_an_earlier_instance_is_off_with_the_last_of_them(self):
+        plugin = self.start("echo run >> %s" % self.path("runs"))
+        first, second = event(left=100), event("cloud.instance.termination", left=100, source="gcp", id=s("2"))
+        self.tell(plugin, first)
+        self.tell(plugin, second)
+        version, state = plugin.call(".State", "ExportState")
+        plugin.stop()
+        plugin = self.start()
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        off = {"cancelled": GLib.Variant("b", True)}
+        self.assertEqual(self.tell(plugin, {**first, **off}), (False, {"status": "cancelled"}))
+        self.assertEqual(self.tell(plugin, second), (True, {"status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, {**second, **off}), (True, {"status": "cancelled"}))
+        self.tell(plugin, second)
+        self.assertEqual(self.runs(), 2)
 
     def test_called_off_without_a_run(self):
         plugin = self.start("true")
