@@ -3,6 +3,7 @@
 #include "database.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 #include "util/line.h"
 
 #define ERROR_LENGTH_MAX 300
+#define LOOK_MILLISECONDS 100
 
 static const struct {
         const char *name;
@@ -56,6 +58,16 @@ int flush_left(const Flush *flush) {
         uint64_t left = usec_sub(flush->deadline, clock_monotonic()) / USEC_PER_MSEC;
 
         return flush_called_off(flush) ? 0 : (int) MIN(left, (uint64_t) INT_MAX);
+}
+
+short flush_poll(const Flush *flush, int fd, short events) {
+        struct pollfd entry = { .fd = fd, .events = events };
+        int left;
+
+        while ((left = flush_left(flush)) > 0)
+                if (poll(&entry, 1, MIN(left, LOOK_MILLISECONDS)) > 0)
+                        return entry.revents;
+        return 0;
 }
 
 gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail) {

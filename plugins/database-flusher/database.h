@@ -38,6 +38,9 @@ const Database *database_find(const char *name, gboolean *ret_known);
 /* Milliseconds that are left, for poll(); at least 0, and 0 of what was called off. */
 int flush_left(const Flush *flush);
 gboolean flush_called_off(const Flush *flush);
+/* poll() for one descriptor, which notices that the flush is called off: what is there of the events, and of errors;
+ * 0: there is no more time. */
+short flush_poll(const Flush *flush, int fd, short events);
 
 /* Sets the error, in which the secrets (NULL-terminated; may have empty ones) are replaced. Returns FALSE. */
 gboolean flush_fail(GError **error, const char *const *secrets, const char *what, const char *detail);

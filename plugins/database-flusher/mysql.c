@@ -29,6 +29,7 @@ typedef struct Session {
         MYSQL *mysql;
         const Flush *flush;
         uint64_t deadline;
+        const gint *called_off; /* what is under way may be cut when that is set; NULL: it has to be ended */
         const char *secrets[3];
 } Session;
 
@@ -58,18 +59,14 @@ static gboolean session_fail(const Session *session, const char *what, GError **
 
 /* What has come of what the library waits for; 0: there is no more time. */
 static int await(const Session *session, int status) {
-        const Flush bound = { .deadline = session->deadline };
-        struct pollfd fd = { .fd = mysql_get_socket(session->mysql) };
-        int r;
+        const Flush bound = { .deadline = session->deadline, .called_off = session->called_off };
+        short events = (short) ((status & MYSQL_WAIT_READ ? POLLIN : 0) | (status & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+                                (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+        short got = flush_poll(&bound, mysql_get_socket(session->mysql), events);
 
-        fd.events = (short) ((status & MYSQL_WAIT_READ ? POLLIN : 0) | (status & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
-                             (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
-        r = poll(&fd, 1, flush_left(&bound));
-        if (r <= 0)
-                return 0;
-        return (fd.revents & POLLIN ? MYSQL_WAIT_READ : 0) | (fd.revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
-               (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) |
-               (fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? status & ~MYSQL_WAIT_TIMEOUT : 0);
+        return (got & POLLIN ? MYSQL_WAIT_READ : 0) | (got & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
+               (got & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) |
+               (got & (POLLERR | POLLHUP | POLLNVAL) ? status & ~MYSQL_WAIT_TIMEOUT : 0);
 }
 
 static gboolean query(const Session *session, const char *text, GError **error) {
@@ -229,19 +226,29 @@ static void write_pages(Session *session, GPtrArray *problems) {
                 add_problem(problems, error);
 }
 
+/* Waits for whoever has locked a table, and for the disk, which whoever calls it off need not. */
+static gboolean flush_tables(Session *session, GError **error) {
+        g_autofree char *log = NULL;
+
+        session->called_off = session->flush->called_off;
+        if (!query(session, "FLUSH LOCAL TABLES", error) || !query(session, "FLUSH LOCAL ENGINE LOGS", error))
+                return FALSE;
+        log = variable(session, "log_bin", error);
+        if (!log || (g_str_equal(log, "1") && !query(session, "FLUSH LOCAL BINARY LOGS", error)))
+                return FALSE;
+        session->called_off = NULL;
+        return TRUE;
+}
+
 static gboolean flush_server(Session *session, GPtrArray *problems, GError **error) {
         g_autofree char *patience =
                 g_strdup_printf("SET SESSION lock_wait_timeout = %d", MAX(flush_left(session->flush) / 1000, 1));
-        g_autofree char *log = NULL;
 
         if (!query(session, patience, error))
                 return FALSE;
         if (session->flush->ending)
                 make_durable(session, problems);
-        if (!query(session, "FLUSH LOCAL TABLES", error) || !query(session, "FLUSH LOCAL ENGINE LOGS", error))
-                return FALSE;
-        log = variable(session, "log_bin", NULL);
-        if (log && g_str_equal(log, "1") && !query(session, "FLUSH LOCAL BINARY LOGS", error))
+        if (!flush_tables(session, error))
                 return FALSE;
         write_pages(session, problems);
         return TRUE;

@@ -33,9 +33,9 @@ static gboolean check(const char *connection, GError **error) {
 }
 
 static gboolean await(const Flush *flush, PGconn *connection, short events) {
-        struct pollfd fd = { .fd = PQsocket(connection), .events = events };
+        int fd = PQsocket(connection);
 
-        return fd.fd >= 0 && poll(&fd, 1, flush_left(flush)) > 0;
+        return fd >= 0 && flush_poll(flush, fd, events) != 0;
 }
 
 static gboolean fail(PGconn *connection, const char *what, GError **error) {

@@ -52,6 +52,33 @@ class FlusherCase(plugin_bus.HandlerTestCase):
         self.assertNotIn("secret", json.dumps(answer))
         return answer
 
+    def listen(self, serve, user=None):
+        """The port of a listener, a user's where that is asked for; where nobody serves, nobody accepts."""
+        ports, kept, listening = [], [], threading.Event()
+
+        def run():
+            if user is not None:
+                ctypes.CDLL(None).setfsuid(user)  # of this thread: whose a socket is
+            listener = socket.socket()
+            self.addCleanup(listener.close)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(8)
+            ports.append(listener.getsockname()[1])
+            listening.set()
+            while serve:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                kept.append(connection)
+                with contextlib.suppress(OSError):
+                    serve(connection)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        listening.wait()
+        return ports[0]
+
     def fails(self, plugin, fields, part):
         handled, result = self.tell(plugin, fields)
         self.assertEqual((handled, result["success"]), (False, False), result)
@@ -119,6 +146,34 @@ class MySQL(ServerCase):
             self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"), result)
             self.assertEqual(self.answer(flush)[1].get("error", "it was called off"), "it was called off")
             self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
+
+    def test_called_off_while_the_server_is_waited_for(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        held = []
+
+        def pass_on(source, target):
+            """Until the server is to flush its tables: that never arrives."""
+            with contextlib.suppress(OSError):
+                while data := source.recv(65536):
+                    if b"FLUSH LOCAL TABLES" in data:
+                        held.append(data)
+                        return
+                    target.sendall(data)
+
+        def serve(client):
+            server = socket.create_connection(("127.0.0.1", self.server.port))
+            self.addCleanup(server.close)
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+        plugin = self.start("mysql", f"flusher:secret@tcp(127.0.0.1:{self.listen(serve)})/")
+        flush = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: held)
+        self.assertEqual(self.server.variable("sync_binlog"), "1")
+        handled, result = self.tell(plugin, event(**CANCELLED))
+        self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"), result)
+        self.assertEqual(self.answer(flush)[1].get("error"), "it was called off")
+        self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
 
     def test_low_disk_changes_no_setting(self):
         self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
@@ -190,6 +245,18 @@ class Postgres(ServerCase):
         # Only who owns the directory can listen at a path.
         self.assertTrue(self.tell(self.start("postgresql", f"host={self.server.directory} port={self.server.port} user=admin password=secret dbname=postgres",
                                              server_user=""), event())[1]["success"])
+
+    def test_whoever_waits_stops_when_it_is_called_off(self):
+        heard = []
+        port = self.listen(lambda connection: heard.append(connection.recv(4096)))
+        plugin = self.start("postgresql", f"postgresql://admin:secret@127.0.0.1:{port}/postgres?sslmode=disable")
+        begun = time.monotonic()
+        flush = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: heard)
+        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
+        handled, result = self.answer(flush)
+        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
+        self.assertLess(time.monotonic() - begun, 30)
 
     def test_called_off(self):
         self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)),
@@ -283,33 +350,6 @@ class RedisCase(ServerCase):
 class NoServer(FlusherCase):
     CONNECTIONS = {"mysql": "u:secret@tcp(127.0.0.1:%d)/", "postgresql": "postgresql://u:secret@127.0.0.1:%d/x",
                    "redis": "redis://:secret@127.0.0.1:%d"}
-
-    def listen(self, serve, user=None):
-        """The port of a listener, a user's where that is asked for; where nobody serves, nobody accepts."""
-        ports, kept, listening = [], [], threading.Event()
-
-        def run():
-            if user is not None:
-                ctypes.CDLL(None).setfsuid(user)  # of this thread: whose a socket is
-            listener = socket.socket()
-            self.addCleanup(listener.close)
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(8)
-            ports.append(listener.getsockname()[1])
-            listening.set()
-            while serve:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                kept.append(connection)
-                with contextlib.suppress(OSError):
-                    serve(connection)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        listening.wait()
-        return ports[0]
 
     def each(self):
         for name, connection in self.CONNECTIONS.items():
