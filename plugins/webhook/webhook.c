@@ -27,6 +27,7 @@
 #define ATTEMPTS 16U
 #define ATTEMPT_TIMEOUT (10 * USEC_PER_SEC)
 #define REPLY_MAX 65536U
+#define LATE (2 * USEC_PER_SEC) /* at a deadline that has passed: what has begun is news all the same */
 #define LEAVE_TIME (5 * USEC_PER_SEC) /* when it leaves: of the ten that it is given */
 #define SECRET_CREDENTIAL "webhook.secret"
 #define HOST_MAX 256U
@@ -472,7 +473,7 @@ static uint64_t budget_of(const Webhook *webhook, SnoozePluginCall *call, const 
 
         share -= MIN(share / 10, USEC_PER_SEC);
         if (deadline > 0 && !cancelled)
-                most = MIN(most, usec_sub(deadline, clock_realtime()));
+                most = MIN(most, MAX(usec_sub(deadline, clock_realtime()), LATE));
         return MIN(most, share);
 }
 

@@ -279,6 +279,22 @@ class Handlers(EventTest):
         listed, = self.events()
         self.assertEqual([row['handled'] for row in listed['results']], [False, True])
 
+    def test_a_deadline_that_has_passed_keeps_it_from_nobody(self):
+        """Hibernation is announced as it begins, maintenance goes on after its beginning."""
+        self.install('hangs', priority=9, mode='wait')
+        self.install('second', priority=5)
+        self.install('last', priority=1)
+        self.start()
+        for plugin in ('hangs', 'second', 'last'):
+            self.client.call('LoadPlugin', '(s)', (plugin,))
+        for deadline in (soon(0), soon(-3600)):
+            _, results = self.end_of(self.emit(deadline=deadline))
+            self.assertEqual([(row['plugin'], row['handled'], row.get('timed_out')) for row in results],
+                             [('hangs', False, True), ('second', True, None), ('last', True, None)])
+            for row in results[1:]:
+                self.assertLessEqual(row['result']['budget'], 2e6)
+                self.assertGreater(row['result']['budget'], 1e6)
+
     def test_each_is_told_its_share(self):
         self.install('alone', priority=9)
         self.install('beside', priority=5)

@@ -221,9 +221,22 @@ class Webhook(plugin_bus.PluginTestCase):
     def test_no_time_left(self):
         server = self.server()
         plugin = self.start(server.url)
-        for left in (0, -100):
-            self.assertEqual(self.tell(plugin, event(left=left)), (False, {"status": "there is no time left"}))
+        for left in (100, 0):
+            fields = event(left=left, budget=GLib.Variant("t", 0))
+            self.assertEqual(self.tell(plugin, fields), (False, {"status": "there is no time left"}))
         self.assertEqual(server.requests, [])
+
+    def test_a_deadline_that_has_passed(self):
+        """What has begun already is news all the same, but nobody waits long for it."""
+        server = self.server()
+        plugin = self.start(server.url)
+        for left in (0, -100):
+            self.assertTrue(self.tell(plugin, event(left=left))[0])
+        self.assertEqual(len(server.requests), 2)
+        plugin.stop()
+        began = time.monotonic()
+        self.assertFalse(self.tell(self.start(self.server(hang).url), event(left=-100))[0])
+        self.assertLess(time.monotonic() - began, 8)
 
     def test_minimum_severity(self):
         server = self.server()

@@ -13,6 +13,10 @@
 #include "daemon/plugin/reply.h"
 #include "util/json.h"
 
+/* Nobody gets less, however near the deadline is, or if it has passed (some clouds announce what has begun): one may
+ * have to be started, and says or saves what it can. */
+#define SHARE_MIN (2 * USEC_PER_SEC)
+
 /* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this.
  */
 #define CALLS_MAX 2U
@@ -215,13 +219,12 @@ static unsigned steps_left(const Dispatch *dispatch) {
         return MAX(n, 1U);
 }
 
-/* A deadline that has passed leaves a millisecond: handlers learn of the event even so. */
 static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t now, unsigned steps) {
         uint64_t longest = plugin_timeout(plugin, TIMEOUT_EVENT);
 
         if (dispatch->deadline == 0)
                 return longest;
-        return MIN(MAX(usec_sub(dispatch->deadline, now) / steps, USEC_PER_MSEC), longest);
+        return MIN(MAX(usec_sub(dispatch->deadline, now) / steps, SHARE_MIN), longest);
 }
 
 static void dispatch_step(Dispatch *dispatch) {
