@@ -97,6 +97,7 @@ void manager_take_quick_sample(Manager *manager) {
                         restart_after_sleep(manager);
         } else {
                 choose_look_at_input(manager, now);
+                metrics_set_slept(manager->metrics, manager->slept);
                 metrics_sample(manager->metrics, now, manager->sample_realtime, &manager->sample);
         }
         if (manager->config->gpu_monitoring_enabled)

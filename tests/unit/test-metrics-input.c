@@ -227,6 +227,26 @@ static void test_consoles(Fixture *f, gconstpointer unused) {
                 assert_idle(f, 21);
 }
 
+static void test_asleep(Fixture *f, gconstpointer unused) {
+        const unsigned night = 8 * 3600;
+
+        touch(f, "pts/0", WALL - 100 * USEC_PER_SEC);
+        assert_idle(f, 101);
+        /* Typed after the latest look, and before it fell asleep. */
+        pass(f, 20);
+        touch(f, "pts/0", f->wall - 10 * USEC_PER_SEC);
+        f->wall += night * USEC_PER_SEC;
+        metrics_set_slept(f->metrics, night * USEC_PER_SEC);
+        assert_idle(f, night + 11);
+        pass(f, 50);
+        assert_idle(f, night + 62);
+        metrics_set_logind_input(f->metrics, TRUE, f->wall - 30 * USEC_PER_SEC);
+        assert_idle(f, 31);
+        f->wall += night * USEC_PER_SEC;
+        metrics_set_slept(f->metrics, 2 * night * USEC_PER_SEC);
+        assert_idle(f, night + 32);
+}
+
 static void test_joined_with_logind(Fixture *f, gconstpointer unused) {
         touch(f, "pts/0", WALL - 100 * USEC_PER_SEC);
         metrics_set_logind_input(f->metrics, TRUE, WALL - 40 * USEC_PER_SEC);
@@ -269,6 +289,7 @@ int main(int argc, char **argv) {
         ADD("session-terminals", test_session_terminals);
         ADD("login-records", test_login_records);
         ADD("consoles", test_consoles);
+        ADD("asleep", test_asleep);
         ADD("joined-with-logind", test_joined_with_logind);
         ADD("logind-without-input", test_logind_without_input);
         return g_test_run();

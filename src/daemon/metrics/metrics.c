@@ -35,12 +35,13 @@ struct Metrics {
         Terminals *terminals;
         uint64_t input_interval, next_look;
         bool terminals_known;
-        int64_t terminals_input; /* as the latest look found it; monotonic */
+        uint64_t slept;
+        int64_t terminals_input; /* as the latest look found it; boot time */
         gboolean logind_seen;
         uint64_t logind_input;   /* wall clock as logind said; UINT64_MAX: going on */
         gboolean logind_changed; /* since the latest sample */
         gboolean logind_known;   /* logind_moment says something */
-        int64_t logind_moment;   /* the same, on the monotonic clock */
+        int64_t logind_moment;   /* the same, boot time */
 
         gboolean begun;
         uint64_t sampled; /* when the latest sample was taken */
@@ -91,6 +92,10 @@ void metrics_set_logind_input(Metrics *m, gboolean available, uint64_t last_inpu
         /* Input that went on until just now ended between two samples: the latest it can have been is the sample to
          * come. */
         m->logind_input = last_input_realtime;
+}
+
+void metrics_set_slept(Metrics *m, uint64_t slept) {
+        m->slept = slept;
 }
 
 void metrics_set_logind_terminals(Metrics *m, const char *const *names) {
@@ -237,35 +242,36 @@ static void sample_devices(Metrics *m, Metric metric, Rate *rate, const char *no
         set_rate(m, metric, sample, rate, before > 0);
 }
 
-/* logind's wall-clock moment, moved to the monotonic clock once, when it is told: a clock that is set later neither
+/* logind's wall-clock moment, moved to the clock of boot time once, when it is told: a clock that is set later neither
  * makes input nor hides it. */
-static void convert_logind_input(Metrics *m, uint64_t monotonic, uint64_t realtime) {
+static void convert_logind_input(Metrics *m, uint64_t boottime, uint64_t realtime) {
         int64_t moment;
 
         if (m->logind_input == UINT64_MAX) {
-                m->logind_moment = (int64_t) monotonic;
+                m->logind_moment = (int64_t) boottime;
                 m->logind_known = TRUE;
                 return;
         }
         if (!m->logind_changed || m->logind_input == 0 || m->logind_input > INT64_MAX)
                 return;
         m->logind_changed = FALSE;
-        moment = MIN((int64_t) monotonic - ((int64_t) realtime - (int64_t) m->logind_input), (int64_t) monotonic);
+        moment = MIN((int64_t) boottime - ((int64_t) realtime - (int64_t) m->logind_input), (int64_t) boottime);
         m->logind_moment = m->logind_known ? MAX(m->logind_moment, moment) : moment;
         m->logind_known = TRUE;
 }
 
 static void sample_input(Metrics *m, uint64_t realtime, Sample *sample) {
-        int64_t input, now = (int64_t) sample->monotonic;
+        uint64_t boottime = usec_add(sample->monotonic, m->slept);
+        int64_t input, now = (int64_t) boottime;
         bool known;
 
         if (sample->monotonic >= m->next_look) {
-                m->terminals_known = terminals_look(m->terminals, sample->monotonic, realtime, &m->terminals_input);
+                m->terminals_known = terminals_look(m->terminals, boottime, realtime, &m->terminals_input);
                 m->next_look = usec_add(sample->monotonic, m->input_interval);
         }
         known = m->terminals_known;
         input = m->terminals_input;
-        convert_logind_input(m, sample->monotonic, realtime);
+        convert_logind_input(m, boottime, realtime);
         if (m->logind_known) {
                 input = known ? MAX(input, m->logind_moment) : m->logind_moment;
                 known = true;

@@ -32,6 +32,10 @@ void metrics_set_input_interval(Metrics *metrics, uint64_t interval);
 /* The next sample looks, whatever the interval. */
 void metrics_look_at_input(Metrics *metrics);
 
+/* How long this machine has slept since its boot: time in which nobody typed either, though the clock of samples stood
+ * still. */
+void metrics_set_slept(Metrics *metrics, uint64_t slept);
+
 /* Takes a sample at `monotonic` (and `realtime`, for the terminals' access times). Rates cover the time since the
  * sample before; the first has no rates: its rate metrics are READING_OK with value 0 and span 0, and do not count as
  * evidence of idleness (decision/ ignores samples with span 0 for rates). Never fails as a whole: a metric that cannot

@@ -35,7 +35,7 @@ struct Terminals {
         GPtrArray *consoles;   /* names by the kernel */
         struct timespec utmp;  /* modification time of what `logins` was read from */
         unsigned look;
-        uint64_t looked;       /* monotonic moment of the latest look, 0: none */
+        uint64_t looked;       /* boot time of the latest look, 0: none */
         bool seen;
         int64_t input;
 };
@@ -129,15 +129,15 @@ void terminals_set_sessions(Terminals *t, const char *const *names) {
                 add_name(t->sessions, *names);
 }
 
-/* The moment of an access on the monotonic clock. It happened since the latest look, if there was one; a time that
+/* The moment of an access on the clock of boot time. It happened since the latest look, if there was one; a time that
  * lies ahead of the wall clock (set back since, or before the first look) tells no more than that. */
-static int64_t moment_of(const Terminals *t, int64_t accessed, uint64_t monotonic, uint64_t realtime) {
-        int64_t moment = (int64_t) monotonic - ((int64_t) realtime - accessed);
+static int64_t moment_of(const Terminals *t, int64_t accessed, uint64_t boottime, uint64_t realtime) {
+        int64_t moment = (int64_t) boottime - ((int64_t) realtime - accessed);
 
-        return CLAMP(moment, t->looked > 0 ? (int64_t) t->looked : INT64_MIN, (int64_t) monotonic);
+        return CLAMP(moment, t->looked > 0 ? (int64_t) t->looked : INT64_MIN, (int64_t) boottime);
 }
 
-static void note_access(Terminals *t, const char *name, const struct stat *st, uint64_t monotonic, uint64_t realtime) {
+static void note_access(Terminals *t, const char *name, const struct stat *st, uint64_t boottime, uint64_t realtime) {
         int64_t seconds = CLAMP((int64_t) st->st_atim.tv_sec, 0, SECONDS_MAX);
         int64_t accessed = seconds * (int64_t) USEC_PER_SEC + (int64_t) st->st_atim.tv_nsec / (int64_t) NSEC_PER_USEC;
         Terminal *terminal = g_hash_table_lookup(t->known, name);
@@ -150,14 +150,14 @@ static void note_access(Terminals *t, const char *name, const struct stat *st, u
         terminal->accessed = accessed;
         terminal->look = t->look;
         if (changed) {
-                int64_t moment = moment_of(t, accessed, monotonic, realtime);
+                int64_t moment = moment_of(t, accessed, boottime, realtime);
 
                 t->input = t->seen ? MAX(t->input, moment) : moment;
                 t->seen = true;
         }
 }
 
-static void look_at_pseudo(Terminals *t, uint64_t monotonic, uint64_t realtime) {
+static void look_at_pseudo(Terminals *t, uint64_t boottime, uint64_t realtime) {
         const struct dirent *entry;
         unsigned n = 0;
 
@@ -176,19 +176,19 @@ static void look_at_pseudo(Terminals *t, uint64_t monotonic, uint64_t realtime) 
                     fstatat(dirfd(t->pseudo), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 (void) g_strlcat(name, entry->d_name, sizeof(name));
-                note_access(t, name, &st, monotonic, realtime);
+                note_access(t, name, &st, boottime, realtime);
                 n++;
         }
 }
 
-static void look_at_named(Terminals *t, const GPtrArray *names, bool owned, uint64_t monotonic, uint64_t realtime) {
+static void look_at_named(Terminals *t, const GPtrArray *names, bool owned, uint64_t boottime, uint64_t realtime) {
         for (unsigned i = 0; i < names->len; i++) {
                 const char *name = names->pdata[i];
                 struct stat st;
 
                 if (fstatat(t->devices, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (owned && st.st_uid == 0))
                         continue;
-                note_access(t, name, &st, monotonic, realtime);
+                note_access(t, name, &st, boottime, realtime);
         }
 }
 
@@ -199,16 +199,16 @@ static gboolean has_gone(gpointer name, gpointer value, gpointer userdata) {
         return terminal->look != t->look;
 }
 
-bool terminals_look(Terminals *t, uint64_t monotonic, uint64_t realtime, int64_t *ret_input) {
+bool terminals_look(Terminals *t, uint64_t boottime, uint64_t realtime, int64_t *ret_input) {
         t->look++;
         read_logins(t);
-        look_at_pseudo(t, monotonic, realtime);
-        look_at_named(t, t->sessions, false, monotonic, realtime);
-        look_at_named(t, t->logins, false, monotonic, realtime);
-        look_at_named(t, t->consoles, true, monotonic, realtime);
+        look_at_pseudo(t, boottime, realtime);
+        look_at_named(t, t->sessions, false, boottime, realtime);
+        look_at_named(t, t->logins, false, boottime, realtime);
+        look_at_named(t, t->consoles, true, boottime, realtime);
         /* A number of /dev/pts is used again: its next bearer is a new terminal. */
         g_hash_table_foreach_remove(t->known, has_gone, t);
-        t->looked = monotonic;
+        t->looked = boottime;
         *ret_input = t->input;
         return t->seen;
 }

@@ -21,8 +21,8 @@ void terminals_free(Terminals *terminals);
 /* Terminals of logind's sessions ("tty2"), NULL-terminated; replaces those named before. */
 void terminals_set_sessions(Terminals *terminals, const char *const *names);
 
-/* Looks at all of them. An access time that is new since the look before is input; its moment is told on the monotonic
- * clock, between that look and this one, so that a clock set forth or back is no input and hides none. True if there
- * is a terminal, or was one at any look before; *ret_input is then the latest input (negative: before the machine's
- * boot). */
-bool terminals_look(Terminals *terminals, uint64_t monotonic, uint64_t realtime, int64_t *ret_input);
+/* Looks at all of them. An access time that is new since the look before is input; its moment is told on the clock of
+ * boot time, which goes on while the machine sleeps, between that look and this one, so that a clock set forth or back
+ * is no input and hides none. True if there is a terminal, or was one at any look before; *ret_input is then the
+ * latest input (negative: before the machine's boot). */
+bool terminals_look(Terminals *terminals, uint64_t boottime, uint64_t realtime, int64_t *ret_input);
