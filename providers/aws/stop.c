@@ -128,8 +128,7 @@ static void identified(CloudJob *job) {
 int aws_stop_instance(SnoozePluginCall *call, const char *instance_id, const SnoozePluginDictionary *options,
                       void *userdata) {
         CloudJob *job;
-        int r = cloud_job_new_for_stop(userdata, call, instance_id, options,
-                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE), &job);
+        int r = cloud_job_new_for_stop(userdata, call, instance_id, options, &job);
 
         if (r < 0)
                 return r;

@@ -282,8 +282,8 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         return request_asked(request, logind_call(bus_of(request), "ListInhibitors", on_inhibitors, request));
 }
 
-/* One after the other. What the machine cannot do or may not do besides switching off is no missing permission: the
- * stop works without. */
+/* One after the other. What the machine cannot do or may not do besides switching off is no missing permission: a stop
+ * works without. */
 static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Request *request = userdata;
@@ -305,9 +305,12 @@ static int on_can_checked(sd_bus_message *m, void *userdata, sd_bus_error *error
         else
                 snprintf(explanation, sizeof(explanation), "logind does not let user snooze-local %s: it answers %s",
                          power_action_words(request->action), e ? e->message : can ?: "nothing of use");
-        if (granted || request->action == POWER_OFF)
-                snooze_plugin_call_add_permission(request->call, power_action_permission(request->action), granted,
-                                                  explanation);
+        /* Under the name of the action it counts only where that is what a stop is to do. */
+        snooze_plugin_call_add_permission(request->call,
+                                          granted || request->action == POWER_OFF
+                                                  ? power_action_permission(request->action)
+                                                  : power_action_name(request->action),
+                                          granted, explanation);
 
         request->action++;
         if (request->action == POWER_ACTION_COUNT) {

@@ -39,6 +39,10 @@ int power_action_from_name(const char *name) {
         return -EINVAL;
 }
 
+const char *power_action_name(PowerAction action) {
+        return actions[action].name;
+}
+
 const char *power_action_words(PowerAction action) {
         return actions[action].words;
 }

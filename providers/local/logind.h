@@ -17,6 +17,7 @@ typedef enum PowerAction {
 
 /* "stop" "suspend" "hibernate" → the action, or a negative errno. */
 int power_action_from_name(const char *name);
+const char *power_action_name(PowerAction action);
 /* As a part of a sentence: "power off this machine". */
 const char *power_action_words(PowerAction action);
 /* The polkit action behind it. */

@@ -187,8 +187,7 @@ int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const
                             void *userdata) {
         const char *method = cloud_setting(userdata, "stop_method") ?: "stop";
         CloudJob *job;
-        int r = cloud_job_new_for_stop(userdata, call, server_id, options,
-                                       CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND), &job);
+        int r = cloud_job_new_for_stop(userdata, call, server_id, options, &job);
 
         if (r < 0)
                 return r;

@@ -214,6 +214,7 @@ static int check_permissions(SnoozePluginCall *call, void *userdata) {
                         snooze_plugin_call_add_permission(call, command_settings[i], program != NULL,
                                                           text ?: error->message);
         }
+        cloud_actions_tell(call, actions_of(script));
         return 0;
 }
 

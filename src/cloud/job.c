@@ -54,13 +54,13 @@ int cloud_job_new_for(CloudProvider *cloud, SnoozePluginCall *call, const char *
 }
 
 int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
-                           const SnoozePluginDictionary *options, unsigned actions, CloudJob **ret) {
+                           const SnoozePluginDictionary *options, CloudJob **ret) {
         CloudOptions wanted;
         int r;
 
         r = check_instance_id(cloud, call, instance_id);
         if (r >= 0)
-                r = cloud_options_read_stop(call, instance_id, options, actions, &wanted);
+                r = cloud_options_read_stop(call, instance_id, options, cloud->kind->actions, &wanted);
         if (r < 0)
                 return r;
         *ret = cloud_job_new(cloud, call, instance_id);

@@ -59,7 +59,7 @@ void cloud_job_fail(CloudJob *job, const char *error_name, const char *format, .
  * and what is wanted (see cloud/options.h). 0, or what the function of the table returns. */
 int cloud_job_new_for(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id, CloudJob **ret);
 int cloud_job_new_for_stop(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
-                           const SnoozePluginDictionary *options, unsigned actions, CloudJob **ret);
+                           const SnoozePluginDictionary *options, CloudJob **ret);
 int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id,
                             const SnoozePluginDictionary *options, CloudJob **ret);
 

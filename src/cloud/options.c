@@ -2,6 +2,7 @@
 
 #include "cloud/options.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -31,6 +32,19 @@ static const struct {
 
 const char *cloud_action_name(CloudAction action) {
         return names[action];
+}
+
+#define CANNOT "This cloud cannot %s a machine"
+
+void cloud_actions_tell(SnoozePluginCall *call, unsigned actions) {
+        char text[64];
+
+        for (unsigned i = 0; i < CLOUD_ACTION_COUNT; i++) {
+                if (actions & CLOUD_ACTION_MASK(i))
+                        continue;
+                (void) snprintf(text, sizeof(text), CANNOT, names[i]);
+                snooze_plugin_call_add_permission(call, names[i], false, text);
+        }
 }
 
 static int check_keys(SnoozePluginCall *call, const SnoozePluginDictionary *options) {
@@ -83,8 +97,7 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "action: expected stop, hibernate or suspend, not \"%s\"", action);
         if (!(actions & CLOUD_ACTION_MASK(i)))
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                                               "This cloud cannot %s a machine", action);
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, CANNOT, action);
         *ret = (CloudOptions) {
                 .action = (CloudAction) i,
                 .dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false),

@@ -16,6 +16,9 @@ typedef enum CloudAction {
 /* In the same mask: it can wake up again by itself (key wake). */
 #define CLOUD_WAKES (1U << 31)
 
+/* For CheckPermissions: those actions that are not in the mask, as what no machine of this cloud can be made to do. */
+void cloud_actions_tell(SnoozePluginCall *call, unsigned actions);
+
 /* "stop" "hibernate" "suspend" */
 const char *cloud_action_name(CloudAction action);
 

@@ -38,6 +38,7 @@ typedef struct CloudKind {
         const char *owner; /* whose announcements they are, for people: "AWS" */
         const MetadataRules *rules;
         const struct CloudApi *api;
+        unsigned actions; /* CLOUD_ACTION_MASK()s of what StopInstance can do */
 
         /* Which machine this is. The identity is what the provider makes of all answers, behind the last of which it
          * is handed to know() if nothing is wrong with any, and else to identity_free(). */

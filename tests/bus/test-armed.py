@@ -66,6 +66,9 @@ class StopTest(BusTest):
     def wait_for_state(self, state):
         wait_for(lambda: self.client.get('State') == state, state)
 
+    def warnings(self):
+        return [state for state, _, _ in self.changes].count('warning')
+
     def record(self):
         """What the next boot would find."""
         with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
@@ -221,9 +224,6 @@ class Refusals(StopTest):
         wait_for(lambda: 'not permitted' in self.client.get('Refusal'), 'the refusal')
         wait_for(lambda: self.client.get('State') == 'idle', 'idle')
 
-    def warnings(self):
-        return [state for state, _, _ in self.changes].count('warning')
-
     def test_it_latches(self):
         self.refused()
         self.assertIn('not permitted', self.client.get('Refusal'))
@@ -259,6 +259,36 @@ class Refusals(StopTest):
         wait_for(lambda: 'lacks the permission cloud:StopInstances' in self.client.get('Refusal'), 'what is missing')
         self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
         self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='lacks the permission cloud:StopInstances')
+
+    def test_what_the_machine_cannot_do_is_known_beforehand(self):
+        self.start(unable={'stop': 'a one-time Spot request brought it'}, stop='refuse')
+        why = 'cloud cannot stop this machine: a one-time Spot request brought it; snooze provider check cloud'
+        wait_for(lambda: (self.client.get('State'), self.client.get('Refusal')) == ('idle', why), 'why it stays on')
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='cloud cannot stop this machine')
+        self.assertIn(['stop', False, 'a one-time Spot request brought it'],
+                      [list(row) for row in self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)[0]])
+        self.assertEqual((self.warnings(), self.asked().count('SetTags'), self.stops_asked()), (0, 0, 0))
+        self.house.behave(unable={}, stop='ok')
+        self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        self.wait_for_state('stopped')
+
+    def test_what_a_stop_does_not_ask_for_the_machine_need_not_be_able_to_do(self):
+        self.start(unable={'hibernate': 'it was not enabled', 'suspend': 'this cloud knows none'})
+        self.wait_for_state('stopped')
+        self.assertEqual(self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)[0],
+                         [('cloud:StopInstances', True, 'stops this machine')])
+
+
+class Hibernation(StopTest):
+    settings = {**HASTY, 'stop_action': 'hibernate'}
+
+    def test_where_it_does_not_work_nobody_is_warned_of_it(self):
+        self.start(unable={'hibernate': 'it was not enabled'})
+        why = 'cloud cannot hibernate this machine: it was not enabled'
+        wait_for(lambda: self.client.get('State') == 'idle' and why in self.client.get('Reason'), 'why it stays on')
+        self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
+        self.client.call('SetConfiguration', '(s)', ('{"stop_action": "stop"}',))
+        self.wait_for_state('stopped')
 
     def test_an_effect_that_nobody_allowed(self):
         self.start(effect='terminates')

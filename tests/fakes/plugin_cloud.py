@@ -64,6 +64,10 @@ class CloudTestCase(plugin_bus.PluginTestCase):
     def stop_with(self, plugin, instance="", **options):
         return self.ask(plugin, "StopInstance", "(sa{sv})", instance, variants(options))
 
+    def missing(self, plugin):
+        """What CheckPermissions does not grant, and why."""
+        return {name: text for name, granted, text in self.ask(plugin, "CheckPermissions")[0] if not granted}
+
     def refused(self, name, function, *arguments, **keywords):
         """The message of the error of that name."""
         with self.assertRaises(GLib.Error) as context:

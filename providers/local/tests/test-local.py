@@ -254,14 +254,14 @@ class Local(plugin_bus.PluginTestCase):
         self.assertIn("logind is not on the system bus", self.refusal("Refused", plugin))
         self.assertEqual(
             self.ask(plugin, "CheckPermissions")[0],
-            [("org.freedesktop.login1.power-off", False, "logind is not on the system bus")],
+            [(name, False, "logind is not on the system bus") for name in ("org.freedesktop.login1.power-off", "suspend", "hibernate")],
         )
         self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["state"], "running")
 
     def test_permissions(self):
         logind, plugin = self.logind(), self.local()
         names = [(p[0].split(".")[-1], p[1]) for p in self.ask(plugin, "CheckPermissions")[0]]
-        self.assertEqual(names, [("power-off", True), ("suspend", True)])
+        self.assertEqual(names, [("power-off", True), ("suspend", True), ("hibernate", False)])
         logind.can["CanPowerOff"] = "no"
         permission, granted, explanation = self.ask(plugin, "CheckPermissions")[0][0]
         self.assertFalse(granted)

@@ -242,7 +242,12 @@ class Script(plugin_bus.PluginTestCase):
 
     def test_permissions_are_what_may_be_run(self):
         rows = self.ask(self.script(state_command=self.command("state", "echo running")), "CheckPermissions")[0]
-        self.assertEqual([row[:2] for row in rows], [("stop_command", True), ("state_command", True)])
+        self.assertEqual([row[:2] for row in rows], [("stop_command", True), ("state_command", True), ("hibernate", False), ("suspend", False)])
+
+    def test_only_what_it_is_made_for_is_missing_nowhere(self):
+        rows = self.ask(self.script(actions=["hibernate"]), "CheckPermissions")[0]
+        self.assertEqual([row for row in rows if not row[1]],
+                         [("stop", False, "This cloud cannot stop a machine"), ("suspend", False, "This cloud cannot suspend a machine")])
 
     def test_tags_are_not_supported(self):
         self.refused("NotSupported", self.ask, self.script(), "SetTags", "(a{ss})", {})

@@ -233,7 +233,13 @@ int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_pro
         return 0;
 }
 
-JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
+static gboolean is_action(const char *name) {
+        static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
+
+        return g_strv_contains(actions, name);
+}
+
+JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **ret_problem) {
         g_autoptr(JsonArray) permissions = json_array_new();
         const char *name, *explanation;
         int granted, r;
@@ -249,6 +255,8 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
                                                        PERMISSIONS_MAX, TEXT_MAX);
                         return NULL;
                 }
+                if (!granted && is_action(name) && !g_str_equal(name, action))
+                        continue;
                 name_line = line_of(name);
                 explanation_line = line_of(explanation);
                 row = json_object_new();
@@ -266,6 +274,7 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
 
 const char *provider_learn_permissions(Provider *provider, JsonArray *permissions) {
         const ProvidersParameters *parameters = &provider->providers->parameters;
+        const char *name, *explanation;
 
         g_clear_pointer(&provider->permissions, g_free);
         provider->permission_missing = FALSE;
@@ -274,9 +283,12 @@ const char *provider_learn_permissions(Provider *provider, JsonArray *permission
 
                 if (json_get_boolean(row, "granted", FALSE))
                         continue;
-                provider->permissions = g_strdup_printf("%s lacks the permission %s (%s)", provider_id(provider),
-                                                        json_get_string(row, "name", ""),
-                                                        json_get_string(row, "explanation", ""));
+                name = json_get_string(row, "name", "");
+                explanation = json_get_string(row, "explanation", "");
+                provider->permissions =
+                        g_strdup_printf(is_action(name) ? "%s cannot %s this machine: %s"
+                                                        : "%s lacks the permission %s (%s)",
+                                        provider_id(provider), name, explanation);
                 provider->permission_missing = TRUE;
                 break;
         }

@@ -35,7 +35,7 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         g_autofree char *problem = NULL;
 
         if (!error)
-                permissions = permissions_read(reply, &problem);
+                permissions = permissions_read(reply, operation->provider->providers->config->stop_action, &problem);
         if (permissions)
                 (void) provider_learn_permissions(operation->provider, permissions);
         else

@@ -235,7 +235,7 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         g_autofree char *problem = NULL;
 
         if (!error)
-                permissions = permissions_read(reply, &problem);
+                permissions = permissions_read(reply, provider->providers->config->stop_action, &problem);
         if (error)
                 (void) sd_bus_reply_method_error(operation->request->call, error);
         else if (!permissions)

@@ -95,8 +95,9 @@ typedef struct ProviderDescription {
 } ProviderDescription;
 int provider_description_read(sd_bus_message *reply, ProviderDescription *ret, char **ret_problem);
 void provider_description_clear(ProviderDescription *description);
-/* CheckPermissions' reply: rows {name, granted, explanation}. */
-JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem);
+/* CheckPermissions' reply: rows {name, granted, explanation}. action: what a stop is to do ("stop", "hibernate",
+ * "suspend"); what the machine cannot do besides is left out, for nobody asks it to. */
+JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **ret_problem);
 /* Keeps what they say; NULL or the first missing one in words. */
 const char *provider_learn_permissions(Provider *provider, JsonArray *permissions);
 

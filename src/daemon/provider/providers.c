@@ -151,15 +151,17 @@ static gboolean same_settings(const Config *a, const Config *b, const char *id) 
 }
 
 /* Which machine this is, what its stop does and what is permitted may be another with other settings of a provider,
- * which its plugin has been sent by now. What was known counts until it has answered, as it does once a day. */
+ * which its plugin has been sent by now, and with another stop_action. What was known counts until it has answered, as
+ * it does once a day. */
 void providers_set_config(Providers *providers, Config *config) {
         g_autoptr(Config) previous = providers->config;
+        gboolean same_action = g_strcmp0(previous->stop_action, config->stop_action) == 0;
 
         providers->config = config_ref(config);
         for (guint i = 0; i < providers->list->len; i++) {
                 Provider *provider = g_ptr_array_index(providers->list, i);
 
-                if (same_settings(previous, config, provider_id(provider)))
+                if (same_action && same_settings(previous, config, provider_id(provider)))
                         continue;
                 if (provider->probing)
                         provider->outdated = TRUE;

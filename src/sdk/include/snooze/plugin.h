@@ -128,7 +128,9 @@ typedef struct SnoozePlugin {
         /* CloudProvider: needs provider_name, stop_effect, detect, get_instance_info and stop_instance. An empty
          * instance id means this machine. detect answers with set_answer, get_instance_info with the call's result,
          * check_permissions with snooze_plugin_call_add_permission(), the others by returning. What is NULL is
-         * answered NotSupported. */
+         * answered NotSupported. A permission that is not granted keeps the daemon from every stop, before anybody is
+         * warned of it; one named "stop", "hibernate" or "suspend" says why this machine cannot be made to do that,
+         * and counts only where stop_action is that. */
         const char *provider_name;
         const char *(*stop_effect)(void *userdata);
         int (*detect)(SnoozePluginCall *call, void *userdata);
