@@ -89,6 +89,46 @@ void instance_describe(CloudJob *job, CloudCallDone done) {
         api_call(job, "ec2", "DescribeInstances", parameters, done);
 }
 
+char *instance_no_hibernation(const CloudJob *job, xmlNode *instance) {
+        g_autofree char *configured = xml_text(xml_child(instance, "hibernationOptions"), "configured");
+
+        if (!instance)
+                return g_strdup_printf("Whether hibernation was enabled when %s was launched is not known without "
+                                       "ec2:DescribeInstances",
+                                       job->instance_id);
+        if (g_strcmp0(configured, "true") == 0)
+                return NULL;
+        return g_strdup_printf("Hibernation was not enabled when %s was launched: AWS would stop it instead, and what "
+                               "is in memory would be lost",
+                               job->instance_id);
+}
+
+bool instance_is_spot(const CloudJob *job, xmlNode *instance) {
+        const Aws *aws = job->provider;
+        g_autofree char *lifecycle = xml_text(instance, "instanceLifecycle");
+
+        if (lifecycle)
+                return g_str_equal(lifecycle, "spot");
+        return !instance && cloud_job_is_own(job) && g_str_equal(aws->identity->lifecycle, "spot");
+}
+
+void instance_ask_spot_request(CloudJob *job, CloudCallDone done) {
+        const char *parameters[] = { "Filter.1.Name", "instance-id", "Filter.1.Value.1", job->instance_id, NULL };
+
+        api_call(job, "ec2", "DescribeSpotInstanceRequests", parameters, done);
+}
+
+char *instance_no_stop(const CloudJob *job, const CloudReply *reply) {
+        xmlNode *request = xml_child(xml_child(reply->root, "spotInstanceRequestSet"), "item");
+        g_autofree char *type = xml_text(request, "type"), *id = xml_text(request, "spotInstanceRequestId");
+
+        if (g_strcmp0(type, "one-time") != 0)
+                return NULL;
+        return g_strdup_printf("%s belongs to the one-time Spot request %s: AWS stops only instances of persistent "
+                               "requests, this one could only be terminated",
+                               job->instance_id, id ?: "");
+}
+
 static void authenticated(CloudJob *job) {
         instance_describe(job, on_described);
 }

@@ -2,9 +2,10 @@
 
 /* CheckPermissions: what the role may do, without doing any of it. EC2 answers a dry run with DryRunOperation where it
  * would have been allowed. What only adds to a stop (names of instances, tags, a start from elsewhere) is listed where
- * it is granted; its lack keeps no stop from working. */
+ * it is granted; its lack keeps no stop from working. What the machine cannot be made to do is listed under the name
+ * of that action. */
 
-#include "api.h"
+#include "instance.h"
 #include "power.h"
 
 typedef struct Right {
@@ -22,6 +23,46 @@ static const Right rights[] = {
 };
 
 static void ask_next(CloudJob *job);
+
+static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
+        if (obstacle)
+                snooze_plugin_call_add_permission(job->call, cloud_action_name(action), false, obstacle);
+}
+
+static void end(CloudJob *job) {
+        cloud_actions_tell(job->call, job->cloud->kind->actions);
+        cloud_job_end(job, 0);
+}
+
+/* Where the role may not ask for the request, nothing of it is known: AWS itself says no to the stop. */
+static void on_spot_request(CloudJob *job, const CloudReply *reply) {
+        g_autofree char *obstacle = instance_no_stop(job, reply);
+
+        if (!obstacle && !reply->root && !api_is_denied(reply)) {
+                cloud_reply_fail(job, reply, "ec2:DescribeSpotInstanceRequests");
+                return;
+        }
+        tell_obstacle(job, CLOUD_STOP, obstacle);
+        tell_obstacle(job, CLOUD_HIBERNATE, obstacle);
+        end(job);
+}
+
+/* Permitted is not all: what StopInstance would find wrong with the machine is told before anybody is warned of a
+ * stop. */
+static void on_described(CloudJob *job, const CloudReply *reply) {
+        xmlNode *instance = parse_instance(reply->root);
+        g_autofree char *obstacle = instance_no_hibernation(job, instance);
+
+        if (!instance && !api_is_denied(reply)) {
+                cloud_reply_fail(job, reply, "ec2:DescribeInstances");
+                return;
+        }
+        tell_obstacle(job, CLOUD_HIBERNATE, obstacle);
+        if (instance_is_spot(job, instance))
+                instance_ask_spot_request(job, on_spot_request);
+        else
+                end(job);
+}
 
 static void on_answer(CloudJob *job, const CloudReply *reply) {
         const Right *right = &rights[job->step];
@@ -45,7 +86,7 @@ static void ask_next(CloudJob *job) {
         bool tags;
 
         if (job->step == G_N_ELEMENTS(rights)) {
-                cloud_job_end(job, 0);
+                instance_describe(job, on_described);
                 return;
         }
         tags = g_str_equal(right->action, "CreateTags");
@@ -66,7 +107,7 @@ static void identified(CloudJob *job) {
                 job->call, "shutdown_behavior", behavior != NULL,
                 behavior ? "the administrator confirmed what a power-off does"
                          : "confirm what a power-off does to this instance: shutdown_behavior stop");
-        cloud_job_end(job, 0);
+        power_check(job);
 }
 
 int aws_check_permissions(SnoozePluginCall *call, void *userdata) {

@@ -8,6 +8,8 @@
 
 /* Ends the job. */
 void power_off(CloudJob *job);
+/* The same for CheckPermissions: tells whether logind would let it. */
+void power_check(CloudJob *job);
 
 /* "stops-billing" "terminates" "unknown": what the confirmed behavior ("stop", "terminate" or NULL) means. */
 const char *power_stop_effect(const char *behavior);

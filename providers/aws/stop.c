@@ -3,7 +3,6 @@
 /* Stopping and starting. A stop looks first at what the instance is: AWS takes a hibernation that was not enabled at
  * the launch for a plain stop, without a word, and refuses to stop what a one-time Spot request brought. */
 
-#include <string.h>
 #include <syslog.h>
 
 #include "instance.h"
@@ -65,51 +64,28 @@ static void stop_now(CloudJob *job) {
 }
 
 static void on_spot_request(CloudJob *job, const CloudReply *reply) {
-        xmlNode *request = xml_child(xml_child(reply->root, "spotInstanceRequestSet"), "item");
-        g_autofree char *type = xml_text(request, "type"), *id = xml_text(request, "spotInstanceRequestId");
+        g_autofree char *obstacle = instance_no_stop(job, reply);
 
-        if (type && g_str_equal(type, "one-time"))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED,
-                               "%s belongs to the one-time Spot request %s: AWS stops only instances of persistent "
-                               "requests, this one could only "
-                               "be terminated",
-                               job->instance_id, id ?: "");
+        if (obstacle)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s", obstacle);
         else
                 /* Where the role may not ask, AWS itself says no to the stop. */
                 stop_now(job);
 }
 
-static void look_at_spot_request(CloudJob *job) {
-        const char *parameters[] = { "Filter.1.Name", "instance-id", "Filter.1.Value.1", job->instance_id, NULL };
-
-        api_call(job, "ec2", "DescribeSpotInstanceRequests", parameters, on_spot_request);
-}
-
-static bool is_spot(CloudJob *job, xmlNode *instance) {
-        const Aws *aws = job->provider;
-        g_autofree char *lifecycle = xml_text(instance, "instanceLifecycle");
-
-        if (lifecycle)
-                return g_str_equal(lifecycle, "spot");
-        return !instance && cloud_job_is_own(job) && g_str_equal(aws->identity->lifecycle, "spot");
-}
-
 static void on_described(CloudJob *job, const CloudReply *reply) {
         xmlNode *instance = parse_instance(reply->root);
-        g_autofree char *hibernation = xml_text(xml_child(instance, "hibernationOptions"), "configured"),
-                        *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
         bool hibernate = job->options.action == CLOUD_HIBERNATE;
+        g_autofree char *obstacle = hibernate ? instance_no_hibernation(job, instance) : NULL,
+                        *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
 
         /* A stop works without knowing more; only a role that may not ask is no reason to give up. */
         if (!instance && !(api_is_denied(reply) && !hibernate))
                 cloud_reply_fail(job, reply, what);
-        else if (hibernate && (!hibernation || !g_str_equal(hibernation, "true")))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                               "Hibernation was not enabled when %s was launched: AWS would stop it instead, and what "
-                               "is in memory would be lost",
-                               job->instance_id);
-        else if (is_spot(job, instance))
-                look_at_spot_request(job);
+        else if (obstacle)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "%s", obstacle);
+        else if (instance_is_spot(job, instance))
+                instance_ask_spot_request(job, on_spot_request);
         else
                 stop_now(job);
 }

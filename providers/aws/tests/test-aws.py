@@ -355,15 +355,43 @@ class Rights(Aws):
         plugin = self.aws()
         rows = self.ask(plugin, "CheckPermissions")[0]
         self.assertEqual([(name, granted) for name, granted, _ in rows],
-                         [("ec2:StopInstances", True), ("ec2:DescribeInstances", True), ("ec2:CreateTags", True), ("ec2:StartInstances", True)])
-        self.assertTrue(all("DryRun=true" in request["body"] for request in self.cloud.requests("POST /?")))
+                         [("ec2:StopInstances", True), ("ec2:DescribeInstances", True), ("ec2:CreateTags", True), ("ec2:StartInstances", True),
+                          ("hibernate", False), ("suspend", False)])
+        self.assertTrue(all("DryRun=true" in request["body"] or "Action=Describe" in request["body"] for request in self.cloud.requests("POST /?")))
         self.assertEqual(self.state_of(plugin), "running")
 
     def test_a_missing_one_is_named(self):
         self.cloud.state(denied=["StopInstances", "CreateTags"])
         rows = self.ask(self.aws(), "CheckPermissions")[0]
         self.assertEqual([(name, granted) for name, granted, _ in rows],
-                         [("ec2:StopInstances", False), ("ec2:DescribeInstances", True), ("ec2:StartInstances", True)])
+                         [("ec2:StopInstances", False), ("ec2:DescribeInstances", True), ("ec2:StartInstances", True),
+                          ("hibernate", False), ("suspend", False)])
+
+    def test_what_a_stop_would_be_refused_for_is_told_beforehand(self):
+        plugin = self.aws()
+        self.instance(hibernation=True)
+        self.assertEqual(self.missing(plugin), {"suspend": "This cloud cannot suspend a machine"})
+        self.instance(hibernation=False)
+        self.assertIn("Hibernation was not enabled", self.missing(plugin)["hibernate"])
+        self.assertIn(self.missing(plugin)["hibernate"], self.refused("NotSupported", self.stop_with, plugin, action="hibernate"))
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "persistent"})
+        self.assertNotIn("stop", self.missing(plugin))
+        self.instance(spot_request={"id": "sir-1", "type": "one-time"})
+        self.assertIn("one-time Spot request sir-1", self.missing(plugin)["stop"])
+        self.assertIn(self.missing(plugin)["stop"], self.refused("Refused", self.stop_with, plugin))
+
+    def test_what_may_not_be_asked_is_no_obstacle_but_to_hibernation(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "one-time"})
+        self.cloud.state(denied=["DescribeInstances"])
+        plugin = self.aws()
+        self.assertIn("sir-1", self.missing(plugin)["stop"])
+        self.cloud.state(denied=["DescribeInstances", "DescribeSpotInstanceRequests"])
+        self.assertEqual(set(self.missing(plugin)), {"hibernate", "suspend"})
+
+    def test_what_could_not_be_asked_is_no_permission(self):
+        self.instance(lifecycle="spot", spot_request={"id": "sir-1", "type": "one-time"})
+        self.cloud.fault("Action=DescribeSpotInstanceRequests&", times=100, status=503)
+        self.refused("Throttled", self.ask, self.aws(), "CheckPermissions")
 
     def test_a_clients_tags_are_written(self):
         plugin = self.aws()
@@ -442,6 +470,17 @@ class PowerOff(Aws):
         self.logind(can="challenge")
         plugin = self.aws(stop_method="poweroff", shutdown_behavior="stop")
         self.assertIn("org.freedesktop.login1.power-off", self.refused("Refused", self.stop_with, plugin))
+        self.assertIn(self.missing(plugin)["org.freedesktop.login1.power-off"], self.refused("Refused", self.stop_with, plugin))
+
+    def test_what_it_may_and_what_it_cannot_is_told_beforehand(self):
+        self.logind()
+        plugin = self.aws(stop_method="poweroff", shutdown_behavior="stop")
+        self.assertIn(("org.freedesktop.login1.power-off", True), [row[:2] for row in self.ask(plugin, "CheckPermissions")[0]])
+        self.assertEqual(set(self.missing(plugin)), {"hibernate", "suspend"})
+        self.assertIn(self.missing(plugin)["hibernate"], self.refused("NotSupported", self.stop_with, plugin, action="hibernate"))
+
+    def test_without_logind(self):
+        self.assertIn("org.freedesktop.login1.power-off", self.missing(self.aws(stop_method="poweroff", shutdown_behavior="stop")))
 
 
 class Notices(Aws):
