@@ -31,6 +31,7 @@ static const SnoozePluginSetting settings[] = {
           .default_value = "5" },
         { .name = "autoscaling_group", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^.{1,255}$/" },
         { .name = "lifecycle_hook", .type = SNOOZE_PLUGIN_STRING, .constraints = "/^[A-Za-z0-9_\\/-]{1,255}$/" },
+        { .name = "lifecycle_hook_seconds", .type = SNOOZE_PLUGIN_INTEGER, .minimum = 30, .maximum = 172800 },
         { .name = "heartbeat_seconds",
           .type = SNOOZE_PLUGIN_INTEGER,
           .minimum = 0,

@@ -129,6 +129,13 @@ static char *termination_id(const Notices *notices) {
         return id_of(notices, "autoscaling", "Terminated");
 }
 
+/* The metadata service says neither that there is a hook nor how long it waits: whoever made it does. */
+static uint64_t hook_deadline(const Notices *notices) {
+        int64_t seconds = snooze_plugin_instance_get_integer(notices->aws->cloud.instance, "lifecycle_hook_seconds");
+
+        return seconds > 0 ? usec_add(clock_realtime(), (uint64_t) seconds * USEC_PER_SEC) : 0;
+}
+
 static void beat(Notices *notices);
 
 /* Absent outside of a group. */
@@ -146,7 +153,8 @@ static void read_lifecycle(Notices *notices, const char *text) {
         data = data_new(notices);
         snooze_plugin_dictionary_set_string(data, "target_lifecycle_state", text);
         if (g_str_equal(text, "Terminated")) {
-                announce(notices, termination_id(notices), CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL, 0, data);
+                announce(notices, termination_id(notices), CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
+                         hook_deadline(notices), data);
                 beat(notices);
                 return;
         }

@@ -4,6 +4,7 @@
 import os
 import sys
 import tempfile
+import time
 
 import plugin_bus
 from every_operation import EveryOperation, Operation
@@ -80,7 +81,8 @@ class Detection(Aws):
     def test_a_bad_configuration_is_refused(self):
         plugin = self.provider(greet=False)
         plugin.call("", "Handshake", "(us)", 1, "0.1.0")
-        for settings in ({"metadata_url": "ftp://x"}, {"stop_method": "explode"}, {"poll_interval_seconds": 0.01}, {"nonsense": "x"}):
+        for settings in ({"metadata_url": "ftp://x"}, {"stop_method": "explode"}, {"poll_interval_seconds": 0.01}, {"nonsense": "x"},
+                         {"lifecycle_hook_seconds": 29}, {"lifecycle_hook_seconds": 172801}):
             with self.subTest(settings=settings), self.assertRaises(GLib.Error):
                 plugin.call("", "Initialize", "(a{sv})", self.configuration(**settings))
 
@@ -544,6 +546,13 @@ class Notices(Aws):
         self.assertEqual(self.actions("CompleteLifecycleAction"), [])
         self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
         self.assertIn("LifecycleActionResult=CONTINUE", self.actions("CompleteLifecycleAction")[0]["body"])
+
+    def test_handlers_have_the_hooks_time(self):
+        events, _ = self.watch(self.aws(lifecycle_hook_seconds=172800))
+        before = time.time()
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        self.assertTrue(before + 172799 <= events[0]["deadline"] / 1e6 <= time.time() + 172800, events)
 
     def test_a_hook_that_fails_is_not_acknowledged(self):
         plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook")
