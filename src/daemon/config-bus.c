@@ -128,10 +128,41 @@ static void changed(Manager *manager, sd_bus_message *call, const GError *error)
                 manager_record_call(manager, uid, sd_bus_message_get_member(call), keys);
         }
         config_change_reply(call, error);
+        /* Plugins have taken what could not be kept. */
+        if (error)
+                plugins_set_config(manager->plugins, manager->config);
+}
+
+static void on_agreed(JsonObject *configs, sd_bus_message *call, void *userdata) {
+        Manager *manager = userdata;
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *patch;
+        int r;
+
+        r = sd_bus_message_rewind(call, true);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "s", &patch);
+        if (r >= 0)
+                r = manager_change_config(manager, patch, call, changed);
+        if (r >= 0)
+                return;
+        (void) config_change_refused(r, &error);
+        (void) sd_bus_reply_method_error(call, &error);
+        plugins_set_config(manager->plugins, manager->config);
+}
+
+/* What it gives plugins: id → values. */
+static JsonObject *plugin_configs(JsonNode *patch) {
+        JsonObject *section = JSON_NODE_HOLDS_OBJECT(patch) ? json_get_object(json_node_get_object(patch), "plugins")
+                                                            : NULL;
+        JsonObject *configs = section ? json_get_object(section, "plugin_configs") : NULL;
+
+        return configs ? json_object_ref(configs) : json_object_new();
 }
 
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
+        g_autoptr(JsonObject) configs = NULL;
         g_autoptr(JsonNode) node = NULL;
         g_autoptr(GError) e = NULL;
         const char *patch;
@@ -152,8 +183,8 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_change_config(manager, patch, message, changed);
-        return r < 0 ? config_change_refused(r, error) : 1;
+        configs = plugin_configs(node);
+        return plugins_configure(manager->plugins, configs, message, on_agreed, manager, error);
 }
 
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) {

@@ -365,17 +365,16 @@ static void on_configured(Manager *manager, sd_bus_message *call, const GError *
 }
 
 /* Plugin.Configure is SetConfiguration in other words, authorized already. */
-static void on_configure(const char *id, JsonObject *values, sd_bus_message *call, void *userdata) {
+static void on_configure(JsonObject *configs, sd_bus_message *call, void *userdata) {
         Manager *manager = userdata;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) patch = json_object_new();
-        JsonObject *plugins = json_object_new(), *configs = json_object_new();
+        JsonObject *plugins = json_object_new();
         g_autofree char *text = NULL;
         int r;
 
         json_object_set_object_member(patch, "plugins", plugins);
-        json_object_set_object_member(plugins, "plugin_configs", configs);
-        json_object_set_object_member(configs, id, json_object_ref(values));
+        json_object_set_object_member(plugins, "plugin_configs", json_object_ref(configs));
         text = json_object_text(patch);
         r = manager_change_config(manager, text, call, on_configured);
         if (r < 0) {

@@ -182,6 +182,50 @@ class Methods(PluginTest):
         self.of('example', 'Configure', '(a{sv})', ({'mode': s('idle')},))
         self.wait_for_vote('example', 'idle')
 
+    def set_configs(self, **configs):
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'plugin_configs': configs}, 'naptime_minutes': 41}),))
+
+    def install_other(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+        self.house.install_fake('another', 'good', contracts=['IdleCheck'], config_schema=schema)
+        self.house.client().call('DiscoverPlugins')
+        self.of('another', 'Load')
+
+    def told(self, n):
+        """What the other one was told, n times."""
+        words = ('Initialize', 'Configure', 'hello', 'bonjour')
+        wait_for_file(lambda: len([word for word in self.house.lived_through('another') if word in words]) >= 2 * n, 'what it is told')
+        return [word for word in self.house.lived_through('another') if word in words]
+
+    def test_what_one_refuses_is_not_kept_by_set_configuration_either(self):
+        self.install_other()
+        before = json.loads(self.client.call('GetConfiguration')[0])
+        with self.assertRaises(GLib.Error) as caught:
+            self.set_configs(another={'greeting': 'bonjour'}, example={'mode': 'impossible'})
+        self.assertIn(ERROR + 'InvalidArgument: example refused its new configuration, nothing is changed: mode: impossible is impossible',
+                      str(caught.exception))
+        # The other one had agreed, and hears what stays in force.
+        self.assertEqual(self.told(3), ['Initialize', 'hello', 'Configure', 'bonjour', 'Configure', 'hello'])
+        self.assertEqual(json.loads(self.client.call('GetConfiguration')[0]), before)
+        self.assertFalse((self.house.directory / 'state/snooze.json').exists())
+        self.assertEqual(self.of('example', 'CheckIdle')[0], 'idle')
+
+    def test_set_configuration_asks_each_once(self):
+        self.install_other()
+        self.set_configs(another={'greeting': 'bonjour'}, example={'mode': 'at-once'}, nobody={'x': 1})
+        self.assertEqual(self.told(2), ['Initialize', 'hello', 'Configure', 'bonjour'])
+        self.assertEqual(self.of('example', 'CheckIdle')[0], 'busy')
+        self.assertEqual(json.loads(self.client.call('GetConfiguration')[0])['naptime_minutes'], 41)
+        # What is taken back is told when it is in force.
+        self.set_configs(another={'greeting': None}, example=None)
+        self.assertEqual(self.told(3)[-2:], ['Configure', 'hello'])
+        self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
+
+    def test_one_that_does_not_run_is_not_asked(self):
+        self.of('example', 'Unload')
+        self.set_configs(example={'mode': 'impossible'})
+        self.assert_refused(ERROR + 'PluginFailed', 'example', 'Load', part='refused its configuration')
+
     def test_configure_by_the_command(self):
         self.house.install_plugin('settled', BUILD / 'tests/bus/sdk-plugin', enabled=False, contracts=['IdleCheck'], config_schema={
             'ratio': {'type': 'number', 'description': 'What to beat', 'default': 2, 'constraints': '0..10'},

@@ -181,7 +181,8 @@ static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *er
 
 static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
-        g_autoptr(JsonObject) values = NULL;
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
+        g_autoptr(JsonObject) values = NULL, configs = NULL;
         g_autoptr(GError) e = NULL;
         int r;
 
@@ -192,12 +193,14 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
                 return check_runnable(plugin, error);
         if (!schema_check(plugin->manifest->schema, plugin->id, values, &e))
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
-        if (!plugin->plugins->parameters.configure)
+        if (!parameters->configure)
                 return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "This daemon keeps no configuration.");
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        return plugin_configure(plugin, values, call, error);
+        configs = json_object_new();
+        json_object_set_object_member(configs, plugin->id, g_steal_pointer(&values));
+        return plugins_configure(plugin->plugins, configs, call, parameters->configure, parameters->userdata, error);
 }
 
 static gboolean is_secret(const Setting *setting, JsonNode *value) {

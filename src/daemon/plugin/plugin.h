@@ -178,10 +178,6 @@ Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **err
 /* … and those that would be with these values in its configuration. */
 Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObject *values, GError **error);
 
-/* configure.c */
-/* Checked against the schema and authorized. As a D-Bus method handler returns. */
-int plugin_configure(Plugin *plugin, JsonObject *values, sd_bus_message *call, sd_bus_error *error);
-
 /* registry.c */
 /* What was seen by `watch`. */
 void registry_settled(GHashTable *ids, void *userdata);

@@ -35,6 +35,9 @@ const char *plugin_state_name(PluginState state);
 typedef struct Plugin Plugin;
 typedef struct Plugins Plugins;
 
+/* configs: id → values; borrowed. */
+typedef void (*PluginsAgreed)(JsonObject *configs, sd_bus_message *call, void *userdata);
+
 typedef struct PluginsParameters {
         sd_bus *bus;
         sd_event *event;
@@ -59,11 +62,11 @@ typedef struct PluginsParameters {
         /* A signal of .EventSource, from the process that serves. FALSE: of no use; a plugin that sends many of these
          * is ended. May be NULL. */
         gboolean (*announced)(Plugin *plugin, sd_bus_message *signal, void *userdata);
-        /* Plugin.Configure, checked against the schema and authorized: to be kept as SetConfiguration would keep
-         * {"plugins": {"plugin_configs": {id: values}}}, and to be answered. Where it is not kept,
+        /* Plugin.Configure, checked against the schema, authorized and agreed to: to be kept as SetConfiguration
+         * would keep {"plugins": {"plugin_configs": configs}}, and to be answered. Where it is not kept,
          * plugins_set_config() with what is in force gives a plugin that took it its old values back. NULL:
          * ERROR_NOT_SUPPORTED. */
-        void (*configure)(const char *id, JsonObject *values, sd_bus_message *call, void *userdata);
+        PluginsAgreed configure;
         CallAdmission admit; /* with the plugin's id as what; NULL: nobody is */
         void *userdata;
 } PluginsParameters;
@@ -73,6 +76,12 @@ typedef struct PluginsParameters {
 int plugins_new(const PluginsParameters *parameters, Plugins **ret);
 Plugins *plugins_free(Plugins *plugins);
 void plugins_set_config(Plugins *plugins, Config *config);
+
+/* Values that a configuration would give plugins (merged as by RFC 7396) are put to those of them that run, for this
+ * call: agreed is told when all have taken them. What one refuses is the call's answer, and changes nothing. As a
+ * D-Bus method handler returns. */
+int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *call, PluginsAgreed agreed,
+                      void *userdata, sd_bus_error *error);
 
 Plugin *plugins_find(Plugins *plugins, const char *id);
 /* By id; borrowed. */
