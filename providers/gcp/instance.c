@@ -76,6 +76,41 @@ void instance_begin(CloudJob *job, CloudCallDone got) {
         instance_find(job, begin_found);
 }
 
+char *instance_mistaken(const CloudJob *job, JsonObject *instance) {
+        const Gcp *gcp = job->provider;
+
+        if (!gcp->identity || !instance_is_own(job) ||
+            g_str_equal(json_get_string(instance, "id", ""), gcp->identity->id))
+                return NULL;
+        return g_strdup_printf("The API knows another instance by the name %s (%s)", last_part(gcp_extra(job)->target),
+                               json_get_string(instance, "id", "without an id"));
+}
+
+static bool has_local_ssd(const CloudJob *job, JsonObject *instance) {
+        const Gcp *gcp = job->provider;
+
+        return instance ? instance_has_local_ssd(instance) : instance_is_own(job) && gcp->identity->local_ssd;
+}
+
+char *instance_obstacle(const CloudJob *job, CloudAction action, JsonObject *instance, const char **ret_error_name) {
+        JsonArray *accelerators = instance ? json_get_array(instance, "guestAccelerators") : NULL;
+        const char *name = last_part(gcp_extra(job)->target);
+        bool decided = !g_str_equal(cloud_setting(job->cloud, "local_ssd"), "refuse");
+
+        if (action == CLOUD_SUSPEND && accelerators && json_array_get_length(accelerators) > 0) {
+                if (ret_error_name)
+                        *ret_error_name = SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED;
+                return g_strdup_printf("%s has GPUs: Google suspends no such instance", name);
+        }
+        if (decided || !has_local_ssd(job, instance))
+                return NULL;
+        if (ret_error_name)
+                *ret_error_name = SNOOZE_PLUGIN_ERROR_REFUSED;
+        return g_strdup_printf("%s has local SSDs, whose content a %s loses: allow that with local_ssd \"discard\", "
+                               "or have it kept, and paid for, with \"preserve\" (providers.gcp)",
+                               name, cloud_action_name(action));
+}
+
 static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {
         JsonObject *labels = json_get_object(instance, "labels");
         g_autoptr(GList) names = labels ? json_object_get_members(labels) : NULL;

@@ -153,6 +153,19 @@ const char *instance_status(JsonObject *instance) {
         return instance ? json_get_string(instance, "status", "") : "";
 }
 
+bool parse_permits(JsonObject *object, const char *permission) {
+        JsonArray *granted = json_get_array(object, "permissions");
+
+        for (guint i = 0; granted && i < json_array_get_length(granted); i++) {
+                JsonNode *node = json_array_get_element(granted, i);
+
+                if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
+                    g_str_equal(json_node_get_string(node), permission))
+                        return true;
+        }
+        return false;
+}
+
 bool instance_has_local_ssd(JsonObject *instance) {
         return instance && has_element(json_get_array(instance, "disks"), "type", "SCRATCH");
 }

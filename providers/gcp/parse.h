@@ -64,5 +64,7 @@ const char *instance_status(JsonObject *instance);
 char *parse_state(const char *status);
 /* "us-central1" of "us-central1-a". Caller frees. */
 char *parse_region(const char *zone);
+/* An answer of testIamPermissions names it. */
+bool parse_permits(JsonObject *object, const char *permission);
 /* A stop of it has to say what is to become of them. */
 bool instance_has_local_ssd(JsonObject *instance);

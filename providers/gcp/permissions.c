@@ -2,54 +2,67 @@
 
 /* CheckPermissions: what the account may do with this instance, without doing any of it. testIamPermissions answers
  * those of the asked ones that are granted. What only adds to a stop is listed where it is granted; its lack keeps no
- * stop from working. */
+ * stop from working. What the machine cannot be made to do is listed under the name of that action. */
 
 #include "instance.h"
 #include "config.h"
 #include "scopes.h"
-#include "util/json.h"
+
+#define POLICY_ADVICE "give the service account the role of " SNOOZE_COMMAND " provider policy gcp"
 
 static const struct {
         const char *name;
         bool required;
         const char *gives;
+        const char *action; /* that needs it, besides a stop; or NULL */
 } rights[] = {
         { "compute.instances.stop", true, "stops this machine" },
-        { "compute.instances.suspend", false, "suspends this machine" },
+        { "compute.instances.suspend", false, "suspends this machine", "suspend" },
         { "compute.instances.get", false, "knows state, local SSDs and labels" },
         { "compute.instances.setLabels", false, "marks a stop with labels" },
         { "compute.instances.start", false, "starts instances" },
         { "compute.instances.resume", false, "resumes suspended instances" },
 };
 
-static bool is_granted(JsonArray *granted, const char *name) {
-        for (guint i = 0; granted && i < json_array_get_length(granted); i++) {
-                JsonNode *node = json_array_get_element(granted, i);
+static void tell_obstacles(CloudJob *job, JsonObject *instance) {
+        static const CloudAction actions[] = { CLOUD_STOP, CLOUD_SUSPEND };
 
-                if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING &&
-                    g_str_equal(json_node_get_string(node), name))
-                        return true;
+        for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
+                g_autofree char *other = instance ? instance_mistaken(job, instance) : NULL,
+                                *obstacle = instance_obstacle(job, actions[i], instance, NULL);
+
+                if (other || obstacle)
+                        snooze_plugin_call_add_permission(job->call, cloud_action_name(actions[i]), false,
+                                                          other ?: obstacle);
         }
-        return false;
+        cloud_actions_tell(job->call, job->cloud->kind->actions);
+        cloud_job_end(job, 0);
+}
+
+/* Permitted is not all: what StopInstance would find wrong with the machine is told before anybody is warned of a
+ * stop. */
+static void on_got(CloudJob *job, const CloudReply *reply) {
+        if (reply->object || api_is_denied(reply))
+                tell_obstacles(job, reply->object);
+        else
+                api_fail(job, reply, "get");
 }
 
 static void on_tested(CloudJob *job, const CloudReply *reply) {
-        JsonArray *granted = reply->object ? json_get_array(reply->object, "permissions") : NULL;
-
         if (!reply->object) {
                 api_fail(job, reply, "testIamPermissions");
                 return;
         }
         for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
-                bool has = is_granted(granted, rights[i].name);
+                bool has = parse_permits(reply->object, rights[i].name);
 
-                if (has || rights[i].required)
+                /* The lack of the right to an action counts only where that is what a stop is to do. */
+                if (has || rights[i].required || rights[i].action)
                         snooze_plugin_call_add_permission(
-                                job->call, rights[i].name, has,
-                                has ? rights[i].gives
-                                    : "give the service account the role of " SNOOZE_COMMAND " provider policy gcp");
+                                job->call, has || !rights[i].action ? rights[i].name : rights[i].action, has,
+                                has ? rights[i].gives : POLICY_ADVICE);
         }
-        cloud_job_end(job, 0);
+        instance_get(job, on_got);
 }
 
 static void authenticated(CloudJob *job) {
@@ -61,7 +74,7 @@ static void authenticated(CloudJob *job) {
                                           gcp->credentials->writes ? "the access scopes leave the account its rights"
                                                                    : scopes_advice);
         if (!gcp->credentials->reads) {
-                cloud_job_end(job, 0);
+                tell_obstacles(job, NULL);
                 return;
         }
         for (size_t i = 0; i < G_N_ELEMENTS(rights); i++)

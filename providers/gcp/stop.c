@@ -7,7 +7,6 @@
 
 #include "instance.h"
 #include "operation.h"
-#include "util/json.h"
 
 static const char *const leaving_by_stop[] = { "STOPPING", "PENDING_STOP", "DEPROVISIONING",
                                                "STOPPED",  "TERMINATED",   NULL };
@@ -26,15 +25,19 @@ static void on_taken(CloudJob *job, const CloudReply *reply) {
         operation_follow(job, reply, deed_of(job));
 }
 
+static char *permission_of(const CloudJob *job) {
+        return g_strconcat("compute.instances.", deed_of(job)->method, NULL);
+}
+
 static void on_allowed(CloudJob *job, const CloudReply *reply) {
-        JsonArray *granted = reply->object ? json_get_array(reply->object, "permissions") : NULL;
+        g_autofree char *permission = permission_of(job);
 
         if (!reply->object)
                 api_fail(job, reply, "testIamPermissions");
-        else if (!granted || json_array_get_length(granted) == 0)
+        else if (!parse_permits(reply->object, permission))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED,
-                               "compute.instances.%s on %s: the service account has no such permission",
-                               deed_of(job)->method, last_part(gcp_extra(job)->target));
+                               "%s on %s: the service account has no such permission", permission,
+                               last_part(gcp_extra(job)->target));
         else
                 cloud_job_end(job, 0);
 }
@@ -42,7 +45,8 @@ static void on_allowed(CloudJob *job, const CloudReply *reply) {
 /* The API knows no dry runs; it tells what is permitted. */
 static void ask_whether_allowed(CloudJob *job) {
         g_autofree char *path = g_strconcat(gcp_extra(job)->target, "/testIamPermissions", NULL),
-                        *body = g_strdup_printf("{\"permissions\":[\"compute.instances.%s\"]}", deed_of(job)->method);
+                        *permission = permission_of(job),
+                        *body = g_strdup_printf("{\"permissions\":[\"%s\"]}", permission);
 
         api_call(job, path, body, on_allowed);
 }
@@ -62,58 +66,31 @@ static void act(CloudJob *job) {
         api_act(job, deed_of(job)->method, query, "", on_taken);
 }
 
-static void refuse_local_ssd(CloudJob *job) {
-        cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED,
-                       "%s has local SSDs, whose content a %s loses: allow that with local_ssd \"discard\", or have "
-                       "it kept, and paid for, with "
-                       "\"preserve\" (providers.gcp)",
-                       last_part(gcp_extra(job)->target), deed_of(job)->method);
-}
-
-static bool has_accelerators(JsonObject *instance) {
-        JsonArray *accelerators = json_get_array(instance, "guestAccelerators");
-
-        return accelerators && json_array_get_length(accelerators) > 0;
-}
-
-static bool decides_local_ssd(const CloudJob *job) {
-        return !g_str_equal(cloud_setting(job->cloud, "local_ssd"), "refuse");
-}
-
 static void go_on_by_metadata(CloudJob *job) {
-        const Gcp *gcp = job->provider;
+        g_autofree char *obstacle = instance_obstacle(job, job->options.action, NULL, NULL);
 
-        if (instance_is_own(job) && gcp->identity->local_ssd && !decides_local_ssd(job))
-                refuse_local_ssd(job);
+        if (obstacle)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s", obstacle);
         else
                 act(job); /* Of another instance nothing is known: a stop that does not say what is to become of local
                              SSDs is refused there. */
 }
 
-static bool is_another(const CloudJob *job, JsonObject *instance) {
-        const Gcp *gcp = job->provider;
-
-        return gcp->identity && instance_is_own(job) &&
-               !g_str_equal(json_get_string(instance, "id", ""), gcp->identity->id);
-}
-
 static void go_on_with(CloudJob *job, JsonObject *instance) {
         const char *status = instance_status(instance), *name = last_part(gcp_extra(job)->target);
-        bool suspend = job->options.action == CLOUD_SUSPEND;
+        const char *error_name = NULL;
+        g_autofree char *other = instance_mistaken(job, instance),
+                        *obstacle = instance_obstacle(job, job->options.action, instance, &error_name);
 
-        if (is_another(job, instance))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "The API knows another instance by the name %s (%s)",
-                               name, json_get_string(instance, "id", "without an id"));
+        if (other)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s", other);
         else if (g_strv_contains(deed_of(job)->expected, status))
                 cloud_job_end(job, 0);
-        else if (suspend && !g_str_equal(status, "RUNNING"))
+        else if (job->options.action == CLOUD_SUSPEND && !g_str_equal(status, "RUNNING"))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s is %s: only what runs can be suspended", name,
                                *status ? status : "in no state");
-        else if (suspend && has_accelerators(instance))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "%s has GPUs: Google suspends no such instance",
-                               name);
-        else if (instance_has_local_ssd(instance) && !decides_local_ssd(job))
-                refuse_local_ssd(job);
+        else if (obstacle)
+                cloud_job_fail(job, error_name, "%s", obstacle);
         else
                 act(job);
 }

@@ -409,13 +409,36 @@ class Rights(Gcp):
     def test_a_missing_one_is_named(self):
         self.cloud.state(denied=["compute.instances.stop", "compute.instances.start", "compute.instances.suspend"])
         rows = self.ask(self.gcp(), "CheckPermissions")[0]
-        self.assertEqual([name for name, granted, _ in rows if not granted], ["compute.instances.stop"])
+        self.assertEqual([name for name, granted, _ in rows if not granted], ["compute.instances.stop", "suspend", "hibernate"])
         self.assertNotIn("compute.instances.suspend", [name for name, _, _ in rows])
 
     def test_so_are_missing_scopes(self):
         self.renew(scopes=[SCOPE + "devstorage.read_only"])
         rows = self.ask(self.gcp(), "CheckPermissions")[0]
-        self.assertEqual([row[:2] for row in rows], [("scope compute", False)])
+        self.assertEqual([row[:2] for row in rows], [("scope compute", False), ("hibernate", False)])
+
+    def test_what_a_stop_would_be_refused_for_is_told_beforehand(self):
+        plugin = self.once()
+        self.assertEqual(self.missing(plugin), {"hibernate": "This cloud cannot hibernate a machine"})
+        self.instance(gpus=1)
+        self.assertEqual(set(self.missing(plugin)), {"hibernate", "suspend"})
+        self.assertIn(self.missing(plugin)["suspend"], self.refused("NotSupported", self.stop_with, plugin, action="suspend"))
+        self.instance(gpus=0, local_ssd=1)
+        for denied in ([], ["compute.instances.get"]):
+            with self.subTest(denied=denied):
+                self.cloud.state(denied=denied)
+                plugin.call("", "Configure", "(a{sv})", self.configuration(**self.settings()))
+                missing = self.missing(plugin)
+                self.assertIn(missing["stop"], self.refused("Refused", self.stop_with, plugin))
+                self.assertIn(missing["suspend"], self.refused("Refused", self.stop_with, plugin, action="suspend"))
+
+    def test_what_was_decided_is_none(self):
+        self.instance(local_ssd=1)
+        self.assertEqual(set(self.missing(self.gcp(local_ssd="discard"))), {"hibernate"})
+
+    def test_what_could_not_be_asked_is_no_permission(self):
+        self.cloud.fault("GET /compute/v1/projects/", times=100, status=503)
+        self.refused("Throttled", self.ask, self.gcp(), "CheckPermissions")
 
 
 class Labels(Gcp):
