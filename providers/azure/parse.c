@@ -233,6 +233,38 @@ void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret) {
         ret->message = document_text(root, "error/message");
 }
 
+/* Entries of a page and patterns of an entry that are looked at. */
+#define ENTRIES_MAX 1024U
+
+bool parse_is_permissions(JsonObject *page, const char **ret_next) {
+        *ret_next = document_text(page, "nextLink");
+        return document_array(page, "value");
+}
+
+static bool is_listed(JsonArray *patterns, const char *action) {
+        for (guint i = 0; patterns && i < json_array_get_length(patterns) && i < ENTRIES_MAX; i++) {
+                JsonNode *pattern = json_array_get_element(patterns, i);
+
+                if (json_node_get_value_type(pattern) == G_TYPE_STRING &&
+                    action_matches(json_node_get_string(pattern), action))
+                        return true;
+        }
+        return false;
+}
+
+bool parse_grants(JsonObject *page, const char *action) {
+        JsonArray *entries = document_array(page, "value");
+
+        for (guint i = 0; entries && i < json_array_get_length(entries) && i < ENTRIES_MAX; i++) {
+                JsonObject *entry = document_element(entries, i);
+
+                if (is_listed(document_array(entry, "actions"), action) &&
+                    !is_listed(document_array(entry, "notActions"), action))
+                        return true;
+        }
+        return false;
+}
+
 char *parse_power(JsonObject *vm) {
         JsonArray *statuses = document_array(vm, "properties/instanceView/statuses");
         JsonObject *status;

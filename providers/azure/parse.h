@@ -67,6 +67,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ScheduledEvents, scheduled_events_free)
 /* A reply of the Resource Manager, of which document is what cloud_reply_parse() made. */
 void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret);
 
+/* A page of permissions; ret_next: the address of the next one, borrowed; "": it is the last. */
+bool parse_is_permissions(JsonObject *page, const char **ret_next);
+/* One of its entries grants the action. Each is a role: what it takes away again, another one may grant. */
+bool parse_grants(JsonObject *page, const char *action);
+
 /* "running" "stopped" "deallocating": of PowerState/… of a machine; NULL where none is told. Caller frees. */
 char *parse_power(JsonObject *vm);
 

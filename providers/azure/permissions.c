@@ -2,17 +2,15 @@
 
 /* CheckPermissions. Azure has no dry runs, but lists the actions that roles grant on a resource; deny assignments,
  * policies and locks do not show there. What only adds to a stop is listed where it is granted; its lack keeps no stop
- * from working. */
+ * from working. What the machine cannot be made to do is listed under the name of that action. */
 
 #include "permissions.h"
 
-#include "document.h"
 #include "resource.h"
 #include "vm.h"
 
 #define PERMISSIONS_VERSION "2022-04-01"
 #define PAGES_MAX 32U
-#define ENTRIES_MAX 1024U
 
 static const struct {
         const char *provider; /* NULL: that of the machine */
@@ -31,41 +29,20 @@ char *right_name(const CloudJob *job, Right right) {
                                rights[right].action);
 }
 
-static bool is_listed(JsonArray *patterns, const char *action) {
-        for (guint i = 0; patterns && i < json_array_get_length(patterns) && i < ENTRIES_MAX; i++) {
-                JsonNode *pattern = json_array_get_element(patterns, i);
-
-                if (json_node_get_value_type(pattern) == G_TYPE_STRING &&
-                    action_matches(json_node_get_string(pattern), action))
-                        return true;
-        }
-        return false;
-}
-
-/* Each entry is a role: what it takes away again, another one may grant. */
-static void read_entry(CloudJob *job, JsonObject *entry) {
-        Extra *extra = job->extra;
-
-        for (Right right = 0; right < RIGHT_COUNT; right++) {
-                g_autofree char *name = right_name(job, right);
-
-                if (is_listed(document_array(entry, "actions"), name) &&
-                    !is_listed(document_array(entry, "notActions"), name))
-                        extra->granted |= 1U << right;
-        }
-}
-
 static void on_page(CloudJob *job, const CloudReply *reply) {
         Extra *extra = job->extra;
-        JsonArray *entries = document_array(reply->object, "value");
-        const char *next = document_text(reply->object, "nextLink");
+        const char *next;
 
-        if (!entries) {
+        if (!parse_is_permissions(reply->object, &next)) {
                 extra->permitted(job, reply);
                 return;
         }
-        for (guint i = 0; i < json_array_get_length(entries) && i < ENTRIES_MAX; i++)
-                read_entry(job, document_element(entries, i));
+        for (Right right = 0; right < RIGHT_COUNT; right++) {
+                g_autofree char *name = right_name(job, right);
+
+                if (parse_grants(reply->object, name))
+                        extra->granted |= 1U << right;
+        }
         if (*next && ++extra->pages < PAGES_MAX)
                 cloud_call(job, "GET", next, NULL, on_page);
         else
@@ -80,6 +57,28 @@ void permissions_ask(CloudJob *job, PermissionsDone done) {
         extra->granted = extra->pages = 0;
         extra->permitted = done;
         cloud_call(job, "GET", path, NULL, on_page);
+}
+
+static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
+        if (obstacle)
+                snooze_plugin_call_add_permission(job->call, cloud_action_name(action), false, obstacle);
+}
+
+/* Permitted is not all: what StopInstance would find wrong with the machine is told before anybody is warned of a
+ * stop. */
+static void on_described(CloudJob *job, const CloudReply *reply) {
+        g_autofree char *what = g_strdup_printf("read %s", vm_name(job)),
+                        *no_hibernation = vm_no_hibernation(job, vm_of(reply)),
+                        *no_deallocation = vm_no_deallocation(job, vm_of(reply));
+
+        if (!vm_of(reply) && !api_is_denied(reply)) {
+                cloud_reply_fail(job, reply, what);
+                return;
+        }
+        tell_obstacle(job, CLOUD_STOP, no_deallocation);
+        tell_obstacle(job, CLOUD_HIBERNATE, no_deallocation ?: no_hibernation);
+        cloud_actions_tell(job->call, job->cloud->kind->actions);
+        cloud_job_end(job, 0);
 }
 
 static void tell(CloudJob *job, const CloudReply *failure) {
@@ -99,7 +98,7 @@ static void tell(CloudJob *job, const CloudReply *failure) {
                                                           granted ? rights[right].gives
                                                                   : "no role of the managed identity grants it here");
         }
-        cloud_job_end(job, 0);
+        vm_describe(job, on_described);
 }
 
 static void authenticated(CloudJob *job) {

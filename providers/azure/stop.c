@@ -50,32 +50,20 @@ static void stop_now(CloudJob *job) {
                 cloud_call(job, "POST", path, "", on_stopped);
 }
 
-/* learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks: no stop-deallocate, as the disk would be lost. */
-static bool is_ephemeral(const CloudJob *job, JsonObject *vm) {
-        const Azure *azure = job->provider;
-
-        if (!vm)
-                return vm_is_own(job) && azure->identity->ephemeral;
-        return g_str_equal(document_text(vm, "properties/storageProfile/osDisk/diffDiskSettings/option"), "Local");
-}
-
 static void on_described(CloudJob *job, const CloudReply *reply) {
-        g_autofree char *what = g_strdup_printf("read %s", vm_name(job));
         bool hibernate = job->options.action == CLOUD_HIBERNATE;
-        JsonObject *vm = document_object(reply->object, "properties") ? reply->object : NULL;
+        JsonObject *machine = vm_of(reply);
+        g_autofree char *what = g_strdup_printf("read %s", vm_name(job)),
+                        *no_hibernation = hibernate ? vm_no_hibernation(job, machine) : NULL,
+                        *no_deallocation = vm_no_deallocation(job, machine);
 
         /* A stop works without knowing more; only an identity that may not read is no reason to give up. */
-        if (!vm && !(api_is_denied(reply) && !hibernate))
+        if (!machine && !(api_is_denied(reply) && !hibernate))
                 cloud_reply_fail(job, reply, what);
-        else if (hibernate && !document_is_true(vm, "properties/additionalCapabilities/hibernationEnabled"))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                               "Hibernation is not enabled on %s (additionalCapabilities.hibernationEnabled)",
-                               vm_name(job));
-        else if (is_ephemeral(job, vm))
-                cloud_job_fail(
-                        job, SNOOZE_PLUGIN_ERROR_REFUSED,
-                        "%s has an ephemeral system disk: Azure deallocates no such machine, it could only be deleted",
-                        vm_name(job));
+        else if (no_hibernation)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "%s", no_hibernation);
+        else if (no_deallocation)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s", no_deallocation);
         else
                 stop_now(job);
 }

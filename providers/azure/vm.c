@@ -30,6 +30,39 @@ bool vm_is_own(const CloudJob *job) {
         return azure->identity && resource_equal(job->instance_id, azure->identity->resource_id);
 }
 
+JsonObject *vm_of(const CloudReply *reply) {
+        return document_object(reply->object, "properties") ? reply->object : NULL;
+}
+
+char *vm_no_hibernation(const CloudJob *job, JsonObject *machine) {
+        if (!machine)
+                return g_strdup_printf("Whether hibernation is enabled on %s is not known without the right to read "
+                                       "it",
+                                       vm_name(job));
+        if (document_is_true(machine, "properties/additionalCapabilities/hibernationEnabled"))
+                return NULL;
+        return g_strdup_printf("Hibernation is not enabled on %s (additionalCapabilities.hibernationEnabled)",
+                               vm_name(job));
+}
+
+/* learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks: no stop-deallocate, as the disk would be lost. */
+static bool is_ephemeral(const CloudJob *job, JsonObject *machine) {
+        const Azure *azure = job->provider;
+
+        if (!machine)
+                return vm_is_own(job) && azure->identity->ephemeral;
+        return g_str_equal(document_text(machine, "properties/storageProfile/osDisk/diffDiskSettings/option"),
+                           "Local");
+}
+
+char *vm_no_deallocation(const CloudJob *job, JsonObject *machine) {
+        if (!is_ephemeral(job, machine))
+                return NULL;
+        return g_strdup_printf("%s has an ephemeral system disk: Azure deallocates no such machine, it could only be "
+                               "deleted",
+                               vm_name(job));
+}
+
 static void add_tags(SnoozePluginDictionary *strings, JsonObject *tags) {
         JsonObjectIter iter;
         const char *name;

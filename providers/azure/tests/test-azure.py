@@ -345,7 +345,7 @@ class ScaleSet(Azure):
     def test_rights_on_plain_machines_do_not_do(self):
         self.cloud.state(permissions=[{"actions": [COMPUTE + "*", "Microsoft.Authorization/permissions/read"], "notActions": []}])
         rows = self.ask(self.azure(), "CheckPermissions")[0]
-        self.assertEqual([row[:2] for row in rows], [(self.RIGHT + "deallocate/action", False)])
+        self.assertEqual([row[:2] for row in rows], [(self.RIGHT + "deallocate/action", False), ("hibernate", False), ("suspend", False)])
 
 
 class Rights(Azure):
@@ -433,7 +433,8 @@ class Rights(Azure):
         plugin = self.azure()
         rows = self.ask(plugin, "CheckPermissions")[0]
         self.assertEqual([row[:2] for row in rows], [(COMPUTE + "deallocate/action", True), (COMPUTE + "read", True),
-                                                      ("Microsoft.Resources/tags/write", True), (COMPUTE + "start/action", True)])
+                                                      ("Microsoft.Resources/tags/write", True), (COMPUTE + "start/action", True),
+                                                      ("hibernate", False), ("suspend", False)])
         self.assertEqual({request["method"] for request in self.cloud.requests("/subscriptions/")}, {"GET"})
 
     def test_roles_are_read_as_azure_reads_them(self):
@@ -459,10 +460,31 @@ class Rights(Azure):
         self.cloud.state(operations={"reach": False})
         plugin = self.azure()
         rows = self.ask(plugin, "CheckPermissions")[0]
-        self.assertEqual([row[1] for row in rows], [True, True, True])
+        self.assertEqual([row[1] for row in rows if row[0] not in ("hibernate", "suspend")], [True, True, True])
         self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
         self.stop_with(plugin)
         self.assertEqual(self.state_of(plugin), "deallocating")
+
+    def test_what_a_stop_would_be_refused_for_is_told_beforehand(self):
+        plugin = self.azure()
+        self.machine(hibernation=True)
+        self.assertEqual(self.missing(plugin), {"suspend": "This cloud cannot suspend a machine"})
+        self.machine(hibernation=False)
+        self.assertEqual(set(self.missing(plugin)), {"hibernate", "suspend"})
+        self.assertIn(self.missing(plugin)["hibernate"], self.refused("NotSupported", self.stop_with, plugin, action="hibernate"))
+        self.machine(hibernation=True, ephemeral=True)
+        self.assertEqual(set(self.missing(plugin)), {"stop", "hibernate", "suspend"})
+        self.assertIn(self.missing(plugin)["stop"], self.refused("Refused", self.stop_with, plugin))
+        self.assertIn(self.missing(plugin)["hibernate"], self.refused("Refused", self.stop_with, plugin, action="hibernate"))
+
+    def test_also_where_only_the_metadata_knows_it(self):
+        self.may(COMPUTE + "deallocate/action", "Microsoft.Authorization/permissions/read")
+        self.cloud.state(imds={"compute": {"storageProfile": {"osDisk": {"diffDiskSettings": {"option": "Local"}}}}})
+        self.assertIn("ephemeral", self.missing(self.azure())["stop"])
+
+    def test_what_could_not_be_asked_is_no_permission(self):
+        self.cloud.fault(f"GET {OWN}?$expand", times=100, status=503)
+        self.refused("Throttled", self.ask, self.azure(), "CheckPermissions")
 
     def test_who_may_not_list_them_is_told_so(self):
         self.may(COMPUTE + "*")
