@@ -55,6 +55,13 @@ const Move *move_of_method(const char *method) {
         return g_strcmp0(method, "shelve") == 0 ? &shelve_move : &stop_move;
 }
 
+/* StopEffect is that of the method, and has to be true. */
+char *move_obstacle(CloudAction action, const char *method) {
+        if (action != CLOUD_SUSPEND || g_strcmp0(method, "suspend") == 0)
+                return NULL;
+        return g_strdup_printf("stop_method is %s, which is what a stop does and costs: set it to suspend", method);
+}
+
 const char *move_stop_effect(const char *method) {
         return g_strcmp0(method, "shelve") == 0 ? "stops-billing" : "keeps-billing";
 }
@@ -186,16 +193,16 @@ static void authenticated(CloudJob *job) {
 int openstack_stop_instance(SnoozePluginCall *call, const char *server_id, const SnoozePluginDictionary *options,
                             void *userdata) {
         const char *method = cloud_setting(userdata, "stop_method") ?: "stop";
+        g_autofree char *obstacle = NULL;
         CloudJob *job;
         int r = cloud_job_new_for_stop(userdata, call, server_id, options, &job);
 
         if (r < 0)
                 return r;
         openstack_extra(job)->move = move_of_method(method);
-        /* StopEffect is that of the method, and has to be true. */
-        if (job->options.action == CLOUD_SUSPEND && !g_str_equal(method, "suspend"))
-                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED,
-                               "stop_method is %s, which is what a stop does and costs: set it to suspend", method);
+        obstacle = move_obstacle(job->options.action, method);
+        if (obstacle)
+                cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, "%s", obstacle);
         else
                 cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;

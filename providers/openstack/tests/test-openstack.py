@@ -374,7 +374,16 @@ class Rights(Openstack):
             self.assertNotIn(secret, message + journal)
 
     def permissions(self):
-        return [(name, granted) for name, granted, _ in self.ask(self.openstack(), "CheckPermissions")[0]]
+        return [(name, granted) for name, granted, _ in self.ask(self.openstack(), "CheckPermissions")[0] if name not in ("suspend", "hibernate")]
+
+    def test_what_a_stop_would_be_refused_for_is_told_beforehand(self):
+        plugin = self.openstack()
+        self.assertEqual(set(self.missing(plugin)), {"suspend", "hibernate"})
+        for action in ("suspend", "hibernate"):
+            self.assertIn(self.missing(plugin)[action], self.refused("NotSupported", self.stop_with, plugin, action=action))
+        plugin.call("", "Configure", "(a{sv})", self.configuration(metadata_url=self.cloud.url, stop_method="suspend"))
+        self.assertEqual(set(self.missing(plugin)), {"hibernate"})
+        self.stop_with(plugin, action="suspend", dry_run=True)
 
     def test_permissions_are_read_off_without_doing_anything(self):
         self.assertEqual(self.permissions(), [("os_compute_api:servers:show", True), ("os_compute_api:servers:stop", True),
