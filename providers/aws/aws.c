@@ -44,6 +44,10 @@ bool aws_powers_off(const Aws *aws) {
         return g_strcmp0(cloud_setting(&aws->cloud, "stop_method"), "poweroff") == 0;
 }
 
+bool aws_has_hook(const Aws *aws) {
+        return cloud_setting(&aws->cloud, "lifecycle_hook") && cloud_setting(&aws->cloud, "autoscaling_group");
+}
+
 static void clear_extra(void *data) {
         Extra *extra = data;
 

@@ -52,3 +52,5 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
 
 /* stop_method is "poweroff". */
 bool aws_powers_off(const Aws *aws);
+/* There is a lifecycle hook to complete. */
+bool aws_has_hook(const Aws *aws);

@@ -237,15 +237,11 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) 
         return 0;
 }
 
-static bool has_hook(const Aws *aws) {
-        return cloud_setting(&aws->cloud, "lifecycle_hook") && cloud_setting(&aws->cloud, "autoscaling_group");
-}
-
 static void beat(Notices *notices) {
         Aws *aws = notices->aws;
         int64_t seconds = snooze_plugin_instance_get_integer(aws->cloud.instance, "heartbeat_seconds");
 
-        if (!has_hook(aws) || seconds == 0)
+        if (!aws_has_hook(aws) || seconds == 0)
                 return;
         /* The first needs no saying: the hook's own time has just begun. */
         if (notices->heartbeat)
@@ -275,7 +271,7 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         if (g_strcmp0(event_id, termination) != 0)
                 return 0;
         aws->notices->heartbeat = sd_event_source_disable_unref(aws->notices->heartbeat);
-        if (!has_hook(aws))
+        if (!aws_has_hook(aws))
                 return 0;
         cloud_job_authenticate(cloud_job_new(&aws->cloud, call, NULL), complete);
         return SNOOZE_PLUGIN_LATER;

@@ -3,8 +3,11 @@
 /* CheckPermissions: what the role may do, without doing any of it. EC2 answers a dry run with DryRunOperation where it
  * would have been allowed. What only adds to a stop (names of instances, tags, a start from elsewhere) is listed where
  * it is granted; its lack keeps no stop from working. What the machine cannot be made to do is listed under the name
- * of that action. */
+ * of that action. What a lifecycle hook takes is listed in any case, and counts for no stop. */
 
+#include <string.h>
+
+#include "base/names.h"
 #include "instance.h"
 #include "power.h"
 
@@ -22,6 +25,18 @@ static const Right rights[] = {
         { "ec2:StartInstances", "ec2", "StartInstances", false, "starts instances" },
 };
 
+/* Auto Scaling has no dry runs. A token that no lifecycle action has completes and prolongs none: who is allowed to is
+ * told so, who is not that. */
+#define NO_TOKEN "00000000-0000-0000-0000-000000000000"
+#define NO_ACTION "No active Lifecycle Action"
+
+static const Right hook_rights[] = {
+        { "autoscaling:CompleteLifecycleAction" PERMISSION_OPTIONAL_SUFFIX, "autoscaling", "CompleteLifecycleAction",
+          false, "ends the wait of the lifecycle hook when handlers are done" },
+        { "autoscaling:RecordLifecycleActionHeartbeat" PERMISSION_OPTIONAL_SUFFIX, "autoscaling",
+          "RecordLifecycleActionHeartbeat", false, "keeps the lifecycle hook waiting while handlers work" },
+};
+
 static void ask_next(CloudJob *job);
 
 static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
@@ -29,9 +44,46 @@ static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacl
                 snooze_plugin_call_add_permission(job->call, cloud_action_name(action), false, obstacle);
 }
 
+static void ask_hook(CloudJob *job);
+
+static void on_hook(CloudJob *job, const CloudReply *reply) {
+        const Right *right = &hook_rights[job->step];
+        bool granted = strstr(reply->message, NO_ACTION) != NULL, denied = api_is_denied(reply);
+        g_autofree char *unknown =
+                g_strdup_printf("unknown: %s", *reply->message ? reply->message : "Auto Scaling did not answer");
+
+        snooze_plugin_call_add_permission(job->call, right->name, granted,
+                                          granted         ? right->gives
+                                                  : denied ? reply->message
+                                                           : unknown);
+        job->step++;
+        ask_hook(job);
+}
+
+static void ask_hook(CloudJob *job) {
+        bool beats = snooze_plugin_instance_get_integer(job->cloud->instance, "heartbeat_seconds") > 0;
+        const Right *right = &hook_rights[job->step];
+
+        if (job->step == (beats ? 2U : 1U)) {
+                cloud_job_end(job, 0);
+                return;
+        }
+        api_call(job, right->service, right->action,
+                 (const char *const[]) { "AutoScalingGroupName", cloud_setting(job->cloud, "autoscaling_group"),
+                                         "LifecycleHookName", cloud_setting(job->cloud, "lifecycle_hook"),
+                                         "LifecycleActionToken", NO_TOKEN,
+                                         job->step == 0 ? "LifecycleActionResult" : NULL, "CONTINUE", NULL },
+                 on_hook);
+}
+
 static void end(CloudJob *job) {
         cloud_actions_tell(job->call, job->cloud->kind->actions);
-        cloud_job_end(job, 0);
+        if (!aws_has_hook(job->provider)) {
+                cloud_job_end(job, 0);
+                return;
+        }
+        job->step = 0;
+        ask_hook(job);
 }
 
 /* Where the role may not ask for the request, nothing of it is known: AWS itself says no to the stop. */

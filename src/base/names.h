@@ -37,6 +37,9 @@
 #define DATA_PROCESSOR_INTERFACE PLUGIN_NAME ".DataProcessor"
 #define REQUEST_HANDLER_INTERFACE PLUGIN_NAME ".RequestHandler"
 
+/* Ends the name of a permission that no stop needs: CheckPermissions tells of it even where it is not granted. */
+#define PERMISSION_OPTIONAL_SUFFIX " (optional)"
+
 /* The plugin API that this tree speaks; a host of API n serves plugins of n and n - 1. */
 #define PLUGIN_API_VERSION 1U
 

@@ -3,48 +3,94 @@
 /* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own
  * format, to be fed to the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's
  * is to stand, and @INSTANCE_GROUP@ where what it lies in (of an id that is a path: what stands before /providers/).
- */
+ * A setting that takes more rights has a file of its own, policy+SETTING.json, with @SETTING@ where its value is to
+ * stand. */
 
 #include <string.h>
 
 #include "base/names.h"
+#include "cli/cmd-config.h"
 #include "cli/cmd-provider.h"
 #include "cli/output.h"
 #include "util/file.h"
+#include "util/json.h"
 
 #define POLICY_MAX (64U * 1024U)
 #define INSTANCE "@INSTANCE_ID@"
 #define GROUP "@INSTANCE_GROUP@"
 
-static char *find_policy(const char *directory, const char *id) {
+static char *find_policy(const char *directory, const char *id, const char *beginning) {
         g_autofree char *folder = g_build_filename(directory, id, NULL);
         g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
         const char *name;
 
         while (dir && (name = g_dir_read_name(dir)))
-                if (g_str_has_prefix(name, "policy."))
+                if (g_str_has_prefix(name, beginning))
                         return g_build_filename(folder, name, NULL);
         return NULL;
 }
 
-static char *policy_path(const char *id) {
+static char *policy_path(const char *id, const char *beginning) {
         g_autofree char *installed = g_build_filename(INSTALLED_PLUGINS, id, "current", NULL);
         g_auto(GStrv) own = cli_plugin_directories();
         char *path = NULL;
 
         for (char **directory = own; !path && *directory; directory++)
-                path = find_policy(*directory, id);
+                path = find_policy(*directory, id, beginning);
         if (!path)
-                path = find_policy(PKGPLUGINDIR, id);
+                path = find_policy(PKGPLUGINDIR, id, beginning);
         if (!path)
-                path = find_policy(PKGSYSCONFDIR "/plugins", id);
-        return path ? path : find_policy(installed, ".");
+                path = find_policy(PKGSYSCONFDIR "/plugins", id, beginning);
+        return path ? path : find_policy(installed, ".", beginning);
+}
+
+/* That of a setting that is configured, else the common one. */
+static char *policy_path_for(const char *id, JsonObject *settings) {
+        JsonObjectIter iterator;
+        const char *name;
+        JsonNode *value;
+
+        if (settings) {
+                json_object_iter_init_ordered(&iterator, settings);
+                while (json_object_iter_next_ordered(&iterator, &name, &value)) {
+                        g_autofree char *beginning = g_strdup_printf("policy+%s.", name);
+                        char *path = policy_path(id, beginning);
+
+                        if (path)
+                                return path;
+                }
+        }
+        return policy_path(id, "policy.");
 }
 
 static char *replace(const char *text, const char *mark, const char *value) {
         g_auto(GStrv) parts = g_strsplit(text, mark, -1);
 
         return g_strjoinv(value, parts);
+}
+
+/* As it stands within a string of JSON. */
+static char *fill_in_settings(const char *text, JsonObject *settings) {
+        char *filled = g_strdup(text);
+        JsonObjectIter iterator;
+        const char *name;
+        JsonNode *value;
+
+        if (!settings)
+                return filled;
+        json_object_iter_init_ordered(&iterator, settings);
+        while (json_object_iter_next_ordered(&iterator, &name, &value)) {
+                g_autofree char *before = filled, *mark = g_strdup_printf("@%s@", name), *quoted = NULL;
+
+                if (!JSON_NODE_HOLDS_VALUE(value) || json_node_get_value_type(value) != G_TYPE_STRING) {
+                        before = NULL;
+                        continue;
+                }
+                quoted = json_text_compact(value);
+                quoted[strlen(quoted) - 1] = 0;
+                filled = replace(before, mark, quoted + 1);
+        }
+        return filled;
 }
 
 /* In an example, where there is no machine to name: every one. */
@@ -56,8 +102,8 @@ static char *fill_in(const char *text, const char *instance_id) {
         return replace(named, GROUP, group);
 }
 
-static int print_policy(Cli *cli, const char *id, const char *instance_id) {
-        g_autofree char *path = policy_path(id), *text = NULL, *filled = NULL;
+static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonObject *settings) {
+        g_autofree char *path = policy_path_for(id, settings), *text = NULL, *named = NULL, *filled = NULL;
         GError *error = NULL;
         JsonObject *object;
 
@@ -67,7 +113,8 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id) {
         }
         if (!file_read(path, POLICY_MAX, &text, NULL, &error))
                 return cli_fail(cli, error);
-        filled = fill_in(text, instance_id);
+        named = fill_in(text, instance_id);
+        filled = fill_in_settings(named, settings);
         if (cli->json) {
                 object = json_object_new();
                 json_object_set_string_member(object, "provider", id);
@@ -81,6 +128,8 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id) {
 
 static int run_provider_policy(Cli *cli, int argc, char **argv) {
         g_autoptr(SnoozeClientProvider) provider = NULL;
+        g_autoptr(JsonNode) configuration = NULL;
+        JsonObject *providers = NULL;
         g_autofree char *id = NULL;
         const char *instance_id;
         GError *error = NULL;
@@ -88,8 +137,7 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
 
         if (!cli_parse(cli, &verb_provider_policy,
                        "Without ID: the active one. The policy names this machine's instance where the provider knows "
-                       "it; feed it to the cloud's own "
-                       "tools.",
+                       "it, and has the rights that its settings take besides; feed it to the cloud's own tools.",
                        NULL, 0, 0, 1, &argc, &argv))
                 return EXIT_CODE_USAGE;
         code = cli_connect(cli);
@@ -98,9 +146,14 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
         provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
         if (!provider)
                 return cli_fail(cli, error);
+        configuration = config_fetch(cli, &error);
+        if (!configuration)
+                return cli_fail(cli, error);
+        providers = json_get_object(json_node_get_object(configuration), "providers");
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         instance_id = snooze_client_provider_get_instance_id(provider);
-        return print_policy(cli, id ?: "", instance_id ?: "");
+        return print_policy(cli, id ?: "", instance_id ?: "",
+                            providers && id ? json_get_object(providers, id) : NULL);
 }
 
 const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine",

@@ -2,6 +2,7 @@
 
 #include "cli/cmd-provider.h"
 
+#include "base/names.h"
 #include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/status.h"
@@ -135,7 +136,7 @@ unsigned provider_permissions_missing(GVariant *permissions) {
 
         g_variant_iter_init(&iter, permissions);
         while (g_variant_iter_next(&iter, "(&sb&s)", &name, &granted, &explanation))
-                missing += !granted;
+                missing += !granted && !g_str_has_suffix(name, PERMISSION_OPTIONAL_SUFFIX);
         return missing;
 }
 
@@ -148,7 +149,11 @@ void provider_permissions_print(Cli *cli, GVariant *permissions) {
 
         g_variant_iter_init(&iter, permissions);
         while (g_variant_iter_next(&iter, "(&sb&s)", &name, &granted, &explanation))
-                table_add(table, granted ? STYLE_GOOD : STYLE_BAD, name, granted ? "yes" : "no", explanation, NULL);
+                table_add(table,
+                          granted                                                       ? STYLE_GOOD
+                                  : g_str_has_suffix(name, PERMISSION_OPTIONAL_SUFFIX) ? STYLE_WARN
+                                                                                        : STYLE_BAD,
+                          name, granted ? "yes" : "no", explanation, NULL);
         if (table_rows(table) > 0)
                 table_print(cli, table);
 }

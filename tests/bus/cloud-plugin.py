@@ -3,7 +3,7 @@
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
 Keys of behaviour.json: detect (true; or hang), effect (stops-billing), permitted (true), tags (ok, refuse), text (what every text that it
-tells ends with: ""), unable (what the machine cannot do, and why: {"hibernate": "…"}), and stop, a mode or a list of one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
+tells ends with: ""), unable (what the machine cannot do, and why: {"hibernate": "…"}), more_permissions (rows), and stop, a mode or a list of one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
 say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
@@ -134,6 +134,7 @@ class Provider:
     def CheckPermissions(self, invocation):
         text = behaviour('text', '')
         rows = [(action, False, why) for action, why in behaviour('unable', {}).items()]
+        rows += [tuple(row) for row in behaviour('more_permissions', [])]
         return GLib.Variant('(a(sbs))', (rows + [('cloud:StopInstances' + text, behaviour('permitted', True), 'stops this machine' + text)],))
 
     def SetTags(self, invocation, tags):

@@ -278,6 +278,10 @@ class Refusals(StopTest):
         self.assertEqual(self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)[0],
                          [('cloud:StopInstances', True, 'stops this machine')])
 
+    def test_a_permission_that_no_stop_needs(self):
+        self.start(more_permissions=[['cloud:HookRights (optional)', False, 'not permitted']])
+        self.wait_for_state('stopped')
+
 
 class Hibernation(StopTest):
     settings = {**HASTY, 'stop_action': 'hibernate'}

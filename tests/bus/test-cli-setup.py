@@ -198,6 +198,13 @@ class Providers(CommandLine):
         self.assertIn("ec2:StopInstances\tno\tthe role has no policy", self.snooze("provider", "check", code=FAILED))
         self.assertFalse(self.json("provider", "check", code=FAILED)[0]["granted"])
 
+    def test_one_that_no_stop_needs_is_told_and_no_more(self):
+        self.mock.answers["CheckPermissions"] = v("(a(sbs))", ([("ec2:StopInstances", True, "stops it"),
+                                                                ("autoscaling:X (optional)", False, "it may not")],))
+        text = self.snooze("provider", "check")
+        self.assertIn("All that a stop needs is permitted.", text)
+        self.assertIn("autoscaling:X (optional)\tno\tit may not", text)
+
     def test_none_active(self):
         self.mock.set(Provider="/")
         self.assertIn("snooze setup --provider", self.snooze("provider", "info", code=REFUSED))
@@ -324,10 +331,10 @@ class OtherMachines(CommandLine):
 
 
 class Policy(CommandLine):
-    def policy(self, text):
+    def policy(self, text, name="policy.json"):
         folder = os.path.join(self.bus.directory.name, "plugins", "local")
-        os.makedirs(folder)
-        with open(os.path.join(folder, "policy.json"), "w") as f:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name), "w") as f:
             f.write(text)
         self.environment["SNOOZE_PLUGIN_DIRECTORY"] = os.path.dirname(folder)
 
@@ -350,6 +357,15 @@ class Policy(CommandLine):
         self.policy("instance/@INSTANCE_ID@\n")
         self.mock.set_provider("local", InstanceId="")
         self.assertEqual(self.snooze("provider", "policy"), "instance/*\n")
+
+    def test_a_setting_that_takes_more_rights_has_its_own(self):
+        self.policy("@INSTANCE_ID@\n")
+        self.policy('{"Resource": ["@INSTANCE_ID@", "group/@group@", "@other@"]}\n', "policy+group.json")
+        self.mock.set_provider("local", InstanceId="i-0abc")
+        self.mock.answers["GetConfiguration"] = v("(s)", ('{"providers":{"local":{"hook":"h"},"aws":{"group":"theirs"}}}',))
+        self.assertEqual(self.snooze("provider", "policy"), "i-0abc\n")
+        self.mock.answers["GetConfiguration"] = v("(s)", (json.dumps({"providers": {"local": {"group": 'a "b"\\c', "count": 3}}}),))
+        self.assertEqual(self.snooze("provider", "policy"), '{"Resource": ["i-0abc", "group/a \\"b\\"\\\\c", "@other@"]}\n')
 
     def test_a_provider_without_rights_has_none(self):
         self.assertIn("there is no policy", self.snooze("provider", "policy", "local", code=FAILED))

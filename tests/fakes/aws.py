@@ -4,6 +4,7 @@
 metadata service are those of Amazon's own mock (amazon-ec2-metadata-mock); actions, codes and the form of answers those of the API
 references. Credentials are checked for their names and scope; the signature itself by those who know it (test-fakes.py)."""
 
+import fnmatch
 import hashlib
 import hmac
 import re
@@ -27,6 +28,7 @@ STATE = {
     "maintenance": [],
     "lifecycle_state": None,
     "denied": [],
+    "policy": None,
     "instances": {
         INSTANCE: {"type": "m4.xlarge", "zone": "us-east-1f", "state": "running", "lifecycle": None, "hibernation": False,
                    "launched": "2020-07-13T20:20:38.000Z", "tags": {"Name": "test-instance"}, "spot_request": None},
@@ -153,11 +155,29 @@ class Aws(fake.Fake):
                 raise Refusal(400, "InvalidAction", f"The action {action} is not valid for this web service.")
             if action in self.state["denied"]:
                 raise Refusal(403, "UnauthorizedOperation" if service == "ec2" else "AccessDenied", "You are not authorized to perform this operation.")
+            self.check_policy(service, action, form)
             content = answer(form)
             return fake.Answer(200, f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response xmlns="{NAMESPACE}">'
                                f"{element('requestId', '59dbff89-35bd-4eac-99ed-be587EXAMPLE')}{content}</{action}Response>", "text/xml;charset=UTF-8")
         except Refusal as refusal:
             return self.refuse(refusal, service)
+
+    def check_policy(self, service, action, form):
+        """The role may do what its policy (an IAM document; None: everything) allows. Which resources an action is about is that of the
+        service authorization reference: what describes knows none but all."""
+        if self.state["policy"] is None:
+            return
+        resources = ["*"]
+        if service == "autoscaling":
+            resources = [f"arn:aws:autoscaling:{self.state['region']}:0123456789:autoScalingGroup:930d940e-891e-4781-a11a-7b0acd480f03:"
+                         f"autoScalingGroupName/{form.get('AutoScalingGroupName')}"]
+        elif not action.startswith("Describe"):
+            resources = [f"arn:aws:ec2:{self.state['region']}:0123456789:instance/{identifier}" for identifier in self.wanted(form)]
+        for resource in resources:
+            if not any(statement["Effect"] == "Allow" and f"{service}:{action}" in statement["Action"] and
+                       fnmatch.fnmatchcase(resource, statement["Resource"]) for statement in self.state["policy"]["Statement"]):
+                raise Refusal(403, "UnauthorizedOperation" if service == "ec2" else "AccessDenied",
+                              f"The role is not authorized to perform: {service}:{action} on resource: {resource}")
 
     def refuse(self, refusal, service):
         error = element("Error", *(["<Type>Sender</Type>"] if service == "autoscaling" else []), element("Code", refusal.code),
@@ -280,9 +300,13 @@ class Aws(fake.Fake):
         return element("spotInstanceRequestSet", *items)
 
     def hook(self, form, action):
-        for name in ("AutoScalingGroupName", "LifecycleHookName", "InstanceId"):
+        for name in ("AutoScalingGroupName", "LifecycleHookName"):
             if not form.get(name):
                 raise Refusal(400, "ValidationError", f"{name} is missing")
+        if "LifecycleActionToken" in form:
+            raise Refusal(400, "ValidationError", f"No active Lifecycle Action found with token {form['LifecycleActionToken']}")
+        if not form.get("InstanceId"):
+            raise Refusal(400, "ValidationError", "InstanceId is missing")
         if self.state["lifecycle_state"] != "Terminated":
             raise Refusal(400, "ValidationError", f"No active Lifecycle Action found with instance ID {form['InstanceId']}")
         self.state["hooks"].append({"action": action, **form})

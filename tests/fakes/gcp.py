@@ -25,6 +25,7 @@ STATE = {
     "preempted": "FALSE",
     "maintenance_event": "NONE",
     "denied": [],
+    "role": None,
     "operation_error": None,
     "operation_steps": STEPS,
     "result": {},
@@ -171,8 +172,12 @@ class Gcp(fake.Fake):
                 return known, instance
         raise Refusal(404, "notFound", f"The resource 'projects/{PROJECT}/zones/{ZONE}/instances/{name}' was not found")
 
+    def may(self, permission):
+        """What is not denied, and in the account's role (None: one with everything)."""
+        return permission not in self.state["denied"] and (self.state["role"] is None or permission in self.state["role"])
+
     def allow(self, permission):
-        if permission in self.state["denied"]:
+        if not self.may(permission):
             raise Refusal(403, "forbidden", f"Required '{permission}' permission for 'projects/{PROJECT}/zones/{ZONE}/instances/{INSTANCE}'")
 
     def on_instance(self, request, name, method):
@@ -221,7 +226,7 @@ class Gcp(fake.Fake):
 
     def test_permissions(self, request):
         asked = json.loads(request.body)["permissions"]
-        granted = [permission for permission in asked if permission not in self.state["denied"]]
+        granted = [permission for permission in asked if self.may(permission)]
         return fake.as_json({"permissions": granted} if granted else {})
 
     def require(self, instance, *statuses):

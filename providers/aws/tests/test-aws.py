@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Provider aws on a private bus, before a fake of EC2. Arguments: the program, the source tree."""
 
+import json
 import os
 import sys
 import tempfile
@@ -352,6 +353,55 @@ class Rights(Aws):
         _, journal = plugin.stop()
         for secret in ("v/12345678901", "TEST92test48"):
             self.assertNotIn(secret, message + journal)
+
+    def have_policy(self, name, **settings):
+        with open(os.path.join(TREE, "providers/aws", name)) as f:
+            text = f.read().replace("@INSTANCE_ID@", OWN)
+        for setting, value in settings.items():
+            text = text.replace(f"@{setting}@", value)
+        self.assertNotIn("@", text)
+        self.cloud.state(policy=json.loads(text))
+
+    def test_the_policy_suffices_for_this_instance(self):
+        self.have_policy("policy.json")
+        self.cloud.state(instances={OWN: {"lifecycle": "spot", "spot_request": {"id": "sir-1", "type": "persistent"}, "hibernation": True}})
+        plugin = self.aws()
+        self.assertEqual([row[:2] for row in self.ask(plugin, "CheckPermissions")[0] if row[0].startswith("ec2:")],
+                         [("ec2:StopInstances", True), ("ec2:DescribeInstances", True), ("ec2:CreateTags", True)])
+        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
+        self.refused("Refused", self.stop_with, plugin, OTHER)
+        self.stop_with(plugin, action="hibernate")
+        self.assertEqual(self.state_of(plugin), "stopping")
+
+    def test_the_policy_of_a_group_suffices_for_its_hook(self):
+        self.have_policy("policy+autoscaling_group.json", autoscaling_group="group")
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        self.assertEqual([name for name in self.missing(plugin) if ":" in name], [])
+        events, _ = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        self.until_asked(f"LifecycleHookName=hook&InstanceId={OWN}")
+        self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
+        self.stop_with(plugin)
+
+    def test_what_a_hook_takes_is_checked_without_doing_it(self):
+        complete, beat = (f"autoscaling:{action} (optional)" for action in ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"))
+        self.cloud.state(lifecycle_state="Terminated")
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        rows = {name: granted for name, granted, _ in self.ask(plugin, "CheckPermissions")[0]}
+        self.assertEqual((rows[complete], rows[beat]), (True, True))
+        for action in ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"):
+            self.assertIn("&LifecycleActionToken=00000000-", self.actions(action)[0]["body"])
+            self.assertNotIn("InstanceId", self.actions(action)[0]["body"])
+        # Of another group: not for this one.
+        self.have_policy("policy+autoscaling_group.json", autoscaling_group="another")
+        missing = self.missing(plugin)
+        self.assertIn("not authorized to perform: autoscaling:CompleteLifecycleAction", missing[complete])
+        self.assertIn("not authorized to perform: autoscaling:RecordLifecycleActionHeartbeat", missing[beat])
+        self.cloud.state(policy=None)
+        self.cloud.fault("Action=CompleteLifecycleAction&", times=100, status=500)
+        self.assertRegex(self.missing(plugin)[complete], "^unknown: ")
 
     def test_permissions_are_checked_without_doing_anything(self):
         plugin = self.aws()

@@ -406,6 +406,18 @@ class Rights(Gcp):
                          ["scope compute", *("compute.instances." + name for name in ("stop", "suspend", "get", "setLabels", "start", "resume"))])
         self.assertEqual(self.info(plugin)["state"], "running")
 
+    def test_the_policy_suffices(self):
+        with open(os.path.join(TREE, "providers/gcp/policy.yaml")) as f:
+            _, _, permissions = f.read().partition("includedPermissions:\n")
+        self.cloud.state(role=[line.removeprefix("  - ") for line in permissions.splitlines()])
+        plugin = self.gcp()
+        self.assertEqual([name for name, granted, _ in self.ask(plugin, "CheckPermissions")[0] if granted],
+                         ["scope compute", *("compute.instances." + name for name in ("stop", "suspend", "get", "setLabels"))])
+        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
+        self.refused("Refused", self.ask, plugin, "StartInstance", "(sa{sv})", "other-instance", {})
+        self.stop_with(plugin, action="suspend")
+        self.assertIn(self.info(plugin)["state"], ("suspending", "suspended"))
+
     def test_a_missing_one_is_named(self):
         self.cloud.state(denied=["compute.instances.stop", "compute.instances.start", "compute.instances.suspend"])
         rows = self.ask(self.gcp(), "CheckPermissions")[0]

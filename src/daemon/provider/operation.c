@@ -281,9 +281,9 @@ const char *provider_learn_permissions(Provider *provider, JsonArray *permission
         for (guint i = 0; i < json_array_get_length(permissions); i++) {
                 JsonObject *row = json_array_get_object_element(permissions, i);
 
-                if (json_get_boolean(row, "granted", FALSE))
-                        continue;
                 name = json_get_string(row, "name", "");
+                if (json_get_boolean(row, "granted", FALSE) || g_str_has_suffix(name, PERMISSION_OPTIONAL_SUFFIX))
+                        continue;
                 explanation = json_get_string(row, "explanation", "");
                 provider->permissions =
                         g_strdup_printf(is_action(name) ? "%s cannot %s this machine: %s"
