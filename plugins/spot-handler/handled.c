@@ -54,7 +54,7 @@ int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, s
         return 0;
 }
 
-static char *name_of(const SnoozePluginDictionary *event) {
+char *announcement_name(const SnoozePluginDictionary *event) {
         return g_strdup_printf("%s%c%s", snooze_plugin_dictionary_get_string(event, "source", ""), NAME_SEPARATOR,
                                snooze_plugin_dictionary_get_string(event, "id", ""));
 }
@@ -65,11 +65,11 @@ GHashTable *announcements_new(void) {
 
 void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event) {
         if (g_hash_table_size(announcements) < ANNOUNCEMENTS_MAX)
-                g_hash_table_add(announcements, name_of(event));
+                g_hash_table_add(announcements, announcement_name(event));
 }
 
 gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event) {
-        g_autofree char *name = name_of(event);
+        g_autofree char *name = announcement_name(event);
 
         (void) g_hash_table_remove(announcements, name);
         return g_hash_table_size(announcements) == 0;

@@ -19,6 +19,8 @@ int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, s
 /* The announcements of one end, by what names each: several may tell of it, and it is called off when none of them
  * holds any more. Owned by the caller, freed by g_hash_table_unref(). */
 GHashTable *announcements_new(void);
+/* What names one; the caller frees it. */
+char *announcement_name(const SnoozePluginDictionary *event);
 void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *event);
 /* TRUE: nobody holds to it. One of which nothing is known (it was not acted upon, or told to an instance that could
  * not pass it on) takes nothing from the others; where none is known, it calls off what such an instance did. */

@@ -89,7 +89,8 @@ bool notice_is_handled(const Notice *notice, uint64_t handled_until, uint64_t no
 }
 
 uint64_t notice_margin(const Notice *notice, int64_t reserve_seconds) {
-        uint64_t most = (uint64_t) reserve_seconds * USEC_PER_SEC;
+        int64_t seconds = reserve_seconds < NOTICE_ENDING_SECONDS ? reserve_seconds : NOTICE_ENDING_SECONDS;
+        uint64_t most = (uint64_t) seconds * USEC_PER_SEC;
 
         return notice->share / 4 < most ? notice->share / 4 : most;
 }

@@ -13,6 +13,10 @@
 /* Of what is left so much is kept for the rest of the machine: unmounting, other services, the network going away. */
 #define NOTICE_RESERVE_SECONDS 15
 
+/* Of a handler's share at most so much is kept for ending what is at work (SIGTERM, and SIGKILL after five seconds)
+ * and for the answer. */
+#define NOTICE_ENDING_SECONDS 6
+
 /* For so long after its deadline a notice is still the same one; a machine that runs on by then, or again, was spared.
  */
 #define NOTICE_GRACE_SECONDS 60
@@ -39,5 +43,6 @@ bool notice_is_handled(const Notice *notice, uint64_t handled_until, uint64_t no
 /* Wall clock µs until which whatever announces this end, or one behind it, announces what was handled. */
 uint64_t notice_handled_until(const Notice *notice);
 
-/* µs of the share that are kept for ending what is at work, and for the answer. */
+/* µs of the share that are kept for ending what is at work, and for the answer: a quarter, at most the reserve or
+ * NOTICE_ENDING_SECONDS. */
 uint64_t notice_margin(const Notice *notice, int64_t reserve_seconds);

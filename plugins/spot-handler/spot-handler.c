@@ -2,7 +2,8 @@
 
 /* Runs the administrator's script when the cloud is about to take this machine. Each notice runs it once: whoever
  * tells of the same end again, under another name or in another way, waits for the run that is under way, and learns
- * that it was done. */
+ * that it was done. A daemon that was killed repeats the very notice, and is told what came of the run: nobody else
+ * has written it down. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,16 +21,25 @@
 #include "run/run.h"
 #include "util/line.h"
 
-#define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL, at most; all of it lies within the reserve */
+#define GRACE (5 * USEC_PER_SEC) /* between SIGTERM and SIGKILL, at most; all of it lies within the margin */
 #define OUTPUT_MAX (16U * 1024U)
 #define ERROR_SIZE 256U
+
+/* What came of the last run, until the next one. */
+typedef struct Kept {
+        char *notice; /* announcement_name(); NULL: nothing was run */
+        char *output;
+        char *error;  /* NULL: it succeeded */
+} Kept;
 
 typedef struct SpotHandler {
         SnoozePluginInstance *instance;
         Runner *runner;
         Run *run;                /* under way */
         SnoozePluginCall *call;  /* whose result the run is */
-        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end … */
+        GPtrArray *repeated;     /* … and by the notice that began the run */
+        Kept kept;
         GHashTable *announced;   /* by whom: announcements_new() */
         uint64_t remaining;      /* µs, when the run began */
         gboolean cancelled;      /* the run under way is for nothing */
@@ -67,38 +77,65 @@ static void describe_end(const RunOutcome *outcome, const SpotHandler *handler, 
                 g_snprintf(text, ERROR_SIZE, "exit status %d", outcome->number);
 }
 
-static void answer_already_handled(SpotHandler *handler, SnoozePluginCall *call) {
+static void kept_clear(Kept *kept) {
+        g_clear_pointer(&kept->notice, g_free);
+        g_clear_pointer(&kept->output, g_free);
+        g_clear_pointer(&kept->error, g_free);
+}
+
+static void answer_kept(SpotHandler *handler, SnoozePluginCall *call) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        snooze_plugin_dictionary_set_string(result, "script_output", handler->kept.output);
+        snooze_plugin_dictionary_set_int(result, "time_remaining", (int64_t) (handler->remaining / USEC_PER_SEC));
+        snooze_plugin_dictionary_set_bool(result, "success", !handler->kept.error);
+        if (handler->kept.error)
+                snooze_plugin_dictionary_set_string(result, "error", handler->kept.error);
+        (void) snooze_plugin_call_set_answer(call, true);
+}
+
+static gboolean is_repeated(const SpotHandler *handler, const SnoozePluginDictionary *event) {
+        g_autofree char *name = announcement_name(event);
+
+        return g_strcmp0(handler->kept.notice, name) == 0;
+}
+
+static void answer_already_handled(SpotHandler *handler, SnoozePluginCall *call, gboolean repeated) {
+        if (repeated)
+                answer_kept(handler, call);
         snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "already_handled");
         (void) snooze_plugin_call_set_answer(call, true);
+}
+
+static void answer_waiting(SpotHandler *handler, GPtrArray *waiting, gboolean repeated) {
+        while (waiting->len > 0) {
+                SnoozePluginCall *call = g_ptr_array_steal_index(waiting, 0);
+
+                answer_already_handled(handler, call, repeated);
+                snooze_plugin_call_finish(call, 0);
+        }
 }
 
 static void on_done(const RunOutcome *outcome, void *userdata) {
         SpotHandler *handler = userdata;
         SnoozePluginCall *call = handler->call;
-        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
-        gboolean success = outcome->end == RUN_EXITED && outcome->number == 0 && !handler->cancelled;
         char error[ERROR_SIZE];
 
-        snooze_plugin_dictionary_set_string(result, "script_output", outcome->output);
-        snooze_plugin_dictionary_set_int(result, "time_remaining", (int64_t) (handler->remaining / USEC_PER_SEC));
-        snooze_plugin_dictionary_set_bool(result, "success", success);
-        if (!success) {
+        handler->kept.output = g_strdup(outcome->output);
+        if (outcome->end != RUN_EXITED || outcome->number != 0 || handler->cancelled) {
                 describe_end(outcome, handler, error);
-                snooze_plugin_dictionary_set_string(result, "error", error);
+                handler->kept.error = g_strdup(error);
                 snooze_plugin_log(LOG_WARNING, "The script %s", error);
         }
-        (void) snooze_plugin_call_set_answer(call, true);
+        answer_kept(handler, call);
         if (handler->cancelled || handler->leaving)
                 handler->handled_until = 0;
         handler->run = NULL;
         handler->call = NULL;
         handler->cancelled = FALSE;
         snooze_plugin_call_finish(call, 0);
-        while (handler->waiting->len > 0) {
-                call = g_ptr_array_steal_index(handler->waiting, 0);
-                answer_already_handled(handler, call);
-                snooze_plugin_call_finish(call, 0);
-        }
+        answer_waiting(handler, handler->repeated, TRUE);
+        answer_waiting(handler, handler->waiting, FALSE);
 }
 
 /* Nothing is run, and why. */
@@ -162,7 +199,7 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
                 .arguments = (char *[]) { program, NULL },
                 .environment = (const char *const *) environment,
                 .timeout = budget,
-                .grace = MIN(GRACE, notice_margin(notice, NOTICE_RESERVE_SECONDS) / 5 * 4),
+                .grace = MIN(GRACE, notice_margin(notice, NOTICE_RESERVE_SECONDS) / 6 * 5),
                 .output_kept = OUTPUT_MAX,
                 .errors_too = TRUE,
                 .await_end = TRUE,
@@ -180,6 +217,8 @@ static int run_script(SpotHandler *handler, SnoozePluginCall *call, const Snooze
         if (handler->handled_until <= clock_realtime())
                 g_hash_table_remove_all(handler->announced);
         announcements_add(handler->announced, event);
+        kept_clear(&handler->kept);
+        handler->kept.notice = announcement_name(event);
         handler->remaining = notice->remaining;
         handler->handled_until = notice_handled_until(notice);
         return SNOOZE_PLUGIN_LATER;
@@ -200,7 +239,8 @@ static int called_off(SpotHandler *handler, SnoozePluginCall *call, const Snooze
         return snooze_plugin_call_set_answer(call, was_handled);
 }
 
-static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice, uint64_t now) {
+static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event,
+                        const Notice *notice, uint64_t now) {
         uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS,
                                         snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
 
@@ -208,7 +248,7 @@ static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Noti
         if (!notice_is_handled(notice, handler->handled_until, now))
                 handler->handled_until = notice_handled_until(notice);
         run_shorten(handler->run, usec_add(clock_monotonic(), budget));
-        g_ptr_array_add(handler->waiting, call);
+        g_ptr_array_add(is_repeated(handler, event) ? handler->repeated : handler->waiting, call);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -226,9 +266,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         if (handler->run || notice_is_handled(&notice, handler->handled_until, now))
                 announcements_add(handler->announced, event);
         if (handler->run)
-                return wait_for_run(handler, call, &notice, now);
+                return wait_for_run(handler, call, event, &notice, now);
         if (notice_is_handled(&notice, handler->handled_until, now)) {
-                answer_already_handled(handler, call);
+                answer_already_handled(handler, call, is_repeated(handler, event));
                 return 0;
         }
         return run_script(handler, call, event, &notice);
@@ -269,7 +309,9 @@ int main(int argc, char *argv[]) {
                 { NULL },
         };
         static const char *const events[] = { "cloud.spot.interrupt", "cloud.instance.termination", NULL };
-        SpotHandler handler = { .waiting = g_ptr_array_new(), .announced = announcements_new() };
+        SpotHandler handler = { .waiting = g_ptr_array_new(),
+                                .repeated = g_ptr_array_new(),
+                                .announced = announcements_new() };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "spot-handler",
@@ -290,6 +332,8 @@ int main(int argc, char *argv[]) {
 
         runner_free(handler.runner);
         g_ptr_array_unref(handler.waiting);
+        g_ptr_array_unref(handler.repeated);
+        kept_clear(&handler.kept);
         g_hash_table_unref(handler.announced);
         return r;
 }

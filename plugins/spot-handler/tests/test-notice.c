@@ -120,9 +120,12 @@ static void test_no_more_than_its_share(void) {
         static const struct {
                 uint64_t share, remaining, timeout, expected; /* s */
         } cases[] = {
-                { 4, 100, 90, 3 },     /* a quarter is kept … */
-                { 100, 1000, 90, 85 }, /* … and no more than the reserve */
+                { 4, 100, 90, 3 }, /* a quarter is kept … */
+                { 20, 100, 90, 15 },
+                { 30, 100, 90, 24 },    /* … and no more than it takes to end a script and to answer */
+                { 100, 1000, 100, 94 },
                 { 100, 30, 90, 15 },
+                { 120, 120, 90, 90 }, /* alone with all the time that AWS gives */
                 { 100, 1000, 10, 10 },
                 { 0, 100, 90, 0 },
         };

@@ -97,8 +97,28 @@ class SpotHandler(plugin_bus.HandlerTestCase):
     def test_the_same_end_is_handled_once(self):
         plugin = self.start("echo run >> %s" % self.path("runs"))
         self.assertTrue(self.tell(plugin, event(left=100))[1]["success"])
-        for again in (event(left=100), event("cloud.instance.termination", left=80, source="azure")):
+        for again in (event(left=100, id=s("2")), event("cloud.instance.termination", left=80, source="azure")):
             self.assertEqual(self.tell(plugin, again), (True, {"status": "already_handled"}))
+        self.assertEqual(self.runs(), 1)
+
+    def test_a_notice_that_is_repeated_is_told_what_came_of_it(self):
+        """As by a daemon that was killed before it had the answer."""
+        plugin = self.start("echo run >> {0}/runs; touch {0}/begun; read line < {0}/gate; echo saved; exit 3".format(self.directory))
+        os.mkfifo(self.path("gate"))
+        first = self.send(plugin, event(left=100))
+        self.wait_for("begun")
+        meanwhile, another = self.send(plugin, event(left=99)), self.send(plugin, event(left=99, source="gcp"))
+        plugin.call("", "Ping")
+        self.assertEqual((meanwhile, another), ([], []))
+        with open(self.path("gate"), "w") as f:
+            f.write("\n")
+        handled, result = self.answer(first)
+        self.assertEqual((handled, result["script_output"], result["success"], result["error"]), (True, "saved\n", False, "exit status 3"))
+        self.assertNotIn("status", result)
+        self.assertEqual(self.answer(meanwhile), (True, {**result, "status": "already_handled"}))
+        self.assertEqual(self.answer(another), (True, {"status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, event(left=98)), (True, {**result, "status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, event(left=98, source="gcp")), (True, {"status": "already_handled"}))
         self.assertEqual(self.runs(), 1)
 
     def test_who_asks_meanwhile_waits_for_the_end(self):
