@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events from their source through the journal to their handlers, and back: with real plugins, and whoever dies on the way."""
 
+import heapq
 import json
 import os
 import re
@@ -9,8 +10,8 @@ import time
 
 import tap
 from eventful import EventTest, s, soon, t
-from gi.repository import GLib
-from harness import BUILD, HERE, PATH, PLUGIN, SOURCE, wait_for
+from gi.repository import Gio, GLib
+from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, SOURCE, wait_for
 
 BURST = 10000
 KILLED_BURST = 280
@@ -201,6 +202,9 @@ class Sources(EventTest):
         self.start()
         self.watched()
         before = self.memory()
+        heard = []  # (member, event), in the daemon's order
+        self.client.connection.signal_subscribe(None, MANAGER, None, PATH, None, Gio.DBusSignalFlags.NONE,
+                                                lambda c, sender, p, i, member, parameters: heard.append((member, parameters.unpack()[0])))
         self.ask('source', 'burst', count=GLib.Variant('i', BURST))
         wait_for(lambda: len(self.finished) >= BURST, 'the end of all', 240)
         self.assertEqual(len({identifier for identifier, _, _ in self.finished}), BURST)
@@ -209,6 +213,7 @@ class Sources(EventTest):
             first, second = [row['result']['entered'] for row in results]
             self.assertLess(first, second)
         self.assert_the_urgent_went_first()
+        self.assert_nobody_waited_for_the_less_urgent([(member, int(event)) for member, event in heard if member in ('EventReceived', 'EventFinished')])
         # A sanitizer keeps what was freed: memory is weighed with the build as it ships.
         if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
             self.assertLess(self.memory() - before, 48 << 10)
@@ -224,6 +229,29 @@ class Sources(EventTest):
         # Events 4 n to 4 n + 3 have severity 0 to 3, so that in the order of announcement each is as late as the other.
         self.assertGreater(info - critical, 4)
         self.assertTrue(info > warning > urgent > critical, (info, warning, urgent, critical))
+
+    def assert_nobody_waited_for_the_less_urgent(self, heard):
+        """Of all that waited at that moment, the most severe is handed out, of these the one that came first. Of one source's at most 16 are
+        on their way, so that the one in place n is handed out after n - 15 have ended; whatever was received before that waited then."""
+        entered = {int(identifier): results[0]['result']['entered'] for identifier, _, results in self.finished}
+        order = sorted(entered, key=lambda number: (entered[number], -(number % 4), number))
+        waiting, handed_out, overtook = [], set(), 0
+        heard = iter(heard)
+        for place, number in enumerate(order):
+            ended = place < TURNS_PER_SOURCE
+            while not ended:
+                member, event = next(heard)
+                ended = member == 'EventFinished'
+                if not ended and event not in handed_out:
+                    heapq.heappush(waiting, (-(event % 4), event))
+            handed_out.add(number)
+            while waiting and waiting[0][1] in handed_out:
+                heapq.heappop(waiting)
+            if waiting:
+                self.assertLess((-(number % 4), number), waiting[0], f'in place {place}')
+                overtook += any(event < number and event not in handed_out for _, event in waiting)
+        # Most of the critical ones passed somebody.
+        self.assertGreater(overtook, BURST / 8)
 
     def memory(self):
         """KiB that are the daemon's own."""
