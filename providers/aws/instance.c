@@ -5,76 +5,23 @@
 
 #include "instance.h"
 
-#include "cloud/info.h"
-#include "cloud/text.h"
+#include "info.h"
 
-/* A tag may have any of these characters, and so may what the contract takes; libxml2 made sure of UTF-8. */
-static void add_tags(SnoozePluginDictionary *tags, xmlNode *instance) {
-        for (xmlNode *item = xml_child(xml_child(instance, "tagSet"), "item"); item; item = xml_next(item)) {
-                g_autofree char *key = xml_text(item, "key"), *value = xml_text(item, "value");
-
-                if (key)
-                        cloud_info_add_tag(tags, key, value ?: "");
-        }
-}
-
-/* One of the tags is its name. */
-static char *name_of(xmlNode *instance) {
-        for (xmlNode *item = xml_child(xml_child(instance, "tagSet"), "item"); item; item = xml_next(item)) {
-                g_autofree char *key = xml_text(item, "key");
-
-                if (g_strcmp0(key, "Name") == 0)
-                        return xml_text(item, "value");
-        }
-        return NULL;
-}
-
-static void tell(CloudJob *job, xmlNode *instance) {
-        const Aws *aws = job->provider;
-        g_autofree char *id = xml_text(instance, "instanceId"), *name = name_of(instance),
-                        *type = xml_text(instance, "instanceType"),
-                        *zone = xml_text(xml_child(instance, "placement"), "availabilityZone"),
-                        *state = parse_instance_state(instance, "instanceState"),
-                        *lifecycle = xml_text(instance, "instanceLifecycle"),
-                        *launched = xml_text(instance, "launchTime"),
-                        *region = parse_region(zone, aws->identity->region);
-
-        add_tags(cloud_info_tell(job->call, &(const CloudInfo) {
-                                                    .id = id,
-                                                    .name = name,
-                                                    .type = type,
-                                                    .region = region,
-                                                    .zone = zone,
-                                                    .state = state,
-                                                    .spot = g_strcmp0(lifecycle, "spot") == 0,
-                                                    .launched = launched ? text_time(launched) : 0,
-                                            }),
-                 instance);
-        cloud_job_end(job, 0);
-}
-
-/* It runs, for it asks. */
 static void tell_of_metadata(CloudJob *job) {
         const Aws *aws = job->provider;
-        const Identity *identity = aws->identity;
 
-        (void) cloud_info_tell(job->call, &(const CloudInfo) {
-                .id = identity->instance_id,
-                .type = identity->type,
-                .region = identity->region,
-                .zone = identity->zone,
-                .state = "running",
-                .spot = g_str_equal(identity->lifecycle, "spot"),
-        });
+        info_tell_own(snooze_plugin_call_get_result(job->call), aws->identity);
         cloud_job_end(job, 0);
 }
 
 static void on_described(CloudJob *job, const CloudReply *reply) {
         xmlNode *instance = parse_instance(reply->root);
+        const Aws *aws = job->provider;
 
-        if (instance)
-                tell(job, instance);
-        else if (api_is_denied(reply) && cloud_job_is_own(job))
+        if (instance) {
+                info_tell_instance(snooze_plugin_call_get_result(job->call), aws->identity, instance);
+                cloud_job_end(job, 0);
+        } else if (api_is_denied(reply) && cloud_job_is_own(job))
                 tell_of_metadata(job);
         else {
                 g_autofree char *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);

@@ -7,9 +7,8 @@
 
 #include <string.h>
 
-#include "cloud/info.h"
-#include "cloud/text.h"
 #include "document.h"
+#include "info.h"
 #include "resource.h"
 
 void vm_describe(CloudJob *job, CloudCallDone done) {
@@ -63,71 +62,18 @@ char *vm_no_deallocation(const CloudJob *job, JsonObject *machine) {
                                vm_name(job));
 }
 
-static void add_tags(SnoozePluginDictionary *strings, JsonObject *tags) {
-        JsonObjectIter iter;
-        const char *name;
-        JsonNode *value;
-
-        if (!tags)
-                return;
-        json_object_iter_init(&iter, tags);
-        while (json_object_iter_next(&iter, &name, &value))
-                cloud_info_add_tag(strings, name, document_text(tags, name));
-}
-
-static bool is_spot(const char *priority) {
-        return g_ascii_strcasecmp(priority, "Spot") == 0 || g_ascii_strcasecmp(priority, "Low") == 0;
-}
-
-static const char *zone_of(JsonObject *vm) {
-        JsonArray *zones = document_array(vm, "zones");
-        JsonNode *zone = zones && json_array_get_length(zones) > 0 ? json_array_get_element(zones, 0) : NULL;
-
-        return zone && json_node_get_value_type(zone) == G_TYPE_STRING ? json_node_get_string(zone) : "";
-}
-
-static void tell(CloudJob *job, JsonObject *vm) {
-        const char *size = document_text(vm, "properties/hardwareProfile/vmSize");
-        g_autofree char *state = parse_power(vm);
-        const CloudInfo info = {
-                .id = job->instance_id,
-                .name = document_text(vm, "name"),
-                /* One of a scale set has it a floor higher. */
-                .type = *size ? size : document_text(vm, "sku/name"),
-                .region = document_text(vm, "location"),
-                .zone = zone_of(vm),
-                .state = state,
-                .spot = is_spot(document_text(vm, "properties/priority")),
-                /* When it was made: Azure tells no time of the last start. */
-                .launched = text_time(document_text(vm, "properties/timeCreated")),
-        };
-
-        add_tags(cloud_info_tell(job->call, &info), document_object(vm, "tags"));
-        cloud_job_end(job, 0);
-}
-
-/* It runs, for it asks. */
 static void tell_of_metadata(CloudJob *job) {
         const Azure *azure = job->provider;
-        const Identity *identity = azure->identity;
-        const CloudInfo info = {
-                .id = identity->resource_id,
-                .name = identity->name,
-                .type = identity->size,
-                .region = identity->location,
-                .zone = identity->zone,
-                .state = "running",
-                .spot = is_spot(identity->priority),
-        };
 
-        add_tags(cloud_info_tell(job->call, &info), identity->tags);
+        info_tell_own(snooze_plugin_call_get_result(job->call), azure->identity);
         cloud_job_end(job, 0);
 }
 
 static void on_described(CloudJob *job, const CloudReply *reply) {
-        if (document_object(reply->object, "properties"))
-                tell(job, reply->object);
-        else if (api_is_denied(reply) && vm_is_own(job))
+        if (document_object(reply->object, "properties")) {
+                info_tell_vm(snooze_plugin_call_get_result(job->call), job->instance_id, reply->object);
+                cloud_job_end(job, 0);
+        } else if (api_is_denied(reply) && vm_is_own(job))
                 tell_of_metadata(job);
         else {
                 g_autofree char *what = g_strdup_printf("read %s", vm_name(job));

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-#include "cloud/info.h"
-#include "cloud/text.h"
+#include "info.h"
 #include "scopes.h"
 #include "util/json.h"
 
@@ -111,57 +110,18 @@ char *instance_obstacle(const CloudJob *job, CloudAction action, JsonObject *ins
                                name, cloud_action_name(action));
 }
 
-static void add_labels(SnoozePluginDictionary *tags, JsonObject *instance) {
-        JsonObject *labels = json_get_object(instance, "labels");
-        g_autoptr(GList) names = labels ? json_object_get_members(labels) : NULL;
-
-        for (GList *name = names; name; name = name->next)
-                cloud_info_add_tag(tags, name->data, json_get_string(labels, name->data, ""));
-}
-
-static void tell(CloudJob *job, JsonObject *instance) {
-        JsonObject *scheduling = json_get_object(instance, "scheduling");
-        const char *zone = last_part(json_get_string(instance, "zone", ""));
-        g_autofree char *region = parse_region(zone), *state = parse_state(instance_status(instance));
-        const CloudInfo info = {
-                .id = json_get_string(instance, "id", ""),
-                .name = json_get_string(instance, "name", ""),
-                .type = last_part(json_get_string(instance, "machineType", "")),
-                .region = region,
-                .zone = zone,
-                .state = state,
-                .spot = scheduling && (json_get_boolean(scheduling, "preemptible", FALSE) ||
-                                       g_str_equal(json_get_string(scheduling, "provisioningModel", ""), "SPOT")),
-                .launched = text_time(json_get_string(instance, "lastStartTimestamp",
-                                                      json_get_string(instance, "creationTimestamp", ""))),
-        };
-
-        add_labels(cloud_info_tell(job->call, &info), instance);
-        cloud_job_end(job, 0);
-}
-
-/* It runs, for it asks. */
 static void tell_of_metadata(CloudJob *job) {
         const Gcp *gcp = job->provider;
-        const Identity *identity = gcp->identity;
-        g_autofree char *region = parse_region(identity->zone);
 
-        (void) cloud_info_tell(job->call, &(const CloudInfo){
-                                                  .id = identity->id,
-                                                  .name = identity->name,
-                                                  .type = identity->type,
-                                                  .region = region,
-                                                  .zone = identity->zone,
-                                                  .state = "running",
-                                                  .spot = identity->spot,
-                                          });
+        info_tell_own(snooze_plugin_call_get_result(job->call), gcp->identity);
         cloud_job_end(job, 0);
 }
 
 static void on_got(CloudJob *job, const CloudReply *reply) {
-        if (reply->object && *instance_status(reply->object))
-                tell(job, reply->object);
-        else if (reply->object)
+        if (reply->object && *instance_status(reply->object)) {
+                info_tell_instance(snooze_plugin_call_get_result(job->call), reply->object);
+                cloud_job_end(job, 0);
+        } else if (reply->object)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED,
                                "compute.instances.get on %s: an answer without a status",
                                last_part(gcp_extra(job)->target));

@@ -13,9 +13,7 @@ static void set_text(SnoozePluginDictionary *info, const char *key, const char *
         snooze_plugin_dictionary_set_string(info, key, text ?: "");
 }
 
-SnoozePluginDictionary *cloud_info_tell(SnoozePluginCall *call, const CloudInfo *info) {
-        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
-
+SnoozePluginDictionary *cloud_info_tell(SnoozePluginDictionary *result, const CloudInfo *info) {
         set_text(result, "id", info->id);
         set_text(result, "name", info->name);
         set_text(result, "type", info->type);
@@ -37,7 +35,7 @@ void cloud_info_tell_own(SnoozePluginCall *call, const char *id, const char *typ
         char name[256] = "";
 
         (void) gethostname(name, sizeof(name) - 1);
-        (void) cloud_info_tell(call, &(const CloudInfo) {
+        (void) cloud_info_tell(snooze_plugin_call_get_result(call), &(const CloudInfo) {
                 .id = id,
                 .name = name,
                 .type = type,

@@ -12,8 +12,8 @@ typedef struct CloudInfo {
         uint64_t launched; /* wall clock µs; 0: not known */
 } CloudInfo;
 
-/* Returns where its tags go, by cloud_info_add_tag(), none so far; borrowed. */
-SnoozePluginDictionary *cloud_info_tell(SnoozePluginCall *call, const CloudInfo *info);
+/* result: of the call. Returns where its tags go, by cloud_info_add_tag(), none so far; borrowed. */
+SnoozePluginDictionary *cloud_info_tell(SnoozePluginDictionary *result, const CloudInfo *info);
 
 /* Leaves out one whose name is longer than the contract takes (128 bytes, where clouds count characters): the rest is
  * told all the same. */

@@ -9,7 +9,10 @@
 
 #include <glib.h>
 
+#include <snooze/dictionary.h>
+
 #include "cloud/call.h"
+#include "cloud/provider.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,6 +71,58 @@ static inline void assert_discreet(const char *problem, const char *text) {
         g_assert_nonnull(problem);
         assert_utf8(problem);
         g_assert_true(strlen(text) < 16 || !strstr(problem, text));
+}
+
+/* Several documents in one text: those of the metadata service as they are asked for, and behind them a reply. An
+ * empty one is not there; one that begins so could not be had. */
+#define DOCUMENTS_SEPARATOR "\x1e"
+#define DOCUMENT_FAILED '!'
+
+/* Whether they say which machine this is, as questions has them asked; documents is then at the reply. */
+static inline gboolean cloud_identify(const CloudQuestion *questions, char ***documents, void *identity) {
+        for (; questions->path; questions++) {
+                const char *text = **documents ? *(*documents)++ : "";
+                MetadataOutcome outcome = !*text                    ? METADATA_ABSENT
+                                          : *text == DOCUMENT_FAILED ? METADATA_FAILED
+                                                                     : METADATA_FOUND;
+                g_autofree char *problem = questions->take(outcome, text, NULL, identity);
+
+                assert_utf8(problem);
+                if (problem)
+                        return FALSE;
+        }
+        return TRUE;
+}
+
+/* The reply of an API behind the documents. */
+static inline HttpReply cloud_last(char **documents) {
+        const char *text = *documents ?: "";
+
+        return (HttpReply) {
+                .status = 200, .message = "", .body = (char *) text, .size = strlen(text), .attempts = 1
+        };
+}
+
+/* What GetInstanceInfo would answer has all that the contract names, unless the documents have more than fits. */
+static inline void check_info(const SnoozePluginDictionary *info, size_t size) {
+        static const char *const texts[] = { "id", "name", "type", "region", "zone", "state", "lifecycle" };
+        const SnoozePluginDictionary *tags = snooze_plugin_dictionary_get_dictionary(info, "tags");
+        const char *name;
+
+        for (size_t i = 0; size < 8192 && i < G_N_ELEMENTS(texts); i++) {
+                g_assert_cmpint(snooze_plugin_dictionary_get_type(info, texts[i]), ==, 's');
+                assert_utf8(snooze_plugin_dictionary_get_string(info, texts[i], ""));
+        }
+        name = snooze_plugin_dictionary_get_string(info, "lifecycle", "spot");
+        g_assert_true(g_str_equal(name, "spot") || g_str_equal(name, "on-demand"));
+        g_assert_true(!snooze_plugin_dictionary_has(info, "launch-time") ||
+                      snooze_plugin_dictionary_get_uint(info, "launch-time", 0) > 0);
+        g_assert_true(tags || size >= 8192);
+        for (unsigned i = 0; (name = snooze_plugin_dictionary_get_key(tags, i)); i++) {
+                g_assert_cmpuint(strlen(name), >, 0);
+                g_assert_cmpuint(strlen(name), <=, 128);
+                assert_utf8(snooze_plugin_dictionary_get_string(tags, name, NULL));
+        }
 }
 
 static inline void check_reply(const CloudReply *reply) {

@@ -4,7 +4,7 @@
  * a signature leads elsewhere. */
 
 #include "cloud.h"
-#include "providers/aws/parse.h"
+#include "providers/aws/info.h"
 
 static void check_identity(const char *text) {
         Identity *identity = g_new0(Identity, 1);
@@ -114,10 +114,37 @@ static void check_answer(const HttpReply *http) {
                 parse_failure(root, &failure);
                 assert_utf8(failure.code);
                 assert_utf8(failure.message);
-                g_assert_true(!failure.message || !strstr(failure.message, "root:x:0"));
+                g_assert_true(!failure.message || !strstr(failure.message, "root:x:0") ||
+                              strstr(http->body, "root:x:0"));
                 check_instance(root);
         }
         xmlFreeDoc(document);
+}
+
+/* The identity document, whether it is a Spot instance, and DescribeInstances. */
+static void check_documents(const char *text) {
+        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 3);
+        Identity *identity = g_new0(Identity, 1);
+        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
+        g_autofree char *problem = parse_identity_document(documents[0] ?: "", NULL, identity);
+
+        if (!problem && g_strv_length(documents) == 3) {
+                HttpReply http = cloud_last(documents + 2);
+                xmlDoc *document = parse_answer(&http);
+                xmlNode *instance = document ? parse_instance(xmlDocGetRootElement(document)) : NULL;
+
+                identity->lifecycle = g_strdup(documents[1]);
+                info_tell_own(own, identity);
+                check_info(own, strlen(text));
+                if (instance) {
+                        info_tell_instance(info, identity, instance);
+                        check_info(info, strlen(text));
+                }
+                xmlFreeDoc(document);
+        }
+        snooze_plugin_dictionary_free(own);
+        snooze_plugin_dictionary_free(info);
+        identity_free(identity);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -131,6 +158,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!input.text)
                 return 0;
         switch (input.which) {
+        case 'I':
+                check_documents(input.text);
+                break;
         case 'i':
                 check_identity(input.text);
                 break;

@@ -6,7 +6,8 @@
 #include "cloud.h"
 #include "cloud/text.h"
 #include "providers/azure/document.h"
-#include "providers/azure/parse.h"
+#include "providers/azure/azure.h"
+#include "providers/azure/info.h"
 #include "providers/azure/resource.h"
 
 #define MACHINE "vm-1"
@@ -89,6 +90,31 @@ static void check_answer(const HttpReply *http) {
         (void) document_is_true(reply.object, "properties/additionalCapabilities/hibernationEnabled");
 }
 
+/* The machine as the metadata service names it, and as the Resource Manager describes it. */
+static void check_documents(const char *text) {
+        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
+        Identity *identity = g_new0(Identity, 1);
+        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
+        char **next = documents;
+
+        if (cloud_identify(identity_questions, &next, identity)) {
+                HttpReply http = cloud_last(next);
+                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
+                CloudReply reply;
+
+                parse_reply(&http, document, &reply);
+                info_tell_own(own, identity);
+                check_info(own, strlen(text));
+                if (document_object(reply.object, "properties")) {
+                        info_tell_vm(info, identity->resource_id, reply.object);
+                        check_info(info, strlen(text));
+                }
+        }
+        snooze_plugin_dictionary_free(own);
+        snooze_plugin_dictionary_free(info);
+        identity_free(identity);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         g_auto(CloudInput) input = {};
 
@@ -97,6 +123,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 check_answer(&input.http);
         else if (!input.text)
                 return 0;
+        else if (input.which == 'I')
+                check_documents(input.text);
         else if (input.which == 'c')
                 check_compute(input.text);
         else if (input.which == 't')

@@ -5,7 +5,8 @@
 
 #include "cloud.h"
 #include "cloud/text.h"
-#include "providers/gcp/parse.h"
+#include "providers/gcp/gcp.h"
+#include "providers/gcp/info.h"
 
 static void check_lines(const char *text) {
         g_autofree char *name = parse_name(text, TEXT_LOWER TEXT_DIGITS "-.:"), *notice = parse_notice(text);
@@ -67,12 +68,39 @@ static void check_answer(const HttpReply *http) {
         check_instance(reply.object);
 }
 
+/* Eight small documents say which instance this is; and the answer of instances.get. */
+static void check_documents(const char *text) {
+        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
+        Identity *identity = g_new0(Identity, 1);
+        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
+        char **next = documents;
+
+        if (cloud_identify(identity_questions, &next, identity)) {
+                HttpReply http = cloud_last(next);
+                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
+                CloudReply reply;
+
+                parse_reply(&http, document, &reply);
+                info_tell_own(own, identity);
+                check_info(own, strlen(text));
+                if (reply.object && *instance_status(reply.object)) {
+                        info_tell_instance(info, reply.object);
+                        check_info(info, strlen(text));
+                }
+        }
+        snooze_plugin_dictionary_free(own);
+        snooze_plugin_dictionary_free(info);
+        identity_free(identity);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         g_auto(CloudInput) input = {};
 
         cloud_input_read(data, size, &input);
         if (input.which == 'a')
                 check_answer(&input.http);
+        else if (input.which == 'I' && input.text)
+                check_documents(input.text);
         else if (input.which == 't' && input.text)
                 check_token(input.text);
         else if (input.which == 'd' && input.text)

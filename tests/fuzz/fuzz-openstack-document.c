@@ -5,7 +5,8 @@
 
 #include "cloud.h"
 #include "providers/openstack/catalog.h"
-#include "providers/openstack/parse.h"
+#include "providers/openstack/info.h"
+#include "providers/openstack/openstack.h"
 
 #define SERVER "9d8f5a0e-7c33-4d4a-8f3e-2b1c0d9e8f70"
 #define SECRET "s3cret"
@@ -68,6 +69,32 @@ static void check_answer(const HttpReply *http) {
         }
 }
 
+/* meta_data.json, and what Nova says of the same server. */
+static void check_documents(const char *text) {
+        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
+        Identity *identity = g_new0(Identity, 1);
+        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
+        char **next = documents;
+
+        if (cloud_identify(identity_questions, &next, identity)) {
+                HttpReply http = cloud_last(next);
+                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
+                CloudReply reply;
+                Server server;
+
+                parse_reply(&http, document, &reply);
+                info_tell_own(own, NULL, identity);
+                check_info(own, strlen(text));
+                if (parse_server(&reply, identity->server_id, &server)) {
+                        info_tell_server(info, identity->server_id, "RegionOne", &server);
+                        check_info(info, strlen(text));
+                }
+        }
+        snooze_plugin_dictionary_free(own);
+        snooze_plugin_dictionary_free(info);
+        identity_free(identity);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         g_auto(CloudInput) input = {};
 
@@ -82,6 +109,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 break;
         case 'r':
                 check_refusal(input.http.body, input.http.size);
+                break;
+        case 'I':
+                if (input.text)
+                        check_documents(input.text);
                 break;
         default:
                 if (input.text)
