@@ -60,7 +60,7 @@ static gboolean take_calm_sample(Manager *manager, uint64_t now) {
         return TRUE;
 }
 
-/* TRUE: a sample was all there was to do. */
+/* TRUE: after it there is nothing to do but to take the next sample. */
 static gboolean beat(Manager *manager, uint64_t now) {
         gboolean heard = plugins_hear(manager->plugins);
 
@@ -68,8 +68,10 @@ static gboolean beat(Manager *manager, uint64_t now) {
                 gboolean told = manager->monitors && monitors_look(manager->monitors),
                          calm = take_calm_sample(manager, now) && !told;
 
-                if (heard || !calm)
+                if (heard || !calm) {
                         manager_step(manager);
+                        calm = is_calm(manager, now) && !told;
+                }
                 return calm;
         }
         manager->next_check = usec_add(now, usec_sub(usec_from_seconds(manager->config->check_interval_seconds),
