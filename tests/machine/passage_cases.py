@@ -92,10 +92,11 @@ def warning_is_told(machine):
 
 
 def killed_in_warning(machine):
-    """kill -9 in the warning: the stop is decided anew, the warning starts again, nothing is lost"""
+    """kill -9 in the warning: that stop is off, it is decided anew, the warning starts again, nothing is lost"""
     machine.wait_state("warning")
     rows = len(history(machine))
     kill_daemon(machine)
+    wait_until(lambda: "stays on: snoozed started anew" in machine.read(TYPESCRIPT), "the terminal is told that the stop is off")
     assert machine.running() and machine.state() in ("active", "idle", "warning")
     assert len(history(machine)) >= rows
     machine.wait_state("warning")
