@@ -360,7 +360,7 @@ static void write_escaped(GString *text, char c) {
                 g_string_append_printf(text, "\\u%04x", (unsigned char) c);
 }
 
-static void write_string(GString *text, const char *string) {
+void json_append_string(GString *text, const char *string) {
         g_string_append_c(text, '"');
         for (const char *p = string; *p; p++) {
                 const char *plain = p;
@@ -376,7 +376,7 @@ static void write_string(GString *text, const char *string) {
 }
 
 /* Not by printf(): every event has three of them, and is written down while others wait. */
-static void write_int(GString *text, gint64 value) {
+void json_append_int(GString *text, gint64 value) {
         guint64 left = value < 0 ? -(guint64) value : (guint64) value;
         char digits[20];
         unsigned at = sizeof(digits);
@@ -410,13 +410,13 @@ static void write_value(GString *text, JsonNode *node) {
         GType type = json_node_get_value_type(node);
 
         if (type == G_TYPE_STRING)
-                write_string(text, json_node_get_string(node));
+                json_append_string(text, json_node_get_string(node));
         else if (type == G_TYPE_BOOLEAN)
                 g_string_append(text, json_node_get_boolean(node) ? "true" : "false");
         else if (type == G_TYPE_DOUBLE)
                 write_double(text, json_node_get_double(node));
         else
-                write_int(text, json_node_get_int(node));
+                json_append_int(text, json_node_get_int(node));
 }
 
 /* indent < 0: everything on one line. */
@@ -439,7 +439,7 @@ static void write_object(GString *text, JsonObject *object, int indent) {
                         g_string_append_c(text, ',');
                 first = FALSE;
                 write_break(text, inner);
-                write_string(text, member);
+                json_append_string(text, member);
                 g_string_append(text, indent < 0 ? ":" : ": ");
                 write_node(text, node, inner);
         }
@@ -487,6 +487,10 @@ char *json_text_compact(JsonNode *node) {
 
         write_node(text, node, -1);
         return g_string_free(text, FALSE);
+}
+
+void json_append_object(GString *text, JsonObject *object) {
+        write_object(text, object, -1);
 }
 
 char *json_object_text(JsonObject *object) {

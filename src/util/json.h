@@ -32,6 +32,11 @@ JsonNode *json_file_parse(const char *path, GError **error);
 char *json_text_compact(JsonNode *node);
 char *json_object_text(JsonObject *object);
 
+/* The same, behind what is there, for texts that are put together from parts; a string comes with its quotes. */
+void json_append_string(GString *text, const char *string);
+void json_append_int(GString *text, gint64 value);
+void json_append_object(GString *text, JsonObject *object);
+
 /* In whatever order their keys are; NULL is equal to NULL alone. */
 gboolean json_objects_equal(JsonObject *a, JsonObject *b);
 

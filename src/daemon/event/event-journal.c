@@ -78,15 +78,6 @@ static char *to_data(const Event *event) {
         return g_string_free(text, FALSE);
 }
 
-static char *text_of(Event *event) {
-        if (!event->text) {
-                g_autofree char *text = json_object_text(event->object);
-
-                event->text = g_ref_string_new(text);
-        }
-        return event->text;
-}
-
 /* What others make many of must not push out of history what the cloud announced. */
 static HistoryKind kind_of(const Event *event) {
         gboolean custom = g_str_equal(event->type, "custom") || g_str_has_prefix(event->type, "custom.");
@@ -104,7 +95,7 @@ void event_keep(Event *event, char *history, EventKept done) {
                            .deadline = event->deadline,
                            .state = STORE_EVENT_OPEN,
                            .kind = kind_of(event),
-                           .text = event->gone ? NULL : text_of(event) };
+                           .text = event->gone ? NULL : event_text(event) };
         Keeping *keeping;
         int r;
 
@@ -173,7 +164,7 @@ static Event *from_row(Events *events, const StoreEvent *row) {
         if (!object || !results || origin < 0 || origin >= EVENT_ORIGIN_COUNT ||
             !event_type_find(json_get_string(object, "type", "")))
                 return NULL;
-        event = event_new(events, (EventOrigin) origin, row->id, row->source, object);
+        event = event_new_from(events, (EventOrigin) origin, row->id, row->source, object);
         event->time = row->time;
         for (guint i = 0; i < json_array_get_length(results); i++) {
                 JsonNode *node = json_array_get_element(results, i);

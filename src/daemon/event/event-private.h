@@ -31,10 +31,12 @@ typedef struct Event {
         unsigned references;   /* this, and each answer of the store that is due */
         gboolean gone;         /* its last row is written, or on its way: it only waits for that */
         char *id, *type, *source;
-        JsonObject *object;    /* as handlers get it */
-        char *text;            /* the same as JSON, a GRefString; NULL: not made yet */
         unsigned severity;
-        uint64_t time, deadline; /* wall clock */
+        gint64 timestamp;      /* wall clock µs: when it happened, … */
+        uint64_t time, deadline; /* … when it came, and until when it is worth anything */
+        JsonObject *data;
+        JsonObject *object;    /* all of these as handlers get them; NULL: not made yet */
+        char *text;            /* the same as JSON, a GRefString; NULL: not made yet */
         uint64_t number;       /* in the order in which they came */
 
         GSequenceIter *place;  /* EVENT_WAITING */
@@ -79,7 +81,17 @@ struct Events {
 };
 
 /* event.c */
-Event *event_new(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object);
+typedef struct EventFields {
+        const char *id, *type, *source;
+        gint64 timestamp;
+        unsigned severity;
+        uint64_t deadline;
+        JsonObject *data; /* NULL: empty */
+} EventFields;
+
+Event *event_new(Events *events, EventOrigin origin, const EventFields *fields);
+/* From an object that has them all, or nearly: what an earlier daemon wrote. */
+Event *event_new_from(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object);
 void event_add(Event *event);
 Event *event_ref(Event *event);
 void event_unref(Event *event);
@@ -97,6 +109,13 @@ void event_cancel(Event *event);
 void event_finish(Event *event);
 /* It leaves the list as soon as its end is durable, its source knows, and its deadline lets it. */
 void event_retire(Event *event);
+
+/* event-fields.c */
+/* Both borrowed; the text is a GRefString. */
+JsonObject *event_object(Event *event);
+char *event_text(Event *event);
+/* As a{sv}. */
+int event_append(sd_bus_message *message, const Event *event);
 
 /* event-journal.c */
 /* Writes it as it stands, with a row of history, which becomes the callee's, or without one: that it began is told by

@@ -29,7 +29,7 @@ void event_signal_received(Event *event) {
         if (r >= 0)
                 r = sd_bus_message_append(signal, "ss", event->id, event->type);
         if (r >= 0)
-                r = dictionary_append(signal, event->object, (const char *[]) { "severity", "u", NULL });
+                r = event_append(signal, event);
         send_signal(event, "EventReceived", signal, r);
 }
 

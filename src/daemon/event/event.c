@@ -20,22 +20,37 @@ static void changed(Events *events) {
                 events->with.changed(events->with.userdata);
 }
 
-Event *event_new(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object) {
+Event *event_new(Events *events, EventOrigin origin, const EventFields *fields) {
         Event *event = g_new0(Event, 1);
 
         event->events = events;
         event->origin = origin;
         event->references = 1;
-        event->id = g_strdup(id);
-        event->source = g_strdup(source);
-        event->object = json_object_ref(object);
-        event->type = g_strdup(json_get_string(object, "type", ""));
-        event->severity = (unsigned) json_get_int(object, "severity", 0);
-        event->deadline = (uint64_t) MAX(json_get_int(object, "deadline", 0), 0);
+        event->id = g_strdup(fields->id);
+        event->type = g_strdup(fields->type);
+        event->source = g_strdup(fields->source);
+        event->timestamp = fields->timestamp;
+        event->severity = fields->severity;
+        event->deadline = fields->deadline;
+        event->data = fields->data ? json_object_ref(fields->data) : json_object_new();
         event->time = clock_realtime();
         event->number = events->counter++;
         event->results = json_array_new();
         event->acknowledged = origin != EVENT_ORIGIN_PLUGIN;
+        return event;
+}
+
+Event *event_new_from(Events *events, EventOrigin origin, const char *id, const char *source, JsonObject *object) {
+        Event *event = event_new(events, origin,
+                                 &(EventFields){ .id = id,
+                                                 .type = json_get_string(object, "type", ""),
+                                                 .source = source,
+                                                 .timestamp = json_get_int(object, "timestamp", 0),
+                                                 .severity = (unsigned) json_get_int(object, "severity", 0),
+                                                 .deadline = (uint64_t) MAX(json_get_int(object, "deadline", 0), 0),
+                                                 .data = json_get_object(object, "data") });
+
+        event->object = json_object_ref(object);
         return event;
 }
 
@@ -51,7 +66,8 @@ void event_unref(Event *event) {
         g_free(event->type);
         g_free(event->source);
         g_clear_pointer(&event->text, g_ref_string_release);
-        json_object_unref(event->object);
+        json_object_unref(event->data);
+        g_clear_pointer(&event->object, json_object_unref);
         json_array_unref(event->results);
         g_clear_pointer(&event->told, json_array_unref);
         g_strfreev(event->to_tell);
@@ -102,14 +118,13 @@ gboolean event_has_room(const Events *events, EventOrigin origin, const char *so
 static gboolean is_termination(const Event *event) {
         static const char *const keys[] = { "target_lifecycle_state", "target-lifecycle-state", "lifecycle_state",
                                             "state" };
-        JsonObject *data = json_get_object(event->object, "data");
 
         if (g_str_equal(event->type, "cloud.spot.interrupt") || g_str_equal(event->type, "cloud.instance.termination"))
                 return TRUE;
-        if (!g_str_equal(event->type, "cloud.autoscaling.scale") || !data)
+        if (!g_str_equal(event->type, "cloud.autoscaling.scale"))
                 return FALSE;
         for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
-                if (g_str_equal(json_get_string(data, keys[i], ""), "Terminated"))
+                if (g_str_equal(json_get_string(event->data, keys[i], ""), "Terminated"))
                         return TRUE;
         return FALSE;
 }
@@ -261,7 +276,7 @@ void event_hand_out(Event *event) {
         event->state = EVENT_DISPATCHED;
         event->dispatch =
                 dispatch_new(event->events->with.plugins,
-                             &(DispatchParameters){ .event = event->object,
+                             &(DispatchParameters){ .event = event_object(event),
                                                     .first = config_event_first(event->events->config, event->type),
                                                     .results = event->results,
                                                     .ended = on_handler_ended,
@@ -297,7 +312,7 @@ static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
 void event_tell_cancelled(Event *event) {
         event->untold = TRUE;
         event->telling = dispatch_new(event->events->with.plugins,
-                                      &(DispatchParameters){ .event = event->object,
+                                      &(DispatchParameters){ .event = event_object(event),
                                                              .cancelled = TRUE,
                                                              .only = (const char *const *) event->to_tell,
                                                              .results = event->told,
@@ -327,7 +342,7 @@ void event_cancel(Event *event) {
                 return;
         event->cancelled = TRUE;
         event->told = json_array_new();
-        json_object_set_boolean_member(event->object, "cancelled", TRUE);
+        json_object_set_boolean_member(event_object(event), "cancelled", TRUE);
         g_clear_pointer(&event->text, g_ref_string_release);
         if (event->dispatch) {
                 dispatch_stop(event->dispatch);
@@ -361,7 +376,7 @@ void events_each_standing(Events *events, EventsStanding keep, void *userdata) {
         for (guint i = 0; i < standing->len; i++) {
                 Event *event = g_ptr_array_index(standing, i);
 
-                if (!keep(event->source, event->id, event->type, json_get_object(event->object, "data"), userdata))
+                if (!keep(event->source, event->id, event->type, event->data, userdata))
                         event_cancel(event);
         }
 }
@@ -403,7 +418,6 @@ gboolean event_data_fits(JsonObject *data) {
 static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity,
                 uint64_t deadline, JsonObject *data, Event **ret) {
         const EventType *known = event_type_find(type);
-        g_autoptr(JsonObject) object = NULL;
         g_autofree char *id = NULL;
         uint64_t now = clock_realtime();
 
@@ -412,16 +426,14 @@ static int emit(Events *events, EventOrigin origin, const char *type, const char
         if (!event_has_room(events, origin, source))
                 return -EDQUOT;
         id = g_uuid_string_random();
-        object = json_object_new();
-        json_object_set_string_member(object, "id", id);
-        json_object_set_string_member(object, "type", type);
-        json_object_set_string_member(object, "source", source);
-        json_object_set_int_member(object, "timestamp", (gint64) now);
-        json_object_set_int_member(object, "severity",
-                                   severity == EVENT_SEVERITY_DEFAULT ? known->severity : severity);
-        json_object_set_int_member(object, "deadline", (gint64) (deadline ? deadline : now + known->deadline));
-        json_object_set_object_member(object, "data", data ? json_object_ref(data) : json_object_new());
-        *ret = event_new(events, origin, id, source, object);
+        *ret = event_new(events, origin,
+                         &(EventFields){ .id = id,
+                                         .type = type,
+                                         .source = source,
+                                         .timestamp = (gint64) now,
+                                         .severity = severity == EVENT_SEVERITY_DEFAULT ? known->severity : severity,
+                                         .deadline = deadline ? deadline : now + known->deadline,
+                                         .data = data });
         g_free(events->last_id);
         events->last_id = g_steal_pointer(&id);
         return 0;

@@ -333,7 +333,7 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
                 source->crowded = TRUE;
                 return in_vain(source);
         }
-        event_begin(event_new(events, EVENT_ORIGIN_PLUGIN, id, source->id, object));
+        event_begin(event_new_from(events, EVENT_ORIGIN_PLUGIN, id, source->id, object));
         return TRUE;
 }
 
