@@ -3,6 +3,7 @@
 /* An event is the same to all who get it, although what is written and signalled is not made from the object that
  * handlers get. */
 
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
@@ -126,6 +127,20 @@ static void test_from_object(Fixture *f, gconstpointer data) {
         g_assert_cmpint(json_get_int(f->event->data, "a", 0), ==, 1);
 }
 
+static void test_ids(void) {
+        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+        for (unsigned i = 0; i < 10000; i++) {
+                char id[EVENT_MADE_ID_LENGTH + 1];
+
+                event_make_id(id);
+                g_assert_true(g_uuid_string_is_valid(id));
+                g_assert_cmpint(id[14], ==, '4');
+                g_assert_nonnull(strchr("89ab", id[19]));
+                g_assert_true(g_hash_table_add(seen, g_strdup(id)));
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 #define ADD(path, function) g_test_add("/event-fields/" path, Fixture, NULL, set_up, function, tear_down)
@@ -133,5 +148,6 @@ int main(int argc, char **argv) {
         ADD("without-data", test_without_data);
         ADD("types", test_types);
         ADD("from-object", test_from_object);
+        g_test_add_func("/event-fields/ids", test_ids);
         return g_test_run();
 }

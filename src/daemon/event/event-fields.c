@@ -9,6 +9,23 @@
 #include "daemon/event/event-private.h"
 #include "util/json.h"
 
+void event_make_id(char id[static EVENT_MADE_ID_LENGTH + 1]) {
+        static const char digits[] = "0123456789abcdef", form[] = "xxxxxxxx-xxxx-4xxx-Vxxx-xxxxxxxxxxxx";
+        guint32 bits = 0;
+
+        G_STATIC_ASSERT(sizeof(form) == EVENT_MADE_ID_LENGTH + 1);
+        for (unsigned i = 0; i < EVENT_MADE_ID_LENGTH; i++, bits >>= 4) {
+                if (i % 8 == 0)
+                        bits = g_random_int();
+                id[i] = form[i];
+                if (form[i] == 'x')
+                        id[i] = digits[bits & 0xf];
+                else if (form[i] == 'V')
+                        id[i] = digits[0x8 | (bits & 0x3)];
+        }
+        id[EVENT_MADE_ID_LENGTH] = '\0';
+}
+
 JsonObject *event_object(Event *event) {
         if (event->object)
                 return event->object;

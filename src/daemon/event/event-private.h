@@ -111,6 +111,10 @@ void event_finish(Event *event);
 void event_retire(Event *event);
 
 /* event-fields.c */
+/* A random UUID, not printed: for each of many events at once g_uuid_string_random() takes as long as all of its text.
+ */
+#define EVENT_MADE_ID_LENGTH 36U
+void event_make_id(char id[static EVENT_MADE_ID_LENGTH + 1]);
 /* Both borrowed; the text is a GRefString. */
 JsonObject *event_object(Event *event);
 char *event_text(Event *event);

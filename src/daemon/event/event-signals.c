@@ -27,7 +27,9 @@ void event_signal_received(Event *event) {
 
         r = new_signal(event, "EventReceived", &signal);
         if (r >= 0)
-                r = sd_bus_message_append(signal, "ss", event->id, event->type);
+                r = sd_bus_message_append_basic(signal, 's', event->id);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(signal, 's', event->type);
         if (r >= 0)
                 r = event_append(signal, event);
         send_signal(event, "EventReceived", signal, r);

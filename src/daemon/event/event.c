@@ -418,14 +418,14 @@ gboolean event_data_fits(JsonObject *data) {
 static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity,
                 uint64_t deadline, JsonObject *data, Event **ret) {
         const EventType *known = event_type_find(type);
-        g_autofree char *id = NULL;
         uint64_t now = clock_realtime();
+        char id[EVENT_MADE_ID_LENGTH + 1];
 
         if (!known || (severity > SEVERITY_CRITICAL && severity != EVENT_SEVERITY_DEFAULT))
                 return -EINVAL;
         if (!event_has_room(events, origin, source))
                 return -EDQUOT;
-        id = g_uuid_string_random();
+        event_make_id(id);
         *ret = event_new(events, origin,
                          &(EventFields){ .id = id,
                                          .type = type,
@@ -435,7 +435,7 @@ static int emit(Events *events, EventOrigin origin, const char *type, const char
                                          .deadline = deadline ? deadline : now + known->deadline,
                                          .data = data });
         g_free(events->last_id);
-        events->last_id = g_steal_pointer(&id);
+        events->last_id = g_strdup(id);
         return 0;
 }
 
