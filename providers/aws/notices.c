@@ -19,6 +19,8 @@ struct Notices {
         Aws *aws;
         CloudWatch *watch;
         unsigned path;          /* of a round */
+        bool answered;          /* something was, in it */
+        char *failure;          /* the first of it; NULL: none */
         GHashTable *told;       /* ids; their values say which path they came from */
         char *lifecycle;        /* of Auto Scaling, as last read */
         sd_event_source *heartbeat;
@@ -175,13 +177,25 @@ static void ask_next(Notices *notices);
 static void on_answer(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         Notices *notices = userdata;
 
+        /* One that goes on failing must not hide those behind it. */
         if (outcome == METADATA_FAILED) {
-                cloud_watch_answered(notices->watch, text);
-                return;
+                if (!notices->failure)
+                        notices->failure = g_strdup_printf("%s: %s", paths[notices->path].path, text);
+        } else {
+                notices->answered = true;
+                paths[notices->path].read(notices, outcome == METADATA_FOUND ? text : NULL);
         }
-        paths[notices->path].read(notices, outcome == METADATA_FOUND ? text : NULL);
         notices->path++;
         ask_next(notices);
+}
+
+static void end_round(Notices *notices) {
+        g_autofree char *failure = g_steal_pointer(&notices->failure);
+
+        if (notices->answered)
+                cloud_watch_answered_in_part(notices->watch, failure);
+        else
+                cloud_watch_answered(notices->watch, failure);
 }
 
 static void ask_next(Notices *notices) {
@@ -191,7 +205,7 @@ static void ask_next(Notices *notices) {
         while (notices->path < G_N_ELEMENTS(paths) && paths[notices->path].spot && !spot)
                 notices->path++;
         if (notices->path == G_N_ELEMENTS(paths)) {
-                cloud_watch_answered(notices->watch, NULL);
+                end_round(notices);
                 return;
         }
         /* The next round is the second attempt. */
@@ -206,6 +220,7 @@ static void ask(void *userdata) {
         Notices *notices = userdata;
 
         notices->path = 0;
+        notices->answered = false;
         ask_next(notices);
 }
 
@@ -300,6 +315,7 @@ void notices_end(void *userdata) {
         cloud_watch_free(notices->watch);
         sd_event_source_disable_unref(notices->heartbeat);
         g_hash_table_unref(notices->told);
+        g_free(notices->failure);
         g_free(notices->lifecycle);
         g_free(notices);
 }

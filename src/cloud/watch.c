@@ -72,14 +72,22 @@ CloudWatch *cloud_watch_free(CloudWatch *watch) {
         return NULL;
 }
 
-void cloud_watch_answered(CloudWatch *watch, const char *failure) {
+static void answered(CloudWatch *watch, const char *failure, bool ok) {
         if (failure && !watch->troubled)
                 snooze_plugin_log(LOG_WARNING, "Announcements cannot be read for now: %s", failure);
         else if (!failure && watch->troubled)
                 snooze_plugin_log(LOG_NOTICE, "Announcements can be read again.");
         watch->troubled = failure != NULL;
         watch->asking = false;
-        cloud_poll_answered(watch->poll, !failure);
+        cloud_poll_answered(watch->poll, ok);
+}
+
+void cloud_watch_answered(CloudWatch *watch, const char *failure) {
+        answered(watch, failure, !failure);
+}
+
+void cloud_watch_answered_in_part(CloudWatch *watch, const char *failure) {
+        answered(watch, failure, true);
 }
 
 void cloud_watch_put_off(CloudWatch *watch) {

@@ -18,5 +18,7 @@ CloudWatch *cloud_watch_free(CloudWatch *watch);
 
 /* The round is over. failure: why nothing could be read, for people; NULL: it could. */
 void cloud_watch_answered(CloudWatch *watch, const char *failure);
+/* Something could be read, so that the service is asked again in time; failure: of the rest. */
+void cloud_watch_answered_in_part(CloudWatch *watch, const char *failure);
 /* It is over without either: the service asked for a moment. */
 void cloud_watch_put_off(CloudWatch *watch);

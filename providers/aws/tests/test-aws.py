@@ -632,6 +632,23 @@ class Notices(Aws):
         self.until(lambda: events, 60)
         self.assertEqual(len(events), 1)
 
+    def test_what_keeps_failing_hides_nothing_behind_it(self):
+        self.spot()
+        for path in ("recommendations/rebalance", "spot/instance-action"):
+            self.cloud.fault(path, times=100000, status=500)
+        self.cloud.state(lifecycle_state="Standby")
+        plugin = self.aws()
+        events, _ = self.watch(plugin)
+        self.until(lambda: events)
+        # Nor does it make the rest be asked less often.
+        self.cloud.command(forget=True)
+        self.until_asked("target-lifecycle-state", 20)
+        times = [request["moment"] for request in self.cloud.requests("target-lifecycle-state")]
+        self.assertLess(times[19] - times[0], 20)
+        _, journal = plugin.stop()
+        self.assertEqual(journal.count("Announcements cannot be read for now"), 1)
+        self.assertIn("spot/instance-action: ", journal)
+
     def test_a_poll_opens_no_connection_of_its_own(self):
         self.spot()
         self.watch(self.aws())
