@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A source of events without a channel: what it is told to announce on its own object (test.Source) it broadcasts on the bus. It holds to no
-bound of its own, and takes no acknowledgement where it is told so: "busy" refuses each, "deaf" answers none."""
+bound of its own, and takes no acknowledgement where it is told so: "busy" refuses each, "deaf" answers none. What it knows, where it is asked
+for that, is what it announced last."""
 
 import os
 import pathlib
@@ -24,8 +25,8 @@ TEST = '''<node><interface name="test.Source">
 class Source:
     def __init__(self, connection, introspection):
         self.connection = connection
-        self.takes = 'gladly'
-        nodes = [(pathlib.Path(introspection) / f'{name}.xml').read_text() for name in (NAME, NAME + '.EventSource')]
+        self.takes, self.last = 'gladly', ''
+        nodes = [(pathlib.Path(introspection) / f'{name}.xml').read_text() for name in (NAME, NAME + '.EventSource', NAME + '.State')]
         for xml in (*nodes, TEST):
             for interface in Gio.DBusNodeInfo.new_for_xml(xml).interfaces:
                 connection.register_object(PATH, interface, self.on_call, None, None)
@@ -49,12 +50,16 @@ class Source:
     def on_call(self, connection, sender, path, interface, method, parameters, invocation):
         answer = None
         if method == 'Handshake':
-            info = {'id': GLib.Variant('s', HERE.name), 'contracts': GLib.Variant('as', ['EventSource'])}
+            info = {'id': GLib.Variant('s', HERE.name), 'contracts': GLib.Variant('as', ['EventSource', 'State'])}
             answer = GLib.Variant('(ua{sv})', (1, info))
         elif method == 'OpenChannel':
             invocation.return_dbus_error('io.cloudsnooze.Snooze1.Error.NotSupported', 'no channel')
             return
+        elif method == 'ExportState':
+            connection.emit_signal(None, PATH, 'test.Event', 'Noted', GLib.Variant('(s)', (f'{HERE.name} exports {self.last}',)))
+            answer = GLib.Variant('(uay)', (1, self.last.encode()))
         elif method == 'Announce':
+            self.last = str(parameters.unpack()[0].get('id', ''))
             self.signal('Event', parameters)
         elif method == 'Cancel':
             self.signal('EventCancelled', parameters)

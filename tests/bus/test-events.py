@@ -121,8 +121,8 @@ class Sources(EventTest):
         self.assertEqual([event['id'] for event in self.events()], ['true'])
         self.assertEqual([line for line in self.notes if line.startswith('handler')], ['handler handles true'])
 
-    def install_bus_source(self):
-        directory = self.house.install_plugin('airwaves', HERE / 'bus-source.py', contracts=['EventSource'], language='python')
+    def install_bus_source(self, contracts=('EventSource',)):
+        directory = self.house.install_plugin('airwaves', HERE / 'bus-source.py', contracts=list(contracts), language='python')
         (directory / 'introspection').write_text(str(SOURCE / 'introspection'))
         return directory
 
@@ -143,6 +143,13 @@ class Sources(EventTest):
         self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('true'), 'type': s('custom.test')},)))
         self.noted('airwaves acknowledges true')
         self.assertEqual([identifier for identifier, _, _ in self.received], ['true'])
+
+    def test_what_it_knows_is_kept_when_it_announces_for_a_crash_may_come(self):
+        self.install_bus_source(['EventSource', 'State'])
+        self.start()
+        self.noted('airwaves is watched ')
+        self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('true'), 'type': s('custom.test')},)))
+        self.noted('airwaves exports true')
 
     def flood(self, how, total):
         """Events of a source that takes no acknowledgement, each as soon as there is room for it."""

@@ -21,7 +21,11 @@ gboolean process_announces(PluginProcess *process, sd_bus_message *signal) {
         if (process != plugin->process || plugin->state != PLUGIN_RUNNING || !parameters->announced ||
             plugin->plugins->freeing || !manifest_has_contract(process->manifest, "EventSource"))
                 return FALSE;
-        return parameters->announced(plugin, signal, parameters->userdata);
+        if (!parameters->announced(plugin, signal, parameters->userdata))
+                return FALSE;
+        /* What it announced it has to know after a crash, too, lest it announces it anew. */
+        plugin_keep_state(plugin, TRUE);
+        return TRUE;
 }
 
 /* The bus, where no channel can be closed on it. */

@@ -8,7 +8,7 @@
 #include "base/journal.h"
 #include "daemon/plugin/plugin.h"
 
-/* After a request or an event, which may have been meant to last. */
+/* After a request or an event, which may have been meant to last, or was told and must not be told anew. */
 #define KEEP_SOON (2 * USEC_PER_SEC)
 /* After a check, which at most teaches it a little more. */
 #define KEEP_LATER (10 * USEC_PER_MINUTE)
