@@ -114,10 +114,13 @@ int main(int argc, char *argv[]) {
                 .start_instance = aws_start_instance,
                 .check_permissions = aws_check_permissions,
                 .set_tags = aws_set_tags,
+                .export_state = aws_export_state,
+                .import_state = aws_import_state,
                 .acknowledge = notices_acknowledged,
         };
         int r = cloud_main(&aws.cloud, &kind, &plugin, argc, argv);
 
+        scaling_clear(&aws.scaling);
         xmlCleanupParser();
         return r;
 }

@@ -12,11 +12,22 @@
 
 typedef struct Notices Notices;
 
+/* Where Auto Scaling is about to take the instance, as last read. Outlives configurations and versions of this
+ * program, because a state that goes on is not a second event. */
+typedef struct Scaling {
+        char *state;         /* "InService", "Terminated", …; NULL: not known yet */
+        char *id;            /* of the event that it is; NULL: none */
+        bool told;           /* by this process */
+        bool acknowledged;   /* the handlers are done */
+        bool completed;      /* and Auto Scaling was told so */
+} Scaling;
+
 typedef struct Aws {
         CloudProvider cloud;
         Identity *identity; /* NULL: not known yet */
         Credentials *credentials;
         Notices *notices;
+        Scaling scaling;
         const char *stop_effect;
 } Aws;
 
@@ -48,6 +59,9 @@ int aws_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, voi
 /* notices.c */
 int notices_watch(void *aws);
 void notices_end(void *aws);
+void scaling_clear(Scaling *scaling);
+int aws_export_state(SnoozePluginCall *call, void *userdata);
+int aws_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata);
 
 /* stop_method is "poweroff". */

@@ -5,6 +5,7 @@
  * where Auto Scaling is about to take it. An id has the instance in it, because an image that was made of this machine
  * has its memory of what was handled. */
 
+#include <string.h>
 #include <syslog.h>
 
 #include "api.h"
@@ -12,6 +13,9 @@
 #include "cloud/announcement.h"
 #include "cloud/text.h"
 #include "cloud/watch.h"
+#include "util/json.h"
+
+#define STATE_VERSION 1U
 
 typedef struct Path Path;
 
@@ -22,7 +26,6 @@ struct Notices {
         bool answered;          /* something was, in it */
         char *failure;          /* the first of it; NULL: none */
         GHashTable *told;       /* ids; their values say which path they came from */
-        char *lifecycle;        /* of Auto Scaling, as last read */
         sd_event_source *heartbeat;
 };
 
@@ -127,10 +130,6 @@ static void read_maintenance(Notices *notices, const char *text) {
         withdraw_all_but(notices, still);
 }
 
-static char *termination_id(const Notices *notices) {
-        return id_of(notices, "autoscaling", "Terminated");
-}
-
 /* The metadata service says neither that there is a hook nor how long it waits: whoever made it does. */
 static uint64_t hook_deadline(const Notices *notices) {
         int64_t seconds = snooze_plugin_instance_get_integer(notices->aws->cloud.instance, "lifecycle_hook_seconds");
@@ -140,29 +139,68 @@ static uint64_t hook_deadline(const Notices *notices) {
 
 static void beat(Notices *notices);
 
+static bool is_terminated(const Aws *aws) {
+        return g_strcmp0(aws->scaling.state, "Terminated") == 0;
+}
+
+void scaling_clear(Scaling *scaling) {
+        g_free(scaling->state);
+        g_free(scaling->id);
+        *scaling = (Scaling) {};
+}
+
+/* Nobody waits for it any more, whether it comes to its end or to another. */
+static void end_scaling(Notices *notices) {
+        Aws *aws = notices->aws;
+
+        notices->heartbeat = sd_event_source_disable_unref(notices->heartbeat);
+        if (aws->scaling.id)
+                cloud_withdraw(&aws->cloud, aws->scaling.id);
+        scaling_clear(&aws->scaling);
+}
+
+/* An image of this machine has what was kept of it, too. */
+static bool is_of_another(const Aws *aws) {
+        g_autofree char *own = g_strconcat(aws->identity->instance_id, "/", NULL);
+
+        return aws->scaling.id && !g_str_has_prefix(aws->scaling.id, own);
+}
+
+static void announce_scaling(Notices *notices) {
+        Aws *aws = notices->aws;
+        SnoozePluginDictionary *data = data_new(notices);
+        bool terminated = is_terminated(aws);
+
+        snooze_plugin_dictionary_set_string(data, "target_lifecycle_state", aws->scaling.state);
+        aws->scaling.told = cloud_announce(&aws->cloud, aws->scaling.id,
+                                           terminated ? CLOUD_EVENT_TERMINATION : CLOUD_EVENT_SCALE,
+                                           terminated ? CLOUD_SEVERITY_CRITICAL : CLOUD_SEVERITY_WARNING,
+                                           terminated ? hook_deadline(notices) : 0, data);
+}
+
 /* Absent outside of a group. */
 static void read_lifecycle(Notices *notices, const char *text) {
+        Aws *aws = notices->aws;
         g_autofree char *what = NULL;
-        SnoozePluginDictionary *data;
 
-        if (!text || !parse_is_lifecycle_state(text) || g_strcmp0(text, notices->lifecycle) == 0)
+        if (!text || !parse_is_lifecycle_state(text))
                 return;
-        withdraw_all_but(notices, NULL);
-        g_free(notices->lifecycle);
-        notices->lifecycle = g_strdup(text);
-        if (g_str_equal(text, "InService"))
-                return;
-        data = data_new(notices);
-        snooze_plugin_dictionary_set_string(data, "target_lifecycle_state", text);
-        if (g_str_equal(text, "Terminated")) {
-                announce(notices, termination_id(notices), CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
-                         hook_deadline(notices), data);
-                beat(notices);
-                return;
+        if (is_of_another(aws))
+                scaling_clear(&aws->scaling);
+        if (g_strcmp0(text, aws->scaling.state) != 0) {
+                end_scaling(notices);
+                aws->scaling.state = g_strdup(text);
+                /* The same state may come again and again, but for the last one. */
+                what = is_terminated(aws) ? g_strdup(text)
+                                          : g_strdup_printf("%s-%" G_GUINT64_FORMAT, text,
+                                                            clock_realtime() / USEC_PER_SEC);
+                aws->scaling.id = g_str_equal(text, "InService") ? NULL : id_of(notices, "autoscaling", what);
         }
-        /* The same state may come again and again. */
-        what = g_strdup_printf("%s-%" G_GUINT64_FORMAT, text, clock_realtime() / USEC_PER_SEC);
-        announce(notices, id_of(notices, "autoscaling", what), CLOUD_EVENT_SCALE, CLOUD_SEVERITY_WARNING, 0, data);
+        /* One that a process before this one told is told by the same id: the daemon knows it, or did not hear it. */
+        if (aws->scaling.id && !aws->scaling.told)
+                announce_scaling(notices);
+        if (is_terminated(aws) && !aws->scaling.acknowledged && !notices->heartbeat)
+                beat(notices);
 }
 
 static const Path paths[] = {
@@ -267,11 +305,14 @@ static void beat(Notices *notices) {
 }
 
 static void on_completed(CloudJob *job, const CloudReply *reply) {
+        Aws *aws = job->provider;
+
         if (!reply->root) {
                 cloud_reply_fail(job, reply, "autoscaling:CompleteLifecycleAction");
                 return;
         }
         snooze_plugin_log(LOG_NOTICE, "Auto Scaling need not wait any more: the handlers are done.");
+        aws->scaling.completed = true;
         cloud_job_end(job, 0);
 }
 
@@ -279,17 +320,62 @@ static void complete(CloudJob *job) {
         call_hook(job, "CompleteLifecycleAction", on_completed);
 }
 
+/* A termination that was called off, or that was completed, waits for nothing. */
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata) {
         Aws *aws = userdata;
-        g_autofree char *termination = aws->notices && aws->identity ? termination_id(aws->notices) : NULL;
 
-        if (g_strcmp0(event_id, termination) != 0)
+        if (!g_str_has_suffix(event_id, "/autoscaling/Terminated"))
                 return 0;
-        aws->notices->heartbeat = sd_event_source_disable_unref(aws->notices->heartbeat);
+        if (aws_has_hook(aws) && (!aws->notices || !aws->identity || !aws->scaling.state))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED,
+                                               "Whether Auto Scaling still waits is not known yet");
+        if (!is_terminated(aws) || g_strcmp0(event_id, aws->scaling.id) != 0 || aws->scaling.completed)
+                return 0;
+        aws->scaling.acknowledged = true;
+        if (aws->notices)
+                aws->notices->heartbeat = sd_event_source_disable_unref(aws->notices->heartbeat);
         if (!aws_has_hook(aws))
                 return 0;
         cloud_job_authenticate(cloud_job_new(&aws->cloud, call, NULL), complete);
         return SNOOZE_PLUGIN_LATER;
+}
+
+/* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false}, for the next process. */
+int aws_export_state(SnoozePluginCall *call, void *userdata) {
+        const Scaling *scaling = &((const Aws *) userdata)->scaling;
+        g_autoptr(JsonObject) state = json_object_new();
+        g_autofree char *text = NULL;
+
+        if (scaling->id) {
+                json_object_set_string_member(state, "state", scaling->state);
+                json_object_set_string_member(state, "id", scaling->id);
+                json_object_set_boolean_member(state, "completed", scaling->completed);
+        }
+        text = json_object_text(state);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+}
+
+int aws_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        Scaling *scaling = &((Aws *) userdata)->scaling;
+        g_autoptr(JsonNode) node =
+                version == STATE_VERSION && size > 0 ? json_text_parse("state", data, (gssize) size, NULL) : NULL;
+        JsonObject *kept = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        const char *state = kept ? json_get_string(kept, "state", "") : "",
+                   *id = kept ? json_get_string(kept, "id", "") : "";
+        bool completed = kept && json_get_boolean(kept, "completed", FALSE);
+
+        if (!kept)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "state: expected an object, version %u", STATE_VERSION);
+        if (scaling->state || !parse_is_lifecycle_state(state) || !*id || !text_is_plain(id, CLOUD_EVENT_ID_MAX))
+                return 0;
+        *scaling = (Scaling) {
+                .state = g_strdup(state),
+                .id = g_strdup(id),
+                .acknowledged = completed,
+                .completed = completed,
+        };
+        return 0;
 }
 
 int notices_watch(void *userdata) {
@@ -316,6 +402,5 @@ void notices_end(void *userdata) {
         sd_event_source_disable_unref(notices->heartbeat);
         g_hash_table_unref(notices->told);
         g_free(notices->failure);
-        g_free(notices->lifecycle);
         g_free(notices);
 }

@@ -604,6 +604,88 @@ class Notices(Aws):
         self.until(lambda: events)
         self.assertTrue(before + 172799 <= events[0]["deadline"] / 1e6 <= time.time() + 172800, events)
 
+    def test_a_termination_that_was_called_off_is_neither_kept_waiting_nor_completed(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        events, cancelled = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        self.until_asked("RecordLifecycleActionHeartbeat")
+        self.cloud.state(lifecycle_state="InService")
+        self.until(lambda: cancelled)
+        self.cloud.command(forget=True)
+        self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        # Longer than it waits before the next.
+        self.until_asked("target-lifecycle-state", 25)
+        self.assertEqual(self.actions("CompleteLifecycleAction") + self.actions("RecordLifecycleActionHeartbeat"), [])
+
+    def test_it_is_kept_waiting_by_another_configuration_too_and_completed_once(self):
+        settings = {"autoscaling_group": "group", "lifecycle_hook": "hook", "heartbeat_seconds": 1}
+        plugin = self.aws(**settings)
+        events, cancelled = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        plugin.call("", "Configure", "(a{sv})", self.own(poll_interval_seconds=0.2, **settings))
+        self.until_asked("RecordLifecycleActionHeartbeat")
+        for _ in range(2):
+            self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        self.assertEqual((len(self.actions("CompleteLifecycleAction")), len(events), cancelled), (1, 1, []))
+
+    def own(self, **settings):
+        return self.configuration(metadata_url=self.cloud.url, endpoint_url=self.cloud.url, autoscaling_endpoint_url=self.cloud.url, **settings)
+
+    def test_a_state_that_goes_on_is_told_once(self):
+        self.cloud.state(lifecycle_state="Standby")
+        plugin = self.aws()
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        plugin.call("", "Configure", "(a{sv})", self.own(poll_interval_seconds=0.2))
+        self.cloud.command(forget=True)
+        self.until_asked("target-lifecycle-state", 3)
+        self.assertEqual((len(events), cancelled), (1, []))
+
+    def test_the_next_process_tells_it_by_the_same_id(self):
+        self.cloud.state(lifecycle_state="Standby")
+        plugin = self.aws()
+        events, _ = self.watch(plugin)
+        self.until(lambda: events)
+        version, state = plugin.call(".State", "ExportState")
+        kept = json.loads(bytes(state))
+        self.assertEqual(kept["id"], events[0]["id"])
+        plugin.stop()
+        # As if it were long ago: the clock is a part of the id.
+        kept["id"] = f"{OWN}/autoscaling/Standby-1"
+        plugin = self.aws()
+        plugin.call(".State", "ImportState", "(uay)", version, json.dumps(kept).encode())
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        self.assertEqual((events[0]["id"], cancelled), (kept["id"], []))
+        self.cloud.state(lifecycle_state="InService")
+        self.until(lambda: cancelled)
+        self.assertEqual(cancelled, [kept["id"]])
+
+    def test_what_was_kept_of_another_instance_is_none_of_this_one(self):
+        self.cloud.state(lifecycle_state="Standby")
+        plugin = self.aws()
+        plugin.call(".State", "ImportState", "(uay)", 1, json.dumps({"state": "Standby", "id": f"{OTHER}/autoscaling/Standby-1"}).encode())
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        self.assertTrue(events[0]["id"].startswith(f"{OWN}/autoscaling/Standby-"))
+        self.assertEqual(cancelled, [])
+
+    def test_a_state_that_is_none(self):
+        plugin = self.aws()
+        for version, state in ((2, b"{}"), (1, b"["), (1, b"")):
+            with self.subTest(state=state):
+                self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, state)
+        for kept in ({}, {"state": "Standby"}, {"state": "x y", "id": "x"}, {"state": "Standby", "id": "a\nb"}, {"state": 7, "id": 7}):
+            with self.subTest(kept=kept):
+                plugin.call(".State", "ImportState", "(uay)", 1, json.dumps(kept).encode())
+        self.assertEqual(json.loads(bytes(plugin.call(".State", "ExportState")[1])), {})
+
+    def test_before_it_is_known_no_acknowledgement_is_taken(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook")
+        self.refused("Throttled", self.ask, plugin, "Acknowledge", "(s)", f"{OWN}/autoscaling/Terminated", interface=SOURCE)
+
     def test_a_hook_that_fails_is_not_acknowledged(self):
         plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook")
         events, _ = self.watch(plugin)
