@@ -292,7 +292,7 @@ static int on_stop(sd_bus_message *call, void *userdata, sd_bus_error *error) {
 }
 
 static int on_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return sd_bus_reply_method_return(call, "a(sbs)", 1, "stop", !is("cloud-forbidden"), "the role may not");
+        return sd_bus_reply_method_return(call, "a(sbs)", 1, "cloud:stop", !is("cloud-forbidden"), "the role may not");
 }
 
 static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) {

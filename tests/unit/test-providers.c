@@ -252,7 +252,7 @@ static void test_missing_permission(void) {
         ProviderFixture f = {};
 
         start_one(&f, "cloud-forbidden", "{}");
-        wait_for(&f, problem_has(&f, "lacks the permission stop (the role may not)"));
+        wait_for(&f, problem_has(&f, "lacks the permission cloud:stop (the role may not)"));
         stop(&f);
 }
 
