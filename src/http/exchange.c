@@ -56,13 +56,12 @@ bool http_reply_is_passing(const HttpReply *reply) {
         switch (reply->status) {
         case 408:
         case 429:
-        case 500:
-        case 502:
-        case 503:
-        case 504:
                 return true;
-        default:
+        case 501: /* not implemented */
+        case 505: /* version of HTTP not supported */
                 return false;
+        default:
+                return reply->status >= 500 && reply->status <= 599;
         }
 }
 

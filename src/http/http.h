@@ -38,7 +38,8 @@ typedef struct HttpReply {
 /* The value of a header of the reply (the last of several), NULL where there is none. Borrowed from the reply. */
 const char *http_reply_header(const HttpReply *reply, const char *name);
 
-/* What is worth another attempt, beside what the network did: true for 408, 429, 500, 502, 503 and 504. */
+/* What is worth another attempt, beside what the network did: true for 408 and 429, and for the server's
+ * own failures (500 to 599) but for what it will never do: 501 and 505. */
 bool http_reply_is_passing(const HttpReply *reply);
 
 /* May the same request be sent again? Called for each reply but that of the last attempt. */

@@ -127,14 +127,14 @@ class Http(unittest.TestCase):
                          {"refused": "Invalid argument", "header": None})
 
     def test_passing_failures_are_tried_again(self):
-        for status in (408, 429, 500, 502, 503, 504):
+        for status in (408, 429, 500, 502, 503, 504, 507, 520, 529, 599):
             with self.subTest(status=status):
                 server = self.server(lambda request, n: request.reply(status if n == 1 else 200, "now"))
                 reply = self.one("--attempts", "3", server.url)
                 self.assertEqual((reply["status"], reply["attempts"], reply["body"]), (200, 2, "now"))
 
     def test_a_refusal_is_not(self):
-        for status in (400, 401, 403, 404, 409):
+        for status in (400, 401, 403, 404, 409, 501, 505):
             with self.subTest(status=status):
                 server = self.server(lambda request, n: request.reply(status))
                 reply = self.one("--attempts", "3", server.url)
