@@ -714,6 +714,30 @@ class Notices(Aws):
         self.until(lambda: events, 60)
         self.assertEqual(len(events), 1)
 
+    def test_a_slow_answer_is_waited_for(self):
+        self.spot()
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"})
+        self.cloud.fault("spot/instance-action", delay=1)
+        # It came with that answer, or not at all.
+        self.cloud.fault("spot/instance-action", times=100000, status=404)
+        plugin = self.aws()
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        first, *later = [request["moment"] for request in self.cloud.requests("spot/instance-action")]
+        self.assertTrue(all(moment - first > 0.9 for moment in later), later)
+        _, journal = plugin.stop()
+        self.assertNotIn("cannot be read", journal)
+        self.assertEqual((len(events), cancelled), (1, []))
+
+    def test_one_that_takes_too_long_is_asked_for_again(self):
+        self.spot()
+        self.cloud.state(spot={"action": "stop", "time": "2030-09-18T08:22:00Z"}, lifecycle_state="Standby")
+        self.cloud.fault("spot/instance-action", delay=60, drop=True)
+        events, _ = self.watch(self.aws())
+        self.until(lambda: len(events) == 2)
+        # And nothing waits for it longer than that.
+        self.assertEqual([event["type"] for event in events], ["cloud.autoscaling.scale", "cloud.spot.interrupt"])
+
     def test_what_keeps_failing_hides_nothing_behind_it(self):
         self.spot()
         for path in ("recommendations/rebalance", "spot/instance-action"):

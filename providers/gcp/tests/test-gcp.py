@@ -624,6 +624,32 @@ class Notices(Gcp):
         self.until(lambda: events)
         self.assertEqual((len(events), cancelled), (1, []))
 
+    def test_a_slow_answer_is_waited_for(self):
+        self.cloud.fault("maintenance-event", delay=2, status=200, body="TERMINATE_ON_HOST_MAINTENANCE", headers={"Metadata-Flavor": "Google"})
+        plugin = self.gcp()
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        first, *later = [request["moment"] for request in self.cloud.requests("maintenance-event")]
+        self.assertTrue(all(moment - first > 1.9 for moment in later), later)
+        self.assertEqual(events[0]["type"], "cloud.instance.termination")
+        # The next one says that there is none.
+        self.until(lambda: cancelled)
+        _, journal = plugin.stop()
+        self.assertNotIn("cannot be read", journal)
+
+    def test_one_that_takes_too_long_is_asked_for_again(self):
+        self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
+        self.cloud.fault("maintenance-event", delay=60, drop=True)
+        plugin = self.gcp()
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        first, second, *_ = [request["moment"] for request in self.cloud.requests("maintenance-event")]
+        # Five seconds longer than the service was asked to wait itself.
+        self.assertGreater(second - first, 5.9)
+        _, journal = plugin.stop()
+        self.assertEqual(journal.count("Announcements cannot be read for now"), 1)
+        self.assertEqual((len(events), cancelled), (1, []))
+
     def test_a_changed_configuration_goes_on_watching_and_tells_nothing_twice(self):
         self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
         plugin = self.gcp()
