@@ -63,8 +63,6 @@ static void on_scopes(MetadataOutcome outcome, const char *text, const HttpReply
         static const char none[] =
                 "This instance has no service account that could allow anything: attach one with the role that "
                 SNOOZE_COMMAND " provider policy gcp prints";
-        g_auto(GStrv) scopes = g_strsplit_set(text, " \r\n", 64);
-        const char *const *list = (const char *const *) scopes;
         Gcp *gcp = userdata;
 
         if (outcome != METADATA_FOUND) {
@@ -73,9 +71,7 @@ static void on_scopes(MetadataOutcome outcome, const char *text, const HttpReply
                 return;
         }
         gcp->credentials = g_new0(Credentials, 1);
-        gcp->credentials->writes =
-                g_strv_contains(list, GCP_SCOPE_PLATFORM) || g_strv_contains(list, GCP_SCOPE_COMPUTE);
-        gcp->credentials->reads = gcp->credentials->writes || g_strv_contains(list, GCP_SCOPE_READONLY);
+        parse_scopes(text, &gcp->credentials->reads, &gcp->credentials->writes);
         ask(gcp, ACCOUNT "token", on_token);
 }
 

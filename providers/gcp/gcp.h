@@ -79,6 +79,3 @@ int gcp_export_state(SnoozePluginCall *call, void *userdata);
 int gcp_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
 
 #define GCP_METADATA "/computeMetadata/v1/"
-#define GCP_SCOPE_PLATFORM "https://www.googleapis.com/auth/cloud-platform"
-#define GCP_SCOPE_COMPUTE "https://www.googleapis.com/auth/compute"
-#define GCP_SCOPE_READONLY "https://www.googleapis.com/auth/compute.readonly"

@@ -14,19 +14,8 @@
 #include "util/json.h"
 
 #define LABELS_MAX 64U
-#define TEXT_MAX 63U
 
 static const Deed setting = { "setLabels", NULL, false };
-
-/* Caller frees. */
-static char *label_text(const char *tag) {
-        GString *text = g_string_sized_new(TEXT_MAX);
-
-        /* One for each character, however many bytes it has. */
-        for (const char *c = tag; *c && text->len < TEXT_MAX; c = g_utf8_next_char(c))
-                g_string_append_c(text, g_ascii_isalnum(*c) || *c == '-' ? g_ascii_tolower(*c) : '_');
-        return g_string_free(text, FALSE);
-}
 
 static void on_got(CloudJob *job, const CloudReply *reply);
 
@@ -39,22 +28,6 @@ static void on_set(CloudJob *job, const CloudReply *reply) {
                 return;
         }
         operation_follow(job, reply, &setting);
-}
-
-/* Returns how many there are then; whether any differs from before. */
-static unsigned merge(GHashTable *wanted, JsonObject *labels, bool *ret_changed) {
-        GHashTableIter iter;
-        void *key, *value;
-
-        *ret_changed = false;
-        g_hash_table_iter_init(&iter, wanted);
-        while (g_hash_table_iter_next(&iter, &key, &value)) {
-                if (g_strcmp0(json_get_string(labels, key, NULL), value) == 0)
-                        continue;
-                json_object_set_string_member(labels, key, value);
-                *ret_changed = true;
-        }
-        return json_object_get_size(labels);
 }
 
 static void on_got(CloudJob *job, const CloudReply *reply) {
@@ -70,7 +43,7 @@ static void on_got(CloudJob *job, const CloudReply *reply) {
                 api_fail(job, reply, "get");
                 return;
         }
-        n = merge(gcp_extra(job)->labels, labels, &changed);
+        n = labels_merge(gcp_extra(job)->labels, labels, &changed);
         if (n > LABELS_MAX) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s would have %u labels: Google takes at most %u",
                                last_part(gcp_extra(job)->target), n, LABELS_MAX);
@@ -90,10 +63,10 @@ static int take_tag(SnoozePluginCall *call, const char *key, const char *value, 
         GHashTable *labels = userdata;
         g_autofree char *label = label_text(key);
 
-        if (!value || !g_ascii_islower(label[0]) || g_utf8_strlen(key, -1) > (glong) TEXT_MAX)
+        if (!value || !g_ascii_islower(label[0]) || g_utf8_strlen(key, -1) > (glong) LABEL_MAX)
                 return snooze_plugin_call_fail(
                         call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                        "tags: %s: a label's key begins with a letter and has at most %u characters", key, TEXT_MAX);
+                        "tags: %s: a label's key begins with a letter and has at most %u characters", key, LABEL_MAX);
         if (g_hash_table_contains(labels, label))
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "tags: %s: another tag is the label %s, too", key, label);

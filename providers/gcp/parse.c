@@ -153,6 +153,41 @@ const char *instance_status(JsonObject *instance) {
         return instance ? json_get_string(instance, "status", "") : "";
 }
 
+void parse_scopes(const char *text, bool *ret_reads, bool *ret_writes) {
+        static const char platform[] = "https://www.googleapis.com/auth/cloud-platform",
+                          compute[] = "https://www.googleapis.com/auth/compute",
+                          readonly[] = "https://www.googleapis.com/auth/compute.readonly";
+        g_auto(GStrv) scopes = g_strsplit_set(text, " \r\n", 64);
+        const char *const *list = (const char *const *) scopes;
+
+        *ret_writes = g_strv_contains(list, platform) || g_strv_contains(list, compute);
+        *ret_reads = *ret_writes || g_strv_contains(list, readonly);
+}
+
+char *label_text(const char *tag) {
+        GString *text = g_string_sized_new(LABEL_MAX);
+
+        /* One for each character, however many bytes it has. */
+        for (const char *c = tag; *c && text->len < LABEL_MAX; c = g_utf8_next_char(c))
+                g_string_append_c(text, g_ascii_isalnum(*c) || *c == '-' ? g_ascii_tolower(*c) : '_');
+        return g_string_free(text, FALSE);
+}
+
+unsigned labels_merge(GHashTable *wanted, JsonObject *labels, bool *ret_changed) {
+        GHashTableIter iter;
+        void *key, *value;
+
+        *ret_changed = false;
+        g_hash_table_iter_init(&iter, wanted);
+        while (g_hash_table_iter_next(&iter, &key, &value)) {
+                if (g_strcmp0(json_get_string(labels, key, NULL), value) == 0)
+                        continue;
+                json_object_set_string_member(labels, key, value);
+                *ret_changed = true;
+        }
+        return json_object_get_size(labels);
+}
+
 bool parse_permits(JsonObject *object, const char *permission) {
         JsonArray *granted = json_get_array(object, "permissions");
 

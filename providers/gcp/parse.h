@@ -64,6 +64,17 @@ const char *instance_status(JsonObject *instance);
 char *parse_state(const char *status);
 /* "us-central1" of "us-central1-a". Caller frees. */
 char *parse_region(const char *zone);
+/* What the access scopes of the machine, one a line, leave of its account's rights. */
+void parse_scopes(const char *text, bool *ret_reads, bool *ret_writes);
+
+/* Of a label's key and value. */
+#define LABEL_MAX 63U
+/* What a tag's key or value is as a label's. Caller frees. */
+char *label_text(const char *tag);
+/* Puts those that are wanted beside those that are there. Returns how many there are then; whether any differs from
+ * before. */
+unsigned labels_merge(GHashTable *wanted, JsonObject *labels, bool *ret_changed);
+
 /* An answer of testIamPermissions names it. */
 bool parse_permits(JsonObject *object, const char *permission);
 /* A stop of it has to say what is to become of them. */

@@ -2,6 +2,7 @@
 
 #include "parse.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -186,6 +187,26 @@ static void states_of_status(Server *server, const char *status) {
                         server->vm_state = statuses[i].vm_state;
                         server->task = statuses[i].task;
                 }
+}
+
+static bool path_matches(const char *pattern, const char *path) {
+        g_autofree char *plain = g_strdup(pattern);
+        char *from = plain, *to = plain;
+
+        while (*from) {
+                char *end = *from == '{' ? strchr(from, '}') : NULL;
+
+                *to++ = end ? '*' : *from;
+                from = end ? end + 1 : from + 1;
+        }
+        *to = '\0';
+        return fnmatch(plain, path, strstr(plain, "**") ? 0 : FNM_PATHNAME) == 0;
+}
+
+bool parse_rule_allows(const char *rule, const char *method, const char *path) {
+        size_t length = strlen(method);
+
+        return strncmp(rule, method, length) == 0 && rule[length] == ' ' && path_matches(rule + length + 1, path);
 }
 
 bool parse_server(const CloudReply *reply, const char *id, Server *ret) {

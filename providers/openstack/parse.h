@@ -42,6 +42,10 @@ Token *parse_token(const char *value, const char *body, size_t size, const Where
  * Caller frees. */
 char *parse_refusal(const char *body, size_t size, const char *secret);
 
+/* An access rule ("POST /v2.1/servers/{server_id}/action") covers this method and path. "{server_id}" stands for one
+ * part of a path, as "*" does; "**" for any number of them. */
+bool parse_rule_allows(const char *rule, const char *method, const char *path);
+
 /* A reply of Nova, of which document is what cloud_reply_parse() made. */
 void parse_reply(const HttpReply *http, JsonNode *document, CloudReply *ret);
 

@@ -4,26 +4,8 @@
  * from what Keystone says of the token, its roles and the access rules that it is bound to, and a cloud whose policy
  * is its own may see it otherwise. */
 
-#include <fnmatch.h>
-#include <string.h>
-
 #include "move.h"
 #include "server.h"
-
-/* "{server_id}" stands for one part of a path, as "*" does; "**" for any number of them. */
-static bool path_matches(const char *pattern, const char *path) {
-        g_autofree char *plain = g_strdup(pattern);
-        char *from = plain, *to = plain;
-
-        while (*from) {
-                char *end = *from == '{' ? strchr(from, '}') : NULL;
-
-                *to++ = end ? '*' : *from;
-                from = end ? end + 1 : from + 1;
-        }
-        *to = '\0';
-        return fnmatch(plain, path, strstr(plain, "**") ? 0 : FNM_PATHNAME) == 0;
-}
 
 /* The endpoint's own path is a part of what a rule is held against. */
 static bool rules_allow(const Openstack *openstack, const CloudJob *job, const char *method, const char *path) {
@@ -31,13 +13,11 @@ static bool rules_allow(const Openstack *openstack, const CloudJob *job, const c
         g_autoptr(GUri) uri = g_uri_parse(token->endpoint, G_URI_FLAGS_NONE, NULL);
         g_autofree char *whole =
                 g_strdup_printf("%s/servers/%s%s", uri ? g_uri_get_path(uri) : "", job->instance_id, path);
-        size_t length = strlen(method);
 
         if (!token->access_rules)
                 return true;
         for (char **rule = token->access_rules; *rule; rule++)
-                if (strncmp(*rule, method, length) == 0 && (*rule)[length] == ' ' &&
-                    path_matches(*rule + length + 1, whole))
+                if (parse_rule_allows(*rule, method, whole))
                         return true;
         return false;
 }

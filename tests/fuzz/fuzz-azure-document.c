@@ -73,6 +73,20 @@ static void check_resource(const char *text) {
         (void) action_matches(text, "Microsoft.Compute/virtualMachines/deallocate/action");
 }
 
+/* What no action is listed for is not granted. */
+static void check_permissions(JsonObject *page) {
+        static const char stop[] = "Microsoft.Compute/virtualMachines/deallocate/action";
+        const char *next;
+
+        if (!parse_is_permissions(page, &next))
+                g_assert_false(parse_grants(page, stop));
+        assert_utf8(next);
+        if (parse_grants(page, stop))
+                g_assert_true(document_element(document_array(page, "value"), 0) ||
+                              json_array_get_length(document_array(page, "value")) > 1);
+        g_assert_false(parse_grants(NULL, stop));
+}
+
 static void check_answer(const HttpReply *http) {
         g_autoptr(JsonNode) document = cloud_reply_parse(http);
         OperationStatus status;
@@ -85,6 +99,7 @@ static void check_answer(const HttpReply *http) {
         g_assert_false(status.succeeded && status.failed);
         assert_utf8(status.code);
         assert_utf8(status.message);
+        check_permissions(reply.object);
         power = parse_power(reply.object);
         assert_utf8(power);
         (void) document_is_true(reply.object, "properties/additionalCapabilities/hibernationEnabled");

@@ -7,6 +7,7 @@
 #include "cloud/text.h"
 #include "providers/gcp/gcp.h"
 #include "providers/gcp/info.h"
+#include "util/json.h"
 
 static void check_lines(const char *text) {
         g_autofree char *name = parse_name(text, TEXT_LOWER TEXT_DIGITS "-.:"), *notice = parse_notice(text);
@@ -55,6 +56,48 @@ static void check_instance(JsonObject *object) {
         (void) instance_has_local_ssd(object);
 }
 
+/* What is there stays, what is wanted is there, and the second time there is nothing to change. */
+static void check_labels(JsonObject *object) {
+        g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
+        JsonObject *labels = json_get_object(object, "labels");
+        unsigned before = labels ? json_object_get_size(labels) : 0, after;
+        bool changed;
+
+        if (!labels)
+                return;
+        g_hash_table_insert(wanted, (char *) "a", (char *) "b");
+        g_hash_table_insert(wanted, (char *) "cloudsnooze_status", (char *) "stopped");
+        after = labels_merge(wanted, labels, &changed);
+        g_assert_cmpuint(after, >=, MAX(before, 2));
+        g_assert_cmpuint(after, <=, before + 2);
+        g_assert_cmpstr(json_get_string(labels, "a", ""), ==, "b");
+        g_assert_cmpuint(labels_merge(wanted, labels, &changed), ==, after);
+        g_assert_false(changed);
+}
+
+static void check_permissions(JsonObject *object) {
+        JsonArray *granted = json_get_array(object, "permissions");
+
+        if (parse_permits(object, "compute.instances.stop"))
+                g_assert_cmpuint(json_array_get_length(granted), >, 0);
+}
+
+static void check_scopes(const char *text) {
+        bool reads, writes;
+
+        parse_scopes(text, &reads, &writes);
+        g_assert_true(reads || !writes);
+        g_assert_true(!reads || strstr(text, "https://www.googleapis.com/auth/"));
+}
+
+static void check_label(const char *tag) {
+        g_autofree char *label = label_text(tag);
+
+        g_assert_cmpuint(strlen(label), <=, LABEL_MAX);
+        g_assert_cmpuint(strlen(label), ==, MIN((size_t) g_utf8_strlen(tag, -1), LABEL_MAX));
+        g_assert_cmpuint(strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789_-"), ==, strlen(label));
+}
+
 static void check_answer(const HttpReply *http) {
         g_autoptr(JsonNode) document = cloud_reply_parse(http);
         CloudReply reply;
@@ -66,6 +109,8 @@ static void check_answer(const HttpReply *http) {
                 return;
         check_operation(reply.object);
         check_instance(reply.object);
+        check_permissions(reply.object);
+        check_labels(reply.object);
 }
 
 /* Eight small documents say which instance this is; and the answer of instances.get. */
@@ -103,6 +148,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 check_documents(input.text);
         else if (input.which == 't' && input.text)
                 check_token(input.text);
+        else if (input.which == 's' && input.text)
+                check_scopes(input.text);
+        else if (input.which == 'l' && input.text)
+                check_label(input.text);
         else if (input.which == 'd' && input.text)
                 (void) parse_has_local_ssd(input.text);
         else if (input.text)

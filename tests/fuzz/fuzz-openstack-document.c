@@ -95,6 +95,14 @@ static void check_documents(const char *text) {
         identity_free(identity);
 }
 
+/* No rule for another method, or without a path, allows a stop. */
+static void check_rule(const char *rule) {
+        static const char path[] = "/v2.1/servers/" SERVER "/action";
+
+        if (parse_rule_allows(rule, "POST", path))
+                g_assert_true(g_str_has_prefix(rule, "POST ") && strlen(rule) > strlen("POST "));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         g_auto(CloudInput) input = {};
 
@@ -106,6 +114,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 't':
                 check_token(input.http.body, input.http.size, NULL);
                 check_token(input.http.body, input.http.size, "one");
+                break;
+        case 'u':
+                if (input.text)
+                        check_rule(input.text);
                 break;
         case 'r':
                 check_refusal(input.http.body, input.http.size);
