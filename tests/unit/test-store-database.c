@@ -567,11 +567,6 @@ static void test_states(Fixture *f, gconstpointer unused) {
         assert_state(f, "two", UINT32_MAX, "", "");
         g_assert_true(database_put_state(f->database, "one", 2, "1.1", second, NOW, NULL));
         assert_state(f, "one", 2, "1.1", "second");
-
-        g_assert_true(database_put_state(f->database, "one", 0, NULL, NULL, NOW, NULL));
-        g_assert_true(database_put_state(f->database, "never", 0, NULL, NULL, NOW, NULL));
-        g_assert_true(database_get_state(f->database, "one", &none, NULL));
-        g_assert_null(none);
         assert_state(f, "two", UINT32_MAX, "", "");
 }
 

@@ -313,10 +313,6 @@ static void test_state(Fixture *f, gconstpointer unused) {
         g_assert_cmpstr(f->plugin_version, ==, "1.2.3");
         g_assert_true(g_bytes_equal(f->state, large));
 
-        g_assert_cmpint(store_delete_state(f->store, "one", on_done, f), ==, 0);
-        wait_done(f, f->done + 1);
-        get_state(f, "one");
-        g_assert_false(f->found);
         get_state(f, "two");
         g_assert_true(g_bytes_equal(f->state, small));
         g_assert_cmpuint(f->failed, ==, 0);

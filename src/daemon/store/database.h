@@ -67,7 +67,7 @@ GHashTable *database_get(Database *database, const char *prefix, GError **error)
 GPtrArray *database_query(Database *database, uint64_t since, uint64_t until, unsigned max, unsigned kinds,
                           GError **error);
 
-/* blob NULL deletes. get: *ret is NULL where there is none. */
+/* get: *ret is NULL where there is none. */
 gboolean database_put_state(Database *database, const char *id, uint32_t version, const char *plugin_version,
                             GBytes *blob, uint64_t realtime, GError **error);
 gboolean database_get_state(Database *database, const char *id, StoreState **ret, GError **error);

@@ -13,23 +13,12 @@ void database_state_free(StoreState *state) {
         g_free(state);
 }
 
-static gboolean delete_state(Database *d, const char *id, GError **error) {
-        sqlite3_stmt *statement = database_statement(d, STATEMENT_DELETE_STATE, error);
-
-        if (!statement)
-                return FALSE;
-        (void) sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
-        return database_run(d, statement, error);
-}
-
 gboolean database_put_state(Database *d, const char *id, uint32_t version, const char *plugin_version, GBytes *blob,
                             uint64_t realtime, GError **error) {
         sqlite3_stmt *statement;
         const void *data;
         gsize size;
 
-        if (!blob)
-                return delete_state(d, id, error);
         statement = database_statement(d, STATEMENT_PUT_STATE, error);
         if (!statement)
                 return FALSE;

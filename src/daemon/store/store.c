@@ -558,19 +558,6 @@ int store_put_state(Store *store, const char *id, uint32_t version, const char *
         return enqueue(store, work);
 }
 
-int store_delete_state(Store *store, const char *id, StoreDone done, void *userdata) {
-        Work *work;
-
-        if (strlen(id) > STORE_KEY_MAX)
-                return -E2BIG;
-        work = g_new0(Work, 1);
-        work->kind = WORK_PUT_STATE;
-        work->key = g_strdup(id);
-        work->callback.done = done;
-        work->userdata = userdata;
-        return enqueue(store, work);
-}
-
 int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata) {
         Work *work;
 
