@@ -4,7 +4,10 @@
 
 #include "plugin-fixture.h"
 
+#include <string.h>
+
 #include "daemon/stop/stop.h"
+#include "util/json.h"
 
 typedef struct StopFixture {
         PluginFixture plugins;
@@ -80,6 +83,32 @@ static void end(StopFixture *f) {
         fixture_down(&f->plugins);
 }
 
+typedef struct Told {
+        gboolean answered, called_off;
+} Told;
+
+static void on_events(GPtrArray *rows, const GError *error, void *userdata) {
+        Told *told = userdata;
+
+        g_assert_no_error(error);
+        told->answered = TRUE;
+        for (guint i = 0; i < rows->len; i++) {
+                g_autofree char *text = json_object_text(rows->pdata[i]);
+
+                told->called_off |= strstr(text, "\"phase\":\"cancelled\"") != NULL;
+        }
+}
+
+/* Whoever stopped services for it starts them again. */
+static gboolean handlers_hear_that_it_is_off(StopFixture *f) {
+        Told told = {};
+
+        g_assert_cmpint(store_query(f->plugins.store, 0, UINT64_MAX, 10, 1U << HISTORY_EVENT, on_events, &told), >=,
+                        0);
+        run_until(f->plugins.bus.event, told.answered);
+        return told.called_off;
+}
+
 static void test_it_is_given_up(void) {
         StopFixture f = {};
 
@@ -92,6 +121,7 @@ static void test_it_is_given_up(void) {
                         "stop: The provider was asked for the stop 0 s ago and this machine still runs");
         g_assert_false(stop_was_asked(f.stop));
         g_assert_cmpuint(f.steps, >=, 1);
+        g_assert_true(handlers_hear_that_it_is_off(&f));
         end(&f);
 }
 

@@ -344,6 +344,7 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         stop->with.problem("stop", message, stop->with.userdata);
         history(stop, "failed", message);
         (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
+        cancel_events(stop, message);
         settle(stop);
         decision_restart_clock(stop->with.decision, clock_monotonic(), message);
         stop->with.step(stop->with.userdata);
