@@ -19,8 +19,6 @@
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
 #define SILENT_DESKTOP USEC_PER_HOUR
 #define SILENT_DESKTOPS_MAX 16U
-/* A commit takes milliseconds, seconds where the disk is overloaded. */
-#define DISK_PATIENCE (5 * USEC_PER_SEC)
 
 static void add(GPtrArray *findings, const char *check, const char *status, const char *message, const char *advice) {
         JsonObject *finding = json_object_new();
@@ -154,9 +152,9 @@ static void diagnose_store(Manager *manager, GPtrArray *findings) {
         uint64_t since = store_busy_since(manager->store), waited = since > 0 ? usec_sub(clock_monotonic(), since) : 0;
         g_autofree char *message = NULL;
 
-        if (waited > DISK_PATIENCE) {
+        if (waited > STORE_PATIENCE) {
                 message = g_strdup_printf("the disk has not answered for %" PRIu64
-                                          " s: events and changes wait until they are written down",
+                                          " s: changes wait until they are written down, and events go out unwritten",
                                           waited / USEC_PER_SEC);
                 add(findings, "store", "error", message,
                     "See why the disk of /var/lib/cloudsnooze hangs: dmesg, and the volume's state at the cloud.");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A source and a handler of events, for test-events.py: the id is the name under which the program lies, and what
+/* A source and a handler of events, for eventful.py: the id is the name under which the program lies, and what
  * happens to it is told by a signal on the bus, test.Event.Noted, with the moment, because a bus need not carry
  * signals of two senders in their order. Methods of RequestHandler make it announce and answer. */
 

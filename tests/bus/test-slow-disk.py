@@ -13,6 +13,7 @@ from gi.repository import Gio, GLib
 
 import tap
 from counting import CountingTest
+from eventful import EventTest, soon
 from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
@@ -127,6 +128,31 @@ class State(Disk, CountingTest):
         self.assertEqual(self.count(), 4)
         self.of('Unload')
         self.assertEqual(self.rows(), {'counting': b'4'})
+
+
+class Events(Disk, EventTest):
+    def test_an_event_is_handed_out_although_the_disk_hangs(self):
+        self.install('first', priority=2)
+        self.install('second', priority=1)
+        self.insert_disk()
+        self.start()
+        # What the start has to write is written when the disk is asked this.
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.hang()
+        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        identifier = self.emit('custom.test', 2, soon(120))
+        self.noted(f'second handles {identifier}')
+        self.assertEqual([line.split()[0] for line in self.notes], ['first', 'second'])
+        handled, results = self.end_of(identifier)
+        self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['first', 'second']))
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+        listed, = self.events()
+        self.assertEqual((listed['id'], listed['finished'], listed['handled']), (identifier, True, True))
+        self.house.restart_daemon()
+        listed, = self.events()
+        self.assertEqual((listed['id'], listed['finished'], listed['handled']), (identifier, True, True))
+        self.assertEqual(len(self.notes), 2)
 
 
 class SlowDisk(Disk, BusTest):

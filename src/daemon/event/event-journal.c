@@ -11,18 +11,65 @@
 #include "daemon/event/event-private.h"
 #include "util/json.h"
 
+/* Owns its event. */
 typedef struct Keeping {
         Event *event;
-        EventKept done;
+        EventKept done; /* NULL: it went on without */
+        uint64_t since;
+        GList link;     /* in waiting_for_disk */
 } Keeping;
+
+static void go_on(Keeping *keeping, const GError *error) {
+        EventKept done = g_steal_pointer(&keeping->done);
+
+        if (!done)
+                return;
+        g_queue_unlink(&keeping->event->events->waiting_for_disk, &keeping->link);
+        if (!keeping->event->events->freeing)
+                done(keeping->event, error);
+}
 
 static void on_kept(const GError *error, void *userdata) {
         g_autofree Keeping *keeping = userdata;
-        Event *event = keeping->event;
 
-        if (!event->events->freeing)
-                keeping->done(event, error);
-        event_unref(event);
+        go_on(keeping, error);
+        event_unref(keeping->event);
+}
+
+static void watch_disk(Events *events, uint64_t patience);
+
+/* A notice of the cloud's is worth nothing after its deadline, whatever the disk does. A process that was stopped for
+ * a while finds a disk that has done its work. */
+static int on_disk_watch(sd_event_source *source, uint64_t usec, void *userdata) {
+        Events *events = userdata;
+        g_autoptr(GError) error = g_error_new_literal(G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+                                                      "the disk does not answer, and is not waited for");
+        uint64_t now = clock_monotonic(), busy = store_busy_since(events->with.store);
+        gboolean hangs = busy > 0 && usec_sub(now, busy) >= STORE_PATIENCE;
+        Keeping *keeping;
+
+        events->disk_watch = sd_event_source_disable_unref(events->disk_watch);
+        while ((keeping = g_queue_peek_head(&events->waiting_for_disk)) && hangs &&
+               usec_sub(now, keeping->since) >= STORE_PATIENCE)
+                go_on(keeping, error);
+        if (keeping)
+                watch_disk(events, MAX(usec_sub(usec_add(keeping->since, STORE_PATIENCE), now), USEC_PER_SEC / 2));
+        return 0;
+}
+
+static void watch_disk(Events *events, uint64_t patience) {
+        (void) sd_event_add_time_relative(events->with.event, &events->disk_watch, CLOCK_MONOTONIC, patience,
+                                          USEC_PER_SEC / 4, on_disk_watch, events);
+}
+
+static void wait_for_disk(Keeping *keeping) {
+        Events *events = keeping->event->events;
+
+        keeping->since = clock_monotonic();
+        keeping->link.data = keeping;
+        g_queue_push_tail_link(&events->waiting_for_disk, &keeping->link);
+        if (!events->disk_watch)
+                watch_disk(events, STORE_PATIENCE);
 }
 
 static char **from_array(JsonArray *array) {
@@ -107,6 +154,7 @@ void event_keep(Event *event, char *history, EventKept done) {
         }
         keeping = g_new(Keeping, 1);
         *keeping = (Keeping) { .event = event_ref(event), .done = done };
+        wait_for_disk(keeping);
         r = store_put_event(event->events->with.store, &row, data, clock_realtime(), history, on_kept, keeping);
         if (r < 0) {
                 g_autoptr(GError) error = g_error_new(G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s", strerror(-r));

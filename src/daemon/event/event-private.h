@@ -77,6 +77,8 @@ struct Events {
         GPtrArray *turns;      /* Event: EVENT_DISPATCHED by queue.c */
         sd_event_source *turn; /* deferred: somebody's may have come */
         sd_event_source *expiry;
+        GQueue waiting_for_disk;     /* of event-journal.c, the longest first */
+        sd_event_source *disk_watch; /* NULL: nobody has waited since */
         char *last_id, *termination;
 };
 

@@ -556,6 +556,7 @@ Events *events_free(Events *events) {
         sources_free(events->sources);
         queue_clear(events);
         sd_event_source_disable_unref(events->expiry);
+        sd_event_source_disable_unref(events->disk_watch);
         g_ptr_array_unref(events->list);
         for (size_t i = 0; i < G_N_ELEMENTS(events->pending); i++)
                 g_hash_table_unref(events->pending[i].of_source);

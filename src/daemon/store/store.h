@@ -56,6 +56,9 @@ Store *store_free(Store *store);
  * of which no call's end can tell. */
 uint64_t store_busy_since(const Store *store);
 
+/* Busy for longer it is one that hangs: a commit takes milliseconds, seconds where the disk is overloaded. */
+#define STORE_PATIENCE (5 * USEC_PER_SEC)
+
 /* Called on the loop when the work is durable (error NULL) or will not be. */
 typedef void (*StoreDone)(const GError *error, void *userdata);
 
@@ -130,9 +133,6 @@ int store_put_state(Store *store, const char *id, uint32_t version, const char *
 /* state: NULL and no error where there is none; borrowed. */
 typedef void (*StoreStateDone)(const StoreState *state, const GError *error, void *userdata);
 int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata);
-
-/* One that is not there is deleted already. */
-int store_delete_state(Store *store, const char *id, StoreDone done, void *userdata);
 
 /* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all
  * that is queued later, and whether there is a database or not. It keeps to data, which is the thread's until done()
