@@ -166,7 +166,8 @@ static void diagnose_store(Manager *manager, GPtrArray *findings) {
 }
 
 static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
-        const char *provider = providers_problem(manager->providers), *refusal = decision_refusal(manager->decision);
+        const char *provider = providers_problem(manager->providers, NULL);
+        const char *refusal = decision_refusal(manager->decision);
         const char *logind =
                 manager->input ? input_logind_problem(manager->input) : "not asked: the metrics are replayed";
         g_autoptr(JsonObject) details = metrics_details(manager->metrics);

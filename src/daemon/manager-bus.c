@@ -131,7 +131,7 @@ static int get_provider(sd_bus *bus, const char *path, const char *interface, co
 static int get_provider_problem(sd_bus *bus, const char *path, const char *interface, const char *property,
                                 sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
-        const char *problem = providers_problem(manager->providers);
+        const char *problem = providers_problem(manager->providers, NULL);
 
         return sd_bus_message_append(reply, "s", problem ? problem : "");
 }

@@ -164,7 +164,7 @@ static void begin_look(Manager *manager) {
 /* Without a provider that could, a warning would only frighten: that latches like a refusal, and ends when one is
  * there. A dry run needs no provider. */
 static void follow_provider(Manager *manager) {
-        const char *problem = stop_dry_run(manager->stop) ? NULL : providers_problem(manager->providers);
+        const char *problem = stop_dry_run(manager->stop) ? NULL : providers_problem(manager->providers, NULL);
 
         if (manager->announced > STATE_IDLE || decision_provider_has_refused(manager->decision) ||
             g_strcmp0(problem, decision_refusal(manager->decision)) == 0)

@@ -60,6 +60,9 @@ class StopTest(BusTest):
     def stops_asked(self):
         return self.asked().count('StopInstance')
 
+    def actions(self):
+        return [call[1][1]['action'] for call in self.house.asked_of() if call[0] == 'StopInstance']
+
     def wait_until_asked(self, times=1):
         wait_for(lambda: self.stops_asked() >= times, f'StopInstance, {times} times')
 
@@ -118,7 +121,7 @@ class Answers(StopTest):
         self.start()
         self.stop(action=s('hibernate'))
         self.wait_for_state('stopped')
-        self.assertEqual([call[1][1]['action'] for call in self.house.asked_of() if call[0] == 'StopInstance'], ['hibernate'])
+        self.assertEqual(self.actions(), ['hibernate'])
         self.assertEqual(self.record()['action'], 'hibernate')
 
     def test_held_by_what_the_daemon_could_not_see(self):
@@ -282,6 +285,13 @@ class Refusals(StopTest):
         self.start(more_permissions=[['cloud:HookRights (optional)', False, 'not permitted']])
         self.wait_for_state('stopped')
 
+    def test_an_effect_that_nobody_allowed(self):
+        self.start(effect='terminates')
+        wait_for(lambda: 'terminates' in self.client.get('Refusal'), 'the effect')
+        self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
+        self.client.call('SetConfiguration', '(s)', ('{"allow_stop_effects": ["terminates"]}',))
+        self.wait_for_state('stopped')
+
 
 class Hibernation(StopTest):
     settings = {**HASTY, 'stop_action': 'hibernate'}
@@ -294,12 +304,64 @@ class Hibernation(StopTest):
         self.client.call('SetConfiguration', '(s)', ('{"stop_action": "stop"}',))
         self.wait_for_state('stopped')
 
-    def test_an_effect_that_nobody_allowed(self):
-        self.start(effect='terminates')
-        wait_for(lambda: 'terminates' in self.client.get('Refusal'), 'the effect')
-        self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
-        self.client.call('SetConfiguration', '(s)', ('{"allow_stop_effects": ["terminates"]}',))
+    def test_a_person_may_ask_for_what_does(self):
+        self.start(unable={'hibernate': 'it was not enabled'})
+        wait_for(lambda: 'cannot hibernate' in self.client.get('Refusal'), 'why it stays on')
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {}), part='cloud cannot hibernate this machine')
+        self.stop(action=s('stop'))
         self.wait_for_state('stopped')
+        self.assertEqual(self.actions(), ['stop'])
+
+    def test_a_right_that_is_missing_is_missing_for_each_action(self):
+        self.start(permitted=False, unable={'hibernate': 'it was not enabled'})
+        wait_for(lambda: 'cannot hibernate' in self.client.get('Refusal'), 'why it stays on')
+        for action in ('stop', 'suspend'):
+            self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {'action': s(action)}),
+                             part='lacks the permission cloud:StopInstances')
+
+    def test_what_the_provider_refused_is_forgotten_with_the_action(self):
+        self.start(stop=['refuse', 'ok'])
+        wait_for(lambda: 'not permitted' in self.client.get('Refusal') and self.client.get('State') == 'idle', 'the refusal')
+        self.client.call('SetConfiguration', '(s)', ('{"stop_action": "suspend"}',))
+        self.wait_for_state('stopped')
+        self.assertEqual(self.actions(), ['hibernate', 'suspend'])
+
+
+class Wishes(StopTest):
+    """A person's own action, where the configuration says another."""
+
+    def test_one_that_the_machine_cannot_do_is_known_beforehand(self):
+        self.start(unable={'hibernate': 'it was not enabled'})
+        self.assertFails(ERROR + 'Refused', 'StopInstance', '(sa{sv})', ('', {'action': s('hibernate')}),
+                         part='cloud cannot hibernate this machine: it was not enabled; snooze provider check cloud')
+        self.assertEqual((self.client.get('Refusal'), self.asked().count('SetTags'), self.stops_asked()), ('', 0, 0))
+        self.stop(**{'action': s('hibernate'), 'dry-run': b(True)})
+        wait_for(lambda: 'rehearsed' in self.outcomes(), 'the rehearsal')
+
+    def test_one_that_cannot_be_done_any_more_is_not_asked_for(self):
+        self.start()
+        fd = self.delay_hold()
+        self.stop(action=s('hibernate'))
+        self.wait_for_state('stopping')
+        self.house.behave(unable={'hibernate': 'it was not enabled'})
+        self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)
+        os.close(fd)
+        wait_for(lambda: self.outcomes() == ['refused'], 'the end of the stop')
+        self.assertEqual((self.client.get('Refusal'), self.stops_asked()), ('', 0))
+
+    def test_what_is_refused_of_one_keeps_no_other_from_being_tried(self):
+        self.start(stop=['refuse', 'ok'])
+        self.stop(action=s('hibernate'))
+        wait_for(lambda: self.outcomes() == ['refused'], 'the refusal')
+        self.assertEqual(self.client.get('Refusal'), '')
+        self.client.call('SetConfiguration', '(s)', (json.dumps(HASTY),))
+        self.wait_for_state('stopped')
+        self.assertEqual(self.actions(), ['hibernate', 'stop'])
+
+    def test_the_configured_one_latches_whoever_asks_for_it(self):
+        self.start(stop='refuse')
+        self.stop(action=s('stop'))
+        wait_for(lambda: 'not permitted' in self.client.get('Refusal'), 'the refusal')
 
 
 class Killed(StopTest):

@@ -53,7 +53,7 @@ static void try_info(sd_bus_message *m) {
 
 static void try_permissions(sd_bus_message *m) {
         g_autofree char *problem = NULL;
-        g_autoptr(JsonArray) permissions = permissions_read(m, "stop", &problem);
+        g_autoptr(JsonArray) permissions = permissions_read(m, &problem);
 
         if (!permissions) {
                 g_assert_nonnull(problem);

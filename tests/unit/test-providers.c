@@ -60,7 +60,8 @@ static void stop(ProviderFixture *f) {
         fixture_down(&f->plugins);
 }
 
-#define problem_has(f, part) (providers_problem((f)->providers) && strstr(providers_problem((f)->providers), (part)))
+#define problem(f) providers_problem((f)->providers, NULL)
+#define problem_has(f, part) (problem(f) && strstr(problem(f), (part)))
 #define wait_for(f, condition) run_until((f)->plugins.bus.event, (condition))
 
 static void test_only_one_that_recognizes_it(void) {
@@ -72,7 +73,7 @@ static void test_only_one_that_recognizes_it(void) {
         start(&f, "{}");
         g_assert_null(providers_active(f.providers));
         g_assert_true(problem_has(&f, "still being asked"));
-        wait_for(&f, providers_active(f.providers) && !providers_problem(f.providers));
+        wait_for(&f, providers_active(f.providers) && !problem(&f));
         g_assert_cmpstr(provider_id(providers_active(f.providers)), ==, "fake");
         wait_for(&f, g_str_equal(provider_instance_id(providers_active(f.providers)), "i-1234"));
         g_assert_cmpstr(provider_stop_effect(providers_active(f.providers)), ==, "stops-billing");
@@ -127,7 +128,7 @@ static void test_named_but_disabled(void) {
         ProviderFixture f = {};
 
         start_one(&f, "cloud", "{\"provider\": \"fake\"}");
-        wait_for(&f, !providers_problem(f.providers));
+        wait_for(&f, !problem(&f));
         fixture_set_enabled(&f.plugins, "fake", FALSE);
         g_assert_true(problem_has(&f, "not enabled"));
         g_assert_null(providers_active(f.providers));
@@ -141,7 +142,7 @@ static void test_effect_needs_consent(void) {
         start_one(&f, "cloud-terminates", "{}");
         wait_for(&f, problem_has(&f, "destroys the machine"));
         providers_set_config(f.providers, consent);
-        g_assert_null(providers_problem(f.providers));
+        g_assert_null(problem(&f));
         stop(&f);
 }
 
@@ -267,7 +268,7 @@ static void test_enabled_later(void) {
         start(&f, "{}");
         g_assert_true(problem_has(&f, "No provider is enabled"));
         fixture_set_enabled(&f.plugins, "fake", TRUE);
-        wait_for(&f, providers_active(f.providers) && !providers_problem(f.providers));
+        wait_for(&f, providers_active(f.providers) && !problem(&f));
         stop(&f);
 }
 

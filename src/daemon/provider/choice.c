@@ -120,8 +120,6 @@ static char *find_obstacle(const Config *config, const Provider *provider) {
                         "A stop by %s %s (StopEffect %s); if that is wanted: sudo " SNOOZE_COMMAND " config set "
                         "allow_stop_effects '[\"%s\"]'",
                         id, consent_needed(provider->stop_effect), provider->stop_effect, provider->stop_effect);
-        if (provider->permission_missing)
-                return g_strdup_printf("%s; " SNOOZE_COMMAND " provider check %s", provider->permissions, id);
         return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
+#include "config.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
 #include "util/line.h"
@@ -233,13 +234,17 @@ int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_pro
         return 0;
 }
 
-static gboolean is_action(const char *name) {
-        static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
+static const char *const stop_actions[STOP_ACTIONS + 1] = { "stop", "hibernate", "suspend", NULL };
 
-        return g_strv_contains(actions, name);
+static gboolean is_action(const char *name) {
+        return g_strv_contains(stop_actions, name);
 }
 
-JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **ret_problem) {
+gboolean permission_of_another(const char *name, const char *action) {
+        return is_action(name) && !g_str_equal(name, action);
+}
+
+JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
         g_autoptr(JsonArray) permissions = json_array_new();
         const char *name, *explanation;
         int granted, r;
@@ -255,8 +260,6 @@ JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **re
                                                        PERMISSIONS_MAX, TEXT_MAX);
                         return NULL;
                 }
-                if (!granted && is_action(name) && !g_str_equal(name, action))
-                        continue;
                 name_line = line_of(name);
                 explanation_line = line_of(explanation);
                 row = json_object_new();
@@ -272,28 +275,53 @@ JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **re
         return g_steal_pointer(&permissions);
 }
 
-const char *provider_learn_permissions(Provider *provider, JsonArray *permissions) {
-        const ProvidersParameters *parameters = &provider->providers->parameters;
-        const char *name, *explanation;
+void provider_forget_permissions(Provider *provider) {
+        provider->permissions_known = FALSE;
+        for (size_t i = 0; i < STOP_ACTIONS; i++)
+                g_clear_pointer(&provider->obstacles[i], g_free);
+}
 
-        g_clear_pointer(&provider->permissions, g_free);
-        provider->permission_missing = FALSE;
+static char *obstacle_text(const Provider *provider, const char *name, const char *explanation) {
+        const char *id = provider_id(provider);
+
+        if (is_action(name))
+                return g_strdup_printf("%s cannot %s this machine: %s; " SNOOZE_COMMAND " provider check %s", id, name,
+                                       explanation, id);
+        return g_strdup_printf("%s lacks the permission %s (%s); " SNOOZE_COMMAND " provider check %s", id, name,
+                               explanation, id);
+}
+
+static void learn_obstacle(Provider *provider, const char *name, const char *explanation) {
+        for (size_t i = 0; i < STOP_ACTIONS; i++)
+                if (!provider->obstacles[i] && !permission_of_another(name, stop_actions[i]))
+                        provider->obstacles[i] = obstacle_text(provider, name, explanation);
+}
+
+void provider_learn_permissions(Provider *provider, JsonArray *permissions) {
+        provider_forget_permissions(provider);
+        provider->permissions_known = TRUE;
         for (guint i = 0; i < json_array_get_length(permissions); i++) {
                 JsonObject *row = json_array_get_object_element(permissions, i);
+                const char *name = json_get_string(row, "name", "");
 
-                name = json_get_string(row, "name", "");
-                if (json_get_boolean(row, "granted", FALSE) || g_str_has_suffix(name, PERMISSION_OPTIONAL_SUFFIX))
-                        continue;
-                explanation = json_get_string(row, "explanation", "");
-                provider->permissions =
-                        g_strdup_printf(is_action(name) ? "%s cannot %s this machine: %s"
-                                                        : "%s lacks the permission %s (%s)",
-                                        provider_id(provider), name, explanation);
-                provider->permission_missing = TRUE;
-                break;
+                if (!json_get_boolean(row, "granted", FALSE) && !g_str_has_suffix(name, PERMISSION_OPTIONAL_SUFFIX))
+                        learn_obstacle(provider, name, json_get_string(row, "explanation", ""));
         }
-        provider->permitted = !provider->permission_missing;
-        if (provider->permitted && provider == provider->providers->active && parameters->permitted)
+        provider_tell_permitted(provider);
+}
+
+const char *provider_obstacle(const Provider *provider, const char *action) {
+        for (size_t i = 0; i < STOP_ACTIONS; i++)
+                if (g_str_equal(action, stop_actions[i]))
+                        return provider->obstacles[i];
+        return NULL;
+}
+
+void provider_tell_permitted(Provider *provider) {
+        const Providers *providers = provider->providers;
+        const ProvidersParameters *parameters = &providers->parameters;
+
+        if (provider == providers->active && provider->permissions_known && parameters->permitted &&
+            !provider_obstacle(provider, providers->config->stop_action))
                 parameters->permitted(parameters->userdata);
-        return provider->permissions;
 }

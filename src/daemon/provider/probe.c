@@ -35,9 +35,9 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         g_autofree char *problem = NULL;
 
         if (!error)
-                permissions = permissions_read(reply, operation->provider->providers->config->stop_action, &problem);
+                permissions = permissions_read(reply, &problem);
         if (permissions)
-                (void) provider_learn_permissions(operation->provider, permissions);
+                provider_learn_permissions(operation->provider, permissions);
         else
                 log_warning("Provider %s does not say what it may do: %s", provider_id(operation->provider),
                             error ? error->message : problem);

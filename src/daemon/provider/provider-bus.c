@@ -209,7 +209,8 @@ static int method_start_instance(sd_bus_message *call, void *userdata, sd_bus_er
         return call_for(provider, call, instance_id, options, FALSE, append_instance_and_options, on_done, error);
 }
 
-static int reply_permissions(sd_bus_message *call, JsonArray *permissions) {
+/* What the machine cannot be made to do besides what a stop is to do is left out, for nobody asks it to. */
+static int reply_permissions(sd_bus_message *call, const char *action, JsonArray *permissions) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
@@ -218,10 +219,12 @@ static int reply_permissions(sd_bus_message *call, JsonArray *permissions) {
                 r = sd_bus_message_open_container(reply, 'a', "(sbs)");
         for (guint i = 0; r >= 0 && i < json_array_get_length(permissions); i++) {
                 JsonObject *row = json_array_get_object_element(permissions, i);
+                const char *name = json_get_string(row, "name", "");
+                gboolean granted = json_get_boolean(row, "granted", FALSE);
 
-                r = sd_bus_message_append(reply, "(sbs)", json_get_string(row, "name", ""),
-                                          (int) json_get_boolean(row, "granted", FALSE),
-                                          json_get_string(row, "explanation", ""));
+                if (granted || !permission_of_another(name, action))
+                        r = sd_bus_message_append(reply, "(sbs)", name, (int) granted,
+                                                  json_get_string(row, "explanation", ""));
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -235,17 +238,18 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
         g_autofree char *problem = NULL;
 
         if (!error)
-                permissions = permissions_read(reply, provider->providers->config->stop_action, &problem);
+                permissions = permissions_read(reply, &problem);
         if (error)
                 (void) sd_bus_reply_method_error(operation->request->call, error);
         else if (!permissions)
                 (void) sd_bus_reply_method_errorf(operation->request->call, ERROR_PLUGIN_FAILED,
                                                   "%s answered with rubbish: %s.", plugin_id(plugin), problem);
         else
-                (void) reply_permissions(operation->request->call, permissions);
+                (void) reply_permissions(operation->request->call, provider->providers->config->stop_action,
+                                         permissions);
         operation_end(operation);
         if (permissions) {
-                (void) provider_learn_permissions(provider, permissions);
+                provider_learn_permissions(provider, permissions);
                 providers_choose(provider->providers);
         }
 }

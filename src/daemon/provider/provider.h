@@ -8,6 +8,8 @@
 #include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
 
+#define STOP_ACTIONS 3U /* stop, hibernate, suspend */
+
 struct Provider {
         Providers *providers;
         Plugin *plugin;
@@ -19,9 +21,8 @@ struct Provider {
         gboolean probed;          /* Detect was answered since the plugin was enabled or failed */
         gboolean detected;
         char *instance_id;
-        gboolean permission_missing;
-        gboolean permitted;       /* asked what it may do, it lacked nothing */
-        char *permissions;        /* the first that is missing, in words; NULL: none, or not known */
+        gboolean permissions_known;
+        char *obstacles[STOP_ACTIONS]; /* to each of what a stop may do, the first; NULL: none, or not known */
 };
 
 struct Providers {
@@ -30,7 +31,7 @@ struct Providers {
         GPtrArray *list;          /* Provider, by id; owns */
         GHashTable *by_id;        /* borrows */
         Provider *active;         /* NULL: none */
-        char *problem;            /* NULL: none */
+        char *problem;            /* with any stop; NULL: none */
         sd_event_source *again;   /* probes what was not answered, and daily */
         uint64_t all_probed;      /* monotonic, when all were last asked anew */
         sd_bus_slot *vtable_slot, *enumerator_slot;
@@ -43,7 +44,7 @@ struct Providers {
 void providers_choose(Providers *providers);
 
 /* choice.c */
-/* Who is to stop this machine, and why nobody can (NULL: somebody can). Changes nothing. */
+/* Who is to stop this machine, and why nobody can (NULL: somebody can, obstacles apart). Changes nothing. */
 Provider *choose_provider(Providers *providers, char **ret_problem);
 gboolean stop_effect_allowed(const Config *config, const char *effect);
 gboolean stop_effect_known(const char *effect);
@@ -95,11 +96,18 @@ typedef struct ProviderDescription {
 } ProviderDescription;
 int provider_description_read(sd_bus_message *reply, ProviderDescription *ret, char **ret_problem);
 void provider_description_clear(ProviderDescription *description);
-/* CheckPermissions' reply: rows {name, granted, explanation}. action: what a stop is to do ("stop", "hibernate",
- * "suspend"); what the machine cannot do besides is left out, for nobody asks it to. */
-JsonArray *permissions_read(sd_bus_message *reply, const char *action, char **ret_problem);
-/* Keeps what they say; NULL or the first missing one in words. */
-const char *provider_learn_permissions(Provider *provider, JsonArray *permissions);
+/* CheckPermissions' reply: rows {name, granted, explanation}. */
+JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem);
+/* Whether a row that is not granted is no obstacle to a stop that is to do this: it says that the machine cannot be
+ * made to do something else. */
+gboolean permission_of_another(const char *name, const char *action);
+/* Keeps what they say. */
+void provider_learn_permissions(Provider *provider, JsonArray *permissions);
+void provider_forget_permissions(Provider *provider);
+/* What keeps it from doing this with this machine ("stop", "hibernate", "suspend"), as far as is known, or NULL. */
+const char *provider_obstacle(const Provider *provider, const char *action);
+/* Tells that the active one may do what the configuration wants of a stop, if so. */
+void provider_tell_permitted(Provider *provider);
 
 /* provider-bus.c */
 void provider_bus_added(Provider *provider);

@@ -18,7 +18,7 @@ static void provider_free(void *data) {
         g_free(provider->version);
         g_free(provider->stop_effect);
         g_free(provider->instance_id);
-        g_free(provider->permissions);
+        provider_forget_permissions(provider);
         g_free(provider);
 }
 
@@ -50,8 +50,10 @@ Provider *providers_active(Providers *providers) {
         return providers->active;
 }
 
-const char *providers_problem(Providers *providers) {
-        return providers->problem;
+const char *providers_problem(Providers *providers, const char *action) {
+        if (providers->problem || !providers->active)
+                return providers->problem;
+        return provider_obstacle(providers->active, action ? action : providers->config->stop_action);
 }
 
 void providers_choose(Providers *providers) {
@@ -64,9 +66,8 @@ void providers_choose(Providers *providers) {
         if (providers->parameters.changed)
                 providers->parameters.changed(providers->parameters.userdata);
         /* `auto` chooses when all have answered, which may be after this one was asked what it may do. */
-        if (providers->active && providers->active != before && providers->active->permitted &&
-            providers->parameters.permitted)
-                providers->parameters.permitted(providers->parameters.userdata);
+        if (providers->active && providers->active != before)
+                provider_tell_permitted(providers->active);
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -98,9 +99,7 @@ static Provider *add_provider(Providers *providers, Plugin *plugin) {
 static void forget_answers(Provider *provider) {
         provider->probed = FALSE;
         provider->detected = FALSE;
-        provider->permission_missing = FALSE;
-        provider->permitted = FALSE;
-        g_clear_pointer(&provider->permissions, g_free);
+        provider_forget_permissions(provider);
         provider_bus_changed(provider);
 }
 
@@ -151,8 +150,7 @@ static gboolean same_settings(const Config *a, const Config *b, const char *id) 
 }
 
 /* Which machine this is, what its stop does and what is permitted may be another with other settings of a provider,
- * which its plugin has been sent by now, and with another stop_action. What was known counts until it has answered, as
- * it does once a day. */
+ * which its plugin has been sent by now. What was known counts until it has answered, as it does once a day. */
 void providers_set_config(Providers *providers, Config *config) {
         g_autoptr(Config) previous = providers->config;
         gboolean same_action = g_strcmp0(previous->stop_action, config->stop_action) == 0;
@@ -161,7 +159,7 @@ void providers_set_config(Providers *providers, Config *config) {
         for (guint i = 0; i < providers->list->len; i++) {
                 Provider *provider = g_ptr_array_index(providers->list, i);
 
-                if (same_action && same_settings(previous, config, provider_id(provider)))
+                if (same_settings(previous, config, provider_id(provider)))
                         continue;
                 if (provider->probing)
                         provider->outdated = TRUE;
@@ -169,6 +167,9 @@ void providers_set_config(Providers *providers, Config *config) {
                         provider_probe(provider);
         }
         providers_choose(providers);
+        /* What was refused so far is not asked for any more. */
+        if (!same_action && providers->active)
+                provider_tell_permitted(providers->active);
 }
 
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {

@@ -22,7 +22,8 @@ typedef struct ProvidersParameters {
         Plugins *plugins;
         /* The active provider, its StopEffect, instance or permissions changed. */
         void (*changed)(void *userdata);
-        /* The active provider was asked for its permissions and lacks none. */
+        /* The active provider was asked for its permissions and lacks none for what the configuration says that a stop
+         * is to do: told when it has answered, when it was chosen, and when the configuration says something else. */
         void (*permitted)(void *userdata);
         /* Provider.StopInstance of this machine, before authorization: to be done exactly as Manager.StopInstance is.
          * Returns as a bus handler does. NULL: ERROR_NOT_SUPPORTED. */
@@ -43,9 +44,10 @@ Provider *providers_find(Providers *providers, const char *id);
 GPtrArray *providers_list(Providers *providers); /* borrowed, by id */
 Provider *providers_active(Providers *providers); /* NULL: none */
 
-/* Why no stop could be asked for now, in a sentence that ends with what to type; NULL if one could: no provider, two
- * detected, StopEffect not allowed, permissions missing. */
-const char *providers_problem(Providers *providers);
+/* Why no stop could be asked for now that is to do this ("stop", "hibernate", "suspend"; NULL: what the configuration
+ * says), in a sentence that ends with what to type; NULL if one could: no provider, two detected, StopEffect not
+ * allowed, permissions missing, a machine that cannot be made to do it. */
+const char *providers_problem(Providers *providers, const char *action);
 
 const char *provider_id(const Provider *provider);
 const char *provider_object_path(const Provider *provider);

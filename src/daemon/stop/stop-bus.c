@@ -38,7 +38,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
         };
         g_autofree char *user = user_name(uid), *full = *reason ? g_strdup_printf("%s: %s", user, reason)
                                                                 : g_strdup_printf("%s wants it to stop", user);
-        const char *problem = providers_problem(manager->providers);
+        const char *problem = providers_problem(manager->providers, json_get_string(options, "action", NULL));
         int r;
 
         request.reason = full;

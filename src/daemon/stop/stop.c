@@ -403,7 +403,7 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
                 held(stop, message ? message : "somebody holds this machine on");
                 break;
         case STOP_REFUSED:
-                wished = stop->wake > 0;
+                wished = stop->wake > 0 || (stop->action && !g_str_equal(stop->action, stop->config->stop_action));
                 refused(stop, message ? message : "the provider refused the stop");
                 /* Perhaps it was a person's wish alone that was refused, and the next stop has none. */
                 if (wished)
@@ -416,7 +416,7 @@ static void on_answer(StopAnswer answer, const char *message, void *userdata) {
 
 static void ask(Stop *stop) {
         Provider *provider = providers_active(stop->with.providers);
-        const char *problem = providers_problem(stop->with.providers);
+        const char *problem = providers_problem(stop->with.providers, stop_action(stop));
 
         if (!provider || problem) {
                 stop->calling = FALSE;

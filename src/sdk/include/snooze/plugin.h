@@ -130,7 +130,7 @@ typedef struct SnoozePlugin {
          * check_permissions with snooze_plugin_call_add_permission(), the others by returning. What is NULL is
          * answered NotSupported. A permission that is not granted keeps the daemon from every stop, before anybody is
          * warned of it; one named "stop", "hibernate" or "suspend" says why this machine cannot be made to do that,
-         * and counts only where stop_action is that. */
+         * and counts only for a stop that is to do that. */
         const char *provider_name;
         const char *(*stop_effect)(void *userdata);
         int (*detect)(SnoozePluginCall *call, void *userdata);
