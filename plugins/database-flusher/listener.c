@@ -80,6 +80,19 @@ static gboolean fill(const struct sockaddr_storage *address, End *ret) {
         return FALSE;
 }
 
+/* IPv4 over a socket for IPv6 (::ffff:127.0.0.1): the kernel finds it where connections by IPv4 are, and the other
+ * end's socket may be one for IPv4 indeed. */
+static gboolean is_mapped(sa_family_t family, const End *end) {
+        struct in6_addr address;
+
+        memcpy(&address, end->address, sizeof(address));
+        return family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+static void unmap(End *end) {
+        *end = (End) { .address = { end->address[3] }, .port = end->port };
+}
+
 /* The socket that a packet from `other` to `own` goes to: the connection's, or else the one that listens. Asked of the
  * kernel by name and not looked up in its tables, which change while they are read. Returns 0, or -ENOENT: none. */
 static int find_socket(sa_family_t family, const End *own, const End *other, Found *ret) {
@@ -185,6 +198,7 @@ static gboolean check_unix(int fd, const struct sockaddr_un *address, socklen_t 
 gboolean listener_check(int fd, const char *const *users, GError **error) {
         struct sockaddr_storage server_address = {}, own_address = {};
         socklen_t server_size = sizeof(server_address), own_size = sizeof(own_address);
+        sa_family_t family;
         End server, own;
 
         if (g_strv_contains(users, LISTENER_ANYBODY))
@@ -196,5 +210,11 @@ gboolean listener_check(int fd, const char *const *users, GError **error) {
                 return check_unix(fd, (const struct sockaddr_un *) &server_address, server_size, users, error);
         if (!fill(&server_address, &server) || !fill(&own_address, &own))
                 return fail(error, -EAFNOSUPPORT);
-        return check_connection(server_address.ss_family, &server, &own, users, error);
+        family = server_address.ss_family;
+        if (is_mapped(family, &server) && is_mapped(own_address.ss_family, &own)) {
+                unmap(&server);
+                unmap(&own);
+                family = AF_INET;
+        }
+        return check_connection(family, &server, &own, users, error);
 }

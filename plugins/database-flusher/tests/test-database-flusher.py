@@ -471,6 +471,20 @@ class NoServer(FlusherCase):
         self.fails(self.start("redis", "redis://:secret@127.0.0.1:%d" % port, server_user=USER), event(), "")
         self.assertIn(b"secret", heard[-1])
 
+    def test_by_a_socket_for_both_families_the_same_is_asked(self):
+        """IPv4 over a socket for IPv6: who listens there for IPv6 alone is another one, be he root."""
+        if "postgresql" not in KNOWN:  # hiredis takes a socket for IPv4
+            self.skipTest("impossible here: this build does not know postgresql")
+        if ctypes.CDLL("libpq.so.5").PQlibVersion() >= 160000:
+            self.skipTest("impossible here: libpq 16 and later gives nobody a password as it is")
+        connection = "postgresql://u:secret@[::ffff:127.0.0.1]:%d/x?sslmode=disable"
+        port = self.listen(None, self.IMPOSTOR)
+        self.addCleanup(socket.create_server(("::", port), family=socket.AF_INET6).close)
+        self.fails(self.start("postgresql", connection % port, timeout_seconds=1), event(), f"a program of user {USER} listens there")
+        port = self.listen(None, self.IMPOSTOR)
+        self.fails(self.start("postgresql", connection % port), event(), f"a program of user {USER} listens there")
+        self.fails(self.start("postgresql", connection % port, server_user=USER, timeout_seconds=1), event(), "there was no more time")
+
     def namespace(self):
         """A network of its own, for as long as the test: the id of a process there."""
         holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && echo && exec cat"], stdin=subprocess.PIPE,
