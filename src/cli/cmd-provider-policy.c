@@ -18,6 +18,8 @@
 #define POLICY_MAX (64U * 1024U)
 #define INSTANCE "@INSTANCE_ID@"
 #define GROUP "@INSTANCE_GROUP@"
+/* Nothing that ends a string or a line, nor what stands for more than itself in a policy of a cloud (*, ?, ${…}). */
+#define INSTANCE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-"
 
 static char *find_policy(const char *directory, const char *id, const char *beginning) {
         g_autofree char *folder = g_build_filename(directory, id, NULL);
@@ -70,6 +72,12 @@ static char *replace(const char *text, const char *mark, const char *value) {
 }
 
 /* As it stands within a string of JSON. */
+static char *quoted_text(JsonNode *value) {
+        g_autofree char *quoted = json_text_compact(value);
+
+        return g_strndup(quoted + 1, strlen(quoted) - 2);
+}
+
 static char *fill_in_settings(const char *text, JsonObject *settings) {
         char *filled = g_strdup(text);
         JsonObjectIter iterator;
@@ -86,20 +94,31 @@ static char *fill_in_settings(const char *text, JsonObject *settings) {
                         before = NULL;
                         continue;
                 }
-                quoted = json_text_compact(value);
-                quoted[strlen(quoted) - 1] = 0;
-                filled = replace(before, mark, quoted + 1);
+                quoted = quoted_text(value);
+                filled = replace(before, mark, quoted);
         }
         return filled;
+}
+
+static char *replace_quoted(const char *text, const char *mark, const char *value) {
+        g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), value);
+        g_autofree char *quoted = quoted_text(node);
+
+        return replace(text, mark, quoted);
+}
+
+/* The word is the provider's, and whoever reads the policy gives rights by it. */
+static gboolean can_be_named(const char *instance_id) {
+        return instance_id[strspn(instance_id, INSTANCE_CHARACTERS)] == '\0';
 }
 
 /* In an example, where there is no machine to name: every one. */
 static char *fill_in(const char *text, const char *instance_id) {
         const char *end = strstr(instance_id, "/providers/");
         g_autofree char *group = end ? g_strndup(instance_id, (gsize) (end - instance_id)) : g_strdup("*"),
-                        *named = replace(text, INSTANCE, *instance_id ? instance_id : "*");
+                        *named = replace_quoted(text, INSTANCE, *instance_id ? instance_id : "*");
 
-        return replace(named, GROUP, group);
+        return replace_quoted(named, GROUP, group);
 }
 
 static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonObject *settings) {
@@ -109,6 +128,14 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonO
 
         if (!path) {
                 g_printerr(SNOOZE_COMMAND ": the provider %s asks for no rights of a cloud: there is no policy\n", id);
+                return EXIT_CODE_FAILED;
+        }
+        if (!can_be_named(instance_id)) {
+                g_autofree char *shown = g_strescape(instance_id, NULL);
+
+                g_printerr(SNOOZE_COMMAND ": the provider %s calls this machine \"%s\": expected letters, digits and "
+                                          "._:/- alone, so it is named in no policy\n",
+                           id, shown);
                 return EXIT_CODE_FAILED;
         }
         if (!file_read(path, POLICY_MAX, &text, NULL, &error))

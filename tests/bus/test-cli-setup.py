@@ -358,6 +358,19 @@ class Policy(CommandLine):
         self.mock.set_provider("local", InstanceId="")
         self.assertEqual(self.snooze("provider", "policy"), "instance/*\n")
 
+    def test_the_name_of_a_machine_grants_nothing(self):
+        """It is the provider's word, and is pasted into what gives rights."""
+        self.policy('{"Resource": "instance/@INSTANCE_ID@"}\n')
+        for name in ('i-1"},{"Effect":"Allow","Action":"*","Resource":"*', "*", "i-?", "i-1\\", "${aws:username}", "i-1\nx", "i-1 x", "i-ä"):
+            self.mock.set_provider("local", InstanceId=name)
+            for command in (["provider", "policy"], ["provider", "policy", "--json"]):
+                printed = self.run_snooze(*command)
+                self.assertEqual((printed.returncode, printed.stdout), (FAILED, ""), name)
+                self.assertIn("so it is named in no policy", printed.stderr)
+                self.assertEqual(printed.stderr.count("\n"), 1, printed.stderr)
+        self.mock.set_provider("local", InstanceId="Aa0._:/-")
+        self.assertEqual(json.loads(self.snooze("provider", "policy")), {"Resource": "instance/Aa0._:/-"})
+
     def test_a_setting_that_takes_more_rights_has_its_own(self):
         self.policy("@INSTANCE_ID@\n")
         self.policy('{"Resource": ["@INSTANCE_ID@", "group/@group@", "@other@"]}\n', "policy+group.json")
