@@ -330,6 +330,20 @@ class Handlers(EventTest):
                 self.assertLessEqual(row['result']['budget'], 2e6)
                 self.assertGreater(row['result']['budget'], 1e6)
 
+    def test_a_deadline_that_lies_ahead_is_kept(self):
+        """Many steps before a near one: shares that add up, however small."""
+        names = [f'step-{i}' for i in range(6)]
+        for i, name in enumerate(names):
+            self.install(name, priority=9 - i)
+        self.start()
+        for name in names:
+            self.client.call('LoadPlugin', '(s)', (name,))
+        _, results = self.end_of(self.emit(deadline=soon(6)))
+        self.assertEqual([row['plugin'] for row in results], names)
+        for i, row in enumerate(results):
+            self.assertLessEqual(row['result']['budget'], 6e6 / (len(names) - i))
+            self.assertGreater(row['result']['budget'], 0)
+
     def test_each_is_told_its_share(self):
         self.install('alone', priority=9)
         self.install('beside', priority=5)

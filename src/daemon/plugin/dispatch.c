@@ -13,8 +13,9 @@
 #include "daemon/plugin/reply.h"
 #include "util/json.h"
 
-/* Nobody gets less, however near the deadline is, or if it has passed (some clouds announce what has begun): one may
- * have to be started, and says or saves what it can. */
+/* What everybody gets of an event whose deadline is nearer than that when it is handed out, or has passed (some clouds
+ * announce what has begun): one may have to be started, and says or saves what it can. A deadline that is farther is
+ * kept: shares of at least this would add up beyond it. */
 #define SHARE_MIN (2 * USEC_PER_SEC)
 
 /* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this.
@@ -44,6 +45,7 @@ struct Dispatch {
         DispatchParameters with;
         char **only;
         uint64_t deadline;   /* monotonic; 0: none */
+        gboolean late;       /* it had passed, or nearly, when the event was handed out */
         GPtrArray *handlers; /* Handler, by descending priority; owns */
         guint next;          /* the first that was not asked yet */
         unsigned waiting;    /* for handlers, and for what they said to be kept */
@@ -220,11 +222,13 @@ static unsigned steps_left(const Dispatch *dispatch) {
 }
 
 static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t now, unsigned steps) {
-        uint64_t longest = plugin_timeout(plugin, TIMEOUT_EVENT);
+        uint64_t longest = plugin_timeout(plugin, TIMEOUT_EVENT), left;
 
         if (dispatch->deadline == 0)
                 return longest;
-        return MIN(MAX(usec_sub(dispatch->deadline, now) / steps, SHARE_MIN), longest);
+        left = usec_sub(dispatch->deadline, now);
+        /* None is left under way where what handlers said was kept late: nobody is passed over for that. */
+        return MIN(dispatch->late || left == 0 ? SHARE_MIN : left / steps, longest);
 }
 
 static void dispatch_step(Dispatch *dispatch) {
@@ -308,15 +312,18 @@ static void run_first_step(void *data) {
 }
 
 Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters) {
-        uint64_t deadline = (uint64_t) MAX(json_get_int(parameters->event, "deadline", 0), 0);
+        uint64_t deadline = (uint64_t) MAX(json_get_int(parameters->event, "deadline", 0), 0), left;
         Dispatch *dispatch = g_new0(Dispatch, 1);
 
         dispatch->plugins = plugins;
         dispatch->with = *parameters;
         json_object_ref(parameters->event);
         dispatch->only = g_strdupv((char **) parameters->only);
-        if (deadline > 0 && !parameters->cancelled)
-                dispatch->deadline = usec_add(clock_monotonic(), usec_sub(deadline, clock_realtime()));
+        if (deadline > 0 && !parameters->cancelled) {
+                left = usec_sub(deadline, clock_realtime());
+                dispatch->deadline = usec_add(clock_monotonic(), left);
+                dispatch->late = left < SHARE_MIN;
+        }
         dispatch->handlers = g_ptr_array_new_with_free_func(handler_free);
         dispatch->results = parameters->results ? json_array_ref(parameters->results) : json_array_new();
         for (guint i = 0; i < json_array_get_length(dispatch->results); i++)
