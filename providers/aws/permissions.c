@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/names.h"
 #include "instance.h"
 #include "power.h"
@@ -37,6 +38,10 @@ static const Right hook_rights[] = {
           "RecordLifecycleActionHeartbeat", false, "keeps the lifecycle hook waiting while handlers work" },
 };
 
+/* For each of the two questions about a hook: CheckPermissions has 60 s in all, and what they are for is not worth
+ * that the rest, which is known by then, is lost. */
+#define HOOK_PATIENCE (10 * USEC_PER_SEC)
+
 static void ask_next(CloudJob *job);
 
 static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
@@ -46,28 +51,37 @@ static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacl
 
 static void ask_hook(CloudJob *job);
 
+static unsigned hook_rights_needed(const CloudJob *job) {
+        bool beats = snooze_plugin_instance_get_integer(job->cloud->instance, "heartbeat_seconds") > 0;
+
+        return beats ? G_N_ELEMENTS(hook_rights) : 1;
+}
+
 static void on_hook(CloudJob *job, const CloudReply *reply) {
-        const Right *right = &hook_rights[job->step];
         bool granted = strstr(reply->message, NO_ACTION) != NULL, denied = api_is_denied(reply);
         g_autofree char *unknown =
                 g_strdup_printf("unknown: %s", *reply->message ? reply->message : "Auto Scaling did not answer");
 
-        snooze_plugin_call_add_permission(job->call, right->name, granted,
-                                          granted         ? right->gives
-                                                  : denied ? reply->message
-                                                           : unknown);
-        job->step++;
+        /* Who cannot be reached is not waited for again. */
+        do {
+                const Right *right = &hook_rights[job->step++];
+
+                snooze_plugin_call_add_permission(job->call, right->name, granted,
+                                                  granted         ? right->gives
+                                                          : denied ? reply->message
+                                                                   : unknown);
+        } while (reply->http->problem != HTTP_ANSWERED && job->step < hook_rights_needed(job));
         ask_hook(job);
 }
 
 static void ask_hook(CloudJob *job) {
-        bool beats = snooze_plugin_instance_get_integer(job->cloud->instance, "heartbeat_seconds") > 0;
-        const Right *right = &hook_rights[job->step];
+        const Right *right;
 
-        if (job->step == (beats ? 2U : 1U)) {
+        if (job->step >= hook_rights_needed(job)) {
                 cloud_job_end(job, 0);
                 return;
         }
+        right = &hook_rights[job->step];
         api_call(job, right->service, right->action,
                  (const char *const[]) { "AutoScalingGroupName", cloud_setting(job->cloud, "autoscaling_group"),
                                          "LifecycleHookName", cloud_setting(job->cloud, "lifecycle_hook"),
@@ -83,6 +97,7 @@ static void end(CloudJob *job) {
                 return;
         }
         job->step = 0;
+        job->patience = clock_bound(HOOK_PATIENCE);
         ask_hook(job);
 }
 

@@ -93,7 +93,7 @@ void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *pr
                 whole.proxy = cloud_setting(cloud, "proxy_url");
                 whole.ca_file = cloud->ca_file;
                 whole.attempts = CLOUD_CALL_ATTEMPTS;
-                whole.patience = request->patience ?: CLOUD_CALL_PATIENCE;
+                whole.patience = request->patience ?: call->job->patience ?: CLOUD_CALL_PATIENCE;
                 whole.again = api_of(call)->again;
                 r = http_send(cloud->http, &whole, on_reply, call, &call->exchange);
         }

@@ -58,8 +58,8 @@ void cloud_call_cancel(CloudCall *call);
 /* Nothing that is sent there goes through a proxy, who would read it: http is spoken with nobody else. */
 bool cloud_is_this_machine(const char *url);
 
-/* For CloudApi.send(): url, headers, signature and patience are the request's, all else is filled in. NULL: it cannot
- * be sent, because of the problem. The call may be over when it returns. */
+/* For CloudApi.send(): url, headers, signature and patience (0: the job's) are the request's, all else is filled in.
+ * NULL: it cannot be sent, because of the problem. The call may be over when it returns. */
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem);
 /* For CloudApi.take(). expired: the credentials were refused, and others may do. The call may be over when it returns.
  */

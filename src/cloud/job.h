@@ -33,6 +33,7 @@ struct CloudJob {
         CloudOptions options;
         uint64_t begun;          /* monotonic */
         unsigned step;           /* of those that ask several things */
+        uint64_t patience;       /* with each of its calls of an API, µs; 0: CLOUD_CALL_PATIENCE */
         bool renewed;            /* its credentials were refused once, and got anew */
         void *extra;             /* the provider's own, see CloudKind.extra_size */
         struct CloudCall *api;   /* under way, see cloud/call.h */

@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import tempfile
 
 import plugin_bus
@@ -382,6 +383,21 @@ class Rights(Aws):
         self.cloud.state(policy=None)
         self.cloud.fault("Action=CompleteLifecycleAction&", times=100, status=500)
         self.assertRegex(self.missing(plugin)[complete], "^unknown: ")
+
+    def test_a_hook_of_which_nothing_is_heard_keeps_no_permission_back(self):
+        """Who is not there is waited for once, and not for long."""
+        complete, beat = (f"autoscaling:{action} (optional)" for action in ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"))
+        self.IMPATIENCE = 20
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            plugin = self.aws(autoscaling_endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}", autoscaling_group="group",
+                              lifecycle_hook="hook", heartbeat_seconds=1)
+            rows = {name: (granted, text) for name, granted, text in self.ask(plugin, "CheckPermissions")[0]}
+            self.assertTrue(rows["ec2:StopInstances"][0])
+            for name in (complete, beat):
+                self.assertEqual(rows[name], (False, "unknown: Auto Scaling did not answer"))
+            silent.accept()[0].close()
+            silent.setblocking(False)
+            self.assertRaises(BlockingIOError, silent.accept)
 
     def test_permissions_are_checked_without_doing_anything(self):
         plugin = self.aws()
