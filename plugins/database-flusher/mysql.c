@@ -227,14 +227,22 @@ static void write_pages(Session *session, GPtrArray *problems) {
 }
 
 /* Waits for whoever has locked a table, and for the disk, which whoever calls it off need not. */
-static gboolean flush_tables(Session *session, GError **error) {
+static gboolean flush_tables(Session *session, GPtrArray *problems, GError **error) {
         g_autofree char *log = NULL;
+        GError *unknown = NULL;
 
         session->called_off = session->flush->called_off;
         if (!query(session, "FLUSH LOCAL TABLES", error) || !query(session, "FLUSH LOCAL ENGINE LOGS", error))
                 return FALSE;
-        log = variable(session, "log_bin", error);
-        if (!log || (g_str_equal(log, "1") && !query(session, "FLUSH LOCAL BINARY LOGS", error)))
+        log = variable(session, "log_bin", &unknown);
+        if (unknown && flush_left(session->flush) == 0) {
+                g_propagate_error(error, unknown);
+                return FALSE;
+        }
+        /* A server that does not say has flushed all else, and goes on so. */
+        if (unknown)
+                add_problem(problems, unknown);
+        else if (g_str_equal(log, "1") && !query(session, "FLUSH LOCAL BINARY LOGS", error))
                 return FALSE;
         session->called_off = NULL;
         return TRUE;
@@ -248,7 +256,7 @@ static gboolean flush_server(Session *session, GPtrArray *problems, GError **err
                 return FALSE;
         if (session->flush->ending)
                 make_durable(session, problems);
-        if (!flush_tables(session, error))
+        if (!flush_tables(session, problems, error))
                 return FALSE;
         write_pages(session, problems);
         return TRUE;

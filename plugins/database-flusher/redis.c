@@ -6,6 +6,7 @@
 
 #include "database.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include <hiredis/hiredis.h>
@@ -46,15 +47,27 @@ static struct timeval left(const Flush *flush) {
         return (struct timeval) { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 };
 }
 
+/* The library itself would wait until the deadline, also of what was called off: it is asked to read and to write only
+ * where that is possible at once. NULL: the time is over, or errstr says what is wrong. */
+static redisReply *exchange(const Session *session, int n, const char **words) {
+        int sent = FALSE, fd = session->redis->fd;
+        void *reply = NULL;
+
+        if (redisAppendCommandArgv(session->redis, n, words, NULL) != REDIS_OK)
+                return NULL;
+        while (!sent)
+                if (!flush_poll(session->flush, fd, POLLOUT) || redisBufferWrite(session->redis, &sent) != REDIS_OK)
+                        return NULL;
+        while (redisGetReplyFromReader(session->redis, &reply) == REDIS_OK && !reply)
+                if (!flush_poll(session->flush, fd, POLLIN) || redisBufferRead(session->redis) != REDIS_OK)
+                        return NULL;
+        return reply;
+}
+
 /* NULL with an error: no answer, or an error for an answer. */
 static redisReply *command(const Session *session, int n, const char **words, GError **error) {
-        redisReply *reply;
+        redisReply *reply = exchange(session, n, words);
 
-        if (flush_left(session->flush) == 0 || redisSetTimeout(session->redis, left(session->flush)) != REDIS_OK) {
-                flush_fail(error, NULL, words[0], "there was no more time");
-                return NULL;
-        }
-        reply = redisCommandArgv(session->redis, n, words, NULL);
         if (!reply)
                 flush_fail(error, session->secrets, words[0],
                            flush_left(session->flush) == 0 ? "there was no more time" : session->redis->errstr);

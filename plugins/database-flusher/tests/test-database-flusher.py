@@ -147,16 +147,13 @@ class MySQL(ServerCase):
             self.assertEqual(self.answer(flush)[1].get("error", "it was called off"), "it was called off")
             self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
 
-    def test_called_off_while_the_server_is_waited_for(self):
-        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
-        held = []
-
+    def between(self, change):
+        """A connection string by which both sides hear what change makes of what the other says; None: nothing any more."""
         def pass_on(source, target):
-            """Until the server is to flush its tables: that never arrives."""
             with contextlib.suppress(OSError):
                 while data := source.recv(65536):
-                    if b"FLUSH LOCAL TABLES" in data:
-                        held.append(data)
+                    data = change(data)
+                    if data is None:
                         return
                     target.sendall(data)
 
@@ -166,7 +163,28 @@ class MySQL(ServerCase):
             for ends in ((client, server), (server, client)):
                 threading.Thread(target=pass_on, args=ends, daemon=True).start()
 
-        plugin = self.start("mysql", f"flusher:secret@tcp(127.0.0.1:{self.listen(serve)})/")
+        return f"flusher:secret@tcp(127.0.0.1:{self.listen(serve)})/"
+
+    def test_a_server_that_does_not_say_whether_it_has_a_binary_log(self):
+        plugin = self.start("mysql", self.between(lambda data: data.replace(b"@@GLOBAL.log_bin", b"@@GLOBAL.log_bon")))
+        handled, result = self.tell(plugin, event())
+        self.assertEqual((handled, result["success"]), (True, True), result)
+        self.assertIn("dirty_pages_after", result)
+        problem, = result["problems"]
+        self.assertIn("log_bin: Unknown system variable", problem)
+
+    def test_called_off_while_the_server_is_waited_for(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        held = []
+
+        def change(data):
+            """Until the server is to flush its tables: that never arrives."""
+            if b"FLUSH LOCAL TABLES" not in data:
+                return data
+            held.append(data)
+            return None
+
+        plugin = self.start("mysql", self.between(change))
         flush = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: held)
         self.assertEqual(self.server.variable("sync_binlog"), "1")
@@ -333,6 +351,18 @@ class RedisCase(ServerCase):
         self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
         handled, result = self.answer(flush)
         self.assertEqual((handled, result.get("status"), result.get("error")), (False, "cancelled", "it was called off"), result)
+
+    def test_a_command_that_is_not_answered_is_not_waited_for_when_it_is_called_off(self):
+        heard = []
+        port = self.listen(lambda connection: heard.append(connection.recv(4096)))
+        plugin = self.start("redis", f"redis://127.0.0.1:{port}")
+        begun = time.monotonic()
+        flush = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: heard)
+        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
+        handled, result = self.answer(flush)
+        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
+        self.assertLess(time.monotonic() - begun, 30)
 
     def test_not_on_a_full_disk(self):
         handled, result = self.tell(self.start("redis", f"unix://:secret@{self.server.socket}"), event(LOW))
