@@ -210,6 +210,19 @@ class Methods(PluginTest):
         self.assertFalse((self.house.directory / 'state/snooze.json').exists())
         self.assertEqual(self.of('example', 'CheckIdle')[0], 'idle')
 
+    def test_what_breaks_a_schema_is_not_kept_by_set_configuration_either(self):
+        self.install_other()
+        for values, part in (({'mode': 7}, 'mode: got 7, expected a string'), ({'mood': 'idle'}, 'mood: no such setting, expected one of mode')):
+            with self.assertRaises(GLib.Error) as caught:
+                self.set_configs(another={'greeting': 'bonjour'}, example=values)
+            self.assertIn(f'{ERROR}InvalidConfiguration: /plugins/plugin_configs/example/{part}', str(caught.exception))
+        self.assertFalse((self.house.directory / 'state/snooze.json').exists())
+        # Nobody was asked; and what starts again finds nothing wrong.
+        self.set_configs(another={'greeting': 'bonjour'})
+        self.assertEqual(self.told(2), ['Initialize', 'hello', 'Configure', 'bonjour'])
+        self.of('example', 'Restart')
+        self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
+
     def test_set_configuration_asks_each_once(self):
         self.install_other()
         self.set_configs(another={'greeting': 'bonjour'}, example={'mode': 'at-once'}, nobody={'x': 1})
@@ -225,6 +238,8 @@ class Methods(PluginTest):
         self.of('example', 'Unload')
         self.set_configs(example={'mode': 'impossible'})
         self.assert_refused(ERROR + 'PluginFailed', 'example', 'Load', part='refused its configuration')
+        self.set_configs(example={'mode': 7})
+        self.assert_refused(ERROR + 'PluginFailed', 'example', 'Load', part='is not configured well')
 
     def test_configure_by_the_command(self):
         self.house.install_plugin('settled', BUILD / 'tests/bus/sdk-plugin', enabled=False, contracts=['IdleCheck'], config_schema={

@@ -39,7 +39,8 @@ class Problems(BusTest):
 
     def test_plugin(self):
         self.client.call('LoadPlugin', '(s)', ('example',))
-        self.client.call('SetConfiguration', '(s)', ('{"plugins": {"plugin_configs": {"example": {"mode": 5}}}}',))
+        self.house.configure({**self.configuration, 'plugins': {'plugin_configs': {'example': {'mode': 5}}}})
+        self.client.call('Reload')
         self.assertEqual(self.details_of('example'), {'plugin': 'example', 'state': 'running'})
 
 

@@ -87,10 +87,29 @@ static JsonObject *values_given(JsonNode *config) {
         return values;
 }
 
+/* The one that is to be asked; NULL: it does not run. */
+static PluginProcess *process_to_ask(const Plugin *plugin) {
+        return plugin && plugin->state == PLUGIN_RUNNING ? plugin->process : NULL;
+}
+
+/* What cannot be is not put to anybody, and not kept. */
+static int check_values(const Configuring *configuring, sd_bus_error *error) {
+        for (char **id = configuring->ids; *id; id++) {
+                const PluginProcess *process = process_to_ask(plugins_find(configuring->plugins, *id));
+                g_autoptr(JsonObject) values = values_given(json_object_get_member(configuring->configs, *id));
+                g_autofree char *name = g_strdup_printf("/plugins/plugin_configs/%s", *id);
+                g_autoptr(GError) problem = NULL;
+
+                if (process && !schema_check(process->manifest->schema, name, values, &problem))
+                        return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, problem->message);
+        }
+        return 0;
+}
+
 /* NULL: there is nothing to ask. A configuration that is wrong elsewhere is mended step by step: then there is not
  * yet. */
 static JsonObject *values_to_ask(Plugin *plugin, JsonNode *config) {
-        PluginProcess *process = plugin && plugin->state == PLUGIN_RUNNING ? plugin->process : NULL;
+        PluginProcess *process = process_to_ask(plugin);
         g_autoptr(JsonObject) values = values_given(config);
         g_autoptr(Settings) settings = NULL;
 
@@ -171,6 +190,7 @@ int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *cal
         JsonObjectIter iterator;
         const char *id;
         JsonNode *config;
+        int r;
 
         json_object_iter_init_ordered(&iterator, configs);
         while (json_object_iter_next_ordered(&iterator, &id, &config))
@@ -181,5 +201,10 @@ int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *cal
                                        .call = sd_bus_message_ref(call),
                                        .agreed = agreed,
                                        .userdata = userdata };
+        r = check_values(configuring, error);
+        if (r < 0) {
+                configuring_free(configuring);
+                return r;
+        }
         return ask_next(configuring, error);
 }
