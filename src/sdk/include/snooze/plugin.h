@@ -130,7 +130,8 @@ typedef struct SnoozePlugin {
          * check_permissions with snooze_plugin_call_add_permission(), the others by returning. What is NULL is
          * answered NotSupported. A permission that is not granted keeps the daemon from every stop, before anybody is
          * warned of it; one named "stop", "hibernate" or "suspend" says why this machine cannot be made to do that,
-         * and counts only for a stop that is to do that. */
+         * and counts only for a stop that is to do that; one whose name ends with " (optional)" is for something else
+         * than a stop, and counts for nothing. */
         const char *provider_name;
         const char *(*stop_effect)(void *userdata);
         int (*detect)(SnoozePluginCall *call, void *userdata);
