@@ -131,3 +131,26 @@ static inline void check_reply(const CloudReply *reply) {
         assert_utf8(reply->code);
         assert_utf8(reply->message);
 }
+
+/* The machine as the metadata service names it, and as the API describes it. identity: of the provider, an empty one.
+ * tell: FALSE where the reply does not describe the machine, of which it has told nothing then. */
+static inline void cloud_check_documents(const char *text, const CloudQuestion *questions, void *identity,
+                                         void (*tell_own)(SnoozePluginDictionary *info, const void *identity),
+                                         gboolean (*tell)(SnoozePluginDictionary *info, const void *identity,
+                                                          const HttpReply *http, JsonNode *document)) {
+        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
+        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
+        char **next = documents;
+
+        if (cloud_identify(questions, &next, identity)) {
+                HttpReply http = cloud_last(next);
+                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
+
+                tell_own(own, identity);
+                check_info(own, strlen(text));
+                if (tell(info, identity, &http, document))
+                        check_info(info, strlen(text));
+        }
+        snooze_plugin_dictionary_free(own);
+        snooze_plugin_dictionary_free(info);
+}

@@ -105,28 +105,26 @@ static void check_answer(const HttpReply *http) {
         (void) document_is_true(reply.object, "properties/additionalCapabilities/hibernationEnabled");
 }
 
+static void tell_own(SnoozePluginDictionary *info, const void *identity) {
+        info_tell_own(info, identity);
+}
+
+static gboolean tell(SnoozePluginDictionary *info, const void *identity, const HttpReply *http, JsonNode *document) {
+        const Identity *own = identity;
+        CloudReply reply;
+
+        parse_reply(http, document, &reply);
+        if (!document_object(reply.object, "properties"))
+                return FALSE;
+        info_tell_vm(info, own->resource_id, reply.object);
+        return TRUE;
+}
+
 /* The machine as the metadata service names it, and as the Resource Manager describes it. */
 static void check_documents(const char *text) {
-        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
         Identity *identity = g_new0(Identity, 1);
-        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
-        char **next = documents;
 
-        if (cloud_identify(identity_questions, &next, identity)) {
-                HttpReply http = cloud_last(next);
-                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
-                CloudReply reply;
-
-                parse_reply(&http, document, &reply);
-                info_tell_own(own, identity);
-                check_info(own, strlen(text));
-                if (document_object(reply.object, "properties")) {
-                        info_tell_vm(info, identity->resource_id, reply.object);
-                        check_info(info, strlen(text));
-                }
-        }
-        snooze_plugin_dictionary_free(own);
-        snooze_plugin_dictionary_free(info);
+        cloud_check_documents(text, identity_questions, identity, tell_own, tell);
         identity_free(identity);
 }
 

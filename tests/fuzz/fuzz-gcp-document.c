@@ -113,28 +113,25 @@ static void check_answer(const HttpReply *http) {
         check_labels(reply.object);
 }
 
+static void tell_own(SnoozePluginDictionary *info, const void *identity) {
+        info_tell_own(info, identity);
+}
+
+static gboolean tell(SnoozePluginDictionary *info, const void *identity, const HttpReply *http, JsonNode *document) {
+        CloudReply reply;
+
+        parse_reply(http, document, &reply);
+        if (!reply.object || !*instance_status(reply.object))
+                return FALSE;
+        info_tell_instance(info, reply.object);
+        return TRUE;
+}
+
 /* Eight small documents say which instance this is; and the answer of instances.get. */
 static void check_documents(const char *text) {
-        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
         Identity *identity = g_new0(Identity, 1);
-        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
-        char **next = documents;
 
-        if (cloud_identify(identity_questions, &next, identity)) {
-                HttpReply http = cloud_last(next);
-                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
-                CloudReply reply;
-
-                parse_reply(&http, document, &reply);
-                info_tell_own(own, identity);
-                check_info(own, strlen(text));
-                if (reply.object && *instance_status(reply.object)) {
-                        info_tell_instance(info, reply.object);
-                        check_info(info, strlen(text));
-                }
-        }
-        snooze_plugin_dictionary_free(own);
-        snooze_plugin_dictionary_free(info);
+        cloud_check_documents(text, identity_questions, identity, tell_own, tell);
         identity_free(identity);
 }
 

@@ -69,29 +69,27 @@ static void check_answer(const HttpReply *http) {
         }
 }
 
+static void tell_own(SnoozePluginDictionary *info, const void *identity) {
+        info_tell_own(info, NULL, identity);
+}
+
+static gboolean tell(SnoozePluginDictionary *info, const void *identity, const HttpReply *http, JsonNode *document) {
+        const Identity *own = identity;
+        CloudReply reply;
+        Server server;
+
+        parse_reply(http, document, &reply);
+        if (!parse_server(&reply, own->server_id, &server))
+                return FALSE;
+        info_tell_server(info, own->server_id, "RegionOne", &server);
+        return TRUE;
+}
+
 /* meta_data.json, and what Nova says of the same server. */
 static void check_documents(const char *text) {
-        g_auto(GStrv) documents = g_strsplit(text, DOCUMENTS_SEPARATOR, 16);
         Identity *identity = g_new0(Identity, 1);
-        SnoozePluginDictionary *own = snooze_plugin_dictionary_new(), *info = snooze_plugin_dictionary_new();
-        char **next = documents;
 
-        if (cloud_identify(identity_questions, &next, identity)) {
-                HttpReply http = cloud_last(next);
-                g_autoptr(JsonNode) document = cloud_reply_parse(&http);
-                CloudReply reply;
-                Server server;
-
-                parse_reply(&http, document, &reply);
-                info_tell_own(own, NULL, identity);
-                check_info(own, strlen(text));
-                if (parse_server(&reply, identity->server_id, &server)) {
-                        info_tell_server(info, identity->server_id, "RegionOne", &server);
-                        check_info(info, strlen(text));
-                }
-        }
-        snooze_plugin_dictionary_free(own);
-        snooze_plugin_dictionary_free(info);
+        cloud_check_documents(text, identity_questions, identity, tell_own, tell);
         identity_free(identity);
 }
 
