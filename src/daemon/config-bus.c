@@ -99,16 +99,26 @@ static void add_keys(GString *keys, const char *parent, JsonObject *patch, unsig
         }
 }
 
-/* The patch may hold secrets: what was changed, but not to what. */
-static char *keys_of(sd_bus_message *call) {
-        g_autoptr(GString) keys = g_string_new(NULL);
-        g_autoptr(JsonNode) patch = NULL;
+/* Borrowed; NULL: it was called without one. */
+static const char *patch_of(sd_bus_message *call) {
         const char *text;
 
         if (sd_bus_message_rewind(call, true) < 0 || !sd_bus_message_has_signature(call, "s") ||
             sd_bus_message_read(call, "s", &text) < 0)
-                return g_strdup("");
-        patch = json_text_parse("json_merge_patch", text, -1, NULL);
+                return NULL;
+        return text;
+}
+
+static JsonNode *parse_patch(const char *text, GError **error) {
+        return json_text_parse("json_merge_patch", text, -1, error);
+}
+
+/* The patch may hold secrets: what was changed, but not to what. */
+static char *keys_of(sd_bus_message *call) {
+        g_autoptr(GString) keys = g_string_new(NULL);
+        const char *text = patch_of(call);
+        g_autoptr(JsonNode) patch = text ? parse_patch(text, NULL) : NULL;
+
         if (patch && JSON_NODE_HOLDS_OBJECT(patch))
                 add_keys(keys, "", json_node_get_object(patch), 0);
         if (keys->len > KEYS_SHOWN_MAX) {
@@ -136,14 +146,8 @@ static void changed(Manager *manager, sd_bus_message *call, const GError *error)
 static void on_agreed(JsonObject *configs, sd_bus_message *call, void *userdata) {
         Manager *manager = userdata;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *patch;
-        int r;
+        int r = manager_change_config(manager, patch_of(call), call, changed);
 
-        r = sd_bus_message_rewind(call, true);
-        if (r >= 0)
-                r = sd_bus_message_read(call, "s", &patch);
-        if (r >= 0)
-                r = manager_change_config(manager, patch, call, changed);
         if (r >= 0)
                 return;
         (void) config_change_refused(r, &error);
@@ -158,6 +162,29 @@ static JsonObject *plugin_configs(JsonNode *patch) {
         JsonObject *configs = section ? json_get_object(section, "plugin_configs") : NULL;
 
         return configs ? json_object_ref(configs) : json_object_new();
+}
+
+/* Plugins are asked about nothing that could not be kept whatever they say. */
+static void tried(Manager *manager, sd_bus_message *call, const GError *error) {
+        _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
+        g_autoptr(JsonObject) configs = NULL;
+        g_autoptr(JsonNode) patch = NULL;
+        int r;
+
+        if (error) {
+                config_change_reply(call, error);
+                return;
+        }
+        if (manager->freeing) {
+                (void) sd_bus_reply_method_errorf(call, ERROR_STORE,
+                                                  "The change could not be kept: this daemon ends.");
+                return;
+        }
+        patch = parse_patch(patch_of(call), NULL);
+        configs = plugin_configs(patch);
+        r = plugins_configure(manager->plugins, configs, call, on_agreed, manager, &problem);
+        if (r < 0)
+                (void) sd_bus_reply_method_errno(call, r, &problem);
 }
 
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -177,14 +204,16 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
                                          "json_merge_patch has %zu bytes, expected at most %u.", strlen(patch),
                                          PATCH_MAX);
         /* Nobody is asked for a password for what cannot be. */
-        node = json_text_parse("json_merge_patch", patch, -1, &e);
+        node = parse_patch(patch, &e);
         if (!node)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         configs = plugin_configs(node);
-        return plugins_configure(manager->plugins, configs, message, on_agreed, manager, error);
+        r = json_object_get_size(configs) > 0 ? manager_try_patch(manager, patch, message, tried)
+                                              : manager_change_config(manager, patch, message, changed);
+        return r < 0 ? config_change_refused(r, error) : 1;
 }
 
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) {

@@ -83,6 +83,15 @@ static gboolean make_change(void *data, GError **error) {
         return TRUE;
 }
 
+/* No config comes of it: nothing is to be in force. */
+static gboolean try_patch(void *data, GError **error) {
+        const Work *work = data;
+        const ConfigPaths paths = { work->file, work->dropins, work->state };
+        g_autoptr(Config) config = config_try_patch(&paths, work->patch, NULL, error);
+
+        return config != NULL;
+}
+
 static void put_in_force(Manager *manager, Work *work) {
         if (work->problem)
                 log_warning("The configuration could not be kept as the last good one: %s", work->problem);
@@ -96,13 +105,13 @@ static void change_made(const GError *error, void *userdata) {
 
         manager->config_changes--;
         /* A daemon that ends keeps what it was asked to keep; the next one puts it in force. */
-        if (!error && !manager->freeing)
+        if (change->work->config && !error && !manager->freeing)
                 put_in_force(manager, change->work);
         change->done(manager, change->call, error);
         sd_bus_message_unref(change->call);
 }
 
-int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
+static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_message *call, ConfigChanged done) {
         Change *change;
         Work *work;
         int r;
@@ -119,7 +128,7 @@ int manager_change_config(Manager *manager, const char *patch, sd_bus_message *c
         };
         change = g_new(Change, 1);
         *change = (Change) { .manager = manager, .work = work, .call = sd_bus_message_ref(call), .done = done };
-        r = store_run(manager->store, make_change, work, work_free, change_made, change);
+        r = store_run(manager->store, run, work, work_free, change_made, change);
         if (r < 0) {
                 sd_bus_message_unref(change->call);
                 g_free(change);
@@ -127,6 +136,14 @@ int manager_change_config(Manager *manager, const char *patch, sd_bus_message *c
         }
         manager->config_changes++;
         return 0;
+}
+
+int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
+        return begin(manager, make_change, patch, call, done);
+}
+
+int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
+        return begin(manager, try_patch, patch, call, done);
 }
 
 static void reloaded(Manager *manager, sd_bus_message *call, const GError *error) {

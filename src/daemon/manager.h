@@ -169,6 +169,8 @@ void manager_set_config(Manager *manager, Config *config);
  * wait for the disk. */
 typedef void (*ConfigChanged)(Manager *manager, sd_bus_message *call, const GError *error);
 int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done);
+/* The same, but nothing is kept nor put in force: whether that could be. */
+int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done);
 
 /* As SIGHUP asks for: what is wrong becomes a Problem. */
 void manager_reload(Manager *manager);

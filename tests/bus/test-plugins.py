@@ -223,6 +223,16 @@ class Methods(PluginTest):
         self.of('example', 'Restart')
         self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
 
+    def test_a_patch_that_is_wrong_elsewhere_is_put_to_nobody(self):
+        self.install_other()
+        greeting = {'plugins': {'plugin_configs': {'another': {'greeting': 'bonjour'}}}}
+        # By itself, and with what else is configured.
+        for wrong, part in (({'naptime_minutes': 'x'}, '/naptime_minutes: got'), ({'window_seconds': 1}, 'at most window_seconds')):
+            self.assertFails(ERROR + 'InvalidConfiguration', 'SetConfiguration', '(s)', (json.dumps({**greeting, **wrong}),), part=part)
+        self.assertFalse((self.house.directory / 'state/snooze.json').exists())
+        self.set_configs(another={'greeting': 'bonjour'})
+        self.assertEqual(self.told(2), ['Initialize', 'hello', 'Configure', 'bonjour'])
+
     def test_set_configuration_asks_each_once(self):
         self.install_other()
         self.set_configs(another={'greeting': 'bonjour'}, example={'mode': 'at-once'}, nobody={'x': 1})
