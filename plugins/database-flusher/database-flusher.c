@@ -142,6 +142,7 @@ static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const S
 }
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         DatabaseFlusher *flusher = userdata;
         gboolean low_disk = g_str_equal(type, DISK_LOW), known;
@@ -164,6 +165,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 call_off(flusher, event);
         if (notice.cancelled && (low_disk || !database->restore))
                 return answer_status(call, "status", "cancelled");
+        /* Behind the calling off, which ends what waits, and before what changes anything. */
+        if (snooze_plugin_dictionary_get_bool(data, "dry_run", false))
+                return answer_status(call, "status", "dry_run");
         if (budget == 0 && !notice.cancelled)
                 return answer_status(call, "error", "there is no time left");
         if (low_disk && !database->on_low_disk)

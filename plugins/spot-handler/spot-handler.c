@@ -150,6 +150,12 @@ static int answer_failure(SnoozePluginCall *call, const Notice *notice, const ch
         return snooze_plugin_call_set_answer(call, false);
 }
 
+/* A rehearsal is no notice of an end: the real one that follows must find nothing handled. */
+static int answer_dry_run(SnoozePluginCall *call) {
+        snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "status", "dry_run");
+        return snooze_plugin_call_set_answer(call, false);
+}
+
 /* One line, whatever somebody put into an event. */
 static char *variable(const char *name, const char *value) {
         g_autofree char *clean = g_strdup(value);
@@ -253,6 +259,7 @@ static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Snoo
 }
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         SpotHandler *handler = userdata;
         uint64_t now = clock_realtime();
@@ -263,6 +270,8 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         notice = notice_read(event, now);
         if (notice.cancelled)
                 return called_off(handler, call, event);
+        if (snooze_plugin_dictionary_get_bool(data, "dry_run", false))
+                return answer_dry_run(call);
         if (handler->run || notice_is_handled(&notice, handler->handled_until, now))
                 announcements_add(handler->announced, event);
         if (handler->run)

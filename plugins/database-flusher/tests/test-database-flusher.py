@@ -555,6 +555,20 @@ class NoServer(FlusherCase):
         self.assertIn(b"secret", heard[1].readline())
         self.assertIn(b"secret", heard[0].readline())
 
+    def test_a_dry_run_asks_no_server(self):
+        with socket.socket() as s_:
+            s_.bind(("127.0.0.1", 0))
+            for name, connection in self.each():
+                plugin = self.start(name, connection % s_.getsockname()[1])
+                for more in ({}, CANCELLED):
+                    for type_ in (SPOT, LOW):
+                        data = {"data": GLib.Variant("a{sv}", {"dry_run": GLib.Variant("b", True)})}
+                        handled, result = self.tell(plugin, event(type_, **data, **more))
+                        self.assertEqual((handled, list(result)), (False, ["status"]))
+                        self.assertIn(result["status"], ("dry_run", "cancelled"))
+                        if not more:
+                            self.assertEqual(result["status"], "dry_run")
+
     def test_hostile_events_and_no_time(self):
         with socket.socket() as s_:
             s_.bind(("127.0.0.1", 0))

@@ -101,6 +101,15 @@ class SpotHandler(plugin_bus.HandlerTestCase):
             self.assertEqual(self.tell(plugin, again), (True, {"status": "already_handled"}))
         self.assertEqual(self.runs(), 1)
 
+    def test_a_dry_run_runs_nothing_and_hides_nothing(self):
+        plugin = self.start("echo run >> %s" % self.path("runs"))
+        for type_ in (SPOT, "cloud.instance.termination"):
+            self.assertEqual(self.tell(plugin, event(type_, left=100, data={"dry_run": GLib.Variant("b", True)})),
+                             (False, {"status": "dry_run"}))
+        self.assertEqual(self.runs(), 0)
+        self.assertTrue(self.tell(plugin, event(left=100, data={"dry_run": GLib.Variant("b", False)}))[1]["success"])
+        self.assertEqual(self.runs(), 1)
+
     def test_a_notice_that_is_repeated_is_told_what_came_of_it(self):
         """As by a daemon that was killed before it had the answer."""
         plugin = self.start("echo run >> {0}/runs; touch {0}/begun; read line < {0}/gate; echo saved; exit 3".format(self.directory))
