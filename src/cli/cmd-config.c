@@ -96,6 +96,23 @@ static void print_warnings(Cli *cli) {
         }
 }
 
+/* Types of events have dots, which a key with dots between its names cannot hold. */
+static void advise_pointer(const char *key, char *const *segments) {
+        guint n = g_strv_length((char **) segments), events = 0;
+        g_autoptr(GString) pointer = g_string_new(NULL);
+
+        while (events < n && !g_str_equal(segments[events], "events"))
+                events++;
+        if (key[0] == '/' || events + 3 >= n)
+                return;
+        for (guint i = 0; i < n; i++) {
+                g_autofree char *escaped = config_path_escape(segments[i]);
+
+                g_string_append_printf(pointer, "%c%s", i > events + 1 && i < n - 1 ? '.' : '/', escaped);
+        }
+        g_printerr("Where the dots are those of a type of events, the key is '%s'\n", pointer->str);
+}
+
 static const Verb verb_config_set;
 
 static int run_config_set(Cli *cli, int argc, char **argv) {
@@ -124,8 +141,12 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
                 return code;
 
         patch = config_path_patch(segments, value_of(argv[2]));
-        if (!config_patch(cli, patch, &error))
-                return cli_fail(cli, error);
+        if (!config_patch(cli, patch, &error)) {
+                code = cli_fail(cli, error);
+                if (code == EXIT_CODE_FAILED)
+                        advise_pointer(argv[1], segments);
+                return code;
+        }
         message = set_message(cli, argv[1], segments);
         print_warnings(cli);
         return cli_done(cli, message);

@@ -129,6 +129,12 @@ static JsonNode *secret_from_stdin(GError **error) {
                                     "what came from standard input is no UTF-8");
                 return NULL;
         }
+        /* What was to write it has failed, more likely than not; an empty secret would switch off what it is for. */
+        if (!*text) {
+                g_set_error_literal(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
+                                    "nothing came from standard input, expected a line; --reset takes a secret back");
+                return NULL;
+        }
         return json_node_init_string(json_node_alloc(), text);
 }
 
@@ -275,6 +281,26 @@ static gboolean known(const Cli *cli, JsonNode *schema, const char *id, char *co
         return TRUE;
 }
 
+/* What stands in "providers" beats what Configure writes, for as long as it does. */
+static gboolean has_last_word(Cli *cli, const char *id, char *const *names, GError **error) {
+        g_autoptr(JsonNode) configuration = config_fetch(cli, error);
+        JsonObject *providers, *provider;
+
+        if (!configuration)
+                return FALSE;
+        providers = json_get_object(json_node_get_object(configuration), "providers");
+        provider = providers ? json_get_object(providers, id) : NULL;
+        for (; provider && *names; names++)
+                if (json_object_has_member(provider, *names)) {
+                        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
+                                    "nothing is changed: providers.%s.%s has the last word; %s " SNOOZE_COMMAND
+                                    " config set providers.%s.%s VALUE",
+                                    id, *names, cli_sudo(cli), id, *names);
+                        return FALSE;
+                }
+        return TRUE;
+}
+
 static gboolean carry_out(Cli *cli, SnoozeClientPlugin *plugin, const char *id, JsonNode *schema, const Change *change,
                           GError **error) {
         g_autoptr(JsonObject) values = NULL;
@@ -283,6 +309,8 @@ static gboolean carry_out(Cli *cli, SnoozeClientPlugin *plugin, const char *id, 
                 return FALSE;
         if (change->resets)
                 return reset(cli, id, change->names, error);
+        if (!has_last_word(cli, id, change->names, error))
+                return FALSE;
         values = values_of(schema, change->assignments, error);
         return values && configure(cli, plugin, values, error);
 }

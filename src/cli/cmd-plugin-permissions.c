@@ -103,8 +103,8 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
         table_print(cli, table);
         if (asked->packaged)
                 g_print("It came with a package, which approved of this; to change it: %s systemctl edit "
-                        "snooze-plugin@%s\n",
-                        cli_sudo(cli), id);
+                        "snooze-plugin@%s snooze-plugin-b@%s, then %s " SNOOZE_COMMAND " plugin restart %s\n",
+                        cli_sudo(cli), id, id, cli_sudo(cli), id);
         else if (count_missing(asked) > 0)
                 g_print("It is not started until all of this is approved: %s " SNOOZE_COMMAND
                         " plugin permissions %s%s%s --all\n",

@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "base/names.h"
-#include "cli/cmd-config.h"
 #include "cli/cmd-provider.h"
 #include "cli/output.h"
+#include "cli/variant.h"
+#include "cli/wait.h"
 #include "util/file.h"
 #include "util/json.h"
 
@@ -153,10 +154,49 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonO
         return EXIT_CODE_OK;
 }
 
+/* What somebody has set of a provider, wherever it stands. Not all is there yet where a policy is wanted first of all:
+ * then the common one is printed, and why. */
+static JsonObject *settings_fetch(Cli *cli, const char *id) {
+        g_autoptr(SnoozeClientPlugin) plugin = NULL;
+        g_autoptr(JsonObject) settings = json_object_new();
+        g_autoptr(GVariant) values = NULL;
+        g_autoptr(GError) error = NULL;
+        GVariant *entry;
+        GVariantIter iterator;
+        const char *name;
+
+        plugin = cli_open_plugin(cli, id, &error);
+        if (plugin) {
+                g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+
+                snooze_client_plugin_call_get_configuration(plugin, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+                (void) snooze_client_plugin_call_get_configuration_finish(plugin, &values, wait_for(wait), &error);
+        }
+        if (!values) {
+                g_autofree char *message = snooze_client_error_message(error), *clean = text_clean(message);
+
+                g_printerr(SNOOZE_COMMAND ": warning: rights that settings of %s take besides are not in this policy: "
+                                          "%s\n",
+                           id, clean);
+                return g_steal_pointer(&settings);
+        }
+        g_variant_iter_init(&iterator, values);
+        while (g_variant_iter_loop(&iterator, "{&sv}", &name, &entry)) {
+                g_autoptr(GVariant) value = NULL;
+                const char *origin;
+
+                if (!g_variant_is_of_type(entry, G_VARIANT_TYPE("(vs)")))
+                        continue;
+                g_variant_get(entry, "(v&s)", &value, &origin);
+                if (!g_str_equal(origin, "default"))
+                        json_object_set_member(settings, name, json_of_variant(value));
+        }
+        return g_steal_pointer(&settings);
+}
+
 static int run_provider_policy(Cli *cli, int argc, char **argv) {
         g_autoptr(SnoozeClientProvider) provider = NULL;
-        g_autoptr(JsonNode) configuration = NULL;
-        JsonObject *providers = NULL;
+        g_autoptr(JsonObject) settings = NULL;
         g_autofree char *id = NULL;
         const char *instance_id;
         GError *error = NULL;
@@ -173,14 +213,10 @@ static int run_provider_policy(Cli *cli, int argc, char **argv) {
         provider = cli_open_provider(cli, argc > 1 ? argv[1] : NULL, &error);
         if (!provider)
                 return cli_fail(cli, error);
-        configuration = config_fetch(cli, &error);
-        if (!configuration)
-                return cli_fail(cli, error);
-        providers = json_get_object(json_node_get_object(configuration), "providers");
         id = snooze_client_path_id(g_dbus_proxy_get_object_path(G_DBUS_PROXY(provider)));
         instance_id = snooze_client_provider_get_instance_id(provider);
-        return print_policy(cli, id ?: "", instance_id ?: "",
-                            providers && id ? json_get_object(providers, id) : NULL);
+        settings = settings_fetch(cli, id ?: "");
+        return print_policy(cli, id ?: "", instance_id ?: "", settings);
 }
 
 const Verb verb_provider_policy = { "policy", "[ID]", "The smallest policy with which it may stop this machine",

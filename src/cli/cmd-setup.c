@@ -83,6 +83,21 @@ static gboolean effect_is_allowed(Setup *setup, JsonObject *configuration) {
         return FALSE;
 }
 
+/* The daemon keeps a provider that is switched off in mind and asks it nothing: armed with it, nothing ever stops. */
+static gboolean check_enabled(Setup *setup, GError **error) {
+        g_autoptr(SnoozeClientPlugin) plugin = cli_open_plugin(setup->cli, setup->id, error);
+
+        if (!plugin)
+                return FALSE;
+        if (snooze_client_plugin_get_enabled(plugin))
+                return TRUE;
+        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_TYPE,
+                    "the plugin %s, which is to stop this machine, is not enabled; %s " SNOOZE_COMMAND
+                    " plugin enable %s, and then this again",
+                    setup->id, cli_sudo(setup->cli), setup->id);
+        return FALSE;
+}
+
 static int gather(Setup *setup) {
         g_autoptr(Wait) wait = wait_new(setup->cli, "Waiting for snoozed");
         g_autoptr(JsonNode) configuration = NULL;
@@ -91,7 +106,7 @@ static int gather(Setup *setup) {
         GError *error = NULL;
 
         setup->provider = cli_open_provider(setup->cli, setup->id, &error);
-        if (!setup->provider)
+        if (!setup->provider || !check_enabled(setup, &error))
                 return cli_fail(setup->cli, error);
         setup->permissions = provider_permissions(setup->cli, setup->provider, &unknown);
         /* Asking has started it: only now it has said what it is. */

@@ -37,8 +37,10 @@ class CommandLine(unittest.TestCase):
         self.environment.pop("NO_COLOR", None)
 
     def run_snooze(self, *arguments, **keywords):
-        return subprocess.run([SNOOZE, *arguments], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=60, **keywords)
+        if "input" not in keywords:
+            keywords["stdin"] = subprocess.DEVNULL
+        return subprocess.run([SNOOZE, *arguments], env=self.environment, capture_output=True, text=True, timeout=60,
+                              **keywords)
 
     def snooze(self, *arguments, code=OK):
         """What it printed; any other exit status fails the test, and so does a word on stderr at success."""

@@ -50,7 +50,7 @@ class MockSnoozed:
                 self.interfaces[name] = Gio.DBusNodeInfo.new_for_xml(f.read()).interfaces[0]
         self.calls = []  # (method, arguments, interactive)
         self.objects = {}  # path → (interface, properties)
-        self.answers = {}  # method → Variant, Failure, Hang, Descriptor or a function of the arguments
+        self.answers = {}  # method, or Plugin.METHOD and the like → Variant, Failure, Hang, Descriptor or a function of the arguments
         self.held = []  # our ends of the descriptors given out
         self._forget()
         self.ready = threading.Event()
@@ -161,7 +161,7 @@ class MockSnoozed:
         interactive = bool(invocation.get_message().get_flags() & Gio.DBusMessageFlags.ALLOW_INTERACTIVE_AUTHORIZATION)
         arguments = parameters.unpack()
         self.calls.append((method, arguments, interactive))
-        answer = self.answers.get(method)
+        answer = self.answers.get("%s.%s" % (interface.split(".")[-1], method), self.answers.get(method))
         if answer is None:
             of_all = getattr(self, "answer_" + method, lambda *_: None)
             answer = getattr(self, "answer_%s_%s" % (interface.split(".")[-1], method), of_all)

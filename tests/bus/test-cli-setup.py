@@ -36,6 +36,16 @@ class Config(CommandLine):
 
         self.assertEqual(self.json("config", "set", "provider", "aws"), {"ok": True})
 
+    def test_a_type_of_events_is_no_path(self):
+        self.mock.answers["SetConfiguration"] = Failure("InvalidConfiguration", "/events/cloud/spot: unknown key, expected mode")
+        for key, pointer in (("events.cloud.spot.interrupt.mode", "/events/cloud.spot.interrupt/mode"),
+                             ("plugins.plugin_configs.drain.events.custom.*.priority",
+                              "/plugins/plugin_configs/drain/events/custom.*/priority")):
+            self.assertIn("the key is '%s'\n" % pointer, self.snooze("config", "set", key, "1", code=FAILED))
+            self.assertNotIn("the key is", self.snooze("config", "set", pointer, "1", code=FAILED))
+        for key in ("events.custom.mode", "naptime_minutes", "a.b.c.d"):
+            self.assertNotIn("the key is", self.snooze("config", "set", key, "1", code=FAILED))
+
     def test_set_tells_what_is_in_force_then(self):
         """Not what was asked for: null takes back, and a secret is not for whoever looks over the shoulder."""
         configuration = '{"naptime_minutes":30,"providers":{"aws":{"token":"(hidden)"}}}'
@@ -161,12 +171,31 @@ class Plugins(CommandLine):
         self.assertEqual(self.snooze("plugin", "configure", "sessions"), "limit\t3\tdefault\tinteger\tSo many\n")
         self.assertEqual(self.snooze("plugin", "configure", "sessions", "limit=-3"), "limit is 3 now, its default.\n")
         self.assertEqual(self.mock.called("Configure"), [({"limit": -3},)])
-        self.mock.answers["GetConfiguration"] = v("(a{sv})", ({"limit": v("(vs)", (v("u", 7), "environment"))},))
+        self.mock.answers["Plugin.GetConfiguration"] = v("(a{sv})", ({"limit": v("(vs)", (v("u", 7), "environment"))},))
         self.assertEqual(self.snooze("plugin", "configure", "sessions", "limit=4"),
                          "limit stays 7: /etc/cloudsnooze/plugins/sessions.env says so.\n")
         self.assertEqual(self.json("plugin", "configure", "sessions", "limit=4")["limit"]["value"], 7)
         self.mock.answers["Configure"] = Failure("InvalidArgument", "sessions/limit: got -1")
         self.assertIn("limit: got -1", self.snooze("plugin", "configure", "sessions", "limit=-1", code=FAILED))
+
+    def test_what_has_the_last_word_is_said_and_nothing_is_set(self):
+        self.mock.set_plugin("local", ConfigSchema='{"zone":{"type":"string"},"limit":{"type":"integer"}}')
+        self.mock.answers["Manager.GetConfiguration"] = v("(s)", ('{"providers":{"local":{"zone":"a"},"aws":{"limit":3}}}',))
+        text = self.snooze("plugin", "configure", "local", "limit=4", "zone=b", code=FAILED)
+        self.assertIn("providers.local.zone has the last word; sudo snooze config set providers.local.zone VALUE", text)
+        self.assertEqual(self.mock.called("Configure"), [])
+        self.snooze("plugin", "configure", "local", "limit=4")
+        self.assertEqual(self.mock.called("Configure"), [({"limit": 4},)])
+
+    def test_an_empty_standard_input_is_no_secret(self):
+        self.mock.set_plugin("sessions", ConfigSchema='{"token":{"type":"string","secret":true}}')
+        for given in ("", "\n", "\nhunter2\n"):
+            result = self.run_snooze("plugin", "configure", "sessions", "token=-", input=given)
+            self.assertEqual(result.returncode, FAILED)
+            self.assertIn("nothing came from standard input", result.stderr)
+        self.assertEqual(self.mock.called("Configure"), [])
+        self.assertEqual(self.run_snooze("plugin", "configure", "sessions", "token=-", input="hunter2\n").returncode, OK)
+        self.assertEqual(self.mock.called("Configure"), [({"token": "hunter2"},)])
 
     def test_no_helper(self):
         text = self.snooze("plugin", "permissions", "sessions", code=UNREACHABLE)
@@ -297,6 +326,14 @@ class Setup(CommandLine):
         self.assertEqual(json.loads(self.mock.called("SetConfiguration")[0][0]), {"dry_run": False, "provider": "local"})
         self.snooze("setup", "--yes", "--provider", "aws", code=FAILED)
 
+    def test_one_that_is_not_enabled_arms_nothing(self):
+        self.mock.set_plugin("local", Enabled=False)
+        for more in ([], ["--provider", "local"]):
+            text = self.snooze("setup", "--yes", *more, code=FAILED)
+            self.assertIn("the plugin local, which is to stop this machine, is not enabled; sudo snooze plugin enable local", text)
+            self.assertNotIn("Armed", text)
+        self.assertEqual(self.mock.called("SetConfiguration"), [])
+
     def test_armed_already(self):
         self.mock.set(DryRun=False)
         self.assertIn("It is armed already.", self.snooze("setup"))
@@ -338,6 +375,9 @@ class Policy(CommandLine):
             f.write(text)
         self.environment["SNOOZE_PLUGIN_DIRECTORY"] = os.path.dirname(folder)
 
+    def settings(self, **values):
+        self.mock.answers["Plugin.GetConfiguration"] = v("(a{sv})", ({name: v("(vs)", value) for name, value in values.items()},))
+
     def test_it_names_this_machine(self):
         self.policy('{"Resource": "instance/@INSTANCE_ID@"}\n')
         self.mock.set_provider("local", InstanceId="i-0abc")
@@ -375,10 +415,19 @@ class Policy(CommandLine):
         self.policy("@INSTANCE_ID@\n")
         self.policy('{"Resource": ["@INSTANCE_ID@", "group/@group@", "@other@"]}\n', "policy+group.json")
         self.mock.set_provider("local", InstanceId="i-0abc")
-        self.mock.answers["GetConfiguration"] = v("(s)", ('{"providers":{"local":{"hook":"h"},"aws":{"group":"theirs"}}}',))
+        self.settings(hook=(v("s", "h"), "configuration"), group=(v("s", "any"), "default"))
         self.assertEqual(self.snooze("provider", "policy"), "i-0abc\n")
-        self.mock.answers["GetConfiguration"] = v("(s)", (json.dumps({"providers": {"local": {"group": 'a "b"\\c', "count": 3}}}),))
-        self.assertEqual(self.snooze("provider", "policy"), '{"Resource": ["i-0abc", "group/a \\"b\\"\\\\c", "@other@"]}\n')
+        for origin in ("configuration", "environment"):
+            self.settings(group=(v("s", 'a "b"\\c'), origin), count=(v("x", 3), "configuration"))
+            self.assertEqual(self.snooze("provider", "policy"), '{"Resource": ["i-0abc", "group/a \\"b\\"\\\\c", "@other@"]}\n')
+
+    def test_settings_that_are_not_known_are_said_to_be_missing(self):
+        self.policy("@INSTANCE_ID@\n")
+        self.mock.set_provider("local", InstanceId="i-0abc")
+        self.mock.answers["Plugin.GetConfiguration"] = Failure("InvalidConfiguration", "url: is required and has no value")
+        result = self.run_snooze("provider", "policy")
+        self.assertEqual((result.returncode, result.stdout), (OK, "i-0abc\n"))
+        self.assertIn("warning: rights that settings of local take besides are not in this policy: url: is required", result.stderr)
 
     def test_a_provider_without_rights_has_none(self):
         self.assertIn("there is no policy", self.snooze("provider", "policy", "local", code=FAILED))
