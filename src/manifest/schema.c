@@ -402,10 +402,22 @@ static void settings_set(Settings *settings, const Setting *setting, JsonNode *v
         json_object_set_string_member(settings->origins, setting->name, origin);
 }
 
+/* What begins with "[" is JSON, of which elements may have commas; where it is none the check that follows refuses
+ * it. */
 static JsonNode *list_from_text(const char *text) {
-        JsonArray *array = json_array_new();
-        g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-        JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+        JsonNode *node = *text == '[' ? json_text_parse("VALUE", text, -1, NULL) : NULL;
+        g_auto(GStrv) parts = NULL;
+        JsonArray *array;
+
+        if (node)
+                return node;
+        node = json_node_new(*text == '[' ? JSON_NODE_VALUE : JSON_NODE_ARRAY);
+        if (*text == '[') {
+                json_node_set_string(node, text);
+                return node;
+        }
+        array = json_array_new();
+        parts = g_strsplit(text, ",", -1);
 
         for (size_t i = 0; parts[i]; i++)
                 if (*g_strstrip(parts[i]))

@@ -300,7 +300,11 @@ static void check_event_handler(Trial *trial, Subject *subject) {
                                       event->type);
         }
         for (char **type = supported; *type; type++)
-                check_event(trial, subject, *type);
+                if (manifest_event(trial->manifest, *type))
+                        check_event(trial, subject, *type);
+                else
+                        report_failed(trial->report, "HandleEvent",
+                                      "%s is not in the manifest's events: it is never handed to the plugin", *type);
 }
 
 /* EventSource */

@@ -195,6 +195,12 @@ class Findings(Directory):
         self.assertLess(report['measured']['pss_kb'], 64 * 1024)
         self.assertGreater(report['measured']['start_ms'], 0)
 
+    def test_an_event_that_the_manifest_does_not_name_is_never_handed_to_it(self):
+        self.example(events={'custom.*': {'priority': 1, 'enabled': False}})
+        said = "snooze.stop.pending is not in the manifest's events: it is never handed to the plugin"
+        for options in (['--quick'], ['--quick', '--events']):
+            self.assertEqual(self.failures(*options), {'HandleEvent': said, 'channel: HandleEvent': said})
+
     def test_a_manifest_that_is_none(self):
         self.directory.mkdir()
         for text in ('', '[]', '{"name": "Example"}', json.dumps({**MANIFEST, 'colour': 1}), json.dumps({**MANIFEST, 'exec': '../x'})):

@@ -311,6 +311,8 @@ static void test_plugin_values_merge(void) {
         g_assert_cmpint(json_get_int(values, "a", 0), ==, 1);
         g_assert_cmpint(json_get_int(values, "b", 0), ==, 2);
         g_assert_null(config_plugin(config, "gcp"));
+        g_assert_cmpuint(json_object_get_size(config_provider(config, "aws")), ==, 1);
+        g_assert_null(config_provider(config, "gcp"));
 }
 
 static void test_the_region_reaches_its_provider(void) {

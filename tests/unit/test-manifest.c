@@ -345,9 +345,26 @@ static void test_origins(void) {
         g_assert_false(json_object_has_member(settings->values, "host"));
 }
 
+static void test_a_list_of_the_environment_may_be_json(void) {
+        static const char *const lines[] = { "SNOOZE_NAMES=[\"a, b\", \"c\"]", "SNOOZE_NAMES='[\"a, b\", \"c\"]'" };
+        g_autoptr(Schema) s = schema();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+                g_autoptr(GError) error = NULL;
+                g_autoptr(Settings) settings = schema_resolve(s, "x", NULL, lines[i], &error);
+                JsonArray *names;
+
+                g_assert_no_error(error);
+                names = json_get_array(settings->values, "names");
+                g_assert_cmpuint(json_array_get_length(names), ==, 2);
+                g_assert_cmpstr(json_array_get_string_element(names, 0), ==, "a, b");
+        }
+}
+
 static void test_environment_is_strict(void) {
         static const char *const bad[] = { "PORT=1",          "SNOOZE_PORT",       "SNOOZE_PORT=x",
-                                           "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000", "SNOOZE_ON=perhaps" };
+                                           "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000", "SNOOZE_ON=perhaps",
+                                           "SNOOZE_NAMES=[a,b", "SNOOZE_NAMES=[1]",  "SNOOZE_NAMES=[[\"a\"]]" };
         g_autoptr(Schema) s = schema();
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -379,6 +396,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/schema/texts-are-bounded", test_texts_are_bounded);
         g_test_add_func("/schema/origins", test_origins);
         g_test_add_func("/schema/environment-is-strict", test_environment_is_strict);
+        g_test_add_func("/schema/environment-list-as-json", test_a_list_of_the_environment_may_be_json);
         g_test_add_func("/schema/required", test_required);
         return g_test_run();
 }

@@ -426,6 +426,21 @@ static void test_rounds_overlap(void) {
 static const char greeting_schema[] =
         ", \"config_schema\": {\"greeting\": {\"type\": \"string\", \"default\": \"hello\", \"secret\": true}}";
 
+static void test_of_two_places_the_wrong_one_is_to_blame(void) {
+        g_autoptr(GError) error = NULL;
+        PluginFixture f = {};
+        Plugin *one;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, greeting_schema);
+        fixture_start(&f, "{\"plugins\": {\"plugin_configs\": {\"one\": {\"greeting\": \"hi\"}}},"
+                          " \"providers\": {\"one\": {\"greeting\": 3}}}");
+        one = plugins_find(f.plugins, "one");
+        g_assert_null(plugin_settings(one, one->manifest, &error));
+        g_assert_true(g_str_has_prefix(error->message, "/providers/one/greeting: got"));
+        fixture_down(&f);
+}
+
 static void test_configuration_reaches_it(void) {
         g_autoptr(Config) configured =
                 fixture_config("{\"plugins\": {\"plugin_configs\": {\"one\": {\"greeting\": \"hi\"}}}}");
@@ -763,6 +778,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/subjects", test_subjects);
         g_test_add_func("/plugins/rounds-overlap", test_rounds_overlap);
         g_test_add_func("/plugins/configuration-reaches-it", test_configuration_reaches_it);
+        g_test_add_func("/plugins/the-wrong-place-is-to-blame", test_of_two_places_the_wrong_one_is_to_blame);
         g_test_add_func("/plugins/timeouts-are-configured", test_timeouts_are_configured);
         g_test_add_func("/plugins/event-goes-by-priority", test_event_goes_by_priority);
         g_test_add_func("/plugins/event-of-nobody-ends", test_event_of_nobody_ends);

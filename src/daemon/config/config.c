@@ -264,6 +264,12 @@ JsonObject *config_plugin(const Config *config, const char *id) {
         return merged ? json_object_ref(json_node_get_object(merged)) : NULL;
 }
 
+JsonObject *config_provider(const Config *config, const char *id) {
+        JsonNode *map = lookup(config->merged, "providers");
+
+        return map ? json_get_object(json_node_get_object(map), id) : NULL;
+}
+
 /* The member for this type, else that for the longest "….*" above it. */
 static JsonObject *type_entry(JsonObject *map, const char *type) {
         g_autofree char *above = g_strdup(type);

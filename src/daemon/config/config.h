@@ -98,6 +98,9 @@ SourceConfig config_source(const Config *config, const char *source);
  * reference. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
+/* Of it, what comes from providers.<id>. Borrowed; NULL: nothing does. */
+JsonObject *config_provider(const Config *config, const char *id);
+
 /* plugins.limits.<id>: memory_mb, cpu_percent, tasks, each as far as it is configured. Borrowed; NULL: none is. */
 JsonObject *config_limits(const Config *config, const char *id);
 

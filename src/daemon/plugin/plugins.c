@@ -103,6 +103,14 @@ static void add_member(JsonObject *object, const char *name, JsonNode *value, vo
         json_object_set_member(userdata, name, json_node_ref(value));
 }
 
+/* Before all is one, in which nobody can say any more where a value stands. */
+static gboolean check_provider(const Plugin *plugin, const Manifest *manifest, GError **error) {
+        g_autofree char *name = g_strdup_printf("/providers/%s", plugin->id);
+        JsonObject *values = config_provider(plugin->plugins->config, plugin->id);
+
+        return !values || schema_check(manifest->schema, name, values, error);
+}
+
 Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObject *values, GError **error) {
         g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
         g_autoptr(JsonObject) both = json_object_new();
@@ -120,7 +128,7 @@ Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **err
         g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
         g_autofree char *environment = NULL;
 
-        if (!read_environment(plugin, &environment, error))
+        if (!check_provider(plugin, manifest, error) || !read_environment(plugin, &environment, error))
                 return NULL;
         return schema_resolve(manifest->schema, plugin->id, configured, environment, error);
 }
