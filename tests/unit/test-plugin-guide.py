@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plugin of docs/plugin-guide.md compiles without warnings and agrees with the manifest beside it.
+"""Each plugin of docs/plugin-guide.md compiles without warnings and agrees with the manifest behind it.
 Arguments: the guide, the public headers, the library, the compiler."""
 
 import json
@@ -12,29 +12,41 @@ import tempfile
 guide, headers, library, *compiler = sys.argv[1:]
 with open(guide) as f:
     text = f.read()
-(source,) = re.findall(r"```c\n(.*?)```", text, re.S)
-(manifest,) = re.findall(r"```json\n(.*?)```", text, re.S)
+examples = list(zip(re.findall(r"```c\n(.*?)```", text, re.S), re.findall(r"```json\n(.*?)```", text, re.S), strict=True))
+flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libsystemd"], capture_output=True, text=True, check=True)
+fine = True
 
-print("1..2")
-with tempfile.TemporaryDirectory() as directory:
-    program = os.path.join(directory, "plugin")
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libsystemd"], capture_output=True, text=True, check=True)
+
+def report(number, good, what):
+    global fine
+    fine = fine and good
+    print("%sok %d - %s" % ("" if good else "not ", number, what))
+
+
+def compile_example(source, program):
     build = subprocess.run(
         [*compiler, "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-I", headers, "-x", "c", "-", "-o", program,
          "-x", "none", library, "-Wl,-rpath," + os.path.dirname(os.path.abspath(library)), *flags.stdout.split()],
         input=source, text=True, stderr=subprocess.PIPE)
     for line in build.stderr.splitlines():
         print("# " + line)
-    print("%sok 1 - the example compiles" % ("" if build.returncode == 0 else "not "))
+    return build.returncode == 0
 
-    agrees = False
-    if build.returncode == 0:
-        described = json.loads(subprocess.run([program, "--describe"], capture_output=True, text=True, check=True).stdout)
+
+def agrees(program, declared):
+    described = json.loads(subprocess.run([program, "--describe"], capture_output=True, text=True, check=True).stdout)
+    return (all(described[key] == declared[key] for key in ("name", "version", "api", "contracts"))
+            and described["events"] == list(declared.get("events", {}))
+            and {name: setting["type"] for name, setting in described["settings"].items()}
+            == {name: setting["type"] for name, setting in declared.get("config_schema", {}).items()})
+
+
+print("1..%d" % (2 * len(examples)))
+with tempfile.TemporaryDirectory() as directory:
+    for i, (source, manifest) in enumerate(examples):
+        program = os.path.join(directory, "plugin-%d" % i)
         declared = json.loads(manifest)
-        agrees = (
-            all(described[key] == declared[key] for key in ("name", "version", "api", "contracts"))
-            and {k: v["type"] for k, v in described["settings"].items()}
-            == {k: v["type"] for k, v in declared["config_schema"].items()}
-        )
-    print("%sok 2 - it agrees with its manifest" % ("" if agrees else "not "))
-    sys.exit(0 if agrees else 1)
+        compiles = compile_example(source, program)
+        report(2 * i + 1, compiles, declared["name"] + " compiles")
+        report(2 * i + 2, compiles and agrees(program, declared), declared["name"] + " agrees with its manifest")
+sys.exit(0 if fine else 1)
