@@ -33,11 +33,13 @@ void state_restore(PluginProcess *process, StateDone done, void *userdata);
 /* Exported and durable. problem: it is not, and what was kept before still is. */
 void state_save(PluginProcess *process, StateDone done, void *userdata);
 
-/* Only the one half: exported (and on its way to the disk, unless state_unread; done waits for no commit) … */
+/* Only the one half: exported (and on its way to the disk, for which done does not wait) … With state_unread nothing
+ * is put. With state_unsure the store is only asked whether it may be: where the process goes before the answer,
+ * nothing is put either, and what was exported is kept when the process that was given it is saved. */
 typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem,
                               void *userdata);
 void state_export(PluginProcess *process, StateExported done, void *userdata);
-/* … and into this process, which may refuse. */
+/* … and the other: into this process, which may refuse. */
 void state_import(PluginProcess *process, uint32_t version, GBytes *state, StateDone done, void *userdata);
 
 /* The process is about to go. */
