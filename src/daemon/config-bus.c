@@ -65,14 +65,16 @@ int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-int config_change_refused(int r, sd_bus_error *error) {
+/* The error for a change that could not even be begun; negative. */
+static int config_change_refused(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
                                         "Too many changes of the configuration wait for the disk; try again.");
         return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
 }
 
-void config_change_reply(sd_bus_message *call, const GError *error) {
+/* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
+static void config_change_reply(sd_bus_message *call, const GError *error) {
         if (!error)
                 (void) sd_bus_reply_method_return(call, NULL);
         else
@@ -129,6 +131,17 @@ static char *keys_of(sd_bus_message *call) {
         return g_string_free(g_steal_pointer(&keys), FALSE);
 }
 
+/* Plugins have taken what could not be kept. */
+static void give_back(Manager *manager) {
+        plugins_set_config(manager->plugins, manager->config);
+}
+
+static void configured(Manager *manager, sd_bus_message *call, const GError *error) {
+        config_change_reply(call, error);
+        if (error)
+                give_back(manager);
+}
+
 static void changed(Manager *manager, sd_bus_message *call, const GError *error) {
         uid_t uid;
 
@@ -137,22 +150,34 @@ static void changed(Manager *manager, sd_bus_message *call, const GError *error)
 
                 manager_record_call(manager, uid, sd_bus_message_get_member(call), keys);
         }
-        config_change_reply(call, error);
-        /* Plugins have taken what could not be kept. */
-        if (error)
-                plugins_set_config(manager->plugins, manager->config);
+        configured(manager, call, error);
 }
 
-static void on_agreed(JsonObject *configs, sd_bus_message *call, void *userdata) {
-        Manager *manager = userdata;
+static void keep_agreed(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = manager_change_config(manager, patch_of(call), call, changed);
+        int r = manager_change_config(manager, patch, call, done);
 
         if (r >= 0)
                 return;
         (void) config_change_refused(r, &error);
         (void) sd_bus_reply_method_error(call, &error);
-        plugins_set_config(manager->plugins, manager->config);
+        give_back(manager);
+}
+
+static void on_agreed(JsonObject *configs, sd_bus_message *call, void *userdata) {
+        keep_agreed(userdata, patch_of(call), call, changed);
+}
+
+/* SetConfiguration in other words, recorded when it was authorized. */
+void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, void *userdata) {
+        g_autoptr(JsonObject) patch = json_object_new();
+        JsonObject *plugins = json_object_new();
+        g_autofree char *text = NULL;
+
+        json_object_set_object_member(patch, "plugins", plugins);
+        json_object_set_object_member(plugins, "plugin_configs", json_object_ref(configs));
+        text = json_object_text(patch);
+        keep_agreed(userdata, text, call, configured);
 }
 
 /* What it gives plugins: id → values. */

@@ -38,10 +38,8 @@ int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
  * call would have as many as he likes. */
 int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
 
-/* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
-void config_change_reply(sd_bus_message *call, const GError *error);
-/* The error for a change that could not even be begun; negative. */
-int config_change_refused(int r, sd_bus_error *error);
+/* Plugin.Configure, agreed to: plugins.h's callback. */
+void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, void *userdata);
 
 /* aa{sv} of JSON objects, appended. hints as dictionary_append(). */
 int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints);

@@ -9,7 +9,6 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
@@ -357,33 +356,6 @@ static void on_forgotten(const char *source, void *userdata) {
         manager_step_soon(manager);
 }
 
-static void on_configured(Manager *manager, sd_bus_message *call, const GError *error) {
-        config_change_reply(call, error);
-        /* The plugin has taken what could not be kept. */
-        if (error)
-                plugins_set_config(manager->plugins, manager->config);
-}
-
-/* Plugin.Configure is SetConfiguration in other words, authorized already. */
-static void on_configure(JsonObject *configs, sd_bus_message *call, void *userdata) {
-        Manager *manager = userdata;
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autoptr(JsonObject) patch = json_object_new();
-        JsonObject *plugins = json_object_new();
-        g_autofree char *text = NULL;
-        int r;
-
-        json_object_set_object_member(patch, "plugins", plugins);
-        json_object_set_object_member(plugins, "plugin_configs", json_object_ref(configs));
-        text = json_object_text(patch);
-        r = manager_change_config(manager, text, call, on_configured);
-        if (r < 0) {
-                (void) config_change_refused(r, &error);
-                (void) sd_bus_reply_method_error(call, &error);
-                plugins_set_config(manager->plugins, manager->config);
-        }
-}
-
 static void on_stop_step(void *userdata) {
         manager_step_soon(userdata);
 }
@@ -494,7 +466,7 @@ static int create_plugins(Manager *manager) {
                                                .config_directory = manager->options.config_directory,
                                                .vote = on_vote,
                                                .forgotten = on_forgotten,
-                                               .configure = on_configure,
+                                               .configure = keep_plugin_configs,
                                                .changed = on_plugin_changed,
                                                .problem = on_plugin_problem,
                                                .announced = on_announced,

@@ -91,7 +91,10 @@ class ReadOnly(Disk, BusTest):
         self.client.call('LoadPlugin', '(s)', ('one',))
         self.assertFails(ERROR + 'Store', 'Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'bonjour')},), interface=PLUGIN,
                          path=path, part='snooze.json')
-        said = ['Initialize', 'hello', 'Configure', 'bonjour', 'Configure', 'hello']
+        said = ['Initialize', 'hello'] + 2 * ['Configure', 'bonjour', 'Configure', 'hello']
+        wait_for_file(lambda: [word for word in self.house.lived_through('one') if word in said] == said[:6], 'what was in force')
+        self.assertFails(ERROR + 'Store', 'SetConfiguration', '(s)', ('{"plugins": {"plugin_configs": {"one": {"greeting": "bonjour"}}}}',),
+                         part='snooze.json')
         wait_for_file(lambda: [word for word in self.house.lived_through('one') if word in said] == said, 'what was in force')
         self.assertEqual(self.client.call('GetConfiguration', interface=PLUGIN, path=path)[0]['greeting'][0], 'hello')
 
