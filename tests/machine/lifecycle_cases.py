@@ -14,6 +14,7 @@ BUS_SECONDS = 25
 # A plugin waits 60 s for a daemon that has left.
 LEAVES_SECONDS = 120
 FAILING = "#!/bin/sh\nexit 1\n"
+DAWDLING = "#!/bin/sh\nexec sleep infinity\n"
 
 
 def pid_of(machine):
@@ -85,6 +86,19 @@ def restart_is_the_way_out(machine):
     install(machine, STILLBORN, [])
     plugin_call(machine, STILLBORN, "Restart")
     assert machine.plugin_property(STILLBORN, "State") == "running"
+
+
+def restarted_while_it_starts(machine):
+    """Restart of one that still starts ends that, and starts it anew"""
+    unit = f"snooze-plugin@{STILLBORN}.service"
+    plugin_call(machine, STILLBORN, "Unload")
+    machine.write(f"/etc/cloudsnooze/plugins/{STILLBORN}/{STILLBORN}", DAWDLING, 0o755)
+    with machine.background("snooze", "plugin", "restart", STILLBORN):
+        wait_until(lambda: machine.unit(unit, "ActiveState") == "activating" and machine.unit(unit, "MainPID") != "0", "it starts")
+        assert machine.plugin_property(STILLBORN, "State") == "loading"
+        install(machine, STILLBORN, [])
+        plugin_call(machine, STILLBORN, "Restart")
+    assert machine.plugin_property(STILLBORN, "State") == "running"
     machine.run("snooze", "plugin", "uninstall", STILLBORN)
 
 
@@ -126,4 +140,5 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, configuration) as machine:
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
+                    restarted_while_it_starts,
                     the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)

@@ -25,6 +25,7 @@ struct Starter {
         gboolean subscribed; /* systemd sends signals to those only who asked */
         sd_bus_slot *watch, *question;
         GPtrArray *starts;   /* under way; borrowed */
+        GHashTable *killed;  /* units that were told to end their processes, and not to start since */
 };
 
 struct Start {
@@ -112,6 +113,7 @@ int starter_new(sd_bus *bus, Starter **ret) {
 
         starter->bus = sd_bus_ref(bus);
         starter->starts = g_ptr_array_new();
+        starter->killed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         r = owner_watch(bus, SYSTEMD_NAME, on_systemd_changed, starter, &starter->watch);
         if (r >= 0)
                 r = sd_bus_call_method_async(bus, &starter->question, DRIVER_NAME, "/org/freedesktop/DBus",
@@ -129,6 +131,7 @@ void starter_free(Starter *starter) {
         if (!starter)
                 return;
         g_ptr_array_unref(starter->starts);
+        g_hash_table_unref(starter->killed);
         sd_bus_slot_unref(starter->watch);
         sd_bus_slot_unref(starter->question);
         g_free(starter->systemd);
@@ -202,16 +205,20 @@ static int on_unit_started(sd_bus_message *reply, void *userdata, sd_bus_error *
         if (e)
                 start_end(start, "systemd could not start %s: %s", start->unit, e->message ?: e->name);
         else if (sd_bus_message_read(reply, "o", &job) < 0)
-                start_end(start, "systemd answered StartUnit with rubbish");
+                start_end(start, "systemd answered the start of %s with rubbish", start->unit);
         else
                 start->job = g_strdup(job);
         return 0;
 }
 
 /* The match is installed before the question: the bus works in order, so no JobRemoved is missed. It cannot name the
- * unit: sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number. */
+ * unit: sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number.
+ *
+ * A unit whose processes were killed is active, or still starting, until systemd has noticed: StartUnit would find
+ * nothing to do, or join a job that is about to fail. */
 static int start_unit(Start *start) {
         Starter *starter = start->starter;
+        gboolean killed = g_hash_table_remove(starter->killed, start->unit);
         g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='" SYSTEMD_PATH "',interface='"
                                                  MANAGER_INTERFACE "',member='JobRemoved'",
                                                  starter->systemd);
@@ -230,8 +237,8 @@ static int start_unit(Start *start) {
                                              "ResetFailedUnit", NULL, NULL, "s", start->unit);
         if (r >= 0)
                 r = sd_bus_call_method_async(starter->bus, &start->call, starter->systemd, SYSTEMD_PATH,
-                                             MANAGER_INTERFACE, "StartUnit", on_unit_started, start, "ss", start->unit,
-                                             "replace");
+                                             MANAGER_INTERFACE, killed ? "RestartUnit" : "StartUnit", on_unit_started,
+                                             start, "ss", start->unit, "replace");
         return r;
 }
 
@@ -277,9 +284,10 @@ Start *starter_begin(Starter *starter, const char *name, const char *unit, bool 
 }
 
 void starter_kill(Starter *starter, const char *unit, int pidfd) {
-        if (starter->systemd)
+        if (starter->systemd) {
+                (void) g_hash_table_add(starter->killed, g_strdup(unit));
                 (void) sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
                                                 "KillUnit", NULL, NULL, "ssi", unit, "all", (int32_t) SIGKILL);
-        else if (pidfd >= 0)
+        } else if (pidfd >= 0)
                 (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
