@@ -38,6 +38,8 @@ int authorize(Authorizer *authorizer, sd_bus_message *message, const char *actio
  * whom or what something is asked, in the words of history. */
 typedef int (*CallAdmission)(sd_bus_message *message, const char *const *details, const char *what,
                              sd_bus_error *error, void *userdata);
+/* Once authorized, before a call that makes others work for its caller: whether he may have another one so soon. */
+typedef int (*CheckAllowance)(sd_bus_message *message, sd_bus_error *error, void *userdata);
 
 /* The message was parked and is on its way through the loop for another time: whoever counts calls counted it
  * already. */

@@ -79,6 +79,23 @@ int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error) {
                                  LIMIT_LOOKS_PER_SECOND);
 }
 
+int manager_take_check(sd_bus_message *message, sd_bus_error *error, void *userdata) {
+        Manager *manager = userdata;
+        uid_t uid;
+        int r;
+
+        r = manager_caller(manager, message, &uid, error);
+        if (r <= 0)
+                return r;
+        if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "One check a second and caller is enough; wait a moment.");
+        if (take_of_user(manager->check_user_limits, uid))
+                return 1;
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                 "More than %u checks a second of one user; ask less often.", LIMIT_CHECKS_PER_SECOND);
+}
+
 int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints) {
         int r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "a{sv}");
 
@@ -244,8 +261,9 @@ static int method_check_now(sd_bus_message *message, void *userdata, sd_bus_erro
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second and caller; ask again.");
+        r = manager_take_check(message, error, manager);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         r = manager_check_now(manager, message, uid, error);
         return r < 0 ? r : 1;
 }

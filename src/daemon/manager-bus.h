@@ -38,6 +38,9 @@ int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
  * call would have as many as he likes. */
 int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
 
+/* A CheckAllowance, as CheckNow needs it, too. */
+int manager_take_check(sd_bus_message *message, sd_bus_error *error, void *userdata);
+
 /* Plugin.Configure, agreed to: plugins.h's callback. */
 void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, void *userdata);
 

@@ -459,7 +459,6 @@ static int create_plugins(Manager *manager) {
         r = plugins_new(&(PluginsParameters) { .bus = manager->bus,
                                                .event = manager->event,
                                                .config = manager->config,
-                                               .limits = manager->check_limits,
                                                .store = manager->store,
                                                .directories = manager->options.plugin_directories,
                                                .state_directory = manager->options.state_directory,
@@ -471,6 +470,7 @@ static int create_plugins(Manager *manager) {
                                                .problem = on_plugin_problem,
                                                .announced = on_announced,
                                                .admit = manager_admit,
+                                               .take_check = manager_take_check,
                                                .userdata = manager },
                         &manager->plugins);
         if (r < 0)
@@ -478,12 +478,12 @@ static int create_plugins(Manager *manager) {
         return providers_new(&(ProvidersParameters) { .bus = manager->bus,
                                                       .event = manager->event,
                                                       .config = manager->config,
-                                                      .limits = manager->check_limits,
                                                       .plugins = manager->plugins,
                                                       .changed = on_provider_changed,
                                                       .permitted = on_permitted,
                                                       .stop_this_machine = stop_this_machine,
                                                       .admit = manager_admit,
+                                                      .take_check = manager_take_check,
                                                       .userdata = manager },
                              &manager->providers);
 }
@@ -616,6 +616,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->saved.fd = -EBADF;
         manager->limits = sender_limits_new(LIMIT_CALLS_PER_SECOND, LIMIT_CALLS_BURST);
         manager->check_limits = sender_limits_new(1, 1);
+        manager->check_user_limits = sender_limits_new(LIMIT_CHECKS_PER_SECOND, LIMIT_CHECKS_BURST);
         manager->look_limits = sender_limits_new(LIMIT_LOOKS_PER_SECOND, LIMIT_LOOKS_BURST);
         manager->user_limits = sender_limits_new(LIMIT_CHANGES_PER_SECOND, LIMIT_CHANGES_BURST);
 
@@ -699,6 +700,7 @@ Manager *manager_free(Manager *manager) {
         callers_free(manager->callers);
         sender_limits_free(manager->limits);
         sender_limits_free(manager->check_limits);
+        sender_limits_free(manager->check_user_limits);
         sender_limits_free(manager->look_limits);
         sender_limits_free(manager->user_limits);
         plugin_metrics_free(manager->plugin_metrics);

@@ -38,6 +38,9 @@ typedef struct ManagerOptions {
 #define LIMIT_CHANGES_BURST 400U
 #define LIMIT_LOOKS_PER_SECOND 2U
 #define LIMIT_LOOKS_BURST 60U
+/* Wider than what one caller may: root's tools are one user. */
+#define LIMIT_CHECKS_PER_SECOND 5U
+#define LIMIT_CHECKS_BURST 20U
 
 typedef struct Manager Manager;
 
@@ -56,7 +59,8 @@ struct Manager {
         Callers *callers;
         LogControl *log_control;
         SenderLimits *limits;       /* every call */
-        SenderLimits *check_limits; /* calls that make the machine work: one a second */
+        SenderLimits *check_limits; /* calls that make the machine work: one a second … */
+        SenderLimits *check_user_limits; /* … and so many by user, however many connections he has */
         SenderLimits
                 *look_limits; /* by user, however many connections he has: calls that keep us from everything else */
         SenderLimits *user_limits;  /* by user, too: calls that leave rows in history */

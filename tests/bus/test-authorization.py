@@ -14,6 +14,7 @@ from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER
 
 NOBODY = pwd.getpwnam('nobody').pw_uid
 LOOKS = 60  # LIMIT_LOOKS_BURST
+CHECKS = 20  # LIMIT_CHECKS_BURST
 
 
 def snapshot(client):
@@ -223,12 +224,24 @@ class CheckLimit(BusTest):
         # Who is somebody else is served.
         self.house.client(NOBODY).call('DiscoverPlugins')
 
-    def until_refused(self, member):
+    def test_nor_more_checks_of_any_kind(self):
+        places = {'interface': PROVIDER, 'path': methods.path_of(PROVIDER)}
+        refused, done = self.until_refused('GetInstanceInfo', '(s)', ('',), **places)
+        self.assertIn('of one user', refused)
+        self.assertGreaterEqual(done, CHECKS)
+        for interface, member, signature, arguments in ((MANAGER, 'CheckNow', '()', ()), (PLUGIN, 'CheckIdle', '()', ()),
+                                                        (PROVIDER, 'CheckPermissions', '()', ()), (PROVIDER, 'GetInstanceInfo', '(s)', ('',))):
+            place = {'interface': interface, 'path': methods.path_of(interface)}
+            with self.subTest(member=member):
+                self.assertIn('of one user', self.until_refused(member, signature, arguments, **place)[0])
+                self.house.client(NOBODY).call(member, signature, arguments, **place)
+
+    def until_refused(self, member, *arguments, **place):
         """What is said at last to somebody who opens a connection for each call, and how many were answered before."""
         for done in range(4 * LOOKS):
             client = self.house.client()
             try:
-                client.call(member)
+                client.call(member, *arguments, **place)
             except GLib.Error as error:
                 self.assertEqual(error_name(error), ERROR + 'LimitsExceeded')
                 return error.message, done

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of clients that plugins answer: how many one may have, what becomes of those of one who leaves, and what the log tells."""
 
+import contextlib
 import json
 import os
+import signal
 
 from gi.repository import Gio, GLib
 
@@ -14,6 +16,11 @@ LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
 PROPERTIES = 'org.freedesktop.DBus.Properties'
 PENDING_MAX = 32
 QUESTIONS_MAX = 16  # to systemd
+
+
+def continue_if_there(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 class Calls(BusTest):
@@ -59,6 +66,33 @@ class Calls(BusTest):
         other = self.house.client()
         self.request(other)
         self.wait_for_handled(PENDING_MAX + 1)
+
+    def test_who_configures_does_not_wait_behind_those_who_ask(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+        self.house.install_fake('one', 'good', contracts=['RequestHandler'], config_schema=schema, timeouts={'provider': 300, 'initialize': 300})
+        self.house.start_daemon()
+        self.client.call('LoadPlugin', '(s)', ('one',))
+        plugin = self.client.get('Pid', PLUGIN, PATH + '/plugin/one')
+        os.kill(plugin, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, plugin)
+        # As many as wait, and the one that is under way.
+        crowd = [self.counted(client, 'Call', '(sa{sv})', ('x', {})) for client in [self.house.client() for _ in range(3)]
+                 for _ in range(PENDING_MAX // 3 + 1)]
+        self.assertEqual(crowd, [[]] * (PENDING_MAX + 1))
+        self.assertFails(ERROR + 'LimitsExceeded', 'Call', '(sa{sv})', ('x', {}), interface=PLUGIN, path=PATH + '/plugin/one',
+                         part='wait already')
+        configured = self.counted(self.client, 'Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'good day')},))
+        os.kill(plugin, signal.SIGCONT)
+        wait_for(lambda: all(crowd) and configured, 'the answers')
+        self.assertEqual(configured, [((), None)])
+        self.assertEqual([word for word in self.house.lived_through('one') if word in ('Handle', 'Configure')][:2], ['Handle', 'Configure'])
+
+    def counted(self, client, *call):
+        """It waits for the plugin now, or was refused. One after the other: polkit has a ceiling of its own."""
+        count = lambda: self.client.call('GetStatistics', interface=PLUGIN, path=PATH + '/plugin/one')[0]['calls']
+        before, answer = count(), client.send(*call, PLUGIN, PATH + '/plugin/one')
+        wait_for_file(lambda: answer or count() > before, 'the plugin to be asked, or not')
+        return answer
 
     def test_many_who_load_what_does_not_come(self):
         self.house.install_fake('one', 'hang-handshake', contracts=['RequestHandler'], timeouts={'start': 300, 'initialize': 300})
@@ -139,6 +173,26 @@ class Calls(BusTest):
             with self.subTest(member=member):
                 self.assertFails(ERROR + 'LimitsExceeded', member, signature, arguments, interface=interface, path=f'{PATH}/{kind}',
                                  part='of your calls')
+
+    def test_a_provider_is_asked_once_what_it_may_do_however_many_ask(self):
+        """It asks its cloud several times for each answer."""
+        self.install_hanging_cloud(2)
+        asked = lambda method: [name for name, _ in self.house.asked_of('cloud')].count(method)
+        before = asked('CheckPermissions')
+        self.stop(self.client)
+        wait_for(lambda: asked('StopInstance'), 'a call that all others wait for')
+        self.time_outs(cloud={'provider': 300})
+        clients = [self.house.client() for _ in range(9)]
+        answers = [client.send('CheckPermissions', '()', (), PROVIDER, PATH + '/provider/cloud') for client in clients]
+        for client in clients:
+            client.call('ListPlugins')
+        clients[0].close()
+        wait_for(lambda: all(answers[1:]), 'the answers')
+        self.assertEqual([answer[0] for answer in answers[1:]], [(([('cloud:StopInstances', True, 'stops this machine')],), None)] * 8)
+        self.assertEqual(asked('CheckPermissions'), before + 1)
+        # Who comes later gets an answer of his own.
+        self.house.client().call('CheckPermissions', interface=PROVIDER, path=PATH + '/provider/cloud')
+        self.assertEqual(asked('CheckPermissions'), before + 2)
 
     def test_a_provider_does_nothing_for_one_who_has_left(self):
         self.install_hanging_cloud(2)

@@ -98,6 +98,10 @@ static void call_put(PluginCall *call, GQueue *queue, gboolean first) {
                 g_queue_push_tail_link(queue, &call->link);
 }
 
+static gboolean is_configuration(const PluginCall *call) {
+        return g_str_equal(call->method->member, "Configure");
+}
+
 static void call_free(void *data) {
         PluginCall *call = data;
 
@@ -513,11 +517,31 @@ static gboolean refuse_unready(PluginCall *call) {
         return TRUE;
 }
 
-int plugin_check_room(const Plugin *plugin, sd_bus_error *error) {
-        if (g_queue_get_length((GQueue *) &plugin->calls) < QUEUED_FOR_CALLERS_MAX)
+/* What an administrator sets is not put off by those who ask; in the order in which it was set. */
+static void put_before_questions(PluginCall *call) {
+        GQueue *queue = &call->plugin->calls;
+        GList *link = queue->head;
+
+        while (link && is_configuration(link->data))
+                link = link->next;
+        call_take(call);
+        call->queue = queue;
+        g_queue_insert_before_link(queue, link, &call->link);
+}
+
+static int check_room(const Plugin *plugin, unsigned max, sd_bus_error *error) {
+        if (g_queue_get_length((GQueue *) &plugin->calls) < max)
                 return 0;
-        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.",
-                                 QUEUED_FOR_CALLERS_MAX, plugin->id);
+        return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u calls of %s wait already; try again.", max,
+                                 plugin->id);
+}
+
+int plugin_check_room(const Plugin *plugin, sd_bus_error *error) {
+        return check_room(plugin, QUEUED_FOR_CALLERS_MAX, error);
+}
+
+int plugin_check_room_to_configure(const Plugin *plugin, sd_bus_error *error) {
+        return check_room(plugin, QUEUED_WITH_CONFIGURE_MAX, error);
 }
 
 /* Ends up in the plugin's queue, in flight, or refused. */
@@ -527,7 +551,10 @@ static void submit(PluginCall *call) {
         if (refuse_unready(call))
                 return;
 
-        call_put(call, &plugin->calls, FALSE);
+        if (is_configuration(call))
+                put_before_questions(call);
+        else
+                call_put(call, &plugin->calls, FALSE);
         plugin_pump(plugin);
         if (call->queue != &plugin->calls)
                 return;

@@ -167,7 +167,7 @@ static int ask_next(Configuring *configuring, sd_bus_error *error) {
                         continue;
                 g_clear_pointer(&configuring->asked, json_object_unref);
                 configuring->asked = asked;
-                r = plugin_check_room(plugin, error);
+                r = plugin_check_room_to_configure(plugin, error);
                 if (r >= 0)
                         r = request_begin(plugin, configuring->call, NULL, NULL, &configuring->request, error);
                 if (r < 0) {

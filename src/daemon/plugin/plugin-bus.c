@@ -343,9 +343,9 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        if (parameters->limits &&
-            !sender_limits_take(parameters->limits, sd_bus_message_get_sender(call), clock_monotonic()))
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
+        r = parameters->take_check ? parameters->take_check(call, error, parameters->userdata) : 1;
+        if (r <= 0)
+                return r < 0 ? r : 1;
         r = plugin_check_room(plugin, error);
         if (r < 0)
                 return r;

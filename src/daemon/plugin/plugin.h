@@ -25,6 +25,7 @@
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
 #define QUEUED_FOR_CALLERS_MAX 32U               /* the rest is for the daemon's own questions */
+#define QUEUED_WITH_CONFIGURE_MAX 48U            /* an administrator has room where everybody asks */
 #define IN_FLIGHT_MAX 64U                        /* over the bus, to all plugins together */
 #define CHANNEL_IN_FLIGHT_MAX 64U                /* to one plugin */
 #define PLUGINS_MAX 4096U

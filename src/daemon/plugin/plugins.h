@@ -12,7 +12,6 @@
 #include <systemd/sd-event.h>
 
 #include "bus/authorize.h"
-#include "bus/limits.h"
 #include "daemon/config/config.h"
 #include "daemon/decision/decision.h"
 #include "daemon/store/store.h"
@@ -42,7 +41,6 @@ typedef struct PluginsParameters {
         sd_bus *bus;
         sd_event *event;
         Config *config;
-        SenderLimits *limits;
         Store *store;                    /* to be freed before the plugins: what it still has to tell, it tells then */
         const char *const
                 *directories; /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
@@ -68,6 +66,7 @@ typedef struct PluginsParameters {
          * ERROR_NOT_SUPPORTED. */
         PluginsAgreed configure;
         CallAdmission admit; /* with the plugin's id as what; NULL: nobody is */
+        CheckAllowance take_check; /* NULL: as many as he likes */
         void *userdata;
 } PluginsParameters;
 
@@ -131,6 +130,8 @@ gboolean plugins_hear(Plugins *plugins);
 /* Before a call on behalf of somebody else: ERROR_LIMITS_EXCEEDED where so many wait that the daemon's own would find
  * no place. */
 int plugin_check_room(const Plugin *plugin, sd_bus_error *error);
+/* The same for Configure, which has room where everybody else has none, and goes before them. */
+int plugin_check_room_to_configure(const Plugin *plugin, sd_bus_error *error);
 
 /* One call of a contract method. Starts the plugin where needed. append writes the arguments (it may be called again
  * after a restart; NULL: none); done gets the reply, whose signature is the contract's, or NULL and a named error;

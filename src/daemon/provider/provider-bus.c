@@ -37,12 +37,11 @@ static int authorize_call(Provider *provider, sd_bus_message *call, const char *
         return parameters->admit(call, details, what, error, parameters->userdata);
 }
 
-static int take_token(Provider *provider, sd_bus_message *call, sd_bus_error *error) {
-        SenderLimits *limits = provider->providers->parameters.limits;
+/* As authorize_call(). */
+static int take_check(Provider *provider, sd_bus_message *call, sd_bus_error *error) {
+        const ProvidersParameters *parameters = &provider->providers->parameters;
 
-        if (limits && !sender_limits_take(limits, sd_bus_message_get_sender(call), clock_monotonic()))
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "One check a second is enough; wait a moment.");
-        return 0;
+        return parameters->take_check ? parameters->take_check(call, error, parameters->userdata) : 1;
 }
 
 static int read_instance_id(sd_bus_message *call, const char **ret_id, sd_bus_error *error) {
@@ -110,9 +109,9 @@ static int method_get_instance_info(sd_bus_message *call, void *userdata, sd_bus
         r = authorize_call(provider, call, instance_id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = take_token(provider, call, error);
-        if (r < 0)
-                return r;
+        r = take_check(provider, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         return call_for(provider, call, instance_id, NULL, TRUE, append_instance_id, on_info, error);
 }
 
@@ -231,6 +230,31 @@ static int reply_permissions(sd_bus_message *call, const char *action, JsonArray
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+static void answer_permissions(const Provider *provider, sd_bus_message *call, JsonArray *permissions,
+                               const sd_bus_error *error, const char *problem) {
+        if (error)
+                (void) sd_bus_reply_method_error(call, error);
+        else if (!permissions)
+                (void) sd_bus_reply_method_errorf(call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s.",
+                                                  provider_id(provider), problem);
+        else
+                (void) reply_permissions(call, provider->providers->config->stop_action, permissions);
+}
+
+/* From the end: what takes the place of one that ends was looked at. */
+static void answer_all(Provider *provider, JsonArray *permissions, const sd_bus_error *error, const char *problem) {
+        GPtrArray *operations = provider->providers->operations;
+
+        for (guint i = operations->len; i-- > 0;) {
+                Operation *operation = g_ptr_array_index(operations, i);
+
+                if (operation->provider != provider || !operation->wants_permissions)
+                        continue;
+                answer_permissions(provider, operation->request->call, permissions, error, problem);
+                operation_end(operation);
+        }
+}
+
 static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
         Provider *provider = operation->provider;
@@ -239,31 +263,34 @@ static void on_permissions(Plugin *plugin, sd_bus_message *reply, const sd_bus_e
 
         if (!error)
                 permissions = permissions_read(reply, &problem);
-        if (error)
-                (void) sd_bus_reply_method_error(operation->request->call, error);
-        else if (!permissions)
-                (void) sd_bus_reply_method_errorf(operation->request->call, ERROR_PLUGIN_FAILED,
-                                                  "%s answered with rubbish: %s.", plugin_id(plugin), problem);
-        else
-                (void) reply_permissions(operation->request->call, provider->providers->config->stop_action,
-                                         permissions);
         operation_end(operation);
+        provider->asking_permissions = FALSE;
+        answer_all(provider, permissions, error, problem);
         if (permissions) {
                 provider_learn_permissions(provider, permissions);
                 providers_choose(provider->providers);
         }
 }
 
+/* It takes the provider several calls of its cloud: whoever comes while it is being asked gets the same answer. */
 static int method_check_permissions(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Provider *provider = userdata;
         int r = authorize_call(provider, call, "", error);
+        Operation *operation;
 
+        if (r > 0)
+                r = take_check(provider, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = take_token(provider, call, error);
+        r = operation_begin(provider, call, "", NULL, &operation, error);
         if (r < 0)
                 return r;
-        return call_for(provider, call, "", NULL, TRUE, NULL, on_permissions, error);
+        operation->wants_permissions = TRUE;
+        if (!provider->asking_permissions) {
+                provider->asking_permissions = TRUE;
+                operation_call(operation_new(provider), "CheckPermissions", TRUE, NULL, on_permissions);
+        }
+        return 1;
 }
 
 static int read_tags(sd_bus_message *call, JsonObject **ret, sd_bus_error *error) {

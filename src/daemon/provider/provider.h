@@ -21,6 +21,7 @@ struct Provider {
         gboolean probed;          /* Detect was answered since the plugin was enabled or failed */
         gboolean detected;
         char *instance_id;
+        gboolean asking_permissions; /* for callers: the operations that want them */
         gboolean permissions_known;
         char *obstacles[STOP_ACTIONS]; /* to each of what a stop may do, the first; NULL: none, or not known */
 };
@@ -59,6 +60,7 @@ typedef struct Operation {
         char *action, *reason;
         char *instance_id;
         JsonObject *options;
+        gboolean wants_permissions; /* waits for another operation's answer, which is for all who do */
         ProviderStopped stopped;  /* one of the three, by who began it */
         ProviderStateKnown state_known;
         ProviderTagged tagged;

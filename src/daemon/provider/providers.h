@@ -18,7 +18,6 @@ typedef struct ProvidersParameters {
         sd_bus *bus;
         sd_event *event;
         Config *config;
-        SenderLimits *limits;
         Plugins *plugins;
         /* The active provider, its StopEffect, instance or permissions changed. */
         void (*changed)(void *userdata);
@@ -30,6 +29,7 @@ typedef struct ProvidersParameters {
         int (*stop_this_machine)(Provider *provider, sd_bus_message *call, const char *reason, JsonObject *options,
                                  sd_bus_error *error, void *userdata);
         CallAdmission admit; /* with the provider's id and the instance as what; NULL: nobody is */
+        CheckAllowance take_check; /* NULL: as many as he likes */
         void *userdata;
 } ProvidersParameters;
 
