@@ -136,26 +136,24 @@ static void give_back(Manager *manager) {
         plugins_set_config(manager->plugins, manager->config);
 }
 
-static void configured(Manager *manager, sd_bus_message *call, const GError *error) {
+static void configured(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
         config_change_reply(call, error);
         if (error)
                 give_back(manager);
 }
 
-static void changed(Manager *manager, sd_bus_message *call, const GError *error) {
-        uid_t uid;
-
-        if (!error && caller_known(manager->callers, sd_bus_message_get_sender(call), &uid)) {
+static void changed(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
+        if (!error) {
                 g_autofree char *keys = keys_of(call);
 
                 manager_record_call(manager, uid, sd_bus_message_get_member(call), keys);
         }
-        configured(manager, call, error);
+        configured(manager, call, uid, error);
 }
 
-static void keep_agreed(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
+static void keep_agreed(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = manager_change_config(manager, patch, call, done);
+        int r = manager_change_config(manager, patch, call, uid, done);
 
         if (r >= 0)
                 return;
@@ -164,12 +162,12 @@ static void keep_agreed(Manager *manager, const char *patch, sd_bus_message *cal
         give_back(manager);
 }
 
-static void on_agreed(JsonObject *configs, sd_bus_message *call, void *userdata) {
-        keep_agreed(userdata, patch_of(call), call, changed);
+static void on_agreed(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata) {
+        keep_agreed(userdata, patch_of(call), call, uid, changed);
 }
 
 /* SetConfiguration in other words, recorded when it was authorized. */
-void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, void *userdata) {
+void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata) {
         g_autoptr(JsonObject) patch = json_object_new();
         JsonObject *plugins = json_object_new();
         g_autofree char *text = NULL;
@@ -177,7 +175,7 @@ void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, void *userda
         json_object_set_object_member(patch, "plugins", plugins);
         json_object_set_object_member(plugins, "plugin_configs", json_object_ref(configs));
         text = json_object_text(patch);
-        keep_agreed(userdata, text, call, configured);
+        keep_agreed(userdata, text, call, uid, configured);
 }
 
 /* What it gives plugins: id → values. */
@@ -190,7 +188,7 @@ static JsonObject *plugin_configs(JsonNode *patch) {
 }
 
 /* Plugins are asked about nothing that could not be kept whatever they say. */
-static void tried(Manager *manager, sd_bus_message *call, const GError *error) {
+static void tried(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
         _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) configs = NULL;
         g_autoptr(JsonNode) patch = NULL;
@@ -207,7 +205,7 @@ static void tried(Manager *manager, sd_bus_message *call, const GError *error) {
         }
         patch = parse_patch(patch_of(call), NULL);
         configs = plugin_configs(patch);
-        r = plugins_configure(manager->plugins, configs, call, on_agreed, manager, &problem);
+        r = plugins_configure(manager->plugins, configs, call, uid, on_agreed, manager, &problem);
         if (r < 0)
                 (void) sd_bus_reply_method_errno(call, r, &problem);
 }
@@ -236,8 +234,8 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         if (r <= 0)
                 return r < 0 ? r : 1;
         configs = plugin_configs(node);
-        r = json_object_get_size(configs) > 0 ? manager_try_patch(manager, patch, message, tried)
-                                              : manager_change_config(manager, patch, message, changed);
+        r = json_object_get_size(configs) > 0 ? manager_try_patch(manager, patch, message, uid, tried)
+                                              : manager_change_config(manager, patch, message, uid, changed);
         return r < 0 ? config_change_refused(r, error) : 1;
 }
 
@@ -249,6 +247,6 @@ int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) 
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_change_config(manager, NULL, message, changed);
+        r = manager_change_config(manager, NULL, message, uid, changed);
         return r < 0 ? config_change_refused(r, error) : 1;
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -36,6 +37,7 @@ typedef struct Change {
         Manager *manager;
         Work *work;
         sd_bus_message *call;
+        uid_t uid;                           /* its caller's: who has left by the end is not known any more */
         ConfigChanged done;
 } Change;
 
@@ -107,11 +109,12 @@ static void change_made(const GError *error, void *userdata) {
         /* A daemon that ends keeps what it was asked to keep; the next one puts it in force. */
         if (change->work->config && !error && !manager->freeing)
                 put_in_force(manager, change->work);
-        change->done(manager, change->call, error);
+        change->done(manager, change->call, change->uid, error);
         sd_bus_message_unref(change->call);
 }
 
-static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_message *call, ConfigChanged done) {
+static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_message *call, uid_t uid,
+                 ConfigChanged done) {
         Change *change;
         Work *work;
         int r;
@@ -127,7 +130,9 @@ static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_messa
                 .patch = g_strdup(patch),
         };
         change = g_new(Change, 1);
-        *change = (Change) { .manager = manager, .work = work, .call = sd_bus_message_ref(call), .done = done };
+        *change = (Change) {
+                .manager = manager, .work = work, .call = sd_bus_message_ref(call), .uid = uid, .done = done
+        };
         r = store_run(manager->store, run, work, work_free, change_made, change);
         if (r < 0) {
                 sd_bus_message_unref(change->call);
@@ -138,15 +143,15 @@ static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_messa
         return 0;
 }
 
-int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
-        return begin(manager, make_change, patch, call, done);
+int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
+        return begin(manager, make_change, patch, call, uid, done);
 }
 
-int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, ConfigChanged done) {
-        return begin(manager, try_patch, patch, call, done);
+int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
+        return begin(manager, try_patch, patch, call, uid, done);
 }
 
-static void reloaded(Manager *manager, sd_bus_message *call, const GError *error) {
+static void reloaded(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
         g_autofree char *message = NULL;
 
         (void) sd_notify(false, "READY=1");
@@ -162,12 +167,12 @@ void manager_reload(Manager *manager) {
         int r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) clock_monotonic());
-        r = manager_change_config(manager, NULL, NULL, reloaded);
+        r = manager_change_config(manager, NULL, NULL, getuid(), reloaded);
         if (r < 0) {
                 g_autoptr(GError) error =
                         g_error_new(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), "%s", g_strerror(-r));
 
-                reloaded(manager, NULL, error);
+                reloaded(manager, NULL, getuid(), error);
         }
 }
 

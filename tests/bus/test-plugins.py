@@ -2,6 +2,7 @@
 """Plugins as the bus shows them, the stock ones and bad ones: what each method does, that none of them makes the machine idle or
 delays another, and that nobody can speak for them. Who may call what is test-authorization.py's."""
 
+import contextlib
 import json
 import os
 import signal
@@ -127,6 +128,11 @@ class Stock(PluginTest):
         self.wait_for_vote('sessions', 'unknown')
 
 
+def continue_if_there(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
 class Methods(PluginTest):
     def setUp(self):
         super().setUp()
@@ -243,6 +249,55 @@ class Methods(PluginTest):
         self.set_configs(another={'greeting': None}, example=None)
         self.assertEqual(self.told(3)[-2:], ['Configure', 'hello'])
         self.assertEqual(self.of('example', 'CheckIdle', client=self.house.client())[0], 'idle')
+
+    def ask_slowly(self, client):
+        """A change of which the other one has been told, and says nothing: how to have it answer, and what comes of the change."""
+        plugin = self.get('another', 'Pid')
+        calls = lambda: self.of('another', 'GetStatistics')[0]['calls']
+        os.kill(plugin, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, plugin)
+        before = calls()
+        change = {'plugins': {'plugin_configs': {'another': {'greeting': 'bonjour'}}}, 'naptime_minutes': 1, 'warning_minutes': 1}
+        answer = client.send('SetConfiguration', '(s)', (json.dumps(change),))
+        wait_for_file(lambda: calls() > before, 'the question')
+        return lambda: os.kill(plugin, signal.SIGCONT), answer
+
+    def assert_not_made(self, **settings):
+        # What it agreed to late is taken back.
+        self.assertEqual(self.told(3), ['Initialize', 'hello', 'Configure', 'bonjour', 'Configure', 'hello'])
+        configuration = json.loads(self.client.call('GetConfiguration')[0])
+        self.assertEqual({key: configuration[key] for key in settings}, settings)
+        self.assertNotIn('another', configuration['plugins']['plugin_configs'])
+
+    def test_a_change_that_another_overtook_is_not_made(self):
+        self.install_other()
+        go_on, answer = self.ask_slowly(self.house.client())
+        self.client.call('SetConfiguration', '(s)', ('{"naptime_minutes": 99}',))
+        go_on()
+        wait_for(lambda: answer, 'the answer')
+        self.assertIn(ERROR + 'Busy: Nothing is changed: the configuration was changed meanwhile', str(answer[0][1]))
+        self.assert_not_made(naptime_minutes=99, warning_minutes=json.loads(self.client.call('GetConfiguration')[0])['warning_minutes'])
+
+    def test_nor_one_whose_caller_has_left(self):
+        self.install_other()
+        before = json.loads(self.client.call('GetConfiguration')[0])
+        caller = self.house.client()
+        go_on, _ = self.ask_slowly(caller)
+        name = caller.name
+        caller.close()
+        wait_for_file(lambda: not self.client.owner(name), 'the end of who called')
+        self.client.call('ListPlugins')
+        go_on()
+        self.assert_not_made(**before)
+
+    def test_no_manifest_says_how_long_a_change_may_wait(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+        self.house.install_fake('another', 'hang-configure', contracts=['IdleCheck'], config_schema=schema, timeouts={'initialize': 3600})
+        self.house.client().call('DiscoverPlugins')
+        self.of('another', 'Load')
+        self.assertFails(ERROR + 'TimedOut', 'SetConfiguration', '(s)', ('{"plugins":{"plugin_configs":{"another":{"greeting":"bonjour"}}}}',),
+                         part='Nothing is changed')
+        self.assertFalse((self.house.directory / 'state/snooze.json').exists())
 
     def test_one_that_does_not_run_is_not_asked(self):
         self.of('example', 'Unload')

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import signal
 import sqlite3
 
@@ -17,6 +18,7 @@ from eventful import EventTest, soon
 from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
+CALLERS_MAX = 512
 EXAMPLE = PATH + '/plugin/example'
 
 
@@ -239,6 +241,21 @@ class SlowDisk(Disk, BusTest):
         self.assertEqual(json.loads((self.house.directory / 'state/snooze.json').read_text()), expected)
         self.house.restart_daemon()
         self.assertEqual({key: self.configuration()[key] for key in expected}, expected)
+
+    def test_it_is_told_whose_a_change_was_however_many_came_since(self):
+        """Of so many the daemon knows who they are, and whoever likes can be that many."""
+        rows = lambda: [row['user'] for row in self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0] if row.get('call') == 'SetConfiguration']
+        before = rows()
+        self.hang()
+        change = self.wait_until_it_writes(lambda: self.configure(naptime_minutes=45))
+        for _ in range(CALLERS_MAX):
+            client = self.house.client()
+            with contextlib.suppress(GLib.Error):
+                client.call('DiscoverPlugins')
+            client.close()
+        self.work()
+        self.assertSucceed(change)
+        self.assertEqual(rows(), [*before, pwd.getpwuid(os.geteuid()).pw_name])
 
     def test_so_many_changes_wait(self):
         self.hang()

@@ -5,11 +5,19 @@
  * nor reported as in force. */
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
+#include "bus/owner.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/request.h"
+
+/* All plugins of one call together, whatever their manifests say: less than the 25 s that clients wait, so that what
+ * comes later is not made behind their backs. */
+#define QUESTIONS_TIME (20 * USEC_PER_SEC)
+/* At a time, each with a watch of its caller. */
+#define CONFIGURINGS_MAX 16U
 
 typedef struct Configuring {
         Plugins *plugins;
@@ -17,6 +25,11 @@ typedef struct Configuring {
         char **ids;
         guint next;          /* of ids: those before it have agreed, or need not be asked */
         sd_bus_message *call;
+        uid_t uid;
+        sd_bus_slot *watch;  /* of who called */
+        gboolean left;       /* nobody waits for the answer any more */
+        Config *before;      /* what was in force when the first one was asked */
+        uint64_t deadline;   /* monotonic */
         Request *request;    /* to the one before next, while that is asked … */
         JsonObject *asked;   /* … about everything that would be in force then */
         PluginsAgreed agreed;
@@ -26,6 +39,9 @@ typedef struct Configuring {
 static void configuring_free(void *data) {
         Configuring *configuring = data;
 
+        configuring->plugins->configurings--;
+        sd_bus_slot_unref(configuring->watch);
+        config_unref(configuring->before);
         json_object_unref(configuring->configs);
         g_strfreev(configuring->ids);
         sd_bus_message_unref(configuring->call);
@@ -155,21 +171,50 @@ static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *
                 (void) sd_bus_reply_method_errno(call, r, NULL);
 }
 
+/* What one of them takes to answer does not decide when the change is made: neither over what was set since, nor when
+ * its caller has given up. */
+static int check_wanted(const Configuring *configuring, sd_bus_error *error) {
+        if (configuring->left)
+                return sd_bus_error_set(error, ERROR_TIMED_OUT, "Nothing is changed: nobody waits for it any more.");
+        if (configuring->before != configuring->plugins->config)
+                return sd_bus_error_set(error, ERROR_BUSY,
+                                        "Nothing is changed: the configuration was changed meanwhile, while plugins "
+                                        "were asked about this change; try again.");
+        return 0;
+}
+
+static int ask(Configuring *configuring, Plugin *plugin, sd_bus_error *error) {
+        uint64_t left = usec_sub(configuring->deadline, clock_monotonic());
+        int r = check_wanted(configuring, error);
+
+        if (r < 0)
+                return r;
+        if (left == 0)
+                return sd_bus_error_setf(error, ERROR_TIMED_OUT,
+                                         "Nothing is changed: the plugins did not answer within %u s.",
+                                         (unsigned) (QUESTIONS_TIME / USEC_PER_SEC));
+        r = plugin_check_room_to_configure(plugin, error);
+        if (r >= 0)
+                r = request_begin(plugin, configuring->call, NULL, NULL, &configuring->request, error);
+        if (r >= 0)
+                configuring->request->timeout = MIN(left, plugin_timeout(plugin, TIMEOUT_INITIALIZE));
+        return r;
+}
+
 /* As a D-Bus method handler returns; where that is an error, it is over. */
 static int ask_next(Configuring *configuring, sd_bus_error *error) {
+        int r;
+
         while (configuring->ids[configuring->next]) {
                 const char *id = configuring->ids[configuring->next++];
                 Plugin *plugin = plugins_find(configuring->plugins, id);
                 JsonObject *asked = values_to_ask(plugin, json_object_get_member(configuring->configs, id));
-                int r;
 
                 if (!asked)
                         continue;
                 g_clear_pointer(&configuring->asked, json_object_unref);
                 configuring->asked = asked;
-                r = plugin_check_room_to_configure(plugin, error);
-                if (r >= 0)
-                        r = request_begin(plugin, configuring->call, NULL, NULL, &configuring->request, error);
+                r = ask(configuring, plugin, error);
                 if (r < 0) {
                         give_up(configuring);
                         return r;
@@ -178,12 +223,40 @@ static int ask_next(Configuring *configuring, sd_bus_error *error) {
                 return request_call(configuring->request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked,
                                     on_asked);
         }
-        configuring->agreed(configuring->configs, configuring->call, configuring->userdata);
+        r = check_wanted(configuring, error);
+        if (r < 0) {
+                give_up(configuring);
+                return r;
+        }
+        configuring->agreed(configuring->configs, configuring->call, configuring->uid, configuring->userdata);
         configuring_free(configuring);
         return 1;
 }
 
-int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *call, PluginsAgreed agreed,
+static void on_left(const char *sender, void *userdata) {
+        Configuring *configuring = userdata;
+
+        configuring->left = TRUE;
+        /* Who has not been asked yet is not; an answer that is under way is waited for. */
+        if (configuring->request && plugin_call_cancel(configuring->request->plugin, configuring))
+                drop(configuring);
+}
+
+static int begin(Configuring *configuring, sd_bus_error *error) {
+        const char *sender = sd_bus_message_get_sender(configuring->call);
+        int r = check_values(configuring, error);
+
+        if (r >= 0 && configuring->plugins->configurings > CONFIGURINGS_MAX)
+                r = sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
+                                      "%u changes of plugins' configurations are under way; try again.",
+                                      CONFIGURINGS_MAX);
+        if (r >= 0 && sender)
+                r = sender_watch(configuring->plugins->parameters.bus, sender, on_left, configuring,
+                                 &configuring->watch);
+        return r;
+}
+
+int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *call, uid_t uid, PluginsAgreed agreed,
                       void *userdata, sd_bus_error *error) {
         g_autoptr(GStrvBuilder) ids = g_strv_builder_new();
         Configuring *configuring = g_new(Configuring, 1);
@@ -199,9 +272,13 @@ int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *cal
                                        .configs = json_object_ref(configs),
                                        .ids = g_strv_builder_end(ids),
                                        .call = sd_bus_message_ref(call),
+                                       .uid = uid,
+                                       .before = config_ref(plugins->config),
+                                       .deadline = usec_add(clock_monotonic(), QUESTIONS_TIME),
                                        .agreed = agreed,
                                        .userdata = userdata };
-        r = check_values(configuring, error);
+        plugins->configurings++;
+        r = begin(configuring, error);
         if (r < 0) {
                 configuring_free(configuring);
                 return r;

@@ -200,7 +200,9 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
                 return r < 0 ? r : 1;
         configs = json_object_new();
         json_object_set_object_member(configs, plugin->id, g_steal_pointer(&values));
-        return plugins_configure(plugin->plugins, configs, call, parameters->configure, parameters->userdata, error);
+        /* Recorded when it was admitted: nobody asks any more whose it is. */
+        return plugins_configure(plugin->plugins, configs, call, (uid_t) -1, parameters->configure,
+                                 parameters->userdata, error);
 }
 
 static gboolean is_secret(const Setting *setting, JsonNode *value) {

@@ -141,6 +141,7 @@ struct Plugins {
         GHashTable *approvals; /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
         uint64_t approvals_turn;
         unsigned enabled_changes; /* that wait for the disk */
+        unsigned configurings;   /* under way: configure.c */
         unsigned in_flight;      /* calls over the bus, to all plugins */
         GQueue blocked;          /* plugins with calls that wait for IN_FLIGHT_MAX */
         unsigned provisioning;   /* calls of the helper */

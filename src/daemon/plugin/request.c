@@ -96,7 +96,8 @@ int request_call(Request *request, const char *interface, const char *member, gb
         const char *sender = sd_bus_message_get_sender(request->call);
         Plugins *plugins = request->plugins;
         Plugin *plugin = request->plugin;
-        int r = plugin_call_for(plugin, sender, interface, member, 0, without_effect, append, done, request->subject);
+        int r = plugin_call_for(plugin, sender, interface, member, request->timeout, without_effect, append, done,
+                                request->subject);
 
         if (r < 0) {
                 request->drop(request->subject);

@@ -21,6 +21,7 @@ typedef struct Request {
         Plugin *plugin;
         sd_bus_message *call;
         char *method;           /* of Call; else NULL */
+        uint64_t timeout;       /* µs; 0: the plugin's own for what it is asked */
         JsonObject *parameters; /* or the metrics; or NULL */
         sd_bus_slot *watch;     /* while its plugin's call waits */
         sd_bus_slot *question;  /* to systemd, while it is under way: request_ask_systemd() */
