@@ -61,6 +61,7 @@ static char *saved_text(Manager *manager) {
         json_object_set_string_member(object, "boot", manager->boot);
         json_object_set_int_member(object, "boottime", (gint64) manager->saved.boottime);
         json_object_set_int_member(object, "pause_until", (gint64) manager->saved.pause_until);
+        stop_export_wishes(manager->stop, object);
         json_object_set_object_member(object, "decision", json_object_ref(manager->saved.decision));
         text = json_object_text(object);
         return g_strdup_printf(ALIVE_FORMAT "%s", manager->saved.boottime, text + 1);
@@ -159,6 +160,8 @@ static void restore_decision(Manager *manager) {
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
         else
                 take_up_announced(manager, json_get_string(saved, "state", ""));
+        if (decision_stop_requested(manager->decision, NULL))
+                stop_import_wishes(manager->stop, object);
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);
         if (pause_until > clock_boottime())
                 (void) manager_set_pause(manager, pause_until, NULL, NULL);

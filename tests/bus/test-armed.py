@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 
 from gi.repository import GLib
 
@@ -369,9 +370,9 @@ class Killed(StopTest):
 
     settings = {'check_interval_seconds': 2}
 
-    def stopping_behind_a_delay(self):
+    def stopping_behind_a_delay(self, **options):
         fd = self.delay_hold()
-        self.stop()
+        self.stop(**options)
         self.wait_for_state('stopping')
         self.house.restart_daemon()
         self.house.wait_for_provider()
@@ -386,6 +387,15 @@ class Killed(StopTest):
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 1)
         self.assertEqual(self.outcomes(), ['accepted'])
+
+    def test_what_was_asked_for_outlives_it(self):
+        self.start()
+        wake = int((time.time() + 3600) * 1_000_000)
+        fd = self.stopping_behind_a_delay(action=s('suspend'), wake=GLib.Variant('t', wake))
+        os.close(fd)
+        self.wait_for_state('stopped')
+        (_, (_, options)), = [call for call in self.house.asked_of() if call[0] == 'StopInstance']
+        self.assertEqual((options['action'], options['wake']), ('suspend', wake))
 
     def test_before_the_question_and_called_off(self):
         self.start()

@@ -236,12 +236,12 @@ int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_pro
 
 static const char *const stop_actions[STOP_ACTIONS + 1] = { "stop", "hibernate", "suspend", NULL };
 
-static gboolean is_action(const char *name) {
+gboolean stop_action_known(const char *name) {
         return g_strv_contains(stop_actions, name);
 }
 
 gboolean permission_of_another(const char *name, const char *action) {
-        return is_action(name) && !g_str_equal(name, action);
+        return stop_action_known(name) && !g_str_equal(name, action);
 }
 
 JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
@@ -284,7 +284,7 @@ void provider_forget_permissions(Provider *provider) {
 static char *obstacle_text(const Provider *provider, const char *name, const char *explanation) {
         const char *id = provider_id(provider);
 
-        if (is_action(name))
+        if (stop_action_known(name))
                 return g_strdup_printf("%s cannot %s this machine: %s; " SNOOZE_COMMAND " provider check %s", id, name,
                                        explanation, id);
         return g_strdup_printf("%s lacks the permission %s (%s); " SNOOZE_COMMAND " provider check %s", id, name,

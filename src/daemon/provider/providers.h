@@ -44,6 +44,9 @@ Provider *providers_find(Providers *providers, const char *id);
 GPtrArray *providers_list(Providers *providers); /* borrowed, by id */
 Provider *providers_active(Providers *providers); /* NULL: none */
 
+/* Is one of "stop", "hibernate" and "suspend". */
+gboolean stop_action_known(const char *action);
+
 /* Why no stop could be asked for now that is to do this ("stop", "hibernate", "suspend"; NULL: what the configuration
  * says), in a sentence that ends with what to type; NULL if one could: no provider, two detected, StopEffect not
  * allowed, permissions missing, a machine that cannot be made to do it. */

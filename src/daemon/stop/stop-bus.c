@@ -67,7 +67,7 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
 static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options,
                           sd_bus_error *error) {
         const char *const details[] = { "reason", reason,
-                                        "action", json_get_string(options, "action", "stop"),
+                                        "action", json_get_string(options, "action", manager->config->stop_action),
                                         "force", json_get_boolean(options, "force", FALSE) ? "true" : "false",
                                         "dry-run", json_get_boolean(options, "dry-run", FALSE) ? "true" : "false",
                                         NULL };

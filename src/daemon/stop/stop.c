@@ -120,6 +120,20 @@ void stop_set_wishes(Stop *stop, const char *action, uint64_t wake) {
         stop->wake = wake;
 }
 
+void stop_export_wishes(const Stop *stop, JsonObject *object) {
+        if (stop->action)
+                json_object_set_string_member(object, "action", stop->action);
+        if (stop->wake > 0)
+                json_object_set_int_member(object, "wake", (gint64) stop->wake);
+}
+
+void stop_import_wishes(Stop *stop, JsonObject *object) {
+        const char *action = json_get_string(object, "action", NULL);
+        gint64 wake = json_get_int(object, "wake", 0);
+
+        stop_set_wishes(stop, action && stop_action_known(action) ? action : NULL, (uint64_t) MAX(wake, 0));
+}
+
 const char *stop_action(const Stop *stop) {
         return stop->action ? stop->action : stop->config->stop_action;
 }

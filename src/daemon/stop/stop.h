@@ -48,6 +48,9 @@ gboolean stop_dry_run(const Stop *stop);
  * again, µs since the epoch, 0: when somebody starts it. */
 void stop_set_wishes(Stop *stop, const char *action, uint64_t wake);
 const char *stop_action(const Stop *stop);
+/* As members of an object that outlives the daemon, where there are any, and from it. */
+void stop_export_wishes(const Stop *stop, JsonObject *object);
+void stop_import_wishes(Stop *stop, JsonObject *object);
 
 /* Transitions of the decision, told after they happened. stop_time and idle_since on the wall clock. */
 void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason);
