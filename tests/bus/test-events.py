@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events from their source through the journal to their handlers, and back: with real plugins, and whoever dies on the way."""
 
+import contextlib
 import heapq
 import json
 import os
 import re
 import signal
+import sqlite3
 import time
 
 import tap
 from eventful import EventTest, s, soon, t
 from gi.repository import Gio, GLib
-from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, SOURCE, wait_for
+from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, SOURCE, wait_for, wait_for_file
 
 BURST = 10000
 KILLED_BURST = 280
@@ -150,6 +152,27 @@ class Sources(EventTest):
         self.noted('airwaves is watched ')
         self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s('true'), 'type': s('custom.test')},)))
         self.noted('airwaves exports true')
+
+    def test_what_it_knows_is_written_once_however_often_it_announces(self):
+        self.install_bus_source(['EventSource', 'State'])
+        self.start()
+        self.noted('airwaves is watched ')
+        times = []
+        for count, name in enumerate(('true', 'true', 'other'), start=1):
+            self.broadcast('Announce', GLib.Variant('(a{sv})', ({'id': s(name), 'type': s('custom.test')},)))
+            wait_for(lambda: len([line for line in self.notes if line.startswith('airwaves exports')]) == count, 'the question for its state')
+            # Behind it on the way to the disk: when this is kept, that is.
+            self.client.call('GetStatistics', interface=PLUGIN, path=PATH + '/plugin/airwaves')
+            self.client.call('SetConfiguration', '(s)', (json.dumps({'naptime_minutes': 40 + count}),))
+            wait_for_file(lambda: self.kept_state('airwaves') and self.kept_state('airwaves')[1] == name.encode(), 'its state on the disk')
+            times.append(self.kept_state('airwaves')[0])
+        self.assertEqual(times[0], times[1])
+        self.assertGreater(times[2], times[1])
+
+    def kept_state(self, identifier):
+        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+            row = database.execute('SELECT time, state FROM plugin_state WHERE id = ?', (identifier,)).fetchone()
+        return row and (row[0], bytes(row[1]))
 
     def flood(self, how, total):
         """Events of a source that takes no acknowledgement, each as soon as there is room for it."""

@@ -31,7 +31,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         if (plugin->swap || plugin->next)
                 keep_after(plugin, KEEP_SOON);
         else
-                state_save(plugin->process, on_kept, NULL);
+                state_save_if_changed(plugin->process, on_kept, NULL);
         return 0;
 }
 

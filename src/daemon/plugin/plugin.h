@@ -87,6 +87,8 @@ struct Plugin {
         sd_event_source *timer;
         sd_event_source *keep;   /* its state is exported then, while it runs */
         uint64_t keep_at;
+        char *state_kept;        /* a digest of what this daemon put into the store last; NULL: not known */
+        uint64_t states_put;
         gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
 
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */

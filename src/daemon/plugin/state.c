@@ -32,6 +32,8 @@ struct StateTransfer {
         char *exporter;         /* the plugin's version that exported it */
         StoreDone stored;
         gboolean again;         /* what is imported is what this version had exported before it was replaced */
+        gboolean if_changed;    /* not written where the store has it already */
+        uint64_t number;        /* of those that were put as the plugin's state */
         gboolean beside;        /* what the process had kept itself knows nothing of what the store has */
 
         StateDone done;
@@ -175,7 +177,21 @@ static void try_to_put(StateTransfer *transfer) {
         transfer->stored(error, transfer);
 }
 
+/* What a row is, in few bytes. */
+static char *digest_of(const StateTransfer *transfer) {
+        g_autofree char *bytes = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, transfer->state);
+
+        return g_strdup_printf("%" G_GUINT32_FORMAT " %s %s", transfer->version, transfer->exporter, bytes);
+}
+
 static void put(StateTransfer *transfer, char *key, StoreDone stored) {
+        Plugin *plugin = transfer->process->plugin;
+
+        /* Until it is there it is not known what is. */
+        if (g_str_equal(key, plugin->id)) {
+                transfer->number = ++plugin->states_put;
+                g_clear_pointer(&plugin->state_kept, g_free);
+        }
         g_free(transfer->key);
         transfer->key = key;
         transfer->stored = stored;
@@ -198,10 +214,19 @@ static void on_saved(const GError *error, void *userdata) {
 
         if (back_from_store(transfer))
                 return;
-        if (error)
+        if (error) {
                 transfer_end_problem(transfer, "its state could not be kept: %s", error->message);
-        else
-                transfer_end(transfer, NULL);
+                return;
+        }
+        if (transfer->number == transfer->process->plugin->states_put)
+                transfer->process->plugin->state_kept = digest_of(transfer);
+        transfer_end(transfer, NULL);
+}
+
+static gboolean has_changed(const StateTransfer *transfer) {
+        g_autofree char *digest = digest_of(transfer);
+
+        return g_strcmp0(digest, transfer->process->plugin->state_kept) != 0;
 }
 
 static void on_unread_asked(GHashTable *records, const GError *error, void *userdata) {
@@ -234,6 +259,10 @@ static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
 static void keep(StateTransfer *transfer) {
         int r;
 
+        if (transfer->if_changed && !has_changed(transfer)) {
+                transfer_end(transfer, NULL);
+                return;
+        }
         if (!transfer->process->state_unsure) {
                 put(transfer, g_strdup(transfer->process->plugin->id), on_saved);
                 return;
@@ -288,13 +317,26 @@ static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
 
-void state_save(PluginProcess *process, StateDone done, void *userdata) {
+static void save(PluginProcess *process, gboolean if_changed, StateDone done, void *userdata) {
+        StateTransfer *transfer;
+
         if (!manifest_has_contract(process->manifest, "State"))
                 done(process, NULL, userdata);
         else if (process->state_unread)
                 done(process, NOT_OVERWRITTEN, userdata);
-        else
-                ask_for_state(transfer_new(process, done, userdata), on_exported);
+        else {
+                transfer = transfer_new(process, done, userdata);
+                transfer->if_changed = if_changed;
+                ask_for_state(transfer, on_exported);
+        }
+}
+
+void state_save(PluginProcess *process, StateDone done, void *userdata) {
+        save(process, FALSE, done, userdata);
+}
+
+void state_save_if_changed(PluginProcess *process, StateDone done, void *userdata) {
+        save(process, TRUE, done, userdata);
 }
 
 void state_export(PluginProcess *process, StateExported done, void *userdata) {

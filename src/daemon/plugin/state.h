@@ -32,6 +32,8 @@ typedef void (*StateDone)(PluginProcess *process, const char *problem, void *use
 void state_restore(PluginProcess *process, StateDone done, void *userdata);
 /* Exported and durable. problem: it is not, and what was kept before still is. */
 void state_save(PluginProcess *process, StateDone done, void *userdata);
+/* The same while it runs on, of which some do all the time: what is there already is not written once more. */
+void state_save_if_changed(PluginProcess *process, StateDone done, void *userdata);
 
 /* Only the one half: exported (and on its way to the disk, for which done does not wait) … With state_unread nothing
  * is put. With state_unsure the store is only asked whether it may be: where the process goes before the answer,
