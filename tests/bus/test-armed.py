@@ -12,7 +12,7 @@ import time
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, MANAGER, PATH, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import ERROR, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 HOUR = 3_600_000_000
@@ -429,8 +429,12 @@ class Killed(StopTest):
         self.start(stop=['hang', 'ok'])
         self.stop()
         self.wait_until_asked()
+        # Until it says what became of the question.
+        pid = self.client.get('Pid', PLUGIN, f'{PATH}/plugin/cloud')
+        os.kill(pid, signal.SIGSTOP)
         self.house.restart_daemon()
         self.assertFails(ERROR + 'TooLate', 'CancelStop', '(s)', ('',))
+        os.kill(pid, signal.SIGCONT)
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 2)
         self.assert_never_blindly_twice()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a plugin under systemd: started, killed, hung, failing again and again, left behind by the daemon, there again after a boot."""
 
+import os
 import time
 
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
@@ -14,7 +15,6 @@ BUS_SECONDS = 25
 # A plugin waits 60 s for a daemon that has left.
 LEAVES_SECONDS = 120
 FAILING = "#!/bin/sh\nexit 1\n"
-DAWDLING = "#!/bin/sh\nexec sleep infinity\n"
 
 
 def pid_of(machine):
@@ -90,13 +90,16 @@ def restart_is_the_way_out(machine):
 
 def restarted_while_it_starts(machine):
     """Restart of one that still starts ends that, and starts it anew"""
-    unit = f"snooze-plugin@{STILLBORN}.service"
+    unit, path = f"snooze-plugin@{STILLBORN}.service", f"/run/systemd/system/snooze-plugin@{STILLBORN}.service.d/dawdle.conf"
     plugin_call(machine, STILLBORN, "Unload")
-    machine.write(f"/etc/cloudsnooze/plugins/{STILLBORN}/{STILLBORN}", DAWDLING, 0o755)
+    machine.run("mkdir", "-p", os.path.dirname(path))
+    machine.run("sh", "-c", f"printf '[Service]\nExecStartPre=+sleep infinity\n' >{path}")
+    machine.run("systemctl", "daemon-reload")
     with machine.background("snooze", "plugin", "restart", STILLBORN):
-        wait_until(lambda: machine.unit(unit, "ActiveState") == "activating" and machine.unit(unit, "MainPID") != "0", "it starts")
+        wait_until(lambda: machine.unit(unit, "ActiveState") == "activating", "it starts")
+        machine.run("rm", path)
+        machine.run("systemctl", "daemon-reload")
         assert machine.plugin_property(STILLBORN, "State") == "loading"
-        install(machine, STILLBORN, [])
         plugin_call(machine, STILLBORN, "Restart")
     assert machine.plugin_property(STILLBORN, "State") == "running"
     machine.run("snooze", "plugin", "uninstall", STILLBORN)
