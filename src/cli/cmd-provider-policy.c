@@ -20,7 +20,7 @@
 #define INSTANCE "@INSTANCE_ID@"
 #define GROUP "@INSTANCE_GROUP@"
 /* Nothing that ends a string or a line, nor what stands for more than itself in a policy of a cloud (*, ?, ${…}). */
-#define INSTANCE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-"
+#define INSTANCE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/()-"
 
 static char *find_policy(const char *directory, const char *id, const char *beginning) {
         g_autofree char *folder = g_build_filename(directory, id, NULL);
@@ -135,7 +135,7 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonO
                 g_autofree char *shown = g_strescape(instance_id, NULL);
 
                 g_printerr(SNOOZE_COMMAND ": the provider %s calls this machine \"%s\": expected letters, digits and "
-                                          "._:/- alone, so it is named in no policy\n",
+                                          "._:/()- alone, so it is named in no policy\n",
                            id, shown);
                 return EXIT_CODE_FAILED;
         }

@@ -107,7 +107,7 @@ static void change_made(const GError *error, void *userdata) {
 
         manager->config_changes--;
         /* A daemon that ends keeps what it was asked to keep; the next one puts it in force. */
-        if (change->work->config && !error && !manager->freeing)
+        if (!error && !manager->freeing && change->work->config)
                 put_in_force(manager, change->work);
         change->done(manager, change->call, change->uid, error);
         sd_bus_message_unref(change->call);

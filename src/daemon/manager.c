@@ -262,6 +262,9 @@ void manager_record_call(Manager *manager, uid_t uid, const char *member, const 
 static void on_store_problem(const GError *error, void *userdata) {
         Manager *manager = userdata;
 
+        /* A broken file may have been replaced by one without them. */
+        if (manager->plugins)
+                plugins_forget_kept_states(manager->plugins);
         g_free(manager->store_problem);
         manager->store_problem = error ? g_strdup(error->message) : NULL;
         if (error) {
@@ -670,7 +673,8 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         manager_finish(manager);
-        if (manager->decision)
+        /* Made last: what a start that failed knows is not what the next one should find. */
+        if (manager->stop)
                 manager_save(manager);
         manager_saved_clear(manager);
         tick_end(manager);

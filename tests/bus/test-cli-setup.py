@@ -408,8 +408,8 @@ class Policy(CommandLine):
                 self.assertEqual((printed.returncode, printed.stdout), (FAILED, ""), name)
                 self.assertIn("so it is named in no policy", printed.stderr)
                 self.assertEqual(printed.stderr.count("\n"), 1, printed.stderr)
-        self.mock.set_provider("local", InstanceId="Aa0._:/-")
-        self.assertEqual(json.loads(self.snooze("provider", "policy")), {"Resource": "instance/Aa0._:/-"})
+        self.mock.set_provider("local", InstanceId="Aa0._:/(b)-")
+        self.assertEqual(json.loads(self.snooze("provider", "policy")), {"Resource": "instance/Aa0._:/(b)-"})
 
     def test_a_setting_that_takes_more_rights_has_its_own(self):
         self.policy("@INSTANCE_ID@\n")

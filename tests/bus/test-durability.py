@@ -10,7 +10,7 @@ import sqlite3
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for
+from harness import BUILD, CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -105,6 +105,21 @@ class Killed(BusTest):
         self.house.restart_daemon()
         self.assertIn(self.client.get('State'), ('active', 'idle', 'warning'))
         self.assertNotIn(self.client.get('State'), ('stopping', 'stopped'))
+
+    def test_a_start_that_fails_leaves_what_the_next_finds(self):
+        wait_for_file((self.house.directory / 'run/decision.json').exists, 'the decision')
+        self.house.kill_daemon()
+        run = self.house.directory / 'run'
+        before = (run / 'decision.json').read_bytes()
+        (run / 'holds').rename(run / 'aside')
+        (run / 'holds').write_text('in the way')
+        daemon = self.house.spawn(self.house.daemon_arguments(), 'failed.log')
+        self.assertEqual(daemon.wait(), 1)
+        self.assertIn('Holds cannot be kept below', (self.house.directory / 'failed.log').read_text())
+        self.assertEqual((run / 'decision.json').read_bytes(), before)
+        (run / 'holds').unlink()
+        (run / 'aside').rename(run / 'holds')
+        self.house.start_daemon()
 
     def test_polite_end(self):
         self.assertEqual(self.house.kill_daemon(signal.SIGTERM), 0)

@@ -58,6 +58,8 @@ static int on_disk_watch(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 static void watch_disk(Events *events, uint64_t patience) {
+        /* Whoever went on just now may have something written already. */
+        events->disk_watch = sd_event_source_disable_unref(events->disk_watch);
         (void) sd_event_add_time_relative(events->with.event, &events->disk_watch, CLOCK_MONOTONIC, patience,
                                           USEC_PER_SEC / 4, on_disk_watch, events);
 }

@@ -17,6 +17,8 @@
  * announce what has begun): one may have to be started, and says or saves what it can. A deadline that is farther is
  * kept: shares of at least this would add up beyond it. */
 #define SHARE_MIN (2 * USEC_PER_SEC)
+/* Less is nothing: whoever is asked would be blamed for having had no time. */
+#define SHARE_USABLE (100 * USEC_PER_MSEC)
 
 /* One that dies while it is at it is asked again when it is back, if there is time; one that dies twice dies of this.
  */
@@ -227,8 +229,8 @@ static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t n
         if (dispatch->deadline == 0)
                 return longest;
         left = usec_sub(dispatch->deadline, now);
-        /* None is left under way where what handlers said was kept late: nobody is passed over for that. */
-        return MIN(dispatch->late || left == 0 ? SHARE_MIN : left / steps, longest);
+        /* Next to none is left under way where what handlers said was kept late: nobody is passed over for that. */
+        return MIN(dispatch->late || left / steps < SHARE_USABLE ? SHARE_MIN : left / steps, longest);
 }
 
 static void dispatch_step(Dispatch *dispatch) {

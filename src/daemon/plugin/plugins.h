@@ -165,6 +165,9 @@ int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginD
 int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout,
                           PluginCallDone done, void *userdata);
 
+/* What the store holds of their states is not known any more: each is written with the next occasion. */
+void plugins_forget_kept_states(Plugins *plugins);
+
 /* Before the end: every running plugin with the State contract exports what it knows, and the store keeps it. done is
  * called once, at the latest after so many µs; it may be from within. */
 void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata);

@@ -660,6 +660,14 @@ static int on_saving_timeout(sd_event_source *source, uint64_t usec, void *userd
         return 0;
 }
 
+void plugins_forget_kept_states(Plugins *plugins) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                g_clear_pointer(&plugin->state_kept, g_free);
+        }
+}
+
 void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata) {
         StateSaving *saving;
 
