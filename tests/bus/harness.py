@@ -270,6 +270,18 @@ class House:
         self.clients.append(client)
         return client
 
+    def check_now(self):
+        """CheckNow of somebody new, as soon as his user may ask again: once a second and caller, and so often a user."""
+        while True:
+            try:
+                return self.client().call('CheckNow')
+            except GLib.Error as error:
+                if error_name(error) != ERROR + 'LimitsExceeded':
+                    raise
+            later = []
+            GLib.timeout_add(200, lambda later=later: later.append(True) or False)
+            wait_for(lambda later=later: later, 'the next check that is allowed')
+
     def spawn(self, arguments, log):
         process = Process(arguments, self.environment, self.directory / log)
         self.processes.append(process)

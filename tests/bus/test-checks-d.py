@@ -39,8 +39,7 @@ class ChecksD(unittest.TestCase):
                               timeout=60)
 
     def votes(self):
-        # Once a second and caller.
-        self.house.client().call('CheckNow')
+        self.house.check_now()
         state, reason, votes = self.client.call('Explain')
         return {source: (verdict, reason, evidence) for source, verdict, reason, evidence in votes if source.startswith('command')}
 

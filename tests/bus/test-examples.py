@@ -36,8 +36,7 @@ class Example(BusTest):
         return self.client.get(name, PLUGIN, self.path)
 
     def votes(self):
-        # Once a second and caller.
-        self.house.client().call('CheckNow')
+        self.house.check_now()
         _, _, votes = self.client.call('Explain')
         return {source: (verdict, reason, evidence) for source, verdict, reason, evidence in votes
                 if source.split('/')[0] == self.identifier}
