@@ -88,7 +88,10 @@ class Provider:
         return GLib.Variant('(ua{sv})', (1, info))
 
     def Initialize(self, invocation, config):
-        return None
+        if behaviour('initialize', 'at once') == 'at once':
+            return None
+        GLib.timeout_add(500, lambda: invocation.return_value(None))
+        return NotImplemented
 
     def Configure(self, invocation, config):
         return None

@@ -12,7 +12,7 @@ import time
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import ERROR, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for, wait_for_file
 
 CLOUD = PATH + '/provider/cloud'
 HOUR = 3_600_000_000
@@ -484,6 +484,16 @@ class Automatic(StopTest):
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 1)
         self.assertNotIn('warning', [state for state, _, _ in self.changes])
+
+
+class Greeted(StopTest):
+    def test_what_is_set_while_it_is_greeted_reaches_it(self):
+        self.house.install_cloud('slow', schema={'region': {'type': 'string', 'description': 'Where', 'default': 'north'}}, initialize='later')
+        self.start()
+        asked = self.house.asked_of
+        wait_for_file(lambda: 'Initialize' in [method for method, _ in asked('slow')], 'its greeting')
+        self.client.call('SetConfiguration', '(s)', ('{"providers": {"slow": {"region": "south"}}}',))
+        wait_for_file(lambda: ['Configure', [{'region': 'south'}]] in asked('slow'), 'what was set')
 
 
 class SameRules(StopTest):

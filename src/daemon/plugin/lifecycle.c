@@ -319,8 +319,11 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
         plugins_care(plugin->plugins);
         if (!process->native)
                 limits_watch_begin(plugin);
-        if (plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
-                plugin_pump(plugin);
+        if (!plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
+                return;
+        /* What was set while it was greeted comes before any question. */
+        plugin_reconfigure(plugin);
+        plugin_pump(plugin);
 }
 
 /* Its state comes before any call. Each step of that has a deadline of its own. */
