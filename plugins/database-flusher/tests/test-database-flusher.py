@@ -52,6 +52,16 @@ class FlusherCase(plugin_bus.HandlerTestCase):
         self.assertNotIn("secret", json.dumps(answer))
         return answer
 
+    def assert_not_waited_for(self, plugin, heard):
+        """A server that has heard of the flush and never answers, once that is called off."""
+        begun = time.monotonic()
+        flush = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: heard)
+        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
+        handled, result = self.answer(flush)
+        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
+        self.assertLess(time.monotonic() - begun, 30)
+
     def listen(self, serve, user=None):
         """The port of a listener, a user's where that is asked for; where nobody serves, nobody accepts."""
         ports, kept, listening = [], [], threading.Event()
@@ -267,14 +277,7 @@ class Postgres(ServerCase):
     def test_whoever_waits_stops_when_it_is_called_off(self):
         heard = []
         port = self.listen(lambda connection: heard.append(connection.recv(4096)))
-        plugin = self.start("postgresql", f"postgresql://admin:secret@127.0.0.1:{port}/postgres?sslmode=disable")
-        begun = time.monotonic()
-        flush = self.send(plugin, event())
-        plugin_bus.iterate_until(lambda: heard)
-        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
-        handled, result = self.answer(flush)
-        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
-        self.assertLess(time.monotonic() - begun, 30)
+        self.assert_not_waited_for(self.start("postgresql", f"postgresql://admin:secret@127.0.0.1:{port}/postgres?sslmode=disable"), heard)
 
     def test_called_off(self):
         self.assertEqual(self.tell(self.start("postgresql", self.server.uri()), event(**CANCELLED)),
@@ -355,14 +358,7 @@ class RedisCase(ServerCase):
     def test_a_command_that_is_not_answered_is_not_waited_for_when_it_is_called_off(self):
         heard = []
         port = self.listen(lambda connection: heard.append(connection.recv(4096)))
-        plugin = self.start("redis", f"redis://127.0.0.1:{port}")
-        begun = time.monotonic()
-        flush = self.send(plugin, event())
-        plugin_bus.iterate_until(lambda: heard)
-        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
-        handled, result = self.answer(flush)
-        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
-        self.assertLess(time.monotonic() - begun, 30)
+        self.assert_not_waited_for(self.start("redis", f"redis://127.0.0.1:{port}"), heard)
 
     def test_not_on_a_full_disk(self):
         handled, result = self.tell(self.start("redis", f"unix://:secret@{self.server.socket}"), event(LOW))
