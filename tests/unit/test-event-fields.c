@@ -4,13 +4,12 @@
  * handlers get. */
 
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "bus/dictionary.h"
 #include "daemon/event/event-private.h"
+#include "loose-bus.h"
 
-/* Messages need a connection; nobody has to be at its other end. */
 typedef struct Fixture {
         Events events;
         sd_bus *bus;
@@ -19,13 +18,7 @@ typedef struct Fixture {
 } Fixture;
 
 static void set_up(Fixture *f, gconstpointer data) {
-        int fds[2];
-
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-        g_assert_cmpint(sd_bus_new(&f->bus), >=, 0);
-        g_assert_cmpint(sd_bus_set_fd(f->bus, fds[0], fds[0]), >=, 0);
-        g_assert_cmpint(sd_bus_start(f->bus), >=, 0);
-        f->peer = fds[1];
+        f->bus = loose_bus(&f->peer);
 }
 
 static void tear_down(Fixture *f, gconstpointer data) {
