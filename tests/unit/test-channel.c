@@ -169,6 +169,26 @@ static void test_end_that_is_kept(void) {
         fixture_down(&f);
 }
 
+/* The daemon hears of both in one turn of its loop: it asks whether the plugin is alive, and finds that it cannot. */
+static void test_time_out_of_one_that_is_dead(void) {
+        PluginFixture f = {};
+        struct pollfd end = { .events = POLLIN };
+
+        begin_with(&f, "channel-hang");
+        fixture_ask(&f, TRUE);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING &&
+                                       sd_bus_is_ready(channel_bus(process_of(&f, "one")->channel)) > 0);
+        end.fd = process_of(&f, "one")->pidfd;
+        g_assert_cmpint(kill(process_of(&f, "one")->pid, SIGKILL), ==, 0);
+        g_assert_cmpint(poll(&end, 1, -1), ==, 1);
+        /* The loop does not run until its time is up. */
+        g_assert_cmpint(poll(NULL, 0, 1600), ==, 0);
+        run_until(f.bus.event, f.rounds > 0);
+        g_assert_true(fixture_vote(&f, "one")->verdict == VERDICT_UNKNOWN);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING && fixture_noted(&f, "one", "starts") == 2);
+        fixture_down(&f);
+}
+
 static void test_check_is_repeated_once(void) {
         PluginFixture f = {};
 
@@ -509,6 +529,7 @@ int main(int argc, char **argv) {
                              test_one_that_hangs_is_killed);
         g_test_add_func("/channel/late-answer-is-not-the-next", test_late_answer_is_not_the_next);
         g_test_add_func("/channel/second-answer-is-dropped", test_second_answer_is_dropped);
+        g_test_add_func("/channel/time-out-of-one-that-is-dead", test_time_out_of_one_that_is_dead);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
         g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);

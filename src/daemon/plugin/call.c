@@ -58,7 +58,7 @@ struct PluginCall {
         Plugin *plugin;
         PluginProcess *process; /* to which it goes; of a contract's call: while it is in flight */
         GList link;             /* in `queue` */
-        GQueue *queue;          /* where it waits or is in flight; NULL: nowhere */
+        GQueue *queue;          /* where it waits, is in flight or was refused; NULL: nowhere */
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
         uint64_t due;             /* of a leisurely one: when its answer has to be there, be it read or not */
@@ -159,6 +159,9 @@ static void refuse(PluginCall *call, const char *name, const char *format, ...) 
         va_start(ap, format);
         sd_bus_error_setfv(&call->error, name, format, ap);
         va_end(ap);
+        /* Whoever made it may be gone with its process before it is told. */
+        if (call->control)
+                call_put(call, &call->process->refused, FALSE);
         plugins_defer(call->plugin->plugins, run_refused, call_free, call);
 }
 
@@ -674,6 +677,10 @@ void process_calls_free(PluginProcess *process) {
         }
         while ((call = g_queue_peek_head(&process->controls)))
                 call_free(call);
+        while ((call = g_queue_peek_head(&process->refused))) {
+                call_take(call);
+                call->done = NULL;
+        }
 }
 
 void plugin_calls_fail(Plugin *plugin, const char *name, const char *message) {

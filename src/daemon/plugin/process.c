@@ -24,6 +24,7 @@ PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *mani
                                      .pidfd = -EBADF };
         g_queue_init(&process->controls);
         g_queue_init(&process->in_flight);
+        g_queue_init(&process->refused);
         process->transfers = g_ptr_array_new();
         return process;
 }

@@ -100,6 +100,7 @@ struct PluginProcess {
 
         GQueue controls;           /* PluginCall, waiting: before everything that waits in Plugin.calls */
         GQueue in_flight;          /* PluginCall */
+        GQueue refused;            /* PluginCall, of its own: about to be told that it could not be sent */
 };
 
 PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks);
