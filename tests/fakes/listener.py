@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whoever is posted to and written to: HTTP as the fakes of clouds have it, and mail by SMTP on port 25 of loopback. All
 of it is remembered in the order in which it came, a mail as a request by the method MAIL with its recipients for a path.
-GET /work is answered once the state says "released": who asks works for so long."""
+GET of /work and /worker is answered once "released" of the state has that path: who asks works for so long."""
 
 import socketserver
 import threading
@@ -38,7 +38,7 @@ class Mailbox(socketserver.StreamRequestHandler):
 
 class Listener(fake.Fake):
     def __init__(self):
-        super().__init__({"released": False})
+        super().__init__({"released": []})
         self.mailbox = socketserver.ThreadingTCPServer(("127.0.0.1", 25), Mailbox)
         self.mailbox.daemon_threads = True
         self.mailbox.listener = self
@@ -46,7 +46,8 @@ class Listener(fake.Fake):
 
     def respond(self, request):
         with self.changed:
-            while request.path == "/work" and not self.state["released"] and not self.leaving.is_set():
+            while (request.path in ("/work", "/worker") and request.path not in self.state["released"] and
+                   not self.leaving.is_set()):
                 self.changed.wait(0.5)
         return fake.Answer()
 
