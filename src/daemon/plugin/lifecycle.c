@@ -112,11 +112,8 @@ static void drop_process(Plugin *plugin, const char *reason) {
 }
 
 void plugin_end_process(Plugin *plugin, const char *reason) {
-        if (plugin->process) {
-                g_free(plugin->killed);
-                plugin->killed = g_strdup(plugin->process->peer);
+        if (plugin->process)
                 process_kill(plugin->process);
-        }
         drop_process(plugin, reason);
 }
 
@@ -273,8 +270,15 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static gboolean is_gone(const Plugin *plugin, const char *owner) {
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->gone); i++)
+                if (g_strcmp0(plugin->gone[i], owner) == 0)
+                        return TRUE;
+        return FALSE;
+}
+
 static gboolean owner_lives(const Plugin *plugin) {
-        return plugin->owner && g_strcmp0(plugin->owner, plugin->killed) != 0;
+        return plugin->owner && !is_gone(plugin, plugin->owner);
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -580,7 +584,7 @@ static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
         const PluginProcess *process = plugin->process;
 
         return process && process->peer && strcmp(process->peer, owner) != 0 &&
-               (g_strcmp0(plugin->killed, owner) == 0 || plugin->state == PLUGIN_DRAINING);
+               (is_gone(plugin, owner) || plugin->state == PLUGIN_DRAINING);
 }
 
 void plugin_owner_changed(Plugin *plugin, const char *owner) {

@@ -227,7 +227,8 @@ void plugin_free(Plugin *plugin) {
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         g_free(plugin->owner);
-        g_free(plugin->killed);
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->gone); i++)
+                g_free(plugin->gone[i]);
         g_free(plugin->last_error);
         g_free(plugin->dependency_error);
         g_free(plugin->id);

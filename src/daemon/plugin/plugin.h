@@ -107,8 +107,9 @@ struct Plugin {
         char *slot_owners[PLUGIN_SLOT_COUNT];
         gboolean looked;         /* for one that ran before the daemon did */
         gboolean stray;          /* one was sent away without being known: it may have the name for a moment */
-        char *killed; /* the unique name of a process that was ended: what owns the name under it is gone, or about to
-                         go */
+        /* The unique names of the latest process of each slot that is over: should one own the plugin's name yet, or
+         * come to own it because the other one went, it is about to go. */
+        char *gone[PLUGIN_SLOT_COUNT];
 
         uint32_t restarts;
         GArray *failures;        /* uint64_t, monotonic: the latest ones, oldest first; NULL: none */

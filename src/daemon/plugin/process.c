@@ -46,7 +46,10 @@ void process_free(PluginProcess *process) {
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);
         g_ptr_array_unref(process->transfers);
-        g_free(process->peer);
+        if (process->peer) {
+                g_free(process->plugin->gone[process->slot]);
+                process->plugin->gone[process->slot] = g_steal_pointer(&process->peer);
+        }
         g_free(process);
 }
 

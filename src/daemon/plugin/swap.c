@@ -156,11 +156,7 @@ static void send_away(PluginProcess *process) {
 static void end_next(Plugin *plugin, const char *reason) {
         PluginProcess *next = plugin->next;
 
-        if (next && next->peer) {
-                /* Should the old version go now, the name is this one's for a moment. */
-                g_free(plugin->killed);
-                plugin->killed = g_strdup(next->peer);
-        } else if (next) {
+        if (next && !next->peer) {
                 send_away(next);
                 plugin->looked = FALSE;
                 plugin->stray = TRUE;
