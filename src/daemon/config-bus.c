@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "daemon/config/config-check.h"
 #include "daemon/manager-announce.h"
@@ -70,6 +71,10 @@ static int config_change_refused(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
                                         "Too many changes of the configuration wait for the disk; try again.");
+        if (r == -ESTALE)
+                return sd_bus_error_set(error, ERROR_BUSY,
+                                        "Nothing is changed: the configuration was changed meanwhile, while plugins "
+                                        "were asked about this change; try again.");
         return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
 }
 
@@ -136,38 +141,38 @@ static void give_back(Manager *manager) {
         plugins_set_config(manager->plugins, manager->config);
 }
 
-static void configured(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
-        config_change_reply(call, error);
+static void configured(Manager *manager, const ConfigCaller *caller, const GError *error) {
+        config_change_reply(caller->call, error);
         if (error)
                 give_back(manager);
 }
 
-static void changed(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
+static void changed(Manager *manager, const ConfigCaller *caller, const GError *error) {
         if (!error) {
-                g_autofree char *keys = keys_of(call);
+                g_autofree char *keys = keys_of(caller->call);
 
-                manager_record_call(manager, uid, sd_bus_message_get_member(call), keys);
+                manager_record_call(manager, caller->uid, sd_bus_message_get_member(caller->call), keys);
         }
-        configured(manager, call, uid, error);
+        configured(manager, caller, error);
 }
 
-static void keep_agreed(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
+static void keep_agreed(Manager *manager, const char *patch, const ConfigCaller *caller, ConfigChanged done) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = manager_change_config(manager, patch, call, uid, done);
+        int r = manager_change_config(manager, patch, caller, done);
 
         if (r >= 0)
                 return;
         (void) config_change_refused(r, &error);
-        (void) sd_bus_reply_method_error(call, &error);
+        (void) sd_bus_reply_method_error(caller->call, &error);
         give_back(manager);
 }
 
-static void on_agreed(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata) {
-        keep_agreed(userdata, patch_of(call), call, uid, changed);
+static void on_agreed(JsonObject *configs, const ConfigCaller *caller, void *userdata) {
+        keep_agreed(userdata, patch_of(caller->call), caller, changed);
 }
 
 /* SetConfiguration in other words, recorded when it was authorized. */
-void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata) {
+void keep_plugin_configs(JsonObject *configs, const ConfigCaller *caller, void *userdata) {
         g_autoptr(JsonObject) patch = json_object_new();
         JsonObject *plugins = json_object_new();
         g_autofree char *text = NULL;
@@ -175,7 +180,7 @@ void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, uid_t uid, v
         json_object_set_object_member(patch, "plugins", plugins);
         json_object_set_object_member(plugins, "plugin_configs", json_object_ref(configs));
         text = json_object_text(patch);
-        keep_agreed(userdata, text, call, uid, configured);
+        keep_agreed(userdata, text, caller, configured);
 }
 
 /* What it gives plugins: id → values. */
@@ -188,7 +193,8 @@ static JsonObject *plugin_configs(JsonNode *patch) {
 }
 
 /* Plugins are asked about nothing that could not be kept whatever they say. */
-static void tried(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
+static void tried(Manager *manager, const ConfigCaller *caller, const GError *error) {
+        sd_bus_message *call = caller->call;
         _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) configs = NULL;
         g_autoptr(JsonNode) patch = NULL;
@@ -205,7 +211,7 @@ static void tried(Manager *manager, sd_bus_message *call, uid_t uid, const GErro
         }
         patch = parse_patch(patch_of(call), NULL);
         configs = plugin_configs(patch);
-        r = plugins_configure(manager->plugins, configs, call, uid, on_agreed, manager, &problem);
+        r = plugins_configure(manager->plugins, configs, caller, on_agreed, manager, &problem);
         if (r < 0)
                 (void) sd_bus_reply_method_errno(call, r, &problem);
 }
@@ -215,8 +221,8 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         g_autoptr(JsonObject) configs = NULL;
         g_autoptr(JsonNode) node = NULL;
         g_autoptr(GError) e = NULL;
+        ConfigCaller caller = { .call = message };
         const char *patch;
-        uid_t uid;
         int r;
 
         r = sd_bus_message_read(message, "s", &patch);
@@ -230,23 +236,25 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         node = parse_patch(patch, &e);
         if (!node)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
-        r = manager_authorize_caller(manager, message, NULL, &uid, error);
+        r = manager_authorize_caller(manager, message, NULL, &caller.uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        caller.arrived = clock_monotonic();
         configs = plugin_configs(node);
-        r = json_object_get_size(configs) > 0 ? manager_try_patch(manager, patch, message, uid, tried)
-                                              : manager_change_config(manager, patch, message, uid, changed);
+        r = json_object_get_size(configs) > 0 ? manager_try_patch(manager, patch, &caller, tried)
+                                              : manager_change_config(manager, patch, &caller, changed);
         return r < 0 ? config_change_refused(r, error) : 1;
 }
 
 int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
-        uid_t uid;
+        ConfigCaller caller = { .call = message };
         int r;
 
-        r = manager_authorize_caller(manager, message, NULL, &uid, error);
+        r = manager_authorize_caller(manager, message, NULL, &caller.uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = manager_change_config(manager, NULL, message, uid, changed);
+        caller.arrived = clock_monotonic();
+        r = manager_change_config(manager, NULL, &caller, changed);
         return r < 0 ? config_change_refused(r, error) : 1;
 }

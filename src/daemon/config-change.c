@@ -36,8 +36,7 @@ typedef struct Work {
 typedef struct Change {
         Manager *manager;
         Work *work;
-        sd_bus_message *call;
-        uid_t uid;                           /* its caller's: who has left by the end is not known any more */
+        ConfigCaller caller;
         ConfigChanged done;
 } Change;
 
@@ -109,12 +108,11 @@ static void change_made(const GError *error, void *userdata) {
         /* A daemon that ends keeps what it was asked to keep; the next one puts it in force. */
         if (!error && !manager->freeing && change->work->config)
                 put_in_force(manager, change->work);
-        change->done(manager, change->call, change->uid, error);
-        sd_bus_message_unref(change->call);
+        change->done(manager, &change->caller, error);
+        sd_bus_message_unref(change->caller.call);
 }
 
-static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_message *call, uid_t uid,
-                 ConfigChanged done) {
+static int begin(Manager *manager, StoreRun run, const char *patch, const ConfigCaller *caller, ConfigChanged done) {
         Change *change;
         Work *work;
         int r;
@@ -130,12 +128,11 @@ static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_messa
                 .patch = g_strdup(patch),
         };
         change = g_new(Change, 1);
-        *change = (Change) {
-                .manager = manager, .work = work, .call = sd_bus_message_ref(call), .uid = uid, .done = done
-        };
+        *change = (Change) { .manager = manager, .work = work, .caller = *caller, .done = done };
+        sd_bus_message_ref(caller->call);
         r = store_run(manager->store, run, work, work_free, change_made, change);
         if (r < 0) {
-                sd_bus_message_unref(change->call);
+                sd_bus_message_unref(change->caller.call);
                 g_free(change);
                 return r;
         }
@@ -143,15 +140,22 @@ static int begin(Manager *manager, StoreRun run, const char *patch, sd_bus_messa
         return 0;
 }
 
-int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
-        return begin(manager, make_change, patch, call, uid, done);
+int manager_change_config(Manager *manager, const char *patch, const ConfigCaller *caller, ConfigChanged done) {
+        int r;
+
+        if (manager->config_newest > caller->arrived)
+                return -ESTALE;
+        r = begin(manager, make_change, patch, caller, done);
+        if (r >= 0)
+                manager->config_newest = caller->arrived;
+        return r;
 }
 
-int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done) {
-        return begin(manager, try_patch, patch, call, uid, done);
+int manager_try_patch(Manager *manager, const char *patch, const ConfigCaller *caller, ConfigChanged done) {
+        return begin(manager, try_patch, patch, caller, done);
 }
 
-static void reloaded(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error) {
+static void reloaded(Manager *manager, const ConfigCaller *caller, const GError *error) {
         g_autofree char *message = NULL;
 
         (void) sd_notify(false, "READY=1");
@@ -164,15 +168,16 @@ static void reloaded(Manager *manager, sd_bus_message *call, uid_t uid, const GE
 }
 
 void manager_reload(Manager *manager) {
+        const ConfigCaller caller = { NULL, getuid(), clock_monotonic() };
         int r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) clock_monotonic());
-        r = manager_change_config(manager, NULL, NULL, getuid(), reloaded);
+        r = manager_change_config(manager, NULL, &caller, reloaded);
         if (r < 0) {
                 g_autoptr(GError) error =
                         g_error_new(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), "%s", g_strerror(-r));
 
-                reloaded(manager, NULL, getuid(), error);
+                reloaded(manager, &caller, error);
         }
 }
 

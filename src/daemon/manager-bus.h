@@ -42,7 +42,7 @@ int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);
 int manager_take_check(sd_bus_message *message, sd_bus_error *error, void *userdata);
 
 /* Plugin.Configure, agreed to: plugins.h's callback. */
-void keep_plugin_configs(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata);
+void keep_plugin_configs(JsonObject *configs, const ConfigCaller *caller, void *userdata);
 
 /* aa{sv} of JSON objects, appended. hints as dictionary_append(). */
 int append_rows(sd_bus_message *reply, GPtrArray *rows, const char *const *hints);

@@ -53,6 +53,7 @@ struct Manager {
         char *config_file, *config_dropins, *config_state, *config_good; /* paths */
         Config *config;
         unsigned config_changes; /* that wait for the disk */
+        uint64_t config_newest;  /* monotonic: when the newest one arrived that was, or is about to be, made */
         char *config_problem; /* why the configuration in force is not the one in the files, or NULL */
 
         Authorizer *authorizer;
@@ -168,13 +169,13 @@ void manager_set_config(Manager *manager, Config *config);
 
 /* The store's thread reads the files again or, with a merge patch, checks and keeps it; one change after the other, so
  * that none is lost. What comes of it is in force when done is told so. CONFIG_ERROR: the files or the patch are
- * wrong; any other error: it could not be kept; with both the running configuration stays. call and uid: the caller's
- * own, passed through to done; call may be NULL. A negative errno where done will not be told: -EDQUOT where too many
- * changes wait for the disk. */
-typedef void (*ConfigChanged)(Manager *manager, sd_bus_message *call, uid_t uid, const GError *error);
-int manager_change_config(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done);
+ * wrong; any other error: it could not be kept; with both the running configuration stays. caller: passed through to
+ * done; its call may be NULL. A negative errno where done will not be told: -EDQUOT where too many changes wait for
+ * the disk, -ESTALE where one that arrived later was, or is about to be, made. */
+typedef void (*ConfigChanged)(Manager *manager, const ConfigCaller *caller, const GError *error);
+int manager_change_config(Manager *manager, const char *patch, const ConfigCaller *caller, ConfigChanged done);
 /* The same, but nothing is kept nor put in force: whether that could be. */
-int manager_try_patch(Manager *manager, const char *patch, sd_bus_message *call, uid_t uid, ConfigChanged done);
+int manager_try_patch(Manager *manager, const char *patch, const ConfigCaller *caller, ConfigChanged done);
 
 /* As SIGHUP asks for: what is wrong becomes a Problem. */
 void manager_reload(Manager *manager);

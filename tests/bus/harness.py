@@ -3,6 +3,7 @@
 
 Nothing here sleeps: a test waits for a signal, a name's owner or a process's end, and fails after TIMEOUT seconds."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -77,6 +78,11 @@ def wait_for(condition, what, timeout=None):
     finally:
         if not late:
             GLib.source_remove(source)
+
+
+def continue_if_there(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def wait_for_file(condition, what, timeout=None):

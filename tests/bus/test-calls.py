@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of clients that plugins answer: how many one may have, what becomes of those of one who leaves, and what the log tells."""
 
-import contextlib
 import json
 import os
 import signal
@@ -9,18 +8,13 @@ import signal
 from gi.repository import Gio, GLib
 
 import tap
-from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name, wait_for, wait_for_file
+from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 LOG_CONTROL = 'org.freedesktop.LogControl1'
 LOG_CONTROL_PATH = '/org/freedesktop/LogControl1'
 PROPERTIES = 'org.freedesktop.DBus.Properties'
 PENDING_MAX = 32
 QUESTIONS_MAX = 16  # to systemd
-
-
-def continue_if_there(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
 
 
 class Calls(BusTest):

@@ -2,7 +2,6 @@
 """Plugins as the bus shows them, the stock ones and bad ones: what each method does, that none of them makes the machine idle or
 delays another, and that nobody can speak for them. Who may call what is test-authorization.py's."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, continue_if_there, wait_for, wait_for_file
 
 OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager'
 DRIVER = 'org.freedesktop.DBus'
@@ -126,11 +125,6 @@ class Stock(PluginTest):
     def test_sessions_says_that_it_is_blind(self):
         # No logind: it cannot know, and that is no "idle".
         self.wait_for_vote('sessions', 'unknown')
-
-
-def continue_if_there(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
 
 
 class Methods(PluginTest):

@@ -15,7 +15,7 @@ from gi.repository import Gio, GLib
 import tap
 from counting import CountingTest
 from eventful import EventTest, soon
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, error_name, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 CALLERS_MAX = 512
@@ -241,6 +241,26 @@ class SlowDisk(Disk, BusTest):
         self.assertEqual(json.loads((self.house.directory / 'state/snooze.json').read_text()), expected)
         self.house.restart_daemon()
         self.assertEqual({key: self.configuration()[key] for key in expected}, expected)
+
+    def test_nor_is_one_made_over_a_newer_one_that_waits(self):
+        self.client.call('LoadPlugin', '(s)', ('example',))
+        of_example = lambda member, interface=PLUGIN: self.client.get(member, interface, EXAMPLE)
+        calls = lambda: self.client.call('GetStatistics', interface=PLUGIN, path=EXAMPLE)[0]['calls']
+        before, plugin = calls(), of_example('Pid')
+        os.kill(plugin, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, plugin)
+        older = self.client.send('Configure', '(a{sv})', ({'mode': GLib.Variant('s', 'busy')},), PLUGIN, EXAMPLE)
+        wait_for_file(lambda: calls() > before, 'the question')
+        self.hang()
+        newer = self.wait_until_it_writes(lambda: self.configure(plugins={'plugin_configs': {'other': {'mode': 'x'}}}, naptime_minutes=45))
+        os.kill(plugin, signal.SIGCONT)
+        wait_for(lambda: older, 'the answer')
+        self.assertEqual(error_name(older[0][1]), ERROR + 'Busy')
+        self.assertEqual(newer, [])
+        self.work()
+        self.assertSucceed(newer)
+        self.assertEqual(self.configuration()['naptime_minutes'], 45)
+        self.assertNotIn('example', self.configuration()['plugins']['plugin_configs'])
 
     def test_it_is_told_whose_a_change_was_however_many_came_since(self):
         """Of so many the daemon knows who they are, and whoever likes can be that many."""

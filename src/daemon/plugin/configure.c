@@ -24,11 +24,9 @@ typedef struct Configuring {
         JsonObject *configs; /* id → what the caller gives */
         char **ids;
         guint next;          /* of ids: those before it have agreed, or need not be asked */
-        sd_bus_message *call;
-        uid_t uid;
-        sd_bus_slot *watch;  /* of who called */
+        ConfigCaller caller;
+        sd_bus_slot *watch;  /* of the caller */
         gboolean left;       /* nobody waits for the answer any more */
-        Config *before;      /* what was in force when the first one was asked */
         uint64_t deadline;   /* monotonic */
         Request *request;    /* to the one before next, while that is asked … */
         JsonObject *asked;   /* … about everything that would be in force then */
@@ -41,10 +39,9 @@ static void configuring_free(void *data) {
 
         configuring->plugins->configurings--;
         sd_bus_slot_unref(configuring->watch);
-        config_unref(configuring->before);
         json_object_unref(configuring->configs);
         g_strfreev(configuring->ids);
-        sd_bus_message_unref(configuring->call);
+        sd_bus_message_unref(configuring->caller.call);
         g_clear_pointer(&configuring->asked, json_object_unref);
         g_free(configuring);
 }
@@ -140,7 +137,7 @@ static int ask_next(Configuring *configuring, sd_bus_error *error);
 
 static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Configuring *configuring = userdata;
-        _cleanup_bus_message_ sd_bus_message *call = sd_bus_message_ref(configuring->call);
+        _cleanup_bus_message_ sd_bus_message *call = sd_bus_message_ref(configuring->caller.call);
         _cleanup_bus_error_ sd_bus_error problem = SD_BUS_ERROR_NULL;
         PluginProcess *process = plugin->process;
         int r;
@@ -171,16 +168,11 @@ static void on_asked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *
                 (void) sd_bus_reply_method_errno(call, r, NULL);
 }
 
-/* What one of them takes to answer does not decide when the change is made: neither over what was set since, nor when
- * its caller has given up. */
+/* However long they take to answer, nothing is made behind the caller's back. */
 static int check_wanted(const Configuring *configuring, sd_bus_error *error) {
-        if (configuring->left)
-                return sd_bus_error_set(error, ERROR_TIMED_OUT, "Nothing is changed: nobody waits for it any more.");
-        if (configuring->before != configuring->plugins->config)
-                return sd_bus_error_set(error, ERROR_BUSY,
-                                        "Nothing is changed: the configuration was changed meanwhile, while plugins "
-                                        "were asked about this change; try again.");
-        return 0;
+        return configuring->left ? sd_bus_error_set(error, ERROR_TIMED_OUT,
+                                                    "Nothing is changed: nobody waits for it any more.")
+                                 : 0;
 }
 
 static int ask(Configuring *configuring, Plugin *plugin, sd_bus_error *error) {
@@ -196,7 +188,7 @@ static int ask(Configuring *configuring, Plugin *plugin, sd_bus_error *error) {
                                          (unsigned) (QUESTIONS_TIME / USEC_PER_SEC));
         r = plugin_check_room_to_configure(plugin, error);
         if (r >= 0)
-                r = request_begin(plugin, configuring->call, NULL, NULL, &configuring->request, error);
+                r = request_begin(plugin, configuring->caller.call, NULL, NULL, &configuring->request, error);
         if (r >= 0)
                 configuring->request->timeout = MIN(left, plugin_timeout(plugin, TIMEOUT_INITIALIZE));
         return r;
@@ -229,7 +221,7 @@ static int ask_next(Configuring *configuring, sd_bus_error *error) {
                 give_up(configuring);
                 return r;
         }
-        configuring->agreed(configuring->configs, configuring->call, configuring->uid, configuring->userdata);
+        configuring->agreed(configuring->configs, &configuring->caller, configuring->userdata);
         configuring_free(configuring);
         return 1;
 }
@@ -244,7 +236,7 @@ static void on_left(const char *sender, void *userdata) {
 }
 
 static int begin(Configuring *configuring, sd_bus_error *error) {
-        const char *sender = sd_bus_message_get_sender(configuring->call);
+        const char *sender = sd_bus_message_get_sender(configuring->caller.call);
         int r = check_values(configuring, error);
 
         if (r >= 0 && configuring->plugins->configurings > CONFIGURINGS_MAX)
@@ -257,7 +249,7 @@ static int begin(Configuring *configuring, sd_bus_error *error) {
         return r;
 }
 
-int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *call, uid_t uid, PluginsAgreed agreed,
+int plugins_configure(Plugins *plugins, JsonObject *configs, const ConfigCaller *caller, PluginsAgreed agreed,
                       void *userdata, sd_bus_error *error) {
         g_autoptr(GStrvBuilder) ids = g_strv_builder_new();
         Configuring *configuring = g_new(Configuring, 1);
@@ -272,12 +264,11 @@ int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *cal
         *configuring = (Configuring) { .plugins = plugins,
                                        .configs = json_object_ref(configs),
                                        .ids = g_strv_builder_end(ids),
-                                       .call = sd_bus_message_ref(call),
-                                       .uid = uid,
-                                       .before = config_ref(plugins->config),
+                                       .caller = *caller,
                                        .deadline = usec_add(clock_monotonic(), QUESTIONS_TIME),
                                        .agreed = agreed,
                                        .userdata = userdata };
+        sd_bus_message_ref(caller->call);
         plugins->configurings++;
         r = begin(configuring, error);
         if (r < 0) {

@@ -184,6 +184,7 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
         const PluginsParameters *parameters = &plugin->plugins->parameters;
         g_autoptr(JsonObject) values = NULL, configs = NULL;
         g_autoptr(GError) e = NULL;
+        ConfigCaller caller;
         int r;
 
         r = dictionary_read(call, &dictionary_limits_default, &values, error);
@@ -201,8 +202,9 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
         configs = json_object_new();
         json_object_set_object_member(configs, plugin->id, g_steal_pointer(&values));
         /* Recorded when it was admitted: nobody asks any more whose it is. */
-        return plugins_configure(plugin->plugins, configs, call, (uid_t) -1, parameters->configure,
-                                 parameters->userdata, error);
+        caller = (ConfigCaller) { call, (uid_t) -1, clock_monotonic() };
+        return plugins_configure(plugin->plugins, configs, &caller, parameters->configure, parameters->userdata,
+                                 error);
 }
 
 static gboolean is_secret(const Setting *setting, JsonNode *value) {

@@ -34,8 +34,15 @@ const char *plugin_state_name(PluginState state);
 typedef struct Plugin Plugin;
 typedef struct Plugins Plugins;
 
-/* configs: id → values; borrowed. uid: whose call it is, as plugins_configure() was told. */
-typedef void (*PluginsAgreed)(JsonObject *configs, sd_bus_message *call, uid_t uid, void *userdata);
+/* Who changes the configuration. */
+typedef struct ConfigCaller {
+        sd_bus_message *call;
+        uid_t uid;        /* by the end of it he may have left, and is not known any more */
+        uint64_t arrived; /* monotonic: of two changes the one that arrived later counts */
+} ConfigCaller;
+
+/* configs: id → values; both borrowed, caller as plugins_configure() was told. */
+typedef void (*PluginsAgreed)(JsonObject *configs, const ConfigCaller *caller, void *userdata);
 
 typedef struct PluginsParameters {
         sd_bus *bus;
@@ -78,9 +85,8 @@ void plugins_set_config(Plugins *plugins, Config *config);
 
 /* Values that a configuration would give plugins (merged as by RFC 7396) are put to those of them that run, for this
  * call: agreed is told when all have taken them. What one refuses is the call's answer, and changes nothing; nor does
- * what was agreed to after 20 s, after another configuration came into force, or when the caller had left. As a D-Bus
- * method handler returns. */
-int plugins_configure(Plugins *plugins, JsonObject *configs, sd_bus_message *call, uid_t uid, PluginsAgreed agreed,
+ * what was agreed to after 20 s, or when the caller had left. As a D-Bus method handler returns. */
+int plugins_configure(Plugins *plugins, JsonObject *configs, const ConfigCaller *caller, PluginsAgreed agreed,
                       void *userdata, sd_bus_error *error);
 
 Plugin *plugins_find(Plugins *plugins, const char *id);
