@@ -148,24 +148,10 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
 }
 
 static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {
-        const Limits allowed = limits_allowed(manifest);
-        const struct {
-                const char *name;
-                double maximum;
-        } table[] = {
-                { "memory_mb", (double) allowed.memory_max / (double) MIB },
-                { "cpu_percent", allowed.cpu_percent },
-                { "tasks", (double) allowed.tasks_max },
-        };
+        g_autofree char *excess = limits_excess(manifest, options);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
-                double value = json_get_double(options, table[i].name, 1);
-
-                if (!(value >= 1 && value <= table[i].maximum))
-                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                                 "%s: got %g, expected 1 to %g, which is what %s says", table[i].name,
-                                                 value, table[i].maximum, manifest->path);
-        }
+        if (excess)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, excess);
         *ret = (Limits) { .memory_max = (uint64_t) (json_get_double(options, "memory_mb", 0) * (double) MIB),
                           .cpu_percent = json_get_double(options, "cpu_percent", 0),
                           .tasks_max = (uint64_t) json_get_double(options, "tasks", 0) };

@@ -50,12 +50,6 @@ Limits text_read_limits(const char *text) {
         return limits;
 }
 
-Limits limits_allowed(const Manifest *manifest) {
-        return (Limits) { .memory_max = manifest->memory_max > 0 ? manifest->memory_max : LIMIT_DEFAULT_MEMORY,
-                          .cpu_percent = manifest->cpu_percent > 0 ? manifest->cpu_percent : LIMIT_DEFAULT_CPU_PERCENT,
-                          .tasks_max = manifest->tasks_max > 0 ? manifest->tasks_max : LIMIT_DEFAULT_TASKS };
-}
-
 static gboolean below(const char *path, const char *directory) {
         size_t length = strlen(directory);
 

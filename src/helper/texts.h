@@ -5,22 +5,9 @@
  * approved. What may stand in them was checked before: ids, permissions and paths have no characters that these
  * formats would take for their own. */
 
+#include "manifest/limits.h"
 #include "manifest/manifest.h"
 #include "manifest/permission.h"
-
-typedef struct Limits {
-        uint64_t memory_max; /* bytes; 0 here and below: as the manifest or the unit's template says */
-        double cpu_percent;
-        uint64_t tasks_max;
-} Limits;
-
-/* What the unit's template gives a manifest without limits. */
-#define LIMIT_DEFAULT_MEMORY (64 * UINT64_C(1048576))
-#define LIMIT_DEFAULT_CPU_PERCENT 20.0
-#define LIMIT_DEFAULT_TASKS UINT64_C(16)
-
-/* The most that the manifest allows of each. */
-Limits limits_allowed(const Manifest *manifest);
 
 typedef struct Grant {
         const Manifest *manifest;

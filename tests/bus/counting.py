@@ -35,13 +35,13 @@ class CountingTest(BusTest):
         self.client = self.house.client()
         self.problems = self.house.watcher.listen(MANAGER, 'Problem')
 
-    def place(self, version, *behaviour):
-        """What is started from now on."""
+    def place(self, version, *behaviour, **changes):
+        """What is started from now on; changes: of its manifest."""
         for name, text in (('version', version), ('behaviour', ' '.join(behaviour))):
             (self.directory / (name + '.new')).write_text(text)
             (self.directory / (name + '.new')).rename(self.directory / name)
         manifest = json.loads((self.directory / 'plugin.json').read_text())
-        (self.directory / 'plugin.new').write_text(json.dumps({**manifest, 'version': version}))
+        (self.directory / 'plugin.new').write_text(json.dumps({**manifest, 'version': version, **changes}))
         (self.directory / 'plugin.new').rename(self.directory / 'plugin.json')
 
     def of(self, method, signature='()', arguments=(), client=None):

@@ -7,16 +7,16 @@
 #include "config.h"
 #include "util/version-range.h"
 
-static const ManifestDependency *dependency_at(const Plugin *plugin, guint i) {
-        return g_ptr_array_index(plugin->manifest->dependencies, i);
+static const ManifestDependency *dependency_at(const Manifest *manifest, guint i) {
+        return g_ptr_array_index(manifest->dependencies, i);
 }
 
-/* "a → b → a", or NULL. way: from `plugin` on. */
-static char *find_cycle(const Plugin *plugin, GPtrArray *way, GHashTable *seen) {
+/* "a → b → a", or NULL. way: from `plugin` on, whose manifest is to be this one; the others have theirs. */
+static char *find_cycle(const Plugin *plugin, const Manifest *manifest, GPtrArray *way, GHashTable *seen) {
         g_ptr_array_add(way, (void *) plugin);
         (void) g_hash_table_add(seen, (void *) plugin);
-        for (guint i = 0; plugin->manifest && i < plugin->manifest->dependencies->len; i++) {
-                const Plugin *next = plugins_find(plugin->plugins, dependency_at(plugin, i)->name);
+        for (guint i = 0; manifest && i < manifest->dependencies->len; i++) {
+                const Plugin *next = plugins_find(plugin->plugins, dependency_at(manifest, i)->name);
                 char *cycle;
 
                 if (next && next == g_ptr_array_index(way, 0)) {
@@ -30,7 +30,7 @@ static char *find_cycle(const Plugin *plugin, GPtrArray *way, GHashTable *seen) 
                 }
                 if (!next || g_hash_table_contains(seen, next))
                         continue;
-                cycle = find_cycle(next, way, seen);
+                cycle = find_cycle(next, next->manifest, way, seen);
                 if (cycle)
                         return cycle;
         }
@@ -56,18 +56,19 @@ static char *problem_with(const Plugin *plugin, const ManifestDependency *depend
         return NULL;
 }
 
-static char *dependencies_problem(const Plugin *plugin) {
+/* With this manifest, which need not be its own yet. */
+static char *dependencies_problem(const Plugin *plugin, const Manifest *manifest) {
         g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
         g_autoptr(GPtrArray) way = g_ptr_array_new();
         g_autofree char *cycle = NULL;
 
-        for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
-                char *problem = problem_with(plugin, dependency_at(plugin, i));
+        for (guint i = 0; i < manifest->dependencies->len; i++) {
+                char *problem = problem_with(plugin, dependency_at(manifest, i));
 
                 if (problem)
                         return problem;
         }
-        cycle = find_cycle(plugin, way, seen);
+        cycle = find_cycle(plugin, manifest, way, seen);
         return cycle ? g_strdup_printf("plugins need each other: %s", cycle) : NULL;
 }
 
@@ -101,14 +102,14 @@ gboolean dependencies_ready(Plugin *plugin) {
                 return TRUE;
         if (plugin->waiting_for > 0)
                 return FALSE;
-        problem = dependencies_problem(plugin);
+        problem = dependencies_problem(plugin, plugin->manifest);
         if (problem) {
                 refuse(plugin, problem);
                 return FALSE;
         }
         plugin->lacking = FALSE;
         for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
-                Plugin *other = plugins_find(plugin->plugins, dependency_at(plugin, i)->name);
+                Plugin *other = plugins_find(plugin->plugins, dependency_at(plugin->manifest, i)->name);
 
                 if (other->state != PLUGIN_RUNNING)
                         g_ptr_array_add(missing, other);
@@ -128,7 +129,7 @@ void dependencies_review(Plugins *plugins) {
                 if (!plugin->manifest || plugin_active(plugin) ||
                     (plugin->manifest->dependencies->len == 0 && !plugin->lacking))
                         continue;
-                problem = plugin_may_run(plugin) ? dependencies_problem(plugin) : NULL;
+                problem = plugin_may_run(plugin) ? dependencies_problem(plugin, plugin->manifest) : NULL;
                 if (!problem && !plugin->lacking)
                         continue;
                 plugin->lacking = problem != NULL;
@@ -137,6 +138,7 @@ void dependencies_review(Plugins *plugins) {
                 plugin_set_error(plugin, problem ?: "");
                 plugin_bus_changed(plugin, "LastError", NULL);
         }
+        upgrades_review(plugins);
 }
 
 char *dependencies_of_others(const Plugin *plugin) {
@@ -148,8 +150,42 @@ char *dependencies_of_others(const Plugin *plugin) {
                 if (!other->manifest || !plugin_may_run(other))
                         continue;
                 for (guint k = 0; k < other->manifest->dependencies->len; k++)
-                        if (g_str_equal(dependency_at(other, k)->name, plugin->id))
+                        if (g_str_equal(dependency_at(other->manifest, k)->name, plugin->id))
                                 g_string_append_printf(ids, "%s%s", ids->len > 0 ? ", " : "", other->id);
         }
         return ids->len > 0 ? g_strdup(ids->str) : NULL;
+}
+
+/* The enabled plugins that would lack it: those that it suits as it is. */
+static char *dependants_problem(const Plugin *plugin, const Manifest *manifest) {
+        for (guint i = 0; i < plugin->plugins->list->len; i++) {
+                const Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
+
+                if (!other->manifest || !plugin_may_run(other))
+                        continue;
+                for (guint k = 0; k < other->manifest->dependencies->len; k++) {
+                        const ManifestDependency *dependency = dependency_at(other->manifest, k);
+
+                        if (g_str_equal(dependency->name, plugin->id) &&
+                            version_range_has(dependency->version, plugin->manifest->version) &&
+                            !version_range_has(dependency->version, manifest->version))
+                                return g_strdup_printf("the plugin %s, which is enabled, needs %s %s", other->id,
+                                                       plugin->id, dependency->version);
+                }
+        }
+        return NULL;
+}
+
+char *dependencies_obstacle(const Plugin *plugin, const Manifest *manifest) {
+        return dependencies_problem(plugin, manifest) ?: dependants_problem(plugin, manifest);
+}
+
+Plugin *dependencies_missing(const Plugin *plugin, const Manifest *manifest) {
+        for (guint i = 0; i < manifest->dependencies->len; i++) {
+                Plugin *other = plugins_find(plugin->plugins, dependency_at(manifest, i)->name);
+
+                if (other && other->state != PLUGIN_RUNNING)
+                        return other;
+        }
+        return NULL;
 }

@@ -365,7 +365,6 @@ void plugin_begin(Plugin *plugin) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
-        MachineSize machine;
 
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
@@ -378,12 +377,7 @@ void plugin_begin(Plugin *plugin) {
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
-        if (!g_str_equal(plugin->manifest->runtime, "dbus") && !plugin_is_native(plugin)) {
-                plugin_fail(plugin, "has the runtime %s, which this build does not serve", plugin->manifest->runtime);
-                return;
-        }
-        machine = machine_size();
-        problem = limits_impossible(plugin->manifest, &machine);
+        problem = manifest_obstacle(plugin->manifest);
         if (problem) {
                 plugin_fail(plugin, "%s", problem);
                 return;
@@ -486,16 +480,6 @@ void plugin_restart(Plugin *plugin) {
         }
         plugin->restart_wanted = TRUE;
         plugin_leave(plugin, "is restarted");
-}
-
-void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
-        /* Code that was loaded into the daemon cannot be there twice. */
-        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
-            g_str_equal(manifest->runtime, plugin->manifest->runtime)) {
-                plugin_swap(plugin, manifest, done, userdata);
-                return;
-        }
-        version_replace(plugin, manifest, done, userdata);
 }
 
 void plugin_replace(Plugin *plugin, Manifest *manifest) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/errors.h"
 #include "base/names.h"
 
 const char *plugin_id(const Plugin *plugin) {
@@ -125,6 +126,7 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
         if (plugins->parameters.changed)
                 plugins->parameters.changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled",
                                             plugins->parameters.userdata);
+        upgrades_review(plugins);
 }
 
 void plugin_mark_made(Plugin *plugin) {
@@ -141,7 +143,7 @@ void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
                 g_autofree char *why = plugin->manifest && !plugin_may_run(plugin) ? plugin_why_not(plugin)
                                                                                    : g_strdup(plugin->last_error);
 
-                plugin_settle_refused(plugin, done, userdata, why);
+                plugin_settle_refused(plugin, done, userdata, ERROR_NOT_RUNNING, why);
                 return;
         }
         plugin_settle_later(plugin, TRUE, done, userdata);
@@ -171,6 +173,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         G_GNUC_UNUSED g_autofree char *previous = g_steal_pointer(&plugin->directory);
 
         plugins_search_forget(plugin->plugins);
+        upgrade_forget(plugin);
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);
@@ -226,6 +229,7 @@ void plugin_free(Plugin *plugin) {
         g_free(plugin->state_kept);
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
+        upgrade_forget(plugin);
         g_free(plugin->owner);
         for (size_t i = 0; i < G_N_ELEMENTS(plugin->gone); i++)
                 g_free(plugin->gone[i]);

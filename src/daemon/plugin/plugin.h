@@ -69,6 +69,8 @@ struct Plugin {
                                     this one */
         FileStamp stamp[MANIFEST_FILES];
         gboolean stale;          /* to be looked at again when it has ended */
+        Manifest *refused;       /* the version on the disk that may not take the place of the one that runs … */
+        char *refusal;           /* … and why not, as it was told last */
         gboolean official, enabled;
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
@@ -198,6 +200,22 @@ gboolean dependencies_ready(Plugin *plugin);
 void dependencies_review(Plugins *plugins);
 /* The enabled plugins that need this one, or NULL. */
 char *dependencies_of_others(const Plugin *plugin);
+/* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
+char *dependencies_obstacle(const Plugin *plugin, const Manifest *manifest);
+/* One that this version needs, is there, and does not run; NULL: all of them run. */
+Plugin *dependencies_missing(const Plugin *plugin, const Manifest *manifest);
+
+/* upgrade.c */
+/* Why a version of a plugin can be started by nobody here: what this build does not serve, what this machine does not
+ * have. NULL: it may be. Caller frees. */
+char *manifest_obstacle(const Manifest *manifest);
+/* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
+ * plugin_swap(). What cannot work is refused before anything is done to the one that is there. */
+void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
+/* What stood in the way of some may have gone: those that were refused when the watch saw them are tried again. */
+void upgrades_review(Plugins *plugins);
+/* What is on the disk is another one, or the one that runs. */
+void upgrade_forget(Plugin *plugin);
 
 /* enabled.c */
 /* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when
@@ -256,9 +274,6 @@ void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
 /* Ends it, if it runs, and starts it with this manifest, which it takes. */
 void plugin_replace(Plugin *plugin, Manifest *manifest);
-/* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
- * plugin_swap(). */
-void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* It is not started, and not again by itself. */
 void plugin_refuse(Plugin *plugin, const char *reason);
@@ -288,7 +303,7 @@ void plugin_adopt(Plugin *plugin);
 void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void *userdata);
 /* Tells those whose wait has come to an end by the state that was just entered. */
 void plugin_settle_reached(Plugin *plugin);
-void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *message);
+void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *error, const char *message);
 void plugin_settler_free(void *settler);
 
 /* call.c */

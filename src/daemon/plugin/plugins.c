@@ -161,6 +161,7 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                         plugin_bus_changed(plugin, "Events", NULL);
                 plugin_reconfigure(plugin);
         }
+        upgrades_review(plugins);
         config_unref(previous);
 }
 

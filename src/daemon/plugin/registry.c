@@ -89,6 +89,8 @@ static void announce(Plugin *plugin, PluginState previous, const char *reason) {
 static void refresh_active(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         g_autoptr(Manifest) owned = manifest;
 
+        if (!manifest || g_str_equal(manifest->version, plugin->manifest->version))
+                upgrade_forget(plugin);
         if (!manifest) {
                 g_autofree char *message =
                         g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
@@ -106,8 +108,6 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
                 plugin->next_manifest = g_steal_pointer(&owned);
                 return;
         }
-        log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
-                 plugin->manifest->version);
         plugin_upgrade(plugin, g_steal_pointer(&owned), NULL, NULL);
 }
 
@@ -116,8 +116,10 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         PluginState previous = plugin->state;
 
         plugin->stale = FALSE;
-        if (manifest_same(plugin, directory, manifest, broken))
+        if (manifest_same(plugin, directory, manifest, broken)) {
+                upgrade_forget(plugin);
                 return;
+        }
         /* The link names a version that does not serve, and is about to name another. */
         if (plugin->switching) {
                 plugin->stale = TRUE;

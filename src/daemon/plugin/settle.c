@@ -63,9 +63,10 @@ void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void
         g_ptr_array_add(plugin->settlers, settler);
 }
 
-void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *message) {
+void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *error,
+                           const char *message) {
         if (!done)
                 return;
         plugin_settle_later(plugin, TRUE, done, userdata);
-        settle(plugin, plugin->settlers->len - 1, ERROR_NOT_RUNNING, message);
+        settle(plugin, plugin->settlers->len - 1, error, message);
 }

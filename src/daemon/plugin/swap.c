@@ -19,8 +19,11 @@
 /* The calls that the old version still has, streams among them, do not keep it longer. */
 #define CALLS_TIMEOUT (60 * USEC_PER_SEC)
 #define TRIAL_TIME (10 * USEC_PER_SEC)
+/* What it needs and does not run. */
+#define NEEDS_TIMEOUT (120 * USEC_PER_SEC)
 
 typedef enum Step {
+        STEP_NEEDS,
         STEP_START,
         STEP_GREETING,
         STEP_QUIET,
@@ -34,6 +37,7 @@ typedef enum Step {
 } Step;
 
 static const char *const step_names[STEP_COUNT] = {
+        [STEP_NEEDS] = "starting what it needs",
         [STEP_START] = "starting it",
         [STEP_GREETING] = "greeting it",
         [STEP_QUIET] = "waiting for the calls under way",
@@ -51,6 +55,7 @@ struct PluginSwap {
         Manifest *other;  /* of the version that does not serve: until the switch the new one, then the old one */
         char *directory;  /* where that lies */
         PluginSlot slot;  /* in which that runs, or ran */
+        const Plugin *needed; /* that is being started, before it is */
         uint64_t switched; /* monotonic */
         sd_event_source *timer, *ended;
         sd_bus_slot *question;
@@ -286,6 +291,7 @@ static void announce(Plugin *plugin, const char *reason) {
         plugin_bus_changed(plugin, "Unit", NULL);
         if (parameters->changed)
                 parameters->changed(plugin, plugin->state, reason, parameters->userdata);
+        upgrades_review(plugin->plugins);
 }
 
 /* The old one is told to go before the new one is asked anything: killed in between, the daemon finds one of them that
@@ -559,6 +565,42 @@ static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 1;
 }
 
+static void start_next(PluginSwap *swap) {
+        Plugin *plugin = swap->plugin;
+
+        plugin->next = process_new(plugin, swap->slot, swap->other, &replacing);
+        plugin->next->by_slot = TRUE;
+        enter(swap, STEP_START, process_timeout(plugin->next, TIMEOUT_START));
+        if (ask(swap, "GetNameOwner", plugin->slot_names[plugin->process->slot], on_own_slot) < 0)
+                give_up(swap, "the bus takes no message");
+}
+
+static void start_needed(PluginSwap *swap);
+
+static void on_needed(Plugin *needed, const sd_bus_error *error, void *userdata) {
+        Plugin *plugin = userdata;
+        PluginSwap *swap = plugin->swap;
+
+        /* Who asked may have been given up since. */
+        if (!swap || swap->step != STEP_NEEDS || swap->needed != needed)
+                return;
+        if (error)
+                give_up(swap, "it needs the plugin %s, which could not be started: %s", needed->id, error->message);
+        else
+                start_needed(swap);
+}
+
+/* One after the other: each may have ended again when the next one runs. */
+static void start_needed(PluginSwap *swap) {
+        Plugin *needed = dependencies_missing(swap->plugin, swap->other);
+
+        swap->needed = needed;
+        if (needed)
+                plugin_load(needed, on_needed, swap->plugin);
+        else
+                start_next(swap);
+}
+
 void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
         gboolean under_way = plugin->swap && plugin->swap->step != STEP_TRIAL;
         const Manifest *goal = under_way && plugin->swap->step < STEP_LEAVE ? plugin->swap->other : plugin->manifest;
@@ -591,9 +633,6 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                                .slot = plugin->process->slot == PLUGIN_SLOT_A ? PLUGIN_SLOT_B : PLUGIN_SLOT_A,
                                .done = done,
                                .userdata = userdata };
-        plugin->next = process_new(plugin, swap->slot, manifest, &replacing);
-        plugin->next->by_slot = TRUE;
-        enter(swap, STEP_START, process_timeout(plugin->next, TIMEOUT_START));
-        if (ask(swap, "GetNameOwner", plugin->slot_names[plugin->process->slot], on_own_slot) < 0)
-                give_up(swap, "the bus takes no message");
+        enter(swap, STEP_NEEDS, NEEDS_TIMEOUT);
+        start_needed(swap);
 }

@@ -4,8 +4,9 @@
 /* Hot-swap: another version takes the place of the one that serves, and nobody who calls the plugin sees more of it
  * than a moment's wait.
  *
- *   start in the free slot ─► greet by its unique name, own channel ─► hold back what changes its state
- *      ─► export from the old ─► import into the new ─► the link `current`, where versions lie side by side ─► SWITCH
+ *   start what it needs, then itself in the free slot ─► greet by its unique name, own channel
+ *      ─► hold back what changes its state ─► export from the old ─► import into the new
+ *      ─► the link `current`, where versions lie side by side ─► SWITCH
  *      ─► the old ends its calls, releases the name and leaves ─► trial
  *
  * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the

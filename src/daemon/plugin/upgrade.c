@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Another version of a plugin is to run. What would be refused when it starts is refused here, while the one that
+ * works still does: an update that could not be started again would keep the machine on from the next boot at the
+ * latest. */
+
+#include "base/errors.h"
+#include "base/journal.h"
+#include "daemon/plugin/plugin.h"
+#include "manifest/limits.h"
+
+char *manifest_obstacle(const Manifest *manifest) {
+        MachineSize machine = machine_size();
+
+        if (!g_str_equal(manifest->runtime, "dbus") && !g_str_equal(manifest->runtime, "native"))
+                return g_strdup_printf("has the runtime %s, which this build does not serve", manifest->runtime);
+        return limits_impossible(manifest, &machine);
+}
+
+static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {
+        JsonObject *limits = config_limits(plugin->plugins->config, plugin->id);
+        g_autofree char *excess = limits ? limits_excess(manifest, limits) : NULL;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Settings) settings = NULL;
+
+        if (excess)
+                return g_strdup_printf("plugins.limits.%s.%s", plugin->id, excess);
+        settings = plugin_settings(plugin, manifest, &error);
+        return settings ? NULL : g_strdup_printf("is not configured well: %s", error->message);
+}
+
+/* NULL: nothing stands against it. */
+static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
+        g_autofree char *obstacle = NULL;
+
+        if (g_str_equal(manifest->digest, plugin->manifest->digest))
+                return NULL;
+        obstacle = manifest_obstacle(manifest) ?: dependencies_obstacle(plugin, manifest) ?:
+                configuration_obstacle(plugin, manifest);
+        if (!obstacle)
+                return NULL;
+        return g_strdup_printf("version %s cannot replace version %s, which %s: %s", manifest->version,
+                               plugin->manifest->version, plugin_active(plugin) ? "runs on" : "stays", obstacle);
+}
+
+void upgrade_forget(Plugin *plugin) {
+        g_clear_pointer(&plugin->refused, manifest_free);
+        g_clear_pointer(&plugin->refusal, g_free);
+}
+
+/* Takes the manifest. The watch sees it again and again: everybody is told once. */
+static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, PluginSettled done, void *userdata) {
+        if (done) {
+                manifest_free(manifest);
+                plugin_settle_refused(plugin, done, userdata, ERROR_REFUSED, reason);
+                return;
+        }
+        g_clear_pointer(&plugin->refused, manifest_free);
+        plugin->refused = manifest;
+        plugin->stale = TRUE;
+        if (g_strcmp0(plugin->refusal, reason) == 0)
+                return;
+        g_free(plugin->refusal);
+        plugin->refusal = g_strdup(reason);
+        plugins_problem(plugin->plugins, plugin->id, reason);
+}
+
+void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
+        /* Of one that does not run, and lies alone, there is nothing else that could be started. */
+        g_autofree char *obstacle =
+                plugin_active(plugin) || manifest->versioned ? obstacle_of(plugin, manifest) : NULL;
+
+        if (obstacle) {
+                refuse(plugin, manifest, obstacle, done, userdata);
+                return;
+        }
+        upgrade_forget(plugin);
+        if (!done)
+                log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
+                         plugin->manifest->version);
+        /* Code that was loaded into the daemon cannot be there twice. */
+        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
+            g_str_equal(manifest->runtime, plugin->manifest->runtime))
+                plugin_swap(plugin, manifest, done, userdata);
+        else
+                version_replace(plugin, manifest, done, userdata);
+}
+
+static void try_again(Plugin *plugin) {
+        g_autofree char *obstacle = plugin_active(plugin) ? obstacle_of(plugin, plugin->refused) : NULL;
+
+        if (plugin_active(plugin) && !obstacle)
+                plugin_upgrade(plugin, g_steal_pointer(&plugin->refused), NULL, NULL);
+}
+
+void upgrades_review(Plugins *plugins) {
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (plugin->refused)
+                        try_again(plugin);
+        }
+}
