@@ -528,6 +528,11 @@ class Cancellations(EventTest):
 
 
 class Crashes(EventTest):
+    def wait_until(self, deadline):
+        late = []
+        GLib.timeout_add(max(deadline // 1000 - int(time.time() * 1000), 0) + 50, lambda: late.append(True) and False)
+        wait_for(lambda: late, 'the deadline')
+
     def test_exactly_the_unfinished_handlers_run_again(self):
         self.source()
         self.install('done', priority=9)
@@ -582,13 +587,59 @@ class Crashes(EventTest):
         identifier = self.emit(deadline=deadline)
         self.noted(f'caught handles {identifier}')
         self.house.kill_daemon()
-        late = []
-        GLib.timeout_add(max(deadline // 1000 - int(time.time() * 1000), 0) + 50, lambda: late.append(True) and False)
-        wait_for(lambda: late, 'the deadline')
+        self.wait_until(deadline)
         self.house.start_daemon()
         handled, results = self.end_of(identifier)
         self.assertEqual((handled, results), (False, []))
         self.assertEqual(len(self.notes), 1)
+
+    def end_over_its_deadline(self, identifier, disable=False):
+        """Somebody is at work when the daemon dies, and the deadline passes before there is another one."""
+        self.source()
+        self.install('done', priority=9)
+        self.install('caught', priority=5, mode='wait')
+        self.install('later', priority=1)
+        self.start()
+        self.watched()
+        for plugin in ('done', 'caught', 'later'):
+            self.client.call('LoadPlugin', '(s)', (plugin,))
+        deadline = soon(4)
+        self.announce(identifier, deadline=t(deadline))
+        self.noted(f'caught handles {identifier}')
+        if disable:
+            self.client.call('Disable', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        self.house.kill_daemon()
+        self.wait_until(deadline)
+
+    def test_one_of_a_source_is_acknowledged_only_after_the_others_had_their_time(self):
+        self.end_over_its_deadline('notice-1')
+        self.house.start_daemon()
+        # The plugin went on meanwhile, and announces what it still has as soon as it is watched.
+        self.noted('source acknowledges notice-1')
+        handled, results = self.end_of('notice-1')
+        self.assertEqual([(row['plugin'], row['handled'], row.get('timed_out')) for row in results],
+                         [('done', True, None), ('caught', False, True), ('later', True, None)])
+        self.assertTrue(handled)
+        self.assertLessEqual(results[2]['result']['budget'], 2e6)
+        told = [line for _, line in sorted(self.moments)]
+        self.assertLess(told.index('later handles notice-1'), told.index('source acknowledges notice-1'))
+        self.assertEqual((told.count('done handles notice-1'), told.count('caught handles notice-1')), (1, 2))
+
+    def test_one_whose_source_is_gone_is_not_acknowledged(self):
+        self.end_over_its_deadline('notice-1', disable=True)
+        self.house.start_daemon()
+        _, results = self.end_of('notice-1')
+        self.assertEqual([row['plugin'] for row in results], ['done'])
+        self.assertNotIn('source acknowledges notice-1', self.notes)
+        # The source is back after all, and has it: that is news.
+        self.client.call('Enable', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        self.watched(2)
+        self.assertEqual(self.notes.count('done handles notice-1'), 1)
+        self.announce('notice-1')
+        self.noted('done handles notice-1', 2)
+        self.noted('caught handles notice-1', 2)
+        self.ask('caught', 'release')
+        self.noted('source acknowledges notice-1')
 
     def test_an_event_that_was_over_is_not_begun_again(self):
         self.install('handler', priority=1)

@@ -149,7 +149,8 @@ void event_keep(Event *event, char *history, EventKept done) {
         int r;
 
         if (event->gone)
-                row.state = event->origin == EVENT_ORIGIN_PLUGIN ? STORE_EVENT_OVER : STORE_EVENT_GONE;
+                row.state = event->origin == EVENT_ORIGIN_PLUGIN && !event->forgotten ? STORE_EVENT_OVER
+                                                                                    : STORE_EVENT_GONE;
         if (!done) {
                 (void) store_put_event(event->events->with.store, &row, data, clock_realtime(), history, NULL, NULL);
                 return;
@@ -249,11 +250,15 @@ static void resume(Event *event, uint64_t now) {
                         event_tell_cancelled(event);
                 else
                         event_retire(event);
-        } else if (event->deadline > now && !is_superseded(event)) {
+        } else if (event->origin == EVENT_ORIGIN_PLUGIN && event->cancelled)
+                event_go_on(event);
+        else if (event->deadline > now && !is_superseded(event)) {
                 log_notice("Event %s (%s) goes on: %u handlers had ended.", event->id, event->type,
                            json_array_get_length(event->results));
                 event_go_on(event);
-        } else {
+        } else if (event->origin == EVENT_ORIGIN_PLUGIN)
+                event_await(event);
+        else {
                 log_notice("Event %s (%s) ends: %s.", event->id, event->type,
                            is_superseded(event) ? "its daemon is gone" : "its deadline passed while no daemon ran");
                 event_finish(event);

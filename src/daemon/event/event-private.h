@@ -19,7 +19,7 @@ typedef enum EventOrigin {
 
 typedef enum EventState {
         EVENT_WRITING,    /* not durable yet */
-        EVENT_WAITING,    /* for its turn */
+        EVENT_WAITING,    /* for its turn, or for its source's word: see `awaited` */
         EVENT_DISPATCHED,
         EVENT_OVER,       /* but not yet acknowledged, or its deadline lies ahead: it may still be cancelled */
 } EventState;
@@ -39,7 +39,9 @@ typedef struct Event {
         char *text;            /* the same as JSON, a GRefString; NULL: not made yet */
         uint64_t number;       /* in the order in which they came */
 
-        GSequenceIter *place;  /* EVENT_WAITING */
+        uint64_t awaited;      /* until then (wall clock µs) its source may say that it still stands; 0: not awaited */
+        gboolean forgotten;    /* it did not: its id means nothing any more */
+        GSequenceIter *place;  /* EVENT_WAITING; NULL: awaited */
         Dispatch *dispatch;    /* to the handlers */
         JsonArray *results;    /* of those that ended */
         gboolean handled;
@@ -104,6 +106,11 @@ gboolean event_has_room(const Events *events, EventOrigin origin, const char *so
 void event_begin(Event *event);
 /* It is durable, or as durable as it will become. */
 void event_go_on(Event *event);
+/* Its deadline passed while no daemon ran: handed out if its source announces it again, and else ended in a while.
+ */
+void event_await(Event *event);
+/* The source is not there, or said nothing: ends without being acknowledged, and without being remembered. */
+void event_lapse(Event *event);
 /* To all that were asked. */
 void event_tell_cancelled(Event *event);
 void event_cancel(Event *event);

@@ -14,6 +14,8 @@
 /* Of one source: events that are over and whose deadline lies ahead, so that a cancellation still finds its handlers.
  */
 #define LINGERING_MAX 256U
+/* For its source to be started, to find out where it is, and to announce what it finds. */
+#define AWAIT_PATIENCE (5 * USEC_PER_MINUTE)
 
 static void changed(Events *events) {
         if (events->with.changed && !events->freeing)
@@ -169,6 +171,8 @@ static void arm_expiry(Events *events) {
                 if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
                     !is_standing(event))
                         soonest = MIN(soonest, expires(event));
+                else if (event->awaited > 0)
+                        soonest = MIN(soonest, event->awaited);
         }
         events->expiry = sd_event_source_disable_unref(events->expiry);
         if (soonest == USEC_INFINITY || events->freeing)
@@ -185,7 +189,7 @@ static gboolean can_retire(const Event *event, uint64_t now) {
 }
 
 static void leave_list(Event *event) {
-        if (event->origin == EVENT_ORIGIN_PLUGIN)
+        if (event->origin == EVENT_ORIGIN_PLUGIN && !event->forgotten)
                 journal_remember(event->events, event->source, event->id);
         (void) g_ptr_array_remove(event->events->list, event);
 }
@@ -197,11 +201,13 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
         for (guint i = events->list->len; i-- > 0;) {
                 Event *event = g_ptr_array_index(events->list, i);
 
-                if (!can_retire(event, now))
-                        continue;
-                event->gone = TRUE;
-                event_keep(event, NULL, NULL);
-                leave_list(event);
+                if (event->awaited > 0 && event->awaited <= now)
+                        event_lapse(event);
+                else if (can_retire(event, now)) {
+                        event->gone = TRUE;
+                        event_keep(event, NULL, NULL);
+                        leave_list(event);
+                }
         }
         arm_expiry(events);
         changed(events);
@@ -238,7 +244,8 @@ void event_finish(Event *event) {
         count_pending(event, -1);
         event->state = EVENT_OVER;
         /* Where nobody has to hear of it any more, its end is one write. */
-        event->gone = event->acknowledged && !event->untold && !lives_on(event, clock_realtime());
+        event->gone = event->acknowledged && !event->untold &&
+                (event->forgotten || !lives_on(event, clock_realtime()));
         event_keep(event_ref(event), journal_row_ended(event), on_end_kept);
         event_signal_finished(event);
         if (event->done)
@@ -246,6 +253,24 @@ void event_finish(Event *event) {
         event_unref(event);
         queue_take_turns(events);
         sources_room(events->sources);
+}
+
+/* What its source is told depends on it: that handlers had their time must be true. And it alone knows whether this is
+ * still to come: somebody who stops services for what was called off, or happened, days ago does harm. */
+void event_await(Event *event) {
+        log_notice("Event %s (%s): its deadline passed while no daemon ran; it goes on if %s still announces it.",
+                   event->id, event->type, event->source);
+        event->state = EVENT_WAITING;
+        event->awaited = usec_add(clock_realtime(), AWAIT_PATIENCE);
+        arm_expiry(event->events);
+}
+
+void event_lapse(Event *event) {
+        log_notice("Event %s (%s) ends: its deadline passed while no daemon ran, and %s announces it no more.",
+                   event->id, event->type, event->source);
+        event->awaited = 0;
+        event->forgotten = event->acknowledged = TRUE;
+        event_finish(event);
 }
 
 static void finish_if_done(Event *event) {
@@ -353,6 +378,7 @@ void event_cancel(Event *event) {
         event_signal_cancelled(event);
         if (event->state == EVENT_WAITING) {
                 queue_leave(event);
+                event->awaited = 0;
                 event->state = EVENT_DISPATCHED;
         }
         event_keep(event, journal_row_cancelled(event), on_cancelled_kept);
@@ -390,6 +416,7 @@ void event_go_on(Event *event) {
                         finish_if_done(event);
                 return;
         }
+        event->awaited = 0;
         event->state = EVENT_WAITING;
         queue_add(event);
 }

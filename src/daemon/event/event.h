@@ -8,9 +8,9 @@
  *   over ─► signalled ─► durable ─► acknowledged to its source ─► its deadline has passed ─► remembered by its id
  *
  * The journal (store_put_event()) has each event as it stands, so that a daemon that was killed anywhere goes on with
- * exactly what was left: handlers that have not ended are asked, if the deadline lies ahead; a source that was not
- * told is told. An event that cannot be written is handed out all the same: a handler that saves work matters more
- * than its record. */
+ * exactly what was left: handlers that have not ended are asked, if the deadline lies ahead, or the source announces
+ * it still; a source that was not told is told. An event that cannot be written is handed out all the same: a handler
+ * that saves work matters more than its record. */
 
 #include <systemd/sd-bus.h>
 

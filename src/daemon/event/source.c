@@ -240,6 +240,19 @@ void sources_plugin_changed(Sources *sources, Plugin *plugin) {
         work(source);
 }
 
+/* A source that is disabled, or gone, announces nothing. */
+static void lapse_without_source(Sources *sources) {
+        GPtrArray *list = sources->events->list;
+
+        for (guint i = list->len; i-- > 0;) {
+                Event *event = g_ptr_array_index(list, i);
+                const Source *source = event->awaited > 0 ? find(sources, event->source) : NULL;
+
+                if (event->awaited > 0 && (!source || !is_wanted(source)))
+                        event_lapse(event);
+        }
+}
+
 void sources_begin(Sources *sources) {
         GPtrArray *list = plugins_list(sources->events->with.plugins);
         GHashTableIter iterator;
@@ -249,6 +262,7 @@ void sources_begin(Sources *sources) {
         for (guint i = 0; i < list->len; i++)
                 if (plugin_has_contract(g_ptr_array_index(list, i), "EventSource"))
                         (void) find_or_add(sources, g_ptr_array_index(list, i));
+        lapse_without_source(sources);
         g_hash_table_iter_init(&iterator, sources->by_id);
         while (g_hash_table_iter_next(&iterator, NULL, &source))
                 work(source);
@@ -322,12 +336,18 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
         Events *events = source->sources->events;
         g_autoptr(JsonObject) object = NULL;
         const char *id;
+        Event *known;
 
         if (announcement_read(signal, source->id, plugin_has_contract(source->plugin, "CloudProvider"),
                               clock_realtime(), &object, ret_problem) < 0)
                 return FALSE;
         id = json_object_get_string_member(object, "id");
-        if (event_find(events, source->id, id) || memory_has(events->memory, source->id, id))
+        known = event_find(events, source->id, id);
+        if (known && known->awaited > 0) {
+                event_go_on(known);
+                return TRUE;
+        }
+        if (known || memory_has(events->memory, source->id, id))
                 return repeated(source, id);
         if (!event_has_room(events, EVENT_ORIGIN_PLUGIN, source->id)) {
                 source->crowded = TRUE;
