@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -19,11 +18,11 @@
 #include "config.h"
 #include "message.h"
 #include "plugins/terminal/broadcast.h"
-#include "run/program.h"
 #include "run/run.h"
 #if HAVE_SMTP
 #include "smtp.h"
 #endif
+#include "transport.h"
 
 #define TIMEOUT (30 * USEC_PER_SEC)
 #define TIMEOUT_LATE (10 * USEC_PER_SEC) /* where the deadline has passed: people want to know all the same */
@@ -32,6 +31,7 @@
 #define HOST_MAX 256U
 #define URGENT 2U
 #define CRITICAL 3U
+#define BY_PRIVILEGE "works by setuid or setgid, which no plugin has"
 
 typedef struct Turns {
         double room; /* messages that may be sent now */
@@ -79,27 +79,6 @@ static gboolean take_turn(Notify *notify, const SnoozePluginDictionary *event) {
                 return FALSE;
         turns->room--;
         return TRUE;
-}
-
-/* Its name, and whoever gave it that, are root's: it gets addresses of one's choice as arguments, and is no
- * interpreter for it. */
-static char *sendmail_trusted(const char *path, GError **error) {
-        g_autofree char *name = g_path_get_basename(path), *directory = g_path_get_dirname(path), *resolved = NULL;
-        char *program = program_trusted(path, program_owner_also(), error);
-        struct stat st;
-
-        if (!program)
-                return NULL;
-        resolved = path_trusted(directory, program_owner_also(), error);
-        if (resolved && (!g_str_has_prefix(name, "sendmail") || lstat(path, &st) < 0 ||
-                         (st.st_uid != 0 && st.st_uid != program_owner_also()))) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM,
-                            "%s: expected a program of root's whose name begins with sendmail", path);
-                g_clear_pointer(&resolved, g_free);
-        }
-        if (!resolved)
-                g_clear_pointer(&program, g_free);
-        return program;
 }
 
 static void host_name(char *host) {
@@ -166,19 +145,17 @@ static char *without_returns(const char *message) {
         return g_string_free(text, FALSE);
 }
 
-static int send_by_program(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout,
-                           gboolean urgent) {
+static int send_by_program(const Notify *notify, SnoozePluginCall *call, const Transport *transport,
+                           const char *message, uint64_t timeout, gboolean urgent) {
         const char *const *recipients = recipients_of(notify);
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
-        g_autofree char *program = NULL, *input = without_returns(message);
-        g_autoptr(GError) error = NULL;
+        g_autofree char *input = without_returns(message);
 
-        program = sendmail_trusted(setting(notify, "sendmail_path"), &error);
-        if (!program || runner_count(notify->runner) >= (urgent ? RUNS_MAX : RUNS_NOT_URGENT_MAX)) {
-                answer_mail(call, program ? "too many are under way" : error->message);
+        if (runner_count(notify->runner) >= (urgent ? RUNS_MAX : RUNS_NOT_URGENT_MAX)) {
+                answer_mail(call, "too many are under way");
                 return 0;
         }
-        g_ptr_array_add(arguments, program);
+        g_ptr_array_add(arguments, transport->program);
         g_ptr_array_add(arguments, (char *) "-i"); /* a line with a dot is no end */
         g_ptr_array_add(arguments, (char *) "-f");
         g_ptr_array_add(arguments, (char *) setting(notify, "from"));
@@ -205,6 +182,7 @@ static int send_by_program(const Notify *notify, SnoozePluginCall *call, const c
 #if HAVE_SMTP
 typedef struct Delivery {
         char *url, *from, **recipients, *message;
+        char *instead_of; /* the program that is not run; NULL: a server was named */
         uint64_t deadline;
 } Delivery;
 
@@ -214,6 +192,7 @@ static void delivery_free(Delivery *delivery) {
         g_free(delivery->from);
         g_strfreev(delivery->recipients);
         g_free(delivery->message);
+        g_free(delivery->instead_of);
         g_free(delivery);
 }
 
@@ -223,20 +202,29 @@ static int deliver(SnoozePluginCall *call, void *userdata) {
         gboolean sent = smtp_send(delivery->url, delivery->from, (const char *const *) delivery->recipients,
                                   delivery->message, delivery->deadline, &error);
 
+        g_autofree char *why = NULL;
+
+        if (!sent)
+                why = delivery->instead_of
+                        ? g_strdup_printf("%s (port 25 of this machine, since %s " BY_PRIVILEGE "; see smtp_url)",
+                                          error->message, delivery->instead_of)
+                        : g_strdup(error->message);
         delivery_free(delivery);
-        answer_mail(call, sent ? NULL : error->message);
+        answer_mail(call, why);
         return 0;
 }
 
-static int send_by_smtp(const Notify *notify, SnoozePluginCall *call, const char *message, uint64_t timeout) {
+static int send_by_smtp(SnoozePluginCall *call, const Transport *transport, const Mail *mail, const char *message,
+                        uint64_t timeout) {
         Delivery *delivery = g_new0(Delivery, 1);
         int r;
 
         *delivery = (Delivery) {
-                .url = g_strdup(setting(notify, "smtp_url")),
-                .from = g_strdup(setting(notify, "from")),
-                .recipients = g_strdupv((char **) recipients_of(notify)),
+                .url = g_strdup(transport->server),
+                .from = g_strdup(mail->from),
+                .recipients = g_strdupv((char **) mail->recipients),
                 .message = g_strdup(message),
+                .instead_of = transport_instead(transport) ? g_strdup(transport->program) : NULL,
                 .deadline = usec_add(clock_monotonic(), timeout),
         };
         r = snooze_plugin_call_run_in_thread(call, deliver, delivery);
@@ -249,21 +237,32 @@ static int send_by_smtp(const Notify *notify, SnoozePluginCall *call, const char
 static int send_mail(const Notify *notify, SnoozePluginCall *call, const SnoozePluginDictionary *event,
                      uint64_t timeout) {
         char host[HOST_MAX], id[SD_ID128_STRING_MAX];
-        g_autofree char *message = NULL;
+        g_autofree char *message = NULL, *from = NULL;
+        g_auto(Transport) transport = { .program = NULL };
+        g_auto(GStrv) recipients = NULL;
+        g_autoptr(GError) error = NULL;
         sd_id128_t random;
+        Mail mail;
 
+        if (!transport_choose(setting(notify, "smtp_url"), setting(notify, "sendmail_path"), &transport, &error)) {
+                answer_mail(call, error->message);
+                return 0;
+        }
         host_name(host);
-        message = message_mail(event, &(const Mail) {
-                .from = setting(notify, "from"),
-                .recipients = recipients_of(notify),
+        from = transport_address(&transport, setting(notify, "from"));
+        recipients = transport_addresses(&transport, recipients_of(notify));
+        mail = (Mail) {
+                .from = from,
+                .recipients = (const char *const *) recipients,
                 .host = host,
                 .message_id = sd_id128_randomize(&random) >= 0 ? sd_id128_to_string(random, id) : "0",
-        }, clock_realtime());
+        };
+        message = message_mail(event, &mail, clock_realtime());
 #if HAVE_SMTP
-        if (*setting(notify, "smtp_url"))
-                return send_by_smtp(notify, call, message, timeout);
+        if (transport.server)
+                return send_by_smtp(call, &transport, &mail, message, timeout);
 #endif
-        return send_by_program(notify, call, message, timeout, severity_of(event) >= URGENT);
+        return send_by_program(notify, call, &transport, message, timeout, severity_of(event) >= URGENT);
 }
 
 /* Events */
@@ -317,26 +316,24 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         return snooze_plugin_call_set_answer(call, snooze_plugin_dictionary_get_uint(result, "terminals", 0) > 0);
 }
 
+/* That nobody listens is no reason to refuse: the mail system may be started after this plugin. */
 static int check_transport(SnoozePluginCall *call, const SnoozePluginDictionary *config) {
-        const char *url = snooze_plugin_dictionary_get_string(config, "smtp_url", "");
-        g_autofree char *program = NULL;
+        g_auto(Transport) transport = { .program = NULL };
         g_autoptr(GError) error = NULL;
 
-        if (*url) {
+        if (!transport_choose(snooze_plugin_dictionary_get_string(config, "smtp_url", ""),
+                              snooze_plugin_dictionary_get_string(config, "sendmail_path", ""), &transport, &error))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "%s", error->message);
 #if HAVE_SMTP
-                if (smtp_url_valid(url, &error))
-                        return 0;
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "smtp_url: %s",
-                                               error->message);
-#else
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "smtp_url: this build has no libcurl");
+        if (transport_instead(&transport) && smtp_is_served(transport.server))
+                snooze_plugin_log(LOG_NOTICE, "Mail goes to port 25 of this machine: %s " BY_PRIVILEGE ".",
+                                  transport.program);
+        else if (transport_instead(&transport))
+                snooze_plugin_log(LOG_WARNING,
+                                  "Mail will go to port 25 of this machine, where nobody takes any yet: %s "
+                                  BY_PRIVILEGE ". Where its mail system listens on no port, set smtp_url.",
+                                  transport.program);
 #endif
-        }
-        program = sendmail_trusted(snooze_plugin_dictionary_get_string(config, "sendmail_path", ""), &error);
-        if (!program)
-                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "sendmail_path: %s",
-                                               error->message);
         return 0;
 }
 

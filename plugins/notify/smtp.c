@@ -14,6 +14,7 @@
 #define ATTEMPTS 3U
 #define PAUSE USEC_PER_SEC
 #define CONNECT_TIMEOUT_MS 5000L
+#define LOOK_TIMEOUT_MS 1000L
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -46,6 +47,12 @@ gboolean smtp_url_valid(const char *url, GError **error) {
         return TRUE;
 }
 
+gboolean smtp_url_is_local(const char *url) {
+        g_autofree char *host = part_of(url, CURLUPART_HOST);
+
+        return host && host_is_loopback(host);
+}
+
 typedef struct Text {
         const char *rest;
 } Text;
@@ -65,7 +72,7 @@ static void prepare(void) {
 
 static CURLcode attempt(const char *url, const char *from, struct curl_slist *recipients, const char *message,
                         uint64_t deadline, long *ret_status) {
-        g_autofree char *host = part_of(url, CURLUPART_HOST), *sender = g_strdup_printf("<%s>", from);
+        g_autofree char *sender = g_strdup_printf("<%s>", from);
         uint64_t left = usec_sub(deadline, clock_monotonic()) / USEC_PER_MSEC;
         Text text = { message };
         CURLcode code;
@@ -81,7 +88,7 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(curl, CURLOPT_USE_SSL,
-                         host && host_is_loopback(host) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
+                         smtp_url_is_local(url) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
         curl_easy_setopt(curl, CURLOPT_MAIL_FROM, sender);
         curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, recipients);
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
@@ -93,6 +100,28 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
         (void) curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
         curl_easy_cleanup(curl);
         return code;
+}
+
+/* By a protocol of which curl says nothing by itself: the connection is made, and closed. */
+gboolean smtp_is_served(const char *url) {
+        g_autofree char *host = part_of(url, CURLUPART_HOST), *port = part_of(url, CURLUPART_PORT),
+                        *where = g_strdup_printf("http://%s:%s", host ?: "", port ?: "25");
+        CURLcode code;
+        CURL *curl;
+
+        (void) pthread_once(&once, prepare);
+        curl = curl_easy_init();
+        if (!curl)
+                return FALSE;
+        curl_easy_setopt(curl, CURLOPT_URL, where);
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, LOOK_TIMEOUT_MS);
+        code = curl_easy_perform(curl);
+        curl_easy_cleanup(curl);
+        return code == CURLE_OK;
 }
 
 static gboolean is_passing(CURLcode code, long status) {

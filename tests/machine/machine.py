@@ -34,6 +34,8 @@ PACKAGES = [
     # Whom plugins speak to.
     "redis-server", "msmtp-mta",
 ]
+# Mail systems, which conflict with each other: their packages lie in the tree, and a case installs one of them.
+MAIL_SYSTEMS = ["postfix", "exim4-daemon-light"]
 # Which of those nobody needs unless a case starts it.
 SERVICES = ["redis-server.service", "msmtpd.service"]
 
@@ -125,12 +127,27 @@ def cache_directory():
                     "/var/tmp/cloudsnooze-machine", "/tmp/cloudsnooze-machine")
 
 
+def packages_of(package):
+    """Where a package lies in the tree, with what it needs beside it."""
+    return "/srv/packages/" + package
+
+
+def fetch(tree, package):
+    """By the lists that debootstrap left; what this host's apt keeps elsewhere is kept in the tree, too."""
+    os.makedirs(tree + packages_of(package) + "/partial")
+    options = [f"RootDir={tree}", f"Dir::Cache::archives={packages_of(package)}", "Dir::Cache::pkgcache=pkgcache.bin",
+               "Dir::Cache::srcpkgcache=srcpkgcache.bin", "APT::Sandbox::User=root", "Acquire::Retries=3"]
+    given = [word for option in options for word in ("-o", option)]
+    return run("apt-get", "-q", "-y", *given, "--no-install-recommends", "--download-only", "install", package,
+               env=proxies(), check=False)
+
+
 def base_tree():
     """The root of a minimal system of this distribution; built once by debootstrap, then shared read-only."""
     if not shutil.which("debootstrap") or not shutil.which("apt-cache"):
         raise Impossible("machines are built by debootstrap, on Debian and Ubuntu")
     codename = release()["VERSION_CODENAME"]
-    key = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    key = hashlib.sha256(" ".join(PACKAGES + MAIL_SYSTEMS).encode()).hexdigest()[:8]
     tree = os.path.join(cache_directory(), f"{codename}-{key}")
     with open(tree + ".lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -140,9 +157,11 @@ def base_tree():
             components = "main,universe" if release()["ID"] == "ubuntu" else "main"
             made = run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={names}", codename,
                        tree + ".new", mirror(codename), env=proxies(), check=False)
+            for package in MAIL_SYSTEMS:
+                made = made if made.returncode else fetch(tree + ".new", package)
             if made.returncode:
                 said = (made.stdout + made.stderr).strip().splitlines()
-                raise Impossible(f"debootstrap cannot make a base system: {' / '.join(said[-3:])}")
+                raise Impossible(f"no base system can be made: {' / '.join(said[-3:])}")
             shutil.rmtree(os.path.join(tree + ".new", "var/cache/apt"), ignore_errors=True)
             os.rename(tree + ".new", tree)
     return tree

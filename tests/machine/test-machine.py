@@ -14,6 +14,7 @@ import install_cases
 import lifecycle_cases
 import limits_cases
 import machine
+import mail_cases
 import native_cases
 import outward_cases
 import passage_cases
@@ -28,8 +29,8 @@ def main():
         return Plan.skip_all("impossible here: booting a machine needs root")
     try:
         with machine.installation(build) as installed:
-            for cases in (system_cases, daemon_cases, passage_cases, handler_cases, outward_cases, delay_cases,
-                          cloud_cases):
+            for cases in (system_cases, daemon_cases, passage_cases, handler_cases, outward_cases, mail_cases,
+                          delay_cases, cloud_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
             install_cases.run(plan, installed, bus, build)

@@ -2,12 +2,14 @@
 """Plugin notify on a private bus, before terminals, a sendmail and mail servers of the test's own. Arguments: the
 program, the source tree, and smtp where this build has it."""
 
+import contextlib
 import email
 import email.policy
 import json
 import os
 import pty
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -49,10 +51,11 @@ class Server:
         while True:
             try:
                 connection, _ = self.listener.accept()
-                self.kept.append(connection)
-                self.serve(connection)
             except OSError:
                 return
+            self.kept.append(connection)
+            with contextlib.suppress(OSError):  # who only looks whether somebody listens has gone
+                self.serve(connection)
 
     def answer(self, command, usual):
         said = self.answers.get(command, usual)
@@ -121,15 +124,43 @@ class Notify(plugin_bus.HandlerTestCase):
         os.chmod(self.path("sendmail"), mode)
         return self.path("sendmail")
 
-    def start(self, **settings):
-        plugin = self.plugin(PROGRAM, "notify", environment={"SNOOZE_TRUST_OWN_PROGRAMS": "1",
-                                                             "SNOOZE_TERMINAL_DEVICES": self.path("dev")})
+    def privileged(self, *names):
+        """The bit counts, whatever the program is."""
+        for name in names:
+            path = self.path(name)
+            open(path, "a").close()
+            os.chmod(path, 0o755 | stat.S_ISGID)
+            self.assertTrue(os.stat(path).st_mode & stat.S_ISGID)
+
+    def greet(self, environment=None, **settings):
+        plugin = self.plugin(PROGRAM, "notify", environment={
+            "SNOOZE_TRUST_OWN_PROGRAMS": "1", "SNOOZE_TERMINAL_DEVICES": self.path("dev"),
+            "SNOOZE_MAIL_NAME": self.path("mailname"), **(environment or {})})
         kinds = {str: "s", list: "as", bool: "b", int: "x"}
+        settings.setdefault("sendmail_path", self.path("sendmail"))
         return plugin.greet({name: GLib.Variant(kinds[type(value)], value) for name, value in settings.items()})
 
-    def server(self, **behaviour):
+    def start(self, **settings):
+        return self.greet(**settings)
+
+    def said(self, plugin):
+        plugin.process.terminate()
+        return plugin.process.communicate(timeout=60)[1]
+
+    def envelope(self, server):
+        """Sender and recipients, as the server and as the mail's headers have them."""
+        mail = email.message_from_bytes(server.mails[-1], policy=email.policy.default)
+        told = [command for command in server.commands if command.split(":")[0] in ("MAIL FROM", "RCPT TO")]
+        envelope = [command.split(" SIZE")[0].split("<")[1].rstrip(">") for command in told]
+        self.assertEqual(envelope, [mail["From"], *mail["To"].split(", ")])
+        return envelope
+
+    def needs_smtp(self):
         if SMTP != "smtp":
             raise unittest.SkipTest("impossible here: this build has no libcurl")
+
+    def server(self, **behaviour):
+        self.needs_smtp()
         server = Server(**behaviour)
         self.addCleanup(server.close)
         return server
@@ -276,6 +307,75 @@ class Notify(plugin_bus.HandlerTestCase):
         self.assertIn("Mühle /srv", mail["Subject"])
         self.assertIn("Event: system.disk.low, from test (1)", mail.get_content())
 
+    def test_a_sendmail_with_privileges_is_not_run(self):
+        server = self.server()
+        self.program("touch DIR/run")
+        self.privileged("sendmail")
+        plugin = self.greet({"SNOOZE_MAIL_SERVER": server.url}, recipients=["root", "ops@example.org"])
+        self.assertEqual(self.tell(plugin, event()), (True, {"terminals": 0, "mailed": True}))
+        # What Exim and Sendmail ask for of whoever speaks to them.
+        self.assertEqual(self.envelope(server), ["root@localhost", "root@localhost", "ops@example.org"])
+        self.assertFalse(os.path.exists(self.path("run")))
+        self.assertIn(f"Mail goes to port 25 of this machine: {self.path('sendmail')} works by setuid or setgid",
+                      self.said(plugin))
+
+    def test_a_machine_with_a_name_for_mail(self):
+        for text, domain in (("mail.example.org\n", "mail.example.org"), ("a b\n", "localhost"),
+                             ("evil>\r\nRCPT TO:<x\n", "localhost"), ("", "localhost")):
+            with open(self.path("mailname"), "w") as f:
+                f.write(text)
+            server = self.server()
+            self.program("true")
+            self.privileged("sendmail")
+            plugin = self.greet({"SNOOZE_MAIL_SERVER": server.url}, recipients=["alice"])
+            self.assertTrue(self.tell(plugin, event())[1]["mailed"])
+            self.assertEqual(self.envelope(server), [f"root@{domain}", f"alice@{domain}"])
+            plugin.stop()
+
+    def test_postfix_gives_domains_itself(self):
+        with open(self.path("mailname"), "w") as f:
+            f.write("old.example.org\n")
+        server = self.server()
+        self.program("touch DIR/run")
+        self.privileged("postdrop")
+        plugin = self.greet({"SNOOZE_MAIL_SERVER": server.url}, recipients=["alice"])
+        self.assertTrue(self.tell(plugin, event())[1]["mailed"])
+        self.assertEqual(self.envelope(server), ["root", "alice"])
+        self.assertFalse(os.path.exists(self.path("run")))
+
+    def test_a_client_beside_postfix_is_run(self):
+        server = self.server()
+        self.program("cat > DIR/mail")
+        os.rename(self.path("sendmail"), self.path("msmtp"))
+        os.symlink("msmtp", self.path("sendmail"))
+        self.privileged("postdrop")
+        plugin = self.greet({"SNOOZE_MAIL_SERVER": server.url}, recipients=["alice"])
+        self.assertTrue(self.tell(plugin, event())[1]["mailed"])
+        self.assertTrue(os.path.exists(self.path("mail")))
+        self.assertEqual(server.mails, [])
+
+    def test_a_mail_system_without_a_server(self):
+        self.needs_smtp()
+        with socket.socket() as s_:
+            s_.bind(("127.0.0.1", 0))
+            url = "smtp://127.0.0.1:%d" % s_.getsockname()[1]
+            self.program("touch DIR/run")
+            self.privileged("sendmail")
+            plugin = self.greet({"SNOOZE_MAIL_SERVER": url}, recipients=["root"])
+            self.fails(plugin, event(left=3), f"since {self.path('sendmail')} works by setuid or setgid, which no "
+                       "plugin has; see smtp_url")
+            self.assertFalse(os.path.exists(self.path("run")))
+            said = self.said(plugin)
+        self.assertIn("where nobody takes any yet", said)
+        self.assertIn("set smtp_url", said)
+
+    def test_a_server_of_this_machine_by_name(self):
+        server = self.server()
+        self.program("true")
+        self.privileged("sendmail")
+        self.assertTrue(self.tell(self.start(smtp_url=server.url, recipients=["root"]), event())[1]["mailed"])
+        self.assertEqual(self.envelope(server), ["root@localhost", "root@localhost"])
+
     def test_what_does_not_last_is_tried_again(self):
         server = self.server(answers={"MAIL": [b"451 later\r\n", b"250 fine\r\n"]})
         self.assertTrue(self.tell(self.start(smtp_url=server.url, recipients=["root"]), event())[1]["mailed"])
@@ -329,6 +429,9 @@ class Notify(plugin_bus.HandlerTestCase):
                  {"recipients": ["root"], "sendmail_path": "/does/not/exist"}]
         for url in ("secret", "http://secret@h", "smtp://", "smtp://secret@h/x", "smtp://h?secret", "file:///secret"):
             wrong.append({"recipients": ["root"], "smtp_url": url})
+        if SMTP != "smtp":
+            self.privileged("sendmail.setgid")
+            wrong.append({"recipients": ["root"], "sendmail_path": self.path("sendmail.setgid")})
         for settings in wrong:
             config = {name: GLib.Variant("as" if isinstance(value, list) else "s", value) for name,
                       value in settings.items()}
