@@ -293,13 +293,11 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
                       plugin_id(plugin), plugin_state_name(previous), plugin_state_name(plugin_state(plugin)),
                       reason && *reason ? ": " : "", reason ? reason : "");
 
-        if (plugin_has_contract(plugin, "IdleCheck")) {
-                if (plugin_enabled(plugin))
-                        decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
-                else {
-                        decision_forget_source(manager->decision, plugin_id(plugin));
-                        plugin_metrics_forget(manager->plugin_metrics, plugin_id(plugin));
-                }
+        if (plugin_votes(plugin))
+                decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
+        else {
+                decision_forget_source(manager->decision, plugin_id(plugin));
+                plugin_metrics_forget(manager->plugin_metrics, plugin_id(plugin));
         }
         if (plugin_has_contract(plugin, "CloudProvider") && manager->providers)
                 providers_plugin_changed(manager->providers, plugin);
@@ -594,7 +592,7 @@ static void expect_plugins(Manager *manager) {
         for (guint i = 0; i < plugins->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins, i);
 
-                if (plugin_enabled(plugin) && plugin_has_contract(plugin, "IdleCheck"))
+                if (plugin_votes(plugin))
                         decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
         }
 }

@@ -73,8 +73,8 @@ class CountingTest(BusTest):
             answer = self.ask()
         return answer['count']
 
-    def upgrade(self, version, *behaviour):
-        self.place(version, *behaviour)
+    def upgrade(self, version, *behaviour, **changes):
+        self.place(version, *behaviour, **changes)
         # The daemon sees the new manifest itself, and may be busy with the one before.
         while True:
             try:

@@ -89,8 +89,7 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         plugin_bus_changed(plugin, "State", "Healthy", "LastError", "Restarts", NULL);
         plugin_bus_state_changed(plugin, previous, reason);
         plugin_settle_reached(plugin);
-        if (plugin->plugins->parameters.changed)
-                plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+        plugin_tell_changed(plugin, previous, reason);
         dispatch_plugin_changed(plugin);
         /* What was found meanwhile may count now. */
         if ((plugin->stale || plugin->next_manifest) && !plugin_active(plugin))
@@ -130,6 +129,7 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
         if (plugin->next_manifest) {
                 plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
                 plugin_bus_manifest_changed(plugin);
+                plugin_tell_changed(plugin, PLUGIN_STOPPED, "its manifest changed");
         }
         again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
         plugin->restart_wanted = FALSE;
@@ -492,6 +492,8 @@ void plugin_replace(Plugin *plugin, Manifest *manifest) {
                 g_autofree char *directory = plugin_directory_of(manifest);
 
                 plugin_set_manifest(plugin, directory, manifest, NULL);
+                plugin_bus_manifest_changed(plugin);
+                plugin_tell_changed(plugin, plugin->state, "its manifest changed");
         }
         plugin_restart(plugin);
 }

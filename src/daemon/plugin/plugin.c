@@ -44,10 +44,10 @@ const char *plugin_last_error(const Plugin *plugin) {
 }
 
 /* Why it cannot be loaded into the daemon, NULL: nothing stands against it, or it would not be. */
-static const char *native_obstacle(const Plugin *plugin) {
+static const char *native_obstacle(const Plugin *plugin, const Config *config) {
         if (!plugin_is_native(plugin))
                 return NULL;
-        if (!plugin->plugins->config->plugins_native_enabled)
+        if (!config->plugins_native_enabled)
                 return "it would run inside the daemon (runtime native), and plugins.native_enabled is false";
         return plugin->official ? NULL : "only what came with CloudSnooze may run inside the daemon (runtime native)";
 }
@@ -56,12 +56,21 @@ gboolean plugin_is_native(const Plugin *plugin) {
         return plugin->manifest && g_str_equal(plugin->manifest->runtime, "native");
 }
 
+gboolean plugin_may_run_by(const Plugin *plugin, const Config *config) {
+        return plugin->enabled && config->plugins_enabled && !native_obstacle(plugin, config);
+}
+
 gboolean plugin_may_run(const Plugin *plugin) {
-        return plugin->enabled && plugin->plugins->config->plugins_enabled && !native_obstacle(plugin);
+        return plugin_may_run_by(plugin, plugin->plugins->config);
+}
+
+gboolean plugin_votes(const Plugin *plugin) {
+        return plugin_may_run(plugin) &&
+                (plugin->manifest ? plugin_has_contract(plugin, "IdleCheck") : plugin->was_check);
 }
 
 char *plugin_why_not(const Plugin *plugin) {
-        const char *obstacle = native_obstacle(plugin);
+        const char *obstacle = native_obstacle(plugin, plugin->plugins->config);
 
         if (obstacle)
                 return g_strdup_printf("%s may not run: %s", plugin->id, obstacle);
@@ -104,7 +113,7 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error) {
 }
 
 void plugin_tell_obstacle(Plugin *plugin) {
-        const char *obstacle = native_obstacle(plugin);
+        const char *obstacle = native_obstacle(plugin, plugin->plugins->config);
 
         if (!obstacle || g_str_equal(obstacle, plugin->last_error))
                 return;
@@ -112,9 +121,14 @@ void plugin_tell_obstacle(Plugin *plugin) {
         plugin_bus_changed(plugin, "LastError", NULL);
 }
 
-void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
-        Plugins *plugins = plugin->plugins;
+void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reason) {
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
 
+        if (parameters->changed)
+                parameters->changed(plugin, previous, reason, parameters->userdata);
+}
+
+void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
         if (plugin->enabled == enabled)
                 return;
         plugin->enabled = enabled;
@@ -123,10 +137,8 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
                 plugin_forget_failures(plugin);
         else
                 plugin_leave(plugin, "was disabled");
-        if (plugins->parameters.changed)
-                plugins->parameters.changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled",
-                                            plugins->parameters.userdata);
-        upgrades_review(plugins);
+        plugin_tell_changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled");
+        upgrades_review(plugin->plugins);
 }
 
 void plugin_mark_made(Plugin *plugin) {
@@ -174,11 +186,13 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
 
         plugins_search_forget(plugin->plugins);
         upgrade_forget(plugin);
+        if (plugin->manifest)
+                plugin->was_check = plugin_has_contract(plugin, "IdleCheck");
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);
         plugin->official = manifest && manifest->official && plugin_packaged(plugin);
-        plugin_set_error(plugin, broken ?: native_obstacle(plugin) ?: "");
+        plugin_set_error(plugin, broken ?: native_obstacle(plugin, plugin->plugins->config) ?: "");
         plugin->state = manifest ? PLUGIN_DISCOVERED : PLUGIN_FAILED;
 }
 
@@ -199,6 +213,7 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
         plugin->settlers = g_ptr_array_new_with_free_func(plugin_settler_free);
         plugin->provisionings = g_ptr_array_new_with_free_func(provisioning_free);
         plugin_check_init(plugin);
+        plugin->was_check = TRUE;
         plugin_set_manifest(plugin, directory, manifest, broken);
         return plugin;
 }

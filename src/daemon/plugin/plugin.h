@@ -72,6 +72,8 @@ struct Plugin {
         Manifest *refused;       /* the version on the disk that may not take the place of the one that runs … */
         char *refusal;           /* … and why not, as it was told last */
         gboolean official, enabled;
+        gboolean was_check;      /* the manifest that it had before this one said so; TRUE: it had none that could be
+                                    read, and nobody knows */
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
         gboolean begin_wanted;   /* … and then it is to be started */
 
@@ -234,6 +236,8 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
 char *plugin_directory_of(const Manifest *manifest);
 /* Not disabled, and plugins run at all. */
 gboolean plugin_may_run(const Plugin *plugin);
+/* … where this configuration is in force. */
+gboolean plugin_may_run_by(const Plugin *plugin, const Config *config);
 /* For a person, where it may not: who switched it off, and how to undo that. */
 char *plugin_why_not(const Plugin *plugin);
 /* It would run, or runs, in the daemon. */
@@ -246,6 +250,8 @@ gboolean plugin_active(const Plugin *plugin);
 const char *plugin_unit(const Plugin *plugin);
 /* 0: none, or not told. */
 pid_t plugin_pid(const Plugin *plugin);
+/* The rest of the daemon: its state is another one than `previous`, or its manifest, or whether it may run. */
+void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reason);
 /* It is on the disk. */
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled);
 /* The mark that plugin_begin() waits for. */

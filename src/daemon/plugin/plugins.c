@@ -156,10 +156,16 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                 watch_touch(plugins->watch, NULL);
         for (guint i = 0; i < plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);
+                gboolean may_run = plugin_may_run(plugin);
 
                 if (!config_event_handlers_equal(previous, config, plugin->id))
                         plugin_bus_changed(plugin, "Events", NULL);
                 plugin_reconfigure(plugin);
+                /* One that does not run changes no state by that. */
+                if (may_run != plugin_may_run_by(plugin, previous))
+                        plugin_tell_changed(plugin, plugin->state,
+                                            may_run ? "may run by the new configuration"
+                                                    : "may not run by the new configuration");
         }
         upgrades_review(plugins);
         config_unref(previous);

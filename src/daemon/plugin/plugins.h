@@ -61,7 +61,8 @@ typedef struct PluginsParameters {
         void (*vote)(Vote *vote, void *userdata);
         /* A subject "<id>/<name>" that its plugin no longer names: its latest vote is void. May be NULL. */
         void (*forgotten)(const char *source, void *userdata);
-        /* Enabled, disabled, state changed. */
+        /* Enabled, disabled, state changed, manifest changed; also where the configuration says that it may run now,
+         * or not any more. */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata);
         void (*problem)(const char *source, const char *message, void *userdata);
         /* A signal of .EventSource, from the process that serves. FALSE: of no use; a plugin that sends many of these
@@ -108,6 +109,9 @@ const char *plugin_display_name(const Plugin *plugin);
 const char *plugin_object_path(const Plugin *plugin);
 PluginState plugin_state(const Plugin *plugin);
 gboolean plugin_enabled(const Plugin *plugin);
+/* It is to be heard before this machine may be idle: it may run and has IdleCheck. One whose plugin.json is broken has
+ * what it had before; where nobody knows what that was it might be a check. */
+gboolean plugin_votes(const Plugin *plugin);
 gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "IdleCheck", "CloudProvider" … */
 /* What its plugin.json says; NULL where that is broken (plugin_last_error() has the reason). */
 const Manifest *plugin_manifest(const Plugin *plugin);

@@ -81,8 +81,7 @@ static gboolean manifest_same(const Plugin *plugin, const char *directory, const
 
 static void announce(Plugin *plugin, PluginState previous, const char *reason) {
         plugin_bus_manifest_changed(plugin);
-        if (plugin->plugins->parameters.changed)
-                plugin->plugins->parameters.changed(plugin, previous, reason, plugin->plugins->parameters.userdata);
+        plugin_tell_changed(plugin, previous, reason);
 }
 
 /* It runs. */
@@ -133,6 +132,12 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
         enabled_learn(plugin);
         announce(plugin, previous, "its manifest changed");
+        /* What it said while it could be asked counts no more. */
+        if (!plugin->manifest) {
+                g_autofree char *reason = g_strdup_printf("%s is broken: %s", plugin->id, plugin->last_error);
+
+                plugin_check_failed(plugin, reason);
+        }
 }
 
 static void insert(Plugins *plugins, Plugin *plugin) {
@@ -140,8 +145,8 @@ static void insert(Plugins *plugins, Plugin *plugin) {
         g_ptr_array_add(plugins->list, plugin);
         enabled_learn(plugin);
         plugin_bus_added(plugin);
-        if (plugins->exported && plugins->parameters.changed)
-                plugins->parameters.changed(plugin, plugin->state, "was found", plugins->parameters.userdata);
+        if (plugins->exported)
+                plugin_tell_changed(plugin, plugin->state, "was found");
 }
 
 /* One that was there before is the same object: others may have kept it. */
@@ -203,8 +208,7 @@ static void remove_plugin(Plugin *plugin) {
         plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
         provision_abandon(plugin);
         version_switch_abandon(plugin);
-        if (plugins->parameters.changed)
-                plugins->parameters.changed(plugin, previous, reason, plugins->parameters.userdata);
+        plugin_tell_changed(plugin, previous, reason);
         plugin_bus_removed(plugin);
         (void) g_ptr_array_steal_index(plugins->list, index);
         (void) g_hash_table_remove(plugins->by_id, plugin->id);

@@ -66,8 +66,7 @@ static void tell(Plugin *plugin, Vote *vote) {
 }
 
 static gboolean takes_part(const Plugin *plugin) {
-        return plugin_may_run(plugin) && plugin_has_contract(plugin, "IdleCheck") &&
-                config_source(plugin->plugins->config, plugin->id).policy != POLICY_OFF;
+        return plugin_votes(plugin) && config_source(plugin->plugins->config, plugin->id).policy != POLICY_OFF;
 }
 
 static Vote *vote_copy(const Vote *vote, uint64_t received) {
@@ -155,8 +154,8 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
         uint64_t now = clock_monotonic();
         g_autofree char *problem = NULL;
 
-        /* Disabled meanwhile: it has no vote any more. */
-        if (!plugin_may_run(plugin))
+        /* Disabled meanwhile, or replaced by a version without IdleCheck: it has no vote any more. */
+        if (!plugin_votes(plugin))
                 ;
         else if (error)
                 take_failure(plugin, error->message);
@@ -179,7 +178,7 @@ static int append_metrics(sd_bus_message *message, void *userdata) {
 }
 
 static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *problem) {
-        if (!plugin_may_run(plugin))
+        if (!plugin_votes(plugin))
                 ;
         else if (problem)
                 take_failure(plugin, problem);
