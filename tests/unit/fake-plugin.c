@@ -209,10 +209,28 @@ static int shut(sd_event_source *source, void *userdata) {
         return shutdown(channel_fd, SHUT_RDWR) < 0 ? -errno : 0;
 }
 
+/* A child has its connection to the bus, too, and so its name, when it is gone. ID.lingers names it. */
+static void linger(void) {
+        char path[4096];
+        pid_t child = fork();
+
+        if (child == 0) {
+                (void) close(channel_fd);
+                for (;;)
+                        pause();
+        }
+        snprintf(path, sizeof(path), "%s/%s.lingers", directory, id);
+        _cleanup_(fclosep) FILE *file = fopen(path, "we");
+        if (file)
+                fprintf(file, "%d", (int) child);
+}
+
 static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("CheckIdle");
         if (sd_bus_message_get_bus(call) != bus)
                 note("by channel");
+        if (is("linger") && first_time("lingered"))
+                linger();
         if (is("hang") || (is("hang-later") && !first_time("checked")))
                 return 1;
         if (is("die") || (is("die-once") && first_time("died")))

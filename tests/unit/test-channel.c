@@ -189,6 +189,28 @@ static void test_time_out_of_one_that_is_dead(void) {
         fixture_down(&f);
 }
 
+/* Who owns its name yet is not it: it is started when that one has gone, and nobody else is greeted. */
+static void test_name_outlives_its_process(void) {
+        PluginFixture f = {};
+        g_autofree char *path = NULL, *child = NULL;
+        Plugin *plugin;
+
+        begin_with(&f, "channel-linger");
+        fixture_round(&f, TRUE);
+        plugin = plugins_find(f.plugins, "one");
+        path = g_build_filename(f.directory, "one.lingers", NULL);
+        g_assert_true(g_file_get_contents(path, &child, NULL, NULL));
+        g_assert_cmpint(kill(process_of(&f, "one")->pid, SIGKILL), ==, 0);
+        run_until(f.bus.event, plugin->state == PLUGIN_LOADING && plugin->process->started);
+        g_assert_cmpint(kill((pid_t) g_ascii_strtoll(child, NULL, 10), SIGKILL), ==, 0);
+        run_until(f.bus.event, plugin->state != PLUGIN_LOADING);
+        g_assert_cmpint(plugin->state, ==, PLUGIN_INITIALIZING);
+        run_until(f.bus.event, plugin->state == PLUGIN_RUNNING);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 2);
+        g_assert_cmpuint(plugin->restarts, ==, 1);
+        fixture_down(&f);
+}
+
 static void test_check_is_repeated_once(void) {
         PluginFixture f = {};
 
@@ -530,6 +552,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/late-answer-is-not-the-next", test_late_answer_is_not_the_next);
         g_test_add_func("/channel/second-answer-is-dropped", test_second_answer_is_dropped);
         g_test_add_func("/channel/time-out-of-one-that-is-dead", test_time_out_of_one_that_is_dead);
+        g_test_add_func("/channel/name-outlives-its-process", test_name_outlives_its_process);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
         g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);

@@ -537,13 +537,21 @@ static void ended_at_start(Plugin *plugin) {
         plugin_start_process(plugin);
 }
 
+/* A bus without systemd starts nobody whose name has an owner yet. */
+static void start_again(Plugin *plugin) {
+        plugin->process->started = FALSE;
+        plugin_start_process(plugin);
+}
+
 /* Its name has gone. What is under way may still be answered: a plugin that leaves politely releases its name first.
  */
-static void name_gone(Plugin *plugin) {
+static void name_gone(Plugin *plugin, gboolean lived) {
         switch (plugin->state) {
         case PLUGIN_LOADING:
                 if (plugin->process && plugin->process->identity)
                         ended_at_start(plugin);
+                else if (plugin->process && plugin->process->started && !lived)
+                        start_again(plugin);
                 break;
         case PLUGIN_INITIALIZING:
                 plugin_fail(plugin, "ended while it was greeted");
@@ -574,7 +582,7 @@ static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
 }
 
 void plugin_owner_changed(Plugin *plugin, const char *owner) {
-        gboolean had = plugin->owner != NULL;
+        gboolean had = plugin->owner != NULL, lived = owner_lives(plugin);
 
         if (goes_to_a_stray(plugin, owner))
                 owner = "";
@@ -583,7 +591,7 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
         swap_call_ended(plugin);
         if (!plugin->owner) {
                 if (had)
-                        name_gone(plugin);
+                        name_gone(plugin, lived);
                 return;
         }
         if (!plugin->process)

@@ -61,8 +61,10 @@ static void on_started(const char *message, void *userdata) {
                 /* What the helper made may have been taken away again. */
                 g_clear_pointer(&process->plugin->provisioned[process->slot], g_free);
                 process_fail(process, "%s", message);
-        } else
+        } else {
+                process->started = TRUE;
                 process->hooks->started(process);
+        }
 }
 
 static gboolean start_unit(PluginProcess *process) {

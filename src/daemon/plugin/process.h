@@ -80,7 +80,7 @@ struct PluginProcess {
         pid_t pid;
         int pidfd;
         JsonObject *sent;          /* the configuration that it has */
-        gboolean ready, pinging;
+        gboolean started, ready, pinging;
         uint64_t last_used;        /* monotonic: by a contract's call */
         uint64_t last_heard;       /* its latest answer */
 
