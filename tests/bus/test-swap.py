@@ -190,6 +190,22 @@ class Swap(CountingTest):
         self.upgrade('1.2.0')
         self.assertEqual(self.count(), 5)
 
+    def search(self, query='', **what):
+        rows, = self.client.call('SearchPlugins', '(sa{sv})', (query, {key: GLib.Variant('s', value) for key, value in what.items()}))
+        return [row['id'] for row in rows]
+
+    def test_it_is_found_by_what_serves(self):
+        self.assertEqual((self.search(tag='shiny'), self.search('glitter')), ([], []))
+        self.upgrade('1.1.0', 'dies-at-work', tags=['shiny'], description='It has glitter.')
+        self.assertEqual((self.search(tag='shiny'), self.search('glitter')), (['counting'], ['counting']))
+        # And by what it had before, where that comes back.
+        self.place('1.0.0', tags=['test'], description='Only for tests')
+        with self.assertRaises(GLib.Error):
+            self.ask()
+        self.wait_for_problem('which runs again')
+        self.assertEqual((self.search(tag='shiny'), self.search('glitter')), ([], []))
+        self.assertEqual((self.search(tag='test'), self.search('only for')), (['counting'], ['counting']))
+
     def test_afterwards_a_failure_of_one_whose_predecessor_is_gone_is_any_failure(self):
         self.count(3)
         self.upgrade('1.1.0')

@@ -275,6 +275,7 @@ static void exchange(PluginSwap *swap) {
         char *directory = plugin->directory;
         PluginSlot slot = plugin->slot;
 
+        plugins_search_forget(plugin->plugins);
         plugin->manifest = swap->other;
         plugin->directory = swap->directory;
         plugin->slot = swap->slot;
