@@ -10,6 +10,7 @@ from harness import BUILD, ERROR, PATH, PLUGIN, error_name, wait_for
 
 OTHER = f'{PATH}/plugin/other'
 RANGE = '>=1 <2'
+PLAIN = {'dependencies': [], 'limits': {}, 'config_schema': {}, 'runtime': 'dbus'}
 
 
 def needs(**versions):
@@ -66,12 +67,14 @@ class Refused(UpgradeTest):
                 ({'dependencies': needs(idler='*')}, ['needs the plugin idler, which is not enabled', 'snooze plugin enable idler']),
                 ({'dependencies': needs(idler='>=2')}, ['needs the plugin idler >=2, and 1.0.0 is there']),
                 ({'dependencies': needs(other='*')}, ['plugins need each other: counting → other → counting']),
+                ({'runtime': 'http'}, ['has the runtime http, which this build does not serve']),
+                ({'runtime': 'native'}, ['it would run inside the daemon', 'plugins.native_enabled is false']),
                 ({'limits': {'memory_mb': 1000000}}, ['asks for 1000000 MiB of memory, this machine has']),
                 ({'config_schema': {'key': {'type': 'string', 'description': 'A key', 'required': True}}}, ['is not configured well', 'key']))):
             with self.subTest(parts[0]):
-                self.assert_refused(f'1.1.{i}', *parts, **{'dependencies': [], 'limits': {}, 'config_schema': {}, **changes})
+                self.assert_refused(f'1.1.{i}', *parts, **{**PLAIN, **changes})
         # Nothing of it stays when there is one that can.
-        self.upgrade_with(dependencies=[], limits={}, config_schema={})
+        self.upgrade_with(**PLAIN)
 
     def upgrade_with(self, **changes):
         self.place('1.2.0', **changes)

@@ -12,16 +12,18 @@
 #define ALLOWED "\"native_enabled\": true"
 
 /* A copy of its own for each test: loaded code stays, with all that it remembers. */
-static void add_native(PluginFixture *f) {
+static void add_native(PluginFixture *f, const char *version) {
         g_autofree char *path = g_build_filename(f->directory, "plugins/one/one.so", NULL), *text = NULL;
+        g_autofree char *manifest = g_strdup_printf(
+                "{\"name\": \"one\", \"version\": \"%s\", \"runtime\": \"native\", \"official\": true, "
+                "\"exec\": \"one.so\", "
+                "\"contracts\": [\"IdleCheck\", \"RequestHandler\"], \"timeouts\": {\"check\": 1}, "
+                "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}",
+                version);
         g_autoptr(GError) error = NULL;
         gsize length;
 
-        fixture_write(f, "plugins/one/plugin.json",
-                      "{\"name\": \"one\", \"version\": \"1.0.0\", \"runtime\": \"native\", \"official\": true, "
-                      "\"exec\": \"one.so\", "
-                      "\"contracts\": [\"IdleCheck\", \"RequestHandler\"], \"timeouts\": {\"check\": 1}, "
-                      "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}");
+        fixture_write(f, "plugins/one/plugin.json", manifest);
         fixture_write(f, "state/enabled/one", "");
         g_assert_true(g_file_get_contents(g_getenv("NATIVE_PLUGIN"), &text, &length, &error));
         g_assert_true(g_file_set_contents(path, text, (gssize) length, &error));
@@ -32,7 +34,7 @@ static void begin(PluginFixture *f, const char *plugins) {
         g_autofree char *configuration = g_strdup_printf("{\"plugins\": {%s}}", plugins);
 
         fixture_prepare(f);
-        add_native(f);
+        add_native(f, "1.0.0");
         fixture_start(f, configuration);
         /* As if it lay where packages put them. */
         plugins_find(f->plugins, "one")->official = TRUE;
@@ -141,21 +143,61 @@ static void test_unloaded_and_loaded_again(void) {
         fixture_down(&f);
 }
 
+static void put_aside(PluginFixture *f) {
+        g_autofree char *path = g_build_filename(f->directory, "plugins/one/one.so", NULL),
+                        *aside = g_build_filename(f->directory, "aside.so", NULL);
+
+        g_assert_cmpint(g_rename(path, aside), ==, 0);
+}
+
 static void test_replaced_on_the_disk(void) {
         PluginFixture f = {};
-        g_autofree char *path = NULL, *aside = NULL;
         unsigned settled = 0;
 
         begin(&f, ALLOWED);
         fixture_round(&f, TRUE);
         plugin_unload(plugins_find(f.plugins, "one"), on_settled, &settled);
         run_until(f.bus.event, settled == 1);
-        path = g_build_filename(f.directory, "plugins/one/one.so", NULL);
-        aside = g_build_filename(f.directory, "aside.so", NULL);
-        g_assert_cmpint(g_rename(path, aside), ==, 0);
-        add_native(&f);
+        put_aside(&f);
+        add_native(&f, "1.0.0");
         fixture_round(&f, TRUE);
         g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "was replaced since it was loaded"));
+        fixture_down(&f);
+}
+
+static void on_refused(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        unsigned *n = userdata;
+
+        g_assert_true(sd_bus_error_has_name(error, ERROR_REFUSED));
+        (*n)++;
+}
+
+/* A package brings another version while this one serves: it goes on to. */
+static void test_another_version_while_it_runs(void) {
+        static const char words[] =
+                "one: version 2.0.0 cannot replace version 1.0.0, which runs on: the daemon has the "
+                "code of an earlier one";
+        g_autoptr(GError) error = NULL;
+        PluginFixture f = {};
+        unsigned refused = 0;
+        Plugin *plugin;
+
+        begin(&f, ALLOWED);
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, TRUE);
+        put_aside(&f);
+        add_native(&f, "2.0.0");
+        g_strfreev(plugins_discover(f.plugins));
+        g_strfreev(plugins_discover(f.plugins));
+        g_assert_cmpuint(f.problems->len, ==, 1);
+        g_assert_true(g_str_has_prefix(g_ptr_array_index(f.problems, 0), words));
+        plugin_upgrade(plugin, version_find(plugin, "2.0.0", &error), on_refused, &refused);
+        run_until(f.bus.event, refused == 1);
+        g_assert_cmpint(plugin_state(plugin), ==, PLUGIN_RUNNING);
+        g_assert_cmpstr(plugin_manifest(plugin)->version, ==, "1.0.0");
+        fixture_round(&f, TRUE);
+        assert_vote(&f, VERDICT_IDLE, "cpu 1.5");
+        request(&f);
         fixture_down(&f);
 }
 
@@ -291,6 +333,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/native/asked-and-called", test_asked_and_called);
         g_test_add_func("/native/unloaded-and-loaded-again", test_unloaded_and_loaded_again);
         g_test_add_func("/native/replaced-on-the-disk", test_replaced_on_the_disk);
+        g_test_add_func("/native/another-version-while-it-runs", test_another_version_while_it_runs);
         g_test_add_func("/native/details-are-read", test_details_are_read);
         g_test_add_func("/native/wrong-answers", test_wrong_answers);
         g_test_add_func("/native/an-answer-that-comes-later", test_an_answer_that_comes_later);

@@ -43,17 +43,24 @@ const char *plugin_last_error(const Plugin *plugin) {
         return plugin->last_error;
 }
 
-/* Why it cannot be loaded into the daemon, NULL: nothing stands against it, or it would not be. */
-static const char *native_obstacle(const Plugin *plugin, const Config *config) {
-        if (!plugin_is_native(plugin))
-                return NULL;
-        if (!config->plugins_native_enabled)
-                return "it would run inside the daemon (runtime native), and plugins.native_enabled is false";
-        return plugin->official ? NULL : "only what came with CloudSnooze may run inside the daemon (runtime native)";
+static gboolean is_native(const Manifest *manifest) {
+        return g_str_equal(manifest->runtime, "native");
 }
 
 gboolean plugin_is_native(const Plugin *plugin) {
-        return plugin->manifest && g_str_equal(plugin->manifest->runtime, "native");
+        return plugin->manifest && is_native(plugin->manifest);
+}
+
+const char *plugin_native_obstacle(const Manifest *manifest, gboolean official, const Config *config) {
+        if (!is_native(manifest))
+                return NULL;
+        if (!config->plugins_native_enabled)
+                return "it would run inside the daemon (runtime native), and plugins.native_enabled is false";
+        return official ? NULL : "only what came with CloudSnooze may run inside the daemon (runtime native)";
+}
+
+static const char *native_obstacle(const Plugin *plugin, const Config *config) {
+        return plugin->manifest ? plugin_native_obstacle(plugin->manifest, plugin->official, config) : NULL;
 }
 
 gboolean plugin_may_run_by(const Plugin *plugin, const Config *config) {

@@ -242,6 +242,8 @@ gboolean plugin_may_run_by(const Plugin *plugin, const Config *config);
 char *plugin_why_not(const Plugin *plugin);
 /* It would run, or runs, in the daemon. */
 gboolean plugin_is_native(const Plugin *plugin);
+/* Why this cannot be loaded into the daemon; NULL: nothing stands against it, or it would not be. */
+const char *plugin_native_obstacle(const Manifest *manifest, gboolean official, const Config *config);
 /* Its last error says why it may not. */
 void plugin_tell_obstacle(Plugin *plugin);
 /* On its way up or up. */

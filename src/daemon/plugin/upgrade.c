@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/journal.h"
+#include "config.h"
 #include "daemon/plugin/plugin.h"
 #include "manifest/limits.h"
 
@@ -29,14 +30,24 @@ static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {
         return settings ? NULL : g_strdup_printf("is not configured well: %s", error->message);
 }
 
+/* What was loaded into the daemon stays there, and is not there twice. */
+static char *native_obstacle(const Plugin *plugin, const Manifest *manifest) {
+        gboolean official = manifest->official && g_str_equal(manifest->directory, PKGPLUGINDIR);
+
+        if (!plugin->native || !g_str_equal(manifest->runtime, "native"))
+                return g_strdup(plugin_native_obstacle(manifest, official, plugin->plugins->config));
+        return g_strdup("the daemon has the code of an earlier one (runtime native), and loads this one when it is "
+                        "started again: systemctl restart snoozed");
+}
+
 /* NULL: nothing stands against it. */
 static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
         g_autofree char *obstacle = NULL;
 
         if (g_str_equal(manifest->digest, plugin->manifest->digest))
                 return NULL;
-        obstacle = manifest_obstacle(manifest) ?: dependencies_obstacle(plugin, manifest) ?:
-                configuration_obstacle(plugin, manifest);
+        obstacle = manifest_obstacle(manifest) ?: native_obstacle(plugin, manifest) ?:
+                dependencies_obstacle(plugin, manifest) ?: configuration_obstacle(plugin, manifest);
         if (!obstacle)
                 return NULL;
         return g_strdup_printf("version %s cannot replace version %s, which %s: %s", manifest->version,
@@ -78,7 +89,6 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
         if (!done)
                 log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
                          plugin->manifest->version);
-        /* Code that was loaded into the daemon cannot be there twice. */
         if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
             g_str_equal(manifest->runtime, plugin->manifest->runtime))
                 plugin_swap(plugin, manifest, done, userdata);
