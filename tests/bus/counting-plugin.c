@@ -67,16 +67,18 @@ static int initialize(SnoozePluginCall *call, const SnoozePluginDictionary *conf
         return 0;
 }
 
-static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
-        FILE *file;
+static int note_and_hang(SnoozePluginCall *call) {
+        FILE *file = open_beside("asked", "we");
 
-        if (is("hangs-at-check")) {
-                file = open_beside("asked", "we");
-                if (!file)
-                        abort();
-                fclose(file);
-                return never(call);
-        }
+        if (!file)
+                abort();
+        fclose(file);
+        return never(call);
+}
+
+static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
+        if (is("hangs-at-check"))
+                return note_and_hang(call);
         snooze_plugin_call_set_verdict(call, initialized ? SNOOZE_PLUGIN_IDLE : SNOOZE_PLUGIN_BUSY, "%s", version);
         return 0;
 }
@@ -85,7 +87,7 @@ static int export_state(SnoozePluginCall *call, void *userdata) {
         char text[64];
 
         if (is("hangs-at-export"))
-                return never(call);
+                return note_and_hang(call);
         if (is("refuses-export"))
                 return -EIO;
         if (is("dies-at-export"))

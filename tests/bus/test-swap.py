@@ -11,7 +11,7 @@ import time
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import Gio, GLib
-from harness import BUILD, ERROR, NAME, PLUGIN, error_name, wait_for
+from harness import BUILD, ERROR, NAME, PLUGIN, error_name, wait_for, wait_for_file
 
 SECONDS = float(os.environ.get('SNOOZE_SWAP_SECONDS', '5'))
 SWAPS = int(os.environ.get('SNOOZE_SWAPS', '3'))
@@ -128,6 +128,21 @@ class Swap(CountingTest):
         self.upgrade('1.1.0', 'refuses-export')
         pid = self.get('Pid')
         self.assertIn('exporting the state', self.refused('1.2.0'))
+        self.assertEqual((self.ask()['version'], self.get('Pid')), ('1.1.0', pid))
+
+    def test_a_new_version_that_dies_while_the_old_one_exports(self):
+        self.upgrade('1.1.0', 'hangs-at-export')
+        pid = self.get('Pid')
+        self.place('1.2.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.2.0',), PLUGIN, COUNTING)
+        wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
+        new, = set(self.processes()) - {pid}
+        os.kill(new, signal.SIGKILL)
+        wait_for(lambda: upgrade, 'the refusal')
+        self.assertIn('exporting the state', upgrade[0][1].message)
+        # What the old one is asked runs out of time, and nobody waits for it any more.
+        timeouts = lambda: self.of('GetStatistics')[0]['timeouts']
+        wait_for_file(lambda: timeouts() > 0, 'the time of the export to be over')
         self.assertEqual((self.ask()['version'], self.get('Pid')), ('1.1.0', pid))
 
     def update(self, *arguments):

@@ -346,6 +346,21 @@ void state_export(PluginProcess *process, StateExported done, void *userdata) {
         ask_for_state(transfer, on_exported);
 }
 
+static void ignore_export(PluginProcess *process, uint32_t version, GBytes *state, const char *problem,
+                          void *userdata) {
+}
+
+void state_export_forget(PluginProcess *process, const void *userdata) {
+        for (guint i = 0; i < process->transfers->len; i++) {
+                StateTransfer *transfer = g_ptr_array_index(process->transfers, i);
+
+                if (transfer->exported && transfer->userdata == userdata) {
+                        transfer->exported = ignore_export;
+                        transfer->userdata = NULL;
+                }
+        }
+}
+
 /* Import */
 
 static int append_state(sd_bus_message *message, void *userdata) {

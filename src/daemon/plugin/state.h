@@ -41,6 +41,8 @@ void state_save_if_changed(PluginProcess *process, StateDone done, void *userdat
 typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem,
                               void *userdata);
 void state_export(PluginProcess *process, StateExported done, void *userdata);
+/* Nobody waits for that export any more; what comes of it is kept all the same. */
+void state_export_forget(PluginProcess *process, const void *userdata);
 /* … and the other: into this process, which may refuse. */
 void state_import(PluginProcess *process, uint32_t version, GBytes *state, StateDone done, void *userdata);
 

@@ -200,6 +200,8 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
         message = g_strdup_printf("version %s could not replace version %s, which runs on (%s): %s",
                                   owned->other->version, plugin->manifest->version, step_names[owned->step], words);
         log_warning("Plugin %s: %s", plugin->id, message);
+        if (owned->step == STEP_EXPORT && plugin->process)
+                state_export_forget(plugin->process, owned);
         end_next(plugin, words);
         if (owned->switching)
                 version_switch_forget(plugin);
