@@ -36,6 +36,8 @@ typedef struct Drain {
         Ledger *ledger;
         GQueue requests;        /* Request; the first is under way */
         Units *units;           /* of the first */
+        GPtrArray *entered;     /* char: units that it was the first to enter in the ledger */
+        gboolean again;         /* it was begun before, by an instance that did not live to answer */
         sd_event_source *spared; /* the end should have come by then */
         gboolean leaving;
 } Drain;
@@ -145,15 +147,35 @@ static void end_request(Drain *drain) {
         next(drain);
 }
 
-static void on_stopped(const UnitOutcome *outcomes, guint n, void *userdata) {
+/* Before systemd hears of it: whoever kills us then has not made us forget what we stopped. */
+static void on_order(const char *name, void *userdata) {
+        Drain *drain = userdata;
+
+        if (ledger_add_unit(drain->ledger, name))
+                g_ptr_array_add(drain->entered, g_strdup(name));
+}
+
+/* Entered, but refused: it is not ours to start. What the instance before had stopped already was stopped for this
+ * event. */
+static void settle(Drain *drain, UnitOutcome *outcomes, guint n) {
+        for (guint i = 0; i < n; i++)
+                if (outcomes[i].end == UNIT_REFUSED &&
+                    g_ptr_array_find_with_equal_func(drain->entered, outcomes[i].name, g_str_equal, NULL))
+                        ledger_remove_unit(drain->ledger, outcomes[i].name);
+                else if (outcomes[i].end == UNIT_NEEDLESS && drain->again &&
+                         ledger_has_unit(drain->ledger, outcomes[i].name))
+                        outcomes[i].end = UNIT_DONE;
+        g_ptr_array_set_size(drain->entered, 0);
+}
+
+static void on_stopped(const UnitOutcome *told, guint n, void *userdata) {
+        g_autofree UnitOutcome *outcomes = g_memdup2(told, n * sizeof(UnitOutcome));
         Drain *drain = userdata;
         const Request *request = g_queue_peek_head(&drain->requests);
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(request->call);
         guint refused = count_of(outcomes, n, UNIT_REFUSED), late = count_of(outcomes, n, UNIT_PENDING), problems;
 
-        for (guint i = 0; i < n; i++)
-                if (outcomes[i].ordered)
-                        ledger_add_unit(drain->ledger, outcomes[i].name);
+        settle(drain, outcomes, n);
         add_names(result, "stopped", outcomes, n, UNIT_DONE);
         add_names(result, "not_running", outcomes, n, UNIT_NEEDLESS);
         add_names(result, "late", outcomes, n, UNIT_PENDING);
@@ -209,6 +231,7 @@ static int begin(Drain *drain, const Request *request) {
                 for (guint i = drain->ledger->units->len; i-- > 0;)
                         g_ptr_array_add(names, g_ptr_array_index(drain->ledger->units, i));
         g_ptr_array_add(names, NULL);
+        drain->again = ledger_has_event(drain->ledger, request->id);
         if (!start)
                 ledger_add_event(drain->ledger, request->id, request->type, request->deadline ?: usec_add(now, wait));
         return units_begin(
@@ -220,6 +243,7 @@ static int begin(Drain *drain, const Request *request) {
                         .start = start,
                         .in_order = snooze_plugin_instance_get_boolean(drain->instance, "in_order"),
                         .deadline = usec_add(clock_monotonic(), wait),
+                        .order = start ? NULL : on_order,
                         .done = start ? on_started : on_stopped,
                         .userdata = drain,
                 },
@@ -379,7 +403,9 @@ int main(int argc, char *argv[]) {
                 { "restart_after_seconds", SNOOZE_PLUGIN_INTEGER, 0, 86400, .default_value = "600" },
                 { NULL },
         };
-        Drain drain = { .ledger = ledger_new(), .requests = G_QUEUE_INIT };
+        Drain drain = { .ledger = ledger_new(),
+                        .requests = G_QUEUE_INIT,
+                        .entered = g_ptr_array_new_with_free_func(g_free) };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "drain",
@@ -399,6 +425,7 @@ int main(int argc, char *argv[]) {
         int r = snooze_plugin_main(&plugin, argc, argv);
 
         units_free(drain.units);
+        g_ptr_array_unref(drain.entered);
         ledger_free(drain.ledger);
         return r;
 }

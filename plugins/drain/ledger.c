@@ -66,10 +66,31 @@ void ledger_add_event(Ledger *ledger, const char *id, const char *type, uint64_t
         g_ptr_array_add(ledger->events, event);
 }
 
-void ledger_add_unit(Ledger *ledger, const char *name) {
-        if (!g_ptr_array_find_with_equal_func(ledger->units, name, g_str_equal, NULL) &&
-            ledger->units->len < UNITS_MAX)
-                g_ptr_array_add(ledger->units, g_strdup(name));
+gboolean ledger_has_event(const Ledger *ledger, const char *id) {
+        g_autofree char *id_word = word(id);
+
+        for (guint i = 0; i < ledger->events->len; i++)
+                if (g_str_equal(((const LedgerEvent *) g_ptr_array_index(ledger->events, i))->id, id_word))
+                        return TRUE;
+        return FALSE;
+}
+
+gboolean ledger_has_unit(const Ledger *ledger, const char *name) {
+        return g_ptr_array_find_with_equal_func(ledger->units, name, g_str_equal, NULL);
+}
+
+gboolean ledger_add_unit(Ledger *ledger, const char *name) {
+        if (ledger_has_unit(ledger, name) || ledger->units->len >= UNITS_MAX)
+                return FALSE;
+        g_ptr_array_add(ledger->units, g_strdup(name));
+        return TRUE;
+}
+
+void ledger_remove_unit(Ledger *ledger, const char *name) {
+        guint i;
+
+        if (g_ptr_array_find_with_equal_func(ledger->units, name, g_str_equal, &i))
+                (void) g_ptr_array_remove_index(ledger->units, i);
 }
 
 gboolean ledger_call_off(Ledger *ledger, const char *id, const char *type) {

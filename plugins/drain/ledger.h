@@ -11,7 +11,7 @@
 #define LEDGER_EVENTS_MAX 64U
 
 typedef struct Ledger {
-        GPtrArray *units;  /* char: stopped by us, in that order */
+        GPtrArray *units;  /* char: stopped by us, or about to be, in that order */
         GPtrArray *events; /* LedgerEvent */
 } Ledger;
 
@@ -26,7 +26,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 
 /* Of too many events the oldest is forgotten. One of the same id replaces what was known of it. */
 void ledger_add_event(Ledger *ledger, const char *id, const char *type, uint64_t deadline);
-void ledger_add_unit(Ledger *ledger, const char *name);
+gboolean ledger_has_event(const Ledger *ledger, const char *id);
+/* TRUE: it was not there. */
+gboolean ledger_add_unit(Ledger *ledger, const char *name);
+gboolean ledger_has_unit(const Ledger *ledger, const char *name);
+void ledger_remove_unit(Ledger *ledger, const char *name);
 /* The event of this id, or where there is none all of its type. TRUE: something was forgotten, and no event is left.
  */
 gboolean ledger_call_off(Ledger *ledger, const char *id, const char *type);

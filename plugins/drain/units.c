@@ -20,7 +20,7 @@ typedef struct Unit {
         char *job, *sender;     /* the job, and who has it */
         UnitEnd end;
         char *problem;
-        gboolean ordered, over;
+        gboolean over;
 } Unit;
 
 struct Units {
@@ -31,6 +31,7 @@ struct Units {
         uint64_t deadline;
         sd_event_source *timer;
         sd_bus_slot *removed;
+        UnitsOrder order;
         UnitsDone done;
         void *userdata;
 };
@@ -39,8 +40,7 @@ static void finish(Units *units) {
         g_autofree UnitOutcome *outcomes = g_new0(UnitOutcome, units->n + 1);
 
         for (guint i = 0; i < units->n; i++)
-                outcomes[i] = (UnitOutcome){ units->list[i].name, units->list[i].end, units->list[i].ordered,
-                                             units->list[i].problem };
+                outcomes[i] = (UnitOutcome){ units->list[i].name, units->list[i].end, units->list[i].problem };
         units->done(outcomes, units->n, units->userdata);
         units_free(units);
 }
@@ -52,7 +52,6 @@ static void unit_over(Unit *unit, UnitEnd end, const char *problem) {
         Units *units = unit->units;
 
         unit->end = end;
-        unit->ordered = unit->ordered && end != UNIT_REFUSED;
         unit->problem = g_strdup(problem);
         unit->over = TRUE;
         units->over++;
@@ -119,7 +118,8 @@ static int on_job(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
 }
 
 static void order(Unit *unit) {
-        unit->ordered = TRUE;
+        if (unit->units->order)
+                unit->units->order(unit->name, unit->units->userdata);
         call_or_fail(unit, SYSTEMD_PATH, SYSTEMD_MANAGER, unit->units->start ? "StartUnit" : "StopUnit", unit->name,
                      "replace", on_job);
 }
@@ -220,6 +220,7 @@ int units_begin(const UnitsParameters *parameters, Units **ret) {
         units->start = parameters->start;
         units->in_order = parameters->in_order;
         units->deadline = parameters->deadline;
+        units->order = parameters->order;
         units->done = parameters->done;
         units->userdata = parameters->userdata;
         for (guint i = 0; i < units->n; i++) {

@@ -23,11 +23,13 @@ typedef enum UnitEnd {
 typedef struct UnitOutcome {
         const char *name;
         UnitEnd end;
-        gboolean ordered;    /* systemd was told to, and did not refuse */
         const char *problem; /* why it was refused or failed; NULL else */
 } UnitOutcome;
 
 typedef struct Units Units;
+
+/* systemd is about to be told. */
+typedef void (*UnitsOrder)(const char *name, void *userdata);
 
 /* Called once, never from within units_begin() or units_shorten(); units is gone when it returns. */
 typedef void (*UnitsDone)(const UnitOutcome *outcomes, guint n, void *userdata);
@@ -39,6 +41,7 @@ typedef struct UnitsParameters {
         gboolean start;      /* else stop */
         gboolean in_order;   /* one after the other, else all at once */
         uint64_t deadline;   /* monotonic µs: what has not ended by then is told as pending */
+        UnitsOrder order;    /* may be NULL */
         UnitsDone done;
         void *userdata;
 } UnitsParameters;

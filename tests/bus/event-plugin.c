@@ -22,6 +22,7 @@ static SnoozePluginInstance *instance;
 static SnoozePluginCall *waiting[WAITING_MAX];
 static unsigned n_waiting;
 static unsigned burst_next, burst_end;
+static char begun[64]; /* id of the event that it was asked last about */
 
 static void note(const char *what, const char *id) {
         char line[256];
@@ -76,6 +77,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                                           snooze_plugin_call_get_time_left(call));
         if (cancelled)
                 return snooze_plugin_call_set_answer(call, false);
+        (void) snprintf(begun, sizeof(begun), "%s", id);
         if (dies)
                 _exit(1);
         if (is("wait") && n_waiting < WAITING_MAX) {
@@ -132,6 +134,16 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
         return -ENODEV;
 }
 
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        return snooze_plugin_call_set_state(call, 1, begun, strlen(begun));
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        (void) snprintf(begun, sizeof(begun), "%.*s", (int) size, (const char *) data);
+        note("knows", begun);
+        return 0;
+}
+
 static void release(void) {
         for (unsigned i = 0; i < n_waiting; i++) {
                 (void) snooze_plugin_call_set_answer(waiting[i], true);
@@ -183,6 +195,8 @@ int main(int argc, char *argv[]) {
                 .acknowledge = acknowledge,
                 .methods = methods,
                 .handle_request = handle_request,
+                .export_state = export_state,
+                .import_state = import_state,
         };
 
         return snooze_plugin_main(&plugin, argc, argv);

@@ -28,6 +28,12 @@ FLOOD_EVENTS = 64 * FLOOD
 FLOOD_MEMORY = 20 << 10
 
 
+def kept_state(house, identifier):
+    with contextlib.closing(sqlite3.connect(f'file:{house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+        row = database.execute('SELECT time, state FROM plugin_state WHERE id = ?', (identifier,)).fetchone()
+    return row and (row[0], bytes(row[1]))
+
+
 class Sources(EventTest):
     def test_what_a_source_announces_is_handed_out_and_then_acknowledged(self):
         self.source('CloudProvider')
@@ -164,15 +170,10 @@ class Sources(EventTest):
             # Behind it on the way to the disk: when this is kept, that is.
             self.client.call('GetStatistics', interface=PLUGIN, path=PATH + '/plugin/airwaves')
             self.client.call('SetConfiguration', '(s)', (json.dumps({'naptime_minutes': 40 + count}),))
-            wait_for_file(lambda: self.kept_state('airwaves') and self.kept_state('airwaves')[1] == name.encode(), 'its state on the disk')
-            times.append(self.kept_state('airwaves')[0])
+            wait_for_file(lambda: kept_state(self.house, 'airwaves') and kept_state(self.house, 'airwaves')[1] == name.encode(), 'its state on the disk')
+            times.append(kept_state(self.house, 'airwaves')[0])
         self.assertEqual(times[0], times[1])
         self.assertGreater(times[2], times[1])
-
-    def kept_state(self, identifier):
-        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            row = database.execute('SELECT time, state FROM plugin_state WHERE id = ?', (identifier,)).fetchone()
-        return row and (row[0], bytes(row[1]))
 
     def flood(self, how, total):
         """Events of a source that takes no acknowledgement, each as soon as there is room for it."""
@@ -399,6 +400,22 @@ class Handlers(EventTest):
         handled, _ = self.end_of(identifier)
         self.assertTrue(handled)
         self.assertEqual(self.notes.count(f'moody handles {identifier}'), 2)
+
+    def test_one_that_is_killed_over_it_has_not_forgotten_what_it_began(self):
+        self.install('handler', ['State'], mode='wait', priority=1)
+        self.start()
+        identifier = self.emit()
+        self.noted(f'handler handles {identifier}')
+        # Nobody has answered, and it is on the disk. The database tells nobody.
+        ticker = GLib.timeout_add(20, lambda: True)
+        wait_for(lambda: (kept_state(self.house, 'handler') or (0, b''))[1] == identifier.encode(), 'what it has begun in the database')
+        GLib.source_remove(ticker)
+        os.kill(self.client.get('Pid', PLUGIN, f'{PATH}/plugin/handler'), signal.SIGKILL)
+        self.noted(f'handler handles {identifier}', 2)
+        self.assertEqual([line for _, line in sorted(self.moments)],
+                         [f'handler handles {identifier}', f'handler knows {identifier}', f'handler handles {identifier}'])
+        self.ask('handler', 'release')
+        self.assertTrue(self.end_of(identifier)[0])
 
     def test_the_most_urgent_goes_first(self):
         self.install('handler', priority=1, mode='wait')

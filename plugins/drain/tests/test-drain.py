@@ -220,6 +220,47 @@ class Drain(plugin_bus.HandlerTestCase):
         plugin.call(".State", "ImportState", "(uay)", version, other)
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
 
+    def kill_while_they_stop(self, **settings):
+        """The daemon exports its state while it waits, as it does; the next instance has that."""
+        plugin = self.start(**settings)
+        self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: "a.service" in self.systemd.jobs)
+        version, state = plugin.call(".State", "ExportState")
+        plugin.process.kill()
+        plugin.process.wait()
+        plugin = self.start(**settings)
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        return plugin
+
+    def test_killed_while_they_stop_it_goes_on(self):
+        self.systemd.slow.update(("a.service", "b.service"))
+        self.systemd.refused["c.service"] = DENIED
+        self.systemd.add("c.service")
+        plugin = self.kill_while_they_stop(units=("a.service", "b.service", "c.service", "off.service"))
+        # One has stopped meanwhile, and one is still at it.
+        self.systemd.release("a.service")
+        answers = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.systemd.asked.count(("StopUnit", "b.service")) == 2)
+        self.systemd.release("b.service")
+        result = self.answer(answers)[1]
+        self.assertEqual((result["stopped"], result["not_running"], result["problems"]),
+                         (["a.service", "b.service"], ["off.service"], ["c.service: is not permitted"]))
+        self.systemd.slow.clear()
+        # Each was entered when it was ordered.
+        started = self.tell(plugin, event(cancelled=b(True)))[1]["started"]
+        self.assertCountEqual(started, ["a.service", "b.service"])
+        self.assertEqual(self.systemd.units["a.service"], "active")
+
+    def test_killed_while_they_stop_it_knows_what_to_start(self):
+        """Also where nobody asks it again."""
+        self.systemd.slow.update(("a.service", "b.service"))
+        plugin = self.kill_while_they_stop(in_order=True)
+        self.systemd.release("a.service")
+        self.systemd.slow.clear()
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True)))[1]["started"], ["a.service"])
+        self.assertEqual(self.systemd.units["a.service"], "active")
+        self.assertNotIn(("StopUnit", "b.service"), self.systemd.asked)
+
     def test_garbled_state_is_refused(self):
         plugin = self.start()
         for version, state in ((2, b"boot x\n"), (1, b""), (1, b"boot x\nunit ../evil\n"),

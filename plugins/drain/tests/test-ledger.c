@@ -28,6 +28,20 @@ static void test_units_are_kept_once_in_order(void) {
         g_assert_cmpuint(ledger->units->len, ==, 2);
         g_assert_cmpstr(g_ptr_array_index(ledger->units, 0), ==, "a.service");
         g_assert_cmpuint(ledger_deadline(ledger), ==, 100);
+        g_assert_false(ledger_add_unit(ledger, "b.service"));
+        g_assert_true(ledger_has_event(ledger, "2"));
+        g_assert_false(ledger_has_event(ledger, "3"));
+}
+
+static void test_one_that_is_taken_out(void) {
+        g_autoptr(Ledger) ledger = example();
+
+        ledger_remove_unit(ledger, "a.service");
+        ledger_remove_unit(ledger, "other.service");
+        g_assert_false(ledger_has_unit(ledger, "a.service"));
+        g_assert_true(ledger_has_unit(ledger, "b.service"));
+        g_assert_true(ledger_add_unit(ledger, "a.service"));
+        g_assert_cmpstr(g_ptr_array_index(ledger->units, 1), ==, "a.service");
 }
 
 static void test_all_events_have_to_be_called_off(void) {
@@ -119,6 +133,7 @@ static void test_garbled_text(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/drain/units-are-kept-once-in-order", test_units_are_kept_once_in_order);
+        g_test_add_func("/drain/one-that-is-taken-out", test_one_that_is_taken_out);
         g_test_add_func("/drain/all-events-have-to-be-called-off", test_all_events_have_to_be_called_off);
         g_test_add_func("/drain/an-unknown-id-calls-off-its-type", test_an_unknown_id_calls_off_its_type);
         g_test_add_func("/drain/bounds", test_bounds);

@@ -168,6 +168,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         Handler *handler = userdata;
         gboolean handled = FALSE;
 
+        plugin->handling--;
         if (sd_bus_error_has_name(error, ERROR_NOT_RUNNING))
                 handler->calls--;
         if (error && has_fallen(plugin, error) && wait_for_restart(handler, error->message))
@@ -187,8 +188,11 @@ static void ask(Handler *handler) {
         handler->state = HANDLER_ASKED;
         handler->timer = sd_event_source_disable_unref(handler->timer);
         handler->calls++;
-        (void) plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
-                           on_handled, handler);
+        if (plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
+                        on_handled, handler) < 0)
+                return;
+        handler->plugin->handling++;
+        plugin_keep_state_at_work(handler->plugin);
 }
 
 void dispatch_plugin_changed(Plugin *plugin) {
@@ -197,6 +201,7 @@ void dispatch_plugin_changed(Plugin *plugin) {
         /* One that failed may be about to be restarted. */
         if (plugin->state == PLUGIN_FAILED || (plugin->state != PLUGIN_RUNNING && plugin_active(plugin)))
                 return;
+        plugin_keep_state_at_work(plugin);
         for (guint i = 0; i < dispatches->len; i++) {
                 const Dispatch *dispatch = g_ptr_array_index(dispatches, i);
 

@@ -91,6 +91,7 @@ struct Plugin {
         sd_event_source *timer;
         sd_event_source *keep;   /* its state is exported then, while it runs */
         uint64_t keep_at;
+        unsigned handling;       /* events that it was handed and has not answered, also one that waits */
         char *state_kept;        /* a digest of what this daemon put into the store last; NULL: not known */
         uint64_t states_put;
         gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
@@ -300,6 +301,8 @@ void plugins_care(Plugins *plugins);
 /* keep.c */
 /* It was asked something that may have changed what it knows. soon: by somebody who may count on that. */
 void plugin_keep_state(Plugin *plugin, gboolean soon);
+/* It is at an event, or about to be: its state is exported in a moment, and now and then until it has answered. */
+void plugin_keep_state_at_work(Plugin *plugin);
 void plugin_keep_cancel(Plugin *plugin);
 
 /* adopt.c */
