@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
+#include "bus/caller.h"
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"
@@ -19,6 +20,8 @@
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
 #define SILENT_DESKTOP USEC_PER_HOUR
 #define SILENT_DESKTOPS_MAX 16U
+#define CLOSED_TERMINALS_NAMED 4U
+#define TERMINAL_PLUGIN "terminal"
 
 static void add(GPtrArray *findings, const char *check, const char *status, const char *message, const char *advice) {
         JsonObject *finding = json_object_new();
@@ -148,6 +151,41 @@ static void diagnose_desktops(Manager *manager, GPtrArray *findings) {
         }
 }
 
+typedef struct ClosedTerminals {
+        GString *names;
+        unsigned count;
+} ClosedTerminals;
+
+static void on_closed_terminal(const char *name, uid_t owner, void *userdata) {
+        ClosedTerminals *terminals = userdata;
+        g_autofree char *user = NULL;
+
+        if (terminals->count++ >= CLOSED_TERMINALS_NAMED)
+                return;
+        user = user_name(owner);
+        g_string_append_printf(terminals->names, "%s%s of %s", terminals->count > 1 ? ", " : "", name, user);
+}
+
+/* The plugin writes where group tty may, and has no right to more. */
+static void diagnose_terminals(Manager *manager, GPtrArray *findings) {
+        Plugin *plugin = plugins_find(manager->plugins, TERMINAL_PLUGIN);
+        ClosedTerminals terminals = { .names = g_string_new(NULL) };
+        g_autofree char *message = NULL;
+
+        if (plugin && plugin_enabled(plugin))
+                metrics_tell_closed_terminals(manager->metrics, on_closed_terminal, &terminals);
+        if (terminals.count > CLOSED_TERMINALS_NAMED)
+                g_string_append_printf(terminals.names, " and %u more", terminals.count - CLOSED_TERMINALS_NAMED);
+        if (terminals.count > 0) {
+                message = g_strdup_printf("closed to messages (mesg n), so that nobody is warned there of a stop: %s",
+                                          terminals.names->str);
+                add(findings, TERMINAL_PLUGIN, "warning", message,
+                    "Type in that shell: mesg y. Debian's and Ubuntu's /root/.profile closes each terminal in which "
+                    "root logs in (sudo -i, su -); a line 'mesg y' at its end opens them.");
+        }
+        g_string_free(terminals.names, TRUE);
+}
+
 static void diagnose_store(Manager *manager, GPtrArray *findings) {
         uint64_t since = store_busy_since(manager->store), waited = since > 0 ? usec_sub(clock_monotonic(), since) : 0;
         g_autofree char *message = NULL;
@@ -218,6 +256,7 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
         diagnose_sources(manager, findings);
         diagnose_plugins(manager, findings);
         diagnose_desktops(manager, findings);
+        diagnose_terminals(manager, findings);
         diagnose_surroundings(manager, findings);
         if (sd_bus_message_is_method_error(answer, NULL))
                 add(findings, "polkit", "error", sd_bus_message_get_error(answer)->message,

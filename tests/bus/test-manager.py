@@ -3,13 +3,14 @@
 
 import json
 import os
+import pwd
 import signal
 import time
 
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, SharedBusTest, error_name, wait_for
+from harness import ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, SharedBusTest, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -414,6 +415,47 @@ class FirstSample(BusTest):
             if 'is not to be had' not in findings[check]:
                 self.assertEqual(findings[check], f'{check} is measured; the next sample tells the first rate')
         self.assertRegex(findings['memory'], r'^memory is measured: [0-9.]+ %$')
+
+
+class ClosedTerminals(BusTest):
+    """Terminals as root's are on Debian, whose /root/.profile has `mesg n`."""
+    daemon = False
+
+    def start(self, enabled, *modes):
+        self.house.install_fake('terminal', 'fine', enabled=enabled, contracts=['EventHandler'],
+                                events={'snooze.stop.pending': {'priority': 1}})
+        terminals = self.house.directory / 'root/dev/pts'
+        terminals.mkdir(parents=True)
+        for number, mode in enumerate(modes):
+            (terminals / str(number)).touch()
+            (terminals / str(number)).chmod(mode)
+        self.house.start_daemon('--proc-root', self.house.directory / 'root')
+        wait_for_file(lambda: 'input_idle_seconds' in self.client.call('GetMetrics')[0], 'a look at the terminals')
+
+    def findings(self):
+        return [finding for finding in self.client.call('Diagnose')[0] if 'mesg n' in finding['message']]
+
+    def test_doctor_names_those_where_nobody_is_told(self):
+        self.start(True, 0o620, 0o600, 0o620)
+        finding, = self.findings()
+        self.assertEqual((finding['check'], finding['status']), ('terminal', 'warning'))
+        user = pwd.getpwuid(os.getuid()).pw_name
+        self.assertTrue(finding['message'].endswith(f'of a stop: pts/1 of {user}'), finding['message'])
+        self.assertIn('mesg y', finding['advice'])
+
+    def test_doctor_counts_the_rest_of_many(self):
+        self.start(True, *[0o600] * 7)
+        finding, = self.findings()
+        self.assertEqual(finding['message'].count('pts/'), 4)
+        self.assertTrue(finding['message'].endswith(' and 3 more'), finding['message'])
+
+    def test_open_ones_are_nothing_to_tell(self):
+        self.start(True, 0o620, 0o620)
+        self.assertEqual(self.findings(), [])
+
+    def test_where_no_terminal_is_told_none_is_missed(self):
+        self.start(False, 0o600)
+        self.assertEqual(self.findings(), [])
 
 
 class Configuring(BusTest):

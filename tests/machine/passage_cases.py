@@ -2,6 +2,7 @@
 """From an idle machine to one that is switched off, and what may come between."""
 
 import contextlib
+import json
 import time
 
 from daemon_cases import CONFIGURATION
@@ -11,6 +12,7 @@ NAPTIME = 6
 QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, max_delay_seconds=30, dry_run=False,
              input_idle_threshold_secs=3, plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.05}}})
 TYPESCRIPT = "/var/tmp/terminal.txt"
+ROOT_TYPESCRIPT = "/var/tmp/root-terminal.txt"
 
 
 @contextlib.contextmanager
@@ -20,6 +22,21 @@ def terminal(machine):
         wait_until(lambda: machine.run("sh", "-c", "ls /dev/pts | grep -c '^[0-9]'", check=False).stdout.strip() not in ("", "0"),
                    "there is a terminal")
         yield
+
+
+@contextlib.contextmanager
+def root_login(machine):
+    """The terminal of a login as root, with the profile that the distribution ships. What is written to the stdin of what this yields
+    is typed there."""
+    with machine.background("script", "--quiet", "--flush", "--command", "exec bash --login", ROOT_TYPESCRIPT) as process:
+        wait_until(lambda: closed(machine), "root's profile has closed its terminal")
+        yield process
+
+
+def closed(machine):
+    """What doctor says of terminals closed by mesg n."""
+    findings = json.loads(machine.run("snooze", "doctor", "--json", check=False).stdout)
+    return [finding["message"] for finding in findings if "mesg n" in finding["message"]]
 
 
 @contextlib.contextmanager
@@ -91,6 +108,20 @@ def warning_is_told(machine):
     assert "stops at" in text, text
 
 
+def root_is_told_if_asked_for(machine):
+    """a login as root, whose profile says mesg n, is not told, and doctor says so; after mesg y it is"""
+    with root_login(machine) as process:
+        message, = closed(machine)
+        assert message.endswith(" of root"), message
+        told = machine.read(TYPESCRIPT).count("stops at")
+        wait_until(lambda: machine.read(TYPESCRIPT).count("stops at") > told, "the open terminal is told")
+        assert "stops at" not in machine.read(ROOT_TYPESCRIPT)
+        process.stdin.write(b"mesg y\n")
+        process.stdin.flush()
+        wait_until(lambda: not closed(machine), "the terminal is open")
+        wait_until(lambda: "stops at" in machine.read(ROOT_TYPESCRIPT), "root is told")
+
+
 def killed_in_warning(machine):
     """kill -9 in the warning: that stop is off, it is decided anew, the warning starts again, nothing is lost"""
     machine.wait_state("warning")
@@ -152,6 +183,6 @@ def comes_back(machine):
 def run(plan, installed, bus):
     with Machine(installed, bus, QUICK) as machine:
         with terminal(machine):
-            plan.cases([holds_keep_it_on, inhibitors_count, warning_is_told, killed_in_warning, postponed, killed_in_stopping,
-                         powers_off], machine)
+            plan.cases([holds_keep_it_on, inhibitors_count, warning_is_told, root_is_told_if_asked_for, killed_in_warning,
+                         postponed, killed_in_stopping, powers_off], machine)
         plan.case(comes_back, machine)

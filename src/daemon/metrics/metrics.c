@@ -11,7 +11,6 @@
 #include "daemon/metrics/evidence.h"
 #include "daemon/metrics/memory.h"
 #include "daemon/metrics/procfile.h"
-#include "daemon/metrics/terminals.h"
 
 #define BYTES_PER_KILOBYTE 1000.0
 
@@ -101,6 +100,10 @@ void metrics_set_slept(Metrics *m, uint64_t slept) {
 void metrics_set_logind_terminals(Metrics *m, const char *const *names) {
         metrics_look_at_input(m);
         terminals_set_sessions(m->terminals, names);
+}
+
+void metrics_tell_closed_terminals(const Metrics *m, TerminalsClosed closed, void *userdata) {
+        terminals_tell_closed(m->terminals, closed, userdata);
 }
 
 void metrics_set_input_interval(Metrics *m, uint64_t interval) {

@@ -10,6 +10,7 @@
 #include <json-glib/json-glib.h>
 
 #include "daemon/decision/sample.h"
+#include "daemon/metrics/terminals.h"
 
 typedef struct Metrics Metrics;
 
@@ -31,6 +32,9 @@ void metrics_set_input_interval(Metrics *metrics, uint64_t interval);
 
 /* The next sample looks, whatever the interval. */
 void metrics_look_at_input(Metrics *metrics);
+
+/* See terminals.h; as of the latest look. */
+void metrics_tell_closed_terminals(const Metrics *metrics, TerminalsClosed closed, void *userdata);
 
 /* How long this machine has slept since its boot: time in which nobody typed either, though the clock of samples stood
  * still. */

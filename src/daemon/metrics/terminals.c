@@ -23,6 +23,8 @@
 typedef struct Terminal {
         int64_t accessed; /* wall clock, µs */
         unsigned look;
+        bool closed; /* whoever is not its owner may not write there */
+        uid_t owner;
 } Terminal;
 
 struct Terminals {
@@ -149,6 +151,8 @@ static void note_access(Terminals *t, const char *name, const struct stat *st, u
         }
         terminal->accessed = accessed;
         terminal->look = t->look;
+        terminal->closed = !(st->st_mode & S_IWGRP);
+        terminal->owner = st->st_uid;
         if (changed) {
                 int64_t moment = moment_of(t, accessed, boottime, realtime);
 
@@ -211,4 +215,17 @@ bool terminals_look(Terminals *t, uint64_t boottime, uint64_t realtime, int64_t 
         t->looked = boottime;
         *ret_input = t->input;
         return t->seen;
+}
+
+void terminals_tell_closed(const Terminals *t, TerminalsClosed closed, void *userdata) {
+        GHashTableIter iterator;
+        gpointer name, value;
+
+        g_hash_table_iter_init(&iterator, t->known);
+        while (g_hash_table_iter_next(&iterator, &name, &value)) {
+                const Terminal *terminal = value;
+
+                if (terminal->closed)
+                        closed(name, terminal->owner, userdata);
+        }
 }

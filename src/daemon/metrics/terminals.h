@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef struct Terminals Terminals;
 
@@ -26,3 +27,7 @@ void terminals_set_sessions(Terminals *terminals, const char *const *names);
  * is no input and hides none. True if there is a terminal, or was one at any look before; *ret_input is then the
  * latest input (negative: before the machine's boot). */
 bool terminals_look(Terminals *terminals, uint64_t boottime, uint64_t realtime, int64_t *ret_input);
+
+/* Calls back for each that the latest look found closed to others' messages (mesg n), in no order. */
+typedef void (*TerminalsClosed)(const char *name, uid_t owner, void *userdata);
+void terminals_tell_closed(const Terminals *terminals, TerminalsClosed closed, void *userdata);
