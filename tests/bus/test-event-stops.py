@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What handlers hear of a stop, our own or somebody else's: that it comes, that it is off, whoever dies on the way, and when it waits for them."""
 
+import json
+import os
+import pty
+import tty
+
 import tap
 from eventful import SCHEMA, EventTest, s, soon, t
 from gi.repository import GLib
@@ -180,6 +185,44 @@ class Stops(EventTest):
         self.client.call('CancelStop', '(s)', ('not now',))
         wait_for(lambda: len(self.received) == 3, 'the end')
         self.assertEqual(self.phases(), ['scheduled', 'scheduled', 'cancelled'])
+
+
+class Terminals(EventTest):
+    """The whole way to who sits there: the daemon's event, plugin terminal, a terminal."""
+
+    def install_terminal(self):
+        devices = self.house.directory / 'dev'
+        (devices / 'pts').mkdir(parents=True)
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        os.fchmod(slave, 0o620)
+        (devices / 'pts/0').symlink_to(os.ttyname(slave))
+        self.house.place_plugin('terminal', BUILD / 'plugins/terminal/terminal', json.loads((BUILD / 'plugins/terminal/plugin.json').read_text()),
+                                variables={'SNOOZE_TERMINAL_DEVICES': devices})
+        return master
+
+    def test_they_are_told_at_once_and_again_a_minute_before_the_end(self):
+        master = self.install_terminal()
+        self.house.replay(QUIET)
+        # The shortest warning that is worth a reminder is 90 s long: the test takes the 32 s until then.
+        self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=92 / 60, sample_interval_seconds=0.1,
+                   check_interval_seconds=1)
+        told = []
+        for phase, left in (('scheduled', '1 min 3[0-2] s'), ('reminder', '(1 min|5[0-9] s)')):
+            wait_for(lambda: len(self.finished) > len(told), phase)
+            _, _, event = self.received[len(told)]
+            identifier, handled, results = self.finished[len(told)]
+            self.assertEqual((event['id'], event['data']['phase'], handled), (identifier, phase, True))
+            self.assertEqual([(row['plugin'], row['result']['terminals']) for row in results], [('terminal', 1)])
+            line = os.read(master, 4096).decode()
+            self.assertRegex(line, rf'^\r\n\aDry run: This machine would stop at [^\r\n]* \(in {left}\): idle since [^\r\n]*\r\n$')
+            told.append(event['timestamp'])
+        stop = self.client.get('NextStop')
+        self.assertEqual(self.client.get('State'), 'warning')
+        self.assertLess(abs(stop - told[1] - 60_000_000), 10_000_000)
 
 
 class Terminations(EventTest):
