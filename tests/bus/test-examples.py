@@ -11,7 +11,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, PATH, PLUGIN, BusTest, wait_for
+from harness import BUILD, ERROR, PATH, PLUGIN, BusTest, wait_for
 
 
 class Example(BusTest):
@@ -109,6 +109,15 @@ class Storage(Example):
         self.assertIn('“name” is not known here', wrong.stderr)
         for text in ('[]', '{', '{"a": 1, "a": 2}'):
             self.assertEqual(self.snooze('plugin', 'call', 'storage', 'retrieve', text).returncode, 2)
+
+    def test_a_mistake_of_who_asks_is_no_failure_of_it(self):
+        self.start(max_kilobytes=1)
+        self.of('Load')
+        for params, name in (({'key': 'a'}, 'InvalidArgument'), ({'key': 'a', 'value': 'x' * 2000}, 'Refused')):
+            self.assertFails(ERROR + name, 'Call', '(sa{sv})', ('store', {key: GLib.Variant('s', value) for key, value in params.items()}),
+                             interface=PLUGIN, path=self.path)
+            self.assertEqual((self.get('Healthy'), self.get('LastError')), (True, ''))
+        self.assertEqual(self.of('GetStatistics')[0]['errors'], 0)
 
     def test_it_is_for_administrators(self):
         self.house.answer('no', 'io.cloudsnooze.snooze1.call-plugin')

@@ -2,7 +2,7 @@
 
 /* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What
  * it lived through is appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a
- * channel, and behaves so there. */
+ * channel, and behaves so there. One whose behaviour is the name of an error answers every question with it. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -264,7 +264,7 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (is("forever"))
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for ever", 1, "valid_seconds", "u",
                                                   86400U);
-        if (is("valid"))
+        if (is("valid") || is("valid-fails-once"))
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u",
                                                   60U);
         if (is("twice"))
@@ -319,6 +319,8 @@ static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) 
                 return 1;
         if (is("die-handle"))
                 _exit(1);
+        if (is("valid-fails-once") && first_time("failed"))
+                return sd_bus_error_set(error, "org.example.Strange", "no clue");
         return sd_bus_reply_method_return(call, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
 }
 
@@ -504,6 +506,18 @@ static const sd_bus_vtable cloud_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+/* But when it is greeted, or asked whether it lives. */
+static int answer_with_error(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        static const char *const answered[] = { "Handshake", "Initialize", "Ping", "OpenChannel", "Shutdown" };
+
+        for (size_t i = 0; i < sizeof(answered) / sizeof(answered[0]); i++)
+                if (sd_bus_message_is_method_call(call, PLUGIN_INTERFACE, answered[i]) > 0)
+                        return 0;
+        if (sd_bus_message_is_method_call(call, NULL, NULL) <= 0)
+                return 0;
+        return sd_bus_reply_method_errorf(call, behaviour, "as it was told");
+}
+
 static int serve(sd_bus *connection) {
         const struct {
                 const char *interface;
@@ -517,7 +531,7 @@ static int serve(sd_bus *connection) {
                 { DATA_PROCESSOR_INTERFACE, data_vtable },
                 { STATE_INTERFACE, state_vtable },
         };
-        int r = 0;
+        int r = strchr(behaviour, '.') ? sd_bus_add_filter(connection, NULL, answer_with_error, NULL) : 0;
 
         for (size_t i = 0; r >= 0 && i < sizeof(objects) / sizeof(objects[0]); i++)
                 r = sd_bus_add_object_vtable(connection, NULL, PLUGIN_PATH, objects[i].interface, objects[i].vtable,

@@ -21,37 +21,46 @@
 
 #define CONTROL_TIMEOUT TIMEOUT_INITIALIZE
 
+/* What a method may answer with an error and be well: each other error is a failure of the plugin. */
+enum {
+        MAY_REFUSE_ARGUMENTS = 1, /* its arguments are a client's, an event's, or the administrator's */
+        MAY_BE_REFUSED = 2,       /* others decide what comes of it: the cloud, logind, somebody's hold */
+};
+
 typedef struct ContractMethod {
         const char *interface, *member;
         const char *contract; /* NULL: every plugin has it */
         const char *reply;    /* signature */
         PluginTimeout timeout;
+        unsigned refusals;
 } ContractMethod;
 
+#define MAY_REFUSE (MAY_REFUSE_ARGUMENTS | MAY_BE_REFUSED)
+
 static const ContractMethod contract_methods[] = {
-        { PLUGIN_INTERFACE, "Handshake", NULL, "ua{sv}", CONTROL_TIMEOUT },
-        { PLUGIN_INTERFACE, "Initialize", NULL, "", CONTROL_TIMEOUT },
-        { PLUGIN_INTERFACE, "Configure", NULL, "", CONTROL_TIMEOUT },
-        { PLUGIN_INTERFACE, "Ping", NULL, "", CONTROL_TIMEOUT },
-        { PLUGIN_INTERFACE, "OpenChannel", NULL, "h", CONTROL_TIMEOUT },
-        { PLUGIN_INTERFACE, "Shutdown", NULL, "", TIMEOUT_SHUTDOWN },
-        { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK },
-        { EVENT_HANDLER_INTERFACE, "HandleEvent", "EventHandler", "ba{sv}", TIMEOUT_EVENT },
-        { EVENT_SOURCE_INTERFACE, "Watch", "EventSource", "", TIMEOUT_EVENT },
-        { EVENT_SOURCE_INTERFACE, "Acknowledge", "EventSource", "", TIMEOUT_EVENT },
-        { CLOUD_PROVIDER_INTERFACE, "Detect", "CloudProvider", "b", TIMEOUT_PROVIDER },
-        { CLOUD_PROVIDER_INTERFACE, "GetInstanceInfo", "CloudProvider", "a{sv}", TIMEOUT_PROVIDER },
-        { CLOUD_PROVIDER_INTERFACE, "StopInstance", "CloudProvider", "", TIMEOUT_PROVIDER },
-        { CLOUD_PROVIDER_INTERFACE, "StartInstance", "CloudProvider", "", TIMEOUT_PROVIDER },
-        { CLOUD_PROVIDER_INTERFACE, "CheckPermissions", "CloudProvider", "a(sbs)", TIMEOUT_PROVIDER },
-        { CLOUD_PROVIDER_INTERFACE, "SetTags", "CloudProvider", "", TIMEOUT_PROVIDER },
-        { STATE_INTERFACE, "ExportState", "State", "uay", TIMEOUT_EXPORT },
-        { STATE_INTERFACE, "ImportState", "State", "", TIMEOUT_EXPORT },
-        { DATA_PROCESSOR_INTERFACE, "ProcessData", "DataProcessor", "ay", TIMEOUT_PROVIDER },
-        { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_STREAM },
-        { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER },
+        { PLUGIN_INTERFACE, "Handshake", NULL, "ua{sv}", CONTROL_TIMEOUT, 0 },
+        { PLUGIN_INTERFACE, "Initialize", NULL, "", CONTROL_TIMEOUT, 0 },
+        { PLUGIN_INTERFACE, "Configure", NULL, "", CONTROL_TIMEOUT, MAY_REFUSE_ARGUMENTS },
+        { PLUGIN_INTERFACE, "Ping", NULL, "", CONTROL_TIMEOUT, 0 },
+        { PLUGIN_INTERFACE, "OpenChannel", NULL, "h", CONTROL_TIMEOUT, 0 },
+        { PLUGIN_INTERFACE, "Shutdown", NULL, "", TIMEOUT_SHUTDOWN, 0 },
+        { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK, 0 },
+        { EVENT_HANDLER_INTERFACE, "HandleEvent", "EventHandler", "ba{sv}", TIMEOUT_EVENT, MAY_REFUSE },
+        { EVENT_SOURCE_INTERFACE, "Watch", "EventSource", "", TIMEOUT_EVENT, 0 },
+        { EVENT_SOURCE_INTERFACE, "Acknowledge", "EventSource", "", TIMEOUT_EVENT, MAY_BE_REFUSED },
+        { CLOUD_PROVIDER_INTERFACE, "Detect", "CloudProvider", "b", TIMEOUT_PROVIDER, MAY_BE_REFUSED },
+        { CLOUD_PROVIDER_INTERFACE, "GetInstanceInfo", "CloudProvider", "a{sv}", TIMEOUT_PROVIDER, MAY_REFUSE },
+        { CLOUD_PROVIDER_INTERFACE, "StopInstance", "CloudProvider", "", TIMEOUT_PROVIDER, MAY_REFUSE },
+        { CLOUD_PROVIDER_INTERFACE, "StartInstance", "CloudProvider", "", TIMEOUT_PROVIDER, MAY_REFUSE },
+        { CLOUD_PROVIDER_INTERFACE, "CheckPermissions", "CloudProvider", "a(sbs)", TIMEOUT_PROVIDER, MAY_BE_REFUSED },
+        { CLOUD_PROVIDER_INTERFACE, "SetTags", "CloudProvider", "", TIMEOUT_PROVIDER, MAY_REFUSE },
+        { STATE_INTERFACE, "ExportState", "State", "uay", TIMEOUT_EXPORT, 0 },
+        { STATE_INTERFACE, "ImportState", "State", "", TIMEOUT_EXPORT, 0 },
+        { DATA_PROCESSOR_INTERFACE, "ProcessData", "DataProcessor", "ay", TIMEOUT_PROVIDER, MAY_REFUSE },
+        { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_STREAM, MAY_REFUSE },
+        { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER, MAY_REFUSE },
         /* Properties of a contract. The caller names the contract's interface as the argument. */
-        { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER },
+        { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER, 0 },
 };
 
 struct PluginCall {
@@ -251,9 +260,17 @@ static gboolean is_optional(const PluginCall *call) {
 }
 
 /* Of the version that serves: what goes wrong with one that is to replace it, or was replaced, is not the plugin's. */
-static void set_healthy(const PluginCall *call, gboolean healthy, const char *error) {
+static void set_unhealthy(const PluginCall *call, const char *error) {
         if (call->process == call->plugin->process)
-                plugin_set_healthy(call->plugin, healthy, error);
+                plugin_set_healthy(call->plugin, FALSE, error);
+}
+
+/* What it was never meant to do is no failure of it. */
+static gboolean is_answer(const PluginCall *call, const sd_bus_error *error) {
+        unsigned refusals = call->method->refusals;
+
+        return reply_is_unsupported(error) || (refusals & MAY_REFUSE_ARGUMENTS && reply_is_about_arguments(error)) ||
+                (refusals & MAY_BE_REFUSED && reply_is_up_to_others(error));
 }
 
 /* The plugin's own error. What is not ours is not handed on under its name. */
@@ -261,12 +278,11 @@ static void finish_refused(PluginCall *call, const sd_bus_error *error) {
         _cleanup_bus_error_ sd_bus_error shown = SD_BUS_ERROR_NULL;
 
         reply_make_error(error, &shown);
-        if (!is_optional(call))
-                call->plugin->statistics.errors++;
         call->process->last_heard = clock_monotonic();
-        /* What it was never meant to do is no failure of it. */
-        if (!reply_is_unsupported(error) && !is_optional(call))
-                set_healthy(call, FALSE, shown.message);
+        if (!is_answer(call, error) && !is_optional(call)) {
+                call->plugin->statistics.errors++;
+                set_unhealthy(call, shown.message);
+        }
         call_finish(call, NULL, &shown);
 }
 
@@ -278,16 +294,19 @@ static void finish_timed_out(PluginCall *call) {
 
         plugin->statistics.timeouts++;
         if (!is_housekeeping(call))
-                set_healthy(call, FALSE, message);
+                set_unhealthy(call, message);
         /* Before the caller hears of it, who may do away with the process. */
         if (!call->control)
                 process_suspect(call->process);
         call_finish_error(call, ERROR_TIMED_OUT, message);
 }
 
+/* That it lives, and what else the daemon wants of it for itself, says nothing of what it failed at. */
 static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         const char *signature = sd_bus_message_get_signature(reply, true) ?: "";
         Plugin *plugin = call->plugin;
+        unsigned faults = plugin->faults;
+        gboolean serves;
 
         call->process->last_heard = clock_monotonic();
         /* How long an answer lay there that nobody waited for is not its plugin's doing. */
@@ -298,12 +317,15 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
                                                            call->method->member, signature, call->method->reply);
 
                 plugin->statistics.errors++;
-                set_healthy(call, FALSE, message);
+                set_unhealthy(call, message);
                 call_finish_error(call, ERROR_PLUGIN_FAILED, message);
                 return;
         }
-        set_healthy(call, TRUE, NULL);
+        serves = !call->control && call->process == plugin->process;
         call_finish(call, reply, NULL);
+        /* Whoever asked has seen by now whether there is sense in it. */
+        if (serves && plugin->faults == faults && plugin->state == PLUGIN_RUNNING)
+                plugin_set_healthy(plugin, TRUE, NULL);
 }
 
 /* sd-bus ends all calls of a connection that was closed. For a peer on the bus that is gone its driver answers; nobody

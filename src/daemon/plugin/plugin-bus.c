@@ -319,9 +319,10 @@ static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
 
         if (error)
                 (void) sd_bus_reply_method_error(request->call, error);
-        else if (check_answer_read(plugin->id, reply, now, now, clock_realtime(), &answer, &problem) < 0)
+        else if (check_answer_read(plugin->id, reply, now, now, clock_realtime(), &answer, &problem) < 0) {
+                plugin_note_problem(plugin, problem);
                 (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s.", plugin->id, problem);
-        else
+        } else
                 (void) reply_verdict(request->call, g_ptr_array_index(answer.votes, 0));
 }
 

@@ -107,25 +107,35 @@ void plugin_set_error(Plugin *plugin, const char *message) {
         plugin->last_error = plugin_words(message);
 }
 
+static void replace_error(Plugin *plugin, const char *error) {
+        if (g_str_equal(error, plugin->last_error))
+                return;
+        plugin_set_error(plugin, error);
+        plugin_bus_changed(plugin, "LastError", NULL);
+}
+
 void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error) {
         gboolean changed = healthy != plugin->healthy;
 
-        if (error && !g_str_equal(error, plugin->last_error)) {
-                plugin_set_error(plugin, error);
-                plugin_bus_changed(plugin, "LastError", NULL);
-        }
+        if (!healthy)
+                plugin->faults++;
+        if (error)
+                replace_error(plugin, error);
+        else if (changed && healthy)
+                replace_error(plugin, "");
         plugin->healthy = healthy;
-        if (changed)
-                plugin_bus_changed(plugin, "Healthy", NULL);
+        if (!changed)
+                return;
+        plugin_bus_changed(plugin, "Healthy", NULL);
+        if (!healthy && plugin->state == PLUGIN_RUNNING)
+                plugin_check_failed(plugin, plugin->last_error);
 }
 
 void plugin_tell_obstacle(Plugin *plugin) {
         const char *obstacle = native_obstacle(plugin, plugin->plugins->config);
 
-        if (!obstacle || g_str_equal(obstacle, plugin->last_error))
-                return;
-        plugin_set_error(plugin, obstacle);
-        plugin_bus_changed(plugin, "LastError", NULL);
+        if (obstacle)
+                replace_error(plugin, obstacle);
 }
 
 void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reason) {

@@ -88,6 +88,7 @@ struct Plugin {
         PluginState state;
         char *last_error;
         gboolean healthy;
+        unsigned faults;         /* so often something was its failure, whether that was the first or not */
         sd_event_source *timer;
         sd_event_source *keep;   /* its state is exported then, while it runs */
         uint64_t keep_at;
@@ -260,6 +261,8 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled);
 /* The mark that plugin_begin() waits for. */
 void plugin_mark_made(Plugin *plugin);
 void plugin_set_error(Plugin *plugin, const char *message);
+/* error: why it is not. One that is not votes "unknown" until it is asked again; of one that is there is no last
+ * error. */
 void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 
 /* lifecycle.c */

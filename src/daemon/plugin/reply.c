@@ -137,3 +137,16 @@ gboolean reply_is_unsupported(const sd_bus_error *refusal) {
         return sd_bus_error_has_name(refusal, ERROR_NOT_SUPPORTED) ||
                sd_bus_error_has_name(refusal, SD_BUS_ERROR_NOT_SUPPORTED);
 }
+
+gboolean reply_is_about_arguments(const sd_bus_error *refusal) {
+        return sd_bus_error_has_name(refusal, ERROR_INVALID_ARGUMENT) ||
+               sd_bus_error_has_name(refusal, SD_BUS_ERROR_INVALID_ARGS);
+}
+
+gboolean reply_is_up_to_others(const sd_bus_error *refusal) {
+        static const char *const names[] = { ERROR_REFUSED, ERROR_THROTTLED,       ERROR_HELD,
+                                             ERROR_BUSY,    ERROR_LIMITS_EXCEEDED, SD_BUS_ERROR_ACCESS_DENIED,
+                                             NULL };
+
+        return g_strv_contains(names, refusal->name);
+}

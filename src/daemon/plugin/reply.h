@@ -30,3 +30,7 @@ int reply_read_block(sd_bus_message *reply, GBytes **ret_block, char **ret_probl
 void reply_make_error(const sd_bus_error *refusal, sd_bus_error *ret);
 /* It was never meant to do that. */
 gboolean reply_is_unsupported(const sd_bus_error *refusal);
+/* It can do nothing with what it was given. */
+gboolean reply_is_about_arguments(const sd_bus_error *refusal);
+/* Somebody whom it asked says no, or not now. */
+gboolean reply_is_up_to_others(const sd_bus_error *refusal);

@@ -316,6 +316,7 @@ static void turn_over(PluginSwap *swap) {
         log_notice("Plugin %s: %s", plugin->id, reason);
         plugin->process->last_heard = plugin->process->last_used = swap->switched;
         plugin_set_error(plugin, "");
+        plugin_set_healthy(plugin, TRUE, NULL);
         plugin_pump(plugin);
         announce(plugin, reason);
         if (plugin->swap == swap && plugin->process) {

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What makes a plugin unhealthy, what does not, and what ends it. */
+
+#include "base/errors.h"
+#include "daemon/plugin/plugin.h"
+#include "plugin-fixture.h"
+
+static int append_dictionary(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "a{sv}", 0);
+}
+
+static int append_word(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "s", "x");
+}
+
+static int append_word_and_dictionary(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "sa{sv}", "x", 0);
+}
+
+static int append_block(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "ay", 1, 0);
+}
+
+static int append_tags(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "a{ss}", 0);
+}
+
+enum {
+        ARGUMENTS = 1, /* may be refused for its arguments */
+        OTHERS = 2,    /* may be refused by others */
+};
+
+static const struct {
+        const char *interface, *member;
+        PluginCallAppend append;
+        unsigned may;
+} methods[] = {
+        { IDLE_CHECK_INTERFACE, "CheckIdle", append_dictionary, 0 },
+        { PLUGIN_INTERFACE, "Configure", append_dictionary, ARGUMENTS },
+        { EVENT_HANDLER_INTERFACE, "HandleEvent", append_dictionary, ARGUMENTS | OTHERS },
+        { EVENT_SOURCE_INTERFACE, "Watch", NULL, 0 },
+        { EVENT_SOURCE_INTERFACE, "Acknowledge", append_word, OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "Detect", NULL, OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "CheckPermissions", NULL, OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "GetInstanceInfo", append_word, ARGUMENTS | OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "StopInstance", append_word_and_dictionary, ARGUMENTS | OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "StartInstance", append_word_and_dictionary, ARGUMENTS | OTHERS },
+        { CLOUD_PROVIDER_INTERFACE, "SetTags", append_tags, ARGUMENTS | OTHERS },
+        { DATA_PROCESSOR_INTERFACE, "ProcessData", append_block, ARGUMENTS | OTHERS },
+        { REQUEST_HANDLER_INTERFACE, "Handle", append_word_and_dictionary, ARGUMENTS | OTHERS },
+};
+
+#define EVERYTHING                                                                                                    \
+        "\"IdleCheck\", \"EventHandler\", \"EventSource\", \"CloudProvider\", \"DataProcessor\", \"RequestHandler\""
+
+static const struct {
+        const char *name;
+        unsigned where;  /* it is an answer */
+        const char *seen; /* by who asked */
+} errors[] = {
+        { ERROR_INVALID_ARGUMENT, ARGUMENTS, ERROR_INVALID_ARGUMENT },
+        { SD_BUS_ERROR_INVALID_ARGS, ARGUMENTS, SD_BUS_ERROR_INVALID_ARGS },
+        { ERROR_REFUSED, OTHERS, ERROR_REFUSED },
+        { ERROR_THROTTLED, OTHERS, ERROR_THROTTLED },
+        { ERROR_HELD, OTHERS, ERROR_HELD },
+        { ERROR_BUSY, OTHERS, ERROR_BUSY },
+        { ERROR_LIMITS_EXCEEDED, OTHERS, ERROR_LIMITS_EXCEEDED },
+        { SD_BUS_ERROR_ACCESS_DENIED, OTHERS, SD_BUS_ERROR_ACCESS_DENIED },
+        { ERROR_PLUGIN_FAILED, 0, ERROR_PLUGIN_FAILED },
+        { ERROR_TIMED_OUT, 0, ERROR_TIMED_OUT },
+        { "org.example.Strange", 0, ERROR_PLUGIN_FAILED },
+};
+
+static void on_error(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        char **name = userdata;
+
+        g_assert_nonnull(error);
+        *name = g_strdup(error->name);
+}
+
+static void test_refusals(const void *data) {
+        size_t e = GPOINTER_TO_SIZE(data);
+        PluginFixture f = {};
+        uint64_t failures = 0;
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", errors[e].name, EVERYTHING, ", \"events\": {\"custom.*\": {\"priority\": 1}}");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        for (size_t i = 0; i < G_N_ELEMENTS(methods); i++) {
+                gboolean answer = (methods[i].may & errors[e].where) != 0;
+                g_autofree char *seen = NULL;
+
+                g_assert_cmpint(plugin_call(plugin, methods[i].interface, methods[i].member, 0, TRUE,
+                                            methods[i].append, on_error, &seen),
+                                ==, 0);
+                run_until(f.bus.event, seen != NULL);
+                g_assert_cmpstr(seen, ==, errors[e].seen);
+                if (plugin->healthy != answer)
+                        g_error("%s: %s", methods[i].member, errors[e].name);
+                g_assert_cmpstr(plugin_last_error(plugin), ==,
+                                answer                                       ? ""
+                                : g_str_equal(errors[e].seen, errors[e].name) ? "as it was told"
+                                                                              : "org.example.Strange: as it was told");
+                failures += !answer;
+                g_assert_cmpuint(plugin->statistics.errors, ==, failures);
+                plugin_set_healthy(plugin, TRUE, NULL);
+        }
+        fixture_down(&f);
+}
+
+static void ask(PluginFixture *f, Plugin *plugin, PluginCallDone done) {
+        unsigned before = f->rounds;
+
+        g_assert_cmpint(plugin_call(plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_word_and_dictionary,
+                                    done, f),
+                        ==, 0);
+        run_until(f->bus.event, f->rounds > before);
+}
+
+static void on_failed(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+
+        g_assert_nonnull(error);
+        f->rounds++;
+}
+
+static void on_worked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+
+        g_assert_null(error);
+        f->rounds++;
+}
+
+/* "Idle for the next minute" counts no more when something else has failed since. */
+static void test_its_vote_is_unknown_until_it_is_asked_again(void) {
+        PluginFixture f = {};
+        const Vote *vote;
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "valid-fails-once", "\"IdleCheck\", \"RequestHandler\"", "");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, FALSE);
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_IDLE);
+
+        ask(&f, plugin, on_failed);
+        vote = fixture_vote(&f, "one");
+        g_assert_cmpint(vote->verdict, ==, VERDICT_UNKNOWN);
+        g_assert_cmpstr(vote->reason, ==, "org.example.Strange: no clue");
+        g_assert_false(plugin->healthy);
+
+        /* What it does well afterwards is no word on whether this machine is idle. */
+        ask(&f, plugin, on_worked);
+        run_until(f.bus.event, plugin->healthy);
+        g_assert_cmpstr(plugin_last_error(plugin), ==, "");
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_UNKNOWN);
+        fixture_round(&f, FALSE);
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_IDLE);
+        g_assert_cmpuint(fixture_noted(&f, "one", "CheckIdle"), ==, 2);
+        fixture_down(&f);
+}
+
+static void test_that_it_lives_is_not_that_it_works(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "hang-later", "\"IdleCheck\"", ", \"timeouts\": {\"check\": 0.5}");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, FALSE);
+        g_assert_true(plugin->healthy);
+        fixture_round(&f, FALSE);
+        run_until(f.bus.event, fixture_noted(&f, "one", "Ping") == 1 && !plugin->process->pinging);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        g_assert_false(plugin->healthy);
+        g_assert_nonnull(strstr(plugin_last_error(plugin), "did not answer CheckIdle"));
+        fixture_down(&f);
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        errors_register();
+        for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+                g_autofree char *path = g_strdup_printf("/health/refusals/%s", errors[i].name);
+
+                g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_refusals);
+        }
+        g_test_add_func("/health/vote", test_its_vote_is_unknown_until_it_is_asked_again);
+        g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);
+        return g_test_run();
+}
