@@ -34,6 +34,9 @@ typedef struct Checkpoint {
         GHashTable *announced;   /* by whom: announcements_new() */
         gboolean cancelled;
         uint64_t handled_until;  /* wall clock µs; 0: nothing is */
+        /* What an instance before this one did not live to answer: whom it had told, and of which end. */
+        GArray *told;            /* ToldProcess */
+        uint64_t told_until;     /* wall clock µs: what its handled_until was */
 } Checkpoint;
 
 static const char *const types[] = { "cloud.spot.interrupt",       "cloud.instance.termination",
@@ -102,6 +105,11 @@ static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
         }
 }
 
+static void forget_told(Checkpoint *checkpoint) {
+        g_array_set_size(checkpoint->told, 0);
+        checkpoint->told_until = 0;
+}
+
 static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePluginDictionary *event,
                  const Notice *notice, uint64_t budget) {
         int r;
@@ -113,12 +121,14 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePlu
                 .runner = checkpoint->runner,
                 .jobs = checkpoint->jobs,
                 .deadline = usec_add(clock_monotonic(), budget),
+                .told = notice_is_handled(notice, checkpoint->told_until, clock_realtime()) ? checkpoint->told : NULL,
                 .done = on_done,
                 .userdata = checkpoint,
         }, &checkpoint->problem, &checkpoint->targets);
         if (r < 0)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
                                                strerror(-r));
+        forget_told(checkpoint);
         checkpoint->call = call;
         /* Who told of a later end holds to that one: calling it off must not end what is done about this one. */
         if (checkpoint->handled_until <= clock_realtime())
@@ -130,10 +140,11 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePlu
 }
 
 static int called_off(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePluginDictionary *event) {
-        gboolean was_handled = checkpoint->handled_until > 0;
+        gboolean was_handled = checkpoint->handled_until > 0 || checkpoint->told->len > 0;
 
         if (!announcements_call_off(checkpoint->announced, event))
                 return answer_status(call, "cancelled", false);
+        forget_told(checkpoint);
         if (checkpoint->targets) {
                 checkpoint->cancelled = TRUE;
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), CALL_OFF_TIME));
@@ -204,16 +215,59 @@ static void slot_free(void *userdata) {
                 targets_continue(checkpoint->targets);
 }
 
+/* What is under way is not handled yet: commands end with their plugin, and nobody has been answered. */
 static int export_state(SnoozePluginCall *call, void *userdata) {
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GArray) told = g_array_new(FALSE, FALSE, sizeof(ToldProcess));
         const Checkpoint *checkpoint = userdata;
+        const GArray *list = checkpoint->targets ? told : checkpoint->told;
+        uint64_t until = checkpoint->targets ? checkpoint->handled_until : checkpoint->told_until;
 
-        return handled_export(call, checkpoint->handled_until, checkpoint->announced);
+        G_STATIC_ASSERT(TARGETS_MAX <= HANDLED_MORE_MAX);
+        if (checkpoint->targets)
+                targets_list_told(checkpoint->targets, told);
+        for (guint i = 0; i < list->len; i++) {
+                const ToldProcess *process = &g_array_index(list, ToldProcess, i);
+
+                g_ptr_array_add(lines, g_strdup_printf("%d %" PRIu64 " %" PRIu64 " %" PRIu64, (int) process->pid,
+                                                       process->started, process->when, until));
+        }
+        return handled_export(call, checkpoint->targets ? 0 : checkpoint->handled_until, checkpoint->announced, lines);
+}
+
+static gboolean read_told(const char *line, ToldProcess *ret, uint64_t *ret_until) {
+        g_auto(GStrv) words = g_strsplit(line, " ", -1);
+        guint64 pid, started, when, until;
+
+        if (g_strv_length(words) != 4 || !g_ascii_string_to_unsigned(words[0], 10, 1, INT32_MAX, &pid, NULL) ||
+            !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXUINT64, &started, NULL) ||
+            !g_ascii_string_to_unsigned(words[2], 10, 0, G_MAXUINT64, &when, NULL) ||
+            !g_ascii_string_to_unsigned(words[3], 10, 0, G_MAXUINT64, &until, NULL))
+                return FALSE;
+        *ret = (ToldProcess) { .pid = (pid_t) pid, .started = started, .when = when };
+        *ret_until = until;
+        return TRUE;
 }
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
         Checkpoint *checkpoint = userdata;
+        int r;
 
-        return handled_import(call, version, data, size, &checkpoint->handled_until, checkpoint->announced);
+        r = handled_import(call, version, data, size, &checkpoint->handled_until, checkpoint->announced, lines);
+        for (guint i = 0; r >= 0 && i < lines->len; i++) {
+                ToldProcess process;
+
+                if (read_told(g_ptr_array_index(lines, i), &process, &checkpoint->told_until))
+                        g_array_append_val(checkpoint->told, process);
+                else
+                        r = snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                                    "the state has “%s”, expected four numbers",
+                                                    (const char *) g_ptr_array_index(lines, i));
+        }
+        if (r < 0)
+                forget_told(checkpoint);
+        return r;
 }
 
 static int start(SnoozePluginInstance *instance, void *userdata) {
@@ -237,6 +291,7 @@ int main(int argc, char *argv[]) {
                 { NULL },
         };
         Checkpoint checkpoint = { .jobs = g_ptr_array_new(),
+                                  .told = g_array_new(FALSE, FALSE, sizeof(ToldProcess)),
                                   .waiting = g_ptr_array_new(),
                                   .announced = announcements_new() };
         const SnoozePlugin plugin = {
@@ -260,6 +315,7 @@ int main(int argc, char *argv[]) {
         targets_free(checkpoint.targets);
         runner_free(checkpoint.runner);
         g_clear_pointer(&checkpoint.told_jobs, g_ptr_array_unref);
+        g_array_unref(checkpoint.told);
         g_ptr_array_unref(checkpoint.jobs);
         g_ptr_array_unref(checkpoint.waiting);
         g_hash_table_unref(checkpoint.announced);

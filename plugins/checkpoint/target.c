@@ -32,6 +32,7 @@ typedef struct Target {
         int fd;
         sd_event_source *ended;
         Run *run;
+        uint64_t when; /* it was told, or is about to be: wall clock ns, by the clock that dates files */
         gboolean told, over, done;
         uint64_t duration;
         char *file, *problem;
@@ -48,7 +49,7 @@ struct Targets {
         gboolean overflow;
         guint over;
         uint64_t deadline, begun;
-        struct timespec began; /* by the clock that dates files */
+        const GArray *told;    /* while they are told */
         sd_event_source *timer, *look;
         TargetsDone done;
         void *userdata;
@@ -95,14 +96,15 @@ static void target_over(Target *target, const char *problem) {
                 targets_shorten(targets, 0);
 }
 
+/* Files of before 1970 are as old as can be. */
+static uint64_t nanoseconds(const struct timespec *time) {
+        return (uint64_t) MAX(time->tv_sec, 0) * 1000000000U + (uint64_t) time->tv_nsec;
+}
+
 static gboolean file_is_there(const Target *target) {
-        const struct timespec *since = &target->targets->began;
         struct stat st;
 
-        if (stat(target->file, &st) < 0 || !S_ISREG(st.st_mode))
-                return FALSE;
-        return st.st_mtim.tv_sec > since->tv_sec ||
-               (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec >= since->tv_nsec);
+        return stat(target->file, &st) >= 0 && S_ISREG(st.st_mode) && nanoseconds(&st.st_mtim) >= target->when;
 }
 
 static int on_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -214,10 +216,32 @@ static gboolean is_same(const Target *target) {
                stat.started == target->started && stat.state != 'Z';
 }
 
+static const ToldProcess *find_told(const Target *target) {
+        const GArray *told = target->targets->told;
+
+        for (guint i = 0; told && i < told->len; i++) {
+                const ToldProcess *process = &g_array_index(told, ToldProcess, i);
+
+                if (process->pid == target->pid && process->started == target->started)
+                        return process;
+        }
+        return NULL;
+}
+
 static void tell(Target *target) {
+        const ToldProcess *before = find_told(target);
+
         target->fd = (int) syscall(SYS_pidfd_open, target->pid, 0);
         if (target->fd < 0 || !is_same(target)) {
                 target_over(target, "had ended before it was told");
+                return;
+        }
+        if (before) {
+                target->when = before->when;
+                if (target->job->until == JOB_UNTIL_COMMAND)
+                        target_over(target, NULL);
+                else
+                        await(target);
                 return;
         }
         if (target->job->command)
@@ -332,6 +356,7 @@ static int prepare(Targets *targets) {
 
 int targets_begin(const TargetsParameters *parameters, const char **ret_problem, Targets **ret) {
         Targets *targets = g_new0(Targets, 1);
+        struct timespec began;
         int r;
 
         targets->event = sd_event_ref(parameters->event);
@@ -344,7 +369,7 @@ int targets_begin(const TargetsParameters *parameters, const char **ret_problem,
         targets->begun = clock_monotonic();
         targets->done = parameters->done;
         targets->userdata = parameters->userdata;
-        (void) clock_gettime(CLOCK_REALTIME_COARSE, &targets->began);
+        targets->told = parameters->told;
         r = prepare(targets);
         if (r >= 0)
                 r = find(targets);
@@ -357,12 +382,26 @@ int targets_begin(const TargetsParameters *parameters, const char **ret_problem,
                        : targets->overflow ? "more than 64 processes match: the others are not told"
                                            : NULL;
         *ret = targets;
-        for (guint i = 0; i < targets->list->len; i++)
+        (void) clock_gettime(CLOCK_REALTIME_COARSE, &began);
+        for (guint i = 0; i < targets->list->len; i++) {
+                target_at(targets, i)->when = nanoseconds(&began);
                 tell(target_at(targets, i));
+        }
+        targets->told = NULL;
         targets_continue(targets);
         if (targets->list->len == 0)
                 targets_shorten(targets, 0);
         return 0;
+}
+
+void targets_list_told(const Targets *targets, GArray *told) {
+        for (guint i = 0; i < targets->list->len; i++) {
+                const Target *target = target_at(targets, i);
+                ToldProcess process = { .pid = target->pid, .started = target->started, .when = target->when };
+
+                if (target->told || target->done)
+                        g_array_append_val(told, process);
+        }
 }
 
 void targets_shorten(Targets *targets, uint64_t deadline) {

@@ -26,6 +26,13 @@ typedef struct TargetOutcome {
         const char *problem; /* why it is not; NULL else */
 } TargetOutcome;
 
+/* One that was told already, perhaps by an instance before this one. */
+typedef struct ToldProcess {
+        pid_t pid;
+        uint64_t started; /* as ProcessStat has it: nobody else has both */
+        uint64_t when;    /* wall clock ns, by the clock that dates files */
+} ToldProcess;
+
 typedef struct Targets Targets;
 
 /* Called once, never from within targets_begin() or targets_shorten(); targets is gone when it returns. */
@@ -36,6 +43,7 @@ typedef struct TargetsParameters {
         Runner *runner;        /* whose slot_free calls targets_continue() */
         const GPtrArray *jobs; /* Job; stays as long as the targets */
         uint64_t deadline;     /* monotonic µs; commands end two seconds before, so that SIGTERM is of use */
+        const GArray *told;    /* ToldProcess: waited for, and not told again; NULL: none */
         TargetsDone done;
         void *userdata;
 } TargetsParameters;
@@ -44,6 +52,8 @@ typedef struct TargetsParameters {
 int targets_begin(const TargetsParameters *parameters, const char **ret_problem, Targets **ret);
 /* The deadline is this moment, if that is earlier; 0: now. */
 void targets_shorten(Targets *targets, uint64_t deadline);
+/* Those that need not be told again: that got their signal, or whose command has ended well. */
+void targets_list_told(const Targets *targets, GArray *told);
 /* A command may be started again. */
 void targets_continue(Targets *targets);
 /* Without telling anybody; NULL is fine. */

@@ -5,13 +5,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A moment in decimal digits, and behind it the names of the announcements; a zero byte ends each. */
-#define STATE_VERSION 2U
+/* A moment in decimal digits, behind it the names of the announcements, and behind these what the plugin has besides;
+ * a zero byte ends each. */
+#define STATE_VERSION 3U
+#define STATE_VERSION_NAMES 2U  /* nothing besides */
 #define STATE_VERSION_MOMENT 1U /* that alone, and nothing ends it */
 #define ANNOUNCEMENTS_MAX 256U
 #define NAME_SEPARATOR '\n'
 
-int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements) {
+int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements, const GPtrArray *more) {
         g_autoptr(GString) text = g_string_new(NULL);
         GHashTableIter iterator;
         const char *name;
@@ -21,30 +23,44 @@ int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcem
         g_hash_table_iter_init(&iterator, announcements);
         while (g_hash_table_iter_next(&iterator, (void **) &name, NULL))
                 g_string_append_len(text, name, (gssize) strlen(name) + 1);
-        return snooze_plugin_call_set_state(call, STATE_VERSION, text->str, text->len);
+        for (guint i = 0; more && i < more->len && i < HANDLED_MORE_MAX; i++) {
+                name = g_ptr_array_index(more, i);
+                g_string_append_len(text, name, (gssize) strlen(name) + 1);
+        }
+        /* A version before this one can go back to what has nothing new. */
+        return snooze_plugin_call_set_state(call, more && more->len > 0 ? STATE_VERSION : STATE_VERSION_NAMES,
+                                            text->str, text->len);
 }
 
-static gboolean read_names(const char *text, const char *end, GHashTable *announcements) {
-        for (; text < end; text += strlen(text) + 1) {
-                if (!strchr(text, NAME_SEPARATOR) || g_hash_table_size(announcements) >= ANNOUNCEMENTS_MAX)
-                        return FALSE;
-                g_hash_table_add(announcements, g_strdup(text));
-        }
+/* more NULL: there must be nothing but names. */
+static gboolean read_names(const char *text, const char *end, GHashTable *announcements, GPtrArray *more) {
+        for (; text < end; text += strlen(text) + 1)
+                if (strchr(text, NAME_SEPARATOR)) {
+                        if (g_hash_table_size(announcements) >= ANNOUNCEMENTS_MAX)
+                                return FALSE;
+                        g_hash_table_add(announcements, g_strdup(text));
+                } else {
+                        if (!more || more->len >= HANDLED_MORE_MAX)
+                                return FALSE;
+                        g_ptr_array_add(more, g_strdup(text));
+                }
         return TRUE;
 }
 
 int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until,
-                   GHashTable *announcements) {
+                   GHashTable *announcements, GPtrArray *more) {
+        gboolean known = version >= STATE_VERSION_MOMENT && version <= (more ? STATE_VERSION : STATE_VERSION_NAMES);
         /* Also where it is not: ended by a zero byte. */
         g_autofree char *text = g_malloc0(size + 1);
-        size_t whole = version == STATE_VERSION ? size : size + 1;
+        size_t whole = version == STATE_VERSION_MOMENT ? size + 1 : size;
         guint64 until;
 
         memcpy(text, data, size);
-        if ((version != STATE_VERSION && version != STATE_VERSION_MOMENT) || whole == 0 || text[whole - 1] != '\0' ||
+        if (!known || whole == 0 || text[whole - 1] != '\0' ||
             !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &until, NULL) ||
             (version == STATE_VERSION_MOMENT && strlen(text) != size) ||
-            !read_names(text + strlen(text) + 1, text + whole, announcements)) {
+            !read_names(text + strlen(text) + 1, text + whole, announcements,
+                        version == STATE_VERSION ? more : NULL)) {
                 g_hash_table_remove_all(announcements);
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "version %u of the state: expected a moment, and who announced it",

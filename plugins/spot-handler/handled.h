@@ -10,11 +10,15 @@
 
 #include <snooze/plugin.h>
 
-/* until: wall clock µs; 0: nothing was handled. Both return what a function of the plugin's table is to return. */
-int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements);
-/* announcements: an empty one, to which those known to the earlier instance are added. */
+/* until: wall clock µs; 0: nothing was handled. more: texts of one line that the plugin has besides, at most
+ * HANDLED_MORE_MAX; NULL: none. Both return what a function of the plugin's table is to return. */
+int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements, const GPtrArray *more);
+/* announcements: an empty one, to which those known to the earlier instance are added, as what it had besides is to
+ * more (g_free(); NULL: it had none, or it is refused). */
 int handled_import(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, uint64_t *ret_until,
-                   GHashTable *announcements);
+                   GHashTable *announcements, GPtrArray *more);
+
+#define HANDLED_MORE_MAX 64U
 
 /* The announcements of one end, by what names each: several may tell of it, and it is called off when none of them
  * holds any more. Owned by the caller, freed by g_hash_table_unref(). */

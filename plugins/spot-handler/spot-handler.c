@@ -287,13 +287,13 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
 static int export_state(SnoozePluginCall *call, void *userdata) {
         const SpotHandler *handler = userdata;
 
-        return handled_export(call, handler->run ? 0 : handler->handled_until, handler->announced);
+        return handled_export(call, handler->run ? 0 : handler->handled_until, handler->announced, NULL);
 }
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
         SpotHandler *handler = userdata;
 
-        return handled_import(call, version, data, size, &handler->handled_until, handler->announced);
+        return handled_import(call, version, data, size, &handler->handled_until, handler->announced, NULL);
 }
 
 static int start(SnoozePluginInstance *instance, void *userdata) {

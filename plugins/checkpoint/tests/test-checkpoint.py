@@ -191,11 +191,81 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/got")
         for wrong in (b"", b"x\0", b"1", b"1\0x\0"):
             self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, wrong)
+        for wrong in (b"0\0x\0", b"0\0" + b"1 2 3\0", b"0\0" + b"0 2 3 4\0", b"0\0" + b"1 2 3 4\0" * 65):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 3, wrong)
         plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
         self.assertEqual(self.tell(plugin, event()), (True, {"status": "already_handled"}))
         # Nor does one call it off who did not tell of it.
         self.assertEqual(self.tell(plugin, event(id=s("2"), cancelled=b(True))), (False, {"status": "cancelled"}))
         self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (True, {"status": "cancelled"}))
+
+    def lines(self, name):
+        try:
+            with open(self.path(name)) as f:
+                return len(f.readlines())
+        except FileNotFoundError:
+            return 0
+
+    def kill_and_start(self, plugin, *jobs):
+        """The daemon exports its state while it waits, as it does; the next instance has that."""
+        version, state = plugin.call(".State", "ExportState")
+        plugin.process.kill()
+        plugin.process.wait()
+        plugin = self.start(*jobs)
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        return plugin
+
+    def test_killed_while_it_waits_it_tells_nobody_twice(self):
+        jobs = ("file: cmdline='MARK by-file' signal=USR1 until=DIR/saved", "end: cmdline=MARK signal=USR1")
+        first = self.job("trap 'echo x >> told' USR1; echo ready; while :; do read line; done", "by-file")
+        second = self.job("trap 'echo x >> told' USR1; trap 'exit 0' USR2; echo ready; while :; do read line; done")
+        plugin = self.start(*jobs)
+        self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.lines("told") == 2)
+        # What is written while there is no instance counts: it was told before.
+        with open(self.path("saved"), "w") as f:
+            f.write("state")
+        plugin = self.kill_and_start(plugin, *jobs)
+        # Also over one that was not asked.
+        plugin = self.kill_and_start(plugin, *jobs)
+        answers = self.send(plugin, event())
+        self.assertEqual(self.tell(plugin, event("custom.test")), (False, {}))
+        os.kill(second.pid, signal.SIGUSR2)
+        result = self.answer(answers)[1]
+        self.assertEqual((result["success"], result["told"], result["done"]), (True, 2, 2))
+        self.assertEqual(self.lines("told"), 2)
+        self.assertIsNone(first.poll())
+        self.assertEqual(self.tell(plugin, event(id=s("2"))), (True, {"status": "already_handled"}))
+
+    def test_killed_while_it_waits_another_end_is_told_of(self):
+        job = "train: cmdline=MARK signal=USR1"
+        self.job("trap 'echo x >> told' USR1; echo ready; while :; do read line; done")
+        plugin = self.start(job)
+        self.send(plugin, event("cloud.instance.termination", left=3600))
+        plugin_bus.iterate_until(lambda: self.lines("told") == 1)
+        plugin = self.kill_and_start(plugin, job)
+        self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.lines("told") == 2)
+
+    def test_killed_while_it_waits_it_runs_what_was_cut_again(self):
+        job = self.job("echo ready; while :; do read line; done", "by-command")
+        self.job("echo ready; while :; do read line; done", "quick")
+        cut = self.program("cut", "echo x >> %s; until [ -e %s ]; do sleep 0.05; done" % (self.path("cut-runs"), self.path("go")))
+        quick = self.program("quick", "echo x >> %s" % self.path("quick-runs"))
+        jobs = ("cut: cmdline='MARK by-command' command='%s %%p'" % cut, "quick: cmdline='MARK quick' command=%s" % quick)
+        plugin = self.start(*jobs)
+        self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.lines("cut-runs") == 1 and self.lines("quick-runs") == 1)
+        # It has to have heard of that, too: then there is a line about it, which has spaces.
+        plugin_bus.iterate_until(lambda: b" " in bytes(plugin.call(".State", "ExportState")[1]))
+        plugin = self.kill_and_start(plugin, *jobs)
+        answers = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.lines("cut-runs") == 2)
+        with open(self.path("go"), "w"):
+            pass
+        self.assertEqual(self.answer(answers)[1]["done"], 2)
+        self.assertEqual(self.lines("quick-runs"), 1)
+        self.assertIsNone(job.poll())
 
     def test_no_such_owner(self):
         self.job("echo ready; read line")
