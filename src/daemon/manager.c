@@ -283,6 +283,22 @@ static void on_holds_changed(void *userdata) {
         manager_step_soon(manager);
 }
 
+static void expect_plugin(Manager *manager, const Plugin *plugin) {
+        decision_expect_source(manager->decision, plugin_id(plugin), plugin_timeout(plugin, TIMEOUT_CHECK),
+                               clock_monotonic());
+}
+
+static void expect_plugins(Manager *manager) {
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; i < plugins->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins, i);
+
+                if (plugin_votes(plugin))
+                        expect_plugin(manager, plugin);
+        }
+}
+
 static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *reason, void *userdata) {
         Manager *manager = userdata;
         g_autofree char *field = g_strdup_printf("SNOOZE_PLUGIN=%s", plugin_id(plugin));
@@ -294,7 +310,7 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
                       reason && *reason ? ": " : "", reason ? reason : "");
 
         if (plugin_votes(plugin))
-                decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
+                expect_plugin(manager, plugin);
         else {
                 decision_forget_source(manager->decision, plugin_id(plugin));
                 plugin_metrics_forget(manager->plugin_metrics, plugin_id(plugin));
@@ -396,6 +412,7 @@ void manager_set_config(Manager *manager, Config *config) {
         manager->config = config;
         decision_set_config(manager->decision, config);
         plugins_set_config(manager->plugins, config);
+        expect_plugins(manager);
         providers_set_config(manager->providers, config);
         stop_set_config(manager->stop, config);
         events_set_config(manager->events, config);
@@ -584,17 +601,6 @@ static void watch_logind(Manager *manager) {
                       &manager->delay);
         if (r < 0)
                 log_warning("logind cannot be kept waiting for handlers: %s", strerror(-r));
-}
-
-static void expect_plugins(Manager *manager) {
-        GPtrArray *plugins = plugins_list(manager->plugins);
-
-        for (guint i = 0; i < plugins->len; i++) {
-                Plugin *plugin = g_ptr_array_index(plugins, i);
-
-                if (plugin_votes(plugin))
-                        decision_expect_source(manager->decision, plugin_id(plugin), clock_monotonic());
-        }
 }
 
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret) {

@@ -7,7 +7,11 @@ import subprocess
 import unittest
 
 import tap
-from harness import BUILD, House, wait_for
+from harness import BUILD, MANAGER, PATH, QUIET, House, wait_for
+
+# Idle at once, but for a plugin that has not said so yet.
+HASTY = {'dry_run': True, 'naptime_minutes': 0.01, 'min_uptime_minutes': 0, 'check_interval_seconds': 1, 'sample_interval_seconds': 0.2,
+         'window_seconds': 1, 'burst_seconds': 0.4, 'long_window_seconds': 1}
 
 WRAPPER = '''#!/bin/sh
 SNOOZE_CHECKS_DIRECTORY={directory} exec {program} "$@"
@@ -92,6 +96,18 @@ class ChecksD(unittest.TestCase):
         self.assertNotEqual(votes['command'][0], 'idle')
         self.place('queue', 'exit 0')
         wait_for(lambda: self.votes().get('command/queue', ('',))[0] == 'idle', 'it to be asked again')
+
+    def test_a_slow_one_ends_no_stop(self):
+        """It may take as long as the manifest of its plugin has it, which is more than sources have by themselves."""
+        self.place('queue', 'exec sleep 11')
+        changes = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        self.house.kill_daemon()
+        self.house.replay(QUIET)
+        self.house.configure({**HASTY, 'plugins': {'plugin_configs': {'command': {'timeout_seconds': 20}}}})
+        self.house.start_daemon()
+        wait_for(lambda: [state for state, _, _ in changes if state == 'idle'], 'it to be idle', 60)
+        wait_for(lambda: 'waiting for command to say so again' in self.client.get('Reason'), 'the last look')
+        wait_for(lambda: [state for state, _, _ in changes if state == 'warning'], 'the warning', 60)
 
 
 if __name__ == '__main__':

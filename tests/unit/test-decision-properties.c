@@ -231,7 +231,7 @@ static void restart_daemon(World *w, GRand *random) {
                 w->state = STATE_IDLE;
         else if (before == STATE_PAUSED)
                 w->state = STATE_ACTIVE;
-        decision_expect_source(w->decision, plugins[0], w->now);
+        decision_expect_source(w->decision, plugins[0], 0, w->now);
 }
 
 static void change_world(World *w, GRand *random) {
@@ -312,7 +312,7 @@ static void test_lives(void) {
 
                 w.config = config_parse(&(ConfigText) { "test", configuration }, 1, NULL);
                 w.decision = decision_new(w.config, w.now);
-                decision_expect_source(w.decision, plugins[0], w.now);
+                decision_expect_source(w.decision, plugins[0], 0, w.now);
                 calm_down(&w);
                 live(&w, random);
                 calls += w.calls;

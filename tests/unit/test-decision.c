@@ -79,7 +79,7 @@ static void test_first_sample_has_no_rates(Fixture *f, gconstpointer data) {
 }
 
 static void test_look_is_asked_once(Fixture *f, gconstpointer data) {
-        decision_expect_source(f->decision, "db", f->now);
+        decision_expect_source(f->decision, "db", 0, f->now);
         add_vote(f, "db", VERDICT_IDLE);
         begin(f);
         for (unsigned i = 0; i < 359; i++) {
@@ -127,13 +127,71 @@ static void test_look_without_an_answer(Fixture *f, gconstpointer data) {
                 looks += step(f)->look;
                 assert_state(f, STATE_IDLE);
         }
-        /* Given up after 10 s, and tried again a minute later: not in a loop. */
+        /* Given up after 15 s, and tried again a minute later: not in a loop. */
         g_assert_cmpuint(looks, ==, 1);
+}
+
+/* What a reason says of a look: who is waited for, and after one that found an unknown when the next comes. */
+static void test_look_is_explained(Fixture *f, gconstpointer data) {
+        to_the_look(f);
+        add_vote_begun(f, "late", VERDICT_IDLE, f->now - SECOND);
+        add_sample(f, 0);
+        add_vote(f, "db", VERDICT_IDLE);
+        g_assert_cmpstr(step(f)->reason, ==, "every source says idle; waiting for late to say so again");
+        f->now += SECOND;
+        add_vote(f, "late", VERDICT_UNKNOWN);
+        step(f);
+        f->now += SECOND;
+        add_vote(f, "late", VERDICT_IDLE);
+        g_assert_cmpstr(step(f)->reason, ==,
+                        "every source says idle; one did not when asked again, the next try is in 59 s");
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + 59 * SECOND + WARNING);
+        run_load(f, 55, 0);
+        g_assert_false(f->outcome.look);
+        f->now += 4 * SECOND;
+        add_sample(f, 0);
+        g_assert_true(step(f)->look);
+}
+
+/* It is waited for as long as its plugin has to answer, whatever else is said of sources; and once more where that
+ * plugin was being asked already when the look began. */
+static void test_look_at_a_slow_plugin(Fixture *f, gconstpointer data) {
+        decision_expect_source(f->decision, "db", 20 * SECOND, f->now);
+        to_the_look(f);
+        for (unsigned i = 0; i < 7; i++) {
+                f->now += 5 * SECOND;
+                add_sample(f, 0);
+                g_assert_false(step(f)->look);
+                g_assert_cmpuint(f->outcome.next_step, ==, START + NAPTIME + 45 * SECOND);
+                g_assert_cmpstr(f->outcome.reason, ==, "every source says idle; waiting for db to say so again");
+        }
+        f->now += 4 * SECOND;
+        add_sample(f, 0);
+        add_vote_begun(f, "db", VERDICT_IDLE, f->now - 20 * SECOND);
+        step(f);
+        assert_state(f, STATE_WARNING);
+}
+
+/* The time-out may change: by another version of the plugin, and with the configuration. */
+static void test_vote_of_a_slow_plugin(Fixture *f, gconstpointer data) {
+        decision_expect_source(f->decision, "db", 100 * SECOND, f->now);
+        add_vote(f, "db-ignored", VERDICT_IDLE);
+        add_vote(f, "db/main", VERDICT_IDLE);
+        add_vote(f, "db", VERDICT_IDLE);
+        begin(f);
+        run_load(f, 220, 0);
+        g_assert_true(f->outcome.idle);
+        run_load(f, 5, 0);
+        g_assert_false(f->outcome.idle);
+        decision_expect_source(f->decision, "db", 110 * SECOND, f->now);
+        g_assert_true(step(f)->idle);
+        decision_expect_source(f->decision, "db", 90 * SECOND, f->now);
+        g_assert_false(step(f)->idle);
 }
 
 static void test_look_ignores_who_is_ignored(Fixture *f, gconstpointer data) {
         to_the_look(f);
-        f->now += 5 * SECOND;
+        f->now += 10 * SECOND;
         add_sample(f, 0);
         step(f);
         assert_state(f, STATE_IDLE);
@@ -207,7 +265,7 @@ static void test_valid_seconds(Fixture *f, gconstpointer data) {
 
 static void test_silent_newcomer(Fixture *f, gconstpointer data) {
         begin(f);
-        decision_expect_source(f->decision, "db", f->now);
+        decision_expect_source(f->decision, "db", 0, f->now);
         step(f);
         assert_state(f, STATE_IDLE);
         g_assert_false(f->outcome.idle);
@@ -541,7 +599,7 @@ static void test_explain(Fixture *f, gconstpointer data) {
 
         begin(f);
         run_load(f, 60, 42.25);
-        decision_expect_source(f->decision, "zeta", f->now);
+        decision_expect_source(f->decision, "zeta", 0, f->now);
         add_vote(f, "db", VERDICT_IDLE);
         explained = decision_explain(f->decision, f->now);
         g_assert_cmpuint(explained->len, ==, METRIC_COUNT + 2);
@@ -608,12 +666,17 @@ int main(int argc, char **argv) {
         ADD("first-sample", test_first_sample_has_no_rates);
         ADD("look/once", test_look_is_asked_once);
         ADD("look/no-answer", test_look_without_an_answer);
+        ADD("look/explained", test_look_is_explained);
+        ADD("look/slow", test_look_at_a_slow_plugin);
         ADD("look/busy", test_look_finds_somebody);
         ADD("look/unknown", test_look_with_unknown_enters_nothing);
         g_test_add("/decision/look/ignored", Fixture, "{\"sources\": {\"db\": {\"on_error\": \"ignore\"}}}", set_up,
                    test_look_ignores_who_is_ignored, tear_down);
         ADD("votes/old", test_old_votes_are_dropped);
         ADD("votes/stale", test_stale_vote);
+        g_test_add("/decision/votes/stale-of-a-slow-plugin", Fixture,
+                   "{\"sources\": {\"db-ignored\": {\"on_error\": \"ignore\"}}}", set_up, test_vote_of_a_slow_plugin,
+                   tear_down);
         ADD("votes/valid-seconds", test_valid_seconds);
         ADD("votes/newcomer", test_silent_newcomer);
         ADD("votes/subjects", test_subjects_follow_their_plugin);

@@ -31,6 +31,7 @@ typedef struct Source {
         Activity activity;
 
         /* Plugins. */
+        uint64_t timeout; /* that its plugin has to answer; 0: as the configuration says */
         Vote *vote;       /* NULL: not heard yet */
         uint64_t crowded; /* `begun` of a round that brought more subjects than there is room for; 0: none */
 } Source;
@@ -95,6 +96,8 @@ void source_clear(Source *source);
 Source *source_new(const char *name, const Config *config, uint64_t now);
 void source_free(Source *source);
 void source_configure(Source *source, const Config *config, unsigned cpus);
+void source_set_timeout(Source *source, uint64_t timeout, const Config *config);
+uint64_t source_timeout(const Source *source);
 void source_take_sample(Source *source, const Sample *sample, const Config *config);
 void source_take_vote(Source *source, Vote *vote, const Config *config);
 Verdict source_verdict(const Source *source, uint64_t now, uint64_t *ret_unknown_since);
@@ -122,6 +125,8 @@ gboolean look_quiet(const Decision *decision);
 gboolean look_passed(Decision *decision, uint64_t now, Outcome *outcome);
 void look_drop(Decision *decision);
 void look_abandon(Decision *decision, uint64_t now);
+/* One whose answer the look under way still waits for, or NULL. */
+const Source *look_awaited(const Decision *decision);
 
 /* stage.c */
 void stage_advance(Decision *decision, uint64_t now, const Circumstances *circumstances, const Assessment *assessment,

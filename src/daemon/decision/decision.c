@@ -145,11 +145,15 @@ static void prune_subjects(Decision *decision, const char *id) {
 
 static Source *find_or_add(Decision *decision, const char *name, uint64_t now) {
         guint index;
-        Source *source = decision_find(decision, name, &index);
+        Source *source = decision_find(decision, name, &index), *plugin;
 
         if (source || (strchr(name, '/') && decision->plugins->len >= SUBJECTS_MAX))
                 return source;
         source = source_new(name, decision->config, now);
+        plugin = parent_of(decision, name);
+        /* Nobody asks a subject by itself. */
+        if (plugin)
+                source_set_timeout(source, plugin->timeout, decision->config);
         g_ptr_array_insert(decision->plugins, (int) index, source);
         return source;
 }
@@ -181,21 +185,34 @@ void decision_add_vote(Decision *decision, Vote *vote) {
         source_take_vote(plugin, steal(owned), decision->config);
 }
 
-void decision_expect_source(Decision *decision, const char *source, uint64_t now) {
+/* The plugin itself, or one of its subjects. */
+static gboolean is_of(const Source *source, const char *plugin) {
+        gsize n = strlen(plugin);
+
+        return strncmp(source->name, plugin, n) == 0 && (source->name[n] == '\0' || source->name[n] == '/');
+}
+
+void decision_expect_source(Decision *decision, const char *source, uint64_t timeout, uint64_t now) {
+        guint index;
+
         decision->calm_until = 0;
         (void) find_or_add(decision, source, now);
+        (void) decision_find(decision, source, &index);
+        /* Whose names begin alike stand together. */
+        for (Source *each; index < decision->plugins->len; index++) {
+                each = decision->plugins->pdata[index];
+                if (!g_str_has_prefix(each->name, source))
+                        break;
+                if (is_of(each, source))
+                        source_set_timeout(each, timeout, decision->config);
+        }
 }
 
 void decision_forget_source(Decision *decision, const char *source) {
-        gsize n = strlen(source);
-
         decision->calm_until = 0;
-        for (guint i = decision->plugins->len; i-- > 0;) {
-                const Source *each = decision->plugins->pdata[i];
-
-                if (strncmp(each->name, source, n) == 0 && (each->name[n] == '\0' || each->name[n] == '/'))
+        for (guint i = decision->plugins->len; i-- > 0;)
+                if (is_of(decision->plugins->pdata[i], source))
                         g_ptr_array_remove_index(decision->plugins, i);
-        }
 }
 
 void decision_restart_clock(Decision *decision, uint64_t now, const char *reason) {

@@ -119,9 +119,10 @@ void decision_add_sample(Decision *decision, const Sample *sample);
 /* Takes the vote over. One that began before the one already there is dropped. */
 void decision_add_vote(Decision *decision, Vote *vote);
 
-/* A source that should be heard: from here on its silence is unknown. Plugins are announced when enabled and forgotten
- * when disabled; forgetting a plugin forgets its subjects "<id>/…", too. */
-void decision_expect_source(Decision *decision, const char *source, uint64_t now);
+/* A source that should be heard: from here on its silence is unknown. Plugins are announced when enabled, and again
+ * whenever that may have changed for how long they have to answer (0: as the configuration says of the source);
+ * forgotten when disabled. Forgetting a plugin forgets its subjects "<id>/…", too. */
+void decision_expect_source(Decision *decision, const char *source, uint64_t timeout, uint64_t now);
 void decision_forget_source(Decision *decision, const char *source);
 
 /* Boot, resume, CancelStop, Resume: idleness counts from now on. */

@@ -117,6 +117,7 @@ static char *explain_telling(const Decision *decision, uint64_t now, const Asses
 
 static char *explain_idle(const Decision *decision, uint64_t now, const Circumstances *circumstances) {
         const char *who = circumstances->timed_hold ? circumstances->timed_hold : "a timed hold";
+        const Source *awaited = look_awaited(decision);
         g_autofree char *left = NULL;
 
         if (decision->refusal)
@@ -133,6 +134,13 @@ static char *explain_idle(const Decision *decision, uint64_t now, const Circumst
                 return g_strdup(decision->stage_reason);
         if (now >= stage_due(decision, circumstances) && !look_quiet(decision))
                 return g_strdup("every source says idle; waiting for a moment without noise");
+        if (awaited)
+                return g_strdup_printf("every source says idle; waiting for %s to say so again", awaited->name);
+        if (now < decision->look.retry_at) {
+                left = duration_format(decision->look.retry_at - now);
+                return g_strdup_printf("every source says idle; one did not when asked again, the next try is in %s",
+                                       left);
+        }
         return g_strdup("every source says idle");
 }
 

@@ -33,34 +33,33 @@ static gboolean has_answered(const Source *source, uint64_t since) {
         return source->vote && source->vote->begun >= since;
 }
 
-/* ret_ignorable: all that have not answered are configured to be ignored then. */
-static gboolean all_answered(const Decision *decision, uint64_t since, gboolean *ret_ignorable) {
-        gboolean all = TRUE;
-
-        *ret_ignorable = TRUE;
+/* The first that has not answered, or NULL. ignorable: also of those that are configured to be ignored then. */
+static const Source *first_awaited(const Decision *decision, uint64_t since, gboolean ignorable) {
         for (guint i = 0; i < METRIC_COUNT + decision->plugins->len; i++) {
                 const Source *source =
                         i < METRIC_COUNT ? &decision->metrics[i] : decision->plugins->pdata[i - METRIC_COUNT];
 
-                if (!source_decides(decision, source) || decision_outdated(decision, source) ||
-                    has_answered(source, since))
-                        continue;
-                all = FALSE;
-                *ret_ignorable &= source->config.on_error == ON_ERROR_IGNORE;
+                if (source_decides(decision, source) && !decision_outdated(decision, source) &&
+                    !has_answered(source, since) && (ignorable || source->config.on_error != ON_ERROR_IGNORE))
+                        return source;
         }
-        return all;
+        return NULL;
+}
+
+const Source *look_awaited(const Decision *decision) {
+        return decision->look.since > 0 ? first_awaited(decision, decision->look.since, TRUE) : NULL;
 }
 
 static uint64_t longest_timeout(const Decision *decision) {
-        double longest = 0;
+        uint64_t longest = 0;
 
         for (guint i = 0; i < decision->plugins->len; i++) {
                 const Source *source = decision->plugins->pdata[i];
 
                 if (source_decides(decision, source))
-                        longest = MAX(longest, source->config.timeout_seconds);
+                        longest = MAX(longest, source_timeout(source));
         }
-        return (uint64_t) (longest * (double) USEC_PER_SEC);
+        return longest;
 }
 
 void look_drop(Decision *decision) {
@@ -78,18 +77,16 @@ void look_abandon(Decision *decision, uint64_t now) {
 /* To be called while everything is idle and nothing else stands in the way. Begins a look, or tells whether the one
  * that was begun is complete and found nothing. */
 gboolean look_passed(Decision *decision, uint64_t now, Outcome *outcome) {
-        gboolean ignorable;
-
         if (decision->look.since == 0) {
                 if (now < decision->look.retry_at || !look_quiet(decision))
                         return FALSE;
                 decision->look.since = now;
-                decision->look.deadline = usec_add(now, longest_timeout(decision) + LOOK_SLACK);
+                /* One that is being asked already has to end with that before it is asked again. */
+                decision->look.deadline = usec_add(now, usec_add(2 * longest_timeout(decision), LOOK_SLACK));
                 outcome->look = TRUE;
                 return FALSE;
         }
-        if (all_answered(decision, decision->look.since, &ignorable) ||
-            (now >= decision->look.deadline && ignorable)) {
+        if (!first_awaited(decision, decision->look.since, now < decision->look.deadline)) {
                 look_drop(decision);
                 return look_quiet(decision);
         }

@@ -50,6 +50,10 @@ static double threshold_of(Metric metric, const Config *config, unsigned cpus) {
         g_assert_not_reached();
 }
 
+uint64_t source_timeout(const Source *source) {
+        return source->timeout > 0 ? source->timeout : from_seconds(source->config.timeout_seconds);
+}
+
 /* USEC_INFINITY: never. */
 static uint64_t stale_at(const Source *source, const Config *config) {
         double limit, valid = 0;
@@ -64,9 +68,8 @@ static uint64_t stale_at(const Source *source, const Config *config) {
                 valid = json_get_double(source->vote->details, "valid_seconds", 0);
         if (!(valid > 0))
                 valid = 0;
-        limit = MAX(config->check_interval_seconds, MIN(valid, VALID_SECONDS_MAX)) + config->check_interval_seconds +
-                source->config.timeout_seconds;
-        return usec_add(source->vote->received, from_seconds(limit));
+        limit = MAX(config->check_interval_seconds, MIN(valid, VALID_SECONDS_MAX)) + config->check_interval_seconds;
+        return usec_add(source->vote->received, usec_add(from_seconds(limit), source_timeout(source)));
 }
 
 void source_init(Source *source, const char *name, int metric, const Config *config, uint64_t now) {
@@ -147,6 +150,11 @@ void source_configure(Source *source, const Config *config, unsigned cpus) {
         judge(source, cpus, config);
         if (source->heard)
                 hear(source, source_metric_verdict(source), source->sampled);
+}
+
+void source_set_timeout(Source *source, uint64_t timeout, const Config *config) {
+        source->timeout = timeout;
+        source->stale_at = stale_at(source, config);
 }
 
 static gboolean is_rate(int metric) {

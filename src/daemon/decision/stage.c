@@ -196,7 +196,8 @@ uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumsta
         if (decision->state != STATE_IDLE || assessment->kind != ASSESSMENT_IDLE || decision->refusal ||
             circumstances->block_hold || circumstances->termination)
                 return 0;
-        return usec_add(MAX(stage_due(decision, circumstances), now), from_minutes(decision->config->warning_minutes));
+        return usec_add(MAX(MAX(stage_due(decision, circumstances), decision->look.retry_at), now),
+                        from_minutes(decision->config->warning_minutes));
 }
 
 /* The earliest of the moments that are still to come. */

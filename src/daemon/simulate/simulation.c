@@ -294,7 +294,7 @@ static void apply_votes(Simulation *simulation, const TraceInstant *instant) {
                 copy->source = g_strdup(told->source);
                 copy->reason = g_strdup(told->reason);
                 g_hash_table_replace(simulation->votes, copy->source, copy);
-                decision_expect_source(simulation->decision, told->source, simulation->now);
+                decision_expect_source(simulation->decision, told->source, 0, simulation->now);
         }
 }
 
