@@ -3,7 +3,9 @@
 /* A plugin with moods: moody-plugin ID DIRECTORY bus|channel. How it answers stands in DIRECTORY/ID.mood and is read
  * anew for each call, so that one and the same process can be well, then mad, then well again. Whatever it says in a
  * bad mood is "idle" with the reason "poison" wherever it can: should that ever count as a vote, it is seen. It
- * answers by hand, without a vtable, because sd-bus would hold it to what a vtable promises. */
+ * answers by hand, without a vtable, because sd-bus would hold it to what a vtable promises.
+ *
+ * Without arguments, as systemd starts a plugin: it is always well, has its program's name, and no channel. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -12,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -251,17 +255,19 @@ static int run(void) {
                 r = sd_bus_attach_event(bus, event, 0);
         if (r >= 0)
                 r = sd_bus_request_name(bus, own_name, 0);
+        if (r >= 0)
+                (void) sd_notify(0, "READY=1");
         return r < 0 ? r : sd_event_loop(event);
 }
 
 int main(int argc, char **argv) {
         int r;
 
-        if (argc != 4)
+        if (argc != 1 && argc != 4)
                 return 2;
-        id = argv[1];
-        directory = argv[2];
-        offers_channel = strcmp(argv[3], "channel") == 0;
+        id = argc == 4 ? argv[1] : program_invocation_short_name;
+        directory = argc == 4 ? argv[2] : "";
+        offers_channel = argc == 4 && strcmp(argv[3], "channel") == 0;
         snprintf(own_name, sizeof(own_name), PLUGIN_NAME_PREFIX "%s", id);
         read_mood();
         if (is("stillborn"))

@@ -7,7 +7,7 @@ import time
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
 
-LIVELY, STILLBORN = "lively", "stillborn"
+LIVELY, STILLBORN, PLAIN = "lively", "stillborn", "plain"
 UNIT = f"snooze-plugin@{LIVELY}.service"
 MAX_RESTARTS = 2
 # How long dbus-daemon lets the caller of an activation that fails wait.
@@ -105,6 +105,45 @@ def restarted_while_it_starts(machine):
     machine.run("snooze", "plugin", "uninstall", STILLBORN)
 
 
+def ended_between_calls(machine, signal, state, error):
+    """Nothing is under way, and it has no channel that would break."""
+    plugin_call(machine, PLAIN, "Load")
+    assert plugin_call(machine, PLAIN, "CheckIdle")[0] == "idle"
+    before = machine.plugin_property(PLAIN, "Restarts")
+    machine.run("kill", f"-{signal}", machine.unit(f"snooze-plugin@{PLAIN}.service", "MainPID"))
+    wait_state(machine, PLAIN, state)
+    assert error in machine.plugin_property(PLAIN, "LastError"), machine.plugin_property(PLAIN, "LastError")
+    return before
+
+
+def without_a_channel_it_falls(machine):
+    """one without a channel that a signal ends between two calls has failed: it is started again, and quarantined in the end"""
+    install(machine, PLAIN, [], program="tests/chaos/moody-plugin", contracts=["IdleCheck"])
+    plugin_call(machine, PLAIN, "Enable")
+    for _ in range(MAX_RESTARTS):
+        before = ended_between_calls(machine, "SEGV", "running", "")
+        wait_until(lambda: machine.plugin_property(PLAIN, "Restarts") == before + 1, "it was started again")
+        wait_state(machine, PLAIN, "running")
+    ended_between_calls(machine, "SEGV", "quarantined", "was ended by signal 11 (Segmentation fault)")
+
+
+def without_a_channel_it_leaves(machine):
+    """one that leaves by itself has not failed, whether it says so to the bus or not"""
+    plugin_call(machine, PLAIN, "Restart")
+    ended_between_calls(machine, "TERM", "stopped", "")
+    # Also one that this daemon did not start.
+    plugin_call(machine, PLAIN, "Load")
+    daemon = machine.unit("snoozed.service", "MainPID")
+    machine.run("kill", "-9", daemon)
+    wait_until(lambda: machine.unit("snoozed.service", "MainPID") not in ("0", "", daemon), "snoozed was started anew")
+    ended_between_calls(machine, "TERM", "stopped", "")
+    assert machine.plugin_property(PLAIN, "Restarts") == 0
+    plugin_call(machine, PLAIN, "Load")
+    ended_between_calls(machine, "SEGV", "running", "")
+    wait_until(lambda: machine.plugin_property(PLAIN, "Restarts") == 1, "it was started again")
+    machine.run("snooze", "plugin", "uninstall", PLAIN)
+
+
 def the_daemon_is_killed(machine):
     """a daemon that was killed finds the plugin running, in the same process"""
     before, daemon = pid_of(machine), machine.unit("snoozed.service", "MainPID")
@@ -143,5 +182,5 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, configuration) as machine:
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
-                    restarted_while_it_starts,
+                    restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves,
                     the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)

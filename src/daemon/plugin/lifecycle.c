@@ -498,6 +498,34 @@ void plugin_replace(Plugin *plugin, Manifest *manifest) {
         plugin_restart(plugin);
 }
 
+void plugin_unit_ended(Plugin *plugin) {
+        const char *problem;
+
+        if (plugin->state != PLUGIN_DRAINING || !plugin->process || !plugin->process->unasked ||
+            !limits_watch_ended(plugin->watch, &problem))
+                return;
+        if (problem)
+                plugin_fail(plugin, "%s", problem);
+        else
+                plugin_stopped(plugin, "ended by itself, having nothing to do");
+}
+
+/* Nothing is under way and its name is gone. The bus does not tell whether one gave that away or fell; a channel does,
+ * and so does systemd, which may come to know of it before the bus or after. Where there is neither, it has left. */
+static void ended(Plugin *plugin) {
+        PluginProcess *process = plugin->process;
+
+        if (!process || process->farewell != FAREWELL_NONE || process->channel_state != CHANNEL_NONE ||
+            !plugin->watch) {
+                plugin_stopped(plugin, plugin->state == PLUGIN_RUNNING ? "ended by itself, having nothing to do"
+                                                                       : "ended");
+                return;
+        }
+        process->unasked = TRUE;
+        if (plugin->state == PLUGIN_DRAINING || plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving"))
+                plugin_unit_ended(plugin);
+}
+
 /* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
         swap_call_ended(plugin);
@@ -512,7 +540,7 @@ void plugin_call_ended(Plugin *plugin) {
         if (plugin->process)
                 process_close_channel(plugin->process);
         if (!plugin->owner)
-                plugin_stopped(plugin, "ended");
+                ended(plugin);
 }
 
 /* The name went first, be it that it left politely or that it fell. Who had not been asked anything by then but
@@ -521,7 +549,7 @@ void plugin_process_gone(PluginProcess *process, const char *member, gboolean co
         Plugin *plugin = process->plugin;
 
         if (control && process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
-                plugin_stopped(plugin, "ended");
+                ended(plugin);
         else
                 process_fail(process, "ended while it was asked %s", member);
 }
@@ -561,11 +589,11 @@ static void name_gone(Plugin *plugin, gboolean lived) {
                 if (under_way(plugin) || plugin->process->channel)
                         plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
                 else
-                        plugin_stopped(plugin, "ended by itself, having nothing to do");
+                        ended(plugin);
                 break;
         case PLUGIN_DRAINING:
                 if (!under_way(plugin))
-                        plugin_stopped(plugin, "ended");
+                        ended(plugin);
                 break;
         default:
                 break;

@@ -2,7 +2,8 @@
 
 /* Is a plugin near one of its limits, at it, or killed for it? The kernel's counters are read when the others are
  * looked after (care.c), so that nobody wakes up for it; that the kernel killed it systemd tells when it has happened.
- * Each is told once as ResourceViolation and as a Problem, and again only after it was well below. */
+ * Each is told once as ResourceViolation and as a Problem, and again only after it was well below. systemd also tells
+ * of each other end of its process, which nobody else does where it has no channel. */
 
 #include <inttypes.h>
 #include <signal.h>
@@ -38,6 +39,8 @@ struct LimitsWatch {
         uint64_t sampled;                /* monotonic; 0: never */
         LimitLevel levels[WATCHED_COUNT];
         gboolean killed;                 /* by us */
+        gboolean ended;                  /* its process, … */
+        char *problem;                   /* … and not well */
 };
 
 LimitLevel limit_level(uint64_t used, uint64_t limit, LimitLevel previous) {
@@ -173,6 +176,27 @@ static gboolean killed_for_memory(const LimitsWatch *watch, const UnitEnding *en
                g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS);
 }
 
+/* A signal that means no harm (SIGTERM and the like) is a success to systemd, as is exit status 0. */
+static char *ending_in_words(const UnitEnding *ending) {
+        if (!ending->result || strcmp(ending->result, "success") == 0)
+                return NULL;
+        if (ending->code == CLD_EXITED)
+                return g_strdup_printf("ended by itself with exit status %d", ending->status);
+        return g_strdup_printf("was ended by signal %d (%s)%s", ending->status, g_strsignal(ending->status),
+                               ending->code == CLD_DUMPED ? ", core dumped" : "");
+}
+
+static void set_ending(LimitsWatch *watch, gboolean ended, char *problem) {
+        watch->ended = ended;
+        g_free(watch->problem);
+        watch->problem = problem;
+}
+
+gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem) {
+        *ret_problem = watch->problem;
+        return watch->ended;
+}
+
 static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(message);
         LimitsWatch *watch = userdata;
@@ -185,6 +209,10 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
                 memory_exhausted(watch, "was killed");
         if (ending.result && strcmp(ending.result, "success") != 0)
                 watch->killed = FALSE;
+        if (ending.code != 0) {
+                set_ending(watch, TRUE, ending_in_words(&ending));
+                plugin_unit_ended(watch->plugin);
+        }
         return 0;
 }
 
@@ -208,7 +236,8 @@ void limits_watch_begin(Plugin *plugin) {
         _cleanup_free_ char *path = NULL;
         LimitsWatch *watch;
 
-        if (!systemd || sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
+        if (!systemd || starter_subscribe(plugin->plugins->starter) < 0 ||
+            sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
                 return;
         if (plugin->watch && !g_str_equal(plugin->watch->unit, unit))
                 plugin->watch = limits_watch_free(plugin->watch);
@@ -217,6 +246,7 @@ void limits_watch_begin(Plugin *plugin) {
         watch = plugin->watch;
         watch->sampled = 0;
         watch->killed = FALSE;
+        set_ending(watch, FALSE, NULL);
         memset(watch->levels, 0, sizeof(watch->levels));
         watch->question = sd_bus_slot_unref(watch->question);
         (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &watch->question, systemd, path,
@@ -241,6 +271,7 @@ LimitsWatch *limits_watch_free(LimitsWatch *watch) {
         sd_bus_slot_unref(watch->changed);
         g_free(watch->unit);
         g_free(watch->group);
+        g_free(watch->problem);
         g_free(watch);
         return NULL;
 }

@@ -290,6 +290,8 @@ void plugin_fail(Plugin *plugin, const char *format, ...) __attribute__((format(
 /* It is not started, and not again by itself. */
 void plugin_refuse(Plugin *plugin, const char *reason);
 void plugin_owner_changed(Plugin *plugin, const char *owner);
+/* systemd says that its unit's process has ended. */
+void plugin_unit_ended(Plugin *plugin);
 /* A call ended: a plugin that leaves may be done now. */
 void plugin_call_ended(Plugin *plugin);
 /* It ended without an answer to this call. */
@@ -405,6 +407,8 @@ void limits_watch_begin(Plugin *plugin);
 /* For all these NULL is fine. */
 void limits_watch_sample(LimitsWatch *watch);
 void limits_watch_killed(LimitsWatch *watch);
+/* The process has ended, as far as systemd has said. *ret_problem: NULL if it did so well. */
+gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem);
 LimitsWatch *limits_watch_free(LimitsWatch *watch);
 
 /* plugin-bus.c */

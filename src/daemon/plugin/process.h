@@ -89,6 +89,7 @@ struct PluginProcess {
         gboolean state_unsure;     /* … if that was so: to be asked before anything is kept */
         GPtrArray *transfers;      /* StateTransfer, under way */
         Farewell farewell;
+        gboolean unasked;          /* it leaves, or fell, and nobody had asked it to go: its unit's end tells which */
 
         Native *native;            /* of a process that is none; borrowed from the plugin */
         ChannelState channel_state;

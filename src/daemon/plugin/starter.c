@@ -211,6 +211,18 @@ static int on_unit_started(sd_bus_message *reply, void *userdata, sd_bus_error *
         return 0;
 }
 
+int starter_subscribe(Starter *starter) {
+        int r;
+
+        if (starter->subscribed)
+                return 0;
+        r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
+                                     "Subscribe", NULL, NULL, NULL);
+        if (r >= 0)
+                starter->subscribed = TRUE;
+        return r < 0 ? r : 0;
+}
+
 /* The match is installed before the question: the bus works in order, so no JobRemoved is missed. It cannot name the
  * unit: sd-bus compares arguments only where all before them are strings, and JobRemoved begins with a number.
  *
@@ -224,13 +236,9 @@ static int start_unit(Start *start) {
                                                  starter->systemd);
         int r;
 
-        if (!starter->subscribed) {
-                r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
-                                             "Subscribe", NULL, NULL, NULL);
-                if (r < 0)
-                        return r;
-                starter->subscribed = TRUE;
-        }
+        r = starter_subscribe(starter);
+        if (r < 0)
+                return r;
         r = sd_bus_add_match_async(starter->bus, &start->removed, match, on_job_removed, NULL, start);
         if (r >= 0 && start->reset)
                 r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,

@@ -19,6 +19,9 @@ void starter_free(Starter *starter);
 /* NULL where the bus has no systemd; its unique name else. Valid once a first start has ended. */
 const char *starter_systemd(const Starter *starter);
 
+/* Has it send the signals of its units. 0 or a negative errno; there must be one. */
+int starter_subscribe(Starter *starter);
+
 /* message: NULL: it was started, and its name is on the bus or about to come. Otherwise why not. The start is freed
  * afterwards. */
 typedef void (*StartDone)(const char *message, void *userdata);
