@@ -89,5 +89,8 @@ class Controlled(Machine):
         words = self.read_group(unit, "cpu", "cpu.stat")
         return int(words[words.index("nr_throttled") + 1])
 
+    def memory_used(self, unit):
+        return int(self.read_group(unit, "memory", "memory.current" if unified() else "memory.usage_in_bytes")[0])
+
     def tasks(self, unit):
         return int(self.read_group(unit, "pids", "pids.current")[0])

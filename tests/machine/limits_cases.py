@@ -80,6 +80,30 @@ def a_fork_bomb_ends_at_its_limit(machine):
     assert machine.plugin_property(BROOD, "State") == "running"
 
 
+def resources(machine, plugin):
+    entries, = plugin_call(machine, plugin, "GetResources")
+    return {name: {key: value["data"] for key, value in entry["data"].items()} if name != "enforced" else entry["data"]
+            for name, entry in entries.items()}
+
+
+def resources_are_the_kernels(machine):
+    """GetResources tells what the kernel counted of the plugin, and what it holds it to"""
+    told_first, used, tasks = resources(machine, SPINNER), machine.memory_used(unit_of(SPINNER)), machine.tasks(unit_of(SPINNER))
+    assert told_first["enforced"] is True, told_first
+    assert {name: told_first[name]["limit"] for name in IN_FORCE} == IN_FORCE, told_first
+    assert told_first["tasks"]["used"] == tasks, told_first
+    assert used / 2 < told_first["memory"]["used"] < used * 2, (told_first, used)
+    # The fork bomb is at its limit.
+    assert resources(machine, BROOD)["tasks"] == {"used": IN_FORCE["tasks"], "limit": IN_FORCE["tasks"]}
+    if machine.counts_cpu():
+        # It works without a pause.
+        before, begun = told_first["cpu"]["used"], machine.cpu_used(unit_of(SPINNER))[0]
+        wait_until(lambda: machine.cpu_used(unit_of(SPINNER))[0] >= begun + 200000, "it has used a fifth of a second")
+        assert resources(machine, SPINNER)["cpu"]["used"] > before + 100000
+    else:
+        assert "used" not in told_first["cpu"], told_first
+
+
 def eat(machine):
     """It does not live to answer."""
     answer = machine.run("busctl", f"--timeout={CALL_SECONDS}", "call", "io.cloudsnooze.Snooze1", f"/io/cloudsnooze/Snooze1/plugin/{GREEDY}",
@@ -196,7 +220,7 @@ def run_on(plan, machine):
     with machine.background("sh", "-c", f"exec gdbus monitor --system --dest io.cloudsnooze.Snooze1 >{SIGNALS}"):
         wait_until(lambda: "owned by" in machine.run("cat", SIGNALS, check=False).stdout, "somebody listens")
         plan.cases([the_manifests_are_in_force, limits_change_live, a_busy_one_is_throttled, a_fork_bomb_ends_at_its_limit,
-                    the_greedy_is_killed, the_greedy_is_quarantined, a_version_replaces_another, full_of_tasks_is_told, busy_is_told,
+                    resources_are_the_kernels, the_greedy_is_killed, the_greedy_is_quarantined, a_version_replaces_another, full_of_tasks_is_told, busy_is_told,
                     limits_outlive_the_daemon], machine)
 
 
