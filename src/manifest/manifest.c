@@ -150,6 +150,38 @@ static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node,
         return TRUE;
 }
 
+/* 1.5 of something that is counted would be another number than what stands there. */
+static gboolean read_whole(Manifest *manifest, const char *key, JsonNode *node, double minimum, double maximum,
+                           double *ret, GError **error) {
+        double number;
+
+        if (!read_number(manifest, key, node, minimum, maximum, &number, error))
+                return FALSE;
+        if (number != trunc(number))
+                return invalid(error, manifest, key, "got %.12g, expected a whole number", number);
+        *ret = number;
+        return TRUE;
+}
+
+/* Of a page that a browser may be handed. */
+static gboolean is_web_address(const char *text) {
+        g_autofree char *scheme = NULL, *host = NULL;
+
+        for (const char *c = text; *c; c++)
+                if (!g_ascii_isgraph(*c))
+                        return FALSE;
+        return g_uri_split(text, G_URI_FLAGS_NONE, &scheme, NULL, &host, NULL, NULL, NULL, NULL, NULL) && scheme &&
+                (g_str_equal(scheme, "http") || g_str_equal(scheme, "https")) && host && *host;
+}
+
+static gboolean read_homepage(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        if (!read_text(manifest, key, node, target, error))
+                return FALSE;
+        if (*manifest->homepage && !is_web_address(manifest->homepage))
+                return invalid(error, manifest, key, "expected an address that begins with https:// or http://");
+        return TRUE;
+}
+
 gboolean manifest_api_served(uint32_t host, uint32_t api) {
         return api > 0 && (api == host || api + 1 == host);
 }
@@ -242,7 +274,7 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
                         if (!read_boolean(manifest, pointer, value, &event->enabled, error))
                                 return FALSE;
                 } else if (g_str_equal(key, "priority")) {
-                        if (!read_number(manifest, pointer, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
+                        if (!read_whole(manifest, pointer, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
                                 return FALSE;
                 } else
                         return invalid(error, manifest, pointer, "unknown key %s, expected priority or enabled", key);
@@ -284,7 +316,7 @@ static gboolean read_limits(Manifest *manifest, const char *key, JsonNode *node,
                         if (!read_number(manifest, pointer, value, 1, 100000, &manifest->cpu_percent, error))
                                 return FALSE;
                 } else if (g_str_equal(name, "tasks")) {
-                        if (!read_number(manifest, pointer, value, 1, 1 << 22, &number, error))
+                        if (!read_whole(manifest, pointer, value, 1, 1 << 22, &number, error))
                                 return FALSE;
                         manifest->tasks_max = (uint64_t) number;
                 } else
@@ -338,7 +370,7 @@ static const ManifestKey manifest_keys[] = {
         { "category", read_text, FIELD(category) },
         { "tags", read_list, FIELD(tags) },
         { "repository", read_text, FIELD(repository) },
-        { "homepage", read_text, FIELD(homepage) },
+        { "homepage", read_homepage, FIELD(homepage) },
         { "official", read_boolean, FIELD(official) },
         { "enabled_by_default", read_boolean, FIELD(enabled_by_default) },
         { "config_schema", read_schema, 0 },
@@ -407,6 +439,14 @@ static gboolean one_of(const Manifest *manifest, const char *key, const char *va
         return invalid(error, manifest, key, "got %s, expected one of %s", value, list);
 }
 
+static gboolean check_repetition(const Manifest *manifest, const char *key, char **list, GError **error) {
+        for (char **each = list; *each; each++)
+                for (char **other = list; other < each; other++)
+                        if (g_str_equal(*other, *each))
+                                return invalid(error, manifest, key, "%s stands there twice", *each);
+        return TRUE;
+}
+
 static gboolean check_permissions(const Manifest *manifest, GError **error) {
         for (char **permission = manifest->permissions; *permission; permission++) {
                 const char *problem = permission_problem(*permission);
@@ -414,19 +454,17 @@ static gboolean check_permissions(const Manifest *manifest, GError **error) {
                 if (problem)
                         return invalid(error, manifest, "permissions", "got %s, %s", *permission, problem);
         }
-        return TRUE;
+        return check_repetition(manifest, "permissions", manifest->permissions, error);
 }
 
 static gboolean check_contracts(const Manifest *manifest, GError **error) {
         if (!manifest->contracts[0])
                 return invalid(error, manifest, "contracts", "expected at least one");
-        for (char **contract = manifest->contracts; *contract; contract++) {
+        for (char **contract = manifest->contracts; *contract; contract++)
                 if (!one_of(manifest, "contracts", *contract, manifest_contract_names, error))
                         return FALSE;
-                for (char **other = manifest->contracts; other < contract; other++)
-                        if (g_str_equal(*other, *contract))
-                                return invalid(error, manifest, "contracts", "%s stands there twice", *contract);
-        }
+        if (!check_repetition(manifest, "contracts", manifest->contracts, error))
+                return FALSE;
         if (manifest->events->len > 0 && !manifest_has_contract(manifest, "EventHandler"))
                 return invalid(error, manifest, "events", "expected the contract EventHandler with them");
         return TRUE;

@@ -163,7 +163,16 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"permissions\": [\"root\"]}", "/permissions" },
                 { BASE ", \"permissions\": [\"network\"]}", "expected network:any or" },
                 { BASE ", \"permissions\": [\"processes:all\"]}", "processes alone" },
+                { BASE ", \"permissions\": [\"processes\", \"network:any\", \"processes\"]}",
+                  "/permissions: processes stands there twice" },
+                { BASE ", \"homepage\": \"javascript:alert(1)\"}", "/homepage: expected an address" },
+                { BASE ", \"homepage\": \"file:///etc/passwd\"}", "/homepage" },
+                { BASE ", \"homepage\": \"example.org\"}", "/homepage" },
+                { BASE ", \"homepage\": \"https:///x\"}", "/homepage" },
+                { BASE ", \"homepage\": \"https://a b\"}", "/homepage" },
                 { BASE ", \"limits\": {\"memory_mb\": -1}}", "/limits/memory_mb" },
+                { BASE ", \"limits\": {\"tasks\": 1.5}}", "/limits/tasks: got 1.5, expected a whole number" },
+                { BASE ", \"limits\": {\"tasks\": 0}}", "/limits/tasks" },
                 { BASE ", \"limits\": {\"disk\": 1}}", "/limits/disk" },
                 { BASE ", \"timeouts\": {\"check\": 0}}", "/timeouts/check" },
                 { BASE ", \"events\": {\"custom\": {}}}", "EventHandler" },
@@ -177,6 +186,9 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"events\": {\"custom.\": {}}}", "no event is of this type" },
                 { BASE ", \"events\": {\"custom..*\": {}}}", "no event is of this type" },
                 { BASE ", \"events\": {\"custom\": 1}}", "expected an object" },
+                { BASE ", \"events\": {\"custom\": {\"priority\": 1.5}}}",
+                  "/events/custom: got 1.5, expected a whole number" },
+                { BASE ", \"events\": {\"custom\": {\"priority\": -1000001}}}", "/events/custom" },
                 { BASE ", \"api\": 2}", "/api: expected 1" },
                 { BASE ", \"dependencies\": [\"x\"]}", "element 0" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"port\"}}}", "/config_schema/p: type" },
@@ -197,6 +209,21 @@ static void test_refusals(Fixture *f, gconstpointer data) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
                 assert_refused(f, cases[i].text, cases[i].part);
+}
+
+static void test_what_is_whole(Fixture *f, gconstpointer data) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Manifest) m =
+                load(f,
+                     "{\"version\": \"1\", \"contracts\": [\"EventHandler\"], \"events\": {\"custom\": {\"priority\": "
+                     "-7.0}}, \"limits\": {\"tasks\": 4.0, \"memory_mb\": 1.5}, \"homepage\": \"http://[::1]:80/\"}",
+                     &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpint(manifest_event(m, "custom")->priority, ==, -7);
+        g_assert_cmpuint(m->tasks_max, ==, 4);
+        g_assert_cmpuint(m->memory_max, ==, 1536 * 1024);
+        g_assert_cmpstr(m->homepage, ==, "http://[::1]:80/");
 }
 
 static void test_unsafe_files(Fixture *f, gconstpointer data) {
@@ -390,6 +417,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/manifest/the-api-of-before-is-served", test_the_api_of_before_is_served);
         g_test_add("/manifest/defaults", Fixture, NULL, set_up, test_defaults, tear_down);
         g_test_add("/manifest/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
+        g_test_add("/manifest/what-is-whole", Fixture, NULL, set_up, test_what_is_whole, tear_down);
         g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);
         g_test_add_func("/manifest/ids", test_ids);
         g_test_add_func("/schema/values-are-checked", test_values_are_checked);
