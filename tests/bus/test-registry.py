@@ -303,6 +303,13 @@ class Registry(BusTest):
         wait_for(lambda: self.get('LastError') == '', 'both to be known')
         self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='version 7 of the plugin API')
 
+    def test_a_container_is_not_served(self):
+        self.house.install_fake('one', 'idle', isolation='container', image='example@sha256:0')
+        self.wait_for_added()
+        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='has the isolation container, which this build does not serve')
+        self.assertEqual(self.house.lived_through('one'), [])
+        self.assertIn('container', self.get('LastError'))
+
     def test_those_that_need_each_other(self):
         self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
         self.house.install_fake('two', 'idle', dependencies=self.needs(three='*'))
