@@ -7,6 +7,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include <systemd/sd-id128.h>
+
 #include <snooze/plugin.h>
 
 #include "base/clock.h"
@@ -17,6 +19,7 @@
 #define RESERVE_SECONDS 5
 #define RESTORE_TIME (10 * USEC_PER_SEC)
 #define DISK_LOW "system.disk.low"
+#define STATE_VERSION 1U
 
 /* What a thread and the loop share; atomic. */
 typedef struct Progress {
@@ -141,12 +144,18 @@ static int begin(const DatabaseFlusher *flusher, SnoozePluginCall *call, const S
         return r;
 }
 
+static const Database *configured(const DatabaseFlusher *flusher) {
+        gboolean known;
+
+        return database_find(snooze_plugin_instance_get_string(flusher->instance, "db_type") ?: "", &known);
+}
+
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         DatabaseFlusher *flusher = userdata;
-        gboolean low_disk = g_str_equal(type, DISK_LOW), known;
-        const Database *database;
+        gboolean low_disk = g_str_equal(type, DISK_LOW);
+        const Database *database = configured(flusher);
         uint64_t budget;
         Notice notice;
         Work work;
@@ -154,7 +163,6 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         if (!low_disk && !g_str_equal(type, "cloud.spot.interrupt") &&
             !g_str_equal(type, "cloud.instance.termination"))
                 return snooze_plugin_call_set_answer(call, false);
-        database = database_find(snooze_plugin_instance_get_string(flusher->instance, "db_type") ?: "", &known);
         if (!database)
                 return -EINVAL; /* configure would not have taken it */
         notice = notice_read(event, clock_realtime());
@@ -200,6 +208,50 @@ static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *confi
         return 0;
 }
 
+/* Another boot has started the server anew, with its own settings. */
+static char *first_line(void) {
+        char text[SD_ID128_STRING_MAX];
+        sd_id128_t id;
+
+        return g_strdup_printf("boot %s\n", sd_id128_get_boot(&id) >= 0 ? sd_id128_to_string(id, text) : "unknown");
+}
+
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        const Database *database = configured(userdata);
+        g_autofree char *first = first_line();
+        g_autoptr(GString) text = g_string_new(first);
+
+        if (database && database->export)
+                database->export(text);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text->str, text->len);
+}
+
+static gboolean read_line(const Database *database, const char *line, gboolean same_boot) {
+        const char *value = strchr(line, ' ');
+        g_autofree char *name = value ? g_strndup(line, (gsize) (value - line)) : NULL;
+
+        /* Of another kind of database it says nothing. */
+        return name && (!same_boot || !database || !database->import || database->import(name, value + 1));
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        const Database *database = configured(userdata);
+        g_autofree char *first = first_line(), *text = g_strndup(data, size);
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        guint n = g_strv_length(lines);
+        /* Each line ends. */
+        gboolean good = version == STATE_VERSION && strlen(text) == size && g_str_has_prefix(text, "boot ") && n >= 2 &&
+                !*lines[n - 1];
+
+        for (guint i = 1; good && i + 1 < n; i++)
+                good = read_line(database, lines[i], g_str_has_prefix(text, first));
+        if (!good)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "version %u of the state: expected what version %u writes", version,
+                                               STATE_VERSION);
+        return 0;
+}
+
 static int start(SnoozePluginInstance *instance, void *userdata) {
         ((DatabaseFlusher *) userdata)->instance = instance;
         return 0;
@@ -227,6 +279,8 @@ int main(int argc, char *argv[]) {
                 .configure = configure,
                 .supported_events = events,
                 .handle_event = handle_event,
+                .export_state = export_state,
+                .import_state = import_state,
         };
         int r = snooze_plugin_main(&plugin, argc, argv);
 

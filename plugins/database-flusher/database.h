@@ -28,6 +28,10 @@ typedef struct Database {
         gboolean (*flush)(const Flush *flush, GError **error);
         /* The end was called off: what flush changed for the rest of the machine's life. NULL: nothing. */
         gboolean (*restore)(const Flush *flush, GError **error);
+        /* What restore needs, for the next instance: a line for each, "NAME VALUE". From the loop, at any time; NULL
+         * where there is no restore. import: FALSE: it is none of them. */
+        void (*export)(GString *text);
+        gboolean (*import)(const char *name, const char *value);
 } Database;
 
 extern const Database database_mysql, database_postgresql, database_redis;

@@ -24,6 +24,8 @@
  * that does not run. All others send it as it is, or for a key that whoever asks for it has chosen. */
 #define AUTHENTICATION_IN_THE_OPEN "mysql_native_password,client_ed25519,auth_gssapi_client"
 #define DIRTY_PERCENT "innodb_max_dirty_pages_pct"
+/* Numbers of what the client library itself says, of MariaDB and of MySQL. */
+#define IS_CLIENT_ERROR(n) (((n) >= 2000 && (n) < 3000) || ((n) >= 5000 && (n) < 6000))
 
 typedef struct Session {
         MYSQL *mysql;
@@ -33,12 +35,32 @@ typedef struct Session {
         const char *secrets[3];
 } Session;
 
-/* Changed for the rest of the machine's life, by the value that was there before; guarded by `lock`, as is all work.
- */
-static const char *const durable[] = { "innodb_flush_log_at_trx_commit", "sync_binlog" };
-static char *before[G_N_ELEMENTS(durable)];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* What was changed, by the value that was there before: two for the rest of the machine's life, the last one until the
+ * pages are written. Entered before the server is told, since it outlives us. */
+static const char *const settings[] = { "innodb_flush_log_at_trx_commit", "sync_binlog", DIRTY_PERCENT };
+#define DURABLE 2U /* so many of them */
+static char *before[G_N_ELEMENTS(settings)];
+static pthread_mutex_t before_lock = PTHREAD_MUTEX_INITIALIZER; /* for a moment only: the loop takes it, too */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* for all work */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Caller frees; NULL: it was not changed. */
+static char *get_before(gsize i) {
+        char *value;
+
+        (void) pthread_mutex_lock(&before_lock);
+        value = g_strdup(before[i]);
+        (void) pthread_mutex_unlock(&before_lock);
+        return value;
+}
+
+/* value: becomes ours; NULL: it is what it was. */
+static void put_before(gsize i, char *value) {
+        (void) pthread_mutex_lock(&before_lock);
+        g_free(before[i]);
+        before[i] = value;
+        (void) pthread_mutex_unlock(&before_lock);
+}
 
 static gboolean parse(const char *connection, Address *address, GError **error) {
         static const char *const schemes[] = { "mysql", "mariadb", NULL };
@@ -166,15 +188,48 @@ static void add_problem(GPtrArray *problems, GError *error) {
         g_error_free(error);
 }
 
+/* The server said no, as opposed to: nothing, or something that was not heard. */
+static gboolean was_refused(const Session *session) {
+        unsigned number = mysql_errno(session->mysql);
+
+        return number != 0 && !IS_CLIENT_ERROR(number);
+}
+
+/* What was changed already, perhaps by an instance before this one, stays known by what it was then. */
+static gboolean change(const Session *session, gsize i, const char *now, const char *value, GError **error) {
+        g_autofree char *known = get_before(i);
+
+        /* What could not be taken back is left alone. */
+        if (!known && !is_number(now))
+                return flush_fail(error, NULL, settings[i], "is no number");
+        if (!known)
+                put_before(i, g_strdup(now));
+        if (set_variable(session, settings[i], value, error))
+                return TRUE;
+        if (!known && was_refused(session))
+                put_before(i, NULL);
+        return FALSE;
+}
+
+static gboolean take_back(const Session *session, gsize i, GError **error) {
+        g_autofree char *value = get_before(i);
+
+        if (!value)
+                return TRUE;
+        if (!set_variable(session, settings[i], value, error))
+                return FALSE;
+        put_before(i, NULL);
+        return TRUE;
+}
+
 /* Not fatal: who may not set them may flush all the same. */
 static void make_durable(const Session *session, GPtrArray *problems) {
-        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++) {
+        for (gsize i = 0; i < DURABLE; i++) {
                 GError *error = NULL;
-                char *value = variable(session, durable[i], &error);
+                g_autofree char *value = variable(session, settings[i], &error);
 
-                if (value && !g_str_equal(value, "1") && set_variable(session, durable[i], "1", &error) && !before[i])
-                        before[i] = g_steal_pointer(&value);
-                g_free(value);
+                if (value && !g_str_equal(value, "1"))
+                        (void) change(session, i, value, "1", &error);
                 if (error)
                         add_problem(problems, error);
         }
@@ -217,10 +272,10 @@ static void write_pages(Session *session, GPtrArray *problems) {
                 return;
         (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_before", dirty);
         percent = variable(session, DIRTY_PERCENT, &error);
-        if (percent && set_variable(session, DIRTY_PERCENT, "0", &error)) {
+        if (percent && change(session, DURABLE, percent, "0", &error)) {
                 (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_after",
                                                         wait_for_pages(session, dirty));
-                (void) set_variable(session, DIRTY_PERCENT, percent, &error);
+                (void) take_back(session, DURABLE, &error);
         }
         if (error)
                 add_problem(problems, error);
@@ -263,12 +318,10 @@ static gboolean flush_server(Session *session, GPtrArray *problems, GError **err
 }
 
 static gboolean restore_server(Session *session, GPtrArray *problems, GError **error) {
-        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++) {
+        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
                 GError *e = NULL;
 
-                if (before[i] && set_variable(session, durable[i], before[i], &e))
-                        g_clear_pointer(&before[i], g_free);
-                if (e)
+                if (!take_back(session, i, &e))
                         add_problem(problems, e);
         }
         return TRUE;
@@ -276,9 +329,30 @@ static gboolean restore_server(Session *session, GPtrArray *problems, GError **e
 
 /* Locked: by a flush that was called off, too, which has ended by now or has not begun. */
 static gboolean has_changed(void) {
-        for (gsize i = 0; i < G_N_ELEMENTS(durable); i++)
-                if (before[i])
+        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
+                g_autofree char *value = get_before(i);
+
+                if (value)
                         return TRUE;
+        }
+        return FALSE;
+}
+
+static void export_mysql(GString *text) {
+        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
+                g_autofree char *value = get_before(i);
+
+                if (value)
+                        g_string_append_printf(text, "%s %s\n", settings[i], value);
+        }
+}
+
+static gboolean import_mysql(const char *name, const char *value) {
+        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++)
+                if (g_str_equal(settings[i], name) && is_number(value)) {
+                        put_before(i, g_strdup(value));
+                        return TRUE;
+                }
         return FALSE;
 }
 
@@ -338,5 +412,10 @@ static gboolean restore_mysql(const Flush *flush, GError **error) {
 }
 
 const Database database_mysql = {
-        .on_low_disk = TRUE, .check = check, .flush = flush_mysql, .restore = restore_mysql
+        .on_low_disk = TRUE,
+        .check = check,
+        .flush = flush_mysql,
+        .restore = restore_mysql,
+        .export = export_mysql,
+        .import = import_mysql,
 };

@@ -203,6 +203,64 @@ class MySQL(ServerCase):
         self.assertEqual(self.answer(flush)[1].get("error"), "it was called off")
         self.assertEqual((self.server.variable("innodb_flush_log_at_trx_commit"), self.server.variable("sync_binlog")), ("2", "7"))
 
+    def settings(self):
+        return tuple(float(self.server.variable(name)) for name in ("innodb_flush_log_at_trx_commit", "sync_binlog", "innodb_max_dirty_pages_pct"))
+
+    def kill_and_start(self, plugin, connection):
+        version, state = plugin.call(".State", "ExportState")
+        plugin.process.kill()
+        plugin.process.wait()
+        plugin = self.start("mysql", connection)
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        return plugin, bytes(state)
+
+    def test_the_next_instance_takes_back_what_this_one_changed(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        plugin = self.start("mysql", self.connection())
+        self.tell(plugin, event())
+        plugin, state = self.kill_and_start(plugin, self.connection())
+        for wrong in (b"", b"boot x", b"boot x\nsync_binlog\n", state[:-1], state + b"sync_binlog 1, GLOBAL read_only = 1\n", state + b"read_only 1\n", state + b"\0"):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 1, wrong)
+        self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 2, state)
+        # Asked again it does not take what it finds for what there was.
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.assertEqual(self.settings(), (1, 1, 90))
+        self.assertTrue(self.tell(plugin, event(**CANCELLED))[1]["success"])
+        self.assertEqual(self.settings(), (2, 7, 90))
+        # It is what it was: there is nothing for another one to take back.
+        self.assertEqual(bytes(plugin.call(".State", "ExportState")[1]).count(b"\n"), 1)
+
+    def test_another_boot_has_its_own_settings(self):
+        self.server.sql("SET GLOBAL sync_binlog = 7")
+        plugin = self.start("mysql", self.connection())
+        plugin.call(".State", "ImportState", "(uay)", 1, b"boot x\nsync_binlog 3\n")
+        self.assertTrue(self.tell(plugin, event(**CANCELLED))[1]["success"])
+        self.assertEqual(self.server.variable("sync_binlog"), "7")
+
+    def test_killed_while_pages_are_written_nothing_stays_changed(self):
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        held = []
+
+        def change(data):
+            """Until it looks whether the pages are written: that never arrives."""
+            if b"innodb_max_dirty_pages_pct = 0" in data:
+                held.append(data)
+            elif held and b"SHOW GLOBAL STATUS" in data:
+                held.append(data)
+                return None
+            return data
+
+        plugin = self.start("mysql", self.between(change))
+        self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: len(held) == 2)
+        self.assertEqual(self.settings(), (1, 1, 0))
+        # It answers while its thread waits.
+        plugin, _ = self.kill_and_start(plugin, self.connection())
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.assertEqual(self.settings(), (1, 1, 90))
+        self.tell(plugin, event(**CANCELLED))
+        self.assertEqual(self.settings(), (2, 7, 90))
+
     def test_low_disk_changes_no_setting(self):
         self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
         self.assertTrue(self.tell(self.start("mysql", self.connection()), event(LOW))[1]["success"])
