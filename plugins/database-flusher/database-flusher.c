@@ -240,8 +240,8 @@ static int import_state(SnoozePluginCall *call, uint32_t version, const void *da
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         guint n = g_strv_length(lines);
         /* Each line ends. */
-        gboolean good = version == STATE_VERSION && strlen(text) == size && g_str_has_prefix(text, "boot ") && n >= 2 &&
-                !*lines[n - 1];
+        gboolean good = version == STATE_VERSION && strlen(text) == size && g_str_has_prefix(text, "boot ") &&
+                n >= 2 && !*lines[n - 1];
 
         for (guint i = 1; good && i + 1 < n; i++)
                 good = read_line(database, lines[i], g_str_has_prefix(text, first));
