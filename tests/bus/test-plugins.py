@@ -10,7 +10,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, continue_if_there, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager'
 DRIVER = 'org.freedesktop.DBus'
@@ -232,6 +232,15 @@ class Methods(PluginTest):
         self.assertFalse((self.house.directory / 'state/snooze.json').exists())
         self.set_configs(another={'greeting': 'bonjour'})
         self.assertEqual(self.told(2), ['Initialize', 'hello', 'Configure', 'bonjour'])
+
+    def test_what_providers_say_is_set_there(self):
+        self.install_other()
+        self.client.call('SetConfiguration', '(s)', ('{"providers": {"another": {"greeting": "salut"}}}',))
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('another', 'Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'bonjour')},))
+        self.assertEqual(error_name(raised.exception), ERROR + 'InvalidArgument')
+        self.assertIn('providers.another.greeting has the last word', raised.exception.message)
+        self.assertEqual(self.of('another', 'GetConfiguration')[0]['greeting'][0], 'salut')
 
     def test_set_configuration_asks_each_once(self):
         self.install_other()

@@ -179,6 +179,22 @@ static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *er
         return 1;
 }
 
+/* What stands in "providers" beats what is kept here: it would be taken, and come to nothing. */
+static int check_last_word(const Plugin *plugin, JsonObject *values, sd_bus_error *error) {
+        JsonObject *provider = config_provider(plugin->plugins->config, plugin->id);
+        JsonObjectIter iterator;
+        const char *name;
+
+        if (!provider)
+                return 0;
+        json_object_iter_init(&iterator, values);
+        while (json_object_iter_next(&iterator, &name, NULL))
+                if (json_object_has_member(provider, name))
+                        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
+                                                 "providers.%s.%s has the last word: set it there.", plugin->id, name);
+        return 0;
+}
+
 static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         const PluginsParameters *parameters = &plugin->plugins->parameters;
@@ -199,6 +215,9 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        r = check_last_word(plugin, values, error);
+        if (r < 0)
+                return r;
         configs = json_object_new();
         json_object_set_object_member(configs, plugin->id, g_steal_pointer(&values));
         /* Recorded when it was admitted: nobody asks any more whose it is. */
