@@ -18,6 +18,7 @@
 #define MESSAGE_CONFIGURATION "5b1f6c1c2d6e4a0f9a5c5d5d8a3a0c08"
 #define MESSAGE_REFUSED_CALLER "5b1f6c1c2d6e4a0f9a5c5d5d8a3a0c09"
 #define MESSAGE_APPROVED "5b1f6c1c2d6e4a0f9a5c5d5d8a3a0c0a"
+#define MESSAGE_CLOCK_SET "5b1f6c1c2d6e4a0f9a5c5d5d8a3a0c0b"
 
 /* Drops what is less severe than this LOG_* level; LOG_INFO at start. */
 void journal_set_level(int level);

@@ -13,6 +13,7 @@
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/manager-state.h"
+#include "daemon/wall-clock.h"
 
 /* The clock of an active machine moves with every key that is hit: subscribers hear of it when it matters, not each
  * time. */

@@ -11,6 +11,7 @@
 #include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "daemon/manager-announce.h"
+#include "daemon/wall-clock.h"
 
 int manager_authorize(Manager *manager, sd_bus_message *message, const char *const *details, sd_bus_error *error) {
         const MethodAction *entry =

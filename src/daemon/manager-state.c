@@ -17,6 +17,7 @@
 #include "base/names.h"
 #include "daemon/manager-announce.h"
 #include "daemon/stop/record.h"
+#include "daemon/wall-clock.h"
 #include "util/file.h"
 #include "util/json.h"
 

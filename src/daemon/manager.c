@@ -21,29 +21,17 @@
 #include "daemon/stop/record.h"
 #include "daemon/system-events.h"
 #include "daemon/tick.h"
+#include "daemon/wall-clock.h"
 #include "util/json.h"
 
 /* Boot time runs on during sleep and monotonic time does not: more than this between them is a sleep, not jitter. */
 #define SLEEP_SEEN (2 * USEC_PER_SEC)
-/* More than this between the wall clock and the monotonic one, in either direction: somebody set it. Less may be
- * between two readings. */
-#define CLOCK_WAS_SET (100 * USEC_PER_MSEC)
 /* A step may ask for a look and be satisfied at once; more than a few rounds in one go would be a defect of decision/.
  */
 #define STEPS_MAX 8
 /* systemd gives the daemon 30 s to end. */
 #define STATES_TIMEOUT (10 * USEC_PER_SEC)
 #define HOLDS_PATIENCE USEC_PER_MINUTE
-
-/* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares
- * must be the same. */
-uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
-        uint64_t offset = usec_sub(clock_realtime(), clock_monotonic());
-
-        if (MAX(offset, manager->wall_offset) - MIN(offset, manager->wall_offset) > CLOCK_WAS_SET)
-                manager->wall_offset = offset;
-        return monotonic_to_realtime(monotonic, 0, manager->wall_offset);
-}
 
 static void restart_after_sleep(Manager *manager) {
         manager->up_since = clock_monotonic();
@@ -90,6 +78,7 @@ void manager_take_quick_sample(Manager *manager) {
         uint64_t now = clock_monotonic();
 
         notice_sleep(manager);
+        wall_clock_look(manager);
         manager->sample_realtime = clock_realtime();
         if (manager->replay) {
                 if (replay_sample(manager->replay, now, &manager->sample))

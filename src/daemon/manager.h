@@ -100,6 +100,8 @@ struct Manager {
         uint64_t up_since;          /* boot or resume, monotonic */
         uint64_t slept;             /* boot time minus monotonic time, when last looked at */
         uint64_t wall_offset;       /* wall clock minus monotonic time, when last told; 0: not yet */
+        int64_t wall_distance;      /* wall clock minus boot time, as what is told of holds follows it */
+        gboolean wall_known;
 
         Outcome outcome;            /* of the latest step; manager_reason() has its reason */
         State announced;            /* the state that the world was told */
@@ -198,7 +200,3 @@ static inline uint64_t usec_from_seconds(double seconds) {
  * ERROR_LIMITS_EXCEEDED where too many wait for that. */
 int manager_check_now(Manager *manager, sd_bus_message *call, uid_t uid, sd_bus_error *error);
 void manager_check_free(void *check);
-
-/* Wall clock of a moment on the monotonic clock. The same moment stays the same time, unless somebody sets the clock.
- */
-uint64_t manager_realtime(Manager *manager, uint64_t monotonic);

@@ -16,6 +16,8 @@
 #include "util/json.h"
 
 #define STORE_PREFIX "hold/"
+/* Less is between two readings of two clocks. */
+#define WORTH_TELLING USEC_PER_SEC
 
 typedef struct Entry {
         Holds *holds;
@@ -246,6 +248,18 @@ static void restore_open(Holds *holds, HoldRecord *record) {
                             record->hold.cookie, g_strerror(-r));
 }
 
+/* The wall clock's time of its end, which boot time tells: for people, and for a daemon of after the next boot, which
+ * has nothing else to go by. False: it is right. */
+static gboolean set_end(HoldRecord *record) {
+        uint64_t until = usec_sub(usec_add(clock_realtime(), record->hold.until_boottime), clock_boottime());
+
+        if (MAX(until, record->hold.until) - MIN(until, record->hold.until) < WORTH_TELLING)
+                return FALSE;
+        record->hold.until = until;
+        record->hold.since = usec_sub(until, record->duration);
+        return TRUE;
+}
+
 /* After a reboot boot time began anew, and wall-clock time alone says how much is left; a clock that was set back in
  * between must not make it longer than it ever was. False: it is over. */
 static gboolean move_to_this_boot(const Holds *holds, HoldRecord *record) {
@@ -257,6 +271,7 @@ static gboolean move_to_this_boot(const Holds *holds, HoldRecord *record) {
                 g_free(record->boot_id);
                 record->boot_id = g_strdup(holds->boot_id);
         }
+        (void) set_end(record);
         return record->hold.until_boottime > clock_boottime();
 }
 
@@ -547,6 +562,36 @@ int holds_add_timed(Holds *holds, HoldKind kind, uid_t uid, const char *who, con
         make_durable(holds, entry->record, done, userdata);
         begun(holds, &entry->record->hold);
         return 0;
+}
+
+typedef struct Adjustment {
+        Holds *holds;
+        int64_t by;
+} Adjustment;
+
+static gboolean adjust(void *key, void *value, void *userdata) {
+        HoldRecord *record = ((Entry *) value)->record;
+        const Adjustment *adjustment = userdata;
+        Holds *holds = adjustment->holds;
+        gboolean changed = TRUE;
+
+        if (hold_kind_has_end(record->hold.kind))
+                changed = set_end(record);
+        else
+                record->hold.since = adjustment->by < 0
+                                             ? usec_sub(record->hold.since, (uint64_t) -adjustment->by)
+                                             : usec_add(record->hold.since, (uint64_t) adjustment->by);
+        if (changed) {
+                (void) hold_record_write(holds->directory, record);
+                make_durable(holds, record, NULL, NULL);
+        }
+        return FALSE;
+}
+
+void holds_clock_was_set(Holds *holds, int64_t by) {
+        Adjustment adjustment = { .holds = holds, .by = by };
+
+        g_tree_foreach(holds->entries, adjust, &adjustment);
 }
 
 const Hold *holds_find(const Holds *holds, uint32_t cookie) {

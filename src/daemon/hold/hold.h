@@ -70,6 +70,9 @@ int holds_add_timed(Holds *holds, HoldKind kind, uid_t uid, const char *who, con
 
 const Hold *holds_find(const Holds *holds, uint32_t cookie);
 
+/* Somebody set the wall clock by so much: times are told, and kept, on it as it is now. None ends because of it. */
+void holds_clock_was_set(Holds *holds, int64_t by);
+
 /* Ends it before its time. -ENOENT if there is none. */
 int holds_release(Holds *holds, uint32_t cookie);
 

@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody sets the wall clock, forth or back: no hold is lost or prolonged, no decision changes, and it is said."""
+
+import os
+import time
+
+from gi.repository import GLib
+
+import tap
+from harness import BUILD, MANAGER, PATH, QUIET, BusTest, wait_for, wait_for_file
+
+DAY = 86400
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+
+
+class Clock(BusTest):
+    daemon = False
+
+    def setUp(self):
+        super().setUp()
+        preloaded = BUILD / 'tests/bus/wall-clock.so'
+        # The linker goes on without what is not there.
+        self.assertTrue(preloaded.exists())
+        self.clock = self.house.directory / 'clock'
+        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
+        self.house.daemon_prefix = ['env', f'LD_PRELOAD={preloaded}', f'WALL_CLOCK={self.clock}',
+                                    f'ASAN_OPTIONS={options}']
+        self.house.replay(QUIET)
+
+    def start(self, **configuration):
+        self.house.configure({'sample_interval_seconds': 0.1, **configuration})
+        self.house.start_daemon()
+
+    def set_clock(self, seconds):
+        # Whole, whenever it is read.
+        new = self.house.directory / 'clock.new'
+        new.write_text(str(seconds))
+        new.rename(self.clock)
+        self.seconds = seconds
+
+    def said(self):
+        return [line for line in self.house.daemon.output().splitlines() if 'wall clock was set' in line]
+
+    def wait_until_said(self, words, times=1):
+        wait_for_file(lambda: len(self.said()) >= times, 'the message')
+        self.assertEqual(len(self.said()), times)
+        self.assertIn(f'The wall clock was set {words}: ', self.said()[-1])
+
+    def is_told_off_by(self, moment, seconds, other):
+        """That the moment is `other`, a time of this test's clock, on the daemon's."""
+        self.assertLess(abs(moment - seconds * SECOND - other), 5 * SECOND)
+
+    def hold(self):
+        (cookie, _, _, _, since, until), = self.client.call('ListHolds')[0]
+        return cookie, since, until
+
+
+class Holds(Clock):
+    def begin(self):
+        self.start()
+        cookie, = self.client.call('HoldFor', '(ts)', (HOUR, 'thesis'))
+        _, self.since, self.until = self.hold()
+        self.assertLess(abs(self.until - self.since - HOUR), 2)
+        return cookie
+
+    def check(self, seconds):
+        """It ends in an hour, and begun it has now, on a clock so much off."""
+        _, since, until = self.hold()
+        self.is_told_off_by(since, seconds, self.since)
+        self.is_told_off_by(until, seconds, self.until)
+
+    def test_a_clock_set_back_moves_the_end_that_is_told(self):
+        self.begin()
+        self.set_clock(-DAY)
+        self.wait_until_said('back by 1 d')
+        self.check(-DAY)
+        self.set_clock(0)
+        self.wait_until_said('forth by 1 d', 2)
+        self.check(0)
+
+    def test_one_of_a_daemon_that_was_away_meanwhile(self):
+        self.begin()
+        self.house.kill_daemon()
+        self.set_clock(-DAY)
+        self.house.start_daemon()
+        self.check(-DAY)
+
+    def test_it_ends_when_it_should_whatever_the_clock_says(self):
+        for seconds in (-DAY, DAY):
+            with self.subTest(seconds=seconds):
+                self.set_clock(0)
+                if not self.house.daemon:
+                    self.start()
+                self.client.call('HoldFor', '(ts)', (3 * SECOND, 'a while'))
+                begun = time.monotonic()
+                self.set_clock(seconds)
+                wait_for(lambda: self.client.get('Holds') == 0, 'its end')
+                self.assertGreater(time.monotonic() - begun, 2.9)
+                self.assertLess(time.monotonic() - begun, 30)
+
+    def next_boot(self):
+        """The holds of a daemon that finds what this one kept in its database, and nothing of this boot."""
+        self.house.kill_daemon()
+        for file in (self.house.directory / 'run/holds').iterdir():
+            file.unlink()
+        self.house.start_daemon()
+        wait_for(lambda: self.client.get('Holds') == 1, 'the hold')
+
+    def test_one_set_right_after_the_boot_loses_no_hold_with_the_next(self):
+        # The clock of a machine whose battery is empty, until the network is there.
+        self.set_clock(-DAY)
+        self.begin()
+        self.set_clock(0)
+        self.wait_until_said('forth by 1 d')
+        self.next_boot()
+        _, since, until = self.hold()
+        self.is_told_off_by(until, DAY, self.until)
+        self.assertGreater(until, time.time() * SECOND)
+
+
+class Passage(Clock):
+    def test_times_that_were_told_are_told_anew(self):
+        self.start()
+        wait_for(lambda: self.client.get('State') == 'idle', 'the machine to be idle')
+        idle_since, next_stop = self.client.get('IdleSince'), self.client.get('NextStop')
+        del self.house.properties[:]
+        self.set_clock(-DAY)
+        self.wait_until_said('back by 1 d')
+        wait_for(lambda: any('NextStop' in changed for interface, changed, _ in self.house.properties if interface == MANAGER),
+                 'the properties')
+        for property_, before in (('IdleSince', idle_since), ('NextStop', next_stop)):
+            told = [changed[property_] for interface, changed, _ in self.house.properties
+                    if interface == MANAGER and property_ in changed]
+            self.is_told_off_by(told[-1], -DAY, before)
+            self.assertEqual(self.client.get(property_), told[-1])
+
+    def test_less_than_a_minute_is_nothing_to_tell(self):
+        self.start()
+        self.client.call('HoldFor', '(ts)', (HOUR, 'thesis'))
+        _, _, before = self.hold()
+        self.set_clock(-30)
+        wait_for_file(lambda: abs(self.hold()[2] - before + 30 * SECOND) < SECOND, 'the end on the other clock')
+        self.assertEqual(self.said(), [])
+
+    def play(self, seconds):
+        """What a passage comes to, whose clock is set by so much while the machine is idle, and once more in the warning."""
+        states = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=0.05, check_interval_seconds=1, max_delay_seconds=1)
+        begun = time.monotonic()
+        wait_for(lambda: self.client.get('State') == 'idle', 'the machine to be idle')
+        self.set_clock(seconds)
+        wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
+        self.set_clock(2 * seconds)
+        wait_for(lambda: 'stopping' in [state for state, _, _ in states], 'the end')
+        passed = time.monotonic() - begun
+        self.assertGreater(passed, 5.5)
+        self.assertLess(passed, 40)
+        self.assertEqual([state for state, _, _ in states][:3], ['idle', 'warning', 'stopping'])
+
+    def test_a_day_back_changes_no_decision(self):
+        self.play(-DAY)
+
+    def test_a_day_forth_changes_no_decision(self):
+        self.play(DAY)
+
+    def test_a_busy_machine_is_not_stopped_by_it(self):
+        self.house.replay({**QUIET, 'cpu_usage': 90})
+        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=0.05, check_interval_seconds=1)
+        for times, (seconds, words) in enumerate(((DAY, 'forth by 1 d'), (-DAY, 'back by 2 d')), 1):
+            self.set_clock(seconds)
+            self.wait_until_said(words, times)
+            self.house.check_now()
+            self.assertEqual((self.client.get('State'), self.client.get('NextStop')), ('active', 0))
+
+
+if __name__ == '__main__':
+    tap.main()
