@@ -15,7 +15,7 @@ from gi.repository import Gio, GLib
 import tap
 from counting import CountingTest
 from eventful import EventTest, soon
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 CALLERS_MAX = 512
@@ -155,6 +155,91 @@ class Events(Disk, EventTest):
         listed, = self.events()
         self.assertEqual((listed['id'], listed['finished'], listed['handled']), (identifier, True, True))
         self.assertEqual(len(self.notes), 2)
+
+
+class ArmedStop(Disk, BusTest):
+    def setUp(self):
+        self.house = House({'dry_run': False, 'provider': 'cloud'}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.house.install_cloud()
+        self.insert_disk()
+        self.client = self.house.client()
+
+    def stop_without_disk(self, **behaviour):
+        self.house.behave(**behaviour)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.hang()
+        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        self.client.call('StopInstance', '(sa{sv})', ('going home', {}))
+        wait_for(lambda: 'StopInstance' in [method for method, _ in self.house.asked_of()], 'the question to the provider')
+        self.assertEqual(change, [])
+        return change
+
+    def record(self):
+        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
+            rows = database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
+        return json.loads(rows[0][0]) if rows else None
+
+    def outcomes(self):
+        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
+        return [row['outcome'] for row in reversed(rows) if row['kind'] == 'stop']
+
+    def wait_for_state(self, *states):
+        wait_for(lambda: self.client.get('State') in states, states[0])
+
+    def test_the_stop_does_not_wait_for_ever(self):
+        change = self.stop_without_disk()
+        self.wait_for_state('stopped')
+        self.assertIsNone(self.record())
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+        # Late, but the stop is on its way still: the next boot is to know, and is told once.
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertEqual(self.record()['reason'].split(': ')[-1], 'going home')
+        self.assertEqual([method for method, _ in self.house.asked_of()].count('StopInstance'), 1)
+        self.house.kill_daemon()
+        (self.house.directory / 'run/boot').unlink()
+        self.house.start_daemon()
+        wait_for(lambda: self.client.get('Greeting'), 'the greeting')
+        self.assertEqual(self.outcomes(), ['accepted', 'back'])
+        self.assertIsNone(self.record())
+
+    def test_what_is_recorded_late_of_a_stop_that_was_called_off_stays_nowhere(self):
+        change = self.stop_without_disk(stop='throttle')
+        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        self.client.call('CancelStop', '(s)', ('not today',))
+        self.wait_for_state('active', 'idle')
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+        self.assertEqual(self.outcomes(), [])
+        self.assertIsNone(self.record())
+        self.house.kill_daemon()
+        (self.house.directory / 'run/boot').unlink()
+        self.house.start_daemon()
+        self.assertEqual(self.outcomes(), [])
+        self.assertEqual(self.client.get('Greeting'), '')
+
+    def test_a_stop_that_is_called_off_while_it_waits_asks_nobody(self):
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.hang()
+        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        self.client.call('StopInstance', '(sa{sv})', ('going home', {}))
+        self.wait_for_state('stopping')
+        self.client.call('CancelStop', '(s)', ('not today',))
+        self.wait_for_state('active', 'idle')
+        # One that waits as long as the other would have.
+        self.client.call('StopInstance', '(sa{sv})', ('now', {'force': GLib.Variant('b', True)}))
+        self.wait_for_state('stopped')
+        self.work()
+        wait_for(lambda: change, 'the disk to work')
+        self.assertEqual(self.outcomes(), ['accepted'])
+        self.assertEqual([method for method, _ in self.house.asked_of()].count('StopInstance'), 1)
+        self.assertEqual(self.record()['reason'].split(': ')[-1], 'now')
 
 
 class SlowDisk(Disk, BusTest):

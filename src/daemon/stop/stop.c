@@ -41,8 +41,9 @@ struct Stop {
         gboolean resuming; /* asked by a daemon that died, and there is no provider yet to ask for its state */
         gboolean asked;                 /* to stop this machine, and it has not said no */
         unsigned round;                 /* answers of an earlier round are not ours any more */
+        const struct Question *recording; /* the one whose record the disk is waited for with, or NULL */
 
-        sd_event_source *reminder, *patience, *out_of_time;
+        sd_event_source *reminder, *patience, *out_of_time, *disk_watch;
 };
 
 /* What an answer belongs to: the stop may have been called off and begun again meanwhile. */
@@ -84,6 +85,8 @@ static void disarm(Stop *stop) {
         stop->reminder = sd_event_source_disable_unref(stop->reminder);
         stop->patience = sd_event_source_disable_unref(stop->patience);
         stop->out_of_time = sd_event_source_disable_unref(stop->out_of_time);
+        stop->disk_watch = sd_event_source_disable_unref(stop->disk_watch);
+        stop->recording = NULL;
 }
 
 Stop *stop_free(Stop *stop) {
@@ -466,12 +469,27 @@ static void ask_if_still_wanted(Stop *stop) {
         stop->with.step(stop->with.userdata);
 }
 
-/* The record is on disk, or cannot be (the store told its own problem): in both cases the stop goes on. */
+/* The record is on disk, or cannot be (the store told its own problem), or is not waited for any more: in each case
+ * the stop goes on. */
+static void go_on(Stop *stop) {
+        stop->disk_watch = sd_event_source_disable_unref(stop->disk_watch);
+        stop->recording = NULL;
+        ask_if_still_wanted(stop);
+}
+
 static void on_recorded(const GError *error, void *userdata) {
         _cleanup_(question_endp) Question *question = userdata;
 
-        if (question->round == question->stop->round)
-                ask_if_still_wanted(question->stop);
+        if (question == question->stop->recording)
+                go_on(question->stop);
+}
+
+/* A disk that hangs keeps no idle machine on. What is to be done with the record afterwards is written after it: one
+ * that comes late is taken away as one that came in time is. */
+static int on_disk_watch(sd_event_source *source, uint64_t usec, void *userdata) {
+        log_warning("The disk does not answer: the stop goes on before it is recorded.");
+        go_on(userdata);
+        return 0;
 }
 
 /* Nothing is repeated blindly: an answer that was lost may have been a yes. */
@@ -513,6 +531,8 @@ void stop_call_provider(Stop *stop) {
                                                        stop->reason ? stop->reason : "");
         Question *question = question_new(stop);
 
+        stop->recording = question;
+        (void) arm(stop, &stop->disk_watch, usec_add(clock_monotonic(), STORE_PATIENCE), on_disk_watch);
         if (store_put(stop->with.store, STOP_RECORD_KEY, record, on_recorded, question) < 0)
                 on_recorded(NULL, question);
 }
