@@ -3,8 +3,8 @@
 """A provider that does as behaviour.json beside it says, writes what it was asked to calls.jsonl there, and emits test.Cloud.Called.
 
 Keys of behaviour.json: detect (true; or hang), effect (stops-billing), permitted (true), tags (ok, refuse), text (what every text that it
-tells ends with: ""), unable (what the machine cannot do, and why: {"hibernate": "…"}), more_permissions (rows), and stop, a mode or a list of one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
-say so. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
+tells ends with: ""), start and info (ok, hang), unable (what the machine cannot do, and why: {"hibernate": "…"}), more_permissions (rows), and stop, a mode or a list of one for each time (the last one stays): ok, refuse, held, throttle, hang, die; accept-and-hang and accept-and-die take the stop and never
+say so; late waits for the file mercy before it takes it, for as long as it lives. What the instance does (running, stopping) is the cloud's to know, and outlives this process in the file state."""
 
 import json
 import os
@@ -112,6 +112,8 @@ class Provider:
         return NotImplemented if detected == 'hang' else GLib.Variant('(b)', (detected,))
 
     def GetInstanceInfo(self, invocation, instance_id):
+        if behaviour('info', 'ok') != 'ok':
+            return NotImplemented
         text = behaviour('text', '')
         info = {'id': s(instance_id or 'i-this' + text), 'name': s('test' + text), 'type': s('t.small'), 'region': s('north'), 'zone': s('north-1'),
                 'state': s(instance_state()), 'lifecycle': s('on-demand'), 'launch-time': GLib.Variant('t', 1_700_000_000_000_000),
@@ -129,10 +131,19 @@ class Provider:
             (HERE / 'state').write_text('stopping')
         if mode in ('die', 'accept-and-die'):
             os._exit(1)
+        if mode == 'late':
+            GLib.timeout_add(20, self.stop_late)
         return None if mode == 'ok' else NotImplemented
 
+    def stop_late(self):
+        if not (HERE / 'mercy').exists():
+            return GLib.SOURCE_CONTINUE
+        (HERE / 'state').write_text('stopping')
+        remember('stopped late', [])
+        return GLib.SOURCE_REMOVE
+
     def StartInstance(self, invocation, instance_id, options):
-        return None
+        return None if behaviour('start', 'ok') == 'ok' else NotImplemented
 
     def CheckPermissions(self, invocation):
         text = behaviour('text', '')

@@ -5,6 +5,7 @@ provider is never asked twice without a look at the instance in between, and Pro
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import sqlite3
 import time
@@ -171,6 +172,92 @@ class Answers(StopTest):
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 2)
         self.assert_never_blindly_twice()
+
+
+class Overdue(StopTest):
+    """A provider that has not answered in time may yet do what it was asked, so it is ended before anybody is told that it did not."""
+
+    timeouts = {'provider': 1}
+
+    def process(self):
+        return self.client.get('Pid', PLUGIN, f'{PATH}/plugin/cloud')
+
+    def is_running(self, pid):
+        try:
+            state = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+        except FileNotFoundError:
+            return False
+        return state not in 'ZX'
+
+    def wait_for_another_than(self, pid):
+        wait_for(lambda: self.process() not in (0, pid) and self.client.get('State', PLUGIN, f'{PATH}/plugin/cloud') == 'running', 'another')
+
+    def cancel_when_possible(self):
+        wait_for(lambda: 'did not answer' in self.client.get('Reason'), 'the end of its time')
+        self.client.call('CancelStop', '(s)', ('somebody is back',))
+
+    def test_a_stop_that_was_called_off_does_not_come(self):
+        self.start(stop='late')
+        first = self.process()
+        self.stop()
+        self.wait_until_asked()
+        self.cancel_when_possible()
+        self.assertFalse(self.is_running(first))
+        (self.house.directory / 'plugins/cloud/mercy').touch()
+        self.wait_for_another_than(first)
+        self.assertEqual(self.client.call('GetInstanceInfo', '(s)', ('',), PROVIDER, CLOUD)[0]['state'], 'running')
+        self.assertNotIn('stopped late', self.asked())
+        self.assertIn(self.client.get('State'), ('active', 'idle'))
+
+    def test_nor_does_that_of_one_who_was_put_to_sleep(self):
+        self.start(stop='late')
+        first = self.process()
+        self.stop()
+        self.wait_until_asked()
+        os.kill(first, signal.SIGSTOP)
+        self.cancel_when_possible()
+        self.assertFalse(self.is_running(first))
+
+    def test_nor_does_one_that_a_daemon_asked_for_which_died(self):
+        self.start(stop='late')
+        first = self.process()
+        self.stop()
+        self.wait_until_asked()
+        self.house.restart_daemon()
+        wait_for(lambda: 'a daemon before this one had asked' in self.client.get('Reason'), 'the new daemon to know')
+        self.client.call('CancelStop', '(s)', ('somebody is back',))
+        self.assertFalse(self.is_running(first))
+        self.wait_for_another_than(first)
+
+    def test_it_is_asked_again_by_another_process(self):
+        self.start(stop=['late', 'ok'])
+        first = self.process()
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assertFalse(self.is_running(first))
+        self.assertEqual(self.stops_asked(), 2)
+        self.assert_never_blindly_twice()
+        # Slow, not broken.
+        self.assertEqual(self.client.get('Restarts', PLUGIN, f'{PATH}/plugin/cloud'), 1)
+        self.assertEqual(self.client.get('State', PLUGIN, f'{PATH}/plugin/cloud'), 'running')
+
+    def test_whoever_asks_for_what_has_an_effect(self):
+        self.start(stop='late', tags='hang', start='hang')
+        for method, signature, arguments in (('StopInstance', '(sa{sv})', ('i-other', {})), ('StartInstance', '(sa{sv})', ('i-other', {})),
+                                             ('SetTags', '(a{ss})', ({'a': 'b'},))):
+            with self.subTest(method=method):
+                before = self.process()
+                self.assertFails(ERROR + 'TimedOut', method, signature, arguments, interface=PROVIDER, path=CLOUD, part=f'did not answer {method}')
+                self.assertFalse(self.is_running(before))
+                self.wait_for_another_than(before)
+
+    def test_what_has_none_ends_nobody(self):
+        self.start()
+        before = self.process()
+        self.house.behave(detect=True, info='hang')
+        self.assertFails(ERROR + 'TimedOut', 'GetInstanceInfo', '(s)', ('',), interface=PROVIDER, path=CLOUD)
+        self.assertEqual(self.process(), before)
+        self.assertTrue(self.is_running(before))
 
 
 class Tags(StopTest):

@@ -160,6 +160,18 @@ static void run_refused(void *data) {
                 call->done(call->plugin, NULL, &call->error, call->userdata);
 }
 
+/* What a provider that lives may yet do. */
+static gboolean may_still_happen(const PluginCall *call) {
+        return !call->without_effect && !call->control && g_strcmp0(call->method->contract, "CloudProvider") == 0;
+}
+
+/* Told when its process, which is ended for that, can do it no more. */
+static void refuse_when_gone(PluginCall *call, const char *name, const char *message) {
+        call->slot = sd_bus_slot_unref(call->slot);
+        sd_bus_error_set(&call->error, name, message);
+        process_end_then(call->process, run_refused, call_free, call);
+}
+
 static void refuse(PluginCall *call, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static void refuse(PluginCall *call, const char *name, const char *format, ...) {
@@ -295,6 +307,13 @@ static void finish_timed_out(PluginCall *call) {
         plugin->statistics.timeouts++;
         if (!is_housekeeping(call))
                 set_unhealthy(call, message);
+        if (may_still_happen(call)) {
+                PluginProcess *process = call->process;
+
+                refuse_when_gone(call, ERROR_TIMED_OUT, message);
+                process_overdue(process, message);
+                return;
+        }
         /* Before the caller hears of it, who may do away with the process. */
         if (!call->control)
                 process_suspect(call->process);
@@ -656,7 +675,10 @@ static void call_lost(PluginCall *call, const char *message) {
                 return;
         }
         call->plugin->statistics.errors++;
-        refuse(call, ERROR_PLUGIN_FAILED, "%s", message);
+        if (may_still_happen(call))
+                refuse_when_gone(call, ERROR_PLUGIN_FAILED, message);
+        else
+                refuse(call, ERROR_PLUGIN_FAILED, "%s", message);
 }
 
 gboolean process_has_effects(const PluginProcess *process) {

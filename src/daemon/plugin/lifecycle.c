@@ -638,6 +638,31 @@ static void on_ping(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
                 process_fail(process, "hangs: it answers nothing any more");
 }
 
+/* Not a failure: it may be alive and well, and slow. */
+void process_overdue(PluginProcess *process, const char *reason) {
+        Plugin *plugin = process->plugin;
+
+        if (process != plugin->process) {
+                process_fail(process, "%s", reason);
+                return;
+        }
+        plugin->restart_wanted |= plugin->state == PLUGIN_RUNNING;
+        plugin->restarts++;
+        plugin_end_process(plugin, reason);
+        plugin_stopped(plugin, reason);
+}
+
+void plugin_renew(Plugin *plugin, const char *reason, void (*done)(void *userdata), void *userdata) {
+        PluginProcess *process = plugin->process;
+
+        if (!process || process->native) {
+                plugins_defer(plugin->plugins, done, NULL, userdata);
+                return;
+        }
+        process_end_then(process, done, NULL, userdata);
+        process_overdue(process, reason);
+}
+
 void process_suspect(PluginProcess *process) {
         if (!process->ready || process->pinging)
                 return;

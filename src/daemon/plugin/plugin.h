@@ -33,6 +33,7 @@
 #define REASON_MAX 512U                          /* bytes of anything a plugin says in words */
 #define SUBJECTS_MAX 64U
 
+typedef struct Ending Ending;
 typedef struct PluginCall PluginCall;
 typedef struct NativeQuestion NativeQuestion;
 typedef struct Round Round;
@@ -157,6 +158,7 @@ struct Plugins {
         GQueue provisionings;    /* that wait for PROVISIONING_MAX; borrowed from their plugins */
         GQueue deferred;
         sd_event_source *deferral;
+        GPtrArray *endings;      /* Ending: of processes that are being killed; owns */
         sd_event_source *care;
         gsize data_bytes;        /* of all blocks under way */
         GPtrArray *rounds;       /* owns */
@@ -298,6 +300,9 @@ void plugin_call_ended(Plugin *plugin);
 void plugin_process_gone(PluginProcess *process, const char *member, gboolean control);
 /* The plugin's part of a new configuration. */
 void plugin_reconfigure(Plugin *plugin);
+
+/* ending.c */
+void ending_free(void *ending);
 
 /* care.c */
 /* Somebody runs, who has to be looked after. */

@@ -185,6 +185,7 @@ static Plugins *plugins_allocate(const PluginsParameters *parameters) {
         plugins->by_id = g_hash_table_new(g_str_hash, g_str_equal);
         plugins->list = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
         plugins->gone = g_ptr_array_new_with_free_func((GDestroyNotify) plugin_free);
+        plugins->endings = g_ptr_array_new_with_free_func(ending_free);
         plugins->rounds = g_ptr_array_new_with_free_func(round_free);
         plugins->dispatches = g_ptr_array_new_with_free_func(dispatch_free);
         plugins->requests = g_ptr_array_new_with_free_func(plugin_request_free);
@@ -225,6 +226,7 @@ Plugins *plugins_free(Plugins *plugins) {
         sd_bus_slot_unref(plugins->vtable_slot);
         sd_bus_slot_unref(plugins->enumerator_slot);
         g_queue_clear_full(&plugins->deferred, deferred_free);
+        g_ptr_array_unref(plugins->endings);
         g_queue_clear(&plugins->blocked);
         watch_free(plugins->watch);
         plugins_search_forget(plugins);

@@ -157,6 +157,10 @@ int plugin_call(Plugin *plugin, const char *interface, const char *member, uint6
 /* As it is configured, else as the manifest says, in µs. */
 uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout);
 
+/* Ends its process, with whatever that was asked and still does, by a daemon before this one, too; another one takes
+ * its place. done: when it is gone, never from within this function. */
+void plugin_renew(Plugin *plugin, const char *reason, void (*done)(void *userdata), void *userdata);
+
 /* EventSource's Watch, on which its signals follow (PluginsParameters' announced), as plugin_call(). */
 void plugin_watch(Plugin *plugin, PluginCallDone done, void *userdata);
 

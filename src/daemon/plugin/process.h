@@ -120,6 +120,14 @@ void process_fail(PluginProcess *process, const char *format, ...) __attribute__
 /* lifecycle.c */
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
+/* It was killed, for this reason, because it may still do what it was asked: another one takes its place. The process
+ * is gone afterwards. */
+void process_overdue(PluginProcess *process, const char *reason);
+
+/* ending.c */
+/* Kills it, and calls run when it is gone, never from within this function; destroy in any case. A native one, which
+ * cannot be killed, is not waited for. */
+void process_end_then(PluginProcess *process, void (*run)(void *data), void (*destroy)(void *data), void *data);
 
 /* Asks for the channel; hooks.ready if that is the end of the greeting. */
 void process_open_channel(PluginProcess *process);

@@ -156,6 +156,10 @@ void provider_query_state(Provider *provider, ProviderStateKnown done, void *use
         operation_call(operation, "GetInstanceInfo", TRUE, append_instance_id, on_state);
 }
 
+void provider_end_calls(Provider *provider, void (*done)(void *userdata), void *userdata) {
+        plugin_renew(provider->plugin, "may still do what a daemon before this one asked", done, userdata);
+}
+
 static void on_tags(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         Operation *operation = userdata;
         ProviderTagged tagged = operation->tagged;

@@ -78,6 +78,9 @@ gboolean instance_state_leaves(const char *state);
 typedef void (*ProviderStateKnown)(const char *state, const char *message, void *userdata);
 void provider_query_state(Provider *provider, ProviderStateKnown done, void *userdata);
 
+/* Ends what it may still be doing for a daemon that died; done when that is certain. */
+void provider_end_calls(Provider *provider, void (*done)(void *userdata), void *userdata);
+
 /* Writes tags (strings) at this machine's instance: ok FALSE and why not. Waits no longer than patience, in µs, nor
  * than for any other call of a provider. */
 typedef void (*ProviderTagged)(gboolean ok, const char *message, void *userdata);

@@ -492,10 +492,20 @@ static int on_disk_watch(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+#define STILL_RUNS "a daemon before this one had asked, and nothing has come of it"
+
+static void on_calls_ended(void *userdata) {
+        _cleanup_(question_endp) Question *question = userdata;
+
+        if (question->round == question->stop->round)
+                on_answer(STOP_RETRY, STILL_RUNS, question_new(question->stop));
+}
+
 /* Nothing is repeated blindly: an answer that was lost may have been a yes. */
 static void on_state(const char *state, const char *message, void *userdata) {
         _cleanup_(question_endp) Question *question = userdata;
         Stop *stop = question->stop;
+        Provider *provider = providers_active(stop->with.providers);
 
         if (question->round != stop->round)
                 return;
@@ -503,9 +513,13 @@ static void on_state(const char *state, const char *message, void *userdata) {
                 on_answer(STOP_ACCEPTED, "the provider reports it stopping", question_new(stop));
                 return;
         }
+        if (question->restarted && provider) {
+                /* What that daemon asked may still be under way, and could come after it was called off. */
+                provider_end_calls(provider, on_calls_ended, question_new(stop));
+                return;
+        }
         if (!state || question->restarted) {
-                on_answer(STOP_RETRY, state ? "it still runs after a restart of the daemon" : message,
-                          question_new(stop));
+                on_answer(STOP_RETRY, state ? STILL_RUNS : message, question_new(stop));
                 return;
         }
         ask_if_still_wanted(stop);
