@@ -295,6 +295,24 @@ class Registry(BusTest):
         self.client.call('Enable', interface=PLUGIN, path=path_of('one'))
         self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='snooze plugin enable two')
 
+    def test_what_is_needed_is_not_unloaded(self):
+        self.house.install_fake('two', 'idle')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.wait_for_added()
+        self.wait_for_added('two')
+        self.load()
+        with self.assertRaisesRegex(GLib.Error, 'Refused.*two is needed by running plugins: one; unload those first'):
+            self.client.call('Unload', interface=PLUGIN, path=path_of('two'))
+        with self.assertRaisesRegex(GLib.Error, 'Refused.*two is needed by running plugins: one'):
+            self.client.call('UnloadPlugin', '(s)', ('two',))
+        self.assertEqual((self.get('State'), self.get('State', 'two')), ('running', 'running'))
+        # One that is enabled and does not run lacks nothing: with its next start what it needs is started.
+        for identifier in 'one', 'two':
+            self.client.call('Unload', interface=PLUGIN, path=path_of(identifier))
+            self.assertEqual(self.get('State', identifier), 'stopped')
+        self.load()
+        self.assertEqual((self.get('State'), self.get('State', 'two')), ('running', 'running'))
+
     def test_what_cannot_be_started_is_named(self):
         self.house.install_fake('two', 'wrong-api')
         self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))

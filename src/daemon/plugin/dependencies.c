@@ -141,13 +141,13 @@ void dependencies_review(Plugins *plugins) {
         upgrades_review(plugins);
 }
 
-char *dependencies_of_others(const Plugin *plugin) {
+char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other)) {
         g_autoptr(GString) ids = g_string_new(NULL);
 
         for (guint i = 0; i < plugin->plugins->list->len; i++) {
                 const Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
 
-                if (!other->manifest || !plugin_may_run(other))
+                if (!other->manifest || !which(other))
                         continue;
                 for (guint k = 0; k < other->manifest->dependencies->len; k++)
                         if (g_str_equal(dependency_at(other->manifest, k)->name, plugin->id))

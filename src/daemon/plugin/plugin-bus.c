@@ -110,7 +110,7 @@ static void on_provisioned(Plugin *plugin, const char *name, const char *message
 }
 
 static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean enabled, sd_bus_error *error) {
-        g_autofree char *others = enabled ? NULL : dependencies_of_others(plugin);
+        g_autofree char *others = enabled ? NULL : dependencies_of_others(plugin, plugin_may_run);
         Request *request;
         int r;
 

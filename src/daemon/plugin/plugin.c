@@ -185,6 +185,15 @@ void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
 }
 
 void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
+        g_autofree char *others = dependencies_of_others(plugin, plugin_active);
+
+        if (others) {
+                g_autofree char *why = g_strdup_printf("%s is needed by running plugins: %s; unload those first.",
+                                                       plugin->id, others);
+
+                plugin_settle_refused(plugin, done, userdata, ERROR_REFUSED, why);
+                return;
+        }
         plugin_settle_later(plugin, FALSE, done, userdata);
         plugin->restart_wanted = FALSE;
         if (plugin_active(plugin) || plugin->state == PLUGIN_FAILED)

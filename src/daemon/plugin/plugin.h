@@ -204,8 +204,8 @@ void plugins_search_forget(Plugins *plugins);
 gboolean dependencies_ready(Plugin *plugin);
 /* Of all that do not run: what they lack, or that they lack nothing any more. */
 void dependencies_review(Plugins *plugins);
-/* The enabled plugins that need this one, or NULL. */
-char *dependencies_of_others(const Plugin *plugin);
+/* The plugins of those meant by which() that need this one, or NULL. */
+char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
 /* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
 char *dependencies_obstacle(const Plugin *plugin, const Manifest *manifest);
 /* One that this version needs, is there, and does not run; NULL: all of them run. */
