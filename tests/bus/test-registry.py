@@ -147,6 +147,33 @@ class Registry(BusTest):
             with self.assertRaisesRegex(GLib.Error, 'NotRunning.*one is broken: .*description'):
                 self.client.call(method, *arguments, interface=PLUGIN, path=path_of('one'))
 
+    def test_each_state_that_a_manifest_leads_to_is_told(self):
+        self.house.install_fake('one', 'idle')
+        self.wait_for_added()
+        told = self.client.listen(PLUGIN, 'StateChanged', path_of('one'))
+        states = lambda: [state for state, _, _ in told]
+        self.load()
+        # What waits for its end counts from then on.
+        self.rewrite('one', description='Other words')
+        self.house.client().call('DiscoverPlugins')
+        self.client.call('UnloadPlugin', '(s)', ('one',))
+        self.wait_for_change(Description='Other words')
+        wait_for(lambda: len(told) == 6, 'its end')
+        self.assertEqual(states(), ['loading', 'initializing', 'running', 'draining', 'stopped', 'discovered'])
+        self.rewrite('one', description=7)
+        wait_for(lambda: len(told) == 7, 'the broken one')
+        self.rewrite('one', description='Good words')
+        wait_for(lambda: len(told) == 8, 'the good one')
+        self.load()
+        self.client.call('UnloadPlugin', '(s)', ('one',))
+        self.wait_for_state('stopped')
+        self.rewrite('one', description=7)
+        wait_for(lambda: len(told) == 14, 'the broken one')
+        self.assertEqual(states()[6:], ['failed', 'discovered', 'loading', 'initializing', 'running', 'draining', 'stopped', 'failed'])
+        # No state is left but for the one that is told next.
+        self.assertEqual([previous for _, previous, _ in told], ['discovered', *states()[:-1]])
+        self.assertEqual(self.get('State'), 'failed')
+
     def test_one_that_is_taken_away_ends_and_is_withdrawn(self):
         self.house.install_fake('one', 'idle')
         self.wait_for_added()

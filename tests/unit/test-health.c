@@ -182,6 +182,40 @@ static void test_that_it_lives_is_not_that_it_works(void) {
         fixture_down(&f);
 }
 
+/* It fell while it was asked, and is asked once more when it runs again. */
+static void begin_and_fall(PluginFixture *f) {
+        fixture_prepare(f);
+        fixture_add(f, "one", "die-once", "\"IdleCheck\"", "");
+        fixture_start(f, "{}");
+        fixture_ask(f, FALSE);
+        run_until(f->bus.event, fixture_state(f, "one") == PLUGIN_FAILED);
+}
+
+static void test_who_waits_for_a_restart_waits_for_the_new_manifest(void) {
+        g_auto(GStrv) added = NULL;
+        PluginFixture f = {};
+
+        begin_and_fall(&f);
+        fixture_add(&f, "one", "die-once", "\"IdleCheck\"", ", \"description\": \"Another\"");
+        added = plugins_discover(f.plugins);
+        run_until(f.bus.event, f.rounds == 1);
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_IDLE);
+        fixture_down(&f);
+}
+
+static void test_nobody_waits_for_what_was_broken_meanwhile(void) {
+        g_auto(GStrv) added = NULL;
+        PluginFixture f = {};
+
+        begin_and_fall(&f);
+        fixture_write(&f, "plugins/one/plugin.json", "{");
+        added = plugins_discover(f.plugins);
+        run_until(f.bus.event, f.rounds == 1);
+        g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_UNKNOWN);
+        g_assert_nonnull(strstr(fixture_vote(&f, "one")->reason, "plugins/one/plugin.json"));
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         errors_register();
@@ -192,5 +226,7 @@ int main(int argc, char *argv[]) {
         }
         g_test_add_func("/health/vote", test_its_vote_is_unknown_until_it_is_asked_again);
         g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);
+        g_test_add_func("/health/waits/new-manifest", test_who_waits_for_a_restart_waits_for_the_new_manifest);
+        g_test_add_func("/health/waits/broken-manifest", test_nobody_waits_for_what_was_broken_meanwhile);
         return g_test_run();
 }

@@ -23,14 +23,14 @@ static const char *const state_names[PLUGIN_STATE_COUNT] = {
 
 /* From each state: where it may go. */
 static const unsigned transitions[PLUGIN_STATE_COUNT] = {
-        [PLUGIN_DISCOVERED] = TO(PLUGIN_LOADING),
+        [PLUGIN_DISCOVERED] = TO(PLUGIN_LOADING) | TO(PLUGIN_FAILED),
         [PLUGIN_LOADING] = TO(PLUGIN_INITIALIZING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
         [PLUGIN_INITIALIZING] = TO(PLUGIN_RUNNING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
         [PLUGIN_RUNNING] = TO(PLUGIN_DRAINING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
         [PLUGIN_DRAINING] = TO(PLUGIN_STOPPED) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED),
-        [PLUGIN_STOPPED] = TO(PLUGIN_LOADING),
-        [PLUGIN_FAILED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED),
-        [PLUGIN_QUARANTINED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED),
+        [PLUGIN_STOPPED] = TO(PLUGIN_LOADING) | TO(PLUGIN_DISCOVERED) | TO(PLUGIN_FAILED),
+        [PLUGIN_FAILED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED) | TO(PLUGIN_DISCOVERED),
+        [PLUGIN_QUARANTINED] = TO(PLUGIN_LOADING) | TO(PLUGIN_STOPPED) | TO(PLUGIN_DISCOVERED) | TO(PLUGIN_FAILED),
 };
 
 const char *plugin_state_name(PluginState state) {
@@ -116,6 +116,22 @@ void plugin_end_process(Plugin *plugin, const char *reason) {
         drop_process(plugin, reason);
 }
 
+void plugin_manifest_taken(Plugin *plugin) {
+        PluginState state = plugin->manifest ? PLUGIN_DISCOVERED : PLUGIN_FAILED;
+        static const char reason[] = "its manifest changed";
+
+        plugin_bus_manifest_changed(plugin);
+        if (plugin->state == state)
+                plugin_tell_changed(plugin, state, reason);
+        else
+                plugin_set_state(plugin, state, reason);
+        /* Of one that fell, what waits for its restart. */
+        if (!plugin->manifest)
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, plugin->last_error);
+        else if (!g_queue_is_empty(&plugin->calls))
+                plugin_begin(plugin);
+}
+
 void plugin_stopped(Plugin *plugin, const char *reason) {
         gboolean again;
 
@@ -128,8 +144,7 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
         }
         if (plugin->next_manifest) {
                 plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
-                plugin_bus_manifest_changed(plugin);
-                plugin_tell_changed(plugin, PLUGIN_STOPPED, "its manifest changed");
+                plugin_manifest_taken(plugin);
         }
         again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
         plugin->restart_wanted = FALSE;
@@ -488,14 +503,15 @@ void plugin_replace(Plugin *plugin, Manifest *manifest) {
                 plugin->next_manifest = manifest;
                 g_free(plugin->directory);
                 plugin->directory = plugin_directory_of(manifest);
+                plugin_restart(plugin);
         } else {
                 g_autofree char *directory = plugin_directory_of(manifest);
 
+                plugin_forget_failures(plugin);
                 plugin_set_manifest(plugin, directory, manifest, NULL);
-                plugin_bus_manifest_changed(plugin);
-                plugin_tell_changed(plugin, plugin->state, "its manifest changed");
+                plugin_manifest_taken(plugin);
+                plugin_begin(plugin);
         }
-        plugin_restart(plugin);
 }
 
 void plugin_unit_ended(Plugin *plugin) {

@@ -592,7 +592,7 @@ void plugin_bus_removed(Plugin *plugin) {
 void plugin_bus_manifest_changed(Plugin *plugin) {
         plugin_bus_changed(plugin, "DisplayName", "Version", "Author", "Description", "Category", "Tags", "Repository",
                            "Homepage", "Language", "Official", "Trust", "Runtime", "Isolation", "Contracts", "Events",
-                           "ConfigSchema", "Dependencies", "MinHostVersion", "State", "Enabled", "LastError", NULL);
+                           "ConfigSchema", "Dependencies", "MinHostVersion", "Enabled", "LastError", NULL);
 }
 
 void plugin_bus_changed(Plugin *plugin, const char *property, ...) {

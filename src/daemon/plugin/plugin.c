@@ -219,6 +219,10 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         plugin->directory = g_strdup(directory);
         plugin->official = manifest && manifest->official && plugin_packaged(plugin);
         plugin_set_error(plugin, broken ?: native_obstacle(plugin, plugin->plugins->config) ?: "");
+}
+
+void plugin_reset(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
+        plugin_set_manifest(plugin, directory, manifest, broken);
         plugin->state = manifest ? PLUGIN_DISCOVERED : PLUGIN_FAILED;
 }
 
@@ -240,7 +244,7 @@ Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Mani
         plugin->provisionings = g_ptr_array_new_with_free_func(provisioning_free);
         plugin_check_init(plugin);
         plugin->was_check = TRUE;
-        plugin_set_manifest(plugin, directory, manifest, broken);
+        plugin_reset(plugin, directory, manifest, broken);
         return plugin;
 }
 

@@ -9,6 +9,7 @@
  *                                     │    └─► loading (after a pause that grows)
  *                                     └─► quarantined (more than plugins.max_restarts in the window; out by Restart)
  *
+ * One that does not run, of whatever state, is discovered again by another manifest, and failed by a broken one.
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
 #include "daemon/native/native.h"
@@ -235,7 +236,10 @@ int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, voi
 /* plugin.c */
 Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Manifest *manifest, const char *broken);
 void plugin_free(Plugin *plugin);
+/* Takes the manifest; NULL: why it is broken. plugin_manifest_taken() tells everybody. */
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
+/* The same of one that nobody knows so far, or any more. */
+void plugin_reset(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
 /* <directory>/<id>/plugin.json → <directory>. */
 char *plugin_directory_of(const Manifest *manifest);
 /* Not disabled, and plugins run at all. */
@@ -271,6 +275,8 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 /* FALSE where the table of transitions does not allow it. Tells everybody, so the state may be another one afterwards.
  */
 gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason);
+/* One that does not run has another manifest, or none any more: it is discovered again, or broken. */
+void plugin_manifest_taken(Plugin *plugin);
 /* Whoever asks for it: starts it unless it is up or may not run. */
 void plugin_begin(Plugin *plugin);
 /* Of the process that serves. */

@@ -79,11 +79,6 @@ static gboolean manifest_same(const Plugin *plugin, const char *directory, const
                 g_str_equal(manifest->exec, plugin->manifest->exec);
 }
 
-static void announce(Plugin *plugin, PluginState previous, const char *reason) {
-        plugin_bus_manifest_changed(plugin);
-        plugin_tell_changed(plugin, previous, reason);
-}
-
 /* It runs. */
 static void refresh_active(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         g_autoptr(Manifest) owned = manifest;
@@ -112,7 +107,6 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
 
 static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         g_autoptr(Manifest) owned = manifest;
-        PluginState previous = plugin->state;
 
         plugin->stale = FALSE;
         if (manifest_same(plugin, directory, manifest, broken)) {
@@ -131,7 +125,7 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         g_clear_pointer(&plugin->next_manifest, manifest_free);
         plugin_set_manifest(plugin, directory, g_steal_pointer(&owned), broken);
         enabled_learn(plugin);
-        announce(plugin, previous, "its manifest changed");
+        plugin_manifest_taken(plugin);
         /* What it said while it could be asked counts no more. */
         if (!plugin->manifest) {
                 g_autofree char *reason = g_strdup_printf("%s is broken: %s", plugin->id, plugin->last_error);
@@ -174,7 +168,7 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
         if (!plugin) {
                 plugin = take_back(plugins, id);
                 if (plugin)
-                        plugin_set_manifest(plugin, directory, manifest, error ? error->message : NULL);
+                        plugin_reset(plugin, directory, manifest, error ? error->message : NULL);
                 else
                         plugin = plugin_new(plugins, directory, id, manifest, error ? error->message : NULL);
                 insert(plugins, plugin);
@@ -214,7 +208,7 @@ static void remove_plugin(Plugin *plugin) {
         (void) g_hash_table_remove(plugins->by_id, plugin->id);
         g_ptr_array_add(plugins->gone, plugin);
         g_clear_pointer(&plugin->next_manifest, manifest_free);
-        plugin_set_manifest(plugin, plugin->directory, NULL, reason);
+        plugin_reset(plugin, plugin->directory, NULL, reason);
         memset(plugin->stamp, 0, sizeof(plugin->stamp));
         g_clear_pointer(&plugin->owner, g_free);
         g_ptr_array_set_size(plugin->check.votes, 0);

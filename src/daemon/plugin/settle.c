@@ -44,7 +44,8 @@ void plugin_settle_reached(Plugin *plugin) {
 
                 if (settler->load ? up : down)
                         settle(plugin, i, NULL, NULL);
-                else if (settler->load && down)
+                /* One that was discovered again is about to be started, or refused. */
+                else if (settler->load && down && plugin->state != PLUGIN_DISCOVERED)
                         settle(plugin, i, ERROR_PLUGIN_FAILED,
                                *plugin->last_error ? plugin->last_error : "It was stopped.");
         }
