@@ -14,6 +14,7 @@
 #include "base/journal.h"
 #include "bus/actions.h"
 #include "bus/owner.h"
+#include "bus/request.h"
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
@@ -242,12 +243,16 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
 }
 
 static int append_question(sd_bus_message *call, const Question *question) {
+        g_autofree char *request = NULL;
         int r;
 
         r = sd_bus_message_append(call, "(sa{sv})s", "system-bus-name", 1, "name", "s", question->sender,
                                   question->action);
+        request = request_text(sd_bus_message_get_member(question->message), (const char *const *) question->details);
         if (r >= 0)
                 r = sd_bus_message_open_container(call, 'a', "{ss}");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "{ss}", DETAIL_REQUEST, request);
         for (char **p = question->details; r >= 0 && *p; p += 2)
                 r = sd_bus_message_append(call, "{ss}", p[0], p[1]);
         if (r >= 0)

@@ -25,7 +25,11 @@ int authorizer_new(sd_bus *bus, const Callers *callers, Authorizer **ret);
 /* Cancels every question under way; the parked calls get no reply from here on. NULL is fine. */
 Authorizer *authorizer_free(Authorizer *authorizer);
 
-/* details: key, value, key, value, …, NULL; shown by polkit's agents ("$(reason)") and seen by its rules. May be NULL.
+/* Whatever the method, a detail of this name has all of the others as one line (request.h): the policy's messages show
+ * it to whoever is to authenticate. */
+#define DETAIL_REQUEST "request"
+
+/* details: key, value, key, value, …, NULL; shown by polkit's agents ("$(plugin)") and seen by its rules. May be NULL.
  *
  *  1: authorized, go on
  *  0: parked; return 1 from the handler ("handled")

@@ -219,6 +219,7 @@ static void tried(Manager *manager, const ConfigCaller *caller, const GError *er
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         g_autoptr(JsonObject) configs = NULL;
+        g_autofree char *keys = NULL;
         g_autoptr(JsonNode) node = NULL;
         g_autoptr(GError) e = NULL;
         ConfigCaller caller = { .call = message };
@@ -236,7 +237,8 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         node = parse_patch(patch, &e);
         if (!node)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
-        r = manager_authorize_caller(manager, message, NULL, &caller.uid, error);
+        keys = keys_of(message);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "keys", keys, NULL }, &caller.uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         caller.arrived = clock_monotonic();

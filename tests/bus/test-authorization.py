@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every method that needs an action asks polkit for it, and does nothing without its yes."""
 
+import json
 import os
 import pwd
+import re
+import time
 import unittest
+from xml.etree import ElementTree
 
 from gi.repository import GLib
 
 import methods
 import tap
-from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest,
-                     error_name, wait_for)
+from harness import (ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED, MANAGER, NAME, PATH, PLUGIN, PROVIDER, SOURCE, BusTest, House,
+                     SharedBusTest, error_name, wait_for)
 
 NOBODY = pwd.getpwnam('nobody').pw_uid
 LOOKS = 60  # LIMIT_LOOKS_BURST
@@ -125,7 +129,54 @@ class Details(SharedBusTest):
     def test_the_hold_is_told(self):
         self.house.answer('refuse')
         self.assertFails(ACCESS_DENIED, 'Hold', '(sss)', ('pytest', 'a long run', 'block'))
-        self.assertEqual(self.house.questions()[0]['details'], {'who': 'pytest', 'why': 'a long run'})
+        self.assertEqual(self.house.questions()[0]['details'],
+                         {'who': 'pytest', 'why': 'a long run', 'kind': 'block',
+                          'request': 'Hold: who "pytest", why "a long run", kind "block"'})
+
+    def request(self, method, signature, arguments):
+        self.house.reset_polkit()
+        self.house.answer('refuse')
+        self.assertFails(ACCESS_DENIED, method, signature, arguments)
+        question, = self.house.questions()
+        return question['details']['request']
+
+    def test_how_long_is_told(self):
+        for method in ('HoldFor', 'Postpone'):
+            self.assertEqual(self.request(method, '(ts)', (90 * 60_000_000, 'thesis')), f'{method}: duration "1 h 30 min", why "thesis"')
+
+    def test_everything_that_is_asked_of_a_stop_is_told(self):
+        wake = int((time.time() + 86400) * 1_000_000)
+        options = {'action': GLib.Variant('s', 'hibernate'), 'force': GLib.Variant('b', True), 'dry-run': GLib.Variant('b', True),
+                   'delay': GLib.Variant('t', 300_000_000), 'wake': GLib.Variant('t', wake)}
+        day = time.strftime('%Y-%m-%d %H:%M', time.localtime(wake // 1_000_000))
+        self.assertRegex(self.request('StopInstance', '(sa{sv})', ('going home', options)),
+                         f'^StopInstance: action "hibernate", force "true", dry-run "true", delay "5 min", wake "{day} [A-Z]+", reason "going home"$')
+        self.assertEqual(self.request('StopInstance', '(sa{sv})', ('', {})), 'StopInstance: action "stop"')
+
+    def test_which_values_are_to_be_changed_is_told_and_not_to_what(self):
+        patch = {'naptime_minutes': 5, 'plugins': {'plugin_configs': {'webhook': {'url': 'https://user:hunter2@example.org'}}}}
+        request = self.request('SetConfiguration', '(s)', (json.dumps(patch),))
+        self.assertEqual(request, 'SetConfiguration: keys "/naptime_minutes, /plugins/plugin_configs/webhook/url"')
+
+    def test_the_caller_words_no_more_than_what_stands_in_quotes(self):
+        reason = '", force "false'
+        self.assertEqual(self.request('StopInstance', '(sa{sv})', (reason, {})),
+                         """StopInstance: action "stop", reason "', force 'false\"""")
+        self.assertEqual(self.request('SetConfiguration', '(s)', (json.dumps({'a"\n\x1b[2J\u202e': 1}),)),
+                         """SetConfiguration: keys "/a'  [2J \"""")
+        request = self.request('StopInstance', '(sa{sv})', ('é' * 200, {}))
+        self.assertTrue(request.endswith('reason "' + 'é' * 80 + '…"'), request)
+        many = {f'{n}' * 50: 1 for n in range(100, 200)}
+        self.assertLess(len(self.request('SetConfiguration', '(s)', (json.dumps(many),)).encode()), 300)
+
+    def test_every_dialogue_shows_it(self):
+        """What is asked is in the message, and a message names nothing that a call might not tell."""
+        policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()
+        for action in policy.findall('action'):
+            with self.subTest(action=action.get('id')):
+                names = re.findall(r'\$\((.*?)\)', action.find('message').text)
+                expected = ['plugin', 'permissions'] if action.get('id') == ACTION + 'approve-permissions' else ['request']
+                self.assertEqual(names, expected)
 
     def test_the_alternative_is_the_verb(self):
         self.house.answer('refuse')

@@ -338,7 +338,8 @@ class Approval(HelperTest):
         question, = self.house.questions()
         self.assertEqual(question['action'], ACTION + 'approve-permissions')
         self.assertEqual(question['subject'], self.client.name)
-        self.assertEqual(question['details'], {'plugin': 'example', 'permissions': 'read:/srv/data'})
+        self.assertEqual(question['details'], {'plugin': 'example', 'permissions': 'read:/srv/data',
+                                               'request': 'ApprovePermissions: plugin "example", permissions "read:/srv/data"'})
 
     def test_who_is_refused_changes_nothing(self):
         digest = self.install()

@@ -15,7 +15,7 @@ import host
 import methods
 import tap
 from gi.repository import GLib
-from harness import ACCESS_DENIED, ACTION, BUILD, INTERACTION_REQUIRED, SNOOZED, SOURCE, BusTest, House, error_name
+from harness import ACCESS_DENIED, ACTION, BUILD, HERE, INTERACTION_REQUIRED, SNOOZED, SOURCE, BusTest, House, error_name
 
 POLKITD = '/usr/lib/polkit-1/polkitd'
 USERS = {'snooze': 64981, 'alice': 64982, 'bob': 64983, 'carol': 64984, 'snooze-drain': 64985, 'snooze-web': 64986, 'snooze-none': 64987}
@@ -143,6 +143,21 @@ class Callers(RealTest):
 
     def test_the_daemon_itself_is_nobody_in_particular(self):
         self.assertFails(INTERACTION_REQUIRED, 'Pause', client=self.users['snooze'])
+
+
+class Dialogue(RealTest):
+    def test_it_shows_what_is_asked(self):
+        user = str(USERS['alice'])
+        # Copied, since the source tree need not be open to everybody.
+        program = self.house.directory / 'agent.py'
+        shutil.copy(HERE / 'agent.py', program)
+        agent = self.house.spawn(['setpriv', '--reuid', user, '--regid', user, '--clear-groups', '/usr/bin/python3', program,
+                                  'going home", force "true'], 'agent.log')
+        agent.wait()
+        self.assertEqual(agent.output().splitlines(), [
+            'Authentication is required to stop this machine: '
+            """StopInstance: action "stop", delay "5 min", reason "going home', force 'true\""""])
+        self.assertNotEqual(self.client.get('State'), 'stopping')
 
 
 class Owners(RealTest):

@@ -215,7 +215,7 @@ static void test_allowed(Fixture *f, gconstpointer data) {
         g_assert_cmpint(sd_bus_get_unique_name(f->client, &client), >=, 0);
         g_assert_cmpstr(f->subject, ==, client);
         g_assert_cmpstr(f->action, ==, ACTION_STOP);
-        g_assert_cmpstr(f->details, ==, "reason=tea;");
+        g_assert_cmpstr(f->details, ==, "request=Act: reason \"tea\";reason=tea;");
         g_assert_cmpuint(f->flags, ==, 0);
 }
 

@@ -23,6 +23,7 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         g_autoptr(JsonObject) data = NULL;
         g_autofree char *user = NULL;
         const char *type, *id;
+        char level[16];
         uint32_t severity;
         uint64_t deadline;
         uid_t uid;
@@ -54,9 +55,10 @@ int method_emit_event(sd_bus_message *message, void *userdata, sd_bus_error *err
         r = manager_caller(manager, message, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        g_snprintf(level, sizeof(level), "%u", severity);
         r = authorize(manager->authorizer, message,
                       is_custom(type) && severity <= SEVERITY_WARNING ? ACTION_EMIT_EVENT : ACTION_EMIT_SYSTEM_EVENT,
-                      (const char *[]) { "type", type, NULL }, error);
+                      (const char *[]) { "type", type, "severity", level, NULL }, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 

@@ -47,8 +47,9 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         else
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "kind: expected block or delay.");
 
-        r = manager_authorize_caller(manager, message, (const char *[]) { "who", program, "why", why, NULL },
-                                     &uid, error);
+        r = manager_authorize_caller(manager, message,
+                                     (const char *[]) { "who", program, "why", why, "kind", kind_name, NULL }, &uid,
+                                     error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
@@ -84,7 +85,7 @@ static void timed_hold_done(const GError *error, void *userdata) {
 static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, sd_bus_error *error) {
         uint64_t duration, maximum = (uint64_t) (manager->config->max_hold_hours * (double) USEC_PER_HOUR);
         const char *why;
-        g_autofree char *who = NULL;
+        g_autofree char *who = NULL, *span = NULL;
         TimedHold *timed;
         uid_t uid;
         int r;
@@ -105,7 +106,9 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                                          manager->config->max_hold_hours);
         }
 
-        r = manager_authorize_caller(manager, message, (const char *[]) { "why", why, NULL }, &uid, error);
+        span = duration_format(duration);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "duration", span, "why", why, NULL }, &uid,
+                                     error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (kind == HOLD_POSTPONE && decision_was_asked(manager->decision))

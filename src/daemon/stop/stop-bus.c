@@ -8,6 +8,7 @@
 #include "bus/dictionary.h"
 #include "config.h"
 #include "daemon/manager-bus.h"
+#include "util/duration.h"
 
 #define DELAY_MAX USEC_PER_DAY
 
@@ -66,10 +67,17 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
 
 static int authorize_stop(Manager *manager, sd_bus_message *message, const char *reason, JsonObject *options,
                           sd_bus_error *error) {
-        const char *const details[] = { "reason", reason,
-                                        "action", json_get_string(options, "action", manager->config->stop_action),
+        uint64_t delay = (uint64_t) json_get_int(options, "delay", 0);
+        uint64_t wake_at = (uint64_t) json_get_int(options, "wake", 0);
+        g_autofree char *span = delay > 0 ? duration_format(delay) : g_strdup("");
+        /* With its date, whatever day it is: this runs again when polkit has answered. */
+        g_autofree char *wake = wake_at > 0 ? moment_format(wake_at, 0, TRUE) : g_strdup("");
+        const char *const details[] = { "action", json_get_string(options, "action", manager->config->stop_action),
                                         "force", json_get_boolean(options, "force", FALSE) ? "true" : "false",
                                         "dry-run", json_get_boolean(options, "dry-run", FALSE) ? "true" : "false",
+                                        "delay", span,
+                                        "wake", wake,
+                                        "reason", reason,
                                         NULL };
         uid_t uid;
         int r;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "bus/request.h"
+
+#include <string.h>
+
+#include <glib.h>
+
+#include "util/line.h"
+
+static char *quoted(const char *value) {
+        int length = line_cut(value, REQUEST_VALUE_MAX);
+        char *text = g_strdup_printf("\"%.*s%s\"", length, value, value[length] ? "…" : "");
+
+        for (char *p = text + 1; p[1]; p++)
+                if (*p == '"')
+                        *p = '\'';
+        line_clean(text);
+        return text;
+}
+
+char *request_text(const char *member, const char *const *details) {
+        GString *text = g_string_new(member);
+        const char *separator = ": ";
+
+        for (const char *const *p = details; p && p[0] && p[1]; p += 2) {
+                g_autofree char *value = NULL;
+
+                if (!*p[1] || strcmp(p[1], "false") == 0)
+                        continue;
+                value = quoted(p[1]);
+                if (text->len + strlen(separator) + strlen(p[0]) + 1 + strlen(value) > REQUEST_MAX) {
+                        g_string_append(text, " …");
+                        break;
+                }
+                g_string_append_printf(text, "%s%s %s", separator, p[0], value);
+                separator = ", ";
+        }
+        return g_string_free(text, FALSE);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a call asks for, as one line for the dialogue in which a person is to authenticate: `StopInstance: reason
+ * "going home", action "stop", delay "5 min"`. The caller words part of it; so each value stands in quotes that it
+ * cannot end, is one line without anything that steers a terminal, and has an end. */
+
+#define REQUEST_VALUE_MAX 160 /* bytes */
+#define REQUEST_MAX 800U
+
+/* details: key, value, …, NULL; may be NULL. Left out are values that are empty or "false". */
+char *request_text(const char *member, const char *const *details);
