@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A row of the budget comes out whole: bench-NAME --smoke prints what tools/bench reads, whatever the figures. So does the script of a
-row that needs a machine, where one can be booted."""
+row that needs a machine, where one can be booted. The document has the same rows, with the same goals."""
 
 import json
 import os
@@ -9,6 +9,8 @@ import subprocess
 import sys
 
 LEFT_OUT = 77
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOCUMENT = os.path.join(HERE, '..', '..', 'docs', 'benchmarks.md')
 
 MEMBERS = {'value': float, 'unit': str, 'beside': float, 'ratio': float, 'goal': float}
 
@@ -18,6 +20,18 @@ class LeftOut(Exception):
 
 def row_name(program):
     return os.path.splitext(os.path.basename(program))[0].removeprefix('bench-').replace('-', ' ').replace('_', ' ')
+
+
+def documented(own):
+    """Row → goal of the rows that begin with its name, but for those that are measured elsewhere."""
+    goals = {}
+    with open(DOCUMENT, encoding='utf-8') as document:
+        table = document.read().split('| row | value | beside it | goal |')[1].split('\n\n')[0]
+    for line in table.splitlines()[2:]:
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        goals[cells[0]] = float(cells[-1])
+    elsewhere = {row_name(file) for file in os.listdir(HERE)} - {own}
+    return {row: goal for row, goal in goals.items() if (row + ' ').startswith(own + ' ') and row not in elsewhere}
 
 
 def problem(command):
@@ -38,7 +52,8 @@ def problem(command):
             return f'{name}: not to be compared: {figures}'
         if abs(figures['ratio'] - figures['value'] / figures['beside']) > 0.05:
             return f'{name}: the ratio does not follow from {figures}'
-    return None
+    expected, printed = documented(own), {name: figures['goal'] for name, figures in rows.items()}
+    return None if printed == expected else f'{printed}, but docs/benchmarks.md has {expected}'
 
 
 print('1..1')
