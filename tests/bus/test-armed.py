@@ -258,6 +258,50 @@ class Overdue(StopTest):
         self.assertFails(ERROR + 'TimedOut', 'GetInstanceInfo', '(s)', ('',), interface=PROVIDER, path=CLOUD)
         self.assertEqual(self.process(), before)
         self.assertTrue(self.is_running(before))
+class Forced(StopTest):
+    """A stop that holds do not end: nobody is told that the machine stays on where it does not."""
+
+    def request(self, **options):
+        self.start()
+        self.stop('going home', force=b(True), delay=t(HOUR), **options)
+        self.wait_for_state('warning')
+
+    def notices(self):
+        return [event['data']['notice'] for event in self.client.call('ListEvents', '(u)', (100,))[0] if 'notice' in event['data']]
+
+    def test_what_the_notice_says_helps(self):
+        cancelled = self.house.watcher.listen(MANAGER, 'StopCancelled', PATH)
+        self.request()
+        self.assertIn('Keep it on: snooze postpone 2h', self.notices()[-1])
+        since = self.client.get('IdleSince')
+        self.client.call('Postpone', '(ts)', (2 * HOUR, 'still here'))
+        wait_for(lambda: cancelled, 'the end of the warning')
+        self.assertRegex(cancelled[0][0], '^[^ ]+ postponed: still here$')
+        self.wait_for_state('idle')
+        self.assertGreater(self.client.get('NextStop'), time.time() * 1_000_000 + HOUR)
+        self.assertLessEqual(abs(self.client.get('IdleSince') - since), 1_000_000)
+        self.house.restart_daemon()
+        self.assertEqual(self.client.get('State'), 'idle')
+        self.assertEqual(self.stops_asked(), 0)
+
+    def test_a_hold_that_would_be_in_vain_is_refused(self):
+        self.request()
+        for method, signature, arguments in (('Hold', '(sss)', ('pytest', 'a run', 'block')), ('HoldFor', '(ts)', (HOUR, 'lunch'))):
+            message = self.assertFails(ERROR + 'Busy', method, signature, arguments)
+            self.assertIn(': going home)', message)
+            self.assertIn('snooze cancel', message)
+        self.assertEqual(self.client.get('Holds'), 0)
+        self.addCleanup(os.close, self.delay_hold())
+        self.client.call('CancelStop', '(s)', ('not today',))
+        cookie, = self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.assertGreater(cookie, 0)
+
+    def test_holds_stand_beside_a_rehearsal(self):
+        self.request(**{'dry-run': b(True)})
+        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.assertEqual(self.client.get('State'), 'warning')
+        self.client.call('Postpone', '(ts)', (HOUR, ''))
+        self.wait_for_state('idle')
 
 
 class Tags(StopTest):

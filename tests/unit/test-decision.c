@@ -435,6 +435,34 @@ static void test_request_and_holds(Fixture *f, gconstpointer data) {
         assert_state(f, STATE_WARNING);
 }
 
+/* What a postponement leaves is a hold, and those do not end it. */
+static void test_postponing_a_forced_request(Fixture *f, gconstpointer data) {
+        uint64_t clock;
+
+        begin(f);
+        run_load(f, 60, 0);
+        clock = f->outcome.idle_since;
+        g_assert_false(decision_postpone(f->decision, "bob postponed"));
+        request(f, 60, FALSE);
+        g_assert_null(decision_stop_forced(f->decision));
+        g_assert_false(decision_postpone(f->decision, "bob postponed"));
+        g_assert_cmpint(decision_cancel(f->decision, clock, "no"), ==, 0);
+        step(f);
+        request(f, 60, TRUE);
+        g_assert_cmpstr(decision_stop_forced(f->decision), ==, "alice: going home");
+        f->around.timed_hold_until = f->now + NAPTIME;
+        step(f);
+        assert_state(f, STATE_WARNING);
+        g_assert_true(decision_postpone(f->decision, "bob postponed"));
+        step(f);
+        assert_state(f, STATE_ACTIVE);
+        g_assert_cmpstr(f->outcome.reason, ==, "bob postponed");
+        g_assert_null(decision_stop_forced(f->decision));
+        step(f);
+        assert_state(f, STATE_IDLE);
+        g_assert_cmpuint(f->outcome.idle_since, ==, clock);
+}
+
 static void test_request_while_paused(Fixture *f, gconstpointer data) {
         begin(f);
         f->around.paused = TRUE;
@@ -690,6 +718,7 @@ int main(int argc, char **argv) {
         ADD("request/asks-nobody", test_request_asks_nobody);
         ADD("request/delay", test_request_with_delay);
         ADD("request/holds", test_request_and_holds);
+        ADD("request/postponed", test_postponing_a_forced_request);
         ADD("request/paused", test_request_while_paused);
         ADD("restart/clock", test_restart_keeps_the_clock);
         ADD("restart/old-record", test_restart_with_an_old_record);

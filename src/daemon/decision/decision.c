@@ -232,6 +232,13 @@ int decision_cancel(Decision *decision, uint64_t now, const char *reason) {
         return 0;
 }
 
+gboolean decision_postpone(Decision *decision, const char *reason) {
+        if (decision->asked || !decision->request.standing || !decision->request.force)
+                return FALSE;
+        stage_enter(decision, STATE_ACTIVE, reason);
+        return TRUE;
+}
+
 int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *request) {
         if (decision->asked || decision->request.standing || decision->state == STATE_STOPPING ||
             decision->state == STATE_STOPPED)
@@ -254,6 +261,12 @@ gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run
         if (ret_dry_run)
                 *ret_dry_run = decision->request.dry_run;
         return decision->request.standing;
+}
+
+const char *decision_stop_forced(const Decision *decision) {
+        const Request *request = &decision->request;
+
+        return request->standing && request->force && !request->dry_run ? request->reason : NULL;
 }
 
 void decision_provider_asked(Decision *decision, uint64_t now) {

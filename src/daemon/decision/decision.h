@@ -132,9 +132,13 @@ void decision_restart_clock(Decision *decision, uint64_t now, const char *reason
  * asked. */
 int decision_cancel(Decision *decision, uint64_t now, const char *reason);
 
+/* Postpone: ends a stop that a person wants whatever holds there are, which the hold that comes of it would not; the
+ * clock runs on. TRUE: there was one. */
+gboolean decision_postpone(Decision *decision, const char *reason);
+
 /* StopInstance: a person wants it. Goes through warning (if delay > 0) and stopping without asking the sources; only
- * decision_cancel() and, without force, a block hold end it. -EALREADY once a provider was asked or while another
- * request stands. */
+ * decision_cancel(), decision_postpone() and, without force, a block hold end it. -EALREADY once a provider was asked
+ * or while another request stands. */
 typedef struct StopRequest {
         uint64_t delay;
         gboolean force;
@@ -144,6 +148,8 @@ typedef struct StopRequest {
 
 int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *request);
 gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run);
+/* Why, where one stands that no hold ends and that is no dry run; else NULL. */
+const char *decision_stop_forced(const Decision *decision);
 
 /* After call_provider. asked: from now on it is too late to cancel. Then one of: accepted (→ stopped); retry (it was
  * throttled or unreachable: call_provider again not before `not_before`, after a new look); refused (→ idle, latched

@@ -22,6 +22,18 @@ static int limits_error(int r, sd_bus_error *error) {
         return r;
 }
 
+/* Who is told that a hold stands believes that the machine stays on. */
+static int refuse_in_vain(const Manager *manager, sd_bus_error *error) {
+        const char *forced = decision_stop_forced(manager->decision);
+
+        if (!forced)
+                return 0;
+        return sd_bus_error_setf(error, ERROR_BUSY,
+                                 "This machine is to stop whatever holds it on (%s), so this would be in vain; keep "
+                                 "it on first: " SNOOZE_COMMAND " cancel",
+                                 forced);
+}
+
 int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *program, *why, *kind_name;
@@ -53,7 +65,9 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = manager_take_turn(manager, uid, error);
+        r = kind == HOLD_BLOCK ? refuse_in_vain(manager, error) : 0;
+        if (r >= 0)
+                r = manager_take_turn(manager, uid, error);
         if (r < 0)
                 return r;
         user = user_name(uid);
@@ -80,6 +94,17 @@ static void timed_hold_done(const GError *error, void *userdata) {
                 (void) sd_bus_reply_method_return(timed->call, NULL);
         sd_bus_message_unref(timed->call);
         g_free(timed);
+}
+
+static void end_forced_stop(Manager *manager, const char *user, const char *reason) {
+        g_autofree char *full = *reason ? g_strdup_printf("%s postponed: %s", user, reason)
+                                        : g_strdup_printf("%s postponed", user);
+
+        if (!decision_postpone(manager->decision, full))
+                return;
+        g_free(manager->called_off);
+        manager->called_off = g_steal_pointer(&full);
+        manager_step_soon(manager);
 }
 
 static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, sd_bus_error *error) {
@@ -115,7 +140,9 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                 return sd_bus_error_set(error, ERROR_TOO_LATE,
                                         "The provider has been asked to stop this machine already.");
 
-        r = manager_take_turn(manager, uid, error);
+        r = kind == HOLD_TIMED ? refuse_in_vain(manager, error) : 0;
+        if (r >= 0)
+                r = manager_take_turn(manager, uid, error);
         if (r < 0)
                 return r;
         who = user_name(uid);
@@ -128,6 +155,8 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                 g_free(timed);
                 return limits_error(r, error);
         }
+        if (kind == HOLD_POSTPONE)
+                end_forced_stop(manager, who, why);
         return 1;
 }
 
