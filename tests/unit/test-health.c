@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What makes a plugin unhealthy, what does not, and what ends it. */
+/* What makes a plugin unhealthy, what does not, and what ends it; and how long one that failed waits. */
 
 #include "base/errors.h"
 #include "daemon/plugin/plugin.h"
@@ -182,6 +182,59 @@ static void test_that_it_lives_is_not_that_it_works(void) {
         fixture_down(&f);
 }
 
+static void assert_spread(uint64_t first, unsigned failures, uint64_t expected) {
+        uint64_t least = UINT64_MAX, most = 0;
+
+        for (unsigned i = 0; i < 1000; i++) {
+                uint64_t delay = restart_delay(first, failures);
+
+                least = MIN(least, delay);
+                most = MAX(most, delay);
+        }
+        g_assert_cmpuint(least, >=, expected - expected / 4);
+        g_assert_cmpuint(least, <, expected - expected / 5);
+        g_assert_cmpuint(most, >, expected + expected / 5);
+        g_assert_cmpuint(most, <=, expected + expected / 4);
+}
+
+static void test_the_pause_doubles_and_is_spread(void) {
+        static const unsigned many[] = { 8, 9, 17, 18, 40, UINT_MAX };
+
+        for (unsigned failures = 1; failures <= 7; failures++)
+                assert_spread(0, failures, RESTART_DELAY_MIN << (failures - 1));
+        assert_spread(0, 0, RESTART_DELAY_MIN);
+        /* And no longer than a minute, however often. */
+        for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+                assert_spread(0, many[i], RESTART_DELAY_MAX);
+        assert_spread(10 * USEC_PER_MSEC, 5, 160 * USEC_PER_MSEC);
+}
+
+/* The one that is waited for. */
+static void test_each_restart_waits_longer_than_the_one_before(void) {
+        uint64_t expected = 10 * USEC_PER_MSEC; /* the fixture's */
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "die-handshake", "\"IdleCheck\"", "");
+        fixture_start(&f, "{\"plugins\": {\"max_restarts\": 100}}");
+        plugin = plugins_find(f.plugins, "one");
+        plugin_begin(plugin);
+        for (unsigned i = 0; i < 6; i++, expected *= 2) {
+                uint64_t before = 0, when;
+
+                run_until(f.bus.event, plugin->state != PLUGIN_FAILED);
+                while (plugin->state != PLUGIN_FAILED) {
+                        before = clock_monotonic();
+                        g_assert_cmpint(sd_event_run(f.bus.event, USEC_INFINITY), >=, 0);
+                }
+                g_assert_cmpint(sd_event_source_get_time(plugin->timer, &when), >=, 0);
+                g_assert_cmpuint(when, >=, before + expected - expected / 4);
+                g_assert_cmpuint(when, <=, clock_monotonic() + expected + expected / 4);
+        }
+        fixture_down(&f);
+}
+
 /* It fell while it was asked, and is asked once more when it runs again. */
 static void begin_and_fall(PluginFixture *f) {
         fixture_prepare(f);
@@ -226,6 +279,8 @@ int main(int argc, char *argv[]) {
         }
         g_test_add_func("/health/vote", test_its_vote_is_unknown_until_it_is_asked_again);
         g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);
+        g_test_add_func("/health/pause/spread", test_the_pause_doubles_and_is_spread);
+        g_test_add_func("/health/pause/waited-for", test_each_restart_waits_longer_than_the_one_before);
         g_test_add_func("/health/waits/new-manifest", test_who_waits_for_a_restart_waits_for_the_new_manifest);
         g_test_add_func("/health/waits/broken-manifest", test_nobody_waits_for_what_was_broken_meanwhile);
         return g_test_run();

@@ -180,11 +180,8 @@ void plugin_forget_failures(Plugin *plugin) {
         plugin->failure_count = 0;
 }
 
-/* Doubles each time, up to a minute, and a quarter more or less, so that plugins that fail together do not return
- * together. */
-static uint64_t restart_delay(const Plugin *plugin) {
-        unsigned doublings = MIN(plugin->failure_count > 0 ? plugin->failure_count - 1 : 0, 16U);
-        uint64_t first = plugin->plugins->parameters.restart_delay;
+uint64_t restart_delay(uint64_t first, unsigned failures) {
+        unsigned doublings = MIN(failures > 0 ? failures - 1 : 0, 16U);
         uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);
 
         return (uint64_t) ((double) delay * g_random_double_range(0.75, 1.25));
@@ -236,7 +233,9 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 return;
         }
         if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)
-                set_timer(plugin, plugin->restart_wanted ? 1 : restart_delay(plugin));
+                set_timer(plugin, plugin->restart_wanted ? 1
+                                                         : restart_delay(plugin->plugins->parameters.restart_delay,
+                                                                         plugin->failure_count));
 }
 
 void plugin_refuse(Plugin *plugin, const char *reason) {

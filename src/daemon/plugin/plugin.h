@@ -288,6 +288,10 @@ void plugin_end_process(Plugin *plugin, const char *reason);
 /* It is gone and nobody is to blame. */
 void plugin_stopped(Plugin *plugin, const char *reason);
 void plugin_forget_failures(Plugin *plugin);
+/* Before the restart after so many failures in a row; first: before the first one, 0: RESTART_DELAY_MIN. Doubles each
+ * time, up to RESTART_DELAY_MAX, and a quarter more or less, so that plugins that fail together do not return
+ * together. */
+uint64_t restart_delay(uint64_t first, unsigned failures);
 /* Asks the bus who owns the name: one that ran before the daemon did was never announced. */
 void plugin_ask_owner(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);
