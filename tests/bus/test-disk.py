@@ -2,8 +2,12 @@
 """A state directory that cannot be written, because it is read-only or full: the daemon says so once, goes on deciding, and loses no
 hold."""
 
+import contextlib
+import json
 import os
+import shutil
 import signal
+import sqlite3
 import unittest
 
 from gi.repository import GLib
@@ -61,7 +65,7 @@ class Disk:
     def test_no_hold_is_lost(self):
         _, fds = self.client.call_with_fds('Hold', '(sss)', ('pytest', 'a long run', 'block'))
         self.addCleanup(os.close, fds.steal_fds()[0])
-        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.assertFails(ERROR + 'Store', 'HoldFor', '(ts)', (HOUR, 'lunch'), part='stands, but would not outlive a reboot by now')
         before = self.client.call('ListHolds')[0]
         self.assertEqual([hold[3] for hold in before], ['block', 'timed'])
         self.house.restart_daemon()
@@ -71,6 +75,7 @@ class Disk:
     def test_what_cannot_be_kept_is_refused_or_said(self):
         self.assertFails(ERROR + 'Store', 'SetConfiguration', '(s)', ('{"naptime_minutes": 45}',), part='snooze.json')
         self.assertFails(ERROR + 'Store', 'Pause')
+        self.assertFails(ERROR + 'Store', 'Postpone', '(ts)', (HOUR, 'lunch'), part=self.part)
         self.assertIs(self.client.get('Paused'), True)
         self.client.call('GetMetrics')
 
@@ -102,6 +107,22 @@ class ReadOnly(Disk, BusTest):
 class Full(Disk, BusTest):
     script = FULL
     part = 'disk is full'
+
+    def state(self):
+        return f'/proc/{self.house.daemon.pid}/root{self.house.directory}/state'
+
+    def kept(self):
+        """A copy of what the daemon sees, whose disk nobody else has."""
+        copy = self.house.directory / 'copy'
+        shutil.copytree(self.state(), copy)
+        with contextlib.closing(sqlite3.connect(copy / 'snooze.db')) as database:
+            return [json.loads(value).get('why') for value, in database.execute("SELECT value FROM record WHERE key LIKE 'hold/%'")]
+
+    def test_a_hold_is_kept_when_there_is_room_again(self):
+        self.assertFails(ERROR + 'Store', 'HoldFor', '(ts)', (HOUR, 'lunch'))
+        os.unlink(f'{self.state()}/fill')
+        self.client.call('HoldFor', '(ts)', (HOUR, 'tea'))
+        self.assertEqual(sorted(self.kept()), ['lunch', 'tea'])
 
 
 if __name__ == '__main__':

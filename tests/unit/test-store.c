@@ -535,6 +535,14 @@ static int fill_disk(Fixture *f) {
         g_assert_cmpint(value_of(f, "hold/1"), ==, 1);
         g_assert_cmpuint(f->recoveries, ==, 0);
 
+        /* Told each time, and of several of a name the last is written when there is room. */
+        f->failed = 0;
+        for (int i = 3; i < 6; i++) {
+                g_assert_cmpint(put(f, "hold/3", i), ==, 0);
+                wait_done(f, 1);
+        }
+        g_assert_cmpuint(f->failed, ==, 3);
+
         g_assert_cmpint(g_unlink(ballast), ==, 0);
         f->failed = 0;
         g_assert_cmpint(put(f, "hold/2", 2), ==, 0);
@@ -543,6 +551,8 @@ static int fill_disk(Fixture *f) {
         wait_for(f, &f->recoveries, 1);
         g_assert_cmpuint(f->problems, ==, 1);
         g_assert_cmpuint(count_broken(f), ==, 0);
+        get(f, "hold/");
+        g_assert_cmpint(value_of(f, "hold/3"), ==, 5);
         close_store(f);
         return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -78,7 +79,7 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(message, "h", fd);
 }
 
-/* Replies when the hold is on disk, or will not come there: it lives in either case. */
+/* Replies when the hold is on disk, or could not be kept there: it stands in either case. */
 typedef struct TimedHold {
         sd_bus_message *call;
         uint32_t cookie;
@@ -88,7 +89,11 @@ typedef struct TimedHold {
 static void timed_hold_done(const GError *error, void *userdata) {
         TimedHold *timed = userdata;
 
-        if (timed->with_cookie)
+        if (error)
+                (void) sd_bus_reply_method_errorf(timed->call, ERROR_STORE,
+                                                  "Hold %" PRIu32 " stands, but would not outlive a reboot by now: %s",
+                                                  timed->cookie, error->message);
+        else if (timed->with_cookie)
                 (void) sd_bus_reply_method_return(timed->call, "u", timed->cookie);
         else
                 (void) sd_bus_reply_method_return(timed->call, NULL);

@@ -65,7 +65,7 @@ typedef void (*StoreDone)(const GError *error, void *userdata);
 /* Small named records ("decision", "stop", "pause", "hold/17"): replaced whole. done may be NULL. value NULL deletes.
  * Returns
  * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that
- * fails without a done to hear of it is written when writing works again. */
+ * fails is written when writing works again, unless another with its key was by then: done hears of the failure. */
 int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
 
 /* Values of all records whose key begins with prefix: key → JsonObject. */

@@ -8,8 +8,9 @@
 #define TIDY_INTERVAL (10 * USEC_PER_SEC)
 #define TIDY_REST (10 * USEC_PER_MINUTE)
 
-/* Records that nobody waits for and that could not be written: kept until they can be. */
-#define UNSAVED_MAX 256U
+/* Records that could not be written: kept until they can be, whoever was told of it. Room for all the holds that there
+ * may be, and as many that ended. */
+#define UNSAVED_MAX 2048U
 
 struct Writer {
         char *directory;
@@ -136,7 +137,7 @@ static gboolean try_group(Writer *w, const GQueue *group, GQueue *news, GError *
 }
 
 static void keep_unsaved(Writer *w, const Work *work) {
-        if (work->kind != WORK_PUT || work->callback.done)
+        if (work->kind != WORK_PUT)
                 return;
         if (g_hash_table_size(w->unsaved) >= UNSAVED_MAX && !g_hash_table_contains(w->unsaved, work->key))
                 return;
