@@ -268,7 +268,10 @@ class BrokenState(BusTest):
                 database.execute('PRAGMA user_version = 9999')
 
         self.restart_with(advance)
-        self.decides()
+        # It holds all the same, and whoever asked knows for how long.
+        self.assertFails(ERROR + 'Store', 'HoldFor', '(ts)', (HOUR, 'lunch'), part='9999')
+        self.assertEqual([hold[2] for hold in self.client.call('ListHolds')[0]], ['lunch'])
+        self.assertIn(self.client.get('State'), ('active', 'idle'))
 
     def test_broken_holds(self):
         def garble(state):
