@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "session-rules.h"
+#include "session-rules-private.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,42 +22,6 @@
 /* A job that is seen for the first time and used less CPU in all its life has done nothing yet. */
 #define NEVER_WORKED_CPU (1 * USEC_PER_SEC)
 #define ANCESTORS_MAX 64U
-
-typedef struct Use {
-        uint64_t cpu, storage, characters, switches, faults;
-} Use;
-
-/* One foreground group, or (terminal 0) what a session without a terminal runs. */
-typedef struct Job {
-        dev_t terminal;
-        pid_t group;
-        char name[PROGRAM_NAME_SIZE];
-        bool waits_for_person;
-        bool blocked; /* in uninterruptible sleep: the kernel is at its I/O */
-        uint64_t oldest, top;
-        Use use;
-} Job;
-
-typedef struct History {
-        dev_t terminal;
-        pid_t group;
-        uint64_t seen, measured, last_work;
-        bool worked;  /* seen or taken for granted; else last_work is its beginning */
-        Use use;      /* when measured */
-        double share; /* of one CPU between the last two measurements */
-} History;
-
-struct Rules {
-        RulesConfig config;
-        const Programs *programs;
-        History history[RULES_HISTORY_MAX];
-        size_t n_history;
-        uint64_t last_activity;
-        /* Of one evaluation. */
-        Job jobs[RULES_HISTORY_MAX];
-        size_t n_jobs;
-        bool overflow; /* there were more */
-};
 
 Rules *rules_new(void) {
         return calloc(1, sizeof(Rules));

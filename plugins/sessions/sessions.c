@@ -9,6 +9,7 @@
 #include <syslog.h>
 
 #include <snooze/plugin.h>
+#include <systemd/sd-id128.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 #include "config.h"
 #include "login-reader.h"
 #include "proc-reader.h"
+#include "rules-memory.h"
 #include "session-rules.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
@@ -209,6 +211,46 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         return SNOOZE_PLUGIN_LATER;
 }
 
+/* What jobs did between checks belongs to this boot. */
+static int read_boot(char boot[static MEMORY_BOOT_SIZE]) {
+        sd_id128_t id;
+        int r;
+
+        r = sd_id128_get_boot(&id);
+        if (r >= 0)
+                (void) sd_id128_to_string(id, boot);
+        return r;
+}
+
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        _cleanup_free_ char *text = malloc(MEMORY_TEXT_SIZE);
+        const Sessions *sessions = userdata;
+        char boot[MEMORY_BOOT_SIZE];
+        int r;
+
+        if (!text)
+                return -ENOMEM;
+        r = read_boot(boot);
+        if (r < 0)
+                return r;
+        return snooze_plugin_call_set_state(call, MEMORY_FORMAT, text, rules_export(sessions->rules, boot, text));
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        Sessions *sessions = userdata;
+        char boot[MEMORY_BOOT_SIZE];
+        int r;
+
+        r = read_boot(boot);
+        if (r < 0)
+                return r;
+        if (version != MEMORY_FORMAT || rules_import(sessions->rules, boot, clock_monotonic(), data, size) < 0)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "%zu bytes in format %u: expected jobs in format %u", size, version,
+                                               MEMORY_FORMAT);
+        return 0;
+}
+
 int main(int argc, char *argv[]) {
         static const SnoozePluginSetting settings[] = {
                 { "idle_programs", SNOOZE_PLUGIN_LIST },
@@ -230,6 +272,8 @@ int main(int argc, char *argv[]) {
                 .initialize = configure,
                 .configure = configure,
                 .check_idle = check_idle,
+                .export_state = export_state,
+                .import_state = import_state,
         };
         int r;
 

@@ -3,6 +3,7 @@
 /* Situations of real life, told as snapshots. Times are minutes since the boot of a machine that somebody logged in to
  * at 0. */
 
+#include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -10,6 +11,7 @@
 #include <json-glib/json-glib.h>
 
 #include "base/clock.h"
+#include "rules-memory.h"
 #include "session-rules.h"
 
 #define MINUTE USEC_PER_MINUTE
@@ -28,16 +30,16 @@ typedef struct World {
         RulesResult result;
 } World;
 
+static const RulesConfig usual = {
+        .input_idle = 15 * MINUTE, .foreground_max = 12 * 60 * MINUTE, .work_within = 10 * MINUTE, .cpu_share = 0.05
+};
+
 static World *world_new(void) {
         World *w = g_new0(World, 1);
-        const RulesConfig config = { .input_idle = 15 * MINUTE,
-                                     .foreground_max = 12 * 60 * MINUTE,
-                                     .work_within = 10 * MINUTE,
-                                     .cpu_share = 0.05 };
 
         w->rules = rules_new();
         w->programs = programs_new(NULL);
-        rules_configure(w->rules, &config, w->programs);
+        rules_configure(w->rules, &usual, w->programs);
         w->snapshot = (Snapshot) {
                 .has_logind = true, .processes = w->processes, .terminals = w->terminals, .sessions = w->sessions
         };
@@ -237,6 +239,98 @@ static void test_a_quiet_job_counts_for_half_a_day(void) {
                         "pts/0 alice: curl runs, without work for 40 min; nobody typed for 40 min");
         g_assert_cmpint(at(w, 60 + 12 * 60 - 1), ==, RULES_BUSY);
         g_assert_cmpint(at(w, 60 + 12 * 60), ==, RULES_IDLE);
+}
+
+#define BOOT "0123456789abcdef0123456789abcdef"
+
+/* The plugin left for want of calls, and another process takes up what it knew. */
+static void leave_and_come_back(World *w, const char *boot) {
+        g_autofree char *text = g_malloc(MEMORY_TEXT_SIZE);
+        size_t size = rules_export(w->rules, BOOT, text);
+
+        rules_free(w->rules);
+        w->rules = rules_new();
+        rules_configure(w->rules, &usual, w->programs);
+        g_assert_cmpint(rules_import(w->rules, boot, w->snapshot.monotonic, text, size), ==, 0);
+}
+
+static void test_rare_checks_forget_no_job(void) {
+        g_autoptr(World) w = world_new();
+        Process *job;
+
+        run(w, 100, "bash", 90, 0, 100, 101);
+        job = run(w, 101, "worker", 100, 0, 101, 101);
+        job->cpu = 100 * USEC_PER_SEC;
+        open_terminal(w, 0, 0);
+        for (unsigned hour = 1; hour < 13; hour++) {
+                g_assert_cmpint(at(w, 60 * hour), ==, RULES_BUSY);
+                g_assert_cmpuint(w->result.last_activity, ==, EPOCH + 60 * hour * MINUTE);
+                leave_and_come_back(w, BOOT);
+        }
+        /* Seen first after an hour; since then it did nothing. */
+        g_assert_cmpint(at(w, 60 * 13), ==, RULES_IDLE);
+        g_assert_cmpstr(w->result.votes[0].reason, ==, "worker runs, without work for 12 h; nobody typed for 13 h");
+        g_assert_cmpuint(w->result.last_activity, ==, EPOCH + 60 * 12 * MINUTE);
+        leave_and_come_back(w, BOOT);
+        job->cpu += 10 * MINUTE;
+        g_assert_cmpint(at(w, 60 * 14), ==, RULES_BUSY);
+}
+
+static void test_what_was_seen_is_of_its_boot(void) {
+        g_autoptr(World) w = world_new();
+
+        run(w, 100, "bash", 90, 0, 100, 101);
+        run(w, 101, "worker", 100, 0, 101, 101)->cpu = 100 * USEC_PER_SEC;
+        open_terminal(w, 0, 0);
+        at(w, 60);
+        at(w, 75);
+        g_assert_nonnull(strstr(w->result.votes[0].reason, "without work for 15 min"));
+        leave_and_come_back(w, "00000000000000000000000000000000");
+        at(w, 76);
+        g_assert_nonnull(strstr(w->result.votes[0].reason, "worker works"));
+}
+
+static void test_what_is_no_memory_is_refused(void) {
+        static const char *const bad[] = {
+                "", "sessions", "sessions " BOOT, "sessions " BOOT " ", "sessions " BOOT " 1",
+                "sessions " BOOT " -1\n",
+                "sessions " BOOT " 18446744073709551616\n", "sessions " BOOT " 01\n", "Sessions " BOOT " 1\n",
+                "sessions 0123456789ABCDEF0123456789ABCDEF 1\n", "sessions " BOOT " 1\n\n",
+                "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 0",     /* cut off */
+                "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0\n",     /* a field is missing */
+                "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 0 0\n", /* one too many */
+                "sessions " BOOT " 1\n34816 101 10 10 10 2 1 0 0 0 0 0\n",   /* neither yes nor no */
+                "sessions " BOOT " 1\n34816 101 11 10 12 1 1 0 0 0 0 0\n",   /* worked after it was seen */
+                "sessions " BOOT " 1\n34816 101 10 11 10 1 1 0 0 0 0 0\n",   /* measured after it was seen */
+                "sessions " BOOT " 1\n34816 101 99 10 10 1 1 0 0 0 0 0\n",   /* in the future */
+                "sessions " BOOT " 1\n34816 2147483648 10 10 10 1 1 0 0 0 0 0\n",
+                "sessions " BOOT " 1\n34816 -1 10 10 10 1 1 0 0 0 0 0\n",
+                "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 99999999999999999\n",
+                "sessions " BOOT " 1\n34816\t101 10 10 10 1 1 0 0 0 0 0\n",
+        };
+        const char *good = "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 0\n";
+        g_autofree char *before = g_malloc(MEMORY_TEXT_SIZE), *after = g_malloc(MEMORY_TEXT_SIZE);
+        g_autoptr(GString) many = g_string_new("sessions " BOOT " 1\n");
+        Rules *rules = rules_new();
+        size_t size;
+
+        g_assert_cmpint(rules_import(rules, BOOT, 50, good, strlen(good)), ==, 0);
+        size = rules_export(rules, BOOT, before);
+        g_assert_cmpmem(before, size, good, strlen(good));
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                /* Without the byte behind it, which may be anything. */
+                g_autofree char *text = g_memdup2(bad[i], MAX(strlen(bad[i]), 1));
+
+                g_assert_cmpint(rules_import(rules, BOOT, 50, text, strlen(bad[i])), ==, -EBADMSG);
+                g_assert_cmpuint(rules_export(rules, BOOT, after), ==, size);
+                g_assert_cmpmem(before, size, after, size);
+        }
+        for (unsigned i = 0; i < RULES_HISTORY_MAX; i++)
+                g_string_append_printf(many, "34816 %u 10 10 10 1 1 0 0 0 0 0\n", i + 1);
+        g_assert_cmpint(rules_import(rules, BOOT, 50, many->str, many->len), ==, 0);
+        g_string_append(many, "34816 9999 10 10 10 1 1 0 0 0 0 0\n");
+        g_assert_cmpint(rules_import(rules, BOOT, 50, many->str, many->len), ==, -EBADMSG);
+        rules_free(rules);
 }
 
 static void test_less_than_five_percent_is_quiet(void) {
@@ -548,6 +642,9 @@ int main(int argc, char *argv[]) {
         ADD(what_an_editor_runs_counts_while_it_works);
         ADD(a_commit_that_waits_for_its_editor_is_not_work);
         ADD(a_quiet_job_counts_for_half_a_day);
+        ADD(rare_checks_forget_no_job);
+        ADD(what_was_seen_is_of_its_boot);
+        ADD(what_is_no_memory_is_refused);
         ADD(less_than_five_percent_is_quiet);
         ADD(io_is_work);
         ADD(what_moves_data_works);

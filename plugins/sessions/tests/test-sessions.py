@@ -60,6 +60,26 @@ class Sessions(plugin_bus.PluginTestCase):
         self.assertRegex(vote["reason"], "^(sh|sleep) began")
         self.assertEqual(self.check(plugin)[0], "busy")
 
+    def test_what_it_saw_of_a_job_outlives_it(self):
+        """Where checks are rare nobody calls it for longer than it stays."""
+        plugin = self.sessions()
+        name = self.terminal("bash", "--norc", "-c", "for ((i = 0; i < 1500000; i++)); do :; done; echo x; read -r")
+        self.assertRegex(self.votes(plugin)[name]["reason"], "^bash works")
+        version, state = plugin.call(".State", "ExportState")
+        plugin.stop()
+        # As little as lies between the two.
+        other = self.sessions(work_within_minutes=GLib.Variant("d", 0.0001), foreground_max_hours=GLib.Variant("d", 0),
+                              input_idle_minutes=GLib.Variant("t", 0))
+        other.call(".State", "ImportState", "(uay)", version, state)
+        # One that had forgotten would say that it works.
+        self.assertEqual(self.votes(other)[name]["verdict"], "idle")
+
+    def test_what_is_no_state_is_refused(self):
+        plugin = self.sessions()
+        _, state = plugin.call(".State", "ExportState")
+        for version, text in ((2, bytes(state)), (1, b""), (1, bytes(state)[:-1]), (1, bytes(state) + b"x")):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, text)
+
     def test_a_job_may_be_quiet_only_so_long(self):
         plugin = self.sessions(
             foreground_max_hours=GLib.Variant("d", 0),
