@@ -72,6 +72,11 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
                 g_autofree char *message = NULL;
                 const char *name = metric_source_name(m);
 
+                if (config_source(manager->config, name).policy == POLICY_OFF) {
+                        message = g_strdup_printf("%s is turned off by the configuration: it has no vote", name);
+                        add(findings, name, "ok", message, "");
+                        continue;
+                }
                 switch (manager->sample.reading[m]) {
                 case READING_OK:
                         message =
@@ -104,10 +109,14 @@ static void diagnose_sources(Manager *manager, GPtrArray *findings) {
 
                 if (metric_from_source_name(vote->source) >= 0)
                         continue;
-                if (vote->verdict == VERDICT_UNKNOWN) {
-                        advice = g_strdup_printf("See: " SNOOZE_COMMAND
-                                                 " plugin info %s, and its journal: journalctl -u 'snooze-plugin@%s'",
-                                                 vote->source, vote->source);
+                if (vote->verdict == VERDICT_UNKNOWN && vote->policy != POLICY_OFF) {
+                        /* A subject is one of a plugin, which may run in either of two units. */
+                        int length = (int) strcspn(vote->source, "/");
+
+                        advice = g_strdup_printf(
+                                "See: " SNOOZE_COMMAND
+                                " plugin info %.*s, and its journal: journalctl -u 'snooze-plugin*@%.*s.service'",
+                                length, vote->source, length, vote->source);
                         add(findings, vote->source, "blind", vote->reason, advice);
                 } else
                         add(findings, vote->source, "ok", vote->reason, "");

@@ -97,6 +97,29 @@ class ChecksD(unittest.TestCase):
         self.place('queue', 'exit 0')
         wait_for(lambda: self.votes().get('command/queue', ('',))[0] == 'idle', 'it to be asked again')
 
+    def finding(self, check):
+        return next(finding for finding in self.client.call('Diagnose')[0] if finding['check'] == check)
+
+    def test_the_diagnosis_of_one_names_its_plugin(self):
+        self.place('odd', 'exit 9')
+        self.assertEqual(self.votes()['command/odd'][0], 'unknown')
+        finding = self.finding('command/odd')
+        self.assertEqual((finding['status'], finding['message']), ('blind', 'exit status 9'))
+        self.assertIn('snooze plugin info command,', finding['advice'])
+        self.assertTrue(finding['advice'].endswith("journalctl -u 'snooze-plugin*@command.service'"), finding)
+
+    def test_what_is_turned_off_is_not_missed(self):
+        self.house.kill_daemon()
+        self.house.configure({'sources': {'command': {'policy': 'off'}}, 'gpu_monitoring_enabled': False})
+        self.house.start_daemon()
+        off = 'turned off by the configuration'
+        self.assertEqual(self.votes()['command'][:2], ('unknown', off))
+        reasons = {source: (reason, evidence['policy']) for source, _, reason, evidence in self.client.call('Explain')[2]}
+        self.assertEqual(reasons['gpu'], (off, 'off'))
+        self.assertEqual([self.finding('command')[key] for key in ('status', 'message', 'advice')], ['ok', off, ''])
+        self.assertEqual([self.finding('gpu')[key] for key in ('status', 'message', 'advice')],
+                         ['ok', f'gpu is {off}: it has no vote', ''])
+
     def test_a_slow_one_ends_no_stop(self):
         """It may take as long as the manifest of its plugin has it, which is more than sources have by themselves."""
         self.place('queue', 'exec sleep 11')

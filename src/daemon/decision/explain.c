@@ -77,6 +77,9 @@ static char *explain_metric(const Source *source, const Config *config) {
 char *explain_source(const Source *source, const Config *config, Verdict verdict, uint64_t now) {
         g_autofree char *age = NULL;
 
+        /* It has no say, and mostly nobody asks it: that nothing is known of it is no news. */
+        if (source->config.policy == POLICY_OFF && (verdict == VERDICT_ABSENT || verdict == VERDICT_UNKNOWN))
+                return g_strdup("turned off by the configuration");
         if (verdict == VERDICT_ABSENT)
                 return g_strdup("not there on this machine");
         if (source->metric >= 0) {
