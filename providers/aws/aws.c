@@ -52,6 +52,7 @@ static void clear_extra(void *data) {
         Extra *extra = data;
 
         g_clear_pointer(&extra->tags, g_ptr_array_unref);
+        sd_bus_slot_unref(extra->logind);
 }
 
 static void configure(const SnoozePluginDictionary *config, void *userdata) {

@@ -34,6 +34,7 @@ typedef struct Aws {
 /* A job's extra. */
 typedef struct Extra {
         GPtrArray *tags; /* parameters of a CreateTags: "Tag.1.Key", …; NULL: none */
+        sd_bus_slot *logind; /* what it is being asked */
 } Extra;
 
 /* identity.c */

@@ -46,10 +46,19 @@ static char *find_refusal(const char *can) {
                                can);
 }
 
+/* The slot of the question before is the one that is being answered. */
+static sd_bus_slot **slot_of(CloudJob *job) {
+        Extra *extra = job->extra;
+
+        extra->logind = sd_bus_slot_unref(extra->logind);
+        return &extra->logind;
+}
+
 static void ask_logind(CloudJob *job, sd_bus_message_handler_t answered) {
         const Aws *aws = job->provider;
-        int r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME,
-                                         LOGIND_PATH, LOGIND_INTERFACE, "CanPowerOff", answered, job, NULL);
+        int r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), slot_of(job),
+                                         LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "CanPowerOff", answered, job,
+                                         NULL);
 
         if (r < 0)
                 cloud_job_end(job, r);
@@ -77,7 +86,7 @@ static int on_may(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 cloud_job_end(job, 0);
                 return 0;
         }
-        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), NULL, LOGIND_NAME,
+        r = sd_bus_call_method_async(snooze_plugin_instance_get_bus(aws->cloud.instance), slot_of(job), LOGIND_NAME,
                                      LOGIND_PATH, LOGIND_INTERFACE, "PowerOff", on_powered_off, job, "b", 0);
         if (r < 0)
                 cloud_job_end(job, r);

@@ -30,6 +30,7 @@ typedef struct Azure {
 typedef struct Extra {
         struct Operation *operation;
         char *body;       /* of what is to be sent when the identity is known */
+        Notices *approving; /* among whose jobs this one is; NULL: of none */
         unsigned granted; /* bits of rights, as permissions_ask() finds them */
         unsigned pages;   /* of answers, so far */
         void (*permitted)(CloudJob *job, const CloudReply *failure);

@@ -149,9 +149,7 @@ static Approval approval(const Azure *azure) {
 
 static void on_approved(MetadataOutcome outcome, const char *text, const HttpReply *reply, void *userdata) {
         CloudJob *job = userdata;
-        const Azure *azure = job->provider;
 
-        (void) g_ptr_array_remove_fast(azure->notices->approving, job);
         if (outcome == METADATA_FAILED && reply && reply->problem == HTTP_ANSWERED && reply->status >= 400 &&
             reply->status < 500)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "Azure takes no word that the event may begin: %s",
@@ -170,6 +168,15 @@ static void fail_as_changed(CloudJob *job) {
         cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
 }
 
+/* Whatever came of it: its time may be over before Azure has answered. */
+static void on_approval_ended(void *userdata) {
+        CloudJob *job = userdata;
+        Extra *extra = job->extra;
+
+        (void) g_ptr_array_remove_fast(extra->approving->approving, job);
+        metadata_forget(job->cloud->metadata, job);
+}
+
 static void approve(CloudJob *job) {
         const Azure *azure = job->provider;
         int r;
@@ -183,8 +190,12 @@ static void approve(CloudJob *job) {
                          on_approved, job);
         if (r < 0)
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_THROTTLED, "%s", g_strerror(-r));
-        else
+        else {
                 g_ptr_array_add(azure->notices->approving, job);
+                ((Extra *) job->extra)->approving = azure->notices;
+                job->ended = on_approval_ended;
+                job->ended_userdata = job;
+        }
 }
 
 /* It then begins at once, for every machine that it names. */
@@ -226,12 +237,8 @@ void notices_end(void *userdata) {
         Notices *notices = g_steal_pointer(&azure->notices);
 
         metadata_forget(azure->cloud.metadata, notices);
-        for (guint i = 0; i < notices->approving->len; i++) {
-                CloudJob *job = g_ptr_array_index(notices->approving, i);
-
-                metadata_forget(azure->cloud.metadata, job);
-                fail_as_changed(job);
-        }
+        while (notices->approving->len > 0)
+                fail_as_changed(g_ptr_array_index(notices->approving, 0));
         g_ptr_array_unref(notices->approving);
         cloud_watch_free(notices->watch);
         g_hash_table_unref(notices->told);

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "vm.h"
 
-/* The daemon waits a minute for a provider. Deallocation takes a minute or two, but the machine is seen to leave
+/* A job has its end. Deallocation takes a minute or two, but the machine is seen to leave
  * within seconds. */
 #define PATIENCE (30 * USEC_PER_SEC)
 #define PAUSE (2 * USEC_PER_SEC)
@@ -84,7 +84,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 static void wait_for(Operation *operation, uint64_t pause) {
         uint64_t when = usec_add(clock_monotonic(), clock_pause(pause));
 
-        if (when >= operation->deadline ||
+        if (when >= operation->deadline || cloud_job_is_late(operation->job, clock_pause(pause)) ||
             sd_event_add_time(cloud_event(operation->job->cloud), &operation->timer, CLOCK_MONOTONIC,
                               when, USEC_PER_MSEC, on_time, operation) < 0)
                 give_up(operation);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
-
 static bool is_passing(const HttpReply *http, const char *code) {
         return cloud_reply_is_passing(http) || parse_reason_is_passing(code);
 }
@@ -45,7 +43,6 @@ static void send_call(CloudCall *call) {
         const HttpRequest request = {
                 .url = url,
                 .headers = headers,
-                .patience = MAX(usec_sub(gcp_deadline(call->job), clock_monotonic()), USEC_PER_SEC),
         };
 
         cloud_call_send(call, &request, NULL);

@@ -7,12 +7,8 @@
 #include "gcp.h"
 
 #include "api.h"
-#include "base/clock.h"
 #include "instance.h"
 #include "operation.h"
-
-/* Less than the 60 s after which the daemon gives a provider up. */
-#define JOB_MAX (50 * USEC_PER_SEC)
 
 static const char *const metadata_headers[] = { "Metadata-Flavor: Google", NULL };
 
@@ -44,10 +40,6 @@ static void clear_extra(void *data) {
 
 Extra *gcp_extra(const CloudJob *job) {
         return job->extra;
-}
-
-uint64_t gcp_deadline(const CloudJob *job) {
-        return usec_add(job->begun, JOB_MAX);
 }
 
 static void forget(void *userdata) {

@@ -49,8 +49,6 @@ typedef struct Extra {
 } Extra;
 
 Extra *gcp_extra(const CloudJob *job);
-/* When the job has to be over, on the monotonic clock: before the daemon gives it up. */
-uint64_t gcp_deadline(const CloudJob *job);
 
 /* identity.c */
 extern const CloudQuestion identity_questions[];

@@ -74,7 +74,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static bool is_late(const CloudJob *job) {
-        return usec_add(clock_monotonic(), 2 * PAUSE) >= gcp_deadline(job);
+        return cloud_job_is_late(job, 2 * PAUSE);
 }
 
 static void wait_a_moment(CloudJob *job) {

@@ -51,6 +51,10 @@ uint64_t clock_bound(uint64_t usec) {
         return divide_by("SNOOZE_IMPATIENCE", usec);
 }
 
+uint64_t clock_term(uint64_t usec) {
+        return divide_by("SNOOZE_BREVITY", usec);
+}
+
 uint64_t monotonic_to_realtime(uint64_t moment, uint64_t now_monotonic, uint64_t now_realtime) {
         if (moment == 0 || moment == USEC_INFINITY)
                 return 0;

@@ -31,6 +31,8 @@ uint64_t clock_pause(uint64_t usec);
 /* How long to wait for an answer, where usec would be due: for tests of what comes of none SNOOZE_IMPATIENCE divides
  * it in the same way. */
 uint64_t clock_bound(uint64_t usec);
+/* How long a thing may take as a whole, where usec would be due; SNOOZE_BREVITY likewise. */
+uint64_t clock_term(uint64_t usec);
 
 /* A moment on the monotonic clock as wall-clock time, given one pair of readings of both; 0 stays 0 ("none"). */
 uint64_t monotonic_to_realtime(uint64_t moment, uint64_t now_monotonic, uint64_t now_realtime);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "util/host.h"
 #include "util/json.h"
 
@@ -79,11 +80,22 @@ bool cloud_is_this_machine(const char *url) {
         return host && host_is_loopback(host);
 }
 
+static void finish_unsent(CloudCall *call, HttpProblem problem, const char *message) {
+        const HttpReply none = { .problem = problem, .message = message, .body = "" };
+
+        finish(call, &(const CloudReply) { .http = &none, .code = "", .message = "" });
+}
+
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem) {
-        const CloudProvider *cloud = call->job->cloud;
+        const CloudJob *job = call->job;
+        const CloudProvider *cloud = job->cloud;
         HttpRequest whole;
         int r = -EINVAL;
 
+        if (cloud_job_is_late(job, 0)) {
+                finish_unsent(call, HTTP_TIMED_OUT, "there was no time left to ask");
+                return;
+        }
         if (request) {
                 whole = *request;
                 whole.method = call->method;
@@ -93,17 +105,14 @@ void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *pr
                 whole.proxy = cloud_setting(cloud, "proxy_url");
                 whole.ca_file = cloud->ca_file;
                 whole.attempts = CLOUD_CALL_ATTEMPTS;
-                whole.patience = request->patience ?: call->job->patience ?: CLOUD_CALL_PATIENCE;
+                /* 0 would be no bound. */
+                whole.patience = MIN(job->patience ?: CLOUD_CALL_PATIENCE,
+                                     usec_sub(job->deadline, clock_monotonic()));
                 whole.again = api_of(call)->again;
                 r = http_send(cloud->http, &whole, on_reply, call, &call->exchange);
         }
-        if (r < 0) {
-                const HttpReply none = { .problem = HTTP_INVALID,
-                                         .message = request ? g_strerror(-r) : problem,
-                                         .body = "" };
-
-                finish(call, &(const CloudReply) { .http = &none, .code = "", .message = "" });
-        }
+        if (r < 0)
+                finish_unsent(call, HTTP_INVALID, request ? g_strerror(-r) : problem);
 }
 
 JsonNode *cloud_reply_parse(const HttpReply *http) {

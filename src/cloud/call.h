@@ -46,7 +46,7 @@ typedef struct CloudApi {
         bool needs_no_identity;
 } CloudApi;
 
-/* A stop is worth waiting for, but the daemon asks again, too. */
+/* A stop is worth waiting for, but the daemon asks again, too. What is left of the job is an end to both. */
 #define CLOUD_CALL_ATTEMPTS 4U
 #define CLOUD_CALL_PATIENCE UINT64_C(40000000)
 
@@ -58,7 +58,7 @@ void cloud_call_cancel(CloudCall *call);
 /* Nothing that is sent there goes through a proxy, who would read it: http is spoken with nobody else. */
 bool cloud_is_this_machine(const char *url);
 
-/* For CloudApi.send(): url, headers, signature and patience (0: the job's) are the request's, all else is filled in.
+/* For CloudApi.send(): url, headers and signature are the request's, all else is filled in.
  * NULL: it cannot be sent, because of the problem. The call may be over when it returns. */
 void cloud_call_send(CloudCall *call, const HttpRequest *request, const char *problem);
 /* For CloudApi.take(). expired: the credentials were refused, and others may do. The call may be over when it returns.

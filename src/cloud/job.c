@@ -9,6 +9,10 @@
 #include "cloud/call.h"
 #include "cloud/inquiry.h"
 
+/* Less than the 60 s after which the daemon gives a provider up; who has configured less has it ended by the daemon. */
+#define JOB_MAX (50 * USEC_PER_SEC)
+#define LAST_WORD USEC_PER_SEC
+
 struct CloudJobs {
         GPtrArray *waiting; /* CloudJob; borrows */
         bool asking_identity, asking_credentials;
@@ -29,6 +33,11 @@ CloudJobs *cloud_jobs_free(CloudJobs *jobs) {
         return NULL;
 }
 
+static int on_end(sd_event_source *source, uint64_t usec, void *userdata) {
+        cloud_job_fail(userdata, SNOOZE_PLUGIN_ERROR_THROTTLED, "It takes too long; nothing more is asked");
+        return 0;
+}
+
 CloudJob *cloud_job_new(CloudProvider *cloud, SnoozePluginCall *call, const char *instance_id) {
         CloudJob *job = g_new0(CloudJob, 1);
 
@@ -36,7 +45,9 @@ CloudJob *cloud_job_new(CloudProvider *cloud, SnoozePluginCall *call, const char
         job->provider = cloud;
         job->call = call;
         job->instance_id = instance_id && *instance_id ? g_strdup(instance_id) : NULL;
-        job->begun = clock_monotonic();
+        job->deadline = usec_add(clock_monotonic(), clock_term(JOB_MAX));
+        (void) sd_event_add_time(cloud_event(cloud), &job->end, CLOCK_MONOTONIC, usec_add(job->deadline, LAST_WORD), 0,
+                                 on_end, job);
         job->extra = g_malloc0(cloud->kind->extra_size);
         return job;
 }
@@ -90,6 +101,7 @@ static SnoozePluginCall *call_of(const CloudJob *job) {
 
 void cloud_job_end(CloudJob *job, int result) {
         (void) g_ptr_array_remove(job->cloud->jobs->waiting, job);
+        sd_event_source_disable_unref(job->end);
         cloud_call_cancel(job->api);
         if (job->cloud->kind->clear_extra)
                 job->cloud->kind->clear_extra(job->extra);
@@ -207,6 +219,10 @@ void cloud_jobs_answered(CloudProvider *cloud, const char *error_name, const cha
 void cloud_jobs_reset(CloudProvider *cloud) {
         cloud->jobs->asking_identity = cloud->jobs->asking_credentials = false;
         release(cloud, SNOOZE_PLUGIN_ERROR_THROTTLED, "The configuration changed under way");
+}
+
+bool cloud_job_is_late(const CloudJob *job, uint64_t pause) {
+        return usec_add(clock_monotonic(), pause) >= job->deadline;
 }
 
 bool cloud_job_is_own(const CloudJob *job) {

@@ -3,7 +3,11 @@
 
 /* A call of the contract on its way through several answers. Before a provider can do anything it must know which
  * machine this is (its identity) and have a right to ask (its credentials). Both are asked for once, however many
- * calls wait, and asked anew when they are gone: a job waits for them, and goes on or ends with what went wrong. */
+ * calls wait, and asked anew when they are gone: a job waits for them, and goes on or ends with what went wrong.
+ *
+ * The daemon gives a call up after a minute, and a stop that was given up can be called off. So a job has an end, at
+ * which nothing is asked any more and it fails as what may be tried again: a second ahead of it no call of an API is
+ * begun and none goes on, so that what is told is what was last heard. */
 
 #include <glib.h>
 #include <snooze/plugin.h>
@@ -31,7 +35,8 @@ struct CloudJob {
         SnoozePluginCall *call;  /* NULL: of nobody's */
         char *instance_id;       /* NULL until the identity is known: this one */
         CloudOptions options;
-        uint64_t begun;          /* monotonic */
+        uint64_t deadline;       /* monotonic: of its calls of an API, see cloud_job_is_late() */
+        sd_event_source *end;
         unsigned step;           /* of those that ask several things */
         uint64_t patience;       /* with each of its calls of an API, µs; 0: CLOUD_CALL_PATIENCE */
         bool renewed;            /* its credentials were refused once, and got anew */
@@ -67,6 +72,9 @@ int cloud_job_new_for_start(CloudProvider *cloud, SnoozePluginCall *call, const 
 /* Calls next when this machine's identity is known, for the second its credentials, too. It may happen at once. */
 void cloud_job_identify(CloudJob *job, CloudJobStep next);
 void cloud_job_authenticate(CloudJob *job, CloudJobStep next);
+
+/* There will be no time for another call of an API after such a pause. */
+bool cloud_job_is_late(const CloudJob *job, uint64_t pause);
 
 /* It is this machine that the call is about. Not before it was identified. */
 bool cloud_job_is_own(const CloudJob *job);

@@ -3,6 +3,7 @@
 a CloudTestCase of each cloud, which lists its operations; what an operation means by itself is tested there."""
 
 import dataclasses
+import time
 from typing import Callable, Optional
 
 # As HttpRequest.attempts of the providers' calls.
@@ -22,6 +23,7 @@ class Operation:
 
 class EveryOperation:
     REFUSAL: dict  # the fault that is the cloud's "you may not"
+    LOOK: str      # what a stop asks before its own request
 
     def operations(self):
         raise NotImplementedError
@@ -33,6 +35,11 @@ class EveryOperation:
     def impatient(self):
         """The same, which waits half a second for an answer of the API."""
         self.IMPATIENCE = 20
+        return self.patient()
+
+    def brief(self, brevity):
+        """The same, which has 50 s divided by that for each operation."""
+        self.BREVITY = brevity
         return self.patient()
 
     def mark(self):
@@ -110,3 +117,34 @@ class EveryOperation:
     def test_a_metadata_service_that_does_not_answer(self):
         self.cloud.fault("", times=100, delay=60, drop=True)
         self.refused("Throttled", self.ask, self.patient(), "Detect")
+
+    def fails_within(self, seconds, plugin, operation):
+        """And nothing more of it comes, though the cloud is well again."""
+        begun = time.monotonic()
+        self.refused("Throttled", self.do, plugin, operation)
+        self.assertLess(time.monotonic() - begun, seconds)
+        asked = self.asked(operation)
+        self.cloud.command(mend=True)
+        self.ask(plugin, "Detect")
+        self.assertEqual(self.asked(operation), asked)
+
+    def test_everything_has_an_end(self):
+        plugin = self.brief(20)
+        self.each(lambda operation: self.fails_within(6, plugin, operation), {"delay": 60, "drop": True}, times=100)
+
+    def test_who_may_not_even_know_its_machine_has_one(self):
+        self.cloud.fault("", times=100, delay=60, drop=True)
+        plugin = self.brief(20)
+        begun = time.monotonic()
+        self.refused("Throttled", self.do, plugin, next(operation for operation in self.operations() if operation.name == "StopInstance"))
+        self.assertLess(time.monotonic() - begun, 5.5)
+
+    def test_all_requests_of_a_stop_have_one_end(self):
+        operation = next(operation for operation in self.operations() if operation.name == "StopInstance")
+        plugin = self.brief(10)
+        self.ask(plugin, "Detect")
+        self.cloud.command(forget=True, state=operation.state)
+        self.cloud.fault(self.LOOK, delay=4)
+        self.cloud.fault(operation.match, times=100, delay=60, drop=True)
+        self.fails_within(8, plugin, operation)
+        self.assertEqual(self.asked(operation), 1)

@@ -21,10 +21,11 @@ def variants(options):
 
 class CloudTestCase(plugin_bus.PluginTestCase):
     """PROGRAM, ID and FAKE are the subclass's. Pauses of the provider before it asks again are short by HASTE, its patience with an API that does
-    not answer by IMPATIENCE."""
+    not answer by IMPATIENCE, the time that it has for all that it is asked by BREVITY."""
 
     HASTE = 20
     IMPATIENCE = 1
+    BREVITY = 1
 
     def setUp(self):
         super().setUp()
@@ -49,7 +50,7 @@ class CloudTestCase(plugin_bus.PluginTestCase):
 
     def provider(self, *, greet=True, environment=None, **settings):
         environment = {f"SNOOZE_{self.ID.upper()}_ROOT": self.root.name, "SNOOZE_HASTE": str(self.HASTE),
-                       "SNOOZE_IMPATIENCE": str(self.IMPATIENCE), **(environment or {})}
+                       "SNOOZE_IMPATIENCE": str(self.IMPATIENCE), "SNOOZE_BREVITY": str(self.BREVITY), **(environment or {})}
         plugin = self.plugin(self.PROGRAM, self.ID, environment=environment)
         return plugin.greet(self.configuration(**settings)) if greet else plugin
 

@@ -533,6 +533,7 @@ class PowerOff(Aws):
 
 class Everything(EveryOperation, Aws):
     REFUSAL = {"status": 403, "body": "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"}
+    LOOK = "Action=DescribeInstances&"
 
     def patient(self):
         return self.aws()

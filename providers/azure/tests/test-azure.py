@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 import sys
 
 import plugin_bus
@@ -667,6 +668,16 @@ class Notices(Azure):
         self.until(lambda: answers)
         self.assertIn("Error.Throttled", str(answers[0]))
 
+    def test_an_approval_that_takes_too_long(self):
+        self.BREVITY = 20
+        plugin = self.told({}, approve_events="always")
+        self.cloud.fault("POST /metadata/scheduledevents", times=9, delay=60, drop=True)
+        begun = time.monotonic()
+        self.refused("Throttled", self.acknowledge, plugin, self.EVENT_ID)
+        self.assertLess(time.monotonic() - begun, 5.5)
+        self.cloud.command(mend=True)
+        self.assertEqual(self.ask(plugin, "Detect"), (True,))
+
     def test_everyday_cases_of_the_service(self):
         events, cancelled = self.watch(self.azure())
         for fault in ({"garble": True}, {"status": 500}, {"drop": True}, {"status": 404}, {"status": 200, "body": "[]"},
@@ -696,6 +707,7 @@ class Notices(Azure):
 
 class Everything(EveryOperation, Azure):
     REFUSAL = {"status": 403, "body": '{"error": {"code": "AuthorizationFailed", "message": "no"}}'}
+    LOOK = f"GET {OWN}?"
 
     def patient(self):
         return self.once()

@@ -698,6 +698,7 @@ class Notices(Gcp):
 
 class Everything(EveryOperation, Gcp):
     REFUSAL = {"status": 403, "body": '{"error": {"code": 403, "message": "no", "errors": [{"reason": "forbidden"}]}}'}
+    LOOK = f"GET /compute/v1/projects/test-project/zones/us-central1-a/instances/{OWN}"
 
     def patient(self):
         return self.once()

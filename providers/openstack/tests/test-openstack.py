@@ -438,6 +438,7 @@ class Rights(Openstack):
 
 class Everything(EveryOperation, Openstack):
     REFUSAL = {"status": 403, "body": json.dumps({"forbidden": {"code": 403, "message": "Policy doesn't allow it to be performed."}})}
+    LOOK = f"GET /compute/v2.1/servers/{OWN}"
 
     def patient(self):
         return self.openstack()
