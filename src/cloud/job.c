@@ -9,7 +9,7 @@
 #include "cloud/call.h"
 #include "cloud/inquiry.h"
 
-/* Less than the 60 s after which the daemon gives a provider up; who has configured less has it ended by the daemon. */
+/* Less than the 60 s after which the daemon gives a provider up; where it waits less, it ends it. */
 #define JOB_MAX (50 * USEC_PER_SEC)
 #define LAST_WORD USEC_PER_SEC
 
