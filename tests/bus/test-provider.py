@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is to stop this machine, as the daemon finds out and as people are told meanwhile."""
 
+import os
 import signal
 import socket
 import subprocess
 
 import tap
-from harness import MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import BUILD, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 
@@ -77,6 +78,49 @@ class Slow(ProviderTest):
             self.client.call(method, interface=PLUGIN, path=PATH + '/plugin/other')
         self.wait_for_problem('Two providers recognize this machine, cloud and other')
         self.assertEqual(self.client.get('Provider'), '/')
+
+
+class Daily(ProviderTest):
+    """What a provider may do is looked at again each day, by nobody's order; days pass on the daemon's clocks alone."""
+    settings = {'provider': 'cloud', 'dry_run': False}
+
+    def setUp(self):
+        super().setUp()
+        preloaded, self.clock = BUILD / 'tests/bus/later.so', self.house.directory / 'later'
+        # The linker goes on without what is not there.
+        self.assertTrue(preloaded.exists())
+        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
+        self.house.daemon_prefix = ['env', f'LD_PRELOAD={preloaded}', f'LATER={self.clock}', f'ASAN_OPTIONS={options}']
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        wait_for(lambda: self.checks() == 1 and self.client.get('ProviderProblem') == '', 'the first check of permissions')
+
+    def checks(self):
+        return [method for method, _ in self.house.asked_of('cloud')].count('CheckPermissions')
+
+    def pass_hours(self, hours):
+        new = self.house.directory / 'later.new'
+        new.write_text(str(hours * 3600))
+        new.rename(self.clock)
+        # Whatever wakes the loop has it look at the time.
+        self.client.get('State')
+
+    def test_a_permission_that_was_taken_away_and_given_back_is_noticed(self):
+        self.house.behave(permitted=False)
+        self.pass_hours(25)
+        self.wait_for_problem('lacks the permission cloud:StopInstances')
+        self.assertEqual(self.checks(), 2)
+        self.house.behave(permitted=True)
+        self.pass_hours(50)
+        wait_for(lambda: self.client.get('ProviderProblem') == '', 'that it is permitted again')
+        self.assertEqual(self.checks(), 3)
+
+    def test_not_more_often_than_that(self):
+        self.house.behave(permitted=False)
+        self.pass_hours(23)
+        for _ in range(3):
+            self.house.check_now()
+        self.assertEqual((self.checks(), self.client.get('ProviderProblem')), (1, ''))
 
 
 class Named(ProviderTest):
