@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 import time
 
 from daemon_cases import CONFIGURATION
@@ -85,6 +86,32 @@ def holds_keep_it_on(machine):
         assert machine.state() == "idle"
         assert "alice" in machine.property("Reason"), machine.property("Reason")
     wait_until(lambda: not machine.manager("ListHolds")[0], "the hold has ended with its program")
+
+
+def hung(machine):
+    """one that hangs is ended by systemd's watchdog and started anew: no hold and no history is lost"""
+    dropin = "/etc/systemd/system/snoozed.service.d/watchdog.conf"
+    machine.write(dropin, "[Service]\nWatchdogSec=3\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "snoozed.service")
+    try:
+        with hold(machine, "alice", "a book"):
+            machine.manager("HoldFor", "ts", str(600 * 1_000_000), "a page", user="carol")
+            before, pid, rows = machine.manager("ListHolds")[0], main_pid(machine), len(history(machine))
+            assert len(before) == 2, before
+            assert machine.unit("snoozed.service", "WatchdogUSec") == "3s"
+            machine.run("kill", "-STOP", pid)
+            wait_until(lambda: main_pid(machine) not in ("0", pid), "snoozed was ended and started anew")
+            journal = machine.run("journalctl", "--no-pager", "-b", "-u", "snoozed.service", "-o", "cat").stdout
+            assert "Watchdog timeout" in journal, journal[-2000:]
+            assert machine.manager("ListHolds")[0] == before
+            assert len(history(machine)) >= rows
+            machine.manager("ReleaseHold", "u", str(next(cookie for cookie, who, *_ in before if who == "carol")), user="carol")
+    finally:
+        os.unlink(machine.path(dropin))
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "snoozed.service")
+    machine.manager("GetMetrics")
 
 
 def inhibitors_count(machine):
@@ -183,6 +210,6 @@ def comes_back(machine):
 def run(plan, installed, bus):
     with Machine(installed, bus, QUICK) as machine:
         with terminal(machine):
-            plan.cases([holds_keep_it_on, inhibitors_count, warning_is_told, root_is_told_if_asked_for, killed_in_warning,
+            plan.cases([holds_keep_it_on, hung, inhibitors_count, warning_is_told, root_is_told_if_asked_for, killed_in_warning,
                          postponed, killed_in_stopping, powers_off], machine)
         plan.case(comes_back, machine)
