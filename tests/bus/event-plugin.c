@@ -5,6 +5,7 @@
  * signals of two senders in their order. Methods of RequestHandler make it announce and answer. */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,9 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         (void) snprintf(begun, sizeof(begun), "%s", id);
         if (dies)
                 _exit(1);
+        if (is("block"))
+                while (access(getenv("SURVIVE") ?: "/", F_OK) < 0)
+                        (void) poll(NULL, 0, 10);
         if (is("wait") && n_waiting < WAITING_MAX) {
                 waiting[n_waiting++] = call;
                 return SNOOZE_PLUGIN_LATER;

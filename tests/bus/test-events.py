@@ -437,6 +437,54 @@ class Handlers(EventTest):
             self.end_of(identifier)
 
 
+    def block(self, *contracts):
+        """A handler that does nothing else while it is at an event, and has as many before it as users may."""
+        self.source(*contracts)
+        self.install('handler', priority=1, mode='block')
+        self.start()
+        self.watched()
+        ordinary = [self.emit() for _ in range(TURNS_OF_USERS)]
+        self.noted(f'handler handles {ordinary[0]}')
+        return ordinary
+
+    def unblock(self):
+        (self.house.directory / 'survive').touch()
+
+    def handled(self):
+        return [line for line in self.notes if line.startswith('handler')]
+
+    def test_at_one_that_blocks_the_urgent_is_next(self):
+        ordinary = self.block('CloudProvider')
+        # What is not urgent and no user's comes before users', too.
+        self.announce('rebalance', type=s('cloud.spot.rebalance'), deadline=t(soon(600)))
+        self.announce('interrupt', type=s('cloud.spot.interrupt'), deadline=t(soon(600)))
+        wait_for(lambda: len(self.received) == len(ordinary) + 2, 'all of them')
+        self.assertEqual(len(self.handled()), 1)
+        self.unblock()
+        for identifier in ['interrupt', 'rebalance', *ordinary]:
+            self.assertTrue(self.end_of(identifier)[0])
+        self.assertEqual(self.handled(), [f'handler handles {identifier}' for identifier in [ordinary[0], 'interrupt', 'rebalance', *ordinary[1:]]])
+
+    def test_one_that_was_never_asked_of_it_hears_of_no_cancellation(self):
+        self.block('CloudProvider')
+        self.announce('rebalance', type=s('cloud.spot.rebalance'), deadline=t(soon(600)))
+        wait_for(lambda: any(event == 'rebalance' for event, *_ in self.received), 'the notice')
+        self.ask('source', 'cancel', id=s('rebalance'))
+        handled, results = self.end_of('rebalance')
+        self.assertEqual((handled, [row['error'] for row in results]), (False, ['was not asked: it was called off']))
+        self.noted('source acknowledges rebalance')
+        self.unblock()
+        self.end_of(self.emit())
+        self.assertFalse([line for line in self.handled() if 'rebalance' in line])
+
+    def test_who_waits_for_one_that_blocks_waits_no_longer_than_his_share(self):
+        self.block()
+        self.announce('short', deadline=t(soon(3)))
+        _, results = self.end_of('short')
+        self.assertEqual([(row.get('timed_out'), row['error']) for row in results],
+                         [(True, 'handler was not asked in time: it is busy with another event.')])
+        self.unblock()
+
     def test_users_leave_room_for_what_the_cloud_says(self):
         """Two users fill everything that is theirs, before a handler that hangs: a warning that is not urgent comes through all the same."""
         self.source('CloudProvider')

@@ -297,12 +297,23 @@ static void on_handlers_over(gboolean handled, JsonArray *results, void *userdat
         finish_if_done(event);
 }
 
+/* As in queue.c: the daemon's own never wait, and users' come behind others'. */
+static gboolean is_urgent(const Event *event) {
+        return event->severity >= SEVERITY_URGENT || event->origin == EVENT_ORIGIN_OWN;
+}
+
+static unsigned rank_of(const Event *event) {
+        return 2 * event->severity + (event->origin != EVENT_ORIGIN_USER);
+}
+
 void event_hand_out(Event *event) {
         event->state = EVENT_DISPATCHED;
         event->dispatch =
                 dispatch_new(event->events->with.plugins,
                              &(DispatchParameters){ .event = event_object(event),
                                                     .first = config_event_first(event->events->config, event->type),
+                                                    .urgent = is_urgent(event),
+                                                    .rank = rank_of(event),
                                                     .results = event->results,
                                                     .ended = on_handler_ended,
                                                     .over = on_handlers_over,
@@ -339,6 +350,8 @@ void event_tell_cancelled(Event *event) {
         event->telling = dispatch_new(event->events->with.plugins,
                                       &(DispatchParameters){ .event = event_object(event),
                                                              .cancelled = TRUE,
+                                                             .urgent = is_urgent(event),
+                                                             .rank = rank_of(event),
                                                              .only = (const char *const *) event->to_tell,
                                                              .results = event->told,
                                                              .ended = on_told,

@@ -24,8 +24,17 @@
  */
 #define CALLS_MAX 2U
 
+/* One that has taken less is quick, whether it blocks or not, until it takes more than the other. Those that are sent
+ * to it side by side count with what lay before them. */
+#define QUICK (100 * USEC_PER_MSEC)
+#define SLOW USEC_PER_SEC
+
+/* Of two that hang at once the event is the one that is blamed. */
+#define PROBE_MARGIN (10 * USEC_PER_SEC)
+
 typedef enum HandlerState {
         HANDLER_WAITS,
+        HANDLER_QUEUED, /* its plugin is at another event */
         HANDLER_ASKED,
         HANDLER_DOWN,  /* to be asked as soon as its plugin is up again */
         HANDLER_ENDED, /* but not kept yet, or also that */
@@ -37,9 +46,12 @@ typedef struct Handler {
         int priority;
         HandlerState state;
         unsigned calls;
+        unsigned turn;            /* as its plugin counts them; 0: urgent, or not asked yet */
         uint64_t begun, deadline; /* monotonic */
-        sd_event_source *timer;   /* HANDLER_DOWN */
-        char *problem;            /* HANDLER_DOWN: why */
+        uint64_t asked;           /* the same: the last time */
+        GList link;               /* HANDLER_QUEUED: in its plugin's queue */
+        sd_event_source *timer;   /* HANDLER_QUEUED, HANDLER_DOWN: at the deadline */
+        char *problem;            /* the same: why */
 } Handler;
 
 struct Dispatch {
@@ -48,6 +60,7 @@ struct Dispatch {
         char **only;
         uint64_t deadline;   /* monotonic; 0: none */
         gboolean late;       /* it had passed, or nearly, when the event was handed out */
+        gboolean stopped;    /* nobody else is asked */
         GPtrArray *handlers; /* Handler, by descending priority; owns */
         guint next;          /* the first that was not asked yet */
         unsigned waiting;    /* for handlers, and for what they said to be kept */
@@ -57,6 +70,7 @@ struct Dispatch {
 
 static void dispatch_step(Dispatch *dispatch);
 static void ask(Handler *handler);
+static void next_turn(Plugin *plugin);
 
 static void handler_free(void *data) {
         Handler *handler = data;
@@ -132,12 +146,27 @@ static void end(Handler *handler, gboolean handled, JsonObject *result, const ch
                 dispatch_kept(dispatch);
 }
 
+static void leave_queue(Handler *handler) {
+        if (handler->state == HANDLER_QUEUED)
+                g_queue_unlink(&handler->plugin->events, &handler->link);
+}
+
 static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
         Handler *handler = userdata;
-        g_autofree char *problem = g_strdup_printf("was not up again in time: %s", handler->problem);
+        g_autofree char *problem = g_steal_pointer(&handler->problem);
 
-        end(handler, FALSE, NULL, problem, TRUE);
+        leave_queue(handler);
+        if (handler->state == HANDLER_QUEUED && handler->dispatch->stopped)
+                end(handler, FALSE, NULL, "was not asked: it was called off", FALSE);
+        else
+                end(handler, FALSE, NULL, problem, TRUE);
         return 0;
+}
+
+static int wait_until_deadline(Handler *handler) {
+        handler->timer = sd_event_source_disable_unref(handler->timer);
+        return sd_event_add_time(handler->plugin->plugins->parameters.event, &handler->timer, CLOCK_MONOTONIC,
+                                 handler->deadline, 0, on_out_of_time, handler);
 }
 
 /* A restart is due, or under way. */
@@ -153,13 +182,21 @@ static gboolean has_fallen(const Plugin *plugin, const sd_bus_error *error) {
 
 static gboolean wait_for_restart(Handler *handler, const char *problem) {
         if (handler->calls >= CALLS_MAX || clock_monotonic() >= handler->deadline || !comes_back(handler->plugin) ||
-            sd_event_add_time(handler->plugin->plugins->parameters.event, &handler->timer, CLOCK_MONOTONIC,
-                              handler->deadline, 0, on_out_of_time, handler) < 0)
+            wait_until_deadline(handler) < 0)
                 return FALSE;
         handler->state = HANDLER_DOWN;
         g_free(handler->problem);
-        handler->problem = g_strdup(problem);
+        handler->problem = g_strdup_printf("was not up again in time: %s", problem);
         return TRUE;
+}
+
+static void learn_pace(Plugin *plugin, const Handler *handler) {
+        uint64_t taken = usec_sub(clock_monotonic(), handler->asked);
+
+        if (taken < QUICK)
+                plugin->quick = TRUE;
+        else if (taken > SLOW)
+                plugin->quick = FALSE;
 }
 
 static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
@@ -169,23 +206,36 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         gboolean handled = FALSE;
 
         plugin->handling--;
+        if (plugin->at_event == handler->turn)
+                plugin->at_event = 0;
+        if (handler->turn > 0 && !error)
+                learn_pace(plugin, handler);
         if (sd_bus_error_has_name(error, ERROR_NOT_RUNNING))
                 handler->calls--;
-        if (error && has_fallen(plugin, error) && wait_for_restart(handler, error->message))
+        if (error && has_fallen(plugin, error) && wait_for_restart(handler, error->message)) {
+                next_turn(plugin);
                 return;
+        }
         if (error)
                 problem = g_strdup(error->message);
         else if (reply_read_result(reply, &handled, &result, &problem) < 0)
                 plugin_set_healthy(plugin, FALSE, problem);
         else
                 plugin_keep_state(plugin, TRUE);
+        /* Who waits for its turn is asked before whatever this leads to. */
+        next_turn(plugin);
         end(handler, handled, result, problem, sd_bus_error_has_name(error, ERROR_TIMED_OUT));
 }
 
 static void ask(Handler *handler) {
-        uint64_t left = usec_sub(handler->deadline, clock_monotonic());
+        uint64_t left;
 
+        leave_queue(handler);
         handler->state = HANDLER_ASKED;
+        handler->asked = clock_monotonic();
+        left = usec_sub(handler->deadline, handler->asked);
+        if (!handler->dispatch->with.urgent)
+                handler->plugin->at_event = handler->turn = ++handler->plugin->turns;
         handler->timer = sd_event_source_disable_unref(handler->timer);
         handler->calls++;
         if (plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
@@ -193,6 +243,57 @@ static void ask(Handler *handler) {
                 return;
         handler->plugin->handling++;
         plugin_keep_state_at_work(handler->plugin);
+}
+
+static void on_probed(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        plugin->probing = FALSE;
+        if (!error && plugin->at_event == GPOINTER_TO_UINT(userdata))
+                plugin->at_event = 0;
+        /* Without an answer the event that it is at ends some time. */
+        if (!error)
+                next_turn(plugin);
+}
+
+/* Sent behind the event, so that one that blocks answers it after that; it has the event's time. */
+static void probe(Plugin *plugin) {
+        if (!plugin->probing)
+                plugin->probing = plugin_call(plugin, PLUGIN_INTERFACE, "Ping",
+                                              usec_add(plugin_timeout(plugin, TIMEOUT_EVENT), PROBE_MARGIN), TRUE,
+                                              NULL, on_probed, GUINT_TO_POINTER(plugin->at_event)) >= 0;
+}
+
+static void next_turn(Plugin *plugin) {
+        while ((plugin->quick || plugin->at_event == 0) && plugin->events.length > 0)
+                ask(g_queue_peek_head(&plugin->events));
+        if (plugin->events.length > 0)
+                probe(plugin);
+}
+
+/* Behind those of its rank. */
+static void enter_queue(Handler *handler) {
+        GQueue *queue = &handler->plugin->events;
+        GList *before = queue->head;
+
+        while (before && ((const Handler *) before->data)->dispatch->with.rank >= handler->dispatch->with.rank)
+                before = before->next;
+        handler->link.data = handler;
+        g_queue_insert_before_link(queue, before, &handler->link);
+}
+
+static void ask_in_turn(Handler *handler) {
+        const Plugin *plugin = handler->plugin;
+
+        if (handler->dispatch->with.urgent || plugin->quick || plugin->at_event == 0 ||
+            wait_until_deadline(handler) < 0) {
+                ask(handler);
+                return;
+        }
+        handler->state = HANDLER_QUEUED;
+        g_free(handler->problem);
+        handler->problem = g_strdup_printf("%s was not asked in time: it is busy with another event.",
+                                           handler->plugin->id);
+        enter_queue(handler);
+        probe(handler->plugin);
 }
 
 void dispatch_plugin_changed(Plugin *plugin) {
@@ -210,7 +311,7 @@ void dispatch_plugin_changed(Plugin *plugin) {
 
                         /* What becomes of it is told in a later iteration of the loop. */
                         if (handler->plugin == plugin && handler->state == HANDLER_DOWN)
-                                ask(handler);
+                                ask_in_turn(handler);
                 }
         }
 }
@@ -261,7 +362,7 @@ static void dispatch_step(Dispatch *dispatch) {
         }
         dispatch->waiting = dispatch->next - first;
         for (guint i = first, end = dispatch->next; i < end; i++)
-                ask(g_ptr_array_index(dispatch->handlers, i));
+                ask_in_turn(g_ptr_array_index(dispatch->handlers, i));
 }
 
 static int by_priority(const void *a, const void *b) {
@@ -344,6 +445,14 @@ Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters) {
 
 void dispatch_stop(Dispatch *dispatch) {
         g_ptr_array_set_size(dispatch->handlers, (gint) dispatch->next);
+        dispatch->stopped = TRUE;
+        for (guint i = 0; i < dispatch->handlers->len; i++) {
+                const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
+
+                /* In a later iteration of the loop. */
+                if (handler->state == HANDLER_QUEUED)
+                        (void) sd_event_source_set_time(handler->timer, 0);
+        }
 }
 
 char **dispatch_asked(const Dispatch *dispatch) {
@@ -355,7 +464,7 @@ char **dispatch_asked(const Dispatch *dispatch) {
         for (guint i = 0; i < dispatch->next; i++) {
                 const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
-                if (handler->state != HANDLER_ENDED)
+                if (handler->state != HANDLER_ENDED && handler->state != HANDLER_QUEUED)
                         g_strv_builder_add(builder, handler->plugin->id);
         }
         return g_strv_builder_end(builder);

@@ -6,7 +6,12 @@
  * the time of the last; two seconds where fewer are left when it begins, or the deadline has passed, so that nobody
  * is passed over. Each is told its share, in µs, as the event's `budget`, and is not waited for any longer. What a
  * handler said has to be kept by the owner before the next ones are asked: whatever dies, nobody who has ended is
- * asked again once somebody behind him was. */
+ * asked again once somebody behind him was.
+ *
+ * A plugin that blocks does one thing after the other, and what is sent to it lies in its socket in the order in which
+ * it came. So one that is not known to be quick has one event that is not urgent, and the next one only when it has
+ * answered that, or a Ping sent behind it, by which it shows that it goes on with other things meanwhile. An urgent
+ * one is sent at once: at most one that takes long lies before it. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -16,6 +21,8 @@ typedef struct DispatchParameters {
         JsonObject *event;
         gboolean first;           /* ends at the first handler that handled it */
         gboolean cancelled;       /* a cancellation: all at once, nobody comes before another */
+        gboolean urgent;          /* waits for no other event at its handlers */
+        unsigned rank;            /* else: before those of a lower one */
         const char *const *only;  /* these plugins alone, NULL-terminated; NULL: all that handle its type */
         JsonArray *results; /* of handlers that ended before, in another run of the daemon; NULL: none. Taken as they
                                are */

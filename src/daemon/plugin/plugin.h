@@ -95,6 +95,10 @@ struct Plugin {
         sd_event_source *keep;   /* its state is exported then, while it runs */
         uint64_t keep_at;
         unsigned handling;       /* events that it was handed and has not answered, also one that waits */
+        GQueue events;           /* Handler of dispatch.c: events that are not urgent, and wait for their turn */
+        unsigned turns, at_event; /* so many had theirs; the one behind which it has not been heard yet, or 0 */
+        gboolean quick;          /* it answers events at once, as far as is known */
+        gboolean probing;        /* it is to answer a Ping behind that one */
         char *state_kept;        /* a digest of what this daemon put into the store last; NULL: not known */
         uint64_t states_put;
         gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
