@@ -23,6 +23,8 @@
 
 #define DECISION_FILE "decision.json"
 #define PAUSE_KEY "pause"
+/* The boot in which the daemon was last there. */
+#define BOOT_KEY "boot"
 
 /* The file is an object of JSON that begins with the moment at which the daemon was last known to watch. */
 #define ALIVE_FORMAT "{\"alive\":%20" G_GUINT64_FORMAT ","
@@ -186,13 +188,56 @@ static void greet(Manager *manager, JsonObject *record, uint64_t back) {
         manager_emit_changed(manager, "Greeting");
 }
 
+static uint64_t boot_realtime(const Manager *manager) {
+        return usec_sub(clock_realtime(), usec_sub(clock_boottime(), manager->booted));
+}
+
+/* What was last written down before the boot tells how long the machine was there. */
+static void on_last_row(GPtrArray *rows, const GError *error, void *userdata) {
+        Manager *manager = userdata;
+        uint64_t seen = rows && rows->len > 0 ? (uint64_t) json_get_int(rows->pdata[0], "time", 0) : 0;
+
+        g_free(manager->greeting);
+        manager->greeting = stop_record_missing(seen, boot_realtime(manager), clock_realtime());
+        journal_write(LOG_NOTICE, MESSAGE_BACK, NULL, "%s", manager->greeting);
+        manager_emit_changed(manager, "Greeting");
+}
+
+/* TRUE: the daemon was last there in another boot. From now on it is this one. */
+static gboolean note_boot(Manager *manager, GHashTable *records, const GError *error) {
+        JsonObject *known = error ? NULL : g_hash_table_lookup(records, BOOT_KEY);
+        g_autoptr(JsonObject) record = NULL;
+
+        if (error || (known && strcmp(json_get_string(known, "boot", ""), manager->boot) == 0))
+                return FALSE;
+        record = json_object_new();
+        json_object_set_string_member(record, "boot", manager->boot);
+        (void) store_put(manager->store, BOOT_KEY, record, NULL, NULL);
+        return known != NULL;
+}
+
+static void on_boot_after_stop(GHashTable *records, const GError *error, void *userdata) {
+        (void) note_boot(userdata, records, error);
+}
+
+static void on_boot_without_stop(GHashTable *records, const GError *error, void *userdata) {
+        Manager *manager = userdata;
+        unsigned everything = ~0U;
+
+        if (note_boot(manager, records, error))
+                (void) store_query(manager->store, 0, boot_realtime(manager), 1, everything, on_last_row, manager);
+}
+
 static void on_stop_record(GHashTable *records, const GError *error, void *userdata) {
         Manager *manager = userdata;
         JsonObject *record = error ? NULL : g_hash_table_lookup(records, STOP_RECORD_KEY);
 
         /* One of this boot is a stop under way (or suspended and resumed from): its own end closes it. */
         if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0)
-                greet(manager, record, usec_sub(clock_realtime(), usec_sub(clock_boottime(), manager->booted)));
+                greet(manager, record, boot_realtime(manager));
+        if (!error)
+                (void) store_get(manager->store, BOOT_KEY, record ? on_boot_after_stop : on_boot_without_stop,
+                                 manager);
 }
 
 static void on_record_of_this_boot(GHashTable *records, const GError *error, void *userdata) {

@@ -306,6 +306,45 @@ class Forced(StopTest):
         self.wait_for_state('idle')
 
 
+class NextBoot(StopTest):
+    """It says whether the stop was ours."""
+
+    def boot(self):
+        self.house.kill_daemon()
+        (self.house.directory / 'run/boot').unlink()
+        self.house.start_daemon()
+
+    def wait_for_greeting(self):
+        wait_for(lambda: self.client.get('Greeting'), 'the greeting')
+        return self.client.get('Greeting')
+
+    def test_it_was_not(self):
+        self.start()
+        # The very first one has nothing to compare with.
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.assertEqual(self.client.get('Greeting'), '')
+        self.house.restart_daemon()
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.assertEqual(self.client.get('Greeting'), '')
+        self.boot()
+        self.assertRegex(self.wait_for_greeting(), '^Back since .* has no stop of its own on record$')
+        self.assertEqual(self.outcomes(), [])
+        # Told once.
+        self.house.restart_daemon()
+        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
+        self.assertEqual(self.client.get('Greeting'), '')
+
+    def test_it_was(self):
+        self.start()
+        self.stop('going home')
+        self.wait_for_state('stopped')
+        self.boot()
+        self.assertRegex(self.wait_for_greeting(), '^Stopped .*going home')
+        self.assertEqual(self.outcomes(), ['accepted', 'back'])
+        self.boot()
+        self.assertRegex(self.wait_for_greeting(), '^Back since .* has no stop of its own on record$')
+
+
 class Tags(StopTest):
     settings = {'enable_instance_tags': True, 'tagging_prefix': 'Night', 'detailed_instance_tags': True}
 

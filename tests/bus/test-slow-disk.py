@@ -219,8 +219,9 @@ class ArmedStop(Disk, BusTest):
         self.house.kill_daemon()
         (self.house.directory / 'run/boot').unlink()
         self.house.start_daemon()
+        wait_for(lambda: self.client.get('Greeting'), 'the greeting')
+        self.assertRegex(self.client.get('Greeting'), '^Back since .* has no stop of its own on record$')
         self.assertEqual(self.outcomes(), [])
-        self.assertEqual(self.client.get('Greeting'), '')
 
     def test_a_stop_that_is_called_off_while_it_waits_asks_nobody(self):
         self.house.start_daemon()

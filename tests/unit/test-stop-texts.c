@@ -73,6 +73,17 @@ static void test_greeting_tells_how_long_it_was_off(void) {
         g_assert_cmpint(json_get_int(record, "off", 0), ==, (gint64) (booted - stopped));
 }
 
+static void test_greeting_without_a_record(void) {
+        uint64_t booted = EVENING + 10 * USEC_PER_HOUR;
+        g_autofree char *seen = stop_record_missing(EVENING, booted, booted + USEC_PER_MINUTE),
+                        *unseen = stop_record_missing(0, booted, booted + USEC_PER_MINUTE);
+
+        g_assert_cmpstr(seen, ==,
+                        "Back since 08:36, last seen 2026-11-20 22:36; CloudSnooze has no stop of its own on record");
+        g_assert_cmpstr(unseen, ==,
+                        "Back since 08:36; of the time before, CloudSnooze has no stop of its own on record");
+}
+
 static void test_seconds_where_minutes_say_nothing(void) {
         Notice notice = { .phase = NOTICE_REMINDER,
                           .now = EVENING,
@@ -217,6 +228,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/stop/notice/cancelled", test_cancelled_says_why_it_stays_on);
         g_test_add_func("/stop/record/greeting", test_greeting_tells_how_long_it_was_off);
         g_test_add_func("/stop/record/person", test_greeting_after_a_persons_stop);
+        g_test_add_func("/stop/record/missing", test_greeting_without_a_record);
         g_test_add_func("/stop/record/seconds-where-minutes-say-nothing", test_seconds_where_minutes_say_nothing);
         g_test_add_func("/stop/record/clock-set-back", test_a_clock_set_back_over_the_boot_is_no_negative_time);
         g_test_add_func("/stop/record/rubbish", test_rubbish_is_no_record);

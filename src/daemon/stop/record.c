@@ -123,3 +123,14 @@ char *stop_record_close(JsonObject *record, uint64_t booted, uint64_t now) {
         since = moment_format(idle_since, stopped, FALSE);
         return g_strdup_printf("Stopped itself %s (idle since %s), back since %s, %s off", when, since, back, off);
 }
+
+char *stop_record_missing(uint64_t seen, uint64_t booted, uint64_t now) {
+        g_autofree char *last = NULL, *back = moment_format_beside(booted, seen, now);
+
+        if (seen == 0)
+                return g_strdup_printf(
+                        "Back since %s; of the time before, CloudSnooze has no stop of its own on record", back);
+        last = moment_format_beside(seen, booted, now);
+        return g_strdup_printf("Back since %s, last seen %s; CloudSnooze has no stop of its own on record", back,
+                               last);
+}

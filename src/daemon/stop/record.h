@@ -29,3 +29,7 @@ JsonObject *stop_record_new(const char *boot, uint64_t realtime, uint64_t idle_s
  * since 08:57, 10 h 16 min off"), `booted` being the wall clock at this boot; NULL if the record is not one. Sets the
  * record's members "back" and "off". */
 char *stop_record_close(JsonObject *record, uint64_t booted, uint64_t now);
+
+/* The same where there is no record: nobody here stopped it, or not so that it could be written down. seen: the last
+ * moment at which it was there before, 0 if nobody knows. */
+char *stop_record_missing(uint64_t seen, uint64_t booted, uint64_t now);
