@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Takes events of programs of this machine by HTTP: POST /events. Whoever posts gets its answer when the daemon has
- * kept the event:
+ * taken the event:
  *
- *         posted ──checked──▸ announced (Event) ──▸ the daemon keeps it ──EventReceived──▸ 202
+ *         posted ──checked──▸ announced (Event) ──▸ the daemon takes it ──EventReceived──▸ 202
  *                    │              │                                   └─────────────────▸ Acknowledge, once it was
  * handled ▾ 4xx          ▾ 503: 64 are under way, or nobody took it in time
  *
@@ -190,7 +190,7 @@ static int follow_daemon(Endpoint *endpoint, sd_bus *bus) {
                                         "GetNameOwner", on_owner_known, endpoint, "s", SNOOZE_NAME);
 }
 
-/* The daemon has kept it. */
+/* The daemon has taken it. */
 static int on_received(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *id, *type, *key, *contents, *source = "";
         Endpoint *endpoint = userdata;

@@ -19,8 +19,8 @@ typedef struct Known Known;
 
 typedef enum KnownState {
         KNOWN_NOT,
-        KNOWN_PENDING, /* announced, and not known to be kept */
-        KNOWN_TAKEN,   /* kept */
+        KNOWN_PENDING, /* announced, and not known to be taken */
+        KNOWN_TAKEN,   /* by the daemon */
         KNOWN_OTHER,   /* by this id goes another content */
 } KnownState;
 
