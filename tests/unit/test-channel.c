@@ -262,6 +262,42 @@ static void test_many_at_once_and_no_more(void) {
         fixture_down(&f);
 }
 
+/* Without channels: the bus has a bound of its own to what a connection may wait for, and closes who exceeds it. */
+static void test_many_over_the_bus_and_no_more(void) {
+        const unsigned more = 3;
+        Answers answers = {};
+        PluginFixture f = {};
+        char id[16];
+
+        fixture_prepare(&f);
+        for (unsigned i = 0; i < IN_FLIGHT_MAX + more; i++) {
+                g_snprintf(id, sizeof(id), "p%u", i);
+                fixture_add(&f, id, i < IN_FLIGHT_MAX ? "hang-event" : "good", "\"EventHandler\", " CHECK, "");
+        }
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        g_assert_cmpuint(f.plugins->in_flight, ==, 0);
+        for (unsigned i = 0; i < IN_FLIGHT_MAX + more; i++) {
+                g_snprintf(id, sizeof(id), "p%u", i);
+                g_assert_cmpint(plugin_call(plugins_find(f.plugins, id), EVENT_HANDLER_INTERFACE, "HandleEvent",
+                                            USEC_PER_HOUR, FALSE, append_nothing, on_answer, &answers),
+                                ==, 0);
+                g_assert_cmpuint(f.plugins->in_flight, ==, MIN(i + 1, IN_FLIGHT_MAX));
+                g_assert_cmpuint(g_queue_get_length(&process_of(&f, id)->in_flight), ==, i < IN_FLIGHT_MAX);
+        }
+
+        /* The place of one that ends goes from each to the next. */
+        g_assert_cmpint(kill(process_of(&f, "p0")->pid, SIGKILL), ==, 0);
+        run_until(f.bus.event, answers.n == 1 + more);
+        g_assert_cmpuint(answers.failed, ==, 1);
+        g_assert_cmpuint(f.plugins->in_flight, <=, IN_FLIGHT_MAX);
+        for (unsigned i = 0; i < more; i++) {
+                g_snprintf(id, sizeof(id), "p%u", IN_FLIGHT_MAX + i);
+                g_assert_cmpuint(fixture_noted(&f, id, "HandleEvent"), ==, 1);
+        }
+        fixture_down(&f);
+}
+
 static void test_death_is_noticed_at_once(void) {
         PluginFixture f = {};
 
@@ -555,6 +591,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/name-outlives-its-process", test_name_outlives_its_process);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
         g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
+        g_test_add_func("/channel/many-over-the-bus-and-no-more", test_many_over_the_bus_and_no_more);
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);
         g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again",
