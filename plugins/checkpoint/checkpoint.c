@@ -22,6 +22,14 @@
 #define RESERVE_SECONDS 5 /* for what else there is to be done before the end */
 #define CALL_OFF_TIME (3 * USEC_PER_SEC)
 
+/* What came of those that were told last, until the next ones are. */
+typedef struct Kept {
+        char *notice, *type; /* announcement_name(); what it said */
+        GArray *outcomes;    /* TargetOutcome, whose texts are ours */
+        const char *problem;
+        gboolean cancelled;
+} Kept;
+
 typedef struct Checkpoint {
         SnoozePluginInstance *instance;
         GPtrArray *jobs;         /* Job, in force */
@@ -29,10 +37,10 @@ typedef struct Checkpoint {
         Runner *runner;
         Targets *targets;
         SnoozePluginCall *call;  /* whose result they are */
-        const char *problem;
-        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end */
+        GPtrArray *waiting;      /* SnoozePluginCall: told of the same end … */
+        GPtrArray *repeated;     /* … and by the notice by which they were told */
+        Kept kept;
         GHashTable *announced;   /* by whom: announcements_new() */
-        gboolean cancelled;
         uint64_t handled_until;  /* wall clock µs; 0: nothing is */
         /* What an instance before this one did not live to answer: whom it had told, and of which end. */
         GArray *told;            /* ToldProcess */
@@ -69,40 +77,99 @@ static void add_outcome(SnoozePluginDictionary *result, const TargetOutcome *out
                 (void) snooze_plugin_dictionary_set_string(entry, "problem", outcome->problem);
 }
 
-static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
-        Checkpoint *checkpoint = userdata;
-        SnoozePluginCall *call = checkpoint->call;
+static void outcome_clear(void *data) {
+        TargetOutcome *outcome = data;
+
+        g_free((char *) outcome->job);
+        g_free((char *) outcome->name);
+        g_free((char *) outcome->problem);
+}
+
+static void kept_begin(Kept *kept, const SnoozePluginDictionary *event) {
+        g_free(kept->notice);
+        kept->notice = announcement_name(event);
+        g_free(kept->type);
+        kept->type = g_strdup(snooze_plugin_dictionary_get_string(event, "type", ""));
+        g_array_set_size(kept->outcomes, 0);
+        kept->cancelled = FALSE;
+}
+
+static void kept_add(Kept *kept, const TargetOutcome *outcomes, guint n) {
+        for (guint i = 0; i < n; i++) {
+                TargetOutcome copy = outcomes[i];
+
+                copy.job = g_strdup(copy.job);
+                copy.name = g_strdup(copy.name);
+                copy.problem = g_strdup(copy.problem);
+                g_array_append_val(kept->outcomes, copy);
+        }
+}
+
+/* How many have saved their work. */
+static guint answer_kept(const Kept *kept, SnoozePluginCall *call) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
         guint done = 0;
 
-        for (guint i = 0; i < n; i++) {
-                add_outcome(result, &outcomes[i]);
-                done += outcomes[i].done;
+        for (guint i = 0; i < kept->outcomes->len; i++) {
+                const TargetOutcome *outcome = &g_array_index(kept->outcomes, TargetOutcome, i);
+
+                add_outcome(result, outcome);
+                done += outcome->done;
         }
-        if (checkpoint->problem)
-                (void) snooze_plugin_dictionary_set_string(result, "error", checkpoint->problem);
-        else if (checkpoint->cancelled)
+        if (kept->problem)
+                (void) snooze_plugin_dictionary_set_string(result, "error", kept->problem);
+        else if (kept->cancelled)
                 (void) snooze_plugin_dictionary_set_string(result, "error", "it was called off");
         (void) snooze_plugin_dictionary_set_bool(result, "success",
-                                                 done == n && !checkpoint->problem && !checkpoint->cancelled);
-        (void) snooze_plugin_dictionary_set_uint(result, "told", n);
+                                                 done == kept->outcomes->len && !kept->problem && !kept->cancelled);
+        (void) snooze_plugin_dictionary_set_uint(result, "told", kept->outcomes->len);
         (void) snooze_plugin_dictionary_set_uint(result, "done", done);
-        (void) snooze_plugin_call_set_answer(call, n > 0);
-        snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n,
-                          checkpoint->problem ? "; " : "", checkpoint->problem ?: "");
+        (void) snooze_plugin_call_set_answer(call, kept->outcomes->len > 0);
+        return done;
+}
+
+static gboolean is_repeated(const Checkpoint *checkpoint, const SnoozePluginDictionary *event) {
+        g_autofree char *name = announcement_name(event);
+
+        return g_strcmp0(checkpoint->kept.notice, name) == 0 &&
+                g_str_equal(checkpoint->kept.type, snooze_plugin_dictionary_get_string(event, "type", ""));
+}
+
+/* The very notice again, which a daemon that was killed repeats: nobody has written down what came of it. */
+static int answer_already_handled(const Checkpoint *checkpoint, SnoozePluginCall *call, gboolean repeated) {
+        if (repeated)
+                (void) answer_kept(&checkpoint->kept, call);
+        return answer_status(call, "already_handled", true);
+}
+
+static void answer_waiting(const Checkpoint *checkpoint, GPtrArray *waiting, gboolean repeated) {
+        while (waiting->len > 0) {
+                SnoozePluginCall *call = g_ptr_array_steal_index(waiting, 0);
+
+                (void) answer_already_handled(checkpoint, call, repeated);
+                snooze_plugin_call_finish(call, 0);
+        }
+}
+
+static void on_done(const TargetOutcome *outcomes, guint n, void *userdata) {
+        Checkpoint *checkpoint = userdata;
+        SnoozePluginCall *call = checkpoint->call;
+        const char *problem = checkpoint->kept.problem;
+        guint done;
+
+        kept_add(&checkpoint->kept, outcomes, n);
+        done = answer_kept(&checkpoint->kept, call);
+        snooze_plugin_log(LOG_NOTICE, "%u of %u jobs have saved their work%s%s", done, n, problem ? "; " : "",
+                          problem ?: "");
         /* Where nobody was told, the next notice may find somebody. */
         if (n == 0)
                 checkpoint->handled_until = 0;
         checkpoint->targets = NULL;
         checkpoint->call = NULL;
-        checkpoint->cancelled = FALSE;
         g_clear_pointer(&checkpoint->told_jobs, g_ptr_array_unref);
         snooze_plugin_call_finish(call, 0);
-        while (checkpoint->waiting->len > 0) {
-                call = g_ptr_array_steal_index(checkpoint->waiting, 0);
-                (void) answer_status(call, "already_handled", true);
-                snooze_plugin_call_finish(call, 0);
-        }
+        answer_waiting(checkpoint, checkpoint->repeated, TRUE);
+        answer_waiting(checkpoint, checkpoint->waiting, FALSE);
 }
 
 static void forget_told(Checkpoint *checkpoint) {
@@ -124,7 +191,7 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePlu
                 .told = notice_is_handled(notice, checkpoint->told_until, clock_realtime()) ? checkpoint->told : NULL,
                 .done = on_done,
                 .userdata = checkpoint,
-        }, &checkpoint->problem, &checkpoint->targets);
+        }, &checkpoint->kept.problem, &checkpoint->targets);
         if (r < 0)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_FAILED, "Cannot read the processes: %s",
                                                strerror(-r));
@@ -134,6 +201,7 @@ static int begin(Checkpoint *checkpoint, SnoozePluginCall *call, const SnoozePlu
         if (checkpoint->handled_until <= clock_realtime())
                 g_hash_table_remove_all(checkpoint->announced);
         announcements_add(checkpoint->announced, event);
+        kept_begin(&checkpoint->kept, event);
         checkpoint->told_jobs = g_ptr_array_ref(checkpoint->jobs);
         checkpoint->handled_until = notice_handled_until(notice);
         return SNOOZE_PLUGIN_LATER;
@@ -146,7 +214,7 @@ static int called_off(Checkpoint *checkpoint, SnoozePluginCall *call, const Snoo
                 return answer_status(call, "cancelled", false);
         forget_told(checkpoint);
         if (checkpoint->targets) {
-                checkpoint->cancelled = TRUE;
+                checkpoint->kept.cancelled = TRUE;
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), CALL_OFF_TIME));
         }
         checkpoint->handled_until = 0;
@@ -175,11 +243,11 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 if (!notice_is_handled(&notice, checkpoint->handled_until, now))
                         checkpoint->handled_until = notice_handled_until(&notice);
                 targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
-                g_ptr_array_add(checkpoint->waiting, call);
+                g_ptr_array_add(is_repeated(checkpoint, event) ? checkpoint->repeated : checkpoint->waiting, call);
                 return SNOOZE_PLUGIN_LATER;
         }
         if (notice_is_handled(&notice, checkpoint->handled_until, now))
-                return answer_status(call, "already_handled", true);
+                return answer_already_handled(checkpoint, call, is_repeated(checkpoint, event));
         return begin(checkpoint, call, event, &notice, budget);
 }
 
@@ -293,6 +361,8 @@ int main(int argc, char *argv[]) {
         Checkpoint checkpoint = { .jobs = g_ptr_array_new(),
                                   .told = g_array_new(FALSE, FALSE, sizeof(ToldProcess)),
                                   .waiting = g_ptr_array_new(),
+                                  .repeated = g_ptr_array_new(),
+                                  .kept.outcomes = g_array_new(FALSE, FALSE, sizeof(TargetOutcome)),
                                   .announced = announcements_new() };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
@@ -310,14 +380,20 @@ int main(int argc, char *argv[]) {
                 .export_state = export_state,
                 .import_state = import_state,
         };
-        int r = snooze_plugin_main(&plugin, argc, argv);
+        int r;
 
+        g_array_set_clear_func(checkpoint.kept.outcomes, outcome_clear);
+        r = snooze_plugin_main(&plugin, argc, argv);
         targets_free(checkpoint.targets);
         runner_free(checkpoint.runner);
         g_clear_pointer(&checkpoint.told_jobs, g_ptr_array_unref);
         g_array_unref(checkpoint.told);
         g_ptr_array_unref(checkpoint.jobs);
         g_ptr_array_unref(checkpoint.waiting);
+        g_ptr_array_unref(checkpoint.repeated);
+        g_array_unref(checkpoint.kept.outcomes);
+        g_free(checkpoint.kept.notice);
+        g_free(checkpoint.kept.type);
         g_hash_table_unref(checkpoint.announced);
         return r;
 }

@@ -322,6 +322,25 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(plugin, event("cloud.instance.termination")), (True, {"status": "already_handled"}))
         self.assertEqual(os.path.getsize(self.path("got")), 2)
 
+    def test_a_notice_that_is_repeated_is_answered_with_what_came_of_it(self):
+        """As a daemon that was killed repeats it, which has not written it down."""
+        self.job("trap 'echo x >> got' USR1; echo ready; while :; do read line; done")
+        plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/saved")
+        first = self.send(plugin, event())
+        plugin_bus.iterate_until(lambda: self.lines("got") == 1)
+        meanwhile, another = self.send(plugin, event()), self.send(plugin, event(id=s("2")))
+        # They wait for it.
+        self.assertEqual(self.tell(plugin, event("custom.test")), (False, {}))
+        self.assertEqual((first, meanwhile, another), ([], [], []))
+        with open(self.path("saved"), "w") as f:
+            f.write("state")
+        handled, result = self.answer(first)
+        self.assertEqual((handled, result["success"], result["done"], len(result["jobs"])), (True, True, 1, 1))
+        self.assertEqual(self.answer(meanwhile), (True, {**result, "status": "already_handled"}))
+        self.assertEqual(self.answer(another), (True, {"status": "already_handled"}))
+        self.assertEqual(self.tell(plugin, event(left=98)), (True, {**result, "status": "already_handled"}))
+        self.assertEqual(self.lines("got"), 1)
+
     def test_who_asks_meanwhile_waits_and_an_earlier_end_counts(self):
         self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")
