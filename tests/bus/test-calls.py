@@ -229,6 +229,15 @@ class Calls(BusTest):
                 self.assertIn('Shutdown', self.house.lived_through('one'))
                 self.house = house
 
+    def test_nonsense_for_a_client_is_a_failure_as_for_the_daemon(self):
+        self.house.configure({'check_interval_seconds': 3600, 'sources': {'one': {'policy': 'off'}}})
+        self.install('lie')
+        path = PATH + '/plugin/one'
+        self.assertFails(ERROR + 'PluginFailed', 'CheckIdle', interface=PLUGIN, path=path, part='certainly')
+        self.assertIs(self.client.get('Healthy', PLUGIN, path), False)
+        self.assertIn('certainly', self.client.get('LastError', PLUGIN, path))
+        self.assertEqual(self.client.call('GetStatistics', interface=PLUGIN, path=path)[0]['errors'], 1)
+
     def test_the_log_tells_of_each_call(self):
         self.install('channel-good')
         get = lambda name: self.client.get(name, LOG_CONTROL, LOG_CONTROL_PATH)

@@ -37,7 +37,7 @@ static void on_block(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *
         plugin->plugins->data_bytes -= g_bytes_get_size(block->input);
         g_bytes_unref(block->input);
         if (!error && reply_read_block(reply, &output, &problem) < 0) {
-                plugin_set_healthy(plugin, FALSE, problem);
+                plugin_note_problem(plugin, problem);
                 sd_bus_error_setf(&rubbish, ERROR_PLUGIN_FAILED, "%s %s", plugin->id, problem);
                 error = &rubbish;
         }

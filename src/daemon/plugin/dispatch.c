@@ -219,7 +219,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         if (error)
                 problem = g_strdup(error->message);
         else if (reply_read_result(reply, &handled, &result, &problem) < 0)
-                plugin_set_healthy(plugin, FALSE, problem);
+                plugin_note_problem(plugin, problem);
         else
                 plugin_keep_state(plugin, TRUE);
         /* Who waits for its turn is asked before whatever this leads to. */

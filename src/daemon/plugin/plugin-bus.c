@@ -439,7 +439,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 return;
         }
         if (reply_read_result(reply, &success, &result, &problem) < 0) {
-                plugin_set_healthy(plugin, FALSE, problem);
+                plugin_note_problem(plugin, problem);
                 (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s", plugin->id, problem);
                 return;
         }

@@ -161,8 +161,7 @@ static void on_answer(Plugin *plugin, sd_bus_message *reply, const sd_bus_error 
                 take_failure(plugin, error->message);
         else if (check_answer_read(plugin->id, reply, plugin->check.begun, now, clock_realtime(), &answer, &problem) <
                  0) {
-                plugin->statistics.errors++;
-                plugin_set_healthy(plugin, FALSE, problem);
+                plugin_note_problem(plugin, problem);
                 take_failure(plugin, problem);
         } else {
                 take_answer(plugin, &answer, now);
