@@ -53,8 +53,34 @@ static int write_alive(int fd, uint64_t boottime) {
 /* What stood there a while ago is true now. */
 static gboolean is_saved(Manager *manager, uint64_t boottime) {
         return manager->saved.decision && manager->saved.pause_until == manager->pause_until &&
+               manager->saved.measured == metrics_measured(manager->metrics) &&
                decision_is_as_exported(manager->decision, clock_monotonic(),
                                        usec_sub(boottime, manager->saved.boottime), manager->saved.decision);
+}
+
+static JsonArray *names_of(unsigned measured) {
+        JsonArray *names = json_array_new();
+
+        for (Metric metric = 0; metric < METRIC_COUNT; metric++)
+                if (measured & 1U << metric)
+                        json_array_add_string_element(names, metric_source_name(metric));
+        return names;
+}
+
+/* Names that this version does not know are left out. */
+static unsigned take_measured(JsonObject *object) {
+        JsonArray *names = json_get_array(object, "measured");
+        unsigned measured = 0;
+
+        for (guint i = 0; names && i < json_array_get_length(names); i++) {
+                JsonNode *node = json_array_get_element(names, i);
+                const char *name = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+                int metric = name ? metric_from_source_name(name) : -1;
+
+                if (metric >= 0)
+                        measured |= 1U << metric;
+        }
+        return measured;
 }
 
 static char *saved_text(Manager *manager) {
@@ -64,6 +90,7 @@ static char *saved_text(Manager *manager) {
         json_object_set_string_member(object, "boot", manager->boot);
         json_object_set_int_member(object, "boottime", (gint64) manager->saved.boottime);
         json_object_set_int_member(object, "pause_until", (gint64) manager->saved.pause_until);
+        json_object_set_array_member(object, "measured", names_of(manager->saved.measured));
         stop_export_wishes(manager->stop, object);
         json_object_set_object_member(object, "decision", json_object_ref(manager->saved.decision));
         text = json_object_text(object);
@@ -81,6 +108,7 @@ void manager_save(Manager *manager) {
         manager->saved.decision = decision_export(manager->decision, clock_monotonic());
         manager->saved.boottime = boottime;
         manager->saved.pause_until = manager->pause_until;
+        manager->saved.measured = metrics_measured(manager->metrics);
         text = saved_text(manager);
         path = decision_path(manager);
         if (file_replace(path, text, strlen(text), 0600, &error))
@@ -156,6 +184,7 @@ static void restore_decision(Manager *manager) {
 
         if (!saved || strcmp(json_get_string(object, "boot", ""), manager->boot) != 0)
                 return;
+        metrics_set_measured(manager->metrics, take_measured(object));
         boottime = (uint64_t) json_get_int(object, "boottime", 0);
         if (decision_import(manager->decision, clock_monotonic(), usec_sub(clock_boottime(), boottime),
                             usec_sub(clock_boottime(), (uint64_t) json_get_int(object, "alive", (gint64) boottime)),

@@ -89,6 +89,7 @@ struct Manager {
                 JsonObject *decision; /* NULL: nothing yet */
                 uint64_t boottime;    /* when that was exported */
                 uint64_t pause_until;
+                unsigned measured;    /* see metrics_measured() */
                 int fd;               /* of the file */
         } saved;
 

@@ -4,13 +4,14 @@
 import json
 import os
 import pwd
+import shutil
 import signal
 import time
 
 from gi.repository import GLib
 
 import tap
-from harness import ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, SharedBusTest, error_name, wait_for, wait_for_file
+from harness import ERROR, MANAGER, NAME, PATH, QUIET, SOURCE, BusTest, House, SharedBusTest, error_name, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -415,6 +416,49 @@ class FirstSample(BusTest):
             if 'is not to be had' not in findings[check]:
                 self.assertEqual(findings[check], f'{check} is measured; the next sample tells the first rate')
         self.assertRegex(findings['memory'], r'^memory is measured: [0-9.]+ %$')
+
+
+class Unreadable(BusTest):
+    """A metric that was measured in this boot, and that a daemon which starts anew cannot read."""
+    daemon = False
+
+    def finding(self):
+        return next(finding for finding in self.client.call('Diagnose')[0] if finding['check'] == 'network')
+
+    def restart(self):
+        self.house.kill_daemon()
+        (self.root / 'proc/net/dev').unlink()
+        self.house.start_daemon('--proc-root', self.root)
+        wait_for_file(lambda: 'cpu_usage' in self.client.call('GetMetrics')[0], 'two samples')
+
+    def start(self):
+        self.root = self.house.directory / 'root'
+        shutil.copytree(SOURCE / 'tests/data/proc/virtio-4.19', self.root, symlinks=True)
+        self.house.configure({'sample_interval_seconds': 0.2})
+        self.house.start_daemon('--proc-root', self.root)
+        # With the first check, and what comes of it.
+        wait_for_file(lambda: '"network"' in self.saved().read_text(), 'what the daemon keeps')
+
+    def saved(self):
+        return self.house.directory / 'run/decision.json'
+
+    def test_it_is_unknown_and_not_absent(self):
+        self.start()
+        self.restart()
+        self.assertEqual(self.finding()['status'], 'error')
+        self.assertIn('was measured before and cannot be read now', self.finding()['message'])
+        votes = {source: verdict for source, verdict, _, _ in self.client.call('Explain')[2]}
+        self.assertEqual(votes['network'], 'unknown')
+
+    def test_of_another_boot_nothing_is_known(self):
+        self.start()
+        self.house.kill_daemon()
+        text = self.saved().read_text()
+        boot = json.loads(text)['boot']
+        self.saved().write_text(text.replace(boot, '0' * len(boot)))
+        (self.root / 'proc/net/dev').unlink()
+        self.house.start_daemon('--proc-root', self.root)
+        self.assertIn('is not to be had on this machine', self.finding()['message'])
 
 
 class ClosedTerminals(BusTest):

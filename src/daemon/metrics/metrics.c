@@ -45,7 +45,7 @@ struct Metrics {
         gboolean begun;
         uint64_t sampled; /* when the latest sample was taken */
         Sample latest;
-        gboolean measured[METRIC_COUNT];
+        unsigned measured; /* a bit for each */
         char *reason[METRIC_COUNT]; /* why the latest one is not READING_OK */
 };
 
@@ -117,7 +117,7 @@ void metrics_look_at_input(Metrics *m) {
 
 static void set_ok(Metrics *m, Metric metric, Sample *sample, double value) {
         g_clear_pointer(&m->reason[metric], g_free);
-        m->measured[metric] = TRUE;
+        m->measured |= 1U << metric;
         sample->reading[metric] = READING_OK;
         sample->value[metric] = value;
 }
@@ -146,7 +146,7 @@ static void set_absent(Metrics *m, Metric metric, Sample *sample, const char *wh
 static void set_unreadable(Metrics *m, Metric metric, Sample *sample, const char *path, int r) {
         gboolean nothing = r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -EPERM;
 
-        set_missing(m, metric, sample, nothing && !m->measured[metric] ? READING_ABSENT : READING_FAILED,
+        set_missing(m, metric, sample, nothing && !(m->measured & 1U << metric) ? READING_ABSENT : READING_FAILED,
                     "%s cannot be read: %s", path, r == -EFBIG ? "it does not end" : g_strerror(-r));
 }
 
@@ -309,6 +309,14 @@ void metrics_sample(Metrics *m, uint64_t monotonic, uint64_t realtime, Sample *r
         sample_devices(m, METRIC_DISK, &m->disk, "no disk", sample);
         sample_input(m, realtime, sample);
         *ret = *sample;
+}
+
+unsigned metrics_measured(const Metrics *m) {
+        return m->measured;
+}
+
+void metrics_set_measured(Metrics *m, unsigned measured) {
+        m->measured |= measured;
 }
 
 JsonObject *metrics_details(Metrics *m) {

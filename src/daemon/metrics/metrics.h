@@ -46,6 +46,11 @@ void metrics_set_slept(Metrics *metrics, uint64_t slept);
  * be read says so. */
 void metrics_sample(Metrics *metrics, uint64_t monotonic, uint64_t realtime, Sample *ret);
 
+/* Those that could be measured at some time, a bit for each Metric: what could be at any time since the boot is never
+ * absent for being unreadable, so a daemon that starts anew is told what the one before it knew. */
+unsigned metrics_measured(const Metrics *metrics);
+void metrics_set_measured(Metrics *metrics, unsigned measured);
+
 /* Evidence for people, of the latest sample: interfaces and disks with their rates, load, pressure (PSI some/full
  * avg10, absent where the kernel has none), CPU busy by mode, reasons of failures by source name. */
 JsonObject *metrics_details(Metrics *metrics);
