@@ -119,8 +119,11 @@ int main(int argc, char *argv[]) {
                 .import_state = aws_import_state,
                 .acknowledge = notices_acknowledged,
         };
-        int r = cloud_main(&aws.cloud, &kind, &plugin, argc, argv);
+        int r;
 
+        aws.maintenance = cloud_told_new(&aws.cloud);
+        r = cloud_main(&aws.cloud, &kind, &plugin, argc, argv);
+        cloud_told_free(aws.maintenance);
         scaling_clear(&aws.scaling);
         xmlCleanupParser();
         return r;

@@ -8,6 +8,7 @@
 
 #include "cloud/job.h"
 #include "cloud/provider.h"
+#include "cloud/told.h"
 #include "parse.h"
 
 typedef struct Notices Notices;
@@ -28,6 +29,7 @@ typedef struct Aws {
         Credentials *credentials;
         Notices *notices;
         Scaling scaling;
+        CloudTold *maintenance;
         const char *stop_effect;
 } Aws;
 

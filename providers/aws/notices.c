@@ -25,7 +25,7 @@ struct Notices {
         unsigned path;          /* of a round */
         bool answered;          /* something was, in it */
         char *failure;          /* the first of it; NULL: none */
-        GHashTable *told;       /* ids; their values say which path they came from */
+        GHashTable *told;       /* set of ids that are never withdrawn */
         sd_event_source *heartbeat;
 };
 
@@ -43,21 +43,7 @@ static void announce(Notices *notices, char *id, const char *type, CloudSeverity
         if (!text_is_plain(id, CLOUD_EVENT_ID_MAX) || g_hash_table_contains(notices->told, id))
                 snooze_plugin_dictionary_free(data);
         else if (cloud_announce(&notices->aws->cloud, id, type, severity, deadline, data))
-                g_hash_table_insert(notices->told, g_steal_pointer(&owned), GUINT_TO_POINTER(notices->path));
-}
-
-/* What this path announced before and does not any more will not happen. */
-static void withdraw_all_but(Notices *notices, GHashTable *still) {
-        GHashTableIter iter;
-        void *id, *path;
-
-        g_hash_table_iter_init(&iter, notices->told);
-        while (g_hash_table_iter_next(&iter, &id, &path)) {
-                if (GPOINTER_TO_UINT(path) != notices->path || (still && g_hash_table_contains(still, id)))
-                        continue;
-                cloud_withdraw(&notices->aws->cloud, id);
-                g_hash_table_iter_remove(&iter);
-        }
+                g_hash_table_add(notices->told, g_steal_pointer(&owned));
 }
 
 static char *id_of(const Notices *notices, const char *kind, const char *what) {
@@ -103,31 +89,43 @@ static void read_rebalance(Notices *notices, const char *text) {
                          data_new(notices));
 }
 
-static void announce_maintenance(Notices *notices, const Maintenance *maintenance, GHashTable *still) {
-        SnoozePluginDictionary *data = data_new(notices);
-        char *id = id_of(notices, "maintenance", maintenance->id);
+static void take_maintenance(Notices *notices, const Maintenance *maintenance) {
+        g_autofree char *key = id_of(notices, "maintenance", maintenance->id);
+        Aws *aws = notices->aws;
+        SnoozePluginDictionary *data;
+        const char *id;
+        bool new;
 
-        g_hash_table_add(still, g_strdup(id));
+        id = cloud_told_see(aws->maintenance, key, maintenance->begin, &new);
+        if (!new || !text_is_plain(id, CLOUD_EVENT_ID_MAX))
+                return;
+        data = data_new(notices);
         snooze_plugin_dictionary_set_string(data, "code", maintenance->code);
         if (maintenance->description)
                 snooze_plugin_dictionary_set_string(data, "description", maintenance->description);
         if (maintenance->end > 0)
                 snooze_plugin_dictionary_set_uint(data, "not_after", maintenance->end);
-        announce(notices, id, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT, maintenance->begin, data);
+        if (cloud_announce(&aws->cloud, id, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT, maintenance->begin, data))
+                cloud_told_done(aws->maintenance, key);
 }
 
+/* A list without it, an empty one, or one where it is canceled or completed: it is over, or was called off. */
 static void read_maintenance(Notices *notices, const char *text) {
-        g_autoptr(GHashTable) still = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        g_autofree char *problem = NULL;
+        g_autofree char *problem = NULL, *own = id_of(notices, "maintenance", "");
         g_autoptr(GPtrArray) all = text ? parse_maintenance(text, &problem) : NULL;
+        CloudTold *told = notices->aws->maintenance;
 
         if (problem) {
                 warn(problem);
                 return;
         }
+        cloud_told_begin(told, own);
         for (guint i = 0; all && i < all->len; i++)
-                announce_maintenance(notices, g_ptr_array_index(all, i), still);
-        withdraw_all_but(notices, still);
+                take_maintenance(notices, g_ptr_array_index(all, i));
+        if (all)
+                cloud_told_end(told);
+        else
+                cloud_told_absent(told);
 }
 
 /* The metadata service says neither that there is a hook nor how long it waits: whoever made it does. */
@@ -340,9 +338,11 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         return SNOOZE_PLUGIN_LATER;
 }
 
-/* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false}, for the next process. */
+/* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false,
+ *  "told": [{"key": "i-…/maintenance/instance-event-…", "begin": 1895216443000000}]}, for the next process. */
 int aws_export_state(SnoozePluginCall *call, void *userdata) {
-        const Scaling *scaling = &((const Aws *) userdata)->scaling;
+        const Aws *aws = userdata;
+        const Scaling *scaling = &aws->scaling;
         g_autoptr(JsonObject) state = json_object_new();
         g_autofree char *text = NULL;
 
@@ -351,12 +351,14 @@ int aws_export_state(SnoozePluginCall *call, void *userdata) {
                 json_object_set_string_member(state, "id", scaling->id);
                 json_object_set_boolean_member(state, "completed", scaling->completed);
         }
+        cloud_told_export(aws->maintenance, state);
         text = json_object_text(state);
         return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
 }
 
 int aws_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
-        Scaling *scaling = &((Aws *) userdata)->scaling;
+        Aws *aws = userdata;
+        Scaling *scaling = &aws->scaling;
         g_autoptr(JsonNode) node =
                 version == STATE_VERSION && size > 0 ? json_text_parse("state", data, (gssize) size, NULL) : NULL;
         JsonObject *kept = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -367,6 +369,7 @@ int aws_import_state(SnoozePluginCall *call, uint32_t version, const void *data,
         if (!kept)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "state: expected an object, version %u", STATE_VERSION);
+        cloud_told_import(aws->maintenance, kept);
         if (scaling->state || !parse_is_lifecycle_state(state) || !*id || !text_is_plain(id, CLOUD_EVENT_ID_MAX))
                 return 0;
         *scaling = (Scaling) {

@@ -93,8 +93,14 @@ int main(int argc, char *argv[]) {
                 .start_instance = azure_start_instance,
                 .check_permissions = azure_check_permissions,
                 .set_tags = azure_set_tags,
+                .export_state = azure_export_state,
+                .import_state = azure_import_state,
                 .acknowledge = notices_acknowledged,
         };
+        int r;
 
-        return cloud_main(&azure.cloud, &kind, &plugin, argc, argv);
+        azure.told = cloud_told_new(&azure.cloud);
+        r = cloud_main(&azure.cloud, &kind, &plugin, argc, argv);
+        cloud_told_free(azure.told);
+        return r;
 }

@@ -9,6 +9,7 @@
 
 #include "cloud/job.h"
 #include "cloud/provider.h"
+#include "cloud/told.h"
 #include "parse.h"
 
 typedef struct Notices Notices;
@@ -24,6 +25,7 @@ typedef struct Azure {
         Identity *identity; /* NULL: not known yet */
         Token *token;
         Notices *notices;
+        CloudTold *told;
 } Azure;
 
 /* A job's extra: what is under way for it. */
@@ -58,6 +60,8 @@ int azure_set_tags(SnoozePluginCall *call, const SnoozePluginDictionary *tags, v
 /* notices.c */
 int notices_watch(void *azure);
 void notices_end(void *azure);
+int azure_export_state(SnoozePluginCall *call, void *userdata);
+int azure_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata);
 
 /* Of the Resource Manager, without a slash at its end. */

@@ -6,22 +6,25 @@
  * is no longer in it is over, or was called off. An id has the machine in it, because a machine that was made of this
  * one's image has its memory of what was handled. */
 
+#include <string.h>
 #include <syslog.h>
 
 #include "azure.h"
 #include "base/clock.h"
 #include "cloud/announcement.h"
 #include "cloud/watch.h"
+#include "util/json.h"
 
 #define PATH_OF_EVENTS "/metadata/scheduledevents?api-version=2020-07-01"
 /* The first question switches the service on, which may take two minutes. */
 #define FIRST_TIMEOUT (150 * USEC_PER_SEC)
 #define TIMEOUT (5 * USEC_PER_SEC)
+#define STATE_VERSION 1U
 
 /* How many machines an event may take along if it is to begin early. */
 typedef enum Approval { APPROVE_NEVER, APPROVE_ALONE, APPROVE_ALWAYS } Approval;
 
-/* One that was told, and is still announced. */
+/* One of the document that was told. */
 typedef struct Notice {
         char *event_id; /* Azure's own */
         bool scheduled; /* has not begun */
@@ -31,7 +34,7 @@ typedef struct Notice {
 struct Notices {
         Azure *azure;
         CloudWatch *watch;
-        GHashTable *told;     /* id → Notice */
+        GHashTable *listed;   /* id → Notice */
         GPtrArray *approving; /* jobs whose word to Azure is under way; borrows */
         bool answered;        /* the service is on */
         int64_t incarnation;
@@ -69,46 +72,37 @@ static bool announce(Notices *notices, const char *id, const ScheduledEvent *eve
         return cloud_announce(cloud, id, types[event->kind].type, types[event->kind].severity, event->deadline, data);
 }
 
-/* Still: what this document has; false where it has one that could not be told, and is to be read again. */
-static bool take_event(Notices *notices, const ScheduledEvent *event, GHashTable *still) {
-        g_autofree char *id = g_strdup_printf("%s/%s", notices->azure->identity->vm_id, event->id);
-        Notice *notice = g_hash_table_lookup(notices->told, id);
+/* false: it could not be told, and the document is to be read again. */
+static bool take_event(Notices *notices, const ScheduledEvent *event, const char *own) {
+        g_autofree char *key = g_strconcat(own, event->id, NULL);
+        CloudTold *told = notices->azure->told;
+        Notice *notice;
+        const char *id;
+        bool new;
 
-        g_hash_table_add(still, g_strdup(id));
-        if (!notice) {
+        id = cloud_told_see(told, key, event->deadline, &new);
+        if (new) {
                 if (!announce(notices, id, event))
                         return false;
-                notice = g_new0(Notice, 1);
-                notice->event_id = g_strdup(event->id);
-                g_hash_table_insert(notices->told, g_steal_pointer(&id), notice);
+                cloud_told_done(told, key);
         }
-        notice->scheduled = event->scheduled;
-        notice->alone = event->alone;
+        notice = g_new(Notice, 1);
+        *notice = (Notice) { .event_id = g_strdup(event->id), .scheduled = event->scheduled, .alone = event->alone };
+        g_hash_table_replace(notices->listed, g_strdup(id), notice);
         return true;
 }
 
-static void withdraw_all_but(Notices *notices, GHashTable *still) {
-        GHashTableIter iter;
-        void *id;
-
-        g_hash_table_iter_init(&iter, notices->told);
-        while (g_hash_table_iter_next(&iter, &id, NULL)) {
-                if (g_hash_table_contains(still, id))
-                        continue;
-                cloud_withdraw(&notices->azure->cloud, id);
-                g_hash_table_iter_remove(&iter);
-        }
-}
-
 static void take_events(Notices *notices, const ScheduledEvents *events) {
-        g_autoptr(GHashTable) still = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autofree char *own = g_strconcat(notices->azure->identity->vm_id, "/", NULL);
         bool all = true;
 
         if (events->incarnation >= 0 && events->incarnation == notices->incarnation)
                 return;
+        g_hash_table_remove_all(notices->listed);
+        cloud_told_begin(notices->azure->told, own);
         for (guint i = 0; i < events->events->len; i++)
-                all &= take_event(notices, g_ptr_array_index(events->events, i), still);
-        withdraw_all_but(notices, still);
+                all &= take_event(notices, g_ptr_array_index(events->events, i), own);
+        cloud_told_end(notices->azure->told);
         notices->incarnation = all ? events->incarnation : -1;
 }
 
@@ -201,7 +195,7 @@ static void approve(CloudJob *job) {
 /* It then begins at once, for every machine that it names. */
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata) {
         Azure *azure = userdata;
-        const Notice *notice = azure->notices ? g_hash_table_lookup(azure->notices->told, event_id) : NULL;
+        const Notice *notice = azure->notices ? g_hash_table_lookup(azure->notices->listed, event_id) : NULL;
         Approval approved = approval(azure);
         CloudJob *job;
 
@@ -215,6 +209,29 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         return SNOOZE_PLUGIN_LATER;
 }
 
+/* {"told": [{"key": "VM_ID/EVENT_ID", "begin": 1895216443000000}]}, for the next process. */
+int azure_export_state(SnoozePluginCall *call, void *userdata) {
+        const Azure *azure = userdata;
+        g_autoptr(JsonObject) state = json_object_new();
+        g_autofree char *text = NULL;
+
+        cloud_told_export(azure->told, state);
+        text = json_object_text(state);
+        return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+}
+
+int azure_import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        const Azure *azure = userdata;
+        g_autoptr(JsonNode) node =
+                version == STATE_VERSION && size > 0 ? json_text_parse("state", data, (gssize) size, NULL) : NULL;
+
+        if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
+                                               "state: expected an object, version %u", STATE_VERSION);
+        cloud_told_import(azure->told, json_node_get_object(node));
+        return 0;
+}
+
 int notices_watch(void *userdata) {
         Azure *azure = userdata;
         Notices *notices = g_new0(Notices, 1);
@@ -223,7 +240,7 @@ int notices_watch(void *userdata) {
         azure->notices = notices;
         notices->azure = azure;
         notices->incarnation = -1;
-        notices->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, notice_free);
+        notices->listed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, notice_free);
         notices->approving = g_ptr_array_new();
         r = cloud_watch_new(&azure->cloud, (uint64_t) (azure->cloud.poll_seconds * USEC_PER_SEC), ask, notices,
                             &notices->watch);
@@ -241,6 +258,6 @@ void notices_end(void *userdata) {
                 fail_as_changed(g_ptr_array_index(notices->approving, 0));
         g_ptr_array_unref(notices->approving);
         cloud_watch_free(notices->watch);
-        g_hash_table_unref(notices->told);
+        g_hash_table_unref(notices->listed);
         g_free(notices);
 }

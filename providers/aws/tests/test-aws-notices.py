@@ -48,9 +48,25 @@ class Notices(Aws):
         self.until_asked("target-lifecycle-state", 3)
         self.assertEqual(self.cloud.requests("spot/") + self.cloud.requests("rebalance"), [])
 
+    MAINTENANCE = {"NotBefore": "21 Jan 2030 09:00:43 GMT", "NotAfter": "21 Jan 2030 09:17:23 GMT", "Code": "system-reboot",
+                   "Description": "scheduled reboot", "EventId": "instance-event-0d59937288b749b32", "State": "active"}
+    MAINTENANCE_ID = f"{OWN}/maintenance/instance-event-0d59937288b749b32@20300121T090043Z"
+
+    def told_of_maintenance(self):
+        plugin = self.aws()
+        events, cancelled = self.watch(plugin)
+        self.cloud.state(maintenance=[self.MAINTENANCE])
+        self.until(lambda: events)
+        self.assertEqual(events[0]["id"], self.MAINTENANCE_ID)
+        return plugin, events, cancelled
+
+    def rounds(self, n):
+        """So often it was read since now."""
+        self.cloud.command(forget=True)
+        self.until_asked("events/maintenance/scheduled", n + 1)
+
     def test_maintenance_comes_and_is_called_off(self):
-        maintenance = {"NotBefore": "21 Jan 2030 09:00:43 GMT", "NotAfter": "21 Jan 2030 09:17:23 GMT", "Code": "system-reboot",
-                       "Description": "scheduled reboot", "EventId": "instance-event-0d59937288b749b32", "State": "active"}
+        maintenance = self.MAINTENANCE
         events, cancelled = self.watch(self.aws())
         self.cloud.state(maintenance=[maintenance])
         self.until(lambda: events)
@@ -58,7 +74,76 @@ class Notices(Aws):
                          ("cloud.instance.maintenance", 1895216443 * 1000000, "system-reboot", 1895217443 * 1000000))
         self.cloud.state(maintenance=[dict(maintenance, State="canceled")])
         self.until(lambda: cancelled)
-        self.assertEqual(cancelled, [f"{OWN}/maintenance/instance-event-0d59937288b749b32"])
+        self.assertEqual(cancelled, [self.MAINTENANCE_ID])
+
+    def test_a_service_that_forgets_maintenance_for_a_moment_calls_nothing_off(self):
+        _, events, cancelled = self.told_of_maintenance()
+        for fault in ({"status": 404}, {"garble": True}, {"status": 200, "body": "{}"}, {"status": 500}, {"status": 404, "times": 3}):
+            with self.subTest(fault=fault):
+                self.cloud.fault("events/maintenance/scheduled", **fault)
+                self.rounds(5)
+                self.assertEqual((len(events), cancelled), (1, []))
+
+    def test_one_that_has_forgotten_it_for_good_does(self):
+        _, events, cancelled = self.told_of_maintenance()
+        self.cloud.fault("events/maintenance/scheduled", times=100000, status=404)
+        self.cloud.command(forget=True)
+        self.until(lambda: cancelled)
+        self.assertGreaterEqual(len(self.cloud.requests("events/maintenance/scheduled")), 5)
+        self.assertEqual(cancelled, [self.MAINTENANCE_ID])
+
+    def test_maintenance_that_is_in_the_list_no_more_is_called_off_at_once(self):
+        for listed in ([], [dict(self.MAINTENANCE, State="completed")], [dict(self.MAINTENANCE, EventId="instance-event-other")]):
+            with self.subTest(listed=listed):
+                self.setUp()
+                _, _, cancelled = self.told_of_maintenance()
+                self.cloud.state(maintenance=listed)
+                self.until(lambda: cancelled)
+                self.assertEqual(cancelled, [self.MAINTENANCE_ID])
+
+    def test_maintenance_that_is_put_off_is_another_event(self):
+        plugin, events, cancelled = self.told_of_maintenance()
+        self.cloud.state(maintenance=[dict(self.MAINTENANCE, NotBefore="22 Jan 2030 10:00:00 GMT")])
+        self.until(lambda: len(events) == 2)
+        moved = f"{OWN}/maintenance/instance-event-0d59937288b749b32@20300122T100000Z"
+        self.assertEqual((cancelled, events[1]["id"], events[1]["deadline"]), ([self.MAINTENANCE_ID], moved, 1895306400 * 1000000))
+        # Without a memory the next process tells it by the same id.
+        plugin.process.kill()
+        plugin.wait()
+        events, cancelled = self.watch(self.aws())
+        self.until(lambda: events)
+        self.assertEqual((events[0]["id"], cancelled), (moved, []))
+
+    def next_process(self, version, state):
+        plugin = self.aws()
+        plugin.call(".State", "ImportState", "(uay)", version, state)
+        return self.watch(plugin)
+
+    def test_what_is_called_off_while_nobody_looks_is_told_by_the_next_process(self):
+        plugin, _, _ = self.told_of_maintenance()
+        version, state = plugin.call(".State", "ExportState")
+        plugin.process.kill()
+        plugin.wait()
+        self.cloud.state(maintenance=[])
+        events, cancelled = self.next_process(version, bytes(state))
+        self.until(lambda: cancelled)
+        self.assertEqual((events, cancelled), ([], [self.MAINTENANCE_ID]))
+
+    def test_nothing_of_another_instance_or_that_is_not_ours_is_called_off(self):
+        for told in ([{"key": f"{OTHER}/maintenance/instance-event-1", "begin": 1}], {"key": "x"}, "x", [7], [{}], [{"key": 7, "begin": 1}],
+                     [{"key": f"{OWN}/maintenance/a b", "begin": 1}], [{"key": f"{OWN}/maintenance/{'x' * 128}", "begin": 1}],
+                     [{"key": f"{OWN}/maintenance/x", "begin": -1}], [{"key": f"{OWN}/spot/x", "begin": 1}]):
+            with self.subTest(told=told):
+                self.setUp()
+                events, cancelled = self.next_process(1, json.dumps({"told": told}).encode())
+                self.rounds(2)
+                self.assertEqual((events, cancelled), ([], []))
+
+    def test_what_is_kept_has_its_bounds(self):
+        plugin = self.aws()
+        told = [{"key": f"{OWN}/maintenance/instance-event-{i}", "begin": 1} for i in range(1000)]
+        plugin.call(".State", "ImportState", "(uay)", 1, json.dumps({"told": told}).encode())
+        self.assertEqual(len(json.loads(bytes(plugin.call(".State", "ExportState")[1]))["told"]), 64)
 
     def test_auto_scaling_waits_for_the_handlers(self):
         plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)

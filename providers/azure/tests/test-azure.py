@@ -543,7 +543,9 @@ class Notices(Azure):
     EVENT = {"EventId": "C7061BAC-AFDC-4513-B24B-AA5F13A16123", "EventType": "Preempt", "ResourceType": "VirtualMachine",
              "Resources": ["examplevmname"], "EventStatus": "Scheduled", "NotBefore": "Mon, 21 Jan 2030 09:00:43 GMT", "Description": "",
              "EventSource": "Platform", "DurationInSeconds": -1}
-    EVENT_ID = f"{VM_ID}/C7061BAC-AFDC-4513-B24B-AA5F13A16123"
+    KEY = f"{VM_ID}/C7061BAC-AFDC-4513-B24B-AA5F13A16123"
+    TIME = "@20300121T090043Z"
+    EVENT_ID = KEY + TIME
     incarnation = 1
 
     def announce(self, *changes):
@@ -576,7 +578,7 @@ class Notices(Azure):
         self.until(lambda: events)
         self.announce({"EventId": "b", "Resources": ["another", "ExampleVMName"]}, {"EventId": "e"})
         self.until(lambda: len(events) > 1)
-        self.assertEqual([e["id"] for e in events], [f"{VM_ID}/b", f"{VM_ID}/e"])
+        self.assertEqual([e["id"] for e in events], [f"{VM_ID}/b{self.TIME}", f"{VM_ID}/e{self.TIME}"])
 
     def test_it_is_told_once_through_all_that_becomes_of_it(self):
         events, cancelled = self.watch(self.azure())
@@ -591,7 +593,7 @@ class Notices(Azure):
         events, _ = self.watch(self.azure())
         self.announce({"EventStatus": "Started", "NotBefore": ""})
         self.until(lambda: events)
-        self.assertEqual(events[0].get("deadline", 0), 0)
+        self.assertEqual((events[0]["id"], events[0].get("deadline", 0)), (self.KEY, 0))
 
     def test_what_is_gone_is_called_off(self):
         events, cancelled = self.watch(self.azure())
@@ -600,6 +602,62 @@ class Notices(Azure):
         self.announce()
         self.until(lambda: cancelled)
         self.assertEqual(cancelled, [self.EVENT_ID])
+
+    def test_a_service_that_forgets_it_for_a_moment_calls_nothing_off(self):
+        events, cancelled = self.watch(self.azure())
+        self.announce({})
+        self.until(lambda: events)
+        for fault in ({"status": 404}, {"garble": True}, {"status": 200, "body": "{}"}, {"status": 500}):
+            self.cloud.command(forget=True)
+            self.cloud.fault("scheduledevents", **fault)
+            self.until_asked("scheduledevents", 3)
+        self.assertEqual((len(events), cancelled), (1, []))
+
+    def test_what_is_put_off_is_another_event(self):
+        plugin = self.azure(approve_events="always")
+        events, cancelled = self.watch(plugin)
+        self.announce({})
+        self.until(lambda: events)
+        self.announce({"NotBefore": "Tue, 22 Jan 2030 10:00:00 GMT"})
+        self.until(lambda: len(events) == 2)
+        moved = self.KEY + "@20300122T100000Z"
+        self.assertEqual((cancelled, events[1]["id"], events[1]["deadline"]), ([self.EVENT_ID], moved, 1895306400 * 1000000))
+        # Azure hears of it by its own id, and of the old time nothing.
+        self.assertEqual(self.acknowledge(plugin, self.EVENT_ID), [])
+        self.assertEqual([json.loads(post["body"]) for post in self.acknowledge(plugin, moved)], [{"StartRequests": [{"EventId": self.EVENT["EventId"]}]}])
+        # Begun, it is still the same, for this process and the next.
+        self.announce({"EventStatus": "Started", "NotBefore": ""})
+        self.cloud.command(forget=True)
+        self.until_asked("scheduledevents", 3)
+        self.assertEqual((len(events), len(cancelled)), (2, 1))
+        events, cancelled = self.next_process(plugin)
+        self.until(lambda: events)
+        self.assertEqual((events[0]["id"], cancelled), (moved, []))
+
+    def next_process(self, plugin, between=lambda: None):
+        """What it tells, with what the one before had kept when it was killed."""
+        version, state = plugin.call(".State", "ExportState")
+        plugin.process.kill()
+        plugin.wait()
+        between()
+        plugin = self.azure()
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        return self.watch(plugin)
+
+    def test_what_is_called_off_while_nobody_looks_is_told_by_the_next_process(self):
+        events, cancelled = self.next_process(self.told({}), between=self.announce)
+        self.until(lambda: cancelled)
+        self.assertEqual((events, cancelled), ([], [self.EVENT_ID]))
+
+    def test_nothing_of_another_machine_is_called_off(self):
+        plugin = self.azure()
+        plugin.call(".State", "ImportState", "(uay)", 1, json.dumps({"told": [{"key": "another/C7061BAC", "begin": 1}, 7, {"key": VM_ID}]}).encode())
+        events, cancelled = self.watch(plugin)
+        self.announce({})
+        self.until(lambda: events)
+        self.assertEqual(cancelled, [])
+        for version, state in ((2, b"{}"), (1, b"["), (1, b""), (1, b"[]")):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, state)
 
     def test_the_same_incarnation_is_the_same_document(self):
         events, cancelled = self.watch(self.azure())
@@ -644,12 +702,12 @@ class Notices(Azure):
 
     def test_nothing_else_is_approved(self):
         plugin = self.told({}, {"EventId": "b", "Resources": ["another"]}, approve_events="always")
-        for identifier in (f"{VM_ID}/b", "b", self.EVENT["EventId"], "nonsense"):
+        for identifier in (f"{VM_ID}/b", f"{VM_ID}/b{self.TIME}", "b", self.KEY, self.EVENT["EventId"], "nonsense"):
             self.assertEqual(self.acknowledge(plugin, identifier), [])
 
     def test_what_has_begun_needs_no_approval(self):
         plugin = self.told({"EventStatus": "Started", "NotBefore": ""}, approve_events="always")
-        self.assertEqual(self.acknowledge(plugin, self.EVENT_ID), [])
+        self.assertEqual(self.acknowledge(plugin, self.KEY), [])
 
     def test_an_approval_that_fails_is_not_acknowledged(self):
         plugin = self.told({}, approve_events="always")

@@ -650,6 +650,16 @@ class Notices(Gcp):
         self.assertEqual(journal.count("Announcements cannot be read for now"), 1)
         self.assertEqual((len(events), cancelled), (1, []))
 
+    def test_a_service_that_forgets_it_for_a_moment_calls_nothing_off(self):
+        self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
+        events, cancelled = self.watch(self.gcp())
+        self.until(lambda: events)
+        for fault in ({"status": 404}, {"status": 200, "body": "<{"}, {"status": 200, "body": ""}, {"status": 500}):
+            self.cloud.command(forget=True)
+            self.cloud.fault("maintenance-event", **fault)
+            self.until_asked("maintenance-event", 2)
+        self.assertEqual((len(events), cancelled), (1, []))
+
     def test_a_changed_configuration_goes_on_watching_and_tells_nothing_twice(self):
         self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
         plugin = self.gcp()
