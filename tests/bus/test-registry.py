@@ -321,6 +321,9 @@ class Registry(BusTest):
         self.client.call('Disable', interface=PLUGIN, path=path_of('two'))
         self.client.call('Enable', interface=PLUGIN, path=path_of('one'))
         self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='snooze plugin enable two')
+        self.assertEqual(self.get('State'), 'failed')
+        self.client.call('Enable', interface=PLUGIN, path=path_of('two'))
+        wait_for(lambda: (self.get('State'), self.get('LastError')) == ('discovered', ''), 'it to lack nothing')
 
     def test_what_is_needed_is_not_unloaded(self):
         self.house.install_fake('two', 'idle')

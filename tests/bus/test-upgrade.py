@@ -107,6 +107,18 @@ class Refused(UpgradeTest):
         self.assertIn('version 1.1.0 cannot replace version 1.0.0, which runs on: needs the plugin missing', result.stderr)
         self.assert_unchanged()
 
+    def test_what_lies_there_alone_is_what_it_is_started_with(self):
+        """The version that ran is not on the disk any more, and the other one does not pass for it."""
+        self.assert_refused('1.1.0', 'missing', dependencies=needs(missing='*'))
+        self.of_other('Unload')
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('Restart')
+        self.assertIn('needs the plugin missing *, which is not installed', raised.exception.message)
+        self.assertEqual((self.get('Version'), self.get('State'), self.processes()), ('1.1.0', 'failed', []))
+        self.house.install_fake('missing', 'idle')
+        wait_for(lambda: self.get('LastError') == '', 'it to lack nothing')
+        self.assertEqual((self.ask()['count'], self.ask('look')['version']), (self.counted + 1, '1.1.0'))
+
     def test_when_it_lacks_nothing_any_more_it_is_taken(self):
         self.assert_refused('1.1.0', 'missing', dependencies=needs(missing='*'))
         self.house.install_fake('missing', 'idle')

@@ -137,6 +137,9 @@ void dependencies_review(Plugins *plugins) {
                         continue;
                 plugin_set_error(plugin, problem ?: "");
                 plugin_bus_changed(plugin, "LastError", NULL);
+                /* Refused before, and not about to be started again: whoever asks it next is served. */
+                if (!problem && plugin->state == PLUGIN_FAILED && !plugin->timer)
+                        plugin_set_state(plugin, PLUGIN_DISCOVERED, "lacks nothing any more");
         }
         upgrades_review(plugins);
 }

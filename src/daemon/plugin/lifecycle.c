@@ -380,6 +380,8 @@ void plugin_begin(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
 
+        if (!plugin_active(plugin))
+                upgrade_take_refused(plugin);
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
         if (plugin->mark_missing) {

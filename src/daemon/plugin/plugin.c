@@ -155,7 +155,7 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
         else
                 plugin_leave(plugin, "was disabled");
         plugin_tell_changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled");
-        upgrades_review(plugin->plugins);
+        dependencies_review(plugin->plugins);
 }
 
 void plugin_mark_made(Plugin *plugin) {

@@ -225,6 +225,8 @@ char *manifest_obstacle(const Manifest *manifest);
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 /* What stood in the way of some may have gone: those that were refused when the watch saw them are tried again. */
 void upgrades_review(Plugins *plugins);
+/* Of one that does not run: what lies there alone would be started in any case, under the name of what was there. */
+void upgrade_take_refused(Plugin *plugin);
 /* What is on the disk is another one, or the one that runs. */
 void upgrade_forget(Plugin *plugin);
 

@@ -62,6 +62,18 @@ void upgrade_forget(Plugin *plugin) {
         g_clear_pointer(&plugin->refusal, g_free);
 }
 
+void upgrade_take_refused(Plugin *plugin) {
+        g_autofree char *directory = NULL;
+        Manifest *manifest;
+
+        if (!plugin->refused || plugin->refused->versioned)
+                return;
+        manifest = g_steal_pointer(&plugin->refused);
+        directory = plugin_directory_of(manifest);
+        plugin_set_manifest(plugin, directory, manifest, NULL);
+        plugin_manifest_taken(plugin);
+}
+
 /* Takes the manifest. The watch sees it again and again: everybody is told once. */
 static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, PluginSettled done, void *userdata) {
         if (done) {
