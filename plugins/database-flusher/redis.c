@@ -6,12 +6,18 @@
 
 #include "database.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <hiredis/hiredis.h>
 
 #include "address.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "listener.h"
 
@@ -41,10 +47,81 @@ static gboolean check(const char *connection, GError **error) {
         return parse(connection, &address, error);
 }
 
-static struct timeval left(const Flush *flush) {
-        int milliseconds = MAX(flush_left(flush), 1);
+/* The socket, or a negative errno. A Unix socket before which as many wait as may says so, and cannot be polled. */
+static int connect_to(const Flush *flush, const struct sockaddr *address, socklen_t length) {
+        _cleanup_close_ int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int problem = 0;
+        socklen_t size = sizeof(problem);
 
-        return (struct timeval) { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 };
+        if (fd < 0)
+                return -errno;
+        while (connect(fd, address, length) < 0 && errno != EINPROGRESS) {
+                if (errno != EAGAIN)
+                        return -errno;
+                if (flush_left(flush) == 0)
+                        return -ETIMEDOUT;
+                g_usleep(MIN(LOOK_INTERVAL, (gulong) flush_left(flush) * USEC_PER_MSEC));
+        }
+        if (!flush_poll(flush, fd, POLLOUT))
+                return -ETIMEDOUT;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size) < 0)
+                return -errno;
+        if (problem)
+                return -problem;
+        return steal_fd(&fd);
+}
+
+static int connect_to_socket(const Flush *flush, const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, path, strlen(path));
+        return connect_to(flush, (const struct sockaddr *) &address, sizeof(address));
+}
+
+/* IPv4 first: it is where a server listens by default. problem: what resolving says; NULL else. */
+static int connect_to_host(const Flush *flush, const char *host, guint port, const char **ret_problem) {
+        static const int families[] = { AF_INET, AF_INET6 };
+        const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+        g_autofree char *service = g_strdup_printf("%u", port);
+        struct addrinfo *list = NULL;
+        int fd = -EADDRNOTAVAIL, r;
+
+        r = getaddrinfo(host, service, &hints, &list);
+        *ret_problem = r == 0 ? NULL : gai_strerror(r);
+        if (r != 0)
+                return fd;
+        for (gsize i = 0; i < G_N_ELEMENTS(families) && fd < 0; i++)
+                for (const struct addrinfo *one = list; one && fd < 0; one = one->ai_next)
+                        if (one->ai_family == families[i])
+                                fd = connect_to(flush, one->ai_addr, one->ai_addrlen);
+        freeaddrinfo(list);
+        return fd;
+}
+
+/* The library itself would wait for the connection until the deadline, also of what was called off. */
+static redisContext *open_connection(const Flush *flush, const Address *address, GError **error) {
+        const char *problem = NULL;
+        redisContext *redis;
+        int fd = address->socket ? connect_to_socket(flush, address->socket)
+                                 : connect_to_host(flush, address->host, address->port, &problem);
+
+        if (fd < 0) {
+                flush_fail(error, NULL, "cannot connect",
+                           problem                  ? problem
+                           : flush_left(flush) == 0 ? "there was no more time"
+                                                    : g_strerror(-fd));
+                return NULL;
+        }
+        redis = redisConnectFd(fd);
+        if (!redis) {
+                (void) close(fd);
+                flush_fail(error, NULL, "no memory", "");
+                return NULL;
+        }
+        redis->flags &= ~REDIS_BLOCK;
+        return redis;
 }
 
 /* The library itself would wait until the deadline, also of what was called off: it is asked to read and to write only
@@ -178,14 +255,10 @@ static gboolean flush_redis(const Flush *flush, GError **error) {
         if (!parse(flush->connection, &address, error))
                 return FALSE;
         session.secrets[0] = address.password ?: "";
-        session.redis = address.socket ? redisConnectUnixWithTimeout(address.socket, left(flush))
-                                       : redisConnectWithTimeout(address.host, (int) address.port, left(flush));
+        session.redis = open_connection(flush, &address, error);
         if (!session.redis)
-                return flush_fail(error, NULL, "no memory", "");
-        if (session.redis->err)
-                done = flush_fail(error, session.secrets, "cannot connect", session.redis->errstr);
-        else
-                done = authenticate(&session, &address, error) && snapshot(&session, error);
+                return FALSE;
+        done = authenticate(&session, &address, error) && snapshot(&session, error);
         redisFree(session.redis);
         return done;
 }

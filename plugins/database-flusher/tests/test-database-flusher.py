@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -452,6 +453,38 @@ class NoServer(FlusherCase):
             begun = time.monotonic()
             self.fails(self.start(name, connection % port, timeout_seconds=1, server_user=USER), event(), "time")
             self.assertLess(time.monotonic() - begun, 30)
+
+    def crowd(self, family, address):
+        """A listener that takes nobody any more: connections to it are neither made nor refused. Where it is."""
+        listener = socket.socket(family)
+        self.addCleanup(listener.close)
+        listener.bind(address)
+        listener.listen(0)
+        for _ in range(8):
+            waits = socket.socket(family)
+            self.addCleanup(waits.close)
+            waits.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waits.connect(listener.getsockname())
+        return listener.getsockname()
+
+    def test_a_connection_of_redis_that_does_not_come_about(self):
+        if "redis" not in KNOWN:
+            self.skipTest("impossible here: this build does not know redis")
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = self.crowd(socket.AF_UNIX, directory.name + "/redis")
+        _, port = self.crowd(socket.AF_INET, ("127.0.0.1", 0))
+        for connection in (f"unix://:secret@{path}", f"redis://:secret@127.0.0.1:{port}"):
+            with self.subTest(connection):
+                plugin = self.start("redis", connection)
+                begun = time.monotonic()
+                flush = self.send(plugin, event())
+                self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
+                handled, result = self.answer(flush)
+                self.assertEqual((handled, result["error"]), (False, "it was called off"))
+                self.assertLess(time.monotonic() - begun, 30)
+                self.fails(self.start("redis", connection, timeout_seconds=1), event(), "cannot connect: there was no more time")
 
     def test_somebody_who_hangs_up(self):
         port = self.listen(lambda connection: connection.close())
