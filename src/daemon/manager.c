@@ -304,7 +304,7 @@ static void on_plugin_changed(Plugin *plugin, PluginState previous, const char *
                 decision_forget_source(manager->decision, plugin_id(plugin));
                 plugin_metrics_forget(manager->plugin_metrics, plugin_id(plugin));
         }
-        if (plugin_has_contract(plugin, "CloudProvider") && manager->providers)
+        if (manager->providers)
                 providers_plugin_changed(manager->providers, plugin);
         if (manager->events)
                 events_plugin_changed(manager->events, plugin);

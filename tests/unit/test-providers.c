@@ -272,6 +272,22 @@ static void test_enabled_later(void) {
         stop(&f);
 }
 
+static void test_one_that_is_none_any_more(void) {
+        g_autofree char *program = g_strdup_printf("\"%s\"", g_getenv("FAKE_PLUGIN"));
+        g_autofree char *text = g_strdup_printf("{\"name\": \"fake\", \"version\": \"2.0.0\", \"exec\": %s, "
+                                                "\"contracts\": [\"IdleCheck\"]}", program);
+        ProviderFixture f = {};
+
+        start_one(&f, "cloud", "{}");
+        wait_for(&f, providers_active(f.providers) && !problem(&f));
+        wait_for(&f, fixture_state(&f.plugins, "fake") == PLUGIN_RUNNING);
+        fixture_write(&f.plugins, "plugins/fake/plugin.json", text);
+        g_strfreev(plugins_discover(f.plugins.plugins));
+        wait_for(&f, !providers_active(f.providers));
+        g_assert_true(problem_has(&f, "No provider"));
+        stop(&f);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/providers/only-one-that-recognizes-it", test_only_one_that_recognizes_it);
@@ -291,5 +307,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/providers/state", test_state);
         g_test_add_func("/providers/missing-permission", test_missing_permission);
         g_test_add_func("/providers/enabled-later", test_enabled_later);
+        g_test_add_func("/providers/one-that-is-none-any-more", test_one_that_is_none_any_more);
         return g_test_run();
 }

@@ -131,7 +131,8 @@ void providers_plugin_changed(Providers *providers, Plugin *plugin) {
                 return;
         if (!provider)
                 provider = add_provider(providers, plugin);
-        if (!plugin_enabled(plugin) || state == PLUGIN_QUARANTINED || state == PLUGIN_FAILED) {
+        if (!plugin_enabled(plugin) || !plugin_has_contract(plugin, "CloudProvider") || state == PLUGIN_QUARANTINED ||
+            state == PLUGIN_FAILED) {
                 if (provider->probed || provider->detected) {
                         forget_answers(provider);
                         arm(providers);
