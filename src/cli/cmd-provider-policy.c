@@ -2,7 +2,8 @@
 
 /* `snooze provider policy`: the smallest set of rights with which a provider stops this machine, in the cloud's own
  * format, to be fed to the cloud's own tools. It is a file beside the provider, with @INSTANCE_ID@ where the machine's
- * is to stand, and @INSTANCE_GROUP@ where what it lies in (of an id that is a path: what stands before /providers/).
+ * is to stand, @INSTANCE_GROUP@ where what it lies in (of an id that is a path: what stands before /providers/), and
+ * @INSTANCE_TYPE:machines@ where what it is (of such an id: the types behind the name of the service; else machines).
  * A setting that takes more rights has a file of its own, policy+SETTING.json, with @SETTING@ where its value is to
  * stand. */
 
@@ -19,6 +20,7 @@
 #define POLICY_MAX (64U * 1024U)
 #define INSTANCE "@INSTANCE_ID@"
 #define GROUP "@INSTANCE_GROUP@"
+#define TYPE "@INSTANCE_TYPE:([A-Za-z/]+)@"
 /* Nothing that ends a string or a line, nor what stands for more than itself in a policy of a cloud (*, ?, ${…}). */
 #define INSTANCE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/()-"
 
@@ -113,11 +115,32 @@ static gboolean can_be_named(const char *instance_id) {
         return instance_id[strspn(instance_id, INSTANCE_CHARACTERS)] == '\0';
 }
 
+/* …/providers/Microsoft.Compute/virtualMachineScaleSets/SET/virtualMachines/3 →
+ * virtualMachineScaleSets/virtualMachines; NULL: it is no such path. */
+static char *type_of(const char *instance_id) {
+        const char *end = strstr(instance_id, "/providers/");
+        g_auto(GStrv) parts = g_strsplit(end ? end + strlen("/providers/") : "", "/", -1);
+        g_autoptr(GString) type = g_string_new(NULL);
+
+        /* The service, then a type and a name, and again. */
+        for (guint i = 1; i + 1 < g_strv_length(parts); i += 2)
+                g_string_append_printf(type, "%s%s", type->len > 0 ? "/" : "", parts[i]);
+        return type->len > 0 ? g_string_free(g_steal_pointer(&type), FALSE) : NULL;
+}
+
+static char *fill_in_type(const char *text, const char *instance_id) {
+        g_autoptr(GRegex) mark = g_regex_new(TYPE, 0, 0, NULL);
+        g_autofree char *type = type_of(instance_id);
+
+        return g_regex_replace(mark, text, -1, 0, type ? type : "\\1", 0, NULL);
+}
+
 /* In an example, where there is no machine to name: every one. */
 static char *fill_in(const char *text, const char *instance_id) {
         const char *end = strstr(instance_id, "/providers/");
         g_autofree char *group = end ? g_strndup(instance_id, (gsize) (end - instance_id)) : g_strdup("*"),
-                        *named = replace_quoted(text, INSTANCE, *instance_id ? instance_id : "*");
+                        *typed = fill_in_type(text, instance_id),
+                        *named = replace_quoted(typed, INSTANCE, *instance_id ? instance_id : "*");
 
         return replace_quoted(named, GROUP, group);
 }

@@ -393,6 +393,15 @@ class Policy(CommandLine):
         self.mock.set_provider("local", InstanceId="i-0abc")
         self.assertEqual(self.snooze("provider", "policy"), "* i-0abc\n")
 
+    def test_it_names_what_the_machine_is(self):
+        self.policy("P/@INSTANCE_TYPE:machines@/read P/@INSTANCE_TYPE:machines@/stop\n")
+        group = "/subscriptions/s/resourceGroups/g/providers/P"
+        for instance, kind in (("i-0abc", "machines"), ("", "machines"), (f"{group}/virtualMachines/n", "virtualMachines"),
+                               (f"{group}/sets/s/virtualMachines/3", "sets/virtualMachines"), (group, "machines"), (f"{group}/x", "machines")):
+            with self.subTest(instance=instance):
+                self.mock.set_provider("local", InstanceId=instance)
+                self.assertEqual(self.snooze("provider", "policy"), f"P/{kind}/read P/{kind}/stop\n")
+
     def test_or_every_one_where_it_is_not_known(self):
         self.policy("instance/@INSTANCE_ID@\n")
         self.mock.set_provider("local", InstanceId="")

@@ -46,6 +46,18 @@ class Azure(CloudTestCase):
     def info(self, plugin, identifier=""):
         return self.ask(plugin, "GetInstanceInfo", "(s)", identifier)[0]
 
+    def assert_policy_is_enough(self, machines):
+        with open(os.path.join(TREE, "providers/azure/policy.json")) as f:
+            # As the command line fills it in by the machine's id.
+            policy = json.loads(f.read().replace("@INSTANCE_TYPE:virtualMachines@", machines))
+        self.cloud.state(permissions=[{"actions": policy["Actions"], "notActions": policy["NotActions"]}], operations={"reach": False})
+        plugin = self.azure()
+        rows = self.ask(plugin, "CheckPermissions")[0]
+        self.assertEqual([row[1] for row in rows if row[0] not in ("hibernate", "suspend")], [True, True, True])
+        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
+        self.stop_with(plugin)
+        self.assertEqual(self.state_of(plugin, ""), "deallocating")
+
     def state_of(self, plugin, identifier=OWN):
         return self.info(plugin, identifier)["state"]
 
@@ -343,6 +355,9 @@ class ScaleSet(Azure):
         self.assertTrue(self.posts()[0]["path"].endswith("/virtualMachineScaleSets/set/virtualMachines/3/deallocate"))
         self.assertEqual(self.info(plugin)["id"], self.OWN)
 
+    def test_a_policy_is_enough(self):
+        self.assert_policy_is_enough("virtualMachineScaleSets/virtualMachines")
+
     def test_rights_on_plain_machines_do_not_do(self):
         self.cloud.state(permissions=[{"actions": [COMPUTE + "*", "Microsoft.Authorization/permissions/read"], "notActions": []}])
         rows = self.ask(self.azure(), "CheckPermissions")[0]
@@ -455,16 +470,7 @@ class Rights(Azure):
                 self.assertEqual(rows[0][:2], (COMPUTE + "deallocate/action", granted))
 
     def test_a_policy_is_enough(self):
-        with open(os.path.join(TREE, "providers/azure/policy.json")) as f:
-            policy = json.load(f)
-        self.cloud.state(permissions=[{"actions": policy["Actions"], "notActions": policy["NotActions"]}])
-        self.cloud.state(operations={"reach": False})
-        plugin = self.azure()
-        rows = self.ask(plugin, "CheckPermissions")[0]
-        self.assertEqual([row[1] for row in rows if row[0] not in ("hibernate", "suspend")], [True, True, True])
-        self.ask(plugin, "SetTags", "(a{ss})", {"CloudSnooze:Status": "stopped"})
-        self.stop_with(plugin)
-        self.assertEqual(self.state_of(plugin), "deallocating")
+        self.assert_policy_is_enough("virtualMachines")
 
     def test_what_a_stop_would_be_refused_for_is_told_beforehand(self):
         plugin = self.azure()
