@@ -6,6 +6,8 @@ import dataclasses
 import time
 from typing import Callable, Optional
 
+from client import FakeCloud
+
 # As HttpRequest.attempts of the providers' calls.
 ATTEMPTS = 4
 
@@ -148,3 +150,16 @@ class EveryOperation:
         self.cloud.fault(operation.match, times=100, delay=60, drop=True)
         self.fails_within(8, plugin, operation)
         self.assertEqual(self.asked(operation), 1)
+
+    def test_the_api_is_asked_through_the_proxy_and_the_metadata_service_is_not(self):
+        proxy = FakeCloud(self.FAKE)
+        self.addCleanup(proxy.stop)
+        proxy.command(faults=[{"times": 100, **self.REFUSAL}])
+        plugin = getattr(self, self.ID)(endpoint_url="http://api.example.invalid", proxy_url=proxy.url)
+        self.refused("Refused", self.stop_with, plugin)
+        asked = proxy.requests()
+        self.assertTrue(asked)
+        # Whom it is to ask is said in the request, as one to a proxy has it.
+        self.assertEqual([request["path"] for request in asked if not request["path"].startswith("http://api.example.invalid/")], [])
+        self.assertTrue(self.cloud.requests())
+        self.assertEqual(self.cloud.requests(self.LOOK.split()[-1]), [])
