@@ -100,7 +100,8 @@ gboolean ledger_call_off(Ledger *ledger, const char *id, const char *type) {
         forget(ledger, id_word, NULL);
         if (ledger->events->len == before)
                 forget(ledger, NULL, type_word);
-        return ledger->events->len < before && ledger->events->len == 0;
+        /* Units without an event: it was called off, but whoever was starting them did not live to do it. */
+        return ledger->events->len == 0 && (before > 0 || ledger->units->len > 0);
 }
 
 void ledger_clear(Ledger *ledger) {

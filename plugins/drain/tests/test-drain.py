@@ -261,6 +261,27 @@ class Drain(plugin_bus.HandlerTestCase):
         self.assertEqual(self.systemd.units["a.service"], "active")
         self.assertNotIn(("StopUnit", "b.service"), self.systemd.asked)
 
+    def test_killed_while_they_start_again_it_goes_on(self):
+        """What is kept then has their names, and nothing that was not called off."""
+        plugin = self.start(restart_after_seconds=0)
+        self.tell(plugin, event())
+        self.systemd.slow.update(("a.service", "b.service"))
+        self.send(plugin, event(cancelled=b(True)))
+        plugin_bus.iterate_until(lambda: len(self.systemd.jobs) == 2)
+        version, state = plugin.call(".State", "ExportState")
+        self.assertNotIn("event ", bytes(state).decode())
+        plugin.process.kill()
+        plugin.process.wait()
+        self.systemd.slow.clear()
+        self.systemd.jobs.clear()
+        plugin = self.start(restart_after_seconds=0)
+        plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))),
+                         (True, {"status": "cancelled", "started": ["b.service", "a.service"], "late": [],
+                                 "problems": []}))
+        self.assertEqual(self.systemd.units["a.service"], "active")
+        self.assertEqual(self.tell(plugin, event(cancelled=b(True))), (False, {"status": "cancelled"}))
+
     def test_garbled_state_is_refused(self):
         plugin = self.start()
         for version, state in ((2, b"boot x\n"), (1, b""), (1, b"boot x\nunit ../evil\n"),
