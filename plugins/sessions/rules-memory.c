@@ -121,7 +121,8 @@ static bool take_header(const char **p, const char *end, const char **ret_boot) 
                 return false;
         *ret_boot = *p + length;
         *p += length + MEMORY_BOOT_SIZE;
-        return strspn(*ret_boot, "0123456789abcdef") == MEMORY_BOOT_SIZE - 1 && (*p)[-1] == ' ';
+        /* The space first: it is what strspn() ends at, because nothing ends the text. */
+        return (*p)[-1] == ' ' && strspn(*ret_boot, "0123456789abcdef") == MEMORY_BOOT_SIZE - 1;
 }
 
 int rules_import(Rules *rules, const char *boot, uint64_t now, const char *text, size_t size) {

@@ -296,6 +296,7 @@ static void test_what_is_no_memory_is_refused(void) {
                 "sessions " BOOT " -1\n",
                 "sessions " BOOT " 18446744073709551616\n", "sessions " BOOT " 01\n", "Sessions " BOOT " 1\n",
                 "sessions 0123456789ABCDEF0123456789ABCDEF 1\n", "sessions " BOOT " 1\n\n",
+                "sessions " BOOT "0", "sessions " BOOT BOOT, /* a boot that does not end */
                 "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 0",     /* cut off */
                 "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0\n",     /* a field is missing */
                 "sessions " BOOT " 1\n34816 101 10 10 10 1 1 0 0 0 0 0 0\n", /* one too many */
