@@ -124,7 +124,10 @@ class Sources(EventTest):
             self.announce(kind, type=s(kind))
         self.announce('true', type=s('custom.test'))
         self.noted('source acknowledges true')
-        self.assertIn('CloudProvider', self.last_error('source'))
+        # Its last error went when it answered: each is told in the journal, and counted.
+        self.assertEqual((self.house.directory / 'snoozed.log').read_text().count('take the contract CloudProvider'), len(forged))
+        statistics, = self.client.call('GetStatistics', interface=PLUGIN, path=f'{PATH}/plugin/source')
+        self.assertEqual(statistics['errors'], len(forged))
         self.assertEqual([identifier for identifier, _, _ in self.received], ['true'])
         self.assertEqual([event['id'] for event in self.events()], ['true'])
         self.assertEqual([line for line in self.notes if line.startswith('handler')], ['handler handles true'])
