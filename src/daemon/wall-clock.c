@@ -31,7 +31,9 @@ uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
 }
 
 static void tell(int64_t by) {
-        g_autofree char *span = duration_format((uint64_t) llabs(by));
+        /* To the second: two readings are some microseconds apart, and one day less those is 23 h 59 min. */
+        uint64_t seconds = ((uint64_t) llabs(by) + USEC_PER_SEC / 2) / USEC_PER_SEC;
+        g_autofree char *span = duration_format(seconds * USEC_PER_SEC);
         g_autofree char *field = g_strdup_printf("SNOOZE_CLOCK_USEC=%" PRId64, by);
 
         journal_write(LOG_NOTICE, MESSAGE_CLOCK_SET, (const char *[]) { field, NULL },
