@@ -350,7 +350,8 @@ class Texts(SharedBusTest):
         self.house.answer('refuse')
         self.assertFails(ACCESS_DENIED, 'StopInstance', '(sa{sv})', ('bye', {'force': GLib.Variant('b', True), 'action': s('hibernate')}))
         details = self.house.questions()[0]['details']
-        self.assertEqual(details, {'reason': 'bye', 'force': 'true', 'action': 'hibernate', 'dry-run': 'false'})
+        self.assertEqual(details, {'reason': 'bye', 'force': 'true', 'action': 'hibernate', 'dry-run': 'false', 'delay': '', 'wake': '',
+                                   'request': 'StopInstance: action "hibernate", force "true", reason "bye"'})
 
 
 class Forged(AttackTest):
