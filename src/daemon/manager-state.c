@@ -262,8 +262,10 @@ static void on_stop_record(GHashTable *records, const GError *error, void *userd
         JsonObject *record = error ? NULL : g_hash_table_lookup(records, STOP_RECORD_KEY);
 
         /* One of this boot is a stop under way (or suspended and resumed from): its own end closes it. */
-        if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0)
+        if (record && strcmp(json_get_string(record, "boot", ""), manager->boot) != 0) {
+                stop_take_tags_back(manager->stop);
                 greet(manager, record, boot_realtime(manager));
+        }
         if (!error)
                 (void) store_get(manager->store, BOOT_KEY, record ? on_boot_after_stop : on_boot_without_stop,
                                  manager);

@@ -183,11 +183,9 @@ class Overdue(StopTest):
         return self.client.get('Pid', PLUGIN, f'{PATH}/plugin/cloud')
 
     def is_running(self, pid):
-        try:
-            state = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
-        except FileNotFoundError:
-            return False
-        return state not in 'ZX'
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] not in 'ZX'
+        return False
 
     def wait_for_another_than(self, pid):
         wait_for(lambda: self.process() not in (0, pid) and self.client.get('State', PLUGIN, f'{PATH}/plugin/cloud') == 'running', 'another')
@@ -358,6 +356,40 @@ class Tags(StopTest):
         self.assertEqual(tags['Night:Status'], 'stopped')
         self.assertIn('Night:memory_usage', tags)
         self.assertLess(self.asked().index('SetTags'), self.asked().index('StopInstance'))
+
+    def statuses(self):
+        return [arguments[0]['Night:Status'] for method, arguments in self.house.asked_of() if method == 'SetTags']
+
+    def test_one_that_is_called_off_behind_them_takes_the_status_back(self):
+        self.start(stop='throttle')
+        self.stop()
+        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        self.assertEqual(self.statuses(), ['stopped'])
+        self.client.call('CancelStop', '(s)', ('not today',))
+        wait_for_file(lambda: self.statuses() == ['stopped', 'running'], 'the tag to be taken back')
+        # The next one has the last word.
+        self.house.behave(stop='ok')
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assertEqual(self.statuses(), ['stopped', 'running', 'stopped'])
+
+    def test_one_that_is_refused_does_so_too(self):
+        self.start(stop='refuse')
+        self.stop()
+        wait_for_file(lambda: self.statuses() == ['stopped', 'running'], 'the tag to be taken back')
+
+    def test_a_machine_that_is_back_says_so(self):
+        self.start()
+        self.stop()
+        self.wait_for_state('stopped')
+        self.house.kill_daemon()
+        (self.house.directory / 'plugins/cloud/state').unlink()
+        with contextlib.closing(sqlite3.connect(self.house.directory / 'state/snooze.db')) as database, database:
+            record = {**self.record(), 'boot': 'another'}
+            database.execute("UPDATE record SET value = ? WHERE key = 'stop'", (json.dumps(record),))
+            database.execute("DELETE FROM record WHERE key != 'stop'")
+        self.house.start_daemon()
+        wait_for_file(lambda: self.statuses() == ['stopped', 'running'], 'the tag to be taken back')
 
     def test_a_rehearsal_writes_none(self):
         self.start()

@@ -94,7 +94,8 @@ const ConfigKey config_keys[] = {
         STRING("aws_region", aws_region, "",
                .description = "Region whose API the provider aws asks; without it the instance's own."),
         BOOLEAN("enable_instance_tags", enable_instance_tags, FALSE,
-                "Whether a stop leaves its time and reason in the instance's tags."),
+                "Whether a stop leaves its time and reason in the instance's tags (Status stopped; running "
+                "again when it was called off, or the machine is back)."),
         STRING("tagging_prefix", tagging_prefix, "CloudSnooze",
                .description = "What the names of these tags begin with."),
         BOOLEAN("detailed_instance_tags", detailed_instance_tags, FALSE,

@@ -36,6 +36,8 @@ struct Stop {
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
         enum { TAGS_OPEN, TAGS_ASKED, TAGS_DONE } tags;
+        gboolean tagged;                /* the instance may carry those of this stop */
+        gboolean untag_wanted, untagging; /* … of one that it did not end by, or came back from */
         unsigned attempts;
         gboolean calling;               /* a question to the provider is under way */
         gboolean resuming; /* asked by a daemon that died, and there is no provider yet to ask for its state */
@@ -275,9 +277,39 @@ static void write_tags(Stop *stop) {
                 stop->tags = TAGS_DONE;
                 return;
         }
+        stop->untag_wanted = FALSE;
+        stop->tagged = TRUE;
         stop->tags = TAGS_ASKED;
         provider_set_tags(provider, tags, MAX(usec_sub(stop->ready_deadline, clock_monotonic()), TAGS_PATIENCE),
                           on_tagged, question_new(stop));
+}
+
+static void on_untagged(gboolean ok, const char *message, void *userdata) {
+        _cleanup_(question_endp) Question *question = userdata;
+        Stop *stop = question->stop;
+
+        stop->untagging = FALSE;
+        if (!ok)
+                log_warning("The instance keeps the tag of a stop: %s", message);
+        stop->with.step(stop->with.userdata);
+}
+
+static void untag(Stop *stop) {
+        Provider *provider = providers_active(stop->with.providers);
+        g_autoptr(JsonObject) tags = stop_tags_back(stop->config);
+
+        if (!stop->untag_wanted || !provider || stop->untagging)
+                return;
+        stop->untag_wanted = FALSE;
+        if (!tags)
+                return;
+        stop->untagging = TRUE;
+        provider_set_tags(provider, tags, USEC_PER_MINUTE, on_untagged, question_new(stop));
+}
+
+void stop_take_tags_back(Stop *stop) {
+        stop->untag_wanted = TRUE;
+        untag(stop);
 }
 
 gboolean stop_ready(Stop *stop) {
@@ -286,7 +318,8 @@ gboolean stop_ready(Stop *stop) {
         if (clock_monotonic() < stop->ready_deadline &&
             (stop->handling > 0 || holds_delays(stop->with.holds) > 0))
                 return FALSE;
-        if (stop->tags == TAGS_OPEN)
+        /* Else the older word could be the later one. */
+        if (stop->tags == TAGS_OPEN && !stop->untagging)
                 write_tags(stop);
         return stop->tags == TAGS_DONE;
 }
@@ -303,6 +336,9 @@ static void settle(Stop *stop) {
         stop->attempts = 0;
         stop->tags = TAGS_OPEN;
         stop_set_wishes(stop, NULL, 0);
+        if (stop->tagged)
+                stop_take_tags_back(stop);
+        stop->tagged = FALSE;
 }
 
 gboolean stop_was_asked(const Stop *stop) {
@@ -559,6 +595,7 @@ void stop_resume_asked(Stop *stop) {
         stop->announced = TRUE;
         stop->ready_deadline = clock_monotonic();
         stop->tags = TAGS_DONE; /* or given up: they come before the question */
+        stop->tagged = TRUE;
         stop->resuming = !provider;
         if (!provider) {
                 (void) arm(stop, &stop->patience, usec_add(clock_monotonic(), stop->with.patience), on_patience);
@@ -576,6 +613,7 @@ void stop_resume_announced(Stop *stop) {
 }
 
 void stop_provider_changed(Stop *stop) {
+        untag(stop);
         if (stop->resuming && providers_active(stop->with.providers))
                 stop_resume_asked(stop);
 }

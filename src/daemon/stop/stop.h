@@ -79,3 +79,5 @@ void stop_resume_announced(Stop *stop);
 
 /* There may be a provider now. */
 void stop_provider_changed(Stop *stop);
+/* The machine is back from a stop that may have left its tags: as soon as there is a provider they say so. */
+void stop_take_tags_back(Stop *stop);

@@ -48,3 +48,13 @@ JsonObject *stop_tags(const Config *config, uint64_t realtime, const char *reaso
                 add_metrics(tags, config, metrics);
         return tags;
 }
+
+JsonObject *stop_tags_back(const Config *config) {
+        JsonObject *tags;
+
+        if (!config->enable_instance_tags)
+                return NULL;
+        tags = json_object_new();
+        add_tag(tags, config, "Status", "running");
+        return tags;
+}

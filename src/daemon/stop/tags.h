@@ -12,3 +12,5 @@
 /* "<tagging_prefix>:Status" (stopped), ":StopTimestamp" (ISO 8601, UTC) and ":StopReason"; with detailed_instance_tags
  * one for each number of metrics, too. NULL where the configuration wants none. */
 JsonObject *stop_tags(const Config *config, uint64_t realtime, const char *reason, JsonObject *metrics);
+/* Of a machine that carries them and runs: when and why it stopped the last time stays. */
+JsonObject *stop_tags_back(const Config *config);
