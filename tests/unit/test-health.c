@@ -164,8 +164,16 @@ static void test_its_vote_is_unknown_until_it_is_asked_again(void) {
         fixture_down(&f);
 }
 
+static void on_answered(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        gboolean *answered = userdata;
+
+        g_assert_null(error);
+        *answered = TRUE;
+}
+
 static void test_that_it_lives_is_not_that_it_works(void) {
         PluginFixture f = {};
+        gboolean answered = FALSE;
         Plugin *plugin;
 
         fixture_prepare(&f);
@@ -179,6 +187,10 @@ static void test_that_it_lives_is_not_that_it_works(void) {
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
         g_assert_false(plugin->healthy);
         g_assert_nonnull(strstr(plugin_last_error(plugin), "did not answer CheckIdle"));
+        /* Nor is what anybody else asks it whom it serves by nothing. */
+        g_assert_cmpint(plugin_call(plugin, PLUGIN_INTERFACE, "Ping", 0, TRUE, NULL, on_answered, &answered), ==, 0);
+        run_until(f.bus.event, answered);
+        g_assert_false(plugin->healthy);
         fixture_down(&f);
 }
 
@@ -269,6 +281,31 @@ static void test_nobody_waits_for_what_was_broken_meanwhile(void) {
         fixture_down(&f);
 }
 
+static void load_when_it_stops(Plugin *plugin, PluginState previous, const char *reason, void *userdata) {
+        if (plugin->state == PLUGIN_STOPPED)
+                plugin_load(plugin, NULL, NULL);
+}
+
+/* As the daemon does with a source of events. */
+static void test_who_starts_it_again_at_once_starts_the_new_version(void) {
+        g_auto(GStrv) added = NULL;
+        PluginFixture f = { .changed = load_when_it_stops };
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", "\"IdleCheck\"", "");
+        fixture_start(&f, "{}");
+        fixture_round(&f, FALSE);
+        plugin = plugins_find(f.plugins, "one");
+        fixture_add(&f, "one", "good", "\"IdleCheck\"", ", \"display_name\": \"Another\"");
+        added = plugins_discover(f.plugins);
+        run_until(f.bus.event, fixture_noted(&f, "one", "starts") == 1 && plugin->state == PLUGIN_RUNNING);
+        plugin_restart(plugin);
+        run_until(f.bus.event, fixture_noted(&f, "one", "starts") == 2 && plugin->state == PLUGIN_RUNNING);
+        g_assert_cmpstr(plugin_display_name(plugin), ==, "Another");
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         errors_register();
@@ -278,6 +315,7 @@ int main(int argc, char *argv[]) {
                 g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_refusals);
         }
         g_test_add_func("/health/vote", test_its_vote_is_unknown_until_it_is_asked_again);
+        g_test_add_func("/health/new-version-at-once", test_who_starts_it_again_at_once_starts_the_new_version);
         g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);
         g_test_add_func("/health/pause/spread", test_the_pause_doubles_and_is_spread);
         g_test_add_func("/health/pause/waited-for", test_each_restart_waits_longer_than_the_one_before);

@@ -340,7 +340,7 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
                 call_finish_error(call, ERROR_PLUGIN_FAILED, message);
                 return;
         }
-        serves = !call->control && call->process == plugin->process;
+        serves = !call->control && call->method->contract && call->process == plugin->process;
         call_finish(call, reply, NULL);
         /* Whoever asked has seen by now whether there is sense in it. */
         if (serves && plugin->faults == faults && plugin->state == PLUGIN_RUNNING)

@@ -262,9 +262,19 @@ static void probe(Plugin *plugin) {
                                               NULL, on_probed, GUINT_TO_POINTER(plugin->at_event)) >= 0;
 }
 
+/* Nobody is to blame who would have had no time, and what was called off is told to nobody. */
+static gboolean may_be_asked(const Handler *handler) {
+        return !handler->dispatch->stopped && usec_sub(handler->deadline, clock_monotonic()) >= SHARE_USABLE;
+}
+
 static void next_turn(Plugin *plugin) {
-        while ((plugin->quick || plugin->at_event == 0) && plugin->events.length > 0)
-                ask(g_queue_peek_head(&plugin->events));
+        for (GList *link = plugin->events.head, *next; link && (plugin->quick || plugin->at_event == 0); link = next) {
+                Handler *handler = link->data;
+
+                next = link->next;
+                if (may_be_asked(handler))
+                        ask(handler);
+        }
         if (plugin->events.length > 0)
                 probe(plugin);
 }

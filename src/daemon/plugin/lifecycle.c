@@ -132,6 +132,14 @@ void plugin_manifest_taken(Plugin *plugin) {
                 plugin_begin(plugin);
 }
 
+/* Before it is started again, by whomever: a source is by those who hear that it has stopped. */
+static void take_next_manifest(Plugin *plugin) {
+        if (!plugin->next_manifest)
+                return;
+        plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
+        plugin_manifest_taken(plugin);
+}
+
 void plugin_stopped(Plugin *plugin, const char *reason) {
         gboolean again;
 
@@ -142,10 +150,7 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 return;
         }
-        if (plugin->next_manifest) {
-                plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
-                plugin_manifest_taken(plugin);
-        }
+        take_next_manifest(plugin);
         again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
         plugin->restart_wanted = FALSE;
         if (again)
@@ -380,8 +385,10 @@ void plugin_begin(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
 
-        if (!plugin_active(plugin))
+        if (!plugin_active(plugin)) {
+                take_next_manifest(plugin);
                 upgrade_take_refused(plugin);
+        }
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
         if (plugin->mark_missing) {
