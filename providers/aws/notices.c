@@ -339,7 +339,8 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
 }
 
 /* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false,
- *  "told": [{"key": "i-…/maintenance/instance-event-…", "begin": 1895216443000000}]}, for the next process. */
+ *  "told": [{"key": "i-…/maintenance/instance-event-…", "begin": 1895216443000000, "id": "…@…"}]}, for the next
+ * process. */
 int aws_export_state(SnoozePluginCall *call, void *userdata) {
         const Aws *aws = userdata;
         const Scaling *scaling = &aws->scaling;

@@ -43,12 +43,13 @@ struct Notices {
 static const struct {
         const char *type;
         CloudSeverity severity;
+        bool end; /* of the machine */
 } types[EVENT_KIND_COUNT] = {
-        [EVENT_PREEMPT] = { CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL },
-        [EVENT_TERMINATE] = { CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL },
-        [EVENT_FREEZE] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
-        [EVENT_REBOOT] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
-        [EVENT_REDEPLOY] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT },
+        [EVENT_PREEMPT] = { CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, true },
+        [EVENT_TERMINATE] = { CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL, true },
+        [EVENT_FREEZE] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT, false },
+        [EVENT_REBOOT] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT, false },
+        [EVENT_REDEPLOY] = { CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_URGENT, false },
 };
 
 static void notice_free(void *data) {
@@ -80,7 +81,8 @@ static bool take_event(Notices *notices, const ScheduledEvent *event, const char
         const char *id;
         bool new;
 
-        id = cloud_told_see(told, key, event->deadline, &new);
+        id = types[event->kind].end ? cloud_told_see_end(told, key, event->deadline, &new)
+                                    : cloud_told_see(told, key, event->deadline, &new);
         if (new) {
                 if (!announce(notices, id, event))
                         return false;
@@ -209,7 +211,7 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         return SNOOZE_PLUGIN_LATER;
 }
 
-/* {"told": [{"key": "VM_ID/EVENT_ID", "begin": 1895216443000000}]}, for the next process. */
+/* {"told": [{"key": "VM_ID/EVENT_ID", "begin": 1895216443000000, "id": "VM_ID/EVENT_ID"}]}, for the next process. */
 int azure_export_state(SnoozePluginCall *call, void *userdata) {
         const Azure *azure = userdata;
         g_autoptr(JsonObject) state = json_object_new();

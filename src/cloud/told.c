@@ -10,9 +10,14 @@
 #include "cloud/text.h"
 #include "util/json.h"
 
+/* By less than this an end is not brought forward: handlers keep a reserve of the same size. */
+#define SAME_END (5 * USEC_PER_SEC)
+
 typedef struct Entry {
         char *id;
         uint64_t begin;
+        char *next_id;       /* to be told instead; NULL: none */
+        uint64_t next_begin;
         bool told;       /* by whomever: it can be withdrawn */
         bool by_us;      /* by this process; what one before told may not have been heard */
         bool listed;
@@ -28,6 +33,7 @@ static void entry_free(void *data) {
         Entry *entry = data;
 
         g_free(entry->id);
+        g_free(entry->next_id);
         g_free(entry);
 }
 
@@ -57,10 +63,10 @@ static char *id_of(const char *key, uint64_t begin) {
         return g_strconcat(key, text, NULL);
 }
 
-static Entry *add(CloudTold *told, const char *key, uint64_t begin) {
+static Entry *add(CloudTold *told, const char *key, char *id, uint64_t begin) {
         Entry *entry = g_new0(Entry, 1);
 
-        entry->id = id_of(key, begin);
+        entry->id = id;
         entry->begin = begin;
         g_hash_table_insert(told->entries, g_strdup(key), entry);
         return entry;
@@ -91,15 +97,38 @@ const char *cloud_told_see(CloudTold *told, const char *key, uint64_t begin, boo
                 entry = NULL;
         }
         if (!entry)
-                entry = add(told, key, begin);
+                entry = add(told, key, id_of(key, begin), begin);
         entry->listed = true;
         *ret_new = !entry->by_us;
         return entry->id;
 }
 
+const char *cloud_told_see_end(CloudTold *told, const char *key, uint64_t begin, bool *ret_new) {
+        Entry *entry = g_hash_table_lookup(told->entries, key);
+
+        if (!entry)
+                entry = add(told, key, g_strdup(key), begin);
+        entry->listed = true;
+        g_clear_pointer(&entry->next_id, g_free);
+        if (!entry->told)
+                entry->begin = begin;
+        else if (begin > 0 && (entry->begin == 0 || usec_add(begin, SAME_END) < entry->begin)) {
+                entry->next_id = id_of(key, begin);
+                entry->next_begin = begin;
+        }
+        *ret_new = !entry->by_us || entry->next_id;
+        return entry->next_id ?: entry->id;
+}
+
 void cloud_told_done(CloudTold *told, const char *key) {
         Entry *entry = g_hash_table_lookup(told->entries, key);
 
+        if (entry->next_id) {
+                withdraw(told, entry);
+                g_free(entry->id);
+                entry->id = g_steal_pointer(&entry->next_id);
+                entry->begin = entry->next_begin;
+        }
         entry->told = entry->by_us = true;
 }
 
@@ -140,6 +169,7 @@ void cloud_told_export(const CloudTold *told, JsonObject *state) {
                 row = json_object_new();
                 json_object_set_string_member(row, "key", key);
                 json_object_set_int_member(row, "begin", (gint64) ((Entry *) entry)->begin);
+                json_object_set_string_member(row, "id", ((Entry *) entry)->id);
                 json_array_add_object_element(list, row);
         }
         if (json_array_get_length(list) > 0)
@@ -150,11 +180,16 @@ static void import_one(CloudTold *told, JsonNode *node) {
         JsonObject *row = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         const char *key = row ? json_get_string(row, "key", "") : "";
         gint64 begin = row ? json_get_int(row, "begin", -1) : -1;
+        g_autofree char *id = NULL;
 
         /* One that this process knows already is what it saw itself. */
-        if (begin >= 0 && text_is_plain(key, CLOUD_EVENT_ID_MAX - CLOUD_TOLD_SUFFIX_MAX) &&
-            !g_hash_table_contains(told->entries, key))
-                add(told, key, (uint64_t) begin)->told = true;
+        if (begin < 0 || !text_is_plain(key, CLOUD_EVENT_ID_MAX - CLOUD_TOLD_SUFFIX_MAX) ||
+            g_hash_table_contains(told->entries, key))
+                return;
+        id = id_of(key, (uint64_t) begin);
+        if (g_str_equal(json_get_string(row, "id", id), key))
+                g_free(g_steal_pointer(&id));
+        add(told, key, id ? g_steal_pointer(&id) : g_strdup(key), (uint64_t) begin)->told = true;
 }
 
 void cloud_told_import(CloudTold *told, JsonObject *state) {

@@ -5,10 +5,15 @@
  * listed any more. Outlives configurations and, by the State contract, the process: what is called off while nobody
  * looks must be withdrawn, too.
  *
- * Each has a key, with the machine in it, and a time at which it begins. One that is put off or brought forward is
- * another event with another deadline: the time is a part of the id, "KEY@20300121T090043Z", so that whoever begins
- * without a memory tells it by the same id. Any other second is another time; no cloud is known to write the same one
- * in two ways. A time that is named no more (it has begun) is that of before. */
+ * Each has a key, with the machine in it, and a time at which it begins. Maintenance that is put off or brought
+ * forward is another event with another deadline: the time is a part of the id, "KEY@20300121T090043Z", so that
+ * whoever begins without a memory tells it by the same id. Any other second is another time; no cloud is known to
+ * write the same one in two ways. A time that is named no more (it has begun) is that of before.
+ *
+ * The end of the machine stays the same event, whose id is the key: to call it off would start what handlers
+ * stopped, just before the end. One that is put off is not told again, because handlers that are done in time are
+ * done. One that is brought forward by more than a moment is told with its new time, as "KEY@…", and only then is
+ * the old one withdrawn, so that there is an end ahead at each moment. */
 
 #include <json-glib/json-glib.h>
 
@@ -28,6 +33,8 @@ void cloud_told_begin(CloudTold *told, const char *own);
 /* It is in the list. Returns the id by which it is known, until the next call; *ret_new: it is to be told now by this
  * process, and cloud_told_done() says that it was. begin: wall clock µs; 0: not named. */
 const char *cloud_told_see(CloudTold *told, const char *key, uint64_t begin, bool *ret_new);
+/* The same of an end. */
+const char *cloud_told_see_end(CloudTold *told, const char *key, uint64_t begin, bool *ret_new);
 void cloud_told_done(CloudTold *told, const char *key);
 /* What was not in the list is withdrawn. */
 void cloud_told_end(CloudTold *told);
