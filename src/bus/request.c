@@ -8,13 +8,21 @@
 
 #include "util/line.h"
 
+/* Agents show the text as markup (polkit-gnome gives it to gtk_label_set_markup()), so that what means something there
+ * could blank or hide what is asked. One byte for one, so that no value makes room for less of the others. */
+static char harmless(char character) {
+        static const char special[] = "\"<>&", instead[] = "'()+";
+        const char *found = character ? strchr(special, character) : NULL;
+
+        return found ? instead[found - special] : character;
+}
+
 static char *quoted(const char *value) {
         int length = line_cut(value, REQUEST_VALUE_MAX);
         char *text = g_strdup_printf("\"%.*s%s\"", length, value, value[length] ? "…" : "");
 
         for (char *p = text + 1; p[1]; p++)
-                if (*p == '"')
-                        *p = '\'';
+                *p = harmless(*p);
         line_clean(text);
         return text;
 }

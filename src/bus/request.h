@@ -3,7 +3,7 @@
 
 /* What a call asks for, as one line for the dialogue in which a person is to authenticate: `StopInstance: reason
  * "going home", action "stop", delay "5 min"`. The caller words part of it; so each value stands in quotes that it
- * cannot end, is one line without anything that steers a terminal, and has an end. */
+ * cannot end, is one line without anything that steers a terminal or is markup, and has an end. */
 
 #define REQUEST_VALUE_MAX 160 /* bytes */
 #define REQUEST_MAX 800U

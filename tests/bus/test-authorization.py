@@ -169,6 +169,11 @@ class Details(SharedBusTest):
         many = {f'{n}' * 50: 1 for n in range(100, 200)}
         self.assertLess(len(self.request('SetConfiguration', '(s)', (json.dumps(many),)).encode()), 300)
 
+    def test_the_caller_hides_nothing_by_markup(self):
+        """Agents show the message as markup: what is none blanks it, and what is some hides parts of it."""
+        for reason, shown in (("a < b & c", "a ( b + c"), ("<span size='1'>home</span>&lt;", "(span size='1')home(/span)+lt;")):
+            self.assertEqual(self.request('StopInstance', '(sa{sv})', (reason, {})), f'StopInstance: action "stop", reason "{shown}"')
+
     def test_every_dialogue_shows_it(self):
         """What is asked is in the message, and a message names nothing that a call might not tell."""
         policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()
