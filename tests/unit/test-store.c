@@ -561,6 +561,59 @@ static void test_full_disk(Fixture *f, gconstpointer unused) {
         in_child(f, fill_disk);
 }
 
+static void put_and_wait(Fixture *f, const char *prefix, unsigned n, gboolean release) {
+        for (unsigned i = 0; i < n; i += 100) {
+                for (unsigned k = 0; k < 100; k++) {
+                        g_autofree char *key = g_strdup_printf("%s%u", prefix, i + k);
+
+                        g_assert_cmpint(put(f, key, 1), ==, 0);
+                        if (release)
+                                g_assert_cmpint(store_put(f->store, key, NULL, on_done, f), ==, 0);
+                }
+                wait_done(f, release ? 200 : 100);
+        }
+}
+
+/* Whatever callers hold and release meanwhile, what lasts is there when there is room again. */
+static int hold_on_full_disk(Fixture *f) {
+        g_autofree char *ballast = g_build_filename(f->directory, "ballast", NULL);
+
+        if (!mount_small_disk(f))
+                return 77;
+        open_store(f);
+        g_assert_cmpint(put(f, "hold/before", 1), ==, 0);
+        wait_done(f, 1);
+        take_all_space(ballast);
+        while (f->failed == 0) {
+                g_assert_cmpint(append(f, 1, HISTORY_STATE, 1), ==, 0);
+                wait_done(f, 1);
+        }
+        put_and_wait(f, "hold/short/", 2100, TRUE);
+        g_assert_cmpint(put(f, "hold/lasting", 2), ==, 0);
+        g_assert_cmpint(store_put(f->store, "hold/before", NULL, on_done, f), ==, 0);
+        wait_done(f, 2);
+        put_and_wait(f, "hold/many/", 2100, FALSE);
+        g_assert_cmpint(put(f, "decision", 3), ==, 0);
+        wait_done(f, 1);
+
+        g_assert_cmpint(g_unlink(ballast), ==, 0);
+        f->failed = 0;
+        g_assert_cmpint(put(f, "pause", 4), ==, 0);
+        wait_done(f, 1);
+        g_assert_cmpuint(f->failed, ==, 0);
+        get(f, "");
+        g_assert_cmpint(value_of(f, "hold/lasting"), ==, 2);
+        g_assert_cmpint(value_of(f, "hold/before"), ==, -1);
+        g_assert_cmpint(value_of(f, "decision"), ==, 3);
+        g_assert_cmpuint(g_hash_table_size(f->records), <, 2100);
+        close_store(f);
+        return 0;
+}
+
+static void test_holds_on_full_disk(Fixture *f, gconstpointer unused) {
+        in_child(f, hold_on_full_disk);
+}
+
 /* The file breaks while there is no room for a new one: it stays, and its records with it, until there is. */
 static int damage_on_full_disk(Fixture *f) {
         g_autofree char *ballast = g_build_filename(f->directory, "ballast", NULL);
@@ -717,6 +770,7 @@ int main(int argc, char **argv) {
         ADD("read-only", test_read_only);
         ADD("full-disk", test_full_disk);
         ADD("damaged-on-full-disk", test_damaged_on_full_disk);
+        ADD("holds-on-full-disk", test_holds_on_full_disk);
         ADD("killed", test_killed);
         return g_test_run();
 }

@@ -15,7 +15,6 @@
 #include "daemon/hold/hold-file.h"
 #include "util/json.h"
 
-#define STORE_PREFIX "hold/"
 /* Less is between two readings of two clocks. */
 #define WORTH_TELLING USEC_PER_SEC
 
@@ -392,7 +391,7 @@ static int holds_start(Holds *holds, const char *directory) {
 
         restore_from_directory(holds);
         rearm(holds);
-        if (!holds->store || store_get(holds->store, STORE_PREFIX, on_records, holds) < 0)
+        if (!holds->store || store_get(holds->store, STORE_HOLD_PREFIX, on_records, holds) < 0)
                 holds->restored = TRUE;
         return 0;
 }
@@ -551,7 +550,7 @@ int holds_add_timed(Holds *holds, HoldKind kind, uid_t uid, const char *who, con
         record->hold.until = usec_add(record->hold.since, duration);
         record->hold.until_boottime = usec_add(clock_boottime(), duration);
         if (holds->store)
-                record->key = g_strdup_printf(STORE_PREFIX "%s/%" PRIu32, holds->boot_id, record->hold.cookie);
+                record->key = g_strdup_printf(STORE_HOLD_PREFIX "%s/%" PRIu32, holds->boot_id, record->hold.cookie);
         r = hold_record_write(holds->directory, record);
         if (r < 0)
                 return r;

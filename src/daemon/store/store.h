@@ -66,6 +66,7 @@ typedef void (*StoreDone)(const GError *error, void *userdata);
  * Returns
  * -ENOBUFS if the queue is full (then done is not called), -E2BIG if key or value is beyond its ceiling. One that
  * fails is written when writing works again, unless another with its key was by then: done hears of the failure. */
+#define STORE_HOLD_PREFIX "hold/"
 int store_put(Store *store, const char *key, JsonObject *value, StoreDone done, void *userdata);
 
 /* Values of all records whose key begins with prefix: key → JsonObject. */

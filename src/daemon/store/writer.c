@@ -8,9 +8,9 @@
 #define TIDY_INTERVAL (10 * USEC_PER_SEC)
 #define TIDY_REST (10 * USEC_PER_MINUTE)
 
-/* Records that could not be written: kept until they can be, whoever was told of it. Room for all the holds that there
- * may be, and as many that ended. */
-#define UNSAVED_MAX 2048U
+/* Holds that could not be written: kept until they can be, whoever was told of it. Room for all that there may be, and
+ * as many that ended. Of the other records there are few, whatever callers do: these need no room. */
+#define UNSAVED_HOLDS_MAX 2048U
 
 struct Writer {
         char *directory;
@@ -136,11 +136,26 @@ static gboolean try_group(Writer *w, const GQueue *group, GQueue *news, GError *
         return FALSE;
 }
 
+/* FALSE also where nobody can tell. */
+static gboolean is_not_on_disk(const Writer *w, const char *key) {
+        g_autoptr(GHashTable) records = w->database ? database_get(w->database, key, NULL) : NULL;
+
+        return records && !g_hash_table_contains(records, key);
+}
+
 static void keep_unsaved(Writer *w, const Work *work) {
         if (work->kind != WORK_PUT)
                 return;
-        if (g_hash_table_size(w->unsaved) >= UNSAVED_MAX && !g_hash_table_contains(w->unsaved, work->key))
-                return;
+        if (g_str_has_prefix(work->key, STORE_HOLD_PREFIX)) {
+                /* Else whoever holds and releases again and again takes the room of holds that last. */
+                if (!work->text && is_not_on_disk(w, work->key)) {
+                        g_hash_table_remove(w->unsaved, work->key);
+                        return;
+                }
+                if (g_hash_table_size(w->unsaved) >= UNSAVED_HOLDS_MAX &&
+                    !g_hash_table_contains(w->unsaved, work->key))
+                        return;
+        }
         g_hash_table_replace(w->unsaved, g_strdup(work->key), g_strdup(work->text));
 }
 
