@@ -73,8 +73,8 @@ static int config_change_refused(int r, sd_bus_error *error) {
                                         "Too many changes of the configuration wait for the disk; try again.");
         if (r == -ESTALE)
                 return sd_bus_error_set(error, ERROR_BUSY,
-                                        "Nothing is changed: the configuration was changed meanwhile, while plugins "
-                                        "were asked about this change; try again.");
+                                        "Nothing is changed: a later change of the configuration was begun while "
+                                        "plugins were asked about this one; try again.");
         return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
 }
 

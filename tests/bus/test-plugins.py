@@ -278,7 +278,7 @@ class Methods(PluginTest):
         self.client.call('SetConfiguration', '(s)', ('{"naptime_minutes": 99}',))
         go_on()
         wait_for(lambda: answer, 'the answer')
-        self.assertIn(ERROR + 'Busy: Nothing is changed: the configuration was changed meanwhile', str(answer[0][1]))
+        self.assertIn(ERROR + 'Busy: Nothing is changed: a later change of the configuration was begun', str(answer[0][1]))
         self.assert_not_made(naptime_minutes=99, warning_minutes=json.loads(self.client.call('GetConfiguration')[0])['warning_minutes'])
 
     def test_nor_one_whose_caller_has_left(self):
