@@ -329,6 +329,14 @@ class House:
                 '--runtime-directory', self.directory / 'run', '--config-directory', self.directory / 'etc',
                 '--plugin-directory', self.directory / 'plugins', *self.replayed, *more]
 
+    def preload(self, module, **variables):
+        """Into the daemon, before its libraries: a module that takes the place of some of their functions."""
+        path = BUILD / f'tests/bus/{module}.so'
+        # The linker goes on without what is not there.
+        assert path.exists(), path
+        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
+        self.daemon_prefix = ['env', f'LD_PRELOAD={path}', f'ASAN_OPTIONS={options}', *(f'{name}={value}' for name, value in variables.items())]
+
     def replay(self, *instants):
         """The next daemon takes these for this machine's metrics."""
         trace = self.directory / 'trace.jsonl'

@@ -14,6 +14,7 @@ from gi.repository import GLib
 
 import tap
 from harness import ERROR, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for, wait_for_file
+from stops import Stops
 
 CLOUD = PATH + '/provider/cloud'
 HOUR = 3_600_000_000
@@ -35,7 +36,7 @@ def t(value):
     return GLib.Variant('t', value)
 
 
-class StopTest(BusTest):
+class StopTest(Stops, BusTest):
     settings = {}
     timeouts = {}
 
@@ -73,16 +74,6 @@ class StopTest(BusTest):
 
     def warnings(self):
         return [state for state, _, _ in self.changes].count('warning')
-
-    def record(self):
-        """What the next boot would find."""
-        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            rows = database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
-        return json.loads(rows[0][0]) if rows else None
-
-    def outcomes(self):
-        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
-        return [row['outcome'] for row in reversed(rows) if row['kind'] == 'stop']
 
     def assert_never_blindly_twice(self):
         """Between two calls of StopInstance somebody looked."""

@@ -2,13 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody sets the wall clock, forth or back: no hold is lost or prolonged, no decision changes, and it is said."""
 
-import os
 import time
 
-from gi.repository import GLib
-
 import tap
-from harness import BUILD, MANAGER, PATH, QUIET, BusTest, wait_for, wait_for_file
+from harness import MANAGER, PATH, QUIET, BusTest, wait_for, wait_for_file
 
 DAY = 86400
 SECOND = 1_000_000
@@ -20,13 +17,8 @@ class Clock(BusTest):
 
     def setUp(self):
         super().setUp()
-        preloaded = BUILD / 'tests/bus/wall-clock.so'
-        # The linker goes on without what is not there.
-        self.assertTrue(preloaded.exists())
         self.clock = self.house.directory / 'clock'
-        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
-        self.house.daemon_prefix = ['env', f'LD_PRELOAD={preloaded}', f'WALL_CLOCK={self.clock}',
-                                    f'ASAN_OPTIONS={options}']
+        self.house.preload('clocks', WALL_CLOCK=self.clock)
         self.house.replay(QUIET)
 
     def start(self, **configuration):

@@ -10,7 +10,7 @@ import sqlite3
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for, wait_for_file
+from harness import CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -198,9 +198,7 @@ class LateDatabase(BusTest):
         gate = self.house.directory / 'slow'
         gate.touch()
         self.addCleanup(gate.unlink, missing_ok=True)
-        options = self.house.environment.get('ASAN_OPTIONS', '')
-        self.house.environment.update(LD_PRELOAD=str(BUILD / 'tests/bus/late-database.so'), LATE_DATABASE=str(gate),
-                                      ASAN_OPTIONS=options + ':verify_asan_link_order=0')
+        self.house.preload('late-database', LATE_DATABASE=gate)
         states = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
         self.house.start_daemon()
         begun = self.client.call('GetMetrics')[0]['timestamp']

@@ -8,7 +8,7 @@ import signal
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, MANAGER, PATH, QUIET, BusTest, House, wait_for
+from harness import MANAGER, PATH, QUIET, BusTest, House, wait_for
 
 
 class Problems(BusTest):
@@ -54,9 +54,7 @@ class Blind(BusTest):
         self.house.install_example()
         self.house.replay(QUIET)
         self.later = self.house.directory / 'later'
-        options = self.house.environment.get('ASAN_OPTIONS', '')
-        self.house.environment.update(LD_PRELOAD=str(BUILD / 'tests/bus/later.so'), LATER=str(self.later),
-                                      ASAN_OPTIONS=options + ':verify_asan_link_order=0')
+        self.house.preload('clocks', LATER=self.later)
         self.house.start_daemon()
         self.client = self.house.client()
         self.problems = self.house.watcher.listen(MANAGER, 'Problem', PATH)

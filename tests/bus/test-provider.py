@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is to stop this machine, as the daemon finds out and as people are told meanwhile."""
 
-import os
 import signal
 import socket
 import subprocess
 
 import tap
-from harness import BUILD, MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
+from harness import MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
 
@@ -86,11 +85,8 @@ class Daily(ProviderTest):
 
     def setUp(self):
         super().setUp()
-        preloaded, self.clock = BUILD / 'tests/bus/later.so', self.house.directory / 'later'
-        # The linker goes on without what is not there.
-        self.assertTrue(preloaded.exists())
-        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
-        self.house.daemon_prefix = ['env', f'LD_PRELOAD={preloaded}', f'LATER={self.clock}', f'ASAN_OPTIONS={options}']
+        self.clock = self.house.directory / 'later'
+        self.house.preload('clocks', LATER=self.clock)
         self.house.start_daemon()
         self.house.wait_for_provider()
         wait_for(lambda: self.checks() == 1 and self.client.get('ProviderProblem') == '', 'the first check of permissions')

@@ -15,7 +15,8 @@ from gi.repository import Gio, GLib
 import tap
 from counting import CountingTest
 from eventful import EventTest, soon
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
+from harness import ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
+from stops import Stops
 
 MINUTE = 60_000_000
 CALLERS_MAX = 512
@@ -29,8 +30,7 @@ class Disk:
         disk = self.house.directory / 'disk'
         self.disk = open(disk, 'w')
         self.addCleanup(self.disk.close)
-        options = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
-        self.house.daemon_prefix = ['env', f'LD_PRELOAD={BUILD}/tests/bus/slow-disk.so', f'SNOOZE_DISK={disk}', f'ASAN_OPTIONS={options}']
+        self.house.preload('slow-disk', SNOOZE_DISK=disk)
 
     def hang(self):
         fcntl.flock(self.disk, fcntl.LOCK_EX)
@@ -157,7 +157,7 @@ class Events(Disk, EventTest):
         self.assertEqual(len(self.notes), 2)
 
 
-class ArmedStop(Disk, BusTest):
+class ArmedStop(Disk, Stops, BusTest):
     def setUp(self):
         self.house = House({'dry_run': False, 'provider': 'cloud'}, daemon=False)
         self.addCleanup(self.house.close)
@@ -166,26 +166,21 @@ class ArmedStop(Disk, BusTest):
         self.insert_disk()
         self.client = self.house.client()
 
-    def stop_without_disk(self, **behaviour):
-        self.house.behave(**behaviour)
+    def begin_without_disk(self):
         self.house.start_daemon()
         self.house.wait_for_provider()
         self.client.call('GetHistory', '(ttu)', (0, 0, 1))
         self.hang()
         change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
         self.client.call('StopInstance', '(sa{sv})', ('going home', {}))
+        return change
+
+    def stop_without_disk(self, **behaviour):
+        self.house.behave(**behaviour)
+        change = self.begin_without_disk()
         wait_for(lambda: 'StopInstance' in [method for method, _ in self.house.asked_of()], 'the question to the provider')
         self.assertEqual(change, [])
         return change
-
-    def record(self):
-        with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            rows = database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
-        return json.loads(rows[0][0]) if rows else None
-
-    def outcomes(self):
-        rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
-        return [row['outcome'] for row in reversed(rows) if row['kind'] == 'stop']
 
     def wait_for_state(self, *states):
         wait_for(lambda: self.client.get('State') in states, states[0])
@@ -224,12 +219,7 @@ class ArmedStop(Disk, BusTest):
         self.assertEqual(self.outcomes(), [])
 
     def test_a_stop_that_is_called_off_while_it_waits_asks_nobody(self):
-        self.house.start_daemon()
-        self.house.wait_for_provider()
-        self.client.call('GetHistory', '(ttu)', (0, 0, 1))
-        self.hang()
-        change = self.client.send('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
-        self.client.call('StopInstance', '(sa{sv})', ('going home', {}))
+        change = self.begin_without_disk()
         self.wait_for_state('stopping')
         self.client.call('CancelStop', '(s)', ('not today',))
         self.wait_for_state('active', 'idle')

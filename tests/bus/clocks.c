@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Loaded before the daemon's libraries: from when the file LATER is there, it is later than before on the clocks that
- * count from boot, by as many seconds as stand in it, and two hours where none do. */
+/* Loaded before the daemon's libraries: its clocks go as two files say, once they are there. LATER: how many seconds
+ * later it is on the clocks that count from boot, two hours where none stand in it. WALL_CLOCK: by how many seconds
+ * somebody set the wall clock. */
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECONDS 7200
+#define LATER_SECONDS 7200
 
-static long seconds_later(void) {
-        const char *path = getenv("LATER");
+static long seconds_of(const char *variable, long otherwise) {
+        const char *path = getenv(variable);
         int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         char text[32] = "";
 
@@ -21,7 +22,7 @@ static long seconds_later(void) {
         if (read(fd, text, sizeof(text) - 1) < 0)
                 text[0] = '\0';
         close(fd);
-        return text[0] ? strtol(text, NULL, 10) : SECONDS;
+        return text[0] ? strtol(text, NULL, 10) : otherwise;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *ret) {
@@ -31,6 +32,8 @@ int clock_gettime(clockid_t clock, struct timespec *ret) {
         *(void **) &real = dlsym(RTLD_NEXT, "clock_gettime");
         r = real(clock, ret);
         if (r == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME))
-                ret->tv_sec += seconds_later();
+                ret->tv_sec += seconds_of("LATER", LATER_SECONDS);
+        else if (r == 0 && clock == CLOCK_REALTIME)
+                ret->tv_sec += seconds_of("WALL_CLOCK", 0);
         return r;
 }
