@@ -332,7 +332,10 @@ class Server:
 
     def tell_leaving(self):
         if self.channel and "leaving" in self.timers:
-            self.channel.emit_signal(None, PATH, NAME, "Leaving", None)
+            try:
+                self.channel.emit_signal(None, PATH, NAME, "Leaving", None)
+            except GLib.Error:
+                pass  # the daemon has closed it already: that ends the loop in a moment
 
     def on_greeted(self, _source, result, stream):
         try:

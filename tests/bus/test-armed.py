@@ -142,7 +142,8 @@ class Answers(StopTest):
     def test_throttled_and_called_off(self):
         self.start(stop='throttle')
         self.stop()
-        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        # No signal tells of it, and the next attempt is not to come before it is seen.
+        wait_for_file(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
         self.client.call('CancelStop', '(s)', ('not today',))
         wait_for(lambda: self.client.get('State') in ('active', 'idle'), 'the end of the stop')
         self.assertEqual(self.stops_asked(), 1)
@@ -182,7 +183,7 @@ class Overdue(StopTest):
         wait_for(lambda: self.process() not in (0, pid) and self.client.get('State', PLUGIN, f'{PATH}/plugin/cloud') == 'running', 'another')
 
     def cancel_when_possible(self):
-        wait_for(lambda: 'did not answer' in self.client.get('Reason'), 'the end of its time')
+        wait_for_file(lambda: 'did not answer' in self.client.get('Reason'), 'the end of its time')
         self.client.call('CancelStop', '(s)', ('somebody is back',))
 
     def test_a_stop_that_was_called_off_does_not_come(self):
@@ -213,7 +214,7 @@ class Overdue(StopTest):
         self.stop()
         self.wait_until_asked()
         self.house.restart_daemon()
-        wait_for(lambda: 'a daemon before this one had asked' in self.client.get('Reason'), 'the new daemon to know')
+        wait_for_file(lambda: 'a daemon before this one had asked' in self.client.get('Reason'), 'the new daemon to know')
         self.client.call('CancelStop', '(s)', ('somebody is back',))
         self.assertFalse(self.is_running(first))
         self.wait_for_another_than(first)
@@ -354,7 +355,7 @@ class Tags(StopTest):
     def test_one_that_is_called_off_behind_them_takes_the_status_back(self):
         self.start(stop='throttle')
         self.stop()
-        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        wait_for_file(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
         self.assertEqual(self.statuses(), ['stopped'])
         self.client.call('CancelStop', '(s)', ('not today',))
         wait_for_file(lambda: self.statuses() == ['stopped', 'running'], 'the tag to be taken back')
@@ -495,7 +496,7 @@ class Hibernation(StopTest):
     def test_where_it_does_not_work_nobody_is_warned_of_it(self):
         self.start(unable={'hibernate': 'it was not enabled'})
         why = 'cloud cannot hibernate this machine: it was not enabled'
-        wait_for(lambda: self.client.get('State') == 'idle' and why in self.client.get('Reason'), 'why it stays on')
+        wait_for_file(lambda: self.client.get('State') == 'idle' and why in self.client.get('Reason'), 'why it stays on')
         self.assertEqual((self.warnings(), self.stops_asked()), (0, 0))
         self.client.call('SetConfiguration', '(s)', ('{"stop_action": "stop"}',))
         self.wait_for_state('stopped')
@@ -614,7 +615,7 @@ class Killed(StopTest):
     def test_while_it_waits_to_ask_again(self):
         self.start(stop=['accept-and-die', 'ok'])
         self.stop()
-        wait_for(lambda: 'ended while it was asked' in self.client.get('Reason'), 'the lost answer')
+        wait_for_file(lambda: 'ended while it was asked' in self.client.get('Reason'), 'the lost answer')
         self.house.restart_daemon()
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 1)

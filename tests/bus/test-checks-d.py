@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import tap
-from harness import BUILD, MANAGER, PATH, QUIET, House, wait_for
+from harness import BUILD, MANAGER, PATH, QUIET, House, wait_for, wait_for_file
 
 # Idle at once, but for a plugin that has not said so yet.
 HASTY = {'dry_run': True, 'naptime_minutes': 0.01, 'min_uptime_minutes': 0, 'check_interval_seconds': 1, 'sample_interval_seconds': 0.2,
@@ -129,7 +129,7 @@ class ChecksD(unittest.TestCase):
         self.house.configure({**HASTY, 'plugins': {'plugin_configs': {'command': {'timeout_seconds': 20}}}})
         self.house.start_daemon()
         wait_for(lambda: [state for state, _, _ in changes if state == 'idle'], 'it to be idle', 60)
-        wait_for(lambda: 'waiting for command to say so again' in self.client.get('Reason'), 'the last look')
+        wait_for_file(lambda: 'waiting for command to say so again' in self.client.get('Reason'), 'the last look')
         wait_for(lambda: [state for state, _, _ in changes if state == 'warning'], 'the warning', 60)
 
 

@@ -208,7 +208,7 @@ class LateDatabase(BusTest):
         self.assertEqual((states, self.client.get('Holds')), ([], 0))
         gate.unlink()
         wait_for(lambda: self.client.get('Holds') == 1, 'the hold from the database')
-        wait_for(lambda: 'lunch' in self.client.get('Reason'), 'the hold to count')
+        wait_for_file(lambda: 'lunch' in self.client.get('Reason'), 'the hold to count')
         self.assertNotIn('warning', [state for state, _, _ in states])
 
 

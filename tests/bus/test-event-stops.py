@@ -9,7 +9,7 @@ import tty
 import tap
 from eventful import SCHEMA, EventTest, s, soon, t
 from gi.repository import GLib
-from harness import BUILD, HERE, MANAGER, PATH, QUIET, wait_for
+from harness import BUILD, HERE, MANAGER, PATH, QUIET, wait_for, wait_for_file
 
 
 class Delays(EventTest):
@@ -238,7 +238,7 @@ class Terminations(EventTest):
         self.assertEqual(self.client.get('NextStop'), 0)
         # Nor by a daemon that was killed.
         self.house.restart_daemon()
-        wait_for(lambda: 'cloud.spot.interrupt' in self.client.get('Reason'), 'the reason')
+        wait_for_file(lambda: 'cloud.spot.interrupt' in self.client.get('Reason'), 'the reason')
         self.assertEqual(self.client.get('NextStop'), 0)
 
     def test_it_ends_with_the_cancellation(self):
@@ -248,7 +248,7 @@ class Terminations(EventTest):
                    check_interval_seconds=1)
         self.watched()
         self.announce('end', type=s('cloud.instance.termination'), deadline=t(soon(600)))
-        wait_for(lambda: 'announced by source' in self.client.get('Reason'), 'the reason')
+        wait_for_file(lambda: 'announced by source' in self.client.get('Reason'), 'the reason')
         self.ask('source', 'cancel', id=s('end'))
         wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
 

@@ -8,7 +8,7 @@ import signal
 from gi.repository import GLib
 
 import tap
-from harness import MANAGER, PATH, QUIET, BusTest, House, wait_for
+from harness import MANAGER, PATH, QUIET, BusTest, House, wait_for, wait_for_file
 
 
 class Problems(BusTest):
@@ -59,7 +59,7 @@ class Blind(BusTest):
         self.client = self.house.client()
         self.problems = self.house.watcher.listen(MANAGER, 'Problem', PATH)
         self.events = self.house.watcher.listen(MANAGER, 'EventReceived', PATH)
-        wait_for(lambda: 'example' in self.client.get('Reason'), 'the plugin to be what keeps it on')
+        wait_for_file(lambda: 'example' in self.client.get('Reason'), 'the plugin to be what keeps it on')
 
     def own_problems(self):
         return [message for source, message, _ in self.problems if source == 'decision']

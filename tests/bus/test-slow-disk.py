@@ -204,7 +204,7 @@ class ArmedStop(Disk, Stops, BusTest):
 
     def test_what_is_recorded_late_of_a_stop_that_was_called_off_stays_nowhere(self):
         change = self.stop_without_disk(stop='throttle')
-        wait_for(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        wait_for_file(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
         self.client.call('CancelStop', '(s)', ('not today',))
         self.wait_for_state('active', 'idle')
         self.work()
