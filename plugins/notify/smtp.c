@@ -70,6 +70,18 @@ static void prepare(void) {
         (void) curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+static CURL *connection_new(const char *url, const char *protocols) {
+        CURL *curl = curl_easy_init();
+
+        if (!curl)
+                return NULL;
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        return curl;
+}
+
 static CURLcode attempt(const char *url, const char *from, struct curl_slist *recipients, const char *message,
                         uint64_t deadline, long *ret_status) {
         g_autofree char *sender = g_strdup_printf("<%s>", from);
@@ -80,13 +92,9 @@ static CURLcode attempt(const char *url, const char *from, struct curl_slist *re
 
         if (left == 0)
                 return CURLE_OPERATION_TIMEDOUT;
-        curl = curl_easy_init();
+        curl = connection_new(url, "smtp,smtps");
         if (!curl)
                 return CURLE_OUT_OF_MEMORY;
-        curl_easy_setopt(curl, CURLOPT_URL, url);
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(curl, CURLOPT_USE_SSL,
                          smtp_url_is_local(url) ? (long) CURLUSESSL_NONE : (long) CURLUSESSL_ALL);
         curl_easy_setopt(curl, CURLOPT_MAIL_FROM, sender);
@@ -110,13 +118,9 @@ gboolean smtp_is_served(const char *url) {
         CURL *curl;
 
         (void) pthread_once(&once, prepare);
-        curl = curl_easy_init();
+        curl = connection_new(where, "http");
         if (!curl)
                 return FALSE;
-        curl_easy_setopt(curl, CURLOPT_URL, where);
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, LOOK_TIMEOUT_MS);
         code = curl_easy_perform(curl);
