@@ -3,13 +3,12 @@
 
 import json
 import os
-import pty
-import tty
 
 import tap
 from eventful import SCHEMA, EventTest, s, soon, t
 from gi.repository import GLib
 from harness import BUILD, HERE, MANAGER, PATH, QUIET, wait_for, wait_for_file
+from pseudo_terminal import open_terminal
 
 
 class Delays(EventTest):
@@ -193,13 +192,7 @@ class Terminals(EventTest):
     def install_terminal(self):
         devices = self.house.directory / 'dev'
         (devices / 'pts').mkdir(parents=True)
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        self.addCleanup(os.close, slave)
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        os.fchmod(slave, 0o620)
-        (devices / 'pts/0').symlink_to(os.ttyname(slave))
+        master = open_terminal(self, devices / 'pts/0')
         self.house.place_plugin('terminal', BUILD / 'plugins/terminal/terminal', json.loads((BUILD / 'plugins/terminal/plugin.json').read_text()),
                                 variables={'SNOOZE_TERMINAL_DEVICES': devices})
         return master

@@ -7,20 +7,19 @@ import email
 import email.policy
 import json
 import os
-import pty
 import socket
 import stat
 import sys
 import tempfile
 import threading
 import time
-import tty
 import unittest
 
 from gi.repository import GLib
 
 import plugin_bus
 from plugin_bus import s
+from pseudo_terminal import open_terminal
 
 PROGRAM, SOURCE, SMTP = sys.argv[1:4]
 
@@ -102,13 +101,7 @@ class Notify(plugin_bus.HandlerTestCase):
         return os.path.join(self.directory, name)
 
     def terminal(self):
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        self.addCleanup(os.close, slave)
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        os.fchmod(slave, 0o620)
-        os.symlink(os.ttyname(slave), self.path("dev/pts/%d" % self.terminals))
+        master = open_terminal(self, self.path("dev/pts/%d" % self.terminals))
         self.terminals += 1
         return master
 
