@@ -14,6 +14,10 @@ QUICK = dict(CONFIGURATION, naptime_minutes=NAPTIME / 60, warning_minutes=0.1, m
              input_idle_threshold_secs=3, plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.05}}})
 TYPESCRIPT = "/var/tmp/terminal.txt"
 ROOT_TYPESCRIPT = "/var/tmp/root-terminal.txt"
+LOGIN_TYPESCRIPT = "/var/tmp/login-terminal.txt"
+# A warning that is long enough to log in. Terminals keep the time of what is typed in steps of 8 s.
+LONG_WARNING = dict(QUICK, warning_minutes=0.25, input_idle_threshold_secs=20,
+                    plugins={"plugin_configs": {"sessions": {"input_idle_minutes": 0.3}}})
 
 
 @contextlib.contextmanager
@@ -32,6 +36,23 @@ def root_login(machine):
     with machine.background("script", "--quiet", "--flush", "--command", "exec bash --login", ROOT_TYPESCRIPT) as process:
         wait_until(lambda: closed(machine), "root's profile has closed its terminal")
         yield process
+
+
+@contextlib.contextmanager
+def login(machine, user):
+    """A login through PAM, so that logind has a session with a terminal. What is written to the stdin of what this yields is typed
+    there."""
+    with machine.background("script", "--quiet", "--flush", "--command", f"exec login -f {user}", LOGIN_TYPESCRIPT) as process:
+        wait_until(lambda: any(entry[2] == user for entry in sessions(machine)), "logind has the session")
+        session, = (entry[0] for entry in sessions(machine) if entry[2] == user)
+        told = machine.run("loginctl", "show-session", session, "-p", "Type", "-p", "TTY", "-p", "Service").stdout.split()
+        assert {"Type=tty", "Service=login"} <= set(told) and "TTY=pts/" in " ".join(told), told
+        yield process
+
+
+def sessions(machine):
+    """Of logind: id, uid, user, seat and path of each."""
+    return machine.call("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListSessions", name="org.freedesktop.login1")[0]
 
 
 def closed(machine):
@@ -197,6 +218,25 @@ def powers_off(machine):
     assert machine.wait_powered_off(90) == 0
 
 
+def login_ends_the_warning(machine):
+    """somebody logs in during the warning and types: it ends, history says why, and the machine outlives the time that was told"""
+    machine.wait_state("warning")
+    told = machine.property("NextStop")
+    assert told / 1e6 > time.time(), told
+    with login(machine, "alice") as process:
+        def types():
+            process.stdin.write(b"true\n")
+            process.stdin.flush()
+            return True
+
+        wait_until(lambda: types() and machine.state() == "active", "the machine is active")
+        wait_until(lambda: types() and time.time() > told / 1e6 + 2, "it is later than was told")
+        shown = machine.run("snooze", "history").stdout
+        assert "warning → active: last input" in shown and "This machine stays on: last input" in shown, shown
+        seen = states(machine)
+        assert seen[seen.index("warning"):] == ["warning", "active"], shown
+
+
 def comes_back(machine):
     """after the next boot history is there, and the greeting says that the stop was ours"""
     machine.boot()
@@ -213,3 +253,5 @@ def run(plan, installed, bus):
             plan.cases([holds_keep_it_on, hung, inhibitors_count, warning_is_told, root_is_told_if_asked_for, killed_in_warning,
                          postponed, killed_in_stopping, powers_off], machine)
         plan.case(comes_back, machine)
+    with Machine(installed, bus, LONG_WARNING) as machine:
+        plan.case(login_ends_the_warning, machine)
