@@ -37,8 +37,8 @@ class EventTest(BusTest):
         self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
         self.settings = {}
 
-    def install(self, identifier, contracts=('RequestHandler',), mode=None, priority=None, enabled=True):
-        manifest = {'contracts': ['RequestHandler', *contracts], 'config_schema': SCHEMA}
+    def install(self, identifier, contracts=('RequestHandler',), mode=None, priority=None, enabled=True, **more):
+        manifest = {'contracts': ['RequestHandler', *contracts], 'config_schema': SCHEMA, **more}
         if priority is not None:
             manifest['contracts'].append('EventHandler')
             manifest['events'] = {kind: {'priority': priority, 'enabled': enabled} for kind in ('custom.*', 'cloud.*')}

@@ -39,7 +39,7 @@ typedef struct Event {
         char *text;            /* the same as JSON, a GRefString; NULL: not made yet */
         uint64_t number;       /* in the order in which they came */
 
-        uint64_t awaited;      /* until then (wall clock µs) its source may say that it still stands; 0: not awaited */
+        uint64_t awaited;      /* until then (boot time) its source may say that it still stands; 0: not awaited */
         gboolean forgotten;    /* it did not: its id means nothing any more */
         GSequenceIter *place;  /* EVENT_WAITING; NULL: awaited */
         Dispatch *dispatch;    /* to the handlers */

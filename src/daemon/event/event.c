@@ -14,7 +14,8 @@
 /* Of one source: events that are over and whose deadline lies ahead, so that a cancellation still finds its handlers.
  */
 #define LINGERING_MAX 256U
-/* For its source to be started, to find out where it is, and to announce what it finds. */
+/* For its source to be started, to find out where it is, and to announce what it finds: on boot time, since a clock
+ * that is set meanwhile says nothing about that. */
 #define AWAIT_PATIENCE (5 * USEC_PER_MINUTE)
 
 static void changed(Events *events) {
@@ -163,24 +164,24 @@ static gboolean lives_on(const Event *event, uint64_t now) {
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void arm_expiry(Events *events) {
-        uint64_t now = clock_realtime(), soonest = USEC_INFINITY;
+        uint64_t now = clock_realtime(), boottime = clock_boottime(), left = USEC_INFINITY;
 
         for (guint i = 0; i < events->list->len; i++) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
                 if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
                     !is_standing(event))
-                        soonest = MIN(soonest, expires(event));
+                        left = MIN(left, usec_sub(expires(event), now));
                 else if (event->awaited > 0)
-                        soonest = MIN(soonest, event->awaited);
+                        left = MIN(left, usec_sub(event->awaited, boottime));
         }
         events->expiry = sd_event_source_disable_unref(events->expiry);
-        if (soonest == USEC_INFINITY || events->freeing)
+        if (left == USEC_INFINITY || events->freeing)
                 return;
         /* Far ahead is looked at again: the wall clock may be set. */
         (void) sd_event_add_time_relative(events->with.event, &events->expiry, CLOCK_BOOTTIME,
-                                          MIN(usec_sub(soonest, now) + USEC_PER_SEC, USEC_PER_HOUR), 5 * USEC_PER_SEC,
-                                          on_expiry, events);
+                                          MIN(left + USEC_PER_SEC, USEC_PER_HOUR), 5 * USEC_PER_SEC, on_expiry,
+                                          events);
 }
 
 static gboolean can_retire(const Event *event, uint64_t now) {
@@ -196,12 +197,12 @@ static void leave_list(Event *event) {
 
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
         Events *events = userdata;
-        uint64_t now = clock_realtime();
+        uint64_t now = clock_realtime(), boottime = clock_boottime();
 
         for (guint i = events->list->len; i-- > 0;) {
                 Event *event = g_ptr_array_index(events->list, i);
 
-                if (event->awaited > 0 && event->awaited <= now)
+                if (event->awaited > 0 && event->awaited <= boottime)
                         event_lapse(event);
                 else if (can_retire(event, now)) {
                         event->gone = TRUE;
@@ -261,7 +262,7 @@ void event_await(Event *event) {
         log_notice("Event %s (%s): its deadline passed while no daemon ran; it goes on if %s still announces it.",
                    event->id, event->type, event->source);
         event->state = EVENT_WAITING;
-        event->awaited = usec_add(clock_realtime(), AWAIT_PATIENCE);
+        event->awaited = usec_add(clock_boottime(), AWAIT_PATIENCE);
         arm_expiry(event->events);
 }
 
