@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import sqlite3
-import time
 
 import tap
 from eventful import EventTest, s, soon, t

@@ -304,9 +304,10 @@ static void finish_timed_out(PluginCall *call) {
                 "%s did not answer %s within %.3g s.", plugin->id, call->method->member,
                 (double) ((call->leisurely ? call->due : call->deadline) - call->begun) / USEC_PER_SEC);
 
-        plugin->statistics.timeouts++;
-        if (!is_housekeeping(call))
+        if (!is_housekeeping(call)) {
+                plugin->statistics.timeouts++;
                 set_unhealthy(call, message);
+        }
         if (may_still_happen(call)) {
                 PluginProcess *process = call->process;
 
