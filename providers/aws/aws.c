@@ -76,7 +76,7 @@ static void forget(void *userdata) {
 static const CloudKind kind = {
         .cloud = "aws",
         .owner = "AWS",
-        .actions = CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE),
+        .actions = CLOUD_ACTION_MASK(STOP_ACTION_STOP) | CLOUD_ACTION_MASK(STOP_ACTION_HIBERNATE),
         .rules = &rules,
         .api = &api,
         .questions = identity_questions,

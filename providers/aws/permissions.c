@@ -44,9 +44,9 @@ static const Right hook_rights[] = {
 
 static void ask_next(CloudJob *job);
 
-static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
+static void tell_obstacle(CloudJob *job, StopAction action, const char *obstacle) {
         if (obstacle)
-                snooze_plugin_call_add_permission(job->call, cloud_action_name(action), false, obstacle);
+                snooze_plugin_call_add_permission(job->call, stop_action_names[action], false, obstacle);
 }
 
 static void ask_hook(CloudJob *job);
@@ -109,8 +109,8 @@ static void on_spot_request(CloudJob *job, const CloudReply *reply) {
                 cloud_reply_fail(job, reply, "ec2:DescribeSpotInstanceRequests");
                 return;
         }
-        tell_obstacle(job, CLOUD_STOP, obstacle);
-        tell_obstacle(job, CLOUD_HIBERNATE, obstacle);
+        tell_obstacle(job, STOP_ACTION_STOP, obstacle);
+        tell_obstacle(job, STOP_ACTION_HIBERNATE, obstacle);
         end(job);
 }
 
@@ -124,7 +124,7 @@ static void on_described(CloudJob *job, const CloudReply *reply) {
                 cloud_reply_fail(job, reply, "ec2:DescribeInstances");
                 return;
         }
-        tell_obstacle(job, CLOUD_HIBERNATE, obstacle);
+        tell_obstacle(job, STOP_ACTION_HIBERNATE, obstacle);
         if (instance_is_spot(job, instance))
                 instance_ask_spot_request(job, on_spot_request);
         else

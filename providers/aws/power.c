@@ -96,9 +96,9 @@ static int on_may(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 void power_off(CloudJob *job) {
         const Aws *aws = job->provider;
 
-        if (job->options.action != CLOUD_STOP) {
+        if (job->options.action != STOP_ACTION_STOP) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, ONLY_STOPS,
-                               cloud_action_name(job->options.action));
+                               stop_action_names[job->options.action]);
                 return;
         }
         if (!cloud_setting(&aws->cloud, "shutdown_behavior")) {
@@ -127,11 +127,11 @@ static int on_checked(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         refusal = error ? g_strdup_printf("logind: %s", error->message) : find_refusal(can);
         snooze_plugin_call_add_permission(job->call, POWER_OFF_PERMISSION, !refusal,
                                           refusal ?: "logind lets it power off this machine");
-        for (unsigned i = 0; i < CLOUD_ACTION_COUNT; i++) {
-                g_autofree char *text = g_strdup_printf(ONLY_STOPS, cloud_action_name((CloudAction) i));
+        for (unsigned i = 0; i < STOP_ACTION_COUNT; i++) {
+                g_autofree char *text = g_strdup_printf(ONLY_STOPS, stop_action_names[i]);
 
-                if (i != CLOUD_STOP)
-                        snooze_plugin_call_add_permission(job->call, cloud_action_name((CloudAction) i), false, text);
+                if (i != STOP_ACTION_STOP)
+                        snooze_plugin_call_add_permission(job->call, stop_action_names[i], false, text);
         }
         cloud_job_end(job, 0);
         return 0;

@@ -51,7 +51,7 @@ static void stop_now(CloudJob *job) {
         const char *parameters[7] = { "InstanceId.1", job->instance_id };
         unsigned n = 2;
 
-        if (job->options.action == CLOUD_HIBERNATE) {
+        if (job->options.action == STOP_ACTION_HIBERNATE) {
                 parameters[n++] = "Hibernate";
                 parameters[n++] = "true";
         }
@@ -75,7 +75,7 @@ static void on_spot_request(CloudJob *job, const CloudReply *reply) {
 
 static void on_described(CloudJob *job, const CloudReply *reply) {
         xmlNode *instance = parse_instance(reply->root);
-        bool hibernate = job->options.action == CLOUD_HIBERNATE;
+        bool hibernate = job->options.action == STOP_ACTION_HIBERNATE;
         g_autofree char *obstacle = hibernate ? instance_no_hibernation(job, instance) : NULL,
                         *what = g_strdup_printf("ec2:DescribeInstances on %s", job->instance_id);
 

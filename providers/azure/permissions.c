@@ -59,9 +59,9 @@ void permissions_ask(CloudJob *job, PermissionsDone done) {
         cloud_call(job, "GET", path, NULL, on_page);
 }
 
-static void tell_obstacle(CloudJob *job, CloudAction action, const char *obstacle) {
+static void tell_obstacle(CloudJob *job, StopAction action, const char *obstacle) {
         if (obstacle)
-                snooze_plugin_call_add_permission(job->call, cloud_action_name(action), false, obstacle);
+                snooze_plugin_call_add_permission(job->call, stop_action_names[action], false, obstacle);
 }
 
 /* Permitted is not all: what StopInstance would find wrong with the machine is told before anybody is warned of a
@@ -75,8 +75,8 @@ static void on_described(CloudJob *job, const CloudReply *reply) {
                 cloud_reply_fail(job, reply, what);
                 return;
         }
-        tell_obstacle(job, CLOUD_STOP, no_deallocation);
-        tell_obstacle(job, CLOUD_HIBERNATE, no_deallocation ?: no_hibernation);
+        tell_obstacle(job, STOP_ACTION_STOP, no_deallocation);
+        tell_obstacle(job, STOP_ACTION_HIBERNATE, no_deallocation ?: no_hibernation);
         cloud_actions_tell(job->call, job->cloud->kind->actions);
         cloud_job_end(job, 0);
 }

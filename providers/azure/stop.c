@@ -12,7 +12,7 @@ static const char *const leaving[] = { "deallocating", "deallocated", "hibernati
 static const char *const coming[] = { "starting", "running", NULL };
 
 static void on_stopped(CloudJob *job, const CloudReply *reply) {
-        const char *action = job->options.action == CLOUD_HIBERNATE ? "hibernate" : "deallocate";
+        const char *action = job->options.action == STOP_ACTION_HIBERNATE ? "hibernate" : "deallocate";
         g_autofree char *what = g_strdup_printf("%s on %s", action, vm_name(job));
 
         if (reply->ok)
@@ -40,7 +40,7 @@ static void try_stop(CloudJob *job, const CloudReply *failure) {
 }
 
 static void stop_now(CloudJob *job) {
-        g_autofree char *path = api_path(job, job->options.action == CLOUD_HIBERNATE
+        g_autofree char *path = api_path(job, job->options.action == STOP_ACTION_HIBERNATE
                                                       ? "/deallocate?hibernate=true&api-version=" COMPUTE_VERSION
                                                       : "/deallocate?api-version=" COMPUTE_VERSION);
 
@@ -51,7 +51,7 @@ static void stop_now(CloudJob *job) {
 }
 
 static void on_described(CloudJob *job, const CloudReply *reply) {
-        bool hibernate = job->options.action == CLOUD_HIBERNATE;
+        bool hibernate = job->options.action == STOP_ACTION_HIBERNATE;
         JsonObject *machine = vm_of(reply);
         g_autofree char *what = g_strdup_printf("read %s", vm_name(job)),
                         *no_hibernation = hibernate ? vm_no_hibernation(job, machine) : NULL,

@@ -52,7 +52,7 @@ static void forget(void *userdata) {
 static const CloudKind kind = {
         .cloud = "gcp",
         .owner = "Google",
-        .actions = CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND),
+        .actions = CLOUD_ACTION_MASK(STOP_ACTION_STOP) | CLOUD_ACTION_MASK(STOP_ACTION_SUSPEND),
         .rules = &rules,
         .api = &api,
         .questions = identity_questions,

@@ -91,12 +91,12 @@ static bool has_local_ssd(const CloudJob *job, JsonObject *instance) {
         return instance ? instance_has_local_ssd(instance) : instance_is_own(job) && gcp->identity->local_ssd;
 }
 
-char *instance_obstacle(const CloudJob *job, CloudAction action, JsonObject *instance, const char **ret_error_name) {
+char *instance_obstacle(const CloudJob *job, StopAction action, JsonObject *instance, const char **ret_error_name) {
         JsonArray *accelerators = instance ? json_get_array(instance, "guestAccelerators") : NULL;
         const char *name = last_part(gcp_extra(job)->target);
         bool decided = !g_str_equal(cloud_setting(job->cloud, "local_ssd"), "refuse");
 
-        if (action == CLOUD_SUSPEND && accelerators && json_array_get_length(accelerators) > 0) {
+        if (action == STOP_ACTION_SUSPEND && accelerators && json_array_get_length(accelerators) > 0) {
                 if (ret_error_name)
                         *ret_error_name = SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED;
                 return g_strdup_printf("%s has GPUs: Google suspends no such instance", name);
@@ -107,7 +107,7 @@ char *instance_obstacle(const CloudJob *job, CloudAction action, JsonObject *ins
                 *ret_error_name = SNOOZE_PLUGIN_ERROR_REFUSED;
         return g_strdup_printf("%s has local SSDs, whose content a %s loses: allow that with local_ssd \"discard\", "
                                "or have it kept, and paid for, with \"preserve\" (providers.gcp)",
-                               name, cloud_action_name(action));
+                               name, stop_action_names[action]);
 }
 
 static void tell_of_metadata(CloudJob *job) {

@@ -20,7 +20,7 @@ void instance_get(CloudJob *job, CloudCallDone done);
 char *instance_mistaken(const CloudJob *job, JsonObject *instance);
 /* Why Google, or the configuration, does not let it; NULL: nothing that is known. instance: NULL where the account may
  * not ask for it. ret_error_name: as StopInstance fails; may be NULL. */
-char *instance_obstacle(const CloudJob *job, CloudAction action, JsonObject *instance, const char **ret_error_name);
+char *instance_obstacle(const CloudJob *job, StopAction action, JsonObject *instance, const char **ret_error_name);
 
 /* How every deed begins: the instance is found, and asked for as it is now, if the access scopes of this machine leave
  * anything to be done at all; else the job ends. */

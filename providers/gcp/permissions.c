@@ -25,14 +25,14 @@ static const struct {
 };
 
 static void tell_obstacles(CloudJob *job, JsonObject *instance) {
-        static const CloudAction actions[] = { CLOUD_STOP, CLOUD_SUSPEND };
+        static const StopAction actions[] = { STOP_ACTION_STOP, STOP_ACTION_SUSPEND };
 
         for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
                 g_autofree char *other = instance ? instance_mistaken(job, instance) : NULL,
                                 *obstacle = instance_obstacle(job, actions[i], instance, NULL);
 
                 if (other || obstacle)
-                        snooze_plugin_call_add_permission(job->call, cloud_action_name(actions[i]), false,
+                        snooze_plugin_call_add_permission(job->call, stop_action_names[actions[i]], false,
                                                           other ?: obstacle);
         }
         cloud_actions_tell(job->call, job->cloud->kind->actions);

@@ -12,9 +12,9 @@ static const char *const leaving_by_stop[] = { "STOPPING", "PENDING_STOP", "DEPR
                                                "STOPPED",  "TERMINATED",   NULL };
 static const char *const leaving_by_suspend[] = { "SUSPENDING", "SUSPENDED", NULL };
 
-static const Deed deeds[CLOUD_ACTION_COUNT] = {
-        [CLOUD_STOP] = { "stop", leaving_by_stop, true },
-        [CLOUD_SUSPEND] = { "suspend", leaving_by_suspend, true },
+static const Deed deeds[STOP_ACTION_COUNT] = {
+        [STOP_ACTION_STOP] = { "stop", leaving_by_stop, true },
+        [STOP_ACTION_SUSPEND] = { "suspend", leaving_by_suspend, true },
 };
 
 static const Deed *deed_of(const CloudJob *job) {
@@ -86,7 +86,7 @@ static void go_on_with(CloudJob *job, JsonObject *instance) {
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s", other);
         else if (g_strv_contains(deed_of(job)->expected, status))
                 cloud_job_end(job, 0);
-        else if (job->options.action == CLOUD_SUSPEND && !g_str_equal(status, "RUNNING"))
+        else if (job->options.action == STOP_ACTION_SUSPEND && !g_str_equal(status, "RUNNING"))
                 cloud_job_fail(job, SNOOZE_PLUGIN_ERROR_REFUSED, "%s is %s: only what runs can be suspended", name,
                                *status ? status : "in no state");
         else if (obstacle)

@@ -247,15 +247,15 @@ static int on_inhibitors(sd_bus_message *m, void *userdata, sd_bus_error *error)
 }
 
 static int read_options(SnoozePluginCall *call, const SnoozePluginDictionary *options, Request *request) {
-        const unsigned all =
-                CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND) | CLOUD_ACTION_MASK(CLOUD_HIBERNATE);
+        const unsigned all = CLOUD_ACTION_MASK(STOP_ACTION_STOP) | CLOUD_ACTION_MASK(STOP_ACTION_SUSPEND) |
+                CLOUD_ACTION_MASK(STOP_ACTION_HIBERNATE);
         CloudOptions wanted;
         int r;
 
         r = cloud_options_read_stop(call, "", options, all | CLOUD_WAKES, &wanted);
         if (r < 0)
                 return r;
-        r = power_action_from_name(cloud_action_name(wanted.action));
+        r = power_action_from_name(stop_action_names[wanted.action]);
         if (r < 0)
                 return r;
         request->action = (PowerAction) r;

@@ -56,8 +56,8 @@ const Move *move_of_method(const char *method) {
 }
 
 /* StopEffect is that of the method, and has to be true. */
-char *move_obstacle(CloudAction action, const char *method) {
-        if (action != CLOUD_SUSPEND || g_strcmp0(method, "suspend") == 0)
+char *move_obstacle(StopAction action, const char *method) {
+        if (action != STOP_ACTION_SUSPEND || g_strcmp0(method, "suspend") == 0)
                 return NULL;
         return g_strdup_printf("stop_method is %s, which is what a stop does and costs: set it to suspend", method);
 }

@@ -20,7 +20,7 @@ const Move *move_of_method(const char *method);
 
 /* Why the method does not do what a stop is to do, as StopInstance and CheckPermissions tell it; NULL: it does. Caller
  * frees. */
-char *move_obstacle(CloudAction action, const char *method);
+char *move_obstacle(StopAction action, const char *method);
 
 /* A server that is off keeps its place on its host, and clouds bill for that; one that is shelved leaves it, once it
  * is off-loaded. What a cloud makes of it on its bill is its own affair: stop_effect tells otherwise. */

@@ -60,7 +60,7 @@ static void forget(void *userdata) {
 static const CloudKind kind = {
         .cloud = "openstack",
         .owner = "OpenStack",
-        .actions = CLOUD_ACTION_MASK(CLOUD_STOP) | CLOUD_ACTION_MASK(CLOUD_SUSPEND),
+        .actions = CLOUD_ACTION_MASK(STOP_ACTION_STOP) | CLOUD_ACTION_MASK(STOP_ACTION_SUSPEND),
         .rules = &rules,
         .api = &api,
         .questions = identity_questions,

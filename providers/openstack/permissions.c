@@ -49,7 +49,7 @@ static void on_server(CloudJob *job, const CloudReply *reply) {
         const char *method = cloud_setting(job->cloud, "stop_method");
         const Move *move = move_of_method(method);
         g_autofree char *what = g_strdup_printf("server %s", job->instance_id),
-                        *obstacle = move_obstacle(CLOUD_SUSPEND, method);
+                        *obstacle = move_obstacle(STOP_ACTION_SUSPEND, method);
         Server server;
 
         if (parse_server(reply, job->instance_id, &server))
@@ -63,7 +63,7 @@ static void on_server(CloudJob *job, const CloudReply *reply) {
         add_row(job, "os_compute_api:server-metadata:create", false, "/metadata",
                 "marks a stop in the server's metadata");
         if (obstacle)
-                snooze_plugin_call_add_permission(job->call, cloud_action_name(CLOUD_SUSPEND), false, obstacle);
+                snooze_plugin_call_add_permission(job->call, stop_action_names[STOP_ACTION_SUSPEND], false, obstacle);
         cloud_actions_tell(job->call, job->cloud->kind->actions);
         cloud_job_end(job, 0);
 }

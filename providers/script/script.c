@@ -148,8 +148,8 @@ static unsigned actions_of(const Script *script) {
         const char *const *wanted = snooze_plugin_instance_get_list(script->instance, "actions");
         unsigned mask = 0;
 
-        for (int action = 0; action < CLOUD_ACTION_COUNT; action++)
-                if (wanted && g_strv_contains(wanted, cloud_action_name((CloudAction) action)))
+        for (int action = 0; action < STOP_ACTION_COUNT; action++)
+                if (wanted && g_strv_contains(wanted, stop_action_names[action]))
                         mask |= CLOUD_ACTION_MASK(action);
         return mask;
 }
@@ -179,7 +179,7 @@ static int stop_instance(SnoozePluginCall *call, const char *instance_id, const 
                 return r;
         if (wanted.dry_run)
                 return check_program(script, call, "stop_command");
-        return run(script, "stop_command", cloud_action_name(wanted.action), instance_id, wanted.reason, call,
+        return run(script, "stop_command", stop_action_names[wanted.action], instance_id, wanted.reason, call,
                    is_own(script, instance_id) ? on_stopped : on_done);
 }
 

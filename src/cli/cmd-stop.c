@@ -2,12 +2,11 @@
 
 #include <stdio.h>
 
+#include "base/stop-actions.h"
 #include "cli/output.h"
 #include "cli/wait.h"
 #include "config.h"
 #include "util/duration.h"
-
-static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
 
 static int request(Cli *cli, const char *reason, GVariant *options) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
@@ -80,8 +79,8 @@ static int run_stop(Cli *cli, int argc, char **argv) {
                 return EXIT_CODE_USAGE;
         if (wake_text && !parse_wake(wake_text, &wake))
                 return EXIT_CODE_USAGE;
-        if (action && !g_strv_contains(actions, action))
-                return cli_usage(SNOOZE_COMMAND " stop", "--action: “%s” is not stop, hibernate or suspend", action);
+        if (action && !stop_action_known(action))
+                return cli_usage(SNOOZE_COMMAND " stop", "--action: “%s” is not " STOP_ACTIONS_EXPECTED, action);
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;

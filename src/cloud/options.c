@@ -12,38 +12,28 @@
 #define WAKE_MIN USEC_PER_MINUTE
 #define WAKE_MAX (366 * USEC_PER_DAY)
 
-static const char *const names[CLOUD_ACTION_COUNT] = {
-        [CLOUD_STOP] = "stop",
-        [CLOUD_HIBERNATE] = "hibernate",
-        [CLOUD_SUSPEND] = "suspend",
-};
-
 /* The contract's keys and their types. */
 static const struct {
         const char *name;
         char type;
         const char *expected;
 } keys[] = {
-        { "action", 's', "stop, hibernate or suspend" },
+        { "action", 's', STOP_ACTIONS_EXPECTED },
         { "reason", 's', "a text" },
         { "dry-run", 'b', "a boolean" },
         { "wake", 't', "microseconds since the epoch" },
 };
-
-const char *cloud_action_name(CloudAction action) {
-        return names[action];
-}
 
 #define CANNOT "This cloud cannot %s a machine"
 
 void cloud_actions_tell(SnoozePluginCall *call, unsigned actions) {
         char text[64];
 
-        for (unsigned i = 0; i < CLOUD_ACTION_COUNT; i++) {
+        for (unsigned i = 0; i < STOP_ACTION_COUNT; i++) {
                 if (actions & CLOUD_ACTION_MASK(i))
                         continue;
-                (void) snprintf(text, sizeof(text), CANNOT, names[i]);
-                snooze_plugin_call_add_permission(call, names[i], false, text);
+                (void) snprintf(text, sizeof(text), CANNOT, stop_action_names[i]);
+                snooze_plugin_call_add_permission(call, stop_action_names[i], false, text);
         }
 }
 
@@ -81,9 +71,10 @@ static int check_wake(SnoozePluginCall *call, const SnoozePluginDictionary *opti
 
 int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *options, unsigned actions,
                        CloudOptions *ret) {
-        const char *action = snooze_plugin_dictionary_get_string(options, "action", names[CLOUD_STOP]);
+        const char *action =
+                snooze_plugin_dictionary_get_string(options, "action", stop_action_names[STOP_ACTION_STOP]);
         uint64_t wake = snooze_plugin_dictionary_get_uint(options, "wake", 0);
-        unsigned i = 0;
+        StopAction wanted = stop_action_find(action);
         int r;
 
         r = check_keys(call, options);
@@ -91,15 +82,14 @@ int cloud_options_read(SnoozePluginCall *call, const SnoozePluginDictionary *opt
                 r = check_wake(call, options, actions, wake);
         if (r < 0)
                 return r;
-        while (i < CLOUD_ACTION_COUNT && strcmp(names[i], action) != 0)
-                i++;
-        if (i == CLOUD_ACTION_COUNT)
+        if (wanted == STOP_ACTION_COUNT)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "action: expected stop, hibernate or suspend, not \"%s\"", action);
-        if (!(actions & CLOUD_ACTION_MASK(i)))
+                                               "action: expected " STOP_ACTIONS_EXPECTED ", not \"%s\"",
+                                               action);
+        if (!(actions & CLOUD_ACTION_MASK(wanted)))
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_NOT_SUPPORTED, CANNOT, action);
         *ret = (CloudOptions) {
-                .action = (CloudAction) i,
+                .action = wanted,
                 .dry_run = snooze_plugin_dictionary_get_bool(options, "dry-run", false),
                 .reason = snooze_plugin_dictionary_get_string(options, "reason", ""),
                 .wake = wake,
@@ -113,7 +103,7 @@ int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, con
 
         if (r < 0)
                 return r;
-        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", cloud_action_name(ret->action),
+        snooze_plugin_log(LOG_INFO, "Asked to %s %s%s: %s", stop_action_names[ret->action],
                           *instance_id ? instance_id : "this machine", ret->dry_run ? " (dry run)" : "",
                           *ret->reason ? ret->reason : "no reason given");
         return 0;
@@ -121,7 +111,7 @@ int cloud_options_read_stop(SnoozePluginCall *call, const char *instance_id, con
 
 int cloud_options_read_start(SnoozePluginCall *call, bool own, const SnoozePluginDictionary *options,
                              CloudOptions *ret) {
-        int r = cloud_options_read(call, options, CLOUD_ACTION_MASK(CLOUD_STOP), ret);
+        int r = cloud_options_read(call, options, CLOUD_ACTION_MASK(STOP_ACTION_STOP), ret);
 
         if (r < 0)
                 return r;

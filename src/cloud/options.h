@@ -5,12 +5,7 @@
 
 #include <snooze/plugin.h>
 
-typedef enum CloudAction {
-        CLOUD_STOP,
-        CLOUD_HIBERNATE,
-        CLOUD_SUSPEND,
-        CLOUD_ACTION_COUNT,
-} CloudAction;
+#include "base/stop-actions.h"
 
 #define CLOUD_ACTION_MASK(action) (1U << (action))
 /* In the same mask: it can wake up again by itself (key wake). */
@@ -19,11 +14,8 @@ typedef enum CloudAction {
 /* For CheckPermissions: those actions that are not in the mask, as what no machine of this cloud can be made to do. */
 void cloud_actions_tell(SnoozePluginCall *call, unsigned actions);
 
-/* "stop" "hibernate" "suspend" */
-const char *cloud_action_name(CloudAction action);
-
 typedef struct CloudOptions {
-        CloudAction action;
+        StopAction action;
         bool dry_run;
         const char *reason; /* borrowed from the dictionary; "" where none is given */
         uint64_t wake;      /* wall clock µs; 0: not asked for */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "config.h"
 #include "daemon/plugin/plugin.h"
 #include "private-bus.h"
 #include "util/json.h"
@@ -203,6 +204,15 @@ static inline const Vote *fixture_vote(PluginFixture *f, const char *source) {
                         return vote;
         }
         return NULL;
+}
+
+/* As if a package had brought it: what its manifest says, and where that lies. */
+static inline void fixture_make_official(PluginFixture *f, const char *id) {
+        Manifest *manifest = plugins_find(f->plugins, id)->manifest;
+
+        manifest->official = TRUE;
+        g_free(manifest->directory);
+        manifest->directory = g_strdup(PKGPLUGINDIR);
 }
 
 static inline PluginState fixture_state(PluginFixture *f, const char *id) {

@@ -198,7 +198,7 @@ static void assert_spread(uint64_t first, unsigned failures, uint64_t expected) 
         uint64_t least = UINT64_MAX, most = 0;
 
         for (unsigned i = 0; i < 1000; i++) {
-                uint64_t delay = restart_delay(first, failures);
+                uint64_t delay = plugin_restart_delay(first, failures);
 
                 least = MIN(least, delay);
                 most = MAX(most, delay);

@@ -36,8 +36,7 @@ static void begin(PluginFixture *f, const char *plugins) {
         fixture_prepare(f);
         add_native(f, "1.0.0");
         fixture_start(f, configuration);
-        /* As if it lay where packages put them. */
-        plugins_find(f->plugins, "one")->official = TRUE;
+        fixture_make_official(f, "one");
 }
 
 static void begin_in_mode(PluginFixture *f, const char *mode) {
@@ -89,13 +88,20 @@ static void test_off_by_default(void) {
         fixture_down(&f);
 }
 
+/* Neither what only says so nor what only lies there is loaded. */
 static void test_official_alone(void) {
         PluginFixture f = {};
         Plugin *plugin;
 
         begin(&f, ALLOWED);
         plugin = plugins_find(f.plugins, "one");
-        plugin->official = FALSE;
+        g_assert_true(plugin_enabled(plugin));
+        plugin->manifest->official = FALSE;
+        g_assert_false(plugin_enabled(plugin));
+        plugin->manifest->official = TRUE;
+        g_free(plugin->manifest->directory);
+        plugin->manifest->directory = g_strdup(plugin->directory);
+        g_assert_false(plugin_enabled(plugin));
         g_assert_nonnull(strstr(plugin_last_error(plugin), "only what came with CloudSnooze"));
         fixture_round(&f, TRUE);
         g_assert_cmpuint(f.votes->len, ==, 0);

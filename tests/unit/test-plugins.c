@@ -168,7 +168,7 @@ static void test_official_waits_for_its_mark(void) {
         fixture_start(&f, "{}");
         plugin = plugins_find(f.plugins, "one");
         g_assert_false(plugin_enabled(plugin));
-        plugin->official = TRUE;
+        fixture_make_official(&f, "one");
         enabled_learn(plugin);
         g_assert_false(plugin_enabled(plugin));
         plugin->manifest->enabled_by_default = TRUE;

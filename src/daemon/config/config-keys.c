@@ -7,11 +7,11 @@
 
 #include "base/event-types.h"
 #include "base/names.h"
+#include "base/stop-actions.h"
 
 #define TEN_YEARS_IN_MINUTES (10.0 * 366 * 24 * 60)
 #define ANY 1e15
 
-static const char *const stop_actions[] = { "stop", "hibernate", "suspend", NULL };
 static const char *const stop_effects[] = { "keeps-billing", "terminates", "unknown", NULL };
 
 gboolean config_id_valid(const char *id) {
@@ -179,7 +179,7 @@ const ConfigKey config_keys[] = {
                 "Do everything but the last call to the provider, until " SNOOZE_COMMAND " setup arms it."),
         STRING("provider", provider, "auto", .valid = config_id_valid, .expected = "a provider's id or \"auto\"",
                .description = "The provider that stops this machine; auto takes the one that detects itself."),
-        STRING("stop_action", stop_action, "stop", .choices = stop_actions,
+        STRING("stop_action", stop_action, "stop", .choices = stop_action_names,
                .description = "What the provider is asked to do."),
         { .name = "allow_stop_effects",
           .type = KEY_STRINGS,

@@ -77,7 +77,7 @@ struct Config {
         double network_down_seconds;        /* ≥ 0 (10), 0 = off */
         gboolean dry_run;                   /* (true): until snooze setup */
         char *provider;                     /* "auto" or an id */
-        char *stop_action;                  /* "stop" "hibernate" "suspend" */
+        char *stop_action;                  /* a name of base/stop-actions.h */
         char **allow_stop_effects;          /* of keeps-billing terminates unknown; ([]) */
 
         JsonObject *merged;                 /* the whole merged document, as written; never NULL */

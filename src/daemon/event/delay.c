@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "base/stop-actions.h"
 #include "bus/tracked-name.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
@@ -131,7 +132,8 @@ static JsonObject *describe(gboolean sleep) {
         json_object_set_string_member(data, "phase", "scheduled");
         json_object_set_boolean_member(data, "cancelled", FALSE);
         json_object_set_boolean_member(data, "dry_run", FALSE);
-        json_object_set_string_member(data, "action", sleep ? "suspend" : "stop");
+        json_object_set_string_member(data, "action",
+                                      stop_action_names[sleep ? STOP_ACTION_SUSPEND : STOP_ACTION_STOP]);
         json_object_set_string_member(data, "reason", words);
         json_object_set_string_member(data, "notice", words);
         return data;

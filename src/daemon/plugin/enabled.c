@@ -167,7 +167,7 @@ void enabled_learn(Plugin *plugin) {
         if (plugin->mark_missing)
                 return;
         plugin->enabled = mark_exists(state_directory, ENABLED_DIRECTORY, plugin->id);
-        if (plugin->enabled || !plugin->official || !plugin->manifest->enabled_by_default ||
+        if (plugin->enabled || !plugin_official(plugin->manifest) || !plugin->manifest->enabled_by_default ||
             mark_exists(state_directory, DISABLED_DIRECTORY, plugin->id))
                 return;
         plugin->enabled = TRUE;

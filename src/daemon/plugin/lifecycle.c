@@ -185,7 +185,7 @@ void plugin_forget_failures(Plugin *plugin) {
         plugin->failure_count = 0;
 }
 
-uint64_t restart_delay(uint64_t first, unsigned failures) {
+uint64_t plugin_restart_delay(uint64_t first, unsigned failures) {
         unsigned doublings = MIN(failures > 0 ? failures - 1 : 0, 16U);
         uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);
 
@@ -238,9 +238,10 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 return;
         }
         if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)
-                set_timer(plugin, plugin->restart_wanted ? 1
-                                                         : restart_delay(plugin->plugins->parameters.restart_delay,
-                                                                         plugin->failure_count));
+                set_timer(plugin,
+                          plugin->restart_wanted ? 1
+                                                 : plugin_restart_delay(plugin->plugins->parameters.restart_delay,
+                                                                        plugin->failure_count));
 }
 
 void plugin_refuse(Plugin *plugin, const char *reason) {

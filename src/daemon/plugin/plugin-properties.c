@@ -10,7 +10,7 @@
 #include "daemon/plugin/plugin.h"
 
 static const char *trust(const Plugin *plugin) {
-        if (plugin->official)
+        if (plugin_official(plugin->manifest))
                 return "official";
         return g_str_equal(plugin->directory, PKGPLUGINDIR) || g_str_equal(plugin->directory, INSTALLED_PLUGINS)
                        ? "unsigned"
@@ -88,7 +88,7 @@ static int append_contracts(const Plugin *plugin, sd_bus_message *reply) {
 }
 
 static int append_official(const Plugin *plugin, sd_bus_message *reply) {
-        return append_boolean(reply, plugin->official);
+        return append_boolean(reply, plugin_official(plugin->manifest));
 }
 
 static int append_trust(const Plugin *plugin, sd_bus_message *reply) {

@@ -51,20 +51,18 @@ gboolean plugin_is_native(const Plugin *plugin) {
         return plugin->manifest && is_native(plugin->manifest);
 }
 
-const char *plugin_native_obstacle(const Manifest *manifest, gboolean official, const Config *config) {
-        if (!is_native(manifest))
+const char *plugin_native_obstacle(const Manifest *manifest, const Config *config) {
+        if (!manifest || !is_native(manifest))
                 return NULL;
         if (!config->plugins_native_enabled)
                 return "it would run inside the daemon (runtime native), and plugins.native_enabled is false";
-        return official ? NULL : "only what came with CloudSnooze may run inside the daemon (runtime native)";
-}
-
-static const char *native_obstacle(const Plugin *plugin, const Config *config) {
-        return plugin->manifest ? plugin_native_obstacle(plugin->manifest, plugin->official, config) : NULL;
+        return plugin_official(manifest)
+                       ? NULL
+                       : "only what came with CloudSnooze may run inside the daemon (runtime native)";
 }
 
 gboolean plugin_may_run_by(const Plugin *plugin, const Config *config) {
-        return plugin->enabled && config->plugins_enabled && !native_obstacle(plugin, config);
+        return plugin->enabled && config->plugins_enabled && !plugin_native_obstacle(plugin->manifest, config);
 }
 
 gboolean plugin_may_run(const Plugin *plugin) {
@@ -77,7 +75,7 @@ gboolean plugin_votes(const Plugin *plugin) {
 }
 
 char *plugin_why_not(const Plugin *plugin) {
-        const char *obstacle = native_obstacle(plugin, plugin->plugins->config);
+        const char *obstacle = plugin_native_obstacle(plugin->manifest, plugin->plugins->config);
 
         if (obstacle)
                 return g_strdup_printf("%s may not run: %s", plugin->id, obstacle);
@@ -132,7 +130,7 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error) {
 }
 
 void plugin_tell_obstacle(Plugin *plugin) {
-        const char *obstacle = native_obstacle(plugin, plugin->plugins->config);
+        const char *obstacle = plugin_native_obstacle(plugin->manifest, plugin->plugins->config);
 
         if (obstacle)
                 replace_error(plugin, obstacle);
@@ -217,8 +215,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
         plugin->directory = g_strdup(directory);
-        plugin->official = manifest && manifest->official && plugin_packaged(plugin);
-        plugin_set_error(plugin, broken ?: native_obstacle(plugin, plugin->plugins->config) ?: "");
+        plugin_set_error(plugin, broken ?: plugin_native_obstacle(plugin->manifest, plugin->plugins->config) ?: "");
 }
 
 void plugin_reset(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {

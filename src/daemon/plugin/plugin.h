@@ -73,7 +73,7 @@ struct Plugin {
         gboolean stale;          /* to be looked at again when it has ended */
         Manifest *refused;       /* the version on the disk that may not take the place of the one that runs … */
         char *refusal;           /* … and why not, as it was told last */
-        gboolean official, enabled;
+        gboolean enabled;
         gboolean was_check;      /* the manifest that it had before this one said so; TRUE: it had none that could be
                                     read, and nobody knows */
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
@@ -256,8 +256,9 @@ gboolean plugin_may_run_by(const Plugin *plugin, const Config *config);
 char *plugin_why_not(const Plugin *plugin);
 /* It would run, or runs, in the daemon. */
 gboolean plugin_is_native(const Plugin *plugin);
-/* Why this cannot be loaded into the daemon; NULL: nothing stands against it, or it would not be. */
-const char *plugin_native_obstacle(const Manifest *manifest, gboolean official, const Config *config);
+/* Why this cannot be loaded into the daemon; NULL: nothing stands against it, or it would not be.
+ * manifest: NULL where there is none. */
+const char *plugin_native_obstacle(const Manifest *manifest, const Config *config);
 /* Its last error says why it may not. */
 void plugin_tell_obstacle(Plugin *plugin);
 /* On its way up or up. */
@@ -297,7 +298,7 @@ void plugin_forget_failures(Plugin *plugin);
 /* Before the restart after so many failures in a row; first: before the first one, 0: RESTART_DELAY_MIN. Doubles each
  * time, up to RESTART_DELAY_MAX, and a quarter more or less, so that plugins that fail together do not return
  * together. */
-uint64_t restart_delay(uint64_t first, unsigned failures);
+uint64_t plugin_restart_delay(uint64_t first, unsigned failures);
 /* Asks the bus who owns the name: one that ran before the daemon did was never announced. */
 void plugin_ask_owner(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);

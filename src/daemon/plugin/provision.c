@@ -50,8 +50,17 @@ void provision_cancel(Provisioning *provisioning) {
                 g_ptr_array_remove_fast(provisioning->plugin->provisionings, provisioning);
 }
 
+/* Nobody but packages and root writes there. */
+static gboolean of_packages(const char *directory) {
+        return g_str_equal(directory, PKGPLUGINDIR);
+}
+
 gboolean plugin_packaged(const Plugin *plugin) {
-        return strcmp(plugin->directory, PKGPLUGINDIR) == 0;
+        return of_packages(plugin->directory);
+}
+
+gboolean plugin_official(const Manifest *manifest) {
+        return manifest && manifest->official && of_packages(manifest->directory);
 }
 
 gboolean plugin_lacks_user(const Plugin *plugin) {

@@ -16,7 +16,10 @@ typedef struct Provisioning Provisioning;
 /* error NULL: it may be started. Else the name and text of the error. */
 typedef void (*ProvisionDone)(Plugin *plugin, const char *error, const char *message, void *userdata);
 
+/* It lies where packages put theirs. */
 gboolean plugin_packaged(const Plugin *plugin);
+/* The same, and its manifest says that it came with CloudSnooze. NULL: has none, and is not. */
+gboolean plugin_official(const Manifest *manifest);
 /* It lies where packages put theirs, and no package made the user that its unit runs as. */
 gboolean plugin_lacks_user(const Plugin *plugin);
 /* slot: a PluginSlot, in which it is to be started; PLUGIN_SLOT_COUNT: in either. FALSE: it may be started at once. */

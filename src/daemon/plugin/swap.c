@@ -281,7 +281,6 @@ static void exchange(PluginSwap *swap) {
         plugin->manifest = swap->other;
         plugin->directory = swap->directory;
         plugin->slot = swap->slot;
-        plugin->official = plugin->manifest->official && plugin_packaged(plugin);
         swap->other = manifest;
         swap->directory = directory;
         swap->slot = slot;

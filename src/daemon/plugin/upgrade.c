@@ -34,11 +34,9 @@ static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {
 }
 
 /* What was loaded into the daemon stays there, and is not there twice. */
-static char *native_obstacle(const Plugin *plugin, const Manifest *manifest) {
-        gboolean official = manifest->official && g_str_equal(manifest->directory, PKGPLUGINDIR);
-
+static char *loading_obstacle(const Plugin *plugin, const Manifest *manifest) {
         if (!plugin->native || !g_str_equal(manifest->runtime, "native"))
-                return g_strdup(plugin_native_obstacle(manifest, official, plugin->plugins->config));
+                return g_strdup(plugin_native_obstacle(manifest, plugin->plugins->config));
         return g_strdup("the daemon has the code of an earlier one (runtime native), and loads this one when it is "
                         "started again: systemctl restart snoozed");
 }
@@ -49,7 +47,7 @@ static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
 
         if (g_str_equal(manifest->digest, plugin->manifest->digest))
                 return NULL;
-        obstacle = manifest_obstacle(manifest) ?: native_obstacle(plugin, manifest) ?:
+        obstacle = manifest_obstacle(manifest) ?: loading_obstacle(plugin, manifest) ?:
                 dependencies_obstacle(plugin, manifest) ?: configuration_obstacle(plugin, manifest);
         if (!obstacle)
                 return NULL;

@@ -234,12 +234,6 @@ int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_pro
         return 0;
 }
 
-static const char *const stop_actions[STOP_ACTIONS + 1] = { "stop", "hibernate", "suspend", NULL };
-
-gboolean stop_action_known(const char *name) {
-        return g_strv_contains(stop_actions, name);
-}
-
 gboolean permission_of_another(const char *name, const char *action) {
         return stop_action_known(name) && !g_str_equal(name, action);
 }
@@ -277,7 +271,7 @@ JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem) {
 
 void provider_forget_permissions(Provider *provider) {
         provider->permissions_known = FALSE;
-        for (size_t i = 0; i < STOP_ACTIONS; i++)
+        for (size_t i = 0; i < STOP_ACTION_COUNT; i++)
                 g_clear_pointer(&provider->obstacles[i], g_free);
 }
 
@@ -292,8 +286,8 @@ static char *obstacle_text(const Provider *provider, const char *name, const cha
 }
 
 static void learn_obstacle(Provider *provider, const char *name, const char *explanation) {
-        for (size_t i = 0; i < STOP_ACTIONS; i++)
-                if (!provider->obstacles[i] && !permission_of_another(name, stop_actions[i]))
+        for (size_t i = 0; i < STOP_ACTION_COUNT; i++)
+                if (!provider->obstacles[i] && !permission_of_another(name, stop_action_names[i]))
                         provider->obstacles[i] = obstacle_text(provider, name, explanation);
 }
 
@@ -311,10 +305,9 @@ void provider_learn_permissions(Provider *provider, JsonArray *permissions) {
 }
 
 const char *provider_obstacle(const Provider *provider, const char *action) {
-        for (size_t i = 0; i < STOP_ACTIONS; i++)
-                if (g_str_equal(action, stop_actions[i]))
-                        return provider->obstacles[i];
-        return NULL;
+        StopAction wanted = stop_action_find(action);
+
+        return wanted == STOP_ACTION_COUNT ? NULL : provider->obstacles[wanted];
 }
 
 void provider_tell_permitted(Provider *provider) {

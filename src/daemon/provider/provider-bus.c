@@ -142,10 +142,10 @@ int provider_check_wake(JsonObject *options, uint64_t stop, sd_bus_error *error)
 static int check_action(JsonObject *options, sd_bus_error *error) {
         const char *action = json_get_string(options, "action", "stop");
 
-        if (g_str_equal(action, "stop") || g_str_equal(action, "hibernate") || g_str_equal(action, "suspend"))
+        if (stop_action_known(action))
                 return 0;
         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                 "action: got %.*s, expected stop, hibernate or suspend.", line_cut(action, 32),
+                                 "action: got %.*s, expected " STOP_ACTIONS_EXPECTED ".", line_cut(action, 32),
                                  action);
 }
 

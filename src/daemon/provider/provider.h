@@ -5,10 +5,10 @@
  * first time, after the plugin failed, when its settings have changed, and once a day: Detect, its properties, the
  * instance, its permissions, in this order. */
 
+#include "base/stop-actions.h"
 #include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
 
-#define STOP_ACTIONS 3U /* stop, hibernate, suspend */
 
 struct Provider {
         Providers *providers;
@@ -23,7 +23,7 @@ struct Provider {
         char *instance_id;
         gboolean asking_permissions; /* for callers: the operations that want them */
         gboolean permissions_known;
-        char *obstacles[STOP_ACTIONS]; /* to each of what a stop may do, the first; NULL: none, or not known */
+        char *obstacles[STOP_ACTION_COUNT]; /* to each of what a stop may do, the first; NULL: none, or not known */
 };
 
 struct Providers {
@@ -106,7 +106,7 @@ gboolean permission_of_another(const char *name, const char *action);
 /* Keeps what they say. */
 void provider_learn_permissions(Provider *provider, JsonArray *permissions);
 void provider_forget_permissions(Provider *provider);
-/* What keeps it from doing this with this machine ("stop", "hibernate", "suspend"), as far as is known, or NULL. */
+/* What keeps it from doing this with this machine (a name of base/stop-actions.h), as far as is known, or NULL. */
 const char *provider_obstacle(const Provider *provider, const char *action);
 /* Tells that the active one may do what the configuration wants of a stop, if so. */
 void provider_tell_permitted(Provider *provider);

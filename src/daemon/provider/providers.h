@@ -44,10 +44,7 @@ Provider *providers_find(Providers *providers, const char *id);
 GPtrArray *providers_list(Providers *providers); /* borrowed, by id */
 Provider *providers_active(Providers *providers); /* NULL: none */
 
-/* Is one of "stop", "hibernate" and "suspend". */
-gboolean stop_action_known(const char *action);
-
-/* Why no stop could be asked for now that is to do this ("stop", "hibernate", "suspend"; NULL: what the configuration
+/* Why no stop could be asked for now that is to do this (a name of base/stop-actions.h; NULL: what the configuration
  * says), in a sentence that ends with what to type; NULL if one could: no provider, two detected, StopEffect not
  * allowed, permissions missing, a machine that cannot be made to do it. */
 const char *providers_problem(Providers *providers, const char *action);
@@ -64,7 +61,7 @@ typedef enum StopAnswer {
         STOP_REFUSED,  /* it will never work like this: a permission, a wrong id, an effect that is not allowed */
 } StopAnswer;
 
-/* Asks the provider to stop this machine by `action` ("stop" "hibernate" "suspend") and verifies what it reports.
+/* Asks the provider to stop this machine by `action` (a name of base/stop-actions.h) and verifies what it reports.
  * wake: when it is to be on again, µs since the epoch, which a provider that cannot see to it refuses; 0: not asked
  * for. */
 typedef void (*ProviderStopped)(StopAnswer answer, const char *message, void *userdata);

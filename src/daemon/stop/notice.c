@@ -3,6 +3,7 @@
 #include "daemon/stop/notice.h"
 
 #include "base/clock.h"
+#include "base/stop-actions.h"
 #include "config.h"
 #include "util/duration.h"
 
@@ -13,9 +14,9 @@ const char *notice_phase_name(NoticePhase phase) {
 }
 
 static const char *verb(const Notice *notice) {
-        if (g_strcmp0(notice->action, "hibernate") == 0)
+        if (g_strcmp0(notice->action, stop_action_names[STOP_ACTION_HIBERNATE]) == 0)
                 return notice->dry_run ? "would hibernate" : "hibernates";
-        if (g_strcmp0(notice->action, "suspend") == 0)
+        if (g_strcmp0(notice->action, stop_action_names[STOP_ACTION_SUSPEND]) == 0)
                 return notice->dry_run ? "would be suspended" : "is suspended";
         return notice->dry_run ? "would stop" : "stops";
 }

@@ -21,7 +21,7 @@ typedef struct Notice {
         uint64_t now;        /* wall clock */
         uint64_t stop_time;  /* wall clock */
         uint64_t idle_since; /* wall clock, 0: a person wants the stop */
-        const char *action;  /* "stop" "hibernate" "suspend" */
+        const char *action;  /* a name of base/stop-actions.h */
         const char *reason;
 } Notice;
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/stop-actions.h"
 #include "bus/dictionary.h"
 #include "config.h"
 #include "daemon/manager-bus.h"
@@ -16,13 +17,12 @@ static const char *const stop_options[] = { "force",   "b", "delay", "t", "actio
                                             "dry-run", "b", "wake",  "t", NULL };
 
 static int check_options(JsonObject *options, sd_bus_error *error) {
-        static const char *const actions[] = { "stop", "hibernate", "suspend", NULL };
         const char *action = json_get_string(options, "action", "stop");
         gint64 delay = json_get_int(options, "delay", 0);
 
-        if (!g_strv_contains(actions, action))
+        if (!stop_action_known(action))
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
-                                         "options.action is '%s', expected stop, hibernate or suspend.", action);
+                                         "options.action is '%s', expected " STOP_ACTIONS_EXPECTED ".", action);
         if (delay < 0 || (uint64_t) delay > DELAY_MAX)
                 return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT,
                                          "options.delay is %lld µs, expected at most a day.", (long long) delay);

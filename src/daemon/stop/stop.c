@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "base/stop-actions.h"
 #include "daemon/stop/notice.h"
 #include "daemon/stop/record.h"
 #include "daemon/stop/tags.h"
@@ -21,6 +22,7 @@
 #define STOPPED_PATIENCE (5 * USEC_PER_MINUTE)
 /* Handlers and delay holds may use up all of max_delay_seconds; the tags are written even so. */
 #define TAGS_PATIENCE (5 * USEC_PER_SEC)
+#define STILL_RUNS "a daemon before this one had asked, and nothing has come of it"
 
 struct Stop {
         StopParameters with;
@@ -527,8 +529,6 @@ static int on_disk_watch(sd_event_source *source, uint64_t usec, void *userdata)
         go_on(userdata);
         return 0;
 }
-
-#define STILL_RUNS "a daemon before this one had asked, and nothing has come of it"
 
 static void on_calls_ended(void *userdata) {
         _cleanup_(question_endp) Question *question = userdata;
