@@ -351,12 +351,31 @@ class Registry(BusTest):
         wait_for(lambda: self.get('LastError') == '', 'both to be known')
         self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='version 7 of the plugin API')
 
-    def test_a_container_is_not_served(self):
-        self.house.install_fake('one', 'idle', isolation='container', image='example@sha256:0')
+    def test_what_this_build_does_not_serve_is_refused_once(self):
+        """However often it is asked for: it is not restarted, and does not end in quarantine."""
+        states = self.client.listen(PLUGIN, 'StateChanged', path_of('one'))
+        told = lambda: [state for state, _, _ in states if state != 'discovered']
+        self.house.install_fake('two', 'idle')
+        self.house.install_fake('one', 'idle', isolation='container', image='example@sha256:0', dependencies=self.needs(two='*'))
         self.wait_for_added()
-        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='has the isolation container, which this build does not serve')
-        self.assertEqual(self.house.lived_through('one'), [])
-        self.assertIn('container', self.get('LastError'))
+        self.wait_for_added('two')
+        for part, changes in (('has the isolation container, which this build does not serve', {}),
+                              ('has the runtime http, which this build does not serve', {'isolation': 'process', 'runtime': 'http'})):
+            if changes:
+                self.rewrite('one', **changes)
+                wait_for(lambda: self.get('State') == 'discovered', 'the other manifest')
+            del states[:]
+            for _ in range(10):
+                self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part=part)
+            wait_for(lambda: len(told()) >= 2, 'what was told')
+            self.assertEqual(told(), ['loading', 'failed'])
+            self.assertEqual((self.get('State'), self.get('LastError'), self.get('Restarts')), ('failed', part, 0))
+        self.assertEqual((self.house.lived_through('one'), self.house.lived_through('two')), ([], []))
+        # Nothing of it stays when there is one that can be.
+        self.rewrite('one', isolation='process', runtime='dbus')
+        wait_for(lambda: self.get('State') == 'discovered', 'the third manifest')
+        self.load()
+        self.assertEqual(self.get('State'), 'running')
 
     def test_those_that_need_each_other(self):
         self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))

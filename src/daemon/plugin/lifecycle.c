@@ -396,16 +396,17 @@ void plugin_begin(Plugin *plugin) {
                 plugin->begin_wanted = TRUE;
                 return;
         }
+        /* No start would change it, and nothing is started for it. */
+        problem = manifest_obstacle(plugin->manifest);
+        if (problem) {
+                plugin_refuse(plugin, problem);
+                return;
+        }
         if (!dependencies_ready(plugin))
                 return;
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
-        problem = manifest_obstacle(plugin->manifest);
-        if (problem) {
-                plugin_fail(plugin, "%s", problem);
-                return;
-        }
         settings = plugin_settings(plugin, plugin->manifest, &error);
         if (!settings) {
                 plugin_fail(plugin, "is not configured well: %s", error->message);
