@@ -11,7 +11,7 @@ import time
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import Gio, GLib
-from harness import BUILD, ERROR, NAME, PLUGIN, error_name, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for, wait_for_file
 
 SECONDS = float(os.environ.get('SNOOZE_SWAP_SECONDS', '5'))
 SWAPS = int(os.environ.get('SNOOZE_SWAPS', '3'))
@@ -257,6 +257,44 @@ class Swap(CountingTest):
         self.wait_for_state('running')
         self.assertNotIn('Handle', asked)
         self.assertEqual(self.count(), 4)
+
+
+class WithoutChannel(BusTest):
+    """It is called over the bus, which does not tell one that fell from one that left."""
+
+    plain = f'{PATH}/plugin/plain'
+
+    def setUp(self):
+        self.house = House({'check_interval_seconds': 60}, daemon=False)
+        self.addCleanup(self.house.close)
+        self.house.replay(QUIET)
+        self.house.install_fake('plain', 'slot-idle')
+        self.manifest = self.house.directory / 'plugins/plain/plugin.json'
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.problems = self.house.watcher.listen(MANAGER, 'Problem')
+
+    def get(self, name):
+        return self.client.get(name, PLUGIN, self.plain)
+
+    def place(self, version):
+        text = self.manifest.read_text().replace(f'"version": "{self.get("Version")}"', f'"version": "{version}"')
+        self.manifest.with_suffix('.new').write_text(text)
+        self.manifest.with_suffix('.new').rename(self.manifest)
+
+    def test_one_that_is_gone_shortly_after_it_took_over_is_rolled_back(self):
+        self.client.call('Load', interface=PLUGIN, path=self.plain)
+        self.place('1.1.0')
+        self.client.call('Upgrade', '(s)', ('1.1.0',), PLUGIN, self.plain)
+        self.assertEqual((self.get('Version'), self.house.lived_through('plain').count('starts')), ('1.1.0', 2))
+        pid = self.get('Pid')
+        # Installed side by side the old one would still be there.
+        self.place('1.0.0')
+        os.kill(pid, signal.SIGSEGV)
+        wait_for(lambda: self.problems, 'what is told of it')
+        self.assertIn('version 1.1.0 failed shortly after it had replaced version 1.0.0, which runs again', self.problems[0][1])
+        wait_for(lambda: self.get('State') == 'running', 'the old one')
+        self.assertEqual((self.get('Version'), self.house.lived_through('plain').count('starts')), ('1.0.0', 3))
 
 
 class Killed(CountingTest):

@@ -224,8 +224,8 @@ static int answer(sd_bus_message *call, const char *member) {
         if (strcmp(member, "CheckIdle") == 0)
                 return answer_check(call);
         if (strcmp(member, "Handshake") == 0)
-                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 3, "id", "s", id, "version", "s",
-                                                  "1.0.0", "contracts", "as", 1, "IdleCheck");
+                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 2, "id", "s", id,
+                                                  "contracts", "as", 1, "IdleCheck");
         if (strcmp(member, "OpenChannel") == 0)
                 return answer_channel(call);
         if (strcmp(member, "Shutdown") == 0)
@@ -242,6 +242,15 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
         return 1;
 }
 
+/* With a name for its slot another version can take its place while it serves. */
+static int own_slot(void) {
+        const char *slot = getenv("SNOOZE_SLOT");
+        char name[160];
+
+        snprintf(name, sizeof(name), "%s.%s", own_name, slot ?: "a");
+        return sd_bus_request_name(bus, name, 0);
+}
+
 static int run(void) {
         int r = sd_event_default(&event);
 
@@ -254,7 +263,9 @@ static int run(void) {
         if (r >= 0)
                 r = sd_bus_attach_event(bus, event, 0);
         if (r >= 0)
-                r = sd_bus_request_name(bus, own_name, 0);
+                r = own_slot();
+        if (r >= 0)
+                r = sd_bus_request_name(bus, own_name, SD_BUS_NAME_QUEUE);
         if (r >= 0)
                 (void) sd_notify(0, "READY=1");
         return r < 0 ? r : sd_event_loop(event);

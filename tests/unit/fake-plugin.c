@@ -2,13 +2,15 @@
 
 /* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What
  * it lived through is appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a
- * channel, and behaves so there. One whose behaviour is the name of an error answers every question with it. */
+ * channel, and behaves so there; one whose begins with "slot-" owns a name for its slot, so that another version can
+ * take its place while it serves. One whose behaviour is the name of an error answers every question with it. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -17,7 +19,7 @@
 #include "base/names.h"
 
 static const char *id, *behaviour, *directory;
-static bool offers_channel;
+static bool offers_channel, owns_slot;
 static sd_bus *bus, *channel;
 static int channel_fd = -1;
 static sd_event *event;
@@ -539,6 +541,14 @@ static int serve(sd_bus *connection) {
         return r < 0 ? r : sd_bus_attach_event(connection, event, 0);
 }
 
+static int own_slot(void) {
+        const char *slot = getenv("SNOOZE_SLOT");
+        char name[sizeof(own_name) + 16];
+
+        snprintf(name, sizeof(name), "%s.%s", own_name, slot ?: "a");
+        return sd_bus_request_name(bus, name, 0);
+}
+
 static int run(void) {
         int r;
 
@@ -552,8 +562,10 @@ static int run(void) {
                 r = sd_bus_set_exit_on_disconnect(bus, 1);
         if (r >= 0)
                 r = serve(bus);
+        if (r >= 0 && owns_slot)
+                r = own_slot();
         if (r >= 0)
-                r = sd_bus_request_name(bus, own_name, 0);
+                r = sd_bus_request_name(bus, own_name, owns_slot ? SD_BUS_NAME_QUEUE : 0);
         return r < 0 ? r : sd_event_loop(event);
 }
 
@@ -568,6 +580,9 @@ int main(int argc, char **argv) {
         offers_channel = strncmp(behaviour, "channel-", strlen("channel-")) == 0;
         if (offers_channel)
                 behaviour += strlen("channel-");
+        owns_slot = strncmp(behaviour, "slot-", strlen("slot-")) == 0;
+        if (owns_slot)
+                behaviour += strlen("slot-");
         note("starts");
         r = run();
         sd_bus_message_unref(kept);

@@ -77,7 +77,9 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
                           state_names[state], reason);
                 return FALSE;
         }
-        if (previous == PLUGIN_RUNNING)
+        /* One on trial that goes unasked may have fallen: that shows in a moment. */
+        if ((previous == PLUGIN_RUNNING && !(state == PLUGIN_DRAINING && swap_on_trial(plugin))) ||
+            previous == PLUGIN_DRAINING)
                 swap_abort(plugin, reason);
         plugin->state = state;
         set_timer(plugin, state_deadline(plugin));
@@ -476,6 +478,7 @@ static gboolean farewell_goes_on(Plugin *plugin) {
 }
 
 void plugin_leave(Plugin *plugin, const char *reason) {
+        swap_abort(plugin, reason);
         switch (plugin->state) {
         case PLUGIN_RUNNING:
                 if (plugin_set_state(plugin, PLUGIN_DRAINING, reason) && plugin->state == PLUGIN_DRAINING)
@@ -537,10 +540,16 @@ void plugin_unit_ended(Plugin *plugin) {
 }
 
 /* Nothing is under way and its name is gone. The bus does not tell whether one gave that away or fell; a channel does,
- * and so does systemd, which may come to know of it before the bus or after. Where there is neither, it has left. */
+ * and so does systemd, which may come to know of it before the bus or after. Where there is neither, it has left; but
+ * one that is gone so soon after it took another's place was no better than that. */
 static void ended(Plugin *plugin) {
         PluginProcess *process = plugin->process;
 
+        if (process && process->farewell == FAREWELL_NONE && process->channel_state == CHANNEL_NONE &&
+            !plugin->watch && swap_on_trial(plugin)) {
+                plugin_fail(plugin, "ended by itself");
+                return;
+        }
         if (!process || process->farewell != FAREWELL_NONE || process->channel_state != CHANNEL_NONE ||
             !plugin->watch) {
                 plugin_stopped(plugin, plugin->state == PLUGIN_RUNNING ? "ended by itself, having nothing to do"

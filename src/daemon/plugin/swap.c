@@ -211,12 +211,16 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
         plugin_pump(plugin);
 }
 
+gboolean swap_on_trial(const Plugin *plugin) {
+        return plugin->swap && plugin->swap->step >= STEP_LEAVE;
+}
+
 void swap_abort(Plugin *plugin, const char *reason) {
         g_autoptr(PluginSwap) swap = NULL;
 
         if (!plugin->swap)
                 return;
-        if (plugin->swap->step < STEP_LEAVE) {
+        if (!swap_on_trial(plugin)) {
                 give_up(plugin->swap, "the running version is leaving: %s", reason);
                 return;
         }
@@ -330,7 +334,7 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
         g_autoptr(Manifest) there = NULL;
         gboolean possible;
 
-        if (!plugin->swap || plugin->swap->step < STEP_LEAVE || !plugin_may_run(plugin))
+        if (!swap_on_trial(plugin) || !plugin_may_run(plugin))
                 return FALSE;
         swap = g_steal_pointer(&plugin->swap);
         there = swap->other->versioned

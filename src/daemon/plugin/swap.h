@@ -24,6 +24,8 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
 
 /* A call ended, or the name has another owner: what waited for that goes on. */
 void swap_call_ended(Plugin *plugin);
+/* The version that serves took the place of another a moment ago. */
+gboolean swap_on_trial(const Plugin *plugin);
 /* The plugin stops running for another reason. */
 void swap_abort(Plugin *plugin, const char *reason);
 /* The version on trial has failed: TRUE where the one before it is on its way back. */
