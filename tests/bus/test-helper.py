@@ -11,7 +11,7 @@ import unittest
 
 import tap
 from gi.repository import Gio, GLib
-from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, PATH, PLUGIN, House, error_name, wait_for
+from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, MANAGER, PATH, PLUGIN, House, error_name, wait_for
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
@@ -592,6 +592,31 @@ class Daemon(unittest.TestCase):
         self.approve('network:any', 'processes', 'device:gpu')
         self.plugin('Restart')
         self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
+
+    def test_one_that_owns_no_slot_runs_on_while_more_is_not_approved(self):
+        """Two of it cannot run at once: it would have to be ended before the other is started."""
+        script = self.house.directory / 'plain'
+        script.write_text(f'#!/bin/sh\nexec {BUILD}/tests/unit/fake-plugin plain idle {self.house.directory}\n')
+        directory = self.house.install_plugin('plain', script, contracts=['IdleCheck'])
+        for slot in ('', '.a', '.b'):
+            (self.house.directory / f'services/io.cloudsnooze.Plugin1.plain{slot}.service').unlink()
+        problems = self.client.listen(MANAGER, 'Problem', PATH)
+        self.path = PATH + '/plugin/plain'
+        wait_for(lambda: self.path in self.client.call('ListPlugins')[0], 'the plugin')
+        self.plugin('Enable')
+        self.plugin('Load')
+        pid = self.client.get('Pid', PLUGIN, self.path)
+        manifest = json.loads((directory / 'plugin.json').read_text())
+        (directory / 'new').write_text(json.dumps({**manifest, 'version': '1.1.0', 'permissions': ['device:gpu']}))
+        (directory / 'new').rename(directory / 'plugin.json')
+        wait_for(lambda: problems, 'what is told of it')
+        self.assertRegex(problems[0][1], 'version 1.1.0 could not replace version 1.0.0, which runs on .*nobody has approved: device:gpu')
+        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version', 'Pid')], ['running', '1.0.0', pid])
+        digest, *_ = self.client.call('ListPermissions', '(s)', ('plain',), HELPER, HELPER_PATH, HELPER)
+        self.client.call('ApprovePermissions', '(sass)', ('plain', ['device:gpu'], digest), HELPER, HELPER_PATH, HELPER)
+        self.client.call('Upgrade', '(s)', ('1.1.0',), PLUGIN, self.path)
+        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version')], ['running', '1.1.0'])
+        self.assertEqual(self.house.lived_through('plain').count('starts'), 2)
 
     def test_what_is_taken_back(self):
         self.approve('network:any', 'processes')

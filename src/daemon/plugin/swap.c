@@ -559,6 +559,29 @@ static void end_and_start(PluginSwap *swap) {
         version_replace(plugin, g_steal_pointer(&owned->other), owned->done, owned->userdata);
 }
 
+static void on_allowed(Plugin *plugin, const char *error, const char *message, void *userdata) {
+        PluginProcess *next = userdata;
+
+        next->provisioning = NULL;
+        if (error)
+                give_up(plugin->swap, "%s", message);
+        else
+                end_and_start(plugin->swap);
+}
+
+/* What the new one may not do shows before the old one is ended for it. */
+static void end_and_start_if_allowed(PluginSwap *swap) {
+        PluginProcess *next = swap->plugin->next;
+
+        if (!provision_needed(swap->plugin, next->manifest, next->slot)) {
+                end_and_start(swap);
+                return;
+        }
+        next->provisioning = provision_begin(swap->plugin, next->manifest, next->slot, on_allowed, next);
+        if (!next->provisioning)
+                give_up(swap, "the bus takes no message");
+}
+
 static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         PluginSwap *swap = userdata;
         Plugin *plugin = swap->plugin;
@@ -566,7 +589,7 @@ static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *erro
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0 ||
             strcmp(owner, plugin->process->peer) != 0)
-                end_and_start(swap);
+                end_and_start_if_allowed(swap);
         else if (!process_start(plugin->next))
                 give_up(swap, "the bus takes no message");
         return 1;
