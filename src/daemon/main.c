@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -202,6 +203,12 @@ static int open_bus(sd_event *event, sd_bus **ret) {
         return 0;
 }
 
+/* glibc raises this threshold to the largest block that was freed, so that one plugin's huge reply would leave the
+ * next ones in the heap, and their size with the daemon for good (mallopt(3)). Set, it stays what it is by default. */
+static void give_back_large_blocks(void) {
+        (void) mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
 static int run(const CommandLine *line) {
         const ManagerOptions options = {
                 .state_directory = directory(line->state_directory, "STATE_DIRECTORY", STATE_DIRECTORY),
@@ -272,5 +279,6 @@ int main(int argc, char **argv) {
         sigaddset(&mask, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || errors_register() < 0)
                 return EXIT_FAILURE;
+        give_back_large_blocks();
         return run(&line) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

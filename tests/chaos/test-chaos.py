@@ -32,7 +32,7 @@ BLOWS = [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGSEGV]
 MAX_RESTARTS = 4
 WINDOW_SECONDS = 30
 TIMEOUTS = {'start': 10, 'initialize': 2, 'check': 0.7, 'shutdown': 1}
-GROWTH_MAX_KB = 2048
+GROWTH_MAX_KB = 512
 
 
 class Patient:
