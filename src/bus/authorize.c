@@ -253,8 +253,11 @@ static int append_question(sd_bus_message *call, const Question *question) {
                 r = sd_bus_message_open_container(call, 'a', "{ss}");
         if (r >= 0)
                 r = sd_bus_message_append(call, "{ss}", DETAIL_REQUEST, request);
-        for (char **p = question->details; r >= 0 && *p; p += 2)
-                r = sd_bus_message_append(call, "{ss}", p[0], p[1]);
+        for (char **p = question->details; r >= 0 && *p; p += 2) {
+                g_autofree char *value = request_detail(p[1]);
+
+                r = sd_bus_message_append(call, "{ss}", p[0], value);
+        }
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         if (r >= 0)

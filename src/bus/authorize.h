@@ -29,7 +29,8 @@ Authorizer *authorizer_free(Authorizer *authorizer);
  * it to whoever is to authenticate. */
 #define DETAIL_REQUEST "request"
 
-/* details: key, value, key, value, …, NULL; shown by polkit's agents ("$(plugin)") and seen by its rules. May be NULL.
+/* details: key, value, key, value, …, NULL; shown by polkit's agents ("$(plugin)") and seen by its rules,
+ * each as request_detail() makes it. May be NULL.
  *
  *  1: authorized, go on
  *  0: parked; return 1 from the handler ("handled")

@@ -17,14 +17,20 @@ static char harmless(char character) {
         return found ? instead[found - special] : character;
 }
 
-static char *quoted(const char *value) {
-        int length = line_cut(value, REQUEST_VALUE_MAX);
-        char *text = g_strdup_printf("\"%.*s%s\"", length, value, value[length] ? "…" : "");
+char *request_detail(const char *value) {
+        char *text = g_strdup(value);
 
-        for (char *p = text + 1; p[1]; p++)
+        for (char *p = text; *p; p++)
                 *p = harmless(*p);
         line_clean(text);
         return text;
+}
+
+static char *quoted(const char *value) {
+        int length = line_cut(value, REQUEST_VALUE_MAX);
+        g_autofree char *shown = g_strndup(value, (gsize) length), *text = request_detail(shown);
+
+        return g_strdup_printf("\"%s%s\"", text, value[length] ? "…" : "");
 }
 
 char *request_text(const char *member, const char *const *details) {

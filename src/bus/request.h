@@ -8,5 +8,9 @@
 #define REQUEST_VALUE_MAX 160 /* bytes */
 #define REQUEST_MAX 800U
 
+/* The value alone, whole. Some agents show each detail beside the message, as markup, too; and rules decide by it, so
+ * that nothing is left out. Caller frees. */
+char *request_detail(const char *value);
+
 /* details: key, value, …, NULL; may be NULL. Left out are values that are empty or "false". */
 char *request_text(const char *member, const char *const *details);

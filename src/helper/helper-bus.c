@@ -16,8 +16,8 @@
 #include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "helper/helper-bus.h"
+#include "manifest/permission.h"
 
-#define PERMISSIONS_MAX 64U
 #define DIGEST_LENGTH 64U
 #define MIB (UINT64_C(1024) * 1024)
 
@@ -201,6 +201,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Approval, approval_clear)
 
 static int read_approval(sd_bus_message *call, Approval *ret, sd_bus_error *error) {
         int r = helper_read_id(call, &ret->id, error);
+        const char *excess;
 
         if (r >= 0)
                 r = sd_bus_message_read_strv(call, &ret->permissions);
@@ -210,9 +211,9 @@ static int read_approval(sd_bus_message *call, Approval *ret, sd_bus_error *erro
                 return r;
         if (!ret->permissions)
                 ret->permissions = g_new0(char *, 1);
-        if (g_strv_length(ret->permissions) > PERMISSIONS_MAX)
-                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: expected at most %u",
-                                         PERMISSIONS_MAX);
+        excess = permissions_excess((const char *const *) ret->permissions);
+        if (excess)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s", excess);
         for (char **permission = ret->permissions; *permission; permission++)
                 if (permission_problem(*permission))
                         return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "permissions: %s",

@@ -58,10 +58,16 @@ typedef enum Installed {
         INSTALLED_ALREADY, /* the very same files */
 } Installed;
 
+/* What the caller says that he brings; NULL: does not say. */
+typedef struct InstallClaim {
+        const char *id, *version;
+} InstallClaim;
+
 /* Takes over what lies in the directory behind the descriptor as one more version of the plugin that its plugin.json
- * names: whole or not at all. caller: who may read all of it. The first version of a plugin is the one that counts;
- * another one is until the daemon has it replaced. */
-Manifest *install_version(const Places *places, int source, uid_t caller, Installed *ret, GError **error);
+ * names: whole or not at all. caller: who may read all of it. claim: what plugin.json has to name. The first version
+ * of a plugin is the one that counts; another one is until the daemon has it replaced. */
+Manifest *install_version(const Places *places, int source, uid_t caller, const InstallClaim *claim, Installed *ret,
+                          GError **error);
 /* version "": all of them. That which counts goes only with all. */
 gboolean install_remove(const Places *places, const char *id, const char *version, GError **error);
 /* The version is the one that counts from now on. */

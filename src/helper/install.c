@@ -256,15 +256,27 @@ static gboolean put_in_place(const Work *work, const Manifest *named, Installed 
         return fsync(work->installed) == 0 || fail(error, INSTALLED_PLUGINS, "cannot be synced");
 }
 
-Manifest *install_version(const Places *places, int source, uid_t caller, Installed *ret, GError **error) {
+static gboolean check_claim(const Manifest *named, const InstallClaim *claim, GError **error) {
+        if ((!claim->id || g_str_equal(claim->id, named->id)) &&
+            (!claim->version || g_str_equal(claim->version, named->version)))
+                return TRUE;
+        g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
+                    "plugin.json is that of %s %s, and not of %s %s, which was asked for", named->id, named->version,
+                    claim->id ?: named->id, claim->version ?: named->version);
+        return FALSE;
+}
+
+Manifest *install_version(const Places *places, int source, uid_t caller, const InstallClaim *claim, Installed *ret,
+                          GError **error) {
         g_auto(Work) work = { .installed = -1, .directory = -1 };
         g_autoptr(Manifest) named = NULL;
 
         if (!work_begin(places, &work, error) || !copy(&work, source, caller, error))
                 return NULL;
         named = read_name(&work, error);
-        if (!named || !check_elsewhere(&work, named->id, error) || !arrange(&work, named, error) ||
-            !check_whole(&work, named, error) || !put_in_place(&work, named, ret, error))
+        if (!named || !check_claim(named, claim, error) || !check_elsewhere(&work, named->id, error) ||
+            !arrange(&work, named, error) || !check_whole(&work, named, error) ||
+            !put_in_place(&work, named, ret, error))
                 return NULL;
         return plugin_load(places, INSTALLED_PLUGINS, named->id, named->version, error);
 }

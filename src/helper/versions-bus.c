@@ -11,9 +11,11 @@
 
 #include "base/errors.h"
 #include "base/journal.h"
+#include "base/names.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
 #include "helper/helper-bus.h"
+#include "util/json.h"
 #include "util/version.h"
 
 static int read_version(sd_bus_message *call, const char **ret, gboolean may_be_empty, sd_bus_error *error) {
@@ -42,15 +44,29 @@ static int no_such_version(const Helper *helper, const char *id, const char *ver
 
 /* Installing */
 
-static int read_install(sd_bus_message *call, int *ret_directory, sd_bus_error *error) {
-        static const char *const known[] = { NULL };
-        g_autoptr(JsonObject) options = NULL;
+#define UNTOLD "not told by the caller"
+
+/* What the caller says that he brings, NULL where he does not. It stands in the dialogue, before root has read a byte
+ * of it, and has to be true. */
+static int read_claim(JsonObject *options, InstallClaim *ret, sd_bus_error *error) {
+        ret->id = json_get_string(options, "id", NULL);
+        ret->version = json_get_string(options, "version", NULL);
+        if (ret->id && !plugin_id_valid(ret->id))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "options.id: expected the id of a plugin");
+        if (ret->version && !version_valid(ret->version))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "options.version: expected one as in 1.2.3");
+        return 0;
+}
+
+static int read_install(sd_bus_message *call, int *ret_directory, JsonObject **ret_options, sd_bus_error *error) {
+        static const char *const known[] = { "id", "s", "version", "s", NULL };
         struct stat st;
         int r, flags;
 
         r = sd_bus_message_read(call, "h", ret_directory);
         if (r >= 0)
-                r = options_read(call, known, &options, error);
+                r = options_read(call, known, ret_options, error);
         if (r < 0)
                 return r;
         flags = fcntl(*ret_directory, F_GETFL);
@@ -69,14 +85,18 @@ static int reply_installed(const Helper *helper, sd_bus_message *call, const Man
 }
 
 int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        g_autoptr(JsonObject) options = NULL;
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(GError) e = NULL;
         Helper *helper = userdata;
         Installed installed;
+        InstallClaim claim;
         int directory, r;
         uid_t caller;
 
-        r = read_install(call, &directory, error);
+        r = read_install(call, &directory, &options, error);
+        if (r >= 0)
+                r = read_claim(options, &claim, error);
         if (r < 0)
                 return r;
         r = caller_uid(helper->callers, call, &caller, error);
@@ -85,10 +105,12 @@ int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
-        r = authorize(helper->authorizer, call, ACTION_INSTALL_PLUGINS, NULL, error);
+        r = authorize(helper->authorizer, call, ACTION_INSTALL_PLUGINS,
+                      (const char *const[]) { "plugin", claim.id ?: UNTOLD, "version", claim.version ?: UNTOLD, NULL },
+                      error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        manifest = install_version(&helper->places, directory, caller, &installed, &e);
+        manifest = install_version(&helper->places, directory, caller, &claim, &installed, &e);
         if (!manifest) {
                 log_notice("Nothing was installed for user %u: %s", (unsigned) caller, e->message);
                 return sd_bus_error_set(error,
@@ -115,8 +137,8 @@ int method_remove_versions(sd_bus_message *call, void *userdata, sd_bus_error *e
                 r = helper_check_rate(helper, call, error);
         if (r < 0)
                 return r;
-        r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS, (const char *const[]){ "plugin", id, NULL },
-                      error);
+        r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS,
+                      (const char *const[]) { "plugin", id, "version", *version ? version : "all", NULL }, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         if (!install_remove(&helper->places, id, version, &e)) {

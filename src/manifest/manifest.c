@@ -448,12 +448,17 @@ static gboolean check_repetition(const Manifest *manifest, const char *key, char
 }
 
 static gboolean check_permissions(const Manifest *manifest, GError **error) {
+        const char *excess;
+
         for (char **permission = manifest->permissions; *permission; permission++) {
                 const char *problem = permission_problem(*permission);
 
                 if (problem)
                         return invalid(error, manifest, "permissions", "got %s, %s", *permission, problem);
         }
+        excess = permissions_excess((const char *const *) manifest->permissions);
+        if (excess)
+                return invalid(error, manifest, "permissions", "%s", excess);
         return check_repetition(manifest, "permissions", manifest->permissions, error);
 }
 

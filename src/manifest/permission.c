@@ -518,6 +518,19 @@ const char *permission_problem(const char *text) {
         return NULL;
 }
 
+const char *permissions_excess(const char *const *permissions) {
+        unsigned n = 0;
+        size_t length = 0;
+
+        for (; permissions[n]; n++)
+                length += strlen(permissions[n]);
+        if (n > PERMISSIONS_MAX)
+                return "expected at most " G_STRINGIFY(PERMISSIONS_MAX);
+        if (length > PERMISSIONS_LENGTH_MAX)
+                return "expected at most " G_STRINGIFY(PERMISSIONS_LENGTH_MAX) " bytes in all";
+        return NULL;
+}
+
 char *permission_words(const char *text) {
         const char *argument;
         const Kind *kind = kind_find(text, &argument);

@@ -24,6 +24,13 @@
 /* NULL if the text is a permission, else what was expected: "expected network:any or network:HOST[:PORT]". */
 const char *permission_problem(const char *text);
 
+/* Of one plugin. An administrator reads all of them before he approves, in a dialogue that shows no more than fits. */
+#define PERMISSIONS_MAX 64
+#define PERMISSIONS_LENGTH_MAX 2048 /* bytes, in all */
+
+/* NULL if they are no more than that, else what was expected. */
+const char *permissions_excess(const char *const *permissions);
+
 /* For people, as the end of "It …": "may see the processes of others". The text must be valid. Caller frees. */
 char *permission_words(const char *text);
 

@@ -133,12 +133,15 @@ class Details(SharedBusTest):
                          {'who': 'pytest', 'why': 'a long run', 'kind': 'block',
                           'request': 'Hold: who "pytest", why "a long run", kind "block"'})
 
-    def request(self, method, signature, arguments):
+    def details(self, method, signature, arguments, **where):
         self.house.reset_polkit()
         self.house.answer('refuse')
-        self.assertFails(ACCESS_DENIED, method, signature, arguments)
+        self.assertFails(ACCESS_DENIED, method, signature, arguments, **where)
         question, = self.house.questions()
-        return question['details']['request']
+        return question['details']
+
+    def request(self, method, signature, arguments, **where):
+        return self.details(method, signature, arguments, **where)['request']
 
     def test_how_long_is_told(self):
         for method in ('HoldFor', 'Postpone'):
@@ -172,7 +175,23 @@ class Details(SharedBusTest):
     def test_the_caller_hides_nothing_by_markup(self):
         """Agents show the message as markup: what is none blanks it, and what is some hides parts of it."""
         for reason, shown in (("a < b & c", "a ( b + c"), ("<span size='1'>home</span>&lt;", "(span size='1')home(/span)+lt;")):
-            self.assertEqual(self.request('StopInstance', '(sa{sv})', (reason, {})), f'StopInstance: action "stop", reason "{shown}"')
+            details = self.details('StopInstance', '(sa{sv})', (reason, {}))
+            self.assertEqual(details['request'], f'StopInstance: action "stop", reason "{shown}"')
+            # Some agents show the details as well, each by itself.
+            self.assertEqual(details['reason'], shown)
+        details = self.details('SetConfiguration', '(s)', (json.dumps({'a\n\x1b[2J\u202e<b>': 1}),))
+        self.assertEqual(details['keys'], '/a  [2J (b)')
+
+    def test_what_is_asked_of_a_plugin_is_told_and_with_what_is_not(self):
+        where = {'interface': PLUGIN, 'path': methods.EXAMPLE_PLUGIN}
+        arguments = ('drop-<all>"', {'password': GLib.Variant('s', 'hunter2')})
+        self.assertEqual(self.details('Call', '(sa{sv})', arguments, **where),
+                         {'plugin': 'example', 'method': 'Call', 'plugin-method': "drop-(all)'",
+                          'request': """Call: plugin "example", method "Call", plugin-method "drop-(all)'\""""})
+        self.assertEqual(self.request('Upgrade', '(s)', ('1.2.0',), **where),
+                         'Upgrade: plugin "example", method "Upgrade", version "1.2.0"')
+        self.assertEqual(self.request('Configure', '(a{sv})', ({'mode': GLib.Variant('s', 'hunter2')},), **where),
+                         'Configure: plugin "example", method "Configure", keys "mode"')
 
     def test_every_dialogue_shows_it(self):
         """What is asked is in the message, and a message names nothing that a call might not tell."""

@@ -378,7 +378,12 @@ class Approval(HelperTest):
                              part='does not ask for')
         for permission in ('root', 'read:/srv/a\nUser=root', 'group:shadow'):
             self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [permission], digest))
-        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', ['processes'] * 65, digest))
+        # Whoever is to authenticate would not see all of them.
+        self.house.reset_polkit()
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', ['processes'] * 65, digest), part='at most 64')
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [f'read:/srv/{"a" * 1000}'] * 3, digest),
+                         part='at most 2048 bytes')
+        self.assertEqual(self.house.questions(), [])
         self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [], 'abc'), part='SHA-256')
         self.assertEqual(self.written(), set())
 

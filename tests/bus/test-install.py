@@ -76,7 +76,7 @@ class Installation(unittest.TestCase):
         (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'version': version, **manifest}))
         return place
 
-    def install(self, place, client=None, flags=os.O_RDONLY | os.O_DIRECTORY):
+    def install(self, place, client=None, flags=os.O_RDONLY | os.O_DIRECTORY, **claim):
         fds = Gio.UnixFDList()
         descriptor = os.open(place, flags)
         try:
@@ -84,7 +84,8 @@ class Installation(unittest.TestCase):
         finally:
             os.close(descriptor)
         connection = (client or self.client).connection
-        reply, _ = connection.call_with_unix_fd_list_sync(HELPER, HELPER_PATH, HELPER, 'Install', GLib.Variant('(ha{sv})', (0, {})), None,
+        options = {key: GLib.Variant('s', value) for key, value in claim.items()}
+        reply, _ = connection.call_with_unix_fd_list_sync(HELPER, HELPER_PATH, HELPER, 'Install', GLib.Variant('(ha{sv})', (0, options)), None,
                                                           Gio.DBusCallFlags.NONE, 60000, fds, None)
         return reply.unpack()
 
@@ -115,6 +116,26 @@ class Install(Installation):
             self.assertEqual((status.st_uid, stat.S_IMODE(status.st_mode)), (0, mode), path)
         self.assertEqual((version / 'data/link').read_text(), '1')
         self.assertEqual((self.current(), self.leftovers()), ('1.0.0', []))
+
+    def test_who_is_to_authenticate_reads_what_comes_and_that_is_true(self):
+        place = self.source()
+        for claim, plugin, version in (({'id': 'counting', 'version': '1.0.0'}, 'counting', '1.0.0'),
+                                       ({}, 'not told by the caller', 'not told by the caller')):
+            self.house.reset_polkit()
+            self.install(place, **claim)
+            question, = self.house.questions()
+            self.assertEqual(question['action'], ACTION + 'install-plugins')
+            self.assertEqual(question['details'], {'plugin': plugin, 'version': version,
+                                                   'request': f'Install: plugin "{plugin}", version "{version}"'})
+        shutil.rmtree(self.installed / 'counting')
+        for claim in ({'id': 'example'}, {'id': 'counting', 'version': '2.0.0'}):
+            self.assertFails(ERROR + 'InvalidArgument', 'counting 1.0.0, and not of', self.install, place, **claim)
+        self.house.reset_polkit()
+        for claim in ({'id': 'Two Lines\n'}, {'version': '<b>'}):
+            self.assertFails(ERROR + 'InvalidArgument', 'options.', self.install, place, **claim)
+        self.assertEqual(self.house.questions(), [])
+        self.assertFalse((self.installed / 'counting').exists())
+        self.assertEqual(self.leftovers(), [])
 
     def test_versions_lie_side_by_side(self):
         self.install(self.source())
@@ -282,7 +303,9 @@ class Install(Installation):
         self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
         self.assertFails(ERROR + 'Busy', 'in use', self.helper, 'RemoveVersions', '(ss)', ('counting', '2.0.0'))
         self.helper('Provision', '(s)', ('counting',))
+        self.house.reset_polkit()
         self.helper('RemoveVersions', '(ss)', ('counting', '2.0.0'))
+        self.assertEqual([question['details']['version'] for question in self.house.questions()], ['2.0.0'])
         self.assertEqual(self.versions(), ['1.0.0'])
         self.helper('RemoveVersions', '(ss)', ('counting', ''))
         self.assertEqual(list(self.installed.iterdir()), [])
@@ -535,6 +558,8 @@ class Command(Running):
 
     def test_from_an_archive_to_its_removal(self):
         result = self.snooze('install', self.archive(self.source()))
+        self.assertIn({'plugin': 'counting', 'version': '1.0.0', 'request': 'Install: plugin "counting", version "1.0.0"'},
+                      [question['details'] for question in self.house.questions()])
         self.assertEqual((result.returncode, result.stderr), (0, ''), result.stderr)
         self.assertEqual(result.stdout, 'Installed counting 1.0.0.\nIt does not run until: sudo snooze plugin enable counting\n')
         self.start_daemon()

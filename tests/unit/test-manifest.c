@@ -211,6 +211,30 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 assert_refused(f, cases[i].text, cases[i].part);
 }
 
+/* As many different ones of 32 bytes each. */
+static char *with_permissions(unsigned n) {
+        g_autoptr(GString) list = g_string_new(NULL);
+
+        for (unsigned i = 0; i < n; i++)
+                g_string_append_printf(list, "%s\"read:/srv/%022u\"", i > 0 ? ", " : "", i);
+        return g_strdup_printf(BASE ", \"permissions\": [%s]}", list->str);
+}
+
+/* What is approved is read first, all of it. */
+static void test_no_more_permissions_than_anybody_reads(Fixture *f, gconstpointer data) {
+        g_autofree char *most = with_permissions(64), *more = with_permissions(65),
+                        *long_ones = g_strdup_printf(BASE ", \"permissions\": [\"read:/srv/%01000u\", "
+                                                          "\"write:/srv/%01000u\", \"exec:/srv/%01000u\"]}",
+                                                     1, 2, 3);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Manifest) m = load(f, most, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpuint(g_strv_length(m->permissions), ==, 64);
+        assert_refused(f, more, "/permissions: expected a list of at most 64");
+        assert_refused(f, long_ones, "/permissions: expected at most 2048 bytes in all");
+}
+
 static void test_what_is_whole(Fixture *f, gconstpointer data) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Manifest) m =
@@ -417,6 +441,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/manifest/the-api-of-before-is-served", test_the_api_of_before_is_served);
         g_test_add("/manifest/defaults", Fixture, NULL, set_up, test_defaults, tear_down);
         g_test_add("/manifest/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
+        g_test_add("/manifest/no-more-permissions-than-anybody-reads", Fixture, NULL, set_up,
+                   test_no_more_permissions_than_anybody_reads, tear_down);
         g_test_add("/manifest/what-is-whole", Fixture, NULL, set_up, test_what_is_whole, tear_down);
         g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);
         g_test_add_func("/manifest/ids", test_ids);

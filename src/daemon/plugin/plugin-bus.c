@@ -22,13 +22,20 @@
 #define HIDDEN "(hidden)"
 #define CALL_METHOD_MAX 128U
 
-static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
+/* What else whoever is to authenticate has to know: one detail more. */
+static int authorize_call_with(Plugin *plugin, sd_bus_message *call, const char *key, const char *value,
+                               sd_bus_error *error) {
         const PluginsParameters *parameters = &plugin->plugins->parameters;
-        const char *const details[] = { "plugin", plugin->id, "method", sd_bus_message_get_member(call), NULL };
+        const char *const details[] = { "plugin", plugin->id, "method", sd_bus_message_get_member(call),
+                                        key,      value,      NULL };
 
         if (!parameters->admit)
                 return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "Nobody is authorized to do this.");
         return parameters->admit(call, details, plugin->id, error, parameters->userdata);
+}
+
+static int authorize_call(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
+        return authorize_call_with(plugin, call, NULL, NULL, error);
 }
 
 static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
@@ -195,11 +202,24 @@ static int check_last_word(const Plugin *plugin, JsonObject *values, sd_bus_erro
         return 0;
 }
 
+/* Values may be secrets: which are to be changed, and not to what. */
+static char *keys_of(JsonObject *values) {
+        g_autoptr(GString) keys = g_string_new(NULL);
+        JsonObjectIter iter;
+        const char *key;
+
+        json_object_iter_init_ordered(&iter, values);
+        while (json_object_iter_next_ordered(&iter, &key, NULL))
+                g_string_append_printf(keys, "%s%s", keys->len > 0 ? ", " : "", key);
+        return g_string_free(g_steal_pointer(&keys), FALSE);
+}
+
 static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         const PluginsParameters *parameters = &plugin->plugins->parameters;
         g_autoptr(JsonObject) values = NULL, configs = NULL;
         g_autoptr(GError) e = NULL;
+        g_autofree char *keys = NULL;
         ConfigCaller caller;
         int r;
 
@@ -212,7 +232,8 @@ static int method_configure(sd_bus_message *call, void *userdata, sd_bus_error *
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
         if (!parameters->configure)
                 return sd_bus_error_set(error, ERROR_NOT_SUPPORTED, "This daemon keeps no configuration.");
-        r = authorize_call(plugin, call, error);
+        keys = keys_of(values);
+        r = authorize_call_with(plugin, call, "keys", keys, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = check_last_word(plugin, values, error);
@@ -416,7 +437,7 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         manifest = version_find(plugin, version, &e);
         if (!manifest)
                 return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
-        r = authorize_call(plugin, call, error);
+        r = authorize_call_with(plugin, call, "version", version, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = request_begin(plugin, call, NULL, NULL, &request, error);
@@ -473,7 +494,7 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
                 return check_runnable(plugin, error);
         if (!plugin_has_contract(plugin, "RequestHandler"))
                 return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract RequestHandler.", plugin->id);
-        r = authorize_call(plugin, call, error);
+        r = authorize_call_with(plugin, call, "plugin-method", method, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = plugin_check_room(plugin, error);
