@@ -2,8 +2,12 @@
 
 #include "desktop/daemon-watch.h"
 
+#include "base/clock.h"
+
 /* A system bus that was lost comes back with a restart of it, which takes a moment. */
 #define RECONNECT_SECONDS 5
+/* A warning whose end is told to be further off than this from what it was: the wall clock was set. */
+#define CLOCK_WAS_SET USEC_PER_MINUTE
 
 struct DaemonWatch {
         DaemonWatchNews news;
@@ -16,7 +20,8 @@ struct DaemonWatch {
 
         SnoozeClientManager *manager; /* of the unique name that owns the daemon's */
         GCancellable *asking;         /* what is asked of this owner */
-        StopPhase phase;              /* that was told last */
+        StopPhase phase;              /* that was told last … */
+        uint64_t deadline;            /* … and when it ends */
 };
 
 static void connect_bus(DaemonWatch *watch);
@@ -30,6 +35,7 @@ static void tell(DaemonWatch *watch, StopPhase phase, uint64_t deadline, const c
         };
 
         watch->phase = phase == STOP_CANCELLED ? STOP_NONE : phase;
+        watch->deadline = deadline;
         watch->news(&stop, watch->userdata);
 }
 
@@ -51,6 +57,15 @@ static void on_cancelled(SnoozeClientManager *manager, const char *reason, gpoin
 
         if (watch->phase != STOP_NONE)
                 tell(watch, STOP_CANCELLED, 0, reason);
+}
+
+static void on_next_stop(SnoozeClientManager *manager, GParamSpec *property, gpointer userdata) {
+        DaemonWatch *watch = userdata;
+        uint64_t deadline = snooze_client_manager_get_next_stop(manager);
+
+        if (watch->phase == STOP_SCHEDULED && deadline > 0 &&
+            MAX(deadline, watch->deadline) - MIN(deadline, watch->deadline) > CLOCK_WAS_SET)
+                tell(watch, STOP_SCHEDULED, deadline, snooze_client_manager_get_reason(manager) ?: "");
 }
 
 static gboolean runs_on(const char *state) {
@@ -103,6 +118,7 @@ static void on_manager(GObject *source, GAsyncResult *result, gpointer userdata)
         g_signal_connect(manager, "stopping", G_CALLBACK(on_stopping), watch);
         g_signal_connect(manager, "stop-cancelled", G_CALLBACK(on_cancelled), watch);
         g_signal_connect(manager, "state-changed", G_CALLBACK(on_state), watch);
+        g_signal_connect(manager, "notify::next-stop", G_CALLBACK(on_next_stop), watch);
         /* After the signals are followed, so that nothing falls between. */
         snooze_client_refresh(G_DBUS_PROXY(manager), watch->asking, on_properties, watch);
 }
@@ -120,8 +136,9 @@ static void on_appeared(GDBusConnection *bus, const char *name, const char *owne
 
         forget_manager(watch);
         watch->asking = g_cancellable_new();
-        snooze_client_manager_proxy_new(bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, owner, SNOOZE_CLIENT_PATH,
-                                        watch->asking, on_manager, watch);
+        /* One that does not load its properties does not follow them either. */
+        snooze_client_manager_proxy_new(bus, G_DBUS_PROXY_FLAGS_NONE, owner, SNOOZE_CLIENT_PATH, watch->asking,
+                                        on_manager, watch);
 }
 
 /* Without a daemon nothing stops at the time that was told; the next one warns again in full. In the last stage it is

@@ -136,6 +136,14 @@ class MockSnoozed:
             old = self.objects[PATH][1][name]
             self.objects[PATH][1][name] = v(old.get_type_string(), value)
 
+    def change(self, **properties):
+        """As set(), and tells who follows them."""
+        self.set(**properties)
+        told = {name: self.objects[PATH][1][name] for name in properties}
+        self.connection.emit_signal(None, PATH, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                    v("(sa{sv}as)", (NAME + ".Manager", told, [])))
+        self.connection.flush_sync(None)
+
     def set_plugin(self, identifier, **properties):
         known = self.objects[PATH + "/plugin/" + encode(identifier)][1]
         for name, value in properties.items():

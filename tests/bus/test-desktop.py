@@ -203,6 +203,24 @@ class Shown(WithMock):
         self.shown(server, 'This machine stops at', 2)
         self.assertEqual(len(server.shown), 1)
 
+    def test_when_the_clock_is_set_the_time_is_told_anew_in_the_same_place(self):
+        server = self.server()
+        self.desktop()
+        self.warn()
+        first = self.shown(server, 'This machine stops at')
+        for count, minutes in ((2, 90), (3, -30)):
+            self.deadline += minutes * MINUTE
+            self.mock.change(Reason='idle for 30 min', NextStop=self.deadline)
+            notification = self.shown(server, 'This machine stops at', count)
+            when = time.strftime('%H:%M', time.gmtime((self.deadline + 500_000) // 1_000_000))
+            self.assertIn(f'This machine stops at {when} UTC (in 1 h ', notification['title'])
+            self.assertEqual((notification['body'], notification['replaces']), (first['body'], first['id']))
+        # Less is none of its business, and what comes after it is of the last that was told.
+        self.mock.change(NextStop=self.deadline + MINUTE // 2)
+        self.cancel()
+        self.shown(server, 'This machine stays on')
+        self.assertEqual(len(server.notified), 4)
+
     def test_called_off_is_told_in_its_place_with_the_reason(self):
         server = self.server()
         self.desktop()
@@ -233,6 +251,18 @@ class Shown(WithMock):
         self.warn()
         notification = self.shown(server, 'Dry run: this machine would stop at')
         self.assertEqual((notification['hints']['urgency'], notification['timeout']), (NORMAL, -1))
+
+    def test_what_was_a_dry_run_when_it_began_is_none_once_the_machine_is_armed(self):
+        server = self.server()
+        self.mock.set(DryRun=True)
+        self.warn()
+        self.desktop()
+        self.shown(server, 'Dry run: this machine would stop at')
+        self.cancel()
+        self.shown(server, 'This machine stays on')
+        self.mock.change(DryRun=False)
+        self.warn()
+        self.assertEqual(self.shown(server, 'This machine stops at')['hints']['urgency'], CRITICAL)
 
     def test_it_begins_in_the_middle_of_a_warning(self):
         server = self.server()
