@@ -64,22 +64,20 @@ static void write_down(Manager *manager, State previous) {
         (void) sd_notifyf(false, "STATUS=%s: %s", state_name(outcome->state), manager_reason(manager));
 }
 
-static uint64_t idle_since_realtime(Manager *manager) {
-        if (decision_stop_requested(manager->decision, NULL) || manager->outcome.idle_since == 0)
-                return 0;
-        return manager_realtime(manager, manager->outcome.idle_since);
+/* Monotonic; 0: it is not for idleness that it stops. */
+static uint64_t idle_since(Manager *manager) {
+        return decision_stop_requested(manager->decision, NULL) ? 0 : manager->outcome.idle_since;
 }
 
 static void enter_warning(Manager *manager) {
-        uint64_t stop_time = manager_realtime(manager, manager->outcome.next_stop);
         const char *reason = manager_reason(manager);
 
         journal_write(LOG_NOTICE, MESSAGE_STOP_SCHEDULED, NULL, "This machine stops in %llu s: %s",
                       (unsigned long long) (usec_sub(manager->outcome.next_stop, clock_monotonic()) / USEC_PER_SEC),
                       reason);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StopScheduled", "ts",
-                                  stop_time, reason);
-        stop_warning_began(manager->stop, stop_time, idle_since_realtime(manager), reason);
+                                  manager_realtime(manager, manager->outcome.next_stop), reason);
+        stop_warning_began(manager->stop, manager->outcome.next_stop, idle_since(manager), reason);
 }
 
 static void enter_stopping(Manager *manager) {
@@ -88,7 +86,7 @@ static void enter_stopping(Manager *manager) {
                                   provider_name(manager), manager_reason(manager));
         /* A daemon that died after asking the provider asks for the state first; nobody is warned a second time. */
         if (!stop_was_asked(manager->stop))
-                stop_stopping_began(manager->stop, idle_since_realtime(manager), manager_reason(manager));
+                stop_stopping_began(manager->stop, idle_since(manager), manager_reason(manager));
 }
 
 /* A person's word, where one called it off; else what the machine does now instead. */
@@ -173,6 +171,9 @@ void manager_announce(Manager *manager) {
 
         if (changed)
                 transition(manager);
+        else if (manager->warning_told_off)
+                stop_clock_was_set(manager->stop);
+        manager->warning_told_off = FALSE;
         emit_properties(manager, changed);
         tell_blindness(manager);
 }

@@ -370,6 +370,10 @@ static JsonObject *on_metrics_wanted(void *userdata) {
         return manager_metrics(userdata);
 }
 
+static uint64_t on_wall_clock_wanted(uint64_t moment, void *userdata) {
+        return manager_realtime(userdata, moment);
+}
+
 static gboolean on_still_wanted(void *userdata) {
         Manager *manager = userdata;
 
@@ -520,6 +524,7 @@ static int create_stop(Manager *manager) {
                                               .boot = manager->boot,
                                               .step = on_stop_step,
                                               .still_wanted = on_still_wanted,
+                                              .realtime = on_wall_clock_wanted,
                                               .metrics = on_metrics_wanted,
                                               .save = on_stop_save,
                                               .problem = on_plugin_problem,

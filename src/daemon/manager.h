@@ -103,6 +103,7 @@ struct Manager {
         uint64_t wall_offset;       /* wall clock minus monotonic time, when last told; 0: not yet */
         int64_t wall_distance;      /* wall clock minus boot time, as what is told of holds follows it */
         gboolean wall_known;
+        gboolean warning_told_off;  /* the clock was set since: who was warned has the time on the old one */
 
         Outcome outcome;            /* of the latest step; manager_reason() has its reason */
         State announced;            /* the state that the world was told */

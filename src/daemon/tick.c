@@ -47,7 +47,7 @@ static void check(Manager *manager) {
 
 /* Nothing that a step would conclude, or that waits to be told. */
 static gboolean is_calm(const Manager *manager, uint64_t now) {
-        return !decision_has_news(manager->decision, now) && manager_all_told(manager);
+        return !decision_has_news(manager->decision, now) && manager_all_told(manager) && !manager->warning_told_off;
 }
 
 /* TRUE: it brought no news. */

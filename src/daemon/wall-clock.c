@@ -57,8 +57,10 @@ void wall_clock_look(Manager *manager) {
         if (llabs(by) < WORTH_FOLLOWING)
                 return;
         manager->wall_distance = distance;
-        if (llabs(by) >= WORTH_TELLING)
+        if (llabs(by) >= WORTH_TELLING) {
                 tell(by);
+                manager->warning_told_off = TRUE;
+        }
         holds_clock_was_set(manager->holds, by);
         if (manager->manager_slot)
                 (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "IdleSince",

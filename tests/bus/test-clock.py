@@ -128,6 +128,70 @@ class Passage(Clock):
             self.is_told_off_by(self.told(property_)[-1], -DAY, before)
             self.assertEqual(self.client.get(property_), self.told(property_)[-1])
 
+    def pending(self):
+        """Of each event of a stop: phase, notice, when the machine stops and until when handlers may work."""
+        return [(event['data']['phase'], event['data']['notice'], event['data']['stop_time'], event['data']['idle_since'], event['deadline'])
+                for _, kind, event in self.events if kind == 'snooze.stop.pending']
+
+    def warn(self):
+        """A warning that nobody waits for the end of, as it was told."""
+        self.events = self.house.watcher.listen(MANAGER, 'EventReceived', PATH)
+        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=60, check_interval_seconds=1, max_delay_seconds=7)
+        wait_for(lambda: self.client.get('State') == 'warning' and self.pending(), 'the warning')
+        (phase, notice, stop_time, idle_since, deadline), = self.pending()
+        self.assertEqual(phase, 'scheduled')
+        self.assertIn('(in 1 h)', notice)
+        self.assertEqual(deadline, stop_time + 7 * SECOND)
+        self.assertEqual(stop_time, self.client.get('NextStop'))
+        return stop_time, idle_since
+
+    def is_told_anew(self, seconds, stop_time, idle_since, times):
+        wait_for(lambda: len(self.pending()) == times, 'the new time')
+        phase, notice, new_stop_time, new_idle_since, deadline = self.pending()[-1]
+        self.assertEqual(phase, 'reminder')
+        self.is_told_off_by(new_stop_time, seconds, stop_time)
+        self.is_told_off_by(new_idle_since, seconds, idle_since)
+        self.assertEqual(deadline, new_stop_time + 7 * SECOND)
+        self.assertEqual(new_stop_time, self.client.get('NextStop'))
+        self.assertEqual(self.told('NextStop')[-1], new_stop_time)
+        self.assertIn(time.strftime('%H:%M', time.localtime(new_stop_time // SECOND)), notice)
+        self.assertRegex(notice, r'\(in (1 h|59 min .*)\)')
+
+    def test_a_warning_is_told_anew(self):
+        before = self.warn()
+        for times, seconds in enumerate((-DAY // 2, DAY // 2), 2):
+            with self.subTest(seconds=seconds):
+                self.set_clock(seconds)
+                self.is_told_anew(seconds, *before, times)
+        self.assertEqual(self.client.get('State'), 'warning')
+        # What came of it is told on the clock as it is, too.
+        self.client.call('CancelStop', '(s)', ('not now',))
+        wait_for(lambda: len(self.pending()) == 4, 'that it is off')
+        phase, _, stop_time, *_ = self.pending()[-1]
+        self.assertEqual(phase, 'cancelled')
+        self.is_told_off_by(stop_time, DAY // 2, before[0])
+
+    def test_one_that_is_off_is_not_told_anew(self):
+        self.warn()
+        self.client.call('CancelStop', '(s)', ('not now',))
+        wait_for(lambda: len(self.pending()) == 2, 'that it is off')
+        self.set_clock(DAY)
+        self.wait_until_said('forth by 1 d')
+        self.house.check_now()
+        self.assertEqual([phase for phase, *_ in self.pending()], ['scheduled', 'cancelled'])
+
+    def test_what_history_says_of_the_stop_is_on_the_clock_as_it_is(self):
+        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=0.1, check_interval_seconds=1, max_delay_seconds=1)
+        wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
+        idle_since = self.client.get('IdleSince')
+        self.set_clock(-DAY)
+
+        def rehearsed():
+            return [row for row in self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0] if row.get('outcome') == 'rehearsed']
+
+        wait_for(rehearsed, 'the end')
+        self.is_told_off_by(rehearsed()[0]['idle_since'], -DAY, idle_since)
+
     def test_less_than_a_minute_is_nothing_to_tell(self):
         self.start()
         self.client.call('HoldFor', '(ts)', (HOUR, 'thesis'))

@@ -25,6 +25,10 @@ static void on_step(void *userdata) {
         f->steps++;
 }
 
+static uint64_t on_realtime(uint64_t moment, void *userdata) {
+        return monotonic_to_realtime(moment, clock_monotonic(), clock_realtime());
+}
+
 static void on_save(void *userdata) {
 }
 
@@ -65,6 +69,7 @@ static void start(StopFixture *f, uint64_t patience) {
                                                     .boot = "a boot",
                                                     .patience = patience,
                                                     .step = on_step,
+                                                    .realtime = on_realtime,
                                                     .save = on_save,
                                                     .problem = on_problem,
                                                     .userdata = f },

@@ -9,7 +9,7 @@
 
 typedef enum NoticePhase {
         NOTICE_SCHEDULED, /* a warning began */
-        NOTICE_REMINDER,  /* a minute before its end */
+        NOTICE_REMINDER,  /* a minute before its end, or when the clock was set */
         NOTICE_CANCELLED, /* it is off */
 } NoticePhase;
 

@@ -31,7 +31,7 @@ struct Stop {
         uint64_t wake; /* wall clock µs; 0: not wished */
         GPtrArray *questions; /* Question, under way; owns */
 
-        uint64_t stop_time, idle_since; /* of the warning, wall clock */
+        uint64_t stop_time, idle_since; /* of the warning, monotonic; 0: not known */
         char *reason;
         gboolean announced;             /* handlers were given the event */
         GPtrArray *events;              /* ids of those of this warning */
@@ -158,6 +158,11 @@ static void handlers_ended(gboolean handled, JsonArray *results, void *userdata)
         stop->with.step(stop->with.userdata);
 }
 
+/* For people, on the clock as it is now: it may have been set since the warning began. */
+static uint64_t on_wall_clock(const Stop *stop, uint64_t moment) {
+        return moment > 0 ? stop->with.realtime(moment, stop->with.userdata) : 0;
+}
+
 /* People and plugins hear of it through the same event; what a handler does with the phase is its own business, the
  * stop waits for the handlers of the first alone. */
 static void announce(Stop *stop, NoticePhase phase, const char *reason) {
@@ -165,8 +170,8 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
                 .phase = phase,
                 .dry_run = stop_dry_run(stop),
                 .now = clock_realtime(),
-                .stop_time = stop->stop_time,
-                .idle_since = stop->idle_since,
+                .stop_time = on_wall_clock(stop, stop->stop_time),
+                .idle_since = on_wall_clock(stop, stop->idle_since),
                 .action = stop_action(stop),
                 .reason = reason,
         };
@@ -182,17 +187,17 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
         json_object_set_string_member(data, "action", notice.action);
         json_object_set_string_member(data, "reason", reason);
         json_object_set_string_member(data, "notice", text);
-        if (stop->idle_since > 0)
-                json_object_set_int_member(data, "idle_since", (gint64) stop->idle_since);
-        if (stop->stop_time > 0)
-                json_object_set_int_member(data, "stop_time", (gint64) stop->stop_time);
+        if (notice.idle_since > 0)
+                json_object_set_int_member(data, "idle_since", (gint64) notice.idle_since);
+        if (notice.stop_time > 0)
+                json_object_set_int_member(data, "stop_time", (gint64) notice.stop_time);
 
         if (waited_for)
                 stop->handling++;
         r = events_emit(stop->with.events, EVENT_STOP_PENDING, EVENT_SOURCE_OWN, SEVERITY_URGENT,
                         phase == NOTICE_CANCELLED
                                 ? 0
-                                : stop->stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
+                                : notice.stop_time + (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC),
                         data, waited_for ? handlers_ended : NULL, stop, &id);
         if (r >= 0 && phase != NOTICE_CANCELLED)
                 g_ptr_array_add(stop->events, g_strdup(id));
@@ -218,7 +223,7 @@ static void remember(Stop *stop, uint64_t stop_time, uint64_t idle_since, const 
 }
 
 void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason) {
-        uint64_t left = usec_sub(stop_time, clock_realtime());
+        uint64_t left = usec_sub(stop_time, clock_monotonic());
 
         disarm(stop);
         stop->round++;
@@ -228,7 +233,12 @@ void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, con
         announce(stop, NOTICE_SCHEDULED, reason);
         stop->announced = TRUE;
         if (left > REMINDER_BEFORE + REMINDER_BEFORE / 2)
-                (void) arm(stop, &stop->reminder, clock_monotonic() + left - REMINDER_BEFORE, on_reminder);
+                (void) arm(stop, &stop->reminder, stop_time - REMINDER_BEFORE, on_reminder);
+}
+
+void stop_clock_was_set(Stop *stop) {
+        if (stop->announced && stop->ready_deadline == 0 && stop->stop_time > clock_monotonic())
+                announce(stop, NOTICE_REMINDER, stop->reason);
 }
 
 static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -248,7 +258,7 @@ void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
         if (!stop->announced) {
                 stop->round++;
                 stop->attempts = 0;
-                remember(stop, clock_realtime(), idle_since, reason);
+                remember(stop, clock_monotonic(), idle_since, reason);
                 announce(stop, NOTICE_SCHEDULED, reason);
                 stop->announced = TRUE;
         }
@@ -376,7 +386,7 @@ static void history(Stop *stop, const char *outcome, const char *message) {
                 json_object_set_int_member(row, "wake", (gint64) stop->wake);
         json_object_set_string_member(row, "reason", stop->reason ? stop->reason : "");
         json_object_set_string_member(row, "message", message);
-        json_object_set_int_member(row, "idle_since", (gint64) stop->idle_since);
+        json_object_set_int_member(row, "idle_since", (gint64) on_wall_clock(stop, stop->idle_since));
         (void) store_append(stop->with.store, clock_realtime(), HISTORY_STOP, row, NULL, NULL);
 }
 
@@ -576,9 +586,9 @@ void stop_call_provider(Stop *stop) {
                 return;
         }
 
-        g_autoptr(JsonObject) record = stop_record_new(stop->with.boot, clock_realtime(), stop->idle_since,
-                                                       provider ? provider_id(provider) : "", stop_action(stop),
-                                                       stop->reason ? stop->reason : "");
+        g_autoptr(JsonObject) record = stop_record_new(
+                stop->with.boot, clock_realtime(), on_wall_clock(stop, stop->idle_since),
+                provider ? provider_id(provider) : "", stop_action(stop), stop->reason ? stop->reason : "");
         Question *question = question_new(stop);
 
         stop->recording = question;

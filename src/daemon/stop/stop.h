@@ -32,6 +32,7 @@ typedef struct StopParameters {
         uint64_t patience; /* µs until a stop that was asked for and did not happen is off; 0: five minutes */
         void (*step)(void *userdata);   /* something changed: step the decision soon */
         gboolean (*still_wanted)(void *userdata); /* steps the decision now: does it still want the provider asked? */
+        uint64_t (*realtime)(uint64_t moment, void *userdata); /* of a monotonic moment: wall clock, as it is now */
         JsonObject *(*metrics)(void *userdata);   /* GetMetrics as JSON, for tags; a new reference */
         void (*save)(void *userdata);   /* the decision's state must be on disk before this returns */
         void (*problem)(const char *source, const char *message, void *userdata);
@@ -52,10 +53,13 @@ const char *stop_action(const Stop *stop);
 void stop_export_wishes(const Stop *stop, JsonObject *object);
 void stop_import_wishes(Stop *stop, JsonObject *object);
 
-/* Transitions of the decision, told after they happened. stop_time and idle_since on the wall clock. */
+/* Transitions of the decision, told after they happened. stop_time and idle_since monotonic, 0: none. */
 void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason);
 void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason);
 void stop_called_off(Stop *stop, const char *reason);
+
+/* The wall clock, by so much that what was told of a warning that runs is off: it is told anew. */
+void stop_clock_was_set(Stop *stop);
 
 /* The provider has been asked and has not said no: what ends the stop now is its success. */
 gboolean stop_was_asked(const Stop *stop);
