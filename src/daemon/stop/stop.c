@@ -261,7 +261,9 @@ void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
                 remember(stop, clock_monotonic(), idle_since, reason);
                 announce(stop, NOTICE_SCHEDULED, reason);
                 stop->announced = TRUE;
-        }
+        } else
+                /* A person may want since the warning what the machine would have done by itself. */
+                remember(stop, stop->stop_time, idle_since, reason);
         stop->ready_deadline = usec_add(clock_monotonic(), delay);
         (void) arm(stop, &stop->out_of_time, stop->ready_deadline, on_out_of_time);
 }
