@@ -13,13 +13,14 @@ import sqlite3
 from gi.repository import Gio, GLib
 
 import tap
-from counting import CountingTest
+from counting import CONTRACTS, CountingTest
 from eventful import EventTest, soon
 from harness import ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 from stops import Stops
 
 MINUTE = 60_000_000
 CALLERS_MAX = 512
+STATELESS = [contract for contract in CONTRACTS if contract != 'State']
 EXAMPLE = PATH + '/plugin/example'
 
 
@@ -130,6 +131,34 @@ class State(Disk, CountingTest):
         self.assertEqual(self.count(), 4)
         self.of('Unload')
         self.assertEqual(self.rows(), {'counting': b'4'})
+
+    def test_a_version_without_state_waits_until_what_the_old_one_knows_is_kept(self):
+        self.place('1.0.0', timeouts={'export': 1})
+        self.start()
+        self.count(3)
+        self.end(signal.SIGTERM)
+        with self.silence('could not be taken over'):
+            self.of('Load')
+            self.assertEqual(self.count(), 4)
+            with self.assertRaises(GLib.Error) as raised:
+                self.upgrade('1.1.0', contracts=STATELESS)
+            for part in 'version 1.1.0 could not replace version 1.0.0, which runs on', 'exporting the state', 'the disk does not answer':
+                self.assertIn(part, raised.exception.message)
+            answer = self.ask()
+            self.assertEqual((answer['version'], answer['count']), ('1.0.0', 5))
+        self.upgrade('1.1.0', contracts=STATELESS)
+        self.assertEqual((self.ask('look')['version'], self.rows()), ('1.1.0', {'counting': b'5'}))
+        self.upgrade('1.2.0', contracts=CONTRACTS)
+        self.assertEqual(self.count(), 6)
+
+    def test_what_could_not_be_read_is_not_overwritten_before_a_version_without_state(self):
+        self.begin_without()
+        self.assertEqual(self.count(), 1)
+        self.upgrade('1.1.0', contracts=STATELESS)
+        self.wait_for_problem('could not be read, and stays; what it knows is put aside as counting/beside/1.0.0')
+        self.assertEqual(self.rows(), {'counting': b'3', 'counting/beside/1.0.0': b'1'})
+        self.upgrade('1.2.0', contracts=CONTRACTS)
+        self.assertEqual(self.count(), 4)
 
 
 class Events(Disk, EventTest):

@@ -35,6 +35,7 @@ struct StateTransfer {
         gboolean if_changed;    /* not written where the store has it already */
         uint64_t number;        /* of those that were put as the plugin's state */
         gboolean beside;        /* what the process had kept itself knows nothing of what the store has */
+        gboolean last;          /* nobody else will know it: what may not take the place of another is put beside it */
 
         StateDone done;
         StateExported exported;
@@ -120,6 +121,14 @@ static void tell(const StateTransfer *transfer, const char *format, ...) {
 }
 
 /* The store */
+
+static char *refused_key(const char *id, const char *version) {
+        return g_strdup_printf("%s/refused/%s", id, version);
+}
+
+static char *beside_key(const char *id, const char *version) {
+        return g_strdup_printf("%s/beside/%s", id, version);
+}
 
 static Store *store_of(const StateTransfer *transfer) {
         return transfer->process->plugin->plugins->parameters.store;
@@ -218,7 +227,7 @@ static void on_saved(const GError *error, void *userdata) {
                 transfer_end_problem(transfer, "its state could not be kept: %s", error->message);
                 return;
         }
-        if (transfer->number == transfer->process->plugin->states_put)
+        if (transfer->number > 0 && transfer->number == transfer->process->plugin->states_put)
                 transfer->process->plugin->state_kept = digest_of(transfer);
         transfer_end(transfer, NULL);
 }
@@ -227,6 +236,20 @@ static gboolean has_changed(const StateTransfer *transfer) {
         g_autofree char *digest = digest_of(transfer);
 
         return g_strcmp0(digest, transfer->process->plugin->state_kept) != 0;
+}
+
+/* Where the store has what nobody could read. */
+static void keep_without_overwriting(StateTransfer *transfer) {
+        char *key;
+
+        if (!transfer->last) {
+                transfer_end(transfer, NOT_OVERWRITTEN);
+                return;
+        }
+        key = beside_key(transfer->process->plugin->id, transfer->exporter);
+        tell(transfer, "what was kept of its state could not be read, and stays; what it knows is put aside as %s",
+             key);
+        put(transfer, key, on_saved);
 }
 
 static void on_unread_asked(GHashTable *records, const GError *error, void *userdata) {
@@ -242,10 +265,10 @@ static void on_unread_asked(GHashTable *records, const GError *error, void *user
         }
         process->state_unsure = FALSE;
         process->state_unread = g_hash_table_contains(records, transfer->key);
-        if (process->state_unread) {
-                process->plugin->state_unread = TRUE;
-                transfer_end(transfer, NOT_OVERWRITTEN);
-        } else
+        process->plugin->state_unread |= process->state_unread;
+        if (process->state_unread)
+                keep_without_overwriting(transfer);
+        else
                 put(transfer, g_strdup(process->plugin->id), on_saved);
 }
 
@@ -261,6 +284,10 @@ static void keep(StateTransfer *transfer) {
 
         if (transfer->if_changed && !has_changed(transfer)) {
                 transfer_end(transfer, NULL);
+                return;
+        }
+        if (transfer->process->state_unread) {
+                keep_without_overwriting(transfer);
                 return;
         }
         if (!transfer->process->state_unsure) {
@@ -339,6 +366,13 @@ void state_save_if_changed(PluginProcess *process, StateDone done, void *userdat
         save(process, TRUE, done, userdata);
 }
 
+void state_put_away(PluginProcess *process, StateDone done, void *userdata) {
+        StateTransfer *transfer = transfer_new(process, done, userdata);
+
+        transfer->last = TRUE;
+        ask_for_state(transfer, on_exported);
+}
+
 void state_export(PluginProcess *process, StateExported done, void *userdata) {
         StateTransfer *transfer = transfer_new(process, NULL, userdata);
 
@@ -354,10 +388,11 @@ void state_export_forget(PluginProcess *process, const void *userdata) {
         for (guint i = 0; i < process->transfers->len; i++) {
                 StateTransfer *transfer = g_ptr_array_index(process->transfers, i);
 
-                if (transfer->exported && transfer->userdata == userdata) {
-                        transfer->exported = ignore_export;
-                        transfer->userdata = NULL;
-                }
+                if (transfer->userdata != userdata)
+                        continue;
+                transfer->exported = transfer->exported ? ignore_export : NULL;
+                transfer->done = NULL;
+                transfer->userdata = NULL;
         }
 }
 
@@ -394,14 +429,6 @@ void state_import(PluginProcess *process, uint32_t version, GBytes *state, State
 }
 
 /* Restore */
-
-static char *refused_key(const char *id, const char *version) {
-        return g_strdup_printf("%s/refused/%s", id, version);
-}
-
-static char *beside_key(const char *id, const char *version) {
-        return g_strdup_printf("%s/beside/%s", id, version);
-}
 
 static void look_up(StateTransfer *transfer, char *key, StoreStateDone done);
 static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata);

@@ -35,13 +35,17 @@ void state_save(PluginProcess *process, StateDone done, void *userdata);
 /* The same while it runs on, of which some do all the time: what is there already is not written once more. */
 void state_save_if_changed(PluginProcess *process, StateDone done, void *userdata);
 
+/* The last word of it: a version without State is to take its place. Where what was kept before could not be read,
+ * that stays, and this is put beside it. */
+void state_put_away(PluginProcess *process, StateDone done, void *userdata);
+
 /* Only the one half: exported (and on its way to the disk, for which done does not wait) … With state_unread nothing
  * is put. With state_unsure the store is only asked whether it may be: where the process goes before the answer,
  * nothing is put either, and what was exported is kept when the process that was given it is saved. */
 typedef void (*StateExported)(PluginProcess *process, uint32_t version, GBytes *state, const char *problem,
                               void *userdata);
 void state_export(PluginProcess *process, StateExported done, void *userdata);
-/* Nobody waits for that export any more; what comes of it is kept all the same. */
+/* Nobody waits for that export any more, nor for state_put_away(); what comes of it is kept all the same. */
 void state_export_forget(PluginProcess *process, const void *userdata);
 /* … and the other: into this process, which may refuse. */
 void state_import(PluginProcess *process, uint32_t version, GBytes *state, StateDone done, void *userdata);

@@ -18,6 +18,8 @@
 #define HELD_TIMEOUT (5 * USEC_PER_SEC)
 /* The calls that the old version still has, streams among them, do not keep it longer. */
 #define CALLS_TIMEOUT (60 * USEC_PER_SEC)
+/* For a disk that does not answer, where the state must be on it. */
+#define STORE_TIMEOUT (5 * USEC_PER_SEC)
 #define TRIAL_TIME (10 * USEC_PER_SEC)
 /* What it needs and does not run. */
 #define NEEDS_TIMEOUT (120 * USEC_PER_SEC)
@@ -386,7 +388,7 @@ static void switch_over(PluginSwap *swap) {
 
 /* The state */
 
-static void on_restored(PluginProcess *process, const char *problem, void *userdata) {
+static void on_state_settled(PluginProcess *process, const char *problem, void *userdata) {
         PluginSwap *swap = userdata;
 
         if (problem)
@@ -406,18 +408,22 @@ static void on_exported(PluginProcess *process, uint32_t version, GBytes *state,
         /* What it is given knows nothing of what was kept before. */
         next->state_unread = process->state_unread;
         next->state_unsure = process->state_unsure;
-        if (!manifest_has_contract(next->manifest, "State")) {
-                switch_over(swap);
-                return;
-        }
         enter(swap, STEP_IMPORT, 0);
-        state_import(next, version, state, on_restored, swap);
+        state_import(next, version, state, on_state_settled, swap);
 }
 
+/* What the new one is given it knows. One without State takes nothing along: the disk has to have it by then. */
 static void export(PluginSwap *swap) {
+        PluginProcess *process = swap->plugin->process;
+
         swap->plugin->held = TRUE;
-        enter(swap, STEP_EXPORT, 0);
-        state_export(swap->plugin->process, on_exported, swap);
+        if (manifest_has_contract(swap->plugin->next->manifest, "State")) {
+                enter(swap, STEP_EXPORT, 0);
+                state_export(process, on_exported, swap);
+        } else {
+                enter(swap, STEP_EXPORT, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_TIMEOUT));
+                state_put_away(process, on_state_settled, swap);
+        }
 }
 
 static void on_next_ready(PluginProcess *process) {
@@ -431,7 +437,7 @@ static void on_next_ready(PluginProcess *process) {
                         export(swap);
         } else if (manifest_has_contract(process->manifest, "State")) {
                 enter(swap, STEP_IMPORT, 0);
-                state_restore(process, on_restored, swap);
+                state_restore(process, on_state_settled, swap);
         } else
                 switch_over(swap);
 }
@@ -527,6 +533,9 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         case STEP_QUIET:
                 plugin->held = TRUE;
                 enter(swap, STEP_HELD, HELD_TIMEOUT);
+                break;
+        case STEP_EXPORT:
+                give_up(swap, "its state is not kept: the disk does not answer");
                 break;
         case STEP_LEAVE:
                 if (process_has_calls(plugin->previous) &&
