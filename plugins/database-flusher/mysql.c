@@ -14,6 +14,7 @@
 #include <mysql.h>
 
 #include "address.h"
+#include "aside.h"
 #include "base/clock.h"
 
 #define PORT 3306
@@ -356,6 +357,61 @@ static gboolean import_mysql(const char *name, const char *value) {
         return FALSE;
 }
 
+/* Making a connection, which the library does not do without looking the host up. */
+typedef struct Attempt {
+        char *connection;
+        MYSQL *mysql;
+        GError *error; /* NULL: it is there */
+} Attempt;
+
+static void attempt(const Flush *flush, void *job) {
+        Attempt *of = job;
+        g_auto(Address) address = {};
+        Session session = { .flush = flush, .mysql = of->mysql, .deadline = flush->deadline,
+                            .called_off = flush->called_off };
+
+        (void) mysql_thread_init();
+        if (parse(of->connection, &address, &of->error)) {
+                session.secrets[0] = address.password ?: "";
+                (void) connect_to(&session, &address, &of->error);
+        }
+        mysql_thread_end();
+}
+
+static void attempt_free(void *job) {
+        Attempt *of = job;
+
+        if (of->mysql)
+                mysql_close(of->mysql);
+        explicit_bzero(of->connection, strlen(of->connection));
+        g_free(of->connection);
+        g_clear_error(&of->error);
+        g_free(of);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
+
+/* NULL: there is none. Close with mysql_close(). */
+static MYSQL *reach(const Flush *flush, GError **error) {
+        g_autoptr(Attempt) connected = NULL;
+        Attempt *of = g_new0(Attempt, 1);
+
+        of->connection = g_strdup(flush->connection);
+        of->mysql = mysql_init(NULL);
+        if (!of->mysql) {
+                attempt_free(of);
+                flush_fail(error, NULL, "no memory", "");
+                return NULL;
+        }
+        if (!aside_run(flush, attempt, attempt_free, of, error))
+                return NULL;
+        connected = of;
+        if (connected->error) {
+                g_propagate_error(error, g_steal_pointer(&connected->error));
+                return NULL;
+        }
+        return g_steal_pointer(&connected->mysql);
+}
+
 static void prepare(void) {
         (void) mysql_library_init(0, NULL, NULL);
 }
@@ -370,10 +426,10 @@ static gboolean with_session(const Flush *flush,
         if (!parse(flush->connection, &address, error))
                 return FALSE;
         session.secrets[0] = address.password ?: "";
-        session.mysql = mysql_init(NULL);
+        session.mysql = reach(flush, error);
         if (!session.mysql)
-                return flush_fail(error, NULL, "no memory", "");
-        done = connect_to(&session, &address, error) && work(&session, problems, error);
+                return FALSE;
+        done = work(&session, problems, error);
         mysql_close(session.mysql);
         g_ptr_array_add(problems, NULL);
         if (problems->len > 1)

@@ -12,6 +12,7 @@
 
 #include <libpq-fe.h>
 
+#include "aside.h"
 #include "base/clock.h"
 #include "listener.h"
 
@@ -30,6 +31,10 @@ static gboolean check(const char *connection, GError **error) {
                                   "");
         PQconninfoFree(options);
         return TRUE;
+}
+
+/* Notices of the server are nobody's answer, and might show what was sent. */
+static void ignore(void *userdata, const char *message) {
 }
 
 static gboolean await(const Flush *flush, PGconn *connection, short events) {
@@ -71,9 +76,12 @@ static gboolean check_listener(const Flush *flush, PGconn *connection, GError **
         return flush_fail(error, (const char *const[]) { password, NULL }, "cannot connect", why->message);
 }
 
-static gboolean connect_to(const Flush *flush, PGconn *connection, GError **error) {
+static gboolean reach(const Flush *flush, PGconn *connection, GError **error) {
         PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
+        if (!connection)
+                return flush_fail(error, NULL, "no memory", "");
+        (void) PQsetNoticeProcessor(connection, ignore, NULL);
         if (PQstatus(connection) == CONNECTION_BAD)
                 return fail(connection, "cannot connect", error);
         while (status != PGRES_POLLING_OK) {
@@ -115,28 +123,57 @@ static gboolean query(const Flush *flush, PGconn *connection, const char *text, 
         return FALSE;
 }
 
-/* Notices of the server are nobody's answer, and might show what was sent. */
-static void ignore(void *userdata, const char *message) {
-}
+/* Beginning a connection, which the library does not do without looking hosts up. */
+typedef struct Attempt {
+        char *text;
+        GStrv server_users;
+        PGconn *connection;
+        GError *error; /* NULL: it is there */
+} Attempt;
 
-static gboolean flush_postgresql(const Flush *flush, GError **error) {
+static void attempt(const Flush *flush, void *job) {
         /* Whoever pretends to be the server, on the port of one that does not run, asks for the password as it is.
          * What the connection string says of it counts, since it comes after that. For a library that does not know
          * this, check_listener(). */
         static const char *const keywords[] = { "require_auth", "dbname", "fallback_application_name", NULL };
-        const char *const values[] = { "scram-sha-256,md5,gss,none", flush->connection, "cloudsnooze", NULL };
+        Attempt *of = job;
+        const char *const values[] = { "scram-sha-256,md5,gss,none", of->text, "cloudsnooze", NULL };
         gboolean knows = PQlibVersion() >= REQUIRE_AUTH_SINCE;
-        PGconn *connection = PQconnectStartParams(keywords + !knows, values + !knows, 1);
-        g_autofree char *patience = g_strdup_printf("SET statement_timeout = %d", MAX(flush_left(flush), 1));
-        gboolean done;
+        Flush ours = *flush;
 
-        if (!connection)
-                return flush_fail(error, NULL, "no memory", "");
-        (void) PQsetNoticeProcessor(connection, ignore, NULL);
-        done = connect_to(flush, connection, error) && query(flush, connection, patience, error) &&
-               query(flush, connection, "CHECKPOINT", error);
-        PQfinish(connection);
-        return done;
+        ours.server_users = (const char *const *) of->server_users;
+        of->connection = PQconnectStartParams(keywords + !knows, values + !knows, 1);
+        (void) reach(&ours, of->connection, &of->error);
+}
+
+static void attempt_free(void *job) {
+        Attempt *of = job;
+
+        PQfinish(of->connection);
+        explicit_bzero(of->text, strlen(of->text));
+        g_free(of->text);
+        g_strfreev(of->server_users);
+        g_clear_error(&of->error);
+        g_free(of);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
+
+static gboolean flush_postgresql(const Flush *flush, GError **error) {
+        g_autofree char *patience = g_strdup_printf("SET statement_timeout = %d", MAX(flush_left(flush), 1));
+        g_autoptr(Attempt) connected = NULL;
+        Attempt *of = g_new0(Attempt, 1);
+
+        of->text = g_strdup(flush->connection);
+        of->server_users = g_strdupv((GStrv) flush->server_users);
+        if (!aside_run(flush, attempt, attempt_free, of, error))
+                return FALSE;
+        connected = of;
+        if (connected->error) {
+                g_propagate_error(error, g_steal_pointer(&connected->error));
+                return FALSE;
+        }
+        return query(flush, connected->connection, patience, error) &&
+                query(flush, connected->connection, "CHECKPOINT", error);
 }
 
 static const char *const users[] = { "postgres", NULL };

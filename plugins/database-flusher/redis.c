@@ -17,6 +17,7 @@
 #include <hiredis/hiredis.h>
 
 #include "address.h"
+#include "aside.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "listener.h"
@@ -80,38 +81,63 @@ static int connect_to_socket(const Flush *flush, const char *path) {
         return connect_to(flush, (const struct sockaddr *) &address, sizeof(address));
 }
 
-/* IPv4 first: it is where a server listens by default. problem: what resolving says; NULL else. */
-static int connect_to_host(const Flush *flush, const char *host, guint port, const char **ret_problem) {
-        static const int families[] = { AF_INET, AF_INET6 };
-        const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-        g_autofree char *service = g_strdup_printf("%u", port);
-        struct addrinfo *list = NULL;
-        int fd = -EADDRNOTAVAIL, r;
+/* A host and a port, and what they are. */
+typedef struct Lookup {
+        char *host, *service;
+        struct addrinfo *list;
+        int problem; /* of getaddrinfo() */
+} Lookup;
 
-        r = getaddrinfo(host, service, &hints, &list);
-        *ret_problem = r == 0 ? NULL : gai_strerror(r);
-        if (r != 0)
+static void look_up(const Flush *flush, void *job) {
+        const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+        Lookup *lookup = job;
+
+        lookup->problem = getaddrinfo(lookup->host, lookup->service, &hints, &lookup->list);
+}
+
+static void lookup_free(void *job) {
+        Lookup *lookup = job;
+
+        if (lookup->list)
+                freeaddrinfo(lookup->list);
+        g_free(lookup->host);
+        g_free(lookup->service);
+        g_free(lookup);
+}
+
+/* IPv4 first: it is where a server listens by default. Sets the error, or not: then the errno says what is wrong. */
+static int connect_to_host(const Flush *flush, const char *host, guint port, GError **error) {
+        static const int families[] = { AF_INET, AF_INET6 };
+        Lookup *lookup = g_new0(Lookup, 1);
+        int fd = -EADDRNOTAVAIL;
+
+        lookup->host = g_strdup(host);
+        lookup->service = g_strdup_printf("%u", port);
+        if (!aside_run(flush, look_up, lookup_free, lookup, error))
                 return fd;
+        if (lookup->problem != 0)
+                flush_fail(error, NULL, "cannot connect", gai_strerror(lookup->problem));
         for (gsize i = 0; i < G_N_ELEMENTS(families) && fd < 0; i++)
-                for (const struct addrinfo *one = list; one && fd < 0; one = one->ai_next)
+                for (const struct addrinfo *one = lookup->list; one && fd < 0; one = one->ai_next)
                         if (one->ai_family == families[i])
                                 fd = connect_to(flush, one->ai_addr, one->ai_addrlen);
-        freeaddrinfo(list);
+        lookup_free(lookup);
         return fd;
 }
 
 /* The library itself would wait for the connection until the deadline, also of what was called off. */
 static redisContext *open_connection(const Flush *flush, const Address *address, GError **error) {
-        const char *problem = NULL;
+        GError *problem = NULL;
         redisContext *redis;
         int fd = address->socket ? connect_to_socket(flush, address->socket)
                                  : connect_to_host(flush, address->host, address->port, &problem);
 
         if (fd < 0) {
-                flush_fail(error, NULL, "cannot connect",
-                           problem                  ? problem
-                           : flush_left(flush) == 0 ? "there was no more time"
-                                                    : g_strerror(-fd));
+                if (problem)
+                        g_propagate_error(error, problem);
+                else
+                        flush_fail(error, NULL, "cannot connect",
+                                   flush_left(flush) == 0 ? "there was no more time" : g_strerror(-fd));
                 return NULL;
         }
         redis = redisConnectFd(fd);

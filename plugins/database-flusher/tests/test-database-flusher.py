@@ -642,6 +642,48 @@ class NoServer(FlusherCase):
         self.assertIn(b"secret", heard[1].readline())
         self.assertIn(b"secret", heard[0].readline())
 
+    def test_a_name_server_that_never_answers(self):
+        """In a network of its own, whose name server hears and is silent: nobody waits for it beyond his time, nor once it is called off."""
+        here = self.namespace()
+        code = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', 53)); print(flush=True)\n" \
+               "while True: print(len(s.recv(4096)), flush=True)"
+        silent = subprocess.Popen(self.within(here, "/usr/bin/python3", "-c", code), stdout=subprocess.PIPE)
+        self.addCleanup(silent.communicate)
+        self.addCleanup(silent.kill)
+        self.assertEqual(silent.stdout.readline(), b"\n")
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in (("resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n"), ("nsswitch.conf", "hosts: dns\n")):
+                with open(os.path.join(directory, name), "w") as f:
+                    f.write(text)
+            script = 'for name in resolv.conf nsswitch.conf; do mount --bind "$1/$name" "$(realpath "/etc/$name")" || exit 1; done; exec "$2"'
+            tried = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", directory, "true"], stderr=subprocess.DEVNULL)
+            if tried.returncode:
+                self.skipTest("impossible here: no mounts can be made")
+            for type_, connection in self.each():
+                with self.subTest(type_):
+                    connection = connection.replace("127.0.0.1:%d", "db.example.org:4000")
+                    plugin = self.plugin("nsenter", "database-flusher", f"--net=/proc/{here}/ns/net", "unshare", "--mount",
+                                         "sh", "-c", script, "sh", directory, PROGRAM)
+                    little, much = ({"db_type": s(type_), "connection_string": s(connection), "timeout_seconds": GLib.Variant("x", seconds)}
+                                    for seconds in (1, 60))
+                    plugin.greet(little)
+                    begun = time.monotonic()
+                    self.fails(plugin, event(), "cannot connect: there was no more time")
+                    self.assertTrue(silent.stdout.readline().strip())
+                    plugin.call("", "Configure", "(a{sv})", much)
+                    flush = self.send(plugin, event())
+                    silent.stdout.readline()
+                    self.tell(plugin, event(**CANCELLED))
+                    self.assertEqual(self.answer(flush)[1]["error"], "it was called off")
+                    self.assertLess(time.monotonic() - begun, 20)
+                    # Those who still wait there are no more than a few, and do not keep it from ending.
+                    plugin.call("", "Configure", "(a{sv})", little)
+                    for _ in range(2):
+                        self.fails(plugin, event(), "there was no more time")
+                    self.fails(plugin, event(), "those who tried before still wait for a name server")
+                    self.assertEqual(plugin.stop()[0], 0)
+                    self.assertLess(time.monotonic() - begun, 25)
+
     def test_a_dry_run_asks_no_server(self):
         with socket.socket() as s_:
             s_.bind(("127.0.0.1", 0))
