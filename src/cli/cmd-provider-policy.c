@@ -135,18 +135,33 @@ static char *fill_in_type(const char *text, const char *instance_id) {
         return g_regex_replace(mark, text, -1, 0, type ? type : "\\1", 0, NULL);
 }
 
-/* In an example, where there is no machine to name: every one. */
-static char *fill_in(const char *text, const char *instance_id) {
+/* "": it is no such path. */
+static char *group_of(const char *instance_id) {
         const char *end = strstr(instance_id, "/providers/");
-        g_autofree char *group = end ? g_strndup(instance_id, (gsize) (end - instance_id)) : g_strdup("*"),
-                        *typed = fill_in_type(text, instance_id),
-                        *named = replace_quoted(typed, INSTANCE, *instance_id ? instance_id : "*");
+
+        return g_strndup(instance_id, end ? (gsize) (end - instance_id) : 0);
+}
+
+/* What the text is to name and the id does not tell. Whatever stood there instead would give rights over other
+ * machines, too. NULL: nothing. */
+static const char *mark_without_value(const char *text, const char *instance_id) {
+        g_autofree char *group = group_of(instance_id);
+
+        if (strstr(text, INSTANCE) && !*instance_id)
+                return INSTANCE;
+        return strstr(text, GROUP) && !*group ? GROUP : NULL;
+}
+
+static char *fill_in(const char *text, const char *instance_id) {
+        g_autofree char *group = group_of(instance_id), *typed = fill_in_type(text, instance_id),
+                        *named = replace_quoted(typed, INSTANCE, instance_id);
 
         return replace_quoted(named, GROUP, group);
 }
 
 static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonObject *settings) {
         g_autofree char *path = policy_path_for(id, settings), *text = NULL, *named = NULL, *filled = NULL;
+        const char *unknown;
         GError *error = NULL;
         JsonObject *object;
 
@@ -164,6 +179,14 @@ static int print_policy(Cli *cli, const char *id, const char *instance_id, JsonO
         }
         if (!file_read(path, POLICY_MAX, &text, NULL, &error))
                 return cli_fail(cli, error);
+        unknown = mark_without_value(text, instance_id);
+        if (unknown) {
+                g_printerr(SNOOZE_COMMAND ": the provider %s does not know which machine this is (" SNOOZE_COMMAND
+                                          " provider check %s says why), and no policy is given for every machine: "
+                                          "ask on the machine itself, or put its name for %s in %s\n",
+                           id, id, unknown, path);
+                return EXIT_CODE_FAILED;
+        }
         named = fill_in(text, instance_id);
         filled = fill_in_settings(named, settings);
         if (cli->json) {

@@ -390,8 +390,6 @@ class Policy(CommandLine):
         self.mock.set_provider("local", InstanceId="/subscriptions/s/resourceGroups/g/providers/P/virtualMachines/n")
         self.assertEqual(self.snooze("provider", "policy"),
                          "/subscriptions/s/resourceGroups/g /subscriptions/s/resourceGroups/g/providers/P/virtualMachines/n\n")
-        self.mock.set_provider("local", InstanceId="i-0abc")
-        self.assertEqual(self.snooze("provider", "policy"), "* i-0abc\n")
 
     def test_it_names_what_the_machine_is(self):
         self.policy("P/@INSTANCE_TYPE:machines@/read P/@INSTANCE_TYPE:machines@/stop\n")
@@ -402,10 +400,24 @@ class Policy(CommandLine):
                 self.mock.set_provider("local", InstanceId=instance)
                 self.assertEqual(self.snooze("provider", "policy"), f"P/{kind}/read P/{kind}/stop\n")
 
-    def test_or_every_one_where_it_is_not_known(self):
-        self.policy("instance/@INSTANCE_ID@\n")
+    def test_nothing_where_it_is_not_known(self):
+        """What stood there instead would give rights over every machine."""
+        for text, instance in (("instance/@INSTANCE_ID@\n", ""), ("@INSTANCE_GROUP@\n", ""), ("@INSTANCE_GROUP@ @INSTANCE_ID@\n", ""),
+                               ("@INSTANCE_GROUP@ @INSTANCE_ID@\n", "i-0abc"), ("@INSTANCE_GROUP@\n", "/providers/P/virtualMachines/n")):
+            self.policy(text)
+            self.mock.set_provider("local", InstanceId=instance)
+            for command in (["provider", "policy"], ["provider", "policy", "--json"]):
+                with self.subTest(text=text, instance=instance, command=command):
+                    printed = self.run_snooze(*command)
+                    self.assertEqual((printed.returncode, printed.stdout), (FAILED, ""))
+                    self.assertIn("does not know which machine this is (snooze provider check local says why)", printed.stderr)
+                    self.assertIn(f"put its name for @INSTANCE_{'GROUP' if instance or 'ID' not in text else 'ID'}@ in ", printed.stderr)
+                    self.assertEqual(printed.stderr.count("\n"), 1, printed.stderr)
+
+    def test_what_names_no_machine_needs_none(self):
+        self.policy("@INSTANCE_TYPE:machines@/stop\n")
         self.mock.set_provider("local", InstanceId="")
-        self.assertEqual(self.snooze("provider", "policy"), "instance/*\n")
+        self.assertEqual(self.snooze("provider", "policy"), "machines/stop\n")
 
     def test_the_name_of_a_machine_grants_nothing(self):
         """It is the provider's word, and is pasted into what gives rights."""

@@ -312,6 +312,13 @@ class Rights(Aws):
         self.cloud.state(credentials={"role": ""})
         self.assertIn("snooze provider policy aws", self.refused("Refused", self.stop_with, self.aws()))
 
+    def test_without_one_it_still_knows_which_instance_this_is(self):
+        """The policy names it, and is wanted before there is any right."""
+        self.cloud.state(credentials={"role": ""})
+        plugin = self.aws()
+        self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["id"], OWN)
+        self.refused("Refused", self.ask, plugin, "GetInstanceInfo", "(s)", OTHER)
+
     def test_roles_and_credentials_that_are_none(self):
         self.cloud.state(imds={"documents": {"/latest/meta-data/iam/security-credentials/baskinc-role": '{"Code": "Failed"}'}})
         self.assertIn("the code Failed", self.refused("Throttled", self.stop_with, self.aws()))

@@ -372,6 +372,13 @@ class Rights(Gcp):
         self.renew(exists=False)
         self.assertIn("snooze provider policy gcp", self.refused("Refused", self.stop_with, self.gcp()))
 
+    def test_without_one_it_still_knows_which_instance_this_is(self):
+        """The command that binds the role names it, and is wanted before there is any right."""
+        self.renew(exists=False)
+        plugin = self.gcp()
+        self.assertEqual(self.info(plugin)["id"], OWN_ID)
+        self.refused("Refused", self.info, plugin, OTHER)
+
     def test_scopes_that_allow_nothing_are_told_before_anything_is_tried(self):
         self.renew(scopes=[SCOPE + "compute.readonly"])
         plugin = self.gcp()

@@ -328,6 +328,12 @@ class Rights(Openstack):
         plugin = self.provider(metadata_url=self.cloud.url)
         self.assertIn("snooze provider policy openstack", self.refused("Refused", self.stop_with, plugin))
 
+    def test_without_any_it_still_knows_which_server_this_is(self):
+        """The access rules name it, and are wanted before there is any right."""
+        plugin = self.provider(metadata_url=self.cloud.url)
+        self.assertEqual(self.ask(plugin, "GetInstanceInfo", "(s)", "")[0]["id"], OWN)
+        self.refused("Refused", self.ask, plugin, "GetInstanceInfo", "(s)", OTHER)
+
     def test_a_secret_is_not_sent_for_everybody_to_read(self):
         self.give({"auth_url": "http://keystone.example", "application_credential_id": "a", "application_credential_secret": SECRET})
         self.assertIn("not https", self.refused("Refused", self.stop_with, self.openstack()))
