@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 
 import host
 import tap
@@ -23,6 +24,39 @@ ip link set way up
 ip route add default via 198.51.100.2
 exec "$@"
 '''
+
+# A disk with a file system of a program over it that answers nothing, not even that it is there: $1 is a directory, the daemon the rest.
+# The program's end is kept open where the daemon runs, and closed with it.
+COVERED = '''
+import ctypes, os, subprocess, sys
+
+folder = sys.argv[1]
+subprocess.run(["truncate", "-s", "16M", folder + "/image"], check=True)
+subprocess.run(["mkfs.ext4", "-q", folder + "/image"], check=True)
+for name in ("covered", "open"):
+    os.mkdir(f"{folder}/{name}")
+subprocess.run(["mount", "-o", "loop", folder + "/image", folder + "/covered"], check=True)
+subprocess.run(["truncate", "-s", "17M", folder + "/another"], check=True)
+subprocess.run(["mkfs.ext4", "-q", folder + "/another"], check=True)
+subprocess.run(["mount", "-o", "loop", folder + "/another", folder + "/open"], check=True)
+libc = ctypes.CDLL(None, use_errno=True)
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+if libc.mount(b"silent", f"{folder}/covered".encode(), b"fuse", 0, options):
+    raise OSError(ctypes.get_errno(), "fuse")
+os.set_inheritable(fuse, True)
+os.execvp(sys.argv[2], sys.argv[2:])
+'''
+
+
+def no_covered_disk():
+    """None where a test may mount a disk and a file system of a program, else why not, for a skip."""
+    if host.no_mounts():
+        return host.no_mounts()
+    with tempfile.TemporaryDirectory() as directory:
+        tried = subprocess.run(['unshare', '--mount', sys.executable, '-c', COVERED, directory, 'true'], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return 'impossible here: no loop devices or no FUSE: ' + ' '.join(tried.stderr.split()[-12:]) if tried.returncode else None
 
 
 def no_name_spaces():
@@ -146,6 +180,20 @@ class Disk(MonitorTest):
         wait_for(lambda: (first['id'], 'snoozed/disk') in self.cancelled, 'the end of it')
         listed = next(event for event in self.client.call('ListEvents', '(u)', (100,))[0] if event['id'] == first['id'])
         self.assertEqual((listed['finished'], listed['cancelled']), (True, True))
+
+    def test_one_that_is_covered_by_what_never_answers(self):
+        """Asked by its path, that would be asked, and the daemon would never come back."""
+        problem = no_covered_disk()
+        if problem:
+            self.skipTest(problem)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.house.daemon_prefix = ['unshare', '--mount', sys.executable, '-c', COVERED, directory.name]
+        self.start(disk_low_percent=0.000001)
+        wait_for(lambda: any(event['data']['path'] == directory.name + '/open' for event in self.events('system.disk.low')),
+                 'the disk beside it')
+        self.client.call('CheckNow')
+        self.assertFalse([event for event in self.events('system.disk.low') if event['data']['path'] == directory.name + '/covered'])
 
     def test_off_is_off(self):
         self.start()

@@ -243,6 +243,33 @@ static void test_what_is_no_disk_of_ours_is_not_asked(Fixture *f, const void *un
         EXPECT(f);
 }
 
+/* What is asked by its path is whatever stands there, and each one on the way. */
+static void test_what_is_covered_is_not_asked(Fixture *f, const void *lines) {
+        g_autofree char *all = g_strconcat("27 1 8:2 / / rw - ext4 /dev/sda2 ro\n", lines, NULL);
+
+        mount(f, all);
+        begin(f, ANY_USE);
+        EXPECT(f);
+}
+
+static void test_what_is_not_is(Fixture *f, const void *lines) {
+        g_autofree char *all = g_strconcat("27 1 8:2 / / rw - ext4 /dev/sda2 ro\n", lines, NULL);
+
+        mount(f, all);
+        begin(f, ANY_USE);
+        EXPECT(f, "begun disk system.disk.low 1");
+}
+
+/* Each of a container's is a directory of a disk that is asked anyhow. */
+static void test_of_overlays_the_root_alone(Fixture *f, const void *unused) {
+        mount(f, "27 1 0:30 / / rw - overlay overlay rw,lowerdir=/a\n"
+                 "36 27 0:31 / /data rw - overlay overlay rw,lowerdir=/b\n"
+                 "37 27 0:32 / /with\\040blank rw - overlay overlay rw,lowerdir=/c\n");
+        begin(f, ANY_USE);
+        EXPECT(f, "begun disk system.disk.low 1");
+        g_assert_cmpstr(json_object_get_string_member(g_ptr_array_index(f->data, 0), "path"), ==, "/");
+}
+
 /* The daemon's sandbox mounts everything read-only; the super block tells what the machine may. */
 static void test_a_read_only_name_space_hides_nothing(Fixture *f, const void *unused) {
         mount(f, "36 35 8:1 / /with\\040blank ro,nosuid - xfs /dev/sda1 rw\n");
@@ -410,7 +437,12 @@ static void test_rubbish_is_no_way_out(Fixture *f, const void *unused) {
         wait_for_news(f, 1);
 }
 
-#define CASE(name, function) g_test_add("/monitor/" name, Fixture, NULL, set_up, function, tear_down)
+#define CASE_OF(name, function, data) g_test_add("/monitor/" name, Fixture, data, set_up, function, tear_down)
+#define CASE(name, function) CASE_OF(name, function, NULL)
+#define COVERED(name, lines) CASE_OF("disk/covered/" name, test_what_is_covered_is_not_asked, lines)
+#define OPEN(name, lines) CASE_OF("disk/open/" name, test_what_is_not_is, lines)
+#define DISK "rw - ext4 /dev/sda1 rw\n"
+#define NFS "rw - nfs4 server:/export rw\n"
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
@@ -418,6 +450,23 @@ int main(int argc, char *argv[]) {
         CASE("disk/called-off", test_and_called_off_when_there_is_room_again);
         CASE("disk/each-once", test_each_file_system_once);
         CASE("disk/not-ours", test_what_is_no_disk_of_ours_is_not_asked);
+        COVERED("itself", "36 27 8:1 / /data " DISK "37 36 0:40 / /data " NFS);
+        COVERED("by-a-program", "36 27 8:1 / /data " DISK "37 36 0:40 / /data rw - fuse.sshfs host: rw\n");
+        COVERED("in-whatever-order", "37 36 0:40 / /data " NFS "36 27 8:1 / /data " DISK);
+        COVERED("twice-by-the-same", "36 27 8:1 / /data " DISK "37 27 0:40 / /data " NFS);
+        COVERED("what-it-lies-in", "36 27 8:1 / /data/in/it " DISK "37 27 0:40 / /data " NFS);
+        COVERED("what-it-lies-in-itself",
+                "35 27 8:3 / /data rw - xfs /dev/sdb ro\n36 35 8:1 / /data/in " DISK "37 35 0:40 / /data " NFS);
+        COVERED("on-a-network", "35 27 0:40 / /data " NFS "36 35 8:1 / /data/in " DISK);
+        COVERED("on-what-mounts-by-itself",
+                "35 27 0:40 / /data rw - autofs systemd-1 rw\n36 35 8:1 / /data " DISK);
+        COVERED("in-a-circle", "36 37 8:1 / /data " DISK "37 36 8:3 / / rw - ext4 /dev/sdb ro\n");
+        OPEN("beside", "36 27 8:1 / /data " DISK "37 27 0:40 / /dat " NFS "38 27 0:41 / /data2 " NFS);
+        OPEN("below", "36 27 8:1 / /data " DISK "37 36 0:40 / /data/in " NFS);
+        OPEN("in-memory", "35 27 0:40 / /data rw - tmpfs tmpfs rw\n36 35 8:1 / /data " DISK);
+        OPEN("elsewhere-too", "36 27 8:1 / /covered " DISK "37 36 0:40 / /covered " NFS "38 27 8:1 / /data " DISK);
+        OPEN("over-the-root", "36 27 8:1 / /data " DISK "37 27 0:40 / / " NFS);
+        CASE("disk/overlays", test_of_overlays_the_root_alone);
         CASE("disk/read-only-name-space", test_a_read_only_name_space_hides_nothing);
         CASE("pressure/begins-and-ends", test_pressure_begins_and_is_over_at_half);
         CASE("disk/announced-before", test_what_was_announced_is_no_news);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* system.disk.low: a file system of this machine's own fills up. Only such as cannot hang are asked (no network file
- * systems, no FUSE), and each once, however often it is mounted. What counts is the space that ordinary users may
+/* system.disk.low: a file system of this machine's own fills up. Only such as cannot hang are asked (mounts.h), and
+ * each once, however often it is mounted. What counts is the space that ordinary users may
  * still have, and the names that are left. */
 
 #include <errno.h>
@@ -15,13 +15,10 @@
 #include "base/cleanup.h"
 #include "daemon/metrics/procfile.h"
 #include "daemon/metrics/scan.h"
+#include "daemon/monitor/mounts.h"
 #include "daemon/monitor/private.h"
 #include "util/json.h"
 
-/* Of file systems on disks; an unknown one is left out, because asking it might never end. */
-static const char *const real_types[] = { "ext2",  "ext3",     "ext4", "xfs",      "btrfs",   "zfs",
-                                          "f2fs",  "bcachefs", "jfs",  "reiserfs", "vfat",    "ntfs3",
-                                          "exfat", "nilfs2",   "ufs",  "udf",      "overlay", NULL };
 /* It has to fall by this much before it can be low again. */
 #define HYSTERESIS_PERCENT 3.0
 #define FILE_SYSTEMS_MAX 256U
@@ -98,27 +95,17 @@ static char *unescape(const char *text) {
         return g_strcompress(text);
 }
 
-/* 36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw,errors=continue: proc(5). Mount options are
- * those of this name space, which the daemon's own sandbox makes read-only; what the super block says is the
- * machine's. */
-static void take_mount(DiskMonitor *disk, char *line) {
-        g_auto(GStrv) fields = NULL;
-        char *separator = strstr(line, " - ");
-        g_auto(GStrv) rest = separator ? g_strsplit(separator + 3, " ", 3) : NULL;
-        FileSystem *file_system;
+static void take_mount(DiskMonitor *disk, const Mounts *mounts, const Mount *mount) {
+        FileSystem *file_system = find(disk, mount->device);
 
-        if (!separator || g_strv_length(rest) < 3)
+        if ((file_system && file_system->seen) || !mounts_can_ask(mounts, mount))
                 return;
-        *separator = '\0';
-        fields = g_strsplit(line, " ", 6);
-        if (g_strv_length(fields) < 6 || !g_strv_contains(real_types, rest[0]) || !g_str_has_prefix(rest[2], "rw"))
-                return;
-        file_system = find_or_add(disk, fields[2]);
-        if (!file_system || file_system->seen)
+        file_system = find_or_add(disk, mount->device);
+        if (!file_system)
                 return;
         file_system->seen = TRUE;
         g_free(file_system->path);
-        file_system->path = unescape(fields[4]);
+        file_system->path = unescape(mount->point);
 }
 
 static gboolean have_mounts_changed(const DiskMonitor *disk) {
@@ -128,7 +115,8 @@ static gboolean have_mounts_changed(const DiskMonitor *disk) {
 }
 
 static void read_mounts(DiskMonitor *disk) {
-        g_auto(GStrv) lines = NULL;
+        g_autoptr(Mounts) mounts = NULL;
+        const GPtrArray *list;
         size_t length;
 
         if (!have_mounts_changed(disk) || proc_file_read(&disk->mounts, &disk->buffer, &length) < 0)
@@ -136,9 +124,10 @@ static void read_mounts(DiskMonitor *disk) {
         disk->read = disk->monitors->settled;
         for (guint i = 0; i < disk->file_systems->len; i++)
                 ((FileSystem *) g_ptr_array_index(disk->file_systems, i))->seen = FALSE;
-        lines = g_strsplit(disk->buffer.text, "\n", -1);
-        for (char **line = lines; *line; line++)
-                take_mount(disk, *line);
+        mounts = mounts_parse(disk->buffer.text);
+        list = mounts_list(mounts);
+        for (guint i = 0; i < list->len; i++)
+                take_mount(disk, mounts, list->pdata[i]);
         for (guint i = disk->file_systems->len; i-- > 0;) {
                 FileSystem *file_system = g_ptr_array_index(disk->file_systems, i);
 
