@@ -18,16 +18,17 @@
 
 static const struct {
         const char *type, *words;
+        const char *which; /* of its data: what names the one that it is about; may be NULL */
 } titles[] = {
         { "cloud.spot.interrupt", "The cloud takes this machine" },
         { "cloud.spot.rebalance", "The cloud may soon take this machine" },
         { "cloud.instance.termination", "This machine is terminated" },
         { "cloud.instance.maintenance", "The cloud maintains this machine" },
         { "cloud.autoscaling.scale", "This machine leaves its group" },
-        { "system.disk.low", "A disk is nearly full" },
+        { "system.disk.low", "A disk is nearly full", "path" },
         { "system.cpu.high", "The processors are busy" },
         { "system.memory.pressure", "Memory is short" },
-        { "system.network.down", "The network is gone" },
+        { "system.network.down", "The network is gone", "interface" },
 };
 
 gboolean address_valid(const char *address) {
@@ -64,8 +65,15 @@ static const char *title_of(const char *type) {
         return type;
 }
 
-static const char *reason_of(const SnoozePluginDictionary *data) {
-        static const char *const keys[] = { "message", "reason", "description", "mount_point", NULL };
+static const char *key_of(const char *type) {
+        for (gsize i = 0; i < G_N_ELEMENTS(titles); i++)
+                if (g_str_equal(titles[i].type, type))
+                        return titles[i].which;
+        return NULL;
+}
+
+static const char *reason_of(const char *type, const SnoozePluginDictionary *data) {
+        const char *const keys[] = { "message", "reason", "description", key_of(type), NULL };
 
         for (const char *const *key = keys; *key; key++)
                 if (*snooze_plugin_dictionary_get_string(data, *key, ""))
@@ -88,7 +96,7 @@ static gboolean is_cancelled(const SnoozePluginDictionary *event) {
 
 char *message_line(const SnoozePluginDictionary *event, uint64_t now) {
         const SnoozePluginDictionary *data = snooze_plugin_dictionary_get_dictionary(event, "data");
-        const char *type = snooze_plugin_dictionary_get_string(event, "type", ""), *reason = reason_of(data);
+        const char *type = snooze_plugin_dictionary_get_string(event, "type", ""), *reason = reason_of(type, data);
         const char *notice = speaks_for_us(event) ? snooze_plugin_dictionary_get_string(data, "notice", "") : "";
         uint64_t deadline = snooze_plugin_dictionary_get_uint(event, "deadline", 0);
         g_autoptr(GString) line = g_string_new(NULL);

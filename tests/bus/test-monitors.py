@@ -138,6 +138,8 @@ class Disk(MonitorTest):
         event = self.wait_for_event('system.disk.low')
         self.assertEqual(event['source'], 'snoozed/disk')
         self.assertTrue(event['data']['path'].startswith('/'))
+        # Handlers read these by name.
+        self.assertEqual(set(event['data']), {'path', 'device', 'used_percent', 'used_names_percent', 'available_bytes', 'threshold_percent'})
         self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 100}',))
         self.client.call('SetConfiguration', '(s)', ('{"disk_low_percent": 0.000001}',))
         path = event['data']['path']

@@ -173,6 +173,19 @@ class Notify(plugin_bus.HandlerTestCase):
         self.assertEqual(self.tell(self.start(), event()), (True, {"terminals": 1}))
         self.assertEqual(self.read(master), "\r\n\aCloudSnooze: A disk is nearly full: Mühle /srv\r\n")
 
+    def test_which_disk_and_which_network(self):
+        """By what the daemon's monitors put in their events."""
+        d, t = (lambda value: GLib.Variant("d", value)), (lambda value: GLib.Variant("t", value))
+        disk = {"path": s("/srv/a b"), "device": s("8:1"), "used_percent": d(91.5), "used_names_percent": d(3.0), "available_bytes": t(4096),
+                "threshold_percent": d(90.0)}
+        master, plugin = self.terminal(), self.start()
+        for kind, data, line in (("system.disk.low", disk, "A disk is nearly full: /srv/a b"),
+                                 ("system.network.down", {"interface": s("eth0")}, "The network is gone: eth0"),
+                                 ("custom.other", {"path": s("/srv")}, "custom.other")):
+            with self.subTest(kind=kind):
+                self.assertEqual(self.tell(plugin, event(kind, data=data)), (True, {"terminals": 1}))
+                self.assertEqual(self.read(master), f"\r\n\aCloudSnooze: {line}\r\n")
+
     def test_what_terminal_tells_is_not_told_twice(self):
         master = self.terminal()
         plugin = self.start()
