@@ -36,7 +36,7 @@ struct Notices {
         CloudWatch *watch;
         GHashTable *listed;   /* id → Notice */
         GPtrArray *approving; /* jobs whose word to Azure is under way; borrows */
-        bool answered;        /* the service is on */
+        bool answered;        /* the service is on: its list was read since it is watched */
         int64_t incarnation;
 };
 
@@ -83,14 +83,15 @@ static bool take_event(Notices *notices, const ScheduledEvent *event, const char
 
         id = types[event->kind].end ? cloud_told_see_end(told, key, event->deadline, &new)
                                     : cloud_told_see(told, key, event->deadline, &new);
+        /* Also of what cannot be told: a process before this one may have told it. */
+        notice = g_new(Notice, 1);
+        *notice = (Notice) { .event_id = g_strdup(event->id), .scheduled = event->scheduled, .alone = event->alone };
+        g_hash_table_replace(notices->listed, g_strdup(id), notice);
         if (new) {
                 if (!announce(notices, id, event))
                         return false;
                 cloud_told_done(told, key);
         }
-        notice = g_new(Notice, 1);
-        *notice = (Notice) { .event_id = g_strdup(event->id), .scheduled = event->scheduled, .alone = event->alone };
-        g_hash_table_replace(notices->listed, g_strdup(id), notice);
         return true;
 }
 
@@ -197,12 +198,19 @@ static void approve(CloudJob *job) {
 /* It then begins at once, for every machine that it names. */
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata) {
         Azure *azure = userdata;
-        const Notice *notice = azure->notices ? g_hash_table_lookup(azure->notices->listed, event_id) : NULL;
         Approval approved = approval(azure);
+        const Notice *notice;
         CloudJob *job;
 
-        if (!notice || !notice->scheduled || approved == APPROVE_NEVER ||
-            (approved == APPROVE_ALONE && !notice->alone))
+        if (approved == APPROVE_NEVER)
+                return 0;
+        /* What an earlier process told is known here when the list was read: the daemon asks again. */
+        if (!azure->notices || !azure->notices->answered)
+                return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED,
+                                               "Azure's list of events was not read yet, so it is not known what may "
+                                               "begin: ask again");
+        notice = g_hash_table_lookup(azure->notices->listed, event_id);
+        if (!notice || !notice->scheduled || (approved == APPROVE_ALONE && !notice->alone))
                 return 0;
         job = cloud_job_new(&azure->cloud, call, NULL);
         ((Extra *) job->extra)->body =

@@ -230,6 +230,27 @@ class Notices(Azure):
         plugin = self.told({"EventStatus": "Started", "NotBefore": ""}, approve_events="always")
         self.assertEqual(self.acknowledge(plugin, self.KEY), [])
 
+    def test_before_the_list_was_read_nothing_is_acknowledged(self):
+        """What was told by a process before this one, or with another configuration: it may not pass for approved, and may be yet."""
+        settings = {"metadata_url": self.cloud.url, "endpoint_url": self.cloud.url, "poll_interval_seconds": 0.1, "approve_events": "always"}
+        plugin = self.told({}, approve_events="always")
+        self.cloud.fault("scheduledevents", times=1000, status=500)
+        plugin.call("", "Configure", "(a{sv})", self.configuration(**settings))
+        self.assertIn("not read yet", self.refused("Throttled", self.acknowledge, plugin, self.EVENT_ID))
+        plugin.process.kill()
+        plugin.wait()
+        plugin = self.azure(approve_events="always")
+        self.refused("Throttled", self.acknowledge, plugin, self.EVENT_ID)
+        events, _ = self.watch(plugin)
+        self.refused("Throttled", self.acknowledge, plugin, self.EVENT_ID)
+        self.cloud.command(mend=True)
+        self.until(lambda: events)
+        self.assertEqual(len(self.acknowledge(plugin, self.EVENT_ID)), 1)
+        # Where nothing is ever approved, there is nothing to wait for.
+        plugin.process.kill()
+        plugin.wait()
+        self.ask(self.azure(), "Acknowledge", "(s)", self.EVENT_ID, interface=SOURCE)
+
     def test_an_approval_that_fails_is_not_acknowledged(self):
         plugin = self.told({}, approve_events="always")
         self.cloud.fault("POST /metadata/scheduledevents", status=400)
