@@ -225,11 +225,12 @@ class Terminations(EventTest):
         self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1,
                    check_interval_seconds=1)
         wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
-        self.emit('cloud.spot.interrupt', severity=3, deadline=soon(600))
+        identifier = self.emit('cloud.spot.interrupt', severity=3, deadline=soon(600))
         wait_for(lambda: self.client.get('State') == 'idle', 'the end of the warning')
         self.assertIn('cloud.spot.interrupt announced by', self.client.get('Reason'))
         self.assertEqual(self.client.get('NextStop'), 0)
-        # Nor by a daemon that was killed.
+        # Nor by a daemon that was killed, once the event is on the disk.
+        self.end_of(identifier)
         self.house.restart_daemon()
         wait_for_file(lambda: 'cloud.spot.interrupt' in self.client.get('Reason'), 'the reason')
         self.assertEqual(self.client.get('NextStop'), 0)
