@@ -138,6 +138,15 @@ static void on_cancelled(SnoozeClientManager *manager, const char *id, const cha
         tell(userdata, "cancelled", id, "source", value, source);
 }
 
+static void on_moved(SnoozeClientManager *manager, const char *id, const char *source, guint64 deadline,
+                     gpointer userdata) {
+        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_uint64(deadline));
+        g_autofree char *left = text_distance(deadline);
+        g_autofree char *words = g_strdup_printf("by %s, %s left", source, left);
+
+        tell(userdata, "moved", id, "deadline", value, words);
+}
+
 static void on_finished(SnoozeClientManager *manager, const char *id, gboolean handled, GVariant *results,
                         gpointer userdata) {
         g_autofree char *words = outcome_text(handled, results);
@@ -182,6 +191,7 @@ static int run_events(Cli *cli, int argc, char **argv) {
                 end = wait_end_new(cli);
                 g_signal_connect(cli->manager, "event-received", G_CALLBACK(on_received), &state);
                 g_signal_connect(cli->manager, "event-cancelled", G_CALLBACK(on_cancelled), &state);
+                g_signal_connect(cli->manager, "event-moved", G_CALLBACK(on_moved), &state);
                 g_signal_connect(cli->manager, "event-finished", G_CALLBACK(on_finished), &state);
         }
         events = fetch(cli, (guint) maximum, &error);

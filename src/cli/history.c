@@ -155,6 +155,11 @@ static char *event_text(GVariant *row) {
         const char *notice = data ? history_string(data, "notice") : "";
         gboolean finished = FALSE, handled = FALSE, cancelled = FALSE;
 
+        if (g_str_equal(history_string(row, "change"), "moved")) {
+                g_autofree char *when = text_moment(history_moment(row, "deadline"));
+
+                return g_strdup_printf("%s: moved to %s", history_string(row, "type"), when);
+        }
         (void) g_variant_lookup(row, "finished", "b", &finished);
         (void) g_variant_lookup(row, "handled", "b", &handled);
         (void) g_variant_lookup(row, "cancelled", "b", &cancelled);

@@ -348,6 +348,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_SIGNAL_WITH_ARGS("Stopping", SD_BUS_ARGS("s", provider, "s", reason), 0),
         SD_BUS_SIGNAL_WITH_ARGS("EventReceived", SD_BUS_ARGS("s", id, "s", type, "a{sv}", event), 0),
         SD_BUS_SIGNAL_WITH_ARGS("EventCancelled", SD_BUS_ARGS("s", id, "s", source), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("EventMoved", SD_BUS_ARGS("s", id, "s", source, "t", deadline), 0),
         SD_BUS_SIGNAL_WITH_ARGS("EventFinished", SD_BUS_ARGS("s", id, "b", handled, "aa{sv}", results), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Problem", SD_BUS_ARGS("s", source, "s", message, "a{sv}", details), 0),
         SD_BUS_VTABLE_END,

@@ -255,7 +255,7 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
         JsonNode *value;
 
         if (!JSON_NODE_HOLDS_OBJECT(node))
-                return invalid(error, manifest, pointer, "expected an object: {priority, enabled}");
+                return invalid(error, manifest, pointer, "expected an object: {priority, enabled, moves}");
         /* One that is misspelt would never be handled. */
         if (!event_pattern_known(type))
                 return invalid(error, manifest, pointer,
@@ -273,11 +273,15 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
                 if (g_str_equal(key, "enabled")) {
                         if (!read_boolean(manifest, pointer, value, &event->enabled, error))
                                 return FALSE;
+                } else if (g_str_equal(key, "moves")) {
+                        if (!read_boolean(manifest, pointer, value, &event->moves, error))
+                                return FALSE;
                 } else if (g_str_equal(key, "priority")) {
                         if (!read_whole(manifest, pointer, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
                                 return FALSE;
                 } else
-                        return invalid(error, manifest, pointer, "unknown key %s, expected priority or enabled", key);
+                        return invalid(error, manifest, pointer, "unknown key %s, expected priority, enabled or moves",
+                                       key);
         event->priority = (int) priority;
         return TRUE;
 }
@@ -288,7 +292,8 @@ static gboolean read_events(Manifest *manifest, const char *key, JsonNode *node,
         JsonNode *value;
 
         if (!JSON_NODE_HOLDS_OBJECT(node) || json_object_get_size(json_node_get_object(node)) > LIST_MAX)
-                return invalid(error, manifest, key, "expected at most %u: type → {priority, enabled}", LIST_MAX);
+                return invalid(error, manifest, key, "expected at most %u: type → {priority, enabled, moves}",
+                               LIST_MAX);
         json_object_iter_init_ordered(&iter, json_node_get_object(node));
         while (json_object_iter_next_ordered(&iter, &type, &value))
                 if (!add_event(manifest, type, value, error))

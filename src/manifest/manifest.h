@@ -26,6 +26,7 @@ typedef struct ManifestEvent {
         char *type;      /* "cloud.spot.interrupt", or "custom.*" for all below */
         int priority;
         gboolean enabled;
+        gboolean moves;  /* it is told where the end of the machine is to come at another time than it was told */
 } ManifestEvent;
 
 typedef struct ManifestDependency {

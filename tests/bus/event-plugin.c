@@ -64,11 +64,12 @@ static int answer_with_output(SnoozePluginCall *call) {
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         const char *id = snooze_plugin_dictionary_get_string(event, "id", "");
         bool cancelled = snooze_plugin_dictionary_get_bool(event, "cancelled", false), dies = dies_in("die");
+        bool moved = snooze_plugin_dictionary_get_bool(event, "moved", false);
 
         if (is("output"))
                 return answer_with_output(call);
         if (!is("quiet"))
-                note(cancelled ? "cancelled" : "handles", id);
+                note(cancelled ? "cancelled" : moved ? "moves" : "handles", id);
         snooze_plugin_dictionary_set_string(snooze_plugin_call_get_result(call), "source",
                                             snooze_plugin_dictionary_get_string(event, "source", ""));
         snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "entered", clock_monotonic());

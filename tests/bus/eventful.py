@@ -35,13 +35,14 @@ class EventTest(BusTest):
         self.received = self.client.listen(MANAGER, 'EventReceived', PATH)
         self.finished = self.client.listen(MANAGER, 'EventFinished', PATH)
         self.cancelled = self.client.listen(MANAGER, 'EventCancelled', PATH)
+        self.moved = self.client.listen(MANAGER, 'EventMoved', PATH)
         self.settings = {}
 
-    def install(self, identifier, contracts=('RequestHandler',), mode=None, priority=None, enabled=True, **more):
+    def install(self, identifier, contracts=('RequestHandler',), mode=None, priority=None, enabled=True, moves=False, **more):
         manifest = {'contracts': ['RequestHandler', *contracts], 'config_schema': SCHEMA, **more}
         if priority is not None:
             manifest['contracts'].append('EventHandler')
-            manifest['events'] = {kind: {'priority': priority, 'enabled': enabled} for kind in ('custom.*', 'cloud.*')}
+            manifest['events'] = {kind: {'priority': priority, 'enabled': enabled, 'moves': moves} for kind in ('custom.*', 'cloud.*')}
         manifest['contracts'] = sorted(set(manifest['contracts']))
         self.house.install_plugin(identifier, BUILD / 'tests/bus/event-plugin',
                                   variables={'SURVIVE': self.house.directory / 'survive'}, **manifest)

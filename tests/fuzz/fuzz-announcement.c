@@ -46,8 +46,9 @@ static void assert_event(JsonObject *event, gboolean of_cloud) {
 static void read_as(sd_bus_message *m, gboolean of_cloud) {
         g_autoptr(JsonObject) event = NULL;
         g_autofree char *problem = NULL;
+        gboolean timed;
 
-        if (announcement_read(m, "p", of_cloud, NOW, &event, &problem) < 0)
+        if (announcement_read(m, "p", of_cloud, NOW, &event, &timed, &problem) < 0)
                 assert_line(problem);
         else
                 assert_event(event, of_cloud);

@@ -78,8 +78,8 @@ static const char complete[] =
         "\"language\": \"c\", \"process_model\": \"persistent\", \"api\": 1, \"runtime\": \"dbus\", \"isolation\": "
         "\"process\","
         "\"exec\": \"redis\", \"image\": \"\", \"contracts\": [\"IdleCheck\", \"EventHandler\"],"
-        "\"events\": {\"custom.*\": {\"priority\": 1}, \"custom.backup.*\": {\"priority\": -5, \"enabled\": false},"
-        "\"custom.backup.done\": {}}, \"permissions\": [\"processes\", \"network:localhost:6379\"],"
+        "\"events\": {\"custom.*\": {\"priority\": 1}, \"custom.backup.*\": {\"priority\": -5, \"enabled\": false, "
+        "\"moves\": true},\"custom.backup.done\": {}}, \"permissions\": [\"processes\", \"network:localhost:6379\"],"
         "\"limits\": {\"memory_mb\": 16, \"cpu_percent\": 50, \"tasks\": 4}, \"timeouts\": {\"check\": 1.5}}";
 
 static void test_every_key(Fixture *f, gconstpointer data) {
@@ -103,6 +103,8 @@ static void test_every_key(Fixture *f, gconstpointer data) {
         g_assert_cmpint(manifest_event(m, "custom.x")->priority, ==, 1);
         g_assert_cmpint(manifest_event(m, "custom.backup.begun")->priority, ==, -5);
         g_assert_false(manifest_event(m, "custom.backup.begun")->enabled);
+        g_assert_true(manifest_event(m, "custom.backup.begun")->moves);
+        g_assert_false(manifest_event(m, "custom.backup.done")->moves);
         g_assert_true(manifest_event(m, "custom.backup.done")->enabled);
         g_assert_null(manifest_event(m, "custom"));
 }

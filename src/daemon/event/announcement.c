@@ -100,7 +100,7 @@ static int check(JsonObject *announced, gboolean of_cloud, char **ret_problem) {
 }
 
 int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
-                      char **ret_problem) {
+                      gboolean *ret_timed, char **ret_problem) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) announced = NULL, event = NULL;
         const EventType *type;
@@ -133,6 +133,7 @@ int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cl
         json_object_set_int_member(event, "deadline", deadline > 0 ? deadline : (gint64) (now + type->deadline));
         json_object_set_object_member(event, "data", data ? json_object_ref(data) : json_object_new());
         *ret = g_steal_pointer(&event);
+        *ret_timed = deadline > 0;
         return 0;
 }
 

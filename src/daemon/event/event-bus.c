@@ -87,7 +87,7 @@ static void take_member(JsonObject *event, JsonObject *end, const char *member) 
 
 /* How it went on is known by rows of their own, newer than its own: the newest has everything. */
 static void add_end(JsonObject *event, JsonObject *end) {
-        static const char *const members[] = { "finished", "handled", "results", "cancelled", "told" };
+        static const char *const members[] = { "finished", "handled", "results", "cancelled", "told", "deadline" };
 
         json_object_set_boolean_member(event, "finished", FALSE);
         json_object_set_boolean_member(event, "cancelled", FALSE);

@@ -123,6 +123,13 @@ static char *to_data(const Event *event) {
                 append_array(text, ",\"to_tell\":", to_tell);
                 append_array(text, ",\"told\":", event->told);
         }
+        if (event->moved)
+                g_string_append(text, ",\"moved\":true");
+        if (event->to_move) {
+                g_autoptr(JsonArray) to_move = to_array(event->to_move);
+
+                append_array(text, ",\"to_move\":", to_move);
+        }
         g_string_append_c(text, '}');
         return g_string_free(text, FALSE);
 }
@@ -166,12 +173,14 @@ void event_keep(Event *event, char *history, EventKept done) {
         }
 }
 
-static char *describe_end(const Event *event, gboolean finished) {
-        g_autoptr(JsonObject) row = json_object_new();
+static JsonObject *describe_end(const Event *event, gboolean finished) {
+        JsonObject *row = json_object_new();
 
         json_object_set_string_member(row, "id", event->id);
         json_object_set_string_member(row, "type", event->type);
         json_object_set_string_member(row, "source", event->source);
+        if (event->moved)
+                json_object_set_int_member(row, "deadline", (gint64) event->deadline);
         json_object_set_boolean_member(row, "finished", finished);
         json_object_set_boolean_member(row, "handled", event->handled);
         if (event->cancelled)
@@ -180,15 +189,26 @@ static char *describe_end(const Event *event, gboolean finished) {
                 json_object_set_array_member(row, "results", json_array_ref(event->results));
         if (event->told && json_array_get_length(event->told) > 0)
                 json_object_set_array_member(row, "told", json_array_ref(event->told));
-        return json_object_text(row);
+        return row;
 }
 
 char *journal_row_ended(const Event *event) {
-        return describe_end(event, TRUE);
+        g_autoptr(JsonObject) row = describe_end(event, TRUE);
+
+        return json_object_text(row);
 }
 
 char *journal_row_cancelled(const Event *event) {
-        return describe_end(event, event->state == EVENT_OVER);
+        g_autoptr(JsonObject) row = describe_end(event, event->state == EVENT_OVER);
+
+        return json_object_text(row);
+}
+
+char *journal_row_moved(const Event *event) {
+        g_autoptr(JsonObject) row = describe_end(event, event->state == EVENT_OVER);
+
+        json_object_set_string_member(row, "change", "moved");
+        return json_object_text(row);
 }
 
 static void forget(Events *events, const char *source, const char *id) {
@@ -227,6 +247,9 @@ static Event *from_row(Events *events, const StoreEvent *row) {
         }
         event->acknowledged = json_get_boolean(row->data, "acknowledged", FALSE);
         event->kept = json_get_boolean(row->data, "over", FALSE);
+        event->moved = json_get_boolean(row->data, "moved", FALSE);
+        if (json_get_array(row->data, "to_move"))
+                event->to_move = from_array(json_get_array(row->data, "to_move"));
         if (json_get_array(row->data, "to_tell")) {
                 event->cancelled = TRUE;
                 event->to_tell = from_array(json_get_array(row->data, "to_tell"));
@@ -248,6 +271,8 @@ static void resume(Event *event, uint64_t now) {
         if (event->kept) {
                 if (event->cancelled)
                         event_tell_cancelled(event);
+                else if (event->to_move)
+                        event_tell_moved(event);
                 else
                         event_retire(event);
         } else if (event->origin == EVENT_ORIGIN_PLUGIN && event->cancelled)
@@ -256,9 +281,12 @@ static void resume(Event *event, uint64_t now) {
                 log_notice("Event %s (%s) goes on: %u handlers had ended.", event->id, event->type,
                            json_array_get_length(event->results));
                 event_go_on(event);
-        } else if (event->origin == EVENT_ORIGIN_PLUGIN)
+                if (event->to_move)
+                        event_tell_moved(event);
+        } else if (event->origin == EVENT_ORIGIN_PLUGIN) {
+                event_stop_telling_moved(event);
                 event_await(event);
-        else {
+        } else {
                 log_notice("Event %s (%s) ends: %s.", event->id, event->type,
                            is_superseded(event) ? "its daemon is gone" : "its deadline passed while no daemon ran");
                 event_finish(event);

@@ -52,6 +52,10 @@ typedef struct Event {
         JsonArray *told;       /* … what came of it */
         Dispatch *telling;
 
+        gboolean moved;        /* its deadline is not the one that was announced first */
+        char **to_move;        /* ids of the plugins that are to be told so; NULL: nobody is */
+        Dispatch *moving;
+
         gboolean kept;         /* how it ended is durable, or known not to become so */
         gboolean acknowledged; /* also of one whose origin wants none */
 
@@ -114,6 +118,16 @@ void event_lapse(Event *event);
 /* To all that were asked. */
 void event_tell_cancelled(Event *event);
 void event_cancel(Event *event);
+/* NULL-terminated ids of those who were asked so far. */
+char **event_asked(const Event *event);
+/* If it was handed out, and nobody is waited for. */
+void event_finish_if_done(Event *event);
+gboolean event_is_termination(const Event *event);
+/* Waits for no other event at its handlers. */
+gboolean event_is_urgent(const Event *event);
+unsigned event_rank(const Event *event);
+/* events_termination() may say something else. */
+void events_changed(Events *events);
 /* Nobody is left to be asked: tells so, and keeps it. */
 void event_finish(Event *event);
 /* It leaves the list as soon as its end is durable, its source knows, and its deadline lets it. */
@@ -140,6 +154,16 @@ void journal_remember(Events *events, const char *source, const char *id);
 char *journal_row_ended(const Event *event);
 char *journal_row_cancelled(const Event *event);
 
+char *journal_row_moved(const Event *event);
+
+/* move.c */
+/* Its source says when the machine ends, and that is another time than was known. */
+void event_move(Event *event, uint64_t deadline);
+/* Those who were asked, and want to know. */
+void event_tell_moved(Event *event);
+/* Nobody is told any more. */
+void event_stop_telling_moved(Event *event);
+
 /* It is its turn. */
 void event_hand_out(Event *event);
 
@@ -155,6 +179,7 @@ void queue_take_turns(Events *events);
 void event_signal_received(Event *event);
 void event_signal_finished(Event *event);
 void event_signal_cancelled(Event *event);
+void event_signal_moved(Event *event);
 
 /* source.c */
 Sources *sources_new(Events *events);
@@ -170,8 +195,8 @@ void sources_room(Sources *sources);
 
 /* announcement.c */
 /* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. of_cloud: its manifest has the
- * contract CloudProvider, so that cloud.* and system.* are its to announce. */
+ * contract CloudProvider, so that cloud.* and system.* are its to announce. *ret_timed: it names its deadline. */
 int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
-                      char **ret_problem);
+                      gboolean *ret_timed, char **ret_problem);
 /* EventCancelled: the id, borrowed from the message. */
 int announcement_read_cancelled(sd_bus_message *signal, const char **ret_id, char **ret_problem);

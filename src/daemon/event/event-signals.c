@@ -52,6 +52,16 @@ void event_signal_finished(Event *event) {
         send_signal(event, "EventFinished", signal, r);
 }
 
+void event_signal_moved(Event *event) {
+        _cleanup_bus_message_ sd_bus_message *signal = NULL;
+        int r;
+
+        r = new_signal(event, "EventMoved", &signal);
+        if (r >= 0)
+                r = sd_bus_message_append(signal, "sst", event->id, event->source, event->deadline);
+        send_signal(event, "EventMoved", signal, r);
+}
+
 void event_signal_cancelled(Event *event) {
         _cleanup_bus_message_ sd_bus_message *signal = NULL;
         int r;

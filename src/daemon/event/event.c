@@ -18,7 +18,7 @@
  * that is set meanwhile says nothing about that. */
 #define AWAIT_PATIENCE (5 * USEC_PER_MINUTE)
 
-static void changed(Events *events) {
+void events_changed(Events *events) {
         if (events->with.changed && !events->freeing)
                 events->with.changed(events->with.userdata);
 }
@@ -74,6 +74,7 @@ void event_unref(Event *event) {
         json_array_unref(event->results);
         g_clear_pointer(&event->told, json_array_unref);
         g_strfreev(event->to_tell);
+        g_strfreev(event->to_move);
         g_free(event);
 }
 
@@ -118,7 +119,7 @@ gboolean event_has_room(const Events *events, EventOrigin origin, const char *so
 }
 
 /* What the cloud does about the machine, whatever we do. */
-static gboolean is_termination(const Event *event) {
+gboolean event_is_termination(const Event *event) {
         static const char *const keys[] = { "target_lifecycle_state", "target-lifecycle-state", "lifecycle_state",
                                             "state" };
 
@@ -133,7 +134,7 @@ static gboolean is_termination(const Event *event) {
 }
 
 static uint64_t expires(const Event *event) {
-        return is_termination(event) ? usec_add(event->deadline, TERMINATION_PATIENCE) : event->deadline;
+        return event_is_termination(event) ? usec_add(event->deadline, TERMINATION_PATIENCE) : event->deadline;
 }
 
 static unsigned lingering(const Event *event) {
@@ -156,7 +157,7 @@ static gboolean is_standing(const Event *event) {
 
 /* It may still be cancelled, or happen. */
 static gboolean lives_on(const Event *event, uint64_t now) {
-        gboolean ahead = now < expires(event) && (event->origin == EVENT_ORIGIN_PLUGIN || is_termination(event));
+        gboolean ahead = now < expires(event) && (event->origin == EVENT_ORIGIN_PLUGIN || event_is_termination(event));
 
         return !event->cancelled && (ahead || is_standing(event)) && lingering(event) < LINGERING_MAX;
 }
@@ -170,7 +171,7 @@ static void arm_expiry(Events *events) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
                 if (event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
-                    !is_standing(event))
+                    !event->to_move && !is_standing(event))
                         left = MIN(left, usec_sub(expires(event), now));
                 else if (event->awaited > 0)
                         left = MIN(left, usec_sub(event->awaited, boottime));
@@ -186,7 +187,7 @@ static void arm_expiry(Events *events) {
 
 static gboolean can_retire(const Event *event, uint64_t now) {
         return event->state == EVENT_OVER && event->kept && event->acknowledged && !event->untold &&
-                (event->gone || !lives_on(event, now));
+                !event->to_move && (event->gone || !lives_on(event, now));
 }
 
 static void leave_list(Event *event) {
@@ -211,7 +212,7 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
                 }
         }
         arm_expiry(events);
-        changed(events);
+        events_changed(events);
         return 0;
 }
 
@@ -245,7 +246,7 @@ void event_finish(Event *event) {
         count_pending(event, -1);
         event->state = EVENT_OVER;
         /* Where nobody has to hear of it any more, its end is one write. */
-        event->gone = event->acknowledged && !event->untold &&
+        event->gone = event->acknowledged && !event->untold && !event->to_move &&
                 (event->forgotten || !lives_on(event, clock_realtime()));
         event_keep(event_ref(event), journal_row_ended(event), on_end_kept);
         event_signal_finished(event);
@@ -274,8 +275,8 @@ void event_lapse(Event *event) {
         event_finish(event);
 }
 
-static void finish_if_done(Event *event) {
-        if (event->state == EVENT_DISPATCHED && !event->dispatch && !event->untold) {
+void event_finish_if_done(Event *event) {
+        if (event->state == EVENT_DISPATCHED && !event->dispatch && !event->untold && !event->to_move) {
                 queue_leave(event);
                 event_finish(event);
         }
@@ -295,15 +296,15 @@ static void on_handlers_over(gboolean handled, JsonArray *results, void *userdat
 
         event->dispatch = NULL;
         event->handled = handled;
-        finish_if_done(event);
+        event_finish_if_done(event);
 }
 
 /* As in queue.c: the daemon's own never wait, and users' come behind others'. */
-static gboolean is_urgent(const Event *event) {
+gboolean event_is_urgent(const Event *event) {
         return event->severity >= SEVERITY_URGENT || event->origin == EVENT_ORIGIN_OWN;
 }
 
-static unsigned rank_of(const Event *event) {
+unsigned event_rank(const Event *event) {
         return 2 * event->severity + (event->origin != EVENT_ORIGIN_USER);
 }
 
@@ -313,8 +314,8 @@ void event_hand_out(Event *event) {
                 dispatch_new(event->events->with.plugins,
                              &(DispatchParameters){ .event = event_object(event),
                                                     .first = config_event_first(event->events->config, event->type),
-                                                    .urgent = is_urgent(event),
-                                                    .rank = rank_of(event),
+                                                    .urgent = event_is_urgent(event),
+                                                    .rank = event_rank(event),
                                                     .results = event->results,
                                                     .ended = on_handler_ended,
                                                     .over = on_handlers_over,
@@ -341,7 +342,7 @@ static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
         event->telling = NULL;
         event->untold = FALSE;
         if (event->state == EVENT_DISPATCHED)
-                finish_if_done(event);
+                event_finish_if_done(event);
         else
                 event_keep(event, journal_row_ended(event), on_telling_kept);
 }
@@ -351,8 +352,8 @@ void event_tell_cancelled(Event *event) {
         event->telling = dispatch_new(event->events->with.plugins,
                                       &(DispatchParameters){ .event = event_object(event),
                                                              .cancelled = TRUE,
-                                                             .urgent = is_urgent(event),
-                                                             .rank = rank_of(event),
+                                                             .urgent = event_is_urgent(event),
+                                                             .rank = event_rank(event),
                                                              .only = (const char *const *) event->to_tell,
                                                              .results = event->told,
                                                              .ended = on_told,
@@ -376,18 +377,21 @@ static char **handlers_that_ended(const Event *event) {
         return g_strv_builder_end(builder);
 }
 
+char **event_asked(const Event *event) {
+        return event->dispatch ? dispatch_asked(event->dispatch) : handlers_that_ended(event);
+}
+
 void event_cancel(Event *event) {
         if (event->cancelled || event->gone)
                 return;
+        event_stop_telling_moved(event);
         event->cancelled = TRUE;
         event->told = json_array_new();
         json_object_set_boolean_member(event_object(event), "cancelled", TRUE);
         g_clear_pointer(&event->text, g_ref_string_release);
-        if (event->dispatch) {
+        if (event->dispatch)
                 dispatch_stop(event->dispatch);
-                event->to_tell = dispatch_asked(event->dispatch);
-        } else
-                event->to_tell = handlers_that_ended(event);
+        event->to_tell = event_asked(event);
         event->untold = g_strv_length(event->to_tell) > 0;
         event_signal_cancelled(event);
         if (event->state == EVENT_WAITING) {
@@ -396,8 +400,8 @@ void event_cancel(Event *event) {
                 event->state = EVENT_DISPATCHED;
         }
         event_keep(event, journal_row_cancelled(event), on_cancelled_kept);
-        finish_if_done(event);
-        changed(event->events);
+        event_finish_if_done(event);
+        events_changed(event->events);
 }
 
 void events_cancel(Events *events, const char *source, const char *id) {
@@ -427,7 +431,7 @@ void event_go_on(Event *event) {
                 if (event->to_tell && *event->to_tell)
                         event_tell_cancelled(event);
                 else
-                        finish_if_done(event);
+                        event_finish_if_done(event);
                 return;
         }
         event->awaited = 0;
@@ -446,8 +450,8 @@ void event_begin(Event *event) {
         event->state = EVENT_WRITING;
         event_add(event);
         event_keep(event, NULL, on_begun);
-        if (is_termination(event))
-                changed(event->events);
+        if (event_is_termination(event))
+                events_changed(event->events);
 }
 
 gboolean event_data_fits(JsonObject *data) {
@@ -529,7 +533,7 @@ const char *events_termination(Events *events) {
         for (guint i = 0; i < events->list->len; i++) {
                 const Event *event = g_ptr_array_index(events->list, i);
 
-                if (!event->cancelled && is_termination(event) && now < expires(event) &&
+                if (!event->cancelled && event_is_termination(event) && now < expires(event) &&
                     event->deadline < usec_add(now, TERMINATION_AHEAD) &&
                     (!soonest || event->deadline < soonest->deadline))
                         soonest = event;
@@ -593,6 +597,8 @@ Events *events_free(Events *events) {
                         dispatch_abandon(event->dispatch);
                 if (event->telling)
                         dispatch_abandon(event->telling);
+                if (event->moving)
+                        dispatch_abandon(event->moving);
         }
         sources_free(events->sources);
         queue_clear(events);

@@ -52,6 +52,7 @@ typedef struct Handler {
         GList link;               /* HANDLER_QUEUED: in its plugin's queue */
         sd_event_source *timer;   /* HANDLER_QUEUED, HANDLER_DOWN: at the deadline */
         char *problem;            /* the same: why */
+        gboolean overdue;         /* HANDLER_ENDED while its call is still under way */
 } Handler;
 
 struct Dispatch {
@@ -64,6 +65,8 @@ struct Dispatch {
         GPtrArray *handlers; /* Handler, by descending priority; owns */
         guint next;          /* the first that was not asked yet */
         unsigned waiting;    /* for handlers, and for what they said to be kept */
+        unsigned overdue;    /* handlers whose calls are still under way, though nobody waits for them */
+        gboolean over;
         gboolean handled;
         JsonArray *results;
 };
@@ -90,10 +93,16 @@ void dispatch_free(void *data) {
         g_free(dispatch);
 }
 
+static void free_if_over(Dispatch *dispatch) {
+        if (dispatch->over && dispatch->overdue == 0)
+                g_ptr_array_remove_fast(dispatch->plugins->dispatches, dispatch);
+}
+
 static void dispatch_over(Dispatch *dispatch) {
         if (dispatch->with.over)
                 dispatch->with.over(dispatch->handled, dispatch->results, dispatch->with.userdata);
-        g_ptr_array_remove_fast(dispatch->plugins->dispatches, dispatch);
+        dispatch->over = TRUE;
+        free_if_over(dispatch);
 }
 
 void dispatch_kept(Dispatch *dispatch) {
@@ -113,6 +122,8 @@ static int append_event(sd_bus_message *message, void *userdata) {
         json_object_iter_init(&iterator, handler->dispatch->with.event);
         while (json_object_iter_next(&iterator, &member, &node))
                 json_object_set_member(event, member, json_node_copy(node));
+        if (handler->dispatch->with.moved)
+                json_object_set_boolean_member(event, "moved", TRUE);
         json_object_set_int_member(event, "budget", (gint64) usec_sub(handler->deadline, clock_monotonic()));
         return dictionary_append(message, event, hints);
 }
@@ -156,7 +167,11 @@ static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata
         g_autofree char *problem = g_steal_pointer(&handler->problem);
 
         leave_queue(handler);
-        if (handler->state == HANDLER_QUEUED && handler->dispatch->stopped)
+        if (handler->state == HANDLER_ASKED) {
+                handler->overdue = TRUE;
+                handler->dispatch->overdue++;
+                end(handler, FALSE, NULL, "has no more time: the end was brought forward", TRUE);
+        } else if (handler->state == HANDLER_QUEUED && handler->dispatch->stopped)
                 end(handler, FALSE, NULL, "was not asked: it was called off", FALSE);
         else
                 end(handler, FALSE, NULL, problem, TRUE);
@@ -210,6 +225,14 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 plugin->at_event = 0;
         if (handler->turn > 0 && !error)
                 learn_pace(plugin, handler);
+        if (handler->overdue) {
+                if (!error)
+                        plugin_keep_state(plugin, TRUE);
+                handler->dispatch->overdue--;
+                free_if_over(handler->dispatch);
+                next_turn(plugin);
+                return;
+        }
         if (sd_bus_error_has_name(error, ERROR_NOT_RUNNING))
                 handler->calls--;
         if (error && has_fallen(plugin, error) && wait_for_restart(handler, error->message)) {
@@ -392,14 +415,14 @@ static gboolean has_ended(const Dispatch *dispatch, const char *id) {
 }
 
 /* By the manifest, and what the administrator says about it. */
-static gboolean handles(const Plugin *plugin, const char *type, int *ret_priority) {
+static gboolean handles(const Plugin *plugin, const char *type, gboolean moved, int *ret_priority) {
         const ManifestEvent *event;
         gboolean enabled;
 
         if (!plugin_may_run(plugin) || !plugin_has_contract(plugin, "EventHandler"))
                 return FALSE;
         event = manifest_event(plugin->manifest, type);
-        if (!event)
+        if (!event || (moved && !event->moves))
                 return FALSE;
         enabled = event->enabled;
         *ret_priority = event->priority;
@@ -413,13 +436,14 @@ static void collect_handlers(Dispatch *dispatch, const char *type) {
                 Handler *handler;
                 int priority;
 
-                if (!handles(plugin, type, &priority) || has_ended(dispatch, plugin->id) ||
+                if (!handles(plugin, type, dispatch->with.moved, &priority) || has_ended(dispatch, plugin->id) ||
                     (dispatch->only && !g_strv_contains((const char *const *) dispatch->only, plugin->id)))
                         continue;
                 handler = g_new0(Handler, 1);
                 *handler = (Handler){ .dispatch = dispatch,
                                       .plugin = plugin,
-                                      .priority = dispatch->with.cancelled ? 0 : priority };
+                                      .priority = dispatch->with.cancelled || dispatch->with.moved ? 0
+                                                                                                   : priority };
                 g_ptr_array_add(dispatch->handlers, handler);
         }
         g_ptr_array_sort(dispatch->handlers, by_priority);
@@ -462,6 +486,28 @@ void dispatch_stop(Dispatch *dispatch) {
                 /* In a later iteration of the loop. */
                 if (handler->state == HANDLER_QUEUED)
                         (void) sd_event_source_set_time(handler->timer, 0);
+        }
+}
+
+/* Not waited for any longer than until then; one that is asked may still answer, to nobody. */
+static void shorten(Handler *handler, uint64_t deadline) {
+        if (handler->deadline <= deadline)
+                return;
+        handler->deadline = deadline;
+        (void) wait_until_deadline(handler);
+}
+
+void dispatch_move(Dispatch *dispatch, uint64_t deadline) {
+        uint64_t now = clock_monotonic(), left = usec_sub(deadline, clock_realtime());
+        unsigned steps = 1 + (dispatch->next < dispatch->handlers->len ? steps_left(dispatch) : 0);
+
+        dispatch->deadline = usec_add(now, left);
+        dispatch->late = left < SHARE_MIN;
+        for (guint i = 0; i < dispatch->next; i++) {
+                Handler *handler = g_ptr_array_index(dispatch->handlers, i);
+
+                if (handler->state != HANDLER_ENDED)
+                        shorten(handler, usec_add(now, share(dispatch, handler->plugin, now, steps)));
         }
 }
 

@@ -21,6 +21,7 @@ typedef struct DispatchParameters {
         JsonObject *event;
         gboolean first;           /* ends at the first handler that handled it */
         gboolean cancelled;       /* a cancellation: all at once, nobody comes before another */
+        gboolean moved;           /* its deadline is another one now: the same, and those alone that want to know */
         gboolean urgent;          /* waits for no other event at its handlers */
         unsigned rank;            /* else: before those of a lower one */
         const char *const *only;  /* these plugins alone, NULL-terminated; NULL: all that handle its type */
@@ -40,6 +41,9 @@ Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters);
 void dispatch_kept(Dispatch *dispatch);
 /* Nobody else is asked. Those who were may still end. */
 void dispatch_stop(Dispatch *dispatch);
+/* The event's deadline is another one now, on the wall clock: what is left until then is shared anew. Where that is
+ * less, those who are at it are not waited for beyond their part of it. */
+void dispatch_move(Dispatch *dispatch, uint64_t deadline);
 /* NULL-terminated ids of all that were asked so far, in this run or before. */
 char **dispatch_asked(const Dispatch *dispatch);
 /* The owner goes away: neither callback is called any more, nobody else is asked. */
