@@ -246,8 +246,13 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 g_ptr_array_add(is_repeated(checkpoint, event) ? checkpoint->repeated : checkpoint->waiting, call);
                 return SNOOZE_PLUGIN_LATER;
         }
-        if (notice_is_handled(&notice, checkpoint->handled_until, now))
+        if (notice_is_handled(&notice, checkpoint->handled_until, now)) {
+                /* Put off: no other notice of the same end is a new one before that. */
+                if (snooze_plugin_dictionary_get_bool(event, "moved", false) && is_repeated(checkpoint, event) &&
+                    g_hash_table_size(checkpoint->announced) == 1)
+                        checkpoint->handled_until = MAX(checkpoint->handled_until, notice_handled_until(&notice));
                 return answer_already_handled(checkpoint, call, is_repeated(checkpoint, event));
+        }
         return begin(checkpoint, call, event, &notice, budget);
 }
 

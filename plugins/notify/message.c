@@ -104,6 +104,8 @@ char *message_line(const SnoozePluginDictionary *event, uint64_t now) {
         /* What the daemon says of its own stop it says best; also that it was called off, in the data then. */
         if (is_cancelled(event) && (!*notice || snooze_plugin_dictionary_get_bool(event, "cancelled", false)))
                 g_string_append(line, g_str_has_prefix(type, "system.") ? "Over: " : "Called off: ");
+        if (snooze_plugin_dictionary_get_bool(event, "moved", false))
+                g_string_append(line, "At another time: ");
         if (*notice) {
                 g_string_append(line, notice);
                 return clean(line->str, MESSAGE_LINE_MAX);

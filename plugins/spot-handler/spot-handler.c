@@ -277,6 +277,10 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         if (handler->run)
                 return wait_for_run(handler, call, event, &notice, now);
         if (notice_is_handled(&notice, handler->handled_until, now)) {
+                /* Put off: no other notice of the same end is a new one before that. */
+                if (snooze_plugin_dictionary_get_bool(event, "moved", false) && is_repeated(handler, event) &&
+                    g_hash_table_size(handler->announced) == 1)
+                        handler->handled_until = MAX(handler->handled_until, notice_handled_until(&notice));
                 answer_already_handled(handler, call, is_repeated(handler, event));
                 return 0;
         }

@@ -6,8 +6,8 @@
 
 #include "util/json.h"
 
-static const char *const names[] = { "id",        "type", "source", "timestamp", "severity",      "deadline",
-                                     "cancelled", "data", "host",   "time",      "deadline_time", NULL };
+static const char *const names[] = { "id",    "type", "source", "timestamp", "severity",      "deadline", "cancelled",
+                                     "moved", "data", "host",   "time",      "deadline_time", NULL };
 
 /* The next ${name} of a text: where it begins, what it is called and what follows. "$${" is no field but the text
  * "${". */

@@ -76,6 +76,7 @@ struct Delivery {
         char **headers, *proxy, *ca_file; /* as configured when it began */
         GBytes *key;
         gboolean cancelled, urgent;
+        uint64_t moved;         /* wall clock µs: its new deadline; 0: it is no such word */
         gboolean beginning;     /* its call is not put off yet */
         uint64_t deadline;      /* monotonic µs */
         sd_event_source *timer; /* for posts that wait until then */
@@ -284,6 +285,8 @@ static char *body_of(const Webhook *webhook, const SnoozePluginDictionary *event
         json_object_set_string_member(object, "host", host);
         if (!json_object_has_member(object, "cancelled"))
                 json_object_set_boolean_member(object, "cancelled", FALSE);
+        if (!json_object_has_member(object, "moved"))
+                json_object_set_boolean_member(object, "moved", FALSE);
         if (!webhook->template)
                 return json_object_text(object);
         add_moment(object, "time", json_get_int(object, "timestamp", 0));
@@ -296,11 +299,14 @@ static void add_header(GPtrArray *headers, const char *name, const char *value) 
         g_ptr_array_add(headers, g_strconcat(name, ": ", value, NULL));
 }
 
-/* The same event has the same key, whoever posts it again; that it was called off is another message. */
+/* The same event has the same key, whoever posts it again; that it was called off, or when it is now, is another
+ * message. */
 static char *key_of(const Delivery *delivery) {
         g_autofree char *source = g_uri_escape_string(delivery->source, NULL, FALSE),
                         *id = g_uri_escape_string(delivery->id, NULL, FALSE);
 
+        if (delivery->moved > 0)
+                return g_strdup_printf("%s:%s:moved:%" PRIu64, source, id, delivery->moved);
         return g_strconcat(source, ":", id, delivery->cancelled ? ":cancelled" : "", NULL);
 }
 
@@ -422,6 +428,9 @@ static int deliver(Webhook *webhook, SnoozePluginCall *call, const SnoozePluginD
                 .ca_file = setting_or_null(webhook, "ca_file"),
                 .key = webhook->key ? g_bytes_ref(webhook->key) : NULL,
                 .cancelled = cancelled,
+                .moved = snooze_plugin_dictionary_get_bool(event, "moved", false)
+                                 ? snooze_plugin_dictionary_get_uint(event, "deadline", 0)
+                                 : 0,
                 .urgent = snooze_plugin_dictionary_get_uint(event, "severity", 0) >= URGENT,
                 .deadline = usec_add(clock_monotonic(), budget),
                 .beginning = TRUE,

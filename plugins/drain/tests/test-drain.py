@@ -179,6 +179,14 @@ class Drain(plugin_bus.HandlerTestCase):
         self.wait_for_order("StartUnit", "b.service")
         self.assertEqual(self.tell(plugin, event(cancelled=b(True)))[1], {"status": "cancelled"})
 
+    def test_an_end_that_is_put_off_is_not_taken_for_one_that_did_not_come(self):
+        begun = time.monotonic()
+        plugin = self.start(restart_after_seconds=1)
+        self.tell(plugin, event(left=1.5))
+        self.assertEqual(self.tell(plugin, event(left=6, moved=b(True)))[1]["stopped"], ["a.service", "b.service"])
+        self.wait_for_order("StartUnit", "a.service")
+        self.assertGreater(time.monotonic() - begun, 6)
+
     def test_a_second_notice_waits_and_shortens(self):
         self.systemd.slow.add("a.service")
         plugin = self.start()

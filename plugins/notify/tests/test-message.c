@@ -35,12 +35,17 @@ static char *line_of(SnoozePluginDictionary *event) {
 static void test_line(void) {
         g_autofree char *spot = line_of(event_of("cloud.spot.interrupt", "no capacity")),
                         *disk = line_of(event_of("system.disk.low", "/srv: 2 %"));
-        SnoozePluginDictionary *cancelled = event_of("cloud.instance.maintenance", "");
-        g_autofree char *off = NULL;
+        SnoozePluginDictionary *cancelled = event_of("cloud.instance.maintenance", ""),
+                               *moved = event_of("cloud.spot.interrupt", "no capacity");
+        g_autofree char *off = NULL, *later = NULL;
 
         g_assert_true(g_str_has_prefix(spot, "The cloud takes this machine at "));
         g_assert_nonnull(strstr(spot, "(in 2 min): no capacity"));
         g_assert_cmpstr(disk, ==, "A disk is nearly full: /srv: 2 %");
+        g_assert_null(strstr(spot, "At another time"));
+        snooze_plugin_dictionary_set_bool(moved, "moved", true);
+        later = line_of(moved);
+        g_assert_true(g_str_has_prefix(later, "At another time: The cloud takes this machine at "));
         snooze_plugin_dictionary_set_bool(cancelled, "cancelled", true);
         off = line_of(cancelled);
         g_assert_cmpstr(off, ==, "Called off: The cloud maintains this machine");

@@ -154,6 +154,15 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertEqual(self.answer(second)[1], {"status": "already_handled"})
         self.assertLess(time.monotonic() - begun, 40)
 
+    def test_one_that_is_put_off_is_that_end_from_then_on(self):
+        plugin = self.start("echo run >> %s" % self.path("runs"))
+        end = "cloud.instance.termination"
+        self.assertTrue(self.tell(plugin, event(end, left=100))[1]["success"])
+        self.assertEqual(self.tell(plugin, event(end, left=86400, moved=GLib.Variant("b", True)))[1]["status"], "already_handled")
+        # Another one before it is none that was handled.
+        self.assertTrue(self.tell(plugin, event(left=100, id=s("2")))[1]["success"])
+        self.assertEqual(self.runs(), 2)
+
     def test_a_far_end_hides_no_near_one(self):
         plugin = self.start("echo run >> %s" % self.path("runs"))
         far = event("cloud.instance.termination", left=50 * 365 * 86400, source="gcp", id=s("far"))

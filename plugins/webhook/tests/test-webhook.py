@@ -137,7 +137,7 @@ class Webhook(plugin_bus.PluginTestCase):
         body = json.loads(request.body)
         self.assertEqual(body.pop("host"), socket.gethostname())
         self.assertEqual(body, {"id": "n-1", "type": "cloud.spot.interrupt", "source": "aws", "severity": 3, "timestamp": 1_700_000_000_000_000,
-                                "deadline": fields["deadline"].unpack(), "cancelled": False,
+                                "deadline": fields["deadline"].unpack(), "cancelled": False, "moved": False,
                                 "data": {"action": "terminate", "n": 7, "list": ["a", "b"]}})
         self.assertEqual((request.path, request.headers["Content-Type"]), ("/hook?a=b", "application/json"))
         self.assertEqual(request.headers["Idempotency-Key"], "aws:n-1")
@@ -252,6 +252,17 @@ class Webhook(plugin_bus.PluginTestCase):
         self.assertTrue(self.tell(plugin, event(cancelled=GLib.Variant("b", True)))[0])
         self.assertEqual([json.loads(request.body)["cancelled"] for request in server.requests], [False, True])
         self.assertEqual([request.headers["Idempotency-Key"] for request in server.requests], ["aws:n-1", "aws:n-1:cancelled"])
+
+    def test_moved(self):
+        server = self.server()
+        plugin = self.start(server.url)
+        moved = event(left=3600, moved=GLib.Variant("b", True))
+        self.assertTrue(self.tell(plugin, event())[0])
+        self.assertTrue(self.tell(plugin, moved)[0])
+        deadline = moved["deadline"].unpack()
+        self.assertEqual([json.loads(request.body)["moved"] for request in server.requests], [False, True])
+        self.assertEqual(json.loads(server.requests[1].body)["deadline"], deadline)
+        self.assertEqual([request.headers["Idempotency-Key"] for request in server.requests], ["aws:n-1", f"aws:n-1:moved:{deadline}"])
 
     def test_called_off_after_its_deadline(self):
         server = self.server()
