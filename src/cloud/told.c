@@ -10,14 +10,13 @@
 #include "cloud/text.h"
 #include "util/json.h"
 
-/* By less than this an end is not brought forward: handlers keep a reserve of the same size. */
+/* By less than this an end does not move: so the daemon has it (MOVE_LEAST). */
 #define SAME_END (5 * USEC_PER_SEC)
 
 typedef struct Entry {
         char *id;
         uint64_t begin;
-        char *next_id;       /* to be told instead; NULL: none */
-        uint64_t next_begin;
+        uint64_t next_begin; /* of an end: to be told instead; 0: none */
         bool told;       /* by whomever: it can be withdrawn */
         bool by_us;      /* by this process; what one before told may not have been heard */
         bool listed;
@@ -33,7 +32,6 @@ static void entry_free(void *data) {
         Entry *entry = data;
 
         g_free(entry->id);
-        g_free(entry->next_id);
         g_free(entry);
 }
 
@@ -109,26 +107,21 @@ const char *cloud_told_see_end(CloudTold *told, const char *key, uint64_t begin,
         if (!entry)
                 entry = add(told, key, g_strdup(key), begin);
         entry->listed = true;
-        g_clear_pointer(&entry->next_id, g_free);
+        entry->next_begin = 0;
         if (!entry->told)
                 entry->begin = begin;
-        else if (begin > 0 && (entry->begin == 0 || usec_add(begin, SAME_END) < entry->begin)) {
-                entry->next_id = id_of(key, begin);
+        else if (begin > 0 && MAX(begin, entry->begin) - MIN(begin, entry->begin) >= SAME_END)
                 entry->next_begin = begin;
-        }
-        *ret_new = !entry->by_us || entry->next_id;
-        return entry->next_id ?: entry->id;
+        *ret_new = !entry->by_us || entry->next_begin > 0;
+        return entry->id;
 }
 
 void cloud_told_done(CloudTold *told, const char *key) {
         Entry *entry = g_hash_table_lookup(told->entries, key);
 
-        if (entry->next_id) {
-                withdraw(told, entry);
-                g_free(entry->id);
-                entry->id = g_steal_pointer(&entry->next_id);
+        if (entry->next_begin > 0)
                 entry->begin = entry->next_begin;
-        }
+        entry->next_begin = 0;
         entry->told = entry->by_us = true;
 }
 

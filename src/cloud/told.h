@@ -11,9 +11,8 @@
  * write the same one in two ways. A time that is named no more (it has begun) is that of before.
  *
  * The end of the machine stays the same event, whose id is the key: to call it off would start what handlers
- * stopped, just before the end. One that is put off is not told again, because handlers that are done in time are
- * done. One that is brought forward by more than a moment is told with its new time, as "KEY@…", and only then is
- * the old one withdrawn, so that there is an end ahead at each moment. */
+ * stopped, just before the end. One that is to come five seconds or more earlier or later is told again, by the same
+ * id with its new time. */
 
 #include <json-glib/json-glib.h>
 
