@@ -133,13 +133,14 @@ static uint64_t jitter(uint64_t pause) {
 
 static uint64_t pause_before_next(const HttpExchange *exchange) {
         unsigned shift = exchange->attempts < 10 ? exchange->attempts - 1 : 9;
-        uint64_t pause = clock_pause(jitter(HTTP_BACKOFF_FIRST << shift));
+        uint64_t pause = jitter(HTTP_BACKOFF_FIRST << shift), most = HTTP_BACKOFF_MAX / USEC_PER_SEC;
         curl_off_t named = 0;
 
-        if (curl_easy_getinfo(exchange->easy, CURLINFO_RETRY_AFTER, &named) == CURLE_OK && named > 0 &&
-            (uint64_t) named <= HTTP_BACKOFF_MAX / USEC_PER_SEC)
-                pause = clock_pause((uint64_t) named * USEC_PER_SEC + jitter(HTTP_BACKOFF_FIRST));
-        return pause < HTTP_BACKOFF_MAX ? pause : HTTP_BACKOFF_MAX;
+        /* Whoever names hours is not asked sooner than one who names the bound. */
+        if (curl_easy_getinfo(exchange->easy, CURLINFO_RETRY_AFTER, &named) == CURLE_OK && named > 0)
+                return clock_pause(((uint64_t) named < most ? (uint64_t) named : most) * USEC_PER_SEC +
+                                   jitter(HTTP_BACKOFF_FIRST));
+        return clock_pause(pause < HTTP_BACKOFF_MAX ? pause : HTTP_BACKOFF_MAX);
 }
 
 /* Of an attempt: none goes on beyond the end of all of them. libcurl takes 0 for no bound. */

@@ -76,7 +76,7 @@ typedef struct HttpRequest {
 #define HTTP_REPLY_MAX (1024U * 1024U)
 #define HTTP_EXCHANGES_MAX 64U
 /* The first pause between attempts is half to all of the first figure, the next twice as long, up to the last. A
- * server that names a pause (Retry-After) gets it, up to the same bound. */
+ * server that names a pause (Retry-After) gets it, up to the same bound, and half to all of the first figure more. */
 #define HTTP_BACKOFF_FIRST UINT64_C(500000)
 #define HTTP_BACKOFF_MAX UINT64_C(30000000)
 

@@ -165,17 +165,22 @@ class Http(unittest.TestCase):
         self.assertEqual(self.one("--attempts", "2", server.url)["status"], 200)
         self.assertGreaterEqual(times[1] - times[0], 2)
 
-    def pause_with(self, haste):
-        """Between two attempts, where the server named a second."""
+    def pause_with(self, haste, named="1"):
+        """Between two attempts, where the server named a second, or so many."""
         times = []
 
         def answer(request, n):
             times.append(time.monotonic())
-            request.reply(429 if n == 1 else 200, Retry_After="1")
+            request.reply(429 if n == 1 else 200, Retry_After=named)
 
         environment = {"PATH": os.environ["PATH"], "SNOOZE_HASTE": haste}
         self.assertEqual(self.send("--attempts", "2", self.server(answer).url, environment=environment)[0]["attempts"], 2)
         return times[1] - times[0]
+
+    def test_one_without_end_is_bounded_not_ignored(self):
+        for named in ("30", "31", "3600", "99999999999"):
+            with self.subTest(named=named):
+                self.assertGreaterEqual(self.pause_with("60", named), 0.5)
 
     def test_tests_may_be_in_haste(self):
         self.assertGreaterEqual(self.pause_with("4"), 0.25)
