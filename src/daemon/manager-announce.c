@@ -126,6 +126,22 @@ static void transition(Manager *manager) {
                 enter_warning(manager);
         if (state == STATE_STOPPING)
                 enter_stopping(manager);
+        /* Untold where another stop took the place of the one that was called off. */
+        g_clear_pointer(&manager->called_off, g_free);
+}
+
+/* A person's stop took the place of the one that was told. Where that one was called off before, it had to be said. */
+static void renew(Manager *manager) {
+        State state = manager->outcome.state;
+
+        write_down(manager, state);
+        manager_save(manager);
+        if (manager->called_off || state == STATE_STOPPING)
+                leave_stages(manager);
+        if (state == STATE_WARNING)
+                enter_warning(manager);
+        else
+                enter_stopping(manager);
 }
 
 static gboolean moved(uint64_t a, uint64_t b) {
@@ -138,11 +154,11 @@ gboolean manager_all_told(const Manager *manager) {
                !moved(manager->outcome.next_stop, manager->announced_next_stop);
 }
 
-static void emit_properties(Manager *manager, gboolean changed) {
+static void emit_properties(Manager *manager, gboolean at_once) {
         const Outcome *outcome = &manager->outcome;
         uint64_t now = clock_monotonic();
 
-        if (!changed &&
+        if (!at_once &&
             (manager_all_told(manager) || now < usec_add(manager->announced_at,
                                       (uint64_t) (manager->config->check_interval_seconds * USEC_PER_SEC))))
                 return;
@@ -168,12 +184,15 @@ static void tell_blindness(Manager *manager) {
 
 void manager_announce(Manager *manager) {
         gboolean changed = manager->outcome.state != manager->announced;
+        gboolean renewed = !changed && manager->outcome.renewed;
 
         if (changed)
                 transition(manager);
+        else if (renewed)
+                renew(manager);
         else if (manager->warning_told_off)
                 stop_clock_was_set(manager->stop);
         manager->warning_told_off = FALSE;
-        emit_properties(manager, changed);
+        emit_properties(manager, changed || renewed);
         tell_blindness(manager);
 }

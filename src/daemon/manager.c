@@ -208,7 +208,7 @@ void manager_step(Manager *manager) {
                         stop_call_provider(manager->stop);
                         break;
                 }
-                if (!manager->outcome.changed)
+                if (!manager->outcome.changed && !manager->outcome.renewed)
                         break;
         }
         arm_deadline(manager, manager->outcome.next_step);

@@ -2,17 +2,133 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stop that everybody was told of, and what comes between: a person who wants another, changed settings, a pause."""
 
+import time
+
 import tap
-from stops import HASTY, StopTest
+from harness import BUILD, MANAGER, PATH, wait_for
+from stops import HASTY, HOUR, StopTest, b, t
+
+SECOND = 1_000_000
 
 # Idle at once; then there is all the time for what comes between.
 WARNED = {**HASTY, 'warning_minutes': 60}
 
 
-class Requested(StopTest):
+class WarnedTest(StopTest):
+    settings = WARNED
+
+    def setUp(self):
+        super().setUp()
+        self.scheduled = self.house.watcher.listen(MANAGER, 'StopScheduled', PATH)
+        self.called_off = self.house.watcher.listen(MANAGER, 'StopCancelled', PATH)
+        self.received = self.house.watcher.listen(MANAGER, 'EventReceived', PATH)
+        self.cancelled = self.house.watcher.listen(MANAGER, 'EventCancelled', PATH)
+
+    def told(self):
+        """What handlers, terminals and desktops heard of stops."""
+        return [event['data'] for _, kind, event in self.received if kind == 'snooze.stop.pending']
+
+    def wait_until_told(self, times):
+        wait_for(lambda: len(self.told()) >= times, f'what everybody is told, {times} times')
+
+    def be_warned(self):
+        self.start()
+        self.wait_for_state('warning')
+        self.wait_until_told(1)
+
+
+class Requested(WarnedTest):
     """A person wants what the machine was about to do by itself."""
 
-    settings = WARNED
+    def install_busy_handler(self):
+        """One that is at it until it is told to go on."""
+        self.house.install_plugin('busy', BUILD / 'tests/bus/event-plugin', contracts=['EventHandler', 'RequestHandler'],
+                                  events={'snooze.stop.pending': {'priority': 1}},
+                                  config_schema={'mode': {'type': 'string', 'description': 'What it does', 'default': 'wait'}})
+        self.notes = []
+        self.house.watcher.connection.signal_subscribe(None, 'test.Event', 'Noted', None, None, 0,
+                                                       lambda c, sender, p, i, m, parameters: self.notes.append(parameters.unpack()[0]))
+
+    def states(self):
+        """Of history, oldest first."""
+        return [(row['previous'], row['state'], row['reason'])
+                for row in reversed(self.client.call('GetHistory', '(ttu)', (0, 0, 1000))[0]) if row['kind'] == 'state']
+
+    def test_another_time_is_told_to_everybody(self):
+        self.be_warned()
+        before = self.client.get('NextStop')
+        self.stop('the server room is on fire', delay=t(60 * SECOND))
+        self.wait_until_told(2)
+        automatic, wanted = self.told()
+        self.assertEqual(wanted['phase'], 'scheduled')
+        self.assertLess(abs(wanted['stop_time'] - time.time() * SECOND - 60 * SECOND), 10 * SECOND)
+        self.assertLess(wanted['stop_time'], automatic['stop_time'] - HOUR / 2)
+        self.assertRegex(wanted['notice'], r'^This machine stops at .* \(in (1 min|5[0-9] s)\): [^ ]+: the server room is on fire\. ')
+        self.assertNotIn('idle_since', wanted)
+        self.assertEqual([reason for _, reason in self.scheduled][1:], [wanted['reason']])
+        self.assertLess(abs(self.scheduled[1][0] - wanted['stop_time']), SECOND)
+        self.assertLess(self.client.get('NextStop'), before - HOUR / 2)
+        self.assertEqual(self.states()[-1], ('warning', 'warning', wanted['reason']))
+        # It is no transition, and nothing was called off.
+        self.assertEqual((self.warnings(), self.called_off), (1, []))
+
+    def test_who_is_still_at_the_first_hears_that_the_second_takes_its_place(self):
+        self.install_busy_handler()
+        self.be_warned()
+        first = self.received[0][0]
+        wait_for(lambda: f'busy handles {first}' in self.notes, 'the handler')
+        self.stop('the server room is on fire', delay=t(60 * SECOND))
+        self.wait_until_told(2)
+        second = self.received[1][0]
+        wait_for(lambda: f'busy handles {second}' in self.notes, 'the handler again')
+        self.assertIn(f'busy cancelled {first}', self.notes)
+        self.assertEqual(self.cancelled, [(first, 'snoozed')])
+        self.client.call('CancelStop', '(s)', ('it is out',))
+        wait_for(lambda: len(self.cancelled) == 2, 'the second to be withdrawn')
+        self.assertEqual(self.cancelled[1], (second, 'snoozed'))
+        self.wait_until_told(3)
+        self.assertEqual([data['phase'] for data in self.told()], ['scheduled', 'scheduled', 'cancelled'])
+
+    def test_one_without_delay_is_told_as_one(self):
+        self.be_warned()
+        self.stop('the server room is on fire')
+        self.wait_for_state('stopped')
+        self.wait_until_told(2)
+        self.assertIn('the server room is on fire', self.told()[1]['notice'])
+        self.assertLess(self.told()[1]['stop_time'], self.told()[0]['stop_time'] - HOUR / 2)
+
+    def test_a_rehearsal_is_told_as_one(self):
+        self.be_warned()
+        self.stop('a rehearsal', **{'delay': t(60 * SECOND), 'dry-run': b(True)})
+        self.wait_until_told(2)
+        self.assertEqual([data['dry_run'] for data in self.told()], [False, True])
+        self.assertRegex(self.told()[1]['notice'], '^Dry run: ')
+
+    def test_it_outlives_a_restart_of_the_daemon(self):
+        self.be_warned()
+        self.stop('the server room is on fire', delay=t(HOUR // 2))
+        self.wait_until_told(2)
+        self.house.restart_daemon()
+        self.wait_until_told(3)
+        self.assertIn('the server room is on fire', self.told()[2]['reason'])
+        self.assertEqual(self.client.get('State'), 'warning')
+
+    def test_its_end_is_no_news(self):
+        self.be_warned()
+        self.stop('the server room is on fire', delay=t(SECOND))
+        self.wait_for_state('stopped')
+        events, = self.client.call('ListEvents', '(u)', (100,))
+        self.assertEqual([event['data']['phase'] for event in events if event['type'] == 'snooze.stop.pending'], ['scheduled', 'scheduled'])
+
+    def test_one_that_was_called_off_and_is_wanted_at_once(self):
+        self.be_warned()
+        # Both before the daemon has told anybody of the first.
+        self.client.send('CancelStop', '(s)', ('somebody is back',))
+        self.stop('and leaves', delay=t(60 * SECOND))
+        wait_for(lambda: any('and leaves' in data['reason'] and data['phase'] == 'scheduled' for data in self.told()), 'the second')
+        self.client.call('CancelStop', '(s)', ('for good',))
+        wait_for(lambda: self.called_off and 'for good' in self.called_off[-1][0], 'the end')
+        self.assertEqual(len(self.called_off), 2)
 
     def test_what_is_on_record_is_the_persons_word(self):
         self.start()

@@ -423,6 +423,28 @@ static void test_request_with_delay(Fixture *f, gconstpointer data) {
         assert_state(f, STATE_STOPPING);
 }
 
+/* Who was warned was told another time and another reason. */
+static void test_request_in_a_warning(Fixture *f, gconstpointer data) {
+        begin(f);
+        run_load(f, 1800, 0);
+        settle(f);
+        assert_state(f, STATE_WARNING);
+        g_assert_false(f->outcome.renewed);
+        request(f, 60, FALSE);
+        assert_state(f, STATE_WARNING);
+        g_assert_true(!f->outcome.changed && f->outcome.renewed);
+        g_assert_cmpstr(f->outcome.reason, ==, "alice: going home");
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + 60 * SECOND);
+        g_assert_false(step(f)->renewed);
+        g_assert_cmpint(decision_cancel(f->decision, f->now, "no"), ==, 0);
+        request(f, 30, FALSE);
+        g_assert_true(f->outcome.renewed);
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + 30 * SECOND);
+        g_assert_cmpint(decision_cancel(f->decision, f->now, "no"), ==, 0);
+        g_assert_true(step(f)->changed);
+        g_assert_false(f->outcome.renewed);
+}
+
 static void test_request_and_holds(Fixture *f, gconstpointer data) {
         run_load(f, 60, 90);
         request(f, 60, FALSE);
@@ -717,6 +739,7 @@ int main(int argc, char **argv) {
         ADD("pause", test_pause);
         ADD("request/asks-nobody", test_request_asks_nobody);
         ADD("request/delay", test_request_with_delay);
+        ADD("request/in-a-warning", test_request_in_a_warning);
         ADD("request/holds", test_request_and_holds);
         ADD("request/postponed", test_postponing_a_forced_request);
         ADD("request/paused", test_request_while_paused);

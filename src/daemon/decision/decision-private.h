@@ -61,6 +61,7 @@ struct Decision {
         uint64_t blind_since;
 
         State state, reported; /* reported: what the latest step said */
+        gboolean renewed;      /* a person's request took the place of a stage of the same name */
         uint64_t calm_until;   /* decision_has_news() */
         char *stage_reason;
         uint64_t deadline; /* of the warning */
@@ -137,7 +138,7 @@ uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumst
 uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                          const Assessment *assessment);
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,
-                         const Assessment *assessment, gboolean changed);
+                         const Assessment *assessment, gboolean entered);
 void stage_enter(Decision *decision, State state, const char *reason);
 void stage_end_request(Decision *decision);
 

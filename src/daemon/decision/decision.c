@@ -247,6 +247,7 @@ int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *r
         stage_enter(decision, request->delay > 0 ? STATE_WARNING : STATE_STOPPING, request->reason);
         decision->deadline = request->delay > 0 ? usec_add(now, request->delay) : 0;
         decision->called = FALSE;
+        decision->renewed = decision->state == decision->reported;
         decision->request = (Request) {
                 .standing = TRUE,
                 .force = request->force,
@@ -342,12 +343,14 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
         *outcome = (Outcome) {};
         algebra_assess(decision, now, &assessment);
         note_blindness(decision, now, &assessment);
-        if (decision->state == decision->reported)
+        if (decision->state == decision->reported && !decision->renewed)
                 stage_advance(decision, now, circumstances, &assessment, outcome);
 
         outcome->state = decision->state;
         outcome->previous = decision->reported;
         outcome->changed = decision->state != decision->reported;
+        outcome->renewed = decision->renewed && !outcome->changed;
+        decision->renewed = FALSE;
         decision->reported = decision->state;
         if (outcome->changed || !circumstances->quiet)
                 outcome->reason = explain_state(decision, now, circumstances, &assessment);
@@ -356,7 +359,8 @@ void decision_step(Decision *decision, uint64_t now, const Circumstances *circum
                                       ? 0
                                       : decision->idle_since;
         outcome->next_stop = stage_next_stop(decision, now, circumstances, &assessment);
-        outcome->next_step = stage_next_step(decision, now, circumstances, &assessment, outcome->changed);
+        outcome->next_step = stage_next_step(decision, now, circumstances, &assessment,
+                                             outcome->changed || outcome->renewed);
         outcome->blind_since = decision->blind_since;
         decision->calm_until = outcome->changed ? 0 : stage_calm_until(decision, now, circumstances, &assessment);
 }

@@ -76,6 +76,8 @@ typedef struct Circumstances {
 typedef struct Outcome {
         State state, previous;
         gboolean changed;          /* state differs from before this step */
+        gboolean renewed;          /* it does not, but a person's request took its place, with a time and a reason of
+                                    * its own */
         char *reason;              /* one line for a person; NULL only where `quiet` says so */
         gboolean idle;             /* the verdict of the algebra now */
         uint64_t idle_since;       /* the clock; 0 while active */

@@ -228,14 +228,14 @@ uint64_t stage_calm_until(const Decision *decision, uint64_t now, const Circumst
 }
 
 uint64_t stage_next_step(const Decision *decision, uint64_t now, const Circumstances *circumstances,
-                         const Assessment *assessment, gboolean changed) {
+                         const Assessment *assessment, gboolean entered) {
         uint64_t soonest = 0;
 
         if (decision->rehearsing)
                 return now;
         if (decision->called || decision->state == STATE_STOPPED)
                 return 0;
-        if (changed && staged(decision) && decision->deadline <= now)
+        if (entered && staged(decision) && decision->deadline <= now)
                 return now;
 
         /* Sources that fall silent, or have been for too long, are noticed at the next sample. */

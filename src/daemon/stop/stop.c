@@ -34,6 +34,7 @@ struct Stop {
         uint64_t stop_time, idle_since; /* of the warning, monotonic; 0: not known */
         char *reason;
         gboolean announced;             /* handlers were given the event */
+        gboolean requested;             /* … of one that a person wants */
         GPtrArray *events;              /* ids of those of this warning */
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
@@ -222,16 +223,30 @@ static void remember(Stop *stop, uint64_t stop_time, uint64_t idle_since, const 
         stop->reason = g_strdup(reason);
 }
 
+/* Who was asked hears that it is off, and nobody else is asked. */
+static void withdraw_events(Stop *stop) {
+        for (guint i = 0; i < stop->events->len; i++)
+                events_cancel(stop->with.events, EVENT_SOURCE_OWN, g_ptr_array_index(stop->events, i));
+        g_ptr_array_set_size(stop->events, 0);
+}
+
+/* Perhaps in the place of one that was announced before, with another time and reason. */
+static void schedule(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason) {
+        stop->round++;
+        stop->attempts = 0;
+        withdraw_events(stop);
+        remember(stop, stop_time, idle_since, reason);
+        announce(stop, NOTICE_SCHEDULED, reason);
+        stop->announced = TRUE;
+        stop->requested = decision_stop_requested(stop->with.decision, NULL);
+}
+
 void stop_warning_began(Stop *stop, uint64_t stop_time, uint64_t idle_since, const char *reason) {
         uint64_t left = usec_sub(stop_time, clock_monotonic());
 
         disarm(stop);
-        stop->round++;
-        stop->attempts = 0;
         stop->ready_deadline = 0;
-        remember(stop, stop_time, idle_since, reason);
-        announce(stop, NOTICE_SCHEDULED, reason);
-        stop->announced = TRUE;
+        schedule(stop, stop_time, idle_since, reason);
         if (left > REMINDER_BEFORE + REMINDER_BEFORE / 2)
                 (void) arm(stop, &stop->reminder, stop_time - REMINDER_BEFORE, on_reminder);
 }
@@ -255,15 +270,11 @@ void stop_stopping_began(Stop *stop, uint64_t idle_since, const char *reason) {
         uint64_t delay = (uint64_t) (stop->config->max_delay_seconds * USEC_PER_SEC);
 
         stop->reminder = sd_event_source_disable_unref(stop->reminder);
-        if (!stop->announced) {
-                stop->round++;
-                stop->attempts = 0;
-                remember(stop, clock_monotonic(), idle_since, reason);
-                announce(stop, NOTICE_SCHEDULED, reason);
-                stop->announced = TRUE;
-        } else
-                /* A person may want since the warning what the machine would have done by itself. */
+        /* A person may want since the warning what the machine would have done by itself, later. */
+        if (stop->announced && stop->requested == decision_stop_requested(stop->with.decision, NULL))
                 remember(stop, stop->stop_time, idle_since, reason);
+        else
+                schedule(stop, clock_monotonic(), idle_since, reason);
         stop->ready_deadline = usec_add(clock_monotonic(), delay);
         (void) arm(stop, &stop->out_of_time, stop->ready_deadline, on_out_of_time);
 }
@@ -363,10 +374,9 @@ void stop_over(Stop *stop) {
         settle(stop);
 }
 
-/* Who was asked hears of it, and nobody else is asked; who had ended already hears of it by an event of its own. */
+/* Who had ended already hears of it by an event of its own. */
 static void cancel_events(Stop *stop, const char *reason) {
-        for (guint i = 0; i < stop->events->len; i++)
-                events_cancel(stop->with.events, EVENT_SOURCE_OWN, g_ptr_array_index(stop->events, i));
+        withdraw_events(stop);
         if (stop->announced)
                 announce(stop, NOTICE_CANCELLED, reason);
 }
