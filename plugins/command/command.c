@@ -122,9 +122,10 @@ static void round_end(Round *round) {
         }
         if (activity > 0)
                 snooze_plugin_dictionary_set_uint(details, "last_activity", activity);
-        if (n == 0)
+        if (n == 0) {
+                snooze_plugin_dictionary_set_bool(details, "watching", false);
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "no checks");
-        else
+        } else
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "%u check%s, each with a vote of its own", n,
                                                n == 1 ? "" : "s");
         (void) g_ptr_array_remove_fast(round->command->rounds, round);

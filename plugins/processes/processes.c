@@ -145,8 +145,10 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
         Look look = { .n = processes->patterns->len };
         int r;
 
-        if (look.n == 0)
+        if (look.n == 0) {
+                snooze_plugin_dictionary_set_bool(details, "watching", false);
                 return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "no patterns are configured");
+        }
         look.sights = sights = g_new0(Sight, look.n);
         r = look_around(processes, &look);
         if (r < 0)

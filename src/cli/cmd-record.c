@@ -43,10 +43,25 @@ typedef struct Recorder {
         gint64 input_at; /* when last[input] was read */
         gint64 cpus;
         guint64 timestamp;
-        GHashTable *votes; /* source → "verdict\nreason" */
+        GHashTable *votes; /* source → Said */
         char *hold;        /* "block", "delay" or NULL */
         gboolean paused;
 } Recorder;
+
+/* The latest word of one source. */
+typedef struct Said {
+        char *verdict, *reason;
+        gint64 activity; /* on the wall clock, in µs; 0: none, or that of its answer */
+        gboolean vacuous;
+} Said;
+
+static void said_free(void *data) {
+        Said *said = data;
+
+        g_free(said->verdict);
+        g_free(said->reason);
+        g_free(said);
+}
 
 static void recorder_clear(Recorder *recorder) {
         g_clear_pointer(&recorder->votes, g_hash_table_unref);
@@ -81,13 +96,11 @@ static gboolean is_news(const Recorder *recorder, gsize metric, double value, gi
 
 static void add_cpus(Recorder *recorder, GVariant *metrics, JsonObject *line) {
         g_autoptr(GVariant) details = g_variant_lookup_value(metrics, "details", G_VARIANT_TYPE_VARDICT);
-        g_autoptr(GVariant) value = details ? g_variant_lookup_value(details, "cpus", NULL) : NULL;
-        gint64 cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        g_autoptr(GVariant) cpu = details ? g_variant_lookup_value(details, "cpu", G_VARIANT_TYPE_VARDICT) : NULL;
+        gint64 cpus;
 
-        if (value && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT32))
-                cpus = g_variant_get_uint32(value);
-        else if (value && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
-                cpus = (gint64) MIN(g_variant_get_uint64(value), 1U << 20);
+        if (!cpu || !g_variant_lookup(cpu, "online", "x", &cpus))
+                cpus = sysconf(_SC_NPROCESSORS_ONLN);
         if (cpus > 0 && cpus != recorder->cpus)
                 json_object_set_int_member(line, "cpus", cpus);
         recorder->cpus = cpus;
@@ -132,27 +145,63 @@ static void forget_silent(Recorder *recorder, GHashTable *heard, JsonObject *vot
                 }
 }
 
+/* When there was activity. Of what is busy a replay takes the moment of the answer anyway. */
+static gint64 activity_of(const char *verdict, GVariant *evidence) {
+        double age = 0;
+        gint64 activity = 0;
+
+        g_variant_lookup(evidence, "age_seconds", "d", &age);
+        g_variant_lookup(evidence, "last_activity", "x", &activity);
+        if (g_str_equal(verdict, "busy") && (double) (g_get_real_time() - activity) < (age + 1) * G_USEC_PER_SEC)
+                return 0;
+        return activity;
+}
+
+/* The wall clock runs beside the monotonic one to less than that. */
+static gboolean is_known(const Said *known, const Said *said) {
+        return known && g_str_equal(known->verdict, said->verdict) && g_str_equal(known->reason, said->reason) &&
+               known->vacuous == said->vacuous && ABS(known->activity - said->activity) < G_USEC_PER_SEC;
+}
+
+static JsonObject *vote_of(const Recorder *recorder, const Said *said) {
+        JsonObject *vote = json_object_new();
+
+        json_object_set_string_member(vote, "verdict", said->verdict);
+        json_object_set_string_member(vote, "reason", said->reason);
+        if (said->activity > 0) {
+                gint64 moment = g_get_monotonic_time() - (g_get_real_time() - said->activity);
+
+                set_number(vote, "last_activity", (double) MAX(moment - recorder->begun, 0) / G_USEC_PER_SEC);
+        }
+        if (said->vacuous)
+                json_object_set_boolean_member(vote, "watching", FALSE);
+        return vote;
+}
+
 static void add_votes(Recorder *recorder, GVariant *explained, JsonObject *line) {
         g_autoptr(GHashTable) heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(JsonObject) votes = json_object_new();
         const char *source, *verdict, *reason;
+        GVariant *evidence;
         GVariantIter iter;
 
         g_variant_iter_init(&iter, explained);
-        while (g_variant_iter_next(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, NULL)) {
-                g_autofree char *said = g_strdup_printf("%s\n%s", verdict, reason);
-                JsonObject *vote;
+        while (g_variant_iter_loop(&iter, "(&s&s&s@a{sv})", &source, &verdict, &reason, &evidence)) {
+                gboolean watching = TRUE;
+                Said *said;
 
                 if (g_strv_contains(metric_sources, source))
                         continue;
+                g_variant_lookup(evidence, "watching", "b", &watching);
+                said = g_new(Said, 1);
+                *said = (Said) { g_strdup(verdict), g_strdup(reason), activity_of(verdict, evidence), !watching };
                 g_hash_table_add(heard, g_strdup(source));
-                if (g_strcmp0(g_hash_table_lookup(recorder->votes, source), said) == 0)
+                if (is_known(g_hash_table_lookup(recorder->votes, source), said)) {
+                        said_free(said);
                         continue;
-                vote = json_object_new();
-                json_object_set_string_member(vote, "verdict", verdict);
-                json_object_set_string_member(vote, "reason", reason);
-                json_object_set_object_member(votes, source, vote);
-                g_hash_table_replace(recorder->votes, g_strdup(source), g_steal_pointer(&said));
+                }
+                json_object_set_object_member(votes, source, vote_of(recorder, said));
+                g_hash_table_replace(recorder->votes, g_strdup(source), said);
         }
         forget_silent(recorder, heard, votes);
         if (json_object_get_size(votes) > 0)
@@ -308,7 +357,7 @@ static guint64 sample_interval(Cli *cli) {
 
 static int record(Recorder *recorder, guint64 span) {
         recorder->loop = g_main_loop_new(NULL, FALSE);
-        recorder->votes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        recorder->votes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, said_free);
         recorder->begun = g_get_monotonic_time();
 
         g_unix_signal_add(SIGINT, on_end, recorder);

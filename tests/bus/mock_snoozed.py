@@ -216,7 +216,7 @@ class MockSnoozed:
         return v("(a{sv})", ({
             "cpu_usage": v("d", 3.14), "memory_usage": v("d", 40.0), "network_kbps": v("d", 0.2),
             "disk_io_kbps": v("d", 0.0), "input_idle_seconds": v("d", 720.0),
-            "timestamp": v("t", GLib.get_real_time()), "details": v("a{sv}", {"cpus": v("u", 8)}),
+            "timestamp": v("t", GLib.get_real_time()), "details": v("a{sv}", {"cpu": v("a{sv}", {"online": v("x", 8)})}),
         },))
 
     def answer_Explain(self):

@@ -264,6 +264,49 @@ class Traces(CommandLine):
         times = [line["t"] for line in lines]
         self.assertEqual(times, sorted(times))
 
+    def test_record_tells_when_a_plugin_saw_activity(self):
+        """On the trace's clock: what was before it counts from its beginning. What is of the answer's very moment is no news."""
+        def vote(source, verdict, moment, **more):
+            return source, verdict, "said so", {"age_seconds": v("d", 0.5), "last_activity": v("x", int(moment * 1e6)), **more}
+
+        now = time.time()
+        self.mock.answers["Explain"] = v("(ssa(sssa{sv}))", ("idle", "idle", [
+            vote("before", "idle", now - 3600), vote("at-once", "busy", now + 3600), vote("still", "busy", now - 60),
+            ("nothing", "idle", "said so", {"watching": v("b", False)})]))
+        lines = [json.loads(line) for line in self.snooze("record", "--for", "3", "--interval", "0.2s").splitlines()]
+        self.assertEqual(lines[0]["votes"], {
+            "before": {"verdict": "idle", "reason": "said so", "last_activity": 0}, "at-once": {"verdict": "busy", "reason": "said so"},
+            "still": {"verdict": "busy", "reason": "said so", "last_activity": 0},
+            "nothing": {"verdict": "idle", "reason": "said so", "watching": False}})
+        self.assertTrue(all("votes" not in line for line in lines[1:]), lines)
+
+    def test_record_tells_of_activity_in_its_time(self):
+        """A plugin that says idle all the while, and saw somebody in between."""
+        def answer(moment):
+            return v("(ssa(sssa{sv}))", ("idle", "idle", [
+                ("sessions", "idle", "nobody types", {"age_seconds": v("d", 0.0), "last_activity": v("x", int(moment * 1e6))})]))
+
+        begun = time.time()
+        self.mock.answers["Explain"] = answer(begun - 60)
+        path = os.path.join(self.directory.name, "trace")
+        process = self.start("record", "--interval", "0.1s", path)
+        self.until_called("Explain")
+        seen = time.time()
+        self.mock.answers["Explain"] = answer(seen)
+        lines = []
+        deadline = time.monotonic() + 30
+        while sum("votes" in line for line in lines) < 2:
+            self.assertLess(time.monotonic(), deadline, lines)
+            with open(path) as f:
+                lines = [json.loads(line) for line in f.read().split("\n")[:-1]]
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), OK)
+        told = [line["votes"]["sessions"]["last_activity"] for line in lines if "votes" in line]
+        self.assertEqual(told[0], 0)
+        # The record begins with the program, a moment after it was started.
+        self.assertGreater(told[1], 0)
+        self.assertLess(told[1], seen - begun + 0.1)
+
     def test_record_tells_another_hold_in_two_instants(self):
         path = os.path.join(self.directory.name, "trace")
         self.mock.answers["ListHolds"] = v("(a(ussstt))", ([(3, "alice", "x", "block", NOW, NOW)],))

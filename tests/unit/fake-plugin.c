@@ -266,6 +266,11 @@ static int on_check(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (is("forever"))
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for ever", 1, "valid_seconds", "u",
                                                   86400U);
+        if (is("watching-seven"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "seven", 1, "watching", "u", 7U);
+        if (is("watches-nothing"))
+                return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "nothing is set up", 2, "watching", "b", 0,
+                                                  "valid_seconds", "u", 60U);
         if (is("valid") || is("valid-fails-once"))
                 return sd_bus_reply_method_return(call, "ssa{sv}", "idle", "for a while", 1, "valid_seconds", "u",
                                                   60U);

@@ -41,6 +41,23 @@ static void test_quiet(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(reason, ==, "cpu 80 % ≥ 5 %");
 }
 
+/* What a check is answered names who tells: not one that a sufficient plugin overrides, nor one that may be ignored.
+ */
+static void test_assessment(Fixture *f, gconstpointer data) {
+        g_autofree char *reason = NULL;
+
+        begin(f);
+        reason = decision_assessment(f->decision, f->now);
+        g_assert_cmpstr(reason, ==, "every source that decides says idle");
+        decision_add_vote(f->decision, vote_new("batch", VERDICT_IDLE, "no jobs", f->now, f->now));
+        decision_add_vote(f->decision, vote_new("ignored", VERDICT_UNKNOWN, "no answer", f->now, f->now));
+        decision_add_vote(f->decision, vote_new("shell", VERDICT_BUSY, "make", f->now, f->now));
+        run_load(f, 60, 80);
+        g_free(reason);
+        reason = decision_assessment(f->decision, f->now);
+        g_assert_cmpstr(reason, ==, "shell: make");
+}
+
 /* The line changes if and only if a verdict does. */
 static void test_verdicts(Fixture *f, gconstpointer data) {
         g_autofree char *idle = NULL, *later = NULL, *busy = NULL;
@@ -712,6 +729,10 @@ int main(int argc, char **argv) {
         ADD("clock-and-next-stop", test_clock_and_next_stop);
         ADD("quiet", test_quiet);
         ADD("verdicts", test_verdicts);
+        g_test_add("/decision/assessment", Fixture,
+                   "{\"sources\": {\"batch\": {\"policy\": \"sufficient\"}, "
+                   "\"ignored\": {\"on_error\": \"ignore\"}}}",
+                   set_up, test_assessment, tear_down);
         ADD("activity", test_activity_resets);
         ADD("first-sample", test_first_sample_has_no_rates);
         ADD("look/once", test_look_is_asked_once);

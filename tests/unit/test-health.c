@@ -306,6 +306,23 @@ static void test_who_starts_it_again_at_once_starts_the_new_version(void) {
         fixture_down(&f);
 }
 
+/* Its word is heard, and known to be nobody's; told again while it is valid, too. */
+static void test_one_that_watches_nothing(void) {
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "watches-nothing", "\"IdleCheck\"", "");
+        fixture_add(&f, "two", "good", "\"IdleCheck\"", "");
+        fixture_start(&f, "{}");
+        for (unsigned i = 0; i < 2; i++) {
+                fixture_round(&f, i == 0);
+                g_assert_cmpint(fixture_vote(&f, "one")->verdict, ==, VERDICT_IDLE);
+                g_assert_true(fixture_vote(&f, "one")->vacuous);
+                g_assert_false(fixture_vote(&f, "two")->vacuous);
+        }
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         errors_register();
@@ -314,6 +331,7 @@ int main(int argc, char *argv[]) {
 
                 g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_refusals);
         }
+        g_test_add_func("/health/watches-nothing", test_one_that_watches_nothing);
         g_test_add_func("/health/vote", test_its_vote_is_unknown_until_it_is_asked_again);
         g_test_add_func("/health/new-version-at-once", test_who_starts_it_again_at_once_starts_the_new_version);
         g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);

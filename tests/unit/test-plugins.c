@@ -209,6 +209,7 @@ static const struct {
         { "rubbish", "“ai”" },
         { "huge", "rubbish" },
         { "forever", "valid_seconds" },
+        { "watching-seven", "watching" },
         { "hang", "within" },
         { "die", "ended" },
         { "hang-handshake", "greeting" },

@@ -18,7 +18,7 @@ static void test_line(void) {
         g_assert_true(
                 parse("{\"t\":1.5,\"cpu_usage\":3,\"gpu_usage\":null,\"cpus\":8,\"hold\":\"delay\",\"release\":true,"
                       "\"event\":\"boot\",\"votes\":{\"db\":{\"verdict\":\"busy\",\"reason\":\"3\\nclients\","
-                      "\"last_activity\":1},\"old\":null}}",
+                      "\"last_activity\":1,\"watching\":false},\"old\":null}}",
                       &instant, NULL));
         g_assert_cmpuint(instant.t, ==, 1500000);
         g_assert_true(instant.has_metric[METRIC_CPU] && !instant.absent[METRIC_CPU]);
@@ -35,6 +35,7 @@ static void test_line(void) {
         /* Whatever a trace brings along must be harmless on a terminal. */
         g_assert_cmpstr(busy->reason, ==, "3 clients");
         g_assert_cmpuint(busy->last_activity, ==, 1000000);
+        g_assert_true(busy->vacuous);
         gone = instant.votes->pdata[1];
         g_assert_true(gone->forget);
 }
@@ -68,7 +69,9 @@ static void test_refusals(void) {
                 { "{\"t\":0,\"votes\":{\"a\":{\"verdict\":\"absent\"}}}",
                   "trace:7: votes.a.verdict: got \"absent\", expected \"idle\", \"busy\" or \"unknown\"" },
                 { "{\"t\":0,\"votes\":{\"a\":{\"verdict\":\"idle\",\"why\":1}}}",
-                  "trace:7: votes.a.why: unknown key \"why\", expected verdict, reason or last_activity" },
+                  "trace:7: votes.a.why: unknown key \"why\", expected verdict, reason, last_activity or watching" },
+                { "{\"t\":0,\"votes\":{\"a\":{\"verdict\":\"idle\",\"watching\":1}}}",
+                  "trace:7: votes.a.watching: got 1, expected true or false" },
                 { "{\"t\":0,\"votes\":{\"cpu\":{\"verdict\":\"idle\"}}}",
                   "trace:7: votes.cpu: got an object, expected no vote for a built-in metric: its values vote" },
         };

@@ -42,8 +42,8 @@ class Command(plugin_bus.PluginTestCase):
         plugin_bus.iterate_until(lambda: answers, 60)
         if isinstance(answers[0], GLib.Error):
             raise answers[0]
-        verdict, reason, details = answers[0]
-        return verdict, reason, {vote["name"]: vote for vote in details.get("votes", [])}
+        verdict, reason, self.details = answers[0]
+        return verdict, reason, {vote["name"]: vote for vote in self.details.get("votes", [])}
 
     def vote(self, text, config=None):
         self.script("one", text)
@@ -75,6 +75,7 @@ class Command(plugin_bus.PluginTestCase):
     def test_no_checks(self):
         plugin = self.start()
         self.assertEqual(self.ask(plugin), ("idle", "no checks", {}))
+        self.assertIs(self.details["watching"], False)
         os.rmdir(self.directory)
         self.assertEqual(self.ask(plugin), ("idle", "no checks", {}))
 

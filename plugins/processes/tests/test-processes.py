@@ -20,8 +20,8 @@ class Processes(plugin_bus.PluginTestCase):
         return self.plugin(PROGRAM, "processes").greet(config)
 
     def ask(self, plugin):
-        verdict, reason, details = plugin.call(".IdleCheck", "CheckIdle", "(a{sv})", {})
-        return verdict, reason, {vote["name"]: vote for vote in details.get("votes", [])}
+        verdict, reason, self.details = plugin.call(".IdleCheck", "CheckIdle", "(a{sv})", {})
+        return verdict, reason, {vote["name"]: vote for vote in self.details.get("votes", [])}
 
     def run_command(self, *command):
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -49,6 +49,7 @@ class Processes(plugin_bus.PluginTestCase):
 
     def test_without_patterns(self):
         self.assertEqual(self.ask(self.start()), ("idle", "no patterns are configured", {}))
+        self.assertIs(self.details["watching"], False)
 
     def test_to_be_there_is_enough(self):
         plugin = self.start("job: cmdline=mark-%d" % os.getpid(), "other: name=^no-such-program$")

@@ -80,12 +80,22 @@ static void count(Decision *decision, Tally *tally, const Source *source, uint64
                 }
                 break;
         case VERDICT_IDLE:
-                tally->idle++;
+                tally->idle += !source->vote || !source->vote->vacuous;
                 break;
         case VERDICT_ABSENT:
                 return;
         }
         idle_clock_move(decision, MIN(source_activity(source, verdict, now), now));
+}
+
+/* Where it has subjects, they say what there is to say: "idle" of the plugin itself is only that it has looked. */
+static gboolean speaks_for_itself(const Decision *decision, const Source *source) {
+        g_autofree char *prefix = g_strconcat(source->name, "/", NULL);
+        guint index;
+
+        (void) decision_find(decision, prefix, &index);
+        return index == decision->plugins->len ||
+               !g_str_has_prefix(((const Source *) decision->plugins->pdata[index])->name, prefix);
 }
 
 static gboolean somebody_suffices(const Decision *decision, uint64_t now) {
@@ -95,7 +105,8 @@ static gboolean somebody_suffices(const Decision *decision, uint64_t now) {
                 const Source *source = decision->plugins->pdata[i];
 
                 if (source->config.policy == POLICY_SUFFICIENT && !decision_outdated(decision, source) &&
-                    source_verdict(source, now, &since) == VERDICT_IDLE)
+                    source_verdict(source, now, &since) == VERDICT_IDLE && !source->vote->vacuous &&
+                    speaks_for_itself(decision, source))
                         return TRUE;
         }
         return FALSE;

@@ -143,6 +143,7 @@ void stage_enter(Decision *decision, State state, const char *reason);
 void stage_end_request(Decision *decision);
 
 /* explain.c */
+char *explain_telling(const Decision *decision, uint64_t now, const Assessment *assessment);
 char *explain_source(const Source *source, const Config *config, Verdict verdict, uint64_t now);
 char *explain_state(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                     const Assessment *assessment);

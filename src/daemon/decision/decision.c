@@ -375,3 +375,12 @@ char *decision_reason(Decision *decision, uint64_t now, const Circumstances *cir
         algebra_assess(decision, now, &assessment);
         return explain_state(decision, now, circumstances, &assessment);
 }
+
+char *decision_assessment(Decision *decision, uint64_t now) {
+        Assessment assessment;
+
+        algebra_assess(decision, now, &assessment);
+        if (assessment.kind == ASSESSMENT_IDLE)
+                return g_strdup("every source that decides says idle");
+        return explain_telling(decision, now, &assessment);
+}

@@ -52,6 +52,7 @@ typedef struct Vote {
         uint64_t begun;         /* when the plugin was asked: a last look counts only later ones */
         uint64_t received;
         uint64_t last_activity; /* 0: none told */
+        gboolean vacuous;       /* nothing is set up that it could look at: its "idle" is nobody's word */
         JsonObject *details;    /* evidence as the plugin gave it, or NULL */
 } Vote;
 
@@ -179,6 +180,9 @@ gboolean decision_has_news(const Decision *decision, uint64_t now);
 
 /* The reason that a step without `quiet` would give now. Never NULL. */
 char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances);
+
+/* What the sources say now, whatever the state: the one that tells, or that all say idle. Never NULL. */
+char *decision_assessment(Decision *decision, uint64_t now);
 
 /* Every source and its verdict in one line, to be compared with one of before. */
 char *decision_verdicts(Decision *decision, uint64_t now);

@@ -102,7 +102,7 @@ char *explain_source(const Source *source, const Config *config, Verdict verdict
         return g_strdup(source->vote->reason);
 }
 
-static char *explain_telling(const Decision *decision, uint64_t now, const Assessment *assessment) {
+char *explain_telling(const Decision *decision, uint64_t now, const Assessment *assessment) {
         const Source *source = assessment->telling;
         g_autofree char *reason = NULL;
 

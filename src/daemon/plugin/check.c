@@ -57,6 +57,10 @@ static gboolean is_integer(JsonNode *node) {
         return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64;
 }
 
+static gboolean is_boolean(JsonNode *node) {
+        return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_BOOLEAN;
+}
+
 static const char *string_member(JsonObject *object, const char *member) {
         JsonNode *node = json_object_get_member(object, member);
 
@@ -172,6 +176,7 @@ static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t
                         char **ret_problem) {
         JsonNode *valid = json_object_get_member(details, "valid_seconds");
         JsonNode *activity = json_object_get_member(details, "last_activity");
+        JsonNode *watching = json_object_get_member(details, "watching");
         int r;
 
         if (valid) {
@@ -191,6 +196,11 @@ static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t
                         own->last_activity =
                                 to_monotonic((uint64_t) json_node_get_int(activity), own->received, now_realtime);
         }
+        if (watching && !is_boolean(watching)) {
+                *ret_problem = g_strdup("gave a word watching that is not true or false");
+                return -EBADMSG;
+        }
+        own->vacuous = watching && !json_node_get_boolean(watching);
         r = check_metrics(details, ret_problem);
         return r < 0 ? r : read_subjects(id, details, own->begun, own->received, answer, ret_problem);
 }

@@ -73,6 +73,7 @@ static Vote *vote_copy(const Vote *vote, uint64_t received) {
         Vote *copy = vote_new(vote->source, vote->verdict, vote->reason, vote->begun, received);
 
         copy->last_activity = vote->last_activity;
+        copy->vacuous = vote->vacuous;
         copy->details = vote->details ? json_object_ref(vote->details) : NULL;
         return copy;
 }

@@ -130,6 +130,7 @@ static void ask_everybody(Simulation *simulation) {
 
                 if (told->has_last_activity)
                         vote->last_activity = told->last_activity + ORIGIN;
+                vote->vacuous = told->vacuous;
                 decision_add_vote(simulation->decision, vote);
         }
 }

@@ -120,8 +120,15 @@ static gboolean read_vote_member(const Place *place, const char *member, JsonNod
                 vote->has_last_activity = TRUE;
                 return read_moment(place, node, &vote->last_activity, error);
         }
+        if (g_str_equal(member, "watching")) {
+                if (!holds(node, G_TYPE_BOOLEAN))
+                        return fail(place, node, "true or false", error);
+                vote->vacuous = !json_node_get_boolean(node);
+                return TRUE;
+        }
         g_set_error(error, TRACE_ERROR, TRACE_ERROR_VALUE,
-                    "%s:%" G_GUINT64_FORMAT ": %s: unknown key \"%.80s\", expected verdict, reason or last_activity",
+                    "%s:%" G_GUINT64_FORMAT
+                    ": %s: unknown key \"%.80s\", expected verdict, reason, last_activity or watching",
                     place->name, place->line, place->key, member);
         return FALSE;
 }

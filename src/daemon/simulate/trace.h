@@ -37,6 +37,7 @@ typedef struct TraceVote {
         char *reason;
         gboolean has_last_activity;
         uint64_t last_activity; /* µs of the trace's time */
+        gboolean vacuous;       /* as in Vote */
 } TraceVote;
 
 /* One line. What it does not mention keeps its value. */

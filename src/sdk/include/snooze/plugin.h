@@ -113,8 +113,8 @@ typedef struct SnoozePlugin {
         void (*shutdown)(void *userdata);
 
         /* IdleCheck: is something at work? Metrics are those of GetMetrics. Answer with
-         * snooze_plugin_call_set_verdict(); the call's result is the details (last_activity, valid_seconds, votes;
-         * metrics by snooze_plugin_call_add_metric()). */
+         * snooze_plugin_call_set_verdict(); the call's result is the details (last_activity, valid_seconds, votes,
+         * watching; metrics by snooze_plugin_call_add_metric()). */
         int (*check_idle)(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata);
 
         /* EventHandler: both or none. supported_events ends with NULL; a trailing ".*" stands for all below. The event
