@@ -19,7 +19,8 @@
 #define RESERVE_SECONDS 5
 #define RESTORE_TIME (10 * USEC_PER_SEC)
 #define DISK_LOW "system.disk.low"
-#define STATE_VERSION 1U
+/* Version 1 did not say which server was changed: it is taken where none was. */
+#define STATE_VERSION 2U
 
 /* What a thread and the loop share; atomic. */
 typedef struct Progress {
@@ -169,8 +170,11 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         budget = notice_budget(&notice, RESERVE_SECONDS,
                                snooze_plugin_instance_get_integer(flusher->instance, "timeout_seconds"));
         forget_ended(flusher);
-        if (notice.cancelled)
+        if (notice.cancelled) {
                 call_off(flusher, event);
+                /* It may be another kind that was flushed. */
+                database = database->restore ? database : database_changed() ?: database;
+        }
         if (notice.cancelled && (low_disk || !database->restore))
                 return answer_status(call, "status", "cancelled");
         /* Behind the calling off, which ends what waits, and before what changes anything. */
@@ -217,38 +221,34 @@ static char *first_line(void) {
 }
 
 static int export_state(SnoozePluginCall *call, void *userdata) {
-        const Database *database = configured(userdata);
         g_autofree char *first = first_line();
         g_autoptr(GString) text = g_string_new(first);
 
-        if (database && database->export)
-                database->export(text);
+        database_export(text);
         return snooze_plugin_call_set_state(call, STATE_VERSION, text->str, text->len);
 }
 
-static gboolean read_line(const Database *database, const char *line, gboolean same_boot) {
+static gboolean read_line(const char *line, gboolean same_boot) {
         const char *value = strchr(line, ' ');
         g_autofree char *name = value ? g_strndup(line, (gsize) (value - line)) : NULL;
 
-        /* Of another kind of database it says nothing. */
-        return name && (!same_boot || !database || !database->import || database->import(name, value + 1));
+        return name && (!same_boot || database_import(name, value + 1));
 }
 
 static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
-        const Database *database = configured(userdata);
         g_autofree char *first = first_line(), *text = g_strndup(data, size);
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         guint n = g_strv_length(lines);
         /* Each line ends. */
-        gboolean good = version == STATE_VERSION && strlen(text) == size && g_str_has_prefix(text, "boot ") &&
-                n >= 2 && !*lines[n - 1];
+        gboolean good = version > 0 && version <= STATE_VERSION && strlen(text) == size &&
+                g_str_has_prefix(text, "boot ") && n >= 2 && !*lines[n - 1];
 
         for (guint i = 1; good && i + 1 < n; i++)
-                good = read_line(database, lines[i], g_str_has_prefix(text, first));
+                good = read_line(lines[i], g_str_has_prefix(text, first));
         if (!good)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
-                                               "version %u of the state: expected what version %u writes", version,
-                                               STATE_VERSION);
+                                               "version %u of the state: expected what version 1 or %u writes",
+                                               version, STATE_VERSION);
         return 0;
 }
 

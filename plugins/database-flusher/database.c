@@ -50,6 +50,45 @@ const Database *database_find(const char *name, gboolean *ret_known) {
         return NULL;
 }
 
+/* Each once: some have two names, one after the other. */
+static const Database *database_at(gsize i) {
+        return i > 0 && names[i].database == names[i - 1].database ? NULL : names[i].database;
+}
+
+const Database *database_changed(void) {
+        for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+                const Database *database = database_at(i);
+
+                if (database && database->is_changed && database->is_changed())
+                        return database;
+        }
+        return NULL;
+}
+
+void database_export(GString *text) {
+        for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+                const Database *database = database_at(i);
+
+                if (database && database->export)
+                        database->export(text);
+        }
+}
+
+gboolean database_import(const char *name, const char *value) {
+        gboolean any = FALSE;
+
+        for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+                const Database *database = database_at(i);
+
+                if (!database || !database->import)
+                        continue;
+                if (database->import(name, value))
+                        return TRUE;
+                any = TRUE;
+        }
+        return !any;
+}
+
 gboolean flush_called_off(const Flush *flush) {
         return flush->called_off && g_atomic_int_get(flush->called_off);
 }

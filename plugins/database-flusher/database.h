@@ -26,10 +26,12 @@ typedef struct Database {
         /* Whether that is a connection string; what it lacks is told without showing any of it. */
         gboolean (*check)(const char *connection, GError **error);
         gboolean (*flush)(const Flush *flush, GError **error);
-        /* The end was called off: what flush changed for the rest of the machine's life. NULL: nothing. */
+        /* The end was called off: what flush changed for the rest of the machine's life, on the servers where it did,
+         * whichever the configuration names now. NULL: nothing, as all that follows. */
         gboolean (*restore)(const Flush *flush, GError **error);
-        /* What restore needs, for the next instance: a line for each, "NAME VALUE". From the loop, at any time; NULL
-         * where there is no restore. import: FALSE: it is none of them. */
+        gboolean (*is_changed)(void);
+        /* What restore needs, for the next instance: a line for each, "NAME VALUE". From the loop, at any time.
+         * import: FALSE: it is none of them. */
         void (*export)(GString *text);
         gboolean (*import)(const char *name, const char *value);
 } Database;
@@ -38,6 +40,12 @@ extern const Database database_mysql, database_postgresql, database_redis;
 
 /* NULL: there is none, or not in this build; *ret_known then tells which. */
 const Database *database_find(const char *name, gboolean *ret_known);
+
+/* Which one has something to restore, whatever is configured now; NULL: none. */
+const Database *database_changed(void);
+void database_export(GString *text);
+/* FALSE: none of them, of those that this build knows, wrote this. */
+gboolean database_import(const char *name, const char *value);
 
 /* Milliseconds that are left, for poll(); at least 0, and 0 of what was called off. */
 int flush_left(const Flush *flush);

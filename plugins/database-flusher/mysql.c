@@ -16,6 +16,7 @@
 #include "address.h"
 #include "aside.h"
 #include "base/clock.h"
+#include "changed.h"
 
 #define PORT 3306
 #define LOOK_INTERVAL (200 * USEC_PER_MSEC)
@@ -24,7 +25,6 @@
 /* By these nobody learns the password who pretends to be the server: any user of this machine may, on the port of one
  * that does not run. All others send it as it is, or for a key that whoever asks for it has chosen. */
 #define AUTHENTICATION_IN_THE_OPEN "mysql_native_password,client_ed25519,auth_gssapi_client"
-#define DIRTY_PERCENT "innodb_max_dirty_pages_pct"
 /* Numbers of what the client library itself says, of MariaDB and of MySQL. */
 #define IS_CLIENT_ERROR(n) (((n) >= 2000 && (n) < 3000) || ((n) >= 5000 && (n) < 6000))
 
@@ -34,34 +34,11 @@ typedef struct Session {
         uint64_t deadline;
         const gint *called_off; /* what is under way may be cut when that is set; NULL: it has to be ended */
         const char *secrets[3];
+        char *server; /* as changed.h knows it */
 } Session;
 
-/* What was changed, by the value that was there before: two for the rest of the machine's life, the last one until the
- * pages are written. Entered before the server is told, since it outlives us. */
-static const char *const settings[] = { "innodb_flush_log_at_trx_commit", "sync_binlog", DIRTY_PERCENT };
-#define DURABLE 2U /* so many of them */
-static char *before[G_N_ELEMENTS(settings)];
-static pthread_mutex_t before_lock = PTHREAD_MUTEX_INITIALIZER; /* for a moment only: the loop takes it, too */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* for all work */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for all work */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* Caller frees; NULL: it was not changed. */
-static char *get_before(gsize i) {
-        char *value;
-
-        (void) pthread_mutex_lock(&before_lock);
-        value = g_strdup(before[i]);
-        (void) pthread_mutex_unlock(&before_lock);
-        return value;
-}
-
-/* value: becomes ours; NULL: it is what it was. */
-static void put_before(gsize i, char *value) {
-        (void) pthread_mutex_lock(&before_lock);
-        g_free(before[i]);
-        before[i] = value;
-        (void) pthread_mutex_unlock(&before_lock);
-}
 
 static gboolean parse(const char *connection, Address *address, GError **error) {
         static const char *const schemes[] = { "mysql", "mariadb", NULL };
@@ -142,15 +119,11 @@ static char *variable(const Session *session, const char *name, GError **error) 
         return query_value(session, text, error);
 }
 
-static gboolean is_number(const char *text) {
-        return *text && strspn(text, "0123456789.") == strlen(text);
-}
-
 /* value: a number, from the server itself. */
 static gboolean set_variable(const Session *session, const char *name, const char *value, GError **error) {
         g_autofree char *text = g_strconcat("SET GLOBAL ", name, " = ", value, NULL);
 
-        return is_number(value) ? query(session, text, error) : flush_fail(error, NULL, name, "is no number");
+        return changed_is_number(value) ? query(session, text, error) : flush_fail(error, NULL, name, "is no number");
 }
 
 static gboolean connect_to(Session *session, const Address *address, GError **error) {
@@ -196,38 +169,39 @@ static gboolean was_refused(const Session *session) {
         return number != 0 && !IS_CLIENT_ERROR(number);
 }
 
-/* What was changed already, perhaps by an instance before this one, stays known by what it was then. */
+/* What was changed already, perhaps by an instance before this one, stays known by what it was then. Noted before the
+ * server is told, since it outlives us. */
 static gboolean change(const Session *session, gsize i, const char *now, const char *value, GError **error) {
-        g_autofree char *known = get_before(i);
+        g_autofree char *known = changed_get(session->server, i);
 
         /* What could not be taken back is left alone. */
-        if (!known && !is_number(now))
-                return flush_fail(error, NULL, settings[i], "is no number");
-        if (!known)
-                put_before(i, g_strdup(now));
-        if (set_variable(session, settings[i], value, error))
+        if (!known && !changed_is_number(now))
+                return flush_fail(error, NULL, changed_names[i], "is no number");
+        if (!changed_put(session->server, session->flush->connection, i, known ?: now))
+                return flush_fail(error, NULL, changed_names[i], "too many servers have others already");
+        if (set_variable(session, changed_names[i], value, error))
                 return TRUE;
         if (!known && was_refused(session))
-                put_before(i, NULL);
+                changed_drop(session->server, i);
         return FALSE;
 }
 
 static gboolean take_back(const Session *session, gsize i, GError **error) {
-        g_autofree char *value = get_before(i);
+        g_autofree char *value = changed_get(session->server, i);
 
         if (!value)
                 return TRUE;
-        if (!set_variable(session, settings[i], value, error))
+        if (!set_variable(session, changed_names[i], value, error))
                 return FALSE;
-        put_before(i, NULL);
+        changed_drop(session->server, i);
         return TRUE;
 }
 
 /* Not fatal: who may not set them may flush all the same. */
 static void make_durable(const Session *session, GPtrArray *problems) {
-        for (gsize i = 0; i < DURABLE; i++) {
+        for (gsize i = CHANGED_COMMIT; i <= CHANGED_SYNC; i++) {
                 GError *error = NULL;
-                g_autofree char *value = variable(session, settings[i], &error);
+                g_autofree char *value = variable(session, changed_names[i], &error);
 
                 if (value && !g_str_equal(value, "1"))
                         (void) change(session, i, value, "1", &error);
@@ -272,11 +246,11 @@ static void write_pages(Session *session, GPtrArray *problems) {
         if (dirty < 0)
                 return;
         (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_before", dirty);
-        percent = variable(session, DIRTY_PERCENT, &error);
-        if (percent && change(session, DURABLE, percent, "0", &error)) {
+        percent = variable(session, changed_names[CHANGED_DIRTY], &error);
+        if (percent && change(session, CHANGED_DIRTY, percent, "0", &error)) {
                 (void) snooze_plugin_dictionary_set_int(session->flush->result, "dirty_pages_after",
                                                         wait_for_pages(session, dirty));
-                (void) take_back(session, DURABLE, &error);
+                (void) take_back(session, CHANGED_DIRTY, &error);
         }
         if (error)
                 add_problem(problems, error);
@@ -319,42 +293,13 @@ static gboolean flush_server(Session *session, GPtrArray *problems, GError **err
 }
 
 static gboolean restore_server(Session *session, GPtrArray *problems, GError **error) {
-        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
+        for (gsize i = 0; i < CHANGED_COUNT; i++) {
                 GError *e = NULL;
 
                 if (!take_back(session, i, &e))
                         add_problem(problems, e);
         }
         return TRUE;
-}
-
-/* Locked: by a flush that was called off, too, which has ended by now or has not begun. */
-static gboolean has_changed(void) {
-        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
-                g_autofree char *value = get_before(i);
-
-                if (value)
-                        return TRUE;
-        }
-        return FALSE;
-}
-
-static void export_mysql(GString *text) {
-        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++) {
-                g_autofree char *value = get_before(i);
-
-                if (value)
-                        g_string_append_printf(text, "%s %s\n", settings[i], value);
-        }
-}
-
-static gboolean import_mysql(const char *name, const char *value) {
-        for (gsize i = 0; i < G_N_ELEMENTS(settings); i++)
-                if (g_str_equal(settings[i], name) && is_number(value)) {
-                        put_before(i, g_strdup(value));
-                        return TRUE;
-                }
-        return FALSE;
 }
 
 /* Making a connection, which the library does not do without looking the host up. */
@@ -416,9 +361,23 @@ static void prepare(void) {
         (void) mysql_library_init(0, NULL, NULL);
 }
 
-static gboolean with_session(const Flush *flush,
-                             gboolean (*work)(Session *session, GPtrArray *problems, GError **error), GError **error) {
-        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+typedef gboolean (*Deed)(Session *session, GPtrArray *problems, GError **error);
+
+/* What MySQL and MariaDB both say to everybody. */
+#define SELF                                                                                                          \
+        "SELECT CONCAT_WS('\\n', @@GLOBAL.hostname, @@GLOBAL.port, @@GLOBAL.socket, @@GLOBAL.datadir, "               \
+        "@@GLOBAL.server_id)"
+
+/* Sets session->server, for the caller to free. */
+static gboolean know(Session *session, GError **error) {
+        g_autofree char *says = query_value(session, SELF, error);
+
+        session->server = says ? changed_server(says) : NULL;
+        return says != NULL;
+}
+
+/* ret_server: the one that was reached, as changed.h knows it; NULL where none was. May be NULL. */
+static gboolean with_session(const Flush *flush, Deed deed, GPtrArray *problems, char **ret_server, GError **error) {
         g_auto(Address) address = {};
         Session session = { .flush = flush, .deadline = flush->deadline };
         gboolean done;
@@ -429,18 +388,69 @@ static gboolean with_session(const Flush *flush,
         session.mysql = reach(flush, error);
         if (!session.mysql)
                 return FALSE;
-        done = work(&session, problems, error);
+        done = know(&session, error) && deed(&session, problems, error);
         mysql_close(session.mysql);
-        g_ptr_array_add(problems, NULL);
-        if (problems->len > 1)
-                (void) snooze_plugin_dictionary_set_strv(flush->result, "problems",
-                                                         (const char *const *) problems->pdata);
+        if (ret_server)
+                *ret_server = g_steal_pointer(&session.server);
+        g_free(session.server);
         return done;
 }
 
+static gboolean flush_configured(const Flush *flush, GPtrArray *problems, GError **error) {
+        return with_session(flush, flush_server, problems, NULL, error);
+}
+
+/* The one that was flushed, by the way of then, and no other one that is found there by now. */
+static gboolean restore_by_the_way_of_then(const Flush *flush, const char *server, GPtrArray *problems,
+                                           GError **error) {
+        g_autofree char *then = changed_connection(server), *reached = NULL;
+        gboolean done = TRUE;
+        Flush at = *flush;
+
+        if (then && !g_str_equal(then, flush->connection)) {
+                at.connection = then;
+                done = with_session(&at, restore_server, problems, &reached, error);
+        }
+        if (then)
+                explicit_bzero(then, strlen(then));
+        if (!done || g_strcmp0(reached, server) == 0)
+                return done;
+        return flush_fail(error, NULL, "the settings of the server that was flushed stay changed",
+                          "another one is reached by now");
+}
+
+static void keep_first(GError **first, GPtrArray *problems, GError *error) {
+        if (*first)
+                add_problem(problems, error);
+        else
+                *first = error;
+}
+
+/* What flushes changed, those that were called off included, which have ended by now or have not begun: on the server
+ * that is configured now (the password may be another one), and by the way of then on those that this is not. */
+static gboolean restore_changed(const Flush *flush, GPtrArray *problems, GError **error) {
+        g_auto(GStrv) servers = changed_servers();
+        g_autofree char *reached = NULL;
+        GError *first = NULL, *e = NULL;
+
+        if (!servers[0])
+                return TRUE;
+        /* It may be another kind of database by now. */
+        if (check(flush->connection, NULL) && !with_session(flush, restore_server, problems, &reached, &e))
+                keep_first(&first, problems, g_steal_pointer(&e));
+        for (char **server = servers; *server; server++)
+                if (g_strcmp0(*server, reached) != 0 && !restore_by_the_way_of_then(flush, *server, problems, &e))
+                        keep_first(&first, problems, g_steal_pointer(&e));
+        if (!first)
+                return TRUE;
+        g_propagate_error(error, first);
+        return FALSE;
+}
+
 /* One after the other: two that change a setting and take it back would leave it changed. */
-static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrArray *problems, GError **error),
+static gboolean run(const Flush *flush, gboolean (*work)(const Flush *flush, GPtrArray *problems, GError **error),
                     GError **error) {
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
         uint64_t until = usec_add(clock_monotonic(), (uint64_t) flush_left(flush) * USEC_PER_MSEC);
         const struct timespec limit = { .tv_sec = (time_t) (until / USEC_PER_SEC),
                                         .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
@@ -450,21 +460,29 @@ static gboolean run(const Flush *flush, gboolean (*work)(Session *session, GPtrA
         if (pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &limit) != 0)
                 return flush_fail(error, NULL, "another flush is under way", "");
         (void) mysql_thread_init();
-        if (flush_called_off(flush))
-                done = flush_fail(error, NULL, "it was called off", "");
-        else
-                done = (work == restore_server && !has_changed()) || with_session(flush, work, error);
+        done = flush_called_off(flush) ? flush_fail(error, NULL, "it was called off", "")
+                                       : work(flush, problems, error);
         mysql_thread_end();
         (void) pthread_mutex_unlock(&lock);
+        g_ptr_array_add(problems, NULL);
+        if (problems->len > 1)
+                (void) snooze_plugin_dictionary_set_strv(flush->result, "problems",
+                                                         (const char *const *) problems->pdata);
         return done;
 }
 
 static gboolean flush_mysql(const Flush *flush, GError **error) {
-        return run(flush, flush_server, error);
+        return run(flush, flush_configured, error);
 }
 
 static gboolean restore_mysql(const Flush *flush, GError **error) {
-        return run(flush, restore_server, error);
+        return run(flush, restore_changed, error);
+}
+
+static gboolean is_changed(void) {
+        g_auto(GStrv) servers = changed_servers();
+
+        return servers[0] != NULL;
 }
 
 const Database database_mysql = {
@@ -472,6 +490,7 @@ const Database database_mysql = {
         .check = check,
         .flush = flush_mysql,
         .restore = restore_mysql,
-        .export = export_mysql,
-        .import = import_mysql,
+        .is_changed = is_changed,
+        .export = changed_export,
+        .import = changed_import,
 };

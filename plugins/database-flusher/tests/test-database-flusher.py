@@ -4,113 +4,20 @@ source tree, the databases that this build knows."""
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import unittest
 
 from gi.repository import GLib
 
 import plugin_bus
+from flusher import CANCELLED, KNOWN, LOW, PROGRAM, SOURCE, SPOT, FlusherCase, ServerCase, event
 from plugin_bus import s
 from servers import NOBODY, USER, MariaDB, PostgreSQL, Redis
-
-PROGRAM, SOURCE, KNOWN = sys.argv[1:4]
-KNOWN = KNOWN.split(",")
-SPOT, LOW = "cloud.spot.interrupt", "system.disk.low"
-
-
-def event(type_=SPOT, left=60, **more):
-    return {"id": s("1"), "type": s(type_), "source": s("test"),
-            "deadline": GLib.Variant("t", max(1, int((time.time() + left) * 1e6))), **more}
-
-
-CANCELLED = {"cancelled": GLib.Variant("b", True)}
-
-
-class FlusherCase(plugin_bus.HandlerTestCase):
-    def start(self, type_, connection, **settings):
-        plugin = self.plugin(PROGRAM, "database-flusher")
-        self.addCleanup(self.check_log, plugin)
-        return plugin.greet({"db_type": s(type_), "connection_string": s(connection),
-                             **{name: s(value) if isinstance(value, str) else GLib.Variant("x", value)
-                                for name, value in settings.items()}})
-
-    def check_log(self, plugin):
-        """What it said has no secret."""
-        plugin.process.terminate()
-        _, text = plugin.process.communicate(timeout=60)
-        self.assertNotIn("secret", text)
-
-    def tell(self, plugin, fields):
-        answer = super().tell(plugin, fields)
-        self.assertNotIn("secret", json.dumps(answer))
-        return answer
-
-    def assert_not_waited_for(self, plugin, heard):
-        """A server that has heard of the flush and never answers, once that is called off."""
-        begun = time.monotonic()
-        flush = self.send(plugin, event())
-        plugin_bus.iterate_until(lambda: heard)
-        self.assertEqual(self.tell(plugin, event(**CANCELLED)), (False, {"status": "cancelled"}))
-        handled, result = self.answer(flush)
-        self.assertEqual((handled, result["status"], result["error"]), (False, "cancelled", "it was called off"))
-        self.assertLess(time.monotonic() - begun, 30)
-
-    def listen(self, serve, user=None):
-        """The port of a listener, a user's where that is asked for; where nobody serves, nobody accepts."""
-        ports, kept, listening = [], [], threading.Event()
-
-        def run():
-            if user is not None:
-                ctypes.CDLL(None).setfsuid(user)  # of this thread: whose a socket is
-            listener = socket.socket()
-            self.addCleanup(listener.close)
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(8)
-            ports.append(listener.getsockname()[1])
-            listening.set()
-            while serve:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                kept.append(connection)
-                with contextlib.suppress(OSError):
-                    serve(connection)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        listening.wait()
-        return ports[0]
-
-    def fails(self, plugin, fields, part):
-        handled, result = self.tell(plugin, fields)
-        self.assertEqual((handled, result["success"]), (False, False), result)
-        self.assertIn(part, result["error"])
-
-
-class ServerCase(FlusherCase):
-    server_class = None
-
-    @classmethod
-    def setUpClass(cls):
-        if cls.database not in KNOWN:
-            raise unittest.SkipTest(f"impossible here: this build does not know {cls.database}")
-        missing = cls.server_class.missing()
-        if missing:
-            raise AssertionError(f"these programs are missing: {' '.join(missing)} (tools/install-packages check)")
-        cls.server = cls.server_class()
-        cls.addClassCleanup(cls.server.close)
-
-    def start(self, type_, connection, **settings):
-        return super().start(type_, connection, **{"server_user": USER, **settings})
 
 
 class MySQL(ServerCase):
@@ -220,9 +127,12 @@ class MySQL(ServerCase):
         plugin = self.start("mysql", self.connection())
         self.tell(plugin, event())
         plugin, state = self.kill_and_start(plugin, self.connection())
-        for wrong in (b"", b"boot x", b"boot x\nsync_binlog\n", state[:-1], state + b"sync_binlog 1, GLOBAL read_only = 1\n", state + b"read_only 1\n", state + b"\0"):
-            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 1, wrong)
-        self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 2, state)
+        self.assertNotIn(b"secret", state)
+        for wrong in (b"", b"boot x", b"boot x\nsync_binlog\n", state[:-1], state + b"sync_binlog 1, GLOBAL read_only = 1\n", state + b"read_only 1\n", state + b"\0",
+                      state + b"sync_binlog 1 elsewhere\n", state + b"sync_binlog 1 \n"):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 2, wrong)
+        for version in (0, 3):
+            self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", version, state)
         # Asked again it does not take what it finds for what there was.
         self.assertTrue(self.tell(plugin, event())[1]["success"])
         self.assertEqual(self.settings(), (1, 1, 90))
@@ -230,6 +140,77 @@ class MySQL(ServerCase):
         self.assertEqual(self.settings(), (2, 7, 90))
         # It is what it was: there is nothing for another one to take back.
         self.assertEqual(bytes(plugin.call(".State", "ExportState")[1]).count(b"\n"), 1)
+
+    def elsewhere(self):
+        """Another server, which the configuration may name."""
+        other = MariaDB()
+        self.addCleanup(other.close)
+        other.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 0; SET GLOBAL sync_binlog = 5")
+        self.server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2; SET GLOBAL sync_binlog = 7")
+        return other, f"flusher:secret@unix({other.socket})/"
+
+    def configure(self, plugin, connection, type_="mysql"):
+        plugin.call("", "Configure", "(a{sv})", {"db_type": s(type_), "connection_string": s(connection)})
+
+    def test_the_server_that_was_flushed_is_restored_and_no_other(self):
+        other, there = self.elsewhere()
+        plugin = self.start("mysql", self.connection())
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.configure(plugin, there)
+        handled, result = self.tell(plugin, event(**CANCELLED))
+        self.assertEqual((handled, result["success"], result["status"]), (True, True, "cancelled"), result)
+        self.assertEqual(self.settings(), (2, 7, 90))
+        self.assertEqual((other.variable("innodb_flush_log_at_trx_commit"), other.variable("sync_binlog")), ("0", "5"))
+
+    def test_each_server_gets_its_own_back(self):
+        other, there = self.elsewhere()
+        plugin = self.start("mysql", self.connection())
+        for connection in (self.connection(), there):
+            self.configure(plugin, connection)
+            self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.assertEqual((self.settings(), other.variable("sync_binlog")), ((1, 1, 90), "1"))
+        # Another kind of database by now; that one of the servers is gone keeps nothing from the other.
+        if "redis" in KNOWN:
+            self.configure(plugin, "redis://localhost:1", "redis")
+        version, state = plugin.call(".State", "ExportState")
+        self.assertEqual(bytes(state).count(b"\n"), 5)
+        other.end()
+        self.fails(plugin, event(**CANCELLED), "cannot connect")
+        self.assertEqual(self.settings(), (2, 7, 90))
+        # It is asked again with the next one.
+        other.begin()
+        other.sql("SET GLOBAL sync_binlog = 1")
+        self.assertTrue(self.tell(plugin, event(**CANCELLED))[1]["success"])
+        self.assertEqual(other.variable("sync_binlog"), "5")
+
+    def test_another_password_of_the_same_server(self):
+        plugin = self.start("mysql", self.connection())
+        self.server.sql("SET GLOBAL sync_binlog = 7; CREATE USER turns@localhost IDENTIFIED BY 'secret1'; GRANT RELOAD, SUPER ON *.* TO turns@localhost")
+        self.configure(plugin, f"turns:secret1@unix({self.server.socket})/")
+        self.assertTrue(self.tell(plugin, event())[1]["success"])
+        self.server.sql("SET PASSWORD FOR turns@localhost = PASSWORD('secret2')")
+        self.configure(plugin, f"turns:secret2@unix({self.server.socket})/")
+        self.assertTrue(self.tell(plugin, event(**CANCELLED))[1]["success"])
+        self.assertEqual(self.server.variable("sync_binlog"), "7")
+
+    def test_the_next_instance_says_that_it_does_not_know_that_server(self):
+        other, there = self.elsewhere()
+        plugin = self.start("mysql", self.connection())
+        self.tell(plugin, event())
+        plugin, state = self.kill_and_start(plugin, there)
+        self.fails(plugin, event(**CANCELLED), "the settings of the server that was flushed stay changed: another one is reached by now")
+        self.assertEqual((self.settings(), other.variable("sync_binlog")), ((1, 1, 90), "5"))
+        # It is not forgotten.
+        self.assertEqual(bytes(plugin.call(".State", "ExportState")[1]), state)
+        self.configure(plugin, self.connection())
+        self.assertTrue(self.tell(plugin, event(**CANCELLED))[1]["success"])
+        self.assertEqual(self.settings(), (2, 7, 90))
+
+    def test_the_version_before_did_not_say_which_server(self):
+        plugin = self.start("mysql", self.connection())
+        boot = bytes(plugin.call(".State", "ExportState")[1])
+        plugin.call(".State", "ImportState", "(uay)", 1, boot)
+        self.assert_error("InvalidArgument", plugin.call, ".State", "ImportState", "(uay)", 1, boot + b"sync_binlog 7\n")
 
     def test_another_boot_has_its_own_settings(self):
         self.server.sql("SET GLOBAL sync_binlog = 7")
@@ -646,7 +627,7 @@ class NoServer(FlusherCase):
         """In a network of its own, whose name server hears and is silent: nobody waits for it beyond his time, nor once it is called off."""
         here = self.namespace()
         code = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', 53)); print(flush=True)\n" \
-               "while True: print(len(s.recv(4096)), flush=True)"
+               "while True: print(s.recv(4096), flush=True)"
         silent = subprocess.Popen(self.within(here, "/usr/bin/python3", "-c", code), stdout=subprocess.PIPE)
         self.addCleanup(silent.communicate)
         self.addCleanup(silent.kill)
@@ -661,18 +642,17 @@ class NoServer(FlusherCase):
                 self.skipTest("impossible here: no mounts can be made")
             for type_, connection in self.each():
                 with self.subTest(type_):
-                    connection = connection.replace("127.0.0.1:%d", "db.example.org:4000")
                     plugin = self.plugin("nsenter", "database-flusher", f"--net=/proc/{here}/ns/net", "unshare", "--mount",
                                          "sh", "-c", script, "sh", directory, PROGRAM)
-                    little, much = ({"db_type": s(type_), "connection_string": s(connection), "timeout_seconds": GLib.Variant("x", seconds)}
-                                    for seconds in (1, 60))
+                    little, much = ({"db_type": s(type_), "connection_string": s(connection.replace("127.0.0.1:%d", f"in-{seconds}-s.example.org:4000")),
+                                     "timeout_seconds": GLib.Variant("x", seconds)} for seconds in (1, 60))
                     plugin.greet(little)
                     begun = time.monotonic()
                     self.fails(plugin, event(), "cannot connect: there was no more time")
-                    self.assertTrue(silent.stdout.readline().strip())
                     plugin.call("", "Configure", "(a{sv})", much)
                     flush = self.send(plugin, event())
-                    silent.stdout.readline()
+                    while b"in-60-s" not in silent.stdout.readline():
+                        pass
                     self.tell(plugin, event(**CANCELLED))
                     self.assertEqual(self.answer(flush)[1]["error"], "it was called off")
                     self.assertLess(time.monotonic() - begun, 20)
