@@ -64,10 +64,22 @@ void failure_clear(Failure *failure) {
         g_free(failure->message);
 }
 
+/* EC2 says in up to a thousand characters for sts:DecodeAuthorizationMessage, which hardly anybody may call, what it
+ * refused. People read what stands before that. */
+static void drop_encoded(char *message) {
+        char *encoded = message ? strstr(message, "Encoded authorization failure message:") : NULL;
+
+        if (encoded) {
+                *encoded = '\0';
+                g_strchomp(message);
+        }
+}
+
 void parse_failure(xmlNode *root, Failure *ret) {
         xmlNode *error = xml_child(xml_child(root, "Errors"), "Error") ?: xml_child(root, "Error");
 
         *ret = (Failure) { .code = xml_text(error, "Code"), .message = xml_text(error, "Message") };
+        drop_encoded(ret->message);
 }
 
 xmlNode *parse_instance(xmlNode *root) {

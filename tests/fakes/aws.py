@@ -154,7 +154,7 @@ class Aws(fake.Fake):
             if request.method != "POST" or request.path != "/" or answer is None:
                 raise Refusal(400, "InvalidAction", f"The action {action} is not valid for this web service.")
             if action in self.state["denied"]:
-                raise Refusal(403, "UnauthorizedOperation" if service == "ec2" else "AccessDenied", "You are not authorized to perform this operation.")
+                raise self.denial(service, "You are not authorized to perform this operation.")
             self.check_policy(service, action, form)
             content = answer(form)
             return fake.Answer(200, f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response xmlns="{NAMESPACE}">'
@@ -176,8 +176,13 @@ class Aws(fake.Fake):
         for resource in resources:
             if not any(statement["Effect"] == "Allow" and f"{service}:{action}" in statement["Action"] and
                        fnmatch.fnmatchcase(resource, statement["Resource"]) for statement in self.state["policy"]["Statement"]):
-                raise Refusal(403, "UnauthorizedOperation" if service == "ec2" else "AccessDenied",
-                              f"The role is not authorized to perform: {service}:{action} on resource: {resource}")
+                raise self.denial(service, f"The role is not authorized to perform: {service}:{action} on resource: {resource}")
+
+    def denial(self, service, message):
+        """EC2's goes on with what only sts:DecodeAuthorizationMessage can read (repost.aws/knowledge-center/ec2-not-auth-launch)."""
+        if service != "ec2":
+            return Refusal(403, "AccessDenied", message)
+        return Refusal(403, "UnauthorizedOperation", f"{message} Encoded authorization failure message: {'eSXw4Wo0_hG4JJKC-oLLZ' * 40}")
 
     def refuse(self, refusal, service):
         error = element("Error", *(["<Type>Sender</Type>"] if service == "autoscaling" else []), element("Code", refusal.code),

@@ -168,6 +168,20 @@ class Stopping(Aws):
         self.assertIn(f"ec2:StopInstances on {OWN}", message)
         self.assertEqual(len(self.actions("StopInstances")), 1)
 
+    def test_a_refusal_can_be_read(self):
+        """EC2's has hundreds of characters in it that are for nobody's eyes."""
+        self.cloud.state(denied=["StopInstances", "DescribeInstances", "StartInstances"])
+        plugin = self.aws()
+        told = [message for name, granted, message in self.ask(plugin, "CheckPermissions")[0] if name.startswith("ec2:Stop")]
+        for refused in (lambda: self.stop_with(plugin), lambda: self.stop_with(plugin, dry_run=True),
+                        lambda: self.ask(plugin, "GetInstanceInfo", "(s)", OTHER)):
+            told.append(self.refused("Refused", refused))
+        self.assertEqual(len(told), 4)
+        for message in told:
+            self.assertIn("You are not authorized to perform this operation.", message)
+            self.assertNotIn("ncoded", message)
+            self.assertLess(len(message), 250)
+
     def test_throttling_is_waited_for(self):
         for fault in ({"status": 503, "body": "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>x</Message></Error></Errors></Response>"},
                       {"status": 400, "body": "<Response><Errors><Error><Code>Throttling</Code><Message>x</Message></Error></Errors></Response>"},
