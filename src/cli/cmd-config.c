@@ -7,6 +7,7 @@
 #include "cli/cmd-doctor.h"
 #include "cli/config-path.h"
 #include "cli/output.h"
+#include "cli/variant.h"
 #include "cli/wait.h"
 #include "config.h"
 #include "util/json.h"
@@ -27,13 +28,6 @@ JsonNode *config_fetch(Cli *cli, GError **error) {
                 return NULL;
         }
         return g_steal_pointer(&node);
-}
-
-/* Anything that is JSON is taken as such; what is not is a string, so that nobody has to quote twice. */
-static JsonNode *value_of(const char *text) {
-        JsonNode *node = json_text_parse("VALUE", text, -1, NULL);
-
-        return node ?: json_node_init_string(json_node_alloc(), text);
 }
 
 /* The daemon calls what it was sent "patch"; who typed a key wrote none. The name of the error stays in front. */
@@ -140,7 +134,7 @@ static int run_config_set(Cli *cli, int argc, char **argv) {
         if (code != EXIT_CODE_OK)
                 return code;
 
-        patch = config_path_patch(segments, value_of(argv[2]));
+        patch = config_path_patch(segments, json_of_text(argv[2]));
         if (!config_patch(cli, patch, &error)) {
                 code = cli_fail(cli, error);
                 if (code == EXIT_CODE_FAILED)

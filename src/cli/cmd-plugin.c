@@ -274,13 +274,15 @@ static int run_plugin(Cli *cli, int argc, char **argv) {
                                              &verb_plugin_enable,      &verb_plugin_disable,   &verb_plugin_restart,
                                              &verb_plugin_configure,   &verb_plugin_install,   &verb_plugin_update,
                                              &verb_plugin_permissions, &verb_plugin_uninstall, &verb_plugin_new,
-                                             &verb_plugin_test,        &verb_plugin_call,      NULL };
+                                             &verb_plugin_test,        &verb_plugin_call,      &verb_plugin_process,
+                                             NULL };
 
         return cli_dispatch(cli, SNOOZE_COMMAND " plugin", verb_plugin.summary, verbs, argc, argv);
 }
 
 const Verb verb_plugin = {
         "plugin",
-        "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call …",
+        "list|search|info|enable|disable|restart|configure|install|update|permissions|uninstall|new|test|call|"
+        "process …",
         "The programs that know more than the metrics do", run_plugin
 };

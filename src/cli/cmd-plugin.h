@@ -6,4 +6,5 @@
 #include "cli/cli.h"
 
 extern const Verb verb_plugin_configure, verb_plugin_install, verb_plugin_permissions, verb_plugin_search,
-        verb_plugin_update, verb_plugin_uninstall, verb_plugin_new, verb_plugin_test, verb_plugin_call;
+        verb_plugin_update, verb_plugin_uninstall, verb_plugin_new, verb_plugin_test, verb_plugin_call,
+        verb_plugin_process;

@@ -64,6 +64,12 @@ static GVariant *variant_of_json(JsonNode *node) {
         }
 }
 
+JsonNode *json_of_text(const char *text) {
+        JsonNode *node = json_text_parse("VALUE", text, -1, NULL);
+
+        return node ?: json_node_init_string(json_node_alloc(), text);
+}
+
 GVariant *variant_parse(const char *verb, const char *text) {
         g_autoptr(GError) error = NULL;
         g_autoptr(JsonNode) node = NULL;

@@ -269,9 +269,13 @@ static int answer(SnoozePluginCall *call) {
 }
 
 static void explain_error(SnoozePluginCall *call, int result) {
+        bool unread = result == -EPIPE && call->pipes[1] >= 0;
+
+        /* That its reader leaves is nothing that a plugin could help. */
         if (!call->error_name)
-                (void) snooze_plugin_call_fail(call, ERROR_PLUGIN_FAILED, "%s of %s failed: %s", member_of(call),
-                                               call->instance->plugin.id, strerror(-result));
+                (void) snooze_plugin_call_fail(call, unread ? ERROR_REFUSED : ERROR_PLUGIN_FAILED,
+                                               "%s of %s failed: %s", member_of(call), call->instance->plugin.id,
+                                               strerror(-result));
         log_debug("%s failed: %s", member_of(call), call->error_message ?: "no memory");
 }
 

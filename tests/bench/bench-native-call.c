@@ -88,8 +88,9 @@ static void begin(Subject *subject, const char *path) {
         fd = subject->native ? native_start(subject->native, subject->event, &error) : -1;
         if (fd < 0)
                 g_error("%s", error->message);
-        bench_check(channel_new(subject->event, fd, 0, false, &hooks, subject, &subject->channel, &problem),
-                    "channel");
+        bench_check(
+                channel_new(subject->event, fd, 0, false, UINT64_MAX, &hooks, subject, &subject->channel, &problem),
+                "channel");
         (void) close(fd);
         greet(subject);
 }

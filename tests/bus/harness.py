@@ -157,10 +157,10 @@ class Client:
         return reply
 
     def call_with_fds(self, method, signature='()', arguments=(), interface=MANAGER, path=PATH, destination=NAME,
-                      interactive=False):
+                      interactive=False, fds=None):
         flags = Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else Gio.DBusCallFlags.NONE
         reply, fds = self.connection.call_with_unix_fd_list_sync(
-            destination, path, interface, method, GLib.Variant(signature, arguments), None, flags, TIMEOUT * 1000, None, None)
+            destination, path, interface, method, GLib.Variant(signature, arguments), None, flags, TIMEOUT * 1000, fds, None)
         return reply.unpack(), fds
 
     def send(self, method, signature='()', arguments=(), interface=MANAGER, path=PATH, destination=NAME, interactive=False):
@@ -407,10 +407,10 @@ class House:
         log = self.directory / f'{identifier}.log'
         return log.read_text().split() if log.exists() else []
 
-    def install_example(self, **manifest):
-        """IdleCheck, EventHandler, State and RequestHandler, written with the SDK."""
-        return self.install_plugin('example', BUILD / 'tests/bus/sdk-plugin', **{
-            'version': '1.2.0', 'contracts': ['IdleCheck', 'EventHandler', 'State', 'RequestHandler'],
+    def install_example(self, variables=None, **manifest):
+        """IdleCheck, EventHandler, State, DataProcessor and RequestHandler, written with the SDK."""
+        return self.install_plugin('example', BUILD / 'tests/bus/sdk-plugin', variables=variables, **{
+            'version': '1.2.0', 'contracts': ['IdleCheck', 'EventHandler', 'State', 'DataProcessor', 'RequestHandler'],
             'events': {'custom.*': {'priority': 5, 'enabled': True}},
             'config_schema': {'mode': {'type': 'string', 'description': 'What it answers', 'default': 'idle'}}, **manifest})
 

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from harness import ACTION, BUILD, MANAGER, PATH, PLUGIN, PROVIDER
 
@@ -25,6 +25,14 @@ def table():
 
 def a_hold(house, client):
     return client.call('HoldFor', '(ts)', (MINUTE, 'to be released'))
+
+
+def an_empty_stream():
+    (source, feed), (drain, sink) = os.pipe(), os.pipe()
+    os.close(feed)
+    os.close(drain)
+    # The list closes what it is given.
+    return Gio.UnixFDList.new_from_array([source, sink])
 
 
 def b(value):
@@ -67,6 +75,7 @@ PLUGIN_EXAMPLES = {
     (PLUGIN, 'CheckIdle'): ('()', (), 'check'),
     (PLUGIN, 'Upgrade'): ('(s)', ('1.2.0',), 'manage-plugins'),
     (PLUGIN, 'Call'): ('(sa{sv})', ('begin-work', {}), 'call-plugin'),
+    (PLUGIN, 'ProcessStream'): ('(hha{sv})', (0, 1, {}), 'call-plugin'),
 }
 
 PROVIDER_EXAMPLES = {
@@ -76,6 +85,9 @@ PROVIDER_EXAMPLES = {
     (PROVIDER, 'CheckPermissions'): ('()', (), 'check'),
     (PROVIDER, 'SetTags'): ('(a{ss})', ({'purpose': 'test'},), 'configure'),
 }
+
+# The descriptors that go with them.
+DESCRIPTORS = {(PLUGIN, 'ProcessStream'): an_empty_stream}
 
 # What comes of them once they are allowed, where that is no success.
 OUTCOMES = {}
@@ -99,6 +111,9 @@ def call(house, client, interface, member, signature, arguments, **more):
     """Calls one of them; returns (reply, None) or (None, error)."""
     if callable(arguments):
         arguments = arguments(house, client)
+    descriptors = DESCRIPTORS.get((interface, member))
+    if descriptors:
+        more['fds'] = descriptors()
     try:
         reply, fds = client.call_with_fds(member, signature, arguments, interface, path_of(interface), **more)
     except GLib.Error as error:

@@ -3,6 +3,7 @@
 /* A plugin whose answers its configuration chooses: what the library does with each is what test-sdk.py looks at. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -220,7 +221,7 @@ int main(int argc, char *argv[]) {
         };
         static const char *const events[] = { "snooze.stop.pending", "custom.*", NULL };
         static const char *const methods[] = { "begin-work", "end-work", "settings", "announce", "cancel", NULL };
-        static const SnoozePlugin plugin = {
+        SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "example",
                 .version = "1.2",
@@ -240,5 +241,7 @@ int main(int argc, char *argv[]) {
                 .process_stream = process_stream,
         };
 
+        if (getenv("EXAMPLE_WORKS_ON_BLOCKS"))
+                plugin.process_stream = NULL;
         return snooze_plugin_main(&plugin, argc, argv);
 }

@@ -135,6 +135,17 @@ class Analytics(Example):
         text = self.snooze('plugin', 'call', 'analytics', 'summary').stdout
         self.assertRegex(text, r'^metrics: .*mean 2\b')
 
+    def test_a_stream_through_the_daemon(self):
+        self.start()
+        result = self.snooze('plugin', 'process', 'analytics', text='1 2\n3 4')
+        self.assertEqual((json.loads(result.stdout)['mean'], result.returncode), (2.5, 0))
+        copied = self.snooze('plugin', 'process', 'analytics', '--option', 'copy=true', text='1 2\n3 4')
+        self.assertEqual(copied.stdout, '1 2\n3 4')
+        self.assertRegex(copied.stderr, r'(?m)^mean: 2\.5$')
+        wrong = self.snooze('plugin', 'process', 'analytics', '--option', 'copy=yes', text='1')
+        self.assertEqual((wrong.returncode, wrong.stdout), (1, ''))
+        self.assertIn('copy', wrong.stderr)
+
 
 class UsagePattern(Example):
     identifier = 'usage-pattern'

@@ -123,7 +123,7 @@ static void try_socket(int fd, Kind kind, pid_t pid) {
 
         if (!event)
                 g_assert_cmpint(sd_event_new(&event), >=, 0);
-        r = channel_new(event, fd, pid, false, &hooks, &broken, &channel, &problem);
+        r = channel_new(event, fd, pid, false, UINT64_MAX, &hooks, &broken, &channel, &problem);
         if (r < 0) {
                 g_assert_null(channel);
                 g_assert_cmpint(*problem, !=, '\0');

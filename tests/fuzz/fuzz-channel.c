@@ -73,7 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!event)
                 g_assert_cmpint(sd_event_new(&event), >=, 0);
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-        g_assert_cmpint(channel_new(event, fds[0], getpid(), how & DESCRIPTORS, &hooks, &trial, &channel, &problem),
+        g_assert_cmpint(channel_new(event, fds[0], getpid(), how & DESCRIPTORS, UINT64_MAX, &hooks, &trial, &channel,
+                                    &problem),
                         >=, 0);
         (void) close(fds[0]);
         if (how & CALLED)

@@ -376,6 +376,7 @@ static int on_stream(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         char line[64];
         ssize_t n;
 
+        note("ProcessStream");
         if (r < 0)
                 return r;
         n = read(input, line, sizeof(line));
@@ -428,6 +429,8 @@ static int on_open(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return -errno;
         channel_fd = fds[0];
         theirs = fds[1];
+        if (is("mute"))
+                return sd_bus_reply_method_return(call, "h", theirs);
         if (is("shut") && fcntl(theirs, F_DUPFD_CLOEXEC, 3) < 0)
                 return -errno;
         r = sd_bus_new(&channel);

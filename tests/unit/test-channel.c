@@ -514,63 +514,6 @@ static void test_blocks(const void *behaviour) {
         fixture_down(&f);
 }
 
-static void on_stream(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        if (error)
-                g_error("%s", error->message);
-        *(gboolean *) userdata = TRUE;
-}
-
-static void test_stream(const void *behaviour) {
-        g_autoptr(JsonObject) options = json_object_new();
-        int to[2], from[2];
-        gboolean over = FALSE;
-        PluginFixture f = {};
-        char line[8];
-
-        fixture_prepare(&f);
-        fixture_add(&f, "one", behaviour, "\"DataProcessor\"", "");
-        fixture_start(&f, "{}");
-        g_assert_cmpint(pipe2(to, O_CLOEXEC), ==, 0);
-        g_assert_cmpint(pipe2(from, O_CLOEXEC), ==, 0);
-        g_assert_cmpint(write(to[1], "hello", 5), ==, 5);
-        g_assert_cmpint(
-                plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0, on_stream, &over),
-                ==, 0);
-        run_until(f.bus.event, over);
-        g_assert_cmpint(read(from[0], line, sizeof(line)), ==, 5);
-        /* Nobody but the plugin, which is done, has the other end. */
-        g_assert_cmpint(read(from[0], line, sizeof(line)), ==, 0);
-        close(to[1]);
-        close(from[0]);
-        fixture_down(&f);
-}
-
-static void on_stream_too_long(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        g_assert_true(sd_bus_error_has_name(error, ERROR_TIMED_OUT));
-        *(gboolean *) userdata = TRUE;
-}
-
-/* Its other end stays open, and nothing comes: it does not wait for ever. */
-static void test_stream_has_a_deadline(const void *behaviour) {
-        g_autoptr(JsonObject) options = json_object_new();
-        int to[2], from[2];
-        gboolean over = FALSE;
-        PluginFixture f = {};
-
-        fixture_prepare(&f);
-        fixture_add(&f, "one", behaviour, "\"DataProcessor\"", ", \"timeouts\": {\"check\": 0.3, \"stream\": 0.3}");
-        fixture_start(&f, "{}");
-        g_assert_cmpint(pipe2(to, O_CLOEXEC), ==, 0);
-        g_assert_cmpint(pipe2(from, O_CLOEXEC), ==, 0);
-        g_assert_cmpint(plugin_process_stream(plugins_find(f.plugins, "one"), to[0], from[1], options, 0,
-                                              on_stream_too_long, &over),
-                        ==, 0);
-        run_until(f.bus.event, over);
-        close(to[1]);
-        close(from[0]);
-        fixture_down(&f);
-}
-
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/channel/calls-go-over-it", test_calls_go_over_it);
@@ -606,9 +549,5 @@ int main(int argc, char **argv) {
         g_test_add_data_func("/channel/silent-one-is-asked/bus", "good", test_silent_one_is_asked_whether_it_lives);
         g_test_add_data_func("/channel/blocks", "channel-good", test_blocks);
         g_test_add_data_func("/channel/blocks/bus", "good", test_blocks);
-        g_test_add_data_func("/channel/stream", "channel-good", test_stream);
-        g_test_add_data_func("/channel/stream/bus", "good", test_stream);
-        g_test_add_data_func("/channel/stream-has-a-deadline", "channel-good", test_stream_has_a_deadline);
-        g_test_add_data_func("/channel/stream-has-a-deadline/bus", "good", test_stream_has_a_deadline);
         return g_test_run();
 }

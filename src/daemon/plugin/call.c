@@ -111,6 +111,10 @@ static gboolean is_configuration(const PluginCall *call) {
         return g_str_equal(call->method->member, "Configure");
 }
 
+static gboolean is_stream(const PluginCall *call) {
+        return call->method->timeout == TIMEOUT_STREAM;
+}
+
 static void call_free(void *data) {
         PluginCall *call = data;
 
@@ -304,10 +308,11 @@ static void finish_timed_out(PluginCall *call) {
                 "%s did not answer %s within %.3g s.", plugin->id, call->method->member,
                 (double) ((call->leisurely ? call->due : call->deadline) - call->begun) / USEC_PER_SEC);
 
-        if (!is_housekeeping(call)) {
+        if (!is_housekeeping(call))
                 plugin->statistics.timeouts++;
+        /* How long a stream takes is up to those at its ends. */
+        if (!is_housekeeping(call) && !is_stream(call))
                 set_unhealthy(call, message);
-        }
         if (may_still_happen(call)) {
                 PluginProcess *process = call->process;
 
@@ -463,6 +468,22 @@ static int call_send(PluginCall *call) {
         return r;
 }
 
+/* sd-bus waits, and the daemon with it, until a connection has begun before it sends a descriptor over it; whoever is
+ * at its other end could take long. An answer to anything shows that it has begun. */
+static gboolean waits_for_beginning(const PluginProcess *process, const PluginCall *call) {
+        return is_stream(call) && process->channel && sd_bus_is_ready(channel_bus(process->channel)) <= 0;
+}
+
+static void refuse_unsent(PluginCall *call, int r) {
+        if (is_stream(call) && r == -EOPNOTSUPP) {
+                refuse(call, ERROR_NOT_SUPPORTED, "%s takes no stream: it works on blocks alone.", call->plugin->id);
+                return;
+        }
+        call->plugin->statistics.errors++;
+        refuse(call, ERROR_PLUGIN_FAILED, "The call of %s could not be sent: %s", call->method->member,
+               g_strerror(-r));
+}
+
 static void process_pump(PluginProcess *process) {
         Plugins *plugins = process->plugin->plugins;
         PluginCall *call;
@@ -473,14 +494,16 @@ static void process_pump(PluginProcess *process) {
                         process_open_channel(process);
                         return;
                 }
+                if (waits_for_beginning(process, call)) {
+                        process_suspect(process);
+                        return;
+                }
                 call_take(call);
                 call->process = process;
                 call->timer = sd_event_source_disable_unref(call->timer);
                 r = call_send(call);
                 if (r < 0) {
-                        process->plugin->statistics.errors++;
-                        refuse(call, ERROR_PLUGIN_FAILED, "The call of %s could not be sent: %s", call->method->member,
-                               g_strerror(-r));
+                        refuse_unsent(call, r);
                         continue;
                 }
                 call_put(call, &process->in_flight, FALSE);

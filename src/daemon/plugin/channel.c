@@ -31,6 +31,7 @@ struct Channel {
         sd_bus_slot *filter;
         sd_event_source *input, *timer;
         uint64_t timer_set; /* for when; UINT64_MAX: it is off */
+        uint64_t begin_by;
         bool leisurely;
         bool *freed;      /* where whoever is at work on it wants to know */
         const ChannelHooks *hooks;
@@ -111,9 +112,13 @@ static void watch_input(Channel *channel) {
 static void watch_time(Channel *channel) {
         uint64_t when;
 
+        if (sd_bus_get_timeout(channel->bus, &when) <= 0)
+                when = UINT64_MAX;
+        /* Until the other end has greeted no call's deadline counts, and sd-bus waits for a minute and a half. */
+        if (sd_bus_is_ready(channel->bus) <= 0)
+                when = MIN(when, channel->begin_by);
         /* 0: there is something to be done at once, the news of its end for instance. */
-        if (sd_bus_get_timeout(channel->bus, &when) <= 0 || when >= channel->timer_set ||
-            (when > 0 && at_leisure(channel)))
+        if (when >= channel->timer_set || (when > 0 && at_leisure(channel)))
                 return;
         channel->timer_set = when;
         (void) sd_event_source_set_time(channel->timer, when);
@@ -170,7 +175,10 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         Channel *channel = userdata;
 
         channel->timer_set = UINT64_MAX;
-        work(channel);
+        if (sd_bus_is_ready(channel->bus) <= 0 && clock_monotonic() >= channel->begin_by)
+                channel->hooks->broken("does not greet over its channel", channel->userdata);
+        else
+                work(channel);
         return 0;
 }
 
@@ -245,8 +253,8 @@ static int connect_bus(Channel *channel, sd_event *event, int fd, bool descripto
         return watch_bus(channel, event);
 }
 
-int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const ChannelHooks *hooks, void *userdata,
-                Channel **ret, char **ret_problem) {
+int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, uint64_t timeout, const ChannelHooks *hooks,
+                void *userdata, Channel **ret, char **ret_problem) {
         const char *problem = socket_problem(fd, pid);
         Channel *channel;
         int r;
@@ -258,6 +266,7 @@ int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const Chan
         channel = g_new0(Channel, 1);
         channel->hooks = hooks;
         channel->userdata = userdata;
+        channel->begin_by = usec_add(clock_monotonic(), timeout);
         r = connect_bus(channel, event, fd, descriptors);
         if (r < 0) {
                 channel_free(channel);

@@ -25,9 +25,10 @@ typedef struct ChannelHooks {
 } ChannelHooks;
 
 /* The descriptor stays the caller's. pid: who has to have made the socket; 0: not known. descriptors: calls may carry
- * some. -EBADF, with the reason in *ret_problem: it is no socket that could be a channel. */
-int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, const ChannelHooks *hooks, void *userdata,
-                Channel **ret, char **ret_problem);
+ * some. timeout: µs until the other end has to have greeted. -EBADF, with the reason in *ret_problem: it is no socket
+ * that could be a channel. */
+int channel_new(sd_event *event, int fd, pid_t pid, bool descriptors, uint64_t timeout, const ChannelHooks *hooks,
+                void *userdata, Channel **ret, char **ret_problem);
 /* NULL is fine. Neither hook is called any more. */
 Channel *channel_free(Channel *channel);
 

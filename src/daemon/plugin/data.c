@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A plugin as a filter: a block of bytes through its DataProcessor, or a stream from one pipe to another. Blocks are
- * held here until they are answered, so there is a ceiling on what all of them together may have. */
+/* A plugin as a filter: a block of bytes through its DataProcessor. Blocks are held here until they are answered, so
+ * there is a ceiling on what all of them together may have. */
 
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
-#include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/reply.h"
 
@@ -64,55 +62,5 @@ int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginD
                 g_bytes_unref(block->input);
                 g_free(block);
         }
-        return r;
-}
-
-typedef struct Stream {
-        int input, output;
-        JsonObject *options;
-        PluginCallDone done;
-        void *userdata;
-} Stream;
-
-static void stream_free(Stream *stream) {
-        safe_close(stream->input);
-        safe_close(stream->output);
-        json_object_unref(stream->options);
-        g_free(stream);
-}
-
-/* The descriptors are the message's from here on: with them open here, too, no reader would ever see the end. */
-static int append_stream(sd_bus_message *message, void *userdata) {
-        Stream *stream = userdata;
-        int r = sd_bus_message_append(message, "hh", stream->input, stream->output);
-
-        if (r < 0)
-                return r;
-        stream->input = safe_close(stream->input);
-        stream->output = safe_close(stream->output);
-        return dictionary_append(message, stream->options, NULL);
-}
-
-static void on_stream(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        Stream *stream = userdata;
-
-        stream->done(plugin, reply, error, stream->userdata);
-        stream_free(stream);
-}
-
-int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout,
-                          PluginCallDone done, void *userdata) {
-        Stream *stream = g_new(Stream, 1);
-        int r;
-
-        *stream = (Stream) { .input = input,
-                             .output = output,
-                             .options = json_object_ref(options),
-                             .done = done,
-                             .userdata = userdata };
-        r = plugin_call(plugin, DATA_PROCESSOR_INTERFACE, "ProcessStream", timeout, FALSE, append_stream, on_stream,
-                        stream);
-        if (r < 0)
-                stream_free(stream);
         return r;
 }

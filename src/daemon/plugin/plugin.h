@@ -408,6 +408,14 @@ int plugin_property_get(sd_bus *bus, const char *path, const char *interface, co
 /* request.c */
 void plugin_request_free(void *request);
 
+/* stream.c */
+/* Whether they are what ProcessStream takes; changes nothing. */
+int plugin_check_stream(int input, int output, sd_bus_error *error);
+/* For a client who may do so. The descriptors stay the message's. Its deadline is for the whole stream; after that the
+ * plugin may still be at it, and sees the end when the other ends are closed. As a D-Bus method handler returns. */
+int plugin_process_stream(Plugin *plugin, sd_bus_message *call, int input, int output, JsonObject *options,
+                          sd_bus_error *error);
+
 /* limits-watch.c */
 typedef enum LimitLevel {
         LIMIT_KEPT,

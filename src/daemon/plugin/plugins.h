@@ -173,11 +173,6 @@ void plugin_note_problem(Plugin *plugin, const char *problem);
 #define PLUGIN_DATA_MAX (16U * 1024U * 1024U)
 typedef void (*PluginDataDone)(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata);
 int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginDataDone done, void *userdata);
-/* A stream of any length from one pipe to another; done gets ProcessStream's reply when it is over. timeout as in
- * plugin_call(), for the whole stream. After it the plugin may still be at it, and sees the end of it when the pipes'
- * other ends are closed. The descriptors are the callee's, in any case. */
-int plugin_process_stream(Plugin *plugin, int input, int output, JsonObject *options, uint64_t timeout,
-                          PluginCallDone done, void *userdata);
 
 /* What the store holds of their states is not known any more: each is written with the next occasion. */
 void plugins_forget_kept_states(Plugins *plugins);

@@ -157,8 +157,9 @@ static gboolean connect_native(PluginProcess *process, GError **error) {
                 return FALSE;
         process->native = plugin->native;
         if (channel_new(plugin->plugins->parameters.event, fd, 0,
-                        manifest_has_contract(process->manifest, "DataProcessor"), &channel_hooks, process,
-                        &process->channel, &problem) >= 0)
+                        manifest_has_contract(process->manifest, "DataProcessor"),
+                        process_timeout(process, TIMEOUT_INITIALIZE), &channel_hooks, process, &process->channel,
+                        &problem) >= 0)
                 return TRUE;
         g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "its channel %s", problem);
         return FALSE;
@@ -197,7 +198,8 @@ static gboolean take_channel(PluginProcess *process, sd_bus_message *reply) {
 
         if (reply_read_descriptor(reply, &fd, &problem) < 0 ||
             channel_new(event, fd, process->pid, manifest_has_contract(process->manifest, "DataProcessor"),
-                        &channel_hooks, process, &process->channel, &problem) < 0) {
+                        process_timeout(process, TIMEOUT_INITIALIZE), &channel_hooks, process, &process->channel,
+                        &problem) < 0) {
                 process_fail(process, "gave a channel that %s", problem);
                 return FALSE;
         }
