@@ -91,6 +91,7 @@ static char *saved_text(Manager *manager) {
         json_object_set_int_member(object, "boottime", (gint64) manager->saved.boottime);
         json_object_set_int_member(object, "pause_until", (gint64) manager->saved.pause_until);
         json_object_set_array_member(object, "measured", names_of(manager->saved.measured));
+        json_object_set_boolean_member(object, "dry_run", stop_dry_run(manager->stop));
         stop_export_wishes(manager->stop, object);
         json_object_set_object_member(object, "decision", json_object_ref(manager->saved.decision));
         text = json_object_text(object);
@@ -163,7 +164,7 @@ static JsonNode *read_saved(Manager *manager) {
 /* An automatic stop is decided anew: until then the one that was announced is off, and whoever was told of it hears so
  * with the first step, whatever that finds. Idle before and idle now is no transition to tell of; a stop that somebody
  * wants goes on, and is told again, because people may have missed it. */
-static void take_up_announced(Manager *manager, const char *before) {
+static void take_up_announced(Manager *manager, const char *before, gboolean rehearsal) {
         int state = state_from_name(before);
 
         if (state == STATE_IDLE)
@@ -173,7 +174,7 @@ static void take_up_announced(Manager *manager, const char *before) {
                 return;
         manager->announced = (State) state;
         manager->called_off = g_strdup("snoozed started anew, and decides anew");
-        stop_resume_announced(manager->stop);
+        stop_resume_announced(manager->stop, rehearsal);
 }
 
 static void restore_decision(Manager *manager) {
@@ -191,7 +192,8 @@ static void restore_decision(Manager *manager) {
                             saved) < 0)
                 log_warning("What the last run of the daemon kept makes no sense. The idle clock starts again.");
         else
-                take_up_announced(manager, json_get_string(saved, "state", ""));
+                take_up_announced(manager, json_get_string(saved, "state", ""),
+                                  json_get_boolean(object, "dry_run", stop_dry_run(manager->stop)));
         if (decision_stop_requested(manager->decision, NULL))
                 stop_import_wishes(manager->stop, object);
         pause_until = (uint64_t) json_get_int(object, "pause_until", 0);

@@ -397,9 +397,21 @@ static void log_warnings(Manager *manager) {
                 log_warning("Configuration: %s", *warning);
 }
 
+/* Everybody was told of a rehearsal, or of a stop, and it would be the other. */
+static void call_off_told(Manager *manager, const Config *config) {
+        const char *reason = config->dry_run ? "this is a dry run now, and decided anew"
+                                             : "this is no dry run any more, and decided anew";
+
+        if (config->dry_run == manager->config->dry_run || !decision_call_off(manager->decision, reason))
+                return;
+        g_free(manager->called_off);
+        manager->called_off = g_strdup(reason);
+}
+
 void manager_set_config(Manager *manager, Config *config) {
         uint64_t now = clock_monotonic();
 
+        call_off_told(manager, config);
         config_ref(config);
         config_unref(manager->config);
         manager->config = config;

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stop that everybody was told of, and what comes between: a person who wants another, changed settings, a pause."""
 
+import json
+import os
+import signal
 import time
 
 import tap
@@ -30,6 +33,14 @@ class WarnedTest(StopTest):
 
     def wait_until_told(self, times):
         wait_for(lambda: len(self.told()) >= times, f'what everybody is told, {times} times')
+
+    def configure(self, **settings):
+        """In the file."""
+        self.house.configure({'dry_run': False, 'provider': 'cloud', 'max_delay_seconds': 300, **settings})
+
+    def set(self, **settings):
+        """For good, in the daemon that runs."""
+        self.client.call('SetConfiguration', '(s)', (json.dumps(settings),))
 
     def be_warned(self):
         self.start()
@@ -139,6 +150,66 @@ class Requested(WarnedTest):
         for told in (self.record(), row):
             self.assertIn('the server room is on fire', told['reason'])
             self.assertEqual(told['idle_since'], 0)
+
+
+class Armed(WarnedTest):
+    """Whether it is a rehearsal changes while everybody has been told of one, or of a stop."""
+
+    def assert_told_as_other(self, before):
+        """Nobody is surprised by a stop, and no handler has to guess whether what it did is over."""
+        self.wait_until_told(3)
+        self.assertEqual([(data['phase'], data['dry_run']) for data in self.told()],
+                         [('scheduled', before), ('cancelled', before), ('scheduled', not before)])
+        self.assertIn('anew', self.called_off[0][0])
+        # A whole warning.
+        self.assertGreater(self.told()[2]['stop_time'] - time.time() * SECOND, 59 * 60 * SECOND)
+        self.assertEqual(self.client.get('State'), 'warning')
+        self.assertEqual((self.stops_asked(), self.outcomes()), (0, []))
+
+    def test_a_rehearsal_becomes_no_stop(self):
+        self.configure(**WARNED, dry_run=True)
+        self.be_warned()
+        self.set(dry_run=False)
+        self.assert_told_as_other(before=True)
+
+    def test_a_stop_becomes_no_rehearsal(self):
+        self.be_warned()
+        self.set(dry_run=True)
+        self.assert_told_as_other(before=False)
+
+    def test_in_the_files_that_are_read_again(self):
+        self.be_warned()
+        self.configure(**WARNED, dry_run=True)
+        os.kill(self.house.daemon.pid, signal.SIGHUP)
+        self.assert_told_as_other(before=False)
+
+    def test_in_the_files_of_a_daemon_that_is_restarted(self):
+        self.be_warned()
+        self.configure(**WARNED, dry_run=True)
+        self.house.restart_daemon()
+        self.assert_told_as_other(before=False)
+
+    def test_while_handlers_are_waited_for(self):
+        self.configure(**HASTY)
+        self.house.start_daemon()
+        self.addCleanup(os.close, self.delay_hold())
+        self.house.wait_for_provider()
+        self.wait_for_state('stopping')
+        self.set(dry_run=True)
+        wait_for(lambda: self.called_off, 'the end of the stop')
+        self.wait_until_told(2)
+        self.assertEqual([(data['phase'], data['dry_run']) for data in self.told()[:2]], [('scheduled', False), ('cancelled', False)])
+        self.assertEqual(self.stops_asked(), 0)
+
+    def test_what_a_person_asked_for_stays_what_it_was(self):
+        self.start()
+        self.stop('going home', delay=t(HOUR))
+        self.wait_until_told(1)
+        self.set(dry_run=True)
+        self.client.call('CancelStop', '(s)', ('not today',))
+        self.wait_until_told(2)
+        self.assertEqual([(data['phase'], data['dry_run']) for data in self.told()], [('scheduled', False), ('cancelled', False)])
+        self.assertIn('not today', self.called_off[0][0])
 
 
 if __name__ == '__main__':

@@ -232,6 +232,15 @@ int decision_cancel(Decision *decision, uint64_t now, const char *reason) {
         return 0;
 }
 
+gboolean decision_call_off(Decision *decision, const char *reason) {
+        gboolean staged = decision->state == STATE_WARNING || decision->state == STATE_STOPPING;
+
+        if (!staged || decision->asked || decision->request.standing)
+                return FALSE;
+        stage_enter(decision, STATE_ACTIVE, reason);
+        return TRUE;
+}
+
 gboolean decision_postpone(Decision *decision, const char *reason) {
         if (decision->asked || !decision->request.standing || !decision->request.force)
                 return FALSE;

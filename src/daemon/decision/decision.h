@@ -135,6 +135,10 @@ void decision_restart_clock(Decision *decision, uint64_t now, const char *reason
  * asked. */
 int decision_cancel(Decision *decision, uint64_t now, const char *reason);
 
+/* What was told of a stop that the machine decided on by itself is not so any more: ends its stage, before the
+ * provider was asked; the clock runs on. TRUE: there was one. */
+gboolean decision_call_off(Decision *decision, const char *reason);
+
 /* Postpone: ends a stop that a person wants whatever holds there are, which the hold that comes of it would not; the
  * clock runs on. TRUE: there was one. */
 gboolean decision_postpone(Decision *decision, const char *reason);

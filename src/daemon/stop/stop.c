@@ -35,6 +35,7 @@ struct Stop {
         char *reason;
         gboolean announced;             /* handlers were given the event */
         gboolean requested;             /* … of one that a person wants */
+        gboolean rehearsal;             /* … of one that only shows what would happen */
         GPtrArray *events;              /* ids of those of this warning */
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
@@ -169,7 +170,7 @@ static uint64_t on_wall_clock(const Stop *stop, uint64_t moment) {
 static void announce(Stop *stop, NoticePhase phase, const char *reason) {
         Notice notice = {
                 .phase = phase,
-                .dry_run = stop_dry_run(stop),
+                .dry_run = stop->rehearsal,
                 .now = clock_realtime(),
                 .stop_time = on_wall_clock(stop, stop->stop_time),
                 .idle_since = on_wall_clock(stop, stop->idle_since),
@@ -236,6 +237,7 @@ static void schedule(Stop *stop, uint64_t stop_time, uint64_t idle_since, const 
         stop->attempts = 0;
         withdraw_events(stop);
         remember(stop, stop_time, idle_since, reason);
+        stop->rehearsal = stop_dry_run(stop);
         announce(stop, NOTICE_SCHEDULED, reason);
         stop->announced = TRUE;
         stop->requested = decision_stop_requested(stop->with.decision, NULL);
@@ -630,8 +632,9 @@ void stop_resume_asked(Stop *stop) {
         provider_query_state(provider, on_state, question);
 }
 
-void stop_resume_announced(Stop *stop) {
+void stop_resume_announced(Stop *stop, gboolean rehearsal) {
         stop->announced = TRUE;
+        stop->rehearsal = rehearsal;
 }
 
 void stop_provider_changed(Stop *stop) {

@@ -78,8 +78,9 @@ void stop_call_provider(Stop *stop);
  * provider. Without one for too long the stop is off. */
 void stop_resume_asked(Stop *stop);
 
-/* An earlier daemon announced a stop and did not live to carry it out: stop_called_off() tells whoever heard of it. */
-void stop_resume_announced(Stop *stop);
+/* An earlier daemon announced a stop, or a rehearsal of one, and did not live to carry it out: stop_called_off() tells
+ * whoever heard of it. */
+void stop_resume_announced(Stop *stop, gboolean rehearsal);
 
 /* There may be a provider now. */
 void stop_provider_changed(Stop *stop);
