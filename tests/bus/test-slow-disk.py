@@ -13,7 +13,7 @@ import sqlite3
 from gi.repository import Gio, GLib
 
 import tap
-from counting import CONTRACTS, CountingTest
+from counting import CONTRACTS, COUNTING, CountingTest
 from eventful import EventTest, soon
 from harness import ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 from stops import Stops
@@ -24,20 +24,29 @@ STATELESS = [contract for contract in CONTRACTS if contract != 'State']
 EXAMPLE = PATH + '/plugin/example'
 
 
-class Disk:
-    """Of the daemon that the house starts."""
-
-    def insert_disk(self):
-        disk = self.house.directory / 'disk'
-        self.disk = open(disk, 'w')
-        self.addCleanup(self.disk.close)
-        self.house.preload('slow-disk', SNOOZE_DISK=disk)
+class Lock:
+    def __init__(self, path):
+        self.path, self.file = path, open(path, 'w')
 
     def hang(self):
-        fcntl.flock(self.disk, fcntl.LOCK_EX)
+        fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def work(self):
-        fcntl.flock(self.disk, fcntl.LOCK_UN)
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+    def close(self):
+        self.file.close()
+
+
+class Disk:
+    """Of the daemon that the house starts. It reads and writes files, and takes states of plugins."""
+
+    def insert_disk(self):
+        self.disk, self.state_disk = (Lock(self.house.directory / name) for name in ('disk', 'state-disk'))
+        for disk in self.disk, self.state_disk:
+            self.addCleanup(disk.close)
+        self.house.preload('slow-disk', SNOOZE_DISK=self.disk.path, SNOOZE_STATE_DISK=self.state_disk.path)
+        self.hang, self.work = self.disk.hang, self.disk.work
 
 
 class State(Disk, CountingTest):
@@ -159,6 +168,66 @@ class State(Disk, CountingTest):
         self.assertEqual(self.rows(), {'counting': b'3', 'counting/beside/1.0.0': b'1'})
         self.upgrade('1.2.0', contracts=CONTRACTS)
         self.assertEqual(self.count(), 4)
+
+
+    def without_writing(self, act):
+        """act() is answered, and the plugin runs, while the disk reads and takes no state."""
+        self.state_disk.hang()
+        result = act()
+        wait_for(lambda: result, 'it to be answered without the disk')
+        self.assertEqual((result[0][1], self.get('State')), (None, 'running'))
+
+    def load(self):
+        return self.client.send('Load', interface=PLUGIN, path=COUNTING)
+
+    def test_what_was_refused_cannot_be_put_aside(self):
+        self.start()
+        self.count(3)
+        self.of('Unload')
+        self.place('1.0.0', 'refuses-import')
+        self.without_writing(self.load)
+        self.wait_for_problem('could not be put aside (the disk does not answer): nothing is kept until it can')
+        self.assertEqual(self.count(), 1)
+        self.state_disk.work()
+        self.of('Unload')
+        self.wait_for_problem('is not overwritten')
+        self.assertEqual(self.rows()['counting'], b'3')
+
+    def test_what_was_refused_in_a_swap_cannot_be_put_aside(self):
+        self.start()
+        self.count(3)
+        self.upgrade('1.1.0', contracts=STATELESS)
+        self.place('1.2.0', 'refuses-import', contracts=CONTRACTS)
+        self.without_writing(lambda: self.client.send('Upgrade', '(s)', ('1.2.0',), PLUGIN, COUNTING))
+        self.wait_for_problem('could not be put aside (the disk does not answer): nothing is kept until it can')
+        self.assertEqual((self.get('Version'), self.count()), ('1.2.0', 1))
+        self.state_disk.work()
+        self.upgrade('1.3.0', contracts=CONTRACTS)
+        self.assertEqual((self.get('Version'), self.rows()['counting']), ('1.3.0', b'3'))
+
+    def test_what_was_left_behind_cannot_be_written(self):
+        self.start()
+        self.count(3)
+        self.end(signal.SIGTERM)
+        self.without_writing(self.load)
+        self.wait_for_problem('the state that it had kept itself could not be taken over: the disk does not answer')
+        self.assertEqual(self.count(), 4)
+        self.state_disk.work()
+        self.of('Restart')
+        self.assertEqual(self.count(), 5)
+
+    def test_what_was_left_behind_cannot_be_put_aside(self):
+        self.begin_without()
+        self.assertEqual(self.count(), 1)
+        self.end(signal.SIGTERM)
+        self.without_writing(self.load)
+        self.wait_for_problem('the state that it had kept itself could not be taken over: the disk does not answer')
+        self.assertEqual(self.count(), 2)
+        self.state_disk.work()
+        # What it goes on with is what nobody could read.
+        self.of('Restart')
+        self.assertEqual(self.count(), 4)
+        self.assertEqual(self.rows(), {'counting': b'3', 'counting/beside/1.0.0': b'2'})
 
 
 class Events(Disk, EventTest):

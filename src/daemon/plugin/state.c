@@ -19,12 +19,14 @@
 /* How often a store that has no room is asked again, and how long one is waited for that does not answer. */
 #define RETRY_INTERVAL (50 * USEC_PER_MSEC)
 #define STORE_PATIENCE (5 * USEC_PER_SEC)
+#define DISK_SILENT "the disk does not answer"
 
 struct StateTransfer {
         PluginProcess *process; /* NULL: gone, or not interested any more */
         gboolean in_store;      /* the store is to call back, whatever becomes of the process */
         sd_event_source *timer;
-        uint64_t deadline;      /* monotonic: for finding room in the store */
+        uint64_t deadline;      /* monotonic: for finding room in the store, … */
+        gboolean hurried;       /* … and for the disk as well: a process waits to be let to work */
 
         uint32_t version;
         GBytes *state;
@@ -157,7 +159,19 @@ static void protect_no_more(PluginProcess *process) {
         (void) store_put(plugin->plugins->parameters.store, key, NULL, NULL, NULL);
 }
 
+static StateTransfer *leave_in_store(StateTransfer *transfer);
 static void try_to_put(StateTransfer *transfer);
+
+static void put_failed(StateTransfer *transfer, const char *reason) {
+        g_autoptr(GError) error = g_error_new_literal(G_FILE_ERROR, G_FILE_ERROR_FAILED, reason);
+
+        transfer->stored(error, transfer);
+}
+
+static int on_put_silent(sd_event_source *source, uint64_t usec, void *userdata) {
+        put_failed(leave_in_store(userdata), DISK_SILENT);
+        return 0;
+}
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         StateTransfer *transfer = userdata;
@@ -169,21 +183,22 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static void try_to_put(StateTransfer *transfer) {
         sd_event *event = transfer->process->plugin->plugins->parameters.event;
-        g_autoptr(GError) error = NULL;
         int r;
 
         r = store_put_state(store_of(transfer), transfer->key, transfer->version, transfer->exporter, transfer->state,
                             transfer->stored, transfer);
         if (r >= 0) {
                 transfer->in_store = TRUE;
+                if (transfer->hurried)
+                        (void) sd_event_add_time(event, &transfer->timer, CLOCK_MONOTONIC, transfer->deadline, 0,
+                                                 on_put_silent, transfer);
                 return;
         }
         if (r == -ENOBUFS && clock_monotonic() < transfer->deadline &&
             sd_event_add_time_relative(event, &transfer->timer, CLOCK_MONOTONIC, RETRY_INTERVAL, 0, on_retry,
                                        transfer) >= 0)
                 return;
-        error = g_error_new_literal(G_FILE_ERROR, (gint) g_file_error_from_errno(-r), g_strerror(-r));
-        transfer->stored(error, transfer);
+        put_failed(transfer, g_strerror(-r));
 }
 
 /* What a row is, in few bytes. */
@@ -206,6 +221,12 @@ static void put(StateTransfer *transfer, char *key, StoreDone stored) {
         transfer->stored = stored;
         transfer->deadline = usec_add(clock_monotonic(), STORE_PATIENCE);
         try_to_put(transfer);
+}
+
+/* Before a process may work: what is not written within STORE_PATIENCE is told as not written, and may be later. */
+static void put_in_time(StateTransfer *transfer, char *key, StoreDone stored) {
+        transfer->hurried = TRUE;
+        put(transfer, key, stored);
 }
 
 /* TRUE: nobody waits for it any more, and it is gone. */
@@ -514,7 +535,7 @@ static void on_restored(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         if (transfer->again)
                 transfer_end(transfer, NULL);
         else
-                put(transfer, refused_key(plugin->id, transfer->exporter), on_put_aside);
+                put_in_time(transfer, refused_key(plugin->id, transfer->exporter), on_put_aside);
 }
 
 static void on_found(const StoreState *found, const GError *error, void *userdata) {
@@ -538,6 +559,11 @@ static StateTransfer *leave_in_store(StateTransfer *transfer) {
         StateTransfer *next = transfer_new(process, transfer->done, transfer->userdata);
 
         next->again = transfer->again;
+        next->stored = transfer->stored;
+        next->key = g_strdup(transfer->key);
+        next->version = transfer->version;
+        next->state = transfer->state ? g_bytes_ref(transfer->state) : NULL;
+        next->exporter = g_strdup(transfer->exporter);
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
         g_ptr_array_remove_fast(process->transfers, transfer);
         transfer->process = NULL;
@@ -545,7 +571,7 @@ static StateTransfer *leave_in_store(StateTransfer *transfer) {
 }
 
 static int on_store_silent(sd_event_source *source, uint64_t usec, void *userdata) {
-        go_on_without(leave_in_store(userdata), "the disk does not answer");
+        go_on_without(leave_in_store(userdata), DISK_SILENT);
         return 0;
 }
 
@@ -610,9 +636,9 @@ static void on_kept(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         } else if (process->state_held == STATE_HELD_LIVE)
                 hand_over(transfer, on_restored);
         else if (transfer->beside)
-                put(transfer, beside_key(plugin->id, transfer->exporter), on_beside_saved);
+                put_in_time(transfer, beside_key(plugin->id, transfer->exporter), on_beside_saved);
         else
-                put(transfer, g_strdup(plugin->id), on_kept_saved);
+                put_in_time(transfer, g_strdup(plugin->id), on_kept_saved);
 }
 
 static void on_found_before(const StoreState *found, const GError *error, void *userdata) {
