@@ -259,6 +259,94 @@ class Swap(CountingTest):
         self.assertEqual(self.count(), 4)
 
 
+SCHEMA = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
+
+
+class NotTaken(CountingTest):
+    """A version that could not take over is what the next start starts: nobody takes its program for the version before."""
+
+    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.count(3)
+        self.pid = self.get('Pid')
+
+    def place_new(self, *behaviour):
+        self.place('1.1.0', *behaviour, config_schema=SCHEMA, permissions=['network:any'])
+
+    def fail_once(self):
+        self.place_new('dies-at-initialize')
+        self.wait_for_problem('version 1.1.0 could not replace version 1.0.0')
+        self.behave()
+
+    def behave(self):
+        """Of what is started from now on; no manifest changes."""
+        (self.directory / 'behaviour').write_text('')
+
+    def assert_old(self):
+        self.assertEqual((self.get('Version'), json.loads(self.get('ConfigSchema')), self.get('Permissions')), ('1.0.0', {}, []))
+        self.assertEqual((self.ask('look')['version'], self.get('Pid')), ('1.0.0', self.pid))
+
+    def assert_new(self):
+        self.assertEqual((self.ask('look')['version'], self.get('Version')), ('1.1.0', '1.1.0'))
+        self.assertEqual((json.loads(self.get('ConfigSchema')), [name for name, _ in self.get('Permissions')]), (SCHEMA, ['network:any']))
+        self.assertNotEqual(self.get('Pid'), self.pid)
+
+    def test_it_is_known_by_what_is_started_next(self):
+        self.fail_once()
+        self.assert_old()
+        self.of('Restart')
+        self.assert_new()
+        self.assertEqual(self.count(), 4)
+
+    def test_it_is_told_of_once_and_not_tried_again_by_itself(self):
+        self.fail_once()
+        self.client.call('SetConfiguration', '(s)', ('{"naptime_minutes": 45}',))
+        self.discover()
+        self.house.install_fake('third', 'idle')
+        wait_for(lambda: '/plugin/third' in str(self.client.call('ListPlugins')), 'another one')
+        self.assert_old()
+        self.assertEqual((self.processes(), len(self.problems)), ([self.pid], 1))
+        # Whoever asks for it is served.
+        self.of('Upgrade', '(s)', ('1.1.0',), client=self.house.client())
+        self.assert_new()
+
+    def test_of_one_that_is_down_too(self):
+        self.fail_once()
+        self.of('Unload')
+        wait_for(lambda: self.get('Version') == '1.1.0', 'what lies there to be known')
+        self.of('Load')
+        self.assert_new()
+
+    def test_of_one_that_fell(self):
+        self.fail_once()
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: self.get('Pid') != self.pid, 'its end')
+        self.of('Load')
+        self.assert_new()
+
+    def test_called_off_in_the_middle(self):
+        self.place_new('hangs-at-initialize')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting.b') is not None or upgrade, 'the new version')
+        self.of('Unload', client=self.house.client())
+        wait_for(lambda: upgrade, 'the answer')
+        self.assertIsNotNone(upgrade[0][1])
+        self.behave()
+        self.of('Load')
+        self.assert_new()
+
+    def test_the_one_before_put_back(self):
+        self.fail_once()
+        self.place('1.0.0', config_schema={}, permissions=[])
+        self.discover()
+        self.of('Restart')
+        answer = self.ask('look')
+        self.assertEqual((answer['version'], answer['count'], self.get('Version'), self.get('Permissions')), ('1.0.0', 3, '1.0.0', []))
+
+
 class WithoutChannel(BusTest):
     """It is called over the bus, which does not tell one that fell from one that left."""
 

@@ -94,7 +94,7 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         plugin_tell_changed(plugin, previous, reason);
         dispatch_plugin_changed(plugin);
         /* What was found meanwhile may count now. */
-        if ((plugin->stale || plugin->next_manifest) && !plugin_active(plugin))
+        if ((plugin->stale || plugin->refused || plugin->next_manifest) && !plugin_active(plugin))
                 watch_touch(plugin->plugins->watch, plugin->id);
         return TRUE;
 }

@@ -71,8 +71,10 @@ struct Plugin {
                                     this one */
         FileStamp stamp[MANIFEST_FILES];
         gboolean stale;          /* to be looked at again when it has ended */
-        Manifest *refused;       /* the version on the disk that may not take the place of the one that runs … */
-        char *refusal;           /* … and why not, as it was told last */
+        Manifest *refused;       /* the version on the disk that may not take the place of the one that runs, or
+                                    could not … */
+        char *refusal;           /* … and why it may not, as it was told last; NULL: it could not, and is not tried
+                                    again by itself */
         gboolean enabled;
         gboolean was_check;      /* the manifest that it had before this one said so; TRUE: it had none that could be
                                     read, and nobody knows */
@@ -227,6 +229,8 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
 void upgrades_review(Plugins *plugins);
 /* Of one that does not run: what lies there alone would be started in any case, under the name of what was there. */
 void upgrade_take_refused(Plugin *plugin);
+/* Takes the manifest: it was allowed to take the place of the one that runs, and could not. */
+void upgrade_failed(Plugin *plugin, Manifest *manifest);
 /* What is on the disk is another one, or the one that runs. */
 void upgrade_forget(Plugin *plugin);
 

@@ -62,12 +62,14 @@ static void stamp_take(const char *directory, const char *id, const char *exec, 
 
 /* One that is broken is read each time: what it lacks may be anywhere. */
 static gboolean is_unchanged(const Plugin *plugin, const char *directory) {
+        const Manifest *there = plugin->refused ?: plugin->next_manifest ?: plugin->manifest;
         FileStamp now[MANIFEST_FILES];
 
-        if (!plugin->manifest || !g_str_equal(directory, plugin->directory) ||
-            (plugin->next_manifest && !plugin_active(plugin)))
+        if (!plugin->manifest ||
+            !g_str_equal(directory, plugin->refused ? plugin->refused->directory : plugin->directory) ||
+            ((plugin->refused || plugin->next_manifest) && !plugin_active(plugin)))
                 return FALSE;
-        stamp_take(directory, plugin->id, plugin->manifest->exec, now);
+        stamp_take(directory, plugin->id, there->exec, now);
         return memcmp(now, plugin->stamp, sizeof(now)) == 0;
 }
 

@@ -209,6 +209,7 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
                 version_switch_forget(plugin);
         owned->switching = FALSE;
         take_back(plugin, owned->step == STEP_SWITCH);
+        upgrade_failed(plugin, g_steal_pointer(&owned->other));
         tell(owned, ERROR_PLUGIN_FAILED, message);
         plugin_pump(plugin);
 }

@@ -72,6 +72,17 @@ void upgrade_take_refused(Plugin *plugin) {
         plugin_manifest_taken(plugin);
 }
 
+/* Where it lies alone its program is what is started next, and must not be taken for the one before. A change of the
+ * running version that was seen since came to the same place, and is newer. */
+void upgrade_failed(Plugin *plugin, Manifest *manifest) {
+        g_autoptr(Manifest) owned = manifest;
+
+        if (manifest->versioned || plugin->next_manifest)
+                return;
+        upgrade_forget(plugin);
+        plugin->refused = g_steal_pointer(&owned);
+}
+
 /* Takes the manifest. The watch sees it again and again: everybody is told once. */
 static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, PluginSettled done, void *userdata) {
         if (done) {
@@ -80,6 +91,8 @@ static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, Plugi
                 return;
         }
         g_clear_pointer(&plugin->refused, manifest_free);
+        if (!manifest->versioned)
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
         plugin->refused = manifest;
         plugin->stale = TRUE;
         if (g_strcmp0(plugin->refusal, reason) == 0)
@@ -99,6 +112,9 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
                 return;
         }
         upgrade_forget(plugin);
+        /* What was seen of the version before is not there any more. */
+        if (!manifest->versioned)
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
         if (!done)
                 log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
                          plugin->manifest->version);
@@ -120,7 +136,7 @@ void upgrades_review(Plugins *plugins) {
         for (guint i = 0; i < plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);
 
-                if (plugin->refused)
+                if (plugin->refused && plugin->refusal)
                         try_again(plugin);
         }
 }
