@@ -219,7 +219,8 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         return SNOOZE_PLUGIN_LATER;
 }
 
-/* {"told": [{"key": "VM_ID/EVENT_ID", "begin": 1895216443000000, "id": "VM_ID/EVENT_ID"}]}, for the next process. */
+/* {"told": [{"key": "VM_ID/EVENT_ID", "begin": 1895216443000000, "id": "VM_ID/EVENT_ID", "end": true}]}, for the next
+ * process. */
 int azure_export_state(SnoozePluginCall *call, void *userdata) {
         const Azure *azure = userdata;
         g_autoptr(JsonObject) state = json_object_new();

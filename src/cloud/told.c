@@ -20,6 +20,7 @@ typedef struct Entry {
         bool told;       /* by whomever: it can be withdrawn */
         bool by_us;      /* by this process; what one before told may not have been heard */
         bool listed;
+        bool end;        /* of the machine */
 } Entry;
 
 struct CloudTold {
@@ -106,7 +107,7 @@ const char *cloud_told_see_end(CloudTold *told, const char *key, uint64_t begin,
 
         if (!entry)
                 entry = add(told, key, g_strdup(key), begin);
-        entry->listed = true;
+        entry->listed = entry->end = true;
         entry->next_begin = 0;
         if (!entry->told)
                 entry->begin = begin;
@@ -125,13 +126,26 @@ void cloud_told_done(CloudTold *told, const char *key) {
         entry->told = entry->by_us = true;
 }
 
+static bool is_ending(CloudTold *told) {
+        GHashTableIter iter;
+        void *entry;
+
+        g_hash_table_iter_init(&iter, told->entries);
+        while (g_hash_table_iter_next(&iter, NULL, &entry))
+                if (((Entry *) entry)->end && ((Entry *) entry)->listed)
+                        return true;
+        return false;
+}
+
+/* An end in whose place another one is listed now is withdrawn with that. */
 static void withdraw_unlisted(CloudTold *told) {
+        bool ending = is_ending(told) && g_hash_table_size(told->entries) <= CLOUD_TOLD_MAX;
         GHashTableIter iter;
         void *entry;
 
         g_hash_table_iter_init(&iter, told->entries);
         while (g_hash_table_iter_next(&iter, NULL, &entry)) {
-                if (((Entry *) entry)->listed)
+                if (((Entry *) entry)->listed || (((Entry *) entry)->end && ending))
                         continue;
                 withdraw(told, entry);
                 g_hash_table_iter_remove(&iter);
@@ -163,6 +177,7 @@ void cloud_told_export(const CloudTold *told, JsonObject *state) {
                 json_object_set_string_member(row, "key", key);
                 json_object_set_int_member(row, "begin", (gint64) ((Entry *) entry)->begin);
                 json_object_set_string_member(row, "id", ((Entry *) entry)->id);
+                json_object_set_boolean_member(row, "end", ((Entry *) entry)->end);
                 json_array_add_object_element(list, row);
         }
         if (json_array_get_length(list) > 0)
@@ -174,6 +189,7 @@ static void import_one(CloudTold *told, JsonNode *node) {
         const char *key = row ? json_get_string(row, "key", "") : "";
         gint64 begin = row ? json_get_int(row, "begin", -1) : -1;
         g_autofree char *id = NULL;
+        Entry *entry;
 
         /* One that this process knows already is what it saw itself. */
         if (begin < 0 || !text_is_plain(key, CLOUD_EVENT_ID_MAX - CLOUD_TOLD_SUFFIX_MAX) ||
@@ -182,7 +198,9 @@ static void import_one(CloudTold *told, JsonNode *node) {
         id = id_of(key, (uint64_t) begin);
         if (g_str_equal(json_get_string(row, "id", id), key))
                 g_free(g_steal_pointer(&id));
-        add(told, key, id ? g_steal_pointer(&id) : g_strdup(key), (uint64_t) begin)->told = true;
+        entry = add(told, key, id ? g_steal_pointer(&id) : g_strdup(key), (uint64_t) begin);
+        entry->told = true;
+        entry->end = json_get_boolean(row, "end", false);
 }
 
 void cloud_told_import(CloudTold *told, JsonObject *state) {

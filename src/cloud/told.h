@@ -12,7 +12,7 @@
  *
  * The end of the machine stays the same event, whose id is the key: to call it off would start what handlers
  * stopped, just before the end. One that is to come five seconds or more earlier or later is told again, by the same
- * id with its new time. */
+ * id with its new time; one that is not listed any more while another end is, is withdrawn when none is. */
 
 #include <json-glib/json-glib.h>
 

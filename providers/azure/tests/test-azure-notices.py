@@ -144,6 +144,25 @@ class Notices(Azure):
                 self.until(lambda: cancelled)
                 self.assertEqual((len(events), cancelled), (1, [self.EVENT_ID]))
 
+    def test_while_another_end_is_listed_none_is_called_off(self):
+        """Whoever cancels one for another has not spared the machine."""
+        plugin = self.azure()
+        events, cancelled = self.watch(plugin)
+        self.announce({}, {"EventId": "m", "EventType": "Reboot"})
+        self.until(lambda: len(events) == 2)
+        self.announce({"EventId": "other", "EventType": "Terminate"})
+        self.until(lambda: len(events) == 3 and cancelled)
+        self.assertEqual((events[2]["id"], cancelled), (f"{VM_ID}/other", [f"{VM_ID}/m{self.TIME}"]))
+        # Nor by the next process, which has not seen the first one.
+        events, cancelled = self.next_process(plugin, lambda: self.announce({"EventId": "third"}))
+        self.until(lambda: events)
+        self.cloud.command(forget=True)
+        self.until_asked("scheduledevents", 3)
+        self.assertEqual(cancelled, [])
+        self.announce()
+        self.until(lambda: len(cancelled) == 3)
+        self.assertEqual(set(cancelled), {self.EVENT_ID, f"{VM_ID}/other", f"{VM_ID}/third"})
+
     def test_one_that_an_earlier_version_had_moved_keeps_its_name(self):
         moved = self.KEY + "@20300121T090037Z"
         plugin = self.azure()
