@@ -9,6 +9,7 @@
 #include <glib-unix.h>
 
 #include "cli/output.h"
+#include "cli/timed-hold.h"
 #include "cli/wait.h"
 #include "config.h"
 
@@ -119,13 +120,9 @@ static int hold_for(Cli *cli, guint64 span, const char *why) {
         snooze_client_manager_call_hold_for(cli->manager, span, why, cli_call_flags(cli), cli_timeout(cli), NULL,
                                             wait_done, wait);
         if (!snooze_client_manager_call_hold_for_finish(cli->manager, &cookie, wait_for(wait), &error))
-                return cli_fail(cli, error);
+                return timed_hold_fail(cli, error, (guint64) g_get_real_time() + span);
         if (cli->json) {
-                JsonObject *object = json_object_new();
-
-                json_object_set_int_member(object, "cookie", cookie);
-                json_object_set_int_member(object, "until", g_get_real_time() + (gint64) span);
-                json_print(json_of_object(object));
+                timed_hold_print_json(cookie, (guint64) g_get_real_time() + span, TRUE);
                 return EXIT_CODE_OK;
         }
         until = text_moment((guint64) g_get_real_time() + span);

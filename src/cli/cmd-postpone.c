@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "cli/output.h"
+#include "cli/timed-hold.h"
 #include "cli/wait.h"
 #include "config.h"
 
@@ -33,16 +34,6 @@ static Postponement find(Cli *cli, guint64 until, const char *reason) {
         return found;
 }
 
-static int tell_json(const Postponement *postponement) {
-        JsonObject *object = json_object_new();
-
-        if (postponement->cookie > 0)
-                json_object_set_int_member(object, "cookie", postponement->cookie);
-        json_object_set_int_member(object, "until", (gint64) postponement->until);
-        json_print(json_of_object(object));
-        return EXIT_CODE_OK;
-}
-
 static int run_postpone(Cli *cli, int argc, char **argv) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autofree char *until = NULL;
@@ -63,10 +54,12 @@ static int run_postpone(Cli *cli, int argc, char **argv) {
         snooze_client_manager_call_postpone(cli->manager, span, reason, cli_call_flags(cli), cli_timeout(cli), NULL,
                                             wait_done, wait);
         if (!snooze_client_manager_call_postpone_finish(cli->manager, wait_for(wait), &error))
-                return cli_fail(cli, error);
+                return timed_hold_fail(cli, error, (guint64) g_get_real_time() + span);
         postponement = find(cli, (guint64) g_get_real_time() + span, reason);
-        if (cli->json)
-                return tell_json(&postponement);
+        if (cli->json) {
+                timed_hold_print_json(postponement.cookie, postponement.until, TRUE);
+                return EXIT_CODE_OK;
+        }
         until = text_moment(postponement.until);
         g_print("This machine does not stop itself before %s.", until);
         if (postponement.cookie > 0)

@@ -74,6 +74,21 @@ class Hold(CommandLine):
         self.assertEqual(self.mock.called("HoldFor"), [(2 * HOUR, "demo")])
         self.assertEqual(self.json("hold", "--for", "90")["cookie"], 17)
 
+    def test_one_that_stands_without_being_stored_is_named(self):
+        words = "Hold 4 stands, but would not outlive a reboot by now: the disk is full; to end it: snooze release 4"
+        for method, arguments in (("HoldFor", ("hold", "--for", "1h")), ("Postpone", ("postpone", "1h"))):
+            with self.subTest(method):
+                self.mock.answers[method] = Failure("io.cloudsnooze.Snooze1.Error.Store", words)
+                self.assertEqual(self.snooze(*arguments, code=FAILED), f"snooze: {words}\n")
+                result = self.run_snooze(*arguments, "--json")
+                told = json.loads(result.stdout)
+                self.assertLess(abs(told.pop("until") - NOW - HOUR), HOUR / 2)
+                self.assertEqual((result.returncode, told, result.stderr), (FAILED, {"cookie": 4, "stored": False}, f"snooze: {words}\n"))
+                # With any other there is none.
+                for name, other in (("Store", "The database is busy."), ("Busy", words)):
+                    self.mock.answers[method] = Failure("io.cloudsnooze.Snooze1.Error." + name, other)
+                    self.assertEqual(self.run_snooze(*arguments, "--json").stdout, "")
+
     def test_holds_and_release(self):
         self.mock.answers["ListHolds"] = v("(a(ussstt))", ([
             (3, "alice: pytest", "tests", "block", NOW - HOUR, 0), (0, "gdm", "switch", "inhibitor", 0, 0),

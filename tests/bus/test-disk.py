@@ -5,6 +5,7 @@ hold."""
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -68,9 +69,23 @@ class Disk:
         self.assertFails(ERROR + 'Store', 'HoldFor', '(ts)', (HOUR, 'lunch'), part='stands, but would not outlive a reboot by now')
         before = self.client.call('ListHolds')[0]
         self.assertEqual([hold[3] for hold in before], ['block', 'timed'])
+        cookie = before[1][0]
         self.house.restart_daemon()
         self.assertEqual(self.client.call('ListHolds')[0], before)
         self.assertFails(ERROR + 'Held', 'StopInstance', '(sa{sv})', ('', {'dry-run': GLib.Variant('b', True)}))
+        # Who does not want it so has what it takes, and nothing is left of it.
+        self.client.call('ReleaseHold', '(u)', (cookie,))
+        self.house.restart_daemon()
+        self.assertEqual([hold[3] for hold in self.client.call('ListHolds')[0]], ['block'])
+
+    def test_what_cannot_be_stored_is_named(self):
+        for method in ('HoldFor', 'Postpone'):
+            with self.assertRaisesRegex(GLib.Error, r'Error\.Store: Hold (\d+) stands, .*; to end it: snooze release \1\b') as context:
+                self.client.call(method, '(ts)', (HOUR, 'lunch'))
+            cookie = int(re.search(r'Hold (\d+) stands', context.exception.message)[1])
+            self.assertEqual([hold[0] for hold in self.client.call('ListHolds')[0]], [cookie])
+            self.client.call('ReleaseHold', '(u)', (cookie,))
+            self.assertEqual(self.client.call('ListHolds')[0], [])
 
     def test_what_cannot_be_kept_is_refused_or_said(self):
         self.assertFails(ERROR + 'Store', 'SetConfiguration', '(s)', ('{"naptime_minutes": 45}',), part='snooze.json')

@@ -79,7 +79,9 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(message, "h", fd);
 }
 
-/* Replies when the hold is on disk, or could not be kept there: it stands in either case. */
+/* Replies when the hold is on disk, or could not be kept there: it stands in either case. To take it back for that
+ * would let the machine of somebody stop who needs it on, because a disk is full; and he who asks for it when the
+ * warning runs may have no other way. */
 typedef struct TimedHold {
         sd_bus_message *call;
         uint32_t cookie;
@@ -91,8 +93,9 @@ static void timed_hold_done(const GError *error, void *userdata) {
 
         if (error)
                 (void) sd_bus_reply_method_errorf(timed->call, ERROR_STORE,
-                                                  "Hold %" PRIu32 " stands, but would not outlive a reboot by now: %s",
-                                                  timed->cookie, error->message);
+                                                  "Hold %" PRIu32 " stands, but would not outlive a reboot by now: "
+                                                  "%s; to end it: " SNOOZE_COMMAND " release %" PRIu32,
+                                                  timed->cookie, error->message, timed->cookie);
         else if (timed->with_cookie)
                 (void) sd_bus_reply_method_return(timed->call, "u", timed->cookie);
         else
