@@ -212,5 +212,48 @@ class Armed(WarnedTest):
         self.assertIn('not today', self.called_off[0][0])
 
 
+class Settings(WarnedTest):
+    """Who answers a warning by changing the settings is heard."""
+
+    def assert_stays_on(self):
+        wait_for(lambda: self.called_off, 'the end of the warning')
+        self.assertIn('settings were changed', self.called_off[0][0])
+        self.wait_until_told(2)
+        self.assertIn('This machine stays on: the settings were changed', self.told()[1]['notice'])
+
+    def test_a_longer_naptime(self):
+        self.be_warned()
+        self.set(naptime_minutes=600)
+        self.assert_stays_on()
+        self.wait_for_state('idle')
+        self.assertGreater(self.client.get('NextStop'), time.time() * SECOND + 10 * HOUR)
+        self.assertEqual((self.warnings(), self.stops_asked()), (1, 0))
+
+    def test_a_longer_warning(self):
+        self.be_warned()
+        self.set(warning_minutes=600)
+        self.assert_stays_on()
+        self.wait_until_told(3)
+        self.assertGreater(self.told()[2]['stop_time'], time.time() * SECOND + 9.9 * HOUR)
+
+    def test_no_settings_end_what_a_person_asked_for(self):
+        self.start()
+        self.stop('going home', delay=t(2 * SECOND))
+        self.wait_for_state('warning')
+        self.set(naptime_minutes=600, warning_minutes=600)
+        self.wait_for_state('stopped')
+        self.assertEqual(self.called_off, [])
+
+
+class Stopping(StopTest):
+    settings = HASTY
+
+    def test_nobody_knows_when_it_ends(self):
+        self.start(stop='throttle')
+        self.addCleanup(os.close, self.delay_hold())
+        self.wait_for_state('stopping')
+        self.assertEqual(self.client.get('NextStop'), 0)
+
+
 if __name__ == '__main__':
     tap.main()

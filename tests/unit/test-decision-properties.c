@@ -107,8 +107,10 @@ static void check_outcome(World *w, const Outcome *o) {
                 g_assert_cmpuint(o->idle_since, <=, w->now);
                 w->clock = o->idle_since;
         }
-        if (o->next_stop > 0)
-                g_assert_true(o->state == STATE_IDLE || o->state == STATE_WARNING || o->state == STATE_STOPPING);
+        if (o->next_stop > 0) {
+                g_assert_true(o->state == STATE_IDLE || o->state == STATE_WARNING);
+                g_assert_cmpuint(o->next_stop, >=, w->now);
+        }
         if (o->next_step > 0)
                 g_assert_cmpuint(o->next_step, >=, w->now);
         if (o->blind_since > 0)

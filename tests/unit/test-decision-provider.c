@@ -55,6 +55,95 @@ static void test_once_the_provider_is_asked_nothing_ends_it(Fixture *f, gconstpo
         assert_state(f, STATE_STOPPING);
 }
 
+static void set_config(Fixture *f, const char *text) {
+        Config *config = configure(text);
+
+        g_assert_nonnull(config);
+        decision_set_config(f->decision, config);
+        config_unref(config);
+}
+
+/* What the settings say now it has to have been for this long. */
+static void test_longer_naptime_ends_it(Fixture *f, gconstpointer data) {
+        reach_warning(f);
+        set_config(f, "{\"naptime_minutes\": 29}");
+        step(f);
+        assert_state(f, STATE_WARNING);
+        set_config(f, "{\"naptime_minutes\": 600}");
+        step(f);
+        assert_state(f, STATE_ACTIVE);
+        g_assert_cmpstr(f->outcome.reason, ==, "the settings were changed: it has not been idle for long enough");
+        step(f);
+        assert_state(f, STATE_IDLE);
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->outcome.idle_since + 600 * 60 * SECOND + WARNING);
+}
+
+static void test_longer_naptime_ends_what_waits_to_be_asked(Fixture *f, gconstpointer data) {
+        reach_provider(f);
+        set_config(f, "{\"naptime_minutes\": 600}");
+        step(f);
+        assert_state(f, STATE_ACTIVE);
+        decision_provider_asked(f->decision, f->now);
+        g_assert_false(decision_was_asked(f->decision));
+}
+
+static void test_longer_minimum_uptime_ends_it(Fixture *f, gconstpointer data) {
+        f->around.up_since = START;
+        reach_warning(f);
+        set_config(f, "{\"min_uptime_minutes\": 600}");
+        step(f);
+        assert_state(f, STATE_ACTIVE);
+}
+
+static void test_longer_warning_begins_anew(Fixture *f, gconstpointer data) {
+        uint64_t told;
+
+        reach_warning(f);
+        told = f->outcome.next_stop;
+        /* Nobody is stopped sooner than he was told. */
+        set_config(f, "{\"warning_minutes\": 1}");
+        step(f);
+        assert_state(f, STATE_WARNING);
+        g_assert_cmpuint(f->outcome.next_stop, ==, told);
+        set_config(f, "{\"warning_minutes\": 60}");
+        step(f);
+        assert_state(f, STATE_ACTIVE);
+        settle(f);
+        assert_state(f, STATE_WARNING);
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + 3600 * SECOND);
+}
+
+static void test_settings_end_no_request(Fixture *f, gconstpointer data) {
+        const StopRequest request = { .delay = 60 * SECOND, .reason = "alice: going home" };
+
+        begin(f);
+        g_assert_cmpint(decision_request_stop(f->decision, f->now, &request), ==, 0);
+        step(f);
+        set_config(f, "{\"naptime_minutes\": 600, \"warning_minutes\": 600}");
+        step(f);
+        assert_state(f, STATE_WARNING);
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now + 60 * SECOND);
+}
+
+/* Handlers, delay holds and the provider have their own time. */
+static void test_once_it_stops_nobody_knows_when(Fixture *f, gconstpointer data) {
+        reach_warning(f);
+        run_load(f, 295, 0);
+        f->now += 6 * SECOND;
+        add_sample(f, 0);
+        /* A second late, and everybody is asked once more. */
+        g_assert_true(step(f)->look);
+        g_assert_cmpuint(f->outcome.next_stop, ==, f->now);
+        settle(f);
+        assert_state(f, STATE_STOPPING);
+        g_assert_cmpuint(f->outcome.next_stop, ==, 0);
+        f->around.ready = TRUE;
+        settle(f);
+        g_assert_true(f->outcome.call_provider);
+        decision_provider_retry(f->decision, f->now, f->now + 30 * SECOND, "throttled");
+        g_assert_cmpuint(step(f)->next_stop, ==, 0);
+}
+
 static void test_no_answer_without_a_question(Fixture *f, gconstpointer data) {
         reach_warning(f);
         decision_provider_asked(f->decision, f->now);
@@ -149,6 +238,12 @@ int main(int argc, char **argv) {
         ADD("provider/held-before-it-is-asked", test_until_the_provider_is_asked_a_hold_ends_it);
         ADD("provider/activity-before-it-is-asked", test_until_the_provider_is_asked_activity_ends_it);
         ADD("provider/nothing-ends-it-once-asked", test_once_the_provider_is_asked_nothing_ends_it);
+        ADD("settings/longer-naptime", test_longer_naptime_ends_it);
+        ADD("settings/longer-naptime-at-the-end", test_longer_naptime_ends_what_waits_to_be_asked);
+        ADD("settings/longer-minimum-uptime", test_longer_minimum_uptime_ends_it);
+        ADD("settings/longer-warning", test_longer_warning_begins_anew);
+        ADD("settings/request", test_settings_end_no_request);
+        ADD("stopping/next-stop", test_once_it_stops_nobody_knows_when);
         ADD("provider/not-asked", test_no_answer_without_a_question);
         ADD("provider/retry", test_retry);
         ADD("provider/activity-between-retries", test_activity_between_retries);

@@ -40,10 +40,14 @@ void outcome_clear(Outcome *outcome) {
 
 void decision_set_config(Decision *decision, Config *config) {
         Config *old = decision->config;
+        gboolean longer = config->warning_minutes > old->warning_minutes;
 
         decision->config = config_ref(config);
         config_unref(old);
         decision->calm_until = 0;
+        /* Whoever wants more time to answer in may be about to answer this one. */
+        if (longer && decision->state == STATE_WARNING)
+                (void) decision_call_off(decision, "the settings were changed: the warning is longer now");
         for (int i = 0; i < METRIC_COUNT; i++)
                 source_configure(&decision->metrics[i], config, decision->cpus);
         for (guint i = 0; i < decision->plugins->len; i++)

@@ -128,6 +128,9 @@ static void advance_staged(Decision *decision, uint64_t now, const Circumstances
         if (decision->idle_since > decision->warned_clock)
                 stage_enter(decision, STATE_ACTIVE,
                             decision->warned_clock > 0 ? "there was activity since the warning" : "decided anew");
+        else if (now < stage_due(decision, circumstances))
+                /* Nothing else moves that behind the beginning of a stage. */
+                stage_enter(decision, STATE_ACTIVE, "the settings were changed: it has not been idle for long enough");
         else if (decision->state == STATE_WARNING) {
                 if (now >= decision->deadline && look_passed(decision, now, outcome))
                         enter_stopping(decision, now);
@@ -191,8 +194,10 @@ void stage_advance(Decision *decision, uint64_t now, const Circumstances *circum
 
 uint64_t stage_next_stop(const Decision *decision, uint64_t now, const Circumstances *circumstances,
                          const Assessment *assessment) {
-        if (staged(decision))
-                return decision->deadline > 0 ? decision->deadline : now;
+        /* At its end everybody is asked once more. */
+        if (decision->state == STATE_WARNING)
+                return MAX(MAX(decision->deadline, decision->look.retry_at), now);
+        /* In `stopping` it is up to handlers, delay holds and the provider. */
         if (decision->state != STATE_IDLE || assessment->kind != ASSESSMENT_IDLE || decision->refusal ||
             circumstances->block_hold || circumstances->termination)
                 return 0;
