@@ -218,12 +218,15 @@ class House:
         self.polkit = None
         self.environment = {'PATH': os.environ['PATH'], 'DBUS_SYSTEM_BUS_ADDRESS': self.address, 'LC_ALL': 'C.UTF-8',
                             # Plugins are copied away from where the linker left a path to it.
-                            'LD_LIBRARY_PATH': str(BUILD / 'src/sdk')}
+                            'LD_LIBRARY_PATH': str(BUILD / 'src/sdk'),
+                            # Whoever sits at this machine is nobody's to write to: the bus passes it on to what it starts.
+                            'SNOOZE_TERMINAL_DEVICES': str(self.directory / 'terminals')}
         for variable in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
             if variable in os.environ:
                 self.environment[variable] = os.environ[variable]
         for name in ('services', 'state', 'run', 'etc', 'plugins'):
             (self.directory / name).mkdir(mode=0o755)
+        (self.directory / 'terminals/pts').mkdir(parents=True)
         (self.directory / 'bus.conf').write_text(BUS_CONFIGURATION.format(directory=self.directory))
         self.configure(configuration or {})
         try:

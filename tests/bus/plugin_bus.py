@@ -51,7 +51,9 @@ class Bus:
             ["dbus-daemon", "--config-file", path, "--nofork", "--print-address=1"], stdout=subprocess.PIPE, text=True
         )
         self.address = self.daemon.stdout.readline().strip()
-        self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address, LC_ALL="C.UTF-8")
+        # Whoever sits at this machine is nobody's to write to.
+        self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address, LC_ALL="C.UTF-8",
+                                SNOOZE_TERMINAL_DEVICES=self.directory.name)
         self.environment.pop("NOTIFY_SOCKET", None)
         try:
             self.connection = self.connect()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What handlers hear of a stop, our own or somebody else's: that it comes, that it is off, whoever dies on the way, and when it waits for them."""
 
+import contextlib
 import json
 import os
 
@@ -217,6 +218,21 @@ class Terminals(EventTest):
         stop = self.client.get('NextStop')
         self.assertEqual(self.client.get('State'), 'warning')
         self.assertLess(abs(stop - told[1] - 60_000_000), 10_000_000)
+
+
+    def test_no_test_writes_to_a_terminal_of_this_machine(self):
+        """One that takes what others write to it hears nothing of the plugin as every test installs it."""
+        master = open_terminal(self, None)
+        self.house.install_stock()
+        self.house.replay(QUIET)
+        self.start(naptime_minutes=0.02, min_uptime_minutes=0, warning_minutes=60, sample_interval_seconds=0.1, check_interval_seconds=1)
+        wait_for(lambda: self.finished, 'the notice')
+        _, _, results = self.finished[0]
+        self.assertEqual([(row['plugin'], row['result']['terminals']) for row in results], [('terminal', 0)])
+        _, _, event = self.received[0]
+        with contextlib.suppress(BlockingIOError):
+            # Whatever else runs on this machine may tell every terminal of it something, too.
+            self.assertNotIn(event['data']['notice'], os.read(master, 65536).decode())
 
 
 class Terminations(EventTest):
