@@ -12,7 +12,7 @@
 #include "session-rules-private.h"
 
 #define HEADER "sessions"
-/* A share of a CPU is kept as a whole number. */
+/* A share of a CPU is kept as a whole number, the nearest one: what is kept again and again does not shrink. */
 #define SHARE_UNIT 1000000.0
 #define SHARE_MAX (UINT64_C(65536) * 1000000)
 
@@ -52,7 +52,7 @@ size_t rules_export(const Rules *rules, const char *boot, char *text) {
                         [FIELD_CHARACTERS] = h->use.characters,
                         [FIELD_SWITCHES] = h->use.switches,
                         [FIELD_FAULTS] = h->use.faults,
-                        [FIELD_SHARE] = (uint64_t) (h->share * SHARE_UNIT),
+                        [FIELD_SHARE] = (uint64_t) (h->share * SHARE_UNIT + 0.5),
                 };
 
                 for (size_t k = 0; k < FIELD_COUNT; k++)
