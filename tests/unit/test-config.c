@@ -280,7 +280,9 @@ static void test_shown_with_defaults(void) {
 
 /* A person who asks for the policy of memory gets it, also where nobody ever set it. */
 static void test_sources_are_shown_as_they_count(void) {
-        g_autoptr(Config) config = parse_good("{\"sources\": {\"redis\": {\"on_error\": \"ignore\"}}}");
+        g_autoptr(Config) config = parse_good("{\"sources\": {\"redis\": {\"on_error\": \"ignore\"},"
+                                              " \"queue\": {\"timeout_seconds\": 9}, \"queue/mail\": {}},"
+                                              " \"plugins\": {\"timeouts\": {\"redis\": {\"check\": 7}}}}");
         g_autoptr(JsonNode) json = config_to_json(config);
         JsonObject *sources = json_get_object(json_node_get_object(json), "sources");
 
@@ -290,7 +292,10 @@ static void test_sources_are_shown_as_they_count(void) {
         g_assert_false(json_object_has_member(json_get_object(sources, "cpu"), "timeout_seconds"));
         g_assert_cmpstr(json_get_string(json_get_object(sources, "redis"), "policy", ""), ==, "required");
         g_assert_cmpstr(json_get_string(json_get_object(sources, "redis"), "on_error", ""), ==, "ignore");
-        g_assert_cmpfloat(json_get_double(json_get_object(sources, "redis"), "timeout_seconds", 0), ==, 5);
+        /* Seven seconds, or what the manifest says: not what nobody set here. */
+        g_assert_false(json_object_has_member(json_get_object(sources, "redis"), "timeout_seconds"));
+        g_assert_false(json_object_has_member(json_get_object(sources, "queue/mail"), "timeout_seconds"));
+        g_assert_cmpfloat(json_get_double(json_get_object(sources, "queue"), "timeout_seconds", 0), ==, 9);
 }
 
 /* What is shown can be read again: a secretless configuration survives the round trip. */

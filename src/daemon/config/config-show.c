@@ -139,9 +139,9 @@ static JsonObject *parent_of(JsonObject *root, const char *name, const char **re
         return json_object_get_object_member(root, section);
 }
 
-/* What is in force for a source whose entry does not say it all; only plugins are asked, so only they have a
- * time-out. */
-static void fill_source(const Config *config, const char *name, gboolean metric, JsonObject *sources) {
+/* What is in force for a source whose entry does not say it all. Where that has no time-out, its plugin has one from
+ * elsewhere: from plugins.timeouts, which is shown there, or from its manifest, of which nothing is known here. */
+static void fill_source(const Config *config, const char *name, JsonObject *sources) {
         SourceConfig source = config_source(config, name);
         JsonObject *entry;
 
@@ -153,8 +153,6 @@ static void fill_source(const Config *config, const char *name, gboolean metric,
         if (!json_object_has_member(entry, "on_error"))
                 json_object_set_string_member(entry, "on_error",
                                               source.on_error == ON_ERROR_IGNORE ? "ignore" : "busy");
-        if (!metric && !json_object_has_member(entry, "timeout_seconds"))
-                json_object_set_double_member(entry, "timeout_seconds", source.timeout_seconds);
 }
 
 static void fill_sources(const Config *config, JsonObject *sources) {
@@ -162,10 +160,9 @@ static void fill_sources(const Config *config, JsonObject *sources) {
         g_autoptr(GList) others = json_object_get_members(sources);
 
         for (GList *i = others; i; i = i->next)
-                if (!g_strv_contains(metrics, i->data))
-                        fill_source(config, i->data, FALSE, sources);
+                fill_source(config, i->data, sources);
         for (const char *const *i = metrics; *i; i++)
-                fill_source(config, *i, TRUE, sources);
+                fill_source(config, *i, sources);
 }
 
 JsonNode *config_to_json(const Config *config) {
