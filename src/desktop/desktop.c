@@ -19,12 +19,11 @@ struct Desktop {
 
         Stop stop; /* what is told now; its reason is owned */
         guint reminder;
+        const char *when_scheduled[5], *when_stopping[3]; /* the buttons: key, label, … */
         GCancellable *asking; /* what a button asked of the daemon; NULL: nothing */
 };
 
 static void show(Desktop *desktop, const char *failure) {
-        static const char *const scheduled[] = { ACTION_POSTPONE, WORDS_POSTPONE, ACTION_CANCEL, WORDS_CANCEL, NULL };
-        static const char *const stopping[] = { ACTION_CANCEL, WORDS_CANCEL, NULL };
         const Stop *stop = &desktop->stop;
         g_autofree char *title = words_title(stop, clock_realtime()), *body = words_body(stop, failure);
         gboolean matters = stop->phase != STOP_CANCELLED && !stop->dry_run;
@@ -37,8 +36,8 @@ static void show(Desktop *desktop, const char *failure) {
                                   .category = "x-cloudsnooze.stop",
                                   .urgency = matters ? NOTIFICATION_CRITICAL : NOTIFICATION_NORMAL,
                                   .stays = matters,
-                                  .actions = stop->phase == STOP_SCHEDULED  ? scheduled
-                                             : stop->phase == STOP_STOPPING ? stopping
+                                  .actions = stop->phase == STOP_SCHEDULED  ? desktop->when_scheduled
+                                             : stop->phase == STOP_STOPPING ? desktop->when_stopping
                                                                             : NULL,
                           });
 }
@@ -122,8 +121,12 @@ static void on_chosen(const char *key, void *userdata) {
 }
 
 Desktop *desktop_new(GDBusConnection *session) {
-        Desktop *desktop = g_new0(Desktop, 1);
+        Desktop *desktop = g_new(Desktop, 1);
 
+        *desktop = (Desktop) {
+                .when_scheduled = { ACTION_POSTPONE, words_postpone(), ACTION_CANCEL, words_cancel(), NULL },
+                .when_stopping = { ACTION_CANCEL, words_cancel(), NULL },
+        };
         desktop->notification = notification_new(session, on_chosen, desktop);
         desktop->daemon = daemon_watch_new(on_news, desktop);
         return desktop;

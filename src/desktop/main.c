@@ -9,6 +9,7 @@
 
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <glib/gi18n.h>
 
 #include "config.h"
 #include "desktop/desktop.h"
@@ -69,6 +70,9 @@ int main(int argc, char *argv[]) {
         guint name;
 
         (void) setlocale(LC_ALL, "");
+        (void) bindtextdomain(GETTEXT_PACKAGE, LOCALEDIR);
+        (void) bind_textdomain_codeset(GETTEXT_PACKAGE, "UTF-8");
+        (void) textdomain(GETTEXT_PACKAGE);
         if (!parse_arguments(&argc, &argv))
                 return EXIT_SUCCESS;
         session = g_bus_get_sync(G_BUS_TYPE_SESSION, NULL, &error);

@@ -22,7 +22,7 @@ typedef struct NotificationContent {
         const char *category;
         NotificationUrgency urgency;
         gboolean stays;             /* until it is closed; else as long as the server likes */
-        const char *const *actions; /* key, label, key, label …, NULL; static */
+        const char *const *actions; /* key, label, key, label …, NULL; they outlive the notification */
 } NotificationContent;
 
 /* One of the actions was chosen. */

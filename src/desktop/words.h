@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Every sentence that a desktop shows. Pure text without markup: whether a server wants it escaped is the
- * notification's business. */
+/* Every sentence that a desktop shows, in the language of the session (po/); what the daemon and the people give as
+ * reasons is in theirs. Pure text without markup: whether a server wants it escaped is the notification's business. */
 
 #include <stdint.h>
 
@@ -29,7 +29,9 @@ char *words_title(const Stop *stop, uint64_t now);
 /* The reason, and what to type. failure: why what a person asked for could not be done, or NULL. */
 char *words_body(const Stop *stop, const char *failure);
 
-#define WORDS_POSTPONE "Keep on for 2 h"
-#define WORDS_CANCEL "Don't stop"
+/* What stands on the buttons. */
+const char *words_postpone(void);
+const char *words_cancel(void);
+
 /* The reason that the daemon is given, which everybody reads in history. */
 #define WORDS_ASKED "asked for on the desktop"

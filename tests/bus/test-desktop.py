@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """snooze-desktop: what a person sees of a stop, whatever notification server is there, and what the buttons do."""
 
+import re
 import subprocess
 import sys
 import time
+import unittest
 
 PROGRAM = sys.argv.pop()
 
 from gi.repository import Gio, GLib  # noqa: E402
 
+import host  # noqa: E402
 import plugin_bus  # noqa: E402
 import tap  # noqa: E402
-from harness import MANAGER, PATH, SOURCE, BusTest, Client, wait_for  # noqa: E402
+from harness import BUILD, MANAGER, PATH, SOURCE, BusTest, Client, wait_for  # noqa: E402
 from mock_snoozed import Failure, MockSnoozed, v  # noqa: E402
 
 SERVER = 'org.freedesktop.Notifications'
@@ -100,9 +103,12 @@ class DesktopTest(BusTest):
         self.servers.append(server)
         return server
 
+    def command(self):
+        return [PROGRAM]
+
     def desktop(self):
         """It need not be waited for: what was said before it listened, it asks for."""
-        process = subprocess.Popen([PROGRAM], env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        process = subprocess.Popen(self.command(), env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True)
         self.addCleanup(self.end, process)
         return process
@@ -344,6 +350,46 @@ class Servers(WithMock):
         self.cancel()
         self.shown(second, 'This machine stays on')
         self.assertEqual(len(second.notified), 1)
+
+
+@unittest.skipIf(host.no_mounts(), host.no_mounts())
+@unittest.skipUnless((BUILD / 'po').exists(), 'impossible here: built without translations')
+class Languages(WithMock):
+    def speak(self, locale):
+        """Sessions of this locale, whatever this machine has: for gettext its name is what matters."""
+        locales = self.house.directory / 'locales'
+        locales.mkdir()
+        (locales / locale).symlink_to('/usr/lib/locale/C.utf8')
+        self.environment.update(LANG=locale, LOCPATH=str(locales))
+        for name in ('LC_ALL', 'LC_MESSAGES', 'LANGUAGE'):
+            self.environment.pop(name, None)
+
+    def command(self):
+        # The catalogues of this build, where those that are installed would be.
+        place = re.search(r'define LOCALEDIR "(.*)"', (BUILD / 'config.h').read_text())[1]
+        return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$1" "$2" && exec "$3"', 'sh', BUILD / 'po', place, PROGRAM]
+
+    def test_what_is_shown_is_in_the_language_of_the_session(self):
+        self.speak('de_AT.UTF-8')
+        server = self.server()
+        self.desktop()
+        self.warn()
+        notification = self.shown(server, 'Dieser Rechner schaltet sich um')
+        self.assertRegex(notification['title'], r'^Dieser Rechner schaltet sich um \d\d:\d\d UTC ab \(in (5 min|4 min 5\d s)\)$')
+        # The daemon's reason is as it gave it, and what is typed is typed as it stands there.
+        self.assertEqual(notification['body'], 'idle for 30 min\nEingeschaltet lassen: snooze postpone 2h · warum: snooze why')
+        self.assertEqual(notification['actions'], ['postpone', '2 h eingeschaltet lassen', 'cancel', 'Nicht abschalten'])
+        server.click('postpone')
+        self.wait_for_call('Postpone')
+        # Everybody reads that in history.
+        self.assertEqual(self.called('Postpone')[0][1], 'asked for on the desktop')
+
+    def test_one_that_is_not_there_is_english(self):
+        self.speak('ja_JP.UTF-8')
+        server = self.server()
+        self.desktop()
+        self.warn()
+        self.shown(server, 'This machine stops at')
 
 
 class Buttons(WithMock):

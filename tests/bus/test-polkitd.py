@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unittest
 
 import host
 import methods
@@ -55,7 +56,8 @@ def prepare_namespace(directory):
             lines.append('snooze-admin:x:64990:carol')
         (directory / name).write_text('\n'.join(lines) + '\n')
         mount_over(f'/etc/{name}', directory / name)
-    shutil.copytree(SOURCE / 'data/polkit-1/actions', directory / 'actions')
+    (directory / 'actions').mkdir()
+    shutil.copy(BUILD / 'data/io.cloudsnooze.snooze1.policy', directory / 'actions')
     shutil.copytree(SOURCE / 'data/polkit-1/rules.d', directory / 'rules')
     (directory / 'actions/org.freedesktop.systemd1.policy').write_text(SYSTEMD_POLICY % ''.join(SYSTEMD_ACTION % action for action in SYSTEMD_ACTIONS))
     rules = (BUILD / 'data/io.cloudsnooze.units.rules').read_text()
@@ -99,6 +101,23 @@ class RealTest(BusTest):
         self.users = {name: self.house.client(uid) for name, uid in USERS.items()}
         self.users['root'] = self.house.client()
         self.client = self.users['root']
+
+
+class Languages(RealTest):
+    def described(self, locale):
+        actions, = self.client.call('EnumerateActions', '(s)', (locale,), 'org.freedesktop.PolicyKit1.Authority',
+                                    '/org/freedesktop/PolicyKit1/Authority', 'org.freedesktop.PolicyKit1')
+        return next((description, message) for name, description, message, *_ in actions if name == ACTION + 'stop')
+
+    @unittest.skipUnless((BUILD / 'po').exists(), 'impossible here: built without translations')
+    def test_who_is_asked_reads_it_in_the_language_of_the_session(self):
+        english = ('Stop this machine', 'Authentication is required to stop this machine: $(request)')
+        german = ('Diesen Rechner abschalten', 'Authentifizierung ist erforderlich, um diesen Rechner abzuschalten: $(request)')
+        french = ('Arrêter cette machine', 'Une authentification est requise pour arrêter cette machine\u00a0: $(request)')
+        for locale, expected in (('C', english), ('de_DE.UTF-8', german), ('de_AT.UTF-8', german), ('fr_CA.UTF-8', french),
+                                 ('ja_JP.UTF-8', english)):
+            with self.subTest(locale=locale):
+                self.assertEqual(self.described(locale), expected)
 
 
 class Callers(RealTest):

@@ -126,8 +126,24 @@ def files_stay_in_place(machine):
     assert glob.glob(machine.path("/usr/share/man/man8/snoozed.8*")), "no manual page"
 
 
+def languages_are_there(machine):
+    """what desktops show is there in every language, where programs, sessions and polkit look for it"""
+    with open(os.path.join(os.path.dirname(__file__), "../../po/LINGUAS"), encoding="utf-8") as file:
+        languages = [line.strip() for line in file if not line.startswith("#")]
+    assert languages
+    authority = ("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority")
+    entry = machine.read("/etc/xdg/autostart/snooze-desktop.desktop")
+    asked = set()
+    for language in languages:
+        assert os.path.exists(machine.path(f"/usr/share/locale/{language}/LC_MESSAGES/cloudsnooze.mo")), f"no catalogue: {language}"
+        assert f"\nComment[{language}]=" in entry, entry
+        actions = machine.call(*authority, "EnumerateActions", "s", f"{language}.UTF-8", name="org.freedesktop.PolicyKit1")[0]
+        asked.add(next(action[1] for action in actions if action[0] == "io.cloudsnooze.snooze1.stop"))
+    assert len(asked) == len(languages) and "Stop this machine" not in asked, asked
+
+
 def run(plan, installed, bus):
     with Machine(installed, bus, enabled=False) as machine:
-        for case in (files_stay_in_place, units_are_valid, units_are_closed, limits_are_the_manifests, catalog_explains,
-                     users_are_there, names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
+        for case in (files_stay_in_place, languages_are_there, units_are_valid, units_are_closed, limits_are_the_manifests,
+                     catalog_explains, users_are_there, names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
             plan.case(case, machine)
