@@ -144,6 +144,21 @@ def without_a_channel_it_leaves(machine):
     machine.run("snooze", "plugin", "uninstall", PLAIN)
 
 
+def a_stream_passes(machine):
+    """a stream of somebody passes through a plugin in its sandbox, and is refused to whom that is not allowed"""
+    machine.run("snooze", "plugin", "enable", "analytics")
+    process = "snooze plugin process analytics --option copy=true"
+    feed = "yes 12 | head -c 67108863"
+    wanted = machine.run("sh", "-c", f"{feed} | cksum").stdout
+    assert machine.run("sh", "-c", f"{feed} | {process} 2>/var/tmp/said | cksum").stdout == wanted
+    said = machine.read("/var/tmp/said")
+    assert "count: 22369621\n" in said and "mean: 12\n" in said, said
+    assert machine.user_of(machine.unit("snooze-plugin@analytics.service", "MainPID")) == "snooze-analytics"
+    refused_one = machine.run("sh", "-c", f"echo 1 | {process}", user="nobody", check=False)
+    assert (refused_one.returncode, refused_one.stdout) == (3, ""), refused_one
+    assert "or: sudo snooze plugin process analytics" in refused_one.stderr, refused_one.stderr
+
+
 def the_daemon_is_killed(machine):
     """a daemon that was killed finds the plugin running, in the same process"""
     before, daemon = pid_of(machine), machine.unit("snoozed.service", "MainPID")
@@ -183,4 +198,4 @@ def run(plan, installed, bus, build):
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves,
-                    the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
+                    a_stream_passes, the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
