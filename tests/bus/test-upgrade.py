@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A version that could not be started again, or that others could not do with, does not take the place of the one that runs."""
 
+import json
 import subprocess
 
 import tap
@@ -146,6 +147,46 @@ class Dependants(UpgradeTest):
         self.upgrade('1.1.0')
         self.assertEqual((self.get('Version'), self.get('State')), ('1.1.0', 'running'))
         wait_for(lambda: 'needs the plugin counting >=3, and 1.1.0 is there' in self.other('LastError'), 'what it lacks')
+
+
+class Together(UpgradeTest):
+    """Each new version needs the other's new version, or no other one."""
+
+    def setUp(self):
+        super().setUp()
+        self.install_other(dependencies=needs(counting=RANGE))
+        self.begin()
+
+    def place_other(self, version, **changes):
+        path = self.house.directory / 'plugins/other/plugin.json'
+        path.with_suffix('.new').write_text(json.dumps({**json.loads(path.read_text()), 'version': version, **changes}))
+        path.with_suffix('.new').rename(path)
+
+    def wait_for_both(self):
+        wait_for(lambda: (self.get('Version'), self.other('Version')) == ('2.0.0', '2.0.0'), 'both new versions')
+        wait_for(lambda: self.other('State') == 'running', 'the one that follows')
+        self.assertEqual((self.ask('look')['version'], self.get('State'), self.count()), ('2.0.0', 'running', self.counted + 1))
+
+    def test_the_one_that_is_needed_is_seen_first(self):
+        self.assert_refused('2.0.0', f'the plugin other, which is enabled, needs counting {RANGE}')
+        self.place_other('2.0.0', dependencies=needs(counting='>=2'))
+        self.wait_for_both()
+
+    def test_the_one_that_needs_it_is_seen_first(self):
+        self.place_other('2.0.0', dependencies=needs(counting='>=2'))
+        self.wait_for_problem('needs the plugin counting >=2, and 1.0.0 is there')
+        self.assertEqual((self.other('Version'), self.other('State')), ('1.0.0', 'running'))
+        self.place('2.0.0')
+        self.wait_for_both()
+
+    def test_neither_where_the_other_could_not_follow(self):
+        self.place_other('2.0.0', dependencies=needs(counting='>=2', missing='*'))
+        self.wait_for_problem('version 2.0.0 cannot replace version 1.0.0')
+        self.assert_refused('2.0.0', f'the plugin other, which is enabled, needs counting {RANGE}')
+        self.assertEqual((self.other('Version'), self.other('State')), ('1.0.0', 'running'))
+        # Until it can.
+        self.house.install_fake('missing', 'idle')
+        self.wait_for_both()
 
 
 class Needed(UpgradeTest):

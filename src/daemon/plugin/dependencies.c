@@ -11,6 +11,10 @@ static const ManifestDependency *dependency_at(const Manifest *manifest, guint i
         return g_ptr_array_index(manifest->dependencies, i);
 }
 
+static const Manifest *version_of(const Plugin *plugin) {
+        return plugin->as_if ?: plugin->manifest;
+}
+
 /* "a → b → a", or NULL. way: from `plugin` on, whose manifest is to be this one; the others have theirs. */
 static char *find_cycle(const Plugin *plugin, const Manifest *manifest, GPtrArray *way, GHashTable *seen) {
         g_ptr_array_add(way, (void *) plugin);
@@ -30,7 +34,7 @@ static char *find_cycle(const Plugin *plugin, const Manifest *manifest, GPtrArra
                 }
                 if (!next || g_hash_table_contains(seen, next))
                         continue;
-                cycle = find_cycle(next, next->manifest, way, seen);
+                cycle = find_cycle(next, version_of(next), way, seen);
                 if (cycle)
                         return cycle;
         }
@@ -46,9 +50,9 @@ static char *problem_with(const Plugin *plugin, const ManifestDependency *depend
                                        dependency->version);
         if (!other->manifest)
                 return g_strdup_printf("needs the plugin %s, which is broken: %s", other->id, other->last_error);
-        if (!version_range_has(dependency->version, other->manifest->version))
+        if (!version_range_has(dependency->version, version_of(other)->version))
                 return g_strdup_printf("needs the plugin %s %s, and %s is there", other->id, dependency->version,
-                                       other->manifest->version);
+                                       version_of(other)->version);
         if (!plugin_may_run(other))
                 return g_strdup_printf("needs the plugin %s, which is not enabled; " SNOOZE_COMMAND
                                        " plugin enable %s",
@@ -159,19 +163,21 @@ char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugi
         return ids->len > 0 ? g_strdup(ids->str) : NULL;
 }
 
-/* The enabled plugins that would lack it: those that it suits as it is. */
-static char *dependants_problem(const Plugin *plugin, const Manifest *manifest) {
+/* The enabled plugins that would lack it: those that it suits as it is, and that have no version to follow with. */
+static char *dependants_problem(Plugin *plugin, const Manifest *manifest) {
         for (guint i = 0; i < plugin->plugins->list->len; i++) {
-                const Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
+                Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
+                const Manifest *theirs = version_of(other);
 
-                if (!other->manifest || !plugin_may_run(other))
+                if (!theirs || !plugin_may_run(other))
                         continue;
-                for (guint k = 0; k < other->manifest->dependencies->len; k++) {
-                        const ManifestDependency *dependency = dependency_at(other->manifest, k);
+                for (guint k = 0; k < theirs->dependencies->len; k++) {
+                        const ManifestDependency *dependency = dependency_at(theirs, k);
 
                         if (g_str_equal(dependency->name, plugin->id) &&
                             version_range_has(dependency->version, plugin->manifest->version) &&
-                            !version_range_has(dependency->version, manifest->version))
+                            !version_range_has(dependency->version, manifest->version) &&
+                            !upgrade_would_follow(other, plugin, manifest))
                                 return g_strdup_printf("the plugin %s, which is enabled, needs %s %s", other->id,
                                                        plugin->id, dependency->version);
                 }
@@ -179,7 +185,7 @@ static char *dependants_problem(const Plugin *plugin, const Manifest *manifest) 
         return NULL;
 }
 
-char *dependencies_obstacle(const Plugin *plugin, const Manifest *manifest) {
+char *dependencies_obstacle(Plugin *plugin, const Manifest *manifest) {
         return dependencies_problem(plugin, manifest) ?: dependants_problem(plugin, manifest);
 }
 

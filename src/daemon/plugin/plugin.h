@@ -75,6 +75,8 @@ struct Plugin {
                                     could not … */
         char *refusal;           /* … and why it may not, as it was told last; NULL: it could not, and is not tried
                                     again by itself */
+        const Manifest *as_if;   /* what others need, and what they would lack, is looked at as if it had this one;
+                                    NULL: as it is */
         gboolean enabled;
         gboolean was_check;      /* the manifest that it had before this one said so; TRUE: it had none that could be
                                     read, and nobody knows */
@@ -214,7 +216,7 @@ void dependencies_review(Plugins *plugins);
 /* The plugins of those meant by which() that need this one, or NULL. */
 char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
 /* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
-char *dependencies_obstacle(const Plugin *plugin, const Manifest *manifest);
+char *dependencies_obstacle(Plugin *plugin, const Manifest *manifest);
 /* One that this version needs, is there, and does not run; NULL: all of them run. */
 Plugin *dependencies_missing(const Plugin *plugin, const Manifest *manifest);
 
@@ -225,6 +227,9 @@ char *manifest_obstacle(const Manifest *manifest);
 /* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
  * plugin_swap(). What cannot work is refused before anything is done to the one that is there. */
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
+/* Of one whose new version was refused and is what lies there now: that could take its place as soon as `plugin` has
+ * this version. */
+gboolean upgrade_would_follow(Plugin *other, Plugin *plugin, const Manifest *manifest);
 /* What stood in the way of some may have gone: those that were refused when the watch saw them are tried again. */
 void upgrades_review(Plugins *plugins);
 /* Of one that does not run: what lies there alone would be started in any case, under the name of what was there. */

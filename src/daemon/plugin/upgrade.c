@@ -55,6 +55,20 @@ static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
                                plugin->manifest->version, plugin_active(plugin) ? "runs on" : "stays", obstacle);
 }
 
+/* Two that need each other's new versions are refused each for the other's old one. The one that is needed goes first,
+ * and the other follows when it is there (upgrades_review()). Should that fail, nothing is worse than it was: of
+ * versions that do not lie side by side the next start has the new one of both in any case. */
+gboolean upgrade_would_follow(Plugin *other, Plugin *plugin, const Manifest *manifest) {
+        g_autofree char *obstacle = NULL;
+
+        if (!other->refusal || other->refused->versioned || other->as_if || plugin->as_if || manifest->versioned)
+                return FALSE;
+        plugin->as_if = manifest;
+        obstacle = obstacle_of(other, other->refused);
+        plugin->as_if = NULL;
+        return !obstacle;
+}
+
 void upgrade_forget(Plugin *plugin) {
         g_clear_pointer(&plugin->refused, manifest_free);
         g_clear_pointer(&plugin->refusal, g_free);
