@@ -377,6 +377,21 @@ class Registry(BusTest):
         self.load()
         self.assertEqual(self.get('State'), 'running')
 
+    def enable(self, identifier):
+        return subprocess.run([BUILD / 'src/cli/cloudsnooze', 'plugin', 'enable', identifier], env=self.house.environment,
+                              capture_output=True, text=True, timeout=60)
+
+    def test_one_is_enabled_as_soon_as_it_is_put_there(self):
+        """As a script does it, or somebody who pastes the lines of a README."""
+        self.house.install_plugin('one', BUILD / 'tests/unit/fake-plugin', enabled=False, contracts=['IdleCheck'],
+                                  arguments=('one', 'idle', self.house.directory))
+        result = self.enable('one')
+        self.assertEqual((result.returncode, result.stdout), (0, 'Enabled.\n'), result.stderr)
+        self.assertTrue(self.get('Enabled'))
+        result = self.enable('two')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("There is no plugin 'two'", result.stderr)
+
     def test_those_that_need_each_other(self):
         self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
         self.house.install_fake('two', 'idle', dependencies=self.needs(three='*'))
