@@ -57,6 +57,18 @@ int manager_admit(sd_bus_message *message, const char *const *details, const cha
         return 1;
 }
 
+int manager_refuse_too_late(Manager *manager, sd_bus_error *error) {
+        if (!decision_was_asked(manager->decision))
+                return 0;
+        /* Perhaps it is awake again, and nobody has looked yet. */
+        manager_notice_sleep(manager);
+        if (decision_was_asked(manager->decision))
+                return sd_bus_error_set(error, ERROR_TOO_LATE,
+                                        "The provider has been asked to stop this machine already.");
+        manager_step_soon(manager);
+        return 0;
+}
+
 static int take_of_user(SenderLimits *limits, uid_t uid) {
         char key[32];
 

@@ -34,6 +34,9 @@ int manager_admit(sd_bus_message *message, const char *const *details, const cha
  * time. */
 int manager_take_turn(Manager *manager, uid_t uid, sd_bus_error *error);
 
+/* For what would keep the machine on, once authorized: ERROR_TOO_LATE where the provider was asked. */
+int manager_refuse_too_late(Manager *manager, sd_bus_error *error);
+
 /* Before a call that keeps the daemon from everything else for a while: by user, or who opens a connection for each
  * call would have as many as he likes. */
 int manager_take_look(Manager *manager, uid_t uid, sd_bus_error *error);

@@ -142,7 +142,7 @@ int manager_set_pause(Manager *manager, uint64_t until, StoreDone done, void *us
                 json_object_set_int_member(record, "until",
                                            (gint64) (clock_realtime() + usec_sub(until, clock_boottime())));
         } else if (was)
-                decision_restart_clock(manager->decision, clock_monotonic(), "the pause ended");
+                decision_end_pause(manager->decision, clock_monotonic());
         manager_save(manager);
         manager_emit_changed(manager, "Paused");
         manager_emit_changed(manager, "PausedUntil");

@@ -39,8 +39,8 @@ static void restart_after_sleep(Manager *manager) {
         log_info("This machine slept; the idle clock starts again.");
 }
 
-/* A resume restarts the idle clock. The two clocks tell it without logind, and nobody can forge them. */
-static void notice_sleep(Manager *manager) {
+/* The two clocks tell it without logind, and nobody can forge them. */
+void manager_notice_sleep(Manager *manager) {
         uint64_t slept = usec_sub(clock_boottime(), clock_monotonic());
 
         if (slept > usec_add(manager->slept, SLEEP_SEEN))
@@ -77,7 +77,7 @@ static void choose_look_at_input(Manager *manager, uint64_t now) {
 void manager_take_quick_sample(Manager *manager) {
         uint64_t now = clock_monotonic();
 
-        notice_sleep(manager);
+        manager_notice_sleep(manager);
         wall_clock_look(manager);
         manager->sample_realtime = clock_realtime();
         if (manager->replay) {

@@ -187,6 +187,9 @@ void manager_reload(Manager *manager);
 /* The configuration of the start, kept as the last good one. */
 void manager_keep_good_config(Manager *manager);
 
+/* A sleep since the latest sample restarts the idle clock, and ends a stop that led to it. */
+void manager_notice_sleep(Manager *manager);
+
 /* A sample now, of everything; a quick one leaves out what may wait until the next check. */
 void manager_take_sample(Manager *manager);
 void manager_take_quick_sample(Manager *manager);

@@ -8,7 +8,7 @@ import signal
 import time
 
 import tap
-from harness import BUILD, MANAGER, PATH, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, wait_for, wait_for_file
 from stops import HASTY, HOUR, StopTest, b, t
 
 SECOND = 1_000_000
@@ -253,6 +253,86 @@ class Stopping(StopTest):
         self.addCleanup(os.close, self.delay_hold())
         self.wait_for_state('stopping')
         self.assertEqual(self.client.get('NextStop'), 0)
+
+
+class Asked(StopTest):
+    """Nobody is told that the machine stays on where the provider has been asked."""
+
+    CALLS = (('Hold', '(sss)', ('pytest', 'a run', 'block')), ('Hold', '(sss)', ('vim', 'unsaved', 'delay')), ('HoldFor', '(ts)', (HOUR, 'lunch')),
+             ('Postpone', '(ts)', (HOUR, '')), ('CancelStop', '(s)', ('',)), ('Pause', '()', ()))
+
+    def assert_too_late(self):
+        for method, signature, arguments in self.CALLS:
+            self.assertFails(ERROR + 'TooLate', method, signature, arguments)
+        self.assertEqual((self.client.get('Holds'), self.client.get('Paused')), (0, False))
+
+    def test_while_it_has_not_answered(self):
+        self.start(stop='accept-and-hang')
+        self.stop()
+        self.wait_until_asked()
+        self.assert_too_late()
+
+    def test_when_it_has_answered(self):
+        self.start()
+        self.stop()
+        self.wait_for_state('stopped')
+        self.assert_too_late()
+
+    def test_between_two_attempts_it_is_not(self):
+        self.start(stop='throttle')
+        self.stop()
+        wait_for_file(lambda: 'slow down' in self.client.get('Reason'), 'the answer')
+        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        wait_for(lambda: self.client.get('State') in ('active', 'idle'), 'the end of the stop')
+
+    def test_a_pause_that_ends_does_not_end_it(self):
+        self.start()
+        self.client.call('Pause')
+        self.wait_for_state('paused')
+        self.stop('going home')
+        self.wait_for_state('stopped')
+        self.client.call('Resume')
+        self.assert_too_late()
+        self.assertEqual(self.client.get('State'), 'stopped')
+        self.assertIn('going home', self.record()['reason'])
+
+
+class Paused(WarnedTest):
+    def test_it_ends_what_the_machine_decided_on(self):
+        self.be_warned()
+        self.client.call('Pause')
+        self.wait_for_state('paused')
+        wait_for(lambda: self.called_off, 'the end of the warning')
+
+    def test_it_is_refused_where_a_person_wants_the_stop(self):
+        self.start()
+        for options in ({'delay': t(HOUR)}, {'delay': t(HOUR), 'force': b(True)}, {'delay': t(HOUR), 'dry-run': b(True)}):
+            with self.subTest(options=options):
+                self.stop('going home', **options)
+                message = self.assertFails(ERROR + 'Busy', 'Pause')
+                self.assertIn(': going home)', message)
+                self.assertIn('snooze cancel', message)
+                self.assertEqual((self.client.get('Paused'), self.client.get('State')), (False, 'warning'))
+                self.client.call('CancelStop', '(s)', ('not today',))
+        self.client.call('Pause')
+        self.wait_for_state('paused')
+        # Decided since then, and by a person.
+        self.stop('going home', delay=t(HOUR))
+        self.wait_for_state('warning')
+        self.assertFails(ERROR + 'Busy', 'Pause')
+        self.client.call('CancelStop', '(s)', ('not today',))
+        self.wait_for_state('paused')
+
+    def test_while_handlers_are_waited_for(self):
+        self.start()
+        self.addCleanup(os.close, self.delay_hold())
+        self.stop('going home')
+        self.wait_for_state('stopping')
+        self.assertFails(ERROR + 'Busy', 'Pause', part=': going home)')
+        self.client.call('CancelStop', '(s)', ('not today',))
+        self.client.call('Pause')
+        self.wait_for_state('paused')
+        self.assertEqual(self.stops_asked(), 0)
 
 
 if __name__ == '__main__':

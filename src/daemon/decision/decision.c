@@ -219,6 +219,10 @@ void decision_forget_source(Decision *decision, const char *source) {
                         g_ptr_array_remove_index(decision->plugins, i);
 }
 
+void decision_end_pause(Decision *decision, uint64_t now) {
+        idle_clock_restart(decision, now, "the pause ended");
+}
+
 void decision_restart_clock(Decision *decision, uint64_t now, const char *reason) {
         idle_clock_restart(decision, now, reason);
         /* Whatever was asked of the provider is over: the machine runs. */
@@ -275,6 +279,10 @@ gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run
         if (ret_dry_run)
                 *ret_dry_run = decision->request.dry_run;
         return decision->request.standing;
+}
+
+const char *decision_stop_reason(const Decision *decision) {
+        return decision->request.standing ? decision->request.reason : NULL;
 }
 
 const char *decision_stop_forced(const Decision *decision) {

@@ -128,7 +128,10 @@ void decision_add_vote(Decision *decision, Vote *vote);
 void decision_expect_source(Decision *decision, const char *source, uint64_t timeout, uint64_t now);
 void decision_forget_source(Decision *decision, const char *source);
 
-/* Boot, resume, CancelStop, Resume: idleness counts from now on. */
+/* Resume: idleness counts from now on. What a person asked for meanwhile goes on. */
+void decision_end_pause(Decision *decision, uint64_t now);
+
+/* Boot, the machine's own resume: so, too, and a stop that the provider was asked for is over. */
 void decision_restart_clock(Decision *decision, uint64_t now, const char *reason);
 
 /* CancelStop: restarts the clock and ends warning, stopping and a requested stop. -EALREADY once the provider was
@@ -155,7 +158,9 @@ typedef struct StopRequest {
 
 int decision_request_stop(Decision *decision, uint64_t now, const StopRequest *request);
 gboolean decision_stop_requested(const Decision *decision, gboolean *ret_dry_run);
-/* Why, where one stands that no hold ends and that is no dry run; else NULL. */
+/* Why, where one stands; else NULL. */
+const char *decision_stop_reason(const Decision *decision);
+/* … that no hold ends and that is no dry run. */
 const char *decision_stop_forced(const Decision *decision);
 
 /* After call_provider. asked: from now on it is too late to cancel. Then one of: accepted (→ stopped); retry (it was

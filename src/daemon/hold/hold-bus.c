@@ -24,11 +24,13 @@ static int limits_error(int r, sd_bus_error *error) {
 }
 
 /* Who is told that a hold stands believes that the machine stays on. */
-static int refuse_in_vain(const Manager *manager, sd_bus_error *error) {
+static int refuse_in_vain(Manager *manager, HoldKind kind, sd_bus_error *error) {
+        int r = manager_refuse_too_late(manager, error);
         const char *forced = decision_stop_forced(manager->decision);
 
-        if (!forced)
-                return 0;
+        /* A forced stop waits for those that delay it, and a postponement ends it. */
+        if (r < 0 || !forced || (kind != HOLD_BLOCK && kind != HOLD_TIMED))
+                return r;
         return sd_bus_error_setf(error, ERROR_BUSY,
                                  "This machine is to stop whatever holds it on (%s), so this would be in vain; keep "
                                  "it on first: " SNOOZE_COMMAND " cancel",
@@ -66,7 +68,7 @@ int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = kind == HOLD_BLOCK ? refuse_in_vain(manager, error) : 0;
+        r = refuse_in_vain(manager, kind, error);
         if (r >= 0)
                 r = manager_take_turn(manager, uid, error);
         if (r < 0)
@@ -144,11 +146,8 @@ static int add_timed(Manager *manager, sd_bus_message *message, HoldKind kind, s
                                      error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        if (kind == HOLD_POSTPONE && decision_was_asked(manager->decision))
-                return sd_bus_error_set(error, ERROR_TOO_LATE,
-                                        "The provider has been asked to stop this machine already.");
 
-        r = kind == HOLD_TIMED ? refuse_in_vain(manager, error) : 0;
+        r = refuse_in_vain(manager, kind, error);
         if (r >= 0)
                 r = manager_take_turn(manager, uid, error);
         if (r < 0)

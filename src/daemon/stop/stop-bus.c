@@ -133,15 +133,14 @@ int method_cancel_stop(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = manager_take_turn(manager, uid, error);
+        r = manager_refuse_too_late(manager, error);
+        if (r >= 0)
+                r = manager_take_turn(manager, uid, error);
         if (r < 0)
                 return r;
         user = user_name(uid);
         full = *reason ? g_strdup_printf("%s cancelled: %s", user, reason) : g_strdup_printf("%s cancelled", user);
         r = decision_cancel(manager->decision, clock_monotonic(), full);
-        if (r == -EALREADY)
-                return sd_bus_error_set(error, ERROR_TOO_LATE,
-                                        "The provider has been asked to stop this machine already.");
         if (r < 0)
                 return r;
         if (manager->outcome.state == STATE_WARNING || manager->outcome.state == STATE_STOPPING) {
@@ -165,6 +164,19 @@ static void pause_kept(const GError *error, void *userdata) {
         sd_bus_message_unref(call);
 }
 
+/* Who is told that nothing is decided believes that the machine stays on, and this was decided before. */
+static int refuse_pause(Manager *manager, sd_bus_error *error) {
+        int r = manager_refuse_too_late(manager, error);
+        const char *reason = decision_stop_reason(manager->decision);
+
+        if (r < 0 || !reason)
+                return r;
+        return sd_bus_error_setf(error, ERROR_BUSY,
+                                 "A stop that somebody asked for is under way (%s), and a pause would not end it; end "
+                                 "it first: " SNOOZE_COMMAND " cancel",
+                                 reason);
+}
+
 static int set_pause(Manager *manager, sd_bus_message *message, gboolean pause, sd_bus_error *error) {
         uint64_t until = 0;
         uid_t uid;
@@ -173,9 +185,9 @@ static int set_pause(Manager *manager, sd_bus_message *message, gboolean pause, 
         r = manager_authorize_caller(manager, message, NULL, &uid, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        if (pause && decision_was_asked(manager->decision))
-                return sd_bus_error_set(error, ERROR_TOO_LATE,
-                                        "The provider has been asked to stop this machine already.");
+        r = pause ? refuse_pause(manager, error) : 0;
+        if (r < 0)
+                return r;
 
         if (pause)
                 until = usec_add(clock_boottime(),
