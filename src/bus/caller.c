@@ -133,12 +133,12 @@ int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus
 }
 
 char *user_name(uid_t uid) {
-        char buffer[4096];
-        struct passwd entry, *found;
         _cleanup_(fclosep) FILE *file = fopen("/etc/passwd", "re");
+        struct passwd *entry;
 
-        while (file && fgetpwent_r(file, &entry, buffer, sizeof(buffer), &found) == 0)
-                if (found->pw_uid == uid)
-                        return g_strdup(found->pw_name);
+        /* Its own buffer has room for a line of any length; the loop is the only thread that asks. */
+        while (file && (entry = fgetpwent(file)))
+                if (entry->pw_uid == uid)
+                        return g_strdup(entry->pw_name);
         return g_strdup_printf("uid %u", (unsigned) uid);
 }
