@@ -124,11 +124,29 @@ static Manifest *load(const char *directory, const char *id, char *place, uid_t 
         manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
 
         program = program_resolve(own_directory, manifest->exec, also, error);
-        if (!program)
+        if (!program) {
+                g_prefix_error(error, "%s: /exec: ", path);
                 return manifest_refused(error);
+        }
         g_free(manifest->exec);
         manifest->exec = g_steal_pointer(&program);
         return g_steal_pointer(&manifest);
+}
+
+char *manifest_wanted_program(const char *directory, const char *id) {
+        g_autofree char *place = manifest_place(directory, id, NULL),
+                        *path = place ? g_build_filename(place, "plugin.json", NULL) : NULL, *text = NULL;
+        g_autoptr(JsonNode) root = NULL;
+        const char *exec;
+        gsize length;
+
+        if (!path || !file_read(path, JSON_SIZE_MAX, &text, &length, NULL))
+                return NULL;
+        root = json_text_parse(path, text, (gssize) length, NULL);
+        if (!root || !JSON_NODE_HOLDS_OBJECT(root))
+                return NULL;
+        exec = json_get_string(json_node_get_object(root), "exec", id);
+        return g_path_is_absolute(exec) ? g_strdup(exec) : g_build_filename(place, exec, NULL);
 }
 
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {

@@ -75,6 +75,8 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
 /* The same of one of the versions that lie side by side. */
 Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also,
                                 GError **error);
+/* Where the program of one that does not load would be, as it is written; NULL where even that cannot be read. */
+char *manifest_wanted_program(const char *directory, const char *id);
 /* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it
  * has to be named; NULL: as it says itself. */
 Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error);

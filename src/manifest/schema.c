@@ -12,6 +12,11 @@
 
 #define INTEGER_EXACT_MAX 9007199254740992.0 /* beyond 2^53 a double skips integers */
 
+/* A pattern is its author's, a value anybody's, and some pairs of them are tried for minutes (pcre2pattern(3)). A list
+ * has so many strings that each of them gets less. */
+#define PATTERN_STEPS "(*LIMIT_MATCH=10000)"
+#define PATTERN_STEPS_OF_LIST "(*LIMIT_MATCH=1000)"
+
 struct Schema {
         GPtrArray *settings;
         GHashTable *by_name; /* borrows from settings */
@@ -22,7 +27,7 @@ static const struct {
         const char *name;
         SettingType type;
 } type_names[] = {
-        { "string", SETTING_STRING },   { "int", SETTING_INTEGER }, { "integer", SETTING_INTEGER },
+        { "string", SETTING_STRING },   { "int", SETTING_INTEGER },  { "integer", SETTING_INTEGER },
         { "number", SETTING_NUMBER },   { "float", SETTING_NUMBER }, { "double", SETTING_NUMBER },
         { "boolean", SETTING_BOOLEAN }, { "bool", SETTING_BOOLEAN }, { "list", SETTING_LIST },
         { "array", SETTING_LIST },      { "strings", SETTING_LIST },
@@ -33,8 +38,8 @@ static const char *const type_expectation[SETTING_TYPE_COUNT] = {
         [SETTING_INTEGER] = "a whole number",
         [SETTING_NUMBER] = "a number",
         [SETTING_BOOLEAN] = "true or false",
-        [SETTING_LIST] = "a list of at most " G_STRINGIFY(SETTING_LIST_MAX) " strings of at most "
-                         G_STRINGIFY(SETTING_TEXT_MAX) " bytes",
+        [SETTING_LIST] = "a list of at most " G_STRINGIFY(SETTING_LIST_MAX) " strings of at most " G_STRINGIFY(
+                SETTING_TEXT_MAX) " bytes",
 };
 
 static void setting_free(void *data) {
@@ -89,8 +94,8 @@ static gboolean is_boolean(JsonNode *node) {
 
 static gboolean is_number(JsonNode *node) {
         return JSON_NODE_HOLDS_VALUE(node) &&
-                (json_node_get_value_type(node) == G_TYPE_INT64 || json_node_get_value_type(node) == G_TYPE_DOUBLE) &&
-                isfinite(json_node_get_double(node));
+               (json_node_get_value_type(node) == G_TYPE_INT64 || json_node_get_value_type(node) == G_TYPE_DOUBLE) &&
+               isfinite(json_node_get_double(node));
 }
 
 static gboolean is_integer(JsonNode *node) {
@@ -191,7 +196,9 @@ static gboolean parse_constraints(Setting *setting, const char *name, const char
         const char *dots = strstr(text, "..");
 
         if (length >= 2 && text[0] == '/' && text[length - 1] == '/') {
-                g_autofree char *pattern = g_strndup(text + 1, length - 2);
+                g_autofree char *inside = g_strndup(text + 1, length - 2);
+                g_autofree char *pattern = g_strconcat(
+                        setting->type == SETTING_LIST ? PATTERN_STEPS_OF_LIST : PATTERN_STEPS, inside, NULL);
                 g_autoptr(GError) e = NULL;
 
                 if (setting->type != SETTING_STRING && setting->type != SETTING_LIST)
@@ -232,7 +239,7 @@ static gboolean check_description_keys(const Setting *setting, const char *name,
                 gboolean (*valid)(JsonNode *node);
                 const char *expected;
         } keys[] = {
-                { "description", is_string, "a string" },  { "constraints", is_string, "a string" },
+                { "description", is_string, "a string" },    { "constraints", is_string, "a string" },
                 { "required", is_boolean, "true or false" }, { "secret", is_boolean, "true or false" },
                 { "type", is_string, "a string" },           { "default", NULL, NULL },
         };
@@ -534,7 +541,7 @@ Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *confi
 
 char **schema_hints(const Schema *schema) {
         static const char *const signatures[SETTING_TYPE_COUNT] = {
-                [SETTING_STRING] = "s", [SETTING_INTEGER] = "x", [SETTING_NUMBER] = "d",
+                [SETTING_STRING] = "s",  [SETTING_INTEGER] = "x", [SETTING_NUMBER] = "d",
                 [SETTING_BOOLEAN] = "b", [SETTING_LIST] = "as",
         };
         GPtrArray *hints = g_ptr_array_new();

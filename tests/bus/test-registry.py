@@ -88,6 +88,30 @@ class Registry(BusTest):
         self.house.install_fake('one', 'idle')
         wait_for(lambda: path_of('one') in self.client.call('ListPlugins')[0] and self.get('LastError') == '', 'it to be whole')
 
+    def test_a_program_that_comes_after_its_manifest(self):
+        """Into a folder that is not there yet, as an archive is unpacked."""
+        directory = self.house.directory / 'plugins/one'
+        self.house.install_fake('one', 'idle', exec='bin/inner/one')
+        self.wait_for_added()
+        self.assertEqual(self.get('State'), 'failed')
+        self.assertIn('plugin.json: /exec: ', self.get('LastError'))
+        inner = directory / 'bin/inner'
+        inner.mkdir(mode=0o755, parents=True)
+        shutil.copy(directory / 'one', inner)
+        wait_for(lambda: self.get('LastError') == '', 'the program to be found')
+
+    def test_a_program_elsewhere_that_becomes_one(self):
+        elsewhere = self.house.directory / 'elsewhere'
+        elsewhere.mkdir(mode=0o755)
+        program = elsewhere / 'one'
+        program.write_text('#!/bin/sh\n')
+        program.chmod(0o644)
+        self.house.install_fake('one', 'idle', exec=str(program))
+        self.wait_for_added()
+        self.assertIn(str(program), self.get('LastError'))
+        program.chmod(0o755)
+        wait_for(lambda: self.get('LastError') == '', 'the program to be found')
+
     def test_what_its_manifest_says_anew_is_told(self):
         self.house.install_fake('one', 'idle')
         self.wait_for_added()

@@ -317,7 +317,9 @@ static Schema *schema(void) {
                        "\"bool\", \"default\": false},"
                        "\"names\": {\"type\": \"list\", \"default\": [\"a\"]}, \"pass-word\": {\"type\": \"string\", "
                        "\"secret\": true,"
-                       "\"constraints\": \"/^.{4,}$/\"}}");
+                       "\"constraints\": \"/^.{4,}$/\"}, \"slow\": {\"type\": \"string\", \"constraints\": "
+                       "\"/^(a+)+$|^a+!$/\"}, \"slow-ones\": {\"type\": \"list\", \"constraints\": "
+                       "\"/^(a+)+$|^a+!$/\"}}");
         g_autoptr(GError) error = NULL;
         Schema *result = schema_parse("test", description, &error);
 
@@ -343,6 +345,11 @@ static void test_values_are_checked(void) {
                 { "{\"names\": [1]}", "a list of at most 1024 strings" },
                 { "{\"prot\": 1}", "expected one of port, ratio" },
                 { "{\"pass-word\": \"abc\"}", "got a secret value" },
+                { "{\"slow\": \"aaa!\"}", NULL },
+                /* Both would fit, after as many steps as keep a daemon busy for minutes. */
+                { "{\"slow\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}", "/slow" },
+                { "{\"slow-ones\": [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"]}",
+                  "/slow-ones" },
         };
         g_autoptr(Schema) s = schema();
 
@@ -415,9 +422,15 @@ static void test_a_list_of_the_environment_may_be_json(void) {
 }
 
 static void test_environment_is_strict(void) {
-        static const char *const bad[] = { "PORT=1",          "SNOOZE_PORT",       "SNOOZE_PORT=x",
-                                           "SNOOZE_NOSUCH=1", "SNOOZE_PORT=70000", "SNOOZE_ON=perhaps",
-                                           "SNOOZE_NAMES=[a,b", "SNOOZE_NAMES=[1]",  "SNOOZE_NAMES=[[\"a\"]]" };
+        static const char *const bad[] = { "PORT=1",
+                                           "SNOOZE_PORT",
+                                           "SNOOZE_PORT=x",
+                                           "SNOOZE_NOSUCH=1",
+                                           "SNOOZE_PORT=70000",
+                                           "SNOOZE_ON=perhaps",
+                                           "SNOOZE_NAMES=[a,b",
+                                           "SNOOZE_NAMES=[1]",
+                                           "SNOOZE_NAMES=[[\"a\"]]" };
         g_autoptr(Schema) s = schema();
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

@@ -37,11 +37,15 @@ static gboolean id_usable(Plugins *plugins, const char *directory, const char *i
 static void stamp_file(const char *path, FileStamp *ret) {
         struct stat st;
 
-        *ret = (FileStamp) {};
+        *ret = (FileStamp){};
         if (stat(path, &st) < 0)
                 return;
-        *ret = (FileStamp) {
-                .device = st.st_dev, .inode = st.st_ino, .mode = st.st_mode, .owner = st.st_uid, .group = st.st_gid,
+        *ret = (FileStamp){
+                .device = st.st_dev,
+                .inode = st.st_ino,
+                .mode = st.st_mode,
+                .owner = st.st_uid,
+                .group = st.st_gid,
         };
         /* What else is done in a plugin's directory is no change of the plugin. */
         if (S_ISDIR(st.st_mode))
@@ -78,7 +82,7 @@ static gboolean manifest_same(const Plugin *plugin, const char *directory, const
         if (!manifest || !plugin->manifest)
                 return !manifest && !plugin->manifest && g_strcmp0(plugin->last_error, broken) == 0;
         return g_str_equal(directory, plugin->directory) && g_str_equal(manifest->digest, plugin->manifest->digest) &&
-                g_str_equal(manifest->exec, plugin->manifest->exec);
+               g_str_equal(manifest->exec, plugin->manifest->exec);
 }
 
 /* It runs. */
@@ -153,6 +157,17 @@ static Plugin *take_back(Plugins *plugins, const char *id) {
         return NULL;
 }
 
+/* What is missing may be its program alone, which is copied last and may lie anywhere. That it comes is noticed from
+ * the watch on, so it is looked for once more. */
+static Manifest *load(Plugins *plugins, const char *directory, const char *id, GError **error) {
+        g_autoptr(Manifest) manifest = manifest_load(directory, id, plugins->trusted_uid, NULL);
+        g_autofree char *program = manifest ? g_strdup(manifest->exec) : manifest_wanted_program(directory, id);
+
+        if (program)
+                watch_program(plugins->watch, program, id);
+        return manifest ? g_steal_pointer(&manifest) : manifest_load(directory, id, plugins->trusted_uid, error);
+}
+
 static void look_at(Plugins *plugins, const char *directory, const char *id, GStrvBuilder *added) {
         Plugin *plugin = g_hash_table_lookup(plugins->by_id, id);
         g_autoptr(GError) error = NULL;
@@ -163,7 +178,7 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
                 plugin->stale = FALSE;
                 return;
         }
-        manifest = manifest_load(directory, id, plugins->trusted_uid, &error);
+        manifest = load(plugins, directory, id, &error);
         stamp_take(directory, id, manifest ? manifest->exec : "", stamp);
         if (error)
                 log_warning("Plugin %s is broken: %s", id, error->message);

@@ -13,7 +13,7 @@
 #include "base/journal.h"
 
 #define SETTLE (200 * USEC_PER_MSEC)
-#define SETTLE_MAX (2 * USEC_PER_SEC)  /* for one who never stops writing */
+#define SETTLE_MAX (2 * USEC_PER_SEC) /* for one who never stops writing */
 #define COMES_AND_GOES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define IS_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)
 #define WANTED (COMES_AND_GOES | IN_ATTRIB | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -21,7 +21,7 @@
 /* A directory may be several of these at once. */
 typedef struct Place {
         char *path;
-        char *id;           /* of the plugin that lies in it, or NULL */
+        GHashTable *ids;    /* of the plugins that lie in it, or whose programs do; or NULL */
         gboolean directory; /* plugins' directories are in it */
         gboolean above;     /* the nearest one above such a one that is missing */
         int wd;
@@ -37,15 +37,15 @@ struct Watch {
         GHashTable *by_path; /* the same */
         GHashTable *touched; /* set of ids */
         gboolean all;
-        uint64_t first;      /* monotonic: of what is touched now; 0: nothing is */
-        gboolean exhausted;  /* that was said */
+        uint64_t first;     /* monotonic: of what is touched now; 0: nothing is */
+        gboolean exhausted; /* that was said */
 };
 
 static void place_free(void *data) {
         Place *place = data;
 
         g_free(place->path);
-        g_free(place->id);
+        g_clear_pointer(&place->ids, g_hash_table_unref);
         g_free(place);
 }
 
@@ -74,18 +74,41 @@ static Place *place_add(Watch *watch, const char *path) {
         if (place)
                 (void) g_hash_table_remove(watch->by_path, place->path);
         place = g_new0(Place, 1);
-        *place = (Place) { .path = g_strdup(path), .wd = wd };
+        *place = (Place){ .path = g_strdup(path), .wd = wd };
         g_hash_table_insert(watch->by_wd, GINT_TO_POINTER(wd), place);
         g_hash_table_insert(watch->by_path, place->path, place);
         return place;
+}
+
+static void place_serve(Place *place, const char *id) {
+        if (!place->ids)
+                place->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        if (!g_hash_table_contains(place->ids, id))
+                (void) g_hash_table_add(place->ids, g_strdup(id));
 }
 
 void watch_plugin(Watch *watch, const char *directory, const char *id) {
         g_autofree char *path = g_build_filename(directory, id, NULL);
         Place *place = place_add(watch, path);
 
-        if (place && !place->id)
-                place->id = g_strdup(id);
+        if (place)
+                place_serve(place, id);
+}
+
+void watch_program(Watch *watch, const char *program, const char *id) {
+        g_autofree char *path = g_path_get_dirname(program);
+        Place *place = place_add(watch, path);
+
+        /* What is not there yet comes into one that is. */
+        while (!place && strlen(path) > 1) {
+                char *above = g_path_get_dirname(path);
+
+                g_free(path);
+                path = above;
+                place = place_add(watch, path);
+        }
+        if (place)
+                place_serve(place, id);
 }
 
 void watch_begin(Watch *watch) {
@@ -95,7 +118,7 @@ void watch_begin(Watch *watch) {
                 Place *place = l->data;
 
                 place->above = FALSE;
-                if (!place->directory && !place->id)
+                if (!place->directory && !place->ids)
                         place_drop(watch, place);
         }
 }
@@ -144,6 +167,15 @@ void watch_touch(Watch *watch, const char *id) {
         (void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
+static void touch_plugins(Watch *watch, const Place *place) {
+        GHashTableIter iter;
+        void *id;
+
+        g_hash_table_iter_init(&iter, place->ids);
+        while (g_hash_table_iter_next(&iter, &id, NULL))
+                watch_touch(watch, id);
+}
+
 static void take_event(Watch *watch, const struct inotify_event *event) {
         Place *place = g_hash_table_lookup(watch->by_wd, GINT_TO_POINTER(event->wd));
 
@@ -151,8 +183,8 @@ static void take_event(Watch *watch, const struct inotify_event *event) {
                 watch_touch(watch, NULL);
         if (!place)
                 return;
-        if (place->id)
-                watch_touch(watch, place->id);
+        if (place->ids)
+                touch_plugins(watch, place);
         /* Without a name it is about the directory itself: whose it is may have changed. */
         if (place->directory)
                 watch_touch(watch, event->len > 0 ? event->name : NULL);
@@ -180,7 +212,7 @@ int watch_new(sd_event *event, WatchSettled settled, void *userdata, Watch **ret
         Watch *watch = g_new0(Watch, 1);
         int r;
 
-        *watch = (Watch) { .event = sd_event_ref(event), .settled = settled, .userdata = userdata };
+        *watch = (Watch){ .event = sd_event_ref(event), .settled = settled, .userdata = userdata };
         watch->by_wd = g_hash_table_new_full(NULL, NULL, NULL, place_free);
         watch->by_path = g_hash_table_new(g_str_hash, g_str_equal);
         watch->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
