@@ -137,8 +137,19 @@ static uint64_t hook_deadline(const Notices *notices) {
 
 static void beat(Notices *notices);
 
+/* An instance ends from the group or from its warm pool; Warmed:Stopped, Warmed:Hibernated and Warmed:Running are
+ * states from which it comes back (docs.aws.amazon.com/autoscaling/ec2/userguide/warm-pool-instance-lifecycle.html).
+ */
+static const char *const last_states[] = { "Terminated", "Warmed:Terminated", NULL };
+
 static bool is_terminated(const Aws *aws) {
-        return g_strcmp0(aws->scaling.state, "Terminated") == 0;
+        return aws->scaling.state && g_strv_contains(last_states, aws->scaling.state);
+}
+
+static bool is_termination(const char *event_id) {
+        const char *state = strstr(event_id, "/autoscaling/");
+
+        return state && g_strv_contains(last_states, state + strlen("/autoscaling/"));
 }
 
 void scaling_clear(Scaling *scaling) {
@@ -322,7 +333,7 @@ static void complete(CloudJob *job) {
 int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *userdata) {
         Aws *aws = userdata;
 
-        if (!g_str_has_suffix(event_id, "/autoscaling/Terminated"))
+        if (!is_termination(event_id))
                 return 0;
         if (aws_has_hook(aws) && (!aws->notices || !aws->identity || !aws->scaling.state))
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_THROTTLED,

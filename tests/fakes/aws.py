@@ -312,7 +312,7 @@ class Aws(fake.Fake):
             raise Refusal(400, "ValidationError", f"No active Lifecycle Action found with token {form['LifecycleActionToken']}")
         if not form.get("InstanceId"):
             raise Refusal(400, "ValidationError", "InstanceId is missing")
-        if self.state["lifecycle_state"] != "Terminated":
+        if self.state["lifecycle_state"] not in ("Terminated", "Warmed:Terminated"):
             raise Refusal(400, "ValidationError", f"No active Lifecycle Action found with instance ID {form['InstanceId']}")
         self.state["hooks"].append({"action": action, **form})
         return element(action + "Result")

@@ -156,6 +156,29 @@ class Notices(Aws):
         self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
         self.assertIn("LifecycleActionResult=CONTINUE", self.actions("CompleteLifecycleAction")[0]["body"])
 
+    def test_so_it_does_where_the_instance_ends_from_a_warm_pool(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        events, _ = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Warmed:Terminated")
+        self.until(lambda: events)
+        self.assertEqual((events[0]["type"], events[0]["severity"], events[0]["id"]),
+                         ("cloud.instance.termination", 3, f"{OWN}/autoscaling/Warmed:Terminated"))
+        self.until_asked("RecordLifecycleActionHeartbeat")
+        self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        self.assertIn("LifecycleActionResult=CONTINUE", self.actions("CompleteLifecycleAction")[0]["body"])
+
+    def test_from_the_other_states_of_a_warm_pool_it_comes_back(self):
+        plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
+        events, _ = self.watch(plugin)
+        for state in ("Warmed:Stopped", "Warmed:Hibernated", "Warmed:Running"):
+            with self.subTest(state=state):
+                del events[:]
+                self.cloud.state(lifecycle_state=state)
+                self.until(lambda: events)
+                self.assertEqual((events[0]["type"], events[0]["severity"]), ("cloud.autoscaling.scale", 1))
+                self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
+        self.assertEqual(self.actions("CompleteLifecycleAction") + self.actions("RecordLifecycleActionHeartbeat"), [])
+
     def test_handlers_have_the_hooks_time(self):
         events, _ = self.watch(self.aws(lifecycle_hook_seconds=172800))
         before = time.time()
