@@ -11,7 +11,7 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
 static const SnoozePlugin plugin = {
         .size = sizeof(SnoozePlugin),
         .id = "native-idle",
-        .version = "1.0",
+        .version = "1.0.0",
         .check_idle = check_idle,
 };
 

@@ -84,7 +84,7 @@ class Provider:
             invocation.return_value(answer)
 
     def Handshake(self, invocation, host_api, host_version):
-        info = {'id': s(IDENTIFIER), 'version': s('2.1.0'), 'contracts': GLib.Variant('as', ['CloudProvider'])}
+        info = {'id': s(IDENTIFIER), 'version': s('1.0.0'), 'contracts': GLib.Variant('as', ['CloudProvider'])}
         return GLib.Variant('(ua{sv})', (1, info))
 
     def Initialize(self, invocation, config):

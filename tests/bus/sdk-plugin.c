@@ -10,6 +10,8 @@
 
 #include <snooze/plugin.h>
 
+#include "installed-version.h"
+
 static char mode[32];
 static SnoozePluginInstance *instance;
 static SnoozePluginCall *waiting;
@@ -207,6 +209,7 @@ static int process_stream(SnoozePluginCall *call, int input, int output, const S
 }
 
 int main(int argc, char *argv[]) {
+        static char version[32] = "1.2.0";
         static const SnoozePluginSetting settings[] = {
                 { "mode", SNOOZE_PLUGIN_STRING },
                 { "percent", SNOOZE_PLUGIN_INTEGER, 0, 100 },
@@ -224,7 +227,7 @@ int main(int argc, char *argv[]) {
         SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = "example",
-                .version = "1.2",
+                .version = version,
                 .settings = settings,
                 .start = start,
                 .initialize = initialize,
@@ -243,5 +246,6 @@ int main(int argc, char *argv[]) {
 
         if (getenv("EXAMPLE_WORKS_ON_BLOCKS"))
                 plugin.process_stream = NULL;
+        read_installed_version(version, sizeof(version));
         return snooze_plugin_main(&plugin, argc, argv);
 }

@@ -25,7 +25,7 @@ ENVIRONMENT = dict(
     ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':quarantine_size_mb=4')
 
 MANIFEST = {
-    'name': 'example', 'version': '1.2', 'exec': 'example', 'api': 1,
+    'name': 'example', 'version': '1.2.0', 'exec': 'example', 'api': 1,
     'contracts': ['IdleCheck', 'EventHandler', 'State', 'RequestHandler', 'EventSource', 'DataProcessor'],
     'events': {kind: {'priority': 1, 'enabled': True} for kind in ('snooze.stop.pending', 'custom.*')},
     'config_schema': {
@@ -191,7 +191,7 @@ class Findings(Directory):
         self.example()
         report = self.report_of('--events')
         self.assertEqual([c for c in report['checks'] if c['result'] != 'passed'], [])
-        self.assertEqual((report['plugin'], report['version']), ('example', '1.2'))
+        self.assertEqual((report['plugin'], report['version']), ('example', '1.2.0'))
         self.assertLess(report['measured']['pss_kb'], 64 * 1024)
         self.assertGreater(report['measured']['start_ms'], 0)
 

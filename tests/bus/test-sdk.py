@@ -39,7 +39,7 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(
             info, {
                 "id": "example",
-                "version": "1.2",
+                "version": "1.2.0",
                 "contracts": ["IdleCheck", "EventHandler", "State", "RequestHandler", "EventSource", "DataProcessor"],
                 "state": "none",
             },
@@ -437,7 +437,7 @@ class Sdk(plugin_bus.PluginTestCase):
 
     def test_the_command_line(self):
         run = lambda *arguments: subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, env=self.bus.environment)
-        self.assertEqual(run("--version").stdout, "example 1.2\n")
+        self.assertEqual(run("--version").stdout, "example 1.2.0\n")
         self.assertIn("--idle-exit", run("--help").stdout)
         for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--nonsense"], ["argument"], ["--slot", "c"]):
             self.assertNotEqual(run(*wrong).returncode, 0)

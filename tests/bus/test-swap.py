@@ -2,9 +2,12 @@
 """Hot-swap: one version of a plugin takes the place of another while it is called, and nobody loses a call. SNOOZE_SWAP_SECONDS and
 SNOOZE_SWAPS make the load longer (tools/swap)."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -347,6 +350,93 @@ class NotTaken(CountingTest):
         self.assertEqual((answer['version'], answer['count'], self.get('Version'), self.get('Permissions')), ('1.0.0', 3, '1.0.0', []))
 
 
+class Replaced(CountingTest):
+    """The files of a plugin are replaced one after the other, or while no daemon looks."""
+
+    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+
+    def replace(self, version):
+        """The program alone, which has another version before it is there; its manifest says what it says."""
+        (self.directory / 'version').write_text(version)
+        copy = self.directory / 'counting.new'
+        shutil.copy(self.directory / 'counting', copy)
+        copy.rename(self.directory / 'counting')
+
+    def describe(self, version):
+        """The manifest alone."""
+        self.place(version)
+        (self.directory / 'version').write_text('1.0.0')
+
+    def replace_without_daemon(self, number, **changes):
+        self.start()
+        self.count(3)
+        pid = self.get('Pid')
+        self.house.kill_daemon(number)
+        self.place('2.0.0', **changes)
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.problems = self.house.watcher.listen(MANAGER, 'Problem')
+        return pid
+
+    def test_one_that_runs_since_before_makes_place_and_gives_its_state_away(self):
+        for number in signal.SIGTERM, signal.SIGKILL:
+            with self.subTest(number.name):
+                self.place('1.0.0')
+                pid = self.replace_without_daemon(number, config_schema=SCHEMA)
+                self.of('Load')
+                answer = self.ask('look')
+                self.assertEqual((answer['version'], answer['count'], self.get('Version')), ('2.0.0', 3, '2.0.0'))
+                self.assertEqual(json.loads(self.get('ConfigSchema')), SCHEMA)
+                self.assertEqual(self.processes(), [self.get('Pid')])
+                self.assertNotEqual(self.get('Pid'), pid)
+                self.assertEqual((self.problems, self.get('Restarts')), ([], 0))
+                self.of('Unload')
+                self.house.kill_daemon()
+                with contextlib.closing(sqlite3.connect(self.house.directory / 'state/snooze.db')) as database:
+                    database.execute('DELETE FROM plugin_state')
+                    database.commit()
+
+    def test_what_is_refused_of_it_is_kept_as_its_own(self):
+        self.replace_without_daemon(signal.SIGKILL)
+        (self.directory / 'behaviour').write_text('refuses-import')
+        self.of('Load')
+        self.wait_for_problem('version 2.0.0 refused the state of version 1.0.0')
+        self.assertEqual(self.ask('look')['count'], 0)
+
+    def test_one_that_runs_what_is_there_stays(self):
+        self.start()
+        self.count(3)
+        pid = self.get('Pid')
+        self.house.restart_daemon()
+        self.of('Load')
+        self.assertEqual((self.count(), self.get('Pid')), (4, pid))
+
+    def test_a_program_that_comes_after_its_manifest_is_waited_for(self):
+        self.describe('2.0.0')
+        self.house.configure({'plugins': {'max_restarts': 0}})
+        self.house.start_daemon()
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('Load')
+        self.assertIn('says that it is version 1.0.0, expected 2.0.0 as in its plugin.json', raised.exception.message)
+        self.wait_for_state('quarantined')
+        self.wait_for_problem('says that it is version 1.0.0')
+        self.replace('2.0.0')
+        self.wait_for_state('discovered', 'running')
+        self.assertEqual((self.ask('look')['version'], self.get('Version')), ('2.0.0', '2.0.0'))
+
+    def test_nor_does_the_old_one_pass_for_a_new_version(self):
+        self.start()
+        self.count(3)
+        pid = self.get('Pid')
+        self.describe('2.0.0')
+        self.wait_for_problem('version 2.0.0 could not replace version 1.0.0, which runs on (greeting it): says that it is version 1.0.0')
+        self.assertEqual((self.get('Version'), self.get('Pid')), ('1.0.0', pid))
+        self.replace('2.0.0')
+        wait_for(lambda: self.get('Version') == '2.0.0', 'the daemon to take it by itself')
+        answer = self.ask('look')
+        self.assertEqual((answer['version'], answer['count']), ('2.0.0', 3))
+
+
 class WithoutChannel(BusTest):
     """It is called over the bus, which does not tell one that fell from one that left."""
 
@@ -369,6 +459,19 @@ class WithoutChannel(BusTest):
         text = self.manifest.read_text().replace(f'"version": "{self.get("Version")}"', f'"version": "{version}"')
         self.manifest.with_suffix('.new').write_text(text)
         self.manifest.with_suffix('.new').rename(self.manifest)
+
+    def test_one_that_runs_since_before_its_files_were_replaced_makes_place(self):
+        """It does not say which version it is."""
+        self.client.call('Load', interface=PLUGIN, path=self.plain)
+        self.house.restart_daemon()
+        self.client.call('Load', interface=PLUGIN, path=self.plain)
+        self.assertEqual(self.house.lived_through('plain').count('starts'), 1)
+        self.house.kill_daemon()
+        manifest = json.loads(self.manifest.read_text())
+        self.manifest.write_text(json.dumps({**manifest, 'version': '1.1.0'}))
+        self.house.start_daemon()
+        self.client.call('Load', interface=PLUGIN, path=self.plain)
+        self.assertEqual((self.house.lived_through('plain').count('starts'), self.get('Version')), (2, '1.1.0'))
 
     def test_one_that_is_gone_shortly_after_it_took_over_is_rolled_back(self):
         self.client.call('Load', interface=PLUGIN, path=self.plain)

@@ -25,14 +25,20 @@ static void assert_sentence(const char *problem) {
 static void try_greeting(sd_bus_message *m) {
         static char id[] = "p", version[] = "1", first[] = "IdleCheck", second[] = "State";
         char *contracts[] = { first, second, NULL };
-        const Manifest manifest = { .id = id, .version = version, .versioned = TRUE, .contracts = contracts };
-        g_autofree char *problem = NULL;
+        const Manifest manifest = { .id = id, .version = version, .contracts = contracts };
+        g_autofree char *problem = NULL, *said = NULL;
         StateHeld held;
+        int r = reply_read_greeting(&manifest, m, &held, &said, &problem);
 
-        if (reply_read_greeting(&manifest, m, &held, &problem) < 0)
+        if (r != 0)
                 assert_sentence(problem);
-        else
-                g_assert_cmpint(held, <=, STATE_HELD_LIVE);
+        if (r < 0)
+                return;
+        g_assert_cmpint(held, <=, STATE_HELD_LIVE);
+        if (r > 0)
+                g_assert_true(g_utf8_validate(said, -1, NULL));
+        else if (said)
+                g_assert_cmpstr(said, ==, version);
 }
 
 /* Plugin.Call hands on what Handle answered. */

@@ -20,6 +20,8 @@
 #include <snooze/plugin.h>
 #include <systemd/sd-bus.h>
 
+#include "../bus/installed-version.h"
+
 static int try_connect_local(const char *path) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd, r = 0;
@@ -193,15 +195,17 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 }
 
 int main(int argc, char *argv[]) {
+        static char version[32] = "1.0.0";
         static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run",
                                                "bus",     "memory",   "cpu",  "fork",  "say",    NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,
-                .version = "1.0.0",
+                .version = version,
                 .methods = methods,
                 .handle_request = handle_request,
         };
 
+        read_installed_version(version, sizeof(version));
         return snooze_plugin_main(&plugin, argc, argv);
 }

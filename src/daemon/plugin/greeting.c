@@ -38,12 +38,18 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
         g_autofree char *problem = NULL;
         g_autoptr(GError) e = NULL;
         g_autoptr(Settings) settings = NULL;
+        int r;
 
         if (error) {
                 process_fail(process, "refused the greeting: %s", error->message);
                 return;
         }
-        if (reply_read_greeting(process->manifest, reply, &process->state_held, &problem) < 0) {
+        r = reply_read_greeting(process->manifest, reply, &process->state_held, &process->version, &problem);
+        if (process->adopted && (r > 0 || (r == 0 && !process->version && process_is_outdated(process)))) {
+                process_outdated(process, problem ?: "runs since before its files were replaced");
+                return;
+        }
+        if (r != 0) {
                 process_fail(process, "%s", problem);
                 return;
         }

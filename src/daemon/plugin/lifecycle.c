@@ -25,7 +25,8 @@ static const char *const state_names[PLUGIN_STATE_COUNT] = {
 static const unsigned transitions[PLUGIN_STATE_COUNT] = {
         [PLUGIN_DISCOVERED] = TO(PLUGIN_LOADING) | TO(PLUGIN_FAILED),
         [PLUGIN_LOADING] = TO(PLUGIN_INITIALIZING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
-        [PLUGIN_INITIALIZING] = TO(PLUGIN_RUNNING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
+        [PLUGIN_INITIALIZING] = TO(PLUGIN_RUNNING) | TO(PLUGIN_DRAINING) | TO(PLUGIN_FAILED) |
+                TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
         [PLUGIN_RUNNING] = TO(PLUGIN_DRAINING) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED) | TO(PLUGIN_STOPPED),
         [PLUGIN_DRAINING] = TO(PLUGIN_STOPPED) | TO(PLUGIN_FAILED) | TO(PLUGIN_QUARANTINED),
         [PLUGIN_STOPPED] = TO(PLUGIN_LOADING) | TO(PLUGIN_DISCOVERED) | TO(PLUGIN_FAILED),
@@ -442,10 +443,31 @@ static void on_saved(PluginProcess *process, const char *problem, void *userdata
                 ask_to_leave(process);
 }
 
-static void save_before_leaving(PluginProcess *process) {
+static void wait_for_state(PluginProcess *process) {
         process->farewell = FAREWELL_STATE;
         set_timer(process->plugin, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_TIMEOUT));
+}
+
+static void save_before_leaving(PluginProcess *process) {
+        wait_for_state(process);
         state_save(process, on_saved, NULL);
+}
+
+/* Its manifest is that of another version: what it has itself it has said. */
+void process_outdated(PluginProcess *process, const char *reason) {
+        Plugin *plugin = process->plugin;
+
+        log_notice("Plugin %s: %s: what is there now takes its place", plugin->id, reason);
+        plugin->restart_wanted = TRUE;
+        if (!plugin_set_state(plugin, PLUGIN_DRAINING, reason) || plugin->state != PLUGIN_DRAINING)
+                return;
+        if (process->state_held == STATE_HELD_LIVE) {
+                process->state_unread = plugin->state_unread;
+                process->state_unsure = !process->state_unread;
+                wait_for_state(process);
+                state_put_away(process, on_saved, NULL);
+        } else
+                ask_to_leave(process);
 }
 
 /* What is under way may change its state: that is exported behind it. */

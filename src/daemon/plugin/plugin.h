@@ -9,6 +9,7 @@
  *                                     │    └─► loading (after a pause that grows)
  *                                     └─► quarantined (more than plugins.max_restarts in the window; out by Restart)
  *
+ * One that the daemon finds running and whose files are another version's by now goes from initializing to draining.
  * One that does not run, of whatever state, is discovered again by another manifest, and failed by a broken one.
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
@@ -46,7 +47,12 @@ typedef struct FileStamp {
         uint64_t device, inode, mode, owner, group, size, modified, changed;
 } FileStamp;
 
-#define MANIFEST_FILES 3U                        /* its directory, plugin.json, the program */
+typedef enum ManifestFile {
+        MANIFEST_PLACE,
+        MANIFEST_TEXT,
+        MANIFEST_PROGRAM,
+        MANIFEST_FILES,
+} ManifestFile;
 
 /* The state of CheckIdle for one plugin. */
 typedef struct PluginCheck {

@@ -45,6 +45,7 @@ void process_free(PluginProcess *process) {
         safe_close(process->pidfd);
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);
+        g_free(process->version);
         g_ptr_array_unref(process->transfers);
         if (process->peer) {
                 g_free(process->plugin->gone[process->slot]);
@@ -179,6 +180,7 @@ static void start_native(PluginProcess *process) {
 }
 
 gboolean process_start(PluginProcess *process) {
+        process->adopted = FALSE;
         if (plugin_is_native(process->plugin)) {
                 start_native(process);
                 return TRUE;

@@ -80,6 +80,8 @@ struct PluginProcess {
         pid_t pid;
         int pidfd;
         JsonObject *sent;          /* the configuration that it has */
+        char *version;             /* as it says itself; NULL: it does not */
+        gboolean adopted;          /* it ran before the daemon did */
         gboolean started, ready, pinging;
         uint64_t last_used;        /* monotonic: by a contract's call */
         uint64_t last_heard;       /* its latest answer */
@@ -120,6 +122,8 @@ void process_fail(PluginProcess *process, const char *format, ...) __attribute__
 /* lifecycle.c */
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
+/* One that was adopted runs what is not there any more: what is there takes its place. */
+void process_outdated(PluginProcess *process, const char *reason);
 /* It was killed, for this reason, because it may still do what it was asked: another one takes its place. The process
  * is gone afterwards. */
 void process_overdue(PluginProcess *process, const char *reason);
@@ -135,6 +139,10 @@ void process_open_channel(PluginProcess *process);
 void process_close_channel(PluginProcess *process);
 /* Where its calls go. */
 sd_bus *process_bus(const PluginProcess *process);
+
+/* adopt.c */
+/* What it was started from is not there any more, as far as the times of its files tell. */
+gboolean process_is_outdated(const PluginProcess *process);
 
 /* greeting.c */
 /* This unique name is believed to be the process: is it? Then it is greeted. */

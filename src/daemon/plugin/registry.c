@@ -59,9 +59,9 @@ static void stamp_take(const char *directory, const char *id, const char *exec, 
         g_autofree char *place = manifest_place(directory, id, NULL) ?: g_build_filename(directory, id, NULL);
         g_autofree char *file = g_build_filename(place, "plugin.json", NULL);
 
-        stamp_file(place, &ret[0]);
-        stamp_file(file, &ret[1]);
-        stamp_file(exec, &ret[2]);
+        stamp_file(place, &ret[MANIFEST_PLACE]);
+        stamp_file(file, &ret[MANIFEST_TEXT]);
+        stamp_file(exec, &ret[MANIFEST_PROGRAM]);
 }
 
 /* One that is broken is read each time: what it lacks may be anywhere. */
@@ -111,11 +111,16 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
         plugin_upgrade(plugin, g_steal_pointer(&owned), NULL, NULL);
 }
 
-static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
+static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken,
+                    gboolean other_program) {
         g_autoptr(Manifest) owned = manifest;
+        /* What nobody starts any more may have been waiting for its program. */
+        gboolean awaited = other_program && plugin->state == PLUGIN_QUARANTINED;
 
         plugin->stale = FALSE;
-        if (manifest_same(plugin, directory, manifest, broken)) {
+        if (awaited)
+                plugin_forget_failures(plugin);
+        if (!awaited && manifest_same(plugin, directory, manifest, broken)) {
                 upgrade_forget(plugin);
                 return;
         }
@@ -191,7 +196,8 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
                 insert(plugins, plugin);
                 g_strv_builder_add(added, id);
         } else
-                refresh(plugin, directory, manifest, error ? error->message : NULL);
+                refresh(plugin, directory, manifest, error ? error->message : NULL,
+                        memcmp(&stamp[MANIFEST_PROGRAM], &plugin->stamp[MANIFEST_PROGRAM], sizeof(*stamp)) != 0);
         /* What was not taken is to be read again. */
         if (plugin->stale)
                 memset(plugin->stamp, 0, sizeof(plugin->stamp));

@@ -50,7 +50,8 @@ static StateHeld read_state_word(JsonObject *info) {
                                            : STATE_HELD_NONE;
 }
 
-int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_problem) {
+int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_version,
+                        char **ret_problem) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autoptr(JsonObject) info = NULL;
         const char *id, *missing, *version;
@@ -66,14 +67,18 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
         id = json_get_string(info, "id", manifest->id);
         if (!g_str_equal(id, manifest->id))
                 return rubbish(ret_problem, "says that it is %s, expected %s", id, manifest->id);
-        version = json_get_string(info, "version", manifest->version);
-        if (manifest->versioned && !g_str_equal(version, manifest->version))
-                return rubbish(ret_problem, "says that it is version %.*s, expected %s", line_cut(version, 64),
-                               version, manifest->version);
+        *ret_held = read_state_word(info);
+        version = json_get_string(info, "version", NULL);
+        if (version && !g_str_equal(version, manifest->version)) {
+                (void) rubbish(ret_problem, "says that it is version %.*s, expected %s as in its plugin.json",
+                               line_cut(version, 64), version, manifest->version);
+                *ret_version = plugin_words(version);
+                return 1;
+        }
         missing = missing_contract(manifest, info);
         if (missing)
                 return rubbish(ret_problem, "does not serve the contract %s of its manifest", missing);
-        *ret_held = read_state_word(info);
+        *ret_version = g_strdup(version);
         return 0;
 }
 

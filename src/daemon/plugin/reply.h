@@ -14,8 +14,10 @@
 /* All these return 0, or -EBADMSG with *ret_problem: what the plugin did, its name being the subject of the sentence.
  */
 
-/* Handshake, of this version of a plugin. */
-int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_problem);
+/* Handshake, of this version of a plugin; or 1, with a sentence as well: another version of it speaks, of which
+ * nothing more is known but its state. *ret_version: as it says; NULL: it does not. */
+int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_version,
+                        char **ret_problem);
 /* OpenChannel: a descriptor, which stays the message's. */
 int reply_read_descriptor(sd_bus_message *reply, int *ret_fd, char **ret_problem);
 /* (b, a{sv}): HandleEvent, Handle. */

@@ -360,7 +360,7 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
         g_clear_pointer(&transfer->state, g_bytes_unref);
         g_free(transfer->exporter);
-        transfer->exporter = g_strdup(transfer->process->manifest->version);
+        transfer->exporter = g_strdup(transfer->process->version ?: transfer->process->manifest->version);
         process_call(transfer->process, STATE_INTERFACE, "ExportState",
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
