@@ -23,6 +23,7 @@
 
 #define ROUND_TIMEOUT (25 * USEC_PER_SEC) /* the manifest's time-out for a check is 30 */
 #define ROUNDS_MAX 4U
+#define EVIDENCE_MAX (32U * 1024U) /* bytes; what names and reasons of CHECKS_MAX checks leave of 64 KiB */
 
 typedef struct Command {
         SnoozePluginInstance *instance;
@@ -93,7 +94,19 @@ static void fill_values(SnoozePluginDictionary *entry, JsonObject *details) {
         }
 }
 
-static void fill_vote(SnoozePluginDictionary *details, const Task *task) {
+static gsize text_length(const char *text) {
+        return text ? strlen(text) : 0;
+}
+
+/* The daemon takes 64 KiB of texts in one answer, names of keys included, and refuses the whole of one that has more:
+ * what a check says beside its reason is evidence, and left out where all of it would be too much. */
+static gsize evidence_size(const Answer *answer) {
+        g_autofree char *details = answer->details ? json_object_text(answer->details) : NULL;
+
+        return text_length(answer->output) + text_length(details);
+}
+
+static void fill_vote(SnoozePluginDictionary *details, const Task *task, gboolean brief) {
         SnoozePluginDictionary *entry = snooze_plugin_dictionary_append_dictionary(details, "votes");
         const Answer *answer = &task->answer;
 
@@ -104,6 +117,8 @@ static void fill_vote(SnoozePluginDictionary *details, const Task *task) {
                 snooze_plugin_dictionary_set_int(entry, "exit_status", answer->exit_status);
         if (answer->duration > 0)
                 snooze_plugin_dictionary_set_uint(entry, "microseconds", answer->duration);
+        if (brief)
+                return;
         if (answer->output)
                 snooze_plugin_dictionary_set_string(entry, "output", answer->output);
         fill_values(entry, answer->details);
@@ -115,9 +130,12 @@ static void round_end(Round *round) {
         SnoozePluginCall *call = round->call;
         guint n = round->checks->len;
         uint64_t activity = 0;
+        gsize evidence = 0;
 
+        for (guint i = 0; i < n; i++)
+                evidence += evidence_size(&round->tasks[i].answer);
         for (guint i = 0; i < n; i++) {
-                fill_vote(details, &round->tasks[i]);
+                fill_vote(details, &round->tasks[i], evidence > EVIDENCE_MAX);
                 activity = MAX(activity, round->tasks[i].answer.last_activity);
         }
         if (activity > 0)

@@ -101,8 +101,10 @@ int manager_take_check(sd_bus_message *message, sd_bus_error *error, void *userd
         if (r <= 0)
                 return r;
         if (!sender_limits_take(manager->check_limits, sd_bus_message_get_sender(message), clock_monotonic()))
-                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
-                                        "One check a second and caller is enough; wait a moment.");
+                return sd_bus_error_set(
+                        error, ERROR_LIMITS_EXCEEDED,
+                        "One question a second and caller (CheckNow, DiscoverPlugins, CheckIdle, CheckPermissions) "
+                        "is enough; wait a moment.");
         if (take_of_user(manager->check_user_limits, uid))
                 return 1;
         return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,

@@ -269,19 +269,22 @@ static gboolean add_event(Manifest *manifest, const char *type, JsonNode *node, 
         g_ptr_array_add(manifest->events, event);
 
         json_object_iter_init(&iter, json_node_get_object(node));
-        while (json_object_iter_next(&iter, &key, &value))
+        while (json_object_iter_next(&iter, &key, &value)) {
+                g_autofree char *place = g_strconcat(pointer, "/", key, NULL);
+
                 if (g_str_equal(key, "enabled")) {
-                        if (!read_boolean(manifest, pointer, value, &event->enabled, error))
+                        if (!read_boolean(manifest, place, value, &event->enabled, error))
                                 return FALSE;
                 } else if (g_str_equal(key, "moves")) {
-                        if (!read_boolean(manifest, pointer, value, &event->moves, error))
+                        if (!read_boolean(manifest, place, value, &event->moves, error))
                                 return FALSE;
                 } else if (g_str_equal(key, "priority")) {
-                        if (!read_whole(manifest, pointer, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
+                        if (!read_whole(manifest, place, value, -PRIORITY_MAX, PRIORITY_MAX, &priority, error))
                                 return FALSE;
                 } else
                         return invalid(error, manifest, pointer, "unknown key %s, expected priority, enabled or moves",
                                        key);
+        }
         event->priority = (int) priority;
         return TRUE;
 }

@@ -127,6 +127,21 @@ class Command(plugin_bus.PluginTestCase):
         self.assertEqual({name: vote["verdict"] for name, vote in votes.items()},
                          {"check-%d" % i: ("idle", "busy")[i % 2] for i in range(48)})
 
+    def test_many_that_talk_much(self):
+        """The daemon takes no answer above 64 KiB: their verdicts and reasons come through, the evidence stays behind."""
+        for i in range(48):
+            self.script("check-%d" % i, "printf '%0240d' 7; echo; printf '{\"reason\": \"%0200d\", \"a\": \"%0240d\", \"b\": \"%0240d\", "
+                        "\"c\": \"%0240d\", \"d\": \"%0240d\"}' 1 2 3 4 5")
+        votes = self.ask(self.start({"parallel": GLib.Variant("x", 16)}))[2]
+        self.assertEqual({vote["verdict"] for vote in votes.values()}, {"idle"})
+        self.assertEqual({vote["reason"] for vote in votes.values()}, {"1".rjust(200, "0")})
+        self.assertLess(sum(len(key) + len(str(value)) for vote in votes.values() for key, value in vote.items()), 64 * 1024)
+        self.assertNotIn("details", votes["check-0"])
+        for i in range(1, 48):
+            os.unlink(os.path.join(self.directory, "check-%d" % i))
+        votes = self.ask(self.start())[2]
+        self.assertEqual(votes["check-0"]["details"]["d"], "5".rjust(240, "0"))
+
     def test_what_others_could_change_is_not_run(self):
         trace = os.path.join(self.outside, "ran")
         os.chmod(self.script("one", "touch " + trace), 0o757)
