@@ -417,9 +417,10 @@ class House:
             'events': {'custom.*': {'priority': 5, 'enabled': True}},
             'config_schema': {'mode': {'type': 'string', 'description': 'What it answers', 'default': 'idle'}}, **manifest})
 
-    def install_cloud(self, identifier='cloud', timeouts=None, schema=None, **behaviour):
+    def install_cloud(self, identifier='cloud', timeouts=None, schema=None, permissions=(), **behaviour):
         directory = self.install_plugin(identifier, HERE / 'cloud-plugin.py', contracts=['CloudProvider'], type='provider',
-                                        language='python', timeouts=timeouts or {}, config_schema=schema or {})
+                                        language='python', timeouts=timeouts or {}, config_schema=schema or {},
+                                        permissions=list(permissions))
         (directory / 'introspection').write_text(str(SOURCE / 'introspection'))
         self.behave(identifier, **behaviour)
         return directory

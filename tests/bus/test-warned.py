@@ -8,7 +8,7 @@ import signal
 import time
 
 import tap
-from harness import BUILD, ERROR, MANAGER, PATH, wait_for, wait_for_file
+from harness import BUILD, ERROR, HERE, MANAGER, PATH, wait_for, wait_for_file
 from stops import HASTY, HOUR, StopTest, b, t
 
 SECOND = 1_000_000
@@ -333,6 +333,42 @@ class Paused(WarnedTest):
         self.client.call('Pause')
         self.wait_for_state('paused')
         self.assertEqual(self.stops_asked(), 0)
+
+
+class Inhibited(StopTest):
+    """logind asks nobody for a hold, and refuses by force what somebody inhibits."""
+
+    def inhibit(self, permissions=()):
+        logind = self.house.spawn(['/usr/bin/python3', HERE / 'logind-stub.py'], 'logind.log')
+        self.house.wait_for_owner('org.freedesktop.login1', logind)
+        inhibitors = [('shutdown', 'packages', 'an upgrade', 'block', 4_000_000_000, 1)]
+        self.client.call('SetInhibitors', '(sb)', (json.dumps(inhibitors), True), 'test.Logind', '/org/freedesktop/login1', 'org.freedesktop.login1')
+        if permissions:
+            self.house.install_cloud('power', permissions=permissions)
+            self.configure(provider='power')
+        self.house.start_daemon()
+        self.house.wait_for_provider('power' if permissions else 'cloud')
+        wait_for(lambda: self.client.get('Holds') == 1, 'the inhibitor')
+
+    def configure(self, **settings):
+        self.house.configure({'dry_run': False, 'max_delay_seconds': 300, **settings})
+
+    def refusal(self):
+        return self.assertFails(ERROR + 'Held', 'StopInstance', '(sa{sv})', ('', {}), part='packages')
+
+    def test_a_provider_that_reaches_logind_may_be_refused_by_force(self):
+        self.inhibit(permissions=['bus:org.freedesktop.login1'])
+        self.assertIn('only its owner can end that: power may have to ask logind', self.refusal())
+        self.assertNotIn('--force', self.refusal())
+        # Nor where a hold comes first, which it would end.
+        self.client.call('HoldFor', '(ts)', (HOUR, 'lunch'))
+        self.assertNotIn('--force', self.refusal())
+
+    def test_a_cloud_is_not(self):
+        self.inhibit()
+        self.assertIn('snooze stop --force', self.refusal())
+        self.stop(force=b(True))
+        self.wait_for_state('stopped')
 
 
 if __name__ == '__main__':

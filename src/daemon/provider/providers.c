@@ -34,6 +34,13 @@ const char *provider_stop_effect(const Provider *provider) {
         return provider->stop_effect;
 }
 
+gboolean provider_reaches_logind(const Provider *provider) {
+        const Manifest *manifest = plugin_manifest(provider->plugin);
+
+        return manifest && manifest->permissions &&
+                g_strv_contains((const char *const *) manifest->permissions, "bus:org.freedesktop.login1");
+}
+
 const char *provider_instance_id(const Provider *provider) {
         return provider->instance_id;
 }

@@ -52,6 +52,8 @@ const char *providers_problem(Providers *providers, const char *action);
 const char *provider_id(const Provider *provider);
 const char *provider_object_path(const Provider *provider);
 const char *provider_stop_effect(const Provider *provider); /* "unknown" until it said otherwise */
+/* By what its manifest asks for it can have logind stop the machine, which refuses what somebody inhibits. */
+gboolean provider_reaches_logind(const Provider *provider);
 const char *provider_instance_id(const Provider *provider); /* "" until known */
 
 typedef enum StopAnswer {

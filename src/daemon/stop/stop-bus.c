@@ -29,9 +29,40 @@ static int check_options(JsonObject *options, sd_bus_error *error) {
         return provider_check_wake(options, usec_add(clock_realtime(), (uint64_t) delay), error);
 }
 
+static const Hold *find_inhibitor(const Manager *manager) {
+        GPtrArray *holds = holds_list(manager->holds);
+
+        for (guint i = 0; i < holds->len; i++) {
+                const Hold *hold = g_ptr_array_index(holds, i);
+
+                if (hold->kind == HOLD_LOGIND)
+                        return hold;
+        }
+        return NULL;
+}
+
+/* Force ends every hold, but logind knows of none, only of its own inhibitors. */
+static int refuse_held(const Manager *manager, sd_bus_error *error) {
+        const Hold *block = holds_block(manager->holds), *held = block ? block : holds_timed(manager->holds);
+        const Provider *provider = providers_active(manager->providers);
+        const Hold *inhibitor = provider && provider_reaches_logind(provider) ? find_inhibitor(manager) : NULL;
+
+        if (inhibitor)
+                return sd_bus_error_setf(error, ERROR_HELD,
+                                         "%s inhibits it at logind (%s), and only its owner can end that: %s may have "
+                                         "to ask logind, which refuses what is inhibited, by force, too; "
+                                         "systemd-inhibit --list",
+                                         inhibitor->who, *inhibitor->why ? inhibitor->why : "no reason given",
+                                         provider_id(provider));
+        if (!held)
+                return 0;
+        return sd_bus_error_setf(error, ERROR_HELD,
+                                 "%s holds this machine on (%s); stop it all the same: " SNOOZE_COMMAND
+                                 " stop --force",
+                                 held->who, *held->why ? held->why : "no reason given");
+}
+
 static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObject *options, sd_bus_error *error) {
-        const Hold *block = holds_block(manager->holds), *timed = holds_timed(manager->holds);
-        const Hold *held = block ? block : timed;
         StopRequest request = {
                 .delay = (uint64_t) json_get_int(options, "delay", 0),
                 .force = json_get_boolean(options, "force", FALSE),
@@ -40,14 +71,11 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
         g_autofree char *user = user_name(uid), *full = *reason ? g_strdup_printf("%s: %s", user, reason)
                                                                 : g_strdup_printf("%s wants it to stop", user);
         const char *problem = providers_problem(manager->providers, json_get_string(options, "action", NULL));
-        int r;
+        int r = request.force ? 0 : refuse_held(manager, error);
 
+        if (r < 0)
+                return r;
         request.reason = full;
-        if (held && !request.force)
-                return sd_bus_error_setf(error, ERROR_HELD,
-                                         "%s holds this machine on (%s); stop it all the same: " SNOOZE_COMMAND
-                                         " stop --force",
-                                         held->who, *held->why ? held->why : "no reason given");
         if (!request.dry_run && problem)
                 return sd_bus_error_set(
                         error, providers_active(manager->providers) ? ERROR_REFUSED : ERROR_NO_PROVIDER, problem);
