@@ -180,11 +180,13 @@ static void announce_scaling(Notices *notices) {
         SnoozePluginDictionary *data = data_new(notices);
         bool terminated = is_terminated(aws);
 
+        if (terminated && aws->scaling.deadline == 0)
+                aws->scaling.deadline = hook_deadline(notices);
         snooze_plugin_dictionary_set_string(data, "target_lifecycle_state", aws->scaling.state);
         aws->scaling.told = cloud_announce(&aws->cloud, aws->scaling.id,
                                            terminated ? CLOUD_EVENT_TERMINATION : CLOUD_EVENT_SCALE,
                                            terminated ? CLOUD_SEVERITY_CRITICAL : CLOUD_SEVERITY_WARNING,
-                                           terminated ? hook_deadline(notices) : 0, data);
+                                           terminated ? aws->scaling.deadline : 0, data);
 }
 
 /* Absent outside of a group. */
@@ -349,7 +351,7 @@ int notices_acknowledged(SnoozePluginCall *call, const char *event_id, void *use
         return SNOOZE_PLUGIN_LATER;
 }
 
-/* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false,
+/* {"state": "Standby", "id": "i-…/autoscaling/Standby-1764428400", "completed": false, "deadline": 0,
  *  "told": [{"key": "i-…/maintenance/instance-event-…", "begin": 1895216443000000, "id": "…@…"}]}, for the next
  * process. */
 int aws_export_state(SnoozePluginCall *call, void *userdata) {
@@ -362,6 +364,7 @@ int aws_export_state(SnoozePluginCall *call, void *userdata) {
                 json_object_set_string_member(state, "state", scaling->state);
                 json_object_set_string_member(state, "id", scaling->id);
                 json_object_set_boolean_member(state, "completed", scaling->completed);
+                json_object_set_int_member(state, "deadline", (gint64) scaling->deadline);
         }
         cloud_told_export(aws->maintenance, state);
         text = json_object_text(state);
@@ -387,6 +390,7 @@ int aws_import_state(SnoozePluginCall *call, uint32_t version, const void *data,
         *scaling = (Scaling) {
                 .state = g_strdup(state),
                 .id = g_strdup(id),
+                .deadline = (uint64_t) MAX(json_get_int(kept, "deadline", 0), 0),
                 .acknowledged = completed,
                 .completed = completed,
         };

@@ -186,6 +186,26 @@ class Notices(Aws):
         self.until(lambda: events)
         self.assertTrue(before + 172799 <= events[0]["deadline"] / 1e6 <= time.time() + 172800, events)
 
+    def test_the_hooks_time_does_not_begin_anew_with_another_process(self):
+        plugin = self.aws(lifecycle_hook_seconds=3600)
+        events, _ = self.watch(plugin)
+        self.cloud.state(lifecycle_state="Terminated")
+        self.until(lambda: events)
+        deadline = events[0]["deadline"]
+        version, state = plugin.call(".State", "ExportState")
+        plugin.stop()
+        kept = json.loads(bytes(state))
+        self.assertEqual(kept["deadline"], deadline)
+        for known, expected in ((deadline - 1800 * 1000000, deadline - 1800 * 1000000), (0, None), (-1, None)):
+            plugin = self.aws(lifecycle_hook_seconds=3600)
+            plugin.call(".State", "ImportState", "(uay)", version, json.dumps({**kept, "deadline": known}).encode())
+            events, _ = self.watch(plugin)
+            self.until(lambda: events)
+            self.assertEqual(events[0]["id"], f"{OWN}/autoscaling/Terminated")
+            # Where nobody knows, it is counted from now on.
+            self.assertTrue(events[0]["deadline"] == expected or (expected is None and events[0]["deadline"] >= deadline), events)
+            plugin.stop()
+
     def test_a_termination_that_was_called_off_is_neither_kept_waiting_nor_completed(self):
         plugin = self.aws(autoscaling_group="group", lifecycle_hook="hook", heartbeat_seconds=1)
         events, cancelled = self.watch(plugin)
