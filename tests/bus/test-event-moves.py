@@ -150,6 +150,7 @@ class Moves(EventTest):
         deadline = self.move(soon(1800))
         self.noted('keen moves end')
         self.house.restart_daemon()
+        self.watched(2)
         self.noted('keen moves end', 2)
         self.assertEqual(self.listed()['deadline'], deadline)
         self.ask('keen', 'release')

@@ -324,12 +324,15 @@ static gboolean in_vain(Source *source) {
         return ++source->vain < VAIN_MAX;
 }
 
-/* Known already. One that is over and announced again was not heard to be acknowledged. */
+/* Known already. One that is over and announced again was not heard to be acknowledged; it is not over while somebody
+ * is told that it moved. */
 static gboolean repeated(Source *source, const char *id) {
         Events *events = source->sources->events;
         const Event *event = event_find(events, source->id, id);
+        gboolean over = event ? event->state == EVENT_OVER && event->kept && !event->to_move
+                              : memory_has(events->memory, source->id, id);
 
-        if (event ? event->state == EVENT_OVER && event->kept : memory_has(events->memory, source->id, id))
+        if (over)
                 sources_acknowledge(source->sources, source->id, id);
         return in_vain(source);
 }
