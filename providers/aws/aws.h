@@ -18,7 +18,7 @@ typedef struct Notices Notices;
 typedef struct Scaling {
         char *state;         /* "InService", "Terminated", …; NULL: not known yet */
         char *id;            /* of the event that it is; NULL: none */
-        uint64_t deadline;   /* wall clock µs, counted from when it was first seen: told anew it is the same; 0: none */
+        uint64_t deadline;   /* wall clock µs, counted from when it was first seen; 0: none */
         bool told;           /* by this process */
         bool acknowledged;   /* the handlers are done */
         bool completed;      /* and Auto Scaling was told so */
