@@ -57,6 +57,7 @@ const MethodAction method_actions[] = {
         { PLUGIN, "GetResources" },
         { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin update ID" },
         { PLUGIN, "Call", ACTION_CALL_PLUGIN, NULL, "sudo " SNOOZE_COMMAND " plugin call ID METHOD" },
+        { PLUGIN, "ProcessData", ACTION_CALL_PLUGIN, NULL, "sudo " SNOOZE_COMMAND " plugin process --block ID" },
         { PLUGIN, "ProcessStream", ACTION_CALL_PLUGIN, NULL, "sudo " SNOOZE_COMMAND " plugin process ID" },
 
         { PROVIDER, "GetInstanceInfo", ACTION_CHECK, NULL, "sudo " SNOOZE_COMMAND " provider info ID" },

@@ -4,10 +4,12 @@
  * carried between those and what the shell gave us. Standard output is what came out and nothing else, so what is to
  * be said about it goes to standard error. */
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <gio/gunixfdlist.h>
+#include <gio/gunixinputstream.h>
 #include <glib-unix.h>
 
 #include "cli/agent.h"
@@ -15,10 +17,12 @@
 #include "cli/output.h"
 #include "cli/pump.h"
 #include "cli/variant.h"
+#include "cli/wait.h"
 #include "config.h"
 #include "util/json.h"
 
 #define PIPE_ROOM (1024U * 1024U)
+#define BLOCK_MAX (16U * 1024U * 1024U)
 
 typedef struct Process {
         Cli *cli;
@@ -175,34 +179,70 @@ static void print_json(const Process *process) {
         g_printerr("%s\n", text);
 }
 
-static int run_plugin_process(Cli *cli, int argc, char **argv) {
-        g_auto(GStrv) pairs = NULL;
-        const GOptionEntry entries[] = {
-                { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &pairs, "For the plugin; may be given again",
-                  "KEY=VALUE" },
-                { NULL },
-        };
-        g_auto(Process) process = { .cli = cli };
-        g_autoptr(SnoozeClientPlugin) plugin = NULL;
-        g_autoptr(GVariant) options = NULL;
-        GError *error = NULL;
-        int code;
+/* All of standard input, in one piece. */
+static GBytes *block_read(GError **error) {
+        g_autoptr(GInputStream) input = g_unix_input_stream_new(STDIN_FILENO, FALSE);
+        g_autofree char *data = g_malloc(BLOCK_MAX + 1);
+        gsize size;
 
-        if (!cli_parse(cli, &verb_plugin_process,
-                       "VALUE: JSON, or a bare string. What the plugin says of it goes to standard error.", entries, 0,
-                       1, 1, &argc, &argv))
-                return EXIT_CODE_USAGE;
-        options = options_parse(pairs);
-        if (!options)
-                return EXIT_CODE_USAGE;
-        /* A terminal that data is typed on is not one for a password; beside a pipe there may be one. */
-        cli->interactive = !isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-        code = cli_connect(cli);
-        if (code != EXIT_CODE_OK)
-                return code;
-        plugin = cli_open_plugin(cli, argv[1], &error);
-        process.loop = g_main_loop_new(NULL, FALSE);
-        if (!plugin || !begin(&process, plugin, options, &error))
+        if (!g_input_stream_read_all(input, data, BLOCK_MAX + 1, &size, NULL, error)) {
+                g_prefix_error(error, "Standard input cannot be read: ");
+                return NULL;
+        }
+        if (size > BLOCK_MAX) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
+                            "Standard input has more than %u MiB: that is more than a block may have",
+                            BLOCK_MAX / (1024U * 1024U));
+                return NULL;
+        }
+        return g_bytes_new_take(g_steal_pointer(&data), size);
+}
+
+static gboolean block_write(GVariant *block, GError **error) {
+        gsize left = 0;
+        const char *data = g_variant_get_fixed_array(block, &left, 1);
+
+        while (left > 0) {
+                ssize_t n = write(STDOUT_FILENO, data, left);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0) {
+                        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                                    "Standard output cannot be written: %s", g_strerror(errno));
+                        return FALSE;
+                }
+                data += n;
+                left -= (gsize) n;
+        }
+        return TRUE;
+}
+
+static int process_block(Cli *cli, SnoozeClientPlugin *plugin) {
+        g_autoptr(GVariant) output = NULL;
+        g_autoptr(GBytes) input = NULL;
+        g_autoptr(Wait) wait = NULL;
+        GError *error = NULL;
+
+        input = block_read(&error);
+        if (!input)
+                return cli_fail(cli, error);
+        cli_need_authorization(cli);
+        wait = wait_new(cli, "Waiting for its answer");
+        snooze_client_plugin_call_process_data(plugin,
+                                               g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, input, TRUE),
+                                               cli_call_flags(cli), G_MAXINT, NULL, wait_done, wait);
+        if (!snooze_client_plugin_call_process_data_finish(plugin, &output, wait_for(wait), &error) ||
+            !block_write(output, &error))
+                return cli_fail(cli, error);
+        return EXIT_CODE_OK;
+}
+
+static int process_stream(Cli *cli, SnoozeClientPlugin *plugin, GVariant *options) {
+        g_auto(Process) process = { .cli = cli, .loop = g_main_loop_new(NULL, FALSE) };
+        GError *error = NULL;
+
+        if (!begin(&process, plugin, options, &error))
                 return cli_fail(cli, error);
         wait_for_end_of(&process);
         if (process.error)
@@ -214,8 +254,42 @@ static int run_plugin_process(Cli *cli, int argc, char **argv) {
         return EXIT_CODE_OK;
 }
 
+static int run_plugin_process(Cli *cli, int argc, char **argv) {
+        g_auto(GStrv) pairs = NULL;
+        gboolean block = FALSE;
+        const GOptionEntry entries[] = {
+                { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &pairs, "For the plugin; may be given again",
+                  "KEY=VALUE" },
+                { "block", 'b', 0, G_OPTION_ARG_NONE, &block, "All at once, for one that takes no stream", NULL },
+                { NULL },
+        };
+        g_autoptr(SnoozeClientPlugin) plugin = NULL;
+        g_autoptr(GVariant) options = NULL;
+        GError *error = NULL;
+        int code;
+
+        if (!cli_parse(cli, &verb_plugin_process,
+                       "VALUE: JSON, or a bare string. What the plugin says of it goes to standard error.", entries, 0,
+                       1, 1, &argc, &argv))
+                return EXIT_CODE_USAGE;
+        if (block && pairs)
+                return cli_usage(g_get_prgname(), "--option is for a stream: not with --block");
+        options = options_parse(pairs);
+        if (!options)
+                return EXIT_CODE_USAGE;
+        /* A terminal that data is typed on is not one for a password; beside a pipe there may be one. */
+        cli->interactive = !isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+        code = cli_connect(cli);
+        if (code != EXIT_CODE_OK)
+                return code;
+        plugin = cli_open_plugin(cli, argv[1], &error);
+        if (!plugin)
+                return cli_fail(cli, error);
+        return block ? process_block(cli, plugin) : process_stream(cli, plugin, options);
+}
+
 const Verb verb_plugin_process = { .name = "process",
-                                   .arguments = "ID [--option KEY=VALUE] … <INPUT >OUTPUT",
+                                   .arguments = "[--option KEY=VALUE | --block] ID <INPUT >OUTPUT",
                                    .summary = "Pass data through one that processes it",
                                    .run = run_plugin_process,
                                    .here = "no pipe reaches as far" };

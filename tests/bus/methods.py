@@ -75,6 +75,7 @@ PLUGIN_EXAMPLES = {
     (PLUGIN, 'CheckIdle'): ('()', (), 'check'),
     (PLUGIN, 'Upgrade'): ('(s)', ('1.2.0',), 'manage-plugins'),
     (PLUGIN, 'Call'): ('(sa{sv})', ('begin-work', {}), 'call-plugin'),
+    (PLUGIN, 'ProcessData'): ('(ay)', (b'data',), 'call-plugin'),
     (PLUGIN, 'ProcessStream'): ('(hha{sv})', (0, 1, {}), 'call-plugin'),
 }
 

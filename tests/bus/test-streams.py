@@ -15,7 +15,7 @@ import threading
 from gi.repository import Gio, GLib
 
 import tap
-from harness import ACCESS_DENIED, BUILD, ERROR, PATH, PLUGIN, TIMEOUT, BusTest, error_name, wait_for, wait_for_file
+from harness import BUILD, ERROR, PATH, PLUGIN, TIMEOUT, BusTest, continue_if_there, error_name, wait_for, wait_for_file
 
 SNOOZE = BUILD / 'src/cli/snooze'
 GIBIBYTE = 1024 * 1024 * 1024
@@ -325,6 +325,64 @@ class Streams(StreamTest):
             wait_for_file(lambda inode=inode: not places(plugin, inode), 'the plugin to be done')
 
 
+class Blocks(StreamTest):
+    def data(self, data, identifier='example', client=None):
+        """The result collects (output, error)."""
+        answer = []
+
+        def on_reply(connection, result):
+            try:
+                answer.append((connection.call_finish(result).get_child_value(0).get_data_as_bytes().get_data() or b'', None))
+            except GLib.Error as error:
+                answer.append((None, error))
+
+        # Not one by one, of 16 million.
+        block = GLib.Variant.new_from_bytes(GLib.VariantType('ay'), GLib.Bytes.new(data), True)
+        (client or self.client).connection.call(
+            'io.cloudsnooze.Snooze1', f'{PATH}/plugin/{identifier}', PLUGIN, 'ProcessData', GLib.Variant.new_tuple(block), None,
+            Gio.DBusCallFlags.NONE, TIMEOUT * 1000, None, on_reply)
+        return answer
+
+    def test_one_that_works_on_blocks_alone(self):
+        self.house.install_example(variables={'EXAMPLE_WORKS_ON_BLOCKS': '1'})
+        self.house.start_daemon()
+        answer = self.data(b'abc')
+        wait_for(lambda: answer, 'the answer')
+        self.assertEqual(answer, [(b'cba', None)])
+
+    def test_one_without_the_contract(self):
+        self.house.install_fake('one', 'channel-good')
+        self.house.start_daemon()
+        self.answered(self.data(b'abc', 'one'), 'NotSupported', 'DataProcessor')
+        self.assertEqual(self.house.questions(), [])
+
+    def test_all_together_have_a_ceiling(self):
+        self.house.install_fake('one', 'good', contracts=['DataProcessor'], timeouts={'provider': 300})
+        self.house.start_daemon()
+        self.client.call('LoadPlugin', '(s)', ('one',))
+        self.answered(self.data(bytes(16 * 1024 * 1024 + 1), 'one'), 'LimitsExceeded', 'one may have 16 MiB')
+        plugin = self.pid('one')
+        os.kill(plugin, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, plugin)
+        leaver = self.house.client()
+        under_way = self.data(b'abc', 'one')
+        wait_for(lambda: len(self.house.questions()) == 3, 'polkit to be asked')
+        self.data(bytes(16 * 1024 * 1024 - 3), 'one', leaver)
+        wait_for(lambda: len(self.house.questions()) == 4, 'polkit to be asked')
+        leaver.call('ListPlugins')
+        self.answered(self.data(b'x', 'one'), 'LimitsExceeded', 'are under way, and all together may have 16 MiB')
+        # One that waits goes with whoever asked.
+        leaver.close()
+        wait_for(lambda: not self.client.owner(leaver.name), 'the bus to tell')
+        last = self.data(b'xyz', 'one')
+        wait_for(lambda: len(self.house.questions()) == 6, 'polkit to be asked')
+        self.client.call('ListPlugins')
+        self.assertEqual(last, [])
+        os.kill(plugin, signal.SIGCONT)
+        wait_for(lambda: under_way and last, 'the answers')
+        self.assertEqual((under_way, last), ([(b'abc', None)], [(b'xyz', None)]))
+
+
 class OverTheBus(StreamTest):
     def start(self, behaviour='good', **more):
         self.house.install_fake('one', behaviour, contracts=['DataProcessor', 'IdleCheck'], **more)
@@ -455,6 +513,19 @@ class Command(StreamTest):
             self.assertIn('expected KEY=VALUE', result.stderr.decode())
         self.assertEqual(self.snooze().returncode, 2)
         self.assertIn('-H cannot be here', self.snooze('-H', 'elsewhere', 'example').stderr.decode())
+
+    def test_a_block(self):
+        result = self.snooze('example', '--block', data=b'abc')
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b'cba', b''))
+        self.assertEqual(self.snooze('example', '-b', '--json').stdout, b'')
+        largest = os.urandom(16 * 1024 * 1024)
+        self.assertEqual(self.snooze('example', '--block', data=largest).stdout, largest)
+        result = self.snooze('example', '--block', data=largest + b'x')
+        self.assertEqual((result.returncode, result.stdout), (1, b''))
+        self.assertIn('more than 16 MiB', result.stderr.decode())
+        self.assertEqual(self.snooze('example', '--block', '--option', 'how=copy').returncode, 2)
+        with open('/dev/full', 'wb') as full:
+            self.assertEqual(self.snooze('example', '--block', data=b'abc', stdout=full).returncode, 1)
 
     def test_a_plugin_that_refuses(self):
         result = self.snooze('example', '--option', 'how=refuse', data=b'abc')

@@ -505,6 +505,25 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         return request_call(request, REQUEST_HANDLER_INTERFACE, "Handle", FALSE, append_parameters, on_handled);
 }
 
+static int method_process_data(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+        const void *data;
+        size_t size;
+        int r;
+
+        r = sd_bus_message_read_array(call, 'y', &data, &size);
+        if (r < 0)
+                return r;
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
+        if (!plugin_has_contract(plugin, "DataProcessor"))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract DataProcessor.", plugin->id);
+        r = authorize_call(plugin, call, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        return plugin_process_block(plugin, call, data, size, error);
+}
+
 static int method_process_stream(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         g_autoptr(JsonObject) options = NULL;
         Plugin *plugin = userdata;
@@ -581,6 +600,8 @@ static const sd_bus_vtable plugin_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Upgrade", SD_BUS_ARGS("s", version), SD_BUS_NO_RESULT, method_upgrade, FREE),
         SD_BUS_METHOD_WITH_ARGS("Call", SD_BUS_ARGS("s", method, "a{sv}", params),
                                 SD_BUS_RESULT("b", success, "a{sv}", result), method_call, FREE),
+        SD_BUS_METHOD_WITH_ARGS("ProcessData", SD_BUS_ARGS("ay", input), SD_BUS_RESULT("ay", output),
+                                method_process_data, FREE),
         SD_BUS_METHOD_WITH_ARGS("ProcessStream", SD_BUS_ARGS("h", input, "h", output, "a{sv}", options),
                                 SD_BUS_RESULT("a{sv}", result), method_process_stream, FREE),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("s", state, "s", previous, "s", reason), 0),

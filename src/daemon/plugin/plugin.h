@@ -423,6 +423,10 @@ int plugin_property_get(sd_bus *bus, const char *path, const char *interface, co
 /* request.c */
 void plugin_request_free(void *request);
 
+/* data.c */
+/* For a client who may do so; the data is the call's. As a D-Bus method handler returns. */
+int plugin_process_block(Plugin *plugin, sd_bus_message *call, const void *data, size_t size, sd_bus_error *error);
+
 /* stream.c */
 /* Whether they are what ProcessStream takes; changes nothing. */
 int plugin_check_stream(int input, int output, sd_bus_error *error);
