@@ -17,6 +17,7 @@ import machine
 import mail_cases
 import native_cases
 import outward_cases
+import overdue_cases
 import passage_cases
 import system_cases
 from tap import Plan
@@ -36,6 +37,7 @@ def main():
             install_cases.run(plan, installed, bus, build)
             lifecycle_cases.run(plan, installed, bus, build)
             limits_cases.run(plan, installed, bus, build)
+            overdue_cases.run(plan, installed, bus, build)
             native_cases.run(plan, installed, bus, build)
     except machine.Impossible as reason:
         return Plan.skip_all(f"impossible here: {reason}")
