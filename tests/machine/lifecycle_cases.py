@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a plugin under systemd: started, killed, hung, failing again and again, left behind by the daemon, there again after a boot."""
 
+import json
 import os
+import shutil
 import time
 
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
 
-LIVELY, STILLBORN, PLAIN = "lively", "stillborn", "plain"
+LIVELY, STILLBORN, PLAIN, TRIED = "lively", "stillborn", "plain", "tried"
 UNIT = f"snooze-plugin@{LIVELY}.service"
 MAX_RESTARTS = 2
 # How long dbus-daemon lets the caller of an activation that fails wait.
@@ -159,6 +161,37 @@ def a_stream_passes(machine):
     assert "or: sudo snooze plugin process analytics" in refused_one.stderr, refused_one.stderr
 
 
+def replaced_and_ended(machine, signal):
+    """Within its trial."""
+    machine.run("snooze", "plugin", "update", TRIED, "2.0.0")
+    assert machine.plugin_property(TRIED, "Version") == "2.0.0"
+    machine.run("kill", f"-{signal}", str(machine.plugin_property(TRIED, "Pid")))
+
+
+def on_trial_without_a_channel(machine):
+    """a new version without a channel that falls shortly after it took over is rolled back; one that leaves by itself is not"""
+    for version in "1.0.0", "2.0.0":
+        place = f"/srv/source/{TRIED}-{version}"
+        os.makedirs(machine.path(place))
+        shutil.copy(os.path.join(machine.build, "tests/chaos/moody-plugin"), machine.path(f"{place}/{TRIED}"))
+        machine.write(f"{place}/plugin.json", json.dumps({"name": TRIED, "version": version, "contracts": ["IdleCheck"]}))
+        machine.run("snooze", "plugin", "install", place)
+        if version == "1.0.0":
+            machine.run("snooze", "plugin", "enable", TRIED)
+            plugin_call(machine, TRIED, "Load")
+    replaced_and_ended(machine, "SEGV")
+    wait_until(lambda: machine.plugin_property(TRIED, "Version") == "1.0.0", "the old version is back")
+    wait_state(machine, TRIED, "running")
+    assert plugin_call(machine, TRIED, "CheckIdle")[0] == "idle"
+    told = machine.run("snooze", "history", "--kind", "problem", "--json").stdout
+    assert "version 2.0.0 failed shortly after it had replaced version 1.0.0, which runs again" in told, told
+    replaced_and_ended(machine, "TERM")
+    wait_state(machine, TRIED, "stopped")
+    assert plugin_call(machine, TRIED, "CheckIdle")[0] == "idle"
+    assert machine.plugin_property(TRIED, "Version") == "2.0.0"
+    machine.run("snooze", "plugin", "uninstall", TRIED)
+
+
 def the_daemon_is_killed(machine):
     """a daemon that was killed finds the plugin running, in the same process"""
     before, daemon = pid_of(machine), machine.unit("snoozed.service", "MainPID")
@@ -197,5 +230,6 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, configuration) as machine:
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
-                    restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves,
-                    a_stream_passes, the_daemon_is_killed, the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
+                    restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
+                    a_stream_passes, the_daemon_is_killed,
+                    the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
