@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 
+import template_cases
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
 
@@ -202,13 +203,15 @@ def the_daemon_is_killed(machine):
 
 
 def the_daemon_does_not_come_back(machine):
-    """when the daemon stays away for a minute the plugin leaves"""
+    """when the daemon stays away for a minute the plugin leaves, whatever it is written in"""
+    units = [UNIT, *map(template_cases.unit_of, template_cases.PLUGINS.values())]
     machine.run("systemctl", "stop", "snoozed.service")
     machine.run("systemctl", "mask", "--runtime", "snoozed.service")
     try:
-        assert machine.unit(UNIT, "ActiveState") == "active"
-        wait_until(lambda: machine.unit(UNIT, "ActiveState") == "inactive", "it has left", LEAVES_SECONDS)
-        assert machine.unit(UNIT, "Result") == "success"
+        assert [machine.unit(unit, "ActiveState") for unit in units] == ["active"] * len(units)
+        for unit in units:
+            wait_until(lambda u=unit: machine.unit(u, "ActiveState") == "inactive", f"{unit} has left", LEAVES_SECONDS)
+            assert machine.unit(unit, "Result") == "success", unit
     finally:
         machine.run("systemctl", "unmask", "--runtime", "snoozed.service")
         machine.run("systemctl", "start", "snoozed.service")
@@ -231,5 +234,5 @@ def run(plan, installed, bus, build):
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
-                    a_stream_passes, the_daemon_is_killed,
+                    template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
                     the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)

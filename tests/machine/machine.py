@@ -29,7 +29,7 @@ CALL_SECONDS = 40 * PATIENCE
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
     "login", "passwd", "iproute2", "libglib2.0-bin", "libjson-glib-1.0-0", "libsqlite3-0", "libsystemd0",
-    "python3-dbus", "libarchive13t64|libarchive13", "libcurl4t64|libcurl4", "libxml2-16|libxml2", "ca-certificates",
+    "python3-dbus", "python3-gi", "libarchive13t64|libarchive13", "libcurl4t64|libcurl4", "libxml2-16|libxml2", "ca-certificates",
     "libmicrohttpd12t64|libmicrohttpd12", "libmariadb3", "libpq5", "libhiredis1.1.0|libhiredis0.14",
     # Whom plugins speak to.
     "redis-server", "msmtp-mta",
