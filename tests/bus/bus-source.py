@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A source of events without a channel: what it is told to announce on its own object (test.Source) it broadcasts on the bus. It holds to no
-bound of its own, and takes no acknowledgement where it is told so: "busy" refuses each, "deaf" answers none. What it knows, where it is asked
+bound of its own, and takes no acknowledgement where it is told so: "busy" refuses each, "deaf" answers none. Told to hold events, it
+keeps to the contract and to no more: all that was not acknowledged is announced at once, and again whenever it is watched. What it knows, where it is asked
 for that, is what it announced last."""
 
 import os
@@ -18,6 +19,7 @@ TEST = '''<node><interface name="test.Source">
 <method name="Announce"><arg type="a{sv}" direction="in"/></method>
 <method name="Cancel"><arg type="s" direction="in"/></method>
 <method name="Flood"><arg name="first" type="u" direction="in"/><arg name="count" type="u" direction="in"/></method>
+<method name="Hold"><arg name="count" type="u" direction="in"/><arg name="bulk" type="u" direction="in"/></method>
 <method name="TakeAcknowledgements"><arg name="how" type="s" direction="in"/></method>
 </interface></node>'''
 
@@ -26,6 +28,7 @@ class Source:
     def __init__(self, connection, introspection):
         self.connection = connection
         self.takes, self.last = 'gladly', ''
+        self.held = {}  # id: what is announced of it
         nodes = [(pathlib.Path(introspection) / f'{name}.xml').read_text() for name in (NAME, NAME + '.EventSource', NAME + '.State')]
         for xml in (*nodes, TEST):
             for interface in Gio.DBusNodeInfo.new_for_xml(xml).interfaces:
@@ -40,9 +43,22 @@ class Source:
             self.signal('Event', GLib.Variant('(a{sv})', ({'id': GLib.Variant('s', f'flood-{number}'), 'type': GLib.Variant('s', 'custom.flood'),
                                                            'data': GLib.Variant('a{sv}', {'text': text})},)))
 
+    def hold(self, count, bulk):
+        for number in range(count):
+            self.held[f'{number:06}'] = GLib.Variant('(a{sv})', ({
+                'id': GLib.Variant('s', f'{number:06}'), 'type': GLib.Variant('s', 'custom.burst'), 'severity': GLib.Variant('u', number % 4),
+                'data': GLib.Variant('a{sv}', {'text': GLib.Variant('s', 'x' * bulk)})},))
+        self.tell_held()
+
+    def tell_held(self):
+        for event in self.held.values():
+            self.signal('Event', event)
+
     def acknowledge(self, connection, identifier, invocation):
         if self.takes == 'busy':
             invocation.return_dbus_error('io.cloudsnooze.Snooze1.Error.Busy', 'later')
+        elif self.held.pop(identifier, None):
+            invocation.return_value(None)
         elif self.takes == 'gladly':
             connection.emit_signal(None, PATH, 'test.Event', 'Noted', GLib.Variant('(s)', (f'{HERE.name} acknowledges {identifier}',)))
             invocation.return_value(None)
@@ -68,10 +84,13 @@ class Source:
             return
         elif method == 'Flood':
             self.flood(*parameters.unpack())
+        elif method == 'Hold':
+            self.hold(*parameters.unpack())
         elif method == 'TakeAcknowledgements':
             self.takes, = parameters.unpack()
         elif method == 'Watch':
             connection.emit_signal(None, PATH, 'test.Event', 'Noted', GLib.Variant('(s)', (f'{HERE.name} is watched ',)))
+            self.tell_held()
         elif method == 'Shutdown':
             GLib.idle_add(sys.exit)
         invocation.return_value(answer)

@@ -17,13 +17,19 @@ from harness import BUILD, HERE, MANAGER, PATH, PLUGIN, SOURCE, wait_for, wait_f
 BURST = 10000
 # What the daemon keeps of one source (ACKNOWLEDGEMENTS_MAX), and a flood in portions for which there is room.
 ACKNOWLEDGEMENTS = 256
-FLOOD = 64
+PER_SOURCE = 64  # of one source under way: EVENTS_PER_SOURCE_MAX
+FLOOD = PER_SOURCE
 TURNS_PER_SOURCE = 16  # urgent or not
 TURNS_OF_USERS = 12  # of those that are not urgent, on their way to handlers at any time: TURNS_NOT_URGENT_OF_USERS_MAX
 DATA_MAX = 16384  # bytes of an event's data, as JSON: EVENT_DATA_MAX
 FLOOD_EVENTS = 64 * FLOOD
 # KiB. All of its text would be 32 MB, and as much again to send it.
 FLOOD_MEMORY = 20 << 10
+# Of a source that leaves the bound to the daemon: so many, or so many with so much text.
+HELD = 1000
+HELD_BULKY, BULK = 1000, 12000
+# KiB: what is under way is two thirds of that, all of them would be nearly twice as much.
+HELD_MEMORY = 22 << 10
 
 
 def kept_state(house, identifier):
@@ -250,6 +256,31 @@ class Sources(EventTest):
         if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
             self.assertLess(self.memory() - before, 48 << 10)
 
+    def hold(self, count, bulk=0):
+        """A source that keeps to the contract and leaves the bound to the daemon has so many: each is handled once, and it is not ended for
+        that. By how many KiB the daemon grew in between, at most."""
+        self.install_bus_source()
+        self.install('handler', priority=1, mode='quiet')
+        self.start()
+        self.noted('airwaves is watched ')
+        before = self.peak_from_now()
+        self.broadcast('Hold', GLib.Variant('(uu)', (count, bulk)))
+        wait_for(lambda: len(self.finished) >= count, 'the end of all', 240)
+        self.assertEqual(sorted(identifier for identifier, _, _ in self.finished), [f'{number:06}' for number in range(count)])
+        self.assertTrue(all(handled for _, handled, _ in self.finished))
+        self.assertNotIn('floods', (self.house.directory / 'snoozed.log').read_text())
+        return self.peak() - before
+
+    def test_a_source_may_leave_the_bound_to_the_daemon(self):
+        self.hold(HELD)
+        # Each time at half of the room, and not for every place.
+        self.assertLess(self.notes.count('airwaves is watched '), HELD // (PER_SOURCE // 2) + 2)
+
+    def test_what_finds_no_room_is_nowhere_in_memory(self):
+        grown = self.hold(HELD_BULKY, BULK)
+        if os.environ.get('SNOOZE_SANITIZE', 'none') == 'none':
+            self.assertLess(grown, HELD_MEMORY)
+
     def assert_the_urgent_went_first(self):
         """By how many places the events of each severity were handed out later than they were announced, on average: without regard to
         severity, that is about 0 for all. 64 are on their way at any time, and what is not urgent waits."""
@@ -284,6 +315,16 @@ class Sources(EventTest):
                 overtook += any(event < number and event not in handed_out for _, event in waiting)
         # Most of the critical ones passed somebody.
         self.assertGreater(overtook, BURST / 8)
+
+    def peak_from_now(self):
+        """KiB, all that is mapped; what is more from now on is the peak."""
+        with open(f'/proc/{self.house.daemon.pid}/clear_refs', 'w') as reset:
+            reset.write('5')
+        return self.peak()
+
+    def peak(self):
+        with open(f'/proc/{self.house.daemon.pid}/status') as status:
+            return int(re.search(r'^VmHWM:\s+(\d+) kB', status.read(), re.MULTILINE)[1])
 
     def memory(self):
         """KiB that are the daemon's own."""

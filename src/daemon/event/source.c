@@ -3,7 +3,8 @@
 /* Plugins that announce events. Each is kept running and watched: after its start, after a restart, after another
  * version replaced it, after a restart of the daemon. It tells everything that it still has each time; what has been
  * there is known by its id, and told again that it was taken care of. What finds no room is left with the source,
- * which is watched once more when there is some: nothing is lost, and nothing piles up here. */
+ * which is watched once more when half of the room is free: nothing is lost, and nothing piles up here. All that it
+ * has comes again then, so that this is not done for every place, nor while the last time still goes on. */
 
 #include <string.h>
 
@@ -21,6 +22,15 @@
 #define ACKNOWLEDGE_ATTEMPTS_MAX 12U
 /* Of one source: acknowledgements that wait. Each may keep its event in memory. */
 #define ACKNOWLEDGEMENTS_MAX 256U
+/* With so many of them, the events of one that tells the same again are taken no faster than it hears of their ends:
+ * what it never hears of it goes on telling, longer than its id is remembered. One that takes no acknowledgement is
+ * not waited for. */
+#define ACKNOWLEDGEMENTS_BEHIND (ACKNOWLEDGEMENTS_MAX - EVENTS_PER_SOURCE_MAX)
+#define ACKNOWLEDGE_PATIENCE (5 * USEC_PER_SEC)
+/* Of what it has to tell again after a Watch: known already, or without room once more. */
+#define REPEATED_MAX 16384U
+/* Told everything again, it is quiet for so long. */
+#define REPEATED_QUIET (50 * USEC_PER_MSEC)
 /* Announcements of which nothing came, within so long: more is no source that does not know better, but a flood. */
 #define VAIN_MAX 2048U
 #define VAIN_WINDOW (10 * USEC_PER_SEC)
@@ -39,11 +49,16 @@ typedef struct Source {
         gboolean watched, watching;  /* Watch was answered; is under way */
         gboolean again;              /* it changed while it was asked */
         gboolean crowded;            /* something found no room: to be watched again when there is some */
+        gboolean repeat;             /* there is: it is asked again what it has */
+        unsigned repeated;           /* since it was last asked */
+        uint64_t last_repeated;
+        sd_event_source *quiet;
         uint64_t started;            /* when it was last asked to run */
         unsigned failures;           /* of Watch and Acknowledge, in a row */
         sd_event_source *retry;
         GQueue due;                  /* Acknowledgement, in order; the first is under way where `acknowledging` */
         gboolean acknowledging;
+        uint64_t acknowledge_asked;
         uint64_t window;
         unsigned vain;               /* in it */
 } Source;
@@ -55,6 +70,7 @@ struct Sources {
 };
 
 static void work(Source *source);
+static void look_for_room(Source *source);
 
 static void acknowledgement_free(void *data) {
         Acknowledgement *one = data;
@@ -67,6 +83,7 @@ static void source_free(void *data) {
         Source *source = data;
 
         sd_event_source_disable_unref(source->retry);
+        sd_event_source_disable_unref(source->quiet);
         g_queue_clear_full(&source->due, acknowledgement_free);
         g_free(source->id);
         g_free(source);
@@ -146,6 +163,7 @@ static void on_acknowledged(Plugin *plugin, sd_bus_message *reply, const sd_bus_
         source->acknowledging = FALSE;
         if (error && !give_up(source, one, error)) {
                 back_off(source);
+                look_for_room(source);
                 return;
         }
         if (!error)
@@ -154,6 +172,7 @@ static void on_acknowledged(Plugin *plugin, sd_bus_message *reply, const sd_bus_
         acknowledged(source, one->id);
         acknowledgement_free(one);
         work(source);
+        look_for_room(source);
 }
 
 static int append_id(sd_bus_message *message, void *userdata) {
@@ -169,6 +188,7 @@ static void on_watched(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         source->watching = FALSE;
         if (error) {
                 log_warning("%s cannot be watched for events: %s", source->id, error->message);
+                source->repeat = source->watched;
                 back_off(source);
                 return;
         }
@@ -176,6 +196,7 @@ static void on_watched(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         source->again = FALSE;
         source->failures = 0;
         work(source);
+        look_for_room(source);
 }
 
 static void start(Source *source) {
@@ -196,12 +217,15 @@ static void work(Source *source) {
                 start(source);
         if (plugin_state(source->plugin) != PLUGIN_RUNNING)
                 return;
-        if (!source->watched && !source->watching) {
+        if ((!source->watched || source->repeat) && !source->watching) {
                 source->watching = TRUE;
+                source->repeat = source->crowded = FALSE;
+                source->repeated = 0;
                 plugin_watch(source->plugin, on_watched, source);
         }
         if (source->watched && !source->acknowledging && !g_queue_is_empty(&source->due)) {
                 source->acknowledging = TRUE;
+                source->acknowledge_asked = clock_monotonic();
                 (void) plugin_call(source->plugin, EVENT_SOURCE_INTERFACE, "Acknowledge", 0, FALSE, append_id,
                                    on_acknowledged, source);
         }
@@ -297,20 +321,56 @@ void sources_acknowledge(Sources *sources, const char *id, const char *event_id)
         work(source);
 }
 
+static gboolean is_behind(const Source *source) {
+        uint64_t now = clock_monotonic();
+
+        if (g_queue_get_length((GQueue *) &source->due) < ACKNOWLEDGEMENTS_BEHIND || source->failures > 0)
+                return FALSE;
+        return now < usec_add(source->last_repeated, ACKNOWLEDGE_PATIENCE) &&
+               (!source->acknowledging || now < usec_add(source->acknowledge_asked, ACKNOWLEDGE_PATIENCE));
+}
+
+static gboolean has_room(const Source *source) {
+        return event_has_room(source->sources->events, EVENT_ORIGIN_PLUGIN, source->id) && !is_behind(source);
+}
+
+static gboolean has_half_its_room(const Source *source) {
+        GHashTable *pending = source->sources->events->pending[EVENT_ORIGIN_PLUGIN].of_source;
+
+        return has_room(source) &&
+               GPOINTER_TO_UINT(g_hash_table_lookup(pending, source->id)) <= EVENTS_PER_SOURCE_MAX / 2;
+}
+
+static int on_quiet(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Source *source = userdata;
+
+        source->quiet = sd_event_source_disable_unref(source->quiet);
+        look_for_room(source);
+        return 0;
+}
+
+/* Two times at once of all that it has would be more and more of them. */
+static void look_for_room(Source *source) {
+        uint64_t quiet = usec_add(source->last_repeated, REPEATED_QUIET);
+
+        if (!source->crowded || source->watching || source->quiet || !has_half_its_room(source))
+                return;
+        if (clock_monotonic() < quiet) {
+                (void) sd_event_add_time(source->sources->events->with.event, &source->quiet, CLOCK_MONOTONIC, quiet,
+                                         USEC_PER_MSEC, on_quiet, source);
+                return;
+        }
+        source->repeat = TRUE;
+        work(source);
+}
+
 void sources_room(Sources *sources) {
         GHashTableIter iterator;
-        gpointer value;
+        gpointer source;
 
         g_hash_table_iter_init(&iterator, sources->by_id);
-        while (g_hash_table_iter_next(&iterator, NULL, &value)) {
-                Source *source = value;
-
-                if (!source->crowded || !event_has_room(sources->events, EVENT_ORIGIN_PLUGIN, source->id))
-                        continue;
-                source->crowded = FALSE;
-                source->watched = FALSE;
-                work(source);
-        }
+        while (g_hash_table_iter_next(&iterator, NULL, &source))
+                look_for_room(source);
 }
 
 /* FALSE: too many of these. */
@@ -324,6 +384,12 @@ static gboolean in_vain(Source *source) {
         return ++source->vain < VAIN_MAX;
 }
 
+/* We asked for it, or it could not know. */
+static gboolean in_vain_once_more(Source *source) {
+        source->last_repeated = clock_monotonic();
+        return ++source->repeated <= REPEATED_MAX || in_vain(source);
+}
+
 /* Known already. One that is over and announced again was not heard to be acknowledged; it is not over while somebody
  * is told that it moved. */
 static gboolean repeated(Source *source, const char *id) {
@@ -334,7 +400,7 @@ static gboolean repeated(Source *source, const char *id) {
 
         if (over)
                 sources_acknowledge(source->sources, source->id, id);
-        return in_vain(source);
+        return in_vain_once_more(source);
 }
 
 /* Of the end of the machine alone: other deadlines are what somebody counted from when he looked. */
@@ -368,9 +434,9 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
                 return in_vain(source);
         if (known || memory_has(events->memory, source->id, id))
                 return repeated(source, id);
-        if (!event_has_room(events, EVENT_ORIGIN_PLUGIN, source->id)) {
+        if (!has_room(source)) {
                 source->crowded = TRUE;
-                return in_vain(source);
+                return in_vain_once_more(source);
         }
         event_begin(event_new_from(events, EVENT_ORIGIN_PLUGIN, id, source->id, object));
         return TRUE;
