@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "base/clock.h"
 #include "operation.h"
 #include "vm.h"
 
@@ -73,6 +74,8 @@ static const CloudKind kind = {
         .forget = forget,
         .watch = notices_watch,
         .unwatch = notices_end,
+        /* A preemption is announced 30 seconds ahead. */
+        .poll_pause_max = 5 * USEC_PER_SEC,
 };
 
 /* A stop is a deallocation, after which only disks and addresses cost. */

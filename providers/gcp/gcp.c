@@ -7,6 +7,7 @@
 #include "gcp.h"
 
 #include "api.h"
+#include "base/clock.h"
 #include "instance.h"
 #include "operation.h"
 
@@ -69,6 +70,8 @@ static const CloudKind kind = {
         .forget = forget,
         .watch = notices_watch,
         .unwatch = notices_end,
+        /* A preemption is announced 30 seconds ahead. */
+        .poll_pause_max = 5 * USEC_PER_SEC,
 };
 
 /* docs.cloud.google.com/compute/docs/instances/suspend-stop-reset-instances-overview: neither a stopped nor a

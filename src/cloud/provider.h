@@ -69,6 +69,7 @@ typedef struct CloudKind {
         /* Begin to watch what the cloud announces, and end it. NULL: it announces nothing. */
         int (*watch)(void *provider);
         void (*unwatch)(void *provider);
+        uint64_t poll_pause_max; /* µs, see cloud/poll.h; well below the notice that this cloud gives. 0: the usual */
 } CloudKind;
 
 struct CloudProvider {

@@ -51,7 +51,8 @@ int cloud_watch_new(CloudProvider *cloud, uint64_t interval, CloudWatchAsk ask, 
         watch->cloud = cloud;
         watch->ask = ask;
         watch->userdata = userdata;
-        r = cloud_poll_new(cloud_event(cloud), interval, on_time, watch, &watch->poll);
+        r = cloud_poll_new(cloud_event(cloud), interval, cloud->kind->poll_pause_max, on_time, watch,
+                           &watch->poll);
         if (r < 0) {
                 g_free(watch);
                 return r;
