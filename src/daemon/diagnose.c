@@ -13,6 +13,7 @@
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"
+#include "util/line.h"
 
 #define POLKIT_PATIENCE (3 * USEC_PER_SEC)
 /* Under way: each has polkit asked, and the bus lets us ask only so much at once. */
@@ -212,6 +213,20 @@ static void diagnose_store(Manager *manager, GPtrArray *findings) {
                 add(findings, "store", "ok", "history is written", "");
 }
 
+/* The daemon is no more than others. */
+static void diagnose_disks(Manager *manager, GPtrArray *findings) {
+        g_autofree char *paths = manager->monitors ? monitors_closed_disks(manager->monitors) : NULL, *message = NULL;
+
+        if (!paths)
+                return;
+        line_clean(paths);
+        message = g_strdup_printf("below a directory that is closed to others, so that nobody is told when they fill "
+                                  "up: %s",
+                                  paths);
+        add(findings, "disk-space", "blind", message,
+            "Let others pass there, without reading it: chmod o+x on each directory above; or mount it elsewhere.");
+}
+
 static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         const char *provider = providers_problem(manager->providers, NULL);
         const char *refusal = decision_refusal(manager->decision);
@@ -228,6 +243,7 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
         if (manager->monitors && monitors_blind(manager->monitors))
                 add(findings, "network", "warning", monitors_blind(manager->monitors),
                     "See that AF_NETLINK is among RestrictAddressFamilies= of snoozed.service.");
+        diagnose_disks(manager, findings);
         if (provider)
                 add(findings, "provider", stop_dry_run(manager->stop) ? "warning" : "error", provider,
                     SNOOZE_COMMAND " provider list; sudo " SNOOZE_COMMAND " setup");

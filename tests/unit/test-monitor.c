@@ -4,6 +4,7 @@
  * Triggers of the kernel and its netlink are tried on the bus (test-monitors.py). */
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -260,6 +261,31 @@ static void test_what_is_not_is(Fixture *f, const void *lines) {
         EXPECT(f, "begun disk system.disk.low 1");
 }
 
+/* To the daemon, whose user is nobody in particular. */
+static void test_one_that_is_closed_is_told(Fixture *f, const void *unused) {
+        g_autofree char *data = g_build_filename(f->root, "data", NULL), *all = NULL, *closed = NULL, *open = NULL;
+
+        mount(f, "36 35 8:1 / /data/in rw - ext4 /dev/sda1 rw\n"
+                 "37 35 8:2 / /with\\040blank rw - ext4 /dev/sda2 rw\n");
+        g_assert_cmpint(g_chmod(f->root, 0755), ==, 0);
+        all = g_build_filename(data, "in", NULL);
+        g_assert_cmpint(g_mkdir(all, 0755), ==, 0);
+        g_assert_cmpint(g_chmod(data, 0), ==, 0);
+        begin(f, NO_USE);
+        if (geteuid() == 0)
+                g_assert_cmpint(seteuid(65534), ==, 0);
+        monitors_check(f->monitors);
+        if (getuid() == 0)
+                g_assert_cmpint(seteuid(0), ==, 0);
+        closed = monitors_closed_disks(f->monitors);
+        g_assert_cmpstr(closed, ==, "/data/in");
+        g_assert_cmpint(g_chmod(data, 0755), ==, 0);
+        monitors_check(f->monitors);
+        open = monitors_closed_disks(f->monitors);
+        g_assert_null(open);
+        EXPECT(f);
+}
+
 /* Each of a container's is a directory of a disk that is asked anyhow. */
 static void test_of_overlays_the_root_alone(Fixture *f, const void *unused) {
         mount(f, "27 1 0:30 / / rw - overlay overlay rw,lowerdir=/a\n"
@@ -466,6 +492,7 @@ int main(int argc, char *argv[]) {
         OPEN("in-memory", "35 27 0:40 / /data rw - tmpfs tmpfs rw\n36 35 8:1 / /data " DISK);
         OPEN("elsewhere-too", "36 27 8:1 / /covered " DISK "37 36 0:40 / /covered " NFS "38 27 8:1 / /data " DISK);
         OPEN("over-the-root", "36 27 8:1 / /data " DISK "37 27 0:40 / / " NFS);
+        CASE("disk/closed", test_one_that_is_closed_is_told);
         CASE("disk/overlays", test_of_overlays_the_root_alone);
         CASE("disk/read-only-name-space", test_a_read_only_name_space_hides_nothing);
         CASE("pressure/begins-and-ends", test_pressure_begins_and_is_over_at_half);

@@ -27,6 +27,7 @@ typedef struct FileSystem {
         char *device; /* "8:1": of the super block, the same for each of its mounts */
         char *path;   /* where it is mounted first, as long as it is mounted there */
         gboolean seen;
+        gboolean closed; /* the way there may not be gone */
         Condition low;
 } FileSystem;
 
@@ -169,8 +170,13 @@ static void look_at(DiskMonitor *disk, FileSystem *file_system) {
                 condition_set(disk->monitors, &file_system->low, FALSE, "disk", "system.disk.low", NULL);
                 return;
         }
-        if (!file_system->path || statvfs(path, &s) < 0)
+        if (!file_system->path)
                 return;
+        file_system->closed = FALSE;
+        if (statvfs(path, &s) < 0) {
+                file_system->closed = errno == EACCES;
+                return;
+        }
         available = (uint64_t) s.f_bavail * s.f_frsize;
         blocks = used_percent(s.f_blocks, s.f_bfree, s.f_bavail);
         /* Some have no fixed number of names, and say 0. */
@@ -181,6 +187,18 @@ static void look_at(DiskMonitor *disk, FileSystem *file_system) {
                               describe(file_system, blocks, names, available, threshold));
         else if (used < threshold - HYSTERESIS_PERCENT)
                 condition_set(disk->monitors, &file_system->low, FALSE, "disk", "system.disk.low", NULL);
+}
+
+char *disk_monitor_closed(const DiskMonitor *disk) {
+        g_autoptr(GString) paths = g_string_new(NULL);
+
+        for (guint i = 0; i < disk->file_systems->len; i++) {
+                const FileSystem *file_system = g_ptr_array_index(disk->file_systems, i);
+
+                if (file_system->closed)
+                        g_string_append_printf(paths, "%s%s", paths->len > 0 ? ", " : "", file_system->path);
+        }
+        return paths->len > 0 ? g_string_free(g_steal_pointer(&paths), FALSE) : NULL;
 }
 
 /* One that is not mounted any more is missed by the next look at the mounts. */

@@ -91,6 +91,10 @@ gboolean monitors_wait(Monitors *monitors, int fd, int timeout, gboolean *ret_re
         return pressure_monitor_wait(monitors->pressure, fd, timeout, ret_readable);
 }
 
+char *monitors_closed_disks(const Monitors *monitors) {
+        return disk_monitor_closed(monitors->disk);
+}
+
 const char *monitors_blind(const Monitors *monitors) {
         return network_monitor_blind(monitors->network);
 }

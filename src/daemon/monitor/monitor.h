@@ -52,3 +52,5 @@ gboolean monitors_wait(Monitors *monitors, int fd, int timeout, gboolean *ret_re
 
 /* For Diagnose: what the network's changes are not told by, in words, or NULL. Static. */
 const char *monitors_blind(const Monitors *monitors);
+/* Where those are mounted that cannot be asked how full they are, for the caller to free; NULL: none. */
+char *monitors_closed_disks(const Monitors *monitors);

@@ -35,6 +35,7 @@ gboolean condition_adopt(Condition *condition, const char *id);
 DiskMonitor *disk_monitor_new(Monitors *monitors);
 DiskMonitor *disk_monitor_free(DiskMonitor *disk);
 void disk_monitor_check(DiskMonitor *disk);
+char *disk_monitor_closed(const DiskMonitor *disk);
 gboolean disk_monitor_adopt(DiskMonitor *disk, const char *id, JsonObject *data);
 
 PressureMonitor *pressure_monitor_new(Monitors *monitors);
