@@ -296,5 +296,25 @@ class Killed(CountingTest):
 
 
 
+class Hanging(CountingTest):
+    """Told to end, it gives its name away and hangs with what it was asked before."""
+
+    manifest = {'timeouts': {'provider': 1, 'shutdown': 4}}
+
+    def test_one_that_does_not_end_is_killed_and_a_failure(self):
+        self.start()
+        told, pid = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING), self.get('Pid')
+        hanging = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING)
+        self.ask('look')
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting') is None, 'its name to be free')
+        wait_for(lambda: hanging, 'the end of what it was asked')
+        # Nobody is started beside it.
+        self.wait_for_state('running')
+        self.assertEqual((self.processes(), self.get('Restarts')), ([self.get('Pid')], 1))
+        self.assertNotEqual(self.get('Pid'), pid)
+        self.assertIn(('failed', 'draining', 'was leaving, did not end in time and was killed'), told)
+
+
 if __name__ == '__main__':
     tap.main()

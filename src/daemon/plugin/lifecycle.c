@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -280,6 +281,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         case PLUGIN_DRAINING:
                 if (farewell_goes_on(plugin))
                         break;
+                if (plugin->process && plugin->process->farewell == FAREWELL_NONE && process_lives(plugin->process)) {
+                        plugin_fail(plugin, "was leaving, did not end in time and was killed");
+                        break;
+                }
                 plugin_end_process(plugin, "did not end in time and was killed");
                 plugin_stopped(plugin, "did not end in time and was killed");
                 break;
@@ -561,12 +566,41 @@ void plugin_unit_ended(Plugin *plugin) {
                 plugin_stopped(plugin, "ended by itself, having nothing to do");
 }
 
+static void ended(Plugin *plugin);
+
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        PluginProcess *process = userdata;
+        Plugin *plugin = process->plugin;
+
+        process->end = sd_event_source_disable_unref(process->end);
+        if (process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
+                ended(plugin);
+        return 0;
+}
+
+/* One that has given its name away may hang yet, with what it was asked last: the deadline is for the process. FALSE:
+ * there is none to wait for. */
+static gboolean wait_for_end(PluginProcess *process) {
+        Plugin *plugin = process->plugin;
+
+        if (process->end)
+                return TRUE;
+        if (!process_lives(process) ||
+            sd_event_add_io(plugin->plugins->parameters.event, &process->end, process->pidfd, EPOLLIN, on_end,
+                            process) < 0)
+                return FALSE;
+        process->idle = plugin->state == PLUGIN_RUNNING;
+        return plugin->state == PLUGIN_DRAINING || plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
+}
+
 /* Nothing is under way and its name is gone. The bus does not tell whether one gave that away or fell; a channel does,
  * and so does systemd, which may come to know of it before the bus or after. Where there is neither, it has left; but
  * one that is gone so soon after it took another's place was no better than that. */
 static void ended(Plugin *plugin) {
         PluginProcess *process = plugin->process;
 
+        if (process && wait_for_end(process))
+                return;
         if (process && process->farewell == FAREWELL_NONE && process->channel_state == CHANNEL_NONE &&
             !plugin->watch && swap_on_trial(plugin)) {
                 plugin_fail(plugin, "ended by itself");
@@ -574,8 +608,9 @@ static void ended(Plugin *plugin) {
         }
         if (!process || process->farewell != FAREWELL_NONE || process->channel_state != CHANNEL_NONE ||
             !plugin->watch) {
-                plugin_stopped(plugin, plugin->state == PLUGIN_RUNNING ? "ended by itself, having nothing to do"
-                                                                       : "ended");
+                plugin_stopped(plugin, plugin->state == PLUGIN_RUNNING || (process && process->idle)
+                                               ? "ended by itself, having nothing to do"
+                                               : "ended");
                 return;
         }
         process->unasked = TRUE;

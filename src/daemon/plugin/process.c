@@ -42,6 +42,7 @@ void process_free(PluginProcess *process) {
         limits_cancel(process->limiting);
         start_cancel(process->start);
         identity_cancel(process->identity);
+        sd_event_source_disable_unref(process->end);
         safe_close(process->pidfd);
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);
@@ -108,6 +109,10 @@ static gboolean has_ended(const PluginProcess *process) {
         struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
 
         return process->pidfd >= 0 && poll(&end, 1, 0) > 0;
+}
+
+gboolean process_lives(const PluginProcess *process) {
+        return process->pidfd >= 0 && !has_ended(process);
 }
 
 void process_kill(PluginProcess *process) {

@@ -79,6 +79,7 @@ struct PluginProcess {
         char *peer;                /* the unique name that was greeted, and that calls go to */
         pid_t pid;
         int pidfd;
+        sd_event_source *end;      /* its name is gone and it lives: waited for */
         JsonObject *sent;          /* the configuration that it has */
         char *version;             /* as it says itself; NULL: it does not */
         gboolean adopted;          /* it ran before the daemon did */
@@ -91,6 +92,7 @@ struct PluginProcess {
         gboolean state_unsure;     /* … if that was so: to be asked before anything is kept */
         GPtrArray *transfers;      /* StateTransfer, under way */
         Farewell farewell;
+        gboolean idle;             /* its name went while it had nothing to do */
         gboolean unasked;          /* it leaves, or fell, and nobody had asked it to go: its unit's end tells which */
 
         Native *native;            /* of a process that is none; borrowed from the plugin */
@@ -116,6 +118,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginProcess, process_free)
  * not fail, the caller has to say so. */
 gboolean process_start(PluginProcess *process);
 void process_kill(PluginProcess *process);
+/* As far as it is known: FALSE for one of which the bus does not tell who it is. */
+gboolean process_lives(const PluginProcess *process);
 /* Calls hooks.failed; the process is gone afterwards. */
 void process_fail(PluginProcess *process, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
