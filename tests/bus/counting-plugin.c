@@ -56,9 +56,24 @@ static int never(SnoozePluginCall *call) {
         return SNOOZE_PLUGIN_LATER;
 }
 
+/* Notes that it was asked, and goes on when somebody has opened the pipe "go" to write. */
+static void note_and_wait(void) {
+        FILE *file = open_beside("asked", "we");
+
+        if (!file)
+                abort();
+        fclose(file);
+        file = open_beside("go", "re");
+        if (!file)
+                abort();
+        fclose(file);
+}
+
 static int initialize(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
         if (is("refuses-configuration"))
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT, "not with me");
+        if (is("waits-at-initialize"))
+                note_and_wait();
         if (is("hangs-at-initialize"))
                 return never(call);
         if (is("dies-at-initialize"))

@@ -2,10 +2,13 @@
 """Configured limits of plugins: the helper is told before a plugin starts and as soon as they change, and what it refuses refuses the load.
 The helper here only writes down what it was told."""
 
+import os
+
 from gi.repository import Gio, GLib
 
 import tap
-from harness import ERROR, PATH, PLUGIN, QUIET, SOURCE, BusTest, House, wait_for
+from counting import COUNTING, CountingTest
+from harness import ERROR, NAME, PATH, PLUGIN, QUIET, SOURCE, BusTest, House, wait_for, wait_for_file
 
 EXAMPLE = PATH + '/plugin/example'
 
@@ -63,6 +66,57 @@ class Limits(BusTest):
         wait_for(lambda: loaded, 'the load to be refused')
         self.assertIn(self.refusal, loaded[0][1].message)
         self.assertIn(self.refusal, self.client.get('LastError', PLUGIN, EXAMPLE))
+
+
+SYSTEMD = 'org.freedesktop.systemd1'
+UNIT = '/org/freedesktop/systemd1/unit/snooze_2dplugin_40counting_2eservice'
+KILLED_FOR_MEMORY = {'Result': GLib.Variant('s', 'oom-kill'), 'ExecMainCode': GLib.Variant('i', 2), 'ExecMainStatus': GLib.Variant('i', 9)}
+
+
+class Systemd(CountingTest):
+    """It tells of a unit's end; and is somebody else on the bus once it has executed itself anew. The one here starts nothing: it comes
+    when the plugin is on the bus already."""
+
+    def claim(self, flags):
+        systemd = self.house.client()
+        subscribed = []
+        systemd.connection.register_object('/org/freedesktop/systemd1', Gio.DBusNodeInfo.new_for_xml(
+            f'<node><interface name="{SYSTEMD}.Manager"><method name="Subscribe"/></interface></node>').interfaces[0],
+            lambda *arguments: subscribed.append(arguments[1]) or arguments[6].return_value(None), None, None)
+        reply = systemd.call('RequestName', '(su)', (SYSTEMD, flags), 'org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus')
+        self.assertEqual(reply, (1,))
+        return systemd, subscribed
+
+    def tell(self, client, destination=None):
+        client.connection.emit_signal(destination, UNIT, 'org.freedesktop.DBus.Properties', 'PropertiesChanged',
+                                      GLib.Variant('(sa{sv}as)', (SYSTEMD + '.Service', KILLED_FOR_MEMORY, [])))
+        # Whatever that leads to is sent before this is answered.
+        client.call('Get', '(ss)', (PLUGIN, 'State'), 'org.freedesktop.DBus.Properties', COUNTING)
+
+    def test_it_is_heard_after_it_was_executed_anew(self):
+        os.mkfifo(self.directory / 'go')
+        self.place('1.0.0', 'waits-at-initialize')
+        self.house.start_daemon()
+        violations = self.house.watcher.listen(PLUGIN, 'ResourceViolation', COUNTING)
+        load = self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        wait_for_file((self.directory / 'asked').exists, 'the plugin to be asked')
+        before, subscribed_before = self.claim(1)
+        with open(self.directory / 'go', 'w'):
+            pass
+        wait_for(lambda: load and subscribed_before, 'the plugin to run')
+        self.assertIsNone(load[0][1])
+        after, subscribed = self.claim(2)
+        wait_for(lambda: subscribed, 'the new one to be asked for its signals')
+        # Nobody else is, not the one that it was, nor whoever sends it to the daemon alone.
+        daemon = self.client.owner(NAME)
+        for forger in before, self.client:
+            self.tell(forger)
+            self.tell(forger, daemon)
+        self.assertEqual(violations, [])
+        self.tell(after)
+        wait_for(lambda: violations, 'what is told of it')
+        self.assertEqual([resource for resource, _, _ in violations], ['memory'])
+        self.wait_for_problem('was killed for want of memory')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,8 @@
 #include "daemon/plugin/cgroup.h"
 #include "daemon/plugin/plugin.h"
 
-#define SERVICE_INTERFACE "org.freedesktop.systemd1.Service"
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define SERVICE_INTERFACE SYSTEMD_NAME ".Service"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CLOSE_PERCENT 90U  /* of the limit: told */
@@ -216,10 +217,12 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const char *systemd, const char *path) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='%s',interface='" PROPERTIES_INTERFACE
-                                                 "',member='PropertiesChanged',arg0='" SERVICE_INTERFACE "'",
-                                                 systemd, path);
+/* By its name: systemd that was executed anew (daemon-reexec) has another unique one. */
+static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const char *path) {
+        g_autofree char *match = g_strdup_printf("type='signal',sender='" SYSTEMD_NAME "',path='%s',interface='"
+                                                 PROPERTIES_INTERFACE "',member='PropertiesChanged',arg0='"
+                                                 SERVICE_INTERFACE "'",
+                                                 path);
         LimitsWatch *watch = g_new0(LimitsWatch, 1);
 
         watch->plugin = plugin;
@@ -242,7 +245,7 @@ void limits_watch_begin(Plugin *plugin) {
         if (plugin->watch && !g_str_equal(plugin->watch->unit, unit))
                 plugin->watch = limits_watch_free(plugin->watch);
         if (!plugin->watch)
-                plugin->watch = limits_watch_new(plugin, unit, systemd, path);
+                plugin->watch = limits_watch_new(plugin, unit, path);
         watch = plugin->watch;
         watch->sampled = 0;
         watch->killed = FALSE;

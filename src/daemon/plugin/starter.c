@@ -22,7 +22,8 @@ struct Starter {
         sd_bus *bus;
         char *systemd;       /* unique name; NULL: none */
         gboolean known;      /* whether systemd is there has been answered */
-        gboolean subscribed; /* systemd sends signals to those only who asked */
+        gboolean subscribed; /* systemd sends signals to those only who asked … */
+        gboolean interested; /* … and whoever comes after it is asked, too */
         sd_bus_slot *watch, *question;
         GPtrArray *starts;   /* under way; borrowed */
         GHashTable *killed;  /* units that were told to end their processes, and not to start since */
@@ -93,6 +94,8 @@ static void on_systemd_changed(const char *name, const char *old_owner, const ch
         g_free(starter->systemd);
         starter->systemd = *new_owner ? g_strdup(new_owner) : NULL;
         starter->subscribed = FALSE;
+        if (starter->systemd && starter->interested)
+                (void) starter_subscribe(starter);
 }
 
 static int on_systemd_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -219,7 +222,7 @@ int starter_subscribe(Starter *starter) {
         r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
                                      "Subscribe", NULL, NULL, NULL);
         if (r >= 0)
-                starter->subscribed = TRUE;
+                starter->subscribed = starter->interested = TRUE;
         return r < 0 ? r : 0;
 }
 
@@ -231,9 +234,8 @@ int starter_subscribe(Starter *starter) {
 static int start_unit(Start *start) {
         Starter *starter = start->starter;
         gboolean killed = g_hash_table_remove(starter->killed, start->unit);
-        g_autofree char *match = g_strdup_printf("type='signal',sender='%s',path='" SYSTEMD_PATH "',interface='"
-                                                 MANAGER_INTERFACE "',member='JobRemoved'",
-                                                 starter->systemd);
+        static const char match[] = "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
+                                    "',interface='" MANAGER_INTERFACE "',member='JobRemoved'";
         int r;
 
         r = starter_subscribe(starter);
