@@ -48,6 +48,7 @@ struct Watch {
 
 struct Notices {
         Gcp *gcp;
+        bool gpu; /* looked for beforehand, not between a notice and its announcement; a machine that runs gets none */
         Watch watches[WATCH_COUNT];
 };
 
@@ -102,15 +103,14 @@ static void withdraw(Watch *watch) {
 static void read_maintenance(Watch *watch, const char *value) {
         g_autofree char *what =
                 g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, clock_realtime() / USEC_PER_SEC);
-        bool gpu;
 
         withdraw(watch);
         if (g_str_equal(value, "NONE"))
                 return;
-        gpu = has_gpu(watch->notices->gcp->cloud.root);
         if (g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE"))
                 announce(watch, what, CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
-                         gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE, "maintenance_event", value);
+                         watch->notices->gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE, "maintenance_event",
+                         value);
         else
                 /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
                 announce(watch, what, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING, MAINTENANCE_NOTICE,
@@ -201,6 +201,7 @@ int notices_watch(void *userdata) {
 
         gcp->notices = notices;
         notices->gcp = gcp;
+        notices->gpu = has_gpu(gcp->cloud.root);
         for (Watched i = 0; i < WATCH_COUNT; i++) {
                 notices->watches[i].notices = notices;
                 notices->watches[i].kind = &kinds[i];

@@ -25,6 +25,6 @@ bool cloud_announce(CloudProvider *cloud, const char *id, const char *type, Clou
 }
 
 void cloud_withdraw(CloudProvider *cloud, const char *id) {
-        snooze_plugin_log(LOG_NOTICE, "%s does not announce %s any more", cloud->kind->owner, id);
         (void) snooze_plugin_instance_cancel_event(cloud->instance, id);
+        snooze_plugin_log(LOG_NOTICE, "%s does not announce %s any more", cloud->kind->owner, id);
 }
