@@ -235,4 +235,4 @@ def run(plan, installed, bus, build):
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
                     template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
-                    the_daemon_does_not_come_back, it_is_there_after_a_boot], machine)
+                    the_daemon_does_not_come_back, template_cases.they_are_removed, it_is_there_after_a_boot], machine)

@@ -96,3 +96,11 @@ def they_leave_when_told(machine):
         assert plugin_call(machine, path_of(plugin), "CheckIdle")[0] == "idle"
         assert pid_of(machine, plugin) not in ("0", before)
         assert machine.plugin_property(path_of(plugin), "Restarts") == 0
+
+
+def they_are_removed(machine):
+    """uninstalled they run no more, and their users are gone"""
+    for plugin in PLUGINS.values():
+        machine.run("snooze", "plugin", "uninstall", plugin)
+        assert machine.unit(unit_of(plugin), "ActiveState") == "inactive", plugin
+        assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0, plugin
