@@ -397,15 +397,19 @@ static void log_warnings(Manager *manager) {
                 log_warning("Configuration: %s", *warning);
 }
 
-/* Everybody was told of a rehearsal, or of a stop, and it would be the other. */
+/* Everybody was told of a rehearsal, of a stop or of a sleep, and it would be another. */
 static void call_off_told(Manager *manager, const Config *config) {
-        const char *reason = config->dry_run ? "this is a dry run now, and decided anew"
-                                             : "this is no dry run any more, and decided anew";
+        g_autofree char *reason = NULL;
 
-        if (config->dry_run == manager->config->dry_run || !decision_call_off(manager->decision, reason))
+        if (config->dry_run != manager->config->dry_run)
+                reason = g_strdup(config->dry_run ? "this is a dry run now, and decided anew"
+                                                  : "this is no dry run any more, and decided anew");
+        else if (!g_str_equal(config->stop_action, manager->config->stop_action))
+                reason = g_strdup_printf("stop_action is %s now, and it is decided anew", config->stop_action);
+        if (!reason || !decision_call_off(manager->decision, reason))
                 return;
         g_free(manager->called_off);
-        manager->called_off = g_strdup(reason);
+        manager->called_off = g_steal_pointer(&reason);
 }
 
 void manager_set_config(Manager *manager, Config *config) {

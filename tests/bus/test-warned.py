@@ -189,6 +189,15 @@ class Armed(WarnedTest):
         self.house.restart_daemon()
         self.assert_told_as_other(before=False)
 
+    def test_another_action_is_told_as_one(self):
+        self.be_warned()
+        self.set(stop_action='hibernate')
+        self.wait_until_told(3)
+        self.assertEqual([(data['phase'], data['action']) for data in self.told()],
+                         [('scheduled', 'stop'), ('cancelled', 'stop'), ('scheduled', 'hibernate')])
+        self.assertIn('hibernate', self.called_off[0][0])
+        self.assertEqual(self.stops_asked(), 0)
+
     def test_while_handlers_are_waited_for(self):
         self.configure(**HASTY)
         self.house.start_daemon()
