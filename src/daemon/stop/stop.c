@@ -36,6 +36,7 @@ struct Stop {
         gboolean announced;             /* handlers were given the event */
         gboolean requested;             /* … of one that a person wants */
         gboolean rehearsal;             /* … of one that only shows what would happen */
+        StopAction told;                /* … of this one, whatever the configuration says by now */
         GPtrArray *events;              /* ids of those of this warning */
         unsigned handling;              /* events under way whose end the stop waits for */
         uint64_t ready_deadline;        /* monotonic; 0: not in `stopping` */
@@ -174,7 +175,7 @@ static void announce(Stop *stop, NoticePhase phase, const char *reason) {
                 .now = clock_realtime(),
                 .stop_time = on_wall_clock(stop, stop->stop_time),
                 .idle_since = on_wall_clock(stop, stop->idle_since),
-                .action = stop_action(stop),
+                .action = stop_action_names[stop->told],
                 .reason = reason,
         };
         g_autofree char *text = notice_text(&notice);
@@ -238,6 +239,7 @@ static void schedule(Stop *stop, uint64_t stop_time, uint64_t idle_since, const 
         withdraw_events(stop);
         remember(stop, stop_time, idle_since, reason);
         stop->rehearsal = stop_dry_run(stop);
+        stop->told = stop_action_find(stop_action(stop));
         announce(stop, NOTICE_SCHEDULED, reason);
         stop->announced = TRUE;
         stop->requested = decision_stop_requested(stop->with.decision, NULL);
@@ -635,6 +637,7 @@ void stop_resume_asked(Stop *stop) {
 void stop_resume_announced(Stop *stop, gboolean rehearsal) {
         stop->announced = TRUE;
         stop->rehearsal = rehearsal;
+        stop->told = stop_action_find(stop_action(stop));
 }
 
 void stop_provider_changed(Stop *stop) {
