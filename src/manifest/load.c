@@ -101,7 +101,8 @@ static gboolean check_place(Manifest *manifest, const char *place, GError **erro
 }
 
 /* place: takes it. */
-static Manifest *load(const char *directory, const char *id, char *place, uid_t also, GError **error) {
+static Manifest *load(const char *directory, const char *id, char *place, uid_t also, char **ret_missing,
+                      GError **error) {
         g_autofree char *own_directory = place, *path = g_build_filename(place, "plugin.json", NULL), *program = NULL,
                         *text = NULL;
         g_autoptr(Manifest) manifest = NULL;
@@ -126,6 +127,10 @@ static Manifest *load(const char *directory, const char *id, char *place, uid_t 
         program = program_resolve(own_directory, manifest->exec, also, error);
         if (!program) {
                 g_prefix_error(error, "%s: /exec: ", path);
+                if (ret_missing)
+                        *ret_missing = g_path_is_absolute(manifest->exec)
+                                               ? g_strdup(manifest->exec)
+                                               : g_build_filename(own_directory, manifest->exec, NULL);
                 return manifest_refused(error);
         }
         g_free(manifest->exec);
@@ -133,30 +138,19 @@ static Manifest *load(const char *directory, const char *id, char *place, uid_t 
         return g_steal_pointer(&manifest);
 }
 
-char *manifest_wanted_program(const char *directory, const char *id) {
-        g_autofree char *place = manifest_place(directory, id, NULL),
-                        *path = place ? g_build_filename(place, "plugin.json", NULL) : NULL, *text = NULL;
-        g_autoptr(JsonNode) root = NULL;
-        const char *exec;
-        gsize length;
-
-        if (!path || !file_read(path, JSON_SIZE_MAX, &text, &length, NULL))
-                return NULL;
-        root = json_text_parse(path, text, (gssize) length, NULL);
-        if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-                return NULL;
-        exec = json_get_string(json_node_get_object(root), "exec", id);
-        return g_path_is_absolute(exec) ? g_strdup(exec) : g_build_filename(place, exec, NULL);
-}
-
-Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
+Manifest *manifest_load_or_miss(const char *directory, const char *id, uid_t also, char **ret_missing,
+                                GError **error) {
         g_autofree char *plugin = g_build_filename(directory, id, NULL);
         char *place;
 
         if (!file_trusted(plugin, also, error))
                 return NULL;
         place = manifest_place(directory, id, error);
-        return place ? load(directory, id, place, also, error) : NULL;
+        return place ? load(directory, id, place, also, ret_missing, error) : NULL;
+}
+
+Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
+        return manifest_load_or_miss(directory, id, also, NULL, error);
 }
 
 Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also,
@@ -170,5 +164,5 @@ Manifest *manifest_load_version(const char *directory, const char *id, const cha
         }
         if (!file_trusted(plugin, also, error))
                 return NULL;
-        return load(directory, id, g_build_filename(plugin, version, NULL), also, error);
+        return load(directory, id, g_build_filename(plugin, version, NULL), also, NULL, error);
 }

@@ -75,8 +75,9 @@ Manifest *manifest_load(const char *directory, const char *id, uid_t also, GErro
 /* The same of one of the versions that lie side by side. */
 Manifest *manifest_load_version(const char *directory, const char *id, const char *version, uid_t also,
                                 GError **error);
-/* Where the program of one that does not load would be, as it is written; NULL where even that cannot be read. */
-char *manifest_wanted_program(const char *directory, const char *id);
+/* missing: where its program would be, if that alone is what it lacks. */
+Manifest *manifest_load_or_miss(const char *directory, const char *id, uid_t also, char **ret_missing,
+                                GError **error);
 /* The text of one alone, already read: `exec` stays as it is written there. path: what messages call it. id: what it
  * has to be named; NULL: as it says itself. */
 Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GError **error);

@@ -203,6 +203,11 @@ static gboolean parse_constraints(Setting *setting, const char *name, const char
 
                 if (setting->type != SETTING_STRING && setting->type != SETTING_LIST)
                         return invalid(error, name, setting->name, "a /regex/ constrains strings only");
+                /* First as its author wrote it, for the words of a refusal. */
+                setting->pattern = g_regex_new(inside, G_REGEX_DOLLAR_ENDONLY, 0, &e);
+                if (!setting->pattern)
+                        return invalid(error, name, setting->name, "constraints: %s", e->message);
+                g_regex_unref(setting->pattern);
                 setting->pattern = g_regex_new(pattern, G_REGEX_DOLLAR_ENDONLY, 0, &e);
                 return setting->pattern ? TRUE : invalid(error, name, setting->name, "constraints: %s", e->message);
         }

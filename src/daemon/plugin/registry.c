@@ -165,12 +165,19 @@ static Plugin *take_back(Plugins *plugins, const char *id) {
 /* What is missing may be its program alone, which is copied last and may lie anywhere. That it comes is noticed from
  * the watch on, so it is looked for once more. */
 static Manifest *load(Plugins *plugins, const char *directory, const char *id, GError **error) {
-        g_autoptr(Manifest) manifest = manifest_load(directory, id, plugins->trusted_uid, NULL);
-        g_autofree char *program = manifest ? g_strdup(manifest->exec) : manifest_wanted_program(directory, id);
+        g_autofree char *missing = NULL;
+        g_autoptr(GError) e = NULL;
+        Manifest *manifest = manifest_load_or_miss(directory, id, plugins->trusted_uid, &missing, &e);
 
-        if (program)
-                watch_program(plugins->watch, program, id);
-        return manifest ? g_steal_pointer(&manifest) : manifest_load(directory, id, plugins->trusted_uid, error);
+        if (manifest)
+                watch_program(plugins->watch, directory, id, manifest->exec);
+        if (missing) {
+                watch_program(plugins->watch, directory, id, missing);
+                return manifest_load(directory, id, plugins->trusted_uid, error);
+        }
+        if (!manifest)
+                g_propagate_error(error, g_steal_pointer(&e));
+        return manifest;
 }
 
 static void look_at(Plugins *plugins, const char *directory, const char *id, GStrvBuilder *added) {
@@ -185,7 +192,7 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
         }
         manifest = load(plugins, directory, id, &error);
         stamp_take(directory, id, manifest ? manifest->exec : "", stamp);
-        if (error)
+        if (error && (!plugin || g_strcmp0(plugin->last_error, error->message) != 0))
                 log_warning("Plugin %s is broken: %s", id, error->message);
         if (!plugin) {
                 plugin = take_back(plugins, id);

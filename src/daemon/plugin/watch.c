@@ -69,13 +69,17 @@ static Place *place_add(Watch *watch, const char *path) {
                 }
                 return NULL;
         }
-        /* The same directory by another path: the latest counts. */
+        /* The same directory by another path: the latest counts, for all that is waited for there. */
         place = g_hash_table_lookup(watch->by_wd, GINT_TO_POINTER(wd));
-        if (place)
+        if (place) {
                 (void) g_hash_table_remove(watch->by_path, place->path);
-        place = g_new0(Place, 1);
-        *place = (Place){ .path = g_strdup(path), .wd = wd };
-        g_hash_table_insert(watch->by_wd, GINT_TO_POINTER(wd), place);
+                g_free(place->path);
+                place->path = g_strdup(path);
+        } else {
+                place = g_new0(Place, 1);
+                *place = (Place){ .path = g_strdup(path), .wd = wd };
+                g_hash_table_insert(watch->by_wd, GINT_TO_POINTER(wd), place);
+        }
         g_hash_table_insert(watch->by_path, place->path, place);
         return place;
 }
@@ -95,12 +99,13 @@ void watch_plugin(Watch *watch, const char *directory, const char *id) {
                 place_serve(place, id);
 }
 
-void watch_program(Watch *watch, const char *program, const char *id) {
-        g_autofree char *path = g_path_get_dirname(program);
+void watch_program(Watch *watch, const char *directory, const char *id, const char *program) {
+        g_autofree char *plugin = g_build_filename(directory, id, NULL), *path = g_path_get_dirname(program);
         Place *place = place_add(watch, path);
 
-        /* What is not there yet comes into one that is. */
-        while (!place && strlen(path) > 1) {
+        /* A folder of the plugin that is not there yet comes into one that is. Above its own there is no waiting:
+         * others are at work there. */
+        while (!place && g_str_has_prefix(path, plugin)) {
                 char *above = g_path_get_dirname(path);
 
                 g_free(path);

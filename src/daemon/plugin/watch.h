@@ -22,7 +22,7 @@ void watch_begin(Watch *watch);
 void watch_directory(Watch *watch, const char *directory);
 /* One plugin's in it. */
 void watch_plugin(Watch *watch, const char *directory, const char *id);
-/* Its program, wherever that is to be. */
-void watch_program(Watch *watch, const char *program, const char *id);
+/* Its program, in a folder of the plugin's that may yet come or in any other that is there. */
+void watch_program(Watch *watch, const char *directory, const char *id, const char *program);
 /* As if it had changed; NULL: everything. */
 void watch_touch(Watch *watch, const char *id);
