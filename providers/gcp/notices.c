@@ -78,12 +78,11 @@ static bool has_gpu(const char *root) {
         return false;
 }
 
-static void announce(Watch *watch, const char *what, const char *type, CloudSeverity severity, uint64_t notice,
+static void announce(Watch *watch, const char *what, const char *type, CloudSeverity severity, uint64_t deadline,
                      const char *key, const char *value) {
         CloudProvider *cloud = &watch->notices->gcp->cloud;
         g_autofree char *id = g_strdup_printf("%s/%s", identity_id(cloud), what);
         SnoozePluginDictionary *data = cloud_announcement_data(cloud);
-        uint64_t deadline = usec_add(clock_realtime(), notice);
 
         snooze_plugin_dictionary_set_string(data, key, value);
         if (!cloud_announce(cloud, id, type, severity, deadline, data))
@@ -101,35 +100,45 @@ static void withdraw(Watch *watch) {
 }
 
 static void read_maintenance(Watch *watch, const char *value) {
-        g_autofree char *what =
-                g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, clock_realtime() / USEC_PER_SEC);
+        uint64_t now = clock_realtime();
+        g_autofree char *what = g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, now / USEC_PER_SEC);
 
         withdraw(watch);
         if (g_str_equal(value, "NONE"))
                 return;
         if (g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE"))
                 announce(watch, what, CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
-                         watch->notices->gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE, "maintenance_event",
-                         value);
+                         usec_add(now, watch->notices->gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE),
+                         "maintenance_event", value);
         else
                 /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
-                announce(watch, what, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING, MAINTENANCE_NOTICE,
-                         "maintenance_event", value);
+                announce(watch, what, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING,
+                         usec_add(now, MAINTENANCE_NOTICE), "maintenance_event", value);
+}
+
+static void boot_text(char boot[static SD_ID128_STRING_MAX]) {
+        sd_id128_t id;
+
+        if (sd_id128_get_boot(&id) >= 0)
+                sd_id128_to_string(id, boot);
+        else
+                g_strlcpy(boot, "unknown", SD_ID128_STRING_MAX);
 }
 
 /* A service that forgets it for a moment must not call it off. The boot makes it one event, however often this is
- * read. */
+ * read. Its time is counted once: the same event at a later time would be one that Google has put off. */
 static void read_preemption(Watch *watch, const char *value) {
-        char boot[SD_ID128_STRING_MAX] = "unknown";
+        uint64_t deadline = watch->announced->deadline;
+        char boot[SD_ID128_STRING_MAX];
         g_autofree char *what = NULL;
-        sd_id128_t id;
 
         if (watch->announced->id || !g_str_equal(value, "TRUE"))
                 return;
-        if (sd_id128_get_boot(&id) >= 0)
-                sd_id128_to_string(id, boot);
+        if (deadline == 0)
+                deadline = usec_add(clock_realtime(), PREEMPTION_NOTICE);
+        boot_text(boot);
         what = g_strdup_printf("preempted/%s", boot);
-        announce(watch, what, CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, PREEMPTION_NOTICE, "action", "preempt");
+        announce(watch, what, CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, deadline, "action", "preempt");
 }
 
 static const Kind kinds[WATCH_COUNT] = {
@@ -232,11 +241,13 @@ void announced_clear(Announced *announced) {
         g_clear_pointer(&announced->id, g_free);
 }
 
-/* {"value": "MIGRATE_ON_HOST_MAINTENANCE", "id": "…", "deadline": …}: for the next version of this program, to which
- * the same value is no news. A preemption needs none: its id is the same, whoever announces it. */
+/* {"value": "MIGRATE_ON_HOST_MAINTENANCE", "id": "…", "deadline": …, "preempted": {"boot": "…", "deadline": …}}: for
+ * the next version of this program, to which the same value of a maintenance is no news. A preemption it tells again,
+ * by the same id and for the same time. */
 int gcp_export_state(SnoozePluginCall *call, void *userdata) {
         const Gcp *gcp = userdata;
-        const Announced *maintenance = &gcp->announced[WATCH_MAINTENANCE];
+        const Announced *maintenance = &gcp->announced[WATCH_MAINTENANCE],
+                        *preemption = &gcp->announced[WATCH_PREEMPTION];
         g_autoptr(JsonObject) state = json_object_new();
         g_autofree char *text = NULL;
 
@@ -245,8 +256,28 @@ int gcp_export_state(SnoozePluginCall *call, void *userdata) {
                 json_object_set_string_member(state, "id", maintenance->id);
                 json_object_set_int_member(state, "deadline", (gint64) maintenance->deadline);
         }
+        if (preemption->deadline > 0) {
+                JsonObject *preempted = json_object_new();
+                char boot[SD_ID128_STRING_MAX];
+
+                boot_text(boot);
+                json_object_set_string_member(preempted, "boot", boot);
+                json_object_set_int_member(preempted, "deadline", (gint64) preemption->deadline);
+                json_object_set_object_member(state, "preempted", preempted);
+        }
         text = json_object_text(state);
         return snooze_plugin_call_set_state(call, STATE_VERSION, text, strlen(text));
+}
+
+/* Of this boot: what was taken and came back can be taken again. */
+static void import_preemption(Gcp *gcp, JsonObject *preempted) {
+        gint64 deadline = preempted ? json_get_int(preempted, "deadline", 0) : 0;
+        Announced *preemption = &gcp->announced[WATCH_PREEMPTION];
+        char boot[SD_ID128_STRING_MAX];
+
+        boot_text(boot);
+        if (deadline > 0 && preemption->deadline == 0 && g_str_equal(json_get_string(preempted, "boot", ""), boot))
+                preemption->deadline = (uint64_t) deadline;
 }
 
 /* What is of another time is of another announcement, though the value may be the same. */
@@ -263,6 +294,7 @@ int gcp_import_state(SnoozePluginCall *call, uint32_t version, const void *data,
         if (!state)
                 return snooze_plugin_call_fail(call, SNOOZE_PLUGIN_ERROR_INVALID_ARGUMENT,
                                                "state: expected an object, version %u", STATE_VERSION);
+        import_preemption(gcp, json_get_object(state, "preempted"));
         if (maintenance->value || !value || !*id || strlen(id) > CLOUD_EVENT_ID_MAX || deadline < 0 ||
             (uint64_t) deadline < clock_realtime())
                 return 0;

@@ -563,6 +563,27 @@ class Notices(Gcp):
             plugin.stop()
         self.assertEqual(ids[0], ids[1])
 
+    def test_its_time_does_not_begin_anew_with_another_process(self):
+        self.instance(spot=True)
+        self.cloud.state(preempted="TRUE")
+        plugin = self.gcp()
+        events, _ = self.watch(plugin)
+        self.until(lambda: events)
+        deadline = events[0]["deadline"]
+        version, state = plugin.call(".State", "ExportState")
+        plugin.stop()
+        kept = json.loads(bytes(state))["preempted"]
+        self.assertEqual(kept["deadline"], deadline)
+        for known, counted in (({"deadline": deadline - 20000000}, False), ({"boot": "0" * 32}, True), ({"deadline": -1}, True)):
+            with self.subTest(known=known):
+                plugin = self.gcp()
+                plugin.call(".State", "ImportState", "(uay)", version, json.dumps({"preempted": {**kept, **known}}).encode())
+                events, _ = self.watch(plugin)
+                self.until(lambda: events)
+                # Where nobody has counted it in this boot, it is counted from now on.
+                self.assertTrue(events[0]["deadline"] > deadline if counted else events[0]["deadline"] == known["deadline"], events)
+                plugin.stop()
+
     def test_instances_that_are_not_preemptible_are_not_asked_for_it(self):
         self.watch(self.gcp())
         self.until_asked("maintenance-event", 3)
