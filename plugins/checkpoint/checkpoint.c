@@ -226,6 +226,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         Checkpoint *checkpoint = userdata;
         uint64_t now = clock_realtime(), budget;
+        gboolean repeated;
         Notice notice;
 
         if (!g_strv_contains(types, type))
@@ -237,23 +238,17 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                                snooze_plugin_instance_get_integer(checkpoint->instance, "timeout_seconds"));
         if (notice.cancelled)
                 return called_off(checkpoint, call, event);
-        if (checkpoint->targets || notice_is_handled(&notice, checkpoint->handled_until, now))
-                announcements_add(checkpoint->announced, event);
-        if (checkpoint->targets) {
-                if (!notice_is_handled(&notice, checkpoint->handled_until, now))
-                        checkpoint->handled_until = notice_handled_until(&notice);
-                targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
-                g_ptr_array_add(is_repeated(checkpoint, event) ? checkpoint->repeated : checkpoint->waiting, call);
-                return SNOOZE_PLUGIN_LATER;
-        }
-        if (notice_is_handled(&notice, checkpoint->handled_until, now)) {
-                /* Put off: no other notice of the same end is a new one before that. */
-                if (snooze_plugin_dictionary_get_bool(event, "moved", false) && is_repeated(checkpoint, event) &&
-                    g_hash_table_size(checkpoint->announced) == 1)
-                        checkpoint->handled_until = MAX(checkpoint->handled_until, notice_handled_until(&notice));
-                return answer_already_handled(checkpoint, call, is_repeated(checkpoint, event));
-        }
-        return begin(checkpoint, call, event, &notice, budget);
+        if (!checkpoint->targets && !notice_is_handled(&notice, checkpoint->handled_until, now))
+                return begin(checkpoint, call, event, &notice, budget);
+        repeated = is_repeated(checkpoint, event);
+        announcements_add(checkpoint->announced, event);
+        checkpoint->handled_until = handled_told_again(checkpoint->handled_until, event, &notice, repeated,
+                                                       checkpoint->announced, now);
+        if (!checkpoint->targets)
+                return answer_already_handled(checkpoint, call, repeated);
+        targets_shorten(checkpoint->targets, usec_add(clock_monotonic(), budget));
+        g_ptr_array_add(repeated ? checkpoint->repeated : checkpoint->waiting, call);
+        return SNOOZE_PLUGIN_LATER;
 }
 
 static int configure(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {

@@ -90,3 +90,11 @@ gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDic
         (void) g_hash_table_remove(announcements, name);
         return g_hash_table_size(announcements) == 0;
 }
+
+uint64_t handled_told_again(uint64_t until, const SnoozePluginDictionary *event, const Notice *notice,
+                            gboolean repeated, GHashTable *announcements, uint64_t now) {
+        gboolean moved = repeated && snooze_plugin_dictionary_get_bool(event, "moved", false) &&
+                g_hash_table_size(announcements) == 1;
+
+        return moved || !notice_is_handled(notice, until, now) ? notice_handled_until(notice) : until;
+}

@@ -10,6 +10,8 @@
 
 #include <snooze/plugin.h>
 
+#include "notice.h"
+
 /* until: wall clock µs; 0: nothing was handled. more: texts of one line that the plugin has besides, at most
  * HANDLED_MORE_MAX; NULL: none. Both return what a function of the plugin's table is to return. */
 int handled_export(SnoozePluginCall *call, uint64_t until, GHashTable *announcements, const GPtrArray *more);
@@ -29,3 +31,9 @@ void announcements_add(GHashTable *announcements, const SnoozePluginDictionary *
 /* TRUE: nobody holds to it. One of which nothing is known (it was not acted upon, or told to an instance that could
  * not pass it on) takes nothing from the others; where none is known, it calls off what such an instance did. */
 gboolean announcements_call_off(GHashTable *announcements, const SnoozePluginDictionary *event);
+
+/* What `until` becomes, now that this, which is among the announcements, was told of the end that is or was handled.
+ * One that is clearly earlier counts; a later one only where whoever announced the end, and nobody besides, has put it
+ * off: no other notice of the same end is a new one before that. repeated: it is the notice that was acted upon. */
+uint64_t handled_told_again(uint64_t until, const SnoozePluginDictionary *event, const Notice *notice,
+                            gboolean repeated, GHashTable *announcements, uint64_t now);

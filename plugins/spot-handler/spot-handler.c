@@ -245,16 +245,13 @@ static int called_off(SpotHandler *handler, SnoozePluginCall *call, const Snooze
         return snooze_plugin_call_set_answer(call, was_handled);
 }
 
-static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const SnoozePluginDictionary *event,
-                        const Notice *notice, uint64_t now) {
+static int wait_for_run(SpotHandler *handler, SnoozePluginCall *call, const Notice *notice, gboolean repeated) {
         uint64_t budget = notice_budget(notice, NOTICE_RESERVE_SECONDS,
                                         snooze_plugin_instance_get_integer(handler->instance, "timeout_seconds"));
 
-        /* The end may come sooner than it first seemed, never later. */
-        if (!notice_is_handled(notice, handler->handled_until, now))
-                handler->handled_until = notice_handled_until(notice);
+        /* Put off or not, the script has the time that it was told. */
         run_shorten(handler->run, usec_add(clock_monotonic(), budget));
-        g_ptr_array_add(is_repeated(handler, event) ? handler->repeated : handler->waiting, call);
+        g_ptr_array_add(repeated ? handler->repeated : handler->waiting, call);
         return SNOOZE_PLUGIN_LATER;
 }
 
@@ -263,6 +260,7 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
         const char *type = snooze_plugin_dictionary_get_string(event, "type", "");
         SpotHandler *handler = userdata;
         uint64_t now = clock_realtime();
+        gboolean repeated;
         Notice notice;
 
         if (strcmp(type, "cloud.spot.interrupt") != 0 && strcmp(type, "cloud.instance.termination") != 0)
@@ -272,19 +270,16 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
                 return called_off(handler, call, event);
         if (snooze_plugin_dictionary_get_bool(data, "dry_run", false))
                 return answer_dry_run(call);
-        if (handler->run || notice_is_handled(&notice, handler->handled_until, now))
-                announcements_add(handler->announced, event);
+        if (!handler->run && !notice_is_handled(&notice, handler->handled_until, now))
+                return run_script(handler, call, event, &notice);
+        repeated = is_repeated(handler, event);
+        announcements_add(handler->announced, event);
+        handler->handled_until = handled_told_again(handler->handled_until, event, &notice, repeated,
+                                                    handler->announced, now);
         if (handler->run)
-                return wait_for_run(handler, call, event, &notice, now);
-        if (notice_is_handled(&notice, handler->handled_until, now)) {
-                /* Put off: no other notice of the same end is a new one before that. */
-                if (snooze_plugin_dictionary_get_bool(event, "moved", false) && is_repeated(handler, event) &&
-                    g_hash_table_size(handler->announced) == 1)
-                        handler->handled_until = MAX(handler->handled_until, notice_handled_until(&notice));
-                answer_already_handled(handler, call, is_repeated(handler, event));
-                return 0;
-        }
-        return run_script(handler, call, event, &notice);
+                return wait_for_run(handler, call, &notice, repeated);
+        answer_already_handled(handler, call, repeated);
+        return 0;
 }
 
 /* A script that was cut is run again. */

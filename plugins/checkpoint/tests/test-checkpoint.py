@@ -352,6 +352,34 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         self.assertEqual(self.answer(second)[1], {"status": "already_handled"})
         self.assertLess(time.monotonic() - begun, 40)
 
+    def test_one_that_is_put_off_is_that_end_from_then_on(self):
+        end = "cloud.instance.termination"
+        for meanwhile in (True, False):
+            with self.subTest(meanwhile=meanwhile):
+                for name in ("got", "saved"):
+                    if os.path.exists(self.path(name)):
+                        os.unlink(self.path(name))
+                job = self.job("trap 'echo x >> got' USR1; echo ready; while :; do read line; done")
+                plugin = self.start("train: cmdline=MARK signal=USR1 until=DIR/saved")
+                first = self.send(plugin, event(end))
+                plugin_bus.iterate_until(lambda: self.lines("got") == 1)
+                moved = self.send(plugin, event(end, left=86400, moved=b(True))) if meanwhile else None
+                plugin.call("", "Ping")
+                open(self.path("saved"), "w").close()
+                self.assertTrue(self.answer(first)[1]["success"])
+                moved = moved if meanwhile else self.send(plugin, event(end, left=86400, moved=b(True)))
+                self.assertEqual(self.answer(moved)[1]["status"], "already_handled")
+                self.assertEqual(self.lines("got"), 1)
+                # Another one before it is none that was handled.
+                os.unlink(self.path("saved"))
+                near = self.send(plugin, event(id=s("2")))
+                plugin_bus.iterate_until(lambda: near or self.lines("got") == 2)
+                self.assertEqual(self.lines("got"), 2)
+                open(self.path("saved"), "w").close()
+                self.assertTrue(self.answer(near)[1]["success"])
+                plugin.stop()
+                self.end(job)
+
     def test_called_off(self):
         self.job("trap 'touch got' USR1; echo ready; while :; do read line; done")
         plugin = self.start("train: cmdline=MARK signal=USR1")

@@ -163,6 +163,39 @@ class SpotHandler(plugin_bus.HandlerTestCase):
         self.assertTrue(self.tell(plugin, event(left=100, id=s("2")))[1]["success"])
         self.assertEqual(self.runs(), 2)
 
+    def test_one_that_is_put_off_meanwhile_is_that_end_too(self):
+        plugin = self.start("echo run >> {0}/runs; [ -e {0}/gate ] || exit 0; touch {0}/begun; read line < {0}/gate"
+                            .format(self.directory))
+        os.mkfifo(self.path("gate"))
+        end = "cloud.instance.termination"
+        first = self.send(plugin, event(end, left=100))
+        self.wait_for("begun")
+        moved = self.send(plugin, event(end, left=86400, moved=GLib.Variant("b", True)))
+        plugin.call("", "Ping")
+        with open(self.path("gate"), "w") as f:
+            f.write("\n")
+        self.assertTrue(self.answer(first)[1]["success"])
+        self.assertEqual(self.answer(moved)[1]["status"], "already_handled")
+        os.unlink(self.path("gate"))
+        # Who tells of the same one, as of then, is no news; one before it is none that was handled.
+        self.assertEqual(self.tell(plugin, event(end, left=86400, id=s("2")))[1]["status"], "already_handled")
+        self.assertTrue(self.tell(plugin, event(left=100, id=s("3")))[1]["success"])
+        self.assertEqual(self.runs(), 2)
+
+    def test_one_of_two_who_puts_it_off_meanwhile_does_not_for_the_other(self):
+        plugin = self.start("touch {0}/begun; read line < {0}/gate".format(self.directory))
+        os.mkfifo(self.path("gate"))
+        end = "cloud.instance.termination"
+        first = self.send(plugin, event(end, left=100))
+        self.wait_for("begun")
+        others = [self.send(plugin, event(end, left=100, source="gcp")), self.send(plugin, event(end, left=86400, moved=GLib.Variant("b", True)))]
+        plugin.call("", "Ping")
+        with open(self.path("gate"), "w") as f:
+            f.write("\n")
+        for waiting in [first] + others:
+            self.assertTrue(self.answer(waiting)[0])
+        self.assertEqual(self.tell(plugin, event(left=100, id=s("3")))[1]["status"], "already_handled")
+
     def test_a_far_end_hides_no_near_one(self):
         plugin = self.start("echo run >> %s" % self.path("runs"))
         far = event("cloud.instance.termination", left=50 * 365 * 86400, source="gcp", id=s("far"))
