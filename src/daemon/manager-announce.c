@@ -26,6 +26,15 @@ void manager_emit_changed(Manager *manager, const char *property) {
         (void) sd_bus_emit_properties_changed(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, property, NULL);
 }
 
+void manager_emit_dry_run(Manager *manager) {
+        gboolean dry_run = stop_dry_run(manager->stop);
+
+        if (dry_run == manager->announced_dry_run)
+                return;
+        manager->announced_dry_run = dry_run;
+        manager_emit_changed(manager, "DryRun");
+}
+
 void manager_emit_problem(Manager *manager, const char *source, const char *message, JsonObject *details) {
         _cleanup_bus_message_ sd_bus_message *signal = NULL;
         int r;
@@ -186,6 +195,8 @@ void manager_announce(Manager *manager) {
         gboolean changed = manager->outcome.state != manager->announced;
         gboolean renewed = !changed && manager->outcome.renewed;
 
+        /* Whoever hears of a stop reads from the property whether it is one. */
+        manager_emit_dry_run(manager);
         if (changed)
                 transition(manager);
         else if (renewed)

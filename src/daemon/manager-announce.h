@@ -15,4 +15,7 @@ gboolean manager_all_told(const Manager *manager);
 /* One property of the Manager changed. */
 void manager_emit_changed(Manager *manager, const char *property);
 
+/* DryRun did, where it is not what was told last: by the configuration, or for as long as a person wants a stop. */
+void manager_emit_dry_run(Manager *manager);
+
 void manager_emit_problem(Manager *manager, const char *source, const char *message, JsonObject *details);

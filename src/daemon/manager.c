@@ -432,7 +432,7 @@ void manager_set_config(Manager *manager, Config *config) {
         manager->next_check =
                 MIN(manager->next_check, usec_add(now, usec_from_seconds(config->check_interval_seconds)));
         (void) tick_set(manager, usec_from_seconds(config->sample_interval_seconds));
-        manager_emit_changed(manager, "DryRun");
+        manager_emit_dry_run(manager);
         log_warnings(manager);
         manager_step_soon(manager);
 }
@@ -659,6 +659,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         log_warnings(manager);
         watch_logind(manager);
         manager_restore(manager);
+        manager->announced_dry_run = stop_dry_run(manager->stop);
         manager_watch_system(manager);
         events_restore(manager->events);
         if (manager->config_problem)

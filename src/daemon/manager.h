@@ -109,6 +109,7 @@ struct Manager {
         State announced;            /* the state that the world was told */
         uint64_t announced_idle_since, announced_next_stop; /* monotonic, as last told */
         uint64_t announced_at;
+        gboolean announced_dry_run;
         char *greeting;
         char *verdicts;             /* the latest set of votes in history, compact */
         gboolean blind_told;

@@ -152,6 +152,28 @@ class Requested(WarnedTest):
             self.assertEqual(told['idle_since'], 0)
 
 
+class Rehearsed(WarnedTest):
+    settings = {**HASTY, 'naptime_minutes': 60}
+
+    def test_it_is_known_to_be_one_before_it_is_told(self):
+        self.start()
+        news = self.house.watcher.listen(None, None, PATH)
+
+        def told():
+            for parameters in news:
+                if parameters[0] == MANAGER and 'DryRun' in parameters[1]:
+                    yield parameters[1]['DryRun']
+                elif isinstance(parameters[0], int):
+                    yield 'StopScheduled'
+
+        for number, rehearsal in enumerate((True, False), 1):
+            self.stop('a test', **{'delay': t(HOUR), 'dry-run': b(rehearsal)})
+            wait_for(lambda: len(self.scheduled) == number, 'the warning')
+            self.client.call('CancelStop', '(s)', ('not today',))
+            wait_for(lambda: len(self.called_off) == number, 'its end')
+        self.assertEqual(list(told()), [True, 'StopScheduled', False, 'StopScheduled'])
+
+
 class Armed(WarnedTest):
     """Whether it is a rehearsal changes while everybody has been told of one, or of a stop."""
 
