@@ -125,11 +125,12 @@ static void transition(Manager *manager) {
         manager_save(manager);
         (void) sd_bus_emit_signal(manager->bus, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE, "StateChanged", "sss",
                                   state_name(state), state_name(previous), manager_reason(manager));
-        /* A machine may be suspended before the answer of who was asked for that arrives. */
+        /* A machine may be suspended before the answer of who was asked for that arrives. From stopping to a warning
+         * it comes where a person wants another stop, later than one that is off. */
         if (runs_on(state) &&
             (previous == STATE_STOPPED || (previous == STATE_STOPPING && stop_was_asked(manager->stop))))
                 manager_came_back(manager);
-        else if (runs_on(state) && is_stage(previous))
+        else if (is_stage(previous) && (runs_on(state) || (previous == STATE_STOPPING && state == STATE_WARNING)))
                 leave_stages(manager);
         if (state == STATE_WARNING)
                 enter_warning(manager);
@@ -193,7 +194,9 @@ static void tell_blindness(Manager *manager) {
 
 void manager_announce(Manager *manager) {
         gboolean changed = manager->outcome.state != manager->announced;
-        gboolean renewed = !changed && manager->outcome.renewed;
+        /* What a daemon before this one told of is off, though the state reads the same. */
+        gboolean replaced = manager->called_off && manager_in_stage(manager);
+        gboolean renewed = !changed && (manager->outcome.renewed || replaced);
 
         /* Whoever hears of a stop reads from the property whether it is one. */
         manager_emit_dry_run(manager);

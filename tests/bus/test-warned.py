@@ -8,8 +8,8 @@ import signal
 import time
 
 import tap
-from harness import BUILD, ERROR, HERE, MANAGER, PATH, wait_for, wait_for_file
-from stops import HASTY, HOUR, StopTest, b, t
+from harness import BUILD, ERROR, HERE, MANAGER, PATH, continue_if_there, wait_for, wait_for_file
+from stops import HASTY, HOUR, StopTest, b, s, t
 
 SECOND = 1_000_000
 
@@ -131,16 +131,6 @@ class Requested(WarnedTest):
         events, = self.client.call('ListEvents', '(u)', (100,))
         self.assertEqual([event['data']['phase'] for event in events if event['type'] == 'snooze.stop.pending'], ['scheduled', 'scheduled'])
 
-    def test_one_that_was_called_off_and_is_wanted_at_once(self):
-        self.be_warned()
-        # Both before the daemon has told anybody of the first.
-        self.client.send('CancelStop', '(s)', ('somebody is back',))
-        self.stop('and leaves', delay=t(60 * SECOND))
-        wait_for(lambda: any('and leaves' in data['reason'] and data['phase'] == 'scheduled' for data in self.told()), 'the second')
-        self.client.call('CancelStop', '(s)', ('for good',))
-        wait_for(lambda: self.called_off and 'for good' in self.called_off[-1][0], 'the end')
-        self.assertEqual(len(self.called_off), 2)
-
     def test_what_is_on_record_is_the_persons_word(self):
         self.start()
         self.wait_for_state('warning')
@@ -150,6 +140,93 @@ class Requested(WarnedTest):
         for told in (self.record(), row):
             self.assertIn('the server room is on fire', told['reason'])
             self.assertEqual(told['idle_since'], 0)
+
+
+class Replaced(WarnedTest):
+    """A person's stop follows another before the daemon has told anybody that the other is off."""
+
+    settings = {**HASTY, 'warning_minutes': 2 / 60}
+
+    def assert_told(self, reason, action):
+        self.wait_until_told(3)
+        self.assertEqual([(data['phase'], data['action']) for data in self.told()],
+                         [('scheduled', 'stop'), ('cancelled', 'stop'), ('scheduled', action)])
+        self.assertIn(reason, self.told()[1]['reason'])
+        self.assertIn('and leaves', self.told()[2]['reason'])
+        self.assertEqual(len(self.called_off), 1)
+        self.assertIn(reason, self.called_off[0][0])
+
+    def test_in_the_last_look_of_a_warning(self):
+        logind = self.house.spawn(['/usr/bin/python3', HERE / 'logind-stub.py'], 'logind.log')
+        self.house.wait_for_owner('org.freedesktop.login1', logind)
+        self.addCleanup(continue_if_there, logind.pid)
+        self.be_warned()
+        os.kill(logind.pid, signal.SIGSTOP)
+        end = self.client.get('NextStop')
+        wait_for_file(lambda: time.time() * SECOND > end + SECOND / 2, 'the end of the warning')
+        self.client.call('CancelStop', '(s)', ('somebody is back',))
+        self.stop('and leaves', delay=t(SECOND), action=s('suspend'))
+        os.kill(logind.pid, signal.SIGCONT)
+        self.assert_told('somebody is back', 'suspend')
+        self.wait_until_asked()
+        self.assertEqual(self.actions(), ['suspend'])
+        # Else there was time to tell it.
+        self.assertNotIn('active', [state for state, _, _ in self.changes][:[state for state, _, _ in self.changes].index('stopping')])
+
+
+class BeforeTheFirstStep(WarnedTest):
+    """A daemon was killed, the next one still reads what is held, and a person wants what it had told of."""
+
+    def restart(self):
+        self.gate = self.house.directory / 'slow'
+        self.gate.touch()
+        self.addCleanup(self.gate.unlink, missing_ok=True)
+        self.house.kill_daemon()
+        self.house.preload('late-database', LATE_DATABASE=self.gate)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+
+    def test_in_a_warning(self):
+        self.be_warned()
+        self.restart()
+        self.stop('and leaves', delay=t(HOUR // 2), action=s('suspend'))
+        self.gate.unlink()
+        self.wait_until_told(3)
+        self.assertEqual([(data['phase'], data['action']) for data in self.told()],
+                         [('scheduled', 'stop'), ('cancelled', 'stop'), ('scheduled', 'suspend')])
+        self.assertIn('snoozed started anew', self.called_off[0][0])
+        self.assertIn('and leaves', self.scheduled[-1][1])
+        self.assertLess(abs(self.scheduled[-1][0] - time.time() * SECOND - HOUR / 2), 60 * SECOND)
+
+    def test_in_a_stop_that_waits_for_its_handlers(self):
+        self.configure(**HASTY)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        held = self.delay_hold()
+        self.wait_for_state('stopping')
+        self.restart()
+        os.close(held)
+        self.stop('and leaves', action=s('suspend'))
+        self.gate.unlink()
+        self.wait_until_asked()
+        self.assertEqual(self.actions(), ['suspend'])
+        self.assertEqual([data['phase'] for data in self.told()], ['scheduled', 'cancelled', 'scheduled'])
+        self.assertIn('snoozed started anew', self.called_off[0][0])
+
+    def test_later_than_a_stop_that_waits_for_its_handlers(self):
+        self.configure(**HASTY)
+        self.house.start_daemon()
+        self.house.wait_for_provider()
+        held = self.delay_hold()
+        self.wait_for_state('stopping')
+        self.restart()
+        os.close(held)
+        self.stop('and leaves', delay=t(HOUR), action=s('suspend'))
+        self.gate.unlink()
+        self.wait_until_told(3)
+        self.assertEqual([(data['phase'], data['action']) for data in self.told()],
+                         [('scheduled', 'stop'), ('cancelled', 'stop'), ('scheduled', 'suspend')])
+        self.assertIn('snoozed started anew', self.called_off[0][0])
 
 
 class Rehearsed(WarnedTest):

@@ -353,7 +353,8 @@ gboolean stop_ready(Stop *stop) {
         return stop->tags == TAGS_DONE;
 }
 
-static void settle(Stop *stop) {
+/* What a person wished of it stays. */
+static void let_go(Stop *stop) {
         disarm(stop);
         stop->round++;
         stop->announced = FALSE;
@@ -364,10 +365,14 @@ static void settle(Stop *stop) {
         stop->calling = stop->asked = stop->resuming = FALSE;
         stop->attempts = 0;
         stop->tags = TAGS_OPEN;
-        stop_set_wishes(stop, NULL, 0);
         if (stop->tagged)
                 stop_take_tags_back(stop);
         stop->tagged = FALSE;
+}
+
+static void settle(Stop *stop) {
+        let_go(stop);
+        stop_set_wishes(stop, NULL, 0);
 }
 
 gboolean stop_was_asked(const Stop *stop) {
@@ -388,7 +393,11 @@ static void cancel_events(Stop *stop, const char *reason) {
 void stop_called_off(Stop *stop, const char *reason) {
         cancel_events(stop, reason);
         (void) store_put(stop->with.store, STOP_RECORD_KEY, NULL, NULL, NULL);
-        settle(stop);
+        /* The wishes are by now those of a person's stop that takes its place, where there is one. */
+        if (decision_stop_requested(stop->with.decision, NULL))
+                let_go(stop);
+        else
+                settle(stop);
 }
 
 static void history(Stop *stop, const char *outcome, const char *message) {
