@@ -28,10 +28,11 @@ static void check_done(void *userdata) {
         PendingCheck *check = userdata;
         Manager *manager = check->manager;
         g_autofree char *reason = NULL;
+        gboolean idle;
 
         manager_step(manager);
-        reason = decision_assessment(manager->decision, clock_monotonic());
-        (void) sd_bus_reply_method_return(check->call, "bs", manager->outcome.idle, reason);
+        reason = decision_assessment(manager->decision, clock_monotonic(), &idle);
+        (void) sd_bus_reply_method_return(check->call, "bs", idle, reason);
         g_ptr_array_remove_fast(manager->checks, check);
 }
 

@@ -194,13 +194,28 @@ class LateDatabase(BusTest):
         for path in (self.house.directory / 'run/holds').iterdir():
             path.unlink()
 
-    def test_nothing_is_decided_before_the_holds_are_known(self):
+    def start_late(self):
         gate = self.house.directory / 'slow'
         gate.touch()
         self.addCleanup(gate.unlink, missing_ok=True)
         self.house.preload('late-database', LATE_DATABASE=gate)
-        states = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
         self.house.start_daemon()
+        return gate
+
+    def test_a_check_until_then_says_what_the_sources_do(self):
+        self.start_late()
+        answers = []
+
+        def idle():
+            answers.append(self.house.check_now())
+            return answers[-1][1] == 'every source that decides says idle'
+
+        wait_for_file(idle, 'the windows to be full')
+        self.assertTrue(answers[-1][0], answers)
+
+    def test_nothing_is_decided_before_the_holds_are_known(self):
+        states = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        gate = self.start_late()
         begun = self.client.call('GetMetrics')[0]['timestamp']
         # Nothing is told meanwhile that would wake the test. Time enough for a whole passage.
         self.addCleanup(GLib.source_remove, GLib.timeout_add(100, lambda: True))

@@ -45,16 +45,19 @@ static void test_quiet(Fixture *f, gconstpointer data) {
  */
 static void test_assessment(Fixture *f, gconstpointer data) {
         g_autofree char *reason = NULL;
+        gboolean idle = FALSE;
 
         begin(f);
-        reason = decision_assessment(f->decision, f->now);
+        reason = decision_assessment(f->decision, f->now, &idle);
+        g_assert_true(idle);
         g_assert_cmpstr(reason, ==, "every source that decides says idle");
         decision_add_vote(f->decision, vote_new("batch", VERDICT_IDLE, "no jobs", f->now, f->now));
         decision_add_vote(f->decision, vote_new("ignored", VERDICT_UNKNOWN, "no answer", f->now, f->now));
         decision_add_vote(f->decision, vote_new("shell", VERDICT_BUSY, "make", f->now, f->now));
         run_load(f, 60, 80);
         g_free(reason);
-        reason = decision_assessment(f->decision, f->now);
+        reason = decision_assessment(f->decision, f->now, &idle);
+        g_assert_false(idle);
         g_assert_cmpstr(reason, ==, "shell: make");
 }
 

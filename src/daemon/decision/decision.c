@@ -397,11 +397,12 @@ char *decision_reason(Decision *decision, uint64_t now, const Circumstances *cir
         return explain_state(decision, now, circumstances, &assessment);
 }
 
-char *decision_assessment(Decision *decision, uint64_t now) {
+char *decision_assessment(Decision *decision, uint64_t now, gboolean *ret_idle) {
         Assessment assessment;
 
         algebra_assess(decision, now, &assessment);
-        if (assessment.kind == ASSESSMENT_IDLE)
+        *ret_idle = assessment.kind == ASSESSMENT_IDLE;
+        if (*ret_idle)
                 return g_strdup("every source that decides says idle");
         return explain_telling(decision, now, &assessment);
 }

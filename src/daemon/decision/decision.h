@@ -190,8 +190,9 @@ gboolean decision_has_news(const Decision *decision, uint64_t now);
 /* The reason that a step without `quiet` would give now. Never NULL. */
 char *decision_reason(Decision *decision, uint64_t now, const Circumstances *circumstances);
 
-/* What the sources say now, whatever the state: the one that tells, or that all say idle. Never NULL. */
-char *decision_assessment(Decision *decision, uint64_t now);
+/* What the sources say now, whatever the state: whether that is idle, and the one that tells, or that all say so.
+ * Never NULL. */
+char *decision_assessment(Decision *decision, uint64_t now, gboolean *ret_idle);
 
 /* Every source and its verdict in one line, to be compared with one of before. */
 char *decision_verdicts(Decision *decision, uint64_t now);
