@@ -259,11 +259,9 @@ int cli_connect(Cli *cli) {
 static char *hint_for(const Cli *cli, const GError *error) {
         const char *command = cli_command(cli), *sudo = cli_sudo(cli);
 
-        /* Of an inhibitor of logind the daemon says that force may not help. */
-        if (snooze_client_error_is(error, "Held") && !strstr(error->message, SNOOZE_COMMAND " stop --force"))
-                return g_strdup_printf("See: %s holds", command);
+        /* Whether force helps the daemon knows, and says: not against an inhibitor of logind. */
         if (snooze_client_error_is(error, "Held"))
-                return g_strdup_printf("See: %s holds · stop all the same: %s stop --force", command, command);
+                return g_strdup_printf("See: %s holds", command);
         if (snooze_client_error_is(error, "NoSuchPlugin"))
                 return g_strdup_printf("See: %s plugin list", command);
         if (snooze_client_error_is(error, "NoSuchProvider"))
