@@ -18,6 +18,7 @@
 #define GATHER (100 * USEC_PER_MSEC)
 #define STEP_TIMEOUT (90 * USEC_PER_SEC)
 #define WAITING_MAX 256U
+#define CANCELLED_MAX 3U
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -43,9 +44,11 @@ struct Reloader {
         sd_event_source *timer, *guard;
         sd_bus_slot *call, *removed_match;
         char *job, *unit, *systemd; /* whose end is waited for; who said so */
+        unsigned cancelled;         /* how often that of this unit was */
 };
 
 static void next_step(Reloader *reloader);
+static void start_unit(Reloader *reloader, const char *unit);
 
 static void message_free(void *message) {
         sd_bus_message_unref(message);
@@ -135,6 +138,14 @@ static int on_job_removed(sd_bus_message *message, void *userdata, sd_bus_error 
         if (!reloader->job || !sender || strcmp(sender, reloader->systemd) != 0 ||
             sd_bus_message_read(message, "uoss", NULL, &job, &unit, &result) < 0 || strcmp(job, reloader->job) != 0)
                 return 0;
+        /* A start of the plugin, for which polkit was asked before it was forgotten, takes the place of the job that
+         * conflicts with it. It finds nothing to run, so the next job stays. */
+        if (strcmp(result, "canceled") == 0 && ++reloader->cancelled <= CANCELLED_MAX) {
+                g_autofree char *again = g_steal_pointer(&reloader->unit);
+
+                start_unit(reloader, again);
+                return 0;
+        }
         if (strcmp(result, "done") != 0)
                 fail(reloader, "%s: %s (journalctl -u %s)", reloader->unit, result, reloader->unit);
         job_forget(reloader);
@@ -229,6 +240,7 @@ static void end_batch(Reloader *reloader) {
 static void next_step(Reloader *reloader) {
         Batch *batch = &reloader->running;
 
+        reloader->cancelled = 0;
         if (batch->removed->len > 0) {
                 g_autofree char *id = g_ptr_array_steal_index(batch->removed, 0);
                 g_autofree char *unit = g_strdup_printf(REMOVE_UNIT, id);

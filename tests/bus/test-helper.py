@@ -31,6 +31,7 @@ class Systemd:
     def __init__(self, house):
         self.asked = []
         self.result = 'done'
+        self.results = []  # of the next ones, before `result` counts
         self.silent = False
         self.connection = house.client().connection
         node = Gio.DBusNodeInfo.new_for_xml(SYSTEMD)
@@ -51,8 +52,9 @@ class Systemd:
         job = f'/org/freedesktop/systemd1/job/{len(self.asked)}'
         invocation.return_value(GLib.Variant('(o)', (job,)))
         if not self.silent:
+            result = self.results.pop(0) if self.results else self.result
             connection.emit_signal(sender, '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved',
-                                   GLib.Variant('(uoss)', (1, job, parameters.unpack()[0], self.result)))
+                                   GLib.Variant('(uoss)', (1, job, parameters.unpack()[0], result)))
 
 
 class HelperTest(unittest.TestCase):
@@ -253,6 +255,20 @@ class Provision(HelperTest):
         with self.assertRaises(GLib.Error) as caught:
             self.call('Provision', '(s)', ('example',))
         self.assertIn('snooze-users.service', caught.exception.message)
+
+    def test_a_job_that_another_took_the_place_of_is_asked_for_again(self):
+        """A start of the plugin that was under way cancels the removal of its user, with which it conflicts."""
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.results = ['canceled', 'canceled']
+        self.systemd.asked.clear()
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked.count(('StartUnit', 'snooze-user-remove@example.service')), 3)
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.result = 'canceled'
+        with self.assertRaises(GLib.Error) as caught:
+            self.call('Deprovision', '(s)', ('example',))
+        self.assertIn('snooze-user-remove@example.service: canceled', caught.exception.message)
 
     def test_a_forged_end_of_a_job_does_not_count(self):
         self.install()
