@@ -3,6 +3,7 @@
 does again what he has done."""
 
 import json
+import time
 
 import tap
 from eventful import EventTest, s, soon, t
@@ -118,6 +119,37 @@ class Moves(EventTest):
         self.assertGreater(results[1]['result']['budget'], 500e6)
         wait_for(lambda: self.listed()['finished'], 'its end on the disk')
         self.assertEqual(self.listed()['deadline'], deadline)
+
+    def test_one_that_moves_again_and_again_does_so_every_five_seconds(self):
+        self.install('keen', priority=9, moves=True)
+        self.begin()
+        self.announce_end(soon(600))
+        self.noted('source acknowledges end')
+        begun, times, last = time.monotonic(), (soon(900), soon(1800)), soon(3600)
+        for number in range(50):
+            self.announce_end(times[number % 2])
+        self.announce_end(last)
+        wait_for(lambda: self.moved and self.moved[-1] == ('end', 'source', last), 'the last of them')
+        most = 2 + (time.monotonic() - begun) // 5
+        self.assertLessEqual(len(self.moved), most)
+        wait_for(lambda: self.listed()['deadline'] == last, 'its new time on the disk')
+        self.noted('keen moves end', len(self.moved))
+        rows = self.snooze('history', '--kind', 'event').count('cloud.instance.termination: moved to ')
+        self.assertEqual(rows, len(self.moved))
+
+    def test_what_goes_back_meanwhile_has_not_moved(self):
+        self.install('keen', priority=9, moves=True)
+        self.begin()
+        self.announce_end(soon(600))
+        self.noted('source acknowledges end')
+        deadline, begun = self.move(soon(1800)), time.monotonic()
+        self.noted('source acknowledges end', 2)
+        self.announce_end(soon(900))
+        self.announce_end(deadline)
+        self.noted('source acknowledges end', 3)
+        last = self.move(soon(3600))
+        self.assertGreater(time.monotonic() - begun, 4.9)
+        self.assertEqual([moment for _, _, moment in self.moved], [deadline, last])
 
     def test_it_is_over_when_those_who_are_told_have_ended_too(self):
         self.install('keen', priority=9, mode='wait', moves=True)

@@ -55,6 +55,9 @@ typedef struct Event {
         gboolean moved;        /* its deadline is not the one that was announced first */
         char **to_move;        /* ids of the plugins that are to be told so; NULL: nobody is */
         Dispatch *moving;
+        uint64_t move_next;    /* monotonic: it moves no earlier once more, … */
+        uint64_t move_to;      /* … then by this, the last that was said … */
+        sd_event_source *move_timer; /* … unless that has become what is known; NULL: nothing is due */
 
         gboolean kept;         /* how it ended is durable, or known not to become so */
         gboolean acknowledged; /* also of one whose origin wants none */
@@ -157,8 +160,8 @@ char *journal_row_cancelled(const Event *event);
 char *journal_row_moved(const Event *event);
 
 /* move.c */
-/* Its source says when the machine ends, and that is another time than was known. */
-void event_move(Event *event, uint64_t deadline);
+/* Its source says when it comes. FALSE: that is no other time than was known. TRUE: it moves, now or in a moment. */
+gboolean event_move(Event *event, uint64_t deadline);
 /* Those who were asked, and want to know. */
 void event_tell_moved(Event *event);
 /* Nobody is told any more. */

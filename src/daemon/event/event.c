@@ -75,6 +75,7 @@ void event_unref(Event *event) {
         g_clear_pointer(&event->told, json_array_unref);
         g_strfreev(event->to_tell);
         g_strfreev(event->to_move);
+        sd_event_source_disable_unref(event->move_timer);
         g_free(event);
 }
 

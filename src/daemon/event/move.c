@@ -5,10 +5,15 @@
  * shared among those who are still to be asked; whoever was asked is asked no second time for nothing, but told if his
  * manifest says that he wants to know. */
 
+#include "base/clock.h"
 #include "base/journal.h"
 #include "daemon/event/event-private.h"
 #include "util/duration.h"
 #include "util/json.h"
+
+/* By less than this an end does not move: handlers keep a reserve of the same size. Nor does it more often, since each
+ * time is written, told and kept as history: of what comes meanwhile the last counts. */
+#define MOVE_LEAST (5 * USEC_PER_SEC)
 
 static void on_all_told(gboolean handled, JsonArray *results, void *userdata) {
         Event *event = event_ref(userdata);
@@ -56,7 +61,8 @@ static void log_move(const Event *event, uint64_t deadline) {
                    event->source, span, deadline < event->deadline ? "earlier" : "later");
 }
 
-void event_move(Event *event, uint64_t deadline) {
+static void move(Event *event, uint64_t deadline) {
+        event->move_next = usec_add(clock_monotonic(), MOVE_LEAST);
         log_move(event, deadline);
         event_stop_telling_moved(event);
         event->deadline = deadline;
@@ -73,4 +79,34 @@ void event_move(Event *event, uint64_t deadline) {
         event_keep(event, journal_row_moved(event), on_move_kept);
         event_signal_moved(event);
         events_changed(event->events);
+}
+
+/* The end of the machine alone: other deadlines are what somebody counted from when he looked. */
+static gboolean can_move(const Event *event) {
+        return event_is_termination(event) && !event->cancelled && !event->gone;
+}
+
+static int on_move_time(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Event *event = userdata;
+
+        event->move_timer = sd_event_source_disable_unref(event->move_timer);
+        if (can_move(event))
+                move(event, event->move_to);
+        return 0;
+}
+
+gboolean event_move(Event *event, uint64_t deadline) {
+        if (!can_move(event))
+                return FALSE;
+        if (MAX(deadline, event->deadline) - MIN(deadline, event->deadline) < MOVE_LEAST) {
+                event->move_timer = sd_event_source_disable_unref(event->move_timer);
+                return FALSE;
+        }
+        event->move_to = deadline;
+        if (!event->move_timer &&
+            (clock_monotonic() >= event->move_next ||
+             sd_event_add_time(event->events->with.event, &event->move_timer, CLOCK_MONOTONIC, event->move_next,
+                               USEC_PER_MSEC, on_move_time, event) < 0))
+                move(event, deadline);
+        return TRUE;
 }

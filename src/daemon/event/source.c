@@ -34,8 +34,6 @@
 /* Announcements of which nothing came, within so long: more is no source that does not know better, but a flood. */
 #define VAIN_MAX 2048U
 #define VAIN_WINDOW (10 * USEC_PER_SEC)
-/* By less than this an end does not move: handlers keep a reserve of the same size. */
-#define MOVE_LEAST (5 * USEC_PER_SEC)
 
 typedef struct Acknowledgement {
         char *id;
@@ -403,12 +401,6 @@ static gboolean repeated(Source *source, const char *id) {
         return in_vain_once_more(source);
 }
 
-/* Of the end of the machine alone: other deadlines are what somebody counted from when he looked. */
-static gboolean has_moved(const Event *event, uint64_t deadline) {
-        return event_is_termination(event) && !event->cancelled && !event->gone &&
-                MAX(deadline, event->deadline) - MIN(deadline, event->deadline) >= MOVE_LEAST;
-}
-
 static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_problem) {
         Events *events = source->sources->events;
         g_autoptr(JsonObject) object = NULL;
@@ -423,9 +415,7 @@ static gboolean take_event(Source *source, sd_bus_message *signal, char **ret_pr
         id = json_object_get_string_member(object, "id");
         deadline = (uint64_t) json_object_get_int_member(object, "deadline");
         known = event_find(events, source->id, id);
-        moved = known && timed && has_moved(known, deadline);
-        if (moved)
-                event_move(known, deadline);
+        moved = known && timed && event_move(known, deadline);
         if (known && known->awaited > 0) {
                 event_go_on(known);
                 return TRUE;
