@@ -199,23 +199,14 @@ static GBytes *block_read(GError **error) {
 }
 
 static gboolean block_write(GVariant *block, GError **error) {
-        gsize left = 0;
-        const char *data = g_variant_get_fixed_array(block, &left, 1);
+        gsize size = 0;
+        const char *data = g_variant_get_fixed_array(block, &size, 1);
 
-        while (left > 0) {
-                ssize_t n = write(STDOUT_FILENO, data, left);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0) {
-                        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-                                    "Standard output cannot be written: %s", g_strerror(errno));
-                        return FALSE;
-                }
-                data += n;
-                left -= (gsize) n;
-        }
-        return TRUE;
+        if (pump_write(STDOUT_FILENO, data, size))
+                return TRUE;
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Standard output cannot be written: %s",
+                    g_strerror(errno));
+        return FALSE;
 }
 
 static int process_block(Cli *cli, SnoozeClientPlugin *plugin) {

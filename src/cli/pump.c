@@ -51,18 +51,24 @@ static GError *error_new(const char *doing, const char *what) {
                            g_strerror(number));
 }
 
-/* FALSE: nobody takes it. */
-static gboolean write_all(Pump *pump, const char *data, gsize size) {
+gboolean pump_write(int to, const char *data, gsize size) {
         for (gsize done = 0; done < size;) {
-                ssize_t n = write(pump->to, data + done, size - done);
+                ssize_t n = write(to, data + done, size - done);
 
                 if (n >= 0)
                         done += (gsize) n;
-                else if (!again(pump->to, POLLOUT)) {
-                        if (errno != EPIPE || !(pump->flags & PUMP_QUIET))
-                                pump->error = error_new("cannot be written", pump->to_what);
+                else if (!again(to, POLLOUT))
                         return FALSE;
-                }
+        }
+        return TRUE;
+}
+
+/* FALSE: nobody takes it. */
+static gboolean write_all(Pump *pump, const char *data, gsize size) {
+        if (!pump_write(pump->to, data, size)) {
+                if (errno != EPIPE || !(pump->flags & PUMP_QUIET))
+                        pump->error = error_new("cannot be written", pump->to_what);
+                return FALSE;
         }
         g_mutex_lock(&pump->lock);
         pump->bytes += size;

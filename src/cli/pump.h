@@ -21,6 +21,9 @@ typedef void (*PumpDone)(Pump *pump, const GError *error, gpointer userdata);
 Pump *pump_new(int from, const char *from_what, int to, const char *to_what, PumpFlags flags, PumpDone done,
                gpointer userdata);
 guint64 pump_bytes(Pump *pump);
+/* All of it, here and now, also where somebody has made the descriptor non-blocking. FALSE: not all, and why is in
+ * errno. */
+gboolean pump_write(int to, const char *data, gsize size);
 /* NULL is fine. A thread that waits for its descriptors goes on waiting, and ends with the process. */
 void pump_free(Pump *pump);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pump, pump_free)

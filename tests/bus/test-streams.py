@@ -2,6 +2,7 @@
 """Streams through a plugin, by the daemon: who may have one, what becomes of the pipes, and what the daemon keeps, which is nothing."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -9,7 +10,9 @@ import pty
 import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
 
 from gi.repository import Gio, GLib
@@ -20,6 +23,10 @@ from harness import BUILD, ERROR, PATH, PLUGIN, TIMEOUT, BusTest, continue_if_th
 SNOOZE = BUILD / 'src/cli/snooze'
 GIBIBYTE = 1024 * 1024 * 1024
 PER_PLUGIN_MAX, MAX = 8, 32
+
+
+def readable(fd):
+    return struct.unpack('i', fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
 
 
 def places(pid, inode):
@@ -526,6 +533,20 @@ class Command(StreamTest):
         self.assertEqual(self.snooze('example', '--block', '--option', 'how=copy').returncode, 2)
         with open('/dev/full', 'wb') as full:
             self.assertEqual(self.snooze('example', '--block', data=b'abc', stdout=full).returncode, 1)
+
+    def test_a_block_for_an_output_that_does_not_block(self):
+        data = os.urandom(1024 * 1024)
+        drain, sink = os.pipe()
+        os.set_blocking(sink, False)
+        process = self.start('example', '--block', stdout=sink, bufsize=-1)
+        os.close(sink)
+        process.stdin.write(data)
+        process.stdin.close()
+        # It is full: who writes has to wait for us.
+        wait_for(lambda: readable(drain) == fcntl.fcntl(drain, fcntl.F_GETPIPE_SZ) or process.poll() is not None, 'a full pipe')
+        with open(drain, 'rb') as f:
+            self.assertEqual(f.read(), data)
+        self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_a_plugin_that_refuses(self):
         result = self.snooze('example', '--option', 'how=refuse', data=b'abc')
