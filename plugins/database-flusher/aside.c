@@ -2,7 +2,9 @@
 
 #include "aside.h"
 
+#include <netdb.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 
@@ -18,6 +20,7 @@ typedef struct Aside {
         pthread_cond_t ended;
         gboolean done;
         gint left; /* by who waited: the thread frees all */
+        gboolean by_name;
         uint64_t deadline;
         AsideWork work;
         GDestroyNotify release;
@@ -35,7 +38,7 @@ static void aside_free(Aside *aside) {
 static void *run(void *userdata) {
         Aside *aside = userdata;
         const Flush flush = { .deadline = aside->deadline, .called_off = &aside->left };
-        gboolean left;
+        gboolean left, by_name = aside->by_name;
 
         aside->work(&flush, aside->job);
         (void) pthread_mutex_lock(&aside->lock);
@@ -46,7 +49,8 @@ static void *run(void *userdata) {
         if (left) {
                 aside->release(aside->job);
                 aside_free(aside);
-                (void) g_atomic_int_dec_and_test(&n_left);
+                if (by_name)
+                        (void) g_atomic_int_dec_and_test(&n_left);
         }
         return NULL;
 }
@@ -78,23 +82,36 @@ static gboolean wait_for(Aside *aside, const Flush *flush) {
         }
         done = aside->done;
         if (!done) {
-                g_atomic_int_inc(&n_left);
+                if (aside->by_name)
+                        g_atomic_int_inc(&n_left);
                 g_atomic_int_set(&aside->left, TRUE);
         }
         (void) pthread_mutex_unlock(&aside->lock);
         return done;
 }
 
-gboolean aside_run(const Flush *flush, AsideWork work, GDestroyNotify release, void *job, GError **error) {
+gboolean aside_is_name(const char *host) {
+        const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_family = AF_UNSPEC };
+        struct addrinfo *list = NULL;
+
+        if (!host || getaddrinfo(host, NULL, &hints, &list) != 0)
+                return host != NULL;
+        freeaddrinfo(list);
+        return FALSE;
+}
+
+gboolean aside_run(const Flush *flush, gboolean by_name, AsideWork work, GDestroyNotify release, void *job,
+                   GError **error) {
         Aside *aside;
 
-        if (g_atomic_int_get(&n_left) >= LEFT_MAX) {
+        if (by_name && g_atomic_int_get(&n_left) >= LEFT_MAX) {
                 release(job);
                 return flush_fail(error, NULL, PROBLEM, "those who tried before still wait for a name server");
         }
         aside = g_new(Aside, 1);
         *aside = (Aside) { .lock = PTHREAD_MUTEX_INITIALIZER,
                            .ended = PTHREAD_COND_INITIALIZER,
+                           .by_name = by_name,
                            .deadline = flush->deadline,
                            .work = work,
                            .release = release,

@@ -11,5 +11,9 @@
 typedef void (*AsideWork)(const Flush *flush, void *job);
 
 /* TRUE: the work is done, and the job is the caller's again. FALSE: it is not done in time, or was called off; release
- * is called with the job, now or whenever the thread comes back. The job must have all that it needs. */
-gboolean aside_run(const Flush *flush, AsideWork work, GDestroyNotify release, void *job, GError **error);
+ * is called with the job, now or whenever the thread comes back. The job must have all that it needs. by_name: it has
+ * to look a name up; where too many who do are left already, it is not begun. */
+gboolean aside_run(const Flush *flush, gboolean by_name, AsideWork work, GDestroyNotify release, void *job,
+                   GError **error);
+/* Whether a host (NULL: a socket) is a name, and no number. */
+gboolean aside_is_name(const char *host);

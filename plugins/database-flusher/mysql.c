@@ -126,12 +126,16 @@ static gboolean set_variable(const Session *session, const char *name, const cha
         return changed_is_number(value) ? query(session, text, error) : flush_fail(error, NULL, name, "is no number");
 }
 
+/* Localhost would be a socket for the library. NULL: it is one. */
+static const char *host_of(const Address *address) {
+        if (address->socket)
+                return NULL;
+        return g_str_equal(address->host, "localhost") ? "127.0.0.1" : address->host;
+}
+
 static gboolean connect_to(Session *session, const Address *address, GError **error) {
         unsigned protocol = address->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP, off = 0;
-        /* Localhost would be a socket for the library. */
-        const char *host = address->socket                           ? NULL
-                           : g_str_equal(address->host, "localhost") ? "127.0.0.1"
-                                                                     : address->host;
+        const char *host = host_of(address);
         my_bool verify = 1;
         MYSQL *connected = NULL;
         int status, got;
@@ -336,7 +340,7 @@ static void attempt_free(void *job) {
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
 
 /* NULL: there is none. Close with mysql_close(). */
-static MYSQL *reach(const Flush *flush, GError **error) {
+static MYSQL *reach(const Flush *flush, const Address *address, GError **error) {
         g_autoptr(Attempt) connected = NULL;
         Attempt *of = g_new0(Attempt, 1);
 
@@ -347,7 +351,7 @@ static MYSQL *reach(const Flush *flush, GError **error) {
                 flush_fail(error, NULL, "no memory", "");
                 return NULL;
         }
-        if (!aside_run(flush, attempt, attempt_free, of, error))
+        if (!aside_run(flush, aside_is_name(host_of(address)), attempt, attempt_free, of, error))
                 return NULL;
         connected = of;
         if (connected->error) {
@@ -385,7 +389,7 @@ static gboolean with_session(const Flush *flush, Deed deed, GPtrArray *problems,
         if (!parse(flush->connection, &address, error))
                 return FALSE;
         session.secrets[0] = address.password ?: "";
-        session.mysql = reach(flush, error);
+        session.mysql = reach(flush, &address, error);
         if (!session.mysql)
                 return FALSE;
         done = know(&session, error) && deed(&session, problems, error);
@@ -400,9 +404,10 @@ static gboolean flush_configured(const Flush *flush, GPtrArray *problems, GError
         return with_session(flush, flush_server, problems, NULL, error);
 }
 
-/* The one that was flushed, by the way of then, and no other one that is found there by now. */
-static gboolean restore_by_the_way_of_then(const Flush *flush, const char *server, GPtrArray *problems,
-                                           GError **error) {
+/* The one that was flushed, by the way of then, and no other one that is found there by now. now: the one that is
+ * reached as is configured; NULL: none. told: why is told already. */
+static gboolean restore_by_the_way_of_then(const Flush *flush, const char *server, const char *now,
+                                           gboolean told, GPtrArray *problems, GError **error) {
         g_autofree char *then = changed_connection(server), *reached = NULL;
         gboolean done = TRUE;
         Flush at = *flush;
@@ -413,10 +418,10 @@ static gboolean restore_by_the_way_of_then(const Flush *flush, const char *serve
         }
         if (then)
                 explicit_bzero(then, strlen(then));
-        if (!done || g_strcmp0(reached, server) == 0)
+        if (!done || g_strcmp0(reached, server) == 0 || (told && !reached && !now))
                 return done;
         return flush_fail(error, NULL, "the settings of the server that was flushed stay changed",
-                          "another one is reached by now");
+                          reached || now ? "another one is reached by now" : "how it was reached is not known");
 }
 
 static void keep_first(GError **first, GPtrArray *problems, GError *error) {
@@ -432,14 +437,17 @@ static gboolean restore_changed(const Flush *flush, GPtrArray *problems, GError 
         g_auto(GStrv) servers = changed_servers();
         g_autofree char *reached = NULL;
         GError *first = NULL, *e = NULL;
+        gboolean told;
 
         if (!servers[0])
                 return TRUE;
         /* It may be another kind of database by now. */
         if (check(flush->connection, NULL) && !with_session(flush, restore_server, problems, &reached, &e))
                 keep_first(&first, problems, g_steal_pointer(&e));
+        told = first != NULL;
         for (char **server = servers; *server; server++)
-                if (g_strcmp0(*server, reached) != 0 && !restore_by_the_way_of_then(flush, *server, problems, &e))
+                if (g_strcmp0(*server, reached) != 0 &&
+                    !restore_by_the_way_of_then(flush, *server, reached, told, problems, &e))
                         keep_first(&first, problems, g_steal_pointer(&e));
         if (!first)
                 return TRUE;

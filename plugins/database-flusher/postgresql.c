@@ -158,6 +158,28 @@ static void attempt_free(void *job) {
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
 
+/* A path, or @ and a name of the kernel's, is a socket. What stands elsewhere, in a service file, may be a name. */
+static gboolean has_name(const char *text) {
+        PQconninfoOption *options = PQconninfoParse(text, NULL);
+        const char *hosts = NULL, *addresses = NULL;
+        gboolean name = FALSE;
+        g_auto(GStrv) list = NULL;
+
+        for (const PQconninfoOption *option = options; option && option->keyword; option++) {
+                if (g_str_equal(option->keyword, "host"))
+                        hosts = option->val;
+                else if (g_str_equal(option->keyword, "hostaddr"))
+                        addresses = option->val;
+                else if (g_str_equal(option->keyword, "service"))
+                        name |= option->val != NULL;
+        }
+        list = g_strsplit(addresses && *addresses ? addresses : hosts ?: "", ",", -1);
+        for (char **host = list; *host; host++)
+                name |= **host && **host != '/' && **host != '@' && aside_is_name(*host);
+        PQconninfoFree(options);
+        return name;
+}
+
 static gboolean flush_postgresql(const Flush *flush, GError **error) {
         g_autofree char *patience = g_strdup_printf("SET statement_timeout = %d", MAX(flush_left(flush), 1));
         g_autoptr(Attempt) connected = NULL;
@@ -165,7 +187,7 @@ static gboolean flush_postgresql(const Flush *flush, GError **error) {
 
         of->text = g_strdup(flush->connection);
         of->server_users = g_strdupv((GStrv) flush->server_users);
-        if (!aside_run(flush, attempt, attempt_free, of, error))
+        if (!aside_run(flush, has_name(of->text), attempt, attempt_free, of, error))
                 return FALSE;
         connected = of;
         if (connected->error) {

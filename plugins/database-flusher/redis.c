@@ -113,7 +113,7 @@ static int connect_to_host(const Flush *flush, const char *host, guint port, GEr
 
         lookup->host = g_strdup(host);
         lookup->service = g_strdup_printf("%u", port);
-        if (!aside_run(flush, look_up, lookup_free, lookup, error))
+        if (!aside_run(flush, aside_is_name(host), look_up, lookup_free, lookup, error))
                 return fd;
         if (lookup->problem != 0)
                 flush_fail(error, NULL, "cannot connect", gai_strerror(lookup->problem));

@@ -4,6 +4,7 @@ source tree, the databases that this build knows."""
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -177,6 +178,11 @@ class MySQL(ServerCase):
         other.end()
         self.fails(plugin, event(**CANCELLED), "cannot connect")
         self.assertEqual(self.settings(), (2, 7, 90))
+        # Down, and as configured: nobody was reached, so none but it.
+        self.configure(plugin, there)
+        handled, result = self.tell(plugin, event(**CANCELLED))
+        self.assertIn("cannot connect", result["error"])
+        self.assertNotIn("another one is reached", json.dumps(result))
         # It is asked again with the next one.
         other.begin()
         other.sql("SET GLOBAL sync_binlog = 1")
@@ -661,6 +667,11 @@ class NoServer(FlusherCase):
                     for _ in range(2):
                         self.fails(plugin, event(), "there was no more time")
                     self.fails(plugin, event(), "those who tried before still wait for a name server")
+                    # Who needs none is not kept from his server.
+                    plugin.call("", "Configure", "(a{sv})", {**little, "connection_string": s(connection % 4000)})
+                    handled, result = self.tell(plugin, event())
+                    self.assertIn("cannot connect", result["error"])
+                    self.assertNotIn("name server", result["error"])
                     self.assertEqual(plugin.stop()[0], 0)
                     self.assertLess(time.monotonic() - begun, 25)
 
