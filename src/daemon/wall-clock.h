@@ -3,8 +3,7 @@
 
 /* The wall clock, which anybody may set who administrates the machine, or its network time. No decision takes it:
  * idleness runs on monotonic time, holds end on boot time. What remains is to tell people times of day on the clock as
- * it is now, and to say why those that they were told before are off; of a warning
- * that runs they are told anew. */
+ * it is now, and to say why those that they were told before are off; of a warning that runs they are told anew. */
 
 #include "daemon/manager.h"
 

@@ -6,8 +6,9 @@
 
 /* A system bus that was lost comes back with a restart of it, which takes a moment. */
 #define RECONNECT_SECONDS 5
-/* A warning whose end is told to be further off than this from what it was: the wall clock was set. */
-#define CLOCK_WAS_SET USEC_PER_MINUTE
+/* A warning whose end is further than this from what was told: it has another end now, or the wall clock was set and
+ * the same end has another time of day. */
+#define END_MOVED USEC_PER_MINUTE
 
 struct DaemonWatch {
         DaemonWatchNews news;
@@ -64,7 +65,7 @@ static void on_next_stop(SnoozeClientManager *manager, GParamSpec *property, gpo
         uint64_t deadline = snooze_client_manager_get_next_stop(manager);
 
         if (watch->phase == STOP_SCHEDULED && deadline > 0 &&
-            MAX(deadline, watch->deadline) - MIN(deadline, watch->deadline) > CLOCK_WAS_SET)
+            MAX(deadline, watch->deadline) - MIN(deadline, watch->deadline) > END_MOVED)
                 tell(watch, STOP_SCHEDULED, deadline, snooze_client_manager_get_reason(manager) ?: "");
 }
 

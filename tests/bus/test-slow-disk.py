@@ -169,7 +169,6 @@ class State(Disk, CountingTest):
         self.upgrade('1.2.0', contracts=CONTRACTS)
         self.assertEqual(self.count(), 4)
 
-
     def without_writing(self, act):
         """act() is answered, and the plugin runs, while the disk reads and takes no state."""
         self.state_disk.hang()

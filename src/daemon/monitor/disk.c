@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* system.disk.low: a file system of this machine's own fills up. Only such as cannot hang are asked (mounts.h), and
- * each once, however often it is mounted. What counts is the space that ordinary users may
- * still have, and the names that are left. */
+ * each once, however often it is mounted. What counts is the space that ordinary users may still have, and the names
+ * that are left. */
 
 #include <errno.h>
 #include <fcntl.h>

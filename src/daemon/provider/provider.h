@@ -9,7 +9,6 @@
 #include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
 
-
 struct Provider {
         Providers *providers;
         Plugin *plugin;
