@@ -39,6 +39,17 @@ int call_check_names(sd_bus_message *call, sd_bus_error *error) {
         return r < 0 ? r : 0;
 }
 
+size_t call_bulk(sd_bus_message *call) {
+        const void *data;
+        size_t size;
+
+        if (!sd_bus_message_has_signature(call, "ay") || sd_bus_message_rewind(call, 1) < 0 ||
+            sd_bus_message_read_array(call, 'y', &data, &size) < 0)
+                return 0;
+        (void) sd_bus_message_rewind(call, 1);
+        return size;
+}
+
 int check_text(const char *argument, const char *text, size_t maximum, bool may_be_empty, sd_bus_error *error) {
         size_t length = strlen(text);
 

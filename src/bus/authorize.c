@@ -13,6 +13,7 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "bus/actions.h"
+#include "bus/arguments.h"
 #include "bus/owner.h"
 #include "bus/request.h"
 
@@ -57,7 +58,8 @@ typedef struct Question {
         uid_t uid; /* UID_UNKNOWN */
         char *action;
         GStrv details;
-        gboolean interactive;
+        size_t bulk;
+        gboolean interactive, too_large; /* for interaction, which it allows */
         char *cancellation_id;
         Verdict verdict;
         sd_bus_slot *call;
@@ -289,8 +291,9 @@ static GStrv copy_details(const char *const *details) {
         return g_strdupv((GStrv) (details ?: none));
 }
 
-static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid, const char *action,
+static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid, const char *action, size_t bulk,
                           sd_bus_error *error) {
+        size_t all = bulk;
         unsigned own = 0, user = 0, most = AUTHORIZE_PENDING_MAX;
         GHashTableIter iter;
         gpointer value;
@@ -301,6 +304,7 @@ static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid,
 
                 own += strcmp(question->sender, sender) == 0;
                 user += question->uid == uid;
+                all += question->bulk;
         }
         if (strcmp(action, ACTION_HOLD) != 0)
                 most -= AUTHORIZE_PENDING_KEPT_FOR_HOLDS;
@@ -310,18 +314,22 @@ static int check_ceilings(Authorizer *authorizer, const char *sender, uid_t uid,
         if (g_hash_table_size(authorizer->questions) >= most)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "%u calls wait for authorization already; try again later.", most);
+        if (bulk > 0 && all > CALLS_BULK_MAX)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "Many large calls wait for authorization already; try again later.");
         return 0;
 }
 
 static int park(Authorizer *authorizer, sd_bus_message *message, const char *sender, const char *action,
                 const char *const *details, sd_bus_error *error) {
         g_autoptr(Question) question = NULL;
+        size_t bulk = call_bulk(message);
         uid_t uid = UID_UNKNOWN;
         int r;
 
         if (authorizer->callers)
                 (void) caller_known(authorizer->callers, sender, &uid);
-        r = check_ceilings(authorizer, sender, uid, action, error);
+        r = check_ceilings(authorizer, sender, uid, action, bulk, error);
         if (r < 0)
                 return r;
 
@@ -332,7 +340,10 @@ static int park(Authorizer *authorizer, sd_bus_message *message, const char *sen
         question->uid = uid;
         question->action = g_strdup(action);
         question->details = copy_details(details);
+        question->bulk = bulk;
         question->interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0;
+        question->too_large = question->interactive && bulk > AUTHORIZE_INTERACTIVE_BULK_MAX;
+        question->interactive &= !question->too_large;
         question->cancellation_id = g_strdup_printf("cloudsnooze-%" PRIu64, ++authorizer->asked);
         r = question_ask(question);
         if (r < 0)
@@ -366,6 +377,9 @@ static int conclude(const Question *question, sd_bus_error *error) {
                 if (question->interactive)
                         return refuse(question, ERROR_ACCESS_DENIED,
                                       "authentication is required, and there was none", error);
+                if (question->too_large)
+                        return refuse(question, ERROR_INTERACTION_REQUIRED,
+                                      "authentication is required, and a call this large does not wait for it", error);
                 return refuse(question, ERROR_INTERACTION_REQUIRED,
                               "authentication is required, and the call does not allow to ask for it", error);
         case VERDICT_UNAVAILABLE:

@@ -60,3 +60,8 @@ unsigned authorizer_pending(const Authorizer *authorizer);
 #define AUTHORIZE_PENDING_PER_USER_MAX 16U
 #define AUTHORIZE_PENDING_MAX 64U
 #define AUTHORIZE_PENDING_KEPT_FOR_HOLDS 16U
+
+/* A larger block (call_bulk()) does not wait for a person: it is asked about as if its call did not allow interaction.
+ * All that wait for one have 8 MiB at most, so of CALLS_BULK_MAX there is room for a block of 16 MiB, whatever agents
+ * do not answer. */
+#define AUTHORIZE_INTERACTIVE_BULK_MAX ((size_t) 128 * 1024)

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "bus/arguments.h"
 
 #define LOOKUP_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define LOOKUPS_MAX 128U
@@ -18,6 +19,7 @@ typedef struct Lookup {
         Callers *callers;
         char *sender;
         sd_bus_message *call;
+        size_t bulk;
         sd_bus_slot *slot;
 } Lookup;
 
@@ -26,11 +28,13 @@ struct Callers {
         GHashTable *uids;    /* unique name → uid + 1 */
         GQueue order;        /* the table's keys, oldest first; borrowed */
         GHashTable *lookups; /* set of Lookup, owned */
+        size_t bulk;         /* of the calls in it */
 };
 
 static void lookup_free(void *data) {
         Lookup *lookup = data;
 
+        lookup->callers->bulk -= lookup->bulk;
         sd_bus_slot_unref(lookup->slot);
         sd_bus_message_unref(lookup->call);
         g_free(lookup->sender);
@@ -102,6 +106,7 @@ gboolean caller_known(const Callers *callers, const char *sender, uid_t *ret_uid
 int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(message);
         Lookup *lookup;
+        size_t bulk;
         int r;
 
         if (!sender)
@@ -111,11 +116,17 @@ int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus
         if (g_hash_table_size(callers->lookups) >= LOOKUPS_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "More than %u callers are being looked up; try again.", LOOKUPS_MAX);
+        bulk = call_bulk(message);
+        if (bulk > 0 && callers->bulk + bulk > CALLS_BULK_MAX)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "The callers of many large calls are being looked up; try again.");
 
         lookup = g_new0(Lookup, 1);
         lookup->callers = callers;
         lookup->sender = g_strdup(sender);
         lookup->call = sd_bus_message_ref(message);
+        lookup->bulk = bulk;
+        callers->bulk += bulk;
         g_hash_table_add(callers->lookups, lookup);
 
         _cleanup_bus_message_ sd_bus_message *question = NULL;

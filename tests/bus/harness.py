@@ -132,6 +132,15 @@ class Process:
         return pathlib.Path(self.log).read_text(errors='replace')
 
 
+def variant(signature, arguments):
+    return arguments if isinstance(arguments, GLib.Variant) else GLib.Variant(signature, arguments)
+
+
+def block(data):
+    """The arguments of ProcessData; by their signature millions of bytes would be taken one by one."""
+    return GLib.Variant.new_tuple(GLib.Variant.new_from_bytes(GLib.VariantType('ay'), GLib.Bytes.new(data), True))
+
+
 class Client:
     """One connection to the bus: a caller with a unique name of its own, and (for root) with a user of its own."""
 
@@ -160,7 +169,7 @@ class Client:
                       interactive=False, fds=None):
         flags = Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else Gio.DBusCallFlags.NONE
         reply, fds = self.connection.call_with_unix_fd_list_sync(
-            destination, path, interface, method, GLib.Variant(signature, arguments), None, flags, TIMEOUT * 1000, fds, None)
+            destination, path, interface, method, variant(signature, arguments), None, flags, TIMEOUT * 1000, fds, None)
         return reply.unpack(), fds
 
     def send(self, method, signature='()', arguments=(), interface=MANAGER, path=PATH, destination=NAME, interactive=False):
@@ -174,7 +183,7 @@ class Client:
                 result.append((None, error))
 
         flags = Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else Gio.DBusCallFlags.NONE
-        self.connection.call(destination, path, interface, method, GLib.Variant(signature, arguments), None, flags,
+        self.connection.call(destination, path, interface, method, variant(signature, arguments), None, flags,
                              TIMEOUT * 1000, None, on_reply)
         return result
 

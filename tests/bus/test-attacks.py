@@ -14,7 +14,8 @@ import unittest
 from gi.repository import Gio, GLib
 
 import tap
-from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, error_name, wait_for)
+from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, block, error_name, variant,
+                     wait_for)
 
 MINUTE = 60_000_000
 INVALID = ERROR + 'InvalidArgument'
@@ -100,6 +101,7 @@ class Memory(AttackTest):
         self.assertLessEqual(names, {LIMITS, 'org.freedesktop.DBus.Error.LimitsExceeded'})
         self.house.client().call('GetHistory', '(ttu)', (0, 0, 10000))
 
+    BLOCK = lambda x: (PLUGIN, PATH + '/plugin/example', 'ProcessData', '(ay)', block(x.encode()))
     # What the bus lets through (its default, which system.conf(5) keeps), to the byte: whatever is told back of it is more.
     LARGEST = 32 * 1024 * 1024
     METHODS = (
@@ -124,9 +126,8 @@ class Memory(AttackTest):
         lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Get', '(ss)', (x, 'State')),
         lambda x: ('org.freedesktop.DBus.Properties', PATH, 'GetAll', '(s)', (x,)),
         lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Set', '(ssv)', (x, 'State', s(''))),
-        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Set', '(ssv)', (MANAGER, 'State', s(x))),
+        lambda x: ('org.freedesktop.DBus.Properties', PATH, 'Set', '(ssv)', (MANAGER, 'State', s(x))), BLOCK,
     )
-
 
     def largest(self, method):
         """The method's arguments, so long that the bus just takes the message."""
@@ -136,7 +137,7 @@ class Memory(AttackTest):
             interface, path, member, signature, arguments = method(text)
             message = Gio.DBusMessage.new_method_call(owner, path, interface, member)
             message.set_serial(1000)
-            message.set_body(GLib.Variant(signature, arguments))
+            message.set_body(variant(signature, arguments))
             return len(message.to_blob(Gio.DBusCapabilityFlags.NONE))
 
         # Texts are padded to the next eight bytes.
@@ -159,7 +160,7 @@ class Memory(AttackTest):
 
     def test_huge_arguments_of_many_at_once(self):
         """None of them waits within the daemon, for the bus to say whose call it is or for polkit."""
-        for method in self.METHODS[::9]:
+        for method in (*self.METHODS[::9], self.METHODS[-1]):
             owner, (interface, path, member, signature, arguments) = self.largest(method)
             with self.subTest(method=member):
                 callers = [self.house.client() for _ in range(6)]
@@ -168,6 +169,23 @@ class Memory(AttackTest):
                 self.assertLives()
                 for caller in callers:
                     caller.close()
+
+    def test_blocks_that_wait_for_polkit_have_a_ceiling(self):
+        """Of the size that is allowed, from as many connections as one user's questions take."""
+        self.house.answer('hang')
+        interface, path, member, signature, arguments = self.METHODS[-1]('x' * (16 << 20))
+        callers = [self.house.client() for _ in range(16)]
+        answers = [caller.send(member, signature, arguments, interface, path, interactive=True) for caller in callers]
+        refused = lambda: [answer[0][1] for answer in answers if answer]
+        wait_for(lambda: len(refused()) >= 14 or self.house.daemon.ended(), 'all but two to be refused')
+        self.assertLives()
+        self.assertEqual({error_name(error) for error in refused()}, {LIMITS})
+        self.assertLessEqual(len(self.house.questions()), 2)
+        for caller in callers:
+            caller.close()
+        self.house.answer('allow')
+        # They leave with whoever asked; and a block, as anything else, is heard again.
+        wait_for(lambda: self.house.client().call(member, signature, block(b'abc'), interface, path), 'an answer')
 
     @unittest.skipIf(os.geteuid() != 0, 'impossible here: other users need root')
     def test_a_log_level_is_short_before_it_is_asked_who_sets_it(self):

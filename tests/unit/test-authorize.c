@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "bus/actions.h"
+#include "bus/arguments.h"
 #include "bus/authorize.h"
 #include "private-bus.h"
 
@@ -125,6 +126,7 @@ static int on_act(sd_bus_message *call, void *userdata, sd_bus_error *error) {
 static const sd_bus_vtable service_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Act", NULL, NULL, on_act, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Feed", "ay", NULL, on_act, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
@@ -190,6 +192,20 @@ static void call_act(Fixture *f, gboolean interactive) {
         g_assert_cmpint(sd_bus_get_unique_name(f->service, &service), >=, 0);
         g_assert_cmpint(sd_bus_message_new_method_call(f->client, &call, service, "/test", "test.Test", "Act"), >=, 0);
         g_assert_cmpint(sd_bus_message_set_allow_interactive_authorization(call, interactive), >=, 0);
+        g_assert_cmpint(sd_bus_call_async(f->client, NULL, call, on_reply, f, 0), >=, 0);
+}
+
+static void call_feed(Fixture *f, size_t size) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        const char *service;
+        void *block;
+
+        g_assert_cmpint(sd_bus_get_unique_name(f->service, &service), >=, 0);
+        g_assert_cmpint(sd_bus_message_new_method_call(f->client, &call, service, "/test", "test.Test", "Feed"), >=,
+                        0);
+        g_assert_cmpint(sd_bus_message_append_array_space(call, 'y', size, &block), >=, 0);
+        memset(block, 'x', size);
+        g_assert_cmpint(sd_bus_message_set_allow_interactive_authorization(call, TRUE), >=, 0);
         g_assert_cmpint(sd_bus_call_async(f->client, NULL, call, on_reply, f, 0), >=, 0);
 }
 
@@ -355,6 +371,49 @@ static void test_ceiling_of_one_user(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(f->error_name, ==, NULL);
 }
 
+/* A person takes minutes, and an agent that does not answer as many as polkit is waited for. */
+static void test_large_blocks_wait_for_no_person(Fixture *f, gconstpointer data) {
+        f->answer = ANSWER_CHALLENGE;
+        call_feed(f, AUTHORIZE_INTERACTIVE_BULK_MAX);
+        run_until(f->bus.event, f->replies == 1);
+        g_assert_cmpuint(f->flags, ==, 1);
+        call_feed(f, AUTHORIZE_INTERACTIVE_BULK_MAX + 1);
+        run_until(f->bus.event, f->replies == 2);
+        g_assert_cmpuint(f->flags, ==, 0);
+        g_assert_cmpstr(f->error_name, ==, ERROR_INTERACTION_REQUIRED);
+        g_assert_nonnull(strstr(f->error_message, "this large does not wait"));
+        f->answer = ANSWER_YES;
+        call_feed(f, AUTHORIZE_INTERACTIVE_BULK_MAX + 1);
+        run_until(f->bus.event, f->replies == 3);
+        g_assert_cmpstr(f->error_name, ==, NULL);
+}
+
+static void test_ceiling_of_blocks(Fixture *f, gconstpointer data) {
+        sd_bus *others[2], *own = f->client;
+
+        f->answer = ANSWER_NEVER;
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+                f->client = others[i] = private_bus_connect(&f->bus);
+                call_feed(f, CALLS_BULK_MAX / G_N_ELEMENTS(others));
+        }
+        run_until(f->bus.event, f->asked == G_N_ELEMENTS(others));
+        f->client = own;
+        call_feed(f, 1);
+        run_until(f->bus.event, f->replies == 1);
+        g_assert_cmpstr(f->error_name, ==, ERROR_LIMITS_EXCEEDED);
+
+        /* Who brings no block waits, and room is made by those who leave. */
+        call_act(f, FALSE);
+        run_until(f->bus.event, f->asked == G_N_ELEMENTS(others) + 1);
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                sd_bus_flush_close_unref(others[i]);
+        run_until(f->bus.event, authorizer_pending(f->authorizer) == 1);
+        f->answer = ANSWER_YES;
+        call_feed(f, 1);
+        run_until(f->bus.event, f->replies == 2);
+        g_assert_cmpstr(f->error_name, ==, NULL);
+}
+
 /* Where the authorizer ends first, polkit is told to take its dialogue away. */
 static void test_end(Fixture *f, gconstpointer data) {
         f->answer = ANSWER_NEVER;
@@ -415,6 +474,8 @@ int main(int argc, char **argv) {
         ADD("verdict-that-nobody-fetches", test_verdict_that_nobody_fetches, NULL);
         ADD("ceiling-of-one-caller", test_ceiling_of_one_caller, NULL);
         ADD("ceiling-of-one-user", test_ceiling_of_one_user, NULL);
+        ADD("large-blocks-wait-for-no-person", test_large_blocks_wait_for_no_person, NULL);
+        ADD("ceiling-of-blocks", test_ceiling_of_blocks, NULL);
         ADD("end", test_end, NULL);
         g_test_add_func("/authorize/what-to-type-instead", test_what_to_type_instead);
         g_test_add_func("/authorize/every-method-is-found", test_every_method_is_found);

@@ -129,6 +129,10 @@ static int refuse_size(const Plugin *plugin, gsize size, sd_bus_error *error) {
                                  plugin->plugins->data_bytes, PLUGIN_DATA_MAX / MIB);
 }
 
+int plugin_check_block(const Plugin *plugin, size_t size, sd_bus_error *error) {
+        return size > PLUGIN_DATA_MAX ? refuse_size(plugin, size, error) : 0;
+}
+
 int plugin_process_block(Plugin *plugin, sd_bus_message *call, const void *data, size_t size, sd_bus_error *error) {
         g_autoptr(GBytes) input = g_bytes_new_with_free_func(data, size, unref_message, sd_bus_message_ref(call));
         Request *request;

@@ -518,6 +518,10 @@ static int method_process_data(sd_bus_message *call, void *userdata, sd_bus_erro
                 return check_runnable(plugin, error);
         if (!plugin_has_contract(plugin, "DataProcessor"))
                 return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract DataProcessor.", plugin->id);
+        /* While polkit is asked it lies here. */
+        r = plugin_check_block(plugin, size, error);
+        if (r < 0)
+                return r;
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

@@ -424,6 +424,8 @@ int plugin_property_get(sd_bus *bus, const char *path, const char *interface, co
 void plugin_request_free(void *request);
 
 /* data.c */
+/* Whether a block may have so many bytes; changes nothing. */
+int plugin_check_block(const Plugin *plugin, size_t size, sd_bus_error *error);
 /* For a client who may do so; the data is the call's. As a D-Bus method handler returns. */
 int plugin_process_block(Plugin *plugin, sd_bus_message *call, const void *data, size_t size, sd_bus_error *error);
 
