@@ -93,6 +93,11 @@ static bool at_leisure(const Channel *channel) {
         return channel->leisurely && sd_bus_is_ready(channel->bus) > 0;
 }
 
+/* A connection that is closing is not ready either: what it has to tell yet is that, and not that nobody greets. */
+static bool is_greeting(const Channel *channel) {
+        return sd_bus_is_open(channel->bus) > 0 && sd_bus_is_ready(channel->bus) <= 0;
+}
+
 static void watch_input(Channel *channel) {
         int events = sd_bus_get_events(channel->bus);
 
@@ -115,7 +120,7 @@ static void watch_time(Channel *channel) {
         if (sd_bus_get_timeout(channel->bus, &when) <= 0)
                 when = UINT64_MAX;
         /* Until the other end has greeted no call's deadline counts, and sd-bus waits for a minute and a half. */
-        if (sd_bus_is_ready(channel->bus) <= 0)
+        if (is_greeting(channel))
                 when = MIN(when, channel->begin_by);
         /* 0: there is something to be done at once, the news of its end for instance. */
         if (when >= channel->timer_set || (when > 0 && at_leisure(channel)))
@@ -175,7 +180,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         Channel *channel = userdata;
 
         channel->timer_set = UINT64_MAX;
-        if (sd_bus_is_ready(channel->bus) <= 0 && clock_monotonic() >= channel->begin_by)
+        if (is_greeting(channel) && clock_monotonic() >= channel->begin_by)
                 channel->hooks->broken("does not greet over its channel", channel->userdata);
         else
                 work(channel);
