@@ -506,7 +506,8 @@ void dispatch_move(Dispatch *dispatch, uint64_t deadline) {
         for (guint i = 0; i < dispatch->next; i++) {
                 Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
-                if (handler->state != HANDLER_ENDED)
+                /* One that was called off before its turn has its end coming already. */
+                if (handler->state != HANDLER_ENDED && !(dispatch->stopped && handler->state == HANDLER_QUEUED))
                         shorten(handler, usec_add(now, share(dispatch, handler->plugin, now, steps)));
         }
 }
