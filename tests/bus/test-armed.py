@@ -16,6 +16,7 @@ import tap
 from harness import ERROR, MANAGER, PATH, PLUGIN, PROVIDER, wait_for, wait_for_file
 from stops import CLOUD, HASTY, HOUR, StopTest, b, s, t
 
+
 class Answers(StopTest):
     timeouts = {'provider': 2}
 

@@ -112,7 +112,9 @@ static void reply_block(Plugin *plugin, GBytes *output, const sd_bus_error *erro
         if (r >= 0)
                 r = sd_bus_message_append_array(answer, 'y', data, size);
         if (r >= 0)
-                (void) sd_bus_send(NULL, answer, NULL);
+                r = sd_bus_send(NULL, answer, NULL);
+        if (r < 0)
+                request_unanswered(request, r);
 }
 
 static void unref_message(void *message) {

@@ -13,6 +13,7 @@
 #include "base/journal.h"
 #include "config.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/store/store.h"
 
 static const char *const state_names[PLUGIN_STATE_COUNT] = {
         [PLUGIN_DISCOVERED] = "discovered", [PLUGIN_LOADING] = "loading", [PLUGIN_INITIALIZING] = "initializing",
@@ -38,9 +39,6 @@ static const unsigned transitions[PLUGIN_STATE_COUNT] = {
 const char *plugin_state_name(PluginState state) {
         return state_names[state];
 }
-
-/* For a disk that does not answer. */
-#define STORE_TIMEOUT (5 * USEC_PER_SEC)
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
 static gboolean farewell_goes_on(Plugin *plugin);
@@ -450,7 +448,7 @@ static void on_saved(PluginProcess *process, const char *problem, void *userdata
 
 static void wait_for_state(PluginProcess *process) {
         process->farewell = FAREWELL_STATE;
-        set_timer(process->plugin, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_TIMEOUT));
+        set_timer(process->plugin, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_PATIENCE));
 }
 
 static void save_before_leaving(PluginProcess *process) {
@@ -572,7 +570,7 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
         PluginProcess *process = userdata;
         Plugin *plugin = process->plugin;
 
-        process->end = sd_event_source_disable_unref(process->end);
+        process->end_source = sd_event_source_disable_unref(process->end_source);
         if (process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
                 ended(plugin);
         return 0;
@@ -583,10 +581,10 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
 static gboolean wait_for_end(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
-        if (process->end)
+        if (process->end_source)
                 return TRUE;
         if (!process_lives(process) ||
-            sd_event_add_io(plugin->plugins->parameters.event, &process->end, process->pidfd, EPOLLIN, on_end,
+            sd_event_add_io(plugin->plugins->parameters.event, &process->end_source, process->pidfd, EPOLLIN, on_end,
                             process) < 0)
                 return FALSE;
         process->idle = plugin->state == PLUGIN_RUNNING;

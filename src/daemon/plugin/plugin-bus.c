@@ -168,6 +168,15 @@ static int check_runnable(const Plugin *plugin, sd_bus_error *error) {
         return 0;
 }
 
+/* What one that is broken can do is not known. */
+static int check_contract(const Plugin *plugin, const char *contract, sd_bus_error *error) {
+        if (!plugin->manifest)
+                return check_runnable(plugin, error);
+        if (!plugin_has_contract(plugin, contract))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract %s.", plugin->id, contract);
+        return 0;
+}
+
 static int method_restart(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         int r = check_runnable(plugin, error);
@@ -380,11 +389,9 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         Request *request;
         int r;
 
-        /* What one that is broken can do is not known. */
-        if (!plugin->manifest)
-                return check_runnable(plugin, error);
-        if (!plugin_has_contract(plugin, "IdleCheck"))
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract IdleCheck.", plugin->id);
+        r = check_contract(plugin, "IdleCheck", error);
+        if (r < 0)
+                return r;
         r = authorize_call(plugin, call, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -471,7 +478,9 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         if (r >= 0)
                 r = dictionary_append(answer, result, NULL);
         if (r >= 0)
-                (void) sd_bus_send(NULL, answer, NULL);
+                r = sd_bus_send(NULL, answer, NULL);
+        if (r < 0)
+                request_unanswered(request, r);
 }
 
 static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -490,10 +499,9 @@ static int method_call(sd_bus_message *call, void *userdata, sd_bus_error *error
         r = dictionary_read(call, &dictionary_limits_default, &parameters, error);
         if (r < 0)
                 return r;
-        if (!plugin->manifest)
-                return check_runnable(plugin, error);
-        if (!plugin_has_contract(plugin, "RequestHandler"))
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract RequestHandler.", plugin->id);
+        r = check_contract(plugin, "RequestHandler", error);
+        if (r < 0)
+                return r;
         r = authorize_call_with(plugin, call, "plugin-method", method, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -514,10 +522,9 @@ static int method_process_data(sd_bus_message *call, void *userdata, sd_bus_erro
         r = sd_bus_message_read_array(call, 'y', &data, &size);
         if (r < 0)
                 return r;
-        if (!plugin->manifest)
-                return check_runnable(plugin, error);
-        if (!plugin_has_contract(plugin, "DataProcessor"))
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract DataProcessor.", plugin->id);
+        r = check_contract(plugin, "DataProcessor", error);
+        if (r < 0)
+                return r;
         /* While polkit is asked it lies here. */
         r = plugin_check_block(plugin, size, error);
         if (r < 0)
@@ -539,10 +546,9 @@ static int method_process_stream(sd_bus_message *call, void *userdata, sd_bus_er
         r = dictionary_read(call, &dictionary_limits_default, &options, error);
         if (r < 0)
                 return r;
-        if (!plugin->manifest)
-                return check_runnable(plugin, error);
-        if (!plugin_has_contract(plugin, "DataProcessor"))
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED, "%s has no contract DataProcessor.", plugin->id);
+        r = check_contract(plugin, "DataProcessor", error);
+        if (r < 0)
+                return r;
         r = plugin_check_stream(input, output, error);
         if (r < 0)
                 return r;

@@ -42,7 +42,7 @@ void process_free(PluginProcess *process) {
         limits_cancel(process->limiting);
         start_cancel(process->start);
         identity_cancel(process->identity);
-        sd_event_source_disable_unref(process->end);
+        sd_event_source_disable_unref(process->end_source);
         safe_close(process->pidfd);
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);

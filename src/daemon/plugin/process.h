@@ -79,7 +79,7 @@ struct PluginProcess {
         char *peer;                /* the unique name that was greeted, and that calls go to */
         pid_t pid;
         int pidfd;
-        sd_event_source *end;      /* its name is gone and it lives: waited for */
+        sd_event_source *end_source; /* its name is gone and it lives: waited for */
         JsonObject *sent;          /* the configuration that it has */
         char *version;             /* as it says itself; NULL: it does not */
         gboolean adopted;          /* it ran before the daemon did */

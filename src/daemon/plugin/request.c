@@ -35,6 +35,12 @@ static void drop_request(void *subject) {
         request_end(subject);
 }
 
+void request_unanswered(const Request *request, int r) {
+        (void) sd_bus_reply_method_errorf(request->call, ERROR_LIMITS_EXCEEDED,
+                                          "%s has answered, and the answer could not be handed on: %s",
+                                          request->plugin->id, g_strerror(-r));
+}
+
 void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject),
                         void (*destroy)(void *subject)) {
         request->subject = subject;

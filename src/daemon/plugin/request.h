@@ -36,6 +36,9 @@ int request_begin(Plugin *plugin, sd_bus_message *call, const char *method, Json
 void request_end(Request *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_end)
 
+/* The plugin has answered, and no message could be made of that: its caller hears why. r: a negative errno. */
+void request_unanswered(const Request *request, int r);
+
 /* It is part of something larger from now on, which drop() ends together with it. Where nobody else has that,
  * destroy() frees it with the request; the daemon's end frees requests that are under way. */
 void request_belongs_to(Request *request, void *subject, void (*drop)(void *subject),

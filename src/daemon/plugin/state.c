@@ -10,15 +10,15 @@
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/reply.h"
+#include "daemon/store/store.h"
 
 /* Records of the store: what it has of this plugin could not be read by one that runs, or has run, without it. */
 #define UNREAD_PREFIX "state-unread/"
 
 #define NOT_OVERWRITTEN "its state is not kept: what was kept before could not be read, and is not overwritten"
 
-/* How often a store that has no room is asked again, and how long one is waited for that does not answer. */
+/* How often a store that has no room is asked again. */
 #define RETRY_INTERVAL (50 * USEC_PER_MSEC)
-#define STORE_PATIENCE (5 * USEC_PER_SEC)
 #define DISK_SILENT "the disk does not answer"
 
 struct StateTransfer {

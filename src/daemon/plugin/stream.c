@@ -156,7 +156,9 @@ static void on_streamed(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         if (r >= 0)
                 r = dictionary_append(answer, result, NULL);
         if (r >= 0)
-                (void) sd_bus_send(NULL, answer, NULL);
+                r = sd_bus_send(NULL, answer, NULL);
+        if (r < 0)
+                request_unanswered(request, r);
 }
 
 /* The Stream is the request's in any case. */
