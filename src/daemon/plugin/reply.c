@@ -10,6 +10,7 @@
 #include "daemon/plugin/plugin.h"
 #include "util/json.h"
 #include "util/line.h"
+#include "util/version.h"
 
 static int rubbish(char **ret_problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -72,7 +73,9 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
         if (version && !g_str_equal(version, manifest->version)) {
                 (void) rubbish(ret_problem, "says that it is version %.*s, expected %s as in its plugin.json",
                                line_cut(version, 64), version, manifest->version);
-                *ret_version = plugin_words(version);
+                /* What it leaves is kept under that name. */
+                if (version_valid(version))
+                        *ret_version = g_strdup(version);
                 return 1;
         }
         missing = missing_contract(manifest, info);
