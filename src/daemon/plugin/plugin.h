@@ -176,6 +176,7 @@ struct Plugins {
         GPtrArray *endings;      /* Ending: of processes that are being killed; owns */
         sd_event_source *care;
         gsize data_bytes;        /* of all blocks under way */
+        unsigned followers, follow_depth; /* of what would follow an upgrade: steps looked at, and those now entered */
         GPtrArray *rounds;       /* owns */
         uint64_t leisure;        /* plugins_set_leisure() */
         gboolean at_leisure;     /* somebody was asked at leisure since plugins_hear() */
@@ -244,6 +245,8 @@ void upgrade_take_refused(Plugin *plugin);
 void upgrade_failed(Plugin *plugin, Manifest *manifest);
 /* What is on the disk is another one, or the one that runs. */
 void upgrade_forget(Plugin *plugin);
+/* This manifest takes the place of the one that runs, or is about to: what was refused or seen before it is older. */
+void upgrade_taken(Plugin *plugin, const Manifest *manifest);
 
 /* enabled.c */
 /* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when

@@ -11,6 +11,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
+#include "daemon/store/store.h"
 
 /* Calls that change the state and are under way are waited for: at first others still go in, then they are held back.
  */
@@ -18,8 +19,6 @@
 #define HELD_TIMEOUT (5 * USEC_PER_SEC)
 /* The calls that the old version still has, streams among them, do not keep it longer. */
 #define CALLS_TIMEOUT (60 * USEC_PER_SEC)
-/* For a disk that does not answer, where the state must be on it. */
-#define STORE_TIMEOUT (5 * USEC_PER_SEC)
 #define TRIAL_TIME (10 * USEC_PER_SEC)
 /* What it needs and does not run. */
 #define NEEDS_TIMEOUT (120 * USEC_PER_SEC)
@@ -422,7 +421,7 @@ static void export(PluginSwap *swap) {
                 enter(swap, STEP_EXPORT, 0);
                 state_export(process, on_exported, swap);
         } else {
-                enter(swap, STEP_EXPORT, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_TIMEOUT));
+                enter(swap, STEP_EXPORT, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_PATIENCE));
                 state_put_away(process, on_state_settled, swap);
         }
 }
@@ -648,6 +647,9 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
 
         /* Somebody types what the watch on the directory has seen, too. */
         if (g_str_equal(goal->digest, manifest->digest) && (!under_way || !done || !plugin->swap->done)) {
+                /* A change that was seen since is newer. */
+                if (!under_way || !done)
+                        upgrade_taken(plugin, manifest);
                 manifest_free(manifest);
                 if (under_way && done) {
                         plugin->swap->done = done;
@@ -657,6 +659,8 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                 return;
         }
         if (under_way) {
+                if (!done)
+                        upgrade_taken(plugin, manifest);
                 manifest_free(manifest);
                 if (done)
                         answer_later(plugin, done, userdata, ERROR_BUSY, "It is being replaced already.");
@@ -664,6 +668,7 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                         plugin->stale = TRUE;
                 return;
         }
+        upgrade_taken(plugin, manifest);
         /* What is on trial has to serve as the one to come back to. */
         swap_free(g_steal_pointer(&plugin->swap));
         plugin->swap = swap = g_new0(PluginSwap, 1);

@@ -10,6 +10,10 @@
 #include "daemon/plugin/plugin.h"
 #include "manifest/limits.h"
 
+/* What would follow is looked at along every way that leads from one to another, of which a few dozen plugins may have
+ * millions. Beyond so many steps nothing follows. */
+#define FOLLOWERS_MAX 256U
+
 char *manifest_obstacle(const Manifest *manifest) {
         MachineSize machine = machine_size();
 
@@ -59,19 +63,36 @@ static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
  * and the other follows when it is there (upgrades_review()). Should that fail, nothing is worse than it was: of
  * versions that do not lie side by side the next start has the new one of both in any case. */
 gboolean upgrade_would_follow(Plugin *other, Plugin *plugin, const Manifest *manifest) {
+        Plugins *plugins = plugin->plugins;
         g_autofree char *obstacle = NULL;
 
-        if (!other->refusal || other->refused->versioned || other->as_if || plugin->as_if || manifest->versioned)
+        if (other->as_if || plugin->as_if || manifest->versioned)
                 return FALSE;
+        /* One that is being tried again has none meanwhile. */
+        if (!other->refusal || !other->refused || other->refused->versioned)
+                return FALSE;
+        if (plugins->follow_depth == 0)
+                plugins->followers = 0;
+        if (++plugins->followers > FOLLOWERS_MAX)
+                return FALSE;
+        plugins->follow_depth++;
         plugin->as_if = manifest;
         obstacle = obstacle_of(other, other->refused);
         plugin->as_if = NULL;
+        plugins->follow_depth--;
         return !obstacle;
 }
 
 void upgrade_forget(Plugin *plugin) {
         g_clear_pointer(&plugin->refused, manifest_free);
         g_clear_pointer(&plugin->refusal, g_free);
+}
+
+void upgrade_taken(Plugin *plugin, const Manifest *manifest) {
+        upgrade_forget(plugin);
+        /* What was seen of the version before is not there any more. */
+        if (!manifest->versioned)
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
 }
 
 void upgrade_take_refused(Plugin *plugin) {
@@ -125,18 +146,16 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
                 refuse(plugin, manifest, obstacle, done, userdata);
                 return;
         }
-        upgrade_forget(plugin);
-        /* What was seen of the version before is not there any more. */
-        if (!manifest->versioned)
-                g_clear_pointer(&plugin->next_manifest, manifest_free);
         if (!done)
                 log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
                          plugin->manifest->version);
         if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
             g_str_equal(manifest->runtime, plugin->manifest->runtime))
                 plugin_swap(plugin, manifest, done, userdata);
-        else
+        else {
+                upgrade_taken(plugin, manifest);
                 version_replace(plugin, manifest, done, userdata);
+        }
 }
 
 static void try_again(Plugin *plugin) {
