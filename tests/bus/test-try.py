@@ -111,7 +111,7 @@ class Exec(Try):
 
     def test_only_what_needs_no_configuration_is_enabled(self):
         schema = {'door': {'type': 'string', 'description': 'Where visitors come in', 'required': True}}
-        command = self.script('snooze doctor; echo "doctor=$?"; snooze plugin list; snooze provider policy aws')
+        command = self.script('snooze doctor; echo "doctor=$?"; snooze plugin list; snooze provider policy aws 2>&1')
         directory = self.plugin(config_schema=schema)
         result = run('--plugin-dir', directory, '--exec', *command)
         self.assertIn('visitor is not enabled: what it has to be told is to be in --config FILE: door\n', result.stderr)
@@ -121,7 +121,8 @@ class Exec(Try):
         self.assertRegex(result.stdout, r'(?m)^event-endpoint\t\w+\tno\t')
         self.assertRegex(result.stdout, r'(?m)^webhook\t\w+\tno\t')
         self.assertRegex(result.stdout, r'(?m)^processes\t\w+\tyes\t')
-        self.assertIn('ec2:StopInstances', result.stdout)
+        # It is found here, too; which machine this would be no cloud says.
+        self.assertRegex(result.stdout, r'put its name for @INSTANCE_ID@ in .*/aws/policy.json')
         result = run('--config', self.config({'plugins': {'plugin_configs': {'visitor': {'door': 'front'}}}}),
                      '--plugin-dir', directory, '--exec', 'snooze', 'plugin', 'list')
         self.assertRegex(result.stdout, r'(?m)^visitor\t\w+\tyes\t')
