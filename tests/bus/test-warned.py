@@ -319,6 +319,16 @@ class Armed(WarnedTest):
         self.assertEqual([(data['phase'], data['dry_run']) for data in self.told()], [('scheduled', False), ('cancelled', False)])
         self.assertIn('not today', self.called_off[0][0])
 
+    def test_what_a_person_asked_for_stays_the_same_action(self):
+        self.start()
+        self.stop('going home', delay=t(5 * SECOND))
+        self.wait_until_told(1)
+        self.set(stop_action='hibernate')
+        self.wait_for_state('stopped')
+        self.assertEqual([data['action'] for data in self.told()], ['stop'])
+        self.assertEqual(self.actions(), ['stop'])
+        self.assertEqual(self.outcomes(), ['accepted'])
+
 
 class Settings(WarnedTest):
     """Who answers a warning by changing the settings is heard."""

@@ -86,7 +86,8 @@ static int request_stop(Manager *manager, uid_t uid, const char *reason, JsonObj
                                         "A stop is under way already; " SNOOZE_COMMAND " status shows it.");
         if (r < 0)
                 return r;
-        stop_set_wishes(manager->stop, json_get_string(options, "action", NULL),
+        /* What polkit was asked about and people are told, whatever the settings become meanwhile. */
+        stop_set_wishes(manager->stop, json_get_string(options, "action", manager->config->stop_action),
                         (uint64_t) json_get_int(options, "wake", 0));
         manager_record_call(manager, uid, "StopInstance", reason);
         manager_step_soon(manager);
