@@ -203,6 +203,9 @@ static gboolean parse_constraints(Setting *setting, const char *name, const char
 
                 if (setting->type != SETTING_STRING && setting->type != SETTING_LIST)
                         return invalid(error, name, setting->name, "a /regex/ constrains strings only");
+                /* Where there are two such settings the later one counts. */
+                if (g_str_has_prefix(inside, "(*"))
+                        return invalid(error, name, setting->name, "constraints: a /regex/ does not begin with (*");
                 /* First as its author wrote it, for the words of a refusal. */
                 setting->pattern = g_regex_new(inside, G_REGEX_DOLLAR_ENDONLY, 0, &e);
                 if (!setting->pattern)

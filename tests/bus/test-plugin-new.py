@@ -212,7 +212,8 @@ class Findings(Directory):
         for place in ('', 'build'):
             (self.directory / place / 'plugin.json').write_text(json.dumps(MANIFEST))
         self.assertEqual(self.failures()['manifest'],
-                         f'{self.directory}/example: No such file or directory; it is built in {self.directory}/build')
+                         f'{self.directory}/plugin.json: /exec: {self.directory}/example: No such file or directory; '
+                         f'it is built in {self.directory}/build')
         self.assertIn(f'{self.directory}: 0 passed, 1 failed', snooze('test', self.directory).stdout)
 
     def test_a_manifest_that_says_something_else(self):

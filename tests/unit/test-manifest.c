@@ -199,6 +199,9 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"constraints\": \"9..1\"}}}", "min..max" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": \"/[/\"}}}",
                   "regular expression ‘[’" },
+                { BASE ", \"config_schema\": {\"p\": {\"type\": \"string\", \"constraints\": "
+                       "\"/(*LIMIT_MATCH=99999999)a/\"}}}",
+                  "does not begin with (*" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"color\": 1}}}", "unknown key color" },
                 { BASE ", \"config_schema\": {\"a-b\": {\"type\": \"int\"}, \"a_b\": {\"type\": \"int\"}}}",
                   "/config_schema/a_b: is SNOOZE_A_B in the environment file, as a-b is" },
