@@ -73,9 +73,11 @@ static int judge(Usage *usage, SnoozePluginCall *call, uint64_t now) {
         week_hour_name(hour, name, sizeof(name));
         snooze_plugin_dictionary_set_string(details, "hour", name);
         snooze_plugin_dictionary_set_double(details, "seen_hours", usage->week.seen[hour] / 3600);
-        if (share < 0)
+        if (share < 0) {
+                snooze_plugin_dictionary_set_bool(details, "watching", false);
                 return snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE,
                                                       "%s: too little is known of this hour yet", name);
+        }
         snooze_plugin_dictionary_set_double(details, "used_percent", 100 * share);
         return snooze_plugin_call_set_verdict(call, 100 * share >= usual ? SNOOZE_PLUGIN_BUSY : SNOOZE_PLUGIN_IDLE,
                                               "%s: used %.0f %% of the time (usual from %g %% on)", name, 100 * share,

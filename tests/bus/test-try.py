@@ -19,7 +19,8 @@ import tap
 SOURCE, BUILD = (pathlib.Path(path) for path in sys.argv[1:3])
 TRY = SOURCE / 'tools/try'
 # Whatever this machine does just now decides nothing; one plugin, which looks for a program, does.
-QUIET = {'sources': {name: {'policy': 'advisory'} for name in ('cpu', 'disk', 'network', 'input')}}
+NOBODY = {'plugins': {'plugin_configs': {'processes': {'patterns': ['nobody: name=^no-such-program$']}}}}
+QUIET = {'sources': {name: {'policy': 'advisory'} for name in ('cpu', 'disk', 'network', 'input')}, **NOBODY}
 BUSY = {'plugins': {'plugin_configs': {'processes': {'patterns': ['bus: name=^dbus-daemon$']}}}}
 PASSAGE = ['active → idle', 'idle → warning', 'warning → stopping', 'stopping → stopped']
 # polkitd on a private bus needs root.

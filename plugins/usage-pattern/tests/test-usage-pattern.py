@@ -54,6 +54,7 @@ class UsagePattern(plugin_bus.PluginTestCase):
         self.assertEqual(verdict, "idle")
         self.assertRegex(reason, r"^[A-Z][a-z]{2} \d\d:00: too little is known of this hour yet$")
         self.assertNotIn("used_percent", details)
+        self.assertIs(details["watching"], False)
 
     def test_without_metrics_it_cannot_tell(self):
         self.assertEqual(self.ask(self.start(week(7200, 7200)))[0], "unknown")
