@@ -8,20 +8,6 @@
 #include "cli/wait.h"
 #include "config.h"
 
-static void print_text(GVariant *result) {
-        GVariantIter iter;
-        const char *key;
-        GVariant *value;
-
-        g_variant_iter_init(&iter, result);
-        while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-                g_autoptr(GVariant) owned = value;
-                g_autofree char *name = text_clean(key), *text = text_of_variant(owned);
-
-                g_print("%s: %s\n", name, text);
-        }
-}
-
 static void print_json(gboolean success, GVariant *result) {
         JsonObject *object = json_object_new();
 
@@ -57,8 +43,11 @@ static int run_plugin_call(Cli *cli, int argc, char **argv) {
                 return cli_fail(cli, error);
         if (cli->json)
                 print_json(success, result);
-        else
-                print_text(result);
+        else {
+                g_autofree char *text = text_of_entries(result);
+
+                g_print("%s", text);
+        }
         return success ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 

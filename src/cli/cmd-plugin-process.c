@@ -152,20 +152,6 @@ static gboolean begin(Process *process, SnoozeClientPlugin *plugin, GVariant *op
         return TRUE;
 }
 
-static void print_text(GVariant *result) {
-        GVariantIter iter;
-        const char *key;
-        GVariant *value;
-
-        g_variant_iter_init(&iter, result);
-        while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-                g_autoptr(GVariant) owned = value;
-                g_autofree char *name = text_clean(key), *text = text_of_variant(owned);
-
-                g_printerr("%s: %s\n", name, text);
-        }
-}
-
 static void print_json(const Process *process) {
         JsonObject *object = json_object_new();
         g_autoptr(JsonNode) node = NULL;
@@ -240,8 +226,11 @@ static int process_stream(Cli *cli, SnoozeClientPlugin *plugin, GVariant *option
                 return cli_fail(cli, g_steal_pointer(&process.error));
         if (cli->json)
                 print_json(&process);
-        else
-                print_text(process.result);
+        else {
+                g_autofree char *text = text_of_entries(process.result);
+
+                g_printerr("%s", text);
+        }
         return EXIT_CODE_OK;
 }
 

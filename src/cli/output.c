@@ -152,6 +152,21 @@ char *text_of_variant(GVariant *value) {
         }
 }
 
+char *text_of_entries(GVariant *entries) {
+        g_autoptr(GString) lines = g_string_new(NULL);
+        GVariantIter iter;
+        const char *key;
+        GVariant *value;
+
+        g_variant_iter_init(&iter, entries);
+        while (g_variant_iter_loop(&iter, "{&sv}", &key, &value)) {
+                g_autofree char *name = text_clean(key), *text = text_of_variant(value);
+
+                g_string_append_printf(lines, "%s: %s\n", name, text);
+        }
+        return g_string_free(g_steal_pointer(&lines), FALSE);
+}
+
 void json_print(JsonNode *node) {
         g_autoptr(JsonNode) owned = node;
         g_autofree char *text = json_text_pretty(owned);

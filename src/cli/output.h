@@ -28,6 +28,9 @@ char *text_clean(const char *text);
 /* The value as text for a person, one line: strings bare, numbers short, dictionaries as "key value, key value". */
 char *text_of_variant(GVariant *value);
 
+/* Of an a{sv}, each entry in a line of its own: "key: value". */
+char *text_of_entries(GVariant *entries);
+
 /* Moments and spans as people say them: "22:06", "31 min". */
 char *text_moment(uint64_t realtime);
 char *text_span(uint64_t usec);         /* without seconds from a minute on */

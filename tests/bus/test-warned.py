@@ -198,7 +198,7 @@ class BeforeTheFirstStep(WarnedTest):
         self.assertIn('and leaves', self.scheduled[-1][1])
         self.assertLess(abs(self.scheduled[-1][0] - time.time() * SECOND - HOUR / 2), 60 * SECOND)
 
-    def test_in_a_stop_that_waits_for_its_handlers(self):
+    def restart_in_a_stop_that_waits(self):
         self.configure(**HASTY)
         self.house.start_daemon()
         self.house.wait_for_provider()
@@ -206,6 +206,9 @@ class BeforeTheFirstStep(WarnedTest):
         self.wait_for_state('stopping')
         self.restart()
         os.close(held)
+
+    def test_in_a_stop_that_waits_for_its_handlers(self):
+        self.restart_in_a_stop_that_waits()
         self.stop('and leaves', action=s('suspend'))
         self.gate.unlink()
         self.wait_until_asked()
@@ -214,13 +217,7 @@ class BeforeTheFirstStep(WarnedTest):
         self.assertIn('snoozed started anew', self.called_off[0][0])
 
     def test_later_than_a_stop_that_waits_for_its_handlers(self):
-        self.configure(**HASTY)
-        self.house.start_daemon()
-        self.house.wait_for_provider()
-        held = self.delay_hold()
-        self.wait_for_state('stopping')
-        self.restart()
-        os.close(held)
+        self.restart_in_a_stop_that_waits()
         self.stop('and leaves', delay=t(HOUR), action=s('suspend'))
         self.gate.unlink()
         self.wait_until_told(3)
