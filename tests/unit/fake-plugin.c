@@ -324,6 +324,8 @@ static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         note("Handle");
         if (is("hang-handle"))
                 return 1;
+        if (is("shut-request"))
+                return sd_event_add_defer(event, NULL, shut, NULL) < 0 ? -EIO : 1;
         if (is("die-handle"))
                 _exit(1);
         if (is("valid-fails-once") && first_time("failed"))

@@ -237,6 +237,94 @@ static int append_nothing(sd_bus_message *message, void *userdata) {
         return sd_bus_message_append(message, "a{sv}", 0);
 }
 
+/* Its end has been closed since it answered, and the daemon, whose loop does not run, knows nothing of that. */
+static void wait_for_the_end(PluginFixture *f, const char *id) {
+        struct pollfd end = { .fd = sd_bus_get_fd(channel_bus(process_of(f, id)->channel)) };
+
+        g_assert_cmpint(poll(&end, 1, 30000), ==, 1);
+        g_assert_true(end.revents & POLLHUP);
+}
+
+typedef struct Told {
+        unsigned n;
+        char *error, *words;
+        PluginState state;
+} Told;
+
+static void on_told(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        Told *told = userdata;
+
+        told->n++;
+        told->state = plugin->state;
+        told->error = g_strdup(error ? error->name : "");
+        told->words = g_strdup(error ? error->message : "");
+}
+
+static int append_request(sd_bus_message *message, void *userdata) {
+        return sd_bus_message_append(message, "sa{sv}", "look", 0);
+}
+
+static void ask_handle(PluginFixture *f, gboolean without_effect, Told *told) {
+        g_assert_cmpint(plugin_call(plugins_find(f->plugins, "one"), REQUEST_HANDLER_INTERFACE, "Handle", 0,
+                                    without_effect, append_request, on_told, told),
+                        ==, 0);
+}
+
+static void told_clear(Told *told) {
+        g_free(told->error);
+        g_free(told->words);
+}
+
+/* The write itself finds out. Whoever is asked for an effect is told by name, and is not asked again; who is asked for
+ * none is asked once more, and what comes after that waits; the plugin is restarted like one that died. */
+static void test_closed_under_a_send(const void *data) {
+        gboolean without_effect = GPOINTER_TO_INT(data);
+        Told first = {}, second = {};
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-shut", "\"RequestHandler\", " CHECK, "");
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        wait_for_the_end(&f, "one");
+        ask_handle(&f, without_effect, &first);
+        g_assert_true(process_of(&f, "one")->channel_state == CHANNEL_OPEN);
+        g_assert_cmpint(sd_bus_is_open(channel_bus(process_of(&f, "one")->channel)), ==, 0);
+        ask_handle(&f, FALSE, &second);
+        run_until(f.bus.event, first.n == 1 && second.n == 1);
+        if (without_effect)
+                g_assert_cmpstr(first.words, ==, "");
+        else {
+                g_assert_cmpstr(first.error, ==, ERROR_PLUGIN_FAILED);
+                g_assert_nonnull(strstr(first.words, "closed its channel"));
+                g_assert_cmpint(first.state, !=, PLUGIN_RUNNING);
+        }
+        g_assert_cmpstr(second.words, ==, "");
+        g_assert_cmpuint(fixture_noted(&f, "one", "Handle"), ==, without_effect ? 2 : 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 2);
+        g_assert_cmpuint(plugins_find(f.plugins, "one")->restarts, ==, 1);
+        told_clear(&first);
+        told_clear(&second);
+        fixture_down(&f);
+}
+
+/* Repeated once: the next one closes it, too. */
+static void test_closed_by_each_request(void) {
+        Told told = {};
+        PluginFixture f = {};
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-shut-request", "\"RequestHandler\", " CHECK, "");
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        ask_handle(&f, TRUE, &told);
+        run_until(f.bus.event, told.n == 1);
+        g_assert_cmpstr(told.error, ==, ERROR_PLUGIN_FAILED);
+        g_assert_cmpuint(fixture_noted(&f, "one", "Handle"), ==, 2);
+        told_clear(&told);
+        fixture_down(&f);
+}
+
 static void test_many_at_once_and_no_more(void) {
         const unsigned more = 6;
         Answers answers = {};
@@ -533,6 +621,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/time-out-of-one-that-is-dead", test_time_out_of_one_that_is_dead);
         g_test_add_func("/channel/name-outlives-its-process", test_name_outlives_its_process);
         g_test_add_func("/channel/check-is-repeated-once", test_check_is_repeated_once);
+        g_test_add_data_func("/channel/closed-under-a-send", GINT_TO_POINTER(FALSE), test_closed_under_a_send);
+        g_test_add_data_func("/channel/closed-under-a-send/without-effect", GINT_TO_POINTER(TRUE),
+                             test_closed_under_a_send);
+        g_test_add_func("/channel/closed-by-each-request", test_closed_by_each_request);
         g_test_add_func("/channel/many-at-once-and-no-more", test_many_at_once_and_no_more);
         g_test_add_func("/channel/many-over-the-bus-and-no-more", test_many_over_the_bus_and_no_more);
         g_test_add_func("/channel/death-is-noticed-at-once", test_death_is_noticed_at_once);

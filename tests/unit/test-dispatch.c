@@ -2,6 +2,8 @@
 
 /* An event on its way through its handlers: who is asked when, who is not, and what has to be kept before. */
 
+#include <poll.h>
+
 #include "daemon/plugin/dispatch.h"
 #include "plugin-fixture.h"
 
@@ -221,6 +223,31 @@ static void test_a_cancellation_waits_for_nobody(void) {
         fixture_down(&f);
 }
 
+/* Its handler has closed the channel, which shows when the event is written to it: like one that died while it was at
+ * it, it is asked when it is back. */
+static void test_channel_closed_under_the_event(void) {
+        Watched watched = {};
+        PluginFixture f = {};
+        struct pollfd end = {};
+        JsonObject *row;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-shut", HANDLER ", \"IdleCheck\"", EVENTS(5));
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        end.fd = sd_bus_get_fd(channel_bus(plugins_find(f.plugins, "one")->process->channel));
+        g_assert_cmpint(poll(&end, 1, 30000), ==, 1);
+        begin(&f, &watched, &(const DispatchParameters) {}, USEC_PER_MINUTE);
+        run_until(f.bus.event, watched.over);
+        row = json_array_get_object_element(watched.results, 0);
+        g_assert_cmpstr(json_get_string(row, "error", ""), ==, "");
+        g_assert_true(watched.handled);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 2);
+        g_assert_cmpuint(asked(&f, "one"), ==, 1);
+        json_array_unref(watched.results);
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/dispatch/side-by-side", test_equal_ones_side_by_side);
@@ -229,5 +256,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/dispatch/first", test_mode_first);
         g_test_add_func("/dispatch/stopped", test_stopped_it_asks_nobody_else);
         g_test_add_func("/dispatch/cancelled", test_a_cancellation_waits_for_nobody);
+        g_test_add_func("/dispatch/channel-closed", test_channel_closed_under_the_event);
         return g_test_run();
 }

@@ -221,7 +221,12 @@ static PluginCall *first_without_effect(const Plugin *plugin) {
         return NULL;
 }
 
-/* The next one that this process may be sent; NULL: none. */
+/* Nothing goes over its channel any more, which is told in the next iteration of the loop. */
+static gboolean is_cut_off(const PluginProcess *process) {
+        return process->channel && sd_bus_is_open(channel_bus(process->channel)) <= 0;
+}
+
+/* The next one that this process may be sent; NULL: none. What nobody was asked yet the next process is. */
 static PluginCall *next_call(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
@@ -229,7 +234,8 @@ static PluginCall *next_call(PluginProcess *process) {
                 return NULL;
         if (!g_queue_is_empty(&process->controls))
                 return g_queue_peek_head(&process->controls);
-        if (process != plugin->process || plugin->state != PLUGIN_RUNNING || process->channel_state == CHANNEL_OPENING)
+        if (process != plugin->process || plugin->state != PLUGIN_RUNNING ||
+            process->channel_state == CHANNEL_OPENING || is_cut_off(process))
                 return NULL;
         return plugin->held ? first_without_effect(plugin) : g_queue_peek_head(&plugin->calls);
 }
@@ -502,7 +508,8 @@ static void process_pump(PluginProcess *process) {
                 call->process = process;
                 call->timer = sd_event_source_disable_unref(call->timer);
                 r = call_send(call);
-                if (r < 0) {
+                /* One that found the channel closed is lost with it, like those that were sent before. */
+                if (r < 0 && (call->control || !is_cut_off(process))) {
                         refuse_unsent(call, r);
                         continue;
                 }
