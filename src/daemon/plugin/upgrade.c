@@ -107,12 +107,12 @@ void upgrade_take_refused(Plugin *plugin) {
         plugin_manifest_taken(plugin);
 }
 
-/* Where it lies alone its program is what is started next, and must not be taken for the one before. A change of the
- * running version that was seen since came to the same place, and is newer. */
+/* Where it lies alone its program is what is started next, and must not be taken for the one before. What was seen
+ * since came to the same place, and is newer: a change of the running version, or one that was refused. */
 void upgrade_failed(Plugin *plugin, Manifest *manifest) {
         g_autoptr(Manifest) owned = manifest;
 
-        if (manifest->versioned || plugin->next_manifest)
+        if (manifest->versioned || plugin->next_manifest || plugin->refused)
                 return;
         upgrade_forget(plugin);
         plugin->refused = g_steal_pointer(&owned);
