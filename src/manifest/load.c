@@ -100,18 +100,42 @@ static gboolean check_place(Manifest *manifest, const char *place, GError **erro
         return FALSE;
 }
 
-/* place: takes it. */
-static Manifest *load(const char *directory, const char *id, char *place, uid_t also, char **ret_missing,
-                      GError **error) {
-        g_autofree char *own_directory = place, *path = g_build_filename(place, "plugin.json", NULL), *program = NULL,
-                        *text = NULL;
+/* Trusts what it has open, not what has the name by then. */
+static gboolean read_text(const char *path, uid_t also, char **ret_text, gsize *ret_length, FileStamp *ret_stamp,
+                          GError **error) {
+        g_autofree char *text = NULL;
+        struct stat st;
+
+        if (!file_read_status(path, JSON_SIZE_MAX, &text, ret_length, &st, error) ||
+            !file_status_trusted(path, &st, also, error))
+                return FALSE;
+        file_stamp(&st, ret_stamp);
+        *ret_text = g_steal_pointer(&text);
+        return TRUE;
+}
+
+static gboolean trust_place(const char *place, uid_t also, FileStamp *ret_stamp, GError **error) {
+        struct stat st;
+
+        if (stat(place, &st) < 0) {
+                g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_UNSAFE, "%s: %s", place, g_strerror(errno));
+                return FALSE;
+        }
+        file_stamp(&st, ret_stamp);
+        return file_status_trusted(place, &st, also, error);
+}
+
+/* place: is trusted, and its stamp is known. */
+static Manifest *load(const char *directory, const char *id, const char *place, const FileStamp *stamp, uid_t also,
+                      char **ret_missing, GError **error) {
+        g_autofree char *path = g_build_filename(place, "plugin.json", NULL), *program = NULL, *text = NULL;
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(JsonNode) root = NULL;
+        FileStamp text_stamp;
+        struct stat st;
         gsize length;
 
-        if (!file_trusted(own_directory, also, error) || !file_trusted(path, also, error))
-                return NULL;
-        if (!file_read(path, JSON_SIZE_MAX, &text, &length, error))
+        if (!read_text(path, also, &text, &length, &text_stamp, error))
                 return NULL;
         root = json_text_parse(path, text, (gssize) length, error);
         if (!root)
@@ -119,34 +143,54 @@ static Manifest *load(const char *directory, const char *id, char *place, uid_t 
         manifest = manifest_parse(path, id, root, error);
         if (!manifest)
                 return NULL;
-        if (!check_place(manifest, own_directory, error))
+        if (!check_place(manifest, place, error))
                 return manifest_refused(error);
         manifest->directory = g_strdup(directory);
         manifest->digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) text, length);
 
-        program = program_resolve(own_directory, manifest->exec, also, error);
+        program = program_resolve(place, manifest->exec, also, &st, error);
         if (!program) {
                 g_prefix_error(error, "%s: /exec: ", path);
                 if (ret_missing)
                         *ret_missing = g_path_is_absolute(manifest->exec)
                                                ? g_strdup(manifest->exec)
-                                               : g_build_filename(own_directory, manifest->exec, NULL);
+                                               : g_build_filename(place, manifest->exec, NULL);
                 return manifest_refused(error);
         }
         g_free(manifest->exec);
         manifest->exec = g_steal_pointer(&program);
+        manifest->stamp[MANIFEST_PLACE] = *stamp;
+        manifest->stamp[MANIFEST_TEXT] = text_stamp;
+        file_stamp(&st, &manifest->stamp[MANIFEST_PROGRAM]);
         return g_steal_pointer(&manifest);
+}
+
+/* In one of the versions that lie side by side. */
+static Manifest *load_version(const char *directory, const char *id, const char *version, uid_t also,
+                              char **ret_missing, GError **error) {
+        g_autofree char *place = g_build_filename(directory, id, version, NULL);
+        FileStamp stamp;
+
+        return trust_place(place, also, &stamp, error) ? load(directory, id, place, &stamp, also, ret_missing, error)
+                                                       : NULL;
 }
 
 Manifest *manifest_load_or_miss(const char *directory, const char *id, uid_t also, char **ret_missing,
                                 GError **error) {
-        g_autofree char *plugin = g_build_filename(directory, id, NULL);
-        char *place;
+        g_autofree char *own = g_build_filename(directory, id, NULL), *link = g_build_filename(own, CURRENT, NULL);
+        g_autofree char *version = NULL;
+        GError *e = NULL;
+        FileStamp stamp;
 
-        if (!file_trusted(plugin, also, error))
+        if (!trust_place(own, also, &stamp, error))
                 return NULL;
-        place = manifest_place(directory, id, error);
-        return place ? load(directory, id, place, also, ret_missing, error) : NULL;
+        version = current_version(link, &e);
+        if (e) {
+                g_propagate_error(error, e);
+                return NULL;
+        }
+        return version ? load_version(directory, id, version, also, ret_missing, error)
+                       : load(directory, id, own, &stamp, also, ret_missing, error);
 }
 
 Manifest *manifest_load(const char *directory, const char *id, uid_t also, GError **error) {
@@ -164,5 +208,5 @@ Manifest *manifest_load_version(const char *directory, const char *id, const cha
         }
         if (!file_trusted(plugin, also, error))
                 return NULL;
-        return load(directory, id, g_build_filename(plugin, version, NULL), also, NULL, error);
+        return load_version(directory, id, version, also, NULL, error);
 }

@@ -13,6 +13,7 @@
 
 #include "base/plugin-timeouts.h"
 #include "manifest/schema.h"
+#include "manifest/stamp.h"
 
 typedef enum ManifestError {
         MANIFEST_ERROR_INVALID, /* "<file>: <json pointer>: got …, expected …" */
@@ -55,6 +56,7 @@ typedef struct Manifest {
         double cpu_percent;
         uint64_t tasks_max;
         uint64_t timeouts[TIMEOUT_COUNT]; /* µs */
+        FileStamp stamp[MANIFEST_FILES];  /* of the very files that were read */
 } Manifest;
 
 /* Where the files of a plugin lie: <directory>/<id>, or, where versions lie there side by side, the one that the link
@@ -103,9 +105,11 @@ uid_t manifest_trusted_uid(void);
 
 /* A directory, file or program that nobody but its owner can change, and the owner is root or `also`. */
 gboolean file_trusted(const char *path, uid_t also, GError **error);
+/* The same of what was looked at already, or is open. */
+gboolean file_status_trusted(const char *path, const struct stat *st, uid_t also, GError **error);
 
-/* `exec` of a manifest in `directory` → the absolute path of a program that may be started. */
-char *program_resolve(const char *directory, const char *exec, uid_t also, GError **error);
+/* `exec` of a manifest in `directory` → the absolute path of a program that may be started, and what it is like. */
+char *program_resolve(const char *directory, const char *exec, uid_t also, struct stat *ret_status, GError **error);
 
 /* The uid of a local user, from /etc/passwd alone: sysusers puts plugins' users there, and NSS could wait for a
  * network. -ENOENT if there is none. */

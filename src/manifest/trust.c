@@ -51,16 +51,20 @@ static gboolean writable_by_others(const char *path, const struct stat *st, uid_
                access_list_present(path);
 }
 
+gboolean file_status_trusted(const char *path, const struct stat *st, uid_t also, GError **error) {
+        if (st->st_uid != 0 && st->st_uid != also)
+                return unsafe(error, path, "belongs to another user, expected root");
+        if (writable_by_others(path, st, also))
+                return unsafe(error, path, "can be written by others than its owner");
+        return TRUE;
+}
+
 gboolean file_trusted(const char *path, uid_t also, GError **error) {
         struct stat st;
 
         if (stat(path, &st) < 0)
                 return unsafe(error, path, g_strerror(errno));
-        if (st.st_uid != 0 && st.st_uid != also)
-                return unsafe(error, path, "belongs to another user, expected root");
-        if (writable_by_others(path, &st, also))
-                return unsafe(error, path, "can be written by others than its owner");
-        return TRUE;
+        return file_status_trusted(path, &st, also, error);
 }
 
 /* The head of this very program, as the linker knows it. */
@@ -85,35 +89,51 @@ static gboolean architecture_fits(const char *path, GError **error) {
 }
 
 static gboolean has_dot_dot(const char *path) {
-        g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+        g_auto(GStrv) parts = NULL;
+
+        if (!strstr(path, ".."))
+                return FALSE;
+        parts = g_strsplit(path, "/", -1);
 
         return g_strv_contains((const char *const *) parts, "..");
 }
 
-static gboolean is_program(const char *path, GError **error) {
-        struct stat st;
-
-        if (stat(path, &st) < 0)
-                return unsafe(error, path, g_strerror(errno));
-        if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IXUSR))
+static gboolean is_program(const char *path, const struct stat *st, GError **error) {
+        if (!S_ISREG(st->st_mode) || !(st->st_mode & S_IXUSR))
                 return unsafe(error, path, "is not executable");
-        if (st.st_mode & (S_ISUID | S_ISGID))
+        if (st->st_mode & (S_ISUID | S_ISGID))
                 return unsafe(error, path, "is setuid or setgid");
         return architecture_fits(path, error);
 }
 
-char *program_resolve(const char *directory, const char *exec, uid_t also, GError **error) {
+/* Without links on the way. directory: that of the manifest, without any already. */
+static char *real_program(const char *directory, const char *exec, struct stat *ret_status) {
         g_autofree char *path = g_path_is_absolute(exec) ? g_strdup(exec) : g_build_filename(directory, exec, NULL);
-        _cleanup_free_ char *real = NULL, *real_directory = NULL;
-        g_autofree char *parent = NULL;
+        _cleanup_free_ char *real = NULL;
+
+        /* Nearly every program lies beside its manifest, where there is no way to follow. */
+        if (!strchr(exec, '/')) {
+                if (lstat(path, ret_status) < 0)
+                        return NULL;
+                if (!S_ISLNK(ret_status->st_mode))
+                        return g_steal_pointer(&path);
+        }
+        real = realpath(path, NULL);
+        return real && stat(real, ret_status) >= 0 ? g_strdup(real) : NULL;
+}
+
+char *program_resolve(const char *directory, const char *exec, uid_t also, struct stat *ret_status, GError **error) {
+        g_autofree char *path = g_path_is_absolute(exec) ? g_strdup(exec) : g_build_filename(directory, exec, NULL);
+        g_autofree char *real = NULL, *parent = NULL;
+        _cleanup_free_ char *real_directory = NULL;
 
         if (!*exec || has_dot_dot(exec)) {
                 unsafe(error, path, "expected a file below the manifest's directory or an absolute path, without ..");
                 return NULL;
         }
-        real = realpath(path, NULL);
-        real_directory = real ? realpath(directory, NULL) : NULL;
-        if (!real_directory) {
+        real_directory = realpath(directory, NULL);
+        real = real_directory ? real_program(real_directory, exec, ret_status) : NULL;
+        if (!real) {
                 unsafe(error, path, g_strerror(errno));
                 return NULL;
         }
@@ -123,7 +143,8 @@ char *program_resolve(const char *directory, const char *exec, uid_t also, GErro
                 return NULL;
         }
         parent = g_path_get_dirname(real);
-        if (!file_trusted(parent, also, error) || !file_trusted(real, also, error) || !is_program(real, error))
+        if (!file_trusted(parent, also, error) || !file_status_trusted(real, ret_status, also, error) ||
+            !is_program(real, ret_status, error))
                 return NULL;
-        return g_strdup(real);
+        return g_steal_pointer(&real);
 }

@@ -40,6 +40,13 @@ static ssize_t read_all(int fd, char *buffer, size_t room) {
 }
 
 gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_length, GError **error) {
+        struct stat st;
+
+        return file_read_status(path, maximum, ret_text, ret_length, &st, error);
+}
+
+gboolean file_read_status(const char *path, gsize maximum, char **ret_text, gsize *ret_length,
+                          struct stat *ret_status, GError **error) {
         g_autofree char *text = NULL;
         _cleanup_close_ int fd = -1;
         struct stat st;
@@ -92,6 +99,7 @@ gboolean file_read(const char *path, gsize maximum, char **ret_text, gsize *ret_
         text[n] = '\0';
         if (ret_length)
                 *ret_length = (gsize) n;
+        *ret_status = st;
         *ret_text = steal(text);
         return TRUE;
 }

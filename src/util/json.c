@@ -17,6 +17,7 @@ typedef struct Scanner {
         const char *start;
         const char *at;
         const char *end;
+        guint members; /* of all objects, those that stand twice counted twice */
         GError **error;
 } Scanner;
 
@@ -41,7 +42,8 @@ static char scan_peek(const Scanner *scanner) {
 }
 
 static void scan_space(Scanner *scanner) {
-        while (scanner->at < scanner->end && strchr(" \t\r\n", *scanner->at) && *scanner->at)
+        while (scan_peek(scanner) == ' ' || scan_peek(scanner) == '\n' || scan_peek(scanner) == '\t' ||
+               scan_peek(scanner) == '\r')
                 scanner->at++;
 }
 
@@ -171,6 +173,7 @@ static gboolean scan_object(Scanner *scanner, unsigned depth) {
                 scan_space(scanner);
                 if (!scan_string(scanner))
                         return FALSE;
+                scanner->members++;
                 scan_space(scanner);
                 if (scan_peek(scanner) != ':')
                         return scan_fail(scanner, JSON_ERROR_SYNTAX, "expected ':' behind the key");
@@ -259,8 +262,29 @@ static gboolean scan_text(Scanner *scanner) {
         return TRUE;
 }
 
-/* Keys compare equal only once they are unescaped, so duplicates are found while json-glib builds the objects: it
- * announces each member, also one that replaces an earlier. One set of keys per open object. */
+/* Keys compare equal only once they are unescaped, and of two that do json-glib keeps the later. So a text had one
+ * twice if the objects hold fewer members than it has. */
+static guint count_members(JsonNode *node) {
+        guint count = 0;
+
+        if (JSON_NODE_HOLDS_ARRAY(node)) {
+                JsonArray *array = json_node_get_array(node);
+
+                for (guint i = 0; i < json_array_get_length(array); i++)
+                        count += count_members(json_array_get_element(array, i));
+        } else if (JSON_NODE_HOLDS_OBJECT(node)) {
+                JsonObjectIter iter;
+                JsonNode *value;
+
+                json_object_iter_init(&iter, json_node_get_object(node));
+                while (json_object_iter_next(&iter, NULL, &value))
+                        count += 1 + count_members(value);
+        }
+        return count;
+}
+
+/* Which one it is says a parser that announces each member, also one that replaces an earlier. That costs twice as
+ * much, so it is asked only then. One set of keys per open object. */
 typedef struct Duplicates {
         GPtrArray *open;
         char *found;
@@ -289,30 +313,38 @@ static void on_object_end(JsonParser *parser, JsonObject *object, gpointer userd
         g_ptr_array_remove_index(duplicates->open, duplicates->open->len - 1);
 }
 
-static JsonNode *parse_checked(const char *name, const char *text, gsize length, GError **error) {
+static void name_duplicate(const char *name, const char *text, gsize length, GError **error) {
         g_autoptr(JsonParser) parser = json_parser_new();
         g_autoptr(GPtrArray) open = g_ptr_array_new_with_free_func((GDestroyNotify) g_hash_table_unref);
-        g_autoptr(GError) cause = NULL;
         g_autofree char *found = NULL;
         Duplicates duplicates = { .open = open };
-        gboolean good;
 
         g_signal_connect(parser, "object-start", G_CALLBACK(on_object_start), &duplicates);
         g_signal_connect(parser, "object-member", G_CALLBACK(on_object_member), &duplicates);
         g_signal_connect(parser, "object-end", G_CALLBACK(on_object_end), &duplicates);
-
-        good = json_parser_load_from_data(parser, text, (gssize) length, &cause);
+        (void) json_parser_load_from_data(parser, text, (gssize) length, NULL);
         found = duplicates.found;
-        if (!good) {
-                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX, "%s: %s", name, cause->message);
+        g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX, "%s:%u: the key \"%s\" stands twice in one object",
+                    name, duplicates.line, found ? found : "?");
+}
+
+static JsonNode *parse_checked(const Scanner *scanner) {
+        gsize length = (gsize) (scanner->end - scanner->start);
+        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autoptr(JsonNode) root = NULL;
+        g_autoptr(GError) cause = NULL;
+
+        if (!json_parser_load_from_data(parser, scanner->start, (gssize) length, &cause)) {
+                g_set_error(scanner->error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX, "%s: %s", scanner->name,
+                            cause->message);
                 return NULL;
         }
-        if (found) {
-                g_set_error(error, JSON_TEXT_ERROR, JSON_ERROR_SYNTAX,
-                            "%s:%u: the key \"%s\" stands twice in one object", name, duplicates.line, found);
+        root = json_parser_steal_root(parser);
+        if (count_members(root) != scanner->members) {
+                name_duplicate(scanner->name, scanner->start, length, scanner->error);
                 return NULL;
         }
-        return json_parser_steal_root(parser);
+        return g_steal_pointer(&root);
 }
 
 JsonNode *json_text_parse(const char *name, const char *text, gssize length, GError **error) {
@@ -330,7 +362,7 @@ JsonNode *json_text_parse(const char *name, const char *text, gssize length, GEr
         scanner = (Scanner) { .name = name, .start = copy, .at = copy, .end = copy + size, .error = error };
         if (!scan_text(&scanner))
                 return NULL;
-        return parse_checked(name, copy, size, error);
+        return parse_checked(&scanner);
 }
 
 JsonNode *json_file_parse(const char *path, GError **error) {

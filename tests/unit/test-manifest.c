@@ -290,6 +290,39 @@ static void test_unsafe_files(Fixture *f, gconstpointer data) {
         assert_refused(f, BASE "}", "another user");
 }
 
+static void assert_stamp(Fixture *f, const Manifest *manifest) {
+        FileStamp there[MANIFEST_FILES];
+
+        manifest_stamp(f->directory, "redis", manifest->exec, there);
+        g_assert_cmpmem(manifest->stamp, sizeof(manifest->stamp), there, sizeof(there));
+}
+
+/* Of the files that were read, whatever has their names by then. */
+static void test_stamp(Fixture *f, gconstpointer data) {
+        g_autofree char *link = g_build_filename(f->folder, "link", NULL);
+        g_autofree char *file = g_build_filename(f->folder, "plugin.json", NULL);
+        g_autoptr(Manifest) beside = load(f, BASE "}", NULL), linked = NULL;
+        FileStamp now[MANIFEST_FILES];
+
+        assert_stamp(f, beside);
+        g_assert_cmpstr(beside->exec, ==, f->program);
+
+        g_assert_cmpint(symlink("redis", link), ==, 0);
+        linked = load(f, BASE ", \"exec\": \"link\"}", NULL);
+        assert_stamp(f, linked);
+        g_assert_cmpstr(linked->exec, ==, f->program);
+
+        g_assert_cmpint(g_remove(file), ==, 0);
+        write_text(f->folder, "plugin.json", BASE "}", 0644);
+        write_text(f->folder, "redis", "#!/bin/sh\nexit 1\n", 0755);
+        manifest_stamp(f->directory, "redis", linked->exec, now);
+        g_assert_cmpmem(&now[MANIFEST_PLACE], sizeof(*now), &linked->stamp[MANIFEST_PLACE], sizeof(*now));
+        g_assert_cmpint(memcmp(&now[MANIFEST_TEXT], &linked->stamp[MANIFEST_TEXT], sizeof(*now)), !=, 0);
+        g_assert_cmpint(memcmp(&now[MANIFEST_PROGRAM], &linked->stamp[MANIFEST_PROGRAM], sizeof(*now)), !=, 0);
+        manifest_stamp(f->directory, "redis", "", now);
+        g_assert_cmpuint(now[MANIFEST_PROGRAM].inode, ==, 0);
+}
+
 static void test_ids(void) {
         g_assert_true(plugin_id_valid("a"));
         g_assert_true(plugin_id_valid("redis-monitor2"));
@@ -463,6 +496,7 @@ int main(int argc, char **argv) {
                    test_no_more_permissions_than_anybody_reads, tear_down);
         g_test_add("/manifest/what-is-whole", Fixture, NULL, set_up, test_what_is_whole, tear_down);
         g_test_add("/manifest/unsafe-files", Fixture, NULL, set_up, test_unsafe_files, tear_down);
+        g_test_add("/manifest/stamp", Fixture, NULL, set_up, test_stamp, tear_down);
         g_test_add_func("/manifest/ids", test_ids);
         g_test_add_func("/schema/values-are-checked", test_values_are_checked);
         g_test_add_func("/schema/texts-are-bounded", test_texts_are_bounded);

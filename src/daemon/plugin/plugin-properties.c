@@ -3,7 +3,6 @@
 /* The properties of io.cloudsnooze.Snooze1.Plugin. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/names.h"
@@ -53,9 +52,15 @@ static int append_permissions(const Plugin *plugin, sd_bus_message *reply) {
         int r = sd_bus_message_open_container(reply, 'a', "(sb)");
 
         for (char **permission = plugin->manifest ? plugin->manifest->permissions : NULL;
-             r >= 0 && permission && *permission; permission++)
-                r = sd_bus_message_append(reply, "(sb)", *permission,
-                                          (int) g_strv_contains((const char *const *) approved, *permission));
+             r >= 0 && permission && *permission; permission++) {
+                r = sd_bus_message_open_container(reply, 'r', "sb");
+                if (r >= 0)
+                        r = append_text(reply, *permission);
+                if (r >= 0)
+                        r = append_boolean(reply, g_strv_contains((const char *const *) approved, *permission));
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+        }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -132,39 +137,48 @@ typedef struct Property {
 
 #define MANIFEST(member) .offset = offsetof(Manifest, member)
 
-/* By name: they are searched. */
+/* In the order of the vtable. */
 static const Property properties[] = {
-        { "Author", MANIFEST(author), .broken = "" },
-        { "Category", MANIFEST(category), .broken = "" },
-        { "ConfigSchema", MANIFEST(schema_text), .broken = "{}" },
-        { "Contracts", append_contracts },
-        { "Dependencies", append_dependencies },
-        { "Description", MANIFEST(description), .broken = "" },
-        { "DisplayName", append_display_name },
-        { "Enabled", append_enabled },
-        { "Events", append_events },
-        { "Healthy", append_healthy },
-        { "Homepage", MANIFEST(homepage), .broken = "" },
         { "Id", append_id },
-        { "Isolation", MANIFEST(isolation), .broken = "process" },
-        { "Language", MANIFEST(language), .broken = "" },
-        { "LastError", append_last_error },
-        { "MinHostVersion", MANIFEST(min_host_version), .broken = "" },
-        { "Official", append_official },
-        { "Permissions", append_permissions },
-        { "Pid", append_pid },
-        { "Repository", MANIFEST(repository), .broken = "" },
-        { "Restarts", append_restarts },
-        { "Runtime", MANIFEST(runtime), .broken = "dbus" },
-        { "State", append_state },
-        { "Tags", append_tags },
-        { "Trust", append_trust },
-        { "Unit", append_unit },
+        { "DisplayName", append_display_name },
         { "Version", MANIFEST(version), .broken = "" },
+        { "Author", MANIFEST(author), .broken = "" },
+        { "Description", MANIFEST(description), .broken = "" },
+        { "Category", MANIFEST(category), .broken = "" },
+        { "Tags", append_tags },
+        { "Repository", MANIFEST(repository), .broken = "" },
+        { "Homepage", MANIFEST(homepage), .broken = "" },
+        { "Language", MANIFEST(language), .broken = "" },
+        { "Official", append_official },
+        { "Trust", append_trust },
+        { "Runtime", MANIFEST(runtime), .broken = "dbus" },
+        { "Isolation", MANIFEST(isolation), .broken = "process" },
+        { "Contracts", append_contracts },
+        { "Events", append_events },
+        { "State", append_state },
+        { "Enabled", append_enabled },
+        { "Healthy", append_healthy },
+        { "LastError", append_last_error },
+        { "Restarts", append_restarts },
+        { "Pid", append_pid },
+        { "Unit", append_unit },
+        { "Permissions", append_permissions },
+        { "ConfigSchema", MANIFEST(schema_text), .broken = "{}" },
+        { "Dependencies", append_dependencies },
+        { "MinHostVersion", MANIFEST(min_host_version), .broken = "" },
 };
 
-static int compare_name(const void *key, const void *property) {
-        return strcmp(key, ((const Property *) property)->name);
+/* Who wants all of them asks in that order: the next is nearly always the one behind the last. */
+static const Property *find_property(Plugins *plugins, const char *name) {
+        for (size_t i = 0; i < G_N_ELEMENTS(properties); i++) {
+                size_t at = (plugins->next_property + i) % G_N_ELEMENTS(properties);
+
+                if (strcmp(properties[at].name, name) == 0) {
+                        plugins->next_property = at + 1;
+                        return &properties[at];
+                }
+        }
+        return NULL;
 }
 
 static const char *manifest_text(const Manifest *manifest, const Property *property) {
@@ -173,11 +187,11 @@ static const char *manifest_text(const Manifest *manifest, const Property *prope
 
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Property *found =
-                bsearch(property, properties, G_N_ELEMENTS(properties), sizeof(*properties), compare_name);
+        const Plugin *plugin = userdata;
+        const Property *found = find_property(plugin->plugins, property);
 
         if (!found)
                 return -ENOENT;
-        return found->append ? found->append(userdata, reply)
-                             : append_text(reply, manifest_text(((const Plugin *) userdata)->manifest, found));
+        return found->append ? found->append(plugin, reply)
+                             : append_text(reply, manifest_text(plugin->manifest, found));
 }

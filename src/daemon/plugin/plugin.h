@@ -42,18 +42,6 @@ typedef struct Round Round;
 typedef struct LimitsWatch LimitsWatch;
 typedef struct SearchIndex SearchIndex;
 
-/* By these a file is known to be the one that was read. */
-typedef struct FileStamp {
-        uint64_t device, inode, mode, owner, group, size, modified, changed;
-} FileStamp;
-
-typedef enum ManifestFile {
-        MANIFEST_PLACE,
-        MANIFEST_TEXT,
-        MANIFEST_PROGRAM,
-        MANIFEST_FILES,
-} ManifestFile;
-
 /* The state of CheckIdle for one plugin. */
 typedef struct PluginCheck {
         gboolean asking;
@@ -165,6 +153,7 @@ struct Plugins {
         Watch *watch;
         GHashTable *approvals; /* set of the files' names, as they were in this turn of the loop; NULL: never asked */
         uint64_t approvals_turn;
+        size_t next_property; /* of the table, where the search begins */
         unsigned enabled_changes; /* that wait for the disk */
         unsigned configurings;   /* under way: configure.c */
         unsigned in_flight;      /* calls over the bus, to all plugins */

@@ -6,16 +6,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
-
-#define NSEC_IN_SEC (NSEC_PER_USEC * USEC_PER_SEC)
 
 static int compare_ids(const void *a, const void *b) {
         const Plugin *const *left = a, *const *right = b;
@@ -34,36 +30,6 @@ static gboolean id_usable(Plugins *plugins, const char *directory, const char *i
         return FALSE;
 }
 
-static void stamp_file(const char *path, FileStamp *ret) {
-        struct stat st;
-
-        *ret = (FileStamp){};
-        if (stat(path, &st) < 0)
-                return;
-        *ret = (FileStamp){
-                .device = st.st_dev,
-                .inode = st.st_ino,
-                .mode = st.st_mode,
-                .owner = st.st_uid,
-                .group = st.st_gid,
-        };
-        /* What else is done in a plugin's directory is no change of the plugin. */
-        if (S_ISDIR(st.st_mode))
-                return;
-        ret->size = (uint64_t) st.st_size;
-        ret->modified = (uint64_t) st.st_mtim.tv_sec * NSEC_IN_SEC + (uint64_t) st.st_mtim.tv_nsec;
-        ret->changed = (uint64_t) st.st_ctim.tv_sec * NSEC_IN_SEC + (uint64_t) st.st_ctim.tv_nsec;
-}
-
-static void stamp_take(const char *directory, const char *id, const char *exec, FileStamp ret[MANIFEST_FILES]) {
-        g_autofree char *place = manifest_place(directory, id, NULL) ?: g_build_filename(directory, id, NULL);
-        g_autofree char *file = g_build_filename(place, "plugin.json", NULL);
-
-        stamp_file(place, &ret[MANIFEST_PLACE]);
-        stamp_file(file, &ret[MANIFEST_TEXT]);
-        stamp_file(exec, &ret[MANIFEST_PROGRAM]);
-}
-
 /* One that is broken is read each time: what it lacks may be anywhere. */
 static gboolean is_unchanged(const Plugin *plugin, const char *directory) {
         const Manifest *there = plugin->refused ?: plugin->next_manifest ?: plugin->manifest;
@@ -73,7 +39,7 @@ static gboolean is_unchanged(const Plugin *plugin, const char *directory) {
             !g_str_equal(directory, plugin->refused ? plugin->refused->directory : plugin->directory) ||
             ((plugin->refused || plugin->next_manifest) && !plugin_active(plugin)))
                 return FALSE;
-        stamp_take(directory, plugin->id, there->exec, now);
+        manifest_stamp(directory, plugin->id, there->exec, now);
         return memcmp(now, plugin->stamp, sizeof(now)) == 0;
 }
 
@@ -184,14 +150,15 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
         Plugin *plugin = g_hash_table_lookup(plugins->by_id, id);
         g_autoptr(GError) error = NULL;
         Manifest *manifest;
-        FileStamp stamp[MANIFEST_FILES];
+        FileStamp stamp[MANIFEST_FILES] = {};
 
         if (plugin && is_unchanged(plugin, directory)) {
                 plugin->stale = FALSE;
                 return;
         }
         manifest = load(plugins, directory, id, &error);
-        stamp_take(directory, id, manifest ? manifest->exec : "", stamp);
+        if (manifest)
+                memcpy(stamp, manifest->stamp, sizeof(stamp));
         if (error && (!plugin || g_strcmp0(plugin->last_error, error->message) != 0))
                 log_warning("Plugin %s is broken: %s", id, error->message);
         if (!plugin) {
