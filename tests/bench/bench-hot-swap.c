@@ -4,8 +4,8 @@
  * that answers them, the longest of their waits, and how long it takes from the moment the new one is initialized
  * until the old one has given the name away; ms. Beside them a service of bare sd-bus that another instance of it,
  * which waits in the queue for the name, succeeds under the same load: asked for as much state, which the other gets,
- * and told to release the name. In turn, on one CPU; medians. Every call has to be answered. "… absolute": the same
- * beside what nobody may wait longer for, whatever the bare service needs. */
+ * and told to release the name. In turn, on one CPU; medians. Every call has to be answered. "… absolute": the worst of
+ * all swaps beside what nobody may wait longer for, whatever the bare service needs. */
 
 #include <string.h>
 #include <unistd.h>
@@ -232,11 +232,19 @@ static Result measure_bare(Callers *callers, unsigned number) {
         return (Result) { load.longest / 1e3, (released - ready) / 1e3 };
 }
 
+static double most(const double *values, size_t n) {
+        double value = values[0];
+
+        for (size_t i = 1; i < n; i++)
+                value = MAX(value, values[i]);
+        return value;
+}
+
 int main(int argc, char **argv) {
         unsigned rounds = bench_is_smoke(argc, argv) ? 3 : ROUNDS;
         static const char zeros[64];
         g_autoptr(GBytes) block = g_bytes_new_static(zeros, sizeof(zeros));
-        double longest[ROUNDS], takeover[ROUNDS], bare_longest[ROUNDS], bare_takeover[ROUNDS], wait, over;
+        double longest[ROUNDS], takeover[ROUNDS], bare_longest[ROUNDS], bare_takeover[ROUNDS];
         Callers callers = { .contract = CONTRACTS, .slots = true };
         Load first = { .callers = &callers };
 
@@ -258,28 +266,26 @@ int main(int argc, char **argv) {
         tell(&first, instances[rounds % 2], "Quit");
         callers_end(&callers);
 
-        wait = bench_median(longest, rounds);
-        over = bench_median(takeover, rounds);
         bench_print(
                 (const BenchRow[]){
                         { .name = "hot swap",
                           .unit = "ms",
-                          .value = wait,
+                          .value = bench_median(longest, rounds),
                           .beside = bench_median(bare_longest, rounds),
                           .goal = GOAL },
                         { .name = "hot swap take-over",
                           .unit = "ms",
-                          .value = over,
+                          .value = bench_median(takeover, rounds),
                           .beside = bench_median(bare_takeover, rounds),
                           .goal = GOAL },
                         { .name = "hot swap absolute",
                           .unit = "ms",
-                          .value = wait,
+                          .value = most(longest, rounds),
                           .beside = ABSOLUTE_MS,
                           .goal = 1.0 },
                         { .name = "hot swap take-over absolute",
                           .unit = "ms",
-                          .value = over,
+                          .value = most(takeover, rounds),
                           .beside = ABSOLUTE_MS,
                           .goal = 1.0 },
                 },

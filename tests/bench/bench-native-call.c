@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Row "native call": CheckIdle of a native plugin as the daemon asks it, beside a call of the library's function
- * pointer by hand. Both read the clock, count the duration and make a vote of the answer; what is measured is what the
- * daemon's layer adds to that. */
+/* Row "native call": CheckIdle of a running native plugin as a round asks it (native_check()), beside a call of the
+ * library's function by its pointer with the same bookkeeping: the answer is held against the same rules, made a vote,
+ * counted, and told in the next turn of the loop, for whoever asks is not to be answered while he asks. */
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -14,61 +14,44 @@
 #include "base/names.h"
 #include "bench.h"
 #include "daemon/native/native.h"
-#include "daemon/plugin/channel.h"
-#include "daemon/plugin/statistics.h"
-#include "daemon/decision/decision.h"
+#include "daemon/plugin/plugin.h"
 
 #define ROUNDS 301U
 #define CALLS 2000U
 #define GOAL 2.0
+#define ID "native-idle"
 
 typedef struct Subject {
+        BenchBus bus;
         sd_event *event;
-        Channel *channel;
-        Native *native;
+        sd_event_source *told; /* the bare call's */
+        sd_bus *connection;
+        Config *config;
+        Plugins *plugins;
+        Plugin *plugin;
         unsigned answers;
 } Subject;
 
+static Subject subject;
 static Statistics statistics;
-static unsigned votes;
+static uint64_t begun;
+static CheckAnswer bare_answer;
 
-static void take(const char *reason, Verdict verdict, uint64_t begun, JsonObject *details) {
-        uint64_t now = clock_monotonic();
-        Vote *vote = vote_new("native-idle", verdict, reason, begun, now);
-
-        vote->details = json_object_ref(details);
-        statistics_add_duration(&statistics, usec_sub(now, begun));
+static void on_vote(Vote *vote, void *userdata) {
         vote_free(vote);
-        votes++;
 }
 
-static void on_broken(const char *reason, void *userdata) {
-        g_error("the channel %s", reason);
+static void on_changed(Plugin *plugin, PluginState previous, const char *reason, void *userdata) {
 }
 
-static void on_leaving(void *userdata) {
+static void on_problem(const char *source, const char *message, void *userdata) {
+        g_error("%s: %s", source, message);
 }
 
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Subject *subject = userdata;
-
-        if (sd_bus_message_is_method_error(m, NULL))
-                g_error("%s", sd_bus_message_get_error(m)->message);
-        subject->answers++;
-        return 0;
-}
-
-static void greet(Subject *subject) {
-        sd_bus *bus = channel_bus(subject->channel);
-
-        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Handshake", on_answer,
-                                             subject, "us", 1, "0"),
-                    "Handshake");
-        bench_check(sd_bus_call_method_async(bus, NULL, NULL, PLUGIN_PATH, PLUGIN_INTERFACE, "Initialize", on_answer,
-                                             subject, "a{sv}", 0),
-                    "Initialize");
-        while (subject->answers < 2)
-                bench_check(sd_event_run(subject->event, UINT64_MAX), "loop");
+static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        if (error)
+                g_error("the plugin does not start: %s", error->message);
+        subject.answers++;
 }
 
 static char *beside_me(const char *name) {
@@ -77,53 +60,112 @@ static char *beside_me(const char *name) {
         return g_build_filename(directory, name, NULL);
 }
 
-static void begin(Subject *subject, const char *path) {
-        static const ChannelHooks hooks = { on_leaving, on_broken };
-        g_autoptr(GError) error = NULL;
-        char *problem = NULL;
-        int fd;
-
-        bench_check(sd_event_new(&subject->event), "loop");
-        subject->native = native_load(path, geteuid(), &error);
-        fd = subject->native ? native_start(subject->native, subject->event, &error) : -1;
-        if (fd < 0)
-                g_error("%s", error->message);
-        bench_check(
-                channel_new(subject->event, fd, 0, false, UINT64_MAX, &hooks, subject, &subject->channel, &problem),
-                "channel");
-        (void) close(fd);
-        greet(subject);
+/* What came with CloudSnooze lies where packages put it; this one does not. */
+static void make_official(Manifest *manifest) {
+        g_free(manifest->directory);
+        manifest->directory = g_strdup(PKGPLUGINDIR);
 }
 
-static uint64_t begun;
+static void prepare(const char *object) {
+        g_autofree char *manifest =
+                g_strdup_printf("{\"name\": \"" ID "\", \"version\": \"1.0.0\", \"official\": true, "
+                                "\"runtime\": \"native\", \"exec\": \"%s\", \"contracts\": [\"IdleCheck\"]}",
+                                object);
 
-static void on_vote(const NativeVote *vote, void *userdata) {
-        take(vote->reason, vote->verdict, begun, vote->details);
+        bench_bus_prepare(&subject.bus);
+        bench_write(subject.bus.directory, "plugins/" ID "/plugin.json", manifest);
+        bench_write(subject.bus.directory, "state/enabled/" ID, "");
+        bench_bus_start(&subject.bus);
 }
 
-static double ask_by_layer(const Subject *subject, JsonObject *metrics) {
+static void begin(const char *object) {
+        g_autofree char *directory = NULL, *state = NULL;
+
+        prepare(object);
+        directory = g_build_filename(subject.bus.directory, "plugins", NULL);
+        state = g_build_filename(subject.bus.directory, "state", NULL);
+        bench_check(sd_event_new(&subject.event), "event loop");
+        subject.connection = bench_bus_connect(subject.event);
+        subject.config = config_new_default();
+        subject.config->plugins_native_enabled = TRUE;
+        bench_check(plugins_new(&(PluginsParameters){ .bus = subject.connection,
+                                                      .event = subject.event,
+                                                      .config = subject.config,
+                                                      .directories = (const char *const[]){ directory, NULL },
+                                                      .state_directory = state,
+                                                      .config_directory = subject.bus.directory,
+                                                      .vote = on_vote,
+                                                      .changed = on_changed,
+                                                      .problem = on_problem },
+                                &subject.plugins),
+                    "plugins");
+        subject.plugin = plugins_find(subject.plugins, ID);
+        if (!subject.plugin || !subject.plugin->manifest)
+                g_error("%s", subject.plugin ? plugin_last_error(subject.plugin) : ID " was not found");
+        make_official(subject.plugin->manifest);
+        plugin_load(subject.plugin, on_settled, NULL);
+        while (subject.answers < 1)
+                bench_check(sd_event_run(subject.event, UINT64_MAX), "event loop");
+}
+
+static void end(void) {
+        plugins_free(subject.plugins);
+        config_unref(subject.config);
+        sd_bus_flush_close_unref(subject.connection);
+        sd_event_source_disable_unref(subject.told);
+        sd_event_unref(subject.event);
+        bench_bus_end(&subject.bus);
+}
+
+static void on_checked(Plugin *plugin, CheckAnswer *answer, const char *problem) {
+        if (problem)
+                g_error("%s", problem);
+        subject.answers += answer->votes->len;
+}
+
+static double ask_by_layer(JsonObject *metrics) {
         double from = bench_now_usec();
 
+        subject.answers = 0;
         for (unsigned i = 0; i < CALLS; i++) {
-                begun = clock_monotonic();
-                if (!native_check_idle(subject->native, channel_bus(subject->channel), metrics, on_vote, NULL))
+                subject.plugin->check.metrics = metrics;
+                subject.plugin->check.begun = clock_monotonic();
+                if (!native_check(subject.plugin, on_checked))
                         g_error("it cannot be asked");
+                while (subject.answers == i)
+                        bench_check(sd_event_run(subject.event, UINT64_MAX), "event loop");
         }
+        subject.plugin->check.metrics = NULL;
         return (bench_now_usec() - from) * 1000 / CALLS;
 }
 
 static void on_answered(const SnoozePluginNativeVote *vote, void *userdata) {
         g_autoptr(JsonObject) details = json_object_new();
+        g_autofree char *problem = NULL;
+        uint64_t now = clock_monotonic();
 
-        take(vote->reason, VERDICT_IDLE, begun, details);
+        if (check_answer_make(ID, VERDICT_IDLE, vote->reason, details, begun, now, clock_realtime(), &bare_answer,
+                              &problem) < 0)
+                g_error("%s", problem);
+        statistics_add_duration(&statistics, usec_sub(now, begun));
+        bench_check(sd_event_source_set_enabled(subject.told, SD_EVENT_ONESHOT), "event loop");
+}
+
+static int on_told(sd_event_source *source, void *userdata) {
+        subject.answers += bare_answer.votes->len;
+        check_answer_clear(&bare_answer);
+        return 0;
 }
 
 static double ask_by_pointer(__typeof__(snooze_plugin_native_check_idle) *check_idle, SnoozePluginNative *native) {
         double from = bench_now_usec();
 
+        subject.answers = 0;
         for (unsigned i = 0; i < CALLS; i++) {
                 begun = clock_monotonic();
                 bench_check(check_idle(native, NULL, on_answered, NULL), "CheckIdle");
+                while (subject.answers == i)
+                        bench_check(sd_event_run(subject.event, UINT64_MAX), "event loop");
         }
         return (bench_now_usec() - from) * 1000 / CALLS;
 }
@@ -134,26 +176,23 @@ int main(int argc, char **argv) {
         g_autoptr(JsonObject) metrics = json_object_new();
         static double layer[ROUNDS], pointer[ROUNDS];
         __typeof__(snooze_plugin_native_check_idle) *check_idle;
-        Subject subject = { .answers = 0 };
         void *object;
 
         bench_pin();
         bench_check(errors_register(), "errors");
         json_object_set_double_member(metrics, "cpu_usage", 1.5);
-        begin(&subject, path);
+        begin(path);
+        bench_check(sd_event_add_defer(subject.event, &subject.told, on_told, NULL), "event loop");
+        bench_check(sd_event_source_set_enabled(subject.told, SD_EVENT_OFF), "event loop");
         object = dlopen(path, RTLD_NOW);
         *(void **) &check_idle = object ? dlsym(object, "snooze_plugin_native_check_idle") : NULL;
         if (!check_idle)
                 g_error("%s", dlerror());
         for (unsigned i = 0; i < rounds; i++) {
-                layer[i] = ask_by_layer(&subject, metrics);
-                pointer[i] = ask_by_pointer(check_idle, native_instance(subject.native));
+                layer[i] = ask_by_layer(metrics);
+                pointer[i] = ask_by_pointer(check_idle, native_instance(subject.plugin->process->native));
         }
-        if (votes != 2 * rounds * CALLS)
-                g_error("%u votes of %u", votes, 2 * rounds * CALLS);
-        channel_free(subject.channel);
-        native_free(subject.native);
-        sd_event_unref(subject.event);
+        end();
 
         bench_print(&(BenchRow){ .name = "native call",
                                  .unit = "ns",
