@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Rows "hot swap" and "hot swap take-over": a thousand calls a second while another version takes the place of the one
- * that answers them, the longest of their waits, and how long it takes from the moment the new one is initialized
+/* Rows "hot swap" and "hot swap take-over": a thousand calls a second while another version takes the place of the
+ * one that answers them, the longest of their waits, and how long it takes from the moment the new one is initialized
  * until the old one has given the name away; ms. Beside them a service of bare sd-bus that another instance of it,
  * which waits in the queue for the name, succeeds under the same load: asked for as much state, which the other gets,
- * and told to release the name. In turn, on one CPU; medians. Every call has to be answered. "… absolute": the worst of
- * all swaps beside what nobody may wait longer for, whatever the bare service needs. */
+ * and told to release the name. In turn, on one CPU; medians. Every call has to be answered. "… absolute": the worst
+ * of all swaps beside what nobody may wait longer for, whatever the bare service needs. */
 
 #include <string.h>
 #include <unistd.h>
