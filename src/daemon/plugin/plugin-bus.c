@@ -365,6 +365,7 @@ static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         uint64_t now = clock_monotonic();
         g_autoptr(Request) request = userdata;
         g_autofree char *problem = NULL;
+        int r = 0;
 
         if (error)
                 (void) sd_bus_reply_method_error(request->call, error);
@@ -372,7 +373,9 @@ static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 plugin_note_problem(plugin, problem);
                 (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s.", plugin->id, problem);
         } else
-                (void) reply_verdict(request->call, g_ptr_array_index(answer.votes, 0));
+                r = reply_verdict(request->call, g_ptr_array_index(answer.votes, 0));
+        if (r < 0)
+                request_unanswered(request, r);
 }
 
 static int append_parameters(sd_bus_message *message, void *userdata) {

@@ -86,15 +86,20 @@ static void on_info(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *e
         Operation *operation = userdata;
         g_autoptr(JsonObject) info = NULL;
         g_autofree char *problem = NULL;
+        int r = 0;
 
         if (!error)
                 info = instance_info_read(reply, &problem);
+        if (info)
+                r = reply_info(operation->request->call, info);
         if (error)
                 (void) sd_bus_reply_method_error(operation->request->call, error);
-        else if (!info || reply_info(operation->request->call, info) < 0)
+        else if (!info || r == -ERANGE || r == -EINVAL)
                 (void) sd_bus_reply_method_errorf(operation->request->call, ERROR_PLUGIN_FAILED,
                                                   "%s answered with rubbish: %s.", plugin_id(plugin),
                                                   problem ?: "values out of range");
+        else if (r < 0)
+                request_unanswered(operation->request, r);
         operation_end(operation);
 }
 
@@ -230,15 +235,19 @@ static int reply_permissions(sd_bus_message *call, const char *action, JsonArray
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static void answer_permissions(const Provider *provider, sd_bus_message *call, JsonArray *permissions,
+static void answer_permissions(const Provider *provider, const Request *request, JsonArray *permissions,
                                const sd_bus_error *error, const char *problem) {
+        int r = 0;
+
         if (error)
-                (void) sd_bus_reply_method_error(call, error);
+                (void) sd_bus_reply_method_error(request->call, error);
         else if (!permissions)
-                (void) sd_bus_reply_method_errorf(call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s.",
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s answered with rubbish: %s.",
                                                   provider_id(provider), problem);
         else
-                (void) reply_permissions(call, provider->providers->config->stop_action, permissions);
+                r = reply_permissions(request->call, provider->providers->config->stop_action, permissions);
+        if (r < 0)
+                request_unanswered(request, r);
 }
 
 /* From the end: what takes the place of one that ends was looked at. */
@@ -250,7 +259,7 @@ static void answer_all(Provider *provider, JsonArray *permissions, const sd_bus_
 
                 if (operation->provider != provider || !operation->wants_permissions)
                         continue;
-                answer_permissions(provider, operation->request->call, permissions, error, problem);
+                answer_permissions(provider, operation->request, permissions, error, problem);
                 operation_end(operation);
         }
 }
