@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tempfile
 
+from gi.repository import GLib
+
 import host
 import tap
-from harness import MANAGER, PATH, BusTest, wait_for
+from harness import BUILD, MANAGER, PATH, BusTest, wait_for
 
 
 NETWORK = '''
@@ -47,6 +49,30 @@ if libc.mount(b"silent", f"{folder}/covered".encode(), b"fuse", 0, options):
 os.set_inheritable(fuse, True)
 os.execvp(sys.argv[2], sys.argv[2:])
 '''
+
+
+# A disk below a directory that is closed to others: $1 has both, the daemon is the rest, and may no more than any user where it owns nothing.
+CLOSED = '''
+set -e
+truncate -s 16M "$1/image"
+mkfs.ext4 -q "$1/image"
+mkdir -p "$1/closed/disk"
+mount -o loop "$1/image" "$1/closed/disk"
+chown 65534 "$1/closed"
+chmod 0700 "$1/closed"
+shift
+exec setpriv --inh-caps=-dac_override,-dac_read_search --bounding-set=-dac_override,-dac_read_search "$@"
+'''
+
+
+def no_disk():
+    """None where a test may mount a disk, else why not, for a skip."""
+    if host.no_mounts():
+        return host.no_mounts()
+    with tempfile.TemporaryDirectory() as directory:
+        tried = subprocess.run(['unshare', '--mount', 'sh', '-c', CLOSED, 'sh', directory, 'true'], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return 'impossible here: no loop devices: ' + ' '.join(tried.stderr.split()[-12:]) if tried.returncode else None
 
 
 def no_covered_disk():
@@ -196,6 +222,30 @@ class Disk(MonitorTest):
                  'the disk beside it')
         self.client.call('CheckNow')
         self.assertFalse([event for event in self.events('system.disk.low') if event['data']['path'] == directory.name + '/covered'])
+
+    def doctor(self, check):
+        """The rows about this one: what stands in each column, and at last what to do about it."""
+        told = subprocess.run([BUILD / 'src/cli/cloudsnooze', 'doctor'], env=self.house.environment, capture_output=True, text=True, timeout=60,
+                              check=False)
+        return [row for row in (line.split('\t') for line in told.stdout.splitlines()) if row[1:2] == [check]]
+
+    def test_one_that_cannot_be_asked_is_a_blind_row(self):
+        problem = no_disk()
+        if problem:
+            self.skipTest(problem)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.house.daemon_prefix = ['unshare', '--mount', 'sh', '-c', CLOSED, 'sh', directory.name]
+        self.start(check_interval_seconds=1, disk_low_percent=100)
+        tick = GLib.timeout_add(100, lambda: GLib.SOURCE_CONTINUE)
+        self.addCleanup(GLib.source_remove, tick)
+        wait_for(lambda: self.doctor('disk-space'), 'the row')
+        self.assertEqual(self.doctor('disk-space'), [
+            ['blind', 'disk-space',
+             f'below a directory that is closed to others, so that nobody is told when they fill up: {directory.name}/closed/disk',
+             'Let others pass there, without reading it: chmod o+x on each directory above; or mount it elsewhere.']])
+        pathlib.Path(directory.name, 'closed').chmod(0o711)
+        wait_for(lambda: not self.doctor('disk-space'), 'the end of it')
 
     def test_off_is_off(self):
         self.start()
