@@ -490,6 +490,7 @@ static int create_plugins(Manager *manager) {
                                                .directories = manager->options.plugin_directories,
                                                .state_directory = manager->options.state_directory,
                                                .config_directory = manager->options.config_directory,
+                                               .runtime_directory = manager->options.runtime_directory,
                                                .vote = on_vote,
                                                .forgotten = on_forgotten,
                                                .configure = keep_plugin_configs,

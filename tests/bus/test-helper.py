@@ -614,11 +614,45 @@ class Daemon(unittest.TestCase):
         self.plugin('Restart')
         self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
 
+    def ask_for_more(self, identifier, *permissions):
+        """As a package does that is upgraded."""
+        path = self.house.directory / 'plugins' / identifier / 'plugin.json'
+        path.with_suffix('.new').write_text(json.dumps({**json.loads(path.read_text()), 'version': '1.9.0', 'permissions': permissions}))
+        path.with_suffix('.new').rename(path)
+
+    def assert_runs_on(self, version, pid, problems):
+        wait_for(lambda: problems, 'what is told of it')
+        self.assertRegex(problems[0][1], f'version 1.9.0 could not replace version {version}, which runs on .*nobody has approved: device:gpu')
+        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version', 'Pid')], ['running', version, pid])
+        os.kill(pid, 0)
+
+    def test_one_that_a_daemon_finds_runs_on_while_more_is_not_approved(self):
+        """Its files were replaced while no daemon looked."""
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        pid = self.client.get('Pid', PLUGIN, self.path)
+        self.house.kill_daemon()
+        self.ask_for_more('example', 'network:any', 'processes', 'device:gpu')
+        problems = self.client.listen(MANAGER, 'Problem', PATH)
+        self.house.start_daemon()
+        self.plugin('Load')
+        self.assert_runs_on('1.2.0', pid, problems)
+        # With what it was approved for, and nothing else.
+        self.assertEqual(self.permissions(), [('network:any', True), ('processes', True)])
+        self.assertEqual(self.client.call('CheckIdle', interface=PLUGIN, path=self.path)[0], 'idle')
+        with self.assertRaises(GLib.Error) as caught:
+            self.client.call('Upgrade', '(s)', ('1.9.0',), PLUGIN, self.path)
+        self.assertIn('nobody has approved: device:gpu', caught.exception.message)
+        self.approve('network:any', 'processes', 'device:gpu')
+        self.client.call('Upgrade', '(s)', ('1.9.0',), PLUGIN, self.path)
+        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version')], ['running', '1.9.0'])
+
     def test_one_that_owns_no_slot_runs_on_while_more_is_not_approved(self):
-        """Two of it cannot run at once: it would have to be ended before the other is started."""
+        """Two of it cannot run at once: it would have to be ended before the other is started. However the daemon comes to see it."""
         script = self.house.directory / 'plain'
         script.write_text(f'#!/bin/sh\nexec {BUILD}/tests/unit/fake-plugin plain idle {self.house.directory}\n')
-        directory = self.house.install_plugin('plain', script, contracts=['IdleCheck'])
+        self.house.install_plugin('plain', script, contracts=['IdleCheck'])
         for slot in ('', '.a', '.b'):
             (self.house.directory / f'services/io.cloudsnooze.Plugin1.plain{slot}.service').unlink()
         problems = self.client.listen(MANAGER, 'Problem', PATH)
@@ -627,16 +661,16 @@ class Daemon(unittest.TestCase):
         self.plugin('Enable')
         self.plugin('Load')
         pid = self.client.get('Pid', PLUGIN, self.path)
-        manifest = json.loads((directory / 'plugin.json').read_text())
-        (directory / 'new').write_text(json.dumps({**manifest, 'version': '1.1.0', 'permissions': ['device:gpu']}))
-        (directory / 'new').rename(directory / 'plugin.json')
-        wait_for(lambda: problems, 'what is told of it')
-        self.assertRegex(problems[0][1], 'version 1.1.0 could not replace version 1.0.0, which runs on .*nobody has approved: device:gpu')
-        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version', 'Pid')], ['running', '1.0.0', pid])
+        self.ask_for_more('plain', 'device:gpu')
+        self.assert_runs_on('1.0.0', pid, problems)
+        problems.clear()
+        self.house.restart_daemon()
+        self.plugin('Load')
+        self.assert_runs_on('1.0.0', pid, problems)
         digest, *_ = self.client.call('ListPermissions', '(s)', ('plain',), HELPER, HELPER_PATH, HELPER)
         self.client.call('ApprovePermissions', '(sass)', ('plain', ['device:gpu'], digest), HELPER, HELPER_PATH, HELPER)
-        self.client.call('Upgrade', '(s)', ('1.1.0',), PLUGIN, self.path)
-        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version')], ['running', '1.1.0'])
+        self.client.call('Upgrade', '(s)', ('1.9.0',), PLUGIN, self.path)
+        self.assertEqual([self.client.get(name, PLUGIN, self.path) for name in ('State', 'Version')], ['running', '1.9.0'])
         self.assertEqual(self.house.lived_through('plain').count('starts'), 2)
 
     def test_what_is_taken_back(self):

@@ -397,13 +397,6 @@ class Replaced(CountingTest):
                     database.execute('DELETE FROM plugin_state')
                     database.commit()
 
-    def test_what_is_refused_of_it_is_kept_as_its_own(self):
-        self.replace_without_daemon(signal.SIGKILL)
-        (self.directory / 'behaviour').write_text('refuses-import')
-        self.of('Load')
-        self.wait_for_problem('version 2.0.0 refused the state of version 1.0.0')
-        self.assertEqual(self.ask('look')['count'], 0)
-
     def test_one_that_runs_what_is_there_stays(self):
         self.start()
         self.count(3)

@@ -4,16 +4,13 @@
  * a hot-swap there are two. The one that owns the plugin's name is the newest: it is told to give that away before
  * another is asked anything. The other one is sent away.
  *
- * Its files may have been replaced while nobody looked: that is what happens when a package is upgraded. */
+ * Its files may have been replaced while nobody looked: that is what happens when a package is upgraded. What it was
+ * started from is kept (origin.c). */
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/names.h"
-#include "base/process-stat.h"
 #include "daemon/plugin/plugin.h"
 
 static void send_away(Plugin *plugin, const char *unique_name) {
@@ -27,6 +24,15 @@ static void take(Plugin *plugin, PluginSlot slot) {
         plugin->slot = slot;
         plugin->process->slot = slot;
         plugin->process->unit = plugin->units[slot];
+}
+
+/* The one whose manifest was kept is gone: by what is there now it is decided what is started, or what another one is.
+ */
+static void look_again(Plugin *plugin, gboolean another) {
+        plugin->looked = !another;
+        origin_drop(plugin);
+        plugin->restart_wanted = TRUE;
+        plugin_stopped(plugin, "is not what was left behind");
 }
 
 /* The last of the answers: whose the name is. */
@@ -45,10 +51,14 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
                 else if (other)
                         send_away(plugin, other);
         }
-        if (*owner && plugin->state == PLUGIN_LOADING && plugin->process) {
+        if (plugin->state != PLUGIN_LOADING || !plugin->process)
+                return 1;
+        if (plugin->behind && !origin_is(plugin, owner))
+                look_again(plugin, *owner);
+        else if (*owner) {
                 plugin->process->adopted = TRUE;
                 plugin_owner_changed(plugin, owner);
-        } else if (plugin->state == PLUGIN_LOADING && plugin->process)
+        } else
                 plugin_start_process(plugin);
         return 1;
 }
@@ -69,19 +79,11 @@ static int on_slot_b(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         return on_slot_owner(reply, userdata, PLUGIN_SLOT_B);
 }
 
-gboolean process_is_outdated(const PluginProcess *process) {
-        g_autofree char *path = g_strdup_printf("/proc/%d", (int) process->pid);
-        _cleanup_close_ int folder = process->pid > 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-        const uint64_t ticks = (uint64_t) sysconf(_SC_CLK_TCK);
-        uint64_t started;
-        ProcessStat stat;
-
-        if (folder < 0 || process_stat_read(folder, (long) ticks, &stat) < 0)
-                return FALSE;
-        /* Within the tick that it counts from. */
-        started = usec_add(usec_sub(clock_realtime(), usec_sub(clock_boottime(), stat.started)), USEC_PER_SEC / ticks);
-        return MAX(process->plugin->stamp[MANIFEST_TEXT].changed, process->plugin->stamp[MANIFEST_PROGRAM].changed) /
-                       NSEC_PER_USEC > started;
+gboolean plugin_adopting(const Plugin *plugin) {
+        if (plugin->state == PLUGIN_LOADING && !plugin->looked && !plugin_is_native(plugin))
+                return TRUE;
+        return (plugin->state == PLUGIN_LOADING || plugin->state == PLUGIN_INITIALIZING) && plugin->process &&
+                plugin->process->adopted;
 }
 
 void plugin_adopt(Plugin *plugin) {

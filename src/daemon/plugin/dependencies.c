@@ -125,6 +125,15 @@ gboolean dependencies_ready(Plugin *plugin) {
         return missing->len == 0;
 }
 
+void dependencies_wake(Plugin *plugin) {
+        for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
+                Plugin *other = plugins_find(plugin->plugins, dependency_at(plugin->manifest, i)->name);
+
+                if (other)
+                        plugin_load(other, NULL, NULL);
+        }
+}
+
 void dependencies_review(Plugins *plugins) {
         for (guint i = 0; i < plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);

@@ -45,8 +45,8 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
                 return;
         }
         r = reply_read_greeting(process->manifest, reply, &process->state_held, &process->version, &problem);
-        if (process->adopted && (r > 0 || (r == 0 && !process->version && process_is_outdated(process)))) {
-                process_outdated(process, problem ?: "runs since before its files were replaced");
+        if (process->adopted && r > 0) {
+                process_outdated(process, problem);
                 return;
         }
         if (r != 0) {
@@ -54,6 +54,11 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
                 return;
         }
         settings = plugin_settings(plugin, process->manifest, &e);
+        /* What is configured may be meant for the version that is to take its place: it keeps what it has. */
+        if (!settings && plugin->behind) {
+                process_open_channel(process);
+                return;
+        }
         if (!settings) {
                 process_fail(process, "is not configured well: %s", e->message);
                 return;

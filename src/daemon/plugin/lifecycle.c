@@ -349,11 +349,14 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
         plugins_care(plugin->plugins);
         if (!process->native)
                 limits_watch_begin(plugin);
+        origin_about_to_serve(plugin);
         if (!plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
                 return;
         /* What was set while it was greeted comes before any question. */
         plugin_reconfigure(plugin);
         plugin_pump(plugin);
+        if (plugin->process == process && plugin->state == PLUGIN_RUNNING)
+                origin_serves(process);
 }
 
 /* Its state comes before any call. Each step of that has a deadline of its own. */
@@ -392,7 +395,7 @@ void plugin_begin(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
 
-        if (!plugin_active(plugin)) {
+        if (!plugin_active(plugin) && (plugin->looked || !plugin->behind)) {
                 take_next_manifest(plugin);
                 upgrade_take_refused(plugin);
         }
@@ -402,19 +405,23 @@ void plugin_begin(Plugin *plugin) {
                 plugin->begin_wanted = TRUE;
                 return;
         }
-        /* No start would change it, and nothing is started for it. */
-        problem = manifest_obstacle(plugin->manifest);
+        if (!plugin->looked)
+                origin_take(plugin);
+        /* No start would change it, and nothing is started for it. What runs already is not to be refused. */
+        problem = plugin->behind ? NULL : manifest_obstacle(plugin->manifest);
         if (problem) {
                 plugin_refuse(plugin, problem);
                 return;
         }
-        if (!dependencies_ready(plugin))
+        if (!plugin->behind && !dependencies_ready(plugin))
                 return;
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
-        settings = plugin_settings(plugin, plugin->manifest, &error);
-        if (!settings) {
+        if (plugin->behind)
+                dependencies_wake(plugin);
+        settings = plugin->behind ? NULL : plugin_settings(plugin, plugin->manifest, &error);
+        if (!settings && !plugin->behind) {
                 plugin_fail(plugin, "is not configured well: %s", error->message);
                 return;
         }

@@ -430,6 +430,18 @@ static int method_get_resources(sd_bus_message *call, void *userdata, sd_bus_err
         return plugin_reply_resources(userdata, call, error);
 }
 
+/* One that ran before the daemon did was to serve first, and what was asked for may have been refused since: that is
+ * to be told, too. */
+static void on_upgraded(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        Request *request = userdata;
+        g_autoptr(Manifest) manifest = error ? NULL : version_find(plugin, request->method, NULL);
+
+        if (manifest && plugin->manifest && !g_str_equal(manifest->digest, plugin->manifest->digest))
+                plugin_upgrade(plugin, g_steal_pointer(&manifest), on_settled, request);
+        else
+                on_settled(plugin, error, request);
+}
+
 static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         g_autoptr(Manifest) manifest = NULL;
@@ -450,10 +462,10 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = authorize_call_with(plugin, call, "version", version, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        r = request_begin(plugin, call, version, NULL, &request, error);
         if (r < 0)
                 return r;
-        plugin_upgrade(plugin, g_steal_pointer(&manifest), on_settled, request);
+        plugin_upgrade(plugin, g_steal_pointer(&manifest), on_upgraded, request);
         return 1;
 }
 

@@ -214,6 +214,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
                 plugin->was_check = plugin_has_contract(plugin, "IdleCheck");
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
+        plugin->behind = FALSE;
         plugin->directory = g_strdup(directory);
         plugin_set_error(plugin, broken ?: plugin_native_obstacle(plugin->manifest, plugin->plugins->config) ?: "");
 }
@@ -273,6 +274,7 @@ void plugin_free(Plugin *plugin) {
         manifest_free(plugin->next_manifest);
         upgrade_forget(plugin);
         g_free(plugin->owner);
+        g_free(plugin->origin);
         for (size_t i = 0; i < G_N_ELEMENTS(plugin->gone); i++)
                 g_free(plugin->gone[i]);
         g_free(plugin->last_error);

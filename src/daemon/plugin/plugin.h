@@ -9,7 +9,8 @@
  *                                     │    └─► loading (after a pause that grows)
  *                                     └─► quarantined (more than plugins.max_restarts in the window; out by Restart)
  *
- * One that the daemon finds running and whose files are another version's by now goes from initializing to draining.
+ * One that the daemon finds running goes from initializing to draining where it says another version than is there,
+ * and nothing is known of what it was started from.
  * One that does not run, of whatever state, is discovered again by another manifest, and failed by a broken one.
  * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
 
@@ -23,6 +24,7 @@
 #include "daemon/plugin/versions.h"
 #include "daemon/plugin/watch.h"
 
+#define ORIGINS_DIRECTORY "plugins"              /* below the runtime directory */
 #define RESTART_DELAY_MIN (USEC_PER_SEC / 2)
 #define RESTART_DELAY_MAX (60 * USEC_PER_SEC)
 #define QUEUED_PER_PLUGIN_MAX 64U
@@ -116,6 +118,10 @@ struct Plugin {
         sd_bus_slot *owner_questions[PLUGIN_SLOT_COUNT + 1]; /* before the first start, see adopt.c */
         char *slot_owners[PLUGIN_SLOT_COUNT];
         gboolean looked;         /* for one that ran before the daemon did */
+        char *origin;            /* the unique name whose manifest is kept for the daemon after this one; NULL: none */
+        gboolean behind;         /* its manifest is that of a process that ran before the daemon did, or was believed
+                                    to; next_manifest is what is there, and takes its place when that serves: until
+                                    then nobody is told that it is up */
         gboolean stray;          /* one was sent away without being known: it may have the name for a moment */
         /* The unique names of the latest process of each slot that is over: should one own the plugin's name yet, or
          * come to own it because the other one went, it is about to go. */
@@ -141,6 +147,7 @@ struct Plugin {
 struct Plugins {
         PluginsParameters parameters; /* the strings in it are borrowed from the caller, the rest is referenced */
         char *state_directory, *config_directory;
+        char *origins_directory; /* NULL: nothing is kept there */
         char **directories;
         uid_t trusted_uid;
         Config *config;
@@ -207,6 +214,8 @@ void plugins_search_forget(Plugins *plugins);
 /* dependencies.c */
 /* Before it is begun. FALSE: it is begun when they are up, or was refused. */
 gboolean dependencies_ready(Plugin *plugin);
+/* Of one that runs already: what it needs is to run, too. */
+void dependencies_wake(Plugin *plugin);
 /* Of all that do not run: what they lack, or that they lack nothing any more. */
 void dependencies_review(Plugins *plugins);
 /* The plugins of those meant by which() that need this one, or NULL. */
@@ -342,6 +351,28 @@ void plugin_keep_cancel(Plugin *plugin);
 /* adopt.c */
 /* Looks for a process that ran before the daemon did and takes it; starts one where there is none. */
 void plugin_adopt(Plugin *plugin);
+/* It is found, or looked for: nothing may end it for another version before it serves. */
+gboolean plugin_adopting(const Plugin *plugin);
+
+/* origin.c */
+/* Before it is looked for one that ran before the daemon did: takes the manifest that it had, as far as that is known.
+ */
+void origin_take(Plugin *plugin);
+/* What it was started from is known, and its manifest. */
+gboolean origin_is(const Plugin *plugin, const char *unique_name);
+/* It is about to run, and does: what came to be there meanwhile is to take its place. */
+void origin_about_to_serve(Plugin *plugin);
+void origin_serves(PluginProcess *process);
+/* That has taken its place, or was refused. */
+void origin_caught_up(Plugin *plugin);
+/* For the daemon after this one: what this process was started from, who is the one to serve. */
+void origin_keep(PluginProcess *process);
+/* It is over. */
+void origin_forget(PluginProcess *process);
+/* Whosever it is. */
+void origin_drop(Plugin *plugin);
+/* At the start: those that run with other files than are there now are looked after at once. */
+void origins_follow(Plugins *plugins);
 
 /* settle.c */
 /* Waits for the plugin to be up (load) or down. */

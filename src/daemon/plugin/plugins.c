@@ -180,6 +180,8 @@ static Plugins *plugins_allocate(const PluginsParameters *parameters) {
         plugins->config = config_ref(parameters->config);
         plugins->state_directory = g_strdup(parameters->state_directory);
         plugins->config_directory = g_strdup(parameters->config_directory ?: PKGSYSCONFDIR);
+        if (parameters->runtime_directory)
+                plugins->origins_directory = g_build_filename(parameters->runtime_directory, ORIGINS_DIRECTORY, NULL);
         plugins->directories = g_strdupv((char **) parameters->directories);
         plugins->trusted_uid = manifest_trusted_uid();
         plugins->by_id = g_hash_table_new(g_str_hash, g_str_equal);
@@ -214,6 +216,7 @@ int plugins_new(const PluginsParameters *parameters, Plugins **ret) {
                 return r;
         }
         added = plugins_discover(plugins);
+        origins_follow(plugins);
         *ret = plugins;
         return 0;
 }
@@ -244,6 +247,7 @@ Plugins *plugins_free(Plugins *plugins) {
         sd_event_source_disable_unref(plugins->hearing);
         g_strfreev(plugins->directories);
         g_free(plugins->state_directory);
+        g_free(plugins->origins_directory);
         g_free(plugins->config_directory);
         config_unref(plugins->config);
         sd_event_unref(plugins->parameters.event);

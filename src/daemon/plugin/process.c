@@ -48,6 +48,7 @@ void process_free(PluginProcess *process) {
         g_free(process->candidate);
         g_free(process->version);
         g_ptr_array_unref(process->transfers);
+        origin_forget(process);
         if (process->peer) {
                 g_free(process->plugin->gone[process->slot]);
                 process->plugin->gone[process->slot] = g_steal_pointer(&process->peer);

@@ -126,7 +126,8 @@ void process_fail(PluginProcess *process, const char *format, ...) __attribute__
 /* lifecycle.c */
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
-/* One that was adopted runs what is not there any more: what is there takes its place. */
+/* One that was adopted is of another version than is there, and nothing is known of that: what is there takes its
+ * place. */
 void process_outdated(PluginProcess *process, const char *reason);
 /* It was killed, for this reason, because it may still do what it was asked: another one takes its place. The process
  * is gone afterwards. */
@@ -143,10 +144,6 @@ void process_open_channel(PluginProcess *process);
 void process_close_channel(PluginProcess *process);
 /* Where its calls go. */
 sd_bus *process_bus(const PluginProcess *process);
-
-/* adopt.c */
-/* What it was started from is not there any more, as far as the times of its files tell. */
-gboolean process_is_outdated(const PluginProcess *process);
 
 /* greeting.c */
 /* This unique name is believed to be the process: is it? Then it is greeted. */

@@ -37,7 +37,7 @@ static void settle(Plugin *plugin, guint i, const char *error, const char *messa
 void plugin_settle_reached(Plugin *plugin) {
         gboolean up = plugin->state == PLUGIN_RUNNING, down = !plugin_active(plugin);
 
-        if (plugin->restart_wanted && !up)
+        if (up ? plugin->behind : plugin->restart_wanted)
                 return;
         for (guint i = plugin->settlers->len; i-- > 0;) {
                 const Settler *settler = g_ptr_array_index(plugin->settlers, i);

@@ -121,6 +121,7 @@ static void tell(PluginSwap *swap, const char *error, const char *message) {
                 plugins_problem(swap->plugin->plugins, swap->plugin->id, message);
         swap->done = NULL;
         look_again(swap->plugin);
+        origin_caught_up(swap->plugin);
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata);
@@ -313,6 +314,7 @@ static void turn_over(PluginSwap *swap) {
         plugin->previous->hooks = &replaced;
         plugin->process->hooks = plugin_serving_hooks();
         exchange(swap);
+        origin_keep(plugin->process);
         swap->switched = clock_monotonic();
         limits_watch_begin(plugin);
         let_previous_leave(swap);

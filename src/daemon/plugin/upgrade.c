@@ -138,10 +138,17 @@ static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, Plugi
 }
 
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
-        /* Of one that does not run, and lies alone, there is nothing else that could be started. */
-        g_autofree char *obstacle =
-                plugin_active(plugin) || manifest->versioned ? obstacle_of(plugin, manifest) : NULL;
+        g_autofree char *obstacle = NULL;
 
+        if (plugin_adopting(plugin)) {
+                g_clear_pointer(&plugin->next_manifest, manifest_free);
+                plugin->next_manifest = manifest;
+                plugin_settle_later(plugin, TRUE, done, userdata);
+                return;
+        }
+        /* Of one that does not run, and lies alone, there is nothing else that could be started. */
+        if (plugin_active(plugin) || manifest->versioned)
+                obstacle = obstacle_of(plugin, manifest);
         if (obstacle) {
                 refuse(plugin, manifest, obstacle, done, userdata);
                 return;
