@@ -191,6 +191,7 @@ struct Plugins {
         unsigned watches;        /* of their senders */
         StateSaving *saving;     /* every state, at the end; NULL: not yet */
         gboolean exported;
+        gboolean crowded;        /* more plugins than PLUGINS_MAX lie there, and that was told */
         gboolean freeing;
 };
 

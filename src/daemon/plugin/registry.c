@@ -232,6 +232,19 @@ static void keep_those_of(Plugins *plugins, const char *directory, GHashTable *s
         }
 }
 
+/* Told once per discovery: whoever has so many reads of one, and looks. */
+static void tell_crowded(Plugins *plugins, const char *directory, const char *id) {
+        g_autofree char *message = NULL;
+
+        if (plugins->crowded)
+                return;
+        plugins->crowded = TRUE;
+        message = g_strdup_printf("%s: there are %u plugins already, and no more are taken: %s, among others, is not "
+                                  "looked at",
+                                  directory, PLUGINS_MAX, id);
+        plugins_problem(plugins, "plugins", message);
+}
+
 static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
         _cleanup_(closedirp) DIR *handle = NULL;
         g_autoptr(GError) error = NULL;
@@ -249,9 +262,15 @@ static void scan_directory(Plugins *plugins, const char *directory, GHashTable *
                 keep_those_of(plugins, directory, seen);
                 return;
         }
-        while ((entry = readdir(handle)) && g_hash_table_size(seen) < PLUGINS_MAX) {
+        while (!plugins->crowded && (entry = readdir(handle))) {
                 if (entry->d_name[0] == '.' || entry->d_type == DT_REG)
                         continue;
+                if (g_hash_table_size(seen) >= PLUGINS_MAX) {
+                        if (plugin_id_valid(entry->d_name) && !g_hash_table_contains(seen, entry->d_name) &&
+                            manifest_there(directory, entry->d_name))
+                                tell_crowded(plugins, directory, entry->d_name);
+                        continue;
+                }
                 if (plugin_id_valid(entry->d_name))
                         watch_plugin(plugins->watch, directory, entry->d_name);
                 if (!manifest_there(directory, entry->d_name) || !id_usable(plugins, directory, entry->d_name) ||
@@ -278,6 +297,7 @@ char **plugins_discover(Plugins *plugins) {
         g_autoptr(GStrvBuilder) added = g_strv_builder_new();
         g_autoptr(GPtrArray) all = directories(plugins);
 
+        plugins->crowded = FALSE;
         watch_begin(plugins->watch);
         for (guint i = 0; i < all->len; i++)
                 scan_directory(plugins, g_ptr_array_index(all, i), seen, added);
@@ -309,6 +329,8 @@ static void look_for(Plugins *plugins, const char *id) {
                         found = TRUE;
                         if (plugins->list->len < PLUGINS_MAX || g_hash_table_contains(plugins->by_id, id))
                                 look_at(plugins, directory, id, added);
+                        else
+                                tell_crowded(plugins, directory, id);
                 }
         }
         plugin = g_hash_table_lookup(plugins->by_id, id);
