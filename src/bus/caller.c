@@ -89,7 +89,7 @@ static int lookup_done(sd_bus_message *reply, void *userdata, sd_bus_error *erro
                         r = sd_bus_enqueue_for_read(callers->bus, lookup->call);
         }
         if (r < 0)
-                sd_bus_reply_method_errorf(lookup->call, SD_BUS_ERROR_FAILED,
+                sd_bus_reply_method_errorf(lookup->call, ERROR_ACCESS_DENIED,
                                            "The bus does not say which user %s is.", lookup->sender);
         g_hash_table_remove(callers->lookups, lookup);
         return 0;

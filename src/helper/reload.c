@@ -2,8 +2,9 @@
 
 /*  requests ──100 ms──▸ remove users (one unit each) ─▸ make users ─▸ systemd: Reload ─▸ bus: ReloadConfig ─▸ answers
  *
- *  Requests that come meanwhile make the next batch. A step that fails is told to all of its batch; the others are
- * tried all the same, for what was written stands there and is to be in force as far as that goes. */
+ *  Requests that come meanwhile make the next batch. A step that fails is told to all of its batch, as what could not
+ * be written is; the others are tried all the same, for what was written stands there and is to be in force as far as
+ * that goes. */
 
 #include "helper/reload.h"
 
@@ -32,7 +33,8 @@ typedef struct Batch {
         unsigned what;
         GPtrArray *calls;   /* sd_bus_message, owned */
         GPtrArray *removed; /* ids, owned */
-        char *failure;      /* the first */
+        const char *error;  /* the name of the first failure, and what it says */
+        char *failure;
 } Batch;
 
 struct Reloader {
@@ -63,12 +65,13 @@ static void batch_clear(Batch *batch) {
         g_clear_pointer(&batch->calls, g_ptr_array_unref);
         g_clear_pointer(&batch->removed, g_ptr_array_unref);
         g_clear_pointer(&batch->failure, g_free);
+        batch->error = NULL;
         batch->what = 0;
 }
 
-static void fail(Reloader *reloader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(Reloader *reloader, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static void fail(Reloader *reloader, const char *format, ...) {
+static void fail(Reloader *reloader, const char *error, const char *format, ...) {
         g_autofree char *message = NULL;
         va_list ap;
 
@@ -77,8 +80,15 @@ static void fail(Reloader *reloader, const char *format, ...) {
         va_end(ap);
         log_error("%s", message);
         reloader->failed = TRUE;
-        if (!reloader->running.failure)
-                reloader->running.failure = g_steal_pointer(&message);
+        if (reloader->running.failure)
+                return;
+        reloader->running.error = error;
+        reloader->running.failure = g_steal_pointer(&message);
+}
+
+/* sd-bus says so where it has waited for long enough, the bus where who was asked has gone without an answer. */
+static const char *error_for(const sd_bus_error *error) {
+        return sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ? ERROR_TIMED_OUT : ERROR_STORE;
 }
 
 static gboolean nobody_there(const sd_bus_error *error) {
@@ -93,7 +103,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
         Reloader *reloader = userdata;
 
         if (error && !nobody_there(error))
-                fail(reloader, "%s could not be told to read its files again: %s",
+                fail(reloader, error_for(error), "%s could not be told to read its files again: %s",
                      sd_bus_message_get_sender(reply) ?: "the bus", error->message ?: error->name);
         next_step(reloader);
         return 0;
@@ -109,7 +119,7 @@ static void call_or_fail(Reloader *reloader, const char *name, const char *path,
         if (r >= 0)
                 r = sd_bus_call_async(reloader->bus, &reloader->call, call, on_answer, reloader, STEP_TIMEOUT);
         if (r < 0) {
-                fail(reloader, "%s could not be called: %s", name, g_strerror(-r));
+                fail(reloader, ERROR_STORE, "%s could not be called: %s", name, g_strerror(-r));
                 next_step(reloader);
         }
 }
@@ -124,7 +134,7 @@ static void job_forget(Reloader *reloader) {
 static int on_job_late(sd_event_source *source, uint64_t usec, void *userdata) {
         Reloader *reloader = userdata;
 
-        fail(reloader, "%s: not done after 90 seconds", reloader->unit);
+        fail(reloader, ERROR_TIMED_OUT, "%s: not done after 90 seconds", reloader->unit);
         job_forget(reloader);
         next_step(reloader);
         return 0;
@@ -147,7 +157,7 @@ static int on_job_removed(sd_bus_message *message, void *userdata, sd_bus_error 
                 return 0;
         }
         if (strcmp(result, "done") != 0)
-                fail(reloader, "%s: %s (journalctl -u %s)", reloader->unit, result, reloader->unit);
+                fail(reloader, ERROR_STORE, "%s: %s (journalctl -u %s)", reloader->unit, result, reloader->unit);
         job_forget(reloader);
         next_step(reloader);
         return 0;
@@ -164,7 +174,7 @@ static int on_job(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error
                 return 0;
         }
         if (!error || !nobody_there(error))
-                fail(reloader, "systemd could not start %s: %s", reloader->unit,
+                fail(reloader, error_for(error), "systemd could not start %s: %s", reloader->unit,
                      error ? error->message ?: error->name : "it answered with rubbish");
         job_forget(reloader);
         next_step(reloader);
@@ -184,7 +194,7 @@ static void start_unit(Reloader *reloader, const char *unit) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(reloader->guard, SD_EVENT_ONESHOT);
         if (r < 0) {
-                fail(reloader, "systemd could not be called: %s", g_strerror(-r));
+                fail(reloader, ERROR_STORE, "systemd could not be called: %s", g_strerror(-r));
                 next_step(reloader);
         }
 }
@@ -194,7 +204,7 @@ static void answer(Reloader *reloader) {
 
         for (guint i = 0; i < batch->calls->len; i++) {
                 sd_bus_message *call = g_ptr_array_index(batch->calls, i);
-                int r = batch->failure ? sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "%s", batch->failure)
+                int r = batch->failure ? sd_bus_reply_method_errorf(call, batch->error, "%s", batch->failure)
                                        : sd_bus_reply_method_return(call, NULL);
 
                 if (r < 0)

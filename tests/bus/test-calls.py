@@ -115,6 +115,15 @@ class Calls(BusTest):
         wait_for(lambda: sum(map(len, answers)) >= len(answers) - QUESTIONS_MAX, 'the refusals')
         self.assertEqual({error_name(error) for answer in answers for _, error in answer}, {ERROR + 'LimitsExceeded'})
         self.client.call('Postpone', '(ts)', (60_000_000, 'others wait'))
+        wait_for(lambda: all(answers), 'the end of their patience')
+        self.assertEqual([error_name(error) for answer in answers for _, error in answer].count(ERROR + 'TimedOut'), QUESTIONS_MAX)
+
+    def test_a_systemd_that_knows_nothing_of_a_unit_is_told_by_name(self):
+        ignorant = self.house.client()
+        self.house.install_fake('one', 'good', contracts=['IdleCheck'])
+        ignorant.call('RequestName', '(su)', ('org.freedesktop.systemd1', 4), 'org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus')
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'PluginFailed', 'GetResources', interface=PLUGIN, path=PATH + '/plugin/one', part='systemd does not say')
 
     def time_outs(self, **timeouts):
         self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'timeouts': timeouts}}),))

@@ -33,6 +33,7 @@ class Systemd:
         self.result = 'done'
         self.results = []  # of the next ones, before `result` counts
         self.silent = False
+        self.refusal = None  # the error with which it refuses to read its files again
         self.connection = house.client().connection
         node = Gio.DBusNodeInfo.new_for_xml(SYSTEMD)
         self.connection.register_object('/org/freedesktop/systemd1', node.interfaces[0], self.on_call, None, None)
@@ -46,6 +47,9 @@ class Systemd:
             invocation.return_value(None)
             return
         self.asked.append((method, *parameters.unpack()[:1]))
+        if method == 'Reload' and self.refusal:
+            invocation.return_dbus_error(self.refusal, 'it does not')
+            return
         if method == 'Reload':
             invocation.return_value(None)
             return
@@ -252,9 +256,19 @@ class Provision(HelperTest):
     def test_a_failure_is_told(self):
         self.install()
         self.systemd.result = 'failed'
-        with self.assertRaises(GLib.Error) as caught:
-            self.call('Provision', '(s)', ('example',))
-        self.assertIn('snooze-users.service', caught.exception.message)
+        self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='snooze-users.service: failed')
+
+    def test_a_systemd_that_does_not_read_again_is_told(self):
+        """All that was written stands, and whoever asks again has it read."""
+        for refusal, name in (('org.freedesktop.systemd1.ReloadingLimit', 'Store'), ('org.freedesktop.DBus.Error.AccessDenied', 'Store'),
+                              ('org.freedesktop.DBus.Error.NoReply', 'TimedOut')):
+            with self.subTest(refusal):
+                self.install(limits={'tasks': 3})
+                self.systemd.refusal = refusal
+                self.assertFails(ERROR + name, 'Provision', '(s)', ('example',), part='could not be told to read its files again: it does not')
+                self.assertEqual(self.written() & self.FILES, self.FILES)
+                self.systemd.refusal = None
+                self.call('Deprovision', '(s)', ('example',))
 
     def test_a_job_that_another_took_the_place_of_is_asked_for_again(self):
         """A start of the plugin that was under way cancels the removal of its user, with which it conflicts."""
@@ -541,12 +555,12 @@ class Captured(HelperTest):
 
 
 class Daemon(unittest.TestCase):
+    """What the daemon makes of it: it has a plugin made known, and starts none that asks for what nobody has approved."""
+
     def explain(self):
         for log in sorted(self.house.directory.glob("*.log")):
             for line in log.read_text(errors="replace").splitlines()[-20:]:
                 yield f"{log.name}: {line}"
-
-    """What the daemon makes of it: it has a plugin made known, and starts none that asks for what nobody has approved."""
 
     def setUp(self):
         self.house = House(daemon=False)

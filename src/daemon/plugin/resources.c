@@ -127,8 +127,11 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         g_autoptr(Request) request = userdata;
         Resource resources[RESOURCES];
 
-        if (sd_bus_message_is_method_error(reply, NULL) || resources_read_unit(reply, resources) < 0)
-                (void) sd_bus_reply_method_errorf(request->call, SD_BUS_ERROR_FAILED,
+        if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY))
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_TIMED_OUT,
+                                                  "systemd did not say in time what the unit uses.");
+        else if (sd_bus_message_is_method_error(reply, NULL) || resources_read_unit(reply, resources) < 0)
+                (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED,
                                                   "systemd does not say what the unit uses.");
         else
                 (void) send_resources(request->call, resources, TRUE);
