@@ -3,6 +3,7 @@
 The helper here only writes down what it was told."""
 
 import os
+import signal
 
 from gi.repository import Gio, GLib
 
@@ -70,6 +71,8 @@ class Limits(BusTest):
 
 SYSTEMD = 'org.freedesktop.systemd1'
 UNIT = '/org/freedesktop/systemd1/unit/snooze_2dplugin_40counting_2eservice'
+# The main process lives: the kernel ended another one, and systemd has begun to stop the unit for it.
+STOPPED_FOR_MEMORY = {'Result': GLib.Variant('s', 'oom-kill'), 'ExecMainCode': GLib.Variant('i', 0), 'ExecMainStatus': GLib.Variant('i', 0)}
 KILLED_FOR_MEMORY = {'Result': GLib.Variant('s', 'oom-kill'), 'ExecMainCode': GLib.Variant('i', 2), 'ExecMainStatus': GLib.Variant('i', 9)}
 
 
@@ -87,24 +90,30 @@ class Systemd(CountingTest):
         self.assertEqual(reply, (1,))
         return systemd, subscribed
 
-    def tell(self, client, destination=None):
+    def run_under(self):
+        """The systemd that came before the plugin ran."""
+        os.mkfifo(self.directory / 'go')
+        self.place('1.0.0', 'waits-at-initialize')
+        self.house.start_daemon()
+        self.violations = self.house.watcher.listen(PLUGIN, 'ResourceViolation', COUNTING)
+        self.states = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING)
+        load = self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        wait_for_file((self.directory / 'asked').exists, 'the plugin to be asked')
+        systemd, subscribed = self.claim(1)
+        with open(self.directory / 'go', 'w'):
+            pass
+        wait_for(lambda: load and subscribed, 'the plugin to run')
+        self.assertIsNone(load[0][1])
+        return systemd
+
+    def tell(self, client, destination=None, ending=None):
         client.connection.emit_signal(destination, UNIT, 'org.freedesktop.DBus.Properties', 'PropertiesChanged',
-                                      GLib.Variant('(sa{sv}as)', (SYSTEMD + '.Service', KILLED_FOR_MEMORY, [])))
+                                      GLib.Variant('(sa{sv}as)', (SYSTEMD + '.Service', ending or KILLED_FOR_MEMORY, [])))
         # Whatever that leads to is sent before this is answered.
         client.call('Get', '(ss)', (PLUGIN, 'State'), 'org.freedesktop.DBus.Properties', COUNTING)
 
     def test_it_is_heard_after_it_was_executed_anew(self):
-        os.mkfifo(self.directory / 'go')
-        self.place('1.0.0', 'waits-at-initialize')
-        self.house.start_daemon()
-        violations = self.house.watcher.listen(PLUGIN, 'ResourceViolation', COUNTING)
-        load = self.client.send('Load', interface=PLUGIN, path=COUNTING)
-        wait_for_file((self.directory / 'asked').exists, 'the plugin to be asked')
-        before, subscribed_before = self.claim(1)
-        with open(self.directory / 'go', 'w'):
-            pass
-        wait_for(lambda: load and subscribed_before, 'the plugin to run')
-        self.assertIsNone(load[0][1])
+        before = self.run_under()
         after, subscribed = self.claim(2)
         wait_for(lambda: subscribed, 'the new one to be asked for its signals')
         # Nobody else is, not the one that it was, nor whoever sends it to the daemon alone.
@@ -112,11 +121,30 @@ class Systemd(CountingTest):
         for forger in before, self.client:
             self.tell(forger)
             self.tell(forger, daemon)
-        self.assertEqual(violations, [])
+        self.assertEqual(self.violations, [])
         self.tell(after)
-        wait_for(lambda: violations, 'what is told of it')
-        self.assertEqual([resource for resource, _, _ in violations], ['memory'])
+        wait_for(lambda: self.violations, 'what is told of it')
+        self.assertEqual([resource for resource, _, _ in self.violations], ['memory'])
         self.wait_for_problem('was killed for want of memory')
+
+    def test_one_that_leaves_because_another_process_was_killed_has_failed(self):
+        systemd = self.run_under()
+        for _ in range(2):
+            self.tell(systemd, ending=STOPPED_FOR_MEMORY)
+        self.end(signal.SIGTERM)
+        wait_for(lambda: any(state == 'failed' for state, _, _ in self.states), 'the plugin to have failed')
+        self.assertIn(('failed', 'draining', 'was killed for want of memory'), self.states)
+        # However often it is said.
+        self.tell(systemd)
+        self.assertEqual([resource for resource, _, _ in self.violations], ['memory'])
+
+    def test_one_that_leaves_otherwise_has_not_failed(self):
+        systemd = self.run_under()
+        self.tell(systemd, ending={'Result': GLib.Variant('s', 'success')})
+        self.end(signal.SIGTERM)
+        self.wait_for_state('stopped')
+        self.assertNotIn('failed', [state for state, _, _ in self.states])
+        self.assertEqual(self.violations, [])
 
 
 if __name__ == '__main__':

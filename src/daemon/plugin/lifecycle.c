@@ -334,7 +334,12 @@ static void on_started(PluginProcess *process) {
 static gboolean on_identified(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
-        return plugin_set_state(plugin, PLUGIN_INITIALIZING, "started") && plugin->process == process;
+        if (!plugin_set_state(plugin, PLUGIN_INITIALIZING, "started") || plugin->process != process)
+                return FALSE;
+        /* What it needs to come up may be more than it may have. */
+        if (!process->native)
+                limits_watch_begin(plugin);
+        return TRUE;
 }
 
 static void on_restored(PluginProcess *process, const char *problem, void *userdata) {
@@ -347,7 +352,8 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
         plugin->healthy = TRUE;
         process->last_heard = process->last_used = clock_monotonic();
         plugins_care(plugin->plugins);
-        if (!process->native)
+        /* systemd may have come meanwhile. */
+        if (!process->native && !plugin->watch)
                 limits_watch_begin(plugin);
         origin_about_to_serve(plugin);
         if (!plugin_set_state(plugin, PLUGIN_RUNNING, "greeted and configured"))
@@ -603,9 +609,15 @@ static gboolean wait_for_end(PluginProcess *process) {
  * one that is gone so soon after it took another's place was no better than that. */
 static void ended(Plugin *plugin) {
         PluginProcess *process = plugin->process;
+        const char *exhausted;
 
         if (process && wait_for_end(process))
                 return;
+        exhausted = process && process->farewell == FAREWELL_NONE ? limits_watch_exhausted(plugin->watch) : NULL;
+        if (exhausted) {
+                plugin_fail(plugin, "%s", exhausted);
+                return;
+        }
         if (process && process->farewell == FAREWELL_NONE && process->channel_state == CHANNEL_NONE &&
             !plugin->watch && swap_on_trial(plugin)) {
                 plugin_fail(plugin, "ended by itself");

@@ -22,6 +22,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CLOSE_PERCENT 90U  /* of the limit: told */
 #define AGAIN_PERCENT 80U  /* below this it may be told again */
+#define KILLED_FOR_MEMORY "was killed for want of memory"
 
 typedef enum WatchedResource {
         WATCHED_MEMORY,
@@ -40,6 +41,7 @@ struct LimitsWatch {
         uint64_t sampled;                /* monotonic; 0: never */
         LimitLevel levels[WATCHED_COUNT];
         gboolean killed;                 /* by us */
+        gboolean exhausted;              /* systemd has said so */
         gboolean ended;                  /* its process, … */
         char *problem;                   /* … and not well */
 };
@@ -181,6 +183,8 @@ static gboolean killed_for_memory(const LimitsWatch *watch, const UnitEnding *en
 static char *ending_in_words(const UnitEnding *ending) {
         if (!ending->result || strcmp(ending->result, "success") == 0)
                 return NULL;
+        if (strcmp(ending->result, "oom-kill") == 0)
+                return g_strdup(KILLED_FOR_MEMORY);
         if (ending->code == CLD_EXITED)
                 return g_strdup_printf("ended by itself with exit status %d", ending->status);
         return g_strdup_printf("was ended by signal %d (%s)%s", ending->status, g_strsignal(ending->status),
@@ -193,9 +197,23 @@ static void set_ending(LimitsWatch *watch, gboolean ended, char *problem) {
         watch->problem = problem;
 }
 
+const char *limits_watch_exhausted(const LimitsWatch *watch) {
+        return watch && watch->exhausted ? KILLED_FOR_MEMORY : NULL;
+}
+
 gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem) {
         *ret_problem = watch->problem;
         return watch->ended;
+}
+
+/* systemd says it again with each step until the unit is down; and success, when it starts the next process. */
+static void judge_result(LimitsWatch *watch, const UnitEnding *ending) {
+        if (ending->result && strcmp(ending->result, "success") == 0) {
+                watch->exhausted = FALSE;
+        } else if (!watch->exhausted && killed_for_memory(watch, ending)) {
+                watch->exhausted = TRUE;
+                memory_exhausted(watch, "was killed");
+        }
 }
 
 static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -206,10 +224,7 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
         if (g_strcmp0(sender, starter_systemd(watch->plugin->plugins->starter)) != 0 ||
             unit_ending_read(message, &ending) < 0)
                 return 0;
-        if (killed_for_memory(watch, &ending))
-                memory_exhausted(watch, "was killed");
-        if (ending.result && strcmp(ending.result, "success") != 0)
-                watch->killed = FALSE;
+        judge_result(watch, &ending);
         if (ending.code != 0) {
                 set_ending(watch, TRUE, ending_in_words(&ending));
                 plugin_unit_ended(watch->plugin);
@@ -227,6 +242,7 @@ static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const cha
 
         watch->plugin = plugin;
         watch->unit = g_strdup(unit);
+        watch->last.memory_max = CGROUP_UNKNOWN;
         (void) sd_bus_add_match_async(plugin->plugins->parameters.bus, &watch->changed, match, on_changed, NULL,
                                       watch);
         return watch;
@@ -248,7 +264,7 @@ void limits_watch_begin(Plugin *plugin) {
                 plugin->watch = limits_watch_new(plugin, unit, path);
         watch = plugin->watch;
         watch->sampled = 0;
-        watch->killed = FALSE;
+        watch->killed = watch->exhausted = FALSE;
         set_ending(watch, FALSE, NULL);
         memset(watch->levels, 0, sizeof(watch->levels));
         watch->question = sd_bus_slot_unref(watch->question);
