@@ -46,13 +46,12 @@ class Controlled(Machine):
         self.start("unshare", "--cgroup", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "/bin/sh", SCRIPT,
                    self.root, *(f"{directory}={options}" for directory, options in self.hierarchies.items()))
 
+    def directory_of(self, controller):
+        return "" if unified() else next(name for name, options in self.hierarchies.items() if controller in options.split(","))
+
     def group_of(self, unit, controller):
         """Where this host sees the files of a unit's control group."""
-        path = self.unit(unit, "ControlGroup")
-        if unified():
-            return f"{ROOT}/{self.name}{path}"
-        directory = next(name for name, options in self.hierarchies.items() if controller in options.split(","))
-        return f"{ROOT}/{directory}/{self.name}{path}"
+        return os.path.join(ROOT, self.directory_of(controller), self.name) + self.unit(unit, "ControlGroup")
 
     def read_group(self, unit, controller, name):
         with open(os.path.join(self.group_of(unit, controller), name), encoding="ascii") as file:
@@ -91,6 +90,11 @@ class Controlled(Machine):
 
     def memory_used(self, unit):
         return int(self.read_group(unit, "memory", "memory.current" if unified() else "memory.usage_in_bytes")[0])
+
+    def memory_needed(self, unit):
+        """Without files that nobody has used for a while."""
+        words = self.read_group(unit, "memory", "memory.stat")
+        return self.memory_used(unit) - int(words[words.index("inactive_file" if unified() else "total_inactive_file") + 1])
 
     def tasks(self, unit):
         return int(self.read_group(unit, "pids", "pids.current")[0])

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,6 +22,15 @@
 #include <systemd/sd-bus.h>
 
 #include "../bus/installed-version.h"
+
+/* What goes on after a call is work: without a call one that has none leaves. */
+static SnoozePluginInstance *instance;
+static unsigned works;
+
+static void begin_work(void) {
+        snooze_plugin_instance_begin_work(instance);
+        works++;
+}
 
 static int try_connect_local(const char *path) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -136,6 +146,34 @@ static int try_memory(const char *mebibytes) {
         return 0;
 }
 
+/* Kept, and used, so that the kernel counts it. */
+static int try_hold(const char *mebibytes) {
+        static char *held;
+        static size_t held_size;
+        size_t more = strtoul(mebibytes, NULL, 10) << 20;
+        char *memory = realloc(held, held_size + more);
+
+        if (!memory)
+                return -ENOMEM;
+        memset(memory + held_size, 1, more);
+        held = memory;
+        held_size += more;
+        begin_work();
+        return 0;
+}
+
+/* More than it may have, in a process of its own, which the kernel ends. */
+static int try_lose(const char *mebibytes) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                _exit(try_memory(mebibytes) < 0);
+        if (pid < 0 || waitpid(pid, &status, 0) < 0)
+                return -errno;
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? -EOWNERDEAD : -ECHILD;
+}
+
 /* Another process, for one that does not answer is ended as hung. Both end with the unit. */
 static int try_cpu(void) {
         pid_t pid = fork();
@@ -143,7 +181,10 @@ static int try_cpu(void) {
         if (pid == 0)
                 for (volatile unsigned long i = 0;; i++)
                         ;
-        return pid < 0 ? -errno : 0;
+        if (pid < 0)
+                return -errno;
+        begin_work();
+        return 0;
 }
 
 static int try_fork(const char *times) {
@@ -155,6 +196,7 @@ static int try_fork(const char *times) {
                 if (pid == 0)
                         for (;;)
                                 pause();
+                begin_work();
         }
         return 0;
 }
@@ -174,6 +216,10 @@ static int try(const char *method, const char *what) {
                 return try_run(what);
         if (strcmp(method, "memory") == 0)
                 return try_memory(what);
+        if (strcmp(method, "hold") == 0)
+                return try_hold(what);
+        if (strcmp(method, "lose") == 0)
+                return try_lose(what);
         if (strcmp(method, "cpu") == 0)
                 return try_cpu();
         if (strcmp(method, "fork") == 0)
@@ -194,14 +240,31 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
         return snooze_plugin_call_set_answer(call, true);
 }
 
+static int start(SnoozePluginInstance *self, void *userdata) {
+        instance = self;
+        return 0;
+}
+
+static int initialize_greedily(SnoozePluginCall *call, const SnoozePluginDictionary *config, void *userdata) {
+        return try_memory("64");
+}
+
+static void end_works(void *userdata) {
+        for (; works > 0; works--)
+                snooze_plugin_instance_end_work(instance);
+}
+
 int main(int argc, char *argv[]) {
         static char version[32] = "1.0.0";
-        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run",
-                                               "bus",     "memory",   "cpu",  "fork",  "say",    NULL };
+        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus",
+                                               "memory",  "hold",     "lose", "cpu",   "fork",   "say", NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,
                 .version = version,
+                .start = start,
+                .initialize = strcmp(program_invocation_short_name, "glutton") == 0 ? initialize_greedily : NULL,
+                .shutdown = end_works,
                 .methods = methods,
                 .handle_request = handle_request,
         };

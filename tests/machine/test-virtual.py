@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""CloudSnooze in a virtual machine with control groups of version 2: test-virtual.py BUILD."""
+"""CloudSnooze in a virtual machine with control groups of either version: test-virtual.py BUILD 1|2."""
 
 import os
 import sys
@@ -14,8 +14,8 @@ from virtual import Virtual, patient
 
 # Its processor is emulated, beside whatever else this host does.
 SECONDS = 2400
-PLUGINS = ("local", "sessions", "terminal", limits_cases.GREEDY, limits_cases.SPINNER, limits_cases.BROOD, limits_cases.COUNTING,
-           "probe", "bare")
+PLUGINS = ("local", "sessions", "terminal", limits_cases.GREEDY, limits_cases.SPINNER, limits_cases.BROOD, limits_cases.CROWD,
+           limits_cases.FRAIL, limits_cases.GLUTTON, limits_cases.COUNTING, "probe", "bare")
 
 
 def configuration():
@@ -25,12 +25,12 @@ def configuration():
 
 
 def main():
-    build = sys.argv[1]
+    build, version = sys.argv[1], int(sys.argv[2])
     if os.geteuid() != 0:
         return Plan.skip_all("impossible here: building a machine needs root")
     programs = {os.path.join(build, program): program for program in ("tests/machine/probe-plugin", "tests/bus/counting-plugin")}
     try:
-        with machine.installation(build) as installed, Virtual(installed, configuration(), "inside.py", programs) as virtual:
+        with machine.installation(build) as installed, Virtual(installed, configuration(), "inside.py", programs, version) as virtual:
             lines = virtual.wait_for_its_end(SECONDS)
             whole = any(line.startswith("1..") for line in lines)
             if not whole:

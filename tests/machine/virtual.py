@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual machine: a kernel of its own, and with it control groups of version 2, whatever this host has. qemu emulates the processor (hosts
-that are virtual themselves rarely lend theirs). The tree of a machine becomes its disk, and what is to be tried runs inside."""
+"""A virtual machine: a kernel of its own, and with it control groups of either version, whatever this host has. qemu emulates the
+processor (hosts that are virtual themselves rarely lend theirs). The tree of a machine becomes its disk, and what is to be tried runs
+inside."""
 
 import contextlib
 import fcntl
@@ -25,7 +26,9 @@ done
 /bin/busybox umount /dev
 exec /bin/busybox switch_root /root /sbin/init
 """
-COMMAND_LINE = "console=ttyS0 panic=-1 quiet random.trust_cpu=on systemd.unified_cgroup_hierarchy=1 systemd.mask=serial-getty@ttyS0.service"
+COMMAND_LINE = "console=ttyS0 panic=-1 quiet random.trust_cpu=on systemd.mask=serial-getty@ttyS0.service"
+# By version of its control groups.
+CONTROL_GROUPS = {1: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1", 2: "systemd.unified_cgroup_hierarchy=1"}
 # Not part of the start, which is to be over before anything is tried.
 UNIT = """[Unit]
 SuccessAction=poweroff-force
@@ -33,7 +36,7 @@ FailureAction=poweroff-force
 
 [Service]
 Type=exec
-ExecStart=/usr/bin/python3 {script}
+ExecStart=/usr/bin/python3 {script} {version}
 Environment=PYTHONDONTWRITEBYTECODE=1 SNOOZE_PATIENCE={patience}
 StandardOutput=file:/dev/ttyS1
 StandardError=inherit
@@ -82,15 +85,16 @@ def patient(configuration, plugins):
 
 
 class Virtual(Machine):
-    """It runs a script of this directory and powers itself off."""
+    """It runs a script of this directory, which is told the version of its control groups, and powers itself off."""
 
-    def __init__(self, installed, configuration, script, programs):
+    def __init__(self, installed, configuration, script, programs, version):
         for program in ("qemu-system-x86_64", "busybox", "mkfs.ext4", "cpio"):
             if not shutil.which(program):
                 raise Impossible(f"virtual machines need {program}")
         if os.uname().machine != "x86_64":
             raise Impossible("virtual machines are of x86_64")
         self.kernel, self.modules = kernel()
+        self.version = version
         super().__init__(installed, "dbus-daemon", configuration)
         self._prepare(script, programs)
 
@@ -100,7 +104,8 @@ class Virtual(Machine):
         for source, program in programs.items():
             os.makedirs(os.path.dirname(self.path(f"{TESTS}/{program}")), exist_ok=True)
             shutil.copy(source, self.path(f"{TESTS}/{program}"))
-        self.write("/etc/systemd/system/cloudsnooze-tests.service", UNIT.format(script=f"{TESTS}/{script}", patience=PATIENCE))
+        self.write("/etc/systemd/system/cloudsnooze-tests.service",
+                   UNIT.format(script=f"{TESTS}/{script}", version=self.version, patience=PATIENCE))
         self.write("/etc/systemd/system.conf.d/50-patience.conf", PATIENT_UNITS)
         for slot in ("", "-b"):
             self.write(f"/etc/systemd/system/snooze-plugin{slot}@.service.d/50-patience.conf", PATIENT_PLUGINS)
@@ -137,7 +142,8 @@ class Virtual(Machine):
         self._make_start()
         self.container = subprocess.Popen(  # pylint: disable=R1732
             ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY, "-nodefaults", "-display", "none",
-             "-no-reboot", "-nic", "none", "-kernel", self.kernel, "-initrd", self._part("start.cpio"), "-append", COMMAND_LINE,
+             "-no-reboot", "-nic", "none", "-kernel", self.kernel, "-initrd", self._part("start.cpio"),
+             "-append", f"{COMMAND_LINE} {CONTROL_GROUPS[self.version]}",
              "-drive", f"file={self._part('disk')},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self._part('console')}",
              "-serial", f"file:{self._part('output')}"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
