@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,7 +33,8 @@ static void child_setup(void *userdata) {
 
 typedef struct Passage {
         int feed;
-        int output;
+        int output; /* negative: it has ended */
+        int end;    /* the child's pidfd */
         const char *input;
         size_t left;
         GString *text;
@@ -50,7 +52,7 @@ static void write_some(Passage *p) {
                 p->feed = safe_close(p->feed);
 }
 
-/* FALSE at the end of the output. */
+/* FALSE with error: it prints too much. */
 static gboolean read_some(Passage *p, GError **error) {
         char block[4096];
         ssize_t n = read(p->output, block, sizeof(block));
@@ -59,30 +61,35 @@ static gboolean read_some(Passage *p, GError **error) {
                 return TRUE;
         if (n > 0)
                 g_string_append_len(p->text, block, n);
+        else
+                p->output = safe_close(p->output);
         if (p->text->len > CHILD_OUTPUT_MAX) {
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "it printed more than %u bytes",
                             CHILD_OUTPUT_MAX);
                 return FALSE;
         }
-        return n > 0;
+        return TRUE;
 }
 
+/* Until its output and then the child itself have ended: one may close its output and run on. */
 static gboolean pass(Passage *p, uint64_t timeout, GError **error) {
         uint64_t end = usec_add(clock_monotonic(), timeout), now;
-        GError *failure = NULL;
 
         while ((now = clock_monotonic()) < end) {
-                struct pollfd wait[] = { { .fd = p->feed, .events = POLLOUT }, { .fd = p->output, .events = POLLIN } };
+                struct pollfd wait[] = {
+                        { .fd = p->feed, .events = POLLOUT },
+                        { .fd = p->output, .events = POLLIN },
+                        { .fd = p->output < 0 ? p->end : -1, .events = POLLIN },
+                };
 
                 if (poll(wait, G_N_ELEMENTS(wait), (int) ((end - now) / USEC_PER_MSEC) + 1) < 0 && errno != EINTR)
                         break;
-                if (p->feed >= 0 && wait[0].revents)
+                if (wait[0].revents)
                         write_some(p);
-                if (wait[1].revents && !read_some(p, &failure)) {
-                        if (failure)
-                                g_propagate_error(error, failure);
-                        return !failure;
-                }
+                if (wait[1].revents && !read_some(p, error))
+                        return FALSE;
+                if (wait[2].revents)
+                        return TRUE;
         }
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it took longer than %.1f s",
                     (double) timeout / (double) USEC_PER_SEC);
@@ -90,7 +97,7 @@ static gboolean pass(Passage *p, uint64_t timeout, GError **error) {
 }
 
 int child_run(const Child *child, GString **ret_output, GError **error) {
-        Passage p = { .feed = -1, .output = -1, .text = g_string_new(NULL) };
+        Passage p = { .feed = -1, .output = -1, .end = -1, .text = g_string_new(NULL) };
         gboolean passed;
         int status;
         gsize size;
@@ -104,14 +111,19 @@ int child_run(const Child *child, GString **ret_output, GError **error) {
         p.input = child->input ? g_bytes_get_data(child->input, &size) : NULL;
         p.left = child->input ? size : 0;
         (void) fcntl(p.feed, F_SETFL, O_NONBLOCK);
-        passed = pass(&p, child->timeout, error);
-        /* Its output has ended, so has its work; what it left behind ends now. */
-        if (!passed)
-                (void) kill(-pid, SIGKILL);
+        p.end = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (p.end >= 0)
+                passed = pass(&p, child->timeout, error);
+        else {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "pidfd_open: %s", g_strerror(errno));
+                passed = FALSE;
+        }
+        /* With what it left behind, while its number, and so its group's, cannot be anybody else's. */
+        (void) kill(-pid, SIGKILL);
         safe_close(p.feed);
         safe_close(p.output);
+        safe_close(p.end);
         (void) TEMP_FAILURE_RETRY(waitpid(pid, &status, 0));
-        (void) kill(-pid, SIGKILL);
         if (passed && WIFEXITED(status)) {
                 *ret_output = p.text;
                 return WEXITSTATUS(status);

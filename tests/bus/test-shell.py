@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plugin that is a shell script, behind its interpreter and under the daemon: what a script that misbehaves costs."""
+
+import contextlib
+import os
+import pathlib
+import signal
+
+import tap
+from harness import BUILD, PATH, PLUGIN, QUIET, BusTest, wait_for_file
+
+INTERPRETER = BUILD / 'src/bridge/shell/snooze-plugin-shell'
+MANIFEST = {'name': 'script', 'version': '1.0.0', 'api': 1, 'exec': 'script', 'contracts': ['IdleCheck'], 'permissions': [],
+            'config_schema': {}, 'timeouts': {'check': 1}}
+# Its output has ended, it has not.
+HANGS = '''
+[ -e {good} ] && {{ echo nothing; exit 0; }}
+echo almost done
+exec >&-
+echo $$ > {place}/pid
+exec sleep 600
+'''
+
+
+class Script(BusTest):
+    daemon = False
+
+    def setUp(self):
+        super().setUp()
+        self.good = self.house.directory / 'good'
+
+    def start(self, text, **variables):
+        script = self.house.directory / 'script'
+        script.write_text(f'#!{INTERPRETER}\n' + text.format(good=self.good, place=self.house.directory))
+        self.house.place_plugin('script', script, MANIFEST, variables=variables)
+        self.house.replay(QUIET)
+        self.house.start_daemon()
+
+    def vote(self):
+        self.house.check_now()
+        _, _, votes = self.client.call('Explain')
+        return next((verdict, reason) for source, verdict, reason, _ in votes if source == 'script')
+
+    def get(self, name):
+        return self.client.get(name, PLUGIN, f'{PATH}/plugin/script')
+
+    def hanging(self):
+        """The process of the script that hangs; ended with the test."""
+        pid = int((self.house.directory / 'pid').read_text())
+
+        def end():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.addCleanup(end)
+        return pid
+
+    def test_one_that_closes_its_output_and_hangs_is_ended_in_time(self):
+        self.start(HANGS)
+        self.assertEqual(self.vote()[0], 'unknown')
+        hanging, plugin = self.hanging(), self.get('Pid')
+        wait_for_file(lambda: not pathlib.Path(f'/proc/{hanging}').exists(), 'the end of the script', 20)
+        threads = pathlib.Path(f'/proc/{plugin}/task')
+        wait_for_file(lambda: len(list(threads.iterdir())) == 1, 'its thread to end')
+        self.good.touch()
+        self.assertEqual(self.vote(), ('idle', 'nothing'))
+        self.assertEqual(self.get('Pid'), plugin)
+
+    def leaves(self, leave, **variables):
+        self.start(HANGS, **variables)
+        self.client.send('CheckNow')
+        wait_for_file((self.house.directory / 'pid').exists, 'the script')
+        plugin = self.get('Pid')
+        self.hanging()
+        # Which would end it by itself.
+        self.house.kill_daemon()
+        leave(plugin)
+        wait_for_file(lambda: not pathlib.Path(f'/proc/{plugin}').exists(), 'the end of the plugin', 20)
+
+    def test_one_that_hangs_does_not_keep_a_plugin_that_is_to_end(self):
+        self.leaves(lambda plugin: os.kill(plugin, signal.SIGTERM))
+
+    def test_one_that_hangs_does_not_keep_a_plugin_whose_daemon_is_gone(self):
+        self.leaves(lambda plugin: None, SNOOZE_HOST_EXIT='1')
+
+    def test_one_that_leaves_something_behind_takes_it_along(self):
+        self.start('sleep 600 >&- 2>&- &\necho $! > {place}/pid\necho busy as ever\nexit 1\n')
+        self.assertEqual(self.vote(), ('busy', 'busy as ever'))
+        left = self.hanging()
+        wait_for_file(lambda: not pathlib.Path(f'/proc/{left}/cmdline').exists() or
+                      not pathlib.Path(f'/proc/{left}/cmdline').read_bytes(), 'the end of what it left behind')
+
+
+if __name__ == '__main__':
+    tap.main()
