@@ -49,6 +49,17 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
         return snooze_plugin_call_set_answer(call, true);
 }
 
+static int export_state(SnoozePluginCall *call, void *userdata) {
+        return snooze_plugin_call_set_state(call, 1, &checks, sizeof(checks));
+}
+
+static int import_state(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata) {
+        if (version != 1 || size != sizeof(checks))
+                return -EINVAL;
+        memcpy(&checks, data, size);
+        return 0;
+}
+
 static const SnoozePluginSetting settings[] = {
         { .name = "mode", .type = SNOOZE_PLUGIN_STRING, .default_value = "idle" },
         { .name = NULL },
@@ -61,6 +72,8 @@ static const SnoozePlugin plugin = {
         .settings = settings,
         .start = start,
         .check_idle = check_idle,
+        .export_state = export_state,
+        .import_state = import_state,
         .methods = methods,
         .handle_request = handle_request,
 };

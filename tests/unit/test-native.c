@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/errors.h"
+#include "daemon/store/store.h"
 
 #define ALLOWED "\"native_enabled\": true"
 
@@ -17,7 +18,7 @@ static void add_native(PluginFixture *f, const char *version) {
         g_autofree char *manifest = g_strdup_printf(
                 "{\"name\": \"one\", \"version\": \"%s\", \"runtime\": \"native\", \"official\": true, "
                 "\"exec\": \"one.so\", "
-                "\"contracts\": [\"IdleCheck\", \"RequestHandler\"], \"timeouts\": {\"check\": 1}, "
+                "\"contracts\": [\"IdleCheck\", \"RequestHandler\", \"State\"], \"timeouts\": {\"check\": 1}, "
                 "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}",
                 version);
         g_autoptr(GError) error = NULL;
@@ -123,6 +124,50 @@ static void test_asked_and_called(void) {
         request(&f);
         g_assert_true(plugin->healthy);
         g_assert_cmpuint(plugin->statistics.durations, >=, 3);
+        fixture_down(&f);
+}
+
+typedef struct Kept {
+        gboolean asked;
+        unsigned checks;
+} Kept;
+
+static void on_kept(const StoreState *state, const GError *error, void *userdata) {
+        Kept *kept = userdata;
+
+        g_assert_no_error(error);
+        kept->asked = TRUE;
+        if (state) {
+                g_assert_cmpuint(g_bytes_get_size(state->state), ==, sizeof(kept->checks));
+                memcpy(&kept->checks, g_bytes_get_data(state->state, NULL), sizeof(kept->checks));
+        }
+}
+
+static unsigned checks_kept(PluginFixture *f) {
+        Kept kept = {};
+
+        g_assert_cmpint(store_get_state(f->store, "one", on_kept, &kept), ==, 0);
+        run_until(f->bus.event, kept.asked);
+        return kept.checks;
+}
+
+/* What a check taught it is not only kept when it leaves. */
+static void test_kept_after_a_check(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        begin(&f, ALLOWED);
+        plugin = plugins_find(f.plugins, "one");
+        fixture_round(&f, TRUE);
+        /* From now on it is asked without a message. */
+        plugin_keep_cancel(plugin);
+        fixture_round(&f, TRUE);
+        g_assert_nonnull(plugin->keep);
+        g_assert_cmpuint(plugin->keep_at, <=, usec_add(clock_monotonic(), 10 * USEC_PER_MINUTE));
+        g_assert_cmpuint(checks_kept(&f), ==, 0);
+        g_assert_cmpint(sd_event_source_set_time(plugin->keep, 0), ==, 0);
+        run_until(f.bus.event, plugin->state_kept);
+        g_assert_cmpuint(checks_kept(&f), ==, 2);
         fixture_down(&f);
 }
 
@@ -337,6 +382,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/native/off-by-default", test_off_by_default);
         g_test_add_func("/native/official-alone", test_official_alone);
         g_test_add_func("/native/asked-and-called", test_asked_and_called);
+        g_test_add_func("/native/kept-after-a-check", test_kept_after_a_check);
         g_test_add_func("/native/unloaded-and-loaded-again", test_unloaded_and_loaded_again);
         g_test_add_func("/native/replaced-on-the-disk", test_replaced_on_the_disk);
         g_test_add_func("/native/another-version-while-it-runs", test_another_version_while_it_runs);

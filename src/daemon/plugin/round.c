@@ -182,8 +182,10 @@ static void on_native_answer(Plugin *plugin, CheckAnswer *answer, const char *pr
                 ;
         else if (problem)
                 take_failure(plugin, problem);
-        else
+        else {
                 take_answer(plugin, answer, clock_monotonic());
+                plugin_keep_state(plugin, FALSE);
+        }
         answered(plugin);
 }
 
