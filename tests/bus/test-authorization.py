@@ -193,6 +193,13 @@ class Details(SharedBusTest):
         self.assertEqual(self.request('Configure', '(a{sv})', ({'mode': GLib.Variant('s', 'hunter2')},), **where),
                          'Configure: plugin "example", method "Configure", keys "mode"')
 
+    def test_which_versions_are_installed_is_looked_up_for_nobody_who_may_not_change_them(self):
+        where = {'interface': PLUGIN, 'path': methods.EXAMPLE_PLUGIN}
+        self.assertEqual(self.request('Upgrade', '(s)', ('9.9.9',), **where),
+                         'Upgrade: plugin "example", method "Upgrade", version "9.9.9"')
+        self.house.reset_polkit()
+        self.assertFails(ERROR + 'InvalidArgument', 'Upgrade', '(s)', ('9.9.9',), **where)
+
     def test_every_dialogue_shows_it(self):
         """What is asked is in the message, and a message names nothing that a call might not tell."""
         policy = ElementTree.parse(SOURCE / 'data/polkit-1/actions/io.cloudsnooze.snooze1.policy').getroot()

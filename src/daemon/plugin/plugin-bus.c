@@ -456,12 +456,13 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = check_runnable(plugin, error);
         if (r < 0)
                 return r;
-        manifest = version_find(plugin, version, &e);
-        if (!manifest)
-                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
         r = authorize_call_with(plugin, call, "version", version, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        /* Read from the disk: for nobody who may not have it done. */
+        manifest = version_find(plugin, version, &e);
+        if (!manifest)
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e->message);
         r = request_begin(plugin, call, version, NULL, &request, error);
         if (r < 0)
                 return r;
