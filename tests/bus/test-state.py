@@ -11,7 +11,7 @@ import sqlite3
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import PATH, PLUGIN, SOURCE, wait_for
+from harness import PATH, PLUGIN, SOURCE, wait_for, wait_for_file
 
 
 class State(CountingTest):
@@ -64,13 +64,12 @@ class State(CountingTest):
         self.assertEqual(self.count(), 4)
         self.assertEqual(os.listdir(self.house.directory / 'kept'), [])
 
+    def wait_for_rows(self, **states):
+        wait_for_file(lambda: self.rows() == states, f'{states} to be kept')
+
     def wait_for_row(self, state):
         # The database tells nobody.
-        ticker = GLib.timeout_add(20, lambda: True)
-        try:
-            wait_for(lambda: self.rows().get('counting') == state, f'{state} to be kept')
-        finally:
-            GLib.source_remove(ticker)
+        wait_for_file(lambda: self.rows().get('counting') == state, f'{state} to be kept')
 
     def test_a_killed_one_has_what_was_exported_last(self):
         self.start()
@@ -96,6 +95,47 @@ class State(CountingTest):
         self.house.start_daemon()
         self.bring_up()
         self.assertEqual(self.ask('look')['count'], 5)
+
+    def try_newer(self):
+        """1.1.0 on trial, one ahead of what 1.0.0 knew, and that kept."""
+        self.start()
+        self.count(3)
+        self.upgrade('1.1.0')
+        self.assertEqual(self.count(), 4)
+        self.wait_for_rows(**{'counting': b'3', 'counting/trial': b'4'})
+
+    def test_on_trial_it_is_kept_as_well(self):
+        self.try_newer()
+        pid = self.get('Pid')
+        self.house.kill_daemon()
+        os.kill(pid, signal.SIGKILL)
+        self.house.start_daemon()
+        self.bring_up()
+        self.assertEqual(self.count(), 5)
+        # It has no trial any more.
+        self.wait_for_rows(counting=b'5')
+
+    def test_on_trial_where_there_is_no_way_back(self):
+        self.try_newer()
+        self.end()
+        self.bring_up()
+        self.assertEqual((self.count(), self.ask('look')['version']), (5, '1.1.0'))
+
+    def test_after_its_trial_it_is_what_counts(self):
+        self.try_newer()
+        self.wait_for_rows(counting=b'4')
+        self.assertEqual(self.get('Version'), '1.1.0')
+
+    def test_after_a_trial_that_failed_the_version_before_it_has_its_own(self):
+        self.try_newer()
+        # Installed side by side it would still be there.
+        self.place('1.0.0')
+        with self.assertRaises(GLib.Error):
+            self.ask('die')
+        self.wait_for_problem('which runs again')
+        self.bring_up()
+        self.assertEqual((self.count(), self.ask('look')['version']), (4, '1.0.0'))
+        self.wait_for_rows(counting=b'4')
 
     def test_a_newer_version_migrates(self):
         self.start()

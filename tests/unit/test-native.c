@@ -146,7 +146,7 @@ static void on_kept(const StoreState *state, const GError *error, void *userdata
 static unsigned checks_kept(PluginFixture *f) {
         Kept kept = {};
 
-        g_assert_cmpint(store_get_state(f->store, "one", on_kept, &kept), ==, 0);
+        g_assert_cmpint(store_get_state(f->store, "one", NULL, on_kept, &kept), ==, 0);
         run_until(f->bus.event, kept.asked);
         return kept.checks;
 }

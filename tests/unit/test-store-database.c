@@ -335,7 +335,7 @@ static void test_upgrade_from_second(Fixture *f, gconstpointer unused) {
         f->database = database_open(f->directory, &error);
         g_assert_no_error(error);
         g_assert_cmpuint(user_version(database_handle(f->database)), ==, 4);
-        g_assert_true(database_get_state(f->database, "one", &state, NULL));
+        g_assert_true(database_get_state(f->database, "one", NULL, &state, NULL));
         g_assert_nonnull(state);
         g_assert_true(database_put_event(f->database, &event, "{}", 0, NULL, &error));
         g_assert_no_error(error);
@@ -545,7 +545,7 @@ static void assert_state(Fixture *f, const char *id, uint32_t version, const cha
         g_autoptr(StoreState) state = NULL;
         g_autoptr(GError) error = NULL;
 
-        g_assert_true(database_get_state(f->database, id, &state, &error));
+        g_assert_true(database_get_state(f->database, id, NULL, &state, &error));
         g_assert_no_error(error);
         g_assert_nonnull(state);
         g_assert_cmpuint(state->version, ==, version);
@@ -559,7 +559,7 @@ static void test_states(Fixture *f, gconstpointer unused) {
                           empty = g_bytes_new(NULL, 0);
         g_autoptr(StoreState) none = NULL;
 
-        g_assert_true(database_get_state(f->database, "one", &none, NULL));
+        g_assert_true(database_get_state(f->database, "one", NULL, &none, NULL));
         g_assert_null(none);
         g_assert_true(database_put_state(f->database, "one", 1, "1.0", first, NOW, NULL));
         g_assert_true(database_put_state(f->database, "two", UINT32_MAX, "", empty, NOW, NULL));
@@ -568,6 +568,31 @@ static void test_states(Fixture *f, gconstpointer unused) {
         g_assert_true(database_put_state(f->database, "one", 2, "1.1", second, NOW, NULL));
         assert_state(f, "one", 2, "1.1", "second");
         assert_state(f, "two", UINT32_MAX, "", "");
+}
+
+static void assert_state_for(Fixture *f, const char *plugin_version, const char *text) {
+        g_autoptr(StoreState) state = NULL;
+
+        g_assert_true(database_get_state(f->database, "one", plugin_version, &state, NULL));
+        g_assert_cmpuint(g_bytes_get_size(state->state), ==, strlen(text));
+        g_assert_cmpmem(g_bytes_get_data(state->state, NULL), strlen(text), text, strlen(text));
+}
+
+static void test_on_trial(Fixture *f, gconstpointer unused) {
+        g_autoptr(GBytes) old = g_bytes_new_static("old", 3), tried = g_bytes_new_static("tried", 5),
+                          newer = g_bytes_new_static("newer", 5);
+
+        g_assert_true(database_put_state(f->database, "one", 1, "1.0", old, NOW, NULL));
+        g_assert_true(database_put_state(f->database, "one" STORE_TRIAL, 1, "1.1", tried, NOW, NULL));
+        assert_state_for(f, "1.1", "tried");
+        assert_state_for(f, "1.0", "old");
+        assert_state_for(f, NULL, "old");
+        /* Another's is no news of this one. */
+        g_assert_true(database_put_state(f->database, "two", 1, "1.1", newer, NOW, NULL));
+        assert_state_for(f, "1.1", "tried");
+        g_assert_true(database_put_state(f->database, "one", 1, "1.1", newer, NOW, NULL));
+        assert_state_for(f, "1.1", "newer");
+        assert_state_for(f, "1.0", "newer");
 }
 
 static void test_put_aside(Fixture *f, gconstpointer unused) {
@@ -697,6 +722,7 @@ int main(int argc, char **argv) {
         g_test_add("/database/events-are-salvaged-from-third", Fixture, "third", setup, test_events_are_salvaged,
                    teardown);
         ADD("states", test_states);
+        ADD("on-trial", test_on_trial);
         ADD("newer-is-left-alone", test_newer_is_left_alone);
         ADD("samples-become-fewer", test_samples_become_fewer);
         ADD("empty-stretches", test_empty_stretches);

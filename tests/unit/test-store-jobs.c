@@ -282,7 +282,7 @@ static void on_state(const StoreState *state, const GError *error, void *userdat
 }
 
 static void get_state(Fixture *f, const char *id) {
-        g_assert_cmpint(store_get_state(f->store, id, on_state, f), ==, 0);
+        g_assert_cmpint(store_get_state(f->store, id, NULL, on_state, f), ==, 0);
         wait_done(f, f->done + 1);
 }
 

@@ -35,8 +35,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         plugin->keep = sd_event_source_disable_unref(plugin->keep);
         if (plugin->state != PLUGIN_RUNNING || !plugin->process)
                 return 0;
-        /* A swap carries the state over by itself, and may yet go back to the one before. */
-        if (plugin->swap || plugin->next || is_busy(plugin->process))
+        /* Until the switch a swap carries the state over by itself. */
+        if ((plugin->swap && !swap_on_trial(plugin)) || is_busy(plugin->process))
                 keep_after(plugin, KEEP_SOON);
         else
                 state_save_if_changed(plugin->process, on_kept, NULL);

@@ -101,6 +101,7 @@ struct Plugin {
         gboolean probing;        /* it is to answer a Ping behind that one */
         char *state_kept;        /* a digest of what this daemon put into the store last; NULL: not known */
         uint64_t states_put;
+        gboolean state_tried;    /* the latest of them beside the one of before, by a version on trial */
         gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
 
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */

@@ -34,7 +34,7 @@ struct StateTransfer {
         char *exporter;         /* the plugin's version that exported it */
         StoreDone stored;
         gboolean again;         /* what is imported is what this version had exported before it was replaced */
-        gboolean if_changed;    /* not written where the store has it already */
+        gboolean if_changed;    /* not written where the store has it already; beside it while a version is on trial */
         uint64_t number;        /* of those that were put as the plugin's state */
         gboolean beside;        /* what the process had kept itself knows nothing of what the store has */
         gboolean last;          /* nobody else will know it: what may not take the place of another is put beside it */
@@ -124,6 +124,10 @@ static void tell(const StateTransfer *transfer, const char *format, ...) {
 
 /* The store */
 
+static const char *version_of(const PluginProcess *process) {
+        return process->version ?: process->manifest->version;
+}
+
 static char *refused_key(const char *id, const char *version) {
         return g_strdup_printf("%s/refused/%s", id, version);
 }
@@ -177,7 +181,11 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         StateTransfer *transfer = userdata;
 
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
-        try_to_put(transfer);
+        /* What was put since is newer, and not to be hidden by this. */
+        if (transfer->if_changed && transfer->number < transfer->process->plugin->states_put)
+                transfer_end(transfer, NULL);
+        else
+                try_to_put(transfer);
         return 0;
 }
 
@@ -208,12 +216,23 @@ static char *digest_of(const StateTransfer *transfer) {
         return g_strdup_printf("%" G_GUINT32_FORMAT " %s %s", transfer->version, transfer->exporter, bytes);
 }
 
+static gboolean is_on_trial(const StateTransfer *transfer) {
+        return transfer->if_changed && swap_on_trial(transfer->process->plugin);
+}
+
+/* Should the version before it come back, it is to find what it had. */
+static char *own_key(const StateTransfer *transfer) {
+        return g_strconcat(transfer->process->plugin->id, is_on_trial(transfer) ? STORE_TRIAL : NULL, NULL);
+}
+
 static void put(StateTransfer *transfer, char *key, StoreDone stored) {
         Plugin *plugin = transfer->process->plugin;
+        g_autofree char *trial = g_strconcat(plugin->id, STORE_TRIAL, NULL);
 
         /* Until it is there it is not known what is. */
-        if (g_str_equal(key, plugin->id)) {
+        if (g_str_equal(key, plugin->id) || g_str_equal(key, trial)) {
                 transfer->number = ++plugin->states_put;
+                plugin->state_tried = g_str_equal(key, trial);
                 g_clear_pointer(&plugin->state_kept, g_free);
         }
         g_free(transfer->key);
@@ -256,6 +275,9 @@ static void on_saved(const GError *error, void *userdata) {
 static gboolean has_changed(const StateTransfer *transfer) {
         g_autofree char *digest = digest_of(transfer);
 
+        /* Alike, but in the other place. */
+        if (transfer->process->plugin->state_tried != is_on_trial(transfer))
+                return TRUE;
         return g_strcmp0(digest, transfer->process->plugin->state_kept) != 0;
 }
 
@@ -290,7 +312,7 @@ static void on_unread_asked(GHashTable *records, const GError *error, void *user
         if (process->state_unread)
                 keep_without_overwriting(transfer);
         else
-                put(transfer, g_strdup(process->plugin->id), on_saved);
+                put(transfer, own_key(transfer), on_saved);
 }
 
 static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
@@ -312,7 +334,7 @@ static void keep(StateTransfer *transfer) {
                 return;
         }
         if (!transfer->process->state_unsure) {
-                put(transfer, g_strdup(transfer->process->plugin->id), on_saved);
+                put(transfer, own_key(transfer), on_saved);
                 return;
         }
         r = ask_whether_unread(transfer, on_unread_asked);
@@ -360,7 +382,7 @@ static void on_exported(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
 static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
         g_clear_pointer(&transfer->state, g_bytes_unref);
         g_free(transfer->exporter);
-        transfer->exporter = g_strdup(transfer->process->version ?: transfer->process->manifest->version);
+        transfer->exporter = g_strdup(version_of(transfer->process));
         process_call(transfer->process, STATE_INTERFACE, "ExportState",
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
@@ -589,9 +611,12 @@ static void wait_for_store(StateTransfer *transfer, int r) {
 }
 
 static void look_up(StateTransfer *transfer, char *key, StoreStateDone done) {
+        const PluginProcess *process = transfer->process;
+        const char *version = g_str_equal(key, process->plugin->id) ? version_of(process) : NULL;
+
         g_free(transfer->key);
         transfer->key = key;
-        wait_for_store(transfer, store_get_state(store_of(transfer), key, done, transfer));
+        wait_for_store(transfer, store_get_state(store_of(transfer), key, version, done, transfer));
 }
 
 /* Where it could not be made durable it is handed back all the same: it is then in two places that may die instead of

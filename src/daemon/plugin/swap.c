@@ -553,6 +553,9 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         case STEP_TRIAL:
                 swap_free(g_steal_pointer(&plugin->swap));
                 version_settle(plugin);
+                /* What it exported meanwhile is the plugin's from now on. */
+                if (plugin->state_tried)
+                        plugin_keep_state(plugin, TRUE);
                 break;
         default:
                 give_up(swap, "it takes too long");

@@ -77,6 +77,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 "INSERT INTO plugin_state (id, version, plugin_version, time, state) VALUES (?1, ?2, ?3, ?4, ?5)"
                 " ON CONFLICT (id) DO UPDATE SET version = excluded.version, plugin_version = excluded.plugin_version,"
                 " time = excluded.time, state = excluded.state",
+        [STATEMENT_DELETE_TRIAL] = "DELETE FROM plugin_state WHERE id = ?1 || '" STORE_TRIAL "'",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
         [STATEMENT_PUT_EVENT] =
                 "INSERT INTO event (source, id, time, deadline, open, data, kind, object)"

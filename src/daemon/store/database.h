@@ -67,10 +67,11 @@ GHashTable *database_get(Database *database, const char *prefix, GError **error)
 GPtrArray *database_query(Database *database, uint64_t since, uint64_t until, unsigned max, unsigned kinds,
                           GError **error);
 
-/* get: *ret is NULL where there is none. */
+/* As store_put_state() and store_get_state(). get: *ret is NULL where there is none. */
 gboolean database_put_state(Database *database, const char *id, uint32_t version, const char *plugin_version,
                             GBytes *blob, uint64_t realtime, GError **error);
-gboolean database_get_state(Database *database, const char *id, StoreState **ret, GError **error);
+gboolean database_get_state(Database *database, const char *id, const char *plugin_version, StoreState **ret,
+                            GError **error);
 void database_state_free(StoreState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreState, database_state_free)
 

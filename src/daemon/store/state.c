@@ -13,6 +13,16 @@ void database_state_free(StoreState *state) {
         g_free(state);
 }
 
+/* What is put is newer than what was on trial. */
+static gboolean delete_trial(Database *d, const char *id, GError **error) {
+        sqlite3_stmt *statement = database_statement(d, STATEMENT_DELETE_TRIAL, error);
+
+        if (!statement)
+                return FALSE;
+        (void) sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
+        return database_run(d, statement, error);
+}
+
 gboolean database_put_state(Database *d, const char *id, uint32_t version, const char *plugin_version, GBytes *blob,
                             uint64_t realtime, GError **error) {
         sqlite3_stmt *statement;
@@ -29,7 +39,7 @@ gboolean database_put_state(Database *d, const char *id, uint32_t version, const
         (void) sqlite3_bind_int64(statement, 4, (sqlite3_int64) MIN(realtime, (uint64_t) INT64_MAX));
         /* A NULL pointer would be bound as NULL, which is not the same as nothing in it. */
         (void) sqlite3_bind_blob64(statement, 5, size > 0 ? data : "", size, SQLITE_STATIC);
-        return database_run(d, statement, error);
+        return database_run(d, statement, error) && delete_trial(d, id, error);
 }
 
 static StoreState *read_row(sqlite3_stmt *statement) {
@@ -44,7 +54,7 @@ static StoreState *read_row(sqlite3_stmt *statement) {
         return state;
 }
 
-gboolean database_get_state(Database *d, const char *id, StoreState **ret, GError **error) {
+static gboolean get(Database *d, const char *id, StoreState **ret, GError **error) {
         sqlite3_stmt *statement = database_statement(d, STATEMENT_GET_STATE, error);
         g_autoptr(StoreState) state = NULL;
         int r;
@@ -63,6 +73,19 @@ gboolean database_get_state(Database *d, const char *id, StoreState **ret, GErro
         (void) sqlite3_clear_bindings(statement);
         if (r != SQLITE_DONE)
                 return FALSE;
+        *ret = g_steal_pointer(&state);
+        return TRUE;
+}
+
+gboolean database_get_state(Database *d, const char *id, const char *plugin_version, StoreState **ret,
+                            GError **error) {
+        g_autofree char *trial = g_strconcat(id, STORE_TRIAL, NULL);
+        g_autoptr(StoreState) state = NULL;
+
+        if (plugin_version && !get(d, trial, &state, error))
+                return FALSE;
+        if (!state || g_strcmp0(state->plugin_version, plugin_version) != 0)
+                return get(d, id, ret, error);
         *ret = g_steal_pointer(&state);
         return TRUE;
 }

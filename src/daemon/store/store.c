@@ -558,7 +558,7 @@ int store_put_state(Store *store, const char *id, uint32_t version, const char *
         return enqueue(store, work);
 }
 
-int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata) {
+int store_get_state(Store *store, const char *id, const char *plugin_version, StoreStateDone done, void *userdata) {
         Work *work;
 
         if (strlen(id) > STORE_KEY_MAX)
@@ -566,6 +566,7 @@ int store_get_state(Store *store, const char *id, StoreStateDone done, void *use
         work = g_new0(Work, 1);
         work->kind = WORK_GET_STATE;
         work->key = g_strdup(id);
+        work->text = g_strdup(plugin_version);
         work->callback.state = done;
         work->userdata = userdata;
         return enqueue(store, work);

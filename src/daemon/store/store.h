@@ -117,7 +117,9 @@ int store_put_event(Store *store, const StoreEvent *event, char *data, uint64_t 
 typedef void (*StoreEvents)(GPtrArray *events, const GError *error, void *userdata);
 int store_get_events(Store *store, StoreEvents done, void *userdata);
 
-/* What a plugin with the State contract exported, one for each id; replaced whole. */
+/* What a plugin with the State contract exported, one for each id; replaced whole. What a version exports that is on
+ * trial stands beside it, under the id and this, until what is under the id is newer again: then it is gone. */
+#define STORE_TRIAL "/trial"
 typedef struct StoreState {
         uint32_t version;     /* of the state, as the plugin counts */
         char *plugin_version; /* that exported it */
@@ -131,9 +133,10 @@ typedef struct StoreState {
 int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
                     StoreDone done, void *userdata);
 
-/* state: NULL and no error where there is none; borrowed. */
+/* plugin_version: what is on trial is taken if this version exported it; NULL: it is not. state: NULL and no error
+ * where there is none; borrowed. */
 typedef void (*StoreStateDone)(const StoreState *state, const GError *error, void *userdata);
-int store_get_state(Store *store, const char *id, StoreStateDone done, void *userdata);
+int store_get_state(Store *store, const char *id, const char *plugin_version, StoreStateDone done, void *userdata);
 
 /* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all
  * that is queued later, and whether there is a database or not. It keeps to data, which is the thread's until done()

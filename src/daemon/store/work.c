@@ -74,7 +74,7 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
                                           error);
         case WORK_GET_STATE:
                 g_clear_pointer(&work->state, database_state_free);
-                return database_get_state(database, work->key, &work->state, error);
+                return database_get_state(database, work->key, work->text, &work->state, error);
         case WORK_PUT_EVENT:
                 return database_put_event(database, work->event, work->text, work->since, work->history_text, error);
         case WORK_GET_EVENTS:

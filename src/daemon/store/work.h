@@ -22,7 +22,7 @@ typedef enum WorkKind {
 typedef struct Work {
         WorkKind kind;
         char *key;  /* or prefix, or id */
-        char *text; /* JSON, or a plugin's version; NULL: delete */
+        char *text; /* JSON, or a plugin's version; NULL: delete, or none */
         uint64_t since, until;
         unsigned max, kinds;
         HistoryKind history;
