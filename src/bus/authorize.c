@@ -14,6 +14,7 @@
 #include "base/journal.h"
 #include "bus/actions.h"
 #include "bus/arguments.h"
+#include "bus/kept-call.h"
 #include "bus/owner.h"
 #include "bus/request.h"
 
@@ -335,7 +336,6 @@ static int park(Authorizer *authorizer, sd_bus_message *message, const char *sen
 
         question = g_new0(Question, 1);
         question->authorizer = authorizer;
-        question->message = sd_bus_message_ref(message);
         question->sender = g_strdup(sender);
         question->uid = uid;
         question->action = g_strdup(action);
@@ -345,10 +345,13 @@ static int park(Authorizer *authorizer, sd_bus_message *message, const char *sen
         question->too_large = question->interactive && bulk > AUTHORIZE_INTERACTIVE_BULK_MAX;
         question->interactive &= !question->too_large;
         question->cancellation_id = g_strdup_printf("cloudsnooze-%" PRIu64, ++authorizer->asked);
-        r = question_ask(question);
+        r = call_keep(message, &question->message);
+        if (r >= 0)
+                r = question_ask(question);
         if (r < 0)
                 return sd_bus_error_set_errnof(error, r, "Cannot ask polkit: %s", g_strerror(-r));
-        g_hash_table_insert(authorizer->questions, message, g_steal_pointer(&question));
+        g_hash_table_insert(authorizer->questions, question->message, question);
+        question = NULL;
         return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/errors.h"
 #include "bus/arguments.h"
+#include "bus/kept-call.h"
 
 #define LOOKUP_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define LOOKUPS_MAX 128U
@@ -124,14 +125,16 @@ int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus
         lookup = g_new0(Lookup, 1);
         lookup->callers = callers;
         lookup->sender = g_strdup(sender);
-        lookup->call = sd_bus_message_ref(message);
         lookup->bulk = bulk;
         callers->bulk += bulk;
         g_hash_table_add(callers->lookups, lookup);
 
         _cleanup_bus_message_ sd_bus_message *question = NULL;
-        r = sd_bus_message_new_method_call(callers->bus, &question, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                           "org.freedesktop.DBus", "GetConnectionUnixUser");
+        r = call_keep(message, &lookup->call);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(callers->bus, &question, "org.freedesktop.DBus",
+                                                   "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                   "GetConnectionUnixUser");
         if (r >= 0)
                 r = sd_bus_message_append(question, "s", sender);
         if (r >= 0)

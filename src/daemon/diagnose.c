@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 #include "bus/caller.h"
+#include "bus/kept-call.h"
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
 #include "util/json.h"
@@ -318,8 +319,9 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
                 return r;
         diagnosis = g_new0(Diagnosis, 1);
         diagnosis->manager = manager;
-        diagnosis->call = sd_bus_message_ref(message);
-        r = sd_bus_call_async(manager->bus, NULL, ping, polkit_known, diagnosis, POLKIT_PATIENCE);
+        r = call_keep(message, &diagnosis->call);
+        if (r >= 0)
+                r = sd_bus_call_async(manager->bus, NULL, ping, polkit_known, diagnosis, POLKIT_PATIENCE);
         if (r < 0) {
                 sd_bus_message_unref(diagnosis->call);
                 g_free(diagnosis);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "bus/kept-call.h"
 #include "daemon/manager-bus.h"
 
 static void rows_known(GPtrArray *rows, const GError *error, void *userdata) {
@@ -76,16 +77,19 @@ static unsigned count_questions_of(Manager *manager, const char *sender) {
 int history_query(Manager *manager, sd_bus_message *call, const HistoryRange *range, StoreRows done,
                   sd_bus_error *error) {
         HistoryQuestion *question;
+        sd_bus_message *kept;
+        int r;
 
         if (g_queue_get_length(&manager->history_questions) >= QUESTIONS_MAX ||
             count_questions_of(manager, sd_bus_message_get_sender(call)) >= QUESTIONS_PER_SENDER_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "%u questions about history of one caller or %u in all wait; try again.",
                                          QUESTIONS_PER_SENDER_MAX, QUESTIONS_MAX);
+        r = call_keep(call, &kept);
+        if (r < 0)
+                return r;
         question = g_new(HistoryQuestion, 1);
-        *question = (HistoryQuestion) {
-                .manager = manager, .call = sd_bus_message_ref(call), .range = *range, .done = done
-        };
+        *question = (HistoryQuestion) { .manager = manager, .call = kept, .range = *range, .done = done };
         g_queue_push_tail(&manager->history_questions, question);
         ask_next(manager);
         return 1;
