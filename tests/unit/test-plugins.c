@@ -146,46 +146,6 @@ static void test_enabled_and_disabled_at_once(void) {
         fixture_down(&f);
 }
 
-static void on_loaded(Plugin *plugin, const sd_bus_error *error, void *userdata) {
-        PluginFixture *f = userdata;
-        g_autofree char *mark = g_build_filename(f->directory, "state/enabled/one", NULL);
-
-        g_assert_null(error);
-        g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
-        f->rounds++;
-}
-
-/* systemd looks for the mark when it starts the plugin, so it has to be there first. */
-static void test_official_waits_for_its_mark(void) {
-        g_autofree char *mark = NULL;
-        PluginFixture f = {};
-        Plugin *plugin;
-
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, QUICK);
-        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
-        g_assert_cmpint(g_remove(mark), ==, 0);
-        fixture_start(&f, "{}");
-        plugin = plugins_find(f.plugins, "one");
-        g_assert_false(plugin_enabled(plugin));
-        fixture_make_official(&f, "one");
-        enabled_learn(plugin);
-        g_assert_false(plugin_enabled(plugin));
-        plugin->manifest->enabled_by_default = TRUE;
-        enabled_learn(plugin);
-        g_assert_true(plugin_enabled(plugin));
-        plugin_load(plugin, on_loaded, &f);
-        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_DISCOVERED);
-        run_until(f.bus.event, f.rounds == 1);
-        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
-
-        /* Who said no once is not asked again. */
-        fixture_set_enabled(&f, "one", FALSE);
-        enabled_learn(plugin);
-        g_assert_false(plugin_enabled(plugin));
-        fixture_down(&f);
-}
-
 static void test_plugins_turned_off(void) {
         PluginFixture f = {};
         g_autoptr(Config) off = fixture_config("{\"plugins\": {\"enabled\": false}}");
@@ -759,7 +719,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/not-enabled-is-not-asked", test_not_enabled_is_not_asked);
         g_test_add_func("/plugins/turned-off", test_plugins_turned_off);
         g_test_add_func("/plugins/enabled-cannot-be-kept", test_enabled_cannot_be_kept);
-        g_test_add_func("/plugins/official-waits-for-its-mark", test_official_waits_for_its_mark);
         g_test_add_func("/plugins/enabled-and-disabled-at-once", test_enabled_and_disabled_at_once);
         for (size_t i = 0; i < G_N_ELEMENTS(wrongs); i++) {
                 g_autofree char *name = g_strdup_printf("/plugins/wrong/%s", wrongs[i].behaviour);

@@ -267,6 +267,11 @@ void plugin_refuse(Plugin *plugin, const char *reason) {
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Plugin *plugin = userdata;
 
+        /* It begins when its mark is there after all. */
+        if (plugin->begin_wanted) {
+                plugin_refuse(plugin, "could not be enabled so far: the disk does not answer");
+                return 0;
+        }
         switch (plugin->state) {
         case PLUGIN_LOADING:
                 plugin_fail(plugin, "did not appear on the bus within %g s",
@@ -409,6 +414,7 @@ void plugin_begin(Plugin *plugin) {
                 return;
         if (plugin->mark_missing) {
                 plugin->begin_wanted = TRUE;
+                set_timer(plugin, STORE_PATIENCE);
                 return;
         }
         if (!plugin->looked)

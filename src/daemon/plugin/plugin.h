@@ -12,7 +12,8 @@
  * One that the daemon finds running goes from initializing to draining where it says another version than is there,
  * and nothing is known of what it was started from.
  * One that does not run, of whatever state, is discovered again by another manifest, and failed by a broken one.
- * Each waiting state (loading, initializing, draining; failed waits for its restart) has a deadline in `timer`. */
+ * Each waiting state (loading, initializing, draining; failed waits for its restart, and one that is to be enabled for
+ * its mark) has a deadline in `timer`. */
 
 #include "daemon/native/native.h"
 #include "daemon/plugin/limits.h"
@@ -77,7 +78,7 @@ struct Plugin {
         gboolean was_check;      /* the manifest that it had before this one said so; TRUE: it had none that could be
                                     read, and nobody knows */
         gboolean mark_missing;   /* enabled, but not on the disk so far, where systemd looks for it … */
-        gboolean begin_wanted;   /* … and then it is to be started */
+        gboolean begin_wanted;   /* … and then it is to be started. Who waits for that is told after a while */
 
         char *provisioned[PLUGIN_SLOT_COUNT]; /* the digest of the manifest that the helper has made known to the
                                                * system for this slot; NULL: none so far */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* An official plugin is enabled when it is first seen, and starts when that is on the disk, where systemd looks for
+ * it. */
+
+#include "plugin-fixture.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "daemon/plugin/plugin.h"
+
+#define CHECK "\"IdleCheck\""
+#define QUICK ", \"timeouts\": {\"check\": 1.5, \"initialize\": 0.8, \"shutdown\": 0.5}"
+
+static void on_loaded(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+        g_autofree char *mark = g_build_filename(f->directory, "state/enabled/one", NULL);
+
+        g_assert_null(error);
+        g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+        f->rounds++;
+}
+
+/* systemd looks for the mark when it starts the plugin, so it has to be there first. */
+static void test_official_waits_for_its_mark(void) {
+        g_autofree char *mark = NULL;
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, QUICK);
+        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
+        g_assert_cmpint(g_remove(mark), ==, 0);
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_false(plugin_enabled(plugin));
+        fixture_make_official(&f, "one");
+        enabled_learn(plugin);
+        g_assert_false(plugin_enabled(plugin));
+        plugin->manifest->enabled_by_default = TRUE;
+        enabled_learn(plugin);
+        g_assert_true(plugin_enabled(plugin));
+        plugin_load(plugin, on_loaded, &f);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_DISCOVERED);
+        run_until(f.bus.event, f.rounds == 1);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+
+        /* Who said no once is not asked again. */
+        fixture_set_enabled(&f, "one", FALSE);
+        enabled_learn(plugin);
+        g_assert_false(plugin_enabled(plugin));
+        fixture_down(&f);
+}
+
+static gboolean hang(void *data, GError **error) {
+        char word;
+
+        g_assert_cmpint(read(*(int *) data, &word, 1), ==, 0);
+        return TRUE;
+}
+
+static void on_failed(Plugin *plugin, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+
+        g_assert_nonnull(error);
+        g_ptr_array_add(f->forgotten, g_strdup(error->message));
+}
+
+/* Nobody waits for a disk that does not answer for longer than others do. */
+static void test_a_mark_that_does_not_come(void) {
+        g_autofree char *mark = NULL;
+        PluginFixture f = {};
+        Plugin *plugin;
+        int disk[2];
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, QUICK);
+        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
+        g_assert_cmpint(g_remove(mark), ==, 0);
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        fixture_make_official(&f, "one");
+        plugin->manifest->enabled_by_default = TRUE;
+        g_assert_cmpint(pipe2(disk, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(store_run(f.store, hang, &disk[0], NULL, NULL, NULL), >=, 0);
+        enabled_learn(plugin);
+
+        /* Called off. */
+        plugin_load(plugin, on_failed, &f);
+        plugin_unload(plugin, NULL, NULL);
+        run_until(f.bus.event, f.forgotten->len == 1);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_STOPPED);
+
+        /* Twice: it was refused before, and is not left waiting by that. */
+        for (guint n = 2; n <= 3; n++) {
+                plugin_load(plugin, on_failed, &f);
+                run_until(f.bus.event, f.forgotten->len == n);
+                g_assert_cmpstr(g_ptr_array_index(f.forgotten, n - 1), ==,
+                                "could not be enabled so far: the disk does not answer");
+                g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_FAILED);
+                g_assert_cmpstr(plugin_last_error(plugin), ==, g_ptr_array_index(f.forgotten, n - 1));
+        }
+
+        /* It was wanted. */
+        close(disk[1]);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
+        g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+        g_assert_cmpstr(plugin_last_error(plugin), ==, "");
+        fixture_down(&f);
+        close(disk[0]);
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/enabled/official-waits-for-its-mark", test_official_waits_for_its_mark);
+        g_test_add_func("/enabled/a-mark-that-does-not-come", test_a_mark_that_does_not_come);
+        return g_test_run();
+}
