@@ -8,8 +8,12 @@
 #include "util/json.h"
 
 #define METRICS_MAX 256U
+/* As many as one answer may have: one plugin leaves the others room. */
+#define METRICS_PER_PLUGIN_MAX 64U
 /* As long as a plugin may let its word stand (valid_seconds). */
 #define PATIENCE (5 * USEC_PER_MINUTE)
+/* One that lets its word stand that long has yet to be asked and to answer. */
+#define EXPIRY (2 * PATIENCE)
 
 typedef struct PluginMetric {
         double value;
@@ -42,14 +46,13 @@ void plugin_metrics_free(PluginMetrics *metrics) {
         g_free(metrics);
 }
 
-/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. A full table is still renewed.
- */
-static gboolean may_tell(const PluginMetrics *metrics, const char *name) {
-        int builtin = metric_from_key(name);
+static gboolean is_gpu(const char *name) {
+        return metric_from_key(name) == METRIC_GPU;
+}
 
-        if (builtin >= 0 && builtin != METRIC_GPU)
-                return FALSE;
-        return g_hash_table_size(metrics->by_name) < METRICS_MAX || g_hash_table_contains(metrics->by_name, name);
+/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. */
+static gboolean may_tell(const char *name) {
+        return metric_from_key(name) < 0 || is_gpu(name);
 }
 
 /* The larger of two plugins' words counts: one that lies, or was taken over, must not make what another measures look
@@ -61,15 +64,54 @@ static gboolean is_outvoted(const PluginMetrics *metrics, const char *name, cons
                usec_add(known->received, PATIENCE) >= vote->received;
 }
 
+/* The oldest of this plugin's, if it has as many as it may: names that follow a process or a day are for ever new. */
+static void make_way(PluginMetrics *metrics, const char *source) {
+        const char *name, *oldest = NULL;
+        const PluginMetric *metric;
+        uint64_t since = UINT64_MAX;
+        GHashTableIter iter;
+        unsigned n = 0;
+
+        g_hash_table_iter_init(&iter, metrics->by_name);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &metric)) {
+                if (strcmp(metric->source, source) != 0 || is_gpu(name))
+                        continue;
+                n++;
+                if (metric->received < since) {
+                        since = metric->received;
+                        oldest = name;
+                }
+        }
+        if (n >= METRICS_PER_PLUGIN_MAX)
+                g_hash_table_remove(metrics->by_name, oldest);
+}
+
+/* A full table is still renewed, and there is always room for gpu_usage: it decides. */
+static gboolean find_room(PluginMetrics *metrics, const char *name, const char *source) {
+        const PluginMetric *known = g_hash_table_lookup(metrics->by_name, name);
+
+        if (is_gpu(name) || (known && strcmp(known->source, source) == 0))
+                return TRUE;
+        make_way(metrics, source);
+        return known || g_hash_table_size(metrics->by_name) < METRICS_MAX;
+}
+
+static gboolean has_expired(void *name, void *metric, void *now) {
+        /* One that fell silent about the GPU has failed: absent would be nobody's word. */
+        return !is_gpu(name) && usec_add(((PluginMetric *) metric)->received, EXPIRY) < *(const uint64_t *) now;
+}
+
 void plugin_metrics_learn(PluginMetrics *metrics, const Vote *vote) {
         JsonObject *told = vote->details ? json_get_object(vote->details, "metrics") : NULL;
         g_autoptr(GList) names = told ? json_object_get_members(told) : NULL;
 
+        g_hash_table_foreach_remove(metrics->by_name, has_expired, (void *) &vote->received);
         for (GList *l = names; l; l = l->next) {
                 double value = json_get_double(told, l->data, -1);
                 PluginMetric *metric;
 
-                if (value < 0 || !may_tell(metrics, l->data) || is_outvoted(metrics, l->data, vote, value))
+                if (value < 0 || !may_tell(l->data) || is_outvoted(metrics, l->data, vote, value) ||
+                    !find_room(metrics, l->data, vote->source))
                         continue;
                 metric = g_new0(PluginMetric, 1);
                 metric->value = value;
