@@ -375,6 +375,31 @@ class Registry(BusTest):
         wait_for(lambda: self.get('LastError') == '', 'both to be known')
         self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='version 7 of the plugin API')
 
+    def fail_for_two(self):
+        self.house.install_fake('two', 'die-handshake-once')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.wait_for_added('two')
+        self.wait_for_added()
+        self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part='needs the plugin two, which could not be started')
+
+    def wait_for_discovered(self):
+        wait_for(lambda: (self.get('State'), self.get('LastError')) == ('discovered', ''), 'one to lack nothing')
+
+    def test_what_runs_in_the_end_is_lacked_no_more(self):
+        self.fail_for_two()
+        wait_for(lambda: self.get('State', 'two') == 'running', 'two, after its pause')
+        self.wait_for_discovered()
+        self.client.call('CheckNow')
+        self.assertEqual({vote[0]: vote[1] for vote in self.client.call('Explain')[2]}['one'], 'idle')
+
+    def test_what_comes_out_of_quarantine_is_lacked_no_more(self):
+        self.client.call('SetConfiguration', '(s)', ('{"plugins": {"max_restarts": 0}}',))
+        self.fail_for_two()
+        self.assertEqual(self.get('State', 'two'), 'quarantined')
+        self.client.call('Restart', interface=PLUGIN, path=path_of('two'))
+        self.wait_for_discovered()
+        self.load()
+
     def test_what_this_build_does_not_serve_is_refused_once(self):
         """However often it is asked for: it is not restarted, and does not end in quarantine."""
         states = self.client.listen(PLUGIN, 'StateChanged', path_of('one'))

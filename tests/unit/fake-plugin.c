@@ -52,7 +52,7 @@ static int on_handshake(sd_bus_message *call, void *userdata, sd_bus_error *erro
         note("Handshake");
         if (is("hang-handshake"))
                 return 1;
-        if (is("die-handshake"))
+        if (is("die-handshake") || (is("die-handshake-once") && first_time("died")))
                 _exit(1);
         if (is("wrong-api"))
                 return sd_bus_reply_method_return(call, "ua{sv}", 7U, 0);

@@ -157,17 +157,41 @@ void dependencies_review(Plugins *plugins) {
         upgrades_review(plugins);
 }
 
+static gboolean needs(const Plugin *plugin, const char *id) {
+        for (guint i = 0; plugin->manifest && i < plugin->manifest->dependencies->len; i++)
+                if (g_str_equal(dependency_at(plugin->manifest, i)->name, id))
+                        return TRUE;
+        return FALSE;
+}
+
+static void review(void *data) {
+        Plugins *plugins = data;
+
+        plugins->review_deferred = FALSE;
+        dependencies_review(plugins);
+}
+
+void dependencies_up(const Plugin *plugin) {
+        Plugins *plugins = plugin->plugins;
+
+        for (guint i = 0; !plugins->review_deferred && i < plugins->list->len; i++) {
+                const Plugin *other = g_ptr_array_index(plugins->list, i);
+
+                if (other->lacking && needs(other, plugin->id)) {
+                        plugins->review_deferred = TRUE;
+                        plugins_defer(plugins, review, NULL, plugins);
+                }
+        }
+}
+
 char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other)) {
         g_autoptr(GString) ids = g_string_new(NULL);
 
         for (guint i = 0; i < plugin->plugins->list->len; i++) {
                 const Plugin *other = g_ptr_array_index(plugin->plugins->list, i);
 
-                if (!other->manifest || !which(other))
-                        continue;
-                for (guint k = 0; k < other->manifest->dependencies->len; k++)
-                        if (g_str_equal(dependency_at(other->manifest, k)->name, plugin->id))
-                                g_string_append_printf(ids, "%s%s", ids->len > 0 ? ", " : "", other->id);
+                if (needs(other, plugin->id) && which(other))
+                        g_string_append_printf(ids, "%s%s", ids->len > 0 ? ", " : "", other->id);
         }
         return ids->len > 0 ? g_strdup(ids->str) : NULL;
 }

@@ -83,7 +83,9 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
                 swap_abort(plugin, reason);
         plugin->state = state;
         set_timer(plugin, state_deadline(plugin));
-        if (state != PLUGIN_RUNNING) {
+        if (state == PLUGIN_RUNNING)
+                dependencies_up(plugin);
+        else {
                 plugin->healthy = FALSE;
                 plugin_keep_cancel(plugin);
         }

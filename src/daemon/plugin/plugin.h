@@ -171,6 +171,7 @@ struct Plugins {
         GQueue provisionings;    /* that wait for PROVISIONING_MAX; borrowed from their plugins */
         GQueue deferred;
         sd_event_source *deferral;
+        gboolean review_deferred; /* of dependencies */
         GPtrArray *endings;      /* Ending: of processes that are being killed; owns */
         sd_event_source *care;
         gsize data_bytes;        /* of all blocks under way */
@@ -221,6 +222,8 @@ gboolean dependencies_ready(Plugin *plugin);
 void dependencies_wake(Plugin *plugin);
 /* Of all that do not run: what they lack, or that they lack nothing any more. */
 void dependencies_review(Plugins *plugins);
+/* It runs: those that were refused because it could not be started are reviewed in the next iteration of the loop. */
+void dependencies_up(const Plugin *plugin);
 /* The plugins of those meant by which() that need this one, or NULL. */
 char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
 /* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
