@@ -136,6 +136,33 @@ static gboolean add_permissions(Table *table, SnoozeClientPlugin *plugin) {
         return missing;
 }
 
+/* Somebody keeps it to what it asks for and may, as GetResources tells; one that does not answer is believed to. */
+static gboolean is_enforced(GVariant *resources) {
+        gboolean enforced = TRUE;
+
+        if (resources && g_variant_is_of_type(resources, G_VARIANT_TYPE_VARDICT))
+                (void) g_variant_lookup(resources, "enforced", "b", &enforced);
+        return enforced;
+}
+
+/* It asks for what nobody has approved. One that fails for a reason of its own is not helped by that. */
+static void tell_missing(const Cli *cli, const char *id, const char *state, const char *problem, gboolean enforced) {
+        gboolean refused = problem && strstr(problem, "nobody has approved"), runs = g_str_equal(state, "running");
+
+        if (problem && *problem && !refused && !runs)
+                return;
+        if (enforced || (refused && !runs))
+                g_print("It is not started%s until all of this is approved: %s " SNOOZE_COMMAND
+                        " plugin permissions %s --all\n",
+                        runs ? " again" : "", cli_sudo(cli), id);
+        else if (runs)
+                g_print("Not all of this is approved, and nothing holds it to that: without systemd it may do what "
+                        "its user may.\n");
+        else
+                g_print("Not all of this is approved. Without systemd nothing holds it to that, and where there is "
+                        "no snooze-helper either it is started all the same.\n");
+}
+
 static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id) {
         static const char *const titles[] = { "PROPERTY", "VALUE", NULL };
         static const char *const shown[] = {
@@ -146,8 +173,7 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
         g_autoptr(Table) table = table_new(titles);
         g_autofree char *name = text_clean(snooze_client_plugin_get_display_name(plugin));
         g_autofree char *state = text_clean(snooze_client_plugin_get_state(plugin));
-        const char *problem = snooze_client_plugin_get_last_error(plugin);
-        gboolean missing;
+        gboolean missing, enforced = TRUE;
 
         g_print("%s%s%s (%s): %s, %s%s\n", style_begin(cli, STYLE_BOLD), *name ? name : id, style_end(cli), id, state,
                 snooze_client_plugin_get_enabled(plugin) ? "enabled" : "disabled",
@@ -166,15 +192,12 @@ static void print_info_text(Cli *cli, SnoozeClientPlugin *plugin, const char *id
 
                 if (*text)
                         table_add(table, STYLE_DIM, details[i].title, text, NULL);
+                if (g_str_equal(details[i].method, "GetResources"))
+                        enforced = is_enforced(answer);
         }
         table_print(cli, table);
-        /* What was started by the bus alone, as in the demonstration, runs all the same, or fails for a reason of its
-         * own. */
-        if (missing && !g_str_equal(state, "running") &&
-            (!problem || !*problem || strstr(problem, "nobody has approved")))
-                g_print("It is not started until all of this is approved: %s " SNOOZE_COMMAND
-                        " plugin permissions %s --all\n",
-                        cli_sudo(cli), id);
+        if (missing)
+                tell_missing(cli, id, state, snooze_client_plugin_get_last_error(plugin), enforced);
 }
 
 static int run_plugin_info(Cli *cli, int argc, char **argv) {

@@ -141,6 +141,7 @@ class Plugins(CommandLine):
         self.assertIn("See: snooze plugin list", self.snooze("plugin", "info", "nothing", code=FAILED))
 
     def test_missing_approvals_are_not_blamed_for_another_failure(self):
+        self.mock.answers["GetResources"] = v("(a{sv})", ({"enforced": v("b", True)},))
         advice = "It is not started until all of this is approved: sudo snooze plugin permissions gpu-monitor --all\n"
         self.mock.set_plugin("gpu-monitor", Permissions=[("gpu", False)], State="discovered", LastError="")
         self.assertIn(advice, self.snooze("plugin", "info", "gpu-monitor"))
@@ -151,6 +152,26 @@ class Plugins(CommandLine):
         text = self.snooze("plugin", "info", "gpu-monitor")
         self.assertIn("there is no $RUNTIME_DIRECTORY", text)
         self.assertNotIn(advice, text)
+
+    def test_missing_approvals_of_one_that_runs(self):
+        """Of one that they were taken back from, or that nothing keeps from running without."""
+        self.mock.set_plugin("gpu-monitor", Permissions=[("gpu", False)], State="running", LastError="")
+        self.mock.answers["GetResources"] = v("(a{sv})", ({"enforced": v("b", True)},))
+        text = self.snooze("plugin", "info", "gpu-monitor")
+        self.assertIn("It is not started again until all of this is approved: sudo snooze plugin permissions gpu-monitor --all\n", text)
+        self.mock.answers["GetResources"] = v("(a{sv})", ({"enforced": v("b", False)},))
+        text = self.snooze("plugin", "info", "gpu-monitor")
+        self.assertIn("Not all of this is approved, and nothing holds it to that: without systemd it may do what its user may.\n", text)
+        self.assertNotIn("not started", text)
+        self.mock.set_plugin("gpu-monitor", State="discovered")
+        text = self.snooze("plugin", "info", "gpu-monitor")
+        self.assertIn("where there is no snooze-helper either it is started all the same.\n", text)
+        self.assertNotIn("not started", text)
+        # There is a helper, which says no.
+        self.mock.set_plugin("gpu-monitor", State="failed", LastError="asks for what nobody has approved: gpu")
+        self.assertIn("It is not started until all of this is approved", self.snooze("plugin", "info", "gpu-monitor"))
+        self.mock.set_plugin("gpu-monitor", Permissions=[("gpu", True)], State="running", LastError="")
+        self.assertNotIn("approved", self.snooze("plugin", "info", "gpu-monitor").splitlines()[-1])
 
     def test_info_has_units_for_people(self):
         self.mock.answers["GetStatistics"] = v("(a{sv})", ({

@@ -353,6 +353,7 @@ class Plugins(CommandLine):
         self.assertRegex(text, r"future:x[^\n\x1b]*: not approved\n")
         self.assertNotIn("not started", text)
         self.mock.set_plugin("sessions", State="discovered")
+        self.mock.answers["GetResources"] = v("(a{sv})", ({"enforced": v("b", True)},))
         self.assertIn("sudo snooze plugin permissions sessions --all", self.snooze("plugin", "info", "sessions"))
 
 

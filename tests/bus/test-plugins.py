@@ -106,6 +106,19 @@ class Stock(PluginTest):
             self.of(name, 'Unload')
             self.assertEqual((self.get(name, 'State'), self.get(name, 'Pid')), ('stopped', 0))
 
+    def test_what_info_says_of_their_permissions(self):
+        """Nobody has approved of any here, and nobody but systemd could hold one to that: it is started."""
+        def says():
+            told = subprocess.run([BUILD / 'src/cli/cloudsnooze', 'plugin', 'info', 'local'], env=self.house.environment, capture_output=True,
+                                  text=True, timeout=60, check=True)
+            self.assertNotIn('not started', told.stdout)
+            return told.stdout.splitlines()[-1]
+
+        self.of('local', 'Unload')
+        self.assertIn('it is started all the same', says())
+        self.of('local', 'Load')
+        self.assertIn('without systemd it may do what its user may', says())
+
     def test_contracts_that_they_do_not_have(self):
         self.assert_refused(ERROR + 'NotSupported', 'terminal', 'CheckIdle', part='IdleCheck')
         for name in ('sessions', 'terminal', 'local'):
