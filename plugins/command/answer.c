@@ -3,6 +3,7 @@
 #include "answer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,19 +12,29 @@
 
 #define KEY_MAX 32U
 
+#define NUMBER_SIZE 8U
+/* Fewer bytes of a text say nothing. */
+#define PIECE_MIN 16U
+
+/* To at most so many bytes, of which there are enough for the ellipsis. */
+static void shorten(char *text, gsize max) {
+        char *end;
+
+        if (strlen(text) <= max)
+                return;
+        end = text + max - strlen("…");
+        if (!g_utf8_validate(text, end - text, NULL))
+                end = g_utf8_find_prev_char(text, end);
+        memcpy(end, "…", strlen("…") + 1);
+}
+
 static char *words(const char *text) {
         g_autofree char *valid = g_utf8_make_valid(text, -1);
         char *start;
 
         line_clean(valid);
         start = g_strstrip(valid);
-        if (strlen(start) > ANSWER_TEXT_MAX) {
-                char *end = start + ANSWER_TEXT_MAX - strlen("…");
-
-                if (!g_utf8_validate(start, end - start, NULL))
-                        end = g_utf8_find_prev_char(start, end);
-                memcpy(end, "…", strlen("…") + 1);
-        }
+        shorten(start, ANSWER_TEXT_MAX);
         return g_strdup(start);
 }
 
@@ -152,6 +163,88 @@ void answer_read(const RunOutcome *outcome, Answer *ret) {
 
 void answer_unknown(const char *reason, Answer *ret) {
         *ret = (Answer) { .verdict = "unknown", .reason = words(reason), .exit_status = -1 };
+}
+
+static gsize text_length(const char *text) {
+        return text ? strlen(text) : 0;
+}
+
+static gsize detail_size(const char *key, JsonNode *value) {
+        gboolean text = json_node_get_value_type(value) == G_TYPE_STRING;
+
+        return strlen(key) + (text ? strlen(json_node_get_string(value)) : NUMBER_SIZE);
+}
+
+gsize answer_evidence_size(const Answer *answer) {
+        gsize size = text_length(answer->output);
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *value;
+
+        if (!answer->details)
+                return size;
+        json_object_iter_init_ordered(&iter, answer->details);
+        while (json_object_iter_next_ordered(&iter, &key, &value))
+                size += detail_size(key, value);
+        return size;
+}
+
+/* The details as they come, of which a text may be cut; the line, which for the most part repeats them, has the rest.
+ */
+void answer_cut(Answer *answer, gsize max) {
+        g_autoptr(JsonObject) whole = NULL;
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *value;
+
+        if (answer_evidence_size(answer) <= max)
+                return;
+        answer->cut = TRUE;
+        if (answer->details) {
+                whole = g_steal_pointer(&answer->details);
+                answer->details = json_object_new();
+                json_object_iter_init_ordered(&iter, whole);
+                while (json_object_iter_next_ordered(&iter, &key, &value)) {
+                        gsize size = detail_size(key, value);
+
+                        if (size <= max) {
+                                json_object_set_member(answer->details, key, json_node_copy(value));
+                                max -= size;
+                        } else if (json_node_get_value_type(value) == G_TYPE_STRING &&
+                                   max >= strlen(key) + PIECE_MIN) {
+                                g_autofree char *text = json_node_dup_string(value);
+
+                                shorten(text, max - strlen(key));
+                                json_object_set_string_member(answer->details, key, text);
+                                max -= strlen(key) + strlen(text);
+                        }
+                }
+        }
+        if (answer->output && max < PIECE_MIN)
+                g_clear_pointer(&answer->output, g_free);
+        else if (answer->output)
+                shorten(answer->output, max);
+}
+
+static int compare_sizes(const void *a, const void *b) {
+        const gsize *left = a, *right = b;
+
+        return (*left > *right) - (*left < *right);
+}
+
+/* The shortest first: what one leaves of an equal share is shared by the others. */
+gsize evidence_share(const gsize *sizes, gsize n, gsize total) {
+        g_autofree gsize *sorted = g_memdup2(sizes, n * sizeof(*sizes));
+
+        if (n == 0)
+                return G_MAXSIZE;
+        qsort(sorted, n, sizeof(*sorted), compare_sizes);
+        for (gsize i = 0; i < n; i++) {
+                if (sorted[i] > total / (n - i))
+                        return total / (n - i);
+                total -= sorted[i];
+        }
+        return G_MAXSIZE;
 }
 
 void answer_clear(Answer *answer) {

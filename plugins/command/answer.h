@@ -22,9 +22,17 @@ typedef struct Answer {
         uint64_t last_activity;  /* µs since the epoch; 0: does not say */
         int exit_status;         /* -1: none */
         uint64_t duration;       /* µs; 0: was not run */
+        gboolean cut;            /* answer_cut() left something out */
 } Answer;
 
 void answer_read(const RunOutcome *outcome, Answer *ret);
 /* It was not run. */
 void answer_unknown(const char *reason, Answer *ret);
+/* What it says beside its reason: the bytes of `output` and `details`. */
+gsize answer_evidence_size(const Answer *answer);
+/* How many bytes each of them may have so that all together have at most `total`, and none less than another of its
+ * size; G_MAXSIZE: all that they have. */
+gsize evidence_share(const gsize *sizes, gsize n, gsize total);
+/* Leaves at most so many bytes of evidence. */
+void answer_cut(Answer *answer, gsize max);
 void answer_clear(Answer *answer);

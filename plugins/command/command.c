@@ -94,19 +94,7 @@ static void fill_values(SnoozePluginDictionary *entry, JsonObject *details) {
         }
 }
 
-static gsize text_length(const char *text) {
-        return text ? strlen(text) : 0;
-}
-
-/* The daemon takes 64 KiB of texts in one answer, names of keys included, and refuses the whole of one that has more:
- * what a check says beside its reason is evidence, and left out where all of it would be too much. */
-static gsize evidence_size(const Answer *answer) {
-        g_autofree char *details = answer->details ? json_object_text(answer->details) : NULL;
-
-        return text_length(answer->output) + text_length(details);
-}
-
-static void fill_vote(SnoozePluginDictionary *details, const Task *task, gboolean brief) {
+static void fill_vote(SnoozePluginDictionary *details, const Task *task) {
         SnoozePluginDictionary *entry = snooze_plugin_dictionary_append_dictionary(details, "votes");
         const Answer *answer = &task->answer;
 
@@ -117,11 +105,24 @@ static void fill_vote(SnoozePluginDictionary *details, const Task *task, gboolea
                 snooze_plugin_dictionary_set_int(entry, "exit_status", answer->exit_status);
         if (answer->duration > 0)
                 snooze_plugin_dictionary_set_uint(entry, "microseconds", answer->duration);
-        if (brief)
-                return;
+        if (answer->cut)
+                snooze_plugin_dictionary_set_bool(entry, "cut", true);
         if (answer->output)
                 snooze_plugin_dictionary_set_string(entry, "output", answer->output);
         fill_values(entry, answer->details);
+}
+
+/* The daemon takes 64 KiB of texts in one answer, names of keys included, and refuses the whole of one that has more:
+ * what a check says beside its reason is evidence, and cut where all of it would be too much. */
+static void cut_evidence(Round *round) {
+        g_autofree gsize *sizes = g_new(gsize, round->checks->len);
+        gsize share;
+
+        for (guint i = 0; i < round->checks->len; i++)
+                sizes[i] = answer_evidence_size(&round->tasks[i].answer);
+        share = evidence_share(sizes, round->checks->len, EVIDENCE_MAX);
+        for (guint i = 0; i < round->checks->len; i++)
+                answer_cut(&round->tasks[i].answer, share);
 }
 
 /* Answers, and is gone. */
@@ -130,12 +131,10 @@ static void round_end(Round *round) {
         SnoozePluginCall *call = round->call;
         guint n = round->checks->len;
         uint64_t activity = 0;
-        gsize evidence = 0;
 
-        for (guint i = 0; i < n; i++)
-                evidence += evidence_size(&round->tasks[i].answer);
+        cut_evidence(round);
         for (guint i = 0; i < n; i++) {
-                fill_vote(details, &round->tasks[i], evidence > EVIDENCE_MAX);
+                fill_vote(details, &round->tasks[i]);
                 activity = MAX(activity, round->tasks[i].answer.last_activity);
         }
         if (activity > 0)

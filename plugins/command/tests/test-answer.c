@@ -111,6 +111,42 @@ static void test_configured_wrongly(void) {
         }
 }
 
+static void test_shares(void) {
+        static const gsize few[] = { 700, 100, 300 }, zero[] = { 0, 5000, 0 }, alike[] = { 500, 500, 500 };
+
+        g_assert_cmpuint(evidence_share(few, 3, 1100), ==, G_MAXSIZE);
+        /* The short ones whole, and what they leave. */
+        g_assert_cmpuint(evidence_share(few, 3, 1000), ==, 600);
+        g_assert_cmpuint(evidence_share(few, 3, 600), ==, 250);
+        g_assert_cmpuint(evidence_share(few, 3, 240), ==, 80);
+        g_assert_cmpuint(evidence_share(zero, 3, 1000), ==, 1000);
+        g_assert_cmpuint(evidence_share(alike, 3, 1000), ==, 333);
+        g_assert_cmpuint(evidence_share(NULL, 0, 1000), ==, G_MAXSIZE);
+}
+
+static void test_cut(void) {
+        static const char line[] = "{\"reason\": \"r\", \"a\": \"äöüäöüäöüäöüäöüäöü\", \"n\": 7, "
+                                   "\"b\": \"second\"}";
+
+        for (gsize max = 0; max < 200; max++) {
+                _cleanup_(answer_clear) Answer answer = answer_of(RUN_EXITED, 0, line);
+                gsize size = answer_evidence_size(&answer), left;
+
+                answer_cut(&answer, max);
+                left = answer_evidence_size(&answer);
+                g_assert_cmpuint(left, <=, max);
+                g_assert_cmpint(answer.cut, ==, max < size);
+                /* As soon as there is room for a piece of anything. */
+                g_assert_true(max < 17 || left > 0);
+                g_assert_true(!answer.output || g_utf8_validate(answer.output, -1, NULL));
+                g_assert_true(g_utf8_validate(json_get_string(answer.details, "a", ""), -1, NULL));
+                if (max >= size) {
+                        g_assert_cmpuint(left, ==, size);
+                        g_assert_cmpint(json_get_int(answer.details, "n", 0), ==, 7);
+                }
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/command/exit-status-decides", test_exit_status_decides);
@@ -118,6 +154,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/command/object", test_object);
         g_test_add_func("/command/object-that-contradicts", test_object_that_contradicts);
         g_test_add_func("/command/rubbish", test_rubbish);
+        g_test_add_func("/command/shares", test_shares);
+        g_test_add_func("/command/cut", test_cut);
         g_test_add_func("/command/configured", test_configured);
         g_test_add_func("/command/configured-wrongly", test_configured_wrongly);
         return g_test_run();

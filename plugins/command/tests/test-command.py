@@ -128,19 +128,31 @@ class Command(plugin_bus.PluginTestCase):
                          {"check-%d" % i: ("idle", "busy")[i % 2] for i in range(48)})
 
     def test_many_that_talk_much(self):
-        """The daemon takes no answer above 64 KiB: their verdicts and reasons come through, the evidence stays behind."""
+        """The daemon takes no answer above 64 KiB: their verdicts and reasons come through, and of the evidence as much as there is room for."""
         for i in range(48):
             self.script("check-%d" % i, "printf '%0240d' 7; echo; printf '{\"reason\": \"%0200d\", \"a\": \"%0240d\", \"b\": \"%0240d\", "
                         "\"c\": \"%0240d\", \"d\": \"%0240d\"}' 1 2 3 4 5")
+        self.script("short", "echo '{\"reason\": \"%s\", \"queue\": \"a\"}'" % "1".rjust(200, "0"))
+        os.unlink(os.path.join(self.directory, "check-47"))
         votes = self.ask(self.start({"parallel": GLib.Variant("x", 16)}))[2]
         self.assertEqual({vote["verdict"] for vote in votes.values()}, {"idle"})
         self.assertEqual({vote["reason"] for vote in votes.values()}, {"1".rjust(200, "0")})
         self.assertLess(sum(len(key) + len(str(value)) for vote in votes.values() for key, value in vote.items()), 64 * 1024)
-        self.assertNotIn("details", votes["check-0"])
-        for i in range(1, 48):
+        # A short one is not cut for those that are long; of those each is, and none is left without.
+        short = votes.pop("short")
+        self.assertEqual((short["details"], short.get("cut")), ({"queue": "a"}, None))
+        self.assertIn("queue", short["output"])
+        for name, vote in votes.items():
+            self.assertIs(vote["cut"], True, name)
+            self.assertEqual(vote["details"]["a"], "2".rjust(240, "0"), name)
+            self.assertTrue(vote["details"]["c"].endswith("0…"), name)
+        evidence = sum(len(vote.get("output", "").encode()) + sum(len((key + value).encode()) for key, value in vote["details"].items())
+                       for vote in votes.values())
+        self.assertTrue(30 * 1024 < evidence <= 32 * 1024, evidence)
+        for i in range(1, 47):
             os.unlink(os.path.join(self.directory, "check-%d" % i))
         votes = self.ask(self.start())[2]
-        self.assertEqual(votes["check-0"]["details"]["d"], "5".rjust(240, "0"))
+        self.assertEqual((votes["check-0"]["details"]["d"], votes["check-0"].get("cut")), ("5".rjust(240, "0"), None))
 
     def test_what_others_could_change_is_not_run(self):
         trace = os.path.join(self.outside, "ran")
