@@ -218,7 +218,9 @@ static gint64 dirty_pages(const Session *session) {
         g_autofree char *value =
                 query_value(session, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'", NULL);
 
-        return value ? g_ascii_strtoll(value, NULL, 10) : -1;
+        guint64 pages;
+
+        return value && g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &pages, NULL) ? (gint64) pages : -1;
 }
 
 /* Until there are none, or there are no fewer for a while: where others write there will always be some. */

@@ -223,6 +223,7 @@ typedef struct Persistence {
 static gboolean look(const Session *session, Persistence *ret, GError **error) {
         redisReply *reply = command(session, 2, (const char *[]) { "INFO", "persistence" }, error);
         g_autofree char *saving = NULL, *status = NULL, *last = NULL;
+        guint64 saved;
 
         if (!reply)
                 return FALSE;
@@ -232,11 +233,11 @@ static gboolean look(const Session *session, Persistence *ret, GError **error) {
                 last = info_value(reply->str, "rdb_last_save_time");
         }
         freeReplyObject(reply);
-        if (!saving || !status || !last)
+        if (!saving || !status || !last || !g_ascii_string_to_unsigned(last, 10, 0, G_MAXINT64, &saved, NULL))
                 return flush_fail(error, NULL, "INFO persistence", "it has another form than expected");
         *ret = (Persistence){ .saving = g_str_equal(saving, "1"),
                               .good = g_str_equal(status, "ok"),
-                              .last = g_ascii_strtoll(last, NULL, 10) };
+                              .last = (gint64) saved };
         return TRUE;
 }
 

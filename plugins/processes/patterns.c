@@ -6,6 +6,8 @@
 #include <pwd.h>
 #include <string.h>
 
+#include "util/number.h"
+
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 static regex_t *regex_done(regex_t *regex) {
@@ -59,10 +61,11 @@ static gboolean parse_regex(const char *text, const char *word, const char *valu
 }
 
 static gboolean parse_cpu(const char *text, const char *value, double *ret, GError **error) {
-        char *end;
+        g_autofree char *number = g_strdup(value);
 
-        *ret = g_ascii_strtod(value, &end);
-        if (end == value || (*end && !g_str_equal(end, "%")) || !(*ret > 0 && *ret <= 100000))
+        if (g_str_has_suffix(number, "%"))
+                number[strlen(number) - 1] = '\0';
+        if (!number_parse(number, ret) || !(*ret > 0 && *ret <= 100000))
                 return fail(error, "“%s”: cpu= takes percent of one CPU, above 0", text);
         return TRUE;
 }

@@ -56,34 +56,54 @@ size_t week_export(const Week *week, char text[WEEK_TEXT_SIZE]) {
         return n + 1;
 }
 
-static int read_hour(const char **position, double *ret_seen, double *ret_used) {
-        char *end;
+/* As week_export() writes one, and what has to stand behind it: strtod() and strtoull() pass over blanks, and know
+ * signs, hexadecimal digits and infinity. */
+static int read_number(const char **position, const char *digits, char behind, const char **ret_number) {
+        size_t length = strspn(*position, digits);
 
-        *ret_seen = strtod(*position, &end);
-        if (end == *position || *end != ' ')
+        if (length == 0 || (*position)[0] == '.' || (*position)[length] != behind)
                 return -EBADMSG;
-        *position = end + 1;
-        *ret_used = strtod(*position, &end);
-        if (end == *position || *end != '\n')
-                return -EBADMSG;
-        *position = end + 1;
+        *ret_number = *position;
+        *position += length + 1;
+        return 0;
+}
+
+static int read_seconds(const char **position, char behind, double *ret) {
+        const char *number;
+        char *end;
+        int r = read_number(position, ".0123456789", behind, &number);
+
+        if (r < 0)
+                return r;
+        *ret = strtod(number, &end);
+        return *end == behind ? 0 : -EBADMSG;
+}
+
+static int read_hour(const char **position, double *ret_seen, double *ret_used) {
+        int r = read_seconds(position, ' ', ret_seen);
+
+        if (r >= 0)
+                r = read_seconds(position, '\n', ret_used);
+        if (r < 0)
+                return r;
         return *ret_seen >= 0 && *ret_seen <= SECONDS_MAX && *ret_used >= 0 && *ret_used <= *ret_seen ? 0 : -EBADMSG;
 }
 
 int week_import(Week *week, const void *data, size_t size) {
-        const char *position = data;
+        const char *position = data, *number;
         Week read = { .faded = 0 };
-        char *end;
         int r;
 
         /* One NUL, at the end: no parser runs beyond it. */
         if (size == 0 || size > WEEK_TEXT_SIZE || memchr(data, 0, size) != position + size - 1)
                 return -EBADMSG;
+        r = read_number(&position, "0123456789", '\n', &number);
+        if (r < 0)
+                return r;
         errno = 0;
-        read.faded = strtoull(position, &end, 10);
-        if (errno != 0 || end == position || *position == '-' || *end != '\n')
+        read.faded = strtoull(number, NULL, 10);
+        if (errno != 0)
                 return -EBADMSG;
-        position = end + 1;
         for (unsigned i = 0; i < WEEK_HOURS; i++) {
                 r = read_hour(&position, &read.seen[i], &read.used[i]);
                 if (r < 0)

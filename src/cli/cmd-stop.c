@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/stop-actions.h"
 #include "cli/output.h"
@@ -27,7 +28,8 @@ static GDateTime *next_clock_time(const char *text) {
         unsigned hour, minute;
         int length = -1;
 
-        if (sscanf(text, "%2u:%2u%n", &hour, &minute, &length) != 2 || text[length] || !g_ascii_isdigit(text[0]))
+        if (sscanf(text, "%2u:%2u%n", &hour, &minute, &length) != 2 || text[length] ||
+            strspn(text, "0123456789:") != strlen(text))
                 return NULL;
         today = g_date_time_new_local(g_date_time_get_year(now), g_date_time_get_month(now),
                                       g_date_time_get_day_of_month(now), (int) hour, (int) minute, 0);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
+#include "util/number.h"
 #include "util/secret.h"
 
 #define INTEGER_EXACT_MAX 9007199254740992.0 /* beyond 2^53 a double skips integers */
@@ -184,10 +185,8 @@ static gboolean check_value(const Setting *setting, const char *name, JsonNode *
 
 static gboolean parse_bound(const char *text, size_t length, double *ret) {
         g_autofree char *copy = g_strstrip(g_strndup(text, length));
-        char *end = NULL;
 
-        *ret = g_ascii_strtod(copy, &end);
-        return *copy && *end == 0 && isfinite(*ret);
+        return number_parse(copy, ret);
 }
 
 /* min..max, either may be left out; a|b|c; /regex/. */
@@ -445,7 +444,6 @@ static JsonNode *list_from_text(const char *text) {
  * which the check that follows refuses. */
 static JsonNode *value_from_text(const Setting *setting, const char *text) {
         JsonNode *node;
-        char *end = NULL;
         double number;
 
         if (setting->type == SETTING_LIST)
@@ -454,8 +452,7 @@ static JsonNode *value_from_text(const Setting *setting, const char *text) {
         node = json_node_new(JSON_NODE_VALUE);
         json_node_set_string(node, text);
         if (setting->type == SETTING_INTEGER || setting->type == SETTING_NUMBER) {
-                number = g_ascii_strtod(text, &end);
-                if (!*text || *end || !isfinite(number))
+                if (!number_parse(text, &number))
                         return node;
                 if (setting->type == SETTING_INTEGER && number == floor(number) && fabs(number) <= INTEGER_EXACT_MAX)
                         json_node_set_int(node, (gint64) number);

@@ -79,7 +79,7 @@ static int parse_seconds(const char *what, const char *text, uint64_t *ret) {
 
         errno = 0;
         seconds = strtoul(text, &end, 10);
-        if (errno != 0 || end == text || *end || text[0] == '-' || seconds > EXIT_MAX_SECONDS) {
+        if (errno != 0 || *text < '0' || *text > '9' || *end || seconds > EXIT_MAX_SECONDS) {
                 fprintf(stderr, "%s: expected 0 to %lu seconds, not %s\n", what, EXIT_MAX_SECONDS, text);
                 return -EINVAL;
         }

@@ -154,7 +154,7 @@ static int set_integer(SnoozePluginDictionary *config, const char *name, const c
 
         errno = 0;
         value = strtoll(text, &end, 10);
-        if (errno != 0 || end == text || *end)
+        if (errno != 0 || end == text || *end || strspn(text, "-0123456789") != strlen(text))
                 return -EINVAL;
         return snooze_plugin_dictionary_set_int(config, name, value);
 }

@@ -439,7 +439,8 @@ class Sdk(plugin_bus.PluginTestCase):
         run = lambda *arguments: subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, env=self.bus.environment)
         self.assertEqual(run("--version").stdout, "example 1.2.0\n")
         self.assertIn("--idle-exit", run("--help").stdout)
-        for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--nonsense"], ["argument"], ["--slot", "c"]):
+        for wrong in (["--idle-exit", "-1"], ["--idle-exit", "x"], ["--idle-exit", " 1"], ["--idle-exit", "+1"], ["--idle-exit", ""],
+                      ["--nonsense"], ["argument"], ["--slot", "c"]):
             self.assertNotEqual(run(*wrong).returncode, 0)
         description = json.loads(run("--describe").stdout)
         self.assertEqual(description["events"], ["snooze.stop.pending", "custom.*"])

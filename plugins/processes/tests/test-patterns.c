@@ -64,6 +64,7 @@ static void test_other_texts_are_refused(void) {
                 "",          "name=x",          ": name=x",           "a b: name=x",       "-a: name=x",
                 "a:",        "a: cpu=5",        "a: name=",           "a: name=x name=y",  "a: name='x",
                 "a: name=(", "a: cpu=0 name=x", "a: cpu=-1 name=x",   "a: cpu=nan name=x", "a: cpu=5x name=x",
+                "a: cpu=+5 name=x", "a: cpu=0x5 name=x", "a: 'cpu= 5' name=x", "a: cpu=5%% name=x", "a: cpu=% name=x",
                 "a: owner=", "a: pid=5",        "a: owner=x owner=y",
         };
 

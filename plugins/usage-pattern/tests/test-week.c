@@ -106,6 +106,38 @@ static void test_what_is_no_week_changes_nothing(void) {
         g_assert_cmpuint(week.faded, ==, 7);
 }
 
+/* One number otherwise than it is written. */
+static void test_numbers_are_strict(void) {
+        static const char *const times[] = { " 9",  "\t9", "+9",  "-9", " -9",
+                                             "0x9", "9 ",  "9.0", "",   "18446744073709551616" };
+        static const char *const hours[] = { " 1.000 0.500", "+1.000 0.500", "-1.000 0.500", "1.000  0.500",
+                                             "1.000 +0.500", "1.000 -0.500", "1.000 0.500 ", "0x1 0x0",
+                                             "inf 0",        "nan nan",      "1e0 0",        "1 ",
+                                             "1",            "1..0 0",       ". 0",          ".5 0" };
+        Week good = { .faded = 9 }, week = { .faded = 7 };
+        g_autofree char *rest = NULL;
+        char text[WEEK_TEXT_SIZE];
+        const char *second;
+
+        (void) week_export(&good, text);
+        second = strchr(strchr(text, '\n') + 1, '\n') + 1;
+        for (gsize i = 0; i < G_N_ELEMENTS(times); i++) {
+                g_autofree char *wrong = g_strconcat(times[i], strchr(text, '\n'), NULL);
+
+                g_assert_cmpint(week_import(&week, wrong, strlen(wrong) + 1), ==, -EBADMSG);
+        }
+        for (gsize i = 0; i < G_N_ELEMENTS(hours); i++) {
+                g_autofree char *wrong = g_strconcat("9\n", hours[i], "\n", second, NULL);
+
+                g_assert_cmpint(week_import(&week, wrong, strlen(wrong) + 1), ==, -EBADMSG);
+        }
+        g_assert_cmpuint(week.faded, ==, 7);
+        rest = g_strconcat("9\n1.000 0.500\n", second, NULL);
+        g_assert_cmpint(week_import(&week, rest, strlen(rest) + 1), ==, 0);
+        g_assert_cmpuint(week.faded, ==, 9);
+        g_assert_cmpfloat(week.used[0], ==, 0.5);
+}
+
 static void test_garbled_weeks(void) {
         g_autoptr(GRand) random = g_rand_new_with_seed(11);
         Week good = { .faded = 9 }, week = { .faded = 0 };
@@ -134,6 +166,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/usage-pattern/week/hours-have-names", test_hours_have_names);
         g_test_add_func("/usage-pattern/week/out-and-in-again", test_out_and_in_again);
         g_test_add_func("/usage-pattern/week/what-is-no-week-changes-nothing", test_what_is_no_week_changes_nothing);
+        g_test_add_func("/usage-pattern/week/numbers-are-strict", test_numbers_are_strict);
         g_test_add_func("/usage-pattern/week/garbled-weeks", test_garbled_weeks);
         return g_test_run();
 }
