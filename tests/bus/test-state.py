@@ -341,19 +341,41 @@ class Hanging(CountingTest):
 
     manifest = {'timeouts': {'provider': 1, 'shutdown': 4}}
 
-    def test_one_that_does_not_end_is_killed_and_a_failure(self):
+    def leave(self):
+        """By itself: it serves no more, and does not end."""
         self.start()
-        told, pid = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING), self.get('Pid')
+        self.told, self.pid = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING), self.get('Pid')
         hanging = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING)
         self.ask('look')
-        os.kill(pid, signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting') is None, 'its name to be free')
         wait_for(lambda: hanging, 'the end of what it was asked')
+
+    def test_one_that_does_not_end_is_killed_and_a_failure(self):
+        self.leave()
         # Nobody is started beside it.
         self.wait_for_state('running')
         self.assertEqual((self.processes(), self.get('Restarts')), ([self.get('Pid')], 1))
-        self.assertNotEqual(self.get('Pid'), pid)
-        self.assertIn(('failed', 'draining', 'was leaving, did not end in time and was killed'), told)
+        self.assertNotEqual(self.get('Pid'), self.pid)
+        self.assertIn(('failed', 'draining', 'was leaving, did not end in time and was killed'), self.told)
+
+    def test_one_that_is_unloaded_meanwhile_is_killed_and_stays_away(self):
+        for method in 'Unload', 'Disable':
+            with self.subTest(method):
+                self.leave()
+                answer = self.client.send(method, interface=PLUGIN, path=COUNTING)
+                self.wait_for_state('stopped')
+                wait_for(lambda answer=answer: answer, 'the answer')
+                self.assertIsNone(answer[0][1])
+                wait_for(lambda: self.told[-1][:2] == ('stopped', 'draining'), 'the end to be told')
+                self.assertEqual((self.processes(), self.get('Restarts')), ([], 0))
+                self.house.kill_daemon()
+
+    def test_one_that_is_restarted_meanwhile(self):
+        self.leave()
+        self.of('Restart', client=self.house.client())
+        self.assertEqual((self.processes(), self.get('Restarts'), self.get('State')), ([self.get('Pid')], 0, 'running'))
+        self.assertNotIn('failed', [state for state, _, _ in self.told])
 
 
 if __name__ == '__main__':

@@ -195,6 +195,8 @@ def on_trial_without_a_channel(machine):
 
 def the_daemon_is_killed(machine):
     """a daemon that was killed finds the plugin running, in the same process"""
+    # A daemon that came back before, and had nothing to ask it, is one that it does not wait for longer than a minute.
+    assert attempt(machine, LIVELY, "read", "/etc/os-release") == "OK"
     before, daemon = pid_of(machine), machine.unit("snoozed.service", "MainPID")
     machine.run("kill", "-9", daemon)
     wait_until(lambda: machine.unit("snoozed.service", "MainPID") not in ("0", "", daemon), "snoozed was started anew")

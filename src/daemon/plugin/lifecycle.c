@@ -536,6 +536,13 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 plugin_stopped(plugin, reason);
                 break;
+        case PLUGIN_DRAINING:
+                /* By itself, or it fell: whichever it was, it is to go, and how it does is no failure any more. */
+                if (plugin->process && plugin->process->unasked)
+                        plugin_stopped(plugin, reason);
+                else if (plugin->process && plugin->process->farewell == FAREWELL_NONE)
+                        plugin->process->farewell = FAREWELL_SHUTDOWN;
+                break;
         case PLUGIN_FAILED:
         case PLUGIN_QUARANTINED:
                 if (plugin->manifest)
