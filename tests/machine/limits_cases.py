@@ -213,6 +213,15 @@ def full_of_tasks_is_told(machine):
     assert len(violations(machine, CROWD, "tasks")) == 2, violations(machine, CROWD, "tasks")
 
 
+def killed_by_the_daemon_is_no_violation(machine):
+    """one that has to be killed because it does not leave, with all of its processes, was not killed for its memory"""
+    pid = machine.unit(unit_of(CROWD), "MainPID")
+    machine.run("kill", "-STOP", pid)
+    plugin_call(machine, CROWD, "Restart")
+    assert machine.unit(unit_of(CROWD), "MainPID") not in ("0", pid)
+    assert kills(machine, CROWD) == 1, violations(machine, CROWD, "memory")
+
+
 def busy_is_told(machine):
     """ResourceViolation and a Problem name the one that uses all of its processor"""
     if not machine.counts_cpu():
@@ -331,7 +340,8 @@ def run_on(plan, machine):
         plan.cases([the_manifests_are_in_force, limits_change_live, a_busy_one_is_throttled, a_fork_bomb_ends_at_its_limit,
                     resources_are_the_kernels, near_a_limit_is_told, the_greedy_is_killed, the_greedy_is_quarantined,
                     what_it_takes_to_come_up_is_told, a_unit_ends_with_one_of_its_processes, a_version_replaces_another,
-                    one_of_its_processes_is_killed, full_of_tasks_is_told, busy_is_told, all_else_is_told_once, limits_outlive_the_daemon], machine)
+                    one_of_its_processes_is_killed, full_of_tasks_is_told, killed_by_the_daemon_is_no_violation, busy_is_told,
+                    all_else_is_told_once, limits_outlive_the_daemon], machine)
 
 
 def run(plan, installed, bus, build):
