@@ -176,7 +176,11 @@ class Virtual(Machine):
             return [line for line in self._lines("output") if OUTPUT.match(line)] + [f"# {reason}"] + self.console_lines()
         return [line for line in self._lines("output") if OUTPUT.match(line)]
 
-    def console_lines(self):
+    def journal(self):
+        """All that can be had from outside."""
         with open(self.console.name, encoding="utf-8", errors="replace") as file:
             said = file.read().splitlines()
-        return [f"# {line}" for line in (self._lines("console") + said)[-40:]]
+        yield from (self._lines("console") + said)[-40:]
+
+    def console_lines(self):
+        return [f"# {line}" for line in self.journal()]
