@@ -93,6 +93,10 @@ static gboolean has_manifest(const Places *places, const char *directory, const 
         return manifest_there(real, id);
 }
 
+gboolean plugin_packaged(const Places *places, const char *id) {
+        return has_manifest(places, PKGPLUGINDIR, id);
+}
+
 /* What lies below the tests' root is looked at from there; a program of the system from /. */
 static gboolean program_trusted(const Places *places, const char *program, GError **error) {
         const Places system = { .root = (char *) "", .also = places->also, .service = places->service };

@@ -87,9 +87,24 @@ int helper_check_person(Helper *helper, sd_bus_message *call, const char *action
 }
 
 int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
-        if (!changed && !removed && !reloader_busy(helper->reloader))
+        if (!changed && !removed && !reloader_busy(helper->reloader) && !reloader_owes(helper->reloader))
                 pending_done(&helper->places);
         return reloader_request(helper->reloader, call, changed, removed);
+}
+
+int helper_half_written(Helper *helper, unsigned changed, sd_bus_error *error, const GError *e) {
+        int r = helper_finish(helper, NULL, changed, NULL);
+
+        if (r < 0)
+                log_error("What was written cannot be read again: %s", g_strerror(-r));
+        return helper_not_written(error, e);
+}
+
+gboolean helper_note_known(Helper *helper, const char *id, GError **error) {
+        if (!pending_note(&helper->places, NULL, id, error))
+                return FALSE;
+        reloader_forgive_removal(helper->reloader, id);
+        return TRUE;
 }
 
 static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -114,19 +129,39 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
         if (packaged)
                 return sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
-        if (!approvals || !pending_note(&helper->places, NULL, &e) ||
-            !provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
+        if (!approvals || !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
+        if (!provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
+                return helper_half_written(helper, changed, error, e);
         if (changed)
                 log_info("Plugin %s is known to the system now.", id);
         return helper_finish(helper, call, changed, NULL);
 }
 
-static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+/* Once it is begun it is owed: one that failed is there as long as it is noted, whatever of its files is. */
+static int deprovision(Helper *helper, sd_bus_message *call, const char *id, sd_bus_error *error) {
+        gboolean present = provision_present(&helper->places, id) || pending_removes(&helper->places, id);
         g_autoptr(GError) e = NULL;
-        Helper *helper = userdata;
         unsigned changed = 0;
-        gboolean present;
+        gboolean removed;
+
+        if (!pending_note(&helper->places, present ? id : NULL, NULL, &e))
+                return helper_not_written(error, e);
+        removed = provision_remove(&helper->places, id, &changed, &e);
+        /* Making users is not what its file's end asks for. */
+        changed &= ~(unsigned) RELOAD_USERS;
+        if (!removed) {
+                if (present)
+                        reloader_owe_removal(helper->reloader, id);
+                return helper_half_written(helper, changed, error, e);
+        }
+        if (present)
+                log_info("Plugin %s is not known to the system any more.", id);
+        return helper_finish(helper, call, changed, present ? id : NULL);
+}
+
+static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Helper *helper = userdata;
         const char *id;
         int r;
 
@@ -136,15 +171,11 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         r = helper_check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        present = provision_present(&helper->places, id);
-        if (!pending_note(&helper->places, present ? id : NULL, &e) ||
-            !provision_remove(&helper->places, id, &changed, &e))
-                return helper_not_written(error, e);
-        if (!present)
-                return helper_finish(helper, call, changed, NULL);
-        log_info("Plugin %s is not known to the system any more.", id);
-        /* Making users is not what its file's end asks for. */
-        return helper_finish(helper, call, changed & ~(unsigned) RELOAD_USERS, id);
+        /* Its user is the package's, and a policy of that name in /etc the administrator's. */
+        if (plugin_packaged(&helper->places, id))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                         "%s came with a package, which is what to remove.", id);
+        return deprovision(helper, call, id, error);
 }
 
 static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {
@@ -184,8 +215,10 @@ static int method_set_limits(sd_bus_message *call, void *userdata, sd_bus_error 
         r = read_limits(options, manifest, &limits, error);
         if (r < 0)
                 return r;
-        if (!pending_note(&helper->places, NULL, &e) || !provision_limit(&helper->places, id, &limits, &changed, &e))
+        if (!pending_note(&helper->places, NULL, NULL, &e))
                 return helper_not_written(error, e);
+        if (!provision_limit(&helper->places, id, &limits, &changed, &e))
+                return helper_half_written(helper, changed, error, e);
         return helper_finish(helper, call, changed, NULL);
 }
 
@@ -248,23 +281,26 @@ static void log_approval(sd_bus_message *call, const Approval *approval, const c
                       *list ? list : "nothing");
 }
 
+/* Of one that is known to the system it brings everything up to date, also what a removal that failed took away. */
 static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, const Manifest *manifest,
                    sd_bus_error *error) {
-        g_autoptr(Approvals) approvals = NULL;
+        gboolean present = provision_present(&helper->places, approval->id);
         g_autoptr(GError) e = NULL;
         unsigned changed = 0;
 
-        if (!pending_note(&helper->places, NULL, &e) ||
-            !provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
+        if (present ? !helper_note_known(helper, approval->id, &e) : !pending_note(&helper->places, NULL, NULL, &e))
                 return helper_not_written(error, e);
+        if (!provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
+                return helper_half_written(helper, changed, error, e);
         /* One that was never enabled is made known when it is. */
-        if (provision_present(&helper->places, approval->id)) {
+        if (present) {
                 gboolean packaged;
+                g_autoptr(Approvals) approvals = NULL;
                 g_autoptr(Manifest) current = plugin_find(&helper->places, approval->id, &packaged, &e);
 
                 approvals = current ? provision_approvals(&helper->places, approval->id, &e) : NULL;
                 if (!approvals || !provision_refresh(&helper->places, current, approvals, &changed, &e))
-                        return helper_not_written(error, e);
+                        return helper_half_written(helper, changed, error, e);
         }
         return helper_finish(helper, call, changed, NULL);
 }

@@ -49,6 +49,8 @@ Manifest *plugin_load(const Places *places, const char *directory, const char *i
                       GError **error);
 /* The directory that it is found in, without the root. */
 char *plugin_directory(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
+/* A package brought what is found first. */
+gboolean plugin_packaged(const Places *places, const char *id);
 /* As manifest_versions(). */
 char **plugin_versions(const Places *places, const char *id);
 
@@ -79,8 +81,10 @@ gboolean install_switch(const Places *places, const char *id, const char *versio
 char **interpreters(const char *program);
 
 /* pending.c */
-/* Before anything is changed; removed: a plugin whose user is to go, or NULL. */
-gboolean pending_note(const Places *places, const char *removed, GError **error);
+/* Before anything is changed; removed: a plugin that is to be forgotten, kept: one that is not any more; or NULL. */
+gboolean pending_note(const Places *places, const char *removed, const char *kept, GError **error);
+/* That it is to be forgotten is noted, and may not be done. */
+gboolean pending_removes(const Places *places, const char *id);
 /* All that was changed is in force. */
 void pending_done(const Places *places);
 /* Has done what an earlier helper left. 0, 1 or a negative errno. */
@@ -93,6 +97,7 @@ typedef enum Slots {
         SLOTS_BOTH = SLOT_A | SLOT_B,
 } Slots;
 
+/* All of it, or a part. */
 gboolean provision_present(const Places *places, const char *id);
 /* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both,
  * grants what is approved to either. */

@@ -107,11 +107,11 @@ static void leave_if_done(void *userdata) {
         (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
 }
 
-static void on_reloaded(gboolean failed, void *userdata) {
+static void on_reloaded(void *userdata) {
         Helper *helper = userdata;
 
-        /* What failed is tried again by the next helper. */
-        if (!failed)
+        /* What is owed when it ends is tried again by the next helper. */
+        if (!reloader_owes(helper->reloader))
                 pending_done(&helper->places);
         leave_if_done(helper);
 }

@@ -57,10 +57,17 @@ static char *units_path(const char *id) {
         return g_strdup_printf(APPROVALS "/%s.units", id);
 }
 
-gboolean provision_present(const Places *places, const char *id) {
-        g_autofree char *path = policy_path(id), *real = place_path(places, path);
+static gboolean file_there(const Places *places, const char *path) {
+        g_autofree char *real = place_path(places, path);
 
         return access(real, F_OK) == 0;
+}
+
+/* The user's file is the first of the two to be written, and the last of all to be removed. */
+gboolean provision_present(const Places *places, const char *id) {
+        g_autofree char *user = user_path(id), *policy = policy_path(id);
+
+        return file_there(places, user) || file_there(places, policy);
 }
 
 static gboolean group_exists(const char *name, void *userdata) {

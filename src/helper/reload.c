@@ -3,8 +3,12 @@
 /*  requests ──100 ms──▸ remove users (one unit each) ─▸ make users ─▸ systemd: Reload ─▸ bus: ReloadConfig ─▸ answers
  *
  *  Requests that come meanwhile make the next batch. A step that fails is told to all of its batch, as what could not
- * be written is; the others are tried all the same, for what was written stands there and is to be in force as far as
- * that goes. */
+ * be written is, a user that could not be removed to those who wanted that; the other steps are tried all the same,
+ * for what was written stands there and is to be in force as far as that goes.
+ *
+ *  What failed is owed. A step that is everybody's belongs to the next batch, too, whoever asks for one: nobody hears
+ * that all is read while it is not. A user is removed again for those only who ask for that, or by the next helper: it
+ * may never work, and is no business of the others. */
 
 #include "helper/reload.h"
 
@@ -29,20 +33,34 @@
 #define USERS_UNIT "snooze-users.service"
 #define REMOVE_UNIT "snooze-user-remove@%s.service"
 
+typedef struct Failure {
+        const char *error; /* its name … */
+        char *message;     /* … and what it says; NULL: there was none */
+} Failure;
+
+typedef struct Waiting {
+        sd_bus_message *call;
+        char *removed;   /* that the user of this plugin goes is part of what was asked for; NULL: of nobody */
+        Failure failure; /* of that */
+} Waiting;
+
 typedef struct Batch {
         unsigned what;
-        GPtrArray *calls;   /* sd_bus_message, owned */
-        GPtrArray *removed; /* ids, owned */
-        const char *error;  /* the name of the first failure, and what it says */
-        char *failure;
+        GPtrArray *calls;   /* Waiting */
+        GPtrArray *removed; /* ids, owned, each once */
+        Failure failure;    /* the first that is everybody's */
 } Batch;
 
 struct Reloader {
         sd_bus *bus;
-        void (*idle)(gboolean failed, void *userdata);
+        void (*idle)(void *userdata);
         void *userdata;
         Batch next, running;
-        gboolean busy, failed;
+        gboolean busy;
+        unsigned step;             /* ReloadWhat: what is under way, or 0 */
+        char *removing;            /* the id whose user is, or NULL */
+        unsigned owed;             /* ReloadWhat */
+        GHashTable *owed_removals; /* ids, owned */
         sd_event_source *timer, *guard;
         sd_bus_slot *call, *removed_match;
         char *job, *unit, *systemd; /* whose end is waited for; who said so */
@@ -52,38 +70,62 @@ struct Reloader {
 static void next_step(Reloader *reloader);
 static void start_unit(Reloader *reloader, const char *unit);
 
-static void message_free(void *message) {
-        sd_bus_message_unref(message);
+static void waiting_free(void *data) {
+        Waiting *waiting = data;
+
+        sd_bus_message_unref(waiting->call);
+        g_free(waiting->removed);
+        g_free(waiting->failure.message);
+        g_free(waiting);
 }
 
 static void batch_init(Batch *batch) {
-        *batch = (Batch) { .calls = g_ptr_array_new_with_free_func(message_free),
+        *batch = (Batch) { .calls = g_ptr_array_new_with_free_func(waiting_free),
                            .removed = g_ptr_array_new_with_free_func(g_free) };
 }
 
 static void batch_clear(Batch *batch) {
         g_clear_pointer(&batch->calls, g_ptr_array_unref);
         g_clear_pointer(&batch->removed, g_ptr_array_unref);
-        g_clear_pointer(&batch->failure, g_free);
-        batch->error = NULL;
+        g_clear_pointer(&batch->failure.message, g_free);
         batch->what = 0;
+}
+
+/* The first one counts. */
+static void failure_set(Failure *failure, const Failure *what) {
+        if (!failure->message)
+                *failure = (Failure) { .error = what->error, .message = g_strdup(what->message) };
+}
+
+static void fail_removal(Reloader *reloader, const Failure *failure) {
+        GPtrArray *calls = reloader->running.calls;
+
+        reloader_owe_removal(reloader, reloader->removing);
+        for (guint i = 0; i < calls->len; i++) {
+                Waiting *waiting = g_ptr_array_index(calls, i);
+
+                if (g_strcmp0(waiting->removed, reloader->removing) == 0)
+                        failure_set(&waiting->failure, failure);
+        }
 }
 
 static void fail(Reloader *reloader, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static void fail(Reloader *reloader, const char *error, const char *format, ...) {
         g_autofree char *message = NULL;
+        Failure failure;
         va_list ap;
 
         va_start(ap, format);
         message = g_strdup_vprintf(format, ap);
         va_end(ap);
         log_error("%s", message);
-        reloader->failed = TRUE;
-        if (reloader->running.failure)
-                return;
-        reloader->running.error = error;
-        reloader->running.failure = g_steal_pointer(&message);
+        failure = (Failure) { .error = error, .message = message };
+        reloader->owed |= reloader->step;
+        if (reloader->removing)
+                fail_removal(reloader, &failure);
+        else
+                failure_set(&reloader->running.failure, &failure);
 }
 
 /* sd-bus says so where it has waited for long enough, the bus where who was asked has gone without an answer. */
@@ -203,9 +245,11 @@ static void answer(Reloader *reloader) {
         Batch *batch = &reloader->running;
 
         for (guint i = 0; i < batch->calls->len; i++) {
-                sd_bus_message *call = g_ptr_array_index(batch->calls, i);
-                int r = batch->failure ? sd_bus_reply_method_errorf(call, batch->error, "%s", batch->failure)
-                                       : sd_bus_reply_method_return(call, NULL);
+                const Waiting *waiting = g_ptr_array_index(batch->calls, i);
+                const Failure *failure = waiting->failure.message ? &waiting->failure : &batch->failure;
+                int r = failure->message ? sd_bus_reply_method_errorf(waiting->call, failure->error, "%s",
+                                                                      failure->message)
+                                         : sd_bus_reply_method_return(waiting->call, NULL);
 
                 if (r < 0)
                         log_warning("A caller could not be answered: %s", g_strerror(-r));
@@ -220,6 +264,8 @@ static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata) {
 
         reloader->running = reloader->next;
         reloader->next = batch;
+        reloader->running.what |= reloader->owed;
+        reloader->owed = 0;
         next_step(reloader);
         return 0;
 }
@@ -241,63 +287,100 @@ static void end_batch(Reloader *reloader) {
                 gather(reloader);
         else {
                 reloader->busy = FALSE;
-                reloader->idle(reloader->failed, reloader->userdata);
-                reloader->failed = FALSE;
+                reloader->idle(reloader->userdata);
         }
         answer(reloader);
+}
+
+static gboolean take_step(Reloader *reloader, ReloadWhat step) {
+        if (!(reloader->running.what & step))
+                return FALSE;
+        reloader->running.what &= ~(unsigned) step;
+        reloader->step = step;
+        return TRUE;
 }
 
 static void next_step(Reloader *reloader) {
         Batch *batch = &reloader->running;
 
         reloader->cancelled = 0;
+        reloader->step = 0;
+        g_clear_pointer(&reloader->removing, g_free);
         if (batch->removed->len > 0) {
-                g_autofree char *id = g_ptr_array_steal_index(batch->removed, 0);
-                g_autofree char *unit = g_strdup_printf(REMOVE_UNIT, id);
+                g_autofree char *unit = NULL;
 
+                reloader->removing = g_ptr_array_steal_index(batch->removed, 0);
+                unit = g_strdup_printf(REMOVE_UNIT, reloader->removing);
                 start_unit(reloader, unit);
-        } else if (batch->what & RELOAD_USERS) {
-                batch->what &= ~(unsigned) RELOAD_USERS;
+        } else if (take_step(reloader, RELOAD_USERS)) {
                 start_unit(reloader, USERS_UNIT);
-        } else if (batch->what & RELOAD_UNITS) {
-                batch->what &= ~(unsigned) RELOAD_UNITS;
+        } else if (take_step(reloader, RELOAD_UNITS)) {
                 call_or_fail(reloader, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Reload");
-        } else if (batch->what & RELOAD_BUS) {
-                batch->what &= ~(unsigned) RELOAD_BUS;
+        } else if (take_step(reloader, RELOAD_BUS)) {
                 call_or_fail(reloader, DRIVER, "/org/freedesktop/DBus", DRIVER, "ReloadConfig");
         } else {
                 end_batch(reloader);
         }
 }
 
+static void add_removal(Reloader *reloader, const char *id) {
+        GPtrArray *list = reloader->next.removed;
+
+        reloader_forgive_removal(reloader, id);
+        if (!g_ptr_array_find_with_equal_func(list, id, g_str_equal, NULL))
+                g_ptr_array_add(list, g_strdup(id));
+}
+
+static void add_call(Reloader *reloader, sd_bus_message *call, const char *removed) {
+        Waiting *waiting = g_new0(Waiting, 1);
+
+        waiting->call = sd_bus_message_ref(call);
+        waiting->removed = g_strdup(removed);
+        g_ptr_array_add(reloader->next.calls, waiting);
+}
+
 int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, const char *removed) {
-        if (what == 0 && !removed && !reloader->busy)
-                return sd_bus_reply_method_return(call, NULL);
+        if (what == 0 && !removed && !reloader->busy && reloader->owed == 0)
+                return call ? sd_bus_reply_method_return(call, NULL) : 0;
+        /* What was written is to be in force, also where one more cannot be told when it is. */
+        reloader->next.what |= what;
+        if (removed)
+                add_removal(reloader, removed);
+        if (!reloader->busy)
+                gather(reloader);
         if (call && reloader->next.calls->len >= WAITING_MAX)
                 return sd_bus_reply_method_errorf(
                         call, ERROR_LIMITS_EXCEEDED,
                         "More than %u calls wait for a reload already; what was written stays.", WAITING_MAX);
-        reloader->next.what |= what;
         if (call)
-                g_ptr_array_add(reloader->next.calls, sd_bus_message_ref(call));
-        if (removed)
-                g_ptr_array_add(reloader->next.removed, g_strdup(removed));
-        if (!reloader->busy)
-                gather(reloader);
+                add_call(reloader, call, removed);
         return 1;
+}
+
+void reloader_owe_removal(Reloader *reloader, const char *id) {
+        g_hash_table_add(reloader->owed_removals, g_strdup(id));
+}
+
+void reloader_forgive_removal(Reloader *reloader, const char *id) {
+        g_hash_table_remove(reloader->owed_removals, id);
+}
+
+gboolean reloader_owes(const Reloader *reloader) {
+        return reloader->owed != 0 || g_hash_table_size(reloader->owed_removals) > 0;
 }
 
 gboolean reloader_busy(const Reloader *reloader) {
         return reloader->busy;
 }
 
-int reloader_new(sd_bus *bus, void (*idle)(gboolean failed, void *userdata), void *userdata, Reloader **ret) {
+int reloader_new(sd_bus *bus, void (*idle)(void *userdata), void *userdata, Reloader **ret) {
         Reloader *reloader = g_new0(Reloader, 1);
         int r;
 
         reloader->bus = sd_bus_ref(bus);
         reloader->idle = idle;
         reloader->userdata = userdata;
+        reloader->owed_removals = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         batch_init(&reloader->next);
         batch_init(&reloader->running);
         r = sd_event_add_time(sd_bus_get_event(bus), &reloader->timer, CLOCK_MONOTONIC, 0, 1, on_gathered, reloader);
@@ -334,6 +417,8 @@ Reloader *reloader_free(Reloader *reloader) {
         sd_event_source_disable_unref(reloader->guard);
         batch_clear(&reloader->next);
         batch_clear(&reloader->running);
+        g_free(reloader->removing);
+        g_hash_table_unref(reloader->owed_removals);
         sd_bus_unref(reloader->bus);
         g_free(reloader);
         return NULL;

@@ -199,9 +199,10 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         if (r <= 0)
                 return r < 0 ? r : 1;
         approvals = provision_approvals(&helper->places, id, &e);
-        if (!approvals || !pending_note(&helper->places, NULL, &e) ||
-            !provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
+        if (!approvals || !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
+        if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
+                return helper_half_written(helper, changed, error, e);
         if (changed)
                 log_info("Plugin %s runs version %s in slot %s from its next start on.", id, version,
                          slot == SLOT_A ? "a" : "b");

@@ -1,142 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""snooze-helper on a private bus, with another root and a systemd that only takes notes."""
+"""What snooze-helper makes known, grants and refuses, to whom."""
 
-import hashlib
 import json
 import os
 import pathlib
-import pwd
 import signal
 import unittest
 
 import tap
 from gi.repository import Gio, GLib
 from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, INTERACTION_REQUIRED, MANAGER, PATH, PLUGIN, House, error_name, wait_for
-
-HELPER = 'io.cloudsnooze.Helper1'
-HELPER_PATH = '/io/cloudsnooze/Helper1'
-SYSTEMD = '''<node><interface name="org.freedesktop.systemd1.Manager">
-<method name="Subscribe"/><method name="Reload"/>
-<method name="StartUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="o" direction="out"/></method>
-<signal name="JobRemoved"><arg type="u"/><arg type="o"/><arg type="s"/><arg type="s"/></signal>
-</interface></node>'''
-# The bus lets in those only whom the host knows; any will do.
-DAEMON_UID = pwd.getpwnam('daemon').pw_uid
-PERMISSIONS = ['network:10.0.0.1', 'read:/srv/data', 'bus:org.freedesktop.login1']
-
-
-class Systemd:
-    """Answers as PID 1 does, and keeps what it was asked."""
-
-    def __init__(self, house):
-        self.asked = []
-        self.result = 'done'
-        self.results = []  # of the next ones, before `result` counts
-        self.silent = False
-        self.refusal = None  # the error with which it refuses to read its files again
-        self.connection = house.client().connection
-        node = Gio.DBusNodeInfo.new_for_xml(SYSTEMD)
-        self.connection.register_object('/org/freedesktop/systemd1', node.interfaces[0], self.on_call, None, None)
-        house.watcher.call('GetId', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
-                           destination='org.freedesktop.DBus')
-        self.connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName',
-                                  GLib.Variant('(su)', ('org.freedesktop.systemd1', 4)), None, Gio.DBusCallFlags.NONE, -1, None)
-
-    def on_call(self, connection, sender, path, interface, method, parameters, invocation):
-        if method == 'Subscribe':
-            invocation.return_value(None)
-            return
-        self.asked.append((method, *parameters.unpack()[:1]))
-        if method == 'Reload' and self.refusal:
-            invocation.return_dbus_error(self.refusal, 'it does not')
-            return
-        if method == 'Reload':
-            invocation.return_value(None)
-            return
-        job = f'/org/freedesktop/systemd1/job/{len(self.asked)}'
-        invocation.return_value(GLib.Variant('(o)', (job,)))
-        if not self.silent:
-            result = self.results.pop(0) if self.results else self.result
-            connection.emit_signal(sender, '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager', 'JobRemoved',
-                                   GLib.Variant('(uoss)', (1, job, parameters.unpack()[0], result)))
-
-
-class HelperTest(unittest.TestCase):
-    def setUp(self):
-        self.house = House(daemon=False)
-        self.addCleanup(self.house.close)
-        self.root = self.house.directory / 'root'
-        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/plugins',
-                          'etc/cloudsnooze/snooze.d', 'etc/cloudsnooze/approvals', 'usr/lib/cloudsnooze/plugins',
-                          'usr/local/share/dbus-1/system-services'):
-            (self.root / directory).mkdir(parents=True, mode=0o755)
-        (self.root / 'etc/passwd').write_text(f'root:x:0:0::/:/bin/sh\nsnooze:x:{DAEMON_UID}:{DAEMON_UID}::/:/bin/false\n')
-        self.systemd = Systemd(self.house)
-        self.client = self.house.client()
-        self.helper = self.start()
-
-    def start(self):
-        helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
-        self.house.wait_for_owner(HELPER, helper)
-        return helper
-
-    def tearDown(self):
-        self.assertEqual(self.helper.kill(15), 0, self.helper.output())
-        self.assertNotIn('Sanitizer', self.helper.output())
-
-    def send(self, method, signature, arguments, client=None, interactive=False):
-        return (client or self.client).send(method, signature, arguments, HELPER, HELPER_PATH, HELPER, interactive)
-
-    def call(self, method, signature, arguments, client=None):
-        """systemd is this process, which has to go on answering while it waits."""
-        result = self.send(method, signature, arguments, client)
-        wait_for(lambda: result, f'the answer of {method}')
-        reply, error = result[0]
-        if error:
-            raise error
-        return reply
-
-    def assertFails(self, name, method, signature, arguments, client=None, part=''):
-        with self.assertRaises(GLib.Error) as caught:
-            self.call(method, signature, arguments, client)
-        self.assertEqual(error_name(caught.exception), name, caught.exception.message)
-        self.assertIn(part, caught.exception.message)
-
-    def install(self, identifier='example', directory='etc/cloudsnooze/plugins', permissions=PERMISSIONS, **more):
-        place = self.root / directory / identifier
-        place.mkdir(mode=0o755, exist_ok=True, parents=True)
-        (place / identifier).write_text('#!/bin/sh\n')
-        (place / identifier).chmod(0o755)
-        manifest = place / 'plugin.json'
-        manifest.write_text(json.dumps({'name': identifier, 'version': '1.0.0', 'contracts': ['IdleCheck'],
-                                        'permissions': permissions, **more}))
-        return hashlib.sha256(manifest.read_bytes()).hexdigest()
-
-    def written(self):
-        """All files below the root but those of the tests, without those that were there before."""
-        return {str(path.relative_to(self.root)) for path in self.root.rglob('*')
-                if path.is_file() and 'plugins' not in path.parts and path.name not in ('passwd', 'group', 'snooze.json')}
-
-    def drop_in(self, name='10-permissions.conf', identifier='example', slot=''):
-        path = self.root / f'etc/systemd/system/snooze-plugin{slot}@{identifier}.service.d/{name}'
-        return path.read_text() if path.exists() else None
-
-    def approve(self, permissions, digest, identifier='example', **more):
-        return self.call('ApprovePermissions', '(sass)', (identifier, permissions, digest), **more)
-
+from helper_bus import DAEMON_UID, FILES, HELPER, HELPER_PATH, PERMISSIONS, HelperTest
 
 class Provision(HelperTest):
-    FILES = {'etc/sysusers.d/cloudsnooze-plugin-example.conf', 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf',
-             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.service',
-             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.a.service',
-             'usr/local/share/dbus-1/system-services/io.cloudsnooze.Plugin1.example.b.service',
-             'etc/systemd/system/snooze-plugin@example.service.d/10-permissions.conf',
-             'etc/systemd/system/snooze-plugin-b@example.service.d/10-permissions.conf'}
-
     def test_everything_is_written_and_read_again(self):
         self.install(limits={'memory_mb': 20, 'cpu_percent': 5, 'tasks': 3})
         self.call('Provision', '(s)', ('example',))
-        self.assertEqual(self.written(), self.FILES)
+        self.assertEqual(self.written(), FILES)
         self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service'), ('Reload',)])
         self.assertEqual(self.drop_in(), self.drop_in(slot='-b'))
         self.assertIn(f'ExecStart={self.root}/etc/cloudsnooze/plugins/example/example\n', self.drop_in())
@@ -213,6 +93,18 @@ class Provision(HelperTest):
         self.call('Provision', '(s)', ('example',))
         self.assertEqual(self.written(), set())
 
+    def test_a_packaged_one_is_not_forgotten(self):
+        """Its user is the package's, and what stands in /etc under the name of its policy the administrator's."""
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        policy = self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        policy.write_text('<busconfig/>')
+        self.assertFails(ERROR + 'NotSupported', 'Deprovision', '(s)', ('example',), part='came with a package')
+        # Nor where its manifest is broken.
+        (self.root / 'usr/lib/cloudsnooze/plugins/example/plugin.json').write_text('{')
+        self.assertFails(ERROR + 'NotSupported', 'Deprovision', '(s)', ('example',), part='came with a package')
+        self.assertEqual(policy.read_text(), '<busconfig/>')
+        self.assertEqual(self.systemd.asked, [])
+
     def test_configured_directories(self):
         (self.root / 'etc/cloudsnooze/snooze.json').write_text(json.dumps({'plugins': {'directories': ['/opt/ours']}}))
         self.install(directory='opt/ours')
@@ -236,7 +128,7 @@ class Provision(HelperTest):
         self.assertTrue(errors)
         self.assertLessEqual(errors, {ERROR + 'LimitsExceeded', 'org.freedesktop.DBus.Error.LimitsExceeded'})
         self.call('Provision', '(s)', ('example',), self.house.client())
-        self.assertEqual(self.written(), self.FILES)
+        self.assertEqual(self.written(), FILES)
 
     def test_a_caller_who_does_not_wait(self):
         self.install()
@@ -245,7 +137,7 @@ class Provision(HelperTest):
         hasty.connection.flush_sync(None)
         hasty.close()
         self.call('Provision', '(s)', ('example',))
-        self.assertEqual(self.written(), self.FILES)
+        self.assertEqual(self.written(), FILES)
 
     def test_what_cannot_be_written_is_told(self):
         self.install()
@@ -266,7 +158,7 @@ class Provision(HelperTest):
                 self.install(limits={'tasks': 3})
                 self.systemd.refusal = refusal
                 self.assertFails(ERROR + name, 'Provision', '(s)', ('example',), part='could not be told to read its files again: it does not')
-                self.assertEqual(self.written() & self.FILES, self.FILES)
+                self.assertEqual(self.written() & FILES, FILES)
                 self.systemd.refusal = None
                 self.call('Deprovision', '(s)', ('example',))
 
@@ -300,42 +192,6 @@ class Provision(HelperTest):
                                             parameters)
         wait_for(lambda: result, 'the answer')
         self.assertIsNone(result[0][1])
-
-    def killed_under_way(self, method):
-        """Killed when all is written and before anybody has read it."""
-        self.systemd.silent = True
-        self.systemd.asked.clear()
-        self.send(method, '(s)', ('example',))
-        wait_for(lambda: self.systemd.asked, 'the first step')
-        self.helper.kill(9)
-        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to be gone')
-        self.systemd.silent = False
-        self.systemd.asked.clear()
-        self.helper = self.start()
-        wait_for(lambda: ('Reload',) in self.systemd.asked, 'the rest')
-
-    def test_what_was_under_way_is_completed(self):
-        self.install()
-        self.killed_under_way('Provision')
-        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service'), ('Reload',)])
-        self.call('Provision', '(s)', ('example',))
-        self.assertEqual(self.written(), self.FILES)
-        self.killed_under_way('Deprovision')
-        self.assertIn(('StartUnit', 'snooze-user-remove@example.service'), self.systemd.asked)
-        self.call('Deprovision', '(s)', ('example',))
-        self.assertEqual(self.written(), set())
-
-    def test_what_failed_is_tried_again(self):
-        self.install()
-        self.systemd.result = 'failed'
-        with self.assertRaises(GLib.Error):
-            self.call('Provision', '(s)', ('example',))
-        self.assertEqual(self.helper.kill(15), 0)
-        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to be gone')
-        self.systemd.result = 'done'
-        self.systemd.asked.clear()
-        self.helper = self.start()
-        wait_for(lambda: ('Reload',) in self.systemd.asked, 'another try')
 
 
 class Approval(HelperTest):

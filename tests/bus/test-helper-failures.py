@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What snooze-helper could not do, or was killed amid: it is owed, and nobody hears that it is done before it is."""
+
+import tap
+from gi.repository import GLib
+from harness import ERROR, error_name, wait_for, wait_for_file
+from helper_bus import FILES, PERMISSIONS, HelperTest
+
+FAILED = ERROR + 'Store'
+MAKE = ('StartUnit', 'snooze-users.service')
+REMOVE = ('StartUnit', 'snooze-user-remove@example.service')
+RELOAD = ('Reload',)
+
+
+class OwedTest(HelperTest):
+    @property
+    def note(self):
+        return self.root / 'etc/cloudsnooze/approvals/.pending'
+
+    def noted(self):
+        """The plugins that are to be forgotten; None: nothing is owed."""
+        return self.note.read_text().splitlines()[1:] if self.note.exists() else None
+
+    def forget_badly(self):
+        """A plugin whose user cannot be removed."""
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.broken = {REMOVE[1]}
+        self.assertFails(FAILED, 'Deprovision', '(s)', ('example',), part=REMOVE[1])
+        self.assertEqual(self.written() - {'etc/cloudsnooze/approvals/.pending'}, set())
+        self.systemd.asked.clear()
+
+    def wait_until_settled(self):
+        wait_for_file(lambda: not self.note.exists(), 'nothing to be owed')
+
+
+class Killed(OwedTest):
+    def killed_under_way(self, method):
+        """Killed when all is written and before anybody has read it."""
+        self.systemd.silent = True
+        self.systemd.asked.clear()
+        self.send(method, '(s)', ('example',))
+        wait_for(lambda: self.systemd.asked, 'the first step')
+        self.helper.kill(9)
+        self.systemd.silent = False
+        self.start_another()
+        wait_for(lambda: ('Reload',) in self.systemd.asked, 'the rest')
+
+    def test_what_was_under_way_is_completed(self):
+        self.install()
+        self.killed_under_way('Provision')
+        self.assertEqual(self.systemd.asked, [('StartUnit', 'snooze-users.service'), ('Reload',)])
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.written(), FILES)
+        self.killed_under_way('Deprovision')
+        self.assertIn(('StartUnit', 'snooze-user-remove@example.service'), self.systemd.asked)
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), set())
+
+    def test_what_failed_is_tried_again(self):
+        self.install()
+        self.systemd.result = 'failed'
+        with self.assertRaises(GLib.Error):
+            self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.helper.kill(15), 0)
+        self.systemd.result = 'done'
+        self.start_another()
+        wait_for(lambda: ('Reload',) in self.systemd.asked, 'another try')
+
+    def test_one_that_was_being_forgotten_is_forgotten(self):
+        """Its files go one after the other. What is left of them would have its user made again, with all that was granted."""
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.assertIn('PrivateNetwork=no', self.drop_in())
+        self.helper.kill(9)
+        self.note.write_text('# Under way.\nexample\n')
+        for path in sorted(FILES)[-3:]:
+            (self.root / path).unlink()
+        (self.root / 'etc/cloudsnooze/approvals/example.json').unlink()
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [REMOVE, MAKE, RELOAD])
+        self.assertEqual(self.written(), set())
+
+    def test_one_that_a_package_has_brought_meanwhile_stays(self):
+        self.forget_badly()
+        self.assertEqual(self.helper.kill(15), 0)
+        self.systemd.broken = set()
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        policy = self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        policy.write_text('<busconfig/>')
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.assertTrue(policy.exists())
+
+
+class Unread(OwedTest):
+    """systemd could not read what was written."""
+
+    def test_who_asks_again_hears_the_same_until_it_is_done(self):
+        self.install()
+        self.systemd.broken = {MAKE[1]}
+        for _ in range(2):
+            self.systemd.asked.clear()
+            self.assertFails(FAILED, 'Provision', '(s)', ('example',), part=MAKE[1])
+            self.assertIn(MAKE, self.systemd.asked)
+            self.assertEqual(self.noted(), [])
+        self.systemd.broken = set()
+        self.systemd.asked.clear()
+        self.call('Provision', '(s)', ('example',))
+        # The rest went well the first time.
+        self.assertEqual(self.systemd.asked, [MAKE])
+        self.assertIsNone(self.noted())
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [MAKE])
+
+    def test_what_was_taken_back_is_not_said_to_be_before_it_is(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.systemd.refusal = 'org.freedesktop.systemd1.ReloadingLimit'
+        for _ in range(2):
+            self.systemd.asked.clear()
+            self.assertFails(FAILED, 'ApprovePermissions', '(sass)', ('example', [], digest), part='could not be told')
+            self.assertEqual(self.systemd.asked, [RELOAD])
+        self.systemd.refusal = None
+        self.approve([], digest)
+        self.assertIsNone(self.noted())
+
+    def test_limits(self):
+        self.install()
+        arguments = ('example', {'tasks': GLib.Variant('t', 2)})
+        self.systemd.refusal = 'org.freedesktop.systemd1.ReloadingLimit'
+        for _ in range(2):
+            self.systemd.asked.clear()
+            self.assertFails(FAILED, 'SetLimits', '(sa{sv})', arguments, part='could not be told')
+            self.assertEqual(self.systemd.asked, [RELOAD])
+        self.systemd.refusal = None
+        self.call('SetLimits', '(sa{sv})', arguments)
+        self.assertIsNone(self.noted())
+
+    def test_it_is_done_with_what_is_asked_for_another(self):
+        for identifier in 'example', 'other':
+            self.install(identifier)
+        self.systemd.broken = {MAKE[1]}
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',))
+        self.systemd.broken = set()
+        self.systemd.asked.clear()
+        # Which alone would have units read again.
+        self.call('SetLimits', '(sa{sv})', ('other', {'tasks': GLib.Variant('t', 2)}))
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.assertIsNone(self.noted())
+
+    def test_who_comes_while_it_fails_waits_for_another_try(self):
+        self.install()
+        self.systemd.silent = True
+        self.systemd.broken = {MAKE[1]}
+        first = self.send('Provision', '(s)', ('example',))
+        wait_for(lambda: self.systemd.withheld, 'the first step')
+        second = self.send('Provision', '(s)', ('example',))
+        # Behind it.
+        self.call('ListPermissions', '(s)', ('example',))
+        self.assertFalse(second)
+        self.systemd.end_jobs()
+        wait_for(lambda: first, 'the first answer')
+        self.assertEqual(error_name(first[0][1]), FAILED)
+        wait_for(lambda: self.systemd.withheld, 'another try')
+        self.systemd.broken = set()
+        self.systemd.end_jobs()
+        wait_for(lambda: second, 'the second answer')
+        self.assertIsNone(second[0][1])
+        self.assertIsNone(self.noted())
+
+    def test_what_more_have_written_than_may_wait_is_read_all_the_same(self):
+        self.install()
+        self.install('other')
+        # Known to the helper: who they are does not wait to be told.
+        crowd = [self.house.client() for _ in range(3)]
+        for client in crowd:
+            self.call('Provision', '(s)', ('example',), client)
+        self.install('third')
+        self.systemd.silent = True
+        first = self.send('Provision', '(s)', ('third',))
+        wait_for(lambda: self.systemd.withheld, 'the first step')
+        waiting = [self.send('Provision', '(s)', ('example',), client) for client in crowd for _ in range(100)]
+        refused = lambda: [answer for answer in waiting if answer]
+        wait_for(lambda: len(refused()) == 300 - 256, 'those who are too many to be refused')
+        self.assertFails(ERROR + 'LimitsExceeded', 'Provision', '(s)', ('other',), part='what was written stays')
+        self.systemd.asked.clear()
+        self.systemd.silent = False
+        self.systemd.end_jobs()
+        wait_for(lambda: first and all(waiting), 'the others')
+        # Of the first that was wanted, and of what the one wrote who could not wait.
+        self.assertEqual(self.systemd.asked, [RELOAD, MAKE, RELOAD])
+
+
+class Users(OwedTest):
+    """A user could not be removed."""
+
+    def test_who_asks_again_hears_the_same_until_he_is(self):
+        self.forget_badly()
+        for _ in range(2):
+            self.assertFails(FAILED, 'Deprovision', '(s)', ('example',), part=REMOVE[1])
+            self.assertEqual(self.noted(), ['example'])
+        self.systemd.broken = set()
+        self.systemd.asked.clear()
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [REMOVE])
+        self.assertIsNone(self.noted())
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [REMOVE])
+
+    def test_what_is_done_for_another_is_not_the_end_of_it(self):
+        self.forget_badly()
+        self.install('other')
+        self.call('Provision', '(s)', ('other',))
+        # It is no business of his.
+        self.assertNotIn(REMOVE, self.systemd.asked)
+        self.assertEqual(self.noted(), ['example'])
+        self.systemd.broken = set()
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [REMOVE, MAKE, RELOAD])
+
+    def test_others_hear_nothing_of_it(self):
+        """Also those for whose call the next helper was started, which tries it again at once."""
+        self.forget_badly()
+        self.install('other')
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.call('Provision', '(s)', ('other',))
+        self.assertEqual(self.systemd.asked, [REMOVE, MAKE, RELOAD])
+        self.assertEqual(self.noted(), ['example'])
+
+    def test_one_that_is_made_known_again_keeps_its_user(self):
+        self.forget_badly()
+        self.systemd.refusal = 'org.freedesktop.systemd1.ReloadingLimit'
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',))
+        self.assertEqual(self.noted(), [])
+        self.systemd.refusal = None
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.assertEqual(self.written(), FILES)
+
+    def test_what_was_approved_since_stays(self):
+        self.forget_badly()
+        self.approve(PERMISSIONS, self.install())
+        self.systemd.broken = set()
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.written(), {'etc/cloudsnooze/approvals/example.json'})
+
+
+class Unwritten(OwedTest):
+    """A file could be neither written nor removed."""
+
+    def close(self, directory):
+        (self.root / directory).chmod(0o777)
+        self.addCleanup(self.open, directory)
+
+    def open(self, directory):
+        (self.root / directory).chmod(0o755)
+
+    def test_nothing_is_owed_where_nothing_was_written(self):
+        self.install()
+        self.close('etc/systemd/system')
+        self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='/etc/systemd/system')
+        self.assertIsNone(self.noted())
+        self.assertEqual(self.systemd.asked, [])
+
+    def test_what_was_written_is_read(self):
+        self.install()
+        self.close('etc/dbus-1/system.d')
+        self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='/etc/dbus-1/system.d')
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+
+    def test_what_could_not_be_removed_is_removed_when_it_can(self):
+        self.install()
+        self.install('other')
+        for again in 'the same helper', 'the next helper':
+            with self.subTest(by=again):
+                self.call('Provision', '(s)', ('example',))
+                self.close('etc/sysusers.d')
+                self.systemd.asked.clear()
+                self.assertFails(ERROR + 'Store', 'Deprovision', '(s)', ('example',), part='/etc/sysusers.d')
+                wait_for(lambda: RELOAD in self.systemd.asked, 'the rest to be in force')
+                self.assertNotIn(REMOVE, self.systemd.asked)
+                self.call('SetLimits', '(sa{sv})', ('other', {'tasks': GLib.Variant('t', 2)}))
+                self.assertEqual(self.noted(), ['example'])
+                self.open('etc/sysusers.d')
+                if again == 'the same helper':
+                    self.call('Deprovision', '(s)', ('example',))
+                else:
+                    self.assertEqual(self.helper.kill(15), 0)
+                    self.start_another()
+                self.wait_until_settled()
+                self.assertIn(REMOVE, self.systemd.asked)
+                self.call('Deprovision', '(s)', ('other',))
+                self.assertEqual(self.written(), set())
+
+
+if __name__ == '__main__':
+    tap.main()
