@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "bus/kept-call.h"
 
 #define GATHER (100 * USEC_PER_MSEC)
 #define STEP_TIMEOUT (90 * USEC_PER_SEC)
@@ -331,12 +332,18 @@ static void add_removal(Reloader *reloader, const char *id) {
                 g_ptr_array_add(list, g_strdup(id));
 }
 
-static void add_call(Reloader *reloader, sd_bus_message *call, const char *removed) {
-        Waiting *waiting = g_new0(Waiting, 1);
+static int add_call(Reloader *reloader, sd_bus_message *call, const char *removed) {
+        _cleanup_bus_message_ sd_bus_message *kept = NULL;
+        int r = call_keep(call, &kept);
+        Waiting *waiting;
 
-        waiting->call = sd_bus_message_ref(call);
+        if (r < 0)
+                return r;
+        waiting = g_new0(Waiting, 1);
+        waiting->call = steal(kept);
         waiting->removed = g_strdup(removed);
         g_ptr_array_add(reloader->next.calls, waiting);
+        return 1;
 }
 
 int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, const char *removed) {
@@ -352,9 +359,7 @@ int reloader_request(Reloader *reloader, sd_bus_message *call, unsigned what, co
                 return sd_bus_reply_method_errorf(
                         call, ERROR_LIMITS_EXCEEDED,
                         "More than %u calls wait for a reload already; what was written stays.", WAITING_MAX);
-        if (call)
-                add_call(reloader, call, removed);
-        return 1;
+        return call ? add_call(reloader, call, removed) : 1;
 }
 
 void reloader_owe_removal(Reloader *reloader, const char *id) {

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What snooze-helper could not do, or was killed amid: it is owed, and nobody hears that it is done before it is."""
 
+import os
+from unittest import mock
+
+import harness
 import tap
-from gi.repository import GLib
-from harness import ERROR, error_name, wait_for, wait_for_file
-from helper_bus import FILES, PERMISSIONS, HelperTest
+from gi.repository import Gio, GLib
+from harness import ACTION, BUILD, ERROR, error_name, wait_for, wait_for_file
+from helper_bus import FILES, HELPER, HELPER_PATH, PERMISSIONS, HelperTest
 
 FAILED = ERROR + 'Store'
 MAKE = ('StartUnit', 'snooze-users.service')
@@ -304,6 +308,68 @@ class Unwritten(OwedTest):
                 self.assertIn(REMOVE, self.systemd.asked)
                 self.call('Deprovision', '(s)', ('other',))
                 self.assertEqual(self.written(), set())
+
+
+class Descriptors(HelperTest):
+    """A call that waits keeps none of the descriptors that its sender put into it for nothing. One that finds no room for its own would
+    be the end of the connection to the bus."""
+
+    # Whatever the bus lets through: 253 is what fits into a message.
+    LIMITS = ''.join(f'<limit name="max_{what}_unix_fds">{number}</limit>'
+                     for what, number in (('message', 253), ('incoming', 20 * 253), ('outgoing', 20 * 253)))
+
+    def setUp(self):
+        configuration = harness.BUS_CONFIGURATION.replace('<auth>', self.LIMITS + '<auth>')
+        with mock.patch.object(harness, 'BUS_CONFIGURATION', configuration):
+            super().setUp()
+        self.digest = self.install()
+        self.null = os.open('/dev/null', os.O_RDONLY)
+        self.addCleanup(os.close, self.null)
+
+    def start(self):
+        """With as many as systemd gives a service."""
+        helper = self.house.spawn(['prlimit', '--nofile=1024', BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
+        self.house.wait_for_owner(HELPER, helper)
+        return helper
+
+    def ask(self, client, method, signature, arguments):
+        message = Gio.DBusMessage.new_method_call(HELPER, HELPER_PATH, HELPER, method)
+        message.set_body(GLib.Variant(signature, arguments))
+        # The list closes what it is given.
+        message.set_unix_fd_list(Gio.UnixFDList.new_from_array([os.dup(self.null) for _ in range(253)]))
+        result = []
+        client.connection.send_message_with_reply(message, Gio.DBusSendMessageFlags.NONE, 60000, None,
+                                                  lambda connection, answer: result.append(connection.send_message_with_reply_finish(answer)))
+        return result
+
+    def assert_none_is_kept(self):
+        self.assertFalse(self.helper.ended(), self.helper.output())
+        self.assertLess(len(os.listdir(f'/proc/{self.helper.pid}/fd')), 100)
+
+    def test_of_those_that_wait_for_polkit(self):
+        self.house.answer('hang')
+        # As many as one user may have waiting.
+        waiting = [self.ask(client, 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, self.digest))
+                   for client in (self.house.client(), self.house.client()) for _ in range(8)]
+        wait_for(lambda: self.house.asked.count((ACTION + 'approve-permissions',)) == 16 or self.helper.ended(), 'polkit to be asked')
+        self.assert_none_is_kept()
+        self.assertFalse(any(waiting))
+        # Whom it has not answered it does not leave.
+        self.house.polkit.kill()
+        wait_for(lambda: all(waiting), 'all answers')
+
+    def test_of_those_that_wait_for_systemd(self):
+        self.systemd.silent = True
+        first = self.send('Provision', '(s)', ('example',))
+        wait_for(lambda: self.systemd.withheld, 'the first step')
+        waiting = [self.ask(self.client, 'Provision', '(s)', ('example',)) for _ in range(16)]
+        # Behind them.
+        self.call('ListPermissions', '(s)', ('example',))
+        self.assert_none_is_kept()
+        self.assertFalse(any(waiting))
+        self.systemd.end_jobs()
+        wait_for(lambda: first and all(waiting), 'all answers')
+        self.assertEqual({answer[0].get_message_type() for answer in waiting}, {Gio.DBusMessageType.METHOD_RETURN})
 
 
 if __name__ == '__main__':
