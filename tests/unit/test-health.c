@@ -2,6 +2,8 @@
 
 /* What makes a plugin unhealthy, what does not, and what ends it; and how long one that failed waits. */
 
+#include <signal.h>
+
 #include "base/errors.h"
 #include "daemon/plugin/plugin.h"
 #include "plugin-fixture.h"
@@ -221,6 +223,18 @@ static void test_the_pause_doubles_and_is_spread(void) {
         assert_spread(10 * USEC_PER_MSEC, 5, 160 * USEC_PER_MSEC);
 }
 
+static void assert_next_pause(PluginFixture *f, Plugin *plugin, uint64_t expected) {
+        uint64_t before = 0, when;
+
+        while (plugin->state != PLUGIN_FAILED) {
+                before = clock_monotonic();
+                g_assert_cmpint(sd_event_run(f->bus.event, USEC_INFINITY), >=, 0);
+        }
+        g_assert_cmpint(sd_event_source_get_time(plugin->timer, &when), >=, 0);
+        g_assert_cmpuint(when, >=, before + expected - expected / 4);
+        g_assert_cmpuint(when, <=, clock_monotonic() + expected + expected / 4);
+}
+
 /* The one that is waited for. */
 static void test_each_restart_waits_longer_than_the_one_before(void) {
         uint64_t expected = 10 * USEC_PER_MSEC; /* the fixture's */
@@ -233,17 +247,33 @@ static void test_each_restart_waits_longer_than_the_one_before(void) {
         plugin = plugins_find(f.plugins, "one");
         plugin_begin(plugin);
         for (unsigned i = 0; i < 6; i++, expected *= 2) {
-                uint64_t before = 0, when;
-
                 run_until(f.bus.event, plugin->state != PLUGIN_FAILED);
-                while (plugin->state != PLUGIN_FAILED) {
-                        before = clock_monotonic();
-                        g_assert_cmpint(sd_event_run(f.bus.event, USEC_INFINITY), >=, 0);
-                }
-                g_assert_cmpint(sd_event_source_get_time(plugin->timer, &when), >=, 0);
-                g_assert_cmpuint(when, >=, before + expected - expected / 4);
-                g_assert_cmpuint(when, <=, clock_monotonic() + expected + expected / 4);
+                assert_next_pause(&f, plugin, expected);
         }
+        fixture_down(&f);
+}
+
+/* Nor is one started again and again at once that is well until it is asked something. */
+static void test_one_that_falls_when_it_runs_waits_longer_too(void) {
+        uint64_t expected = 10 * USEC_PER_MSEC;
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-good", "\"IdleCheck\"", "");
+        fixture_start(&f, "{\"plugins\": {\"max_restarts\": 6}}");
+        plugin = plugins_find(f.plugins, "one");
+        plugin_begin(plugin);
+        for (unsigned i = 0; i < 6; i++, expected *= 2) {
+                run_until(f.bus.event, plugin->state == PLUGIN_RUNNING);
+                g_assert_cmpint(kill(plugin_pid(plugin), SIGKILL), ==, 0);
+                assert_next_pause(&f, plugin, expected);
+        }
+        /* From the beginning, once somebody has seen to it. */
+        plugin_restart(plugin);
+        run_until(f.bus.event, plugin->state == PLUGIN_RUNNING);
+        g_assert_cmpint(kill(plugin_pid(plugin), SIGKILL), ==, 0);
+        assert_next_pause(&f, plugin, 10 * USEC_PER_MSEC);
         fixture_down(&f);
 }
 
@@ -337,6 +367,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/health/ping", test_that_it_lives_is_not_that_it_works);
         g_test_add_func("/health/pause/spread", test_the_pause_doubles_and_is_spread);
         g_test_add_func("/health/pause/waited-for", test_each_restart_waits_longer_than_the_one_before);
+        g_test_add_func("/health/pause/after-a-good-start", test_one_that_falls_when_it_runs_waits_longer_too);
         g_test_add_func("/health/waits/new-manifest", test_who_waits_for_a_restart_waits_for_the_new_manifest);
         g_test_add_func("/health/waits/broken-manifest", test_nobody_waits_for_what_was_broken_meanwhile);
         return g_test_run();

@@ -129,7 +129,7 @@ const ConfigKey config_keys[] = {
         NUMBER("plugins.max_restarts", max_restarts, 0, 100, 5, "times", .whole = TRUE,
                .description = "How often a plugin that fails is started again within plugins.restart_window_minutes "
                               "before it is "
-                              "quarantined."),
+                              "quarantined; after a pause that grows from one failure to the next."),
         NUMBER("plugins.restart_window_minutes", restart_window_minutes, 0, 1440, 10, "min", .above = TRUE,
                .description = "Failures of a plugin longer ago than this do not count."),
         { .name = "plugins.external_repositories",

@@ -213,6 +213,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         gboolean was_up = plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;
         g_autofree char *text = NULL, *reason = NULL;
         uint64_t now = clock_monotonic();
+        unsigned recent;
         va_list ap;
 
         if (!plugin_active(plugin))
@@ -237,15 +238,17 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 plugin_set_state(plugin, PLUGIN_FAILED, reason);
                 return;
         }
-        if (recent_failures(plugin, now) > restarts_max(plugin)) {
+        recent = recent_failures(plugin, now);
+        if (recent > restarts_max(plugin)) {
                 quarantine(plugin, reason);
                 return;
         }
         if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)
+                /* A good start is no excuse for one that falls behind it again and again. */
                 set_timer(plugin,
                           plugin->restart_wanted ? 1
                                                  : plugin_restart_delay(plugin->plugins->parameters.restart_delay,
-                                                                        plugin->failure_count));
+                                                                        MAX(recent, plugin->failure_count)));
 }
 
 void plugin_refuse(Plugin *plugin, const char *reason) {

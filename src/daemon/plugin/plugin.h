@@ -131,7 +131,8 @@ struct Plugin {
 
         uint32_t restarts;
         GArray *failures;        /* uint64_t, monotonic: the latest ones, oldest first; NULL: none */
-        unsigned failure_count;              /* in a row, without a good start between them: for the pause */
+        unsigned failure_count;              /* in a row, without a good start between them: for the pause, however
+                                                long ago the first was */
         gboolean restart_wanted;             /* Restart: begin again as soon as it has stopped */
 
         GQueue calls;            /* PluginCall, waiting for `process` */
