@@ -44,9 +44,12 @@
 #define PLUGIN_API_VERSION 1U
 
 #define PLUGIN_ID_MAX 24U
-/* "admin": its user would be called like the group snooze-admin, whose members polkit trusts. */
-#define PLUGIN_ID_EXPECTED "[a-z][a-z0-9-]{0,23}, and not \"admin\""
+/* "admin": its user would be called like the group snooze-admin, whose members polkit trusts. A metric casts a vote by
+ * its name, and what is configured for that would count for a plugin of this name. */
+#define PLUGIN_ID_EXPECTED "[a-z][a-z0-9-]{0,23}, and not admin, cpu, memory, network, disk, gpu or input"
 bool plugin_id_valid(const char *id);
+/* What the daemon measures itself, as the source of a vote. */
+bool metric_name_valid(const char *name);
 
 #define PLUGIN_USER_PREFIX "snooze-"
 /* The two slots of a plugin: while a version replaces another, one runs in each. */

@@ -198,6 +198,9 @@ static void test_refusals_name_place_and_expectation(void) {
         assert_refused("{\"plugins\": {\"limits\": {\"admin\": {\"tasks\": 5}}}}", CONFIG_ERROR_UNKNOWN_KEY,
                        "snooze.json: /plugins/limits/admin: got \"admin\" as a name, expected a plugin's id "
                        "(" PLUGIN_ID_EXPECTED ")");
+        assert_refused("{\"plugins\": {\"limits\": {\"memory\": {\"tasks\": 5}}}}", CONFIG_ERROR_UNKNOWN_KEY,
+                       "snooze.json: /plugins/limits/memory: got \"memory\" as a name, expected a plugin's id "
+                       "(" PLUGIN_ID_EXPECTED ")");
         assert_refused(
                 "{\"plugins\": {\"directories\": [\"relative\"]}}", CONFIG_ERROR_RANGE,
                 "snooze.json: /plugins/directories/0: got \"relative\", expected an absolute path without \"..\"");

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "decision-fixture.h"
 #include "util/json.h"
 
@@ -722,6 +723,9 @@ static void test_names(void) {
         for (int i = 0; i < METRIC_COUNT; i++) {
                 g_assert_cmpint(metric_from_key(metric_key((Metric) i)), ==, i);
                 g_assert_cmpint(metric_from_source_name(metric_source_name((Metric) i)), ==, i);
+                /* A plugin of this name would have its settings, and they its. */
+                g_assert_true(metric_name_valid(metric_source_name((Metric) i)));
+                g_assert_false(plugin_id_valid(metric_source_name((Metric) i)));
         }
         g_assert_cmpint(metric_from_key(NULL), ==, -1);
 }

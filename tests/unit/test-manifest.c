@@ -336,6 +336,8 @@ static void test_ids(void) {
         g_assert_false(plugin_id_valid("Redis"));
         g_assert_false(plugin_id_valid("a/b"));
         g_assert_false(plugin_id_valid("admin"));
+        g_assert_false(plugin_id_valid("memory"));
+        g_assert_true(plugin_id_valid("memory-use"));
         g_assert_false(plugin_id_valid(NULL));
 }
 

@@ -35,6 +35,8 @@ gboolean config_source_name_valid(const char *name) {
         const char *slash = strchr(name, '/');
         g_autofree char *id = g_strndup(name, slash ? (gsize) (slash - name) : strlen(name));
 
+        if (!slash && metric_name_valid(id))
+                return TRUE;
         if (!config_id_valid(id))
                 return FALSE;
         if (!slash)

@@ -94,7 +94,8 @@ typedef struct SnoozePluginSetting {
 
 typedef struct SnoozePlugin {
         size_t size;             /* sizeof(SnoozePlugin): tells an older table from a newer one */
-        const char *id; /* [a-z][a-z0-9-]{0,23}, and not "admin"; the bus name is io.cloudsnooze.Plugin1.<id> */
+        const char *id;          /* [a-z][a-z0-9-]{0,23}, and not admin, cpu, memory, network, disk, gpu or input; the
+                                    bus name is io.cloudsnooze.Plugin1.<id> */
         const char *version;
         const char *description; /* one line, for --help; may be NULL */
         void *userdata;          /* handed to every function below */
