@@ -9,7 +9,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, PATH, BusTest, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, BusTest, wait_for
 
 PLUGIN = 'io.cloudsnooze.Snooze1.Plugin'
 OBJECTS = 'org.freedesktop.DBus.ObjectManager'
@@ -271,6 +271,32 @@ class Registry(BusTest):
         link = self.house.directory / 'plugins/one/current.new'
         link.symlink_to(version)
         link.rename(link.with_name('current'))
+
+    def misnamed(self, name):
+        directory = self.house.directory / 'plugins' / name
+        directory.mkdir(mode=0o755)
+        (directory / 'plugin.json').write_text('{}')
+        return directory
+
+    def test_what_is_in_the_way_is_told_once(self):
+        """Everybody may have the directories read, and each row stays in the history."""
+        problems = self.client.listen(MANAGER, 'Problem', PATH)
+        bad = self.misnamed('Bad_Name')
+        self.misnamed('memory')
+        for _ in range(3):
+            # Each sender may once a second.
+            self.house.client().call('DiscoverPlugins')
+        shutil.rmtree(bad)
+        self.house.client().call('DiscoverPlugins')
+        self.misnamed('Bad_Name')
+        self.house.client().call('DiscoverPlugins')
+        self.misnamed('Last_Name')
+        self.house.client().call('DiscoverPlugins')
+        wait_for(lambda: any('/Last_Name: ' in problem[1] for problem in problems), 'the last one')
+        told = [problem[1].split('/plugins/')[1] for problem in problems]
+        expected = [f"{name}: a plugin's directory is named [a-z]" for name in ('Bad_Name', 'memory', 'Bad_Name', 'Last_Name')]
+        self.assertEqual(len(told), 4, told)
+        self.assertEqual([line[:line.index('[a-z]') + 5] for line in (*sorted(told[:2]), *told[2:])], expected)
 
     def test_versions_side_by_side(self):
         self.install_versions('1.0.0', '1.1.0', '0.9.0')

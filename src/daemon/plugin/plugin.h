@@ -195,6 +195,8 @@ struct Plugins {
         unsigned watches;        /* of their senders */
         StateSaving *saving;     /* every state, at the end; NULL: not yet */
         gboolean exported;
+        GHashTable *telling, *told; /* sets of what is in the way of whole directories, by this discovery and the one
+                                     * before; NULL: there was none */
         gboolean crowded;        /* more plugins than PLUGINS_MAX lie there, and that was told */
         gboolean freeing;
 };

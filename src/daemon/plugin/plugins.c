@@ -237,6 +237,8 @@ Plugins *plugins_free(Plugins *plugins) {
         g_ptr_array_unref(plugins->gone);
         g_hash_table_unref(plugins->by_id);
         g_clear_pointer(&plugins->approvals, g_hash_table_unref);
+        g_clear_pointer(&plugins->telling, g_hash_table_unref);
+        g_clear_pointer(&plugins->told, g_hash_table_unref);
         g_ptr_array_unref(plugins->rounds);
         g_ptr_array_unref(plugins->dispatches);
         g_ptr_array_unref(plugins->requests);

@@ -19,14 +19,21 @@ static int compare_ids(const void *a, const void *b) {
         return strcmp((*left)->id, (*right)->id);
 }
 
-/* What can be in the way of an id is told once per discovery; it is not worth an object. */
+/* Anybody may have the directories read again and again: what is so was told once, until it was not so once. */
+static void tell(Plugins *plugins, const char *message) {
+        if (g_hash_table_add(plugins->telling, g_strdup(message)) &&
+            !(plugins->told && g_hash_table_contains(plugins->told, message)))
+                plugins_problem(plugins, "plugins", message);
+}
+
+/* What can be in the way of an id is not worth an object. */
 static gboolean id_usable(Plugins *plugins, const char *directory, const char *id) {
         g_autofree char *message = NULL;
 
         if (plugin_id_valid(id))
                 return TRUE;
         message = g_strdup_printf("%s/%s: a plugin's directory is named " PLUGIN_ID_EXPECTED, directory, id);
-        plugins_problem(plugins, "plugins", message);
+        tell(plugins, message);
         return FALSE;
 }
 
@@ -258,7 +265,7 @@ static void scan_directory(Plugins *plugins, const char *directory, GHashTable *
                 return;
         }
         if (!file_trusted(directory, plugins->trusted_uid, &error)) {
-                plugins_problem(plugins, "plugins", error->message);
+                tell(plugins, error->message);
                 keep_those_of(plugins, directory, seen);
                 return;
         }
@@ -298,6 +305,9 @@ char **plugins_discover(Plugins *plugins) {
         g_autoptr(GPtrArray) all = directories(plugins);
 
         plugins->crowded = FALSE;
+        g_clear_pointer(&plugins->told, g_hash_table_unref);
+        plugins->told = g_steal_pointer(&plugins->telling);
+        plugins->telling = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         watch_begin(plugins->watch);
         for (guint i = 0; i < all->len; i++)
                 scan_directory(plugins, g_ptr_array_index(all, i), seen, added);
