@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A plugin whose state is how often it was called, in one of many versions: which one, and what goes wrong with it,
- * stands in files beside its program. version: what it calls itself. behaviour: words, see is().
+ * stands in files beside its program. version: what it calls itself. behaviour: words, see is(). Its id is the name
+ * under which the program lies.
  *
  * Format 1 of its state is the count in decimal, format 2 (the word "format2") puts "count " before it; who writes 2
  * reads both. */
@@ -155,7 +156,6 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
 int main(int argc, char *argv[]) {
         static SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
-                .id = "counting",
                 .version = version,
                 .initialize = initialize,
                 .check_idle = check_idle,
@@ -165,6 +165,7 @@ int main(int argc, char *argv[]) {
                 .handle_request = handle_request,
         };
 
+        plugin.id = program_invocation_short_name;
         read_beside("version", version, sizeof(version));
         read_beside("behaviour", behaviour, sizeof(behaviour));
         if (is("dies-at-start"))

@@ -17,7 +17,7 @@ import unittest
 import tap
 from counting import CONTRACTS, COUNTING
 from gi.repository import Gio, GLib
-from harness import ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PLUGIN, QUIET, House, error_name, wait_for
+from harness import ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PATH, PLUGIN, QUIET, House, error_name, wait_for
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
@@ -65,15 +65,15 @@ class Installation(unittest.TestCase):
         self.assertEqual(error_name(caught.exception), name, caught.exception.message)
         self.assertIn(part, caught.exception.message)
 
-    def source(self, version='1.0.0', *behaviour, name='source', **manifest):
-        """A directory with the counting plugin."""
+    def source(self, version='1.0.0', *behaviour, name='source', identifier='counting', **manifest):
+        """A directory with the counting plugin, or another one that counts."""
         place = self.house.directory / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(mode=0o755)
-        shutil.copy(BUILD / 'tests/bus/counting-plugin', place / 'counting')
+        shutil.copy(BUILD / 'tests/bus/counting-plugin', place / identifier)
         (place / 'version').write_text(version)
         (place / 'behaviour').write_text(' '.join(behaviour))
-        (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'version': version, **manifest}))
+        (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'name': identifier, 'version': version, **manifest}))
         return place
 
     def install(self, place, client=None, flags=os.O_RDONLY | os.O_DIRECTORY, **claim):
@@ -590,6 +590,27 @@ class Command(Running):
         self.assertRuns('1.0.0', 1)
         self.upgrade('2.0.0')
         self.assertRuns('2.0.0', 2)
+
+    def test_versions_that_need_each_other(self):
+        """As the manual says: none is on its way anywhere by itself, so none follows, and this is how both are changed."""
+        for version, of_counting in (('1.0.0', '<2'), ('2.0.0', '>=2')):
+            self.install(self.source(version))
+            self.install(self.source(version, identifier='other', dependencies=[{'name': 'counting', 'version': of_counting}]))
+        self.start_daemon()
+        for name in ('counting', 'other'):
+            self.client.call('Enable', interface=PLUGIN, path=f'{PATH}/plugin/{name}')
+            self.client.call('Load', interface=PLUGIN, path=f'{PATH}/plugin/{name}')
+        for name, part in (('counting', 'the plugin other, which is enabled, needs counting <2'), ('other', 'needs the plugin counting >=2')):
+            result = self.snooze('update', name)
+            self.assertEqual(result.returncode, 3, result.stdout)
+            self.assertIn(part, result.stderr)
+        self.assertRuns('1.0.0', 1)
+        for arguments in (('disable', 'other'), ('update', 'counting'), ('enable', 'other'), ('update', 'other')):
+            result = self.snooze(*arguments)
+            self.assertEqual(result.returncode, 0, (arguments, result.stderr))
+        self.assertRuns('2.0.0', 2)
+        other = f'{PATH}/plugin/other'
+        self.assertEqual([self.client.get(name, PLUGIN, other) for name in ('Version', 'State', 'LastError')], ['2.0.0', 'running', ''])
 
     def test_sources_that_are_none(self):
         for source, part in (('/nowhere', 'No such file'), ('/dev/null', 'expected a directory or an archive'), (SNOOZE, 'archive')):
