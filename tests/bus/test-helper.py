@@ -601,8 +601,25 @@ class Daemon(unittest.TestCase):
         self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
         self.assertFails(ERROR + 'NotApproved', 'Enable', 'nobody has approved: network:any, processes')
 
-    def test_a_plugin_that_vanishes_meanwhile(self):
-        self.approve('network:any', 'processes')
+    def ask_for_nothing(self):
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'version': '1.9.0', 'permissions': []}))
+        self.client.call('DiscoverPlugins')
+        wait_for(lambda: self.client.get('Version', PLUGIN, self.path) == '1.9.0', 'the new manifest')
+
+    def test_forgotten_and_known_again_where_nothing_is_to_be_approved(self):
+        self.ask_for_nothing()
+        policy = self.house.directory / 'root/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        for _ in range(2):
+            self.plugin('Enable')
+            self.assertTrue(policy.exists())
+            self.plugin('Load')
+            status, said = self.snooze('example', verb='uninstall')
+            self.assertEqual(status, 0, said)
+            self.assertFalse(policy.exists())
+
+    def enable_and_wait(self):
+        """It hangs in the helper."""
         os.kill(self.helper.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.helper.pid, signal.SIGCONT)
         answer = self.client.send('Enable', interface=PLUGIN, path=self.path)
@@ -610,6 +627,26 @@ class Daemon(unittest.TestCase):
         wait_for(lambda: (ACTION + 'manage-plugins',) in self.house.asked, 'polkit to be asked')
         self.client.get('State')
         self.client.get('State')
+        return answer
+
+    def test_the_last_word_is_disable(self):
+        self.ask_for_nothing()
+        answer = self.enable_and_wait()
+        self.plugin('Disable')
+        wait_for(lambda: answer, 'the answer of Enable')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'Busy', answer)
+        os.kill(self.helper.pid, signal.SIGCONT)
+        # What the daemon asked of it comes before this.
+        self.client.call('ListPermissions', '(s)', ('example',), HELPER, HELPER_PATH, HELPER)
+        self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
+        self.assertFalse((self.house.directory / 'state/enabled/example').exists())
+        # And the next one is not held up by it.
+        self.plugin('Enable')
+        self.assertTrue(self.client.get('Enabled', PLUGIN, self.path))
+
+    def test_a_plugin_that_vanishes_meanwhile(self):
+        self.approve('network:any', 'processes')
+        answer = self.enable_and_wait()
         (self.house.directory / 'plugins/example/plugin.json').unlink()
         self.client.call('DiscoverPlugins')
         wait_for(lambda: answer, 'the answer of Enable')

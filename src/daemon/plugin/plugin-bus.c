@@ -141,8 +141,15 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
         r = request_begin(plugin, call, NULL, NULL, &request, error);
         if (r < 0)
                 return r;
-        if (!enabled || !provision_needed(plugin, plugin->manifest, PLUGIN_SLOT_COUNT))
-                return keep_enabled(plugin, enabled, request, error);
+        if (!enabled) {
+                r = keep_enabled(plugin, FALSE, request, error);
+                /* They were called before, and must not undo this afterwards. */
+                if (r >= 0)
+                        provision_give_up(plugin, on_provisioned, ERROR_BUSY, "was disabled meanwhile.");
+                return r;
+        }
+        if (!provision_needed(plugin, plugin->manifest, PLUGIN_SLOT_COUNT))
+                return keep_enabled(plugin, TRUE, request, error);
         if (provision_begin(plugin, plugin->manifest, PLUGIN_SLOT_COUNT, on_provisioned, request))
                 return 1;
         request_end(request);

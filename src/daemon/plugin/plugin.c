@@ -144,6 +144,9 @@ void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reaso
 }
 
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
+        /* The helper may take away what it made, now that it is not enabled. */
+        if (!enabled)
+                provision_forget(plugin);
         if (plugin->enabled == enabled)
                 return;
         plugin->enabled = enabled;

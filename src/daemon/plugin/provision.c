@@ -164,6 +164,20 @@ void provision_abandon(Plugin *plugin) {
                 end(g_ptr_array_index(plugin->provisionings, 0), ERROR_NO_SUCH_PLUGIN, "is gone");
 }
 
+void provision_give_up(Plugin *plugin, ProvisionDone done, const char *error, const char *message) {
+        for (guint i = plugin->provisionings->len; i-- > 0;) {
+                Provisioning *provisioning = g_ptr_array_index(plugin->provisionings, i);
+
+                if (provisioning->done == done)
+                        end(provisioning, error, message);
+        }
+}
+
+void provision_forget(Plugin *plugin) {
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                g_clear_pointer(&plugin->provisioned[i], g_free);
+}
+
 static gboolean is_current(const Provisioning *provisioning) {
         const Plugin *plugin = provisioning->plugin;
 

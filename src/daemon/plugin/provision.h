@@ -31,6 +31,10 @@ Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned
 void provision_cancel(Provisioning *provisioning);
 /* The plugin is gone: whoever still waits is told so. */
 void provision_abandon(Plugin *plugin);
+/* Those that were begun with this `done` end with this error. */
+void provision_give_up(Plugin *plugin, ProvisionDone done, const char *error, const char *message);
+/* What was made known may be taken away by others from now on, and is made known again with the next start. */
+void provision_forget(Plugin *plugin);
 /* For the list of them that a plugin owns. */
 void provisioning_free(void *provisioning);
 
