@@ -12,6 +12,8 @@ from machine import Machine, wait_until
 
 LIVELY, STILLBORN, PLAIN, TRIED = "lively", "stillborn", "plain", "tried"
 UNIT = f"snooze-plugin@{LIVELY}.service"
+STILLBORN_UNIT = f"snooze-plugin@{STILLBORN}.service"
+DAWDLE = f"/run/systemd/system/{STILLBORN_UNIT}.d/dawdle.conf"
 MAX_RESTARTS = 2
 # How long dbus-daemon lets the caller of an activation that fails wait.
 BUS_SECONDS = 25
@@ -91,19 +93,54 @@ def restart_is_the_way_out(machine):
     assert machine.plugin_property(STILLBORN, "State") == "running"
 
 
+def dawdle(machine):
+    """From now on it never gets as far as its program."""
+    machine.run("mkdir", "-p", os.path.dirname(DAWDLE))
+    machine.run("sh", "-c", f"printf '[Service]\nExecStartPre=+sleep infinity\n' >{DAWDLE}")
+    machine.run("systemctl", "daemon-reload")
+
+
+def hurry(machine):
+    machine.run("rm", DAWDLE)
+    machine.run("systemctl", "daemon-reload")
+
+
+def wait_starting(machine):
+    wait_until(lambda: machine.unit(STILLBORN_UNIT, "ActiveState") == "activating", "it starts")
+
+
 def restarted_while_it_starts(machine):
     """Restart of one that still starts ends that, and starts it anew"""
-    unit, path = f"snooze-plugin@{STILLBORN}.service", f"/run/systemd/system/snooze-plugin@{STILLBORN}.service.d/dawdle.conf"
     plugin_call(machine, STILLBORN, "Unload")
-    machine.run("mkdir", "-p", os.path.dirname(path))
-    machine.run("sh", "-c", f"printf '[Service]\nExecStartPre=+sleep infinity\n' >{path}")
-    machine.run("systemctl", "daemon-reload")
+    dawdle(machine)
     with machine.background("snooze", "plugin", "restart", STILLBORN):
-        wait_until(lambda: machine.unit(unit, "ActiveState") == "activating", "it starts")
-        machine.run("rm", path)
-        machine.run("systemctl", "daemon-reload")
+        wait_starting(machine)
+        hurry(machine)
         assert machine.plugin_property(STILLBORN, "State") == "loading"
         plugin_call(machine, STILLBORN, "Restart")
+    assert machine.plugin_property(STILLBORN, "State") == "running"
+    machine.run("snooze", "plugin", "uninstall", STILLBORN)
+
+
+def late(machine):
+    """how long one may take to start is the daemon's to say: it is killed then, also where another daemon had it started"""
+    install(machine, STILLBORN, [], timeouts={"start": 4})
+    assert machine.unit(STILLBORN_UNIT, "TimeoutStartUSec") == "1h 1min"
+    plugin_call(machine, STILLBORN, "Enable")
+    dawdle(machine)
+    with machine.background("snooze", "plugin", "restart", STILLBORN):
+        wait_starting(machine)
+        invocation, daemon = machine.unit(STILLBORN_UNIT, "InvocationID"), machine.unit("snoozed.service", "MainPID")
+        machine.run("kill", "-9", daemon)
+    wait_until(lambda: machine.unit("snoozed.service", "MainPID") not in ("0", "", daemon), "snoozed was started anew")
+    assert machine.unit(STILLBORN_UNIT, "InvocationID") == invocation
+    message = refused(machine, STILLBORN, "Load")
+    assert "did not appear on the bus within 4 s" in message, message
+    wait_until(lambda: machine.unit(STILLBORN_UNIT, "InvocationID") != invocation, "that start was ended")
+    wait_state(machine, STILLBORN, "quarantined")
+    wait_until(lambda: machine.unit(STILLBORN_UNIT, "ActiveState") in ("failed", "inactive"), "the last was ended, too")
+    hurry(machine)
+    plugin_call(machine, STILLBORN, "Restart")
     assert machine.plugin_property(STILLBORN, "State") == "running"
     machine.run("snooze", "plugin", "uninstall", STILLBORN)
 
@@ -235,6 +272,6 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, configuration) as machine:
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
-                    restarted_while_it_starts, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
+                    restarted_while_it_starts, late, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
                     template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
                     the_daemon_does_not_come_back, template_cases.they_are_removed, it_is_there_after_a_boot], machine)

@@ -46,7 +46,6 @@ TESTS = "/opt/tests"
 PATIENCE = 5
 # systemd's part in that; the daemon's is a matter of its configuration.
 PATIENT_UNITS = f"[Manager]\nDefaultTimeoutStartSec={90 * PATIENCE}s\n"
-PATIENT_PLUGINS = f"[Service]\nTimeoutStartSec={30 * PATIENCE}s\n"
 # With its end: a serial line brings one character after the other.
 PLAN = re.compile("^1\\.\\.[0-9]+\n", re.MULTILINE)
 OUTPUT = re.compile("^(ok|not ok|#|1\\.\\.)")
@@ -107,8 +106,6 @@ class Virtual(Machine):
         self.write("/etc/systemd/system/cloudsnooze-tests.service",
                    UNIT.format(script=f"{TESTS}/{script}", version=self.version, patience=PATIENCE))
         self.write("/etc/systemd/system.conf.d/50-patience.conf", PATIENT_UNITS)
-        for slot in ("", "-b"):
-            self.write(f"/etc/systemd/system/snooze-plugin{slot}@.service.d/50-patience.conf", PATIENT_PLUGINS)
         wants = self.path("/etc/systemd/system/multi-user.target.wants")
         os.makedirs(wants, exist_ok=True)
         os.symlink("../cloudsnooze-tests.service", f"{wants}/cloudsnooze-tests.service")
