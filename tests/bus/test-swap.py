@@ -14,7 +14,7 @@ import time
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import Gio, GLib
-from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for, wait_for_file
+from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 SECONDS = float(os.environ.get('SNOOZE_SWAP_SECONDS', '5'))
 SWAPS = int(os.environ.get('SNOOZE_SWAPS', '3'))
@@ -544,6 +544,63 @@ class Killed(CountingTest):
                 self.of('Load')
                 self.assertEqual(self.ask('look')['count'], told)
                 wait_for(lambda: len(self.processes()) == 1, 'the other one to be gone')
+
+
+class SentAway(CountingTest):
+    """The version that was to take over was started and not known yet when the old one fell: it is sent away, and may have the name for
+    a moment. Nobody is to blame for that."""
+
+    manifest = {'timeouts': {'start': 20, 'initialize': 20, 'export': 1, 'shutdown': 2}}
+
+    def wait_at_the_start(self):
+        """Whoever is started waits for the pipe of its slot before it is anybody."""
+        (self.directory / 'counting').rename(self.directory / 'real')
+        for slot in 'ab':
+            os.mkfifo(self.directory / slot)
+        (self.directory / 'new').write_text(f'#!/bin/sh\ntouch {self.directory}/asked-$SNOOZE_SLOT\nread -r word <{self.directory}/$SNOOZE_SLOT\n'
+                                            f'exec {self.directory}/real\n')
+        (self.directory / 'new').chmod(0o755)
+        (self.directory / 'new').rename(self.directory / 'counting')
+
+    def let_go(self, slot):
+        with open(self.directory / slot, 'w') as pipe:
+            pipe.write('go\n')
+
+    def stop(self, pid):
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, pid)
+
+    def test_a_load_meanwhile_finds_it(self):
+        self.start()
+        told = self.count(3)
+        old = self.get('Pid')
+        self.wait_at_the_start()
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for_file((self.directory / 'asked-b').exists, 'the new version to be started')
+        self.stop(self.house.daemon.pid)
+        self.let_go('b')
+        watcher = self.house.watcher
+        wait_for(lambda: watcher.owner('io.cloudsnooze.Plugin1.counting.b'), 'the new version')
+        stray = watcher.call('GetConnectionUnixProcessID', '(s)', ('io.cloudsnooze.Plugin1.counting.b',), 'org.freedesktop.DBus',
+                             '/org/freedesktop/DBus', 'org.freedesktop.DBus')[0]
+        self.stop(stray)
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: watcher.owner('io.cloudsnooze.Plugin1.counting') == watcher.owner('io.cloudsnooze.Plugin1.counting.b'), 'the name')
+        os.kill(self.house.daemon.pid, signal.SIGCONT)
+        wait_for(lambda: upgrade, 'the end of the swap')
+        load = self.house.client().send('Load', interface=PLUGIN, path=COUNTING)
+        self.wait_for_state('initializing')
+        (self.directory / 'asked-b').unlink()
+        os.kill(stray, signal.SIGCONT)
+        asked = lambda: [slot for slot in 'ab' if (self.directory / f'asked-{slot}').exists()]
+        wait_for_file(lambda: asked() or load, 'another one to be started')
+        self.assertEqual(load, [])
+        self.let_go(*asked())
+        wait_for(lambda: load, 'the answer')
+        self.assertIsNone(load[0][1])
+        self.assertIn(self.ask('look')['count'], (0, told))
+        self.assertEqual((self.get('Version'), self.get('State')), ('1.1.0', 'running'))
 
 
 class UnderLoad(CountingTest):

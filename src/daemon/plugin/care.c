@@ -5,6 +5,8 @@
  * all, and none while none runs; it gives the loop room to come along with another wake-up. */
 
 #include "base/clock.h"
+#include "base/errors.h"
+#include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
 #define CARE_INTERVAL (30 * USEC_PER_SEC)
@@ -64,4 +66,20 @@ void plugins_care(Plugins *plugins) {
                 interval = MIN(interval, parameters->silence);
         (void) sd_event_add_time_relative(parameters->event, &plugins->care, CLOCK_MONOTONIC, interval, interval,
                                           on_care, plugins);
+}
+
+static void on_ping(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginProcess *process = userdata;
+
+        process->pinging = FALSE;
+        if (plugin->state != PLUGIN_DRAINING && error && sd_bus_error_has_name(error, ERROR_TIMED_OUT))
+                process_fail(process, "hangs: it answers nothing any more");
+}
+
+void process_suspect(PluginProcess *process) {
+        if (!process->ready || process->pinging)
+                return;
+        process->pinging = TRUE;
+        process_call(process, PLUGIN_INTERFACE, "Ping", process_timeout(process, TIMEOUT_CHECK), NULL, on_ping,
+                     process);
 }

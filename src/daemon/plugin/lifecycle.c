@@ -209,6 +209,18 @@ static void quarantine(Plugin *plugin, const char *reason) {
         plugin_calls_fail(plugin, ERROR_NOT_RUNNING, message);
 }
 
+/* One that was sent away without being known had the name for a moment, and was greeted, or in the way of the one that
+ * was: nobody is to blame. Once. */
+static gboolean was_stray(Plugin *plugin, const char *reason) {
+        if (!plugin->stray || (plugin->state != PLUGIN_LOADING && plugin->state != PLUGIN_INITIALIZING))
+                return FALSE;
+        plugin->stray = FALSE;
+        plugin->restart_wanted = TRUE;
+        plugin_end_process(plugin, reason);
+        plugin_stopped(plugin, reason);
+        return TRUE;
+}
+
 void plugin_fail(Plugin *plugin, const char *format, ...) {
         gboolean was_up = plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;
         g_autofree char *text = NULL, *reason = NULL;
@@ -222,7 +234,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
         reason = plugin_words(text);
-        if (swap_roll_back(plugin, reason))
+        if (swap_roll_back(plugin, reason) || was_stray(plugin, reason))
                 return;
 
         plugin_end_process(plugin, reason);
@@ -757,14 +769,6 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
                 process_greet(plugin->process, owner);
 }
 
-static void on_ping(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        PluginProcess *process = userdata;
-
-        process->pinging = FALSE;
-        if (plugin->state != PLUGIN_DRAINING && error && sd_bus_error_has_name(error, ERROR_TIMED_OUT))
-                process_fail(process, "hangs: it answers nothing any more");
-}
-
 /* Not a failure: it may be alive and well, and slow. */
 void process_overdue(PluginProcess *process, const char *reason) {
         Plugin *plugin = process->plugin;
@@ -788,12 +792,4 @@ void plugin_renew(Plugin *plugin, const char *reason, void (*done)(void *userdat
         }
         process_end_then(process, done, NULL, userdata);
         process_overdue(process, reason);
-}
-
-void process_suspect(PluginProcess *process) {
-        if (!process->ready || process->pinging)
-                return;
-        process->pinging = TRUE;
-        process_call(process, PLUGIN_INTERFACE, "Ping", process_timeout(process, TIMEOUT_CHECK), NULL, on_ping,
-                     process);
 }

@@ -123,9 +123,11 @@ gboolean process_lives(const PluginProcess *process);
 /* Calls hooks.failed; the process is gone afterwards. */
 void process_fail(PluginProcess *process, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* lifecycle.c */
+/* care.c */
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
+
+/* lifecycle.c */
 /* One that was adopted is of another version than is there, and nothing is known of that: what is there takes its
  * place. */
 void process_outdated(PluginProcess *process, const char *reason);
