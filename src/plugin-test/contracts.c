@@ -38,7 +38,7 @@ static const struct {
 };
 
 /* A plugin without them is called over the bus, and on blocks. */
-static const char *const optional_methods[] = { "OpenChannel", "ProcessStream", NULL };
+static const char *const optional_methods[] = { "OpenChannel", "ProcessStream", "AbandonStream", NULL };
 
 static char *signature_of(GDBusArgInfo **arguments) {
         GString *signature = g_string_new(NULL);

@@ -37,6 +37,10 @@ struct SnoozePluginCall {
         SnoozePluginDictionary *input;
         uint64_t deadline; /* monotonic µs until which somebody waits; USEC_INFINITY: nobody said */
         int pipes[2]; /* input and output of a stream, else -1 */
+        SnoozePluginCall *next_stream;
+        void (*on_abandoned)(void *userdata);
+        void *abandoned_userdata;
+        bool abandoned;
         void *worker;
         void (*worker_free)(void *worker);
 
@@ -56,9 +60,18 @@ struct SnoozePluginCall {
         char *error_message;
 };
 
+static void streams_remove(SnoozePluginCall *call) {
+        for (SnoozePluginCall **p = &call->instance->streams; *p; p = &(*p)->next_stream)
+                if (*p == call) {
+                        *p = call->next_stream;
+                        return;
+                }
+}
+
 static SnoozePluginCall *call_free(SnoozePluginCall *call) {
         SnoozePluginInstance *instance = call->instance;
 
+        streams_remove(call);
         if (call->worker_free)
                 call->worker_free(call->worker);
         sd_bus_message_unref(call->message);
@@ -163,6 +176,33 @@ uint64_t snooze_plugin_call_get_time_left(SnoozePluginCall *call) {
 void call_set_pipes(SnoozePluginCall *call, int input, int output) {
         call->pipes[0] = input;
         call->pipes[1] = output;
+        call->next_stream = call->instance->streams;
+        call->instance->streams = call;
+}
+
+SnoozePluginCall *call_find_stream(SnoozePluginInstance *instance, sd_bus_message *m, uint32_t serial) {
+        const char *sender = sd_bus_message_get_sender(m) ?: "";
+        uint64_t cookie;
+
+        for (SnoozePluginCall *call = instance->streams; call; call = call->next_stream)
+                if (sd_bus_message_get_bus(call->message) == sd_bus_message_get_bus(m) &&
+                    strcmp(sd_bus_message_get_sender(call->message) ?: "", sender) == 0 &&
+                    sd_bus_message_get_cookie(call->message, &cookie) >= 0 && cookie == serial)
+                        return call;
+        return NULL;
+}
+
+void call_on_abandoned(SnoozePluginCall *call, void (*abandoned)(void *userdata), void *userdata) {
+        call->on_abandoned = abandoned;
+        call->abandoned_userdata = userdata;
+}
+
+void call_abandon(SnoozePluginCall *call) {
+        if (call->abandoned)
+                return;
+        call->abandoned = true;
+        if (call->on_abandoned)
+                call->on_abandoned(call->abandoned_userdata);
 }
 
 int snooze_plugin_call_get_input(SnoozePluginCall *call) {
@@ -319,6 +359,9 @@ static void end(SnoozePluginCall *call, int result) {
                 call->ended(call, result);
                 return;
         }
+        /* An answer that nobody waits for is noise. */
+        if (call->abandoned)
+                return;
         r = result >= 0 ? answer(call) : answer_error(call);
         if (result >= 0 && call->succeeded)
                 call->succeeded(call);

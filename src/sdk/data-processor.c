@@ -68,11 +68,27 @@ static int method_process_stream(sd_bus_message *m, void *userdata, sd_bus_error
                            instance->plugin.process_stream(call, input, output, options, instance->plugin.userdata));
 }
 
+static int method_abandon_stream(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SnoozePluginCall *call;
+        uint32_t serial;
+        int r;
+
+        r = sd_bus_message_read_basic(m, 'u', &serial);
+        if (r < 0)
+                return r;
+        call = call_find_stream(userdata, m, serial);
+        if (call)
+                call_abandon(call);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 const sd_bus_vtable data_processor_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("ProcessData", SD_BUS_ARGS("ay", input), SD_BUS_RESULT("ay", output),
                                 method_process_data, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ProcessStream", SD_BUS_ARGS("h", input, "h", output, "a{sv}", options),
                                 SD_BUS_RESULT("a{sv}", result), method_process_stream, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AbandonStream", SD_BUS_ARGS("u", serial), SD_BUS_NO_RESULT, method_abandon_stream,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

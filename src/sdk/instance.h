@@ -38,6 +38,7 @@ struct SnoozePluginInstance {
         SnoozePluginDictionary *config; /* in force; NULL before Initialize */
         unsigned calls;
         unsigned work;
+        SnoozePluginCall *streams; /* of the calls, those that have pipes */
 
         PluginEvent *events; /* announced, neither acknowledged nor cancelled */
         unsigned n_events;

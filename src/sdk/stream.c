@@ -155,6 +155,13 @@ static int stream_start(Stream *stream, sd_event *event) {
         return sd_event_source_set_enabled(stream->writable, SD_EVENT_OFF);
 }
 
+/* Whoever holds its other ends may hold them for ever. */
+static void on_abandoned(void *userdata) {
+        const Stream *stream = userdata;
+
+        snooze_plugin_call_finish(stream->call, -ECANCELED);
+}
+
 int snooze_plugin_call_filter(SnoozePluginCall *call, SnoozePluginTransform function, void *userdata) {
         Stream *stream;
         int r;
@@ -172,6 +179,7 @@ int snooze_plugin_call_filter(SnoozePluginCall *call, SnoozePluginTransform func
                 .output = snooze_plugin_call_get_output(call),
         };
         call_set_worker(call, stream, stream_free);
+        call_on_abandoned(call, on_abandoned, stream);
         r = stream_start(stream, call_get_instance(call)->event);
         return r < 0 ? r : SNOOZE_PLUGIN_LATER;
 }

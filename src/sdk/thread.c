@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Work that waits, in threads beside the loop. A thread owns its call from its start to its end, when it puts it into
- * a pipe that the loop reads: so nothing of a call needs a lock. */
+ * a pipe that the loop reads: so nothing of a call needs a lock.
+ *
+ * A stream that nobody waits for any more is taken from its thread, which may wait for one of its pipes for as long as
+ * somebody holds the other end. A pipe that cannot be read, and that nobody reads, takes the place of both, so that
+ * whatever the thread does with them from then on fails; and a signal, sent after that, ends what it waits in. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +19,8 @@
 #include "sdk/call.h"
 
 #define THREADS_MAX 8U
+/* Ignored where nobody wants it: a plugin that has a use for it keeps it. */
+#define WAKE_SIGNAL SIGURG
 #define STACK_SIZE (512U * 1024U)
 
 struct Threads {
@@ -49,6 +55,7 @@ static void *job_run(void *userdata) {
 static void job_end(Threads *threads, Job *job) {
         (void) pthread_join(job->thread, NULL);
         threads->running--;
+        call_on_abandoned(job->call, NULL, NULL);
         snooze_plugin_call_finish(job->call, job->result);
         free(job);
 }
@@ -59,6 +66,31 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
         if (read(fd, &job, sizeof(job)) == (ssize_t) sizeof(job))
                 job_end(userdata, job);
         return 0;
+}
+
+static void on_wake(int number) {
+}
+
+/* Without SA_RESTART: what waits ends with EINTR. */
+static void catch_wake(void) {
+        struct sigaction before, wake = { .sa_handler = on_wake };
+
+        sigemptyset(&wake.sa_mask);
+        if (sigaction(WAKE_SIGNAL, NULL, &before) >= 0 && before.sa_handler == SIG_DFL)
+                (void) sigaction(WAKE_SIGNAL, &wake, NULL);
+}
+
+static void on_abandoned(void *userdata) {
+        const Job *job = userdata;
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return;
+        safe_close(ends[0]);
+        (void) dup3(ends[1], snooze_plugin_call_get_input(job->call), O_CLOEXEC);
+        (void) dup3(ends[1], snooze_plugin_call_get_output(job->call), O_CLOEXEC);
+        safe_close(ends[1]);
+        (void) pthread_kill(job->thread, WAKE_SIGNAL);
 }
 
 bool threads_running(const SnoozePluginInstance *instance) {
@@ -91,6 +123,7 @@ static int threads_prepare(SnoozePluginInstance *instance) {
                 return r;
         }
         instance->threads = threads;
+        catch_wake();
         r = sd_event_add_io(instance->event, &threads->source, threads->ends[0], EPOLLIN, on_end, threads);
         if (r < 0)
                 threads_clear(instance);
@@ -104,7 +137,8 @@ static void set_blocking(int fd) {
                 (void) fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-/* Signals are the loop's: a thread takes none, and a pipe that nobody reads is an error there, not a death. */
+/* Signals are the loop's: a thread takes none but that which wakes it, and a pipe that nobody reads is an error there,
+ * not a death. */
 static int job_start(Job *job) {
         pthread_attr_t attributes;
         sigset_t all, before;
@@ -114,6 +148,7 @@ static int job_start(Job *job) {
         if (r != 0)
                 return -r;
         sigfillset(&all);
+        sigdelset(&all, WAKE_SIGNAL);
         (void) pthread_sigmask(SIG_SETMASK, &all, &before);
         r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
         if (r == 0)
@@ -144,9 +179,11 @@ int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork wo
         set_blocking(snooze_plugin_call_get_input(call));
         set_blocking(snooze_plugin_call_get_output(call));
         threads->running++;
+        call_on_abandoned(call, snooze_plugin_call_get_input(call) >= 0 ? on_abandoned : NULL, job);
         r = job_start(job);
         if (r < 0) {
                 threads->running--;
+                call_on_abandoned(call, NULL, NULL);
                 free(job);
                 return r;
         }

@@ -2,6 +2,7 @@
 """libsnooze-plugin: typed configuration, events that a plugin brings, data that it processes. Arguments: the plugin."""
 
 import os
+import select
 import sys
 import threading
 
@@ -202,6 +203,46 @@ class Data(Contracts):
         os.close(feed)
         iterate_until(lambda: answers)
         os.close(drain)
+
+    def message(self, member, body):
+        message = Gio.DBusMessage.new_method_call(self.example.owner, plugin_bus.PATH, plugin_bus.NAME + ".DataProcessor", member)
+        message.set_body(body)
+        return message
+
+    def begin_stream(self, how):
+        """Its serial number, where to write and where to read; both ends are held."""
+        (source, feed), (drain, sink) = os.pipe(), os.pipe()
+        fds = Gio.UnixFDList.new()
+        message = self.message("ProcessStream", GLib.Variant("(hha{sv})", (fds.append(source), fds.append(sink), {"how": s(how)})))
+        message.set_unix_fd_list(fds)
+        os.close(source)
+        os.close(sink)
+        _, serial = self.bus.connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
+        return serial, open(feed, "wb", buffering=0), open(drain, "rb", buffering=0)
+
+    def test_a_stream_that_nobody_waits_for_any_more_is_let_go(self):
+        abandon = (".DataProcessor", "AbandonStream", "(u)")
+        stranger = self.bus.connect()
+        self.addCleanup(stranger.close_sync)
+        for how in ("copy", "thread"):
+            serial, feed, drain = self.begin_stream(how)
+            feed.write(b"abc")
+            self.assertEqual(drain.read(3), b"abc")
+            # One that is not there, and one that is another caller's.
+            self.example.call(*abandon, serial + 1000)
+            self.example.call(*abandon, serial, connection=stranger)
+            feed.write(b"abc")
+            self.assertEqual(drain.read(3), b"abc")
+            self.example.call(*abandon, serial)
+            self.assertEqual(drain.read(3), b"")
+            # Whoever is in the middle of reading it lets go of it a moment later.
+            poll = select.poll()
+            poll.register(feed, 0)
+            self.assertEqual([event for _, event in poll.poll(60000)], [select.POLLERR])
+            self.example.call(*abandon, serial)
+            feed.close()
+            drain.close()
+        self.assertEqual(self.process(b"ab"), b"ba")
 
     def test_a_reader_that_leaves_fails_that_stream_alone(self):
         for how in ("copy", "thread"):

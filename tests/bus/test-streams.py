@@ -47,6 +47,13 @@ def pipes(pid):
     return {link for link in found if link.startswith('pipe:')}
 
 
+def nobody_reads(feed):
+    """Soon: whoever is in the middle of reading it when it is taken away lets go of it a moment later."""
+    poll = select.poll()
+    poll.register(feed, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(TIMEOUT * 1000))
+
+
 def peak(pid):
     """KiB."""
     status = pathlib.Path(f'/proc/{pid}/status').read_text()
@@ -269,6 +276,31 @@ class Streams(StreamTest):
         self.assertEqual((self.statistics()['timeouts'], self.statistics()['errors']), (1, 0))
         self.assertTrue(self.client.get('Healthy', PLUGIN, PATH + '/plugin/example'))
         self.assertEqual(places(self.house.daemon.pid, inode), [])
+
+    def test_one_whose_time_is_over_occupies_nobody(self):
+        """However long its other ends are held."""
+        self.start(timeouts={'stream': 1})
+        plugin = self.pid()
+        for how in ('thread', 'copy'):
+            with self.subTest(how=how):
+                streams = [self.begin(client=self.house.client(), how=how) for _ in range(PER_PLUGIN_MAX)]
+                # One half waits for what is read, the other for what is written.
+                for _, feed, _, _ in streams[:PER_PLUGIN_MAX // 2]:
+                    os.set_blocking(feed.fileno(), False)
+                    while feed.write(bytes(65536)):
+                        pass
+                for answer, _, _, _ in streams:
+                    self.answered(answer, 'TimedOut')
+                for _, feed, _, inode in streams:
+                    wait_for_file(lambda inode=inode: not places(plugin, inode), 'the plugin to let go of it')
+                    self.assertTrue(nobody_reads(feed), 'the plugin goes on to read it')
+                for _, _, drain, _ in streams[PER_PLUGIN_MAX // 2:]:
+                    self.assertEqual(drain.read(1), b'')
+                answer, feed, _, _ = self.begin(how=how)
+                feed.close()
+                self.answered(answer)
+        self.assertTrue(self.client.get('Healthy', PLUGIN, PATH + '/plugin/example'))
+        self.assertEqual(self.pid(), plugin)
 
     def test_it_is_not_the_time_of_other_calls(self):
         self.house.install_fake('one', 'channel-good', contracts=['DataProcessor', 'RequestHandler'], timeouts={'provider': 0.1})

@@ -75,6 +75,7 @@ struct PluginCall {
         gboolean leisurely;       /* plugins_set_leisure() */
         gboolean question;        /* plugin_ask_idle() */
         gboolean over_bus;        /* where it is in flight */
+        uint64_t serial;          /* of the message of a stream */
         PluginCallAppend append;
         PluginCallDone done;
         void *userdata;
@@ -327,6 +328,8 @@ static void finish_timed_out(PluginCall *call) {
                 return;
         }
         /* Before the caller hears of it, who may do away with the process. */
+        if (is_stream(call))
+                stream_abandon(call->process, call->over_bus, call->serial);
         if (!call->control)
                 process_suspect(call->process);
         call_finish_error(call, ERROR_TIMED_OUT, message);
@@ -465,6 +468,8 @@ static int call_send(PluginCall *call) {
         if (r >= 0)
                 r = sd_bus_call_async(process_bus(call->process), &call->slot, message, on_reply, call,
                                       left > 0 ? left : 1);
+        if (r >= 0 && is_stream(call))
+                (void) sd_bus_message_get_cookie(message, &call->serial);
         if (call->over_bus)
                 return r;
         if (r >= 0)

@@ -464,8 +464,11 @@ int plugin_process_block(Plugin *plugin, sd_bus_message *call, const void *data,
 /* stream.c */
 /* Whether they are what ProcessStream takes; changes nothing. */
 int plugin_check_stream(int input, int output, sd_bus_error *error);
+/* Nobody waits any more for the one that was sent with this serial number. Who holds its other ends may hold them for
+ * ever: only its process can let go of it. One that does not know how goes on. */
+void stream_abandon(const PluginProcess *process, gboolean over_bus, uint64_t serial);
 /* For a client who may do so. The descriptors stay the message's. Its deadline is for the whole stream; after that the
- * plugin may still be at it, and sees the end when the other ends are closed. As a D-Bus method handler returns. */
+ * plugin is told to let go of it. As a D-Bus method handler returns. */
 int plugin_process_stream(Plugin *plugin, sd_bus_message *call, int input, int output, JsonObject *options,
                           sd_bus_error *error);
 

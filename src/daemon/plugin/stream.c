@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "base/journal.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
@@ -159,6 +160,29 @@ static void on_streamed(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
                 r = sd_bus_send(NULL, answer, NULL);
         if (r < 0)
                 request_unanswered(request, r);
+}
+
+void stream_abandon(const PluginProcess *process, gboolean over_bus, uint64_t serial) {
+        _cleanup_bus_message_ sd_bus_message *message = NULL;
+        Plugins *plugins = process->plugin->plugins;
+        sd_bus *bus = over_bus ? plugins->parameters.bus : process_bus(process);
+        uint64_t cookie;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &message, over_bus ? process->peer : NULL, PLUGIN_PATH,
+                                           DATA_PROCESSOR_INTERFACE, "AbandonStream");
+        if (r >= 0)
+                r = sd_bus_message_append(message, "u", (uint32_t) serial);
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(message, false);
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(message, false);
+        if (r >= 0)
+                r = sd_bus_send(bus, message, &cookie);
+        if (r < 0)
+                log_debug("%s was not told that nobody waits for a stream: %s", process->plugin->id, g_strerror(-r));
+        else if (!over_bus)
+                plugins->question.serial = MAX(plugins->question.serial, cookie);
 }
 
 /* The Stream is the request's in any case. */

@@ -245,7 +245,9 @@ int snooze_plugin_call_write(SnoozePluginCall *call, const void *data, size_t si
 
 /* Runs work in a thread of its own, where it may wait, and finishes the call with what it returns (not
  * SNOOZE_PLUGIN_LATER). Of this library it may use only the setters and getters of this call, and snooze_plugin_log().
- * For process_stream both pipes are then blocking ones; EPIPE tells that nobody reads any more. At most 8 run at once.
+ * For process_stream both pipes are then blocking ones; EPIPE tells that nobody reads any more. When the stream's time
+ * is over what waits for one of them ends with EINTR (signal SIGURG), and every use of them fails. At most 8 run at
+ * once.
  * Returns what a function of the table is to return. */
 typedef int (*SnoozePluginWork)(SnoozePluginCall *call, void *userdata);
 int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork work, void *userdata);
