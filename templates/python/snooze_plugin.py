@@ -217,12 +217,14 @@ class Server:
         self.loop.quit()
 
     def leave(self):
-        """The bus answers ReleaseName after it handed over what was sent to the name before; that is answered first."""
+        """The bus answers ReleaseName after it handed over what was sent to the name before; that is answered first. The slot's name goes
+        before it: whoever sees that the plugin's is free may start the next instance at once."""
         if "leaving" in self.timers:
             return GLib.SOURCE_REMOVE
         self.plugin.shutdown()
         self.keep_state()
         self.timers["leaving"] = True
+        self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}.{self.slot}")
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
         if self.channel or self.opening:
             # What the daemon sent before it hears of this is answered; then it closes the channel.

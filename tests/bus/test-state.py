@@ -270,6 +270,14 @@ class Python(CountingTest):
         self.assertEqual(self.count(), 4)
         self.assertEqual(self.kept(), [])
 
+    def test_the_next_one_finds_its_slot_free(self):
+        """Whoever sees that the name is free may start it at once."""
+        changes = self.house.watcher.listen('org.freedesktop.DBus', 'NameOwnerChanged')
+        self.end(signal.SIGTERM)
+        name = 'io.cloudsnooze.Plugin1.counting'
+        wait_for(lambda: any(lost == name and not new for lost, _, new in changes), 'the name to be free')
+        self.assertEqual([lost for lost, _, new in changes if not new and lost.startswith(name)][:2], [name + '.a', name])
+
     def test_what_changes_at_the_last_moment_is_kept(self):
         self.of('Unload')
         text = '    def shutdown(self):\n        self.count += 10\n\n    def handle_request('
