@@ -19,7 +19,7 @@
 #include "base/names.h"
 #include "sdk/instance.h"
 
-/* A daemon that does not close its end is not waited for longer. */
+/* A daemon that does not close its end, and waits for no answer, is not waited for longer. */
 #define LEAVE_TIMEOUT (5 * USEC_PER_SEC)
 #define LEAVE_ACCURACY (100 * USEC_PER_MSEC)
 
@@ -130,6 +130,9 @@ int channel_open(SnoozePluginInstance *instance, sd_bus_message *m, sd_bus_error
 static int on_leave_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         SnoozePluginInstance *instance = userdata;
 
+        if (instance->calls > 0 && sd_event_source_set_time_relative(source, LEAVE_TIMEOUT) >= 0 &&
+            sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
+                return 0;
         log_notice("The daemon did not close the channel in time");
         channel_close(instance);
         life_settled(instance);

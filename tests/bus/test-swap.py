@@ -195,6 +195,21 @@ class Swap(CountingTest):
         self.assertEqual((hanging, upgrade), ([], []))
         os.kill(self.get('Pid'), 0)
 
+    def test_a_call_under_way_has_its_own_time(self):
+        """However long the old version has been told to leave."""
+        self.place('1.0.0', contracts=['IdleCheck', 'RequestHandler'], timeouts={**self.manifest['timeouts'], 'provider': 8})
+        self.house.restart_daemon()
+        self.of('Restart')
+        hanging = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING)
+        self.ask('look')
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: self.get('Version') == '1.1.0', 'the switch')
+        wait_for(lambda: hanging, 'the end of the call')
+        self.assertEqual(error_name(hanging[0][1]), ERROR + 'TimedOut', hanging[0][1])
+        wait_for(lambda: upgrade, 'the old version to leave')
+        self.assertEqual(upgrade, [((), None)])
+
     def test_afterwards_a_failure_brings_the_old_version_back_where_it_still_is(self):
         self.count(3)
         self.upgrade('1.1.0', 'dies-at-work')
