@@ -160,6 +160,13 @@ char *settings_problem(const SnoozePluginSetting *settings);
 
 void events_clear(SnoozePluginInstance *instance);
 
+/* native.c */
+
+/* Before the plugin's id, in each line that it logs. */
+#define LOG_FIELD "CLOUDSNOOZE_PLUGIN="
+/* Of several plugins in one program: whose code this is. False: no native one's. */
+bool native_log_field(const void *code, char *field, size_t size);
+
 /* thread.c */
 
 /* A call is in a thread: the instance must not be cleared. */

@@ -50,14 +50,18 @@ void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) 
 }
 
 void snooze_plugin_log(int level, const char *format, ...) {
+        char field[sizeof(LOG_FIELD) + PLUGIN_ID_MAX];
         _cleanup_free_ char *text = NULL;
+        bool native;
         va_list ap;
 
         va_start(ap, format);
         text = text_line(format, ap);
         va_end(ap);
-        if (text)
-                journal_write(level, NULL, NULL, "%s", text);
+        if (!text)
+                return;
+        native = native_log_field(__builtin_return_address(0), field, sizeof(field));
+        journal_write(level, NULL, native ? (const char *const[]) { field, NULL } : NULL, "%s", text);
 }
 
 static void print_help(const SnoozePlugin *plugin, const char *program) {
@@ -278,7 +282,7 @@ static int name_set(SnoozePluginInstance *instance) {
                 instance->slot_name = NULL;
                 return -ENOMEM;
         }
-        if (asprintf(&instance->log_field, "CLOUDSNOOZE_PLUGIN=%s", instance->plugin.id) < 0) {
+        if (asprintf(&instance->log_field, LOG_FIELD "%s", instance->plugin.id) < 0) {
                 instance->log_field = NULL;
                 return -ENOMEM;
         }

@@ -4,7 +4,10 @@
 
 #include <snooze/native.h>
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -16,7 +19,50 @@ struct SnoozePluginNative {
         SnoozePluginInstance instance;
         void (*gone)(void *userdata);
         void *userdata;
+        const void *object; /* where the shared object of its table begins */
+        SnoozePluginNative *next;
 };
+
+/* Threads of all of them log. */
+static pthread_mutex_t natives_lock = PTHREAD_MUTEX_INITIALIZER;
+static SnoozePluginNative *natives;
+
+static const void *object_of(const void *address) {
+        Dl_info info;
+
+        return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+bool native_log_field(const void *code, char *field, size_t size) {
+        const void *object = object_of(code);
+        const SnoozePluginNative *native;
+
+        (void) pthread_mutex_lock(&natives_lock);
+        for (native = natives; native && native->object != object;)
+                native = native->next;
+        if (native)
+                snprintf(field, size, LOG_FIELD "%s", native->instance.plugin.id);
+        (void) pthread_mutex_unlock(&natives_lock);
+        return native != NULL;
+}
+
+static void natives_add(SnoozePluginNative *native) {
+        (void) pthread_mutex_lock(&natives_lock);
+        native->next = natives;
+        natives = native;
+        (void) pthread_mutex_unlock(&natives_lock);
+}
+
+static void natives_remove(const SnoozePluginNative *native) {
+        SnoozePluginNative **p = &natives;
+
+        (void) pthread_mutex_lock(&natives_lock);
+        while (*p && *p != native)
+                p = &(*p)->next;
+        if (*p)
+                *p = native->next;
+        (void) pthread_mutex_unlock(&natives_lock);
+}
 
 static void native_free(SnoozePluginNative *native) {
         SnoozePluginInstance *instance = &native->instance;
@@ -27,6 +73,7 @@ static void native_free(SnoozePluginNative *native) {
         sd_event_source_disable_unref(instance->exit_source);
         sd_event_unref(instance->event);
         dictionary_free(instance->config);
+        natives_remove(native);
         free(native);
 }
 
@@ -57,6 +104,8 @@ int snooze_plugin_native_new(const SnoozePlugin *table, sd_event *event, int fd,
         problem = plugin_problem(&native->instance.plugin);
         if (problem)
                 log_error("The table of a native plugin is wrong: %s", problem);
+        native->object = object_of(table);
+        natives_add(native);
         r = problem ? -EINVAL : channel_serve(&native->instance, steal_fd(&owned));
         if (r >= 0 && table->start)
                 r = table->start(&native->instance, native->instance.plugin.userdata);

@@ -7,7 +7,11 @@
 
 #include <sys/stat.h>
 
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
 #include "base/errors.h"
+#include "base/journal.h"
 #include "daemon/store/store.h"
 
 #define ALLOWED "\"native_enabled\": true"
@@ -124,6 +128,39 @@ static void test_asked_and_called(void) {
         request(&f);
         g_assert_true(plugin->healthy);
         g_assert_cmpuint(plugin->statistics.durations, >=, 3);
+        fixture_down(&f);
+}
+
+static GString *journal;
+
+/* In the place of libsystemd's. */
+int sd_journal_sendv(const struct iovec *iov, int n) {
+        for (int i = 0; i < n; i++) {
+                g_string_append_len(journal, iov[i].iov_base, (gssize) iov[i].iov_len);
+                g_string_append_c(journal, i + 1 < n ? '|' : '\n');
+        }
+        return 0;
+}
+
+/* The daemon's own lines do not have it. */
+static void test_logs_by_its_name(void) {
+        g_autofree char *stream = NULL;
+        PluginFixture f = {};
+        struct stat st;
+
+        begin(&f, ALLOWED);
+        fixture_round(&f, TRUE);
+        g_assert_cmpint(fstat(STDERR_FILENO, &st), ==, 0);
+        stream = g_strdup_printf("%llu:%llu", (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
+        journal = g_string_new(NULL);
+        g_setenv("JOURNAL_STREAM", stream, TRUE);
+        request(&f);
+        log_notice("of the daemon");
+        g_unsetenv("JOURNAL_STREAM");
+        g_assert_cmpstr(journal->str, ==,
+                        "MESSAGE=asked after 1 checks|PRIORITY=5|CLOUDSNOOZE_PLUGIN=one\n"
+                        "MESSAGE=of the daemon|PRIORITY=5\n");
+        g_string_free(journal, TRUE);
         fixture_down(&f);
 }
 
@@ -382,6 +419,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/native/off-by-default", test_off_by_default);
         g_test_add_func("/native/official-alone", test_official_alone);
         g_test_add_func("/native/asked-and-called", test_asked_and_called);
+        g_test_add_func("/native/logs-by-its-name", test_logs_by_its_name);
         g_test_add_func("/native/kept-after-a-check", test_kept_after_a_check);
         g_test_add_func("/native/unloaded-and-loaded-again", test_unloaded_and_loaded_again);
         g_test_add_func("/native/replaced-on-the-disk", test_replaced_on_the_disk);
