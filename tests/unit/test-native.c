@@ -158,7 +158,7 @@ static void test_logs_by_its_name(void) {
         log_notice("of the daemon");
         g_unsetenv("JOURNAL_STREAM");
         g_assert_cmpstr(journal->str, ==,
-                        "MESSAGE=asked after 1 checks|PRIORITY=5|CLOUDSNOOZE_PLUGIN=one\n"
+                        "MESSAGE=was asked|PRIORITY=5|CLOUDSNOOZE_PLUGIN=one\n"
                         "MESSAGE=of the daemon|PRIORITY=5\n");
         g_string_free(journal, TRUE);
         fixture_down(&f);
