@@ -578,6 +578,15 @@ gboolean manifest_has_contract(const Manifest *manifest, const char *contract) {
         return g_strv_contains((const char *const *) manifest->contracts, contract);
 }
 
+char *manifest_unserved(const Manifest *manifest) {
+        if (!g_str_equal(manifest->runtime, "dbus") && !g_str_equal(manifest->runtime, "native"))
+                return g_strdup_printf("has the runtime %s, which this build does not serve", manifest->runtime);
+        /* It may count on being shut in. */
+        if (g_str_equal(manifest->isolation, "container"))
+                return g_strdup("has the isolation container, which this build does not serve");
+        return NULL;
+}
+
 const ManifestEvent *manifest_event(const Manifest *manifest, const char *type) {
         const ManifestEvent *best = NULL;
 

@@ -90,6 +90,9 @@ void manifest_free(Manifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
 
 gboolean manifest_has_contract(const Manifest *manifest, const char *contract);
+/* What it asks for that no daemon of this build serves, wherever it runs: it "has the runtime …"; NULL: nothing.
+ * Caller frees. */
+char *manifest_unserved(const Manifest *manifest);
 /* The entry for the event's type: the same type, else the longest "….*" above it; NULL: does not handle it. */
 const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
 

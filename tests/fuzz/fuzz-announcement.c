@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/answer/announcement.h"
 #include "daemon/event/event-private.h"
 #include "message.h"
 #include "util/json.h"

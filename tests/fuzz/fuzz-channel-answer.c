@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "daemon/plugin/channel.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

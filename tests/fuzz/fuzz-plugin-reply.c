@@ -10,7 +10,7 @@
 #include "base/errors.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "message.h"
 #include "util/line.h"
 #include "util/version.h"

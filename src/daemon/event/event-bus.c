@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "bus/actions.h"
 #include "bus/dictionary.h"
+#include "daemon/answer/announcement.h"
 #include "daemon/manager-bus.h"
 
 #define LIST_MAX 1000U

@@ -195,11 +195,3 @@ gboolean sources_announced(Sources *sources, Plugin *plugin, sd_bus_message *sig
 void sources_acknowledge(Sources *sources, const char *source, const char *id);
 /* There is room again. */
 void sources_room(Sources *sources);
-
-/* announcement.c */
-/* An Event signal of this plugin as an event of ours; -EBADMSG with *ret_problem. of_cloud: its manifest has the
- * contract CloudProvider, so that cloud.* and system.* are its to announce. *ret_timed: it names its deadline. */
-int announcement_read(sd_bus_message *signal, const char *source, gboolean of_cloud, uint64_t now, JsonObject **ret,
-                      gboolean *ret_timed, char **ret_problem);
-/* EventCancelled: the id, borrowed from the message. */
-int announcement_read_cancelled(sd_bus_message *signal, const char **ret_id, char **ret_problem);

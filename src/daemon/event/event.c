@@ -455,12 +455,6 @@ void event_begin(Event *event) {
                 events_changed(event->events);
 }
 
-gboolean event_data_fits(JsonObject *data) {
-        g_autofree char *text = data ? json_object_text(data) : NULL;
-
-        return !text || strlen(text) <= EVENT_DATA_MAX;
-}
-
 static int emit(Events *events, EventOrigin origin, const char *type, const char *source, unsigned severity,
                 uint64_t deadline, JsonObject *data, Event **ret) {
         const EventType *known = event_type_find(type);

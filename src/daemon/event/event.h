@@ -15,6 +15,7 @@
 #include <systemd/sd-bus.h>
 
 #include "base/event-types.h"
+#include "daemon/answer/sizes.h"
 #include "daemon/config/config.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/store/store.h"
@@ -59,9 +60,6 @@ typedef void (*EventFinished)(gboolean handled, JsonArray *results, void *userda
 int events_emit(Events *events, const char *type, const char *source, unsigned severity, uint64_t deadline,
                 JsonObject *data, EventFinished done, void *userdata, const char **ret_id);
 
-/* So much may be kept of one event. data may be NULL. */
-gboolean event_data_fits(JsonObject *data);
-
 /* A person's, whose data fits. -EDQUOT with EVENTS_PER_SOURCE_MAX of this user or EVENTS_PENDING_MAX of all users
  * under way. */
 int events_emit_by_user(Events *events, const char *type, const char *user, unsigned severity, uint64_t deadline,
@@ -91,8 +89,6 @@ void event_row_hide_output(JsonObject *row);
 
 #define EVENT_SOURCE_OWN "snoozed"
 #define EVENT_SOURCE_PART EVENT_SOURCE_OWN "/"
-/* Bytes of an event's data as it is written down, and kept: a control character of one byte is six there. */
-#define EVENT_DATA_MAX 16384U
 #define EVENTS_PER_SOURCE_MAX 64U
 #define EVENTS_PENDING_MAX 1024U
 #define TERMINATION_PATIENCE (5 * USEC_PER_MINUTE)

@@ -13,6 +13,7 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "daemon/answer/announcement.h"
 #include "daemon/event/event-private.h"
 
 #define RETRY_FIRST USEC_PER_SEC

@@ -16,7 +16,7 @@
 #include "bus/owner.h"
 #include "daemon/plugin/allowance.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "util/json.h"
 
 #define CONTROL_TIMEOUT TIMEOUT_INITIALIZE

@@ -10,7 +10,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "daemon/plugin/request.h"
 
 #define MIB (1024U * 1024U)

@@ -10,7 +10,7 @@
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "util/json.h"
 
 /* What everybody gets of an event whose deadline is nearer than that when it is handed out, or has passed (some clouds

@@ -9,7 +9,7 @@
 #include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "util/json.h"
 
 static int append_handshake(sd_bus_message *message, void *userdata) {

@@ -14,7 +14,7 @@
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "daemon/plugin/request.h"
 #include "daemon/plugin/resources.h"
 #include "util/secret.h"

@@ -15,6 +15,8 @@
  * Each waiting state (loading, initializing, draining; failed waits for its restart, and one that is to be enabled for
  * its mark) has a deadline in `timer`. */
 
+#include "daemon/answer/check.h"
+#include "daemon/answer/words.h"
 #include "daemon/native/native.h"
 #include "daemon/plugin/limits.h"
 #include "daemon/plugin/plugins.h"
@@ -35,8 +37,6 @@
 #define CHANNEL_IN_FLIGHT_MAX 64U                /* to one plugin */
 #define PLUGINS_MAX 4096U
 #define LEISURE_SLACK USEC_PER_SEC               /* a sample may come late */
-#define REASON_MAX 512U                          /* bytes of anything a plugin says in words */
-#define SUBJECTS_MAX 64U
 
 typedef struct Ending Ending;
 typedef struct PluginCall PluginCall;
@@ -418,30 +418,12 @@ void plugin_check_clear(Plugin *plugin);
 void plugin_check_failed(Plugin *plugin, const char *reason);
 void round_free(void *round);
 
-/* check.c */
-typedef struct CheckAnswer {
-        GPtrArray *votes; /* Vote: the plugin's own, then its subjects' */
-        uint64_t valid_for; /* µs */
-} CheckAnswer;
-
-/* Reads the reply of CheckIdle. An answer that is not as the contract says gives -EBADMSG and a sentence. The times
- * are monotonic. */
-int check_answer_read(const char *id, sd_bus_message *reply, uint64_t begun, uint64_t now_monotonic,
-                      uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
-/* The same of an answer that was taken apart already; details NULL: none. */
-int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun,
-                      uint64_t now_monotonic, uint64_t now_realtime, CheckAnswer *ret, char **ret_problem);
-void check_answer_clear(CheckAnswer *answer);
-
 /* native-check.c */
 /* Asks a native plugin by its function. answer, or problem where there is none, is told in a later iteration of the
  * loop, until native_check_cancel(). FALSE: ask it by a message. */
 typedef void (*NativeChecked)(Plugin *plugin, CheckAnswer *answer, const char *problem);
 gboolean native_check(Plugin *plugin, NativeChecked checked);
 void native_check_cancel(Plugin *plugin);
-
-/* What a plugin said, fit for a terminal: no control characters, at most REASON_MAX bytes. */
-char *plugin_words(const char *text);
 
 /* dispatch.c */
 void dispatch_free(void *dispatch);

@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "bus/authorize.h"
+#include "daemon/answer/sizes.h"
 #include "daemon/config/config.h"
 #include "daemon/decision/decision.h"
 #include "daemon/store/store.h"
@@ -171,7 +172,6 @@ void plugin_note_problem(Plugin *plugin, const char *problem);
 /* One block of bytes through the plugin's DataProcessor. done gets what came of it, or NULL and a named error; never
  * from within this function. timeout as in plugin_call(). -E2BIG: more than PLUGIN_DATA_MAX; -EBUSY: more than that
  * together with all blocks under way; done is then not called. */
-#define PLUGIN_DATA_MAX (16U * 1024U * 1024U)
 typedef void (*PluginDataDone)(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata);
 int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginDataDone done, void *userdata);
 

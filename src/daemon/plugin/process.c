@@ -11,7 +11,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 
 PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks) {
         PluginProcess *process = g_new0(PluginProcess, 1);

@@ -16,6 +16,7 @@
 #include <json-glib/json-glib.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/answer/reply.h"
 #include "daemon/native/native.h"
 #include "daemon/plugin/channel.h"
 #include "daemon/plugin/identity.h"

@@ -9,7 +9,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 #include "daemon/store/store.h"
 
 /* Records of the store: what it has of this plugin could not be read by one that runs, or has run, without it. */

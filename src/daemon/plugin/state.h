@@ -17,13 +17,6 @@ typedef struct PluginProcess PluginProcess;
 typedef struct Plugins Plugins;
 typedef struct StateTransfer StateTransfer;
 
-/* What a process says in its greeting that it has. */
-typedef enum StateHeld {
-        STATE_HELD_NONE,
-        STATE_HELD_KEPT, /* left behind by one before it, newer than what the store has */
-        STATE_HELD_LIVE, /* its own, newer than both */
-} StateHeld;
-
 /* problem NULL: done. Called once, unless the process fails or is freed before; may be called from within. */
 typedef void (*StateDone)(PluginProcess *process, const char *problem, void *userdata);
 

@@ -17,12 +17,7 @@
 char *manifest_obstacle(const Manifest *manifest) {
         MachineSize machine = machine_size();
 
-        if (!g_str_equal(manifest->runtime, "dbus") && !g_str_equal(manifest->runtime, "native"))
-                return g_strdup_printf("has the runtime %s, which this build does not serve", manifest->runtime);
-        /* It may count on being shut in. */
-        if (g_str_equal(manifest->isolation, "container"))
-                return g_strdup("has the isolation container, which this build does not serve");
-        return limits_impossible(manifest, &machine);
+        return manifest_unserved(manifest) ?: limits_impossible(manifest, &machine);
 }
 
 static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {

@@ -6,33 +6,8 @@
 #include "daemon/provider/provider.h"
 #include "config.h"
 
-static const struct {
-        const char *effect;
-        const char *words; /* what a stop does, where that needs somebody's consent */
-} effects[] = {
-        { "stops-billing", NULL },
-        { "saves-power", NULL },
-        { "keeps-billing", "leaves the machine billed" },
-        { "terminates", "destroys the machine" },
-        { "unknown", "has an effect on the bill that is not known" },
-};
-
-gboolean stop_effect_known(const char *effect) {
-        for (size_t i = 0; i < G_N_ELEMENTS(effects); i++)
-                if (g_str_equal(effect, effects[i].effect))
-                        return TRUE;
-        return FALSE;
-}
-
-static const char *consent_needed(const char *effect) {
-        for (size_t i = 0; i < G_N_ELEMENTS(effects); i++)
-                if (g_str_equal(effect, effects[i].effect))
-                        return effects[i].words;
-        return "has an effect that is not known";
-}
-
 gboolean stop_effect_allowed(const Config *config, const char *effect) {
-        return !consent_needed(effect) ||
+        return !stop_effect_consent(effect) ||
                 (config->allow_stop_effects &&
                  g_strv_contains((const char *const *) config->allow_stop_effects, effect));
 }
@@ -119,7 +94,7 @@ static char *find_obstacle(const Config *config, const Provider *provider) {
                 return g_strdup_printf(
                         "A stop by %s %s (StopEffect %s); if that is wanted: sudo " SNOOZE_COMMAND " config set "
                         "allow_stop_effects '[\"%s\"]'",
-                        id, consent_needed(provider->stop_effect), provider->stop_effect, provider->stop_effect);
+                        id, stop_effect_consent(provider->stop_effect), provider->stop_effect, provider->stop_effect);
         return NULL;
 }
 

@@ -6,6 +6,7 @@
  * instance, its permissions, in this order. */
 
 #include "base/stop-actions.h"
+#include "daemon/answer/cloud.h"
 #include "daemon/plugin/request.h"
 #include "daemon/provider/providers.h"
 
@@ -47,7 +48,6 @@ void providers_choose(Providers *providers);
 /* Who is to stop this machine, and why nobody can (NULL: somebody can, obstacles apart). Changes nothing. */
 Provider *choose_provider(Providers *providers, char **ret_problem);
 gboolean stop_effect_allowed(const Config *config, const char *effect);
-gboolean stop_effect_known(const char *effect);
 
 /* probe.c */
 void provider_probe(Provider *provider);
@@ -86,19 +86,6 @@ int append_instance_and_options(sd_bus_message *message, void *operation);
 /* The options, as a{ss}. */
 int append_tags(sd_bus_message *message, void *operation);
 
-/* Detect's reply. 0, or -EBADMSG and a sentence. */
-int detection_read(sd_bus_message *reply, gboolean *ret_detected, char **ret_problem);
-/* GetInstanceInfo's reply with the members of the contract only, each of its type; NULL and a sentence else. */
-JsonObject *instance_info_read(sd_bus_message *reply, char **ret_problem);
-/* What a provider says of itself, its contract's properties. name, version: NULL where it says nothing that fits. 0,
- * or -EBADMSG and a sentence. */
-typedef struct ProviderDescription {
-        char *name, *version, *stop_effect;
-} ProviderDescription;
-int provider_description_read(sd_bus_message *reply, ProviderDescription *ret, char **ret_problem);
-void provider_description_clear(ProviderDescription *description);
-/* CheckPermissions' reply: rows {name, granted, explanation}. */
-JsonArray *permissions_read(sd_bus_message *reply, char **ret_problem);
 /* Whether a row that is not granted is no obstacle to a stop that is to do this: it says that the machine cannot be
  * made to do something else. */
 gboolean permission_of_another(const char *name, const char *action);

@@ -14,6 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/clock.h"
+#include "daemon/answer/sizes.h"
 
 typedef struct Store Store;
 
@@ -152,5 +153,5 @@ int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, St
 #define STORE_QUEUE_BYTES_MAX (16U * 1024U * 1024U)
 #define STORE_KEY_MAX 255U
 #define STORE_VALUE_MAX (1024U * 1024U)
-#define STORE_STATE_MAX (4U * 1024U * 1024U)
+#define STORE_STATE_MAX PLUGIN_STATE_MAX
 #define STORE_EVENT_KEPT (90 * USEC_PER_DAY)

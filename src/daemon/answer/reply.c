@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "daemon/plugin/reply.h"
+#include "daemon/answer/reply.h"
 
 #include <errno.h>
 
 #include "base/cleanup.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "bus/dictionary.h"
-#include "daemon/plugin/plugin.h"
+#include "daemon/answer/sizes.h"
+#include "daemon/answer/words.h"
 #include "util/json.h"
 #include "util/line.h"
 #include "util/version.h"
@@ -109,8 +111,8 @@ int reply_read_state(sd_bus_message *reply, uint32_t *ret_version, GBytes **ret_
         if (sd_bus_message_read(reply, "u", ret_version) < 0 ||
             sd_bus_message_read_array(reply, 'y', &data, &size) < 0)
                 return rubbish(ret_problem, "its state is none");
-        if (size > STORE_STATE_MAX)
-                return rubbish(ret_problem, "its state has %zu bytes, more than %u", size, STORE_STATE_MAX);
+        if (size > PLUGIN_STATE_MAX)
+                return rubbish(ret_problem, "its state has %zu bytes, more than %u", size, PLUGIN_STATE_MAX);
         *ret_state = g_bytes_new(data, size);
         return 0;
 }

@@ -3,6 +3,8 @@
 /* The reply of CheckIdle, word by word: what a plugin says decides whether a machine stops, so an answer that is not
  * exactly as the contract says is no answer, and counts as unknown. */
 
+#include "daemon/answer/check.h"
+
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -10,42 +12,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bus/dictionary.h"
-#include "daemon/plugin/plugin.h"
+#include "daemon/answer/words.h"
 #include "util/json.h"
 #include "util/line.h"
 
 #define VALID_SECONDS_MAX 300
 #define METRICS_MAX 64U
 #define NAME_MAX_BYTES 64U
-
-/* Short, and nothing in it that has to be looked at more closely. */
-static gboolean is_plain(const char *text) {
-        size_t i = 0;
-
-        while (i + 6 <= REASON_MAX && text[i] >= ' ' && text[i] <= '~')
-                i++;
-        return text[i] == '\0';
-}
-
-char *plugin_words(const char *text) {
-        g_autofree char *valid = NULL;
-        GString *words;
-
-        if (is_plain(text))
-                return g_strstrip(g_strdup(text));
-        valid = g_utf8_make_valid(text, (gssize) strnlen(text, 4 * REASON_MAX));
-        words = g_string_new(NULL);
-
-        for (const char *c = valid; *c; c = g_utf8_next_char(c)) {
-                gunichar character = g_utf8_get_char(c);
-
-                if (words->len + 6 > REASON_MAX)
-                        break;
-                g_string_append_unichar(words, character_steers(character) ? ' ' : character);
-        }
-        g_strstrip(words->str);
-        return g_string_free(words, FALSE);
-}
 
 static gboolean is_number(JsonNode *node) {
         return JSON_NODE_HOLDS_VALUE(node) &&
@@ -138,8 +111,9 @@ static int read_subjects(const char *id, JsonObject *details, uint64_t begun, ui
 
         if (!node)
                 return 0;
-        if (!JSON_NODE_HOLDS_ARRAY(node) || json_array_get_length(json_node_get_array(node)) > SUBJECTS_MAX) {
-                *ret_problem = g_strdup_printf("gave votes that are no list of at most %u", SUBJECTS_MAX);
+        if (!JSON_NODE_HOLDS_ARRAY(node) ||
+            json_array_get_length(json_node_get_array(node)) > SUBJECTS_OF_PLUGIN_MAX) {
+                *ret_problem = g_strdup_printf("gave votes that are no list of at most %u", SUBJECTS_OF_PLUGIN_MAX);
                 return -EBADMSG;
         }
         votes = json_node_get_array(node);

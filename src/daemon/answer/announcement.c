@@ -2,12 +2,15 @@
 
 /* What a source announces, read: of a signal that a plugin sent either an event of ours, or a sentence. */
 
+#include "daemon/answer/announcement.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/event-types.h"
 #include "bus/dictionary.h"
-#include "daemon/event/event-private.h"
+#include "daemon/answer/sizes.h"
 #include "util/json.h"
 #include "util/line.h"
 
@@ -34,6 +37,12 @@ static gboolean id_valid(const char *id) {
                 if (character_steers(g_utf8_get_char(p)))
                         return FALSE;
         return TRUE;
+}
+
+gboolean event_data_fits(JsonObject *data) {
+        g_autofree char *text = data ? json_object_text(data) : NULL;
+
+        return !text || strlen(text) <= EVENT_DATA_MAX;
 }
 
 static gboolean holds(JsonNode *node, GType type) {

@@ -2,14 +2,21 @@
 #pragma once
 
 /* What plugins answer, read: of a message that a plugin sent either nothing but what its contract allows, or a
- * sentence. (CheckIdle has a file of its own, check.c.) */
+ * sentence. (CheckIdle, what a source announces and what
+ * a provider answers have files of their own.) */
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
 #include <systemd/sd-bus.h>
 
-#include "daemon/plugin/state.h"
 #include "manifest/manifest.h"
+
+/* What a process says in its greeting that it has. */
+typedef enum StateHeld {
+        STATE_HELD_NONE,
+        STATE_HELD_KEPT, /* left behind by one before it, newer than what the store has */
+        STATE_HELD_LIVE, /* its own, newer than both */
+} StateHeld;
 
 /* All these return 0, or -EBADMSG with *ret_problem: what the plugin did, its name being the subject of the sentence.
  */
@@ -22,7 +29,7 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
 int reply_read_descriptor(sd_bus_message *reply, int *ret_fd, char **ret_problem);
 /* (b, a{sv}): HandleEvent, Handle. */
 int reply_read_result(sd_bus_message *reply, gboolean *ret_success, JsonObject **ret_result, char **ret_problem);
-/* ExportState, of at most STORE_STATE_MAX bytes. Here the sentence is about the state. */
+/* ExportState, of at most PLUGIN_STATE_MAX bytes. Here the sentence is about the state. */
 int reply_read_state(sd_bus_message *reply, uint32_t *ret_version, GBytes **ret_state, char **ret_problem);
 /* ProcessData, of at most PLUGIN_DATA_MAX bytes. */
 int reply_read_block(sd_bus_message *reply, GBytes **ret_block, char **ret_problem);
