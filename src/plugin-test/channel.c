@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "daemon/answer/reply.h"
 #include "plugin-test/trial.h"
 
 #define GARBAGE_BYTES 65536U
@@ -27,6 +28,7 @@ static const char greeting[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 /* A descriptor; -EOPNOTSUPP: it offers no channel; another errno with *error set. */
 static int request(const Trial *trial, Subject *subject, sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autofree char *problem = NULL;
         int fd, r;
 
         r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "OpenChannel", error, &reply, NULL);
@@ -35,10 +37,8 @@ static int request(const Trial *trial, Subject *subject, sd_bus_error *error) {
                 return -EOPNOTSUPP;
         if (r < 0)
                 return r;
-        r = sd_bus_message_read(reply, "h", &fd);
-        if (r < 0)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "it answers with %s, expected h",
-                                         sd_bus_message_get_signature(reply, true));
+        if (reply_read_descriptor(reply, &fd, &problem) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "what it answers with %s", problem);
         fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         return fd < 0 ? -errno : fd;
 }
@@ -299,7 +299,7 @@ void check_channel_left(Trial *trial) {
                               end);
         else
                 report_add(
-                        trial->report, subject->exited && subject->status == 0 ? OUTCOME_PASSED : OUTCOME_FAILED,
+                        trial->report, subject->exited && subject->status == 0 ? FINDING_PASSED : FINDING_FAILED,
                         "SIGTERM",
                         "it says that it leaves, answers what was asked before, and once the channel is closed it %s",
                         end);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Every contract that the manifest declares: the interface is there as its XML has it, and answers as the daemon
- * expects. What would stop a machine or act on an event is not called unless it was asked for. */
+ * expects, which is what reads the answers here, too (daemon/answer). What would stop a machine is never called. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,13 +15,15 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "bus/dictionary.h"
+#include "daemon/answer/check.h"
+#include "daemon/answer/cloud.h"
+#include "daemon/answer/reply.h"
+#include "daemon/answer/sizes.h"
 #include "plugin-test/interfaces.h"
 #include "plugin-test/trial.h"
+#include "util/json.h"
 
-#define VALID_SECONDS_MAX 300
 #define STREAM_BYTES (8U * 1024U * 1024U)
-#define STATE_MAX (4U * 1024U * 1024U) /* what the daemon keeps */
-#define SEVERITY_MAX 3
 
 static const struct {
         const char *contract; /* NULL: every plugin's */
@@ -123,68 +125,45 @@ void check_interfaces(Trial *trial, Subject *subject) {
 
 /* IdleCheck */
 
-static const char *const verdicts[] = { "idle", "busy", "unknown", NULL };
-
-static const char *vote_problem(const char *verdict, const char *reason) {
-        if (!g_strv_contains(verdicts, verdict))
-                return "the verdict is none of idle, busy, unknown";
+/* The daemon takes it, and its author did not mean it. NULL: nothing. */
+static const char *vote_problem(const char *reason) {
         if (!*reason)
-                return "the reason is empty";
-        return strchr(reason, '\n') ? "the reason has more than one line" : NULL;
-}
-
-static const char *votes_problem(JsonObject *details) {
-        JsonArray *votes = json_get_array(details, "votes");
-
-        if (!json_object_has_member(details, "votes"))
-                return NULL;
-        for (guint i = 0; votes && i < json_array_get_length(votes); i++) {
-                JsonNode *node = json_array_get_element(votes, i);
-                JsonObject *vote = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-
-                if (!vote || !*json_get_string(vote, "name", "") ||
-                    vote_problem(json_get_string(vote, "verdict", ""), json_get_string(vote, "reason", "")))
-                        return "each of votes needs name, verdict and reason";
-        }
-        return votes ? NULL : "votes: expected a list of dictionaries";
+                return "gave an empty reason";
+        return strchr(reason, '\n') ? "gave a reason of more than one line" : NULL;
 }
 
 static const char *details_problem(JsonObject *details) {
-        gint64 valid = json_get_int(details, "valid_seconds", 0), last = json_get_int(details, "last_activity", 0);
-        JsonObject *metrics = json_get_object(details, "metrics");
-        JsonObjectIter iter;
-        JsonNode *value;
+        JsonArray *votes = json_get_array(details, "votes");
+        const char *problem = NULL;
 
-        if (valid < 0 || valid > VALID_SECONDS_MAX)
-                return "valid_seconds: expected 0 to 300";
-        if (last < 0 || last > g_get_real_time())
-                return "last_activity lies in the future: expected µs since the epoch";
-        if (json_object_has_member(details, "metrics") && !metrics)
-                return "metrics: expected a dictionary of numbers";
-        if (metrics)
-                json_object_iter_init(&iter, metrics);
-        while (metrics && json_object_iter_next(&iter, NULL, &value))
-                if (!JSON_NODE_HOLDS_VALUE(value) || json_node_get_value_type(value) == G_TYPE_STRING)
-                        return "metrics: expected numbers alone";
-        return votes_problem(details);
+        if (json_get_int(details, "last_activity", 0) > g_get_real_time())
+                return "gave a last_activity that lies in the future: expected µs since the epoch";
+        for (guint i = 0; !problem && votes && i < json_array_get_length(votes); i++)
+                problem = vote_problem(json_get_string(json_array_get_object_element(votes, i), "reason", ""));
+        return problem;
 }
 
-static char *verdict_problem(sd_bus_message *reply, char **ret_verdict) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autoptr(JsonObject) details = NULL;
-        const char *verdict, *reason, *problem;
+static char *verdict_problem(const Trial *trial, uint64_t begun, sd_bus_message *reply, char **ret_verdict) {
+        _cleanup_(check_answer_clear) CheckAnswer answer = {};
+        g_autofree char *problem = NULL;
+        const char *reason, *unmeant;
+        const Vote *own;
+        int r;
 
-        if (!sd_bus_message_has_signature(reply, "ssa{sv}") || sd_bus_message_read(reply, "ss", &verdict, &reason) < 0)
-                return g_strdup_printf("it answers with %s, expected ssa{sv}",
-                                       sd_bus_message_get_signature(reply, true));
-        if (dictionary_read(reply, &dictionary_limits_default, &details, &error) < 0)
-                return g_strdup_printf("details: %s", error.message);
-        problem = vote_problem(verdict, reason);
-        if (!problem)
-                problem = details_problem(details);
-        if (problem)
-                return g_strdup(problem);
-        *ret_verdict = g_strdup_printf("%s (%s)", verdict, reason);
+        r = check_answer_read(trial->manifest->id, reply, begun, clock_monotonic(), clock_realtime(), &answer,
+                              &problem);
+        if (r < 0)
+                return g_strdup_printf("it %s", problem);
+        r = sd_bus_message_rewind(reply, true);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "ss", NULL, &reason);
+        if (r < 0)
+                return g_strdup(g_strerror(-r));
+        own = g_ptr_array_index(answer.votes, 0);
+        unmeant = vote_problem(reason) ?: details_problem(own->details);
+        if (unmeant)
+                return g_strdup_printf("it %s", unmeant);
+        *ret_verdict = g_strdup_printf("%s (%s)", verdict_name(own->verdict), own->reason);
         return NULL;
 }
 
@@ -193,6 +172,7 @@ static char *ask(const Trial *trial, const Subject *subject, JsonObject *metrics
         static const char *const hints[] = { "timestamp", "t", NULL };
         _cleanup_bus_message_ sd_bus_message *message = NULL, *reply = NULL;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        uint64_t begun = clock_monotonic();
         char *verdict = NULL;
         int r;
 
@@ -201,7 +181,7 @@ static char *ask(const Trial *trial, const Subject *subject, JsonObject *metrics
                 r = dictionary_append(message, metrics, hints);
         if (r >= 0)
                 r = subject_send(subject, trial_timeout(trial, TIMEOUT_CHECK), message, &error, &reply);
-        *problem = r < 0 ? g_strdup(call_problem(&error, r)) : verdict_problem(reply, &verdict);
+        *problem = r < 0 ? g_strdup(call_problem(&error, r)) : verdict_problem(trial, begun, reply, &verdict);
         return verdict;
 }
 
@@ -237,171 +217,103 @@ static void check_idle(Trial *trial, Subject *subject) {
                       verdict);
 }
 
-/* EventHandler */
-
-static int hand_event(const Trial *trial, const Subject *subject, const char *type, sd_bus_error *error,
-                      sd_bus_message **reply) {
-        return subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventHandler", "HandleEvent", error, reply,
-                            "a{sv}", 8, "id", "s", "snooze-plugin-test", "type", "s", type, "source", "s",
-                            "snooze-plugin-test", "timestamp", "t", clock_realtime(), "severity", "u", 1, "deadline",
-                            "t", clock_realtime() + USEC_PER_MINUTE, "budget", "t",
-                            trial_timeout(trial, TIMEOUT_EVENT), "data", "a{sv}", 1, "test", "b", true);
-}
-
-static void check_event(Trial *trial, const Subject *subject, const char *type) {
-        g_autofree char *example =
-                g_str_has_suffix(type, ".*") ? g_strdup_printf("%.*s.test", (int) strlen(type) - 2, type) : NULL;
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r, handled;
-
-        if (!trial->events) {
-                report_skipped(trial->report, "HandleEvent", "%s: --events hands it over, and the plugin acts on it",
-                               type);
-                return;
-        }
-        r = hand_event(trial, subject, example ? example : type, &error, &reply);
-        if (r < 0)
-                report_failed(trial->report, "HandleEvent", "%s: %s", type, call_problem(&error, r));
-        else if (!sd_bus_message_has_signature(reply, "ba{sv}") || sd_bus_message_read_basic(reply, 'b', &handled) < 0)
-                report_failed(trial->report, "HandleEvent", "%s: it answers with %s, expected ba{sv}", type,
-                              sd_bus_message_get_signature(reply, true));
-        else
-                report_passed(trial->report, "HandleEvent", "%s: %s", type, handled ? "handled" : "not handled");
-}
-
-static char **read_list(const Trial *trial, const Subject *subject, const char *interface, const char *property) {
-        g_autofree char *name = g_strconcat(PLUGIN_INTERFACE, interface, NULL);
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        char **list = NULL, **copy;
-
-        if (sd_bus_get_property_strv(subject_bus(subject), subject_peer(subject), PLUGIN_PATH, name, property, &error,
-                                     &list) < 0)
-                return NULL;
-        copy = g_strdupv(list);
-        for (char **p = list; p && *p; p++)
-                free(*p);
-        free(list);
-        return copy;
-}
-
-static void check_event_handler(Trial *trial, Subject *subject) {
-        g_auto(GStrv) supported = read_list(trial, subject, ".EventHandler", "SupportedEvents");
-
-        if (!supported || !*supported) {
-                report_failed(trial->report, "EventHandler", "SupportedEvents names none");
-                return;
-        }
-        for (guint i = 0; i < trial->manifest->events->len; i++) {
-                const ManifestEvent *event = g_ptr_array_index(trial->manifest->events, i);
-
-                if (!g_strv_contains((const char *const *) supported, event->type))
-                        report_failed(trial->report, "EventHandler", "the manifest's %s is not among SupportedEvents",
-                                      event->type);
-        }
-        for (char **type = supported; *type; type++)
-                if (manifest_event(trial->manifest, *type))
-                        check_event(trial, subject, *type);
-                else
-                        report_failed(trial->report, "HandleEvent",
-                                      "%s is not in the manifest's events: it is never handed to the plugin", *type);
-}
-
-/* EventSource */
-
-static const char *event_problem(JsonObject *event) {
-        if (!*json_get_string(event, "id", "") || !*json_get_string(event, "type", "") ||
-            !*json_get_string(event, "source", ""))
-                return "an event needs id, type and source";
-        if (json_get_int(event, "severity", -1) < 0 || json_get_int(event, "severity", -1) > SEVERITY_MAX)
-                return "severity: expected 0 to 3";
-        if (json_get_int(event, "timestamp", 0) <= 0 || json_get_int(event, "deadline", -1) < 0 ||
-            !json_get_object(event, "data"))
-                return "an event needs timestamp, deadline and data";
-        return NULL;
-}
-
-typedef struct Announced {
-        unsigned n;
-        char *problem;
-} Announced;
-
-static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autoptr(JsonObject) event = NULL;
-        Announced *announced = userdata;
-        const char *problem = NULL;
-
-        announced->n++;
-        if (dictionary_read(m, &dictionary_limits_default, &event, &error) < 0)
-                problem = error.message;
-        else
-                problem = event_problem(event);
-        if (problem && !announced->problem)
-                announced->problem = g_strdup(problem);
-        return 0;
-}
-
-static void check_event_source(Trial *trial, Subject *subject) {
-        g_autofree char *sender = subject->channel ? g_strdup("") : g_strdup_printf("sender='%s',", subject->owner);
-        g_autofree char *match =
-                g_strdup_printf("type='signal',%sinterface='" EVENT_SOURCE_INTERFACE "',member='Event'", sender);
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_bus_slot_ sd_bus_slot *slot = NULL;
-        Announced announced = { .n = 0 };
-        int r;
-
-        r = sd_bus_add_match(subject_bus(subject), &slot, match, on_event, &announced);
-        if (r >= 0)
-                r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Watch", &error, NULL,
-                                 NULL);
-        if (r < 0) {
-                report_failed(trial->report, "Watch", "%s", call_problem(&error, r));
-                return;
-        }
-        /* Whatever it announces at once stands before the answer to this. */
-        if (!trial_alive(trial, subject, "Watch", "Watch"))
-                return;
-        while (sd_bus_process(subject_bus(subject), NULL) > 0)
-                ;
-        if (announced.problem)
-                report_failed(trial->report, "Watch", "%s", announced.problem);
-        else
-                report_passed(trial->report, "Watch", "watches; %u pending", announced.n);
-        g_free(announced.problem);
-        r = subject_call(subject, trial_timeout(trial, TIMEOUT_EVENT), ".EventSource", "Acknowledge", &error, NULL,
-                         "s", "no-such-event");
-        (void) trial_alive(trial, subject, "Acknowledge", "Acknowledge of an event that is none");
-}
-
 /* CloudProvider */
 
-static const char *const stop_effects[] = { "stops-billing", "saves-power", "keeps-billing",
-                                            "terminates",    "unknown",     NULL };
-
-static void check_provider(Trial *trial, Subject *subject) {
-        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, e = SD_BUS_ERROR_NULL,
-                                         permissions = SD_BUS_ERROR_NULL;
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        uint64_t timeout = trial_timeout(trial, TIMEOUT_PROVIDER);
+static void check_stop_effect(Trial *trial, const Subject *subject) {
+        _cleanup_(provider_description_clear) ProviderDescription description = {};
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, e = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *message = NULL, *reply = NULL;
         _cleanup_free_ char *effect = NULL;
-        int r, detected = 0;
+        g_autofree char *problem = NULL;
+        int r;
 
         r = sd_bus_get_property_string(subject_bus(subject), subject_peer(subject), PLUGIN_PATH,
                                        CLOUD_PROVIDER_INTERFACE, "StopEffect", &e, &effect);
-        if (r < 0 || !g_strv_contains(stop_effects, effect))
+        if (r < 0 || !stop_effect_known(effect)) {
                 report_failed(trial->report, "StopEffect", "%s is none that is known",
                               r < 0 ? call_problem(&e, r) : effect);
+                return;
+        }
+        /* The daemon asks for all of them at once. */
+        r = sd_bus_message_new_method_call(subject_bus(subject), &message, subject_peer(subject), PLUGIN_PATH,
+                                           "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(message, "s", CLOUD_PROVIDER_INTERFACE);
+        if (r >= 0)
+                r = subject_send(subject, trial_timeout(trial, TIMEOUT_PROVIDER), message, &error, &reply);
+        if (r < 0)
+                report_failed(trial->report, "StopEffect", "GetAll: %s", call_problem(&error, r));
+        else if (provider_description_read(reply, &description, &problem) < 0)
+                report_failed(trial->report, "StopEffect", "GetAll answers with %s", problem);
+        else if (!g_str_equal(description.stop_effect, effect))
+                report_failed(trial->report, "StopEffect", "GetAll says %s, and Get %s", description.stop_effect,
+                              effect);
         else
                 report_passed(trial->report, "StopEffect", "%s", effect);
-        r = subject_call(subject, timeout, ".CloudProvider", "Detect", &error, &reply, NULL);
-        if (r < 0 || !sd_bus_message_has_signature(reply, "b") || sd_bus_message_read_basic(reply, 'b', &detected) < 0)
-                report_failed(trial->report, "Detect", "%s", r < 0 ? call_problem(&error, r) : "expected a boolean");
+}
+
+static void check_instance(Trial *trial, const Subject *subject) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(JsonObject) info = NULL;
+        g_autofree char *problem = NULL;
+        int r;
+
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_PROVIDER), ".CloudProvider", "GetInstanceInfo", &error,
+                         &reply, "s", "");
+        if (r >= 0)
+                info = instance_info_read(reply, &problem);
+        if (!info)
+                report_failed(trial->report, "GetInstanceInfo", "of this machine: %s",
+                              r < 0 ? call_problem(&error, r) : problem);
+        else
+                report_passed(trial->report, "GetInstanceInfo", "this machine is %s, %s",
+                              json_get_string(info, "id", "of no id"), json_get_string(info, "state", "of no state"));
+}
+
+/* What it may do where this is not its cloud is nothing that it has to know. */
+static void check_permissions(Trial *trial, const Subject *subject, gboolean detected) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autoptr(JsonArray) permissions = NULL;
+        g_autofree char *problem = NULL;
+        int r;
+
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_PROVIDER), ".CloudProvider", "CheckPermissions", &error,
+                         &reply, NULL);
+        if (r < 0 && (!detected || reply_is_unsupported(&error))) {
+                report_skipped(trial->report, "CheckPermissions", "%s", call_problem(&error, r));
+                return;
+        }
+        if (r >= 0)
+                permissions = permissions_read(reply, &problem);
+        if (!permissions)
+                report_failed(trial->report, "CheckPermissions", "%s%s", r < 0 ? "" : "it answers with what is ",
+                              r < 0 ? call_problem(&error, r) : problem);
+        else
+                report_passed(trial->report, "CheckPermissions", "tells of %u", json_array_get_length(permissions));
+}
+
+static void check_provider(Trial *trial, Subject *subject) {
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        g_autofree char *problem = NULL;
+        gboolean detected = FALSE;
+        int r;
+
+        check_stop_effect(trial, subject);
+        r = subject_call(subject, trial_timeout(trial, TIMEOUT_PROVIDER), ".CloudProvider", "Detect", &error, &reply,
+                         NULL);
+        if (r < 0 || detection_read(reply, &detected, &problem) < 0)
+                report_failed(trial->report, "Detect", "%s%s", r < 0 ? "" : "it answers with what is ",
+                              r < 0 ? call_problem(&error, r) : problem);
         else
                 report_passed(trial->report, "Detect", "%s", detected ? "this is its cloud" : "this is not its cloud");
-        r = subject_call(subject, timeout, ".CloudProvider", "CheckPermissions", &permissions, NULL, NULL);
-        if (r < 0 && detected && !call_refused(&permissions, ERROR_NOT_SUPPORTED))
-                report_failed(trial->report, "CheckPermissions", "%s", call_problem(&permissions, r));
+        if (detected)
+                check_instance(trial, subject);
+        else
+                report_skipped(trial->report, "GetInstanceInfo", "asked only where this is its cloud");
+        check_permissions(trial, subject, detected);
         report_skipped(trial->report, "StopInstance", "stops machines: never called from here");
 }
 
@@ -410,23 +322,25 @@ static void check_provider(Trial *trial, Subject *subject) {
 /* A daemon that comes back greets again, and imports what it has kept unless it is told that the plugin knows better.
  */
 static void check_live(Trial *trial, Subject *subject) {
+        static const char *const words[] = {
+                [STATE_HELD_NONE] = "none", [STATE_HELD_KEPT] = "kept", [STATE_HELD_LIVE] = "live"
+        };
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        g_autoptr(JsonObject) info = NULL;
-        uint32_t api;
+        g_autofree char *problem = NULL, *version = NULL;
+        StateHeld held = STATE_HELD_NONE;
         int r;
 
         r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", &error, &reply, "us",
                          PLUGIN_API_VERSION, PACKAGE_VERSION);
+        /* What else is wrong with its greeting was said of the first. */
         if (r >= 0)
-                r = sd_bus_message_read_basic(reply, 'u', &api);
-        if (r >= 0)
-                r = dictionary_read(reply, &dictionary_limits_default, &info, &error);
+                (void) reply_read_greeting(trial->manifest, reply, &held, &version, &problem);
         if (r < 0)
                 report_failed(trial->report, "state", "greeted again: %s", call_problem(&error, r));
-        else if (!g_str_equal(json_get_string(info, "state", ""), "live"))
+        else if (held != STATE_HELD_LIVE)
                 report_failed(trial->report, "state", "greeted again it says that its state is \"%s\", expected live",
-                              json_get_string(info, "state", ""));
+                              words[held]);
         else
                 report_passed(trial->report, "state", "greeted again it says that it has one");
 }
@@ -435,24 +349,23 @@ static void check_state(Trial *trial, Subject *subject) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL, ignored = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL, *import = NULL;
         uint64_t timeout = trial_timeout(trial, TIMEOUT_EXPORT);
-        const void *state;
+        g_autoptr(GBytes) state = NULL;
+        g_autofree char *problem = NULL;
         uint32_t version;
-        size_t size;
         int r;
 
         r = subject_call(subject, timeout, ".State", "ExportState", &error, &reply, NULL);
-        if (r < 0 || sd_bus_message_read_basic(reply, 'u', &version) < 0 ||
-            sd_bus_message_read_array(reply, 'y', &state, &size) < 0) {
-                report_failed(trial->report, "ExportState", "%s", r < 0 ? call_problem(&error, r) : "expected u, ay");
+        if (r < 0 || reply_read_state(reply, &version, &state, &problem) < 0) {
+                report_failed(trial->report, "ExportState", "%s", r < 0 ? call_problem(&error, r) : problem);
                 return;
         }
-        report_add(trial->report, size <= STATE_MAX ? OUTCOME_PASSED : OUTCOME_FAILED, "ExportState",
-                   "%zu bytes of %u, version %u", size, STATE_MAX, version);
+        report_passed(trial->report, "ExportState", "%zu bytes of %u, version %u", g_bytes_get_size(state),
+                      PLUGIN_STATE_MAX, version);
         r = subject_message(subject, ".State", "ImportState", &import);
         if (r >= 0)
                 r = sd_bus_message_append_basic(import, 'u', &version);
         if (r >= 0)
-                r = sd_bus_message_append_array(import, 'y', state, size);
+                r = sd_bus_message_append_array(import, 'y', g_bytes_get_data(state, NULL), g_bytes_get_size(state));
         if (r >= 0)
                 r = subject_send(subject, timeout, import, &error, NULL);
         if (r < 0)
@@ -481,14 +394,21 @@ static gboolean drain(int fd, uint64_t *total) {
         return n == 0;
 }
 
-/* Writes and reads at once, and looks after the answer: any of the three may be what the others wait for. */
-static gboolean pump(sd_bus *bus, int feed, int output, uint64_t *total, const unsigned *answered) {
+typedef struct Answer {
+        unsigned n;
+        char *problem;
+        gboolean unsupported;
+} Answer;
+
+/* Writes and reads at once, and looks after the answer: any of the three may be what the others wait for. One
+ * that refuses may leave both ends as they are. */
+static gboolean pump(sd_bus *bus, int feed, int output, uint64_t *total, const Answer *answer) {
         uint64_t end = clock_monotonic() + USEC_PER_MINUTE;
         static const char block[65536];
         size_t left = STREAM_BYTES;
         gboolean ended = FALSE;
 
-        while ((!ended || *answered == 0) && clock_monotonic() < end) {
+        while (!answer->problem && (!ended || answer->n == 0) && clock_monotonic() < end) {
                 struct pollfd wait[] = { { .fd = feed, .events = POLLOUT },
                                          { .fd = ended ? -1 : output, .events = POLLIN },
                                          { .fd = sd_bus_get_fd(bus), .events = POLLIN } };
@@ -496,7 +416,7 @@ static gboolean pump(sd_bus *bus, int feed, int output, uint64_t *total, const u
 
                 while (sd_bus_process(bus, NULL) > 0)
                         ;
-                if (poll(wait, G_N_ELEMENTS(wait), *answered > 0 && ended ? 0 : 1000) < 0)
+                if (poll(wait, G_N_ELEMENTS(wait), answer->n > 0 && (ended || answer->problem) ? 0 : 1000) < 0)
                         break;
                 if (feed >= 0 && wait[0].revents) {
                         n = write(feed, block, MIN(left, sizeof(block)));
@@ -508,14 +428,8 @@ static gboolean pump(sd_bus *bus, int feed, int output, uint64_t *total, const u
                         ended = drain(output, total);
         }
         safe_close(feed);
-        return ended && *answered > 0;
+        return ended && answer->n > 0;
 }
-
-typedef struct Answer {
-        unsigned n;
-        char *problem;
-        gboolean unsupported;
-} Answer;
 
 static int on_stream(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Answer *answer = userdata;
@@ -557,7 +471,7 @@ static void check_stream(Trial *trial, Subject *subject) {
         r = stream_begin(subject, &answer, input[0], output[1], &slot);
         safe_close(input[0]);
         safe_close(output[1]);
-        ended = r >= 0 && pump(subject_bus(subject), input[1], output[0], &total, &answer.n);
+        ended = r >= 0 && pump(subject_bus(subject), input[1], output[0], &total, &answer);
         if (r < 0)
                 safe_close(input[1]);
         safe_close(output[0]);
@@ -578,6 +492,8 @@ static void check_data_processor(Trial *trial, Subject *subject) {
         for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
                 _cleanup_bus_message_ sd_bus_message *message = NULL, *reply = NULL;
                 _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+                g_autoptr(GBytes) block = NULL;
+                g_autofree char *problem = NULL;
                 int r;
 
                 r = subject_message(subject, ".DataProcessor", "ProcessData", &message);
@@ -591,9 +507,8 @@ static void check_data_processor(Trial *trial, Subject *subject) {
                                       call_problem(&error, r));
                         return;
                 }
-                if (r >= 0 && !sd_bus_message_has_signature(reply, "ay")) {
-                        report_failed(trial->report, "ProcessData", "it answers with %s, expected ay",
-                                      sd_bus_message_get_signature(reply, true));
+                if (r >= 0 && reply_read_block(reply, &block, &problem) < 0) {
+                        report_failed(trial->report, "ProcessData", "%zu bytes: it %s", sizes[i], problem);
                         return;
                 }
         }
@@ -604,7 +519,7 @@ static void check_data_processor(Trial *trial, Subject *subject) {
 /* RequestHandler */
 
 static void check_request_handler(Trial *trial, Subject *subject) {
-        g_auto(GStrv) methods = read_list(trial, subject, ".RequestHandler", "Methods");
+        g_auto(GStrv) methods = subject_property_list(subject, ".RequestHandler", "Methods");
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autofree char *list = methods ? g_strjoinv(", ", methods) : NULL;
         int r;

@@ -150,7 +150,7 @@ void check_crowd(Trial *trial, Subject *subject) {
                 report_failed(trial->report, "crowd", "%s", g_strerror(-r));
         else
                 report_add(trial->report,
-                           crowd.answered == CROWD && crowd.failed == 0 ? OUTCOME_PASSED : OUTCOME_FAILED, "crowd",
+                           crowd.answered == CROWD && crowd.failed == 0 ? FINDING_PASSED : FINDING_FAILED, "crowd",
                            "%u of %u calls at once are answered, %u of them by an error", crowd.answered, CROWD,
                            crowd.failed);
 }

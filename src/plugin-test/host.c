@@ -297,6 +297,21 @@ int subject_call(const Subject *subject, uint64_t timeout, const char *interface
         return subject_send(subject, timeout, message, error, reply);
 }
 
+char **subject_property_list(const Subject *subject, const char *interface, const char *property) {
+        g_autofree char *name = g_strconcat(PLUGIN_INTERFACE, interface, NULL);
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        char **list = NULL, **copy;
+
+        if (sd_bus_get_property_strv(subject_bus(subject), subject_peer(subject), PLUGIN_PATH, name, property, &error,
+                                     &list) < 0)
+                return NULL;
+        copy = g_strdupv(list);
+        for (char **p = list; p && *p; p++)
+                free(*p);
+        free(list);
+        return copy;
+}
+
 uint64_t subject_memory(const Subject *subject) {
         g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", subject->pid), *text = NULL;
         const char *line;

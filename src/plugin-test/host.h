@@ -68,5 +68,8 @@ int subject_send(const Subject *subject, uint64_t timeout, sd_bus_message *messa
                  sd_bus_message **reply);
 int subject_message(const Subject *subject, const char *interface, const char *member, sd_bus_message **ret);
 
+/* A property that is a list of strings; NULL: it is none, or not there. Caller frees. */
+char **subject_property_list(const Subject *subject, const char *interface, const char *property);
+
 /* Proportional set size in KiB, 0 where the kernel does not tell. */
 uint64_t subject_memory(const Subject *subject);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "bus/dictionary.h"
+#include "daemon/answer/reply.h"
 #include "plugin-test/trial.h"
 
 #define HANDSHAKE_WAIT (10 * USEC_PER_SEC)
@@ -186,39 +187,44 @@ static gboolean lists_equal(JsonArray *told, char **declared) {
         return TRUE;
 }
 
-static gboolean says_what_state(const Manifest *manifest, JsonObject *info) {
+/* What the daemon does without, and an author should not. NULL: nothing. */
+static const char *info_problem(const Manifest *manifest, JsonObject *info) {
         static const char *const words[] = { "none", "kept", "live", NULL };
 
-        return !manifest_has_contract(manifest, "State") || g_strv_contains(words, json_get_string(info, "state", ""));
+        if (!json_get_string(info, "id", NULL))
+                return "does not say which plugin it is";
+        if (!json_get_string(info, "version", NULL))
+                return "does not say its version";
+        if (!lists_equal(json_get_array(info, "contracts"), manifest->contracts))
+                return "has other contracts than the manifest";
+        if (manifest_has_contract(manifest, "State") && !g_strv_contains(words, json_get_string(info, "state", "")))
+                return "has the contract State, and does not say what state it has: expected none, kept or live";
+        return NULL;
 }
 
 static void check_info(Trial *trial, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autofree char *problem = NULL, *version = NULL;
         g_autoptr(JsonObject) info = NULL;
-        const Manifest *manifest = trial->manifest;
+        const char *unsaid;
         uint32_t api;
+        StateHeld held;
+        int r;
 
-        if (!sd_bus_message_has_signature(reply, "ua{sv}"))
-                report_failed(trial->report, "handshake", "it answers with %s, expected ua{sv}",
-                              sd_bus_message_get_signature(reply, true));
-        else if (sd_bus_message_read_basic(reply, 'u', &api) < 0 || api == 0 || api > PLUGIN_API_VERSION)
-                report_failed(trial->report, "handshake", "it speaks another API than %u", PLUGIN_API_VERSION);
-        else if (dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0)
-                report_failed(trial->report, "handshake", "info: %s", error.message);
-        else if (!g_str_equal(json_get_string(info, "id", ""), manifest->id))
-                report_failed(trial->report, "handshake", "it calls itself %s, the manifest %s",
-                              json_get_string(info, "id", "nothing"), manifest->id);
-        else if (!g_str_equal(json_get_string(info, "version", ""), manifest->version))
-                report_failed(trial->report, "handshake", "it is version %s, the manifest says %s",
-                              json_get_string(info, "version", "nothing"), manifest->version);
-        else if (!lists_equal(json_get_array(info, "contracts"), manifest->contracts))
-                report_failed(trial->report, "handshake", "its contracts are not those of the manifest");
-        else if (!says_what_state(manifest, info))
-                report_failed(trial->report, "handshake",
-                              "it has the contract State, and its state is \"%s\", expected none, kept or live",
-                              json_get_string(info, "state", ""));
+        if (reply_read_greeting(trial->manifest, reply, &held, &version, &problem) != 0) {
+                report_failed(trial->report, "handshake", "it %s", problem);
+                return;
+        }
+        r = sd_bus_message_rewind(reply, true);
+        if (r >= 0)
+                r = sd_bus_message_read_basic(reply, 'u', &api);
+        if (r >= 0)
+                r = dictionary_read(reply, &dictionary_limits_default, &info, &error);
+        unsaid = r < 0 ? call_problem(&error, r) : info_problem(trial->manifest, info);
+        if (unsaid)
+                report_failed(trial->report, "handshake", "it %s", unsaid);
         else
-                report_passed(trial->report, "handshake", "API %u, version %s", api, manifest->version);
+                report_passed(trial->report, "handshake", "API %u, version %s", api, trial->manifest->version);
 }
 
 static void expect_refusal(Trial *trial, const char *check, const char *name, const char *what,
@@ -357,7 +363,7 @@ void check_memory(Trial *trial, Subject *subject, const char *check, const char 
                 return;
         }
         report_measured(trial->report, name, (double) used);
-        report_add(trial->report, used <= limit ? OUTCOME_PASSED : OUTCOME_FAILED, check, "%.1f MB (PSS) of %.0f MB",
+        report_add(trial->report, used <= limit ? FINDING_PASSED : FINDING_FAILED, check, "%.1f MB (PSS) of %.0f MB",
                    (double) used / 1024, (double) limit / 1024);
 }
 
@@ -410,8 +416,8 @@ static void expect_exit(Trial *trial, Subject *subject, const char *check, const
 
         end = subject_end(subject);
         report_add(trial->report,
-                   left && WIFEXITED(subject->status) && WEXITSTATUS(subject->status) == 0 ? OUTCOME_PASSED
-                                                                                           : OUTCOME_FAILED,
+                   left && WIFEXITED(subject->status) && WEXITSTATUS(subject->status) == 0 ? FINDING_PASSED
+                                                                                           : FINDING_FAILED,
                    check, "after %s it %s", what, end);
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #define METRICS_SIZE_MAX (16U * 1024U * 1024U)
 #define METRICS_MAX 10000U
 
-enum { EXIT_PASSED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_PASSED = 0, EXIT_FAILED = 1, EXIT_UNTRIED = 2 };
 
 /* A quiet minute, a busy one, and what is absent on some machines. */
 static const char recorded_metrics[] =
@@ -200,11 +201,11 @@ static int test(const char *directory, const char *metrics, const char *config, 
         g_autoptr(Manifest) manifest = NULL;
         g_autoptr(JsonObject) values = NULL;
         g_autoptr(Report) report = report_new(json);
-        g_autofree char *log = NULL;
+        g_autofree char *log = NULL, *unserved = NULL;
 
         if (!host || !metrics_read(asked, metrics, &error)) {
                 g_printerr("%s: %s\n", g_get_prgname(), error->message);
-                return EXIT_USAGE;
+                return EXIT_UNTRIED;
         }
         manifest = read_manifest(host->directory, directory, &error);
         if (!manifest) {
@@ -212,18 +213,24 @@ static int test(const char *directory, const char *metrics, const char *config, 
                 report_end(report, directory, "", NULL);
                 return EXIT_FAILED;
         }
+        unserved = manifest_unserved(manifest);
+        if (unserved) {
+                report_failed(report, "manifest", "it %s", unserved);
+                report_end(report, manifest->id, manifest->version, NULL);
+                return EXIT_FAILED;
+        }
         report_passed(report, "manifest", "%s %s", manifest->id, manifest->version);
         if (!g_str_equal(manifest->runtime, "dbus")) {
                 report_skipped(report, "runtime", "%s: only programs that speak D-Bus can be tried here",
                                manifest->runtime);
                 report_end(report, manifest->id, manifest->version, NULL);
-                return EXIT_PASSED;
+                return EXIT_UNTRIED;
         }
         values = read_config(manifest, config, &error);
         if (!values) {
                 g_printerr("%s: %s\nA file given by --config has to have what is required.\n", g_get_prgname(),
                            error->message);
-                return EXIT_USAGE;
+                return EXIT_UNTRIED;
         }
         run(&(Trial){ .manifest = manifest,
                       .config = values,
@@ -261,9 +268,11 @@ int main(int argc, char *argv[]) {
         g_option_context_add_main_entries(context, entries, NULL);
         if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2) {
                 g_printerr("%s: %s\n", g_get_prgname(), error ? error->message : "expected one directory");
-                return EXIT_USAGE;
+                return EXIT_UNTRIED;
         }
         if (errors_register() < 0)
-                return EXIT_USAGE;
+                return EXIT_UNTRIED;
+        /* Of a stream that the plugin does not read. */
+        (void) signal(SIGPIPE, SIG_IGN);
         return test(argv[1], metrics, config, quick, events, json);
 }

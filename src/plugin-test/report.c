@@ -8,15 +8,15 @@
 
 #define LOG_LINES 12U
 
-static const char *const outcome_names[] = {
-        [OUTCOME_PASSED] = "passed", [OUTCOME_FAILED] = "failed", [OUTCOME_SKIPPED] = "skipped"
+static const char *const finding_names[] = {
+        [FINDING_PASSED] = "passed", [FINDING_FAILED] = "failed", [FINDING_SKIPPED] = "skipped"
 };
 
 struct Report {
         gboolean json;
         gboolean colour;
         const char *over; /* NULL: the bus */
-        unsigned counts[G_N_ELEMENTS(outcome_names)];
+        unsigned counts[G_N_ELEMENTS(finding_names)];
         JsonArray *checks;
         JsonObject *measured;
 };
@@ -43,17 +43,17 @@ void report_over(Report *report, const char *connection) {
         report->over = connection;
 }
 
-static void print_line(const Report *report, Outcome outcome, const char *check, const char *text) {
+static void print_line(const Report *report, Finding finding, const char *check, const char *text) {
         static const char *const words[] = { "ok", "FAILED", "skipped" };
         static const char *const colours[] = { "\x1b[32m", "\x1b[1;31m", "\x1b[2m" };
 
         g_autofree char *name = g_strconcat(report->over ? report->over : "", report->over ? ": " : "", check, NULL);
 
-        g_print("%s%-8s%s %-22s %s\n", report->colour ? colours[outcome] : "", words[outcome],
+        g_print("%s%-8s%s %-22s %s\n", report->colour ? colours[finding] : "", words[finding],
                 report->colour ? "\x1b[0m" : "", name, text);
 }
 
-void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...) {
+void report_add(Report *report, Finding finding, const char *check, const char *format, ...) {
         JsonObject *line = json_object_new();
         g_autofree char *text = NULL;
         va_list ap;
@@ -61,14 +61,14 @@ void report_add(Report *report, Outcome outcome, const char *check, const char *
         va_start(ap, format);
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
-        report->counts[outcome]++;
+        report->counts[finding]++;
         json_object_set_string_member(line, "check", check);
         json_object_set_string_member(line, "over", report->over ? report->over : "bus");
-        json_object_set_string_member(line, "result", outcome_names[outcome]);
+        json_object_set_string_member(line, "result", finding_names[finding]);
         json_object_set_string_member(line, "detail", text);
         json_array_add_object_element(report->checks, line);
         if (!report->json)
-                print_line(report, outcome, check, text);
+                print_line(report, finding, check, text);
 }
 
 void report_measured(Report *report, const char *name, double value) {
@@ -78,7 +78,7 @@ void report_measured(Report *report, const char *name, double value) {
 }
 
 unsigned report_failures(const Report *report) {
-        return report->counts[OUTCOME_FAILED];
+        return report->counts[FINDING_FAILED];
 }
 
 static void print_log(const char *log) {
@@ -98,8 +98,8 @@ static void end_json(Report *report, const char *plugin, const char *version, co
 
         json_object_set_string_member(object, "plugin", plugin);
         json_object_set_string_member(object, "version", version);
-        for (size_t i = 0; i < G_N_ELEMENTS(outcome_names); i++)
-                json_object_set_int_member(object, outcome_names[i], report->counts[i]);
+        for (size_t i = 0; i < G_N_ELEMENTS(finding_names); i++)
+                json_object_set_int_member(object, finding_names[i], report->counts[i]);
         json_object_set_array_member(object, "checks", json_array_ref(report->checks));
         json_object_set_object_member(object, "measured", json_object_ref(report->measured));
         json_object_set_string_member(object, "log", log ? log : "");
@@ -116,5 +116,5 @@ void report_end(Report *report, const char *plugin, const char *version, const c
         if (report_failures(report) > 0 && log && *log)
                 print_log(log);
         g_print("\n%s%s%s: %u passed, %u failed, %u skipped\n", plugin, *version ? " " : "", version,
-                report->counts[OUTCOME_PASSED], report->counts[OUTCOME_FAILED], report->counts[OUTCOME_SKIPPED]);
+                report->counts[FINDING_PASSED], report->counts[FINDING_FAILED], report->counts[FINDING_SKIPPED]);
 }

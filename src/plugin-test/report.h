@@ -6,11 +6,11 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-typedef enum Outcome {
-        OUTCOME_PASSED,
-        OUTCOME_FAILED,
-        OUTCOME_SKIPPED,
-} Outcome;
+typedef enum Finding {
+        FINDING_PASSED,
+        FINDING_FAILED,
+        FINDING_SKIPPED,
+} Finding;
 
 typedef struct Report Report;
 
@@ -24,11 +24,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
 void report_over(Report *report, const char *connection);
 
 /* One check: what it looked at, and what was there. */
-void report_add(Report *report, Outcome outcome, const char *check, const char *format, ...)
+void report_add(Report *report, Finding finding, const char *check, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
-#define report_passed(report, check, ...) report_add(report, OUTCOME_PASSED, check, __VA_ARGS__)
-#define report_failed(report, check, ...) report_add(report, OUTCOME_FAILED, check, __VA_ARGS__)
-#define report_skipped(report, check, ...) report_add(report, OUTCOME_SKIPPED, check, __VA_ARGS__)
+#define report_passed(report, check, ...) report_add(report, FINDING_PASSED, check, __VA_ARGS__)
+#define report_failed(report, check, ...) report_add(report, FINDING_FAILED, check, __VA_ARGS__)
+#define report_skipped(report, check, ...) report_add(report, FINDING_SKIPPED, check, __VA_ARGS__)
 
 /* A figure for programs: "start_ms", "pss_kb". */
 void report_measured(Report *report, const char *name, double value);

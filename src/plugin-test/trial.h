@@ -47,6 +47,10 @@ void check_not_wanted(Trial *trial, Subject *subject);
 void check_interfaces(Trial *trial, Subject *subject);
 void check_contracts(Trial *trial, Subject *subject);
 
+/* events.c */
+void check_event_handler(Trial *trial, Subject *subject);
+void check_event_source(Trial *trial, Subject *subject);
+
 /* channel.c; takes over what it opened */
 void check_channel(Trial *trial, Subject *subject);
 void check_channel_left(Trial *trial);
