@@ -6,8 +6,10 @@
 #include "cli/cmd-plugin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -40,37 +42,100 @@ static char *fill(const char *text, const Variables *variables) {
         return g_string_free(filled, FALSE);
 }
 
-static gboolean copy_file(const char *source, const char *target, const Variables *variables, GError **error) {
-        g_autofree char *text = NULL, *filled = NULL;
-        struct stat st;
+/* One file or directory of a template. */
+typedef struct Copy {
+        char *from, *to;
+        gboolean directory;
+} Copy;
 
-        if (stat(source, &st) < 0) {
-                g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", source, g_strerror(errno));
-                return FALSE;
-        }
-        if (!file_read(source, FILE_SIZE_MAX, &text, NULL, error))
-                return FALSE;
-        filled = fill(text, variables);
-        return file_write(target, filled, strlen(filled), st.st_mode & 0111 ? 0755 : 0644, error);
+static void copy_free(Copy *copy) {
+        g_free(copy->from);
+        g_free(copy->to);
+        g_free(copy);
 }
 
-static gboolean copy_directory(const char *source, const char *target, const Variables *variables, GError **error) {
+static gboolean fail(const char *path, GError **error) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+        return FALSE;
+}
+
+/* A directory before what is in it. */
+static gboolean find_copies(const char *source, const char *target, const Variables *variables, GPtrArray *copies,
+                            GError **error) {
         g_autoptr(GDir) directory = g_dir_open(source, 0, error);
         const char *name;
 
         if (!directory)
                 return FALSE;
-        if (g_mkdir_with_parents(target, 0755) < 0) {
-                g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", target, g_strerror(errno));
-                return FALSE;
-        }
         while ((name = g_dir_read_name(directory))) {
-                g_autofree char *from = g_build_filename(source, name, NULL), *filled = fill(name, variables);
-                g_autofree char *to = g_build_filename(target, filled, NULL);
+                g_autofree char *filled = fill(name, variables);
+                Copy *copy = g_new0(Copy, 1);
 
-                if (!(g_file_test(from, G_FILE_TEST_IS_DIR) ? copy_directory : copy_file)(from, to, variables, error))
+                copy->from = g_build_filename(source, name, NULL);
+                copy->to = g_build_filename(target, filled, NULL);
+                copy->directory = g_file_test(copy->from, G_FILE_TEST_IS_DIR);
+                g_ptr_array_add(copies, copy);
+                if (copy->directory && !find_copies(copy->from, copy->to, variables, copies, error))
                         return FALSE;
         }
+        return TRUE;
+}
+
+/* With some ids two of them would have one name. */
+static gboolean has_collision(GPtrArray *copies) {
+        g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
+
+        for (guint i = 0; i < copies->len; i++) {
+                const Copy *copy = g_ptr_array_index(copies, i);
+
+                if (!g_hash_table_add(paths, copy->to))
+                        return TRUE;
+        }
+        return FALSE;
+}
+
+/* Never onto what came there meanwhile. */
+static gboolean create_file(const char *path, const char *text, mode_t mode, GError **error) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        size_t length = strlen(text);
+        gboolean written = TRUE;
+
+        if (fd < 0)
+                return fail(path, error);
+        while (length > 0 && written) {
+                ssize_t n = TEMP_FAILURE_RETRY(write(fd, text, length));
+
+                written = n >= 0;
+                length -= n > 0 ? (size_t) n : 0;
+                text += n > 0 ? n : 0;
+        }
+        if (!written)
+                (void) fail(path, error);
+        if (close(fd) < 0 && written)
+                written = fail(path, error);
+        return written;
+}
+
+static gboolean copy_one(const Copy *copy, const Variables *variables, GError **error) {
+        g_autofree char *text = NULL, *filled = NULL;
+        struct stat st;
+
+        if (copy->directory)
+                return mkdir(copy->to, 0755) == 0 || fail(copy->to, error);
+        if (stat(copy->from, &st) < 0)
+                return fail(copy->from, error);
+        if (!file_read(copy->from, FILE_SIZE_MAX, &text, NULL, error))
+                return FALSE;
+        filled = fill(text, variables);
+        return create_file(copy->to, filled, st.st_mode & 0111 ? 0755 : 0644, error);
+}
+
+static gboolean copy_all(GPtrArray *copies, const char *target, const Variables *variables, GError **error) {
+        if (g_mkdir_with_parents(target, 0755) < 0)
+                return fail(target, error);
+        for (guint i = 0; i < copies->len; i++)
+                if (!copy_one(g_ptr_array_index(copies, i), variables, error))
+                        return FALSE;
         return TRUE;
 }
 
@@ -103,18 +168,34 @@ static void variables_init(Variables *variables, const char *id) {
                                              g_strdup("@runner@"), g_steal_pointer(&runner), NULL } };
 }
 
+/* Names that meson keeps for targets of its own, so that no program of the C template can be called so. */
+static const char *const meson_targets[] = { "all",         "benchmark",    "clean",         "clean-ctlist",
+                                             "clean-gcda",  "clean-gcno",   "coverage",      "coverage-html",
+                                             "coverage-text", "coverage-xml", "dist",        "distcheck",
+                                             "install",     "phony",        "reconfigure",   "scan-build",
+                                             "test",        "uninstall",    NULL };
+
 static int create(Cli *cli, const char *template, const char *id, const char *target) {
         g_autofree char *templates = templates_directory(), *source = g_build_filename(templates, template, NULL),
                         *sentence = NULL;
-        GError *error = NULL;
+        g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func((GDestroyNotify) copy_free);
+                GError *error = NULL;
         Variables variables;
-        gboolean copied;
+        gboolean copied, twice;
 
         variables_init(&variables, id);
-        copied = copy_directory(source, target, &variables, &error);
+        copied = find_copies(source, target, &variables, copies, &error);
+        twice = copied && has_collision(copies);
+        if (copied && !twice)
+                copied = copy_all(copies, target, &variables, &error);
         variables_clear(&variables);
         if (!copied)
                 return cli_fail(cli, error);
+        if (twice)
+                return cli_usage(SNOOZE_COMMAND " plugin new",
+                                 "%s cannot be its name: the template %s has a file or a directory %s beside the "
+                                 "program; name it by --id",
+                                 id, template, id);
         sentence = g_strdup_printf("%s is in %s; its README.md says how to go on.", id, target);
         return cli_done(cli, sentence);
 }
@@ -140,6 +221,11 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
                                  template);
         if (!plugin_id_valid(id))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: expected " PLUGIN_ID_EXPECTED,
+                                 id);
+        if (g_str_equal(template, "c") && g_strv_contains(meson_targets, id))
+                return cli_usage(SNOOZE_COMMAND " plugin new",
+                                 "%s cannot be its name: meson, which builds the template c, has a target of that "
+                                 "name; name it by --id",
                                  id);
         if (!is_empty(argv[1]))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "%s is not empty", argv[1]);

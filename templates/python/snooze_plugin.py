@@ -500,6 +500,11 @@ def serve(plugin_class):
     if sys.argv[1:]:
         print(f"{sys.argv[0]} knows --describe alone", file=sys.stderr)
         return 2
+    others = [contract for contract in manifest["contracts"] if contract not in XML]
+    if others:
+        *served, last = [contract for contract in XML if contract]
+        print(f"{manifest['name']}: snooze_plugin.py serves {', '.join(served)} and {last}, not {', '.join(others)}", file=sys.stderr)
+        return 1
     try:
         return Server(plugin_class(), manifest).run()
     except GLib.Error as error:
