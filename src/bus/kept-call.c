@@ -33,25 +33,51 @@ static int copy_body(sd_bus_message *copy, sd_bus_message *call) {
         return r < 0 ? r : sd_bus_message_rewind(call, 1);
 }
 
-int call_keep(sd_bus_message *call, sd_bus_message **ret) {
+/* As yet without a number, and so without an end. */
+static int copy_head(sd_bus_message *call, sd_bus_message **ret) {
         _cleanup_bus_message_ sd_bus_message *copy = NULL;
         const char *sender = sd_bus_message_get_sender(call);
-        uint64_t cookie;
-        int r = sd_bus_message_get_cookie(call, &cookie);
+        int r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &copy,
+                                               sd_bus_message_get_destination(call), sd_bus_message_get_path(call),
+                                               sd_bus_message_get_interface(call), sd_bus_message_get_member(call));
 
-        if (r >= 0)
-                r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &copy,
-                                                   sd_bus_message_get_destination(call),
-                                                   sd_bus_message_get_path(call), sd_bus_message_get_interface(call),
-                                                   sd_bus_message_get_member(call));
         if (r >= 0 && sender)
                 r = sd_bus_message_set_sender(copy, sender);
         if (r >= 0)
                 r = copy_flags(copy, call);
+        if (r < 0)
+                return r;
+        *ret = steal(copy);
+        return 0;
+}
+
+static int finish(sd_bus_message *copy, sd_bus_message *call) {
+        uint64_t cookie;
+        int r = sd_bus_message_get_cookie(call, &cookie);
+
+        return r < 0 ? r : sd_bus_message_seal(copy, cookie, 0);
+}
+
+int call_keep(sd_bus_message *call, sd_bus_message **ret) {
+        _cleanup_bus_message_ sd_bus_message *copy = NULL;
+        int r = copy_head(call, &copy);
+
         if (r >= 0)
                 r = copy_body(copy, call);
         if (r >= 0)
-                r = sd_bus_message_seal(copy, cookie, 0);
+                r = finish(copy, call);
+        if (r < 0)
+                return r;
+        *ret = steal(copy);
+        return 0;
+}
+
+int call_keep_head(sd_bus_message *call, sd_bus_message **ret) {
+        _cleanup_bus_message_ sd_bus_message *copy = NULL;
+        int r = copy_head(call, &copy);
+
+        if (r >= 0)
+                r = finish(copy, call);
         if (r < 0)
                 return r;
         *ret = steal(copy);

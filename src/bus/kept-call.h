@@ -15,3 +15,6 @@
  * Arguments other than a block ("ay") are copied one by one, so they have been held against their bounds before. What
  * authorize() let through is such a copy already. */
 int call_keep(sd_bus_message *call, sd_bus_message **ret);
+
+/* The same without the arguments, and so without the descriptors in them. */
+int call_keep_head(sd_bus_message *call, sd_bus_message **ret);

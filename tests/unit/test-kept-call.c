@@ -238,12 +238,14 @@ static void test_a_block(Fixture *f, gconstpointer data) {
 static void test_what_is_put_in_besides(Fixture *f, gconstpointer data) {
         _cleanup_bus_message_ sd_bus_message *call = NULL, *kept = NULL;
         g_autoptr(GByteArray) body = g_byte_array_new();
-        size_t with, without;
+        size_t before, with, without;
 
         append_text(body, "why");
         call = receive_call(f, 0, "s", body);
+        before = in_use();
         g_assert_cmpint(call_keep(call, &kept), ==, 0);
         with = in_use();
+        g_assert_cmpuint(with - before, <, 64U * 1024);
         call = sd_bus_message_unref(call);
         without = in_use();
         g_assert_cmpuint(with - without, >=, STUFFING);

@@ -214,6 +214,9 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
 }
 
 void origins_follow(Plugins *plugins) {
+        /* After a boot nothing is there, for none of a thousand. */
+        if (!plugins->origins_directory || access(plugins->origins_directory, F_OK) < 0)
+                return;
         for (guint i = 0; i < plugins->list->len; i++) {
                 Plugin *plugin = g_ptr_array_index(plugins->list, i);
                 g_autoptr(Manifest) manifest = NULL;

@@ -239,17 +239,15 @@ static void keep_those_of(Plugins *plugins, const char *directory, GHashTable *s
         }
 }
 
-/* Told once per discovery: whoever has so many reads of one, and looks. */
-static void tell_crowded(Plugins *plugins, const char *directory, const char *id) {
+/* Once: which of them is come upon first changes with every look. */
+static void tell_crowded(Plugins *plugins, const char *directory) {
         g_autofree char *message = NULL;
 
         if (plugins->crowded)
                 return;
         plugins->crowded = TRUE;
-        message = g_strdup_printf("%s: there are %u plugins already, and no more are taken: %s, among others, is not "
-                                  "looked at",
-                                  directory, PLUGINS_MAX, id);
-        plugins_problem(plugins, "plugins", message);
+        message = g_strdup_printf("%s: there are %u plugins already, and no more are taken", directory, PLUGINS_MAX);
+        tell(plugins, message);
 }
 
 static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
@@ -275,7 +273,7 @@ static void scan_directory(Plugins *plugins, const char *directory, GHashTable *
                 if (g_hash_table_size(seen) >= PLUGINS_MAX) {
                         if (plugin_id_valid(entry->d_name) && !g_hash_table_contains(seen, entry->d_name) &&
                             manifest_there(directory, entry->d_name))
-                                tell_crowded(plugins, directory, entry->d_name);
+                                tell_crowded(plugins, directory);
                         continue;
                 }
                 if (plugin_id_valid(entry->d_name))
@@ -340,7 +338,7 @@ static void look_for(Plugins *plugins, const char *id) {
                         if (plugins->list->len < PLUGINS_MAX || g_hash_table_contains(plugins->by_id, id))
                                 look_at(plugins, directory, id, added);
                         else
-                                tell_crowded(plugins, directory, id);
+                                tell_crowded(plugins, directory);
                 }
         }
         plugin = g_hash_table_lookup(plugins->by_id, id);

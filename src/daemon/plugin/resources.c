@@ -14,6 +14,7 @@
 #include "base/errors.h"
 #include "base/process-stat.h"
 #include "base/properties.h"
+#include "bus/kept-call.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/request.h"
 #include "daemon/plugin/resources.h"
@@ -139,12 +140,15 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
 }
 
 int plugin_reply_resources(Plugin *plugin, sd_bus_message *call, sd_bus_error *error) {
+        _cleanup_bus_message_ sd_bus_message *kept = NULL;
         g_autoptr(Request) request = NULL;
         int r;
 
         if (!starter_systemd(plugin->plugins->starter))
                 return reply_unenforced(plugin, call);
-        r = request_begin(plugin, call, NULL, NULL, &request, error);
+        r = call_keep(call, &kept);
+        if (r >= 0)
+                r = request_begin(plugin, kept, NULL, NULL, &request, error);
         if (r >= 0)
                 r = request_ask_systemd(request, "org.freedesktop.systemd1.Service", on_unit, error);
         if (r >= 0)

@@ -15,6 +15,7 @@
 #include "base/journal.h"
 #include "base/names.h"
 #include "bus/dictionary.h"
+#include "bus/kept-call.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/request.h"
 
@@ -96,29 +97,6 @@ static int check_ceilings(const Plugin *plugin, sd_bus_error *error) {
                                          "%u streams of %s are under way; wait for one of them.", own, plugin->id);
         if (all >= STREAMS_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "%u streams are under way; try again.", all);
-        return 0;
-}
-
-/* A call of the same number, of the same client, without its descriptors. */
-static int call_without_descriptors(sd_bus_message *call, sd_bus_message **ret) {
-        _cleanup_bus_message_ sd_bus_message *substitute = NULL;
-        uint64_t cookie;
-        int r;
-
-        r = sd_bus_message_get_cookie(call, &cookie);
-        if (r >= 0)
-                r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &substitute, SNOOZE_NAME,
-                                                   sd_bus_message_get_path(call), sd_bus_message_get_interface(call),
-                                                   sd_bus_message_get_member(call));
-        if (r >= 0)
-                r = sd_bus_message_set_sender(substitute, sd_bus_message_get_sender(call));
-        if (r >= 0)
-                r = sd_bus_message_set_expect_reply(substitute, sd_bus_message_get_expect_reply(call));
-        if (r >= 0)
-                r = sd_bus_message_seal(substitute, cookie, 0);
-        if (r < 0)
-                return r;
-        *ret = steal(substitute);
         return 0;
 }
 
@@ -209,7 +187,7 @@ int plugin_process_stream(Plugin *plugin, sd_bus_message *call, int input, int o
         if (r >= 0)
                 r = check_ceilings(plugin, error);
         if (r >= 0)
-                r = call_without_descriptors(call, &substitute);
+                r = call_keep_head(call, &substitute);
         if (r >= 0)
                 r = request_begin(plugin, substitute, NULL, options, &request, error);
         if (r < 0)
