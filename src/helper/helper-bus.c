@@ -107,6 +107,23 @@ gboolean helper_note_known(Helper *helper, const char *id, GError **error) {
         return TRUE;
 }
 
+/* The package's plugin would run the program of the earlier one, with what that was granted. */
+static int clear_leftovers(Helper *helper, sd_bus_message *call, const char *id, sd_bus_error *error) {
+        g_autoptr(GError) e = NULL;
+        unsigned changed = 0;
+
+        if (!pending_note(&helper->places, id, NULL, &e))
+                return helper_not_written(error, e);
+        /* It is the package's user now. */
+        reloader_forgive_removal(helper->reloader, id);
+        if (!provision_clear(&helper->places, id, &changed, &e)) {
+                reloader_owe_removal(helper->reloader, id);
+                return helper_half_written(helper, changed, error, e);
+        }
+        log_notice("What was left of a plugin %s that no package brought is gone.", id);
+        return helper_finish(helper, call, changed, NULL);
+}
+
 static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         g_autoptr(Approvals) approvals = NULL;
         g_autoptr(Manifest) manifest = NULL;
@@ -127,7 +144,8 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
         if (!manifest)
                 return helper_no_such_plugin(error, e);
         if (packaged)
-                return sd_bus_reply_method_return(call, NULL);
+                return provision_left(&helper->places, id) ? clear_leftovers(helper, call, id, error)
+                                                           : sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
         if (!approvals || !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
@@ -173,8 +191,10 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
                 return r < 0 ? r : 1;
         /* Its user is the package's, and a policy of that name in /etc the administrator's. */
         if (plugin_packaged(&helper->places, id))
-                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
-                                         "%s came with a package, which is what to remove.", id);
+                return provision_left(&helper->places, id)
+                               ? clear_leftovers(helper, call, id, error)
+                               : sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                                   "%s came with a package, which is what to remove.", id);
         return deprovision(helper, call, id, error);
 }
 

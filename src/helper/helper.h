@@ -107,6 +107,11 @@ gboolean provision_apply(const Places *places, const Manifest *manifest, const A
 gboolean provision_refresh(const Places *places, const Manifest *manifest, const Approvals *approvals,
                            unsigned *changed, GError **error);
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error);
+/* Of a plugin that a package has brought: something is left of an earlier one of its name that was not, and would take
+ * the place of what the package brought. */
+gboolean provision_left(const Places *places, const char *id);
+/* Removes that, and nothing that may be the package's or the administrator's. */
+gboolean provision_clear(const Places *places, const char *id, unsigned *changed, GError **error);
 /* Of what this manifest asks for these are approved from now on; what only other versions ask for stays as it was. */
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error);

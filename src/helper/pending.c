@@ -62,10 +62,11 @@ static int resume_removal(const Places *places, Reloader *reloader, const char *
         g_autoptr(GError) error = NULL;
         unsigned changed = 0;
 
-        /* A package has brought one of this name meanwhile, and its user. */
-        if (plugin_packaged(places, id))
-                return 0;
-        if (!provision_present(places, id) || provision_remove(places, id, &changed, &error))
+        /* A package has brought one of this name meanwhile, and its user; all is read again in any case. */
+        if (plugin_packaged(places, id)) {
+                if (provision_clear(places, id, &changed, &error))
+                        return 0;
+        } else if (!provision_present(places, id) || provision_remove(places, id, &changed, &error))
                 return reloader_request(reloader, NULL, 0, id);
         log_error("%s", error->message);
         reloader_owe_removal(reloader, id);

@@ -298,6 +298,52 @@ gboolean provision_limit(const Places *places, const char *id, const Limits *lim
         return TRUE;
 }
 
+/* The drop-in of one slot if the helper wrote it, else NULL. Caller frees. */
+static char *read_unit(const Places *places, const char *id, size_t i) {
+        g_autofree char *path = permissions_path(slots[i], id), *real = place_path(places, path), *text = NULL;
+
+        return file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) && text_is_written(text) ? g_steal_pointer(&text)
+                                                                                          : NULL;
+}
+
+gboolean provision_left(const Places *places, const char *id) {
+        g_autofree char *approvals = approvals_path(id), *units = units_path(id), *a = read_unit(places, id, 0),
+                        *b = read_unit(places, id, 1);
+
+        return a || b || file_there(places, approvals) || file_there(places, units);
+}
+
+/* One that an administrator wrote under this name is another one than that which goes with the drop-in. */
+static gboolean clear_policy(const Places *places, const char *id, const char *unit, unsigned *changed,
+                             GError **error) {
+        const Manifest manifest = { .id = (char *) id };
+        g_auto(GStrv) approved = text_read_approved(unit);
+        const Grant grant = { .manifest = &manifest, .permissions = (const char *const *) approved };
+        g_autofree char *path = policy_path(id), *real = place_path(places, path), *text = NULL,
+                        *expected = text_bus_policy(&grant);
+
+        return !file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) || !g_str_equal(text, expected) ||
+                remove_file(places, g_steal_pointer(&path), FALSE, RELOAD_BUS, changed, error);
+}
+
+/* What does not say who wrote it is the helper's where it goes with a drop-in, which says so and therefore goes last.
+ * The user's file stays, for the package's plugin has the same user, and so do the limits, which are configured for a
+ * packaged plugin as for any other. */
+gboolean provision_clear(const Places *places, const char *id, unsigned *changed, GError **error) {
+        if (!remove_file(places, units_path(id), FALSE, 0, changed, error) ||
+            !remove_file(places, approvals_path(id), FALSE, 0, changed, error))
+                return FALSE;
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
+                g_autofree char *unit = read_unit(places, id, i);
+
+                if (unit && (!clear_policy(places, id, unit, changed, error) ||
+                             !remove_activation(places, id, changed, error) ||
+                             !remove_file(places, permissions_path(slots[i], id), TRUE, RELOAD_UNITS, changed, error)))
+                        return FALSE;
+        }
+        return TRUE;
+}
+
 gboolean provision_remove(const Places *places, const char *id, unsigned *changed, GError **error) {
         if (!remove_activation(places, id, changed, error) ||
             !remove_file(places, units_path(id), FALSE, 0, changed, error) ||

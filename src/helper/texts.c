@@ -8,10 +8,12 @@
 #include "base/names.h"
 #include "helper/templates.h"
 
-#define HEADER "# Written by snooze-helper. What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
+#define WRITTEN "# Written by snooze-helper"
+#define HEADER WRITTEN ". What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
 
 /* Of those that lie side by side. */
 #define VERSION_LINE "# Version: "
+#define APPROVED_LINE "# Approved: "
 
 static void append_limits(GString *text, const Limits *limits) {
         if (limits->memory_max > 0)
@@ -136,12 +138,26 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
         if (manifest->versioned)
                 g_string_append_printf(text, VERSION_LINE "%s\n", manifest->version);
         for (const char *const *permission = grant->permissions; *permission; permission++)
-                g_string_append_printf(text, "# Approved: %s\n", *permission);
+                g_string_append_printf(text, APPROVED_LINE "%s\n", *permission);
         g_string_append(text, "[Service]\n");
         for (guint i = 0; i < lines->len; i++)
                 g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(lines, i));
         append_limits(text, &limits);
         return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+char **text_read_approved(const char *text) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, APPROVED_LINE))
+                        g_strv_builder_add(builder, *line + strlen(APPROVED_LINE));
+        return g_strv_builder_end(builder);
+}
+
+gboolean text_is_written(const char *text) {
+        return g_str_has_prefix(text, WRITTEN);
 }
 
 char *text_read_version(const char *text) {

@@ -99,6 +99,19 @@ class Killed(OwedTest):
         self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
         self.assertTrue(policy.exists())
 
+    def test_what_is_left_beside_one_that_a_package_has_brought_goes(self):
+        """Killed amid the removal of the earlier one."""
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.helper.kill(9)
+        self.note.write_text('# Under way.\nexample\n')
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        self.start_another()
+        self.wait_until_settled()
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.assertEqual(self.written(), {'etc/sysusers.d/cloudsnooze-plugin-example.conf'})
+
 
 class Unread(OwedTest):
     """systemd could not read what was written."""
@@ -308,6 +321,28 @@ class Unwritten(OwedTest):
                 self.assertIn(REMOVE, self.systemd.asked)
                 self.call('Deprovision', '(s)', ('other',))
                 self.assertEqual(self.written(), set())
+
+
+    def test_what_stands_in_the_way_of_a_packaged_one_goes_when_it_can(self):
+        self.install()
+        for again in 'the same helper', 'the next helper':
+            with self.subTest(by=again):
+                self.call('Provision', '(s)', ('example',))
+                self.install(directory='usr/lib/cloudsnooze/plugins')
+                self.close('etc/systemd/system')
+                self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='/etc/systemd/system')
+                self.assertEqual(self.noted(), ['example'])
+                self.open('etc/systemd/system')
+                self.systemd.asked.clear()
+                if again == 'the same helper':
+                    self.call('Provision', '(s)', ('example',))
+                else:
+                    self.assertEqual(self.helper.kill(15), 0)
+                    self.start_another()
+                self.wait_until_settled()
+                self.assertNotIn(REMOVE, self.systemd.asked)
+                self.assertEqual(self.written(), {'etc/sysusers.d/cloudsnooze-plugin-example.conf'})
+                (self.root / 'usr/lib/cloudsnooze/plugins/example/plugin.json').unlink()
 
 
 class Descriptors(HelperTest):

@@ -105,6 +105,45 @@ class Provision(HelperTest):
         self.assertEqual(policy.read_text(), '<busconfig/>')
         self.assertEqual(self.systemd.asked, [])
 
+    def become_packaged(self):
+        """A package brings one of the name of one that is known."""
+        digest = self.install(permissions=[*PERMISSIONS, 'unit:httpd.service'])
+        self.call('Provision', '(s)', ('example',))
+        self.approve([*PERMISSIONS, 'unit:httpd.service'], digest)
+        self.call('SetLimits', '(sa{sv})', ('example', {'tasks': GLib.Variant('t', 2)}))
+        self.assertIn('etc/cloudsnooze/approvals/example.units', self.written())
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        self.systemd.asked.clear()
+
+    # Its user is the package's too, and limits are configured for a packaged one as for any.
+    SPARED = {'etc/sysusers.d/cloudsnooze-plugin-example.conf', 'etc/systemd/system/snooze-plugin@example.service.d/20-limits.conf',
+              'etc/systemd/system/snooze-plugin-b@example.service.d/20-limits.conf'}
+
+    def test_what_stands_in_the_way_of_a_packaged_one_goes(self):
+        """The drop-ins in /etc would have it run the program of the earlier one, with all that this was granted."""
+        for method in 'Provision', 'Deprovision':
+            with self.subTest(method):
+                self.become_packaged()
+                self.call(method, '(s)', ('example',))
+                self.assertEqual(self.written(), self.SPARED)
+                self.assertEqual(self.systemd.asked, [('Reload',)])
+                # Once it is gone there is nothing to forget.
+                self.call('Provision', '(s)', ('example',))
+                self.assertFails(ERROR + 'NotSupported', 'Deprovision', '(s)', ('example',), part='came with a package')
+                self.assertEqual(self.systemd.asked, [('Reload',)])
+                (self.root / 'usr/lib/cloudsnooze/plugins/example/plugin.json').unlink()
+                self.call('Deprovision', '(s)', ('example',))
+                self.assertEqual(self.written(), set())
+
+    def test_what_an_administrator_wrote_for_a_packaged_one_stays(self):
+        self.become_packaged()
+        drop_in = self.root / 'etc/systemd/system/snooze-plugin@example.service.d/10-permissions.conf'
+        policy = self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        drop_in.write_text('[Service]\nNice=5\n')
+        policy.write_text('<busconfig/>')
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), self.SPARED | {str(path.relative_to(self.root)) for path in (drop_in, policy)})
+
     def test_configured_directories(self):
         (self.root / 'etc/cloudsnooze/snooze.json').write_text(json.dumps({'plugins': {'directories': ['/opt/ours']}}))
         self.install(directory='opt/ours')
