@@ -60,6 +60,7 @@ struct Reloader {
         gboolean busy;
         unsigned step;             /* ReloadWhat: what is under way, or 0 */
         char *removing;            /* the id whose user is, or NULL */
+        gboolean forgiven;         /* that one is to stay after all */
         unsigned owed;             /* ReloadWhat */
         GHashTable *owed_removals; /* ids, owned */
         sd_event_source *timer, *guard;
@@ -101,7 +102,8 @@ static void failure_set(Failure *failure, const Failure *what) {
 static void fail_removal(Reloader *reloader, const Failure *failure) {
         GPtrArray *calls = reloader->running.calls;
 
-        reloader_owe_removal(reloader, reloader->removing);
+        if (!reloader->forgiven)
+                reloader_owe_removal(reloader, reloader->removing);
         for (guint i = 0; i < calls->len; i++) {
                 Waiting *waiting = g_ptr_array_index(calls, i);
 
@@ -306,11 +308,13 @@ static void next_step(Reloader *reloader) {
 
         reloader->cancelled = 0;
         reloader->step = 0;
+        reloader->forgiven = FALSE;
         g_clear_pointer(&reloader->removing, g_free);
         if (batch->removed->len > 0) {
                 g_autofree char *unit = NULL;
 
                 reloader->removing = g_ptr_array_steal_index(batch->removed, 0);
+                g_hash_table_remove(reloader->owed_removals, reloader->removing);
                 unit = g_strdup_printf(REMOVE_UNIT, reloader->removing);
                 start_unit(reloader, unit);
         } else if (take_step(reloader, RELOAD_USERS)) {
@@ -327,7 +331,6 @@ static void next_step(Reloader *reloader) {
 static void add_removal(Reloader *reloader, const char *id) {
         GPtrArray *list = reloader->next.removed;
 
-        reloader_forgive_removal(reloader, id);
         if (!g_ptr_array_find_with_equal_func(list, id, g_str_equal, NULL))
                 g_ptr_array_add(list, g_strdup(id));
 }
@@ -366,8 +369,19 @@ void reloader_owe_removal(Reloader *reloader, const char *id) {
         g_hash_table_add(reloader->owed_removals, g_strdup(id));
 }
 
+static void take_removal(GPtrArray *list, const char *id) {
+        guint i;
+
+        if (g_ptr_array_find_with_equal_func(list, id, g_str_equal, &i))
+                g_ptr_array_remove_index(list, i);
+}
+
 void reloader_forgive_removal(Reloader *reloader, const char *id) {
         g_hash_table_remove(reloader->owed_removals, id);
+        take_removal(reloader->next.removed, id);
+        take_removal(reloader->running.removed, id);
+        if (g_strcmp0(reloader->removing, id) == 0)
+                reloader->forgiven = TRUE;
 }
 
 gboolean reloader_owes(const Reloader *reloader) {

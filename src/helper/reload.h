@@ -30,7 +30,7 @@ gboolean reloader_busy(const Reloader *reloader);
 
 /* That the user goes is owed, though it was not asked for yet: what comes before it could not be done. */
 void reloader_owe_removal(Reloader *reloader, const char *id);
-/* It is to stay after all. */
+/* He is to stay after all: nothing removes him any more, but what is under way already. */
 void reloader_forgive_removal(Reloader *reloader, const char *id);
 /* What was written may not be in force. */
 gboolean reloader_owes(const Reloader *reloader);

@@ -264,6 +264,62 @@ class Users(OwedTest):
         self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
         self.assertEqual(self.written(), FILES)
 
+    def keep_busy(self):
+        """What comes now waits for its turn."""
+        self.install('other')
+        self.systemd.silent = True
+        result = self.send('Provision', '(s)', ('other',))
+        wait_for(lambda: self.systemd.withheld, 'the first step')
+        return result
+
+    def end_all(self, *results):
+        self.systemd.silent = False
+        self.systemd.end_jobs()
+        wait_for(lambda: all(results), 'all answers')
+        return [error and error_name(error) for (_, error), in results]
+
+    def test_one_that_is_made_known_again_before_its_turn_keeps_its_user(self):
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        other = self.keep_busy()
+        calls = [self.send(method, '(s)', ('example',)) for method in ('Deprovision', 'Provision')]
+        # Behind them.
+        self.call('ListPermissions', '(s)', ('example',))
+        self.assertEqual(self.end_all(other, *calls), [None] * 3)
+        self.assertNotIn(REMOVE, self.systemd.asked)
+        self.assertLess(FILES, self.written())
+        self.wait_until_settled()
+
+    def remove_slowly(self):
+        """The user is being removed, which is going to fail."""
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.broken = {REMOVE[1]}
+        self.systemd.silent = True
+        result = self.send('Deprovision', '(s)', ('example',))
+        wait_for(lambda: self.systemd.withheld, 'the removal')
+        return result
+
+    def test_nothing_is_owed_of_one_that_was_made_known_again_meanwhile(self):
+        first = self.remove_slowly()
+        second = self.send('Provision', '(s)', ('example',))
+        self.call('ListPermissions', '(s)', ('example',))
+        self.assertEqual(self.end_all(first, second), [FAILED, None])
+        self.assertIsNone(self.noted())
+        self.assertEqual(self.written(), FILES)
+
+    def test_nothing_is_owed_after_another_try_that_waited(self):
+        first = self.remove_slowly()
+        second = self.send('Deprovision', '(s)', ('example',))
+        self.call('ListPermissions', '(s)', ('example',))
+        self.systemd.end_jobs()
+        wait_for(lambda: first, 'the first answer')
+        self.assertEqual(error_name(first[0][1]), FAILED)
+        wait_for(lambda: self.systemd.withheld, 'another try')
+        self.systemd.broken = set()
+        self.assertEqual(self.end_all(second), [None])
+        self.assertIsNone(self.noted())
+
     def test_what_was_approved_since_stays(self):
         self.forget_badly()
         self.approve(PERMISSIONS, self.install())
