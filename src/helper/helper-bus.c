@@ -292,8 +292,8 @@ static int check_approval(const Approval *approval, const Manifest *manifest, sd
         return 0;
 }
 
-static void log_approval(sd_bus_message *call, const Approval *approval, const char *list) {
-        g_autofree char *plugin = g_strdup_printf("PLUGIN=%s", approval->id);
+static void log_approval(sd_bus_message *call, const Approval *approval) {
+        g_autofree char *list = g_strjoinv(" ", approval->permissions), *plugin = g_strdup_printf("PLUGIN=%s", approval->id);
         g_autofree char *sender = g_strdup_printf("SENDER=%s", sd_bus_message_get_sender(call));
         const char *const fields[] = { plugin, sender, NULL };
 
@@ -312,6 +312,8 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
                 return helper_not_written(error, e);
         if (!provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
                 return helper_half_written(helper, changed, error, e);
+        /* It stands, whatever comes of the rest. */
+        log_approval(call, approval);
         /* One that was never enabled is made known when it is. */
         if (present) {
                 gboolean packaged;
@@ -371,11 +373,7 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
                         "%s came with a package, and what it is granted with it; systemctl edit changes that.",
                         approval.id);
         r = check_approval(&approval, manifest, error);
-        if (r >= 0)
-                r = approve(helper, call, &approval, manifest, error);
-        if (r >= 0)
-                log_approval(call, &approval, list);
-        return r;
+        return r < 0 ? r : approve(helper, call, &approval, manifest, error);
 }
 
 static int append_permissions(sd_bus_message *reply, const Manifest *manifest, const Approvals *approvals) {

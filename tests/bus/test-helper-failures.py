@@ -354,6 +354,17 @@ class Unwritten(OwedTest):
         self.wait_until_settled()
         self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
 
+    def test_an_approval_is_logged_though_the_rest_could_not_be_written(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.close('etc/systemd/system')
+        self.assertFails(ERROR + 'Store', 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest), part='/etc/systemd/system')
+        granted = f'Plugin example is granted: {" ".join(PERMISSIONS)}\n'
+        self.assertEqual(self.helper.output().count(granted), 1)
+        self.open('etc/systemd/system')
+        self.approve(PERMISSIONS, digest)
+        self.assertEqual(self.helper.output().count(granted), 2)
+
     def test_what_could_not_be_removed_is_removed_when_it_can(self):
         self.install()
         self.install('other')
