@@ -293,8 +293,9 @@ static int check_approval(const Approval *approval, const Manifest *manifest, sd
 }
 
 static void log_approval(sd_bus_message *call, const Approval *approval) {
-        g_autofree char *list = g_strjoinv(" ", approval->permissions), *plugin = g_strdup_printf("PLUGIN=%s", approval->id);
+        g_autofree char *plugin = g_strdup_printf("PLUGIN=%s", approval->id);
         g_autofree char *sender = g_strdup_printf("SENDER=%s", sd_bus_message_get_sender(call));
+        g_autofree char *list = g_strjoinv(" ", approval->permissions);
         const char *const fields[] = { plugin, sender, NULL };
 
         journal_write(LOG_NOTICE, MESSAGE_APPROVED, fields, "Plugin %s is granted: %s", approval->id,
