@@ -89,12 +89,47 @@ class Found(CountingTest):
         self.assert_serves_on()
 
     def test_the_configuration_may_be_that_of_the_new_version_already(self):
+        """And is no problem then."""
+        self.begin_with_numbers()
         self.go_away()
         self.place('2.0.0', config_schema=REQUIRED)
         self.house.configure({'plugins': {'plugin_configs': {'counting': {'greeting': 'hello'}}}})
         self.come_back()
         self.of('Load')
         self.assert_taken('2.0.0')
+        self.assertEqual(self.problems, [])
+
+    def begin_with_numbers(self):
+        """What suits it does not suit the one that comes, nor the other way round."""
+        self.place('1.0.0', config_schema={'greeting': {'type': 'integer', 'description': 'How often', 'default': 1}})
+        self.discover()
+        self.of('Restart')
+        self.pid = self.get('Pid')
+
+    def set_by_hand(self):
+        self.client.call('SetConfiguration', '(s)', ('{"plugins": {"plugin_configs": {"counting": {"greeting": 2}}}}',))
+
+    def set_in_the_file(self):
+        self.house.configure({'plugins': {'plugin_configs': {'counting': {'greeting': 3}}}})
+        self.client.call('Reload')
+
+    def test_whom_the_configuration_suits_again(self):
+        """What was configured was meant for a version that was refused: the one that stays is told of the next one as ever."""
+        self.house.environment['G_DEBUG'] = 'fatal-criticals'
+        self.begin_with_numbers()
+        for change in self.set_in_the_file, self.set_by_hand:
+            with self.subTest(change.__name__):
+                self.go_away()
+                self.place('2.0.0', 'dies-at-initialize', config_schema=REQUIRED)
+                self.house.configure({'plugins': {'plugin_configs': {'counting': {'greeting': 'hello'}}}})
+                self.come_back()
+                daemon = self.client.owner('io.cloudsnooze.Snooze1')
+                self.of('Load')
+                self.wait_for_problem('version 2.0.0 could not replace version 1.0.0, which runs on (greeting it)')
+                self.assertEqual(len(self.problems), 1)
+                change()
+                self.assertEqual((self.ask('look')['pid'], self.get('Version'), self.get('State')), (self.pid, '1.0.0', 'running'))
+                self.assertEqual(self.client.owner('io.cloudsnooze.Snooze1'), daemon)
 
     def test_the_same_version_with_other_files_waits_for_the_next_start(self):
         """As one does that is put there while the daemon runs."""

@@ -148,6 +148,19 @@ class Dependants(UpgradeTest):
         self.assertEqual((self.get('Version'), self.get('State')), ('1.1.0', 'running'))
         wait_for(lambda: 'needs the plugin counting >=3, and 1.1.0 is there' in self.other('LastError'), 'what it lacks')
 
+    def test_one_that_the_present_one_did_not_suit_is_asked_again(self):
+        """It is no failure that lasts: the version that it needs came without a pause."""
+        self.install_other(dependencies=needs(counting='>=2'))
+        self.start()
+        with self.assertRaises(GLib.Error) as raised:
+            self.of_other('Load')
+        self.assertIn('needs the plugin counting >=2, and 1.0.0 is there', raised.exception.message)
+        self.assertEqual(self.other('State'), 'failed')
+        self.place('2.0.0')
+        wait_for(lambda: self.get('Version') == '2.0.0', 'the daemon to take it by itself')
+        wait_for(lambda: self.other('State') == 'running', 'the one that lacked it')
+        self.assertEqual(self.other('LastError'), '')
+
 
 class Together(UpgradeTest):
     """Each new version needs the other's new version, or no other one."""

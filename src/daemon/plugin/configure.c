@@ -80,7 +80,7 @@ static int append_asked(sd_bus_message *message, void *userdata) {
 
 /* values: owned from here on. */
 static void took(PluginProcess *process, JsonObject *values) {
-        json_object_unref(process->sent);
+        g_clear_pointer(&process->sent, json_object_unref);
         process->sent = values;
 }
 

@@ -117,7 +117,8 @@ static void on_configured(Plugin *plugin, sd_bus_message *reply, const sd_bus_er
 void process_configure(PluginProcess *process, Settings *settings) {
         if (json_objects_equal(settings->values, process->sent))
                 return;
-        json_object_unref(process->sent);
+        /* One that was found with a configuration meant for the version to come was sent none. */
+        g_clear_pointer(&process->sent, json_object_unref);
         process->sent = json_object_ref(settings->values);
         process_call(process, PLUGIN_INTERFACE, "Configure", process_timeout(process, TIMEOUT_INITIALIZE), append_sent,
                      on_configured, process);
@@ -153,6 +154,7 @@ void plugin_reconfigure(Plugin *plugin) {
         settings = plugin_settings(plugin, plugin->manifest, &error);
         if (settings)
                 process_configure(plugin->process, settings);
-        else
+        /* While another version is about to take its place it is that which has to take it. */
+        else if (!plugin->behind)
                 plugins_problem(plugin->plugins, plugin->id, error->message);
 }

@@ -301,6 +301,8 @@ static void announce(Plugin *plugin, const char *reason) {
         if (parameters->changed)
                 parameters->changed(plugin, plugin->state, reason, parameters->userdata);
         upgrades_review(plugin->plugins);
+        /* It came without a change of state, which is what else brings a look at those that lacked it. */
+        dependencies_up(plugin);
 }
 
 /* The old one is told to go before the new one is asked anything: killed in between, the daemon finds one of them that
