@@ -152,6 +152,33 @@ class Found(CountingTest):
                 self.place('1.0.0', config_schema={})
                 self.discover()
 
+    def test_what_was_taken_back_is_not_what_it_is_started_with(self):
+        for changes in {'config_schema': SCHEMA}, {'version': '2.0.0'}:
+            with self.subTest(changes):
+                self.place('1.0.0', config_schema={})
+                self.discover()
+                self.of('Restart')
+                self.pid = self.get('Pid')
+                self.go_away()
+                self.place(**{'version': '1.0.0', 'config_schema': SCHEMA})
+                self.come_back()
+                self.of('Load')
+                self.place('1.0.0', config_schema={})
+                self.discover()
+                self.of('Restart')
+                self.assertEqual((json.loads(self.get('ConfigSchema')), self.get('Version'), self.problems), ({}, '1.0.0', []))
+
+    def test_whoever_has_it_restarted_meanwhile_waits_for_the_next_one(self):
+        self.go_away()
+        self.place('2.0.0', 'hangs-at-initialize')
+        self.come_back()
+        wait_for(lambda: self.get('State') == 'running', 'the one that was found')
+        wait_for_file(lambda: len(self.processes()) == 2, 'the one that takes its place')
+        self.place('2.0.0')
+        self.of('Restart')
+        self.assertEqual((self.get('State'), self.get('Version')), ('running', '2.0.0'))
+        self.assert_taken('2.0.0')
+
     def test_one_that_is_gone_by_then(self):
         self.go_away()
         self.place('2.0.0', config_schema=SCHEMA)

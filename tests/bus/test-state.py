@@ -126,6 +126,14 @@ class State(CountingTest):
         self.wait_for_rows(counting=b'4')
         self.assertEqual(self.get('Version'), '1.1.0')
 
+    def test_where_a_trial_ends_for_a_version_that_is_refused_it_is_what_counts(self):
+        self.try_newer()
+        with self.assertRaises(GLib.Error) as raised:
+            self.upgrade('1.2.0', 'dies-at-initialize')
+        self.assertIn('version 1.2.0 could not replace version 1.1.0', raised.exception.message)
+        self.wait_for_rows(counting=b'4')
+        self.assertEqual(self.get('Version'), '1.1.0')
+
     def test_after_a_trial_that_failed_the_version_before_it_has_its_own(self):
         self.try_newer()
         # Installed side by side it would still be there.

@@ -94,7 +94,13 @@ static void test_a_mark_that_does_not_come(void) {
 
         /* Twice: it was refused before, and is not left waiting by that. */
         for (guint n = 2; n <= 3; n++) {
+                _cleanup_(sd_event_source_unrefp) sd_event_source *timer = NULL;
+
                 plugin_load(plugin, on_failed, &f);
+                timer = sd_event_source_ref(plugin->timer);
+                /* Whoever comes later puts nothing off. */
+                plugin_load(plugin, NULL, NULL);
+                g_assert_true(timer && plugin->timer == timer);
                 run_until(f.bus.event, f.forgotten->len == n);
                 g_assert_cmpstr(g_ptr_array_index(f.forgotten, n - 1), ==,
                                 "could not be enabled so far: the disk does not answer");

@@ -286,6 +286,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
 
         /* It begins when its mark is there after all. */
         if (plugin->begin_wanted) {
+                plugin->timer = sd_event_source_disable_unref(plugin->timer);
                 plugin_refuse(plugin, "could not be enabled so far: the disk does not answer");
                 return 0;
         }
@@ -430,8 +431,10 @@ void plugin_begin(Plugin *plugin) {
         if (plugin_active(plugin) || !plugin->manifest || !plugin_may_run(plugin))
                 return;
         if (plugin->mark_missing) {
+                /* Who comes later does not keep the first one waiting. */
+                if (!plugin->begin_wanted || !plugin->timer)
+                        set_timer(plugin, STORE_PATIENCE);
                 plugin->begin_wanted = TRUE;
-                set_timer(plugin, STORE_PATIENCE);
                 return;
         }
         if (!plugin->looked)

@@ -188,7 +188,8 @@ void origin_serves(PluginProcess *process) {
         if (!plugin->behind || !other_version_is_next(plugin))
                 return;
         plugin_upgrade(plugin, g_steal_pointer(&plugin->next_manifest), NULL, NULL);
-        if (!plugin->swap)
+        /* The link may have to be switched first: on_ready_to_replace() says then how that went. */
+        if (!plugin->swap && !plugin->switching)
                 origin_caught_up(plugin);
 }
 
@@ -196,7 +197,9 @@ void origin_caught_up(Plugin *plugin) {
         if (!plugin->behind)
                 return;
         plugin->behind = FALSE;
-        plugin_settle_reached(plugin);
+        /* Who has it restarted waits for the next one. */
+        if (!plugin->restart_wanted)
+                plugin_settle_reached(plugin);
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

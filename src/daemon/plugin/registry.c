@@ -95,6 +95,9 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
                 plugin_forget_failures(plugin);
         if (!awaited && manifest_same(plugin, directory, manifest, broken)) {
                 upgrade_forget(plugin);
+                /* What was seen there before is there no more. */
+                if (plugin->next_manifest && !plugin->next_manifest->versioned)
+                        g_clear_pointer(&plugin->next_manifest, manifest_free);
                 return;
         }
         /* The link names a version that does not serve, and is about to name another. */

@@ -217,7 +217,10 @@ static char *digest_of(const StateTransfer *transfer) {
 }
 
 static gboolean is_on_trial(const StateTransfer *transfer) {
-        return transfer->if_changed && swap_on_trial(transfer->process->plugin);
+        const PluginProcess *process = transfer->process;
+
+        /* What the version before it knew is its own, however late it said so. */
+        return transfer->if_changed && process == process->plugin->process && swap_on_trial(process->plugin);
 }
 
 /* Should the version before it come back, it is to find what it had. */
@@ -232,7 +235,9 @@ static void put(StateTransfer *transfer, char *key, StoreDone stored) {
         /* Until it is there it is not known what is. */
         if (g_str_equal(key, plugin->id) || g_str_equal(key, trial)) {
                 transfer->number = ++plugin->states_put;
-                plugin->state_tried = g_str_equal(key, trial);
+                /* What the version before it says late leaves where that of this one is. */
+                plugin->state_tried = g_str_equal(key, trial) ||
+                        (plugin->state_tried && transfer->process == plugin->previous);
                 g_clear_pointer(&plugin->state_kept, g_free);
         }
         g_free(transfer->key);

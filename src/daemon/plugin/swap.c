@@ -676,8 +676,11 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                 return;
         }
         upgrade_taken(plugin, manifest);
-        /* What is on trial has to serve as the one to come back to. */
+        /* What is on trial has to serve as the one to come back to. What it exported is the plugin's: this swap may
+         * come to nothing. */
         swap_free(g_steal_pointer(&plugin->swap));
+        if (plugin->state_tried)
+                plugin_keep_state(plugin, TRUE);
         plugin->swap = swap = g_new0(PluginSwap, 1);
         *swap = (PluginSwap) { .plugin = plugin,
                                .other = manifest,

@@ -200,12 +200,12 @@ static void on_ready_to_replace(Plugin *plugin, const char *problem, void *userd
                 return;
         }
         manifest_free(replacement->manifest);
-        if (!replacement->done) {
+        if (replacement->done) {
+                sd_bus_error_set(&error, ERROR_PLUGIN_FAILED, problem);
+                replacement->done(plugin, &error, replacement->userdata);
+        } else
                 plugins_problem(plugin->plugins, plugin->id, problem);
-                return;
-        }
-        sd_bus_error_set(&error, ERROR_PLUGIN_FAILED, problem);
-        replacement->done(plugin, &error, replacement->userdata);
+        origin_caught_up(plugin);
 }
 
 void version_replace(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
