@@ -4,9 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -40,6 +43,8 @@ struct SnoozePluginCall {
         SnoozePluginCall *next_stream;
         void (*on_abandoned)(void *userdata);
         void *abandoned_userdata;
+        SnoozePluginAbandoned told; /* what the author wants to be told by; NULL: nothing */
+        void *told_userdata;
         bool abandoned;
         void *worker;
         void (*worker_free)(void *worker);
@@ -70,6 +75,7 @@ static void streams_remove(SnoozePluginCall *call) {
 
 static SnoozePluginCall *call_free(SnoozePluginCall *call) {
         SnoozePluginInstance *instance = call->instance;
+        bool abandoned = call->abandoned;
 
         streams_remove(call);
         if (call->worker_free)
@@ -90,6 +96,8 @@ static SnoozePluginCall *call_free(SnoozePluginCall *call) {
         free(call);
 
         instance->calls--;
+        if (abandoned)
+                instance->abandoned--;
         life_settled(instance);
         return NULL;
 }
@@ -173,11 +181,30 @@ uint64_t snooze_plugin_call_get_time_left(SnoozePluginCall *call) {
         return call->deadline == USEC_INFINITY ? UINT64_MAX : usec_sub(call->deadline, clock_monotonic());
 }
 
-void call_set_pipes(SnoozePluginCall *call, int input, int output) {
+/* Made with the first stream: when it is needed there may be no descriptor left to make it with. */
+static int closed_pipe_prepare(SnoozePluginInstance *instance) {
+        int ends[2];
+
+        if (instance->closed_pipe >= 0)
+                return 0;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return -errno;
+        safe_close(ends[0]);
+        instance->closed_pipe = ends[1];
+        return 0;
+}
+
+int call_set_pipes(SnoozePluginCall *call, int input, int output) {
+        int r;
+
+        r = closed_pipe_prepare(call->instance);
+        if (r < 0)
+                return r;
         call->pipes[0] = input;
         call->pipes[1] = output;
         call->next_stream = call->instance->streams;
         call->instance->streams = call;
+        return 0;
 }
 
 SnoozePluginCall *call_find_stream(SnoozePluginInstance *instance, sd_bus_message *m, uint32_t serial) {
@@ -197,12 +224,41 @@ void call_on_abandoned(SnoozePluginCall *call, void (*abandoned)(void *userdata)
         call->abandoned_userdata = userdata;
 }
 
+int snooze_plugin_call_on_abandoned(SnoozePluginCall *call, SnoozePluginAbandoned abandoned, void *userdata) {
+        if (call->pipes[0] < 0)
+                return -EINVAL;
+        if (call->abandoned)
+                return -ECANCELED;
+        call->told = abandoned;
+        call->told_userdata = userdata;
+        return 0;
+}
+
+void call_take_pipes(SnoozePluginCall *call) {
+        int loop = sd_event_get_fd(call->instance->event);
+
+        for (unsigned i = 0; i < 2; i++) {
+                /* Whatever looks at it from the loop would stay with the pipe, which others hold open, even behind
+                 * its own end: the kernel forgets it by this descriptor alone. */
+                (void) epoll_ctl(loop, EPOLL_CTL_DEL, call->pipes[i], NULL);
+                (void) dup3(call->instance->closed_pipe, call->pipes[i], O_CLOEXEC);
+        }
+}
+
 void call_abandon(SnoozePluginCall *call) {
+        SnoozePluginInstance *instance = call->instance;
+
         if (call->abandoned)
                 return;
         call->abandoned = true;
+        instance->abandoned++;
         if (call->on_abandoned)
                 call->on_abandoned(call->abandoned_userdata);
+        else if (call->told)
+                call->told(call, call->told_userdata);
+        else
+                call_take_pipes(call);
+        life_settled(instance);
 }
 
 int snooze_plugin_call_get_input(SnoozePluginCall *call) {

@@ -40,13 +40,16 @@ void call_read_input(SnoozePluginCall *call);
 /* Whoever called waits for so long from now on, µs. */
 void call_set_budget(SnoozePluginCall *call, uint64_t budget);
 
-/* The ends of a stream; the message that brought them closes them. */
-void call_set_pipes(SnoozePluginCall *call, int input, int output);
+/* The ends of a stream; the message that brought them closes them. 0 or a negative errno. */
+int call_set_pipes(SnoozePluginCall *call, int input, int output);
 /* The stream that came in the message of this serial number, from where m comes from; NULL: none any more. */
 SnoozePluginCall *call_find_stream(SnoozePluginInstance *instance, sd_bus_message *m, uint32_t serial);
-/* Nobody waits for it any more: it is not answered, and abandoned() sees to its end, which may be at once. */
+/* Nobody waits for it any more: it is not answered, and abandoned() sees to its end, which may be at once. Without
+ * one, the author's function does; without that, its pipes are taken. */
 void call_on_abandoned(SnoozePluginCall *call, void (*abandoned)(void *userdata), void *userdata);
 void call_abandon(SnoozePluginCall *call);
+/* A pipe that cannot be read, and that nobody reads, takes the place of both. */
+void call_take_pipes(SnoozePluginCall *call);
 
 SnoozePluginInstance *call_get_instance(const SnoozePluginCall *call);
 sd_bus *call_get_bus(const SnoozePluginCall *call);

@@ -130,7 +130,7 @@ int channel_open(SnoozePluginInstance *instance, sd_bus_message *m, sd_bus_error
 static int on_leave_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         SnoozePluginInstance *instance = userdata;
 
-        if (instance->calls > 0 && sd_event_source_set_time_relative(source, LEAVE_TIMEOUT) >= 0 &&
+        if (instance->calls > instance->abandoned && sd_event_source_set_time_relative(source, LEAVE_TIMEOUT) >= 0 &&
             sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
                 return 0;
         log_notice("The daemon did not close the channel in time");

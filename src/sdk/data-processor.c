@@ -63,9 +63,10 @@ static int method_process_stream(sd_bus_message *m, void *userdata, sd_bus_error
         r = contract_begin_with_dictionary(instance, m, CALL_RESULT, &call, &options, error);
         if (r < 0)
                 return r;
-        call_set_pipes(call, input, output);
-        return call_return(call,
-                           instance->plugin.process_stream(call, input, output, options, instance->plugin.userdata));
+        r = call_set_pipes(call, input, output);
+        if (r >= 0)
+                r = instance->plugin.process_stream(call, input, output, options, instance->plugin.userdata);
+        return call_return(call, r);
 }
 
 static int method_abandon_stream(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -37,8 +37,10 @@ struct SnoozePluginInstance {
         Stage stage;
         SnoozePluginDictionary *config; /* in force; NULL before Initialize */
         unsigned calls;
+        unsigned abandoned; /* of the calls, those that nobody waits for any more */
         unsigned work;
         SnoozePluginCall *streams; /* of the calls, those that have pipes */
+        int closed_pipe; /* the end to write of a pipe that nobody reads; negative: no stream came yet */
 
         PluginEvent *events; /* announced, neither acknowledged nor cancelled */
         unsigned n_events;
@@ -69,6 +71,8 @@ struct SnoozePluginInstance {
         uint64_t idle_exit;  /* µs without a call; USEC_INFINITY: never */
         uint64_t last_used;  /* monotonic */
         bool leaving;
+        bool overdue;        /* what was abandoned had its time to end */
+        sd_event_source *overdue_timer;
         bool name_released;
         sd_event_source *exit_source;
         void (*settled)(SnoozePluginInstance *instance); /* of a native one: instead of the loop's end */

@@ -9,6 +9,8 @@
  *         leaving: the name is given back, calls are still answered
  *            └──bus confirms, channel closed, nothing under way──▸ gone
  *
+ * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end.
+ *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is
  * lost on the way out. */
 
@@ -26,6 +28,7 @@
 #include "sdk/instance.h"
 
 #define HANDSHAKE_TIMEOUT (10 * USEC_PER_SEC)
+#define OVERDUE_TIMEOUT (5 * USEC_PER_SEC)
 #define BUS_DRIVER "org.freedesktop.DBus"
 #define TIMER_ACCURACY (100 * USEC_PER_MSEC)
 
@@ -33,8 +36,12 @@
 #define NAME_OWNED 1U
 #define NAME_IN_QUEUE 2U
 
+static bool calls_settled(const SnoozePluginInstance *instance) {
+        return instance->calls == (instance->overdue ? instance->abandoned : 0);
+}
+
 static bool settled(const SnoozePluginInstance *instance) {
-        return instance->leaving && instance->name_released && instance->calls == 0 && instance->work == 0 &&
+        return instance->leaving && instance->name_released && calls_settled(instance) && instance->work == 0 &&
                instance->callers_pending == 0 && !instance->channel && !instance->state_keeping;
 }
 
@@ -48,10 +55,30 @@ static int on_settled(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
+        SnoozePluginInstance *instance = userdata;
+
+        instance->overdue = true;
+        if (instance->abandoned > 0)
+                log_notice("Not waiting any longer for streams that were abandoned: %u", instance->abandoned);
+        life_settled(instance);
+        return 0;
+}
+
+/* In the daemon there is no end of a process that would clean up behind them. */
+static void await_abandoned(SnoozePluginInstance *instance) {
+        if (!instance->leaving || instance->settled || instance->abandoned == 0 || instance->overdue_timer)
+                return;
+        if (sd_event_add_time_relative(instance->event, &instance->overdue_timer, CLOCK_MONOTONIC, OVERDUE_TIMEOUT,
+                                       TIMER_ACCURACY, on_overdue, instance) < 0)
+                instance->overdue = true;
+}
+
 /* Behind everything else: calls that are still in the connection's queue are to be answered first. */
 void life_settled(SnoozePluginInstance *instance) {
         int r;
 
+        await_abandoned(instance);
         if (!settled(instance) || instance->exit_source)
                 return;
         if (instance->settled) {

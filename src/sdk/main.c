@@ -236,6 +236,7 @@ static void clear(SnoozePluginInstance *instance) {
         sd_event_source_disable_unref(instance->handshake_timer);
         sd_event_source_disable_unref(instance->idle_timer);
         sd_event_source_disable_unref(instance->exit_source);
+        sd_event_source_disable_unref(instance->overdue_timer);
         sd_bus_slot_unref(instance->name_slot);
         sd_bus_slot_unref(instance->slot_name_slot);
         sd_bus_slot_unref(instance->callers_slot);
@@ -245,6 +246,7 @@ static void clear(SnoozePluginInstance *instance) {
         channel_close(instance);
         sd_bus_flush_close_unref(instance->bus);
         sd_event_unref(instance->event);
+        safe_close(instance->closed_pipe);
         callers_clear(instance);
         dictionary_free(instance->config);
         journal_set_field(NULL);
@@ -267,9 +269,12 @@ static int serve(SnoozePluginInstance *instance) {
         else if (r == EXIT_FAILURE)
                 log_error("%s lost the bus", instance->plugin.id);
         r = r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-        /* Without the bus nobody is left to answer to, and a thread that waits for something could wait for ever. */
-        if (threads_running(instance))
+        /* Without the bus nobody is left to answer to, and a thread that waits for something could wait for ever. So
+         * could what was abandoned, whose sources and children may still use its call. */
+        if (threads_running(instance) || instance->abandoned > 0) {
+                (void) sd_bus_flush(instance->bus);
                 _exit(r);
+        }
         return r;
 }
 
@@ -291,7 +296,9 @@ static int name_set(SnoozePluginInstance *instance) {
 }
 
 int snooze_plugin_main(const SnoozePlugin *plugin, int argc, char *argv[]) {
-        SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT, .host_exit = HOST_EXIT_DEFAULT };
+        SnoozePluginInstance instance = { .idle_exit = IDLE_EXIT_DEFAULT,
+                                          .host_exit = HOST_EXIT_DEFAULT,
+                                          .closed_pipe = -EBADF };
         _cleanup_free_ char *problem = NULL;
         int r;
 

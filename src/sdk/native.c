@@ -72,6 +72,7 @@ static void native_free(SnoozePluginNative *native) {
         channel_close(instance);
         sd_event_source_disable_unref(instance->exit_source);
         sd_event_unref(instance->event);
+        safe_close(instance->closed_pipe);
         dictionary_free(instance->config);
         natives_remove(native);
         free(native);
@@ -98,6 +99,7 @@ int snooze_plugin_native_new(const SnoozePlugin *table, sd_event *event, int fd,
         if (!native)
                 return -ENOMEM;
         native->instance.settled = on_settled;
+        native->instance.closed_pipe = -EBADF;
         native->instance.event = sd_event_ref(event);
         memcpy(&native->instance.plugin, table,
                table->size < sizeof(SnoozePlugin) ? table->size : sizeof(SnoozePlugin));

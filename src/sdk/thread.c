@@ -82,14 +82,8 @@ static void catch_wake(void) {
 
 static void on_abandoned(void *userdata) {
         const Job *job = userdata;
-        int ends[2];
 
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return;
-        safe_close(ends[0]);
-        (void) dup3(ends[1], snooze_plugin_call_get_input(job->call), O_CLOEXEC);
-        (void) dup3(ends[1], snooze_plugin_call_get_output(job->call), O_CLOEXEC);
-        safe_close(ends[1]);
+        call_take_pipes(job->call);
         (void) pthread_kill(job->thread, WAKE_SIGNAL);
 }
 

@@ -194,12 +194,58 @@ static int copy_in_thread(SnoozePluginCall *call, void *userdata) {
         return n < 0 ? -errno : snooze_plugin_dictionary_set_uint(snooze_plugin_call_get_result(call), "bytes", bytes);
 }
 
+/* A stream that uses its pipes itself, by a source of its own. */
+typedef struct OwnStream {
+        SnoozePluginCall *call;
+        sd_event_source *source;
+} OwnStream;
+
+static void own_stream_end(OwnStream *stream, int result) {
+        sd_event_source_disable_unref(stream->source);
+        snooze_plugin_call_finish(stream->call, result);
+        free(stream);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        OwnStream *stream = userdata;
+        char block[4096];
+        ssize_t n = read(fd, block, sizeof(block));
+
+        if (n > 0 && write(snooze_plugin_call_get_output(stream->call), block, (size_t) n) == n)
+                return 0;
+        own_stream_end(stream, n < 0 ? -errno : 0);
+        return 0;
+}
+
+static void on_abandoned(SnoozePluginCall *call, void *userdata) {
+        own_stream_end(userdata, -ECANCELED);
+}
+
+static int stream_by_itself(SnoozePluginCall *call, bool told) {
+        OwnStream *stream = calloc(1, sizeof(OwnStream));
+        int r = stream ? 0 : -ENOMEM;
+
+        if (r >= 0)
+                r = sd_event_add_io(snooze_plugin_instance_get_event(instance), &stream->source,
+                                    snooze_plugin_call_get_input(call), EPOLLIN, on_readable, stream);
+        if (r >= 0 && told)
+                r = snooze_plugin_call_on_abandoned(call, on_abandoned, stream);
+        if (r < 0) {
+                free(stream);
+                return r;
+        }
+        stream->call = call;
+        return SNOOZE_PLUGIN_LATER;
+}
+
 static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options,
                           void *userdata) {
         const char *how = snooze_plugin_dictionary_get_string(options, "how", "");
 
         if (strcmp(how, "thread") == 0)
                 return snooze_plugin_call_run_in_thread(call, copy_in_thread, NULL);
+        if (strcmp(how, "itself") == 0 || strcmp(how, "untold") == 0)
+                return stream_by_itself(call, strcmp(how, "itself") == 0);
         if (strcmp(how, "copy") == 0)
                 return snooze_plugin_call_filter(call, NULL, NULL);
         if (strcmp(how, "refuse") == 0)

@@ -2,6 +2,7 @@
 """libsnooze-plugin: typed configuration, events that a plugin brings, data that it processes. Arguments: the plugin."""
 
 import os
+import resource
 import select
 import sys
 import threading
@@ -209,9 +210,9 @@ class Data(Contracts):
         message.set_body(body)
         return message
 
-    def begin_stream(self, how):
+    def begin_stream(self, how, pipes=None):
         """Its serial number, where to write and where to read; both ends are held."""
-        (source, feed), (drain, sink) = os.pipe(), os.pipe()
+        (source, feed), (drain, sink) = pipes or (os.pipe(), os.pipe())
         fds = Gio.UnixFDList.new()
         message = self.message("ProcessStream", GLib.Variant("(hha{sv})", (fds.append(source), fds.append(sink), {"how": s(how)})))
         message.set_unix_fd_list(fds)
@@ -224,7 +225,7 @@ class Data(Contracts):
         abandon = (".DataProcessor", "AbandonStream", "(u)")
         stranger = self.bus.connect()
         self.addCleanup(stranger.close_sync)
-        for how in ("copy", "thread"):
+        for how in ("copy", "thread", "itself", "untold"):
             serial, feed, drain = self.begin_stream(how)
             feed.write(b"abc")
             self.assertEqual(drain.read(3), b"abc")
@@ -243,6 +244,70 @@ class Data(Contracts):
             feed.close()
             drain.close()
         self.assertEqual(self.process(b"ab"), b"ba")
+
+    def descriptors(self):
+        return sorted(int(fd) for fd in os.listdir("/proc/%d/fd" % self.example.process.pid))
+
+    def test_it_is_let_go_where_no_descriptor_is_left(self):
+        for how in ("thread", "untold"):
+            serial, feed, drain = self.begin_stream(how)
+            feed.write(b"abc")
+            self.assertEqual(drain.read(3), b"abc")
+            pid, taken = self.example.process.pid, self.descriptors()
+            self.assertEqual(taken, list(range(len(taken))), "there is no gap that a new one would fill")
+            limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(taken), limits[1]))
+            self.example.call(".DataProcessor", "AbandonStream", "(u)", serial)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            self.assertEqual(drain.read(3), b"")
+            poll = select.poll()
+            poll.register(feed, 0)
+            self.assertEqual([event for _, event in poll.poll(60000)], [select.POLLERR])
+            feed.close()
+            drain.close()
+
+    def test_one_that_uses_its_pipes_itself_is_told_and_ends_it(self):
+        ends, opened = [], []
+        for _ in range(3):
+            serial, feed, drain = self.begin_stream("itself")
+            ends += [feed, drain]
+            feed.write(b"abc")
+            self.assertEqual(drain.read(3), b"abc")
+            self.example.call(".DataProcessor", "AbandonStream", "(u)", serial)
+            opened.append(self.descriptors())
+        self.assertEqual(opened[0], opened[1])
+        self.assertEqual(opened[0], opened[2])
+        for end in ends:
+            end.close()
+
+    def test_one_that_never_ends_does_not_keep_the_plugin(self):
+        serial, feed, drain = self.begin_stream("untold")
+        feed.write(b"abc")
+        self.assertEqual(drain.read(3), b"abc")
+        self.example.call(".DataProcessor", "AbandonStream", "(u)", serial)
+        self.example.call("", "Shutdown")
+        code, text = self.example.wait()
+        self.assertEqual(code, 0)
+        self.assertIn("Not waiting any longer for streams that were abandoned: 1", text)
+        feed.close()
+        drain.close()
+
+    def test_what_is_taken_stays_quiet_though_others_hold_the_same_pipe(self):
+        (source, feed), (drain, sink) = os.pipe(), os.pipe()
+        held = os.dup(source)
+        serial, feed, drain = self.begin_stream("untold", ((source, feed), (drain, sink)))
+        feed.write(b"abc")
+        self.assertEqual(drain.read(3), b"abc")
+        self.example.call(".DataProcessor", "AbandonStream", "(u)", serial)
+        before = self.descriptors()
+        # Readable for whoever holds it: the plugin's source would be called, fail, and end the stream.
+        feed.write(b"abc")
+        self.example.call("", "Ping")
+        self.assertEqual(self.descriptors(), before)
+        self.assertEqual(os.read(held, 3), b"abc")
+        os.close(held)
+        feed.close()
+        drain.close()
 
     def test_a_reader_that_leaves_fails_that_stream_alone(self):
         for how in ("copy", "thread"):

@@ -254,6 +254,13 @@ int snooze_plugin_call_run_in_thread(SnoozePluginCall *call, SnoozePluginWork wo
 /* µs for which the daemon still waits for the answer: what is left of the budget of an event. UINT64_MAX where nobody
  * said, as in any other call. What is answered later is ignored. */
 uint64_t snooze_plugin_call_get_time_left(SnoozePluginCall *call);
+/* For a process_stream that uses its pipes itself, on the loop or by a program of its own: abandoned is called once
+ * when the stream's time is over. Let go of both pipes and finish the call, at once or soon; nobody gets its answer.
+ * Without one, a pipe that cannot be read, and that nobody reads, takes the place of both; sources on the loop that
+ * look at them tell nothing any more, and the call stays under way until it is finished. 0 or a negative errno: EINVAL
+ * for any other call, ECANCELED where the time is over already. */
+typedef void (*SnoozePluginAbandoned)(SnoozePluginCall *call, void *userdata);
+int snooze_plugin_call_on_abandoned(SnoozePluginCall *call, SnoozePluginAbandoned abandoned, void *userdata);
 /* The pipes of a process_stream, -1 in any other call. */
 int snooze_plugin_call_get_input(SnoozePluginCall *call);
 int snooze_plugin_call_get_output(SnoozePluginCall *call);
