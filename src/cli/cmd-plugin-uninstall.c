@@ -5,6 +5,29 @@
 #include "cli/wait.h"
 #include "config.h"
 
+/* The helper removes what is left of an earlier one, or says that there is nothing. */
+static int uninstall_packaged(Cli *cli, const char *id) {
+        g_autofree char *sentence = NULL;
+        g_autoptr(GVariant) reply = NULL;
+        GError *error = NULL;
+
+        cli_need_authorization(cli);
+        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
+        if (!reply && snooze_client_error_is(error, "NotSupported")) {
+                g_error_free(error);
+                return cli_usage(SNOOZE_COMMAND " plugin uninstall",
+                                 "%s came with a package, which is what to remove; or: %s " SNOOZE_COMMAND
+                                 " plugin disable %s",
+                                 id, cli_sudo(cli), id);
+        }
+        if (!reply)
+                return cli_fail(cli, error);
+        sentence = g_strdup_printf("What an earlier %s had left is gone. The one that came with a package stays; what "
+                                   "runs of it is as before until it is started again.",
+                                   id);
+        return cli_done(cli, sentence);
+}
+
 /* TRUE: it may be forgotten. A manifest that is gone, or broken, is no reason to keep the rest. */
 static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         g_autoptr(GVariant) reply = NULL;
@@ -23,10 +46,7 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         }
         g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
         if (packaged)
-                *ret_code = cli_usage(SNOOZE_COMMAND " plugin uninstall",
-                                      "%s came with a package, which is what to remove; or: %s " SNOOZE_COMMAND
-                                      " plugin disable %s",
-                                      id, cli_sudo(cli), id);
+                *ret_code = uninstall_packaged(cli, id);
         return !packaged;
 }
 

@@ -180,22 +180,26 @@ static int deprovision(Helper *helper, sd_bus_message *call, const char *id, sd_
 
 static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         Helper *helper = userdata;
+        gboolean packaged;
         const char *id;
         int r;
 
         r = helper_read_id(call, &id, error);
         if (r < 0)
                 return r;
+        packaged = plugin_packaged(&helper->places, id);
+        /* Its user is the package's, and a policy of that name in /etc the administrator's. Nobody has to authenticate
+         * to hear that; anybody may see what is packaged. */
+        if (packaged && !provision_left(&helper->places, id)) {
+                r = helper_check_rate(helper, call, error);
+                return r < 0 ? r
+                             : sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                                 "%s came with a package, which is what to remove.", id);
+        }
         r = helper_check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        /* Its user is the package's, and a policy of that name in /etc the administrator's. */
-        if (plugin_packaged(&helper->places, id))
-                return provision_left(&helper->places, id)
-                               ? clear_leftovers(helper, call, id, error)
-                               : sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
-                                                   "%s came with a package, which is what to remove.", id);
-        return deprovision(helper, call, id, error);
+        return packaged ? clear_leftovers(helper, call, id, error) : deprovision(helper, call, id, error);
 }
 
 static int read_limits(JsonObject *options, const Manifest *manifest, Limits *ret, sd_bus_error *error) {

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import unittest
 
@@ -639,6 +640,27 @@ class Daemon(unittest.TestCase):
         self.assertFalse(policy.exists())
         self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
         self.assertFails(ERROR + 'NotApproved', 'Enable', 'nobody has approved: network:any, processes')
+
+    def test_what_is_left_beside_a_packaged_one(self):
+        """The command has it removed, and says of one beside which nothing is left that it is the package's."""
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        packages = self.house.directory / 'root/usr/lib/cloudsnooze/plugins'
+        packages.mkdir(parents=True)
+        shutil.copytree(self.house.directory / 'plugins/example', packages / 'example')
+        drop_ins = list((self.house.directory / 'root/etc/systemd/system').rglob('10-permissions.conf'))
+        self.assertEqual(len(drop_ins), 2)
+        status, said = self.snooze('example', verb='uninstall')
+        self.assertEqual(status, 0, said)
+        self.assertIn('What an earlier example had left is gone.', said)
+        self.assertFalse([path for path in drop_ins if path.exists()])
+        # Nor is anybody asked to authenticate, who would be refused in any case.
+        self.house.reset_polkit()
+        status, said = self.snooze('example', verb='uninstall')
+        self.assertEqual(status, 2, said)
+        self.assertIn('example came with a package, which is what to remove', said)
+        self.assertEqual(self.house.questions(), [])
+        self.assertTrue(self.client.get('Enabled', PLUGIN, self.path))
 
     def ask_for_nothing(self):
         manifest = self.house.directory / 'plugins/example/plugin.json'
