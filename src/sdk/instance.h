@@ -168,8 +168,8 @@ void events_clear(SnoozePluginInstance *instance);
 
 /* Before the plugin's id, in each line that it logs. */
 #define LOG_FIELD "CLOUDSNOOZE_PLUGIN="
-/* Of several plugins in one program: whose code this is. False: no native one's. */
-bool native_log_field(const void *code, char *field, size_t size);
+/* Of several plugins in one program: whose code or data this is. False: no native one's. */
+bool native_log_field(const void *inside, char *field, size_t size);
 
 /* thread.c */
 

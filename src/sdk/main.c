@@ -49,19 +49,33 @@ void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) 
                                               CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
 }
 
-void snooze_plugin_log(int level, const char *format, ...) {
+__attribute__((format(printf, 3, 0)))
+static void log_of(const void *inside, int level, const char *format, va_list ap) {
         char field[sizeof(LOG_FIELD) + PLUGIN_ID_MAX];
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = text_line(format, ap);
         bool native;
+
+        if (!text)
+                return;
+        native = native_log_field(inside, field, sizeof(field));
+        journal_write(level, NULL, native ? (const char *const[]) { field, NULL } : NULL, "%s", text);
+}
+
+void snooze_plugin_log_of(const void *object, int level, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        text = text_line(format, ap);
+        log_of(object, level, format, ap);
         va_end(ap);
-        if (!text)
-                return;
-        native = native_log_field(__builtin_return_address(0), field, sizeof(field));
-        journal_write(level, NULL, native ? (const char *const[]) { field, NULL } : NULL, "%s", text);
+}
+
+/* For what was built before the header made a macro of it. */
+void(snooze_plugin_log)(int level, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        log_of(__builtin_return_address(0), level, format, ap);
+        va_end(ap);
 }
 
 static void print_help(const SnoozePlugin *plugin, const char *program) {

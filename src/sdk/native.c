@@ -33,8 +33,8 @@ static const void *object_of(const void *address) {
         return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
 }
 
-bool native_log_field(const void *code, char *field, size_t size) {
-        const void *object = object_of(code);
+bool native_log_field(const void *inside, char *field, size_t size) {
+        const void *object = object_of(inside);
         const SnoozePluginNative *native;
 
         (void) pthread_mutex_lock(&natives_lock);

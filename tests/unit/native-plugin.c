@@ -51,6 +51,11 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
         return snooze_plugin_call_set_answer(call, true);
 }
 
+/* Its last statement, which the compiler makes a jump of: it returns to no code of this object. */
+static void stop(void *userdata) {
+        snooze_plugin_log(LOG_NOTICE, "shuts down");
+}
+
 static int export_state(SnoozePluginCall *call, void *userdata) {
         return snooze_plugin_call_set_state(call, 1, &checks, sizeof(checks));
 }
@@ -73,6 +78,7 @@ static const SnoozePlugin plugin = {
         .version = "1.0.0",
         .settings = settings,
         .start = start,
+        .shutdown = stop,
         .check_idle = check_idle,
         .export_state = export_state,
         .import_state = import_state,

@@ -142,18 +142,23 @@ int sd_journal_sendv(const struct iovec *iov, int n) {
         return 0;
 }
 
-/* The daemon's own lines do not have it. */
-static void test_logs_by_its_name(void) {
+static void journal_begin(void) {
         g_autofree char *stream = NULL;
-        PluginFixture f = {};
         struct stat st;
 
-        begin(&f, ALLOWED);
-        fixture_round(&f, TRUE);
         g_assert_cmpint(fstat(STDERR_FILENO, &st), ==, 0);
         stream = g_strdup_printf("%llu:%llu", (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
         journal = g_string_new(NULL);
         g_setenv("JOURNAL_STREAM", stream, TRUE);
+}
+
+/* The daemon's own lines do not have it. */
+static void test_logs_by_its_name(void) {
+        PluginFixture f = {};
+
+        begin(&f, ALLOWED);
+        fixture_round(&f, TRUE);
+        journal_begin();
         request(&f);
         log_notice("of the daemon");
         g_unsetenv("JOURNAL_STREAM");
@@ -228,6 +233,21 @@ static void test_unloaded_and_loaded_again(void) {
         g_assert_cmpint(plugin_state(plugin), ==, PLUGIN_STOPPED);
         fixture_round(&f, TRUE);
         assert_vote(&f, VERDICT_IDLE, "cpu 1.5");
+        fixture_down(&f);
+}
+
+static void test_logs_its_last_words_by_its_name(void) {
+        PluginFixture f = {};
+        unsigned settled = 0;
+
+        begin(&f, ALLOWED);
+        fixture_round(&f, TRUE);
+        journal_begin();
+        plugin_unload(plugins_find(f.plugins, "one"), on_settled, &settled);
+        run_until(f.bus.event, settled == 1);
+        g_unsetenv("JOURNAL_STREAM");
+        g_assert_nonnull(strstr(journal->str, "MESSAGE=shuts down|PRIORITY=5|CLOUDSNOOZE_PLUGIN=one\n"));
+        g_string_free(journal, TRUE);
         fixture_down(&f);
 }
 
@@ -420,6 +440,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/native/official-alone", test_official_alone);
         g_test_add_func("/native/asked-and-called", test_asked_and_called);
         g_test_add_func("/native/logs-by-its-name", test_logs_by_its_name);
+        g_test_add_func("/native/logs-its-last-words-by-its-name", test_logs_its_last_words_by_its_name);
         g_test_add_func("/native/kept-after-a-check", test_kept_after_a_check);
         g_test_add_func("/native/unloaded-and-loaded-again", test_unloaded_and_loaded_again);
         g_test_add_func("/native/replaced-on-the-disk", test_replaced_on_the_disk);

@@ -2,6 +2,8 @@
 
 /* The public headers are C++, too: this is a plugin that says its version. */
 
+#include <syslog.h>
+
 #include <snooze/plugin.h>
 
 int main() {
@@ -11,5 +13,7 @@ int main() {
         plugin.size = sizeof(SnoozePlugin);
         plugin.id = "example";
         plugin.version = "1";
+        snooze_plugin_log(LOG_DEBUG, "%s", plugin.id);
+        snooze_plugin_log(LOG_DEBUG, "without a parameter");
         return snooze_plugin_main(&plugin, 2, argv);
 }

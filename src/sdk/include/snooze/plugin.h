@@ -276,6 +276,13 @@ void snooze_plugin_call_finish(SnoozePluginCall *call, int result);
 /* To the journal, or to stderr where that is no journal stream. level: LOG_DEBUG (shown with --debug) to LOG_EMERG. */
 void snooze_plugin_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What snooze_plugin_log(level, format, ...) means: the line is that of the plugin whose shared object has this
+ * variable. Of the function itself only its return address says so, which for a last statement is its caller's. */
+__attribute__((unused)) static const char snooze_plugin_object = 0;
+void snooze_plugin_log_of(const void *object, int level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+#define snooze_plugin_log(...) snooze_plugin_log_of(&snooze_plugin_object, __VA_ARGS__)
+
 #ifdef __cplusplus
 }
 #endif
