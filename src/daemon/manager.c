@@ -251,9 +251,6 @@ void manager_record_call(Manager *manager, uid_t uid, const char *member, const 
 static void on_store_problem(const GError *error, void *userdata) {
         Manager *manager = userdata;
 
-        /* A broken file may have been replaced by one without them. */
-        if (manager->plugins)
-                plugins_forget_kept_states(manager->plugins);
         g_free(manager->store_problem);
         manager->store_problem = error ? g_strdup(error->message) : NULL;
         if (error) {

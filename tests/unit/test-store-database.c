@@ -570,6 +570,33 @@ static void test_states(Fixture *f, gconstpointer unused) {
         assert_state(f, "two", UINT32_MAX, "", "");
 }
 
+static uint64_t written(Fixture *f) {
+        g_autoptr(StoreState) state = NULL;
+
+        g_assert_true(database_get_state(f->database, "one", NULL, &state, NULL));
+        return state->when;
+}
+
+/* Some export all the time what they had before. */
+static void test_the_same_state_is_written_once(Fixture *f, gconstpointer unused) {
+        g_autoptr(GBytes) state = g_bytes_new_static("state", 5), other = g_bytes_new_static("stale", 5),
+                          longer = g_bytes_new_static("state and more", 14);
+
+        g_assert_true(database_put_state_if_changed(f->database, "one", 1, "1.0", state, NOW, NULL));
+        g_assert_true(database_put_state_if_changed(f->database, "one", 1, "1.0", state, NOW + 1, NULL));
+        g_assert_cmpuint(written(f), ==, NOW);
+        g_assert_true(database_put_state_if_changed(f->database, "one", 2, "1.0", state, NOW + 2, NULL));
+        g_assert_cmpuint(written(f), ==, NOW + 2);
+        g_assert_true(database_put_state_if_changed(f->database, "one", 2, "1.1", state, NOW + 3, NULL));
+        g_assert_cmpuint(written(f), ==, NOW + 3);
+        g_assert_true(database_put_state_if_changed(f->database, "one", 2, "1.1", other, NOW + 4, NULL));
+        g_assert_cmpuint(written(f), ==, NOW + 4);
+        g_assert_true(database_put_state_if_changed(f->database, "one", 2, "1.1", longer, NOW + 5, NULL));
+        g_assert_cmpuint(written(f), ==, NOW + 5);
+        g_assert_true(database_put_state(f->database, "one", 2, "1.1", longer, NOW + 6, NULL));
+        g_assert_cmpuint(written(f), ==, NOW + 6);
+}
+
 static void assert_state_for(Fixture *f, const char *plugin_version, const char *text) {
         g_autoptr(StoreState) state = NULL;
 
@@ -722,6 +749,7 @@ int main(int argc, char **argv) {
         g_test_add("/database/events-are-salvaged-from-third", Fixture, "third", setup, test_events_are_salvaged,
                    teardown);
         ADD("states", test_states);
+        ADD("the-same-state-is-written-once", test_the_same_state_is_written_once);
         ADD("on-trial", test_on_trial);
         ADD("newer-is-left-alone", test_newer_is_left_alone);
         ADD("samples-become-fewer", test_samples_become_fewer);

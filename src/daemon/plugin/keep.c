@@ -39,7 +39,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         if ((plugin->swap && !swap_on_trial(plugin)) || is_busy(plugin->process))
                 keep_after(plugin, KEEP_SOON);
         else
-                state_save_if_changed(plugin->process, on_kept, NULL);
+                state_save_running(plugin->process, on_kept, NULL);
         if (plugin->handling > 0)
                 keep_after(plugin, KEEP_SOON);
         return 0;

@@ -277,7 +277,6 @@ void plugin_free(Plugin *plugin) {
         limits_watch_free(plugin->watch);
         limits_cancel(plugin->limiting);
         g_free(plugin->limits_told);
-        g_free(plugin->state_kept);
         manifest_free(plugin->manifest);
         manifest_free(plugin->next_manifest);
         upgrade_forget(plugin);

@@ -100,8 +100,7 @@ struct Plugin {
         unsigned turns, at_event; /* so many had theirs; the one behind which it has not been heard yet, or 0 */
         gboolean quick;          /* it answers events at once, as far as is known */
         gboolean probing;        /* it is to answer a Ping behind that one */
-        char *state_kept;        /* a digest of what this daemon put into the store last; NULL: not known */
-        uint64_t states_put;
+        uint64_t states_put;     /* into the store, since this daemon began */
         gboolean state_tried;    /* the latest of them beside the one of before, by a version on trial */
         gboolean state_unread;   /* what the store has could not be read by one that began without it, … */
 

@@ -175,9 +175,6 @@ void plugin_note_problem(Plugin *plugin, const char *problem);
 typedef void (*PluginDataDone)(Plugin *plugin, GBytes *output, const sd_bus_error *error, void *userdata);
 int plugin_process_data(Plugin *plugin, GBytes *input, uint64_t timeout, PluginDataDone done, void *userdata);
 
-/* What the store holds of their states is not known any more: each is written with the next occasion. */
-void plugins_forget_kept_states(Plugins *plugins);
-
 /* Before the end: every running plugin with the State contract exports what it knows, and the store keeps it. done is
  * called once, at the latest after so many µs; it may be from within. */
 void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata);

@@ -34,7 +34,7 @@ struct StateTransfer {
         char *exporter;         /* the plugin's version that exported it */
         StoreDone stored;
         gboolean again;         /* what is imported is what this version had exported before it was replaced */
-        gboolean if_changed;    /* not written where the store has it already; beside it while a version is on trial */
+        gboolean running;       /* it goes on: beside what was there before while its version is on trial */
         uint64_t number;        /* of those that were put as the plugin's state */
         gboolean beside;        /* what the process had kept itself knows nothing of what the store has */
         gboolean last;          /* nobody else will know it: what may not take the place of another is put beside it */
@@ -182,7 +182,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
         /* What was put since is newer, and not to be hidden by this. */
-        if (transfer->if_changed && transfer->number < transfer->process->plugin->states_put)
+        if (transfer->running && transfer->number < transfer->process->plugin->states_put)
                 transfer_end(transfer, NULL);
         else
                 try_to_put(transfer);
@@ -193,8 +193,9 @@ static void try_to_put(StateTransfer *transfer) {
         sd_event *event = transfer->process->plugin->plugins->parameters.event;
         int r;
 
-        r = store_put_state(store_of(transfer), transfer->key, transfer->version, transfer->exporter, transfer->state,
-                            transfer->stored, transfer);
+        r = (transfer->running ? store_put_state_if_changed : store_put_state)(
+                store_of(transfer), transfer->key, transfer->version, transfer->exporter, transfer->state,
+                transfer->stored, transfer);
         if (r >= 0) {
                 transfer->in_store = TRUE;
                 if (transfer->hurried)
@@ -209,18 +210,11 @@ static void try_to_put(StateTransfer *transfer) {
         put_failed(transfer, g_strerror(-r));
 }
 
-/* What a row is, in few bytes. */
-static char *digest_of(const StateTransfer *transfer) {
-        g_autofree char *bytes = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, transfer->state);
-
-        return g_strdup_printf("%" G_GUINT32_FORMAT " %s %s", transfer->version, transfer->exporter, bytes);
-}
-
 static gboolean is_on_trial(const StateTransfer *transfer) {
         const PluginProcess *process = transfer->process;
 
         /* What the version before it knew is its own, however late it said so. */
-        return transfer->if_changed && process == process->plugin->process && swap_on_trial(process->plugin);
+        return transfer->running && process == process->plugin->process && swap_on_trial(process->plugin);
 }
 
 /* Should the version before it come back, it is to find what it had. */
@@ -232,13 +226,11 @@ static void put(StateTransfer *transfer, char *key, StoreDone stored) {
         Plugin *plugin = transfer->process->plugin;
         g_autofree char *trial = g_strconcat(plugin->id, STORE_TRIAL, NULL);
 
-        /* Until it is there it is not known what is. */
         if (g_str_equal(key, plugin->id) || g_str_equal(key, trial)) {
                 transfer->number = ++plugin->states_put;
                 /* What the version before it says late leaves where that of this one is. */
                 plugin->state_tried = g_str_equal(key, trial) ||
                         (plugin->state_tried && transfer->process == plugin->previous);
-                g_clear_pointer(&plugin->state_kept, g_free);
         }
         g_free(transfer->key);
         transfer->key = key;
@@ -272,18 +264,7 @@ static void on_saved(const GError *error, void *userdata) {
                 transfer_end_problem(transfer, "its state could not be kept: %s", error->message);
                 return;
         }
-        if (transfer->number > 0 && transfer->number == transfer->process->plugin->states_put)
-                transfer->process->plugin->state_kept = digest_of(transfer);
         transfer_end(transfer, NULL);
-}
-
-static gboolean has_changed(const StateTransfer *transfer) {
-        g_autofree char *digest = digest_of(transfer);
-
-        /* Alike, but in the other place. */
-        if (transfer->process->plugin->state_tried != is_on_trial(transfer))
-                return TRUE;
-        return g_strcmp0(digest, transfer->process->plugin->state_kept) != 0;
 }
 
 /* Where the store has what nobody could read. */
@@ -330,10 +311,6 @@ static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
 static void keep(StateTransfer *transfer) {
         int r;
 
-        if (transfer->if_changed && !has_changed(transfer)) {
-                transfer_end(transfer, NULL);
-                return;
-        }
         if (transfer->process->state_unread) {
                 keep_without_overwriting(transfer);
                 return;
@@ -392,7 +369,7 @@ static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
 
-static void save(PluginProcess *process, gboolean if_changed, StateDone done, void *userdata) {
+static void save(PluginProcess *process, gboolean running, StateDone done, void *userdata) {
         StateTransfer *transfer;
 
         if (!manifest_has_contract(process->manifest, "State"))
@@ -401,7 +378,7 @@ static void save(PluginProcess *process, gboolean if_changed, StateDone done, vo
                 done(process, NOT_OVERWRITTEN, userdata);
         else {
                 transfer = transfer_new(process, done, userdata);
-                transfer->if_changed = if_changed;
+                transfer->running = running;
                 ask_for_state(transfer, on_exported);
         }
 }
@@ -410,7 +387,7 @@ void state_save(PluginProcess *process, StateDone done, void *userdata) {
         save(process, FALSE, done, userdata);
 }
 
-void state_save_if_changed(PluginProcess *process, StateDone done, void *userdata) {
+void state_save_running(PluginProcess *process, StateDone done, void *userdata) {
         save(process, TRUE, done, userdata);
 }
 
@@ -756,14 +733,6 @@ static void on_one_saved(PluginProcess *process, const char *problem, void *user
 static int on_saving_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         saving_end(userdata);
         return 0;
-}
-
-void plugins_forget_kept_states(Plugins *plugins) {
-        for (guint i = 0; i < plugins->list->len; i++) {
-                Plugin *plugin = g_ptr_array_index(plugins->list, i);
-
-                g_clear_pointer(&plugin->state_kept, g_free);
-        }
 }
 
 void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *userdata), void *userdata) {

@@ -26,7 +26,7 @@ void state_restore(PluginProcess *process, StateDone done, void *userdata);
 /* Exported and durable. problem: it is not, and what was kept before still is. */
 void state_save(PluginProcess *process, StateDone done, void *userdata);
 /* The same while it runs on, of which some do all the time: what is there already is not written once more. */
-void state_save_if_changed(PluginProcess *process, StateDone done, void *userdata);
+void state_save_running(PluginProcess *process, StateDone done, void *userdata);
 
 /* The last word of it: a version without State is to take its place. Where what was kept before could not be read,
  * that stays, and this is put beside it. */

@@ -76,7 +76,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         [STATEMENT_PUT_STATE] =
                 "INSERT INTO plugin_state (id, version, plugin_version, time, state) VALUES (?1, ?2, ?3, ?4, ?5)"
                 " ON CONFLICT (id) DO UPDATE SET version = excluded.version, plugin_version = excluded.plugin_version,"
-                " time = excluded.time, state = excluded.state",
+                " time = excluded.time, state = excluded.state"
+                " WHERE NOT ?6 OR version IS NOT excluded.version OR plugin_version IS NOT excluded.plugin_version"
+                " OR length(state) IS NOT length(excluded.state) OR state IS NOT excluded.state",
         [STATEMENT_DELETE_TRIAL] = "DELETE FROM plugin_state WHERE id = ?1 || '" STORE_TRIAL "'",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
         [STATEMENT_PUT_EVENT] =

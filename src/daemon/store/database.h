@@ -70,6 +70,8 @@ GPtrArray *database_query(Database *database, uint64_t since, uint64_t until, un
 /* As store_put_state() and store_get_state(). get: *ret is NULL where there is none. */
 gboolean database_put_state(Database *database, const char *id, uint32_t version, const char *plugin_version,
                             GBytes *blob, uint64_t realtime, GError **error);
+gboolean database_put_state_if_changed(Database *database, const char *id, uint32_t version,
+                                       const char *plugin_version, GBytes *blob, uint64_t realtime, GError **error);
 gboolean database_get_state(Database *database, const char *id, const char *plugin_version, StoreState **ret,
                             GError **error);
 void database_state_free(StoreState *state);

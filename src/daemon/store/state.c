@@ -23,8 +23,8 @@ static gboolean delete_trial(Database *d, const char *id, GError **error) {
         return database_run(d, statement, error);
 }
 
-gboolean database_put_state(Database *d, const char *id, uint32_t version, const char *plugin_version, GBytes *blob,
-                            uint64_t realtime, GError **error) {
+static gboolean put(Database *d, const char *id, uint32_t version, const char *plugin_version, GBytes *blob,
+                    uint64_t realtime, gboolean if_changed, GError **error) {
         sqlite3_stmt *statement;
         const void *data;
         gsize size;
@@ -39,7 +39,18 @@ gboolean database_put_state(Database *d, const char *id, uint32_t version, const
         (void) sqlite3_bind_int64(statement, 4, (sqlite3_int64) MIN(realtime, (uint64_t) INT64_MAX));
         /* A NULL pointer would be bound as NULL, which is not the same as nothing in it. */
         (void) sqlite3_bind_blob64(statement, 5, size > 0 ? data : "", size, SQLITE_STATIC);
+        (void) sqlite3_bind_int(statement, 6, if_changed);
         return database_run(d, statement, error) && delete_trial(d, id, error);
+}
+
+gboolean database_put_state(Database *d, const char *id, uint32_t version, const char *plugin_version, GBytes *blob,
+                            uint64_t realtime, GError **error) {
+        return put(d, id, version, plugin_version, blob, realtime, FALSE, error);
+}
+
+gboolean database_put_state_if_changed(Database *d, const char *id, uint32_t version, const char *plugin_version,
+                                       GBytes *blob, uint64_t realtime, GError **error) {
+        return put(d, id, version, plugin_version, blob, realtime, TRUE, error);
 }
 
 static StoreState *read_row(sqlite3_stmt *statement) {

@@ -539,8 +539,8 @@ int store_get_events(Store *store, StoreEvents done, void *userdata) {
         return enqueue(store, work);
 }
 
-int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
-                    StoreDone done, void *userdata) {
+static int put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
+                     gboolean if_changed, StoreDone done, void *userdata) {
         Work *work;
 
         if (strlen(id) > STORE_KEY_MAX || strlen(plugin_version) > STORE_KEY_MAX ||
@@ -552,10 +552,21 @@ int store_put_state(Store *store, const char *id, uint32_t version, const char *
         work->text = g_strdup(plugin_version);
         work->version = version;
         work->blob = g_bytes_ref(state);
+        work->if_changed = if_changed;
         work->since = clock_realtime();
         work->callback.done = done;
         work->userdata = userdata;
         return enqueue(store, work);
+}
+
+int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
+                    StoreDone done, void *userdata) {
+        return put_state(store, id, version, plugin_version, state, FALSE, done, userdata);
+}
+
+int store_put_state_if_changed(Store *store, const char *id, uint32_t version, const char *plugin_version,
+                               GBytes *state, StoreDone done, void *userdata) {
+        return put_state(store, id, version, plugin_version, state, TRUE, done, userdata);
 }
 
 int store_get_state(Store *store, const char *id, const char *plugin_version, StoreStateDone done, void *userdata) {

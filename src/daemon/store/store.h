@@ -133,6 +133,9 @@ typedef struct StoreState {
  * itself. */
 int store_put_state(Store *store, const char *id, uint32_t version, const char *plugin_version, GBytes *state,
                     StoreDone done, void *userdata);
+/* What is there already is not written once more, and keeps its time. */
+int store_put_state_if_changed(Store *store, const char *id, uint32_t version, const char *plugin_version,
+                               GBytes *state, StoreDone done, void *userdata);
 
 /* plugin_version: what is on trial is taken if this version exported it; NULL: it is not. state: NULL and no error
  * where there is none; borrowed. */

@@ -70,8 +70,8 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
                 work->rows = database_query(database, work->since, work->until, work->max, work->kinds, error);
                 return work->rows != NULL;
         case WORK_PUT_STATE:
-                return database_put_state(database, work->key, work->version, work->text, work->blob, work->since,
-                                          error);
+                return (work->if_changed ? database_put_state_if_changed : database_put_state)(
+                        database, work->key, work->version, work->text, work->blob, work->since, error);
         case WORK_GET_STATE:
                 g_clear_pointer(&work->state, database_state_free);
                 return database_get_state(database, work->key, work->text, &work->state, error);

@@ -31,6 +31,7 @@ typedef struct Work {
         size_t bytes;
         uint32_t version;
         GBytes *blob;
+        gboolean if_changed; /* the blob is not written where it stands already */
         StoreEvent *event;  /* without what is read of it: its data is in `text` */
         char *history_text; /* NULL: none */
 
