@@ -572,8 +572,9 @@ class SentAway(CountingTest):
         (self.directory / 'counting').rename(self.directory / 'real')
         for slot in 'ab':
             os.mkfifo(self.directory / slot)
-        (self.directory / 'new').write_text(f'#!/bin/sh\ntouch {self.directory}/asked-$SNOOZE_SLOT\nread -r word <{self.directory}/$SNOOZE_SLOT\n'
-                                            f'exec {self.directory}/real\n')
+        # Under its name, which is its id.
+        (self.directory / 'new').write_text(f'#!/bin/bash\ntouch {self.directory}/asked-$SNOOZE_SLOT\nread -r word <{self.directory}/$SNOOZE_SLOT\n'
+                                            f'exec -a counting {self.directory}/real\n')
         (self.directory / 'new').chmod(0o755)
         (self.directory / 'new').rename(self.directory / 'counting')
 
@@ -596,7 +597,10 @@ class SentAway(CountingTest):
         self.stop(self.house.daemon.pid)
         self.let_go('b')
         watcher = self.house.watcher
-        wait_for(lambda: watcher.owner('io.cloudsnooze.Plugin1.counting.b'), 'the new version')
+        # It asks for both names one after the other.
+        wait_for_file(lambda: watcher.owner('io.cloudsnooze.Plugin1.counting.b') in watcher.call(
+            'ListQueuedOwners', '(s)', ('io.cloudsnooze.Plugin1.counting',), 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+            'org.freedesktop.DBus')[0], 'the new version')
         stray = watcher.call('GetConnectionUnixProcessID', '(s)', ('io.cloudsnooze.Plugin1.counting.b',), 'org.freedesktop.DBus',
                              '/org/freedesktop/DBus', 'org.freedesktop.DBus')[0]
         self.stop(stray)
