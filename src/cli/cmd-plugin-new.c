@@ -179,7 +179,7 @@ static int create(Cli *cli, const char *template, const char *id, const char *ta
         g_autofree char *templates = templates_directory(), *source = g_build_filename(templates, template, NULL),
                         *sentence = NULL;
         g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func((GDestroyNotify) copy_free);
-                GError *error = NULL;
+        GError *error = NULL;
         Variables variables;
         gboolean copied, twice;
 
