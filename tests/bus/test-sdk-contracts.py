@@ -280,6 +280,25 @@ class Data(Contracts):
         for end in ends:
             end.close()
 
+    def open_channel(self):
+        _, fds = self.bus.connection.call_with_unix_fd_list_sync(
+            self.example.owner, plugin_bus.PATH, plugin_bus.NAME, "OpenChannel", None, None, Gio.DBusCallFlags.NONE, 20000, None, None)
+        return fds.get(0)
+
+    def test_one_that_never_ends_does_not_keep_it_beside_a_daemon_that_does_not_close_the_channel(self):
+        channel = self.open_channel()
+        serial, feed, drain = self.begin_stream("untold")
+        feed.write(b"abc")
+        self.assertEqual(drain.read(3), b"abc")
+        self.example.call(".DataProcessor", "AbandonStream", "(u)", serial)
+        self.example.call("", "Shutdown")
+        code, text = self.example.wait()
+        self.assertEqual(code, 0)
+        self.assertIn("The daemon did not close the channel in time", text)
+        for end in (feed, drain):
+            end.close()
+        os.close(channel)
+
     def test_one_that_never_ends_does_not_keep_the_plugin(self):
         serial, feed, drain = self.begin_stream("untold")
         feed.write(b"abc")
