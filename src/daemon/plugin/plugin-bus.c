@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
+#include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
@@ -460,7 +461,9 @@ static int method_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *er
         r = sd_bus_message_read(call, "s", &version);
         if (r < 0)
                 return r;
-        r = check_runnable(plugin, error);
+        r = check_text("version", version, CALL_NAME_MAX, true, error);
+        if (r >= 0)
+                r = check_runnable(plugin, error);
         if (r < 0)
                 return r;
         r = authorize_call_with(plugin, call, "version", version, error);
