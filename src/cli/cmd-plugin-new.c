@@ -222,7 +222,7 @@ static int run_plugin_new(Cli *cli, int argc, char **argv) {
         if (!plugin_id_valid(id))
                 return cli_usage(SNOOZE_COMMAND " plugin new", "%s cannot be its name: expected " PLUGIN_ID_EXPECTED,
                                  id);
-        if (g_str_equal(template, "c") && g_strv_contains(meson_targets, id))
+        if (g_str_equal(template, "c") && (g_strv_contains(meson_targets, id) || g_str_has_prefix(id, "meson-")))
                 return cli_usage(SNOOZE_COMMAND " plugin new",
                                  "%s cannot be its name: meson, which builds the template c, has a target of that "
                                  "name; name it by --id",

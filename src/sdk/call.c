@@ -261,6 +261,21 @@ void call_abandon(SnoozePluginCall *call) {
         life_settled(instance);
 }
 
+static SnoozePluginCall *find_stream_of(const SnoozePluginInstance *instance, const sd_bus *bus) {
+        for (SnoozePluginCall *call = instance->streams; call; call = call->next_stream)
+                if (!call->abandoned && sd_bus_message_get_bus(call->message) == bus)
+                        return call;
+        return NULL;
+}
+
+void call_abandon_all(SnoozePluginInstance *instance, const sd_bus *bus) {
+        SnoozePluginCall *call;
+
+        /* From the beginning each time: one may end others with it. */
+        while ((call = find_stream_of(instance, bus)))
+                call_abandon(call);
+}
+
 int snooze_plugin_call_get_input(SnoozePluginCall *call) {
         return call->pipes[0];
 }

@@ -48,6 +48,8 @@ SnoozePluginCall *call_find_stream(SnoozePluginInstance *instance, sd_bus_messag
  * one, the author's function does; without that, its pipes are taken. */
 void call_on_abandoned(SnoozePluginCall *call, void (*abandoned)(void *userdata), void *userdata);
 void call_abandon(SnoozePluginCall *call);
+/* All streams that came over this connection: whoever sent them is gone, and cannot say so any more. */
+void call_abandon_all(SnoozePluginInstance *instance, const sd_bus *bus);
 /* A pipe that cannot be read, and that nobody reads, takes the place of both. */
 void call_take_pipes(SnoozePluginCall *call);
 

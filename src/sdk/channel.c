@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "sdk/call.h"
 #include "sdk/instance.h"
 
 /* A daemon that does not close its end, and waits for no answer, is not waited for longer. */
@@ -32,6 +33,8 @@ bool channel_carries(const SnoozePluginInstance *instance, sd_bus_message *m) {
 
 void channel_close(SnoozePluginInstance *instance) {
         instance->channel_timer = sd_event_source_disable_unref(instance->channel_timer);
+        if (instance->channel)
+                call_abandon_all(instance, instance->channel);
         if (instance->channel && instance->watcher == instance->channel)
                 instance->watcher = sd_bus_unref(instance->watcher);
         /* Not flushed, which waits for the other end: whoever closes has seen every answer, or does not read any more.

@@ -38,6 +38,7 @@ struct SnoozePluginInstance {
         SnoozePluginDictionary *config; /* in force; NULL before Initialize */
         unsigned calls;
         unsigned abandoned; /* of the calls, those that nobody waits for any more */
+        bool deserted;      /* the daemon did not come back: that is all of them */
         unsigned work;
         SnoozePluginCall *streams; /* of the calls, those that have pipes */
         int closed_pipe; /* the end to write of a pipe that nobody reads; negative: no stream came yet */

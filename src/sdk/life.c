@@ -9,7 +9,8 @@
  *         leaving: the name is given back, calls are still answered
  *            └──bus confirms, channel closed, nothing under way──▸ gone
  *
- * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end.
+ * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end. So is any call
+ * where the daemon is gone.
  *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is
  * lost on the way out. */
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/names.h"
+#include "sdk/call.h"
 #include "sdk/instance.h"
 
 #define HANDSHAKE_TIMEOUT (10 * USEC_PER_SEC)
@@ -37,6 +39,9 @@
 #define NAME_IN_QUEUE 2U
 
 static bool calls_settled(const SnoozePluginInstance *instance) {
+        /* Where the daemon is gone nobody waits for any of them. */
+        if (instance->overdue && instance->deserted)
+                return true;
         return instance->calls == (instance->overdue ? instance->abandoned : 0);
 }
 
@@ -67,7 +72,8 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* In the daemon there is no end of a process that would clean up behind them. */
 static void await_abandoned(SnoozePluginInstance *instance) {
-        if (!instance->leaving || instance->settled || instance->abandoned == 0 || instance->overdue_timer)
+        if (!instance->leaving || instance->settled || instance->overdue_timer ||
+            (instance->abandoned == 0 && !(instance->deserted && instance->calls > 0)))
                 return;
         if (sd_event_add_time_relative(instance->event, &instance->overdue_timer, CLOCK_MONOTONIC, OVERDUE_TIMEOUT,
                                        TIMER_ACCURACY, on_overdue, instance) < 0)
@@ -153,7 +159,12 @@ static int on_handshake_timeout(sd_event_source *source, uint64_t usec, void *us
 }
 
 static int on_host_exit(sd_event_source *source, uint64_t usec, void *userdata) {
-        life_leave(userdata, "the daemon has been gone for a while");
+        SnoozePluginInstance *instance = userdata;
+
+        instance->deserted = true;
+        call_abandon_all(instance, instance->bus);
+        life_leave(instance, "the daemon has been gone for a while");
+        life_settled(instance);
         return 0;
 }
 

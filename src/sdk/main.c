@@ -285,7 +285,7 @@ static int serve(SnoozePluginInstance *instance) {
         r = r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         /* Without the bus nobody is left to answer to, and a thread that waits for something could wait for ever. So
          * could what was abandoned, whose sources and children may still use its call. */
-        if (threads_running(instance) || instance->abandoned > 0) {
+        if (threads_running(instance) || instance->abandoned > 0 || (instance->deserted && instance->calls > 0)) {
                 (void) sd_bus_flush(instance->bus);
                 _exit(r);
         }

@@ -121,7 +121,7 @@ class Templates(Directory):
         self.assertEqual(snooze('new', '--template', 'shell', '--id', 'tests', self.directory).returncode, 0)
 
     def test_a_name_that_meson_keeps_for_itself_is_refused_for_c_alone(self):
-        for name in ('all', 'clean', 'install', 'test', 'scan-build'):
+        for name in ('all', 'clean', 'install', 'test', 'scan-build', 'meson-one'):
             result = snooze('new', '--id', name, self.directory)
             self.assertEqual(result.returncode, 2, result.stdout)
             self.assertIn(f'{name} cannot be its name: meson', result.stderr)

@@ -115,6 +115,16 @@ class State(CountingTest):
         # It has no trial any more.
         self.wait_for_rows(counting=b'5')
 
+    def test_while_the_next_version_is_greeted_it_is_kept_as_well(self):
+        self.start()
+        self.count(2)
+        self.place('1.1.0', 'hangs-at-initialize')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for(lambda: len(self.processes()) == 2, 'the next version')
+        self.count()
+        self.wait_for_rows(counting=b'3')
+        self.assertEqual((upgrade, len(self.processes())), ([], 2))
+
     def test_on_trial_where_there_is_no_way_back(self):
         self.try_newer()
         self.end()

@@ -268,6 +268,38 @@ class Streams(StreamTest):
         self.assertEqual(self.statistics()['errors'], 0)
         self.assertTrue(self.client.get('Healthy', PLUGIN, PATH + '/plugin/example'))
 
+    def begun(self, how):
+        """As many as there may be, whose other ends are held."""
+        streams = [self.begin(client=self.house.client(), how=how) for _ in range(PER_PLUGIN_MAX)]
+        for _, _, _, inode in streams:
+            self.wait_until_plugin_has(inode)
+        return streams
+
+    def test_those_of_a_daemon_that_was_killed_occupy_nobody(self):
+        self.start()
+        plugin = self.pid()
+        for how in ('thread', 'copy'):
+            with self.subTest(how=how):
+                streams = self.begun(how)
+                self.house.restart_daemon()
+                for _, feed, _, inode in streams:
+                    wait_for_file(lambda inode=inode: not places(plugin, inode), 'the plugin to let go of it')
+                    self.assertTrue(nobody_reads(feed))
+                answer, feed, _, _ = self.begin(client=self.house.client(), how=how)
+                feed.close()
+                self.answered(answer)
+                self.assertEqual(self.pid(), plugin)
+
+    def test_those_of_a_daemon_that_does_not_come_back_keep_no_plugin(self):
+        self.start(variables={'SNOOZE_HOST_EXIT': '1'})
+        for how in ('thread', 'copy'):
+            with self.subTest(how=how):
+                plugin = self.pid()
+                self.begun(how)
+                self.house.kill_daemon()
+                wait_for_file(lambda plugin=plugin: not os.path.exists(f'/proc/{plugin}'), 'the end of the plugin')
+                self.house.start_daemon()
+
     def test_its_time_is_for_all_of_it_and_no_fault_of_the_plugin(self):
         self.start(timeouts={'stream': 0.3})
         answer, _, _, inode = self.begin()

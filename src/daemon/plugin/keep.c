@@ -35,8 +35,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
         plugin->keep = sd_event_source_disable_unref(plugin->keep);
         if (plugin->state != PLUGIN_RUNNING || !plugin->process)
                 return 0;
-        /* Until the switch a swap carries the state over by itself. */
-        if ((plugin->swap && !swap_on_trial(plugin)) || is_busy(plugin->process))
+        if (swap_carries_state(plugin) || is_busy(plugin->process))
                 keep_after(plugin, KEEP_SOON);
         else
                 state_save_running(plugin->process, on_kept, NULL);

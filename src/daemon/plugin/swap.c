@@ -218,6 +218,10 @@ gboolean swap_on_trial(const Plugin *plugin) {
         return plugin->swap && plugin->swap->step >= STEP_LEAVE;
 }
 
+gboolean swap_carries_state(const Plugin *plugin) {
+        return plugin->swap && plugin->swap->step >= STEP_QUIET && plugin->swap->step < STEP_LEAVE;
+}
+
 void swap_abort(Plugin *plugin, const char *reason) {
         g_autoptr(PluginSwap) swap = NULL;
 

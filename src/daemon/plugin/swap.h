@@ -26,6 +26,8 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
 void swap_call_ended(Plugin *plugin);
 /* The version that serves took the place of another a moment ago. */
 gboolean swap_on_trial(const Plugin *plugin);
+/* It is about to hand the state over: what is exported besides would come too late, or too early. */
+gboolean swap_carries_state(const Plugin *plugin);
 /* The plugin stops running for another reason. */
 void swap_abort(Plugin *plugin, const char *reason);
 /* The version on trial has failed: TRUE where the one before it is on its way back. */
