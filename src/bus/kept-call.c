@@ -2,6 +2,8 @@
 
 #include "bus/kept-call.h"
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 
 static int copy_flags(sd_bus_message *copy, sd_bus_message *call) {
@@ -51,35 +53,27 @@ static int copy_head(sd_bus_message *call, sd_bus_message **ret) {
         return 0;
 }
 
-static int finish(sd_bus_message *copy, sd_bus_message *call) {
+static int keep(sd_bus_message *call, bool with_body, sd_bus_message **ret) {
+        _cleanup_bus_message_ sd_bus_message *copy = NULL;
         uint64_t cookie;
-        int r = sd_bus_message_get_cookie(call, &cookie);
+        int r = copy_head(call, &copy);
 
-        return r < 0 ? r : sd_bus_message_seal(copy, cookie, 0);
+        if (r >= 0 && with_body)
+                r = copy_body(copy, call);
+        if (r >= 0)
+                r = sd_bus_message_get_cookie(call, &cookie);
+        if (r >= 0)
+                r = sd_bus_message_seal(copy, cookie, 0);
+        if (r < 0)
+                return r;
+        *ret = steal(copy);
+        return 0;
 }
 
 int call_keep(sd_bus_message *call, sd_bus_message **ret) {
-        _cleanup_bus_message_ sd_bus_message *copy = NULL;
-        int r = copy_head(call, &copy);
-
-        if (r >= 0)
-                r = copy_body(copy, call);
-        if (r >= 0)
-                r = finish(copy, call);
-        if (r < 0)
-                return r;
-        *ret = steal(copy);
-        return 0;
+        return keep(call, true, ret);
 }
 
 int call_keep_head(sd_bus_message *call, sd_bus_message **ret) {
-        _cleanup_bus_message_ sd_bus_message *copy = NULL;
-        int r = copy_head(call, &copy);
-
-        if (r >= 0)
-                r = finish(copy, call);
-        if (r < 0)
-                return r;
-        *ret = steal(copy);
-        return 0;
+        return keep(call, false, ret);
 }

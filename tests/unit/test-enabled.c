@@ -22,17 +22,24 @@ static void on_loaded(Plugin *plugin, const sd_bus_error *error, void *userdata)
         f->rounds++;
 }
 
+/* → the mark that is missing; free with g_free(). */
+static char *start_without_mark(PluginFixture *f) {
+        char *mark;
+
+        fixture_prepare(f);
+        fixture_add(f, "one", "good", CHECK, QUICK);
+        mark = g_build_filename(f->directory, "state/enabled/one", NULL);
+        g_assert_cmpint(g_remove(mark), ==, 0);
+        fixture_start(f, "{}");
+        return mark;
+}
+
 /* systemd looks for the mark when it starts the plugin, so it has to be there first. */
 static void test_official_waits_for_its_mark(void) {
-        g_autofree char *mark = NULL;
         PluginFixture f = {};
+        g_autofree char *mark = start_without_mark(&f);
         Plugin *plugin;
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, QUICK);
-        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
-        g_assert_cmpint(g_remove(mark), ==, 0);
-        fixture_start(&f, "{}");
         plugin = plugins_find(f.plugins, "one");
         g_assert_false(plugin_enabled(plugin));
         fixture_make_official(&f, "one");
@@ -69,16 +76,11 @@ static void on_failed(Plugin *plugin, const sd_bus_error *error, void *userdata)
 
 /* Nobody waits for a disk that does not answer for longer than others do. */
 static void test_a_mark_that_does_not_come(void) {
-        g_autofree char *mark = NULL;
         PluginFixture f = {};
+        g_autofree char *mark = start_without_mark(&f);
         Plugin *plugin;
         int disk[2];
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, QUICK);
-        mark = g_build_filename(f.directory, "state/enabled/one", NULL);
-        g_assert_cmpint(g_remove(mark), ==, 0);
-        fixture_start(&f, "{}");
         plugin = plugins_find(f.plugins, "one");
         fixture_make_official(&f, "one");
         plugin->manifest->enabled_by_default = TRUE;
