@@ -13,33 +13,36 @@
 #define CHECK "\"IdleCheck\""
 #define QUICK ", \"timeouts\": {\"check\": 1.5, \"initialize\": 0.8, \"shutdown\": 0.5}"
 
+/* → where its mark is, or is missing; free with g_free(). */
+static char *mark_of_one(const PluginFixture *f) {
+        return g_build_filename(f->directory, "state/enabled/one", NULL);
+}
+
 static void on_loaded(Plugin *plugin, const sd_bus_error *error, void *userdata) {
         PluginFixture *f = userdata;
-        g_autofree char *mark = g_build_filename(f->directory, "state/enabled/one", NULL);
+        g_autofree char *mark = mark_of_one(f);
 
         g_assert_null(error);
         g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
         f->rounds++;
 }
 
-/* → the mark that is missing; free with g_free(). */
-static char *start_without_mark(PluginFixture *f) {
-        char *mark;
+static void start_without_mark(PluginFixture *f) {
+        g_autofree char *mark = NULL;
 
         fixture_prepare(f);
         fixture_add(f, "one", "good", CHECK, QUICK);
-        mark = g_build_filename(f->directory, "state/enabled/one", NULL);
+        mark = mark_of_one(f);
         g_assert_cmpint(g_remove(mark), ==, 0);
         fixture_start(f, "{}");
-        return mark;
 }
 
 /* systemd looks for the mark when it starts the plugin, so it has to be there first. */
 static void test_official_waits_for_its_mark(void) {
         PluginFixture f = {};
-        g_autofree char *mark = start_without_mark(&f);
         Plugin *plugin;
 
+        start_without_mark(&f);
         plugin = plugins_find(f.plugins, "one");
         g_assert_false(plugin_enabled(plugin));
         fixture_make_official(&f, "one");
@@ -77,10 +80,12 @@ static void on_failed(Plugin *plugin, const sd_bus_error *error, void *userdata)
 /* Nobody waits for a disk that does not answer for longer than others do. */
 static void test_a_mark_that_does_not_come(void) {
         PluginFixture f = {};
-        g_autofree char *mark = start_without_mark(&f);
+        g_autofree char *mark = NULL;
         Plugin *plugin;
         int disk[2];
 
+        start_without_mark(&f);
+        mark = mark_of_one(&f);
         plugin = plugins_find(f.plugins, "one");
         fixture_make_official(&f, "one");
         plugin->manifest->enabled_by_default = TRUE;
