@@ -161,54 +161,6 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
                 plugin_begin(plugin);
 }
 
-static unsigned restarts_max(const Plugin *plugin) {
-        return (unsigned) plugin->plugins->config->max_restarts;
-}
-
-static unsigned recent_failures(const Plugin *plugin, uint64_t now) {
-        double window = plugin->plugins->config->restart_window_minutes * USEC_PER_MINUTE;
-        unsigned n = 0;
-
-        for (guint i = 0; plugin->failures && i < plugin->failures->len; i++)
-                if ((double) usec_sub(now, g_array_index(plugin->failures, uint64_t, i)) < window)
-                        n++;
-        return n;
-}
-
-static void remember_failure(Plugin *plugin, uint64_t now) {
-        if (!plugin->failures)
-                plugin->failures = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-        g_array_append_val(plugin->failures, now);
-        if (plugin->failures->len > restarts_max(plugin) + 1)
-                g_array_remove_range(plugin->failures, 0, plugin->failures->len - restarts_max(plugin) - 1);
-        plugin->failure_count++;
-}
-
-void plugin_forget_failures(Plugin *plugin) {
-        g_clear_pointer(&plugin->failures, g_array_unref);
-        plugin->failure_count = 0;
-}
-
-uint64_t plugin_restart_delay(uint64_t first, unsigned failures) {
-        unsigned doublings = MIN(failures > 0 ? failures - 1 : 0, 16U);
-        uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);
-
-        return (uint64_t) ((double) delay * g_random_double_range(0.75, 1.25));
-}
-
-static void quarantine(Plugin *plugin, const char *reason) {
-        g_autofree char *message = g_strdup_printf(
-                "failed %u times within %g minutes, the last time: %s; it is not started "
-                "again until: sudo " SNOOZE_COMMAND " plugin restart %s",
-                plugin->failures->len, plugin->plugins->config->restart_window_minutes, reason, plugin->id);
-
-        plugin->restart_wanted = FALSE;
-        plugin_set_error(plugin, message);
-        if (plugin_set_state(plugin, PLUGIN_QUARANTINED, plugin->last_error))
-                plugins_problem(plugin->plugins, plugin->id, message);
-        plugin_calls_fail(plugin, ERROR_NOT_RUNNING, message);
-}
-
 /* One that was sent away without being known had the name for a moment, and was greeted, or in the way of the one that
  * was: nobody is to blame. Once. */
 static gboolean was_stray(Plugin *plugin, const char *reason) {
@@ -241,7 +193,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         if (!was_up)
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
         plugin_set_error(plugin, reason);
-        remember_failure(plugin, now);
+        plugin_failures_remember(plugin, now);
         plugin_check_failed(plugin, reason);
 
         if (!plugin_may_run(plugin)) {
@@ -250,9 +202,9 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
                 plugin_set_state(plugin, PLUGIN_FAILED, reason);
                 return;
         }
-        recent = recent_failures(plugin, now);
-        if (recent > restarts_max(plugin)) {
-                quarantine(plugin, reason);
+        recent = plugin_failures_recent(plugin, now);
+        if (recent > plugin_failures_max(plugin)) {
+                plugin_quarantine(plugin, reason);
                 return;
         }
         if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)

@@ -318,11 +318,6 @@ void plugin_start_process(Plugin *plugin);
 void plugin_end_process(Plugin *plugin, const char *reason);
 /* It is gone and nobody is to blame. */
 void plugin_stopped(Plugin *plugin, const char *reason);
-void plugin_forget_failures(Plugin *plugin);
-/* Before the restart after so many failures in a row; first: before the first one, 0: RESTART_DELAY_MIN. Doubles each
- * time, up to RESTART_DELAY_MAX, and a quarter more or less, so that plugins that fail together do not return
- * together. */
-uint64_t plugin_restart_delay(uint64_t first, unsigned failures);
 /* Asks the bus who owns the name: one that ran before the daemon did was never announced. */
 void plugin_ask_owner(Plugin *plugin);
 void plugin_leave(Plugin *plugin, const char *reason);
@@ -341,6 +336,20 @@ void plugin_call_ended(Plugin *plugin);
 void plugin_process_gone(PluginProcess *process, const char *member, gboolean control);
 /* The plugin's part of a new configuration. */
 void plugin_reconfigure(Plugin *plugin);
+
+/* failures.c */
+/* So many within the window are borne. */
+unsigned plugin_failures_max(const Plugin *plugin);
+/* Those within the window that ends now. */
+unsigned plugin_failures_recent(const Plugin *plugin, uint64_t now);
+void plugin_failures_remember(Plugin *plugin, uint64_t now);
+void plugin_forget_failures(Plugin *plugin);
+/* Before the restart after so many failures in a row; first: before the first one, 0: RESTART_DELAY_MIN. Doubles each
+ * time, up to RESTART_DELAY_MAX, and a quarter more or less, so that plugins that fail together do not return
+ * together. */
+uint64_t plugin_restart_delay(uint64_t first, unsigned failures);
+/* It failed once too often. */
+void plugin_quarantine(Plugin *plugin, const char *reason);
 
 /* ending.c */
 void ending_free(void *ending);
