@@ -46,7 +46,7 @@ typedef struct Task {
         Answer answer;
 } Task;
 
-/* One CheckIdle. */
+/* One CheckIdle: of all checks, or of the one that was asked about. */
 struct Round {
         Command *command;
         SnoozePluginCall *call;
@@ -234,7 +234,15 @@ static int on_round_deadline(sd_event_source *source, uint64_t usec, void *userd
         return 0;
 }
 
+/* All of them are listed first: whether one may be run depends on the others' names, too. */
+static void keep_only(GPtrArray *checks, const char *name) {
+        for (guint i = checks->len; i-- > 0;)
+                if (!g_str_equal(((const Check *) g_ptr_array_index(checks, i))->name, name))
+                        g_ptr_array_remove_index(checks, i);
+}
+
 static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metrics, void *userdata) {
+        const char *subject = snooze_plugin_dictionary_get_string(metrics, "subject", NULL);
         Command *command = userdata;
         sd_event *event = snooze_plugin_instance_get_event(command->instance);
         g_autoptr(GPtrArray) checks = NULL;
@@ -250,6 +258,8 @@ static int check_idle(SnoozePluginCall *call, const SnoozePluginDictionary *metr
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_UNKNOWN, "%s", error->message);
                 return 0;
         }
+        if (subject)
+                keep_only(checks, subject);
         round = g_new0(Round, 1);
         *round = (Round) { .command = command, .call = call, .waiting = checks->len };
         round->tasks = g_new0(Task, checks->len);

@@ -53,6 +53,7 @@ const MethodAction method_actions[] = {
         { PLUGIN, "Configure", ACTION_CONFIGURE, NULL, "sudo " SNOOZE_COMMAND " plugin configure ID KEY=VALUE" },
         { PLUGIN, "GetConfiguration" },
         { PLUGIN, "CheckIdle", ACTION_CHECK, NULL, "sudo " SNOOZE_COMMAND " check ID" },
+        { PLUGIN, "CheckSubject", ACTION_CHECK, NULL, "sudo " SNOOZE_COMMAND " check ID/NAME" },
         { PLUGIN, "GetStatistics" },
         { PLUGIN, "GetResources" },
         { PLUGIN, "Upgrade", ACTION_MANAGE_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin update ID" },

@@ -6,7 +6,7 @@
 #include "cli/wait.h"
 #include "config.h"
 
-#define COMMAND_PREFIX "command/"
+#define COMMAND_PLUGIN "command"
 
 static int code_of(const char *verdict) {
         if (g_str_equal(verdict, "idle"))
@@ -120,8 +120,9 @@ static int check_all(Cli *cli, gboolean quiet) {
         return quiet ? EXIT_CODE_OK : tell(cli, NULL, idle ? "idle" : "busy", reason, NULL);
 }
 
-/* A built-in metric, or one subject of a plugin: its line of Explain is the answer. */
-static int tell_source(Cli *cli, const char *name) {
+/* The line of Explain is the answer: of a built-in metric, and of a plugin that is gone and still has a vote. wanted
+ * "": there is none, and those that there are are named. */
+static int tell_source(Cli *cli, const char *name, const char *wanted) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autofree char *state = NULL, *why = NULL;
         g_autoptr(GString) known = g_string_new(NULL);
@@ -140,7 +141,7 @@ static int tell_source(Cli *cli, const char *name) {
                 g_autoptr(GVariant) owned = evidence;
                 g_autofree char *clean = text_clean(source);
 
-                if (g_str_equal(source, name))
+                if (g_str_equal(source, wanted))
                         return tell(cli, source, verdict, reason, owned);
                 g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", clean);
         }
@@ -148,62 +149,43 @@ static int tell_source(Cli *cli, const char *name) {
         return EXIT_CODE_UNKNOWN;
 }
 
-/* One file of checks.d. FALSE: there is no such check; *ret_asked: those that there are were asked just now. */
-static gboolean check_command(Cli *cli, const char *name, int *ret_code, gboolean *ret_asked) {
-        g_autoptr(Wait) wait = wait_new(cli, "Running the checks");
-        g_autoptr(SnoozeClientPlugin) plugin = cli_open_plugin(cli, "command", NULL);
-        g_autofree char *verdict = NULL, *reason = NULL;
-        g_autoptr(GVariant) details = NULL, votes = NULL;
-        GVariantIter iter;
-        GVariant *entry;
+static int check_metric(Cli *cli, const char *name) {
+        int code = check_all(cli, TRUE);
 
-        if (!plugin)
-                return FALSE;
-        snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
-        if (!snooze_client_plugin_call_check_idle_finish(plugin, &verdict, &reason, &details, wait_for(wait), NULL))
-                return FALSE;
-        *ret_asked = TRUE;
-        votes = g_variant_lookup_value(details, "votes", G_VARIANT_TYPE("aa{sv}"));
-        if (!votes)
-                return FALSE;
-        g_variant_iter_init(&iter, votes);
-        while (g_variant_iter_next(&iter, "@a{sv}", &entry)) {
-                G_GNUC_UNUSED g_autoptr(GVariant) owned = entry;
-                g_autoptr(GVariant) rest = NULL;
-                g_auto(GVariantDict) evidence = G_VARIANT_DICT_INIT(entry);
-                const char *one = "", *its_verdict = "unknown", *its_reason = "";
-                g_autofree char *source = NULL;
-
-                if (!g_variant_lookup(entry, "name", "&s", &one) || !g_str_equal(one, name))
-                        continue;
-                (void) g_variant_lookup(entry, "verdict", "&s", &its_verdict);
-                (void) g_variant_lookup(entry, "reason", "&s", &its_reason);
-                g_variant_dict_remove(&evidence, "name");
-                g_variant_dict_remove(&evidence, "verdict");
-                g_variant_dict_remove(&evidence, "reason");
-                rest = g_variant_ref_sink(g_variant_dict_end(&evidence));
-                source = g_strconcat(COMMAND_PREFIX, name, NULL);
-                *ret_code = tell(cli, source, its_verdict, its_reason, rest);
-                return TRUE;
-        }
-        return FALSE;
+        return code == EXIT_CODE_OK ? tell_source(cli, name, name) : code;
 }
 
+/* One subject of a plugin; without a slash, one file of checks.d. */
 static int check_subject(Cli *cli, const char *name) {
-        static const char *const metrics[] = { "cpu", "memory", "network", "disk", "gpu", "input", NULL };
-        const char *command = g_str_has_prefix(name, COMMAND_PREFIX) ? name + strlen(COMMAND_PREFIX) : name;
-        gboolean asked = FALSE;
-        int code;
+        const char *slash = strchr(name, '/'), *subject = slash ? slash + 1 : name;
+        g_autofree char *id = slash ? g_strndup(name, (gsize) (slash - name)) : g_strdup(COMMAND_PLUGIN),
+                        *source = g_strdup_printf("%s/%s", id, subject), *verdict = NULL, *reason = NULL;
+        g_autoptr(SnoozeClientPlugin) plugin = cli_open_plugin(cli, id, NULL);
+        g_autoptr(Wait) wait = NULL;
+        g_autoptr(GVariant) details = NULL;
+        g_autoptr(GError) error = NULL;
 
-        if (!g_strv_contains(metrics, name) && !strchr(command, '/') && check_command(cli, command, &code, &asked))
-                return code;
-        /* Two checks in one second would be one too many for this caller. */
-        if (!asked) {
-                code = check_all(cli, TRUE);
-                if (code != EXIT_CODE_OK)
-                        return code;
-        }
-        return tell_source(cli, name);
+        if (!plugin)
+                return tell_source(cli, name, name);
+        wait = wait_new(cli, "Asking the check");
+        snooze_client_plugin_call_check_subject(plugin, subject, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                wait_done, wait);
+        if (snooze_client_plugin_call_check_subject_finish(plugin, &verdict, &reason, &details, wait_for(wait),
+                                                           &error))
+                return tell(cli, source, verdict, reason, details);
+        if (snooze_client_error_is(error, "InvalidArgument"))
+                return tell_source(cli, name, slash ? "" : name);
+        /* Where no file of checks.d is asked there is none of this name either. */
+        if (!slash && snooze_client_error_is(error, "NotRunning"))
+                return tell_source(cli, name, name);
+        return fail(cli, g_steal_pointer(&error));
+}
+
+/* What is the id of no plugin. */
+static int check_other(Cli *cli, const char *name) {
+        static const char *const metrics[] = { "cpu", "memory", "network", "disk", "gpu", "input", NULL };
+
+        return g_strv_contains(metrics, name) ? check_metric(cli, name) : check_subject(cli, name);
 }
 
 static int check_one(Cli *cli, const char *name) {
@@ -217,7 +199,7 @@ static int check_one(Cli *cli, const char *name) {
         plugin = cli_open_plugin(cli, name, &missing);
         if (!plugin)
                 return snooze_client_error_outcome(missing) == SNOOZE_CLIENT_FAILED
-                               ? check_subject(cli, name)
+                               ? check_other(cli, name)
                                : fail(cli, g_steal_pointer(&missing));
 
         snooze_client_plugin_call_check_idle(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);

@@ -73,6 +73,7 @@ PLUGIN_EXAMPLES = {
     (PLUGIN, 'Restart'): ('()', (), 'manage-plugins'),
     (PLUGIN, 'Configure'): ('(a{sv})', ({},), 'configure'),
     (PLUGIN, 'CheckIdle'): ('()', (), 'check'),
+    (PLUGIN, 'CheckSubject'): ('(s)', ('first',), 'check'),
     (PLUGIN, 'Upgrade'): ('(s)', ('1.2.0',), 'manage-plugins'),
     (PLUGIN, 'Call'): ('(sa{sv})', ('begin-work', {}), 'call-plugin'),
     (PLUGIN, 'ProcessData'): ('(ay)', (b'data',), 'call-plugin'),

@@ -293,12 +293,14 @@ class CheckLimit(BusTest):
     plugins = True
 
     def test_second_check_at_once_is_refused(self):
-        for interface, member in ((MANAGER, 'CheckNow'), (PLUGIN, 'CheckIdle'), (PROVIDER, 'CheckPermissions')):
+        for interface, member, *arguments in ((MANAGER, 'CheckNow'), (PLUGIN, 'CheckIdle'), (PLUGIN, 'CheckSubject', '(s)', ('first',)),
+                                              (PROVIDER, 'CheckPermissions')):
             with self.subTest(member=member):
                 client = self.house.client()
-                client.call(member, interface=interface, path=methods.path_of(interface))
-                self.assertFails(ERROR + 'LimitsExceeded', member, client=client, interface=interface, path=methods.path_of(interface))
-                self.house.client().call(member, interface=interface, path=methods.path_of(interface))
+                client.call(member, *arguments, interface=interface, path=methods.path_of(interface))
+                self.assertFails(ERROR + 'LimitsExceeded', member, *arguments, client=client, interface=interface,
+                                 path=methods.path_of(interface))
+                self.house.client().call(member, *arguments, interface=interface, path=methods.path_of(interface))
 
     def test_as_many_connections_as_he_likes_give_a_user_no_more(self):
         refused, done = self.until_refused('DiscoverPlugins')
@@ -309,7 +311,7 @@ class CheckLimit(BusTest):
 
     def test_nor_more_checks_of_any_kind(self):
         for interface, member, signature, arguments in ((MANAGER, 'CheckNow', '()', ()), (PLUGIN, 'CheckIdle', '()', ()),
-                                                        (PROVIDER, 'CheckPermissions', '()', ()), (PROVIDER, 'GetInstanceInfo', '(s)', ('',))):
+                                                        (PLUGIN, 'CheckSubject', '(s)', ('first',)), (PROVIDER, 'CheckPermissions', '()', ()), (PROVIDER, 'GetInstanceInfo', '(s)', ('',))):
             place = {'interface': interface, 'path': methods.path_of(interface)}
             with self.subTest(member=member):
                 self.assertIn('of one user', self.refusal_of_many(member, signature, arguments, **place))

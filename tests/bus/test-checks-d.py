@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import tap
-from harness import BUILD, MANAGER, PATH, QUIET, House, wait_for, wait_for_file
+from harness import BUILD, MANAGER, PATH, PLUGIN, QUIET, House, wait_for, wait_for_file
 
 # Idle at once, but for a plugin that has not said so yet.
 HASTY = {'dry_run': True, 'naptime_minutes': 0.01, 'min_uptime_minutes': 0, 'check_interval_seconds': 1, 'sample_interval_seconds': 0.2,
@@ -28,7 +28,8 @@ class ChecksD(unittest.TestCase):
         wrapper.write_text(WRAPPER.format(directory=self.checks, program=BUILD / 'plugins/command/command'))
         manifest = json.loads((BUILD / 'plugins/command/plugin.json').read_text())
         self.house.place_plugin('command', wrapper, manifest)
-        self.house.configure({'sources': {'command/hint': {'policy': 'advisory'}}})
+        # No round but those that are asked for.
+        self.house.configure({'check_interval_seconds': 3600, 'sources': {'command/hint': {'policy': 'advisory'}}})
         self.house.start_daemon()
         self.client = self.house.client()
 
@@ -72,9 +73,53 @@ class ChecksD(unittest.TestCase):
         self.assertEqual(self.snooze('check', 'command/backup').returncode, 0)
         told = json.loads(self.snooze('check', 'queue', '--json').stdout)
         self.assertEqual((told['source'], told['verdict'], told['details']['exit_status']), ('command/queue', 'busy', 1))
-        result = self.snooze('check', 'nothing')
+        self.votes()
+        for name in ('nothing', 'command/nothing'):
+            result = self.snooze('check', name)
+            self.assertEqual((result.returncode, result.stdout), (5, ''))
+            self.assertIn(f'there is no check “{name}”', result.stderr)
+            self.assertIn('command/backup', result.stderr)
+
+    def ran(self, name):
+        trace = self.house.directory / f'{name}.ran'
+        return len(trace.read_text()) if trace.exists() else 0
+
+    def test_one_that_is_asked_is_all_that_is_run(self):
+        for name in ('queue', 'backup'):
+            self.place(name, f'printf x >>{self.house.directory}/{name}.ran; echo none')
+        self.votes()
+        before = {name: self.ran(name) for name in ('queue', 'backup')}
+        self.assertEqual(self.snooze('check', 'queue').returncode, 0)
+        self.assertEqual(self.snooze('check', 'command/queue').returncode, 0)
+        self.assertEqual(self.snooze('check', 'command/nothing').returncode, 5)
+        self.assertEqual({name: self.ran(name) for name in before}, {'queue': before['queue'] + 2, 'backup': before['backup']})
+
+    def test_one_does_not_wait_for_another(self):
+        """A pipe that this test never writes into."""
+        os.mkfifo(self.house.directory / 'pipe')
+        pipe = os.open(self.house.directory / 'pipe', os.O_RDWR)
+        self.addCleanup(os.close, pipe)
+        self.place('backup', f'read line <{self.house.directory}/pipe')
+        self.place('queue', 'exit 1')
+        verdict, reason, details = self.client.call('CheckSubject', '(s)', ('queue',), PLUGIN, PATH + '/plugin/command')
+        self.assertEqual((verdict, details['exit_status']), ('busy', 1))
+        self.assertNotIn('votes', details)
+
+    def test_of_one_nothing_is_known_while_the_plugin_does_not_know_its_checks(self):
+        self.place('queue', 'exit 0')
+        self.place('two words', 'exit 0')
+        result = self.snooze('check', 'queue')
         self.assertEqual(result.returncode, 5)
-        self.assertIn('command/backup', result.stderr)
+        self.assertIn('two words: the name of a check', result.stdout)
+
+    def test_one_that_was_put_there_a_moment_ago_and_one_that_is_gone(self):
+        self.place('queue', 'exit 1')
+        self.assertIn('command/queue', self.votes())
+        (self.checks / 'queue').unlink()
+        self.place('backup', 'exit 1')
+        result = self.snooze('check', 'command/queue')
+        self.assertEqual((result.returncode, result.stdout), (5, ''))
+        self.assertEqual(self.snooze('check', 'backup').returncode, 1)
 
     def test_all_together_are_as_busy_as_one(self):
         self.place('backup', 'echo none; exit 0')

@@ -317,6 +317,17 @@ class Check(CommandLine):
         self.assertEqual(len(self.mock.called("CheckNow")), 1)
         self.snooze("check", "memory")
 
+    def test_one_subject(self):
+        self.mock.answers["CheckSubject"] = v("(ssa{sv})", ("busy", "typed 3 s ago", {"idle_seconds": v("x", 3)}))
+        self.assertEqual(self.snooze("check", "sessions/tty1", code=1), "Busy: typed 3 s ago\n  idle_seconds 3\n")
+        self.assertEqual(self.json("check", "sessions/tty1", code=1)["source"], "sessions/tty1")
+        self.assertEqual(self.mock.called("CheckSubject"), [("tty1",)] * 2)
+        self.assertEqual(self.mock.called("CheckNow") + self.mock.called("CheckIdle"), [])
+        self.mock.answers["CheckSubject"] = Failure("InvalidArgument", "sessions has no subject tty1.")
+        self.assertIn("there is no check “sessions/tty1”; there are: cpu, memory", self.snooze("check", "sessions/tty1", code=UNKNOWN))
+        self.mock.answers["CheckSubject"] = Failure("PluginFailed", "sessions ended")
+        self.assertIn("sessions ended", self.snooze("check", "sessions/tty1", code=UNKNOWN))
+
     def test_a_failure_is_no_verdict(self):
         self.assertIn("there is no check “nothing”; there are: cpu, memory", self.snooze("check", "nothing", code=UNKNOWN))
         self.mock.answers["CheckNow"] = Failure("PluginFailed", "rubbish")

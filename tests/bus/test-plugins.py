@@ -359,6 +359,11 @@ class Methods(PluginTest):
         verdict, reason, details = self.of('example', 'CheckIdle')
         self.assertEqual((verdict, reason), ('idle', 'nothing to do'))
         self.assertEqual(details['metrics'], {'gpu_usage': 1.5})
+        # It answers with all of its subjects, whichever it is asked about.
+        self.assertEqual(self.of('example', 'CheckSubject', '(s)', ('second',), client=self.house.client()), ('idle', 'nothing there', {}))
+        self.assert_refused(ERROR + 'InvalidArgument', 'example', 'CheckSubject', '(s)', ('third',), 'no subject third')
+        for name in ('', 'x' * 65):
+            self.assert_refused(ERROR + 'InvalidArgument', 'example', 'CheckSubject', '(s)', (name,), 'subject')
         self.assertEqual(self.of('example', 'Call', '(sa{sv})', ('end-work', {}))[0], True)
         self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Call', '(sa{sv})', ('', {}))
         self.assert_refused(ERROR + 'InvalidArgument', 'example', 'Call', '(sa{sv})', ('x' * 129, {}))

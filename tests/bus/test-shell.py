@@ -89,6 +89,18 @@ class Script(BusTest):
         wait_for_file(lambda: not pathlib.Path(f'/proc/{left}/cmdline').exists() or
                       not pathlib.Path(f'/proc/{left}/cmdline').read_bytes(), 'the end of what it left behind')
 
+    def test_one_that_is_asked_about_a_subject_reads_which(self):
+        self.start("""env >{place}/environment
+sed 's/.*"subject":"\\([a-z]*\\)".*/{{"reason": "r", "votes": [{{"name": "\\1", "verdict": "busy", "reason": "it is"}}]}}/'
+exit 1
+""")
+        self.house.check_now()
+        self.assertEqual(self.client.call('CheckSubject', '(s)', ('queue',), PLUGIN, f'{PATH}/plugin/script'), ('busy', 'it is', {}))
+        environment = (self.house.directory / 'environment').read_text()
+        # It is no metric.
+        self.assertIn('SNOOZE_METRIC_', environment)
+        self.assertNotIn('SNOOZE_METRIC_SUBJECT', environment)
+
 
 if __name__ == '__main__':
     tap.main()

@@ -37,8 +37,8 @@ class Command(plugin_bus.PluginTestCase):
     def script(self, name, text):
         return self.place(name, "#!/bin/sh\n" + text + "\n")
 
-    def ask(self, plugin):
-        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
+    def ask(self, plugin, metrics=None):
+        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", metrics or {})
         plugin_bus.iterate_until(lambda: answers, 60)
         if isinstance(answers[0], GLib.Error):
             raise answers[0]
@@ -78,6 +78,19 @@ class Command(plugin_bus.PluginTestCase):
         self.assertIs(self.details["watching"], False)
         os.rmdir(self.directory)
         self.assertEqual(self.ask(plugin), ("idle", "no checks", {}))
+
+    def test_one_alone(self):
+        for name in ("queue", "backup"):
+            self.script(name, "touch %s/%s.ran; exit 1" % (self.outside, name))
+        plugin = self.start({"commands": GLib.Variant("as", ["backup=/bin/true", "far=/bin/true"])})
+        verdict, _, votes = self.ask(plugin, {"cpu_usage": GLib.Variant("d", 3), "subject": GLib.Variant("s", "queue")})
+        self.assertEqual((verdict, {name: vote["verdict"] for name, vote in votes.items()}), ("idle", {"queue": "busy"}))
+        self.assertTrue(os.path.exists(self.outside + "/queue.ran"))
+        self.assertEqual(self.ask(plugin, {"subject": GLib.Variant("s", "far")})[2]["far"]["verdict"], "idle")
+        self.assertEqual(self.ask(plugin, {"subject": GLib.Variant("s", "nothing")})[2], {})
+        # The others count where they say what may be run.
+        self.assertIn("two checks have this name", self.ask(plugin, {"subject": GLib.Variant("s", "backup")})[2]["backup"]["reason"])
+        self.assertFalse(os.path.exists(self.outside + "/backup.ran"))
 
     def test_a_line_of_json(self):
         self.script("one", """echo '{"is_idle": false, "reason": "2 clients", "details": {"clients": 2}, "last_activity": 5}'; exit 1""")

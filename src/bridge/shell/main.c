@@ -85,7 +85,9 @@ static char **environment_of(const Script *script, const SnoozePluginDictionary 
                 g_autofree char *name = variable_name("SNOOZE_METRIC_", key);
                 g_autofree char *text = g_strdup_printf("%.17g", snooze_plugin_dictionary_get_double(metrics, key, 0));
 
-                environment = g_environ_setenv(environment, name, text, TRUE);
+                /* The subject that is asked about is no metric. */
+                if (!snooze_plugin_dictionary_get_string(metrics, key, NULL))
+                        environment = g_environ_setenv(environment, name, text, TRUE);
         }
         return environment;
 }

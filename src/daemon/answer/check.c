@@ -18,7 +18,6 @@
 
 #define VALID_SECONDS_MAX 300
 #define METRICS_MAX 64U
-#define NAME_MAX_BYTES 64U
 
 static gboolean is_number(JsonNode *node) {
         return JSON_NODE_HOLDS_VALUE(node) &&
@@ -53,7 +52,7 @@ static uint64_t to_monotonic(uint64_t moment, uint64_t now_monotonic, uint64_t n
 static gboolean name_fits(const char *name) {
         size_t length = name ? strlen(name) : 0;
 
-        if (length == 0 || length > NAME_MAX_BYTES)
+        if (length == 0 || length > SUBJECT_NAME_MAX)
                 return FALSE;
         for (const char *c = name; *c; c = g_utf8_next_char(c))
                 if (!g_unichar_isgraph(g_utf8_get_char(c)))

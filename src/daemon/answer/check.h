@@ -10,6 +10,7 @@
 #include "daemon/decision/decision.h"
 
 #define SUBJECTS_OF_PLUGIN_MAX 64U
+#define SUBJECT_NAME_MAX 64U /* bytes */
 
 typedef struct CheckAnswer {
         GPtrArray *votes; /* Vote: the plugin's own, then its subjects' */

@@ -16,6 +16,7 @@
 #include "bus/nodes.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/answer/reply.h"
+#include "daemon/decision/sample.h"
 #include "daemon/plugin/request.h"
 #include "daemon/plugin/resources.h"
 #include "util/secret.h"
@@ -368,6 +369,30 @@ static int reply_verdict(sd_bus_message *call, const Vote *vote) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* A plugin that does not know which subjects there are says so itself; else NULL where it has none of this name. */
+static const Vote *vote_about(const CheckAnswer *answer, const char *id, const char *subject) {
+        const Vote *own = g_ptr_array_index(answer->votes, 0);
+        g_autofree char *source = subject ? g_strdup_printf("%s/%s", id, subject) : NULL;
+
+        if (!subject)
+                return own;
+        for (guint i = 1; i < answer->votes->len; i++) {
+                const Vote *vote = g_ptr_array_index(answer->votes, i);
+
+                if (g_str_equal(vote->source, source))
+                        return vote;
+        }
+        return own->verdict == VERDICT_UNKNOWN ? own : NULL;
+}
+
+static int reply_about(const Request *request, const CheckAnswer *answer) {
+        const Vote *vote = vote_about(answer, request->plugin->id, request->method);
+
+        return vote ? reply_verdict(request->call, vote)
+                    : sd_bus_reply_method_errorf(request->call, ERROR_INVALID_ARGUMENT, "%s has no subject %s.",
+                                                 request->plugin->id, request->method);
+}
+
 static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         _cleanup_(check_answer_clear) CheckAnswer answer = {};
         uint64_t now = clock_monotonic();
@@ -381,29 +406,49 @@ static void on_checked(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
                 plugin_note_problem(plugin, problem);
                 (void) sd_bus_reply_method_errorf(request->call, ERROR_PLUGIN_FAILED, "%s %s.", plugin->id, problem);
         } else
-                r = reply_verdict(request->call, g_ptr_array_index(answer.votes, 0));
+                r = reply_about(request, &answer);
         if (r < 0)
                 request_unanswered(request, r);
 }
 
 static int append_parameters(sd_bus_message *message, void *userdata) {
         const Request *request = userdata;
-        int r = request->method ? sd_bus_message_append(message, "s", request->method) : 0;
+        int r = sd_bus_message_append(message, "s", request->method);
 
         return r < 0 ? r : dictionary_append(message, request->parameters, NULL);
 }
 
-static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        Plugin *plugin = userdata;
+static int append_question(sd_bus_message *message, void *userdata) {
+        return dictionary_append(message, ((const Request *) userdata)->parameters, metric_hints);
+}
+
+static JsonObject *question_about(const Plugin *plugin, const char *subject) {
+        JsonObject *question = json_object_new();
+        JsonObjectIter iter;
+        const char *key;
+        JsonNode *value;
+
+        if (plugin->check.metrics) {
+                json_object_iter_init_ordered(&iter, plugin->check.metrics);
+                while (json_object_iter_next_ordered(&iter, &key, &value))
+                        json_object_set_member(question, key, json_node_ref(value));
+        }
+        if (subject)
+                json_object_set_string_member(question, "subject", subject);
+        return question;
+}
+
+/* subject NULL: all that it knows. */
+static int check_now(Plugin *plugin, sd_bus_message *call, const char *subject, sd_bus_error *error) {
         const PluginsParameters *parameters = &plugin->plugins->parameters;
-        g_autoptr(JsonObject) none = json_object_new();
+        g_autoptr(JsonObject) question = NULL;
         Request *request;
         int r;
 
         r = check_contract(plugin, "IdleCheck", error);
         if (r < 0)
                 return r;
-        r = authorize_call(plugin, call, error);
+        r = authorize_call_with(plugin, call, subject ? "subject" : NULL, subject, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = parameters->take_check ? parameters->take_check(call, error, parameters->userdata) : 1;
@@ -412,10 +457,24 @@ static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error 
         r = plugin_check_room(plugin, error);
         if (r < 0)
                 return r;
-        r = request_begin(plugin, call, NULL, plugin->check.metrics ?: none, &request, error);
+        question = question_about(plugin, subject);
+        r = request_begin(plugin, call, subject, question, &request, error);
         if (r < 0)
                 return r;
-        return request_call(request, IDLE_CHECK_INTERFACE, "CheckIdle", TRUE, append_parameters, on_checked);
+        return request_call(request, IDLE_CHECK_INTERFACE, "CheckIdle", TRUE, append_question, on_checked);
+}
+
+static int method_check_idle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return check_now(userdata, call, NULL, error);
+}
+
+static int method_check_subject(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const char *subject;
+        int r = sd_bus_message_read(call, "s", &subject);
+
+        if (r >= 0)
+                r = check_text("subject", subject, SUBJECT_NAME_MAX, false, error);
+        return r < 0 ? r : check_now(userdata, call, subject, error);
 }
 
 static int method_get_statistics(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -629,6 +688,9 @@ static const sd_bus_vtable plugin_vtable[] = {
                                 method_get_configuration, FREE),
         SD_BUS_METHOD_WITH_ARGS("CheckIdle", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("s", verdict, "s", reason, "a{sv}", details), method_check_idle, FREE),
+        SD_BUS_METHOD_WITH_ARGS("CheckSubject", SD_BUS_ARGS("s", subject),
+                                SD_BUS_RESULT("s", verdict, "s", reason, "a{sv}", details), method_check_subject,
+                                FREE),
         SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", statistics),
                                 method_get_statistics, FREE),
         SD_BUS_METHOD_WITH_ARGS("GetResources", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", resources),

@@ -20,7 +20,7 @@ typedef struct Request {
         Plugins *plugins;
         Plugin *plugin;
         sd_bus_message *call;
-        char *method;           /* of Call, or the version of Upgrade; else NULL */
+        char *method;           /* of Call, the version of Upgrade, or the subject of CheckSubject; else NULL */
         uint64_t timeout;       /* µs; 0: the plugin's own for what it is asked */
         JsonObject *parameters; /* or the metrics; or NULL */
         sd_bus_slot *watch;     /* while its plugin's call waits */
