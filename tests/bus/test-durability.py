@@ -10,7 +10,7 @@ import sqlite3
 from gi.repository import GLib
 
 import tap
-from harness import CONFIGURATION, ERROR, MANAGER, NAME, PATH, QUIET, BusTest, House, wait_for, wait_for_file
+from harness import CONFIGURATION, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, wait_for, wait_for_file
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -225,6 +225,118 @@ class LateDatabase(BusTest):
         wait_for(lambda: self.client.get('Holds') == 1, 'the hold from the database')
         wait_for_file(lambda: 'lunch' in self.client.get('Reason'), 'the hold to count')
         self.assertNotIn('warning', [state for state, _, _ in states])
+
+
+class GivenUp(BusTest):
+    """A plugin that failed too often, for a daemon that begins anew."""
+
+    configuration = {'plugins': {'max_restarts': 0}}
+    daemon = False
+    fallen = f'{PATH}/plugin/fallen'
+
+    def setUp(self):
+        super().setUp()
+        self.house.install_fake('fallen', 'die-handshake-once')
+        self.directory = self.house.directory / 'plugins/fallen'
+        self.record = self.house.directory / 'run/plugins/fallen.quarantine'
+        self.house.start_daemon()
+        self.give_up()
+
+    def get(self, name):
+        return self.client.get(name, PLUGIN, self.fallen)
+
+    def of(self, method):
+        self.client.call(method, interface=PLUGIN, path=self.fallen)
+
+    def give_up(self):
+        (self.house.directory / 'fallen.died').unlink(missing_ok=True)
+        # The daemon's own check may have started it before.
+        with self.assertRaises(GLib.Error) as raised:
+            self.client.call('LoadPlugin', '(s)', ('fallen',))
+        self.assertIn('failed 1 times', raised.exception.message)
+        self.assertEqual(self.get('State'), 'quarantined')
+        self.error, self.starts = self.get('LastError'), self.house.lived_through('fallen').count('starts')
+
+    def change_manifest(self, **changes):
+        path = self.directory / 'plugin.json'
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def assert_given_up(self):
+        self.assertEqual((self.get('State'), self.get('LastError'), self.get('Healthy')), ('quarantined', self.error, False))
+        self.assertFails(ERROR + 'NotRunning', 'LoadPlugin', '(s)', ('fallen',), part='sudo snooze plugin restart fallen')
+        self.client.call('CheckNow')
+        self.assertEqual({vote[0]: vote[1] for vote in self.client.call('Explain')[2]}['fallen'], 'unknown')
+        self.assertEqual(self.house.lived_through('fallen').count('starts'), self.starts)
+
+    def assert_started(self):
+        self.client.call('LoadPlugin', '(s)', ('fallen',))
+        self.assertEqual((self.get('State'), self.get('LastError'), self.record.exists()), ('running', '', False))
+
+    def test_it_stays_so_until_it_is_restarted(self):
+        for number in signal.SIGKILL, signal.SIGTERM:
+            with self.subTest(number):
+                self.house.restart_daemon(number)
+                self.assert_given_up()
+        self.assertEqual((self.record.parent.stat().st_mode & 0o777, self.record.stat().st_mode & 0o777), (0o700, 0o600))
+        self.of('Restart')
+        self.assert_started()
+        self.house.restart_daemon()
+        self.assert_started()
+
+    def test_what_gives_it_another_chance_after_a_new_beginning(self):
+        def remove_record():
+            """As a boot does."""
+            self.record.unlink()
+
+        def other_daemon():
+            self.record.write_text(json.dumps({**json.loads(self.record.read_text()), 'daemon': '0.0.1'}))
+
+        def other_manifest():
+            self.change_manifest(version='1.0.1')
+
+        def other_program():
+            os.utime(self.directory / 'fallen', (0, 0))
+
+        def rubbish():
+            self.record.write_text('{')
+
+        for change in remove_record, other_daemon, other_manifest, other_program, rubbish:
+            with self.subTest(change.__name__):
+                self.house.kill_daemon()
+                change()
+                self.house.start_daemon()
+                self.assertFalse(self.record.exists())
+                self.assert_started()
+                # Before the next one nothing runs.
+                self.of('Unload')
+                self.give_up()
+
+    def test_what_was_given_up_no_more_is_not_given_up_by_the_next_daemon(self):
+        def enable_anew():
+            self.of('Disable')
+            self.of('Enable')
+
+        def remove_and_return():
+            away = self.house.directory / 'away'
+            self.directory.rename(away)
+            self.house.client().call('DiscoverPlugins')
+            away.rename(self.directory)
+            self.house.client().call('DiscoverPlugins')
+
+        def change():
+            self.change_manifest(version='1.0.2')
+            self.house.client().call('DiscoverPlugins')
+
+        for lift in enable_anew, remove_and_return, change:
+            with self.subTest(lift.__name__):
+                self.house.restart_daemon()
+                self.assert_given_up()
+                lift()
+                self.assertFalse(self.record.exists())
+                self.house.restart_daemon()
+                self.assert_started()
+                self.of('Unload')
+                self.give_up()
 
 
 class Second(BusTest):

@@ -81,6 +81,8 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         if ((previous == PLUGIN_RUNNING && !(state == PLUGIN_DRAINING && swap_on_trial(plugin))) ||
             previous == PLUGIN_DRAINING)
                 swap_abort(plugin, reason);
+        if (previous == PLUGIN_QUARANTINED)
+                plugin_quarantine_drop(plugin);
         plugin->state = state;
         set_timer(plugin, state_deadline(plugin));
         if (state == PLUGIN_RUNNING)

@@ -149,7 +149,7 @@ struct Plugin {
 struct Plugins {
         PluginsParameters parameters; /* the strings in it are borrowed from the caller, the rest is referenced */
         char *state_directory, *config_directory;
-        char *origins_directory; /* NULL: nothing is kept there */
+        char *origins_directory; /* what ran, and what was given up; NULL: nothing is kept there */
         char **directories;
         uid_t trusted_uid;
         Config *config;
@@ -350,6 +350,10 @@ void plugin_forget_failures(Plugin *plugin);
 uint64_t plugin_restart_delay(uint64_t first, unsigned failures);
 /* It failed once too often. */
 void plugin_quarantine(Plugin *plugin, const char *reason);
+/* Of one that was just found: a daemon before this one gave up what is there. */
+void plugin_quarantine_recall(Plugin *plugin);
+/* For the daemon after this one it is as any other. */
+void plugin_quarantine_drop(const Plugin *plugin);
 
 /* ending.c */
 void ending_free(void *ending);

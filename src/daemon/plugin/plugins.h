@@ -54,7 +54,8 @@ typedef struct PluginsParameters {
                 *directories; /* where manifests are: <directory>/<id>/plugin.json; the first that has an id wins */
         const char *state_directory;
         const char *config_directory;    /* where plugins/<id>.env are; NULL: PKGSYSCONFDIR */
-        const char *runtime_directory;   /* where it is kept what runs was started from; NULL: it is not */
+        const char *runtime_directory;   /* where it is kept what runs was started from, and what was given up; NULL:
+                                            it is not */
         uint64_t restart_delay;          /* µs before the first restart, doubled each time; 0: half a second */
         uint64_t channel_idle;           /* µs without a call after which a channel is closed; 0: 3 minutes */
         uint64_t silence; /* µs without an answer after which a plugin is asked whether it lives; 0: 2 minutes */

@@ -125,6 +125,7 @@ static void insert(Plugins *plugins, Plugin *plugin) {
         g_hash_table_insert(plugins->by_id, plugin->id, plugin);
         g_ptr_array_add(plugins->list, plugin);
         enabled_learn(plugin);
+        plugin_quarantine_recall(plugin);
         plugin_bus_added(plugin);
         if (plugins->exported)
                 plugin_tell_changed(plugin, plugin->state, "was found");
@@ -209,6 +210,7 @@ static void remove_plugin(Plugin *plugin) {
         plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
         provision_abandon(plugin);
         version_switch_abandon(plugin);
+        plugin_quarantine_drop(plugin);
         plugin_tell_changed(plugin, previous, reason);
         plugin_bus_removed(plugin);
         (void) g_ptr_array_steal_index(plugins->list, index);
