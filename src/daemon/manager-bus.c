@@ -10,6 +10,7 @@
 #include "bus/actions.h"
 #include "bus/arguments.h"
 #include "bus/dictionary.h"
+#include "bus/objects.h"
 #include "daemon/manager-announce.h"
 #include "daemon/wall-clock.h"
 
@@ -382,6 +383,18 @@ static int limit_calls(sd_bus_message *message, void *userdata, sd_bus_error *er
         return call_check_names(message, error);
 }
 
+/* In sd-bus's order: what was put on the bus last comes first. */
+static int append_objects(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        int r = providers_append_objects(manager->providers, reply, error);
+
+        return r < 0 ? r : plugins_append_objects(manager->plugins, reply, error);
+}
+
+static int answer_objects(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return objects_answer(call, append_objects, userdata, error);
+}
+
 int manager_bus_register(Manager *manager) {
         int r;
 
@@ -393,6 +406,9 @@ int manager_bus_register(Manager *manager) {
         if (r < 0)
                 return r;
         r = sd_bus_add_object_manager(manager->bus, &manager->object_manager_slot, SNOOZE_PATH);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_object(manager->bus, &manager->objects_slot, SNOOZE_PATH, answer_objects, manager);
         if (r < 0)
                 return r;
         r = sd_bus_add_object_vtable(manager->bus, &manager->manager_slot, SNOOZE_PATH, SNOOZE_MANAGER_INTERFACE,

@@ -696,6 +696,7 @@ Manager *manager_free(Manager *manager) {
         manager->pause_end = sd_event_source_disable_unref(manager->pause_end);
         sd_bus_slot_unref(manager->manager_slot);
         sd_bus_slot_unref(manager->object_manager_slot);
+        sd_bus_slot_unref(manager->objects_slot);
         sd_bus_slot_unref(manager->filter_slot);
 
         store_free(manager->store);

@@ -125,7 +125,7 @@ struct Manager {
         sd_event_source *tick, *rest, *deadline, *step_soon, *pause_end;
         gboolean ending; /* manager_stop() was called */
         gboolean freeing;
-        sd_bus_slot *manager_slot, *object_manager_slot, *filter_slot;
+        sd_bus_slot *manager_slot, *object_manager_slot, *objects_slot, *filter_slot;
 };
 
 int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Manager **ret);

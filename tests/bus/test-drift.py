@@ -86,6 +86,17 @@ class Live(SharedBusTest):
                 self.assertLessEqual(set(ours), set(INTERFACES))
                 self.assert_agrees(path, ours)
 
+    def test_managed_objects_are_what_each_is_alone(self):
+        """The daemon puts them together; the tree and each object's properties are told by sd-bus."""
+        objects, = self.client.call('GetManagedObjects', interface='org.freedesktop.DBus.ObjectManager')
+        self.assertEqual(set(objects), {f'{PATH}/{kind}/{node.get("name")}' for kind in ('plugin', 'provider')
+                                        for node in self.introspect(f'{PATH}/{kind}').findall('node')})
+        for path, interfaces in objects.items():
+            self.assertEqual(set(interfaces), {interface.get('name') for interface in self.introspect(path).findall('interface')})
+            for name, properties in interfaces.items():
+                alone, = self.client.call('GetAll', '(s)', (name,), 'org.freedesktop.DBus.Properties', path)
+                self.assertEqual(list(properties.items()), list(alone.items()), f'{path} {name}')
+
     def test_the_tree_has_nothing_else(self):
         def walk(path):
             node = self.introspect(path)

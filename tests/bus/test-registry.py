@@ -64,6 +64,22 @@ class Registry(BusTest):
         sources = [vote[0] for vote in self.client.call('Explain')[2]]
         self.assertIn('one', sources)
 
+    def test_what_is_announced_is_what_is_managed(self):
+        """The first is said by sd-bus, the second by the daemon: while nothing happened, the same, in the same order."""
+        self.house.install_fake('one', 'idle', tags=['a', 'b'], permissions=['network:localhost:6379'], events={'custom.x': {'priority': 3}},
+                                dependencies=[{'name': 'two', 'version': '>=1'}])
+        self.wait_for_added()
+        # At once, and not file by file as just now.
+        os.rename(self.house.directory / 'plugins', self.house.directory / 'elsewhere')
+        self.wait_for_removed()
+        del self.added[:]
+        os.rename(self.house.directory / 'elsewhere', self.house.directory / 'plugins')
+        self.wait_for_added()
+        announced = next(interfaces for path, interfaces in self.added if path == path_of('one'))
+        managed, = self.client.call('GetManagedObjects', interface=OBJECTS)
+        self.assertEqual([(name, list(properties.items())) for name, properties in announced.items()],
+                         [(name, list(properties.items())) for name, properties in managed[path_of('one')].items()])
+
     def test_values_that_others_can_read_are_not_taken(self):
         self.house.install_fake('one', 'idle', config_schema={'greeting': {'type': 'string', 'description': 'What it says', 'default': ''}})
         self.wait_for_added()

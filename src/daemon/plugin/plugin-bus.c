@@ -14,6 +14,7 @@
 #include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
+#include "bus/objects.h"
 #include "daemon/plugin/plugin.h"
 #include "daemon/answer/reply.h"
 #include "daemon/decision/sample.h"
@@ -727,6 +728,17 @@ static char *path_of(const void *plugin) {
 static int enumerate_plugins(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
         *ret_nodes = node_paths(((Plugins *) userdata)->list, path_of);
         return 0;
+}
+
+int plugins_append_objects(Plugins *plugins, sd_bus_message *reply, sd_bus_error *error) {
+        int r = 0;
+
+        for (guint i = 0; r >= 0 && i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                r = object_append(reply, plugin->path, SNOOZE_PLUGIN_INTERFACE, plugin_vtable, plugin, error);
+        }
+        return r;
 }
 
 int plugins_export(Plugins *plugins) {

@@ -182,3 +182,5 @@ void plugins_save_states(Plugins *plugins, uint64_t timeout, void (*done)(void *
 
 /* Puts the objects below SNOOZE_PLUGIN_PATH on the bus (vtable, enumerator; ObjectManager is the manager's). */
 int plugins_export(Plugins *plugins);
+/* Each by object_append(). */
+int plugins_append_objects(Plugins *plugins, sd_bus_message *reply, sd_bus_error *error);

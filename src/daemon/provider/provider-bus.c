@@ -14,6 +14,7 @@
 #include "bus/arguments.h"
 #include "bus/dictionary.h"
 #include "bus/nodes.h"
+#include "bus/objects.h"
 #include "daemon/provider/provider.h"
 #include "util/json.h"
 #include "util/line.h"
@@ -404,6 +405,17 @@ static int enumerate_providers(sd_bus *bus, const char *prefix, void *userdata, 
                                sd_bus_error *error) {
         *ret_nodes = node_paths(((Providers *) userdata)->list, path_of);
         return 0;
+}
+
+int providers_append_objects(Providers *providers, sd_bus_message *reply, sd_bus_error *error) {
+        int r = 0;
+
+        for (guint i = 0; r >= 0 && i < providers->list->len; i++) {
+                Provider *provider = g_ptr_array_index(providers->list, i);
+
+                r = object_append(reply, provider->path, SNOOZE_PROVIDER_INTERFACE, provider_vtable, provider, error);
+        }
+        return r;
 }
 
 int providers_export(Providers *providers) {

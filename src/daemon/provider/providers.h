@@ -86,6 +86,8 @@ typedef void (*ProviderTagged)(gboolean ok, const char *message, void *userdata)
 void provider_set_tags(Provider *provider, JsonObject *tags, uint64_t patience, ProviderTagged done, void *userdata);
 
 int providers_export(Providers *providers);
+/* Each by object_append(). */
+int providers_append_objects(Providers *providers, sd_bus_message *reply, sd_bus_error *error);
 
 #define STOP_REASON_MAX 512U /* bytes of why somebody wants one */
 
