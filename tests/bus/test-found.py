@@ -9,7 +9,7 @@ import signal
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for, wait_for_file
+from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 DAY = 86400
 SCHEMA = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
@@ -167,6 +167,24 @@ class Found(CountingTest):
                 self.discover()
                 self.of('Restart')
                 self.assertEqual((json.loads(self.get('ConfigSchema')), self.get('Version'), self.problems), ({}, '1.0.0', []))
+
+    def test_what_was_taken_back_while_it_is_greeted_is_started_as_anything(self):
+        """Once the one that was found has ended: what it lacks is not overlooked any more."""
+        self.begin_with_numbers()
+        schema = json.loads(self.get('ConfigSchema'))
+        self.go_away()
+        self.place('2.0.0', config_schema=REQUIRED)
+        self.house.configure({'plugins': {'plugin_configs': {'counting': {'greeting': 'hello'}}}})
+        os.kill(self.pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, self.pid)
+        self.come_back()
+        self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        self.wait_for_state('initializing')
+        self.place('1.0.0', config_schema=schema)
+        self.discover()
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: 'is not configured well' in self.get('LastError'), 'what it lacks')
+        self.assertNotEqual(self.get('State'), 'running')
 
     def test_whoever_has_it_restarted_meanwhile_waits_for_the_next_one(self):
         self.go_away()

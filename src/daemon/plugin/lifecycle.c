@@ -140,8 +140,11 @@ void plugin_manifest_taken(Plugin *plugin) {
 
 /* Before it is started again, by whomever: a source is by those who hear that it has stopped. */
 static void take_next_manifest(Plugin *plugin) {
-        if (!plugin->next_manifest)
+        if (!plugin->next_manifest) {
+                /* What was there was taken back, or is there again: whatever is started now is that. */
+                plugin->behind = FALSE;
                 return;
+        }
         plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
         plugin_manifest_taken(plugin);
 }
