@@ -197,6 +197,18 @@ class Found(CountingTest):
         self.assertEqual((self.get('State'), self.get('Version')), ('running', '2.0.0'))
         self.assert_taken('2.0.0')
 
+    def test_one_that_falls_meanwhile_was_not_loaded(self):
+        self.go_away()
+        self.place('2.0.0', 'hangs-at-initialize')
+        self.come_back()
+        answers = self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        wait_for(lambda: self.get('State') == 'running', 'the one that was found')
+        wait_for_file(lambda: len(self.processes()) == 2, 'the one that takes its place')
+        self.assertEqual(answers, [])
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: answers, 'the answer')
+        self.assertEqual(error_name(answers[0][1]) if answers[0][1] else answers[0], ERROR + 'PluginFailed')
+
     def test_one_that_is_gone_by_then(self):
         self.go_away()
         self.place('2.0.0', config_schema=SCHEMA)

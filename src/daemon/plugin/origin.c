@@ -193,13 +193,21 @@ void origin_serves(PluginProcess *process) {
                 origin_caught_up(plugin);
 }
 
+static void settle(void *data) {
+        Plugin *plugin = data;
+
+        /* Who has it restarted waits for the next one. */
+        if (!plugin->restart_wanted)
+                plugin_settle_reached(plugin);
+}
+
+/* It may have been given up because the one that serves has fallen, which shows in the state as soon as that is done.
+ */
 void origin_caught_up(Plugin *plugin) {
         if (!plugin->behind)
                 return;
         plugin->behind = FALSE;
-        /* Who has it restarted waits for the next one. */
-        if (!plugin->restart_wanted)
-                plugin_settle_reached(plugin);
+        plugins_defer(plugin->plugins, settle, NULL, plugin);
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
