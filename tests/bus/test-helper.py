@@ -705,6 +705,21 @@ class Daemon(unittest.TestCase):
         self.plugin('Enable')
         self.assertTrue(self.client.get('Enabled', PLUGIN, self.path))
 
+    def test_nor_is_it_said_to_be_disabled_where_that_cannot_be_kept(self):
+        self.ask_for_nothing()
+        answer = self.enable_and_wait()
+        in_the_way = self.house.directory / 'state/disabled'
+        in_the_way.write_text('')
+        self.assertFails(ERROR + 'Store', 'Disable', 'could not be kept')
+        in_the_way.unlink()
+        wait_for(lambda: answer, 'the answer of Enable')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'Busy', answer)
+        self.assertIn('somebody has asked since then to disable it', answer[0][1].message)
+        os.kill(self.helper.pid, signal.SIGCONT)
+        # One that comes afterwards is served.
+        self.plugin('Enable')
+        self.assertTrue(self.client.get('Enabled', PLUGIN, self.path))
+
     def test_a_plugin_that_vanishes_meanwhile(self):
         self.approve('network:any', 'processes')
         answer = self.enable_and_wait()

@@ -146,9 +146,10 @@ static int method_set_enabled(sd_bus_message *call, Plugin *plugin, gboolean ena
                 return r;
         if (!enabled) {
                 r = keep_enabled(plugin, FALSE, request, error);
-                /* They were called before, and must not undo this afterwards. */
+                /* They were called before, and must not undo this afterwards; be it that the disk does not take it. */
                 if (r >= 0)
-                        provision_give_up(plugin, on_provisioned, ERROR_BUSY, "was disabled meanwhile.");
+                        provision_give_up(plugin, on_provisioned, ERROR_BUSY,
+                                          "was not enabled: somebody has asked since then to disable it.");
                 return r;
         }
         if (!provision_needed(plugin, plugin->manifest, PLUGIN_SLOT_COUNT))
