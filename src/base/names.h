@@ -24,6 +24,12 @@
 #define HELPER_PATH "/io/cloudsnooze/Helper1"
 #define HELPER_INTERFACE HELPER_NAME
 
+/* What it says in whatever it writes for systemd and the bus, who read packages' and administrators' files, too. */
+#define HELPER_MARK "Written by snooze-helper"
+#define POLICY_DIRECTORY "/etc/dbus-1/system.d"
+#define UNIT_DIRECTORY "/etc/systemd/system"
+#define PERMISSIONS_DROP_IN "10-permissions.conf"
+
 /* What a plugin serves, under the bus name PLUGIN_NAME_PREFIX "<id>". */
 #define PLUGIN_NAME "io.cloudsnooze.Plugin1"
 #define PLUGIN_NAME_PREFIX PLUGIN_NAME "."

@@ -26,7 +26,7 @@ static char *user_path(const char *id) {
 }
 
 static char *policy_path(const char *id) {
-        return g_strdup_printf("/etc/dbus-1/system.d/" PLUGIN_NAME_PREFIX "%s.conf", id);
+        return g_strdup_printf(POLICY_DIRECTORY "/" PLUGIN_NAME_PREFIX "%s.conf", id);
 }
 
 /* Of the directories that both bus daemons read the only one that no package owns. */
@@ -41,11 +41,11 @@ static char *slot_activation_path(const char *id, const char *slot) {
 
 /* An administrator's override.conf comes after both. */
 static char *permissions_path(const char *slot, const char *id) {
-        return g_strdup_printf("/etc/systemd/system/%s%s.service.d/10-permissions.conf", slot, id);
+        return g_strdup_printf(UNIT_DIRECTORY "/%s%s.service.d/" PERMISSIONS_DROP_IN, slot, id);
 }
 
 static char *limits_path(const char *slot, const char *id) {
-        return g_strdup_printf("/etc/systemd/system/%s%s.service.d/20-limits.conf", slot, id);
+        return g_strdup_printf(UNIT_DIRECTORY "/%s%s.service.d/20-limits.conf", slot, id);
 }
 
 static char *approvals_path(const char *id) {
@@ -298,49 +298,43 @@ gboolean provision_limit(const Places *places, const char *id, const Limits *lim
         return TRUE;
 }
 
-/* The drop-in of one slot if the helper wrote it, else NULL. Caller frees. */
-static char *read_unit(const Places *places, const char *id, size_t i) {
-        g_autofree char *path = permissions_path(slots[i], id), *real = place_path(places, path), *text = NULL;
+/* Takes the path. */
+static gboolean is_written(const Places *places, char *path) {
+        g_autofree char *owned = path, *real = place_path(places, owned), *text = NULL;
 
-        return file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) && text_is_written(text) ? g_steal_pointer(&text)
-                                                                                          : NULL;
+        return file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) && text_is_written(text);
+}
+
+static gboolean drop_in_left(const Places *places, const char *id) {
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)
+                if (is_written(places, permissions_path(slots[i], id)))
+                        return TRUE;
+        return FALSE;
 }
 
 gboolean provision_left(const Places *places, const char *id) {
-        g_autofree char *approvals = approvals_path(id), *units = units_path(id), *a = read_unit(places, id, 0),
-                        *b = read_unit(places, id, 1);
+        g_autofree char *approvals = approvals_path(id), *units = units_path(id);
 
-        return a || b || file_there(places, approvals) || file_there(places, units);
+        return drop_in_left(places, id) || is_written(places, policy_path(id)) || file_there(places, approvals) ||
+               file_there(places, units);
 }
 
-/* One that an administrator wrote under this name is another one than that which goes with the drop-in. */
-static gboolean clear_policy(const Places *places, const char *id, const char *unit, unsigned *changed,
-                             GError **error) {
-        const Manifest manifest = { .id = (char *) id };
-        g_auto(GStrv) approved = text_read_approved(unit);
-        const Grant grant = { .manifest = &manifest, .permissions = (const char *const *) approved };
-        g_autofree char *path = policy_path(id), *real = place_path(places, path), *text = NULL,
-                        *expected = text_bus_policy(&grant);
-
-        return !file_read(real, UNIT_TEXT_MAX, &text, NULL, NULL) || !g_str_equal(text, expected) ||
-                remove_file(places, g_steal_pointer(&path), FALSE, RELOAD_BUS, changed, error);
-}
-
-/* What does not say who wrote it is the helper's where it goes with a drop-in, which says so and therefore goes last.
- * The user's file stays, for the package's plugin has the same user, and so do the limits, which are configured for a
- * packaged plugin as for any other. */
+/* The activation files do not say who wrote them, and are the helper's where they go with a drop-in, which says so and
+ * therefore goes last. The user's file stays, for the package's plugin has the same user, and so do the limits, which
+ * are configured for a packaged plugin as for any other. */
 gboolean provision_clear(const Places *places, const char *id, unsigned *changed, GError **error) {
         if (!remove_file(places, units_path(id), FALSE, 0, changed, error) ||
             !remove_file(places, approvals_path(id), FALSE, 0, changed, error))
                 return FALSE;
-        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++) {
-                g_autofree char *unit = read_unit(places, id, i);
-
-                if (unit && (!clear_policy(places, id, unit, changed, error) ||
-                             !remove_activation(places, id, changed, error) ||
-                             !remove_file(places, permissions_path(slots[i], id), TRUE, RELOAD_UNITS, changed, error)))
+        if (is_written(places, policy_path(id)) &&
+            !remove_file(places, policy_path(id), FALSE, RELOAD_BUS, changed, error))
+                return FALSE;
+        if (drop_in_left(places, id) && !remove_activation(places, id, changed, error))
+                return FALSE;
+        for (size_t i = 0; i < G_N_ELEMENTS(slots); i++)
+                if (is_written(places, permissions_path(slots[i], id)) &&
+                    !remove_file(places, permissions_path(slots[i], id), TRUE, RELOAD_UNITS, changed, error))
                         return FALSE;
-        }
         return TRUE;
 }
 

@@ -8,12 +8,10 @@
 #include "base/names.h"
 #include "helper/templates.h"
 
-#define WRITTEN "# Written by snooze-helper"
-#define HEADER WRITTEN ". What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
+#define HEADER "# " HELPER_MARK ". What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
 
 /* Of those that lie side by side. */
 #define VERSION_LINE "# Version: "
-#define APPROVED_LINE "# Approved: "
 
 static void append_limits(GString *text, const Limits *limits) {
         if (limits->memory_max > 0)
@@ -33,7 +31,7 @@ char *text_unit_limits(const Limits *limits) {
 
         append_limits(text, limits);
         if (text->len > 0)
-                g_string_prepend(text, "# Written by snooze-helper: the configured limits, which are within the "
+                g_string_prepend(text, "# " HELPER_MARK ": the configured limits, which are within the "
                                        "manifest's.\n[Service]\n");
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
@@ -137,8 +135,6 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
         g_string_append_printf(text, HEADER, manifest->id);
         if (manifest->versioned)
                 g_string_append_printf(text, VERSION_LINE "%s\n", manifest->version);
-        for (const char *const *permission = grant->permissions; *permission; permission++)
-                g_string_append_printf(text, APPROVED_LINE "%s\n", *permission);
         g_string_append(text, "[Service]\n");
         for (guint i = 0; i < lines->len; i++)
                 g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(lines, i));
@@ -146,18 +142,8 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-char **text_read_approved(const char *text) {
-        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-
-        for (char **line = lines; *line; line++)
-                if (g_str_has_prefix(*line, APPROVED_LINE))
-                        g_strv_builder_add(builder, *line + strlen(APPROVED_LINE));
-        return g_strv_builder_end(builder);
-}
-
 gboolean text_is_written(const char *text) {
-        return g_str_has_prefix(text, WRITTEN);
+        return strstr(text, HELPER_MARK) != NULL;
 }
 
 char *text_read_version(const char *text) {
@@ -180,12 +166,17 @@ static char *fill(const char *template, const char *id, const char *permissions,
 
 char *text_bus_policy(const Grant *grant) {
         g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GString) text = g_string_new(NULL);
+        g_autoptr(GString) lines = g_string_new(NULL), text = NULL;
+        g_autofree char *filled = NULL;
 
         permission_bus_rules(grant->permissions, rules);
         for (guint i = 0; i < rules->len; i++)
-                g_string_append_printf(text, "%s\n", (char *) g_ptr_array_index(rules, i));
-        return fill(template_bus_policy, grant->manifest->id, text->str, "");
+                g_string_append_printf(lines, "%s\n", (char *) g_ptr_array_index(rules, i));
+        filled = fill(template_bus_policy, grant->manifest->id, lines->str, "");
+        text = g_string_new(filled);
+        /* Not before the declaration that XML begins with. */
+        g_string_replace(text, "<busconfig>", "<!-- " HELPER_MARK ". -->\n<busconfig>", 1);
+        return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 char *text_bus_activation(const Grant *grant) {
@@ -202,5 +193,5 @@ char *text_slot_activation(const Grant *grant, const char *slot) {
 
 char *text_user(const char *id) {
         return g_strdup_printf(
-                "# Written by snooze-helper.\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);
+                "# " HELPER_MARK ".\nu " PLUGIN_USER_PREFIX "%s - \"CloudSnooze plugin %s\" - -\n", id, id);
 }

@@ -21,9 +21,7 @@ typedef struct Grant {
 char *text_unit_permissions(const Grant *grant, GError **error);
 /* Back from such a text: the version that it runs, NULL where that has none beside it. Caller frees. */
 char *text_read_version(const char *text);
-/* The same of what was approved; free with g_strfreev(). */
-char **text_read_approved(const char *text);
-/* Such a text, and not one of the administrator's or a package's. */
+/* Such a text, or a bus policy of the helper's, and not one of the administrator's or a package's. */
 gboolean text_is_written(const char *text);
 /* "" where there are none. */
 char *text_unit_limits(const Limits *limits);

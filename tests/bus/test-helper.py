@@ -145,6 +145,15 @@ class Provision(HelperTest):
         self.call('Deprovision', '(s)', ('example',))
         self.assertEqual(self.written(), self.SPARED | {str(path.relative_to(self.root)) for path in (drop_in, policy)})
 
+    def test_a_policy_of_the_helpers_goes_for_a_packaged_one_whatever_else_is_there(self):
+        self.become_packaged()
+        for slot in ('', '-b'):
+            (self.root / f'etc/systemd/system/snooze-plugin{slot}@example.service.d/10-permissions.conf').unlink()
+        for name in ('example.json', 'example.units'):
+            (self.root / 'etc/cloudsnooze/approvals' / name).unlink()
+        self.call('Provision', '(s)', ('example',))
+        self.assertFalse((self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').exists())
+
     def test_configured_directories(self):
         (self.root / 'etc/cloudsnooze/snooze.json').write_text(json.dumps({'plugins': {'directories': ['/opt/ours']}}))
         self.install(directory='opt/ours')

@@ -373,6 +373,20 @@ class Pins(Installation):
         self.assertNotIn('org.example.One', self.policy())
         self.assertNotIn('/srv/one', self.drop_in())
 
+    def test_what_two_versions_were_granted_goes_for_a_packaged_one(self):
+        """Their policy is that of neither alone."""
+        for version, name in (('1.0.0', 'One'), ('2.0.0', 'Two')):
+            self.install(self.source(version, permissions=[f'bus:org.example.{name}']))
+            self.approve(version)
+        self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        for name in ('One', 'Two'):
+            self.assertIn(f'org.example.{name}', self.policy())
+        shutil.copytree(self.source('3.0.0'), self.root / 'usr/lib/cloudsnooze/plugins/counting')
+        self.helper('Provision', '(s)', ('counting',))
+        places = ('etc/dbus-1/system.d', 'etc/systemd/system', 'etc/cloudsnooze/approvals', SERVICES)
+        self.assertEqual([path.name for place in places for path in (self.root / place).iterdir()], [])
+
     def test_what_is_not_there_or_broken_is_not_pinned(self):
         for version in ('1.0.0', '2.0.0'):
             self.install(self.source(version))

@@ -259,6 +259,87 @@ def what_no_package_brought(machine):
     machine.run("snooze", "plugin", "uninstall", "strewn")
 
 
+PACKAGED = "/usr/lib/cloudsnooze/plugins"
+
+
+def bring_by_package(machine, plugin, **changes):
+    """As a package of that name brings it; its user is there already."""
+    place = machine.path(f"{PACKAGED}/{plugin}")
+    for path in ("dbus-1/system.d/io.cloudsnooze.Plugin1.{}.conf", "dbus-1/system-services/io.cloudsnooze.Plugin1.{}.service"):
+        machine.write("/usr/share/" + path.format(plugin), machine.read("/usr/share/" + path.format("sessions")).replace("sessions", plugin))
+    shutil.copytree(machine.path(f"/etc/cloudsnooze/plugins/{plugin}"), place + ".new")
+    manifest = json.loads(machine.read(f"{PACKAGED}/{plugin}.new/plugin.json"))
+    if changes:
+        machine.write(f"{PACKAGED}/{plugin}.new/plugin.json", json.dumps({**manifest, **changes}))
+    os.rename(place + ".new", place)
+    machine.manager("DiscoverPlugins")
+
+
+def take_package_away(machine, plugin):
+    for path in (f"/usr/share/dbus-1/system.d/io.cloudsnooze.Plugin1.{plugin}.conf", f"{PACKAGED}/{plugin}",
+                 f"/usr/share/dbus-1/system-services/io.cloudsnooze.Plugin1.{plugin}.service"):
+        machine.run("rm", "-r", path)
+    machine.manager("DiscoverPlugins")
+
+
+def program_of(machine, plugin):
+    """What runs, by the plugin's own word that it does."""
+    assert attempt(machine, plugin, "read", "/etc/passwd") == "OK"
+    return machine.run("readlink", f"/proc/{machine.plugin_property(plugin, 'Pid')}/exe").stdout.strip()
+
+
+def assert_cleared(machine, plugin):
+    """But for the user, who is the package's, too."""
+    assert [path for path in FILES if os.path.exists(machine.path(path.format(plugin)))] == [FILES[0]]
+
+
+def cleared(machine, plugin):
+    return machine.run("journalctl", "--unit=snooze-helper", "--output=cat").stdout.count(f"What was left of a plugin {plugin} ")
+
+
+def a_package_brings_one_of_its_name(machine):
+    """what was granted to a plugin and made of it goes before one of its name is started that a package has brought, and comes again"""
+    install(machine, "taken", ["read:/home/alice/data", "bus:org.freedesktop.hostname1"])
+    permissions(machine, "taken", "--all")
+    plugin_call(machine, "taken", "Enable")
+    plugin_call(machine, "taken", "Load")
+    assert attempt(machine, "taken", "read", "/home/alice/data/file") == "OK"
+    # It runs, and another version takes its place.
+    bring_by_package(machine, "taken", version="2.0.0", permissions=[])
+    wait_until(lambda: machine.plugin_property("taken", "Version") == "2.0.0", "the package's to be taken")
+    assert program_of(machine, "taken") == f"{PACKAGED}/taken/taken"
+    for method, what in (("read", "/home/alice/data/file"), ("bus", "org.freedesktop.hostname1")):
+        assert attempt(machine, "taken", method, what) != "OK", what
+    assert_cleared(machine, "taken")
+    # One that fails soon is not rolled back to the other.
+    before = machine.plugin_property("taken", "Pid")
+    machine.run("kill", "-KILL", str(before))
+    wait_until(lambda: machine.plugin_property("taken", "State") == "running" and machine.plugin_property("taken", "Pid") != before,
+               "it to run again")
+    assert program_of(machine, "taken") == f"{PACKAGED}/taken/taken"
+    plugin_call(machine, "taken", "Restart")
+    assert cleared(machine, "taken") == 1
+    # The package goes: of the other one all has to be approved anew.
+    plugin_call(machine, "taken", "Unload")
+    take_package_away(machine, "taken")
+    wait_until(lambda: machine.plugin_property("taken", "Version") == "1.0.0", "the administrator's to be taken")
+    assert "nobody has approved" in refused(machine, "taken", "Restart")
+    permissions(machine, "taken", "--all")
+    plugin_call(machine, "taken", "Restart")
+    assert program_of(machine, "taken") == "/etc/cloudsnooze/plugins/taken/taken"
+    assert attempt(machine, "taken", "read", "/home/alice/data/file") == "OK"
+    # It does not run, and the package's has the very same manifest.
+    plugin_call(machine, "taken", "Unload")
+    bring_by_package(machine, "taken")
+    plugin_call(machine, "taken", "Load")
+    assert program_of(machine, "taken") == f"{PACKAGED}/taken/taken"
+    assert_cleared(machine, "taken")
+    assert cleared(machine, "taken") == 2
+    plugin_call(machine, "taken", "Unload")
+    take_package_away(machine, "taken")
+    machine.run("snooze", "plugin", "uninstall", "taken")
+
+
 def scripts_of_the_template_are_run(machine):
     """a plugin begun from the template for shell answers in its unit, by sh or by the shell that it names, which runs nothing else"""
     for plugin, shell in (("begun", ""), ("begunbash", " /bin/bash")):
@@ -372,5 +453,5 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         machine.build = build
         run_on(plan, machine, [*PERMISSION_CASES, names_are_not_looked_up_for_others, one_is_taken_back, more_is_asked_again,
-                               a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, limits_are_live,
-                               a_captured_daemon, nothing_is_left, it_leaves_when_idle])
+                               a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, a_package_brings_one_of_its_name,
+                               limits_are_live, a_captured_daemon, nothing_is_left, it_leaves_when_idle])

@@ -272,7 +272,6 @@ static void test_unit(void) {
         g_assert_no_error(error);
         g_assert_cmpstr(text, ==,
                         "# Written by snooze-helper. What changes it: sudo snooze plugin permissions example\n"
-                        "# Approved: processes\n"
                         "[Service]\n"
                         "ExecStart=\n"
                         "ExecStart=" PKGSYSCONFDIR "/plugins/example/example\n"

@@ -10,6 +10,9 @@
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 #include "manifest/approvals.h"
+#include "util/file.h"
+
+#define WRITTEN_MAX 65536U
 
 /* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting; the plugin's own
  * deadline is shorter. */
@@ -21,6 +24,7 @@ struct Provisioning {
         char *version;   /* of several that are installed; NULL: the one that is there */
         char *digest;
         char **permissions;
+        gboolean packaged; /* nothing of it has to be approved */
         sd_bus_slot *slot; /* NULL: waits for its turn */
         ProvisionDone done;
         void *userdata;
@@ -59,8 +63,12 @@ gboolean plugin_packaged(const Plugin *plugin) {
         return of_packages(plugin->directory);
 }
 
+gboolean manifest_packaged(const Manifest *manifest) {
+        return of_packages(manifest->directory);
+}
+
 gboolean plugin_official(const Manifest *manifest) {
-        return manifest && manifest->official && of_packages(manifest->directory);
+        return manifest && manifest->official && manifest_packaged(manifest);
 }
 
 gboolean plugin_lacks_user(const Plugin *plugin) {
@@ -79,14 +87,14 @@ static Approvals *load_approvals(const Plugin *plugin, GError **error) {
 
 /* The names in the directory are read once for all that is asked in one turn of the loop: GetManagedObjects asks for
  * every plugin. A directory that cannot be read approves nothing. */
-static gboolean has_approvals(const Plugin *plugin) {
+static gboolean has_approvals(const Plugin *plugin, const char *suffix) {
         Plugins *plugins = plugin->plugins;
         g_autofree char *directory = NULL, *file = NULL;
         g_autoptr(GDir) handle = NULL;
         uint64_t turn = 0;
         const char *name;
 
-        file = g_strconcat(plugin->id, ".json", NULL);
+        file = g_strconcat(plugin->id, suffix, NULL);
         (void) sd_event_now(plugins->parameters.event, CLOCK_MONOTONIC, &turn);
         if (!plugins->approvals || turn != plugins->approvals_turn) {
                 directory = g_build_filename(plugins->config_directory, APPROVALS_DIRECTORY, NULL);
@@ -107,7 +115,7 @@ char **plugin_approved(const Plugin *plugin) {
                 return g_new0(char *, 1);
         if (plugin_packaged(plugin))
                 return g_strdupv(plugin->manifest->permissions);
-        approvals = has_approvals(plugin) ? load_approvals(plugin, NULL) : NULL;
+        approvals = has_approvals(plugin, ".json") ? load_approvals(plugin, NULL) : NULL;
         return approvals ? approvals_granted(approvals, plugin->manifest) : g_new0(char *, 1);
 }
 
@@ -137,11 +145,37 @@ static gboolean in_slots(unsigned slot, unsigned i) {
         return slot == i || slot == PLUGIN_SLOT_COUNT;
 }
 
-gboolean provision_needed(const Plugin *plugin, const Manifest *manifest, unsigned slot) {
+static gboolean written_by_helper(const char *path) {
+        g_autofree char *text = NULL;
+
+        return file_read(path, WRITTEN_MAX, &text, NULL, NULL) && strstr(text, HELPER_MARK);
+}
+
+/* What an earlier plugin of its name had that no package brought, as the helper looks for it: systemd and the bus
+ * prefer it to what the package brought. Where there is neither, nobody reads it. */
+static gboolean left_behind(const Plugin *plugin) {
+        g_autofree char *policy = g_strdup_printf(POLICY_DIRECTORY "/%s.conf", plugin->name);
+
+        if (!starter_systemd(plugin->plugins->starter))
+                return FALSE;
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++) {
+                g_autofree char *drop_in =
+                        g_strdup_printf(UNIT_DIRECTORY "/%s.d/" PERMISSIONS_DROP_IN, plugin->units[i]);
+
+                if (written_by_helper(drop_in))
+                        return TRUE;
+        }
+        return written_by_helper(policy) || has_approvals(plugin, ".json") || has_approvals(plugin, ".units");
+}
+
+gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slot) {
         g_autofree char *missing = NULL;
 
-        if (plugin_packaged(plugin))
-                return FALSE;
+        if (manifest_packaged(manifest)) {
+                /* One that no package brought is to be made known anew after this one. */
+                provision_forget(plugin);
+                return left_behind(plugin);
+        }
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
                 if (in_slots(slot, i) && g_strcmp0(plugin->provisioned[i], manifest->digest) != 0)
                         return TRUE;
@@ -197,8 +231,17 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
                 return 0;
         }
         if (error) {
-                message = g_strdup_printf("could not be made known to the system: %s", error->message ?: error->name);
+                message = g_strdup_printf("%s: %s",
+                                          provisioning->packaged
+                                                  ? "came with a package, and what another one of its name had could "
+                                                    "not be removed"
+                                                  : "could not be made known to the system",
+                                          error->message ?: error->name);
                 end(provisioning, ERROR_PLUGIN_FAILED, message);
+                return 0;
+        }
+        if (provisioning->packaged) {
+                end(provisioning, NULL, NULL);
                 return 0;
         }
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
@@ -254,6 +297,7 @@ Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned
                                                            : NULL,
                                         .digest = g_strdup(manifest->digest),
                                         .permissions = g_strdupv(manifest->permissions),
+                                        .packaged = manifest_packaged(manifest),
                                         .done = done,
                                         .userdata = userdata };
         g_ptr_array_add(plugin->provisionings, provisioning);

@@ -3,8 +3,9 @@
 
 /* What has to be there before a plugin that no package brought can be started: the helper makes it known to the
  * system (user, policy, activation file, drop-ins), once for each manifest, and an administrator has approved of
- * all that it asks for. A plugin that came with a package needs neither. Where there is neither systemd nor a
- * helper nothing would be enforced, and nothing is asked. */
+ * all that it asks for. A plugin that came with a package needs neither, but that nothing is left of one of its name
+ * that was made known before: the helper removes that. Where there is neither systemd nor a helper nothing would be
+ * enforced, and nothing is asked. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -18,12 +19,14 @@ typedef void (*ProvisionDone)(Plugin *plugin, const char *error, const char *mes
 
 /* It lies where packages put theirs. */
 gboolean plugin_packaged(const Plugin *plugin);
+/* Which may be another one than what there is now. */
+gboolean manifest_packaged(const Manifest *manifest);
 /* The same, and its manifest says that it came with CloudSnooze. NULL: has none, and is not. */
 gboolean plugin_official(const Manifest *manifest);
 /* It lies where packages put theirs, and no package made the user that its unit runs as. */
 gboolean plugin_lacks_user(const Plugin *plugin);
 /* slot: a PluginSlot, in which it is to be started; PLUGIN_SLOT_COUNT: in either. FALSE: it may be started at once. */
-gboolean provision_needed(const Plugin *plugin, const Manifest *manifest, unsigned slot);
+gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slot);
 /* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
  * nothing could be sent. */
 Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done,

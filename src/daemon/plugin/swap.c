@@ -342,7 +342,7 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
         g_autofree char *message = NULL;
         g_autoptr(PluginSwap) swap = NULL;
         g_autoptr(Manifest) there = NULL;
-        gboolean possible;
+        gboolean found, possible;
 
         if (!swap_on_trial(plugin) || !plugin_may_run(plugin))
                 return FALSE;
@@ -351,11 +351,16 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
                         ? manifest_load_version(swap->directory, plugin->id, swap->other->version,
                                                 plugin->plugins->trusted_uid, NULL)
                         : manifest_load(swap->directory, plugin->id, plugin->plugins->trusted_uid, NULL);
-        possible = there && g_str_equal(there->version, swap->other->version);
+        found = there && g_str_equal(there->version, swap->other->version);
+        /* Of a package's name nothing else is made known. */
+        possible = found && (manifest_packaged(there) || !manifest_packaged(plugin->manifest));
         end_one(&plugin->previous, TRUE, reason);
         message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s",
                                   plugin->manifest->version, swap->other->version,
-                                  possible ? "which runs again" : "which is not there any more", reason);
+                                  possible ? "which runs again"
+                                  : found  ? "beside which a package has brought one of its name"
+                                           : "which is not there any more",
+                                  reason);
         tell(swap, ERROR_PLUGIN_FAILED, message);
         plugins_problem(plugin->plugins, plugin->id, message);
         if (!possible)
