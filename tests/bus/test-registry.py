@@ -9,7 +9,7 @@ import subprocess
 from gi.repository import GLib
 
 import tap
-from harness import BUILD, ERROR, MANAGER, PATH, BusTest, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, BusTest, error_name, wait_for
 
 PLUGIN = 'io.cloudsnooze.Snooze1.Plugin'
 OBJECTS = 'org.freedesktop.DBus.ObjectManager'
@@ -361,6 +361,74 @@ class Registry(BusTest):
         self.load()
         self.assertEqual(self.get('State', 'two'), 'running')
         self.assertEqual(self.get('Dependencies'), [('two', '>=1 <2')])
+
+    def begin_and_wait(self):
+        """One is asked for, and two, which it needs, is being started until let go."""
+        service = self.house.directory / 'services/io.cloudsnooze.Plugin1.two.service'
+        self.gate = self.house.directory / 'gate'
+        self.house.install_fake('two', 'idle')
+        os.mkfifo(self.gate)
+        program = self.house.directory / 'plugins/two/two'
+        service.write_text(f'[D-BUS Service]\nName=io.cloudsnooze.Plugin1.two\nUser=root\n'
+                           f'Exec=/bin/sh -c "read word <{self.gate}; exec {program} two idle {self.house.directory}"\n')
+        self.house.install_fake('one', 'idle', dependencies=self.needs(two='*'))
+        self.wait_for_added()
+        self.wait_for_added('two')
+        answer = self.client.send('LoadPlugin', '(s)', ('one',))
+        wait_for(lambda: self.get('State', 'two') == 'loading', 'what it needs to be started')
+        return answer
+
+    def let_go(self):
+        with open(self.gate, 'w') as gate:
+            gate.write('on\n')
+
+    def assert_called_off(self, answer):
+        """Who waits for it hears that at once, and it is not begun when what it needs is up."""
+        wait_for(lambda: answer, 'the answer')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'PluginFailed')
+        self.assertEqual((self.get('State'), self.get('LastError')), ('stopped', ''))
+        self.assertEqual(self.get('State', 'two'), 'loading')
+        self.let_go()
+        wait_for(lambda: self.get('State', 'two') == 'running', 'what was needed')
+        self.assertEqual((self.get('State'), self.house.lived_through('one')), ('stopped', []))
+
+    def test_unload_calls_off_a_start_that_waits_for_another(self):
+        answer = self.begin_and_wait()
+        self.client.call('Unload', interface=PLUGIN, path=path_of('one'))
+        self.assert_called_off(answer)
+
+    def test_disable_calls_off_a_start_that_waits_for_another(self):
+        answer = self.begin_and_wait()
+        self.client.call('Disable', interface=PLUGIN, path=path_of('one'))
+        self.assert_called_off(answer)
+
+    def test_all_switched_off_while_one_waits_for_another(self):
+        answer = self.begin_and_wait()
+        self.client.call('SetConfiguration', '(s)', ('{"plugins": {"enabled": false}}',))
+        wait_for(lambda: answer, 'the answer')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'PluginFailed')
+        self.assertEqual((self.get('State'), self.get('State', 'two')), ('stopped', 'stopped'))
+        self.let_go()
+
+    def test_taken_away_while_it_waits_for_another(self):
+        answer = self.begin_and_wait()
+        shutil.rmtree(self.house.directory / 'plugins/one')
+        wait_for(lambda: answer, 'the answer')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'PluginFailed')
+        self.wait_for_removed()
+        self.assertEqual(self.get('State', 'two'), 'loading')
+        self.let_go()
+        wait_for(lambda: self.get('State', 'two') == 'running', 'what was needed')
+
+    def test_a_start_that_is_wanted_again_is_made(self):
+        self.begin_and_wait()
+        self.client.call('Unload', interface=PLUGIN, path=path_of('one'))
+        again = self.client.send('LoadPlugin', '(s)', ('one',))
+        # It is with the daemon before this.
+        self.get('State')
+        self.let_go()
+        wait_for(lambda: again, 'the answer')
+        self.assertEqual((again[0][1], self.get('State')), (None, 'running'))
 
     def test_what_is_missing_is_named_until_it_is_there(self):
         self.house.install_fake('one', 'idle', dependencies=self.needs(two='~1.0'))

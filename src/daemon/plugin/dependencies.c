@@ -81,8 +81,17 @@ static void refuse(Plugin *plugin, const char *problem) {
         plugin_refuse(plugin, problem);
 }
 
+gboolean dependencies_awaited(const Plugin *plugin) {
+        return plugin->waiting_for > 0 && !plugin->called_off;
+}
+
+void dependencies_call_off(Plugin *plugin) {
+        plugin->called_off = plugin->waiting_for > 0;
+}
+
 static void on_settled(Plugin *dependency, const sd_bus_error *error, void *userdata) {
         Plugin *plugin = userdata;
+        g_autofree char *problem = NULL;
 
         plugin->waiting_for--;
         if (error && !plugin->dependency_error)
@@ -90,11 +99,12 @@ static void on_settled(Plugin *dependency, const sd_bus_error *error, void *user
                                                            dependency->id, error->message);
         if (plugin->waiting_for > 0)
                 return;
-        if (plugin->dependency_error) {
-                g_autofree char *problem = g_steal_pointer(&plugin->dependency_error);
-
+        problem = g_steal_pointer(&plugin->dependency_error);
+        if (plugin->called_off)
+                plugin->called_off = FALSE;
+        else if (problem)
                 refuse(plugin, problem);
-        } else
+        else
                 plugin_begin(plugin);
 }
 
@@ -104,8 +114,10 @@ gboolean dependencies_ready(Plugin *plugin) {
 
         if (plugin->manifest->dependencies->len == 0)
                 return TRUE;
-        if (plugin->waiting_for > 0)
+        if (plugin->waiting_for > 0) {
+                plugin->called_off = FALSE;
                 return FALSE;
+        }
         problem = dependencies_problem(plugin, plugin->manifest);
         if (problem) {
                 refuse(plugin, problem);

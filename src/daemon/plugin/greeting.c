@@ -143,7 +143,7 @@ void plugin_reconfigure(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
 
         if (!plugin_may_run(plugin)) {
-                if (plugin_active(plugin))
+                if (plugin_active(plugin) || plugin_awaited(plugin))
                         plugin_leave(plugin, "plugins are turned off");
                 plugin_tell_obstacle(plugin);
                 return;

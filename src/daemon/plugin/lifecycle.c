@@ -498,8 +498,17 @@ static gboolean farewell_goes_on(Plugin *plugin) {
         return TRUE;
 }
 
+gboolean plugin_awaited(const Plugin *plugin) {
+        return !plugin_active(plugin) && (plugin->begin_wanted || dependencies_awaited(plugin));
+}
+
 void plugin_leave(Plugin *plugin, const char *reason) {
         swap_abort(plugin, reason);
+        if (plugin_awaited(plugin)) {
+                plugin->begin_wanted = FALSE;
+                dependencies_call_off(plugin);
+                plugin_set_state(plugin, PLUGIN_LOADING, "asked for");
+        }
         switch (plugin->state) {
         case PLUGIN_RUNNING:
                 if (plugin_set_state(plugin, PLUGIN_DRAINING, reason) && plugin->state == PLUGIN_DRAINING)

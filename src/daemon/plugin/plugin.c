@@ -197,12 +197,7 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
         }
         plugin_settle_later(plugin, FALSE, done, userdata);
         plugin->restart_wanted = FALSE;
-        /* Who waits for it hears that it does not come. */
-        if (plugin->begin_wanted) {
-                plugin->begin_wanted = FALSE;
-                plugin_set_state(plugin, PLUGIN_LOADING, "asked for");
-        }
-        if (plugin_active(plugin) || plugin->state == PLUGIN_FAILED)
+        if (plugin_active(plugin) || plugin_awaited(plugin) || plugin->state == PLUGIN_FAILED)
                 plugin_leave(plugin, "was unloaded");
         if (!plugin_active(plugin))
                 plugin_settle_reached(plugin);

@@ -84,7 +84,8 @@ struct Plugin {
                                                * system for this slot; NULL: none so far */
         GPtrArray *provisionings; /* Provisioning, under way; owns */
 
-        unsigned waiting_for;    /* dependencies that are being started */
+        unsigned waiting_for;    /* dependencies that are being started … */
+        gboolean called_off;     /* … for nobody any more */
         char *dependency_error;  /* the first that was not */
         gboolean lacking;        /* last_error is about a dependency */
 
@@ -220,6 +221,10 @@ void plugins_search_forget(Plugins *plugins);
 /* dependencies.c */
 /* Before it is begun. FALSE: it is begun when they are up, or was refused. */
 gboolean dependencies_ready(Plugin *plugin);
+/* They are being started, and then it is. */
+gboolean dependencies_awaited(const Plugin *plugin);
+/* It is not begun when they are up, unless it is wanted again. */
+void dependencies_call_off(Plugin *plugin);
 /* Of one that runs already: what it needs is to run, too. */
 void dependencies_wake(Plugin *plugin);
 /* Of all that do not run: what they lack, or that they lack nothing any more. */
@@ -320,6 +325,9 @@ void plugin_end_process(Plugin *plugin, const char *reason);
 void plugin_stopped(Plugin *plugin, const char *reason);
 /* Asks the bus who owns the name: one that ran before the daemon did was never announced. */
 void plugin_ask_owner(Plugin *plugin);
+/* It is to be started as soon as what it needs is up, or its mark there. */
+gboolean plugin_awaited(const Plugin *plugin);
+/* Nor is one started that is awaited: who waits for it hears that it does not come. */
 void plugin_leave(Plugin *plugin, const char *reason);
 void plugin_restart(Plugin *plugin);
 /* Ends it, if it runs, and starts it with this manifest, which it takes. */

@@ -198,7 +198,7 @@ static void remove_plugin(Plugin *plugin) {
         guint index;
 
         plugin->stale = TRUE;
-        if (plugin_active(plugin)) {
+        if (plugin_active(plugin) || plugin_awaited(plugin)) {
                 plugin_leave(plugin, reason);
                 if (plugin_active(plugin))
                         return;
