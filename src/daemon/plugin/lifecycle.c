@@ -131,10 +131,15 @@ void plugin_manifest_taken(Plugin *plugin) {
                 plugin_tell_changed(plugin, state, reason);
         else
                 plugin_set_state(plugin, state, reason);
+        /* Another state ended that wait. */
+        if (plugin->begin_wanted && plugin->manifest && !plugin->timer)
+                set_timer(plugin, STORE_PATIENCE);
         /* Of one that fell, what waits for its restart. */
-        if (!plugin->manifest)
+        if (!plugin->manifest) {
+                plugin->begin_wanted = FALSE;
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, plugin->last_error);
-        else if (!g_queue_is_empty(&plugin->calls))
+                plugin_settle_reached(plugin);
+        } else if (!g_queue_is_empty(&plugin->calls))
                 plugin_begin(plugin);
 }
 
