@@ -454,6 +454,10 @@ void dispatch_plugin_changed(Plugin *plugin);
 int plugin_property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error);
 
+/* plugin-values.c */
+/* As a{sv}, each a (vs): the value, and its origin. */
+int plugin_values_append(sd_bus_message *reply, const Manifest *manifest, const Settings *settings);
+
 /* request.c */
 void plugin_request_free(void *request);
 
