@@ -18,6 +18,7 @@ import mail_cases
 import native_cases
 import outward_cases
 import overdue_cases
+import owed_cases
 import passage_cases
 import system_cases
 from tap import Plan
@@ -34,6 +35,7 @@ def main():
                           delay_cases, cloud_cases):
                 cases.run(plan, installed, bus)
             helper_cases.run(plan, installed, bus, build)
+            owed_cases.run(plan, installed, bus, build)
             install_cases.run(plan, installed, bus, build)
             lifecycle_cases.run(plan, installed, bus, build)
             limits_cases.run(plan, installed, bus, build)
