@@ -11,7 +11,7 @@ import sqlite3
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import PATH, PLUGIN, SOURCE, wait_for, wait_for_file
+from harness import ERROR, PATH, PLUGIN, SOURCE, error_name, wait_for, wait_for_file
 
 
 class State(CountingTest):
@@ -360,6 +360,37 @@ class Killed(CountingTest):
             self.assertIn(kept_now, (kept, told))
             kept = kept_now
 
+    def fall_while_leaving(self, method):
+        """What it was asked is waited for."""
+        hanging = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING)
+        self.ask('look')
+        told, pid = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING), self.get('Pid')
+        answer = self.client.send(method, interface=PLUGIN, path=COUNTING)
+        self.wait_for_state('draining')
+        self.assertEqual(hanging, [])
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: answer and hanging, 'the answers')
+        self.assertIsNone(answer[0][1])
+        self.assertEqual(error_name(hanging[0][1]), ERROR + 'PluginFailed')
+        wait_for(lambda: len(told) >= 2, 'its end to be told')
+        return [state for state, _, _ in told]
+
+    def test_the_plugin_while_it_is_to_leave(self):
+        """It is gone, as was wanted, and not started again; but what it knew since the latest export is lost."""
+        for method in 'Unload', 'Disable':
+            with self.subTest(method):
+                self.start()
+                self.count()
+                self.assertEqual(self.fall_while_leaving(method), ['draining', 'stopped'])
+                self.assertEqual((self.get('State'), self.get('Restarts'), self.get('LastError')), ('stopped', 0, ''))
+                self.wait_for_problem('fell before it had given its state away')
+                self.problems.clear()
+                self.house.kill_daemon()
+
+    def test_the_plugin_while_it_is_to_be_restarted(self):
+        self.start()
+        self.assertEqual(self.fall_while_leaving('Restart')[:2], ['draining', 'stopped'])
+        self.assertEqual((self.get('State'), self.get('Restarts')), ('running', 0))
 
 
 class Hanging(CountingTest):

@@ -183,6 +183,23 @@ static gboolean was_stray(Plugin *plugin, const char *reason) {
         return TRUE;
 }
 
+/* It was asked to go, and does: how is no failure of it any more. */
+static gboolean was_to_leave(Plugin *plugin, const char *reason) {
+        const PluginProcess *process = plugin->process;
+
+        if (plugin->state != PLUGIN_DRAINING || !process || process->farewell == FAREWELL_NONE)
+                return FALSE;
+        if (process->farewell != FAREWELL_SHUTDOWN && manifest_has_contract(process->manifest, "State")) {
+                g_autofree char *message =
+                        g_strdup_printf("was to leave and fell before it had given its state away: %s", reason);
+
+                plugins_problem(plugin->plugins, plugin->id, message);
+        }
+        plugin_end_process(plugin, reason);
+        plugin_stopped(plugin, reason);
+        return TRUE;
+}
+
 void plugin_fail(Plugin *plugin, const char *format, ...) {
         gboolean was_up = plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;
         g_autofree char *text = NULL, *reason = NULL;
@@ -196,7 +213,7 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
         reason = plugin_words(text);
-        if (swap_roll_back(plugin, reason) || was_stray(plugin, reason))
+        if (swap_roll_back(plugin, reason) || was_stray(plugin, reason) || was_to_leave(plugin, reason))
                 return;
 
         plugin_end_process(plugin, reason);
