@@ -46,6 +46,14 @@ void plugin_forget_failures(Plugin *plugin) {
         plugin->failure_count = 0;
 }
 
+void plugin_may_again(Plugin *plugin, const char *reason) {
+        if (plugin->state != PLUGIN_FAILED || plugin->timer || !plugin->manifest || plugin_awaited(plugin))
+                return;
+        plugin_forget_failures(plugin);
+        plugin_set_error(plugin, "");
+        plugin_set_state(plugin, PLUGIN_DISCOVERED, reason);
+}
+
 uint64_t plugin_restart_delay(uint64_t first, unsigned failures) {
         unsigned doublings = MIN(failures > 0 ? failures - 1 : 0, 16U);
         uint64_t delay = MIN((first > 0 ? first : RESTART_DELAY_MIN) << doublings, RESTART_DELAY_MAX);

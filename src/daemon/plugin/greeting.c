@@ -143,7 +143,9 @@ void plugin_reconfigure(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
 
         if (!plugin_may_run(plugin)) {
-                if (plugin_active(plugin) || plugin_awaited(plugin))
+                /* One that waits for its restart waits no more. */
+                if (plugin_active(plugin) || plugin_awaited(plugin) ||
+                    (plugin->state == PLUGIN_FAILED && plugin->timer))
                         plugin_leave(plugin, "plugins are turned off");
                 plugin_tell_obstacle(plugin);
                 return;

@@ -289,6 +289,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
                 plugin_stopped(plugin, "did not end in time and was killed");
                 break;
         case PLUGIN_FAILED:
+                /* It may have to wait for what it needs: that has a deadline of its own. */
+                plugin->timer = sd_event_source_disable_unref(plugin->timer);
                 plugin->restarts++;
                 plugin_begin(plugin);
                 break;

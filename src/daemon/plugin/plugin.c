@@ -151,9 +151,10 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
                 return;
         plugin->enabled = enabled;
         plugin_bus_changed(plugin, "Enabled", NULL);
-        if (enabled)
+        if (enabled) {
                 plugin_forget_failures(plugin);
-        else
+                plugin_may_again(plugin, "was enabled");
+        } else
                 plugin_leave(plugin, "was disabled");
         plugin_tell_changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled");
         dependencies_review(plugin->plugins);

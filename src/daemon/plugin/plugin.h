@@ -352,6 +352,9 @@ unsigned plugin_failures_max(const Plugin *plugin);
 unsigned plugin_failures_recent(const Plugin *plugin, uint64_t now);
 void plugin_failures_remember(Plugin *plugin, uint64_t now);
 void plugin_forget_failures(Plugin *plugin);
+/* What kept it from running has gone: one that failed and is not about to be started again is as any other that nobody
+ * has asked so far. */
+void plugin_may_again(Plugin *plugin, const char *reason);
 /* Before the restart after so many failures in a row; first: before the first one, 0: RESTART_DELAY_MIN. Doubles each
  * time, up to RESTART_DELAY_MAX, and a quarter more or less, so that plugins that fail together do not return
  * together. */

@@ -161,11 +161,14 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                 if (!config_event_handlers_equal(previous, config, plugin->id))
                         plugin_bus_changed(plugin, "Events", NULL);
                 plugin_reconfigure(plugin);
-                /* One that does not run changes no state by that. */
-                if (may_run != plugin_may_run_by(plugin, previous))
-                        plugin_tell_changed(plugin, plugin->state,
-                                            may_run ? "may run by the new configuration"
-                                                    : "may not run by the new configuration");
+                if (may_run == plugin_may_run_by(plugin, previous))
+                        continue;
+                if (may_run)
+                        plugin_may_again(plugin, "may run by the new configuration");
+                /* Most of those that do not run change no state by that. */
+                plugin_tell_changed(plugin, plugin->state,
+                                    may_run ? "may run by the new configuration"
+                                            : "may not run by the new configuration");
         }
         upgrades_review(plugins);
         config_unref(previous);
