@@ -41,9 +41,8 @@ const char *plugin_state_name(PluginState state) {
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
-static gboolean farewell_goes_on(Plugin *plugin);
 
-static gboolean under_way(const Plugin *plugin) {
+gboolean plugin_under_way(const Plugin *plugin) {
         return plugin->process && !g_queue_is_empty(&plugin->process->in_flight);
 }
 
@@ -60,7 +59,7 @@ static uint64_t state_deadline(const Plugin *plugin) {
         }
 }
 
-static void set_timer(Plugin *plugin, uint64_t usec) {
+void plugin_set_timer(Plugin *plugin, uint64_t usec) {
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         if (usec > 0)
                 (void) sd_event_add_time_relative(plugin->plugins->parameters.event, &plugin->timer, CLOCK_MONOTONIC,
@@ -84,7 +83,7 @@ gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason)
         if (previous == PLUGIN_QUARANTINED)
                 plugin_quarantine_drop(plugin);
         plugin->state = state;
-        set_timer(plugin, state_deadline(plugin));
+        plugin_set_timer(plugin, state_deadline(plugin));
         if (state == PLUGIN_RUNNING)
                 dependencies_up(plugin);
         else {
@@ -133,7 +132,7 @@ void plugin_manifest_taken(Plugin *plugin) {
                 plugin_set_state(plugin, state, reason);
         /* Another state ended that wait. */
         if (plugin->begin_wanted && plugin->manifest && !plugin->timer)
-                set_timer(plugin, STORE_PATIENCE);
+                plugin_set_timer(plugin, STORE_PATIENCE);
         /* Of one that fell, what waits for its restart. */
         if (!plugin->manifest) {
                 plugin->begin_wanted = FALSE;
@@ -236,8 +235,8 @@ void plugin_fail(Plugin *plugin, const char *format, ...) {
         }
         if (plugin_set_state(plugin, PLUGIN_FAILED, reason) && plugin->state == PLUGIN_FAILED)
                 /* A good start is no excuse for one that falls behind it again and again. */
-                set_timer(plugin,
-                          plugin->restart_wanted ? 1
+                plugin_set_timer(plugin, plugin->restart_wanted
+                                                 ? 1
                                                  : plugin_restart_delay(plugin->plugins->parameters.restart_delay,
                                                                         MAX(recent, plugin->failure_count)));
 }
@@ -371,7 +370,7 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
 
 /* Its state comes before any call. Each step of that has a deadline of its own. */
 static void on_ready(PluginProcess *process) {
-        set_timer(process->plugin, 0);
+        plugin_set_timer(process->plugin, 0);
         state_restore(process, on_restored, NULL);
 }
 
@@ -414,7 +413,7 @@ void plugin_begin(Plugin *plugin) {
         if (plugin->mark_missing) {
                 /* Who comes later does not keep the first one waiting. */
                 if (!plugin->begin_wanted || !plugin->timer)
-                        set_timer(plugin, STORE_PATIENCE);
+                        plugin_set_timer(plugin, STORE_PATIENCE);
                 plugin->begin_wanted = TRUE;
                 return;
         }
@@ -447,81 +446,6 @@ void plugin_begin(Plugin *plugin) {
                 plugin_adopt(plugin);
 }
 
-static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        /* What counts is that its name goes; one that refuses has until the deadline. */
-}
-
-static void ask_to_leave(PluginProcess *process) {
-        uint64_t timeout = process_timeout(process, TIMEOUT_SHUTDOWN);
-
-        process->farewell = FAREWELL_SHUTDOWN;
-        set_timer(process->plugin, timeout);
-        process_call(process, PLUGIN_INTERFACE, "Shutdown", timeout, NULL, on_shutdown, NULL);
-}
-
-static void on_saved(PluginProcess *process, const char *problem, void *userdata) {
-        if (problem)
-                plugins_problem(process->plugin->plugins, process->plugin->id, problem);
-        if (process->farewell == FAREWELL_STATE)
-                ask_to_leave(process);
-}
-
-static void wait_for_state(PluginProcess *process) {
-        process->farewell = FAREWELL_STATE;
-        set_timer(process->plugin, usec_add(process_timeout(process, TIMEOUT_EXPORT), STORE_PATIENCE));
-}
-
-static void save_before_leaving(PluginProcess *process) {
-        wait_for_state(process);
-        state_save(process, on_saved, NULL);
-}
-
-/* Its manifest is that of another version: what it has itself it has said. */
-void process_outdated(PluginProcess *process, const char *reason) {
-        Plugin *plugin = process->plugin;
-
-        log_notice("Plugin %s: %s: what is there now takes its place", plugin->id, reason);
-        plugin->restart_wanted = TRUE;
-        if (!plugin_set_state(plugin, PLUGIN_DRAINING, reason) || plugin->state != PLUGIN_DRAINING)
-                return;
-        if (process->state_held == STATE_HELD_LIVE) {
-                process->state_unread = plugin->state_unread;
-                process->state_unsure = !process->state_unread;
-                wait_for_state(process);
-                state_put_away(process, on_saved, NULL);
-        } else
-                ask_to_leave(process);
-}
-
-/* What is under way may change its state: that is exported behind it. */
-static void begin_farewell(Plugin *plugin) {
-        PluginProcess *process = plugin->process;
-
-        if (!process)
-                return;
-        process->farewell = FAREWELL_CALLS;
-        plugin_hasten(plugin);
-        if (!manifest_has_contract(process->manifest, "State"))
-                ask_to_leave(process);
-        else if (!under_way(plugin))
-                save_before_leaving(process);
-}
-
-/* FALSE: it has been waited for long enough. */
-static gboolean farewell_goes_on(Plugin *plugin) {
-        PluginProcess *process = plugin->process;
-
-        if (!process || (process->farewell != FAREWELL_CALLS && process->farewell != FAREWELL_STATE))
-                return FALSE;
-        if (process->farewell == FAREWELL_CALLS) {
-                save_before_leaving(process);
-                return TRUE;
-        }
-        plugins_problem(plugin->plugins, plugin->id, "its state was not kept: the disk does not answer");
-        ask_to_leave(process);
-        return TRUE;
-}
-
 gboolean plugin_awaited(const Plugin *plugin) {
         return !plugin_active(plugin) && (plugin->begin_wanted || dependencies_awaited(plugin));
 }
@@ -536,7 +460,7 @@ void plugin_leave(Plugin *plugin, const char *reason) {
         switch (plugin->state) {
         case PLUGIN_RUNNING:
                 if (plugin_set_state(plugin, PLUGIN_DRAINING, reason) && plugin->state == PLUGIN_DRAINING)
-                        begin_farewell(plugin);
+                        farewell_begin(plugin);
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
@@ -661,12 +585,12 @@ static void ended(Plugin *plugin) {
 /* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
         swap_call_ended(plugin);
-        if (plugin->state != PLUGIN_DRAINING || under_way(plugin)) {
+        if (plugin->state != PLUGIN_DRAINING || plugin_under_way(plugin)) {
                 plugin_pump(plugin);
                 return;
         }
         if (plugin->process && plugin->process->farewell == FAREWELL_CALLS)
-                save_before_leaving(plugin->process);
+                farewell_save(plugin->process);
         if (plugin->process && plugin->process->farewell == FAREWELL_STATE)
                 return;
         if (plugin->process)
@@ -718,13 +642,13 @@ static void name_gone(Plugin *plugin, gboolean lived) {
                 break;
         case PLUGIN_RUNNING:
                 /* Where there is a channel it tells one that leaves from one that fell. */
-                if (under_way(plugin) || plugin->process->channel)
+                if (plugin_under_way(plugin) || plugin->process->channel)
                         plugin_set_state(plugin, PLUGIN_DRAINING, "is leaving");
                 else
                         ended(plugin);
                 break;
         case PLUGIN_DRAINING:
-                if (!under_way(plugin))
+                if (!plugin_under_way(plugin))
                         ended(plugin);
                 break;
         default:

@@ -311,6 +311,10 @@ void plugin_set_healthy(Plugin *plugin, gboolean healthy, const char *error);
 /* FALSE where the table of transitions does not allow it. Tells everybody, so the state may be another one afterwards.
  */
 gboolean plugin_set_state(Plugin *plugin, PluginState state, const char *reason);
+/* The deadline of its state; 0: none any more. */
+void plugin_set_timer(Plugin *plugin, uint64_t usec);
+/* It was asked something and has not answered. */
+gboolean plugin_under_way(const Plugin *plugin);
 /* One that does not run has another manifest, or none any more: it is discovered again, or broken. */
 void plugin_manifest_taken(Plugin *plugin);
 /* Whoever asks for it: starts it unless it is up or may not run. */
@@ -365,6 +369,14 @@ void plugin_quarantine(Plugin *plugin, const char *reason);
 void plugin_quarantine_recall(Plugin *plugin);
 /* For the daemon after this one it is as any other. */
 void plugin_quarantine_drop(const Plugin *plugin);
+
+/* farewell.c */
+/* What is under way may change its state: that is exported behind it. */
+void farewell_begin(Plugin *plugin);
+/* Nothing is under way any more, or is waited for. */
+void farewell_save(PluginProcess *process);
+/* At its deadline. FALSE: it has been waited for long enough. */
+gboolean farewell_goes_on(Plugin *plugin);
 
 /* ending.c */
 void ending_free(void *ending);
