@@ -147,9 +147,33 @@ static void test_beyond_so_many_steps_nothing_follows(const void *data) {
         fixture_down(&f);
 }
 
+/* Seen while it is looked for one that ran before the daemon did: there is none, and what is there now is started. */
+static void test_another_one_while_it_is_looked_for(void) {
+        PluginFixture f = {};
+        Told told = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, "");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        plugin_load(plugin, on_settled, &told);
+        g_assert_true(plugin_adopting(plugin));
+        plugin_upgrade(plugin, describe(&f, "one", "1.1.0", ""), NULL, NULL);
+        run_until(f.bus.event, told.n == 1);
+        g_assert_cmpstr(told.error, ==, "");
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        g_assert_cmpstr(plugin->manifest->version, ==, "1.1.0");
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
+        g_assert_null(plugin->next_manifest);
+        g_free(told.error);
+        fixture_down(&f);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/upgrade/busy-forgets-nothing", test_busy_forgets_nothing);
+        g_test_add_func("/upgrade/another-one-while-it-is-looked-for", test_another_one_while_it_is_looked_for);
         g_test_add_func("/upgrade/so-many-follow", test_so_many_follow);
         g_test_add_data_func("/upgrade/beyond-so-many-steps/one-more", GUINT_TO_POINTER(11),
                              test_beyond_so_many_steps_nothing_follows);

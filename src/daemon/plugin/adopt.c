@@ -26,8 +26,8 @@ static void take(Plugin *plugin, PluginSlot slot) {
         plugin->process->unit = plugin->units[slot];
 }
 
-/* The one whose manifest was kept is gone: by what is there now it is decided what is started, or what another one is.
- */
+/* The one whose manifest was kept is gone, or there is none and another manifest has come meanwhile: by what is there
+ * now it is decided what is started, or what another one is. */
 static void look_again(Plugin *plugin, gboolean another) {
         plugin->looked = !another;
         origin_drop(plugin);
@@ -53,7 +53,7 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         }
         if (plugin->state != PLUGIN_LOADING || !plugin->process)
                 return 1;
-        if (plugin->behind && !origin_is(plugin, owner))
+        if (plugin->behind ? !origin_is(plugin, owner) : !*owner && plugin->next_manifest)
                 look_again(plugin, *owner);
         else if (*owner) {
                 plugin->process->adopted = TRUE;
