@@ -9,9 +9,10 @@
 #define CHECK "\"IdleCheck\""
 
 /* Written over what is there, and read. */
-static Manifest *describe(PluginFixture *f, const char *id, const char *version, const char *further) {
-        g_autofree char *plugins = g_build_filename(f->directory, "plugins", NULL);
-        g_autofree char *name = g_strdup_printf("plugins/%s/plugin.json", id);
+static Manifest *describe_in(PluginFixture *f, const char *directory, const char *id, const char *version,
+                             const char *further) {
+        g_autofree char *plugins = g_build_filename(f->directory, directory, NULL);
+        g_autofree char *name = g_strdup_printf("%s/%s/plugin.json", directory, id);
         g_autofree char *text = g_strdup_printf("{\"name\": \"%s\", \"version\": \"%s\", \"exec\": \"%s\", "
                                                 "\"contracts\": [" CHECK "]%s}",
                                                 id, version, g_getenv("FAKE_PLUGIN"), further);
@@ -22,6 +23,10 @@ static Manifest *describe(PluginFixture *f, const char *id, const char *version,
         manifest = manifest_load(plugins, id, f->plugins->trusted_uid, &error);
         g_assert_no_error(error);
         return manifest;
+}
+
+static Manifest *describe(PluginFixture *f, const char *id, const char *version, const char *further) {
+        return describe_in(f, "plugins", id, version, further);
 }
 
 typedef struct Told {
@@ -149,6 +154,7 @@ static void test_beyond_so_many_steps_nothing_follows(const void *data) {
 
 /* Seen while it is looked for one that ran before the daemon did: there is none, and what is there now is started. */
 static void test_another_one_while_it_is_looked_for(void) {
+        g_autofree char *elsewhere = NULL;
         PluginFixture f = {};
         Told told = {};
         Plugin *plugin;
@@ -159,13 +165,16 @@ static void test_another_one_while_it_is_looked_for(void) {
         plugin = plugins_find(f.plugins, "one");
         plugin_load(plugin, on_settled, &told);
         g_assert_true(plugin_adopting(plugin));
-        plugin_upgrade(plugin, describe(&f, "one", "1.1.0", ""), NULL, NULL);
+        plugin_upgrade(plugin, describe_in(&f, "elsewhere", "one", "1.1.0", ""), NULL, NULL);
         run_until(f.bus.event, told.n == 1);
         g_assert_cmpstr(told.error, ==, "");
         g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
         g_assert_cmpstr(plugin->manifest->version, ==, "1.1.0");
         g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
         g_assert_null(plugin->next_manifest);
+        /* Whose it is, a package's or an administrator's, goes by where it lies. */
+        elsewhere = g_build_filename(f.directory, "elsewhere", NULL);
+        g_assert_cmpstr(plugin->directory, ==, elsewhere);
         g_free(told.error);
         fixture_down(&f);
 }

@@ -144,12 +144,16 @@ void plugin_manifest_taken(Plugin *plugin) {
 
 /* Before it is started again, by whomever: a source is by those who hear that it has stopped. */
 static void take_next_manifest(Plugin *plugin) {
+        g_autofree char *directory = NULL;
+
         if (!plugin->next_manifest) {
                 /* What was there was taken back, or is there again: whatever is started now is that. */
                 plugin->behind = FALSE;
                 return;
         }
-        plugin_set_manifest(plugin, plugin->directory, g_steal_pointer(&plugin->next_manifest), NULL);
+        /* It need not lie where the one before it does. */
+        directory = plugin_directory_of(plugin->next_manifest);
+        plugin_set_manifest(plugin, directory, g_steal_pointer(&plugin->next_manifest), NULL);
         plugin_manifest_taken(plugin);
 }
 
