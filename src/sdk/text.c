@@ -87,13 +87,30 @@ static unsigned steers(const char *text) {
         return 0;
 }
 
+static bool is_plain(char c) {
+        return c >= 0x20 && c < 0x7f;
+}
+
 static void make_one_line(char *text) {
         while (*text) {
-                unsigned n = steers(text);
+                unsigned n = is_plain(*text) ? 1 : text_character(text);
 
-                memset(text, ' ', n);
+                if (n == 0)
+                        *text = '?';
+                else if (!is_plain(*text))
+                        memset(text, ' ', steers(text));
                 text += n > 0 ? n : 1;
         }
+}
+
+/* Most of what is said at each check needs no formatting, which takes longer than all that is done to it here. */
+static char *formatted(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
+static char *formatted(const char *format, va_list ap) {
+        char *text;
+
+        if (!strchr(format, '%'))
+                return strdup(format);
+        return vasprintf(&text, format, ap) < 0 ? NULL : text;
 }
 
 static void shorten(char *text, size_t maximum) {
@@ -105,11 +122,10 @@ static void shorten(char *text, size_t maximum) {
 }
 
 char *text_line(const char *format, va_list ap) {
-        char *text;
+        char *text = formatted(format, ap);
 
-        if (vasprintf(&text, format, ap) < 0)
+        if (!text)
                 return NULL;
-        text_make_valid(text);
         make_one_line(text);
         shorten(text, TEXT_LINE_MAX);
         return text;

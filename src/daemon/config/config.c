@@ -166,6 +166,7 @@ Config *config_parse(const ConfigText *texts, gsize n, GError **error) {
         g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(JsonNode) merged = empty_document();
         g_autoptr(Config) config = NULL;
+        JsonObject *plugins;
 
         for (gsize i = 0; i < n; i++)
                 if (!add_text(&merged, origins, warnings, &texts[i], error))
@@ -174,6 +175,9 @@ Config *config_parse(const ConfigText *texts, gsize n, GError **error) {
         config = g_new0(Config, 1);
         g_ref_count_init(&config->references);
         config->merged = json_object_ref(json_node_get_object(merged));
+        config->sources = json_get_object(config->merged, "sources");
+        plugins = json_get_object(config->merged, "plugins");
+        config->timeouts = plugins ? json_get_object(plugins, "timeouts") : NULL;
         config->origins = steal(origins);
         g_ptr_array_add(warnings, NULL);
         config->warnings = (char **) g_ptr_array_steal(warnings, NULL);
@@ -325,11 +329,8 @@ JsonObject *config_limits(const Config *config, const char *id) {
 }
 
 uint64_t config_timeout(const Config *config, const char *id, PluginTimeout timeout) {
-        JsonObject *sources = json_get_object(config->merged, "sources"),
-                   *plugins = json_get_object(config->merged, "plugins");
-        JsonObject *source = timeout == TIMEOUT_CHECK && sources ? json_get_object(sources, id) : NULL;
-        JsonObject *map = plugins ? json_get_object(plugins, "timeouts") : NULL,
-                   *entry = map ? json_get_object(map, id) : NULL;
+        JsonObject *source = timeout == TIMEOUT_CHECK && config->sources ? json_get_object(config->sources, id) : NULL;
+        JsonObject *entry = config->timeouts ? json_get_object(config->timeouts, id) : NULL;
         double seconds = source ? json_get_double(source, "timeout_seconds", 0) : 0;
 
         if (seconds <= 0 && entry)

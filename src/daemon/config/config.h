@@ -81,6 +81,8 @@ struct Config {
         char **allow_stop_effects;          /* of keeps-billing terminates unknown; ([]) */
 
         JsonObject *merged;                 /* the whole merged document, as written; never NULL */
+        JsonObject *sources, *timeouts;     /* in it, "sources" and "plugins.timeouts"; NULL: not there. For each call
+                                               of a plugin they are looked at */
         GHashTable *origins; /* "/plugins/enabled" (JSON pointer) → file it came from; others are defaults */
         char **warnings;                    /* accepted keys without a meaning here, each with what replaces it */
 };

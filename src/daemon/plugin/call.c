@@ -38,13 +38,14 @@ typedef struct ContractMethod {
 #define MAY_REFUSE (MAY_REFUSE_ARGUMENTS | MAY_BE_REFUSED)
 
 static const ContractMethod contract_methods[] = {
+        /* First, for no other one is asked for so often. */
+        { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK, 0 },
         { PLUGIN_INTERFACE, "Handshake", NULL, "ua{sv}", CONTROL_TIMEOUT, 0 },
         { PLUGIN_INTERFACE, "Initialize", NULL, "", CONTROL_TIMEOUT, 0 },
         { PLUGIN_INTERFACE, "Configure", NULL, "", CONTROL_TIMEOUT, MAY_REFUSE_ARGUMENTS },
         { PLUGIN_INTERFACE, "Ping", NULL, "", CONTROL_TIMEOUT, 0 },
         { PLUGIN_INTERFACE, "OpenChannel", NULL, "h", CONTROL_TIMEOUT, 0 },
         { PLUGIN_INTERFACE, "Shutdown", NULL, "", TIMEOUT_SHUTDOWN, 0 },
-        { IDLE_CHECK_INTERFACE, "CheckIdle", "IdleCheck", "ssa{sv}", TIMEOUT_CHECK, 0 },
         { EVENT_HANDLER_INTERFACE, "HandleEvent", "EventHandler", "ba{sv}", TIMEOUT_EVENT, MAY_REFUSE },
         { EVENT_SOURCE_INTERFACE, "Watch", "EventSource", "", TIMEOUT_EVENT, 0 },
         { EVENT_SOURCE_INTERFACE, "Acknowledge", "EventSource", "", TIMEOUT_EVENT, MAY_BE_REFUSED },
@@ -235,7 +236,7 @@ static PluginCall *next_call(PluginProcess *process) {
                 return NULL;
         if (!g_queue_is_empty(&process->controls))
                 return g_queue_peek_head(&process->controls);
-        if (process != plugin->process || plugin->state != PLUGIN_RUNNING ||
+        if (g_queue_is_empty(&plugin->calls) || process != plugin->process || plugin->state != PLUGIN_RUNNING ||
             process->channel_state == CHANNEL_OPENING || is_cut_off(process))
                 return NULL;
         return plugin->held ? first_without_effect(plugin) : g_queue_peek_head(&plugin->calls);
@@ -340,12 +341,13 @@ static void finish_answered(PluginCall *call, sd_bus_message *reply) {
         const char *signature = sd_bus_message_get_signature(reply, true) ?: "";
         Plugin *plugin = call->plugin;
         unsigned faults = plugin->faults;
+        uint64_t now = clock_monotonic();
         gboolean serves;
 
-        call->process->last_heard = clock_monotonic();
+        call->process->last_heard = now;
         /* How long an answer lay there that nobody waited for is not its plugin's doing. */
         if (!call->leisurely)
-                statistics_add_duration(&plugin->statistics, usec_sub(clock_monotonic(), call->begun));
+                statistics_add_duration(&plugin->statistics, usec_sub(now, call->begun));
         if (strcmp(signature, call->method->reply) != 0) {
                 g_autofree char *message = g_strdup_printf("%s answered %s with “%s”, expected “%s”.", plugin->id,
                                                            call->method->member, signature, call->method->reply);

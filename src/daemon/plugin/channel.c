@@ -30,6 +30,7 @@ struct Channel {
         sd_bus *bus;
         sd_bus_slot *filter;
         sd_event_source *input, *timer;
+        int watched;        /* for which events, or why for none */
         uint64_t timer_set; /* for when; UINT64_MAX: it is off */
         uint64_t begin_by;
         bool leisurely;
@@ -103,6 +104,9 @@ static void watch_input(Channel *channel) {
 
         if (at_leisure(channel) && events > 0)
                 events &= EPOLLOUT;
+        if (events == channel->watched)
+                return;
+        channel->watched = events;
         if (events < 0) {
                 (void) sd_event_source_set_enabled(channel->input, SD_EVENT_OFF);
                 return;
@@ -222,6 +226,7 @@ static int watch_bus(Channel *channel, sd_event *event) {
         if (r < 0)
                 return r;
         (void) steal_fd(&own);
+        channel->watched = EPOLLIN;
         r = sd_event_add_time(event, &channel->timer, CLOCK_MONOTONIC, 0, 0, on_time, channel);
         if (r < 0)
                 return r;
