@@ -96,6 +96,10 @@ static int lookup_done(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+unsigned callers_pending(const Callers *callers) {
+        return g_hash_table_size(callers->lookups);
+}
+
 gboolean caller_known(const Callers *callers, const char *sender, uid_t *ret_uid) {
         void *value = g_hash_table_lookup(callers->uids, sender);
 

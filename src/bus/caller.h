@@ -19,6 +19,9 @@ Callers *callers_free(Callers *callers);
  * is set. */
 int caller_uid(Callers *callers, sd_bus_message *message, uid_t *ret_uid, sd_bus_error *error);
 
+/* How many calls are parked for that. */
+unsigned callers_pending(const Callers *callers);
+
 /* The same without asking: FALSE where this connection's user is not known so far. */
 gboolean caller_known(const Callers *callers, const char *sender, uid_t *ret_uid);
 

@@ -21,13 +21,6 @@
 #define DIGEST_LENGTH 64U
 #define MIB (UINT64_C(1024) * 1024)
 
-int helper_check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
-        if (authorizer_knows(helper->authorizer, call) ||
-            sender_limits_take(helper->limits, sd_bus_message_get_sender(call), clock_monotonic()))
-                return 0;
-        return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many calls; wait a moment.");
-}
-
 int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error) {
         int r = sd_bus_message_read(call, "s", ret);
 
@@ -57,16 +50,30 @@ static gboolean is_service(const Helper *helper, uid_t uid) {
                (helper->places.service != 0 && uid == helper->places.service);
 }
 
+/* Of others by user: whoever opens a hundred connections is no more than one. Root and the daemon's user could keep it
+ * busy in any case, and are not to be in each other's way. */
+static gboolean take_call(Helper *helper, sd_bus_message *call, uid_t uid) {
+        const char *sender = sd_bus_message_get_sender(call);
+        g_autofree char *user = is_service(helper, uid) ? NULL : g_strdup_printf("uid %u", (unsigned) uid);
+
+        return authorizer_knows(helper->authorizer, call) ||
+                sender_limits_take(helper->limits, user ?: sender, clock_monotonic());
+}
+
+int helper_check_rate(Helper *helper, sd_bus_message *call, uid_t *ret_uid, sd_bus_error *error) {
+        int r = caller_uid(helper->callers, call, ret_uid, error);
+
+        if (r <= 0 || take_call(helper, call, *ret_uid))
+                return r;
+        return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED, "Too many calls; wait a moment.");
+}
+
 int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error) {
         uid_t uid;
-        int r = caller_uid(helper->callers, call, &uid, error);
+        int r = helper_check_rate(helper, call, &uid, error);
 
-        if (r <= 0)
+        if (r <= 0 || is_service(helper, uid))
                 return r;
-        if (is_service(helper, uid)) {
-                r = helper_check_rate(helper, call, error);
-                return r < 0 ? r : 1;
-        }
         log_notice("Refused %s to uid %u.", sd_bus_message_get_member(call), (unsigned) uid);
         return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "This is for the daemon's user (snooze) and root.");
 }
@@ -74,12 +81,9 @@ int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
 int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id,
                         sd_bus_error *error) {
         uid_t uid;
-        int r = caller_uid(helper->callers, call, &uid, error);
+        int r = helper_check_rate(helper, call, &uid, error);
 
         if (r <= 0)
-                return r;
-        r = helper_check_rate(helper, call, error);
-        if (r < 0)
                 return r;
         if (is_service(helper, uid))
                 return 1;
@@ -147,7 +151,8 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
                 return provision_left(&helper->places, id) ? clear_leftovers(helper, call, id, error)
                                                            : sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
-        if (!approvals || !helper_note_known(helper, id, &e))
+        if (!approvals || !helper_note_known(helper, id, &e) ||
+            !provision_narrow(&helper->places, manifest, approvals, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
                 return helper_half_written(helper, changed, error, e);
@@ -182,6 +187,7 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         Helper *helper = userdata;
         gboolean packaged;
         const char *id;
+        uid_t uid;
         int r;
 
         r = helper_read_id(call, &id, error);
@@ -191,10 +197,11 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         /* Its user is the package's, and a policy of that name in /etc the administrator's. Nobody has to authenticate
          * to hear that; anybody may see what is packaged. */
         if (packaged && !provision_left(&helper->places, id)) {
-                r = helper_check_rate(helper, call, error);
-                return r < 0 ? r
-                             : sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
-                                                 "%s came with a package, which is what to remove.", id);
+                r = helper_check_rate(helper, call, &uid, error);
+                if (r <= 0)
+                        return r < 0 ? r : 1;
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                         "%s came with a package, which is what to remove.", id);
         }
         r = helper_check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
         if (r <= 0)
@@ -357,13 +364,14 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
         g_autoptr(GError) e = NULL;
         Helper *helper = userdata;
         gboolean packaged;
+        uid_t uid;
         int r;
 
         r = read_approval(call, &approval, error);
         if (r >= 0)
-                r = helper_check_rate(helper, call, error);
-        if (r < 0)
-                return r;
+                r = helper_check_rate(helper, call, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         list = g_strjoinv(" ", approval.permissions);
         r = authorize(helper->authorizer, call, ACTION_APPROVE_PERMISSIONS,
                       (const char *const[]) { "plugin", approval.id, "permissions", list, NULL }, error);
@@ -381,11 +389,22 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
         return r < 0 ? r : approve(helper, call, &approval, manifest, error);
 }
 
-static int append_permissions(sd_bus_message *reply, const Manifest *manifest, const Approvals *approvals) {
+/* With what a script is run by, which is granted with it. */
+static char *words_of(const Places *places, const char *permission) {
+        const char *program = permission_program(permission);
+        g_autofree char *words = permission_words(permission), *real = program ? place_path(places, program) : NULL;
+        g_auto(GStrv) runners = real ? interpreters(real) : NULL;
+        g_autofree char *list = runners && runners[0] ? g_strjoinv(" and ", runners) : NULL;
+
+        return list ? g_strdup_printf("%s; a script, with it also %s", words, list) : g_steal_pointer(&words);
+}
+
+static int append_permissions(sd_bus_message *reply, const Places *places, const Manifest *manifest,
+                              const Approvals *approvals) {
         int r = sd_bus_message_open_container(reply, 'a', "(sbs)");
 
         for (char **permission = manifest->permissions; r >= 0 && *permission; permission++) {
-                g_autofree char *words = permission_words(*permission);
+                g_autofree char *words = words_of(places, *permission);
 
                 r = sd_bus_message_append(reply, "(sbs)", *permission,
                                           (int) (!approvals || approvals_include(approvals, *permission)), words);
@@ -409,7 +428,7 @@ int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifes
         if (r >= 0 && packaged >= 0)
                 r = sd_bus_message_append(reply, "b", packaged);
         if (r >= 0)
-                r = append_permissions(reply, manifest, approvals);
+                r = append_permissions(reply, &helper->places, manifest, approvals);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -419,13 +438,14 @@ static int method_list_permissions(sd_bus_message *call, void *userdata, sd_bus_
         Helper *helper = userdata;
         gboolean packaged;
         const char *id;
+        uid_t uid;
         int r;
 
         r = helper_read_id(call, &id, error);
         if (r >= 0)
-                r = helper_check_rate(helper, call, error);
-        if (r < 0)
-                return r;
+                r = helper_check_rate(helper, call, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         manifest = plugin_find(&helper->places, id, &packaged, &e);
         return manifest ? helper_reply_permissions(helper, call, manifest, packaged, error)
                         : helper_no_such_plugin(error, e);

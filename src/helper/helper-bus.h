@@ -5,9 +5,8 @@
 
 #include "helper/helper.h"
 
-/* Once for each call, also where it was parked: who it is from is asked before the first time that a handler gets
- * this far. */
-int helper_check_rate(Helper *helper, sd_bus_message *call, sd_bus_error *error);
+/* Whose call it is, counted once. 0: parked. */
+int helper_check_rate(Helper *helper, sd_bus_message *call, uid_t *ret_uid, sd_bus_error *error);
 int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error);
 /* 1: root or the daemon. 0: parked. */
 int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error);

@@ -27,7 +27,7 @@ typedef struct Helper {
         Authorizer *authorizer;
         SenderLimits *limits;
         Reloader *reloader;
-        sd_event_source *idle;
+        sd_event_source *idle, *left;
         gboolean leaving;
 } Helper;
 
@@ -76,8 +76,8 @@ gboolean install_remove(const Places *places, const char *id, const char *versio
 gboolean install_switch(const Places *places, const char *id, const char *version, GError **error);
 
 /* interpreter.c */
-/* The programs that the kernel runs for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free
- * with g_strfreev(). */
+/* The programs that are run for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free with
+ * g_strfreev(). */
 char **interpreters(const char *program);
 
 /* pending.c */
@@ -99,6 +99,9 @@ typedef enum Slots {
 
 /* All of it, or a part. */
 gboolean provision_present(const Places *places, const char *id);
+/* What is approved and asked for neither by this manifest nor by another version that is there is not approved any
+ * more: what comes later and asks for it asks anew. */
+gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error);
 /* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both,
  * grants what is approved to either. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots,

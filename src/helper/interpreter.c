@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A script is run by another program, which its unit has to let be run. That of a plugin's script is ours, and runs
- * the script by a third one, once for each call. */
+ * the script by a third one, once for each call. What runs a script may be one itself. */
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "helper/helper.h"
 
 #define LINE_MAX_BYTES 256 /* of "#!…": what the kernel reads */
+#define INTERPRETERS_MAX 8U  /* more than the kernel takes one after the other */
 #define RUNNER "snooze-plugin-shell"
 #define RUNNER_DEFAULT "/bin/sh" /* as in src/bridge/shell/main.c */
 
+/* A device, say, is not even opened: somebody else may say what lies there, or what a link points to. */
+static int open_regular(const char *program) {
+        _cleanup_close_ int there = open(program, O_PATH | O_CLOEXEC);
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", there);
+        struct stat st;
+
+        return there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
 static char *first_line(const char *program) {
-        _cleanup_close_ int fd = open(program, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_close_ int fd = open_regular(program);
         char buffer[LINE_MAX_BYTES];
         ssize_t n = fd >= 0 ? read(fd, buffer, sizeof(buffer) - 1) : -1;
 
@@ -23,6 +34,13 @@ static char *first_line(const char *program) {
         buffer[n] = '\0';
         buffer[strcspn(buffer, "\n")] = '\0';
         return g_strdup(buffer + 2);
+}
+
+/* access(2) would ask whether the helper itself may run it, which may run nothing. */
+static gboolean is_program(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH);
 }
 
 /* As env(1) looks for it in the PATH that systemd gives to services. */
@@ -36,7 +54,7 @@ static char *program_of_env(char *const *words) {
         for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
                 g_autofree char *path = g_build_filename(directories[i], *words, NULL);
 
-                if (access(path, X_OK) == 0)
+                if (is_program(path))
                         return g_steal_pointer(&path);
         }
         return NULL;
@@ -49,25 +67,39 @@ static char *program_of_runner(const char *rest) {
         return g_strdup(*argument == '/' ? argument : RUNNER_DEFAULT);
 }
 
-char **interpreters(const char *program) {
-        g_autofree char *line = first_line(program), *second = NULL;
-        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+/* Takes the name. */
+static void add(GPtrArray *list, char *name) {
+        if (name && !g_ptr_array_find_with_equal_func(list, name, g_str_equal, NULL))
+                g_ptr_array_add(list, name);
+        else
+                g_free(name);
+}
+
+static void add_interpreters(GPtrArray *list, const char *program) {
+        g_autofree char *line = first_line(program);
         g_auto(GStrv) words = NULL;
         char **word;
 
         if (!line)
-                return g_strv_builder_end(builder);
+                return;
         words = g_strsplit_set(line, " \t", -1);
         for (word = words; *word && !**word; word++)
                 ;
         if (!*word)
-                return g_strv_builder_end(builder);
-        g_strv_builder_add(builder, *word);
+                return;
+        add(list, g_strdup(*word));
         if (g_str_has_suffix(*word, "/env"))
-                second = program_of_env(word + 1);
+                add(list, program_of_env(word + 1));
         else if (g_str_has_suffix(*word, "/" RUNNER))
-                second = program_of_runner(strstr(line, *word) + strlen(*word));
-        if (second)
-                g_strv_builder_add(builder, second);
-        return g_strv_builder_end(builder);
+                add(list, program_of_runner(strstr(line, *word) + strlen(*word)));
+}
+
+char **interpreters(const char *program) {
+        g_autoptr(GPtrArray) list = g_ptr_array_new();
+
+        add_interpreters(list, program);
+        for (guint i = 0; i < list->len && list->len < INTERPRETERS_MAX; i++)
+                add_interpreters(list, g_ptr_array_index(list, i));
+        g_ptr_array_add(list, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&list), FALSE);
 }

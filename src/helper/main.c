@@ -85,26 +85,22 @@ static void find_places(const char *root, Places *ret) {
 }
 
 static gboolean busy(const Helper *helper) {
-        return reloader_busy(helper->reloader) || authorizer_pending(helper->authorizer) > 0;
+        return reloader_busy(helper->reloader) || authorizer_pending(helper->authorizer) > 0 ||
+                callers_pending(helper->callers) > 0;
 }
 
 /* The name is gone and the bus has handed over all that was sent to it: what came last is still answered. */
 static int on_left(sd_event_source *source, void *userdata) {
-        Helper *helper = userdata;
+        const Helper *helper = userdata;
 
-        sd_event_source_disable_unref(source);
-        if (!busy(helper))
-                return sd_event_exit(helper->event, 0);
-        return 0;
+        return busy(helper) ? 0 : sd_event_exit(helper->event, 0);
 }
 
-static void leave_if_done(void *userdata) {
+/* Whatever was done just now may have been the last that it had to do. What the bus has handed over goes first. */
+static int on_work_done(sd_event_source *source, void *userdata) {
         Helper *helper = userdata;
-        sd_event_source *source;
 
-        if (!helper->leaving || busy(helper) || sd_event_add_defer(helper->event, &source, on_left, helper) < 0)
-                return;
-        (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+        return busy(helper) ? 0 : sd_event_source_set_enabled(helper->left, SD_EVENT_ONESHOT);
 }
 
 static void on_reloaded(void *userdata) {
@@ -113,19 +109,23 @@ static void on_reloaded(void *userdata) {
         /* What is owed when it ends is tried again by the next helper. */
         if (!reloader_owes(helper->reloader))
                 pending_done(&helper->places);
-        leave_if_done(helper);
 }
 
 static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        leave_if_done(userdata);
-        return 0;
+        Helper *helper = userdata;
+        int r = sd_event_add_post(helper->event, NULL, on_work_done, helper);
+
+        if (r < 0) {
+                log_warning("What is under way when this ends the next snooze-helper has to do: %s", g_strerror(-r));
+                return sd_event_exit(helper->event, 0);
+        }
+        /* It may have had nothing to do. */
+        return on_work_done(NULL, helper);
 }
 
 static int leave(Helper *helper) {
-        if (helper->leaving) {
-                leave_if_done(helper);
+        if (helper->leaving)
                 return 0;
-        }
         helper->leaving = TRUE;
         (void) sd_notify(false, "STOPPING=1");
         return sd_bus_release_name_async(helper->bus, NULL, HELPER_NAME, on_released, helper);
@@ -156,6 +156,7 @@ static void helper_clear(Helper *helper) {
         callers_free(helper->callers);
         sender_limits_free(helper->limits);
         sd_event_source_disable_unref(helper->idle);
+        sd_event_source_disable_unref(helper->left);
         sd_bus_flush_close_unref(helper->bus);
         sd_event_unref(helper->event);
         g_free(helper->places.root);
@@ -173,6 +174,12 @@ static int prepare(Helper *helper) {
         if (r >= 0)
                 r = sd_event_add_time_relative(helper->event, &helper->idle, CLOCK_MONOTONIC, IDLE_TIMEOUT,
                                                USEC_PER_SEC, on_idle, helper);
+        if (r >= 0)
+                r = sd_event_add_defer(helper->event, &helper->left, on_left, helper);
+        if (r >= 0)
+                r = sd_event_source_set_priority(helper->left, SD_EVENT_PRIORITY_IDLE);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(helper->left, SD_EVENT_OFF);
         if (r >= 0)
                 r = sd_bus_open_system(&helper->bus);
         if (r >= 0)

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/journal.h"
 #include "base/names.h"
 #include "helper/helper.h"
+#include "manifest/permission.h"
 #include "util/file.h"
 
 #define LIMITS_TEXT_MAX 4096U
@@ -227,11 +229,31 @@ static gboolean write_policy(const Places *places, const Manifest *manifest, con
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error);
 }
 
+/* What runs its program, where that is a script, and of the programs that it may run those that are. What others write
+ * into these is no reason not to start it. */
+static char **list_programs(const Places *places, const Manifest *manifest, char *const *granted) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_auto(GStrv) own = interpreters(manifest->exec);
+
+        g_strv_builder_addv(builder, (const char **) own);
+        for (; *granted; granted++) {
+                const char *program = permission_program(*granted);
+                g_autofree char *real = program ? place_path(places, program) : NULL;
+                g_auto(GStrv) runners = real ? interpreters(real) : NULL;
+
+                for (char **runner = runners; runner && *runner; runner++)
+                        if (permission_path_plain(*runner))
+                                g_strv_builder_add(builder, *runner);
+        }
+        return g_strv_builder_end(builder);
+}
+
 /* What grants comes first and what makes it startable last: killed half-way, there is no plugin that runs with more
  * or less than this. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots which,
                          unsigned *changed, GError **error) {
-        g_auto(GStrv) granted = approvals_granted(approvals, manifest), programs = interpreters(manifest->exec);
+        g_auto(GStrv) granted = approvals_granted(approvals, manifest),
+                      programs = list_programs(places, manifest, granted);
         const Grant grant = { manifest, (const char *const *) granted, (const char *const *) programs, group_exists,
                               (void *) places };
         g_autofree char *user = text_user(manifest->id), *unit = text_unit_permissions(&grant, error);
@@ -264,6 +286,30 @@ static gboolean asked_elsewhere(const Places *places, const Manifest *manifest, 
                         return TRUE;
         }
         return FALSE;
+}
+
+gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error) {
+        g_autofree char *text = NULL, *path = approvals_path(manifest->id), *list = NULL;
+        g_autoptr(GPtrArray) kept = g_ptr_array_new(), dropped = g_ptr_array_new();
+        gboolean changed = FALSE;
+
+        for (char **permission = approvals->permissions; *permission; permission++)
+                g_ptr_array_add(g_strv_contains((const char *const *) manifest->permissions, *permission) ||
+                                                asked_elsewhere(places, manifest, *permission)
+                                        ? kept
+                                        : dropped,
+                                *permission);
+        if (dropped->len == 0)
+                return TRUE;
+        g_ptr_array_add(kept, NULL);
+        g_ptr_array_add(dropped, NULL);
+        text = approvals_text(approvals->digest, (const char *const *) kept->pdata);
+        if (!place_write(places, path, text, &changed, error))
+                return FALSE;
+        list = g_strjoinv(" ", (char **) dropped->pdata);
+        log_notice("Plugin %s does not ask any more for: %s. What of it comes later and does is to be approved anew.",
+                   manifest->id, list);
+        return TRUE;
 }
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,

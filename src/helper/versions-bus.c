@@ -99,12 +99,9 @@ int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 r = read_claim(options, &claim, error);
         if (r < 0)
                 return r;
-        r = caller_uid(helper->callers, call, &caller, error);
+        r = helper_check_rate(helper, call, &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = helper_check_rate(helper, call, error);
-        if (r < 0)
-                return r;
         r = authorize(helper->authorizer, call, ACTION_INSTALL_PLUGINS,
                       (const char *const[]) { "plugin", claim.id ?: UNTOLD, "version", claim.version ?: UNTOLD, NULL },
                       error);
@@ -128,15 +125,16 @@ int method_remove_versions(sd_bus_message *call, void *userdata, sd_bus_error *e
         g_autoptr(GError) e = NULL;
         Helper *helper = userdata;
         const char *id, *version;
+        uid_t uid;
         int r;
 
         r = helper_read_id(call, &id, error);
         if (r >= 0)
                 r = read_version(call, &version, TRUE, error);
         if (r >= 0)
-                r = helper_check_rate(helper, call, error);
-        if (r < 0)
-                return r;
+                r = helper_check_rate(helper, call, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS,
                       (const char *const[]) { "plugin", id, "version", *version ? version : "all", NULL }, error);
         if (r <= 0)
@@ -199,7 +197,8 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         if (r <= 0)
                 return r < 0 ? r : 1;
         approvals = provision_approvals(&helper->places, id, &e);
-        if (!approvals || !helper_note_known(helper, id, &e))
+        if (!approvals || !helper_note_known(helper, id, &e) ||
+            !provision_narrow(&helper->places, manifest, approvals, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_half_written(helper, changed, error, e);
@@ -230,15 +229,16 @@ int method_list_version_permissions(sd_bus_message *call, void *userdata, sd_bus
         g_autoptr(GError) e = NULL;
         Helper *helper = userdata;
         const char *id, *version;
+        uid_t uid;
         int r;
 
         r = helper_read_id(call, &id, error);
         if (r >= 0)
                 r = read_version(call, &version, FALSE, error);
         if (r >= 0)
-                r = helper_check_rate(helper, call, error);
-        if (r < 0)
-                return r;
+                r = helper_check_rate(helper, call, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         manifest = plugin_find_version(&helper->places, id, version, &e);
         return manifest ? helper_reply_permissions(helper, call, manifest, -1, error)
                         : no_such_version(helper, id, version, e, error);

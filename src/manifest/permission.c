@@ -82,6 +82,8 @@ static const char *const never_written[] = {
 };
 /* Where a unit with ProtectHome= and PrivateTmp= sees something of its own. */
 static const char *const homes[] = { "/home", "/root", "/run/user", NULL };
+/* Where anybody may put what is to be run, and that a plugin has of its own. */
+static const char *const temporary[] = { "/tmp", "/var/tmp", NULL };
 
 static gboolean read_valid(const char *path) {
         return permission_path_plain(path) && !at_or_below_one(path, never_shown);
@@ -117,19 +119,25 @@ static void write_directives(const char *path, GroupExists exists, void *userdat
 }
 
 static gboolean exec_valid(const char *path) {
-        return g_str_equal(path, "any") || read_valid(path);
+        return g_str_equal(path, "any") || (read_valid(path) && !at_or_below_one(path, temporary));
 }
 
 static char *exec_words(const char *path) {
-        return g_str_equal(path, "any") ? g_strdup("may run every program as its own user")
-                                        : g_strdup_printf("may run %s as its own user", path);
+        if (g_str_equal(path, "any"))
+                return g_strdup("may run every program outside of homes as its own user");
+        return g_strdup_printf(at_or_below_one(path, homes) ? "may read %s and run it as its own user"
+                                                            : "may run %s as its own user",
+                               path);
 }
 
 static void exec_directives(const char *path, GroupExists exists, void *userdata, GPtrArray *lines) {
-        if (g_str_equal(path, "any"))
+        if (g_str_equal(path, "any")) {
                 add_line(lines, "NoExecPaths=");
-        else
-                add_line(lines, "ExecPaths=-%s", path);
+                return;
+        }
+        if (at_or_below_one(path, homes))
+                read_directives(path, exists, userdata, lines);
+        add_line(lines, "ExecPaths=-%s", path);
 }
 
 /* Network */
@@ -483,8 +491,10 @@ static const Kind kinds[] = {
         { "bus",
           "expected bus:NAME, a well-known name on the system bus other than its driver, plugins and the helper",
           bus_valid, bus_words, no_directives },
-        { "exec", "expected exec:any or exec:PATH, an absolute path of letters, digits and ._+=@,-", exec_valid,
-          exec_words, exec_directives },
+        { "exec",
+          "expected exec:any or exec:PATH, an absolute path of letters, digits and ._+=@,- outside of temporary "
+          "directories, /proc, /sys, /dev and CloudSnooze's own directories",
+          exec_valid, exec_words, exec_directives },
         { "group", "expected group:adm, render, systemd-journal, tty, utmp or video", group_valid, group_words,
           group_directives },
         { "unit",
@@ -574,6 +584,13 @@ void permission_bus_rules(const char *const *permissions, GPtrArray *lines) {
                 else if (g_str_has_prefix(*permissions, "unit:"))
                         add_unit_rules(lines);
         }
+}
+
+const char *permission_program(const char *text) {
+        const char *argument;
+        const Kind *kind = kind_find(text, &argument);
+
+        return kind && g_str_equal(kind->name, "exec") && argument && *argument == '/' ? argument : NULL;
 }
 
 char *permission_units(const char *const *permissions) {

@@ -48,6 +48,9 @@ void permission_bus_rules(const char *const *permissions, GPtrArray *lines);
  * rule looks into a file of these lines. Caller frees. */
 char *permission_units(const char *const *permissions);
 
+/* The program that an exec:PATH names; NULL of any other. */
+const char *permission_program(const char *text);
+
 /* Whether one of them lets every address be reached, as names need it. All must be valid. */
 gboolean permission_reaches_everywhere(const char *const *permissions);
 

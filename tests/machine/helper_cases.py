@@ -28,6 +28,9 @@ GRANTS = [
     ("device:gpu", "device", "/dev/dri/card0"),
     ("processes", "read", "/proc/1/stat"),
     ("exec:/usr/bin/true", "run", "/usr/bin/true"),
+    # With what runs it, and where homes are hidden.
+    ("exec:/opt/tools/script", "run", "/opt/tools/script"),
+    ("exec:/home/alice/tool", "run", "/home/alice/tool"),
     ("bus:org.freedesktop.hostname1", "bus", "org.freedesktop.hostname1"),
     ("group:adm", "read", "/var/log/adm-only"),
 ]
@@ -117,6 +120,10 @@ def the_world_is_prepared(machine):
     machine.run("install", "-d", "-m", "755", "-o", "alice", "/home/alice/data")
     machine.write("/home/alice/data/file", "text")
     machine.run("install", "-d", "-m", "777", "/srv/data")
+    machine.write("/opt/tools/script", "#!/usr/bin/env -S sh -eu\nexit 0\n", 0o755)
+    machine.write("/home/alice/beside", "text")
+    shutil.copy(machine.path("/usr/bin/true"), machine.path("/home/alice/tool"))
+    machine.run("chmod", "755", "/home/alice", "/home/alice/tool")
     machine.write("/var/log/adm-only", "text")
     machine.run("chgrp", "adm", "/var/log/adm-only")
     machine.run("chmod", "640", "/var/log/adm-only")
@@ -146,12 +153,22 @@ def grants_go_no_further(machine):
     """a permission grants what it says and nothing beside it"""
     beside = [("read", "/home/carol"), ("read", "/etc/cloudsnooze/snooze.json"), ("read", "/var/lib/cloudsnooze"),
               ("write", "/srv/probe"), ("write", "/home/alice/data/file"), ("write", "/etc/probe"), ("run", "/usr/bin/id"),
+              ("read", "/home/alice/beside"), ("write", "/home/alice/tool"),
               ("bus", "org.freedesktop.login1"), ("bus", "io.cloudsnooze.Helper1"), ("read", "/etc/shadow")]
     if machine.filters_addresses:
         beside.append(("connect", OTHER_ADDRESS))
     for method, what in beside:
         result = attempt(machine, "probe", method, what)
         assert result != "OK", f"{method} {what}"
+
+
+def a_program_that_anybody_may_put_there_is_not_asked_for(machine):
+    """a manifest that asks for a program in a temporary directory is broken, and says why"""
+    for path in ("/tmp/tool", "/var/tmp/tools"):
+        install(machine, "temporary", [f"exec:{path}"])
+        assert "outside of temporary directories" in machine.plugin_property("temporary", "LastError")
+        assert "outside of temporary directories" in machine.refusal(*HELPER, "Provision", "temporary", name=NAME)
+    machine.run("rm", "-r", "/etc/cloudsnooze/plugins/temporary")
 
 
 # Beside nscd's own socket: who serves that and does not answer keeps the whole machine waiting.
@@ -437,7 +454,7 @@ def filters_addresses(machine):
 
 
 PERMISSION_CASES = [enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,
-                    each_lack_is_enforced, grants_go_no_further]
+                    each_lack_is_enforced, grants_go_no_further, a_program_that_anybody_may_put_there_is_not_asked_for]
 
 
 def run_on(plan, machine, cases):

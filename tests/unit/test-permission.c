@@ -138,6 +138,8 @@ static void test_hostile(void) {
                 "exec:sh",
                 "exec:/bin/../bin/sh",
                 "exec:/proc/self/exe",
+                "exec:/tmp/tool",
+                "exec:/var/tmp",
                 "read:\xff/srv",
         };
 
@@ -211,6 +213,8 @@ static void test_directives(void) {
                 { "write:/srv/data", "BindPaths=-/srv/data" },
                 { "processes", "ProtectProc=default\nProcSubset=all\nPrivateUsers=no" },
                 { "exec:/usr/bin/git", "ExecPaths=-/usr/bin/git" },
+                { "exec:/home/alice/tool",
+                  "ProtectHome=tmpfs\nBindReadOnlyPaths=-/home/alice/tool\nExecPaths=-/home/alice/tool" },
                 { "exec:any", "NoExecPaths=" },
                 { "group:adm",
                   "PrivateUsers=no" }, /* not there on this machine: named, it would keep the unit from starting */

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is granted of what was approved, and for which manifest."""
+
+import os
+
+import tap
+from harness import ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED
+from helper_bus import PERMISSIONS, HelperTest
+
+
+class Approval(HelperTest):
+    def listed(self, identifier='example'):
+        digest, packaged, permissions = self.call('ListPermissions', '(s)', (identifier,))
+        return digest, packaged, {permission: approved for permission, approved, _ in permissions}
+
+    def test_exactly_what_was_approved_is_granted(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.systemd.asked.clear()
+        self.approve(['read:/srv/data'], digest)
+        self.assertEqual(self.systemd.asked, [('Reload',)])
+        self.assertIn('BindReadOnlyPaths=-/srv/data\n', self.drop_in())
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+        self.assertEqual(self.listed(), (digest, False, {permission: permission == 'read:/srv/data' for permission in PERMISSIONS}))
+
+        self.approve(PERMISSIONS, digest)
+        self.assertIn('IPAddressAllow=10.0.0.1\n', self.drop_in())
+        policy = (self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf').read_text()
+        self.assertIn('<allow send_destination="org.freedesktop.login1" send_type="method_call"/>', policy)
+
+        self.approve([], digest)
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+        self.assertNotIn('/srv/data', self.drop_in())
+
+    def test_polkit_is_asked_about_the_caller(self):
+        digest = self.install()
+        self.approve(['read:/srv/data'], digest)
+        question, = self.house.questions()
+        self.assertEqual(question['action'], ACTION + 'approve-permissions')
+        self.assertEqual(question['subject'], self.client.name)
+        self.assertEqual(question['details'], {'plugin': 'example', 'permissions': 'read:/srv/data',
+                                               'request': 'ApprovePermissions: plugin "example", permissions "read:/srv/data"'})
+
+    def test_who_is_refused_changes_nothing(self):
+        digest = self.install()
+        for mode, name in (('refuse', ACCESS_DENIED), ('challenge', INTERACTION_REQUIRED)):
+            with self.subTest(polkit=mode):
+                self.house.answer(mode)
+                self.assertFails(name, 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest),
+                                 part='sudo snooze plugin permissions')
+        self.assertEqual(self.written(), set())
+
+    def test_what_was_looked_at_must_be_what_is_there(self):
+        digest = self.install()
+        self.install(permissions=[*PERMISSIONS, 'network:any'])
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', PERMISSIONS, digest),
+                         part='look again')
+        self.assertEqual(self.written(), set())
+
+    def test_a_manifest_that_asks_for_more_asks_again(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        more = [*PERMISSIONS, 'processes']
+        self.install(permissions=more)
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('ProtectProc', self.drop_in())
+        self.assertEqual(self.listed()[2], {permission: permission != 'processes' for permission in more})
+        # One that asks for less is granted less.
+        self.install(permissions=PERMISSIONS[1:])
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+
+    def test_what_is_not_asked_for_any_more_is_not_approved_any_more(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.install(permissions=PERMISSIONS[1:])
+        self.call('Provision', '(s)', ('example',))
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.listed()[2], {permission: permission != PERMISSIONS[0] for permission in PERMISSIONS})
+        self.assertNotIn('PrivateNetwork', self.drop_in())
+        self.assertIn('/srv/data', self.drop_in())
+
+    def test_what_runs_a_script_is_granted_with_it(self):
+        """What it is is said before somebody approves; what cannot stand in a unit is left out."""
+        scripts = {'srv/tool': '#!/usr/bin/env -S sh\n', 'srv/deep': f'#!{self.root}/srv/runner -x\n', 'srv/runner': '#! /usr/bin/python3 -I\n',
+                   'srv/odd': '#!/opt/%i\n', 'srv/program': '\x7fELF'}
+        (self.root / 'srv').mkdir()
+        for path, text in scripts.items():
+            (self.root / path).write_text(text)
+        (self.root / 'srv/link').symlink_to(self.root / 'srv/tool')
+        os.mkfifo(self.root / 'srv/pipe')
+        wanted = [f'exec:/{path}' for path in (*scripts, 'srv/link', 'srv/pipe', 'srv/missing')]
+        digest = self.install(permissions=wanted)
+        words = {permission: words for permission, _, words in self.call('ListPermissions', '(s)', ('example',))[2]}
+        self.assertIn('may run /srv/tool as its own user; a script, with it also /usr/bin/env and /usr/bin/sh', words['exec:/srv/tool'])
+        self.assertEqual(words['exec:/srv/link'], words['exec:/srv/tool'].replace('tool', 'link'))
+        self.assertIn(f'{self.root}/srv/runner and /usr/bin/python3', words['exec:/srv/deep'])
+        for path in ('program', 'pipe', 'missing'):
+            self.assertEqual(words[f'exec:/srv/{path}'], f'may run /srv/{path} as its own user')
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('python3', self.drop_in())
+        self.approve(wanted, digest)
+        for program in ('/usr/bin/env', '/usr/bin/sh', f'{self.root}/srv/runner', '/usr/bin/python3', '/srv/tool'):
+            self.assertIn(f'ExecPaths=-{program}\n', self.drop_in())
+        self.assertNotIn('/opt/', self.drop_in())
+
+    def test_no_more_than_the_manifest_asks_for(self):
+        digest = self.install()
+        for permission in ('network:any', 'processes'):
+            self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [permission], digest),
+                             part='does not ask for')
+        for permission in ('root', 'read:/srv/a\nUser=root', 'group:shadow'):
+            self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [permission], digest))
+        # Whoever is to authenticate would not see all of them.
+        self.house.reset_polkit()
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', ['processes'] * 65, digest), part='at most 64')
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [f'read:/srv/{"a" * 1000}'] * 3, digest),
+                         part='at most 2048 bytes')
+        self.assertEqual(self.house.questions(), [])
+        self.assertFails(ERROR + 'InvalidArgument', 'ApprovePermissions', '(sass)', ('example', [], 'abc'), part='SHA-256')
+        self.assertEqual(self.written(), set())
+
+    def test_packaged_ones_brought_theirs(self):
+        digest = self.install(directory='usr/lib/cloudsnooze/plugins')
+        self.assertEqual(self.listed(), (digest, True, dict.fromkeys(PERMISSIONS, True)))
+        self.assertFails(ERROR + 'NotSupported', 'ApprovePermissions', '(sass)', ('example', [], digest))
+
+
+if __name__ == '__main__':
+    tap.main()
