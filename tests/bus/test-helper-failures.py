@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What snooze-helper could not do, or was killed amid: it is owed, and nobody hears that it is done before it is."""
+"""What snooze-helper could not do, or was killed amid: it is owed, and nobody hears that it is done before it is. And
+where it does not serve at all."""
 
 import os
+import pathlib
+import unittest
 from unittest import mock
 
 import harness
 import tap
 from gi.repository import Gio, GLib
-from harness import ACTION, BUILD, ERROR, error_name, wait_for, wait_for_file
+from harness import ACTION, BUILD, ERROR, House, error_name, wait_for, wait_for_file
 from helper_bus import FILES, HELPER, HELPER_PATH, PERMISSIONS, HelperTest
 
 FAILED = ERROR + 'Store'
@@ -472,6 +475,27 @@ class Descriptors(HelperTest):
         self.systemd.end_jobs()
         wait_for(lambda: first and all(waiting), 'all answers')
         self.assertEqual({answer[0].get_message_type() for answer in waiting}, {Gio.DBusMessageType.METHOD_RETURN})
+
+
+class Options(unittest.TestCase):
+    def test_it_does_not_outlive_the_bus(self):
+        house = House(daemon=False, polkit=False)
+        self.addCleanup(house.close)
+        helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', house.directory / 'root'], 'helper.log')
+        house.wait_for_owner(HELPER, helper)
+        house.stop_bus()
+        self.assertEqual(helper.wait(), 1)
+
+    def test_another_root_is_not_for_the_systems_bus(self):
+        house = House(daemon=False, polkit=False)
+        self.addCleanup(house.close)
+        for address in (None, '', 'unix:path=/run/dbus/system_bus_socket', 'unix:path=/var/run/dbus/system_bus_socket'):
+            house.environment.pop('DBUS_SYSTEM_BUS_ADDRESS', None)
+            if address is not None:
+                house.environment['DBUS_SYSTEM_BUS_ADDRESS'] = address
+            helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', pathlib.Path('/srv')], 'helper.log')
+            self.assertEqual(helper.wait(), 2)
+        self.assertIn('private bus', helper.output())
 
 
 if __name__ == '__main__':

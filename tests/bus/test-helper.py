@@ -3,7 +3,6 @@
 
 import json
 import os
-import pathlib
 import shutil
 import signal
 import unittest
@@ -620,16 +619,51 @@ class Daemon(unittest.TestCase):
         self.client.call('DiscoverPlugins')
         wait_for(lambda: self.client.get('Version', PLUGIN, self.path) == '1.9.0', 'the new manifest')
 
+    LIMITS = 'root/etc/systemd/system/snooze-plugin@example.service.d/20-limits.conf'
+
+    def configure_memory(self, megabytes):
+        limits = {'plugins': {'limits': {'example': {'memory_mb': megabytes}}}}
+        self.client.call('SetConfiguration', '(s)', (json.dumps(limits),))
+
     def test_forgotten_and_known_again_where_nothing_is_to_be_approved(self):
         self.ask_for_nothing()
+        self.configure_memory(16)
         policy = self.house.directory / 'root/etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        limits = self.house.directory / self.LIMITS
         for _ in range(2):
             self.plugin('Enable')
             self.assertTrue(policy.exists())
             self.plugin('Load')
+            self.assertIn(f'MemoryMax={16 << 20}\n', limits.read_text())
             status, said = self.snooze('example', verb='uninstall')
             self.assertEqual(status, 0, said)
             self.assertFalse(policy.exists())
+            self.assertFalse(limits.exists())
+
+    def ask_for_memory(self, megabytes):
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        entries = {**json.loads(manifest.read_text()), 'limits': {'memory_mb': megabytes}, 'tags': [f'of-{megabytes}']}
+        manifest.with_name('.new').write_text(json.dumps(entries))
+        manifest.with_name('.new').rename(manifest)
+        # Each caller may ask once a second.
+        self.house.client().call('DiscoverPlugins')
+        wait_for(lambda: self.client.get('Tags', PLUGIN, self.path) == entries['tags'], 'the new manifest')
+
+    def test_limits_are_held_against_the_manifest_of_now(self):
+        """The helper cuts what stands there to what a new manifest allows."""
+        self.ask_for_nothing()
+        self.ask_for_memory(64)
+        self.configure_memory(48)
+        self.plugin('Enable')
+        limits = self.house.directory / self.LIMITS
+        for _ in range(2):
+            self.plugin('Load')
+            self.assertIn(f'MemoryMax={48 << 20}\n', limits.read_text())
+            self.plugin('Unload')
+            self.ask_for_memory(32)
+            self.assertFails(ERROR + 'PluginFailed', 'Load', 'memory_mb: got 48, expected 1 to 32')
+            self.ask_for_memory(64)
+            self.plugin('Unload')
 
     def enable_and_wait(self):
         """It hangs in the helper."""
@@ -684,27 +718,6 @@ class Daemon(unittest.TestCase):
         (self.house.directory / 'plugins/example/example').chmod(0o777)
         self.assertFails(ERROR + 'PluginFailed', 'Enable', 'could not be made known to the system')
         self.assertFalse(self.client.get('Enabled', PLUGIN, self.path))
-
-
-class Options(unittest.TestCase):
-    def test_it_does_not_outlive_the_bus(self):
-        house = House(daemon=False, polkit=False)
-        self.addCleanup(house.close)
-        helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', house.directory / 'root'], 'helper.log')
-        house.wait_for_owner(HELPER, helper)
-        house.stop_bus()
-        self.assertEqual(helper.wait(), 1)
-
-    def test_another_root_is_not_for_the_systems_bus(self):
-        house = House(daemon=False, polkit=False)
-        self.addCleanup(house.close)
-        for address in (None, '', 'unix:path=/run/dbus/system_bus_socket', 'unix:path=/var/run/dbus/system_bus_socket'):
-            house.environment.pop('DBUS_SYSTEM_BUS_ADDRESS', None)
-            if address is not None:
-                house.environment['DBUS_SYSTEM_BUS_ADDRESS'] = address
-            helper = house.spawn([BUILD / 'src/helper/snooze-helper', '--root', pathlib.Path('/srv')], 'helper.log')
-            self.assertEqual(helper.wait(), 2)
-        self.assertIn('private bus', helper.output())
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 """Configured limits of plugins: the helper is told before a plugin starts and as soon as they change, and what it refuses refuses the load.
 The helper here only writes down what it was told."""
 
+import json
 import os
 import signal
 
@@ -22,6 +23,7 @@ class Limits(BusTest):
         self.house.install_example()
         self.told = []
         self.refusal = None
+        self.held = None # or those that are not answered
         self.serve()
         self.house.start_daemon()
         self.client = self.house.client()
@@ -40,7 +42,15 @@ class Limits(BusTest):
             if self.refusal:
                 invocation.return_dbus_error(ERROR + 'InvalidArgument', self.refusal)
                 return
+            if self.held is not None:
+                self.held.append(invocation)
+                return
         invocation.return_value(None)
+
+    def set_limits(self, limits):
+        answer = self.client.send('SetConfiguration', '(s)', (json.dumps({'plugins': {'limits': limits}}),))
+        wait_for(lambda: answer, 'the configuration to be taken')
+        self.assertIsNone(answer[0][1])
 
     def load(self):
         return self.client.send('Load', interface=PLUGIN, path=EXAMPLE)
@@ -60,6 +70,28 @@ class Limits(BusTest):
         wait_for(lambda: changed and len(self.told) == 3, 'the helper to be told')
         # Back to what the files below the daemon's own say.
         self.assertEqual(self.told[2], ('example', {'memory_mb': 16}))
+
+    def test_what_is_not_waited_for_was_told_all_the_same(self):
+        loaded = self.load()
+        wait_for(lambda: loaded, 'the plugin to be loaded')
+        self.held = []
+        self.addCleanup(lambda: [invocation.return_value(None) for invocation in self.held])
+        for megabytes in 8, 16:
+            self.set_limits({'example': {'memory_mb': megabytes}})
+            wait_for(lambda: self.told[-1] == ('example', {'memory_mb': megabytes}), 'the helper to be told')
+
+    def test_nor_does_it_stay_where_none_is_configured(self):
+        self.house.kill_daemon()
+        self.house.configure({})
+        self.house.start_daemon()
+        loaded = self.load()
+        wait_for(lambda: loaded, 'the plugin to be loaded')
+        self.assertEqual(self.told, [])
+        self.held = []
+        self.addCleanup(lambda: [invocation.return_value(None) for invocation in self.held])
+        for limits, told in ({'example': {'memory_mb': 8}}, {'memory_mb': 8}), (None, {}):
+            self.set_limits(limits)
+            wait_for(lambda: self.told and self.told[-1] == ('example', told), 'the helper to be told')
 
     def test_a_refusal_refuses_the_load(self):
         self.refusal = 'memory_mb: got 16, expected 1 to 8'

@@ -62,16 +62,23 @@ gboolean limits_needed(const Plugin *plugin) {
 
         if (plugin->limits_told)
                 return !g_str_equal(plugin->limits_told, wanted);
-        if (!g_str_equal(wanted, "{}"))
+        if (plugin->limits_unsettled || !g_str_equal(wanted, "{}"))
                 return TRUE;
         /* An earlier daemon had some set that are configured no more. */
         path = g_strdup_printf("/etc/systemd/system/%s.d/20-limits.conf", plugin->units[PLUGIN_SLOT_A]);
         return g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
+void limits_forget(Plugin *plugin) {
+        g_clear_pointer(&plugin->limits_told, g_free);
+        plugin->limits_latest = NULL;
+}
+
 LimitsCall *limits_cancel(LimitsCall *call) {
         if (!call)
                 return NULL;
+        if (call->plugin->limits_latest == call)
+                call->plugin->limits_latest = NULL;
         sd_bus_slot_unref(call->slot);
         g_free(call->wanted);
         g_free(call);
@@ -81,11 +88,13 @@ LimitsCall *limits_cancel(LimitsCall *call) {
 /* done may free whoever waits: nothing is touched after it. */
 static void end(LimitsCall *call, const char *message) {
         LimitsDone done = call->done;
+        Plugin *plugin = call->plugin;
         void *userdata = call->userdata;
 
-        if (!message) {
-                g_free(call->plugin->limits_told);
-                call->plugin->limits_told = g_steal_pointer(&call->wanted);
+        if (plugin->limits_latest == call) {
+                plugin->limits_unsettled = FALSE;
+                if (!message)
+                        plugin->limits_told = g_steal_pointer(&call->wanted);
         }
         limits_cancel(call);
         done(message, userdata);
@@ -123,9 +132,15 @@ static int send(LimitsCall *call) {
         return r;
 }
 
+/* Until it has answered nobody knows what is in force: where nobody waits for it any more it was told all the same. */
 LimitsCall *limits_tell(Plugin *plugin, LimitsDone done, void *userdata) {
         LimitsCall *call = g_new(LimitsCall, 1);
 
         *call = (LimitsCall) { .plugin = plugin, .wanted = wanted_text(plugin), .done = done, .userdata = userdata };
-        return send(call) >= 0 ? call : limits_cancel(call);
+        if (send(call) < 0)
+                return limits_cancel(call);
+        limits_forget(plugin);
+        plugin->limits_latest = call;
+        plugin->limits_unsettled = TRUE;
+        return call;
 }

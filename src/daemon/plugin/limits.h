@@ -22,9 +22,12 @@ char *limits_impossible(const Manifest *manifest, const MachineSize *machine);
 
 /* systemd has others than those configured, as far as is known. */
 gboolean limits_needed(const Plugin *plugin);
+/* What the helper was told may stand no more: it made the plugin known again or took it away, each of which changes
+ * what it wrote, or another manifest bounds it. */
+void limits_forget(Plugin *plugin);
 /* message NULL: they are in force. */
 typedef void (*LimitsDone)(const char *message, void *userdata);
 /* done is called once, never from within this function, unless it is cancelled before. NULL: nothing could be sent. */
 LimitsCall *limits_tell(Plugin *plugin, LimitsDone done, void *userdata);
-/* NULL is fine. */
+/* The helper, which was told already, does as it was told. NULL is fine. */
 LimitsCall *limits_cancel(LimitsCall *call);

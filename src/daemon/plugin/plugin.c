@@ -214,6 +214,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
 
         plugins_search_forget(plugin->plugins);
         upgrade_forget(plugin);
+        limits_forget(plugin);
         if (plugin->manifest)
                 plugin->was_check = plugin_has_contract(plugin, "IdleCheck");
         g_clear_pointer(&plugin->manifest, manifest_free);

@@ -139,8 +139,9 @@ struct Plugin {
         gboolean blocked;        /* in Plugins.blocked */
         GPtrArray *settlers;     /* who waits for Load or Unload */
 
-        char *limits_told; /* the configured ones that the helper has set, as JSON; NULL: not since this daemon started
-                            */
+        char *limits_told;       /* the configured ones that the helper has set, as JSON; NULL: not known */
+        LimitsCall *limits_latest; /* the one that says so when it is answered; borrowed */
+        gboolean limits_unsettled; /* one was sent whose answer was not seen */
         LimitsCall *limiting;    /* while it runs */
         LimitsWatch *watch;      /* NULL: it never ran under systemd */
         Statistics statistics;

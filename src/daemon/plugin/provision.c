@@ -210,6 +210,7 @@ void provision_give_up(Plugin *plugin, ProvisionDone done, const char *error, co
 void provision_forget(Plugin *plugin) {
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
                 g_clear_pointer(&plugin->provisioned[i], g_free);
+        limits_forget(plugin);
 }
 
 static gboolean is_current(const Provisioning *provisioning) {
@@ -225,6 +226,7 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
         Plugin *plugin = provisioning->plugin;
         g_autofree char *message = NULL;
 
+        limits_forget(plugin);
         if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) &&
             !starter_systemd(plugin->plugins->starter)) {
                 end(provisioning, NULL, NULL);
