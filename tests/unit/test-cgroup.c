@@ -7,6 +7,7 @@
 
 #include "daemon/plugin/cgroup.h"
 #include "daemon/plugin/plugin.h"
+#include "util/json.h"
 
 #define GROUP "/system.slice/system-snooze\\x2dplugin.slice/snooze-plugin@sessions.service"
 
@@ -79,16 +80,28 @@ static void test_what_a_machine_has_not(void) {
         const struct {
                 Manifest manifest;
                 const char *problem;
+                const char *configured;
         } cases[] = {
                 { { .memory_max = UINT64_C(1) << 30, .cpu_percent = 200, .tasks_max = 4096 }, NULL },
                 { {}, NULL },
                 { { .memory_max = UINT64_C(3) << 30 }, "asks for 3072 MiB of memory, this machine has 1024 MiB" },
                 { { .cpu_percent = 250 }, "asks for 250 % of a CPU, the 2 of this machine have 200 %" },
                 { { .tasks_max = 5000 }, "asks for 5000 tasks, this machine has at most 4096" },
+                { { .memory_max = UINT64_C(3) << 30, .cpu_percent = 250, .tasks_max = 5000 }, NULL,
+                  "{\"memory_mb\": 1024, \"cpu_percent\": 12.5, \"tasks\": 4096}" },
+                { { .memory_max = UINT64_C(3) << 30 }, "asks for 2048 MiB of memory, this machine has 1024 MiB",
+                  "{\"memory_mb\": 2048}" },
+                { { .tasks_max = 5000 }, "asks for 5000 tasks, this machine has at most 4096",
+                  "{\"memory_mb\": 1}" },
+                /* The manifest bounds what may be configured: that is said of it when it is started. */
+                { { .memory_max = UINT64_C(1) << 20 }, NULL, "{\"memory_mb\": 4096}" },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-                g_autofree char *problem = limits_impossible(&cases[i].manifest, &machine);
+                const char *text = cases[i].configured;
+                g_autoptr(JsonNode) node = text ? json_text_parse("test", text, -1, NULL) : NULL;
+                JsonObject *configured = node ? json_node_get_object(node) : NULL;
+                g_autofree char *problem = limits_impossible(&cases[i].manifest, configured, &machine);
 
                 g_assert_cmpstr(problem, ==, cases[i].problem);
         }

@@ -424,7 +424,7 @@ void plugin_begin(Plugin *plugin) {
         if (!plugin->looked)
                 origin_take(plugin);
         /* No start would change it, and nothing is started for it. What runs already is not to be refused. */
-        problem = plugin->behind ? NULL : manifest_obstacle(plugin->manifest);
+        problem = plugin->behind ? NULL : manifest_obstacle(plugin, plugin->manifest);
         if (problem) {
                 plugin_refuse(plugin, problem);
                 return;

@@ -37,16 +37,24 @@ MachineSize machine_size(void) {
         return machine;
 }
 
-char *limits_impossible(const Manifest *manifest, const MachineSize *machine) {
-        if (manifest->memory_max > machine->memory)
+static double lower(double asked, JsonObject *configured, const char *name, double unit) {
+        return configured ? MIN(asked, json_get_double(configured, name, asked / unit) * unit) : asked;
+}
+
+char *limits_impossible(const Manifest *manifest, JsonObject *configured, const MachineSize *machine) {
+        uint64_t memory = (uint64_t) lower((double) manifest->memory_max, configured, "memory_mb", (double) MIB);
+        uint64_t tasks = (uint64_t) lower((double) manifest->tasks_max, configured, "tasks", 1);
+        double cpu = lower(manifest->cpu_percent, configured, "cpu_percent", 1);
+
+        if (memory > machine->memory)
                 return g_strdup_printf("asks for %" PRIu64 " MiB of memory, this machine has %" PRIu64 " MiB",
-                                       manifest->memory_max / MIB, machine->memory / MIB);
-        if (manifest->cpu_percent > 100.0 * machine->cpus)
-                return g_strdup_printf("asks for %g %% of a CPU, the %u of this machine have %g %%",
-                                       manifest->cpu_percent, machine->cpus, 100.0 * machine->cpus);
-        if (manifest->tasks_max > machine->tasks)
-                return g_strdup_printf("asks for %" PRIu64 " tasks, this machine has at most %" PRIu64,
-                                       manifest->tasks_max, machine->tasks);
+                                       memory / MIB, machine->memory / MIB);
+        if (cpu > 100.0 * machine->cpus)
+                return g_strdup_printf("asks for %g %% of a CPU, the %u of this machine have %g %%", cpu,
+                                       machine->cpus, 100.0 * machine->cpus);
+        if (tasks > machine->tasks)
+                return g_strdup_printf("asks for %" PRIu64 " tasks, this machine has at most %" PRIu64, tasks,
+                                       machine->tasks);
         return NULL;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The configured limits of a plugin (plugins.limits), which the helper writes for its units and systemd keeps, within
- * those that its manifest asks for; and whether this machine has as much as either asks for at all. */
+ * those that its manifest asks for; and whether this machine has as much as the lower of them at all. */
 
 #include "daemon/plugin/plugins.h"
 
@@ -16,9 +16,9 @@ typedef struct MachineSize {
 } MachineSize;
 
 MachineSize machine_size(void);
-/* What the manifest asks for and this machine does not have, with both figures; NULL: it can be given. Caller frees.
- */
-char *limits_impossible(const Manifest *manifest, const MachineSize *machine);
+/* What the manifest asks for and this machine does not have, with both figures; NULL: it can be given. Of what is
+ * configured to be less (NULL: nothing) the less is asked for. Caller frees. */
+char *limits_impossible(const Manifest *manifest, JsonObject *configured, const MachineSize *machine);
 
 /* systemd has others than those configured, as far as is known. */
 gboolean limits_needed(const Plugin *plugin);

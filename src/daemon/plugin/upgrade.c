@@ -14,10 +14,11 @@
  * millions. Beyond so many steps nothing follows. */
 #define FOLLOWERS_MAX 256U
 
-char *manifest_obstacle(const Manifest *manifest) {
+char *manifest_obstacle(const Plugin *plugin, const Manifest *manifest) {
+        JsonObject *configured = config_limits(plugin->plugins->config, plugin->id);
         MachineSize machine = machine_size();
 
-        return manifest_unserved(manifest) ?: limits_impossible(manifest, &machine);
+        return manifest_unserved(manifest) ?: limits_impossible(manifest, configured, &machine);
 }
 
 static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {
@@ -46,7 +47,7 @@ static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
 
         if (g_str_equal(manifest->digest, plugin->manifest->digest))
                 return NULL;
-        obstacle = manifest_obstacle(manifest) ?: loading_obstacle(plugin, manifest) ?:
+        obstacle = manifest_obstacle(plugin, manifest) ?: loading_obstacle(plugin, manifest) ?:
                 dependencies_obstacle(plugin, manifest) ?: configuration_obstacle(plugin, manifest);
         if (!obstacle)
                 return NULL;
