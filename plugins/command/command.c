@@ -101,6 +101,8 @@ static void fill_vote(SnoozePluginDictionary *details, const Task *task) {
         snooze_plugin_dictionary_set_string(entry, "name", task->check->name);
         snooze_plugin_dictionary_set_string(entry, "verdict", answer->verdict);
         snooze_plugin_dictionary_set_string(entry, "reason", answer->reason);
+        if (answer->last_activity > 0)
+                snooze_plugin_dictionary_set_uint(entry, "last_activity", answer->last_activity);
         if (answer->exit_status >= 0)
                 snooze_plugin_dictionary_set_int(entry, "exit_status", answer->exit_status);
         if (answer->duration > 0)
@@ -130,15 +132,10 @@ static void round_end(Round *round) {
         SnoozePluginDictionary *details = snooze_plugin_call_get_result(round->call);
         SnoozePluginCall *call = round->call;
         guint n = round->checks->len;
-        uint64_t activity = 0;
 
         cut_evidence(round);
-        for (guint i = 0; i < n; i++) {
+        for (guint i = 0; i < n; i++)
                 fill_vote(details, &round->tasks[i]);
-                activity = MAX(activity, round->tasks[i].answer.last_activity);
-        }
-        if (activity > 0)
-                snooze_plugin_dictionary_set_uint(details, "last_activity", activity);
         if (n == 0) {
                 snooze_plugin_dictionary_set_bool(details, "watching", false);
                 snooze_plugin_call_set_verdict(call, SNOOZE_PLUGIN_IDLE, "no checks");

@@ -132,14 +132,21 @@ static const char *vote_problem(const char *reason) {
         return strchr(reason, '\n') ? "gave a reason of more than one line" : NULL;
 }
 
+static const char *activity_problem(JsonObject *details) {
+        return json_get_int(details, "last_activity", 0) > g_get_real_time()
+                       ? "gave a last_activity that lies in the future: expected µs since the epoch"
+                       : NULL;
+}
+
 static const char *details_problem(JsonObject *details) {
         JsonArray *votes = json_get_array(details, "votes");
-        const char *problem = NULL;
+        const char *problem = activity_problem(details);
 
-        if (json_get_int(details, "last_activity", 0) > g_get_real_time())
-                return "gave a last_activity that lies in the future: expected µs since the epoch";
-        for (guint i = 0; !problem && votes && i < json_array_get_length(votes); i++)
-                problem = vote_problem(json_get_string(json_array_get_object_element(votes, i), "reason", ""));
+        for (guint i = 0; !problem && votes && i < json_array_get_length(votes); i++) {
+                JsonObject *vote = json_array_get_object_element(votes, i);
+
+                problem = vote_problem(json_get_string(vote, "reason", "")) ?: activity_problem(vote);
+        }
         return problem;
 }
 

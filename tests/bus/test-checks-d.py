@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import time
 import unittest
 
 import tap
@@ -164,6 +165,28 @@ class ChecksD(unittest.TestCase):
         self.assertEqual([self.finding('command')[key] for key in ('status', 'message', 'advice')], ['ok', off, ''])
         self.assertEqual([self.finding('gpu')[key] for key in ('status', 'message', 'advice')],
                          ['ok', f'gpu is {off}: it has no vote', ''])
+
+    ACTIVE = 'echo "{\\"reason\\": \\"ran\\", \\"last_activity\\": $(date +%s)000000}"; exit 0'
+
+    def test_when_there_was_work_last_is_told_of_each(self):
+        self.place('queue', self.ACTIVE)
+        began = int(time.time()) * 1000000
+        votes = self.votes()
+        self.assertNotIn('last_activity', votes['command'][2])
+        # On the monotonic clock between the two, which may be off by a little.
+        self.assertGreaterEqual(votes['command/queue'][2]['last_activity'], began - 10000)
+
+    def test_nor_does_its_last_work_decide_where_its_word_does_not(self):
+        for name in ('hint', 'mute'):
+            self.place(name, self.ACTIVE)
+        self.house.kill_daemon()
+        self.house.replay(QUIET)
+        # Longer than what the clock of whole seconds leaves between work and check.
+        self.house.configure({**HASTY, 'naptime_minutes': 0.05,
+                              'sources': {'command/hint': {'policy': 'advisory'}, 'command/mute': {'policy': 'off'}}})
+        changes = self.house.watcher.listen(MANAGER, 'StateChanged', PATH)
+        self.house.start_daemon()
+        wait_for(lambda: [state for state, _, _ in changes if state == 'warning'], 'the warning')
 
     def test_a_slow_one_ends_no_stop(self):
         """It may take as long as the manifest of its plugin has it, which is more than sources have by themselves."""

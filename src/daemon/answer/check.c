@@ -75,7 +75,22 @@ static JsonObject *evidence_of(JsonObject *object) {
         return evidence;
 }
 
-static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t now, CheckAnswer *answer,
+static int read_activity(JsonObject *details, uint64_t now_realtime, Vote *vote, char **ret_problem) {
+        JsonNode *activity = json_object_get_member(details, "last_activity");
+
+        if (!activity)
+                return 0;
+        if (!is_integer(activity) || json_node_get_int(activity) < 0) {
+                *ret_problem = g_strdup("gave a last_activity that is no time in µs");
+                return -EBADMSG;
+        }
+        if (json_node_get_int(activity) > 0)
+                vote->last_activity =
+                        to_monotonic((uint64_t) json_node_get_int(activity), vote->received, now_realtime);
+        return 0;
+}
+
+static int read_subject(const char *id, JsonNode *node, const Vote *own, uint64_t now_realtime, CheckAnswer *answer,
                         char **ret_problem) {
         JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         const char *name = object ? string_member(object, "name") : NULL;
@@ -97,14 +112,14 @@ static int read_subject(const char *id, JsonNode *node, uint64_t begun, uint64_t
                         return -EBADMSG;
                 }
         words = plugin_words(reason);
-        vote = vote_new(source, (Verdict) verdict_from_name(verdict), words, begun, now);
+        vote = vote_new(source, (Verdict) verdict_from_name(verdict), words, own->begun, own->received);
         vote->details = evidence_of(object);
         g_ptr_array_add(answer->votes, vote);
-        return 0;
+        return read_activity(object, now_realtime, vote, ret_problem);
 }
 
-static int read_subjects(const char *id, JsonObject *details, uint64_t begun, uint64_t now, CheckAnswer *answer,
-                         char **ret_problem) {
+static int read_subjects(const char *id, JsonObject *details, const Vote *own, uint64_t now_realtime,
+                         CheckAnswer *answer, char **ret_problem) {
         JsonNode *node = json_object_get_member(details, "votes");
         JsonArray *votes;
 
@@ -117,7 +132,7 @@ static int read_subjects(const char *id, JsonObject *details, uint64_t begun, ui
         }
         votes = json_node_get_array(node);
         for (guint i = 0; i < json_array_get_length(votes); i++) {
-                int r = read_subject(id, json_array_get_element(votes, i), begun, now, answer, ret_problem);
+                int r = read_subject(id, json_array_get_element(votes, i), own, now_realtime, answer, ret_problem);
 
                 if (r < 0)
                         return r;
@@ -148,7 +163,6 @@ static int check_metrics(JsonObject *details, char **ret_problem) {
 static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t now_realtime, CheckAnswer *answer,
                         char **ret_problem) {
         JsonNode *valid = json_object_get_member(details, "valid_seconds");
-        JsonNode *activity = json_object_get_member(details, "last_activity");
         JsonNode *watching = json_object_get_member(details, "watching");
         int r;
 
@@ -160,22 +174,15 @@ static int read_details(const char *id, JsonObject *details, Vote *own, uint64_t
                 }
                 answer->valid_for = (uint64_t) (json_node_get_double(valid) * (double) USEC_PER_SEC);
         }
-        if (activity) {
-                if (!is_integer(activity) || json_node_get_int(activity) < 0) {
-                        *ret_problem = g_strdup("gave a last_activity that is no time in µs");
-                        return -EBADMSG;
-                }
-                if (json_node_get_int(activity) > 0)
-                        own->last_activity =
-                                to_monotonic((uint64_t) json_node_get_int(activity), own->received, now_realtime);
-        }
         if (watching && !is_boolean(watching)) {
                 *ret_problem = g_strdup("gave a word watching that is not true or false");
                 return -EBADMSG;
         }
         own->vacuous = watching && !json_node_get_boolean(watching);
-        r = check_metrics(details, ret_problem);
-        return r < 0 ? r : read_subjects(id, details, own->begun, own->received, answer, ret_problem);
+        r = read_activity(details, now_realtime, own, ret_problem);
+        if (r >= 0)
+                r = check_metrics(details, ret_problem);
+        return r < 0 ? r : read_subjects(id, details, own, now_realtime, answer, ret_problem);
 }
 
 int check_answer_make(const char *id, Verdict verdict, const char *reason, JsonObject *details, uint64_t begun,
