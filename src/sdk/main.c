@@ -42,11 +42,12 @@ void snooze_plugin_instance_end_work(SnoozePluginInstance *instance) {
 }
 
 void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance) {
-        /* One that is not in use yet, or no more, speaks for nobody. */
-        if (instance->stage != STAGE_INITIALIZED || instance->leaving)
+        /* One that is not in use yet, or no more, speaks for nobody, and a native one has nobody to tell it to: the
+         * daemon asks. */
+        if (!instance->bus || instance->stage != STAGE_INITIALIZED || instance->leaving)
                 return;
-        (void) sd_bus_emit_properties_changed(instance->bus ?: instance->channel, PLUGIN_PATH,
-                                              CLOUD_PROVIDER_INTERFACE, "StopEffect", NULL);
+        (void) sd_bus_emit_properties_changed(instance->bus, PLUGIN_PATH, CLOUD_PROVIDER_INTERFACE, "StopEffect",
+                                              NULL);
 }
 
 __attribute__((format(printf, 3, 0)))

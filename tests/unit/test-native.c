@@ -17,22 +17,26 @@
 #define ALLOWED "\"native_enabled\": true"
 
 /* A copy of its own for each test: loaded code stays, with all that it remembers. */
-static void add_native(PluginFixture *f, const char *version) {
+static void add_module(PluginFixture *f, const char *module, const char *version, const char *more) {
         g_autofree char *path = g_build_filename(f->directory, "plugins/one/one.so", NULL), *text = NULL;
         g_autofree char *manifest = g_strdup_printf(
                 "{\"name\": \"one\", \"version\": \"%s\", \"runtime\": \"native\", \"official\": true, "
-                "\"exec\": \"one.so\", "
-                "\"contracts\": [\"IdleCheck\", \"RequestHandler\", \"State\"], \"timeouts\": {\"check\": 1}, "
-                "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}}",
-                version);
+                "\"exec\": \"one.so\", %s}",
+                version, more);
         g_autoptr(GError) error = NULL;
         gsize length;
 
         fixture_write(f, "plugins/one/plugin.json", manifest);
         fixture_write(f, "state/enabled/one", "");
-        g_assert_true(g_file_get_contents(g_getenv("NATIVE_PLUGIN"), &text, &length, &error));
+        g_assert_true(g_file_get_contents(g_getenv(module), &text, &length, &error));
         g_assert_true(g_file_set_contents(path, text, (gssize) length, &error));
         g_assert_cmpint(g_chmod(path, 0755), ==, 0);
+}
+
+static void add_native(PluginFixture *f, const char *version) {
+        add_module(f, "NATIVE_PLUGIN", version,
+                   "\"contracts\": [\"IdleCheck\", \"RequestHandler\", \"State\"], \"timeouts\": {\"check\": 1}, "
+                   "\"config_schema\": {\"mode\": {\"type\": \"string\", \"default\": \"idle\"}}");
 }
 
 static void begin(PluginFixture *f, const char *plugins) {
@@ -128,6 +132,28 @@ static void test_asked_and_called(void) {
         request(&f);
         g_assert_true(plugin->healthy);
         g_assert_cmpuint(plugin->statistics.durations, >=, 3);
+        fixture_down(&f);
+}
+
+/* It has no bus to tell it to, and who reads the channel has not asked for it. */
+static void test_a_provider_floods_nobody_with_its_effect(void) {
+        unsigned answers = 0;
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        add_module(&f, "NATIVE_PROVIDER", "1.0.0", "\"contracts\": [\"CloudProvider\"]");
+        fixture_start(&f, "{\"plugins\": {" ALLOWED "}}");
+        fixture_make_official(&f, "one");
+        plugin = plugins_find(f.plugins, "one");
+        for (unsigned i = 1; i <= 2; i++) {
+                g_assert_cmpint(plugin_call(plugin, CLOUD_PROVIDER_INTERFACE, "Detect", 0, FALSE, NULL, on_call,
+                                            &answers),
+                                ==, 0);
+                run_until(f.bus.event, answers == i);
+        }
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        g_assert_true(plugin->healthy);
         fixture_down(&f);
 }
 
@@ -439,6 +465,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/native/off-by-default", test_off_by_default);
         g_test_add_func("/native/official-alone", test_official_alone);
         g_test_add_func("/native/asked-and-called", test_asked_and_called);
+        g_test_add_func("/native/a-provider-floods-nobody-with-its-effect",
+                        test_a_provider_floods_nobody_with_its_effect);
         g_test_add_func("/native/logs-by-its-name", test_logs_by_its_name);
         g_test_add_func("/native/logs-its-last-words-by-its-name", test_logs_its_last_words_by_its_name);
         g_test_add_func("/native/kept-after-a-check", test_kept_after_a_check);

@@ -216,7 +216,7 @@ sd_event *snooze_plugin_instance_get_event(SnoozePluginInstance *instance);
 void snooze_plugin_instance_begin_work(SnoozePluginInstance *instance);
 void snooze_plugin_instance_end_work(SnoozePluginInstance *instance);
 
-/* Tells the bus that stop_effect answers differently from now on. */
+/* Tells the bus that stop_effect answers differently from now on. A native plugin, which has none, need not say so. */
 void snooze_plugin_instance_stop_effect_changed(SnoozePluginInstance *instance);
 
 /* What is to be answered besides the parts below: details of CheckIdle, result of HandleEvent and Handle, the
