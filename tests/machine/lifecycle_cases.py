@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 
+import registry_cases
 import template_cases
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
@@ -273,5 +274,5 @@ def run(plan, installed, bus, build):
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, late, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
-                    template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
+                    *registry_cases.CASES, template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
                     the_daemon_does_not_come_back, template_cases.they_are_removed, it_is_there_after_a_boot], machine)
