@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many plugins that fall ill at random (moody-plugin.c), and what must hold all the while: no word of an ill one counts as idle, the
-machine is never idle while one that is required is ill, and when all are well again each of them runs or is rightly quarantined, and the
+machine is never idle while one that is required is ill, whether it is asked for a round or comes to that by itself, and when all are well again each of them runs or is rightly quarantined, and the
 daemon has no more memory than before.
 
 SNOOZE_CHAOS_SECONDS, SNOOZE_CHAOS_PLUGINS and SNOOZE_CHAOS_SEED say how long, how many and which; the seed is printed."""
@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'bus'))
 from gi.repository import GLib  # noqa: E402
 
 import tap  # noqa: E402
-from harness import BUILD, ERROR, PATH, PLUGIN, QUIET, House, error_name, wait_for  # noqa: E402
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, House, error_name, wait_for  # noqa: E402
 
 SECONDS = float(os.environ.get('SNOOZE_CHAOS_SECONDS', 20))
 PLUGINS = int(os.environ.get('SNOOZE_CHAOS_PLUGINS', 50))
@@ -33,6 +33,9 @@ MAX_RESTARTS = 4
 WINDOW_SECONDS = 30
 TIMEOUTS = {'start': 10, 'initialize': 2, 'check': 0.7, 'shutdown': 1}
 GROWTH_MAX_KB = 512
+# What one said while it was well is worn out by then, and whatever was decided before has been heard of: two check intervals, the time-out,
+# and what a machine under such a load is late.
+FORGOTTEN_SECONDS = 10
 
 
 class Patient:
@@ -71,7 +74,21 @@ class Chaos(unittest.TestCase):
         cls.patients = [Patient(cls.house, number) for number in range(PLUGINS)]
         cls.by_path = {patient.path: patient for patient in cls.patients}
         cls.house.watcher.connection.signal_subscribe(None, PLUGIN, 'StateChanged', None, None, 0, cls.on_state)
+        cls.slips = []
+        cls.house.watcher.connection.signal_subscribe(None, MANAGER, 'StateChanged', PATH, None, 0, cls.on_decision)
         cls.house.start_daemon()
+
+    @classmethod
+    def on_decision(cls, connection, sender, path, interface, member, parameters):
+        """In rounds of its own the daemon asks every second, whoever else does."""
+        state, previous, reason = parameters.unpack()
+        ill = [f'{patient.id} ({patient.mood})' for patient in cls.patients
+               if patient.ill_since and patient.ill_since < time.monotonic() - FORGOTTEN_SECONDS]
+        if ill and state in ('idle', 'warning'):
+            cls.slips.append(f'{previous} → {state} ({reason}), although ill: {", ".join(ill)}')
+
+    def tearDown(self):
+        self.assertEqual(self.slips, [])
 
     @classmethod
     def on_state(cls, connection, sender, path, interface, member, parameters):
