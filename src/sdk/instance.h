@@ -72,6 +72,7 @@ struct SnoozePluginInstance {
         uint64_t idle_exit;  /* µs without a call; USEC_INFINITY: never */
         uint64_t last_used;  /* monotonic */
         bool leaving;
+        bool stopping;       /* systemd was told */
         bool overdue;        /* what was abandoned had its time to end */
         sd_event_source *overdue_timer;
         bool name_released;

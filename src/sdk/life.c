@@ -9,6 +9,9 @@
  *         leaving: the name is given back, calls are still answered
  *            └──bus confirms, channel closed, nothing under way──▸ gone
  *
+ * systemd kills what says that it is stopping 15 s later (TimeoutStopSec), so that is said when nobody waits for an
+ * answer any more: how long a call may take is its caller's to say.
+ *
  * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end. So is any call
  * where the daemon is gone.
  *
@@ -80,10 +83,22 @@ static void await_abandoned(SnoozePluginInstance *instance) {
                 instance->overdue = true;
 }
 
+/* Whoever starts the unit from then on waits for its end: where nothing is under way that is before the name is given
+ * back. With the channel closed nothing can come that way either. */
+static void tell_stopping(SnoozePluginInstance *instance) {
+        if (!instance->leaving || instance->stopping || instance->settled)
+                return;
+        if (!instance->deserted && (instance->channel || instance->calls > instance->abandoned))
+                return;
+        instance->stopping = true;
+        (void) sd_notify(false, "STOPPING=1");
+}
+
 /* Behind everything else: calls that are still in the connection's queue are to be answered first. */
 void life_settled(SnoozePluginInstance *instance) {
         int r;
 
+        tell_stopping(instance);
         await_abandoned(instance);
         if (!settled(instance) || instance->exit_source)
                 return;
@@ -114,6 +129,7 @@ static int on_slot_name_released(sd_bus_message *m, void *userdata, sd_bus_error
 static void release_name(SnoozePluginInstance *instance) {
         int r;
 
+        tell_stopping(instance);
         (void) sd_bus_release_name_async(instance->bus, NULL, instance->slot_name, on_slot_name_released, instance);
         r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
         if (r >= 0)
@@ -136,7 +152,7 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
         instance->leaving = true;
         log_debug("Leaving: %s", why);
         if (!instance->settled)
-                (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Leaving: %s", why);
+                (void) sd_notifyf(false, "STATUS=Leaving: %s", why);
 
         if (instance->plugin.shutdown)
                 instance->plugin.shutdown(instance->plugin.userdata);
