@@ -40,9 +40,18 @@ static void dependency_free(void *data) {
         g_free(dependency);
 }
 
+Manifest *manifest_ref(Manifest *manifest) {
+        manifest->others++;
+        return manifest;
+}
+
 void manifest_free(Manifest *manifest) {
         if (!manifest)
                 return;
+        if (manifest->others > 0) {
+                manifest->others--;
+                return;
+        }
         g_free(manifest->id);
         g_free(manifest->path);
         g_free(manifest->directory);

@@ -36,6 +36,7 @@ typedef struct ManifestDependency {
 } ManifestDependency;
 
 typedef struct Manifest {
+        unsigned others; /* who has it besides one: manifest_ref() */
         char *id;
         char *directory; /* that the plugin was found in */
         gboolean versioned; /* it lies beside others of its plugin, in a directory named by its version */
@@ -86,6 +87,9 @@ Manifest *manifest_parse(const char *path, const char *id, JsonNode *root, GErro
 /* What is wrong with one is told in its author's words, names of keys and values: makes them a line that steers no
  * terminal. NULL. */
 Manifest *manifest_refused(GError **error);
+/* For as long as a process of that version runs, whatever its plugin has become. */
+Manifest *manifest_ref(Manifest *manifest);
+/* By the last who has it. */
 void manifest_free(Manifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_free)
 

@@ -3,10 +3,13 @@
 /* A plugin that behaves as the tests say, well or badly: fake-plugin ID BEHAVIOUR DIRECTORY. The bus starts it. What
  * it lived through is appended to DIRECTORY/ID.log, a word a line. One whose behaviour begins with "channel-" offers a
  * channel, and behaves so there; one whose begins with "slot-" owns a name for its slot, so that another version can
- * take its place while it serves. One whose behaviour is the name of an error answers every question with it. */
+ * take its place while it serves. One that is to "hold" keeps the request that it is sent and answers it at SIGUSR1;
+ * told to leave meanwhile it gives its names away and goes behind the answer, with "hold-name" it does not hear that
+ * before, and with "hold-on" never. One whose behaviour is the name of an error answers every question with it. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -94,9 +97,13 @@ static int on_configure(sd_bus_message *call, void *userdata, sd_bus_error *erro
         return sd_bus_reply_method_return(call, NULL);
 }
 
+static bool holds(void) {
+        return is("hold") || is("hold-name") || is("hold-on");
+}
+
 static int on_ping(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("Ping");
-        if (is("hang"))
+        if (is("hang") || is("hold-on"))
                 return 1;
         return sd_bus_reply_method_return(call, NULL);
 }
@@ -108,11 +115,47 @@ static int leave(sd_event_source *source, void *userdata) {
 }
 
 static char own_name[128];
+static sd_bus_message *farewell;
+
+static void give_names_away(void) {
+        const char *slot = getenv("SNOOZE_SLOT");
+        char name[sizeof(own_name) + 16];
+
+        snprintf(name, sizeof(name), "%s.%s", own_name, slot ?: "a");
+        (void) sd_bus_release_name(bus, name);
+        (void) sd_bus_release_name(bus, own_name);
+        note("leaves");
+}
+
+static int on_answer_now(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        int r = sd_bus_reply_method_return(kept, "ba{sv}", 1, 1, "answer", "x", INT64_C(42));
+
+        kept = sd_bus_message_unref(kept);
+        if (farewell && is("hold-name")) {
+                (void) sd_bus_reply_method_return(farewell, NULL);
+                give_names_away();
+        }
+        if (farewell && r >= 0 && !channel)
+                return sd_event_exit(event, 0);
+        return r;
+}
+
+static int hold(sd_bus_message *call) {
+        kept = sd_bus_message_ref(call);
+        return 1;
+}
 
 static int on_shutdown(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("Shutdown");
         if (is("stay"))
                 return sd_bus_reply_method_return(call, NULL);
+        if (holds() && kept) {
+                farewell = sd_bus_message_ref(call);
+                if (!is("hold"))
+                        return 1;
+                give_names_away();
+                return sd_bus_reply_method_return(call, NULL);
+        }
         (void) sd_event_add_defer(event, NULL, leave, own_name);
         return sd_bus_reply_method_return(call, NULL);
 }
@@ -324,6 +367,8 @@ static int on_handle(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         note("Handle");
         if (is("hang-handle"))
                 return 1;
+        if (holds())
+                return hold(call);
         if (is("shut-request"))
                 return sd_event_add_defer(event, NULL, shut, NULL) < 0 ? -EIO : 1;
         if (is("die-handle"))
@@ -405,7 +450,7 @@ static int serve(sd_bus *connection);
 static int on_end(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         note("end");
         channel = sd_bus_close_unref(channel);
-        if (is("leave-politely"))
+        if (is("leave-politely") || farewell)
                 return sd_event_exit(event, 0);
         return 0;
 }
@@ -566,6 +611,8 @@ static int run(void) {
                 return -EPERM;
         snprintf(own_name, sizeof(own_name), PLUGIN_NAME_PREFIX "%s", id);
         r = sd_event_default(&event);
+        if (r >= 0 && holds())
+                r = sd_event_add_signal(event, NULL, SIGUSR1 | SD_EVENT_SIGNAL_PROCMASK, on_answer_now, NULL);
         if (r >= 0)
                 r = sd_bus_open(&bus);
         if (r >= 0)
@@ -596,6 +643,7 @@ int main(int argc, char **argv) {
         note("starts");
         r = run();
         sd_bus_message_unref(kept);
+        sd_bus_message_unref(farewell);
         sd_bus_close_unref(channel);
         sd_bus_flush_close_unref(bus);
         sd_event_unref(event);

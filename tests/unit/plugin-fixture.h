@@ -22,7 +22,7 @@ typedef struct PluginFixture {
         GPtrArray *forgotten; /* sources */
         GPtrArray *problems;
         unsigned rounds; /* that are over */
-        uint64_t channel_idle, silence; /* as in PluginsParameters */
+        uint64_t channel_idle, silence, trial; /* as in PluginsParameters */
         void (*changed)(Plugin *plugin, PluginState previous, const char *reason, void *userdata); /* may be NULL */
 } PluginFixture;
 
@@ -112,6 +112,7 @@ static inline void fixture_start(PluginFixture *f, const char *configuration) {
                                                            .restart_delay = 10 * USEC_PER_MSEC,
                                                            .channel_idle = f->channel_idle,
                                                            .silence = f->silence,
+                                                           .trial = f->trial,
                                                            .vote = fixture_on_vote,
                                                            .forgotten = fixture_on_forgotten,
                                                            .changed = f->changed,

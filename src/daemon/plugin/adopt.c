@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A plugin outlives the daemon: one that is back finds it running, in either slot, and where it fell in the middle of
- * a hot-swap there are two. The one that owns the plugin's name is the newest: it is told to give that away before
- * another is asked anything. The other one is sent away.
+ * a hot-swap there are two. The newest is the one that was written down (origin.c), or else the one that owns the
+ * plugin's name: it is told to give that away before another is asked anything, but may be at a call. The other one is
+ * sent away; nobody waits for its calls any more, and what it was asked it is not to do behind everybody's back.
  *
  * Its files may have been replaced while nobody looked: that is what happens when a package is upgraded. What it was
  * started from is kept (origin.c). */
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -20,10 +22,21 @@ static void send_away(Plugin *plugin, const char *unique_name) {
                                         NULL);
 }
 
+/* Both are in a slot, and this is the one that is to serve. */
 static void take(Plugin *plugin, PluginSlot slot) {
         plugin->slot = slot;
         plugin->process->slot = slot;
         plugin->process->unit = plugin->units[slot];
+        /* One that has given its names away is known to systemd alone. */
+        starter_kill(plugin->plugins->starter, plugin->units[slot == PLUGIN_SLOT_A ? PLUGIN_SLOT_B : PLUGIN_SLOT_A],
+                     -EBADF);
+}
+
+static const char *newest(const Plugin *plugin, const char *owner) {
+        for (size_t i = 0; *owner && i < PLUGIN_SLOT_COUNT; i++)
+                if (plugin->slot_owners[i] && origin_is(plugin, plugin->slot_owners[i]))
+                        return plugin->origin;
+        return owner;
 }
 
 /* The one whose manifest was kept is gone, or there is none and another manifest has come meanwhile: by what is there
@@ -39,25 +52,32 @@ static void look_again(Plugin *plugin, gboolean another) {
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         const char *owner = "";
+        g_autofree char *serving = NULL;
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
                 owner = "";
         plugin->looked = TRUE;
+        serving = g_strdup(newest(plugin, owner));
         for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++) {
                 g_autofree char *other = g_steal_pointer(&plugin->slot_owners[i]);
 
-                if (other && strcmp(other, owner) == 0)
+                if (other && strcmp(other, serving) == 0)
                         take(plugin, (PluginSlot) i);
-                else if (other)
+                else if (other) {
                         send_away(plugin, other);
+                        g_free(plugin->gone[i]);
+                        plugin->gone[i] = g_steal_pointer(&other);
+                }
         }
         if (plugin->state != PLUGIN_LOADING || !plugin->process)
                 return 1;
-        if (plugin->behind ? !origin_is(plugin, owner) : !*owner && plugin->next_manifest)
-                look_again(plugin, *owner);
-        else if (*owner) {
+        if (plugin->behind ? !origin_is(plugin, serving) : !*serving && plugin->next_manifest)
+                look_again(plugin, *serving);
+        else if (*serving) {
                 plugin->process->adopted = TRUE;
                 plugin_owner_changed(plugin, owner);
+                if (!g_str_equal(serving, owner))
+                        process_greet(plugin->process, serving);
         } else
                 plugin_start_process(plugin);
         return 1;

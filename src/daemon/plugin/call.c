@@ -729,14 +729,15 @@ gboolean process_has_effects(const PluginProcess *process) {
         return FALSE;
 }
 
-gboolean process_has_calls(const PluginProcess *process) {
+unsigned process_count_calls(const PluginProcess *process) {
+        unsigned n = 0;
+
         for (GList *link = process->in_flight.head; link; link = link->next) {
                 const PluginCall *call = link->data;
 
-                if (!call->control)
-                        return TRUE;
+                n += !call->control;
         }
-        return FALSE;
+        return n;
 }
 
 /* The latest first: those that are put back keep their order. */

@@ -100,8 +100,8 @@ void process_greet(PluginProcess *process, const char *unique_name) {
         g_free(process->candidate);
         process->candidate = g_strdup(unique_name);
         process->identity = identity_begin(plugins->parameters.bus, starter_systemd(plugins->starter), plugin->id,
-                                           process == plugin->next ? NULL : plugin->name, process->unit, unique_name,
-                                           on_identity, process);
+                                           g_strcmp0(plugin->owner, unique_name) == 0 ? plugin->name : NULL,
+                                           process->unit, unique_name, on_identity, process);
         if (!process->identity)
                 process_fail(process, "the bus could not be asked who it is");
 }
@@ -143,6 +143,7 @@ void plugin_reconfigure(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
 
         if (!plugin_may_run(plugin)) {
+                drain_end(plugin, "plugins are turned off");
                 /* One that waits for its restart waits no more. */
                 if (plugin_active(plugin) || plugin_awaited(plugin) ||
                     (plugin->state == PLUGIN_FAILED && plugin->timer))

@@ -311,7 +311,7 @@ static gboolean is_gone(const Plugin *plugin, const char *owner) {
 }
 
 static gboolean owner_lives(const Plugin *plugin) {
-        return plugin->owner && !is_gone(plugin, plugin->owner);
+        return plugin->owner && !is_gone(plugin, plugin->owner) && !drain_has_name(plugin);
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -334,7 +334,10 @@ void plugin_ask_owner(Plugin *plugin) {
 static void on_started(PluginProcess *process) {
         if (owner_lives(process->plugin))
                 process_greet(process, process->plugin->owner);
-        else
+        else if (drain_has_name(process->plugin)) {
+                if (!process_find(process, process_greet))
+                        process_fail(process, "the bus takes no message");
+        } else
                 plugin_ask_owner(process->plugin); /* nobody: its name is about to come, or the deadline */
 }
 
@@ -442,7 +445,7 @@ void plugin_begin(Plugin *plugin) {
                 return;
         }
         plugin->process = process_new(plugin, plugin->slot, plugin->manifest, &serving);
-        plugin->process->by_slot = plugin->by_slot || plugin->slot != PLUGIN_SLOT_A;
+        plugin->process->by_slot = plugin->by_slot || plugin->slot != PLUGIN_SLOT_A || drain_has_name(plugin);
         plugin->by_slot = FALSE;
         if (plugin->looked || plugin_is_native(plugin))
                 plugin_start_process(plugin);
@@ -456,6 +459,7 @@ gboolean plugin_awaited(const Plugin *plugin) {
 
 void plugin_leave(Plugin *plugin, const char *reason) {
         swap_abort(plugin, reason);
+        drain_end(plugin, reason);
         if (plugin_awaited(plugin)) {
                 plugin->begin_wanted = FALSE;
                 dependencies_call_off(plugin);
@@ -492,6 +496,7 @@ void plugin_leave(Plugin *plugin, const char *reason) {
 void plugin_restart(Plugin *plugin) {
         plugin_forget_failures(plugin);
         if (!plugin_active(plugin)) {
+                drain_end(plugin, "is restarted");
                 plugin_begin(plugin);
                 return;
         }
@@ -535,7 +540,7 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
         Plugin *plugin = process->plugin;
 
         process->end_source = sd_event_source_disable_unref(process->end_source);
-        if (process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
+        if (process == plugin->process && plugin->state == PLUGIN_DRAINING && !owner_lives(plugin))
                 ended(plugin);
         return 0;
 }
@@ -599,7 +604,7 @@ void plugin_call_ended(Plugin *plugin) {
                 return;
         if (plugin->process)
                 process_close_channel(plugin->process);
-        if (!plugin->owner)
+        if (!owner_lives(plugin))
                 ended(plugin);
 }
 
@@ -608,7 +613,7 @@ void plugin_call_ended(Plugin *plugin) {
 void plugin_process_gone(PluginProcess *process, const char *member, gboolean control) {
         Plugin *plugin = process->plugin;
 
-        if (control && process == plugin->process && plugin->state == PLUGIN_DRAINING && !plugin->owner)
+        if (control && process == plugin->process && plugin->state == PLUGIN_DRAINING && !owner_lives(plugin))
                 ended(plugin);
         else
                 process_fail(process, "ended while it was asked %s", member);

@@ -197,11 +197,17 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
                 return;
         }
         plugin_settle_later(plugin, FALSE, done, userdata);
+        drain_end(plugin, "was unloaded");
         plugin->restart_wanted = FALSE;
         if (plugin_active(plugin) || plugin_awaited(plugin) || plugin->state == PLUGIN_FAILED)
                 plugin_leave(plugin, "was unloaded");
         if (!plugin_active(plugin))
                 plugin_settle_reached(plugin);
+}
+
+void plugin_look_again(Plugin *plugin) {
+        if (plugin->stale && !plugin->plugins->freeing)
+                watch_touch(plugin->plugins->watch, plugin->id);
 }
 
 char *plugin_directory_of(const Manifest *manifest) {

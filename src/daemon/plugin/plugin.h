@@ -18,6 +18,7 @@
 #include "daemon/answer/check.h"
 #include "daemon/answer/words.h"
 #include "daemon/native/native.h"
+#include "daemon/plugin/drain.h"
 #include "daemon/plugin/limits.h"
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
@@ -108,7 +109,7 @@ struct Plugin {
         char *owner;             /* of the name, as the bus driver says; NULL: nobody */
         PluginProcess *process;  /* the one that serves, or is to serve as soon as it was greeted; NULL: none */
         PluginProcess *next;     /* the one that is to replace it */
-        PluginProcess *previous; /* the one that it replaced: ends its calls and leaves */
+        PluginProcess *previous; /* the one that it replaced: ends its calls and leaves (drain.h) */
         PluginSwap *swap;        /* while there is one of these, and until the new one has proved itself */
         VersionSwitch *switching; /* while the helper is asked to have the link name another version */
         sd_bus_slot *settle_question;
@@ -276,6 +277,8 @@ void plugin_free(Plugin *plugin);
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
 /* The same of one that nobody knows so far, or any more. */
 void plugin_reset(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
+/* What was seen on the disk could not be taken then, and may be now. */
+void plugin_look_again(Plugin *plugin);
 /* <directory>/<id>/plugin.json → <directory>. */
 char *plugin_directory_of(const Manifest *manifest);
 /* Not disabled, and plugins run at all. */

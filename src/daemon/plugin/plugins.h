@@ -59,6 +59,7 @@ typedef struct PluginsParameters {
         uint64_t restart_delay;          /* µs before the first restart, doubled each time; 0: half a second */
         uint64_t channel_idle;           /* µs without a call after which a channel is closed; 0: 3 minutes */
         uint64_t silence; /* µs without an answer after which a plugin is asked whether it lives; 0: 2 minutes */
+        uint64_t trial;   /* µs after a version took the place of another in which that may come back; 0: 10 s */
 
         /* A vote arrived, or (verdict unknown, with the reason) did not. Ownership of the vote passes. */
         void (*vote)(Vote *vote, void *userdata);

@@ -13,14 +13,14 @@
 #include "daemon/plugin/plugin.h"
 #include "daemon/answer/reply.h"
 
-PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks) {
+PluginProcess *process_new(Plugin *plugin, PluginSlot slot, Manifest *manifest, const ProcessHooks *hooks) {
         PluginProcess *process = g_new0(PluginProcess, 1);
 
         *process = (PluginProcess) { .plugin = plugin,
                                      .hooks = hooks,
                                      .slot = slot,
                                      .unit = plugin->units[slot],
-                                     .manifest = manifest,
+                                     .manifest = manifest_ref(manifest),
                                      .pidfd = -EBADF };
         g_queue_init(&process->controls);
         g_queue_init(&process->in_flight);
@@ -43,6 +43,8 @@ void process_free(PluginProcess *process) {
         start_cancel(process->start);
         identity_cancel(process->identity);
         sd_event_source_disable_unref(process->end_source);
+        sd_event_source_disable_unref(process->leaving_timer);
+        sd_bus_slot_unref(process->question);
         safe_close(process->pidfd);
         g_clear_pointer(&process->sent, json_object_unref);
         g_free(process->candidate);
@@ -53,6 +55,7 @@ void process_free(PluginProcess *process) {
                 g_free(process->plugin->gone[process->slot]);
                 process->plugin->gone[process->slot] = g_steal_pointer(&process->peer);
         }
+        manifest_free(process->manifest);
         g_free(process);
 }
 
@@ -122,6 +125,17 @@ void process_kill(PluginProcess *process) {
         if (process == process->plugin->process && !has_ended(process))
                 limits_watch_killed(process->plugin->watch);
         starter_kill(process->plugin->plugins->starter, process->unit, process->pidfd);
+}
+
+void process_end(PluginProcess **place, gboolean kill, const char *reason) {
+        PluginProcess *process = g_steal_pointer(place);
+
+        if (!process)
+                return;
+        if (kill)
+                process_kill(process);
+        process_calls_lost(process, reason);
+        process_free(process);
 }
 
 void process_fail(PluginProcess *process, const char *format, ...) {

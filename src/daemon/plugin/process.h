@@ -2,8 +2,9 @@
 #pragma once
 
 /* One running incarnation of a plugin, from the start of its unit until it is gone. A Plugin is what the registry
- * knows and a person sees; a process is what is started, greeted, asked and killed. A plugin has at most two:
- * `process` serves, `next` is being prepared while a version replaces another (hot-swap), each in a slot of its own.
+ * knows and a person sees; a process is what is started, greeted, asked and killed. A plugin has at most two,
+ * each in a slot of its own: `process` serves, and beside it `next` is being prepared while a version replaces another
+ * (hot-swap), or `previous` ends its calls, which was replaced.
  *
  *   process_start() ─► hooks.started ─► process_greet() ─► hooks.identified
  *      ─► Handshake, Initialize, OpenChannel ─► hooks.ready
@@ -70,7 +71,7 @@ struct PluginProcess {
         PluginSlot slot;
         const char *unit;          /* borrowed from the plugin */
         gboolean by_slot; /* where the bus starts it: by the name of its slot, because the plugin's own has an owner */
-        const Manifest *manifest;  /* of the version that this is; borrowed from the plugin */
+        Manifest *manifest;        /* of the version that this is */
 
         Provisioning *provisioning; /* before it is started */
         LimitsCall *limiting;      /* then */
@@ -80,7 +81,10 @@ struct PluginProcess {
         char *peer;                /* the unique name that was greeted, and that calls go to */
         pid_t pid;
         int pidfd;
-        sd_event_source *end_source; /* its name is gone and it lives: waited for */
+        sd_event_source *end_source; /* its name is gone, or it was replaced, and it lives: waited for */
+        sd_event_source *leaving_timer; /* it was replaced, and its calls have ended */
+        sd_bus_slot *question;     /* process_find() */
+        void (*found)(PluginProcess *process, const char *unique_name);
         JsonObject *sent;          /* the configuration that it has */
         char *version;             /* as it says itself; NULL: it does not */
         gboolean adopted;          /* it ran before the daemon did */
@@ -109,7 +113,7 @@ struct PluginProcess {
         GQueue refused;            /* PluginCall, of its own: about to be told that it could not be sent */
 };
 
-PluginProcess *process_new(Plugin *plugin, PluginSlot slot, const Manifest *manifest, const ProcessHooks *hooks);
+PluginProcess *process_new(Plugin *plugin, PluginSlot slot, Manifest *manifest, const ProcessHooks *hooks);
 /* Its own calls (process_call) end without a word; contract calls must have been taken back by process_calls_lost().
  */
 void process_free(PluginProcess *process);
@@ -119,10 +123,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginProcess, process_free)
  * not fail, the caller has to say so. */
 gboolean process_start(PluginProcess *process);
 void process_kill(PluginProcess *process);
+/* It is over: taken out of its place before its calls are, for what those lead to must not be sent to it. NULL is
+ * fine. */
+void process_end(PluginProcess **place, gboolean kill, const char *reason);
 /* As far as it is known: FALSE for one of which the bus does not tell who it is. */
 gboolean process_lives(const PluginProcess *process);
 /* Calls hooks.failed; the process is gone afterwards. */
 void process_fail(PluginProcess *process, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* find.c */
+/* It runs, while another process has the plugin's name: what is its unique name? Nobody who is known is meant. FALSE:
+ * the bus takes no message. hooks.failed where nobody is found. */
+gboolean process_find(PluginProcess *process, void (*found)(PluginProcess *process, const char *unique_name));
 
 /* care.c */
 /* Something was not answered in time: is it alive at all? */
@@ -170,8 +182,8 @@ void process_call(PluginProcess *process, const char *interface, const char *mem
                   PluginCallAppend append, PluginCallDone done, void *userdata);
 /* A contract's call that may change what it knows is under way. */
 gboolean process_has_effects(const PluginProcess *process);
-/* A contract's call is under way. */
-gboolean process_has_calls(const PluginProcess *process);
+/* Contracts' calls that are under way. */
+unsigned process_count_calls(const PluginProcess *process);
 /* It is gone: contract calls that were in flight are repeated once where that is harmless, or end with this error. */
 void process_calls_lost(PluginProcess *process, const char *message);
 void process_calls_free(PluginProcess *process);

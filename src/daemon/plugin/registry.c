@@ -197,6 +197,7 @@ static void remove_plugin(Plugin *plugin) {
         PluginState previous = plugin->state;
         guint index;
 
+        drain_end(plugin, reason);
         plugin->stale = TRUE;
         if (plugin_active(plugin) || plugin_awaited(plugin)) {
                 plugin_leave(plugin, reason);

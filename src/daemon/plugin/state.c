@@ -177,12 +177,18 @@ static int on_put_silent(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+/* It was replaced for good: what it says late is older than what the one that replaced it knows. */
+static gboolean outlived(const PluginProcess *process) {
+        return process == process->plugin->previous && !swap_on_trial(process->plugin);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         StateTransfer *transfer = userdata;
 
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
         /* What was put since is newer, and not to be hidden by this. */
-        if (transfer->running && transfer->number < transfer->process->plugin->states_put)
+        if ((transfer->running && transfer->number < transfer->process->plugin->states_put) ||
+            outlived(transfer->process))
                 transfer_end(transfer, NULL);
         else
                 try_to_put(transfer);
@@ -311,6 +317,10 @@ static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
 static void keep(StateTransfer *transfer) {
         int r;
 
+        if (outlived(transfer->process)) {
+                transfer_end(transfer, NULL);
+                return;
+        }
         if (transfer->process->state_unread) {
                 keep_without_overwriting(transfer);
                 return;

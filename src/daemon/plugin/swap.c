@@ -3,7 +3,6 @@
 #include "daemon/plugin/swap.h"
 
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -17,8 +16,6 @@
  */
 #define QUIET_TIMEOUT (5 * USEC_PER_SEC)
 #define HELD_TIMEOUT (5 * USEC_PER_SEC)
-/* The calls that the old version still has, streams among them, do not keep it longer. */
-#define CALLS_TIMEOUT (60 * USEC_PER_SEC)
 #define TRIAL_TIME (10 * USEC_PER_SEC)
 /* What it needs and does not run. */
 #define NEEDS_TIMEOUT (120 * USEC_PER_SEC)
@@ -32,8 +29,7 @@ typedef enum Step {
         STEP_EXPORT,
         STEP_IMPORT,
         STEP_SWITCH, /* of the link that names the version to run, where several are installed */
-        STEP_LEAVE, /* from here on the new one serves */
-        STEP_TRIAL,
+        STEP_TRIAL, /* the new one serves */
         STEP_COUNT,
 } Step;
 
@@ -46,7 +42,6 @@ static const char *const step_names[STEP_COUNT] = {
         [STEP_EXPORT] = "exporting the state",
         [STEP_IMPORT] = "importing the state",
         [STEP_SWITCH] = "switching to it",
-        [STEP_LEAVE] = "ending the old version",
         [STEP_TRIAL] = "its trial",
 };
 
@@ -57,8 +52,7 @@ struct PluginSwap {
         char *directory;  /* where that lies */
         PluginSlot slot;  /* in which that runs, or ran */
         const Plugin *needed; /* that is being started, before it is */
-        uint64_t switched; /* monotonic */
-        sd_event_source *timer, *ended;
+        sd_event_source *timer;
         sd_bus_slot *question;
         gboolean switching;        /* the plugin's VersionSwitch is ours */
         PluginSettled done;
@@ -98,7 +92,6 @@ void swap_free(PluginSwap *swap) {
         if (!swap)
                 return;
         sd_event_source_disable_unref(swap->timer);
-        sd_event_source_disable_unref(swap->ended);
         sd_bus_slot_unref(swap->question);
         if (swap->switching)
                 version_switch_forget(swap->plugin);
@@ -109,18 +102,14 @@ void swap_free(PluginSwap *swap) {
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PluginSwap, swap_free)
 
 /* Where nobody waits, a failure is told to everybody. */
-static void look_again(Plugin *plugin) {
-        if (plugin->stale && !plugin->plugins->freeing)
-                watch_touch(plugin->plugins->watch, plugin->id);
-}
-
 static void tell(PluginSwap *swap, const char *error, const char *message) {
         if (swap->done)
                 answer_later(swap->plugin, swap->done, swap->userdata, error, message);
         else if (error)
                 plugins_problem(swap->plugin->plugins, swap->plugin->id, message);
         swap->done = NULL;
-        look_again(swap->plugin);
+        if (!swap->plugin->previous)
+                plugin_look_again(swap->plugin);
         origin_caught_up(swap->plugin);
 }
 
@@ -132,18 +121,6 @@ static void enter(PluginSwap *swap, Step step, uint64_t timeout) {
         if (timeout > 0)
                 (void) sd_event_add_time_relative(swap->plugin->plugins->parameters.event, &swap->timer,
                                                   CLOCK_MONOTONIC, timeout, 0, on_timeout, swap);
-}
-
-/* Taken out of the plugin before it is freed: what that leads to must not be sent to it. */
-static void end_one(PluginProcess **place, gboolean kill, const char *reason) {
-        PluginProcess *process = g_steal_pointer(place);
-
-        if (!process)
-                return;
-        if (kill)
-                process_kill(process);
-        process_calls_lost(process, reason);
-        process_free(process);
 }
 
 /* Whose process is not known cannot be killed where there is no systemd; if it serves its slot already it can be
@@ -168,7 +145,7 @@ static void end_next(Plugin *plugin, const char *reason) {
                 plugin->looked = FALSE;
                 plugin->stray = TRUE;
         }
-        end_one(&plugin->next, TRUE, reason);
+        process_end(&plugin->next, TRUE, reason);
         plugin->held = FALSE;
 }
 
@@ -215,70 +192,37 @@ static void give_up(PluginSwap *swap, const char *format, ...) {
 }
 
 gboolean swap_on_trial(const Plugin *plugin) {
-        return plugin->swap && plugin->swap->step >= STEP_LEAVE;
+        return plugin->swap && plugin->swap->step == STEP_TRIAL;
 }
 
 gboolean swap_carries_state(const Plugin *plugin) {
-        return plugin->swap && plugin->swap->step >= STEP_QUIET && plugin->swap->step < STEP_LEAVE;
+        return plugin->swap && plugin->swap->step >= STEP_QUIET && plugin->swap->step < STEP_TRIAL;
+}
+
+/* The version that was replaced is nothing to come back to any more. */
+static void swap_over(Plugin *plugin) {
+        g_autoptr(PluginSwap) swap = g_steal_pointer(&plugin->swap);
+
+        tell(swap, NULL, NULL);
+        if (!plugin->previous)
+                version_settle(plugin);
 }
 
 void swap_abort(Plugin *plugin, const char *reason) {
-        g_autoptr(PluginSwap) swap = NULL;
-
         if (!plugin->swap)
                 return;
         if (!swap_on_trial(plugin)) {
                 give_up(plugin->swap, "the running version is leaving: %s", reason);
                 return;
         }
-        swap = g_steal_pointer(&plugin->swap);
-        end_one(&plugin->previous, TRUE, reason);
-        version_settle(plugin);
-        tell(swap, NULL, NULL);
+        swap_over(plugin);
 }
 
 /* After the switch */
 
-static void previous_gone(PluginSwap *swap, const char *reason) {
-        Plugin *plugin = swap->plugin;
-        uint64_t since = usec_sub(clock_monotonic(), swap->switched);
-
-        swap->ended = sd_event_source_disable_unref(swap->ended);
-        enter(swap, STEP_TRIAL, since < TRIAL_TIME ? TRIAL_TIME - since : 1);
-        end_one(&plugin->previous, FALSE, reason);
-        tell(swap, NULL, NULL);
-        plugin_pump(plugin);
-}
-
-static int on_previous_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        previous_gone(userdata, "the version that was asked has ended");
-        return 0;
-}
-
-static void on_previous_leaving(PluginProcess *process) {
-        swap_call_ended(process->plugin);
-}
-
-static void on_previous_failed(PluginProcess *process, const char *reason) {
-        previous_gone(process->plugin->swap, reason);
-}
-
-static const ProcessHooks replaced = { .leaving = on_previous_leaving, .failed = on_previous_failed };
-
-static void on_shutdown(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
-        /* What counts is that it goes; one that refuses has until the deadline. */
-}
-
-static void let_previous_leave(PluginSwap *swap) {
-        PluginProcess *previous = swap->plugin->previous;
-        uint64_t timeout = process_timeout(previous, TIMEOUT_SHUTDOWN);
-
-        enter(swap, STEP_LEAVE, timeout);
-        previous->farewell = FAREWELL_SHUTDOWN;
-        if (previous->pidfd >= 0)
-                (void) sd_event_add_io(swap->plugin->plugins->parameters.event, &swap->ended, previous->pidfd, EPOLLIN,
-                                       on_previous_ended, swap);
-        process_call(previous, PLUGIN_INTERFACE, "Shutdown", timeout, NULL, on_shutdown, NULL);
+void swap_previous_left(Plugin *plugin) {
+        if (plugin->swap)
+                tell(plugin->swap, NULL, NULL);
 }
 
 /* The two manifests and directories change places. */
@@ -313,21 +257,21 @@ static void announce(Plugin *plugin, const char *reason) {
  * is the newest. */
 static void turn_over(PluginSwap *swap) {
         Plugin *plugin = swap->plugin;
+        const PluginsParameters *parameters = &plugin->plugins->parameters;
         g_autofree char *reason = NULL;
 
         plugin->previous = g_steal_pointer(&plugin->process);
         plugin->process = g_steal_pointer(&plugin->next);
-        plugin->previous->hooks = &replaced;
         plugin->process->hooks = plugin_serving_hooks();
         exchange(swap);
         origin_keep(plugin->process);
-        swap->switched = clock_monotonic();
+        enter(swap, STEP_TRIAL, parameters->trial > 0 ? parameters->trial : TRIAL_TIME);
         limits_watch_begin(plugin);
-        let_previous_leave(swap);
+        drain_begin(plugin);
         plugin->held = FALSE;
         reason = g_strdup_printf("version %s replaced version %s", plugin->manifest->version, swap->other->version);
         log_notice("Plugin %s: %s", plugin->id, reason);
-        plugin->process->last_heard = plugin->process->last_used = swap->switched;
+        plugin->process->last_heard = plugin->process->last_used = clock_monotonic();
         plugin_set_error(plugin, "");
         plugin_set_healthy(plugin, TRUE, NULL);
         plugin_pump(plugin);
@@ -354,7 +298,7 @@ gboolean swap_roll_back(Plugin *plugin, const char *reason) {
         found = there && g_str_equal(there->version, swap->other->version);
         /* Of a package's name nothing else is made known. */
         possible = found && (manifest_packaged(there) || !manifest_packaged(plugin->manifest));
-        end_one(&plugin->previous, TRUE, reason);
+        process_end(&plugin->previous, TRUE, reason);
         message = g_strdup_printf("version %s failed shortly after it had replaced version %s, %s: %s",
                                   plugin->manifest->version, swap->other->version,
                                   possible ? "which runs again"
@@ -455,72 +399,24 @@ static void on_next_ready(PluginProcess *process) {
                 switch_over(swap);
 }
 
-/* The channel of the old version is closed only when the name has gone over: it ends then, and to end takes a process
- * longer than everything else here. */
 void swap_call_ended(Plugin *plugin) {
         PluginSwap *swap = plugin->swap;
 
-        if (!swap)
-                return;
-        if ((swap->step == STEP_QUIET || swap->step == STEP_HELD) && !process_has_effects(plugin->process))
+        if (swap && (swap->step == STEP_QUIET || swap->step == STEP_HELD) && !process_has_effects(plugin->process))
                 export(swap);
-        else if (plugin->previous && g_queue_is_empty(&plugin->previous->in_flight) &&
-                 g_strcmp0(plugin->owner, plugin->previous->peer) != 0)
-                process_close_channel(plugin->previous);
+        drain_go_on(plugin);
 }
 
 /* The new process */
 
-static void greet(PluginSwap *swap, const char *unique_name) {
-        enter(swap, STEP_GREETING, 2 * process_timeout(swap->plugin->next, TIMEOUT_INITIALIZE));
-        process_greet(swap->plugin->next, unique_name);
-}
-
-/* One that owns no name for its slot waits for the plugin's own. */
-static int on_queued(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        PluginSwap *swap = userdata;
-        g_auto(GStrv) owners = NULL;
-        g_autofree char *found = NULL;
-
-        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read_strv(reply, &owners) < 0 || !owners) {
-                give_up(swap, "the bus does not say who waits for %s", swap->plugin->name);
-                return 1;
-        }
-        for (char **owner = owners; *owner; owner++)
-                if (strcmp(*owner, swap->plugin->process->peer) != 0) {
-                        g_free(found);
-                        found = g_strdup(*owner);
-                }
-        if (found)
-                greet(swap, found);
-        else
-                give_up(swap, "it runs, but does not wait for the name %s", swap->plugin->name);
-        return 1;
-}
-
-static int ask(PluginSwap *swap, const char *member, const char *name, sd_bus_message_handler_t handler) {
-        swap->question = sd_bus_slot_unref(swap->question);
-        return sd_bus_call_method_async(swap->plugin->plugins->parameters.bus, &swap->question, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", member, handler, swap, "s",
-                                        name);
-}
-
-static int on_slot_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        PluginSwap *swap = userdata;
-        const char *owner;
-
-        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &owner) >= 0)
-                greet(swap, owner);
-        else if (ask(swap, "ListQueuedOwners", swap->plugin->name, on_queued) < 0)
-                give_up(swap, "the bus takes no message");
-        return 1;
+static void on_next_found(PluginProcess *process, const char *unique_name) {
+        enter(process->plugin->swap, STEP_GREETING, 2 * process_timeout(process, TIMEOUT_INITIALIZE));
+        process_greet(process, unique_name);
 }
 
 static void on_next_started(PluginProcess *process) {
-        PluginSwap *swap = process->plugin->swap;
-
-        if (ask(swap, "GetNameOwner", process->plugin->slot_names[process->slot], on_slot_owner) < 0)
-                give_up(swap, "the bus takes no message");
+        if (!process_find(process, on_next_found))
+                give_up(process->plugin->swap, "the bus takes no message");
 }
 
 static gboolean on_next_identified(PluginProcess *process) {
@@ -550,20 +446,8 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         case STEP_EXPORT:
                 give_up(swap, "its state is not kept: the disk does not answer");
                 break;
-        case STEP_LEAVE:
-                if (process_has_calls(plugin->previous) &&
-                    usec_sub(clock_monotonic(), swap->switched) < CALLS_TIMEOUT) {
-                        enter(swap, STEP_LEAVE, USEC_PER_SEC);
-                        break;
-                }
-                log_warning("Plugin %s: version %s did not end in time and was killed", plugin->id,
-                            swap->other->version);
-                process_kill(plugin->previous);
-                previous_gone(swap, "the version that was asked did not end in time");
-                break;
         case STEP_TRIAL:
-                swap_free(g_steal_pointer(&plugin->swap));
-                version_settle(plugin);
+                swap_over(plugin);
                 /* What it exported meanwhile is the plugin's from now on. */
                 if (plugin->state_tried)
                         plugin_keep_state(plugin, TRUE);
@@ -580,7 +464,7 @@ static void end_and_start(PluginSwap *swap) {
         Plugin *plugin = swap->plugin;
         g_autoptr(PluginSwap) owned = g_steal_pointer(&plugin->swap);
 
-        end_one(&plugin->next, FALSE, "it is ended first");
+        process_end(&plugin->next, FALSE, "it is ended first");
         version_replace(plugin, g_steal_pointer(&owned->other), owned->done, owned->userdata);
 }
 
@@ -620,13 +504,21 @@ static int on_own_slot(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 1;
 }
 
+static int ask_own_slot(PluginSwap *swap) {
+        const Plugin *plugin = swap->plugin;
+
+        return sd_bus_call_method_async(plugin->plugins->parameters.bus, &swap->question, "org.freedesktop.DBus",
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_own_slot,
+                                        swap, "s", plugin->slot_names[plugin->process->slot]);
+}
+
 static void start_next(PluginSwap *swap) {
         Plugin *plugin = swap->plugin;
 
         plugin->next = process_new(plugin, swap->slot, swap->other, &replacing);
         plugin->next->by_slot = TRUE;
         enter(swap, STEP_START, process_timeout(plugin->next, TIMEOUT_START));
-        if (ask(swap, "GetNameOwner", plugin->slot_names[plugin->process->slot], on_own_slot) < 0)
+        if (ask_own_slot(swap) < 0)
                 give_up(swap, "the bus takes no message");
 }
 
@@ -656,22 +548,51 @@ static void start_needed(PluginSwap *swap) {
                 start_next(swap);
 }
 
+/* The version before still has the slot. For a person that is an answer; what was seen on the disk is looked at again
+ * when it has left, and is what is started before that, should the one that runs fall: it lies where that did. */
+void swap_put_off(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
+        g_autofree char *words = drain_in_words(plugin), *message = NULL;
+
+        if (done) {
+                message = g_strdup_printf("%s runs in two versions already: %s. Until then no other can take the "
+                                          "place of version %s.",
+                                          plugin->id, words, plugin->manifest->version);
+                manifest_free(manifest);
+                answer_later(plugin, done, userdata, ERROR_BUSY, message);
+                return;
+        }
+        upgrade_taken(plugin, manifest);
+        if (manifest->versioned)
+                manifest_free(manifest);
+        else
+                plugin->next_manifest = manifest;
+        plugin->stale = TRUE;
+}
+
+/* The same version again: what is wanted is there, or on its way. */
+static void swap_same(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
+        PluginSwap *swap = plugin->swap;
+        gboolean awaited = swap && (swap->step < STEP_TRIAL || plugin->previous);
+
+        /* A change that was seen since is newer. */
+        if (!awaited || !done)
+                upgrade_taken(plugin, manifest);
+        manifest_free(manifest);
+        if (awaited && done) {
+                swap->done = done;
+                swap->userdata = userdata;
+        } else if (done)
+                answer_later(plugin, done, userdata, NULL, NULL);
+}
+
 void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
-        gboolean under_way = plugin->swap && plugin->swap->step != STEP_TRIAL;
-        const Manifest *goal = under_way && plugin->swap->step < STEP_LEAVE ? plugin->swap->other : plugin->manifest;
+        gboolean under_way = plugin->swap && plugin->swap->step < STEP_TRIAL;
+        const Manifest *goal = under_way ? plugin->swap->other : plugin->manifest;
         PluginSwap *swap;
 
         /* Somebody types what the watch on the directory has seen, too. */
-        if (g_str_equal(goal->digest, manifest->digest) && (!under_way || !done || !plugin->swap->done)) {
-                /* A change that was seen since is newer. */
-                if (!under_way || !done)
-                        upgrade_taken(plugin, manifest);
-                manifest_free(manifest);
-                if (under_way && done) {
-                        plugin->swap->done = done;
-                        plugin->swap->userdata = userdata;
-                } else if (done)
-                        answer_later(plugin, done, userdata, NULL, NULL);
+        if (g_str_equal(goal->digest, manifest->digest) && (!done || !plugin->swap || !plugin->swap->done)) {
+                swap_same(plugin, manifest, done, userdata);
                 return;
         }
         if (under_way) {
@@ -682,6 +603,10 @@ void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *u
                         answer_later(plugin, done, userdata, ERROR_BUSY, "It is being replaced already.");
                 else
                         plugin->stale = TRUE;
+                return;
+        }
+        if (plugin->previous) {
+                swap_put_off(plugin, manifest, done, userdata);
                 return;
         }
         upgrade_taken(plugin, manifest);

@@ -7,11 +7,11 @@
  *   start what it needs, then itself in the free slot ─► greet by its unique name, own channel
  *      ─► hold back what changes its state ─► export from the old ─► import into the new
  *      ─► the link `current`, where versions lie side by side ─► SWITCH
- *      ─► the old ends its calls, releases the name and leaves ─► trial
+ *      ─► trial; meanwhile the old ends its calls, releases the name and leaves, for as long as they take (drain.h)
  *
  * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the
  * trial brings the old version back, with the state that it had exported, where it is still on the disk. Every step
- * has a deadline. */
+ * has a deadline, and the trial is over when its time is, wherever the old one is by then. */
 
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
@@ -19,16 +19,22 @@
 typedef struct PluginSwap PluginSwap;
 
 /* Of a running plugin. Takes the manifest. done is called once, never from within: with NULL when the old version has
- * left, or with a named error. May be NULL: failures are Problems then. */
+ * left or the trial is over, whichever is first, or with a named error. May be NULL: failures are Problems then. As
+ * long as the one before the old one ends its calls there is no slot: Error.Busy; without done, it is taken then. */
 void plugin_swap(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
+
+/* What that does of one whose slot is taken by the version before, which ends its calls. */
+void swap_put_off(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);
 
 /* A call ended, or the name has another owner: what waited for that goes on. */
 void swap_call_ended(Plugin *plugin);
+/* The version that was replaced is gone. */
+void swap_previous_left(Plugin *plugin);
 /* The version that serves took the place of another a moment ago. */
 gboolean swap_on_trial(const Plugin *plugin);
 /* It is about to hand the state over: what is exported besides would come too late, or too early. */
 gboolean swap_carries_state(const Plugin *plugin);
-/* The plugin stops running for another reason. */
+/* The plugin stops running for another reason. What was replaced is left alone. */
 void swap_abort(Plugin *plugin, const char *reason);
 /* The version on trial has failed: TRUE where the one before it is on its way back. */
 gboolean swap_roll_back(Plugin *plugin, const char *reason);

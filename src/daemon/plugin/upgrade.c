@@ -133,6 +133,11 @@ static void refuse(Plugin *plugin, Manifest *manifest, const char *reason, Plugi
         plugins_problem(plugin->plugins, plugin->id, reason);
 }
 
+static gboolean may_be_swapped(const Plugin *plugin, const Manifest *manifest) {
+        return plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
+                g_str_equal(manifest->runtime, plugin->manifest->runtime);
+}
+
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata) {
         g_autofree char *obstacle = NULL;
 
@@ -149,12 +154,13 @@ void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void
                 refuse(plugin, manifest, obstacle, done, userdata);
                 return;
         }
-        if (!done)
+        if (!done && !plugin->previous)
                 log_info("Plugin %s: version %s takes the place of %s", plugin->id, manifest->version,
                          plugin->manifest->version);
-        if (plugin->state == PLUGIN_RUNNING && !plugin_is_native(plugin) &&
-            g_str_equal(manifest->runtime, plugin->manifest->runtime))
+        if (may_be_swapped(plugin, manifest))
                 plugin_swap(plugin, manifest, done, userdata);
+        else if (plugin->previous && plugin_active(plugin))
+                swap_put_off(plugin, manifest, done, userdata);
         else {
                 upgrade_taken(plugin, manifest);
                 version_replace(plugin, manifest, done, userdata);
