@@ -122,18 +122,23 @@ static void load_end(Load *load) {
 
 /* The plugin */
 
-static Manifest *another_manifest(Callers *callers, unsigned number) {
-        g_autofree char *directory = g_build_filename(callers->bus.directory, "plugins", NULL);
+/* Before the calls begin: it is waited for until the disk has it, which is no part of a swap. */
+static void write_manifest(Callers *callers, unsigned number) {
         g_autofree char *file = g_strdup_printf("plugins/%s/plugin.json", PLUGIN_ID);
         g_autofree char *path = g_build_filename(callers->bus.directory, file, NULL), *text = NULL, *changed = NULL;
         g_autoptr(GError) error = NULL;
-        Manifest *manifest;
 
         if (!g_file_get_contents(path, &text, NULL, &error))
                 g_error("%s", error->message);
         changed = g_strdup_printf("{\"description\": \"%u\", %s", number, strstr(text, "\"name\""));
         bench_write(callers->bus.directory, file, changed);
-        manifest = manifest_load(directory, PLUGIN_ID, getuid(), &error);
+}
+
+static Manifest *read_manifest(Callers *callers) {
+        g_autofree char *directory = g_build_filename(callers->bus.directory, "plugins", NULL);
+        g_autoptr(GError) error = NULL;
+        Manifest *manifest = manifest_load(directory, PLUGIN_ID, getuid(), &error);
+
         if (!manifest)
                 g_error("%s", error->message);
         return manifest;
@@ -151,8 +156,9 @@ static Result measure_plugin(Callers *callers, GBytes *block, unsigned number) {
         double ready = 0, released = 0;
         bool done = false;
 
+        write_manifest(callers, number);
         load_begin(&load);
-        plugin_upgrade(plugin, another_manifest(callers, number), on_swapped, &done);
+        plugin_upgrade(plugin, read_manifest(callers), on_swapped, &done);
         while (!done || released == 0) {
                 step(&load);
                 if (ready == 0 && plugin->next && plugin->next->ready)
