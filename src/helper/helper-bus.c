@@ -90,14 +90,15 @@ int helper_check_person(Helper *helper, sd_bus_message *call, const char *action
         return authorize(helper->authorizer, call, action, (const char *const[]) { "plugin", id, NULL }, error);
 }
 
-int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed) {
-        if (!changed && !removed && !reloader_busy(helper->reloader) && !reloader_owes(helper->reloader))
-                pending_done(&helper->places);
-        return reloader_request(helper->reloader, call, changed, removed);
+int helper_finish(Helper *helper, sd_bus_message *call, const char *id, unsigned changed, gboolean removed) {
+        /* It was noted before it was known whether there would be anything. */
+        if (!changed && !removed)
+                pending_settle(&helper->places, helper->reloader);
+        return reloader_request(helper->reloader, call, id, changed, removed);
 }
 
-int helper_half_written(Helper *helper, unsigned changed, sd_bus_error *error, const GError *e) {
-        int r = helper_finish(helper, NULL, changed, NULL);
+int helper_half_written(Helper *helper, const char *id, unsigned changed, sd_bus_error *error, const GError *e) {
+        int r = helper_finish(helper, NULL, id, changed, FALSE);
 
         if (r < 0)
                 log_error("What was written cannot be read again: %s", g_strerror(-r));
@@ -105,7 +106,7 @@ int helper_half_written(Helper *helper, unsigned changed, sd_bus_error *error, c
 }
 
 gboolean helper_note_known(Helper *helper, const char *id, GError **error) {
-        if (!pending_note(&helper->places, NULL, id, error))
+        if (!pending_note(&helper->places, id, PENDING_KEPT, error))
                 return FALSE;
         reloader_forgive_removal(helper->reloader, id);
         return TRUE;
@@ -116,16 +117,16 @@ static int clear_leftovers(Helper *helper, sd_bus_message *call, const char *id,
         g_autoptr(GError) e = NULL;
         unsigned changed = 0;
 
-        if (!pending_note(&helper->places, id, NULL, &e))
+        if (!pending_note(&helper->places, id, PENDING_REMOVED, &e))
                 return helper_not_written(error, e);
         /* It is the package's user now. */
         reloader_forgive_removal(helper->reloader, id);
         if (!provision_clear(&helper->places, id, &changed, &e)) {
                 reloader_owe_removal(helper->reloader, id);
-                return helper_half_written(helper, changed, error, e);
+                return helper_half_written(helper, id, changed, error, e);
         }
         log_notice("What was left of a plugin %s that no package brought is gone.", id);
-        return helper_finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, id, changed, FALSE);
 }
 
 static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -155,10 +156,10 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
             !provision_narrow(&helper->places, manifest, approvals, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
-                return helper_half_written(helper, changed, error, e);
+                return helper_half_written(helper, id, changed, error, e);
         if (changed)
                 log_info("Plugin %s is known to the system now.", id);
-        return helper_finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, id, changed, FALSE);
 }
 
 /* Once it is begun it is owed: one that failed is there as long as it is noted, whatever of its files is. */
@@ -168,7 +169,7 @@ static int deprovision(Helper *helper, sd_bus_message *call, const char *id, sd_
         unsigned changed = 0;
         gboolean removed;
 
-        if (!pending_note(&helper->places, present ? id : NULL, NULL, &e))
+        if (!pending_note(&helper->places, id, present ? PENDING_REMOVED : PENDING_READ, &e))
                 return helper_not_written(error, e);
         removed = provision_remove(&helper->places, id, &changed, &e);
         /* Making users is not what its file's end asks for. */
@@ -176,11 +177,11 @@ static int deprovision(Helper *helper, sd_bus_message *call, const char *id, sd_
         if (!removed) {
                 if (present)
                         reloader_owe_removal(helper->reloader, id);
-                return helper_half_written(helper, changed, error, e);
+                return helper_half_written(helper, id, changed, error, e);
         }
         if (present)
                 log_info("Plugin %s is not known to the system any more.", id);
-        return helper_finish(helper, call, changed, present ? id : NULL);
+        return helper_finish(helper, call, id, changed, present);
 }
 
 static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -246,11 +247,11 @@ static int method_set_limits(sd_bus_message *call, void *userdata, sd_bus_error 
         r = read_limits(options, manifest, &limits, error);
         if (r < 0)
                 return r;
-        if (!pending_note(&helper->places, NULL, NULL, &e))
+        if (!pending_note(&helper->places, id, PENDING_READ, &e))
                 return helper_not_written(error, e);
         if (!provision_limit(&helper->places, id, &limits, &changed, &e))
-                return helper_half_written(helper, changed, error, e);
-        return helper_finish(helper, call, changed, NULL);
+                return helper_half_written(helper, id, changed, error, e);
+        return helper_finish(helper, call, id, changed, FALSE);
 }
 
 typedef struct Approval {
@@ -320,10 +321,11 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
         g_autoptr(GError) e = NULL;
         unsigned changed = 0;
 
-        if (present ? !helper_note_known(helper, approval->id, &e) : !pending_note(&helper->places, NULL, NULL, &e))
+        if (present ? !helper_note_known(helper, approval->id, &e)
+                    : !pending_note(&helper->places, approval->id, PENDING_READ, &e))
                 return helper_not_written(error, e);
         if (!provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
-                return helper_half_written(helper, changed, error, e);
+                return helper_half_written(helper, approval->id, changed, error, e);
         /* It stands, whatever comes of the rest. */
         log_approval(call, approval);
         /* One that was never enabled is made known when it is. */
@@ -334,9 +336,9 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
 
                 approvals = current ? provision_approvals(&helper->places, approval->id, &e) : NULL;
                 if (!approvals || !provision_refresh(&helper->places, current, approvals, &changed, &e))
-                        return helper_half_written(helper, changed, error, e);
+                        return helper_half_written(helper, approval->id, changed, error, e);
         }
-        return helper_finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, approval->id, changed, FALSE);
 }
 
 /* Of several versions the one that was looked at, if it is there; else the one that counts. */

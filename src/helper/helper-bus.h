@@ -12,8 +12,8 @@ int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error);
 int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error);
 /* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
 int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id, sd_bus_error *error);
-/* Answers when what was changed is in force. */
-int helper_finish(Helper *helper, sd_bus_message *call, unsigned changed, const char *removed);
+/* Answers when what was changed of this plugin is in force. removed: its user is to go. */
+int helper_finish(Helper *helper, sd_bus_message *call, const char *id, unsigned changed, gboolean removed);
 
 /* Before anything of it is written: it is to be known, whatever its removal left undone. */
 gboolean helper_note_known(Helper *helper, const char *id, GError **error);
@@ -21,7 +21,7 @@ gboolean helper_note_known(Helper *helper, const char *id, GError **error);
 int helper_no_such_plugin(sd_bus_error *error, const GError *e);
 int helper_not_written(sd_bus_error *error, const GError *e);
 /* The same where a part may be: what was changed is to be in force as far as it goes. */
-int helper_half_written(Helper *helper, unsigned changed, sd_bus_error *error, const GError *e);
+int helper_half_written(Helper *helper, const char *id, unsigned changed, sd_bus_error *error, const GError *e);
 /* The answer of ListPermissions and ListVersionPermissions. packaged negative: is not part of it. */
 int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged,
                              sd_bus_error *error);

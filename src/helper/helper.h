@@ -81,12 +81,18 @@ gboolean install_switch(const Places *places, const char *id, const char *versio
 char **interpreters(const char *program);
 
 /* pending.c */
-/* Before anything is changed; removed: a plugin that is to be forgotten, kept: one that is not any more; or NULL. */
-gboolean pending_note(const Places *places, const char *removed, const char *kept, GError **error);
+typedef enum PendingKind {
+        PENDING_READ,    /* what is written of it has to be read */
+        PENDING_KEPT,    /* and it is not to be forgotten any more */
+        PENDING_REMOVED, /* it is to be forgotten */
+} PendingKind;
+
+/* Before anything of this plugin is changed. */
+gboolean pending_note(const Places *places, const char *id, PendingKind kind, GError **error);
 /* That it is to be forgotten is noted, and may not be done. */
 gboolean pending_removes(const Places *places, const char *id);
-/* All that was changed is in force. */
-void pending_done(const Places *places);
+/* What is not in force now is noted, and nothing else. */
+void pending_settle(const Places *places, const Reloader *reloader);
 /* Has done what an earlier helper left. 0, 1 or a negative errno. */
 int pending_resume(const Places *places, Reloader *reloader);
 

@@ -107,8 +107,7 @@ static void on_reloaded(void *userdata) {
         Helper *helper = userdata;
 
         /* What is owed when it ends is tried again by the next helper. */
-        if (!reloader_owes(helper->reloader))
-                pending_done(&helper->places);
+        pending_settle(&helper->places, helper->reloader);
 }
 
 static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

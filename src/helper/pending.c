@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A note that something was written which systemd and the bus may not have read yet, and which plugins are to be
- * forgotten. Killed amid that, or where it failed, the next helper does what is missing as soon as it starts; a reboot
- * in between loses nothing either. */
+/* A note of the plugins of which something was written that systemd and the bus may not have read yet, and of those
+ * that are to be forgotten. Killed amid that, or where it failed, the next helper does what is missing as soon as it
+ * starts; a reboot in between loses nothing either. */
 
 #include <errno.h>
 #include <string.h>
@@ -14,73 +14,121 @@
 
 #define PENDING_PATH PKGSYSCONFDIR "/" APPROVALS_DIRECTORY "/.pending"
 #define PENDING_MAX 65536U
-#define FIRST_LINE "# What snooze-helper has under way; these plugins and their users are to be removed.\n"
+#define FIRST_LINE \
+        "# What snooze-helper has under way. These plugins and their users are to be removed; files of those behind " \
+        "“read” are to be read.\n"
+#define READ_PREFIX "read "
 
-static GStrv read_note(const Places *places) {
+typedef struct Note {
+        GHashTable *unread, *removed; /* ids */
+        gboolean there;
+} Note;
+
+static void note_clear(Note *note) {
+        g_clear_pointer(&note->unread, g_hash_table_unref);
+        g_clear_pointer(&note->removed, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Note, note_clear)
+
+static void read_line(const Note *note, const char *line) {
+        const char *id = g_str_has_prefix(line, READ_PREFIX) ? line + strlen(READ_PREFIX) : line;
+
+        if (plugin_id_valid(id) || (id != line && g_str_equal(id, RELOAD_FOR_ANY)))
+                g_hash_table_add(id == line ? note->removed : note->unread, g_strdup(id));
+}
+
+static Note read_note(const Places *places) {
         g_autofree char *real = place_path(places, PENDING_PATH), *text = NULL;
-        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        Note note = { .unread = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                      .removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
         g_auto(GStrv) lines = NULL;
 
         if (!file_trusted(real, places->also, NULL) || !file_read(real, PENDING_MAX, &text, NULL, NULL))
-                return NULL;
+                return note;
+        note.there = TRUE;
         lines = g_strsplit(text, "\n", -1);
         for (char **line = lines; *line; line++)
-                if (plugin_id_valid(*line))
-                        g_strv_builder_add(builder, *line);
-        return g_strv_builder_end(builder);
+                read_line(&note, *line);
+        /* A helper before this one did not say of whom. */
+        if (!g_str_has_prefix(text, FIRST_LINE))
+                g_hash_table_add(note.unread, g_strdup(RELOAD_FOR_ANY));
+        return note;
 }
 
-gboolean pending_note(const Places *places, const char *removed, const char *kept, GError **error) {
-        g_auto(GStrv) ids = read_note(places);
+static void append_ids(GString *text, const char *prefix, GHashTable *ids) {
+        g_autoptr(GList) sorted = g_list_sort(g_hash_table_get_keys(ids), (GCompareFunc) strcmp);
+
+        for (GList *id = sorted; id; id = id->next)
+                g_string_append_printf(text, "%s%s\n", prefix, (const char *) id->data);
+}
+
+/* No plugins: no note. */
+static gboolean write_note(const Places *places, const Note *note, GError **error) {
         g_autoptr(GString) text = g_string_new(FIRST_LINE);
         gboolean changed;
 
-        for (char **id = ids; id && *id; id++)
-                if (g_strcmp0(*id, removed) != 0 && g_strcmp0(*id, kept) != 0)
-                        g_string_append_printf(text, "%s\n", *id);
-        if (removed)
-                g_string_append_printf(text, "%s\n", removed);
-        return place_write(places, PENDING_PATH, text->str, &changed, error);
+        append_ids(text, "", note->removed);
+        append_ids(text, READ_PREFIX, note->unread);
+        return text->len > strlen(FIRST_LINE) ? place_write(places, PENDING_PATH, text->str, &changed, error)
+                                              : place_remove(places, PENDING_PATH, FALSE, &changed, error);
+}
+
+gboolean pending_note(const Places *places, const char *id, PendingKind kind, GError **error) {
+        g_auto(Note) note = read_note(places);
+
+        g_hash_table_add(note.unread, g_strdup(id));
+        if (kind == PENDING_REMOVED)
+                g_hash_table_add(note.removed, g_strdup(id));
+        else if (kind == PENDING_KEPT)
+                g_hash_table_remove(note.removed, id);
+        return write_note(places, &note, error);
 }
 
 gboolean pending_removes(const Places *places, const char *id) {
-        g_auto(GStrv) ids = read_note(places);
+        g_auto(Note) note = read_note(places);
 
-        return ids && g_strv_contains((const char *const *) ids, id);
+        return g_hash_table_contains(note.removed, id);
 }
 
-void pending_done(const Places *places) {
+void pending_settle(const Places *places, const Reloader *reloader) {
+        g_auto(Note) note = { .unread = reloader_unread(reloader), .removed = reloader_unremoved(reloader) };
         g_autoptr(GError) error = NULL;
-        gboolean changed;
 
-        if (!place_remove(places, PENDING_PATH, FALSE, &changed, &error))
+        if (!write_note(places, &note, &error))
                 log_warning("%s", error->message);
 }
 
-/* The file of its user goes last: while that is there some others may be, too, and the user would be made anew. */
+/* The file of its user goes last: while that is there some others may be, too, and the user would be made anew. All is
+ * read again in any case. */
 static int resume_removal(const Places *places, Reloader *reloader, const char *id) {
+        gboolean packaged = plugin_packaged(places, id), gone;
         g_autoptr(GError) error = NULL;
         unsigned changed = 0;
 
-        /* A package has brought one of this name meanwhile, and its user; all is read again in any case. */
-        if (plugin_packaged(places, id)) {
-                if (provision_clear(places, id, &changed, &error))
-                        return 0;
-        } else if (!provision_present(places, id) || provision_remove(places, id, &changed, &error))
-                return reloader_request(reloader, NULL, 0, id);
-        log_error("%s", error->message);
-        reloader_owe_removal(reloader, id);
-        return 0;
+        /* A package has brought one of this name meanwhile, and its user. */
+        gone = packaged ? provision_clear(places, id, &changed, &error)
+                        : !provision_present(places, id) || provision_remove(places, id, &changed, &error);
+        if (!gone) {
+                log_error("%s", error->message);
+                reloader_owe_removal(reloader, id);
+        }
+        return reloader_request(reloader, NULL, id, RELOAD_ALL, gone && !packaged);
 }
 
 int pending_resume(const Places *places, Reloader *reloader) {
-        g_auto(GStrv) ids = read_note(places);
+        g_auto(Note) note = read_note(places);
+        GHashTableIter iter;
         int r = 0;
+        void *id;
 
-        if (!ids)
+        if (!note.there)
                 return 0;
         log_info("Something was under way when the last snooze-helper ended; it is completed now.");
-        for (char **id = ids; r >= 0 && *id; id++)
-                r = resume_removal(places, reloader, *id);
-        return r < 0 ? r : reloader_request(reloader, NULL, RELOAD_USERS | RELOAD_UNITS | RELOAD_BUS, NULL);
+        g_hash_table_iter_init(&iter, note.removed);
+        while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
+                r = resume_removal(places, reloader, id);
+        g_hash_table_iter_init(&iter, note.unread);
+        while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
+                r = reloader_request(reloader, NULL, id, RELOAD_ALL, FALSE);
+        return r;
 }

@@ -201,11 +201,11 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
             !provision_narrow(&helper->places, manifest, approvals, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
-                return helper_half_written(helper, changed, error, e);
+                return helper_half_written(helper, id, changed, error, e);
         if (changed)
                 log_info("Plugin %s runs version %s in slot %s from its next start on.", id, version,
                          slot == SLOT_A ? "a" : "b");
-        return helper_finish(helper, call, changed, NULL);
+        return helper_finish(helper, call, id, changed, FALSE);
 }
 
 int method_switch_version(sd_bus_message *call, void *userdata, sd_bus_error *error) {

@@ -24,9 +24,16 @@ class OwedTest(HelperTest):
     def note(self):
         return self.root / 'etc/cloudsnooze/approvals/.pending'
 
+    def lines(self):
+        return self.note.read_text().splitlines()[1:]
+
     def noted(self):
         """The plugins that are to be forgotten; None: nothing is owed."""
-        return self.note.read_text().splitlines()[1:] if self.note.exists() else None
+        return [line for line in self.lines() if not line.startswith('read ')] if self.note.exists() else None
+
+    def unread(self):
+        """Those whose files are to be read."""
+        return [line.removeprefix('read ') for line in self.lines() if line.startswith('read ')] if self.note.exists() else []
 
     def forget_badly(self):
         """A plugin whose user cannot be removed."""
@@ -168,10 +175,12 @@ class Unread(OwedTest):
         self.assertFails(FAILED, 'Provision', '(s)', ('example',))
         self.systemd.broken = set()
         self.systemd.asked.clear()
-        # Which alone would have units read again.
+        # Which alone would have units read again, and does not wait for more.
         self.call('SetLimits', '(sa{sv})', ('other', {'tasks': GLib.Variant('t', 2)}))
-        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
-        self.assertIsNone(self.noted())
+        self.wait_until_settled()
+        self.assertEqual(sorted(self.systemd.asked), [RELOAD, MAKE])
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(sorted(self.systemd.asked), [RELOAD, MAKE])
 
     def test_who_comes_while_it_fails_waits_for_another_try(self):
         self.install()
@@ -204,7 +213,7 @@ class Unread(OwedTest):
         self.systemd.silent = True
         first = self.send('Provision', '(s)', ('third',))
         wait_for(lambda: self.systemd.withheld, 'the first step')
-        waiting = [self.send('Provision', '(s)', ('example',), client) for client in crowd for _ in range(100)]
+        waiting = [self.send('Provision', '(s)', ('third',), client) for client in crowd for _ in range(100)]
         refused = lambda: [answer for answer in waiting if answer]
         wait_for(lambda: len(refused()) == 300 - 256, 'those who are too many to be refused')
         self.assertFails(ERROR + 'LimitsExceeded', 'Provision', '(s)', ('other',), part='what was written stays')
@@ -214,6 +223,94 @@ class Unread(OwedTest):
         wait_for(lambda: first and all(waiting), 'the others')
         # Of the first that was wanted, and of what the one wrote who could not wait.
         self.assertEqual(self.systemd.asked, [RELOAD, MAKE, RELOAD])
+
+
+class Others(OwedTest):
+    """What cannot be done for one plugin is no business of those who ask for another."""
+
+    def setUp(self):
+        super().setUp()
+        for identifier in 'example', 'other', 'third':
+            self.install(identifier)
+        self.call('Provision', '(s)', ('other',))
+        self.systemd.asked.clear()
+
+    def limit(self, identifier, tasks):
+        return 'SetLimits', '(sa{sv})', (identifier, {'tasks': GLib.Variant('t', tasks)})
+
+    def test_one_that_hangs_delays_nobody_else(self):
+        self.systemd.silent = True
+        first = self.send('Provision', '(s)', ('example',))
+        wait_for(lambda: self.systemd.withheld, 'the first step')
+        self.call(*self.limit('other', 2))
+        self.assertIn('TasksMax=2', self.drop_in('20-limits.conf', 'other'))
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.call('Provision', '(s)', ('other',))
+        self.call('Deprovision', '(s)', ('third',))
+        self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
+        self.assertEqual((self.noted(), self.unread()), ([], ['example']))
+        # Of that plugin, whatever it is, and of one that needs a user.
+        waiting = [first, self.send(*self.limit('example', 3)), self.send('Provision', '(s)', ('example',)),
+                   self.send('Provision', '(s)', ('third',))]
+        self.call('ListPermissions', '(s)', ('example',))
+        self.assertFalse(any(waiting))
+        self.systemd.silent = False
+        self.systemd.end_jobs()
+        wait_for(lambda: all(waiting), 'all answers')
+        self.assertEqual([error for (_, error), in waiting], [None] * 4)
+        self.assertIsNone(self.noted())
+        self.assertEqual(self.systemd.asked[:4], [MAKE, RELOAD, RELOAD, MAKE])
+
+    def test_one_that_fails_fails_nobody_else(self):
+        self.systemd.broken = {MAKE[1]}
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',), part=MAKE[1])
+        for tasks in 2, 3:
+            self.call(*self.limit('other', tasks))
+            self.call('Provision', '(s)', ('other',))
+            self.assertFails(FAILED, *self.limit('example', tasks), part=MAKE[1])
+        self.assertFails(FAILED, 'Provision', '(s)', ('third',), part=MAKE[1])
+        self.wait_until_owed('example', 'third')
+        # It is known who they are after this helper, too.
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.call(*self.limit('other', 4))
+        self.call('Provision', '(s)', ('other',))
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',), part=MAKE[1])
+        self.wait_until_owed('example', 'third')
+        self.systemd.broken = set()
+        self.call('Provision', '(s)', ('third',))
+        self.assertIsNone(self.noted())
+        self.systemd.asked.clear()
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.systemd.asked, [])
+
+    def wait_until_owed(self, *ids):
+        """What is tried again by the way fails again."""
+        wait_for_file(lambda: self.note.exists() and self.unread() == list(ids), f'{ids} to be owed')
+
+    def test_after_a_helper_that_did_not_say_of_whom_it_may_be_anybody(self):
+        self.assertEqual(self.helper.kill(15), 0)
+        self.note.write_text('# What snooze-helper has under way; these plugins and their users are to be removed.\n')
+        self.systemd.broken = {MAKE[1]}
+        self.start_another()
+        self.assertFails(FAILED, 'Provision', '(s)', ('other',), part=MAKE[1])
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+        self.assertFails(FAILED, 'Provision', '(s)', ('other',), part=MAKE[1])
+        self.systemd.broken = set()
+        self.call('Provision', '(s)', ('other',))
+        self.assertIsNone(self.noted())
+
+    def test_the_bus_reads_again_when_a_user_is_there(self):
+        """It passes over rules for one that is not."""
+        log = self.house.directory / 'bus.log'
+        read = lambda: log.read_text(errors='replace').count('Reloaded configuration')
+        self.systemd.broken = {MAKE[1]}
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',), part=MAKE[1])
+        before = read()
+        self.systemd.broken = set()
+        self.call('Provision', '(s)', ('example',))
+        wait_for_file(lambda: read() > before, 'the bus to read its files')
 
 
 class Users(OwedTest):
