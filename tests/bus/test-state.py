@@ -131,6 +131,27 @@ class State(CountingTest):
         self.bring_up()
         self.assertEqual((self.count(), self.ask('look')['version']), (5, '1.1.0'))
 
+    def test_what_the_version_before_says_late_hides_nothing(self):
+        """It was asked while it served, and answers when its successor has exported more than it ever knew."""
+        os.mkfifo(self.directory / 'go')
+        self.place('1.0.0', 'exports-late', timeouts={'export': 30, 'shutdown': 30})
+        self.start()
+        self.count(3)
+        wait_for_file(lambda: (self.directory / 'asked').exists(), 'its state to be asked for')
+        before = self.get('Pid')
+        self.place('1.1.0')
+        self.discover()
+        wait_for(lambda: self.get('Version') == '1.1.0', 'the next version')
+        self.assertEqual(self.count(), 4)
+        self.wait_for_rows(**{'counting': b'3', 'counting/trial': b'4'})
+        self.assertIn(before, self.processes())
+        with open(self.directory / 'go', 'w'):
+            pass
+        wait_for_file(lambda: before not in self.processes(), 'the end of the version before')
+        self.end()
+        self.bring_up()
+        self.assertEqual((self.count(), self.ask('look')['version']), (5, '1.1.0'))
+
     def test_after_its_trial_it_is_what_counts(self):
         self.try_newer()
         self.wait_for_rows(counting=b'4')

@@ -177,9 +177,12 @@ static int on_put_silent(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* It was replaced for good: what it says late is older than what the one that replaced it knows. */
-static gboolean outlived(const PluginProcess *process) {
-        return process == process->plugin->previous && !swap_on_trial(process->plugin);
+/* It was replaced: what it says late is older than what the one that replaced it knows, and has exported since. What
+ * it handed over is its own until that is for good. */
+static gboolean outlived(const StateTransfer *transfer) {
+        const Plugin *plugin = transfer->process->plugin;
+
+        return transfer->process == plugin->previous && (transfer->running || !swap_on_trial(plugin));
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -188,7 +191,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         transfer->timer = sd_event_source_disable_unref(transfer->timer);
         /* What was put since is newer, and not to be hidden by this. */
         if ((transfer->running && transfer->number < transfer->process->plugin->states_put) ||
-            outlived(transfer->process))
+            outlived(transfer))
                 transfer_end(transfer, NULL);
         else
                 try_to_put(transfer);
@@ -219,7 +222,6 @@ static void try_to_put(StateTransfer *transfer) {
 static gboolean is_on_trial(const StateTransfer *transfer) {
         const PluginProcess *process = transfer->process;
 
-        /* What the version before it knew is its own, however late it said so. */
         return transfer->running && process == process->plugin->process && swap_on_trial(process->plugin);
 }
 
@@ -234,9 +236,7 @@ static void put(StateTransfer *transfer, char *key, StoreDone stored) {
 
         if (g_str_equal(key, plugin->id) || g_str_equal(key, trial)) {
                 transfer->number = ++plugin->states_put;
-                /* What the version before it says late leaves where that of this one is. */
-                plugin->state_tried = g_str_equal(key, trial) ||
-                        (plugin->state_tried && transfer->process == plugin->previous);
+                plugin->state_tried = g_str_equal(key, trial);
         }
         g_free(transfer->key);
         transfer->key = key;
@@ -303,6 +303,8 @@ static void on_unread_asked(GHashTable *records, const GError *error, void *user
         process->plugin->state_unread |= process->state_unread;
         if (process->state_unread)
                 keep_without_overwriting(transfer);
+        else if (outlived(transfer))
+                transfer_end(transfer, NULL);
         else
                 put(transfer, own_key(transfer), on_saved);
 }
@@ -317,7 +319,7 @@ static int ask_whether_unread(StateTransfer *transfer, StoreRecords done) {
 static void keep(StateTransfer *transfer) {
         int r;
 
-        if (outlived(transfer->process)) {
+        if (outlived(transfer)) {
                 transfer_end(transfer, NULL);
                 return;
         }
