@@ -75,6 +75,7 @@ def it_is_replaced(machine):
 
 def it_goes(machine):
     """one whose directory is taken away is gone, and that is announced"""
+    machine.run("snooze", "plugin", "configure", "example", "--reset", "mode")
     machine.run("snooze", "plugin", "uninstall", "example")
     with listening(machine):
         wait_until(lambda: "owned by" in machine.run("cat", SAID, check=False).stdout, "somebody listens")
