@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kept a plugin from running is gone: it is as any other that may run, however it ended before."""
+"""A plugin that may run again after it ended somehow, and one that is not to go on as the process that a daemon before this one left
+behind."""
 
 import json
 import os
 import signal
 
 import tap
-from counting import CountingTest
-from harness import continue_if_there, wait_for_file
+from counting import COUNTING, CountingTest
+from harness import ERROR, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
 
 
 class Again(CountingTest):
@@ -30,17 +31,26 @@ class Again(CountingTest):
         send_away()
         self.assertEqual(self.get('State'), 'draining')
         os.kill(pid, signal.SIGKILL)
-        self.wait_for_state('failed')
+        self.wait_for_state('stopped')
         self.assertIsNone(self.vote())
 
     def test_one_that_fell_when_it_was_disabled(self):
         self.fall_at_the_farewell(lambda: self.of('Disable'))
         self.of('Enable')
-        self.assertEqual((self.get('State'), self.get('LastError')), ('discovered', ''))
         self.wait_for_vote('idle')
 
     def test_one_that_fell_when_plugins_were_turned_off(self):
         self.fall_at_the_farewell(lambda: self.set_config(plugins={'enabled': False}))
+        self.set_config(plugins={'enabled': True})
+        self.wait_for_vote('idle')
+
+    def test_one_that_was_refused_before_plugins_were_turned_off(self):
+        self.place('1.0.0', dependencies=[{'name': 'missing', 'version': '*'}])
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='needs the plugin missing')
+        self.set_config(plugins={'enabled': False})
+        self.place('1.0.0', dependencies=[])
+        self.discover()
         self.set_config(plugins={'enabled': True})
         self.wait_for_vote('idle')
 
@@ -60,6 +70,115 @@ class Again(CountingTest):
         self.set_config(plugins={'enabled': True})
         self.wait_for_vote('idle')
         self.assertEqual(self.get('Restarts'), restarts)
+
+
+class Found(CountingTest):
+    """Nobody has asked it for anything since the daemon began."""
+    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+
+    def setUp(self):
+        super().setUp()
+        self.place('1.0.0', contracts=['State', 'RequestHandler'])
+        self.start()
+        self.count(3)
+        self.pid = self.get('Pid')
+        self.house.kill_daemon()
+        self.told = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING)
+
+    def come_back(self):
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.assertEqual((self.get('State'), self.processes()), ('discovered', [self.pid]))
+
+    def wait_for_its_end(self):
+        wait_for_file(lambda: self.processes() == [], 'its end')
+        self.wait_for_state('stopped')
+
+    def assert_another_serves(self):
+        self.assertEqual(self.get('State'), 'running')
+        self.assertNotEqual(self.get('Pid'), self.pid)
+        self.assertEqual(self.processes(), [self.get('Pid')])
+
+    def test_restart(self):
+        self.come_back()
+        self.of('Restart')
+        self.assert_another_serves()
+        # No daemon was left to ask it for its state.
+        self.assertEqual((self.count(), self.problems), (4, []))
+
+    def test_restart_of_one_that_hangs(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, self.pid)
+        self.come_back()
+        self.of('Restart')
+        self.assert_another_serves()
+        self.assertEqual(self.get('Restarts'), 0)
+
+    def test_unload(self):
+        self.come_back()
+        self.of('Unload')
+        self.assertEqual((self.get('State'), self.processes()), ('stopped', []))
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+
+    def test_load_behind_unload(self):
+        self.come_back()
+        unload = self.client.send('Unload', interface=PLUGIN, path=COUNTING)
+        self.of('Load')
+        self.assert_another_serves()
+        wait_for(lambda: unload, 'an answer to Unload')
+        self.assertEqual(self.count(), 4)
+
+    def test_disable(self):
+        self.come_back()
+        self.of('Disable')
+        self.wait_for_its_end()
+        self.of('Enable')
+        self.assertEqual(self.count(), 4)
+
+    def test_disable_while_it_is_found(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, self.pid)
+        self.come_back()
+        load = self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        self.of('Disable')
+        self.wait_for_its_end()
+        wait_for(lambda: load, 'an answer to Load')
+        self.assertEqual(error_name(load[0][1]), ERROR + 'PluginFailed')
+
+    def test_disable_behind_restart(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, self.pid)
+        self.come_back()
+        restart = self.client.send('Restart', interface=PLUGIN, path=COUNTING)
+        self.of('Disable')
+        self.wait_for_its_end()
+        wait_for(lambda: restart, 'an answer to Restart')
+        self.assertIn('not enabled', restart[0][1].message)
+
+    def test_plugins_are_turned_off(self):
+        self.come_back()
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'enabled': False}}),))
+        self.wait_for_its_end()
+
+    def test_plugins_were_turned_off(self):
+        self.house.configure({'plugins': {'enabled': False}})
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.wait_for_its_end()
+
+    def test_where_there_is_none_nothing_happens(self):
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for_file(lambda: self.processes() == [], 'its end')
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.of('Unload')
+        self.of('Disable')
+        self.assertEqual(self.get('State'), 'discovered')
+        self.of('Enable')
+        self.of('Restart')
+        wait_for(lambda: 'running' in [state for state, _, _ in self.told], 'it to be told that it runs')
+        self.assertEqual([state for state, _, _ in self.told], ['loading', 'initializing', 'running'])
 
 
 tap.main()

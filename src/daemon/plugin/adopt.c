@@ -71,7 +71,12 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         }
         if (plugin->state != PLUGIN_LOADING || !plugin->process)
                 return 1;
-        if (plugin->behind ? !origin_is(plugin, serving) : !*serving && plugin->next_manifest)
+        if (plugin->dismissed && !*serving) {
+                plugin_stopped(plugin, "did not run");
+                return 1;
+        }
+        if (!plugin->dismissed &&
+            (plugin->behind ? !origin_is(plugin, serving) : !*serving && plugin->next_manifest))
                 look_again(plugin, *serving);
         else if (*serving) {
                 plugin->process->adopted = TRUE;

@@ -37,11 +37,9 @@ void farewell_save(PluginProcess *process) {
         state_save(process, on_saved, NULL);
 }
 
-void process_outdated(PluginProcess *process, const char *reason) {
+void process_dismiss(PluginProcess *process, const char *reason) {
         Plugin *plugin = process->plugin;
 
-        log_notice("Plugin %s: %s: what is there now takes its place", plugin->id, reason);
-        plugin->restart_wanted = TRUE;
         if (!plugin_set_state(plugin, PLUGIN_DRAINING, reason) || plugin->state != PLUGIN_DRAINING)
                 return;
         if (process->state_held == STATE_HELD_LIVE) {
@@ -51,6 +49,12 @@ void process_outdated(PluginProcess *process, const char *reason) {
                 state_put_away(process, on_saved, NULL);
         } else
                 ask_to_leave(process);
+}
+
+void process_outdated(PluginProcess *process, const char *reason) {
+        log_notice("Plugin %s: %s: what is there now takes its place", process->plugin->id, reason);
+        process->plugin->restart_wanted = TRUE;
+        process_dismiss(process, reason);
 }
 
 void farewell_begin(Plugin *plugin) {

@@ -45,6 +45,10 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
                 return;
         }
         r = reply_read_greeting(process->manifest, reply, &process->state_held, &process->version, &problem);
+        if (plugin->dismissed && r >= 0) {
+                process_dismiss(process, "is sent away");
+                return;
+        }
         if (process->adopted && r > 0) {
                 process_outdated(process, problem);
                 return;

@@ -111,6 +111,8 @@ static void drop_process(Plugin *plugin, const char *reason) {
                 plugin->owner_questions[i] = sd_bus_slot_unref(plugin->owner_questions[i]);
         if (!process)
                 return;
+        plugin->dismissed = FALSE;
+        plugin->leftover_question = sd_bus_slot_unref(plugin->leftover_question);
         process_calls_lost(process, reason);
         process_free(process);
 }
@@ -161,6 +163,9 @@ void plugin_stopped(Plugin *plugin, const char *reason) {
         gboolean again;
 
         drop_process(plugin, reason);
+        /* Who waits for its restart hears that it does not come. */
+        if (!plugin_may_run(plugin))
+                plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_STOPPED, reason) || plugin->state != PLUGIN_STOPPED)
                 return;
         if (!plugin_may_run(plugin)) {
@@ -186,13 +191,15 @@ static gboolean was_stray(Plugin *plugin, const char *reason) {
         return TRUE;
 }
 
-/* It was asked to go, and does: how is no failure of it any more. */
+/* It was asked to go, or to be, and does: how is no failure of it any more. */
 static gboolean was_to_leave(Plugin *plugin, const char *reason) {
         const PluginProcess *process = plugin->process;
 
-        if (plugin->state != PLUGIN_DRAINING || !process || process->farewell == FAREWELL_NONE)
+        if (!process ||
+            !(plugin->dismissed || (plugin->state == PLUGIN_DRAINING && process->farewell != FAREWELL_NONE)))
                 return FALSE;
-        if (process->farewell != FAREWELL_SHUTDOWN && manifest_has_contract(process->manifest, "State")) {
+        if ((process->farewell == FAREWELL_CALLS || process->farewell == FAREWELL_STATE) &&
+            manifest_has_contract(process->manifest, "State")) {
                 g_autofree char *message =
                         g_strdup_printf("was to leave and fell before it had given its state away: %s", reason);
 
@@ -460,6 +467,7 @@ gboolean plugin_awaited(const Plugin *plugin) {
 void plugin_leave(Plugin *plugin, const char *reason) {
         swap_abort(plugin, reason);
         drain_end(plugin, reason);
+        (void) plugin_dismiss(plugin);
         if (plugin_awaited(plugin)) {
                 plugin->begin_wanted = FALSE;
                 dependencies_call_off(plugin);
@@ -472,6 +480,12 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
+                /* Nobody knows yet whether one runs that is to go, nor who it is. */
+                if (plugin->process && plugin->state == PLUGIN_LOADING && plugin_adopting(plugin)) {
+                        plugin->dismissed = TRUE;
+                        plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+                        break;
+                }
                 plugin_end_process(plugin, reason);
                 plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                 plugin_stopped(plugin, reason);
@@ -497,7 +511,9 @@ void plugin_restart(Plugin *plugin) {
         plugin_forget_failures(plugin);
         if (!plugin_active(plugin)) {
                 drain_end(plugin, "is restarted");
-                plugin_begin(plugin);
+                plugin->restart_wanted = plugin_dismiss(plugin);
+                if (!plugin->restart_wanted)
+                        plugin_begin(plugin);
                 return;
         }
         plugin->restart_wanted = TRUE;

@@ -234,7 +234,9 @@ void origins_follow(Plugins *plugins) {
                 g_autofree char *owner = NULL;
 
                 manifest = origin_read(plugin, &owner);
-                if (is_another(plugin, manifest))
+                if (manifest && !plugin_may_run(plugin))
+                        (void) plugin_dismiss(plugin);
+                else if (is_another(plugin, manifest))
                         (void) sd_bus_call_method_async(plugins->parameters.bus, &plugin->owner_question,
                                                         "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                                         "org.freedesktop.DBus", "GetNameOwner", on_owner, plugin, "s",

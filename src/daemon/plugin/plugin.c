@@ -180,7 +180,7 @@ void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
         plugin_settle_later(plugin, TRUE, done, userdata);
         if (plugin->state == PLUGIN_RUNNING)
                 plugin_settle_reached(plugin);
-        else if (plugin->state == PLUGIN_DRAINING)
+        else if (plugin->state == PLUGIN_DRAINING || plugin->dismissed)
                 plugin->restart_wanted = TRUE;
         else
                 plugin_begin(plugin);
@@ -201,6 +201,8 @@ void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
         plugin->restart_wanted = FALSE;
         if (plugin_active(plugin) || plugin_awaited(plugin) || plugin->state == PLUGIN_FAILED)
                 plugin_leave(plugin, "was unloaded");
+        else
+                (void) plugin_dismiss(plugin);
         if (!plugin_active(plugin))
                 plugin_settle_reached(plugin);
 }
@@ -271,6 +273,7 @@ void plugin_free(Plugin *plugin) {
                 sd_bus_slot_unref(plugin->owner_questions[i]);
         g_ptr_array_unref(plugin->provisionings);
         sd_bus_slot_unref(plugin->owner_question);
+        sd_bus_slot_unref(plugin->leftover_question);
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_keep_cancel(plugin);
         plugin_calls_free(plugin);

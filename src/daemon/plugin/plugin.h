@@ -10,7 +10,8 @@
  *                                     └─► quarantined (more than plugins.max_restarts in the window; out by Restart)
  *
  * One that the daemon finds running goes from initializing to draining where it says another version than is there,
- * and nothing is known of what it was started from.
+ * and nothing is known of what it was started from, or where it was disabled, unloaded or restarted before anybody had
+ * looked for it.
  * One that does not run, of whatever state, is discovered again by another manifest, and failed by a broken one.
  * Each waiting state (loading, initializing, draining; failed waits for its restart, and one that is to be enabled for
  * its mark) has a deadline in `timer`. */
@@ -121,6 +122,8 @@ struct Plugin {
         sd_bus_slot *owner_questions[PLUGIN_SLOT_COUNT + 1]; /* before the first start, see adopt.c */
         char *slot_owners[PLUGIN_SLOT_COUNT];
         gboolean looked;         /* for one that ran before the daemon did */
+        gboolean dismissed;      /* if there is one it is to go */
+        sd_bus_slot *leftover_question; /* whether there is one, see dismiss.c */
         char *origin;            /* the unique name whose manifest is kept for the daemon after this one; NULL: none */
         gboolean behind;         /* its manifest is that of a process that ran before the daemon did, or was believed
                                     to; next_manifest is what is there, and takes its place when that serves: until
@@ -402,6 +405,11 @@ void plugin_adopt(Plugin *plugin);
 /* It is found, or looked for: nothing may end it for another version before it serves. */
 gboolean plugin_adopting(const Plugin *plugin);
 
+/* dismiss.c */
+/* Of one that does not run, as far as is known: what ran before the daemon did is to go, if nobody has looked for it
+ * yet. TRUE: it is looked for; whoever waits for the end, and restart_wanted, wait for that. */
+gboolean plugin_dismiss(Plugin *plugin);
+
 /* origin.c */
 /* Before it is looked for one that ran before the daemon did: takes the manifest that it had, as far as that is known.
  */
@@ -419,7 +427,8 @@ void origin_keep(PluginProcess *process);
 void origin_forget(PluginProcess *process);
 /* Whosever it is. */
 void origin_drop(Plugin *plugin);
-/* At the start: those that run with other files than are there now are looked after at once. */
+/* At the start: those that run with other files than are there now are looked after at once, and those that may not
+ * run any more are sent away. */
 void origins_follow(Plugins *plugins);
 
 /* settle.c */

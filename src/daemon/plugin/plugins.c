@@ -165,6 +165,8 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                         continue;
                 if (may_run)
                         plugin_may_again(plugin, "may run by the new configuration");
+                else
+                        (void) plugin_dismiss(plugin);
                 /* Most of those that do not run change no state by that. */
                 plugin_tell_changed(plugin, plugin->state,
                                     may_run ? "may run by the new configuration"

@@ -144,6 +144,8 @@ void process_suspect(PluginProcess *process);
 /* One that was adopted is of another version than is there, and nothing is known of that: what is there takes its
  * place. */
 void process_outdated(PluginProcess *process, const char *reason);
+/* It was found, and is not to serve: it is sent away as soon as it has given what it knows. */
+void process_dismiss(PluginProcess *process, const char *reason);
 /* It was killed, for this reason, because it may still do what it was asked: another one takes its place. The process
  * is gone afterwards. */
 void process_overdue(PluginProcess *process, const char *reason);

@@ -36,18 +36,21 @@ static void settle(Plugin *plugin, guint i, const char *error, const char *messa
 
 void plugin_settle_reached(Plugin *plugin) {
         gboolean up = plugin->state == PLUGIN_RUNNING, down = !plugin_active(plugin);
+        g_autofree char *why = NULL;
 
-        if (up ? plugin->behind : plugin->restart_wanted)
+        if (up ? plugin->behind : plugin->restart_wanted || plugin->dismissed)
                 return;
+        if (plugin->manifest && !plugin_may_run(plugin))
+                why = plugin_why_not(plugin);
         for (guint i = plugin->settlers->len; i-- > 0;) {
                 const Settler *settler = g_ptr_array_index(plugin->settlers, i);
 
                 if (settler->load ? up : down)
                         settle(plugin, i, NULL, NULL);
                 /* One that was discovered again is about to be started, or refused. */
-                else if (settler->load && down && plugin->state != PLUGIN_DISCOVERED)
+                else if (settler->load && down && (why || plugin->state != PLUGIN_DISCOVERED))
                         settle(plugin, i, ERROR_PLUGIN_FAILED,
-                               *plugin->last_error ? plugin->last_error : "It was stopped.");
+                               why ?: *plugin->last_error ? plugin->last_error : "It was stopped.");
         }
 }
 

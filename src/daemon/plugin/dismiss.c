@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A plugin that ran before the daemon did is found when somebody asks it something (adopt.c). Who disables, unloads or
+ * restarts it before that means the process that runs, too: it is looked for in order to be sent away as one that
+ * serves is, with what it knows. Where there is none nothing happens. */
+
+#include "base/cleanup.h"
+#include "daemon/plugin/plugin.h"
+
+/* By whatever manifest: it is asked nothing but who it is and what it knows. */
+static void find(Plugin *plugin) {
+        if (!plugin_set_state(plugin, PLUGIN_LOADING, "is looked for") || plugin->state != PLUGIN_LOADING)
+                return;
+        plugin->process = process_new(plugin, plugin->slot, plugin->manifest, plugin_serving_hooks());
+        plugin_adopt(plugin);
+}
+
+static void nobody_runs(Plugin *plugin) {
+        gboolean again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
+
+        plugin->dismissed = plugin->restart_wanted = FALSE;
+        if (again)
+                plugin_begin(plugin);
+        plugin_settle_reached(plugin);
+}
+
+static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Plugin *plugin = userdata;
+
+        plugin->leftover_question = sd_bus_slot_unref(plugin->leftover_question);
+        /* Somebody has it looked for in order to ask it. */
+        if (plugin_active(plugin))
+                return 1;
+        if (plugin->manifest && !sd_bus_message_is_method_error(reply, NULL))
+                find(plugin);
+        else
+                nobody_runs(plugin);
+        return 1;
+}
+
+gboolean plugin_dismiss(Plugin *plugin) {
+        if (plugin->looked || !plugin->manifest || plugin_is_native(plugin) || plugin_active(plugin))
+                return FALSE;
+        if (!plugin->dismissed)
+                plugin->dismissed = sd_bus_call_method_async(plugin->plugins->parameters.bus,
+                                                             &plugin->leftover_question, "org.freedesktop.DBus",
+                                                             "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                             "GetNameOwner", on_owner, plugin, "s", plugin->name) >= 0;
+        return plugin->dismissed;
+}
