@@ -296,7 +296,8 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
         if (r >= 0)
                 r = sd_bus_send(NULL, reply, NULL);
         else
-                r = sd_bus_reply_method_errnof(diagnosis->call, r, "The diagnosis could not be told");
+                r = sd_bus_reply_method_errorf(diagnosis->call, ERROR_LIMITS_EXCEEDED,
+                                               "The diagnosis could not be told: %s", g_strerror(-r));
         manager->diagnoses--;
         sd_bus_message_unref(diagnosis->call);
         g_free(diagnosis);
@@ -325,7 +326,8 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (r < 0) {
                 sd_bus_message_unref(diagnosis->call);
                 g_free(diagnosis);
-                return r;
+                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The diagnosis could not be begun: %s",
+                                         g_strerror(-r));
         }
         manager->diagnoses++;
         return 1;

@@ -22,7 +22,8 @@ static void rows_known(GPtrArray *rows, const GError *error, void *userdata) {
                 if (r >= 0)
                         r = sd_bus_send(NULL, reply, NULL);
                 else
-                        r = sd_bus_reply_method_errnof(call, r, "History could not be told");
+                        r = sd_bus_reply_method_errorf(call, ERROR_STORE, "History could not be told: %s",
+                                                       g_strerror(-r));
         }
         (void) r;
         sd_bus_message_unref(call);

@@ -91,6 +91,19 @@ class Killed(BusTest):
         for row in before:
             self.assertIn(row, after)
 
+    def test_a_row_that_is_no_event(self):
+        finished = self.client.listen(MANAGER, 'EventFinished')
+        self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 0, 0, {}))
+        wait_for(lambda: finished, 'the end of the event')
+        # Politely: everything is in the database then.
+        self.house.kill_daemon(signal.SIGTERM)
+        with contextlib.closing(sqlite3.connect(self.house.directory / 'state/snooze.db')) as database, database:
+            changed = database.execute("UPDATE history SET data = json_set(data, '$.severity', 'high') "
+                                       "WHERE json_extract(data, '$.type') = 'custom.test'").rowcount
+        self.assertGreater(changed, 0)
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'Store', 'ListEvents', '(u)', (10,), part='History could not be told: Invalid argument')
+
     def test_a_pause_survives(self):
         self.client.call('Pause')
         self.house.restart_daemon()

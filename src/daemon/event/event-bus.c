@@ -136,7 +136,7 @@ static void events_known(GPtrArray *rows, const GError *error, void *userdata) {
         if (r >= 0)
                 (void) sd_bus_send(NULL, reply, NULL);
         else
-                (void) sd_bus_reply_method_errnof(call, r, "History could not be told");
+                (void) sd_bus_reply_method_errorf(call, ERROR_STORE, "History could not be told: %s", g_strerror(-r));
         sd_bus_message_unref(call);
 }
 
