@@ -149,7 +149,8 @@ static GVariant *grant(const Asked *asked, const Changes *changes) {
         return g_variant_builder_end(&builder);
 }
 
-/* What runs has what it was started with; what was not started for want of an approval may be now. */
+/* What runs has what it was started with; what was not started for want of an approval may be now. Of one that nobody
+ * has asked anything since the daemon began a process may be there from before. */
 static int restart(Cli *cli, const char *id) {
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
         g_autoptr(Wait) wait = NULL;
@@ -166,9 +167,14 @@ static int restart(Cli *cli, const char *id) {
         if (!plugin)
                 return cli_fail(cli, error);
         state = snooze_client_plugin_get_state(plugin);
-        if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "discovered") == 0 ||
-            g_strcmp0(state, "stopped") == 0)
+        if (!snooze_client_plugin_get_enabled(plugin) || g_strcmp0(state, "stopped") == 0)
                 return EXIT_CODE_OK;
+        if (g_strcmp0(state, "discovered") == 0) {
+                wait = wait_new(cli, "Looking for it");
+                snooze_client_plugin_call_unload(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+                return snooze_client_plugin_call_unload_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK
+                                                                                               : cli_fail(cli, error);
+        }
         wait = wait_new(cli, "Restarting it");
         snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
         return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK

@@ -541,6 +541,22 @@ class Daemon(unittest.TestCase):
         self.approve('processes')
         self.assertFails(ERROR + 'PluginFailed', 'Restart', 'nobody has approved: network:any')
 
+    def test_what_is_taken_back_from_one_that_ran_before_the_daemon(self):
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        # Nobody asks this one by himself.
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'contracts': ['RequestHandler', 'State'], 'events': {}}))
+        self.client.call('DiscoverPlugins')
+        wait_for(lambda: self.client.get('Contracts', PLUGIN, self.path) == ['RequestHandler', 'State'], 'the new manifest')
+        self.approve('network:any', 'processes')
+        self.plugin('Enable')
+        self.plugin('Load')
+        self.house.restart_daemon()
+        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'discovered')
+        status, said = self.snooze('example', '--revoke', 'network:any')
+        self.assertEqual(status, 0, said)
+        self.assertIsNone(self.client.owner('io.cloudsnooze.Plugin1.example'))
+        self.assertFails(ERROR + 'PluginFailed', 'Load', 'nobody has approved: network:any')
+
     def snooze(self, *words, verb='permissions'):
         """(exit status, all that it said)"""
         log = self.house.directory / 'cli.log'
