@@ -245,7 +245,7 @@ static void keep_those_of(Plugins *plugins, const char *directory, GHashTable *s
         }
 }
 
-/* Once: which of them is come upon first changes with every look. */
+/* Once, for all that are beyond. */
 static void tell_crowded(Plugins *plugins, const char *directory) {
         g_autofree char *message = NULL;
 
@@ -256,14 +256,36 @@ static void tell_crowded(Plugins *plugins, const char *directory) {
         tell(plugins, message);
 }
 
-static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
-        _cleanup_(closedirp) DIR *handle = NULL;
-        g_autoptr(GError) error = NULL;
+static int compare_names(const void *a, const void *b) {
+        const char *const *left = a, *const *right = b;
+
+        return strcmp(*left, *right);
+}
+
+/* In their order, so that it depends on nothing else which are taken where there are too many. NULL: it cannot be
+ * read. */
+static GPtrArray *names_in(const char *directory) {
+        _cleanup_(closedirp) DIR *handle = opendir(directory);
+        GPtrArray *names;
         struct dirent *entry;
 
+        if (!handle)
+                return NULL;
+        names = g_ptr_array_new_with_free_func(g_free);
+        while ((entry = readdir(handle)))
+                if (entry->d_name[0] != '.' && entry->d_type != DT_REG)
+                        g_ptr_array_add(names, g_strdup(entry->d_name));
+        g_ptr_array_sort(names, compare_names);
+        return names;
+}
+
+static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
+        g_autoptr(GPtrArray) names = NULL;
+        g_autoptr(GError) error = NULL;
+
         watch_directory(plugins->watch, directory);
-        handle = opendir(directory);
-        if (!handle) {
+        names = names_in(directory);
+        if (!names) {
                 if (errno != ENOENT && errno != ENOTDIR)
                         keep_those_of(plugins, directory, seen);
                 return;
@@ -273,21 +295,21 @@ static void scan_directory(Plugins *plugins, const char *directory, GHashTable *
                 keep_those_of(plugins, directory, seen);
                 return;
         }
-        while (!plugins->crowded && (entry = readdir(handle))) {
-                if (entry->d_name[0] == '.' || entry->d_type == DT_REG)
-                        continue;
+        for (guint i = 0; i < names->len && !plugins->crowded; i++) {
+                const char *name = g_ptr_array_index(names, i);
+
                 if (g_hash_table_size(seen) >= PLUGINS_MAX) {
-                        if (plugin_id_valid(entry->d_name) && !g_hash_table_contains(seen, entry->d_name) &&
-                            manifest_there(directory, entry->d_name))
+                        if (plugin_id_valid(name) && !g_hash_table_contains(seen, name) &&
+                            manifest_there(directory, name))
                                 tell_crowded(plugins, directory);
                         continue;
                 }
-                if (plugin_id_valid(entry->d_name))
-                        watch_plugin(plugins->watch, directory, entry->d_name);
-                if (!manifest_there(directory, entry->d_name) || !id_usable(plugins, directory, entry->d_name) ||
-                    !g_hash_table_add(seen, g_strdup(entry->d_name)))
+                if (plugin_id_valid(name))
+                        watch_plugin(plugins->watch, directory, name);
+                if (!manifest_there(directory, name) || !id_usable(plugins, directory, name) ||
+                    !g_hash_table_add(seen, g_strdup(name)))
                         continue;
-                look_at(plugins, directory, entry->d_name, added);
+                look_at(plugins, directory, name, added);
         }
 }
 
