@@ -146,7 +146,7 @@ static int import_state(SnoozePluginCall *call, uint32_t format, const void *dat
         return 0;
 }
 
-static const char *const methods[] = { "count", "look", "die", "hang", NULL };
+static const char *const methods[] = { "count", "look", "die", "hang", "wait", NULL };
 
 static int handle_request(SnoozePluginCall *call, const char *method, const SnoozePluginDictionary *params,
                           void *userdata) {
@@ -156,12 +156,23 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
                 abort();
         if (strcmp(method, "hang") == 0)
                 return never(call);
+        if (strcmp(method, "wait") == 0)
+                note_and_wait();
         if (strcmp(method, "count") == 0)
                 count++;
         snooze_plugin_dictionary_set_uint(result, "count", count);
         snooze_plugin_dictionary_set_uint(result, "pid", (uint64_t) getpid());
         snooze_plugin_dictionary_set_string(result, "version", version);
         return snooze_plugin_call_set_answer(call, true);
+}
+
+static int process_data(SnoozePluginCall *call, const void *data, size_t size, void *userdata) {
+        return snooze_plugin_call_set_data(call, data, size);
+}
+
+static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options,
+                          void *userdata) {
+        return snooze_plugin_call_filter(call, NULL, NULL);
 }
 
 int main(int argc, char *argv[]) {
@@ -174,6 +185,8 @@ int main(int argc, char *argv[]) {
                 .import_state = import_state,
                 .methods = methods,
                 .handle_request = handle_request,
+                .process_data = process_data,
+                .process_stream = process_stream,
         };
 
         plugin.id = program_invocation_short_name;
