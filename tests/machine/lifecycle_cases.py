@@ -11,7 +11,7 @@ import template_cases
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
 
-LIVELY, STILLBORN, PLAIN, TRIED = "lively", "stillborn", "plain", "tried"
+LIVELY, STILLBORN, PLAIN, TRIED, LASTING = "lively", "stillborn", "plain", "tried", "lasting"
 UNIT = f"snooze-plugin@{LIVELY}.service"
 STILLBORN_UNIT = f"snooze-plugin@{STILLBORN}.service"
 DAWDLE = f"/run/systemd/system/{STILLBORN_UNIT}.d/dawdle.conf"
@@ -20,6 +20,8 @@ MAX_RESTARTS = 2
 BUS_SECONDS = 25
 # A plugin waits 60 s for a daemon that has left.
 LEAVES_SECONDS = 120
+# What systemd gives a plugin that says that it is stopping, and a little more.
+STOP_SECONDS = 15 + 2
 FAILING = "#!/bin/sh\nexit 1\n"
 
 
@@ -200,6 +202,39 @@ def a_stream_passes(machine):
     assert "or: sudo snooze plugin process analytics" in refused_one.stderr, refused_one.stderr
 
 
+def place_lasting(machine, version):
+    machine.write(f"/etc/cloudsnooze/plugins/{LASTING}/version", version)
+    install(machine, LASTING, [], program="tests/bus/counting-plugin", contracts=["DataProcessor"], version=version)
+
+
+def a_stream_outlasts_a_replacement(machine):
+    """a stream goes on at the version that was replaced, for longer than systemd waits for one that is stopping"""
+    unit = f"snooze-plugin@{LASTING}.service"
+    ended = lambda: os.path.exists(machine.path("/var/tmp/code"))
+    place_lasting(machine, "1.0.0")
+    plugin_call(machine, LASTING, "Enable")
+    plugin_call(machine, LASTING, "Load")
+    os.mkfifo(machine.path("/var/tmp/feed"))
+    machine.write("/var/tmp/passed", "")
+    process = f"{{ snooze plugin process {LASTING}; echo $? >/var/tmp/code; }} </var/tmp/feed 2>/var/tmp/said | cat >/var/tmp/passed"
+    with machine.background("sh", "-c", process):
+        with open(machine.path("/var/tmp/feed"), "wb", buffering=0) as feed:
+            feed.write(b"before\n")
+            wait_until(lambda: machine.read("/var/tmp/passed") == "before\n", "the stream passes")
+            place_lasting(machine, "1.1.0")
+            wait_until(lambda: machine.plugin_property(LASTING, "Version") == "1.1.0", "another version serves")
+            replaced = time.monotonic()
+            wait_until(lambda: ended() or time.monotonic() > replaced + STOP_SECONDS, "its time")
+            assert not ended(), machine.read("/var/tmp/said")
+            feed.write(b"after\n")
+            wait_until(lambda: machine.read("/var/tmp/passed") == "before\nafter\n", "the stream passes yet")
+        wait_until(lambda: ended() and machine.read("/var/tmp/code") == "0\n", "its end")
+    wait_until(lambda: machine.unit(unit, "ActiveState") == "inactive", "the version that was replaced has left")
+    assert machine.unit(unit, "Result") == "success"
+    assert machine.plugin_property(LASTING, "State") == "running" and machine.plugin_property(LASTING, "Healthy")
+    plugin_call(machine, LASTING, "Disable")
+
+
 def replaced_and_ended(machine, signal):
     """Within its trial."""
     machine.run("snooze", "plugin", "update", TRIED, "2.0.0")
@@ -274,5 +309,6 @@ def run(plan, installed, bus, build):
         machine.build = build
         plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, late, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
-                    *registry_cases.CASES, template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes, the_daemon_is_killed,
+                    *registry_cases.CASES, template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes,
+                    a_stream_outlasts_a_replacement, the_daemon_is_killed,
                     the_daemon_does_not_come_back, template_cases.they_are_removed, it_is_there_after_a_boot], machine)
