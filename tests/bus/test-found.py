@@ -4,12 +4,13 @@ as if the daemon had seen it come."""
 
 import json
 import os
+import shutil
 import signal
 
 import tap
 from counting import COUNTING, CountingTest
 from gi.repository import GLib
-from harness import ERROR, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
+from harness import ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
 DAY = 86400
 SCHEMA = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}
@@ -312,6 +313,58 @@ class Silent(BusTest):
         self.assertEqual(self.starts(), 1)
         # And from now on it is known.
         self.assertTrue((self.house.directory / 'run/plugins/plain.origin').exists())
+
+
+class Linked(BusTest):
+    """Of versions side by side another one is to take the place of the one that was found, and the link can name it no more."""
+
+    daemon = False
+    one = f'{PATH}/plugin/one'
+
+    def setUp(self):
+        super().setUp()
+        self.house.replay(QUIET)
+        self.house.install_fake('one', 'idle')
+        self.directory = self.house.directory / 'plugins/one'
+        manifest = json.loads((self.directory / 'plugin.json').read_text())
+        for version in '1.0.0', '2.0.0':
+            (self.directory / version).mkdir(mode=0o755)
+            # The program stays where the bus starts it.
+            shutil.copy2(self.directory / 'one', self.directory / version)
+            (self.directory / version / 'plugin.json').write_text(json.dumps({**manifest, 'version': version}))
+        (self.directory / 'plugin.json').unlink()
+        self.switch('1.0.0')
+        self.house.start_daemon()
+        self.client.call('Load', interface=PLUGIN, path=self.one)
+
+    def switch(self, version):
+        link = self.directory / 'current.new'
+        link.symlink_to(version)
+        link.rename(self.directory / 'current')
+
+    def get(self, name):
+        return self.client.get(name, PLUGIN, self.one)
+
+    def test_a_link_that_cannot_be_switched_leaves_the_one_that_was_found(self):
+        problems = self.client.listen(MANAGER, 'Problem')
+        pid = self.get('Pid')
+        self.house.kill_daemon()
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, pid)
+        self.switch('2.0.0')
+        self.house.start_daemon()
+        answer = self.client.send('Load', interface=PLUGIN, path=self.one)
+        wait_for(lambda: self.get('State') == 'initializing', 'the one that runs to be found')
+        self.switch('9.9.9')
+        self.client.call('DiscoverPlugins')
+        self.assertEqual(answer, [])
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: answer, 'the answer')
+        self.assertIsNone(answer[0][1])
+        self.assertEqual((self.get('State'), self.get('Version'), self.get('Pid')), ('running', '1.0.0', pid))
+        part = 'the link to the version that counts could not be switched'
+        wait_for(lambda: any(part in message for _, message, _ in problems), f'a problem with “{part}” in {problems}')
+        self.assertEqual(self.house.lived_through('one').count('starts'), 1)
 
 
 if __name__ == '__main__':
