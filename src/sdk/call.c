@@ -154,10 +154,10 @@ int call_new_internal(SnoozePluginInstance *instance, CallParts parts,
         return 0;
 }
 
-const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size) {
+void *call_steal_state(SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size) {
         *ret_version = call->state_version;
         *ret_size = call->state_size;
-        return call->state;
+        return steal(call->state);
 }
 
 void call_on_success(SnoozePluginCall *call, void (*succeeded)(SnoozePluginCall *call)) {

@@ -27,8 +27,8 @@ int call_new(SnoozePluginInstance *instance, sd_bus_message *message, CallParts 
 /* One that nobody sent: `ended` gets what would be answered, before the call is freed. 0 or a negative errno. */
 int call_new_internal(SnoozePluginInstance *instance, CallParts parts,
                       void (*ended)(SnoozePluginCall *call, int result), SnoozePluginCall **ret);
-/* What was set; borrowed. */
-const void *call_get_state(const SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size);
+/* What was set; the caller's from here on, to be freed. */
+void *call_steal_state(SnoozePluginCall *call, uint32_t *ret_version, size_t *ret_size);
 
 /* What came with the call and is to stay as long as it; the call owns it from here on. */
 void call_keep(SnoozePluginCall *call, SnoozePluginDictionary *input);

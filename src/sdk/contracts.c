@@ -191,8 +191,9 @@ static int method_open_channel(sd_bus_message *m, void *userdata, sd_bus_error *
 static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         int r;
 
-        r = sd_bus_reply_method_return(m, NULL);
+        /* Whoever has the answer finds nothing that is older than what it has. */
         state_handed_over(userdata);
+        r = sd_bus_reply_method_return(m, NULL);
         life_leave(userdata, "asked to");
         return r;
 }

@@ -5,6 +5,7 @@
  * has seen. They go out on the connection on which Watch came. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -42,6 +43,11 @@ void events_clear(SnoozePluginInstance *instance) {
         instance->events = NULL;
         instance->n_events = 0;
         instance->watcher = sd_bus_unref(instance->watcher);
+}
+
+void events_unheard(SnoozePluginInstance *instance) {
+        if (instance->watcher == instance->bus)
+                instance->watcher = sd_bus_unref(instance->watcher);
 }
 
 static PluginEvent *event_find(const SnoozePluginInstance *instance, const char *id) {
@@ -140,6 +146,10 @@ static void watched(SnoozePluginCall *call) {
                         event_remove(instance, &instance->events[i]);
                 else
                         i++;
+        if (instance->untold_down) {
+                instance->untold_new = true;
+                state_keep_untold(instance);
+        }
 }
 
 static bool event_fits(const char *id, const char *type, unsigned severity, const SnoozePluginDictionary *data) {
@@ -168,6 +178,7 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
                                       unsigned severity, uint64_t deadline, SnoozePluginDictionary *data) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *owned = data;
         _cleanup_free_ char *id_copy = NULL, *type_copy = NULL;
+        bool was_cancelled = false;
         PluginEvent *event;
         int r;
 
@@ -178,9 +189,10 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
         if (!id_copy || !type_copy)
                 return -ENOMEM;
         event = event_find(instance, id);
-        if (event)
+        if (event) {
+                was_cancelled = event->cancelled;
                 event_clear(event);
-        else {
+        } else {
                 r = event_add(instance, &event);
                 if (r < 0)
                         return r;
@@ -194,6 +206,52 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
                 .data = steal(owned),
         };
         (void) tell(instance, event);
+        state_changed(instance);
+        /* A process after this one is not to call off what happens after all. */
+        if (was_cancelled && instance->untold_down) {
+                instance->untold_new = true;
+                state_keep_untold(instance);
+        }
+        return 0;
+}
+
+/* Acknowledged already, or announced by a run before this one. */
+static int cancel_later(SnoozePluginInstance *instance, const char *id) {
+        _cleanup_free_ char *copy = strdup(id);
+        PluginEvent *event;
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        r = event_add(instance, &event);
+        if (r < 0)
+                return r;
+        *event = (PluginEvent) { .id = steal(copy), .cancelled = true };
+        instance->untold_new = true;
+        return 0;
+}
+
+int events_add_untold(SnoozePluginInstance *instance, const char *id) {
+        if (!instance->plugin.watch || !event_fits(id, "custom", 0, NULL) || event_find(instance, id))
+                return -EINVAL;
+        return cancel_later(instance, id);
+}
+
+int events_untold(const SnoozePluginInstance *instance, char **ret, size_t *ret_size) {
+        size_t size = 0;
+        char *ids;
+
+        for (unsigned i = 0; i < instance->n_events; i++)
+                if (instance->events[i].cancelled)
+                        size += strlen(instance->events[i].id) + 1;
+        ids = malloc(size > 0 ? size : 1);
+        if (!ids)
+                return -ENOMEM;
+        *ret = ids;
+        *ret_size = size;
+        for (unsigned i = 0; i < instance->n_events; i++)
+                if (instance->events[i].cancelled)
+                        ids = stpcpy(ids, instance->events[i].id) + 1;
         return 0;
 }
 
@@ -203,12 +261,14 @@ int snooze_plugin_instance_cancel_event(SnoozePluginInstance *instance, const ch
         if (!instance->plugin.watch || !event_fits(id, "custom", 0, NULL))
                 return -EINVAL;
         event = event_find(instance, id);
+        state_changed(instance);
         if (!event)
-                /* Acknowledged already, or announced by a run before this one. */
-                return tell(instance, &passing) ? 0 : -ENOTCONN;
+                return tell(instance, &passing) ? 0 : cancel_later(instance, id);
         event->cancelled = true;
         if (tell(instance, event))
                 event_remove(instance, event);
+        else
+                instance->untold_new = true;
         return 0;
 }
 

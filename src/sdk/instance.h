@@ -4,6 +4,8 @@
 /* The running plugin: one bus connection, one loop, one table. What each file of the library keeps about it stands
  * here; who may call is callers.c's, what is under way call.c's, when it leaves life.c's. */
 
+#include <sys/types.h>
+
 #include <snooze/plugin.h>
 
 /* Calls that wait for finish, and senders that wait to be known. */
@@ -47,12 +49,23 @@ struct SnoozePluginInstance {
         unsigned n_events;
         sd_bus *watcher;     /* where Watch came from, and events go to */
 
+        bool untold_new;     /* cancellations that nobody heard: others than those in the file */
+        bool untold_down;    /* there is that file */
+
         char *state_directory; /* where a state can be kept; NULL: nowhere */
         bool state_kept;     /* an instance before this one left its state there, which was not imported since */
         bool state_live;     /* imported or changed by this instance: nothing that was exported before is newer */
-        bool state_unsaved;  /* it may have changed since the daemon was given it */
+        bool state_used;     /* it serves: what it knows may change at any moment */
+        bool state_unsaved;  /* it is known to have changed since the daemon was given it, or may have in a call */
         bool state_exported; /* by this instance, at least once */
+        bool state_handed;   /* over: whoever comes next has it, and may know more by now */
         bool state_keeping;
+        bool state_last;     /* it was kept for the last time, unless it is called once more */
+        void *state_known;   /* what whoever comes next would be given: exported last, or kept; NULL: neither */
+        size_t state_known_size;
+        uint32_t state_known_version;
+        dev_t state_device;  /* of the file that this one kept; inode 0: none */
+        ino_t state_inode;
 
         Threads *threads;    /* NULL until a call wants one */
 
@@ -112,6 +125,8 @@ void state_clear(SnoozePluginInstance *instance);
 const char *state_word(const SnoozePluginInstance *instance);
 /* A call that may change it. */
 void state_used(SnoozePluginInstance *instance);
+/* So may what came from no call: an event that was announced, work that ended. */
+void state_changed(SnoozePluginInstance *instance);
 /* Who asks it to leave has what it needs: a successor may run already, and this one's state is not the newest any
  * more. */
 void state_handed_over(SnoozePluginInstance *instance);
@@ -119,6 +134,10 @@ bool state_to_be_kept(const SnoozePluginInstance *instance);
 bool state_can_be_kept(const SnoozePluginInstance *instance);
 /* Keeps it if need be: true if life_state_kept() is going to be called, or was. */
 bool state_keep(SnoozePluginInstance *instance);
+/* The same where nothing else is under way any more. */
+bool state_keep_last(SnoozePluginInstance *instance);
+/* Has the cancellations that nobody heard on the disk, as they are now. */
+void state_keep_untold(SnoozePluginInstance *instance);
 
 /* channel.c */
 
@@ -165,6 +184,12 @@ char *settings_problem(const SnoozePluginSetting *settings);
 /* event-source.c */
 
 void events_clear(SnoozePluginInstance *instance);
+/* The daemon is gone from the bus: what is said there is heard by nobody. */
+void events_unheard(SnoozePluginInstance *instance);
+/* The ids of the cancellations that nobody heard, each with its end, and 0 or a negative errno. *ret to be freed. */
+int events_untold(const SnoozePluginInstance *instance, char **ret, size_t *ret_size);
+/* One that a process before this one did not get told. 0 or a negative errno. */
+int events_add_untold(SnoozePluginInstance *instance, const char *id);
 
 /* native.c */
 

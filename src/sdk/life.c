@@ -57,8 +57,8 @@ static int on_settled(sd_event_source *source, void *userdata) {
         SnoozePluginInstance *instance = userdata;
 
         instance->exit_source = sd_event_source_disable_unref(instance->exit_source);
-        /* Kept again after what was called meanwhile, it comes back here. */
-        if (settled(instance) && !state_keep(instance))
+        /* Kept again for what it learned meanwhile, it comes back here. */
+        if (settled(instance) && !state_keep_last(instance))
                 return sd_event_exit(instance->event, 0);
         return 0;
 }
@@ -195,6 +195,7 @@ static int on_host_gone(sd_bus_message *m, void *userdata, sd_bus_error *error) 
             *new_owner)
                 return 0;
         log_debug("The daemon left the bus");
+        events_unheard(instance);
         if (instance->host_timer || instance->host_exit == USEC_INFINITY)
                 return 0;
         return sd_event_add_time_relative(instance->event, &instance->host_timer, CLOCK_MONOTONIC, instance->host_exit,

@@ -37,6 +37,7 @@ void snooze_plugin_instance_begin_work(SnoozePluginInstance *instance) {
 void snooze_plugin_instance_end_work(SnoozePluginInstance *instance) {
         if (instance->work > 0)
                 instance->work--;
+        state_changed(instance);
         life_used(instance);
         life_settled(instance);
 }

@@ -8,7 +8,16 @@
  *                                             ▲                                             │ the daemon keeps it
  *                                             └──────────── removed ◂──── ImportState ◂─────┘
  *
- * The file goes only when the daemon hands the same state back, so whatever dies in between, one of the two has it. */
+ * The file goes only when the daemon hands the same state back, so whatever dies in between, one of the two has it.
+ *
+ * What a plugin knows changes in its timers, too: whoever has served is asked for its state when it leaves, and what
+ * differs from what the daemon was given is kept. Not behind Shutdown: its successor may serve already, and what that
+ * knows is newer. A file that was written before Shutdown came is then taken back, unless the successor has replaced
+ * it.
+ *
+ * An event that was called off while nobody listened is in no state any more, and the next process would not know of
+ * it. So what leaves the plugin as its state has such cancellations beside it, as a file of their own, until they are
+ * told. */
 
 #include <endian.h>
 #include <errno.h>
@@ -16,7 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,7 +37,9 @@
 #include "sdk/contract.h"
 
 #define KEPT_FILE "kept-state"
-#define KEPT_TEMPORARY ".kept-state.new"
+#define UNTOLD_FILE "untold-cancellations"
+#define TEMPORARY ".new"
+#define UNTOLD_MAX 16384U
 
 /* Big endian; as much as `size` says follows. */
 typedef struct KeptHeader {
@@ -75,37 +88,44 @@ static int read_all(int fd, void *data, size_t size) {
         return 0;
 }
 
-static int fill(int fd, uint32_t version, const void *state, size_t size) {
-        KeptHeader header = { .version = htobe32(version), .size = htobe32((uint32_t) size) };
-        int r;
-
-        memcpy(header.magic, magic, sizeof(magic));
-        r = write_all(fd, &header, sizeof(header));
-        if (r >= 0)
-                r = write_all(fd, state, size);
-        if (r >= 0 && fsync(fd) < 0)
-                r = -errno;
-        return r;
-}
-
-/* Killed at any instruction, the old file is there or the new one, whole. */
-static int kept_write(const SnoozePluginInstance *instance, uint32_t version, const void *state, size_t size) {
+/* Killed at any instruction, the old file is there or the new one, whole. The other slot's process may write, too:
+ * each has a file of its own until it takes the name, which is done under the directory's lock. */
+static int write_file(const SnoozePluginInstance *instance, const char *name, const struct iovec parts[static 2],
+                      struct stat *ret) {
         _cleanup_close_ int directory = open_directory(instance), fd = -EBADF;
+        char temporary[64];
         int r;
 
         if (directory < 0)
                 return directory;
-        fd = openat(directory, KEPT_TEMPORARY, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        snprintf(temporary, sizeof(temporary), ".%s" TEMPORARY "%c", name, instance->slot);
+        fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
-        r = fill(fd, version, state, size);
-        if (r >= 0 && renameat(directory, KEPT_TEMPORARY, directory, KEPT_FILE) < 0)
-                r = -errno;
-        if (r >= 0 && fsync(directory) < 0)
+        r = write_all(fd, parts[0].iov_base, parts[0].iov_len);
+        if (r >= 0)
+                r = write_all(fd, parts[1].iov_base, parts[1].iov_len);
+        if (r >= 0 && (fsync(fd) < 0 || fstat(fd, ret) < 0 || flock(directory, LOCK_EX) < 0 ||
+                       renameat(directory, temporary, directory, name) < 0 || fsync(directory) < 0))
                 r = -errno;
         if (r < 0)
-                (void) unlinkat(directory, KEPT_TEMPORARY, 0);
+                (void) unlinkat(directory, temporary, 0);
         return r;
+}
+
+static int kept_write(SnoozePluginInstance *instance, uint32_t version, const void *state, size_t size) {
+        KeptHeader header = { .version = htobe32(version), .size = htobe32((uint32_t) size) };
+        struct stat st;
+        int r;
+
+        memcpy(header.magic, magic, sizeof(magic));
+        r = write_file(instance, KEPT_FILE,
+                       (const struct iovec[]){ { &header, sizeof(header) }, { (void *) state, size } }, &st);
+        if (r < 0)
+                return r;
+        instance->state_device = st.st_dev;
+        instance->state_inode = st.st_ino;
+        return 0;
 }
 
 /* -> 0, or a negative errno: -ENOENT where there is none, -EBADMSG where it is no state. */
@@ -133,14 +153,90 @@ static int kept_open(const SnoozePluginInstance *instance, KeptHeader *ret, int 
         return 0;
 }
 
+static int remove_file(int directory, const char *name) {
+        if (unlinkat(directory, name, 0) < 0)
+                return -errno;
+        return fsync(directory) < 0 ? -errno : 0;
+}
+
 static int kept_remove(const SnoozePluginInstance *instance) {
         _cleanup_close_ int directory = open_directory(instance);
 
+        return directory < 0 ? directory : remove_file(directory, KEPT_FILE);
+}
+
+/* Only what is this one's own. */
+static int kept_withdraw(SnoozePluginInstance *instance) {
+        _cleanup_close_ int directory = open_directory(instance);
+        struct stat st;
+
         if (directory < 0)
                 return directory;
-        if (unlinkat(directory, KEPT_FILE, 0) < 0)
+        if (flock(directory, LOCK_EX) < 0 || fstatat(directory, KEPT_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        return fsync(directory) < 0 ? -errno : 0;
+        if (st.st_dev != instance->state_device || st.st_ino != instance->state_inode)
+                return 0;
+        instance->state_inode = 0;
+        return remove_file(directory, KEPT_FILE);
+}
+
+/* What nobody heard */
+
+static int untold_read(SnoozePluginInstance *instance) {
+        _cleanup_close_ int directory = open_directory(instance), fd = -EBADF;
+        _cleanup_free_ char *ids = NULL;
+        struct stat st;
+        size_t size;
+        int r;
+
+        if (directory < 0)
+                return directory;
+        fd = openat(directory, UNTOLD_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        instance->untold_down = true;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        size = st.st_size > 0 && st.st_size <= UNTOLD_MAX ? (size_t) st.st_size : 0;
+        ids = calloc(size + 1, 1);
+        if (!ids)
+                return -ENOMEM;
+        r = read_all(fd, ids, size);
+        for (const char *id = ids; r >= 0 && id < ids + size; id += strlen(id) + 1)
+                (void) events_add_untold(instance, id);
+        return r;
+}
+
+static int untold_write(SnoozePluginInstance *instance) {
+        _cleanup_free_ char *ids = NULL;
+        struct stat st;
+        size_t size;
+        int r;
+
+        r = events_untold(instance, &ids, &size);
+        if (r < 0)
+                return r;
+        if (size > 0) {
+                r = write_file(instance, UNTOLD_FILE, (const struct iovec[]){ { ids, size }, { NULL, 0 } }, &st);
+                instance->untold_down |= r >= 0;
+        } else if (instance->untold_down) {
+                _cleanup_close_ int directory = open_directory(instance);
+
+                r = directory < 0 ? directory : remove_file(directory, UNTOLD_FILE);
+                instance->untold_down = r < 0 && r != -ENOENT;
+        }
+        return r == -ENOENT ? 0 : r;
+}
+
+void state_keep_untold(SnoozePluginInstance *instance) {
+        int r;
+
+        if (!instance->untold_new || !instance->state_directory)
+                return;
+        instance->untold_new = false;
+        r = untold_write(instance);
+        if (r < 0)
+                log_warning("What was called off and not told yet could not be kept: %s", strerror(-r));
 }
 
 int state_start(SnoozePluginInstance *instance) {
@@ -158,6 +254,9 @@ int state_start(SnoozePluginInstance *instance) {
         instance->state_kept = r >= 0;
         if (r < 0 && r != -ENOENT)
                 log_warning("The state kept in %s cannot be read: %s", instance->state_directory, strerror(-r));
+        r = untold_read(instance);
+        if (r < 0 && r != -ENOENT)
+                log_warning("What was called off and not told yet cannot be read: %s", strerror(-r));
         return 0;
 }
 
@@ -169,55 +268,96 @@ const char *state_word(const SnoozePluginInstance *instance) {
 
 void state_used(SnoozePluginInstance *instance) {
         instance->state_live = true;
+        instance->state_used = true;
         instance->state_unsaved = true;
 }
 
+/* Before it serves it is nobody's: what was kept before may not be imported yet, or its predecessor still knows more.
+ */
+void state_changed(SnoozePluginInstance *instance) {
+        if (instance->state_used)
+                instance->state_unsaved = true;
+}
+
 void state_handed_over(SnoozePluginInstance *instance) {
-        if (instance->state_exported)
-                instance->state_unsaved = false;
+        int r;
+
+        if (!instance->state_exported || instance->state_handed)
+                return;
+        instance->state_handed = true;
+        if (instance->state_inode == 0)
+                return;
+        r = kept_withdraw(instance);
+        if (r < 0 && r != -ENOENT)
+                log_warning("What is older than what was handed over cannot be removed from %s: %s",
+                            instance->state_directory, strerror(-r));
 }
 
 bool state_to_be_kept(const SnoozePluginInstance *instance) {
-        return instance->plugin.export_state && instance->state_unsaved;
+        return instance->plugin.export_state && instance->state_unsaved && !instance->state_handed;
 }
 
 bool state_can_be_kept(const SnoozePluginInstance *instance) {
         return instance->state_directory != NULL;
 }
 
+static void know(SnoozePluginInstance *instance, SnoozePluginCall *call) {
+        free(instance->state_known);
+        instance->state_known =
+                call_steal_state(call, &instance->state_known_version, &instance->state_known_size);
+}
+
+static int keep_other(SnoozePluginInstance *instance, SnoozePluginCall *call) {
+        _cleanup_free_ void *known = steal(instance->state_known);
+        uint32_t known_version = instance->state_known_version;
+        size_t known_size = instance->state_known_size;
+        int r;
+
+        know(instance, call);
+        if (known && known_version == instance->state_known_version && known_size == instance->state_known_size &&
+            memcmp(known, instance->state_known, known_size) == 0)
+                return 0;
+        r = kept_write(instance, instance->state_known_version, instance->state_known, instance->state_known_size);
+        if (r >= 0)
+                log_debug("The state was kept in %s", instance->state_directory);
+        else {
+                free(instance->state_known);
+                instance->state_known = NULL;
+        }
+        return r;
+}
+
 /* What the plugin answered, if it did. */
 static void keep(SnoozePluginCall *call, int result) {
         SnoozePluginInstance *instance = call_get_instance(call);
-        uint32_t version;
-        const void *state;
-        size_t size;
 
-        if (result >= 0) {
-                state = call_get_state(call, &version, &size);
-                result = kept_write(instance, version, state, size);
+        if (!instance->state_handed) {
+                state_keep_untold(instance);
+                if (result >= 0)
+                        result = keep_other(instance, call);
+                if (result < 0)
+                        log_error("The state could not be kept, what changed since it was exported is lost: %s",
+                                  strerror(-result));
         }
         instance->state_keeping = false;
         /* Tried once: it leaves in any case. */
         instance->state_unsaved = false;
-        if (result < 0)
-                log_error("The state could not be kept, what changed since it was exported is lost: %s",
-                          strerror(-result));
-        else
-                log_debug("The state was kept in %s", instance->state_directory);
         life_state_kept(instance);
 }
 
 bool state_keep(SnoozePluginInstance *instance) {
+        bool unsaved = state_to_be_kept(instance);
         SnoozePluginCall *call;
         int r;
 
         if (instance->state_keeping)
                 return true;
-        if (!state_to_be_kept(instance))
+        if (!instance->plugin.export_state || instance->state_handed || !(unsaved || instance->state_used))
                 return false;
         instance->state_unsaved = false;
         if (!state_can_be_kept(instance)) {
-                log_warning("There is no $STATE_DIRECTORY: what changed since the state was exported is lost");
+                if (unsaved)
+                        log_warning("There is no $STATE_DIRECTORY: what changed since the state was exported is lost");
                 return false;
         }
         r = call_new_internal(instance, CALL_STATE, keep, &call);
@@ -230,7 +370,15 @@ bool state_keep(SnoozePluginInstance *instance) {
         return true;
 }
 
+bool state_keep_last(SnoozePluginInstance *instance) {
+        if (instance->state_last && !state_to_be_kept(instance))
+                return false;
+        instance->state_last = true;
+        return state_keep(instance);
+}
+
 void state_clear(SnoozePluginInstance *instance) {
+        free(instance->state_known);
         free(instance->state_directory);
 }
 
@@ -252,29 +400,45 @@ static int export_kept(SnoozePluginCall *call) {
         return r < 0 ? r : snooze_plugin_call_set_state(call, header.version, state, header.size);
 }
 
-/* Something that is still under way may change it after this. */
+/* These two are no calls that change it. */
+static int begin(SnoozePluginInstance *instance, sd_bus_message *m, CallParts parts, SnoozePluginCall **ret,
+                 sd_bus_error *error) {
+        bool unsaved = instance->state_unsaved, live = instance->state_live, used = instance->state_used;
+        int r;
+
+        r = contract_begin(instance, m, parts, ret, error);
+        instance->state_unsaved = unsaved;
+        instance->state_live = live;
+        instance->state_used = used;
+        return r;
+}
+
+/* Something that is still under way may change it after this. Whoever has kept it already is going to look whether
+ * that is still what it knows. */
 static void exported(SnoozePluginCall *call) {
         SnoozePluginInstance *instance = call_get_instance(call);
 
         instance->state_exported = true;
         if (instance->calls == 1)
                 instance->state_unsaved = false;
+        if (instance->state_inode == 0)
+                know(instance, call);
+        state_keep_untold(instance);
 }
 
 static int method_export_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         SnoozePluginInstance *instance = userdata;
-        bool unsaved = instance->state_unsaved, live = instance->state_live;
         SnoozePluginCall *call;
         int r;
 
-        r = contract_begin(instance, m, CALL_STATE, &call, error);
+        r = begin(instance, m, CALL_STATE, &call, error);
         if (r < 0)
                 return r;
-        instance->state_unsaved = unsaved;
-        instance->state_live = live;
-        if (instance->state_kept && !live)
+        if (instance->state_kept && !instance->state_live)
                 return call_return(call, export_kept(call));
         call_on_success(call, exported);
+        /* Before it is the daemon's, which is told nothing of them by it. */
+        state_keep_untold(instance);
         return call_return(call, instance->plugin.export_state(call, instance->plugin.userdata));
 }
 
@@ -294,7 +458,6 @@ static void consume_kept(SnoozePluginInstance *instance) {
 
 static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         SnoozePluginInstance *instance = userdata;
-        bool unsaved = instance->state_unsaved;
         SnoozePluginCall *call;
         uint32_t version;
         const void *data;
@@ -310,10 +473,10 @@ static int method_import_state(sd_bus_message *m, void *userdata, sd_bus_error *
         if (size > STATE_MAX)
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The state has %zu bytes, more than %u", size,
                                          STATE_MAX);
-        r = contract_begin(instance, m, 0, &call, error);
+        r = begin(instance, m, 0, &call, error);
         if (r < 0)
                 return r;
-        instance->state_unsaved = unsaved;
+        instance->state_live = true;
         consume_kept(instance);
         return call_return(call, instance->plugin.import_state(call, version, data, size, instance->plugin.userdata));
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves a plugin of CloudSnooze on D-Bus, with PyGObject. Derive from Plugin, write the methods of your contracts, call serve()."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -143,6 +145,7 @@ class Kept:
 
     def __init__(self, directory):
         self.path = pathlib.Path(directory, "kept-state")
+        self.own = None  # device and inode of what this instance wrote
 
     def read(self):
         """→ version and bytes; None where there are none."""
@@ -159,26 +162,45 @@ class Kept:
             return None
         return version, content[self.HEADER.size:]
 
-    def sync(self):
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    @contextlib.contextmanager
+    def locked(self):
+        """The process in the other slot changes the directory, too; what was changed in it is on the disk behind this."""
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
             os.fsync(directory)
         finally:
             os.close(directory)
 
     def write(self, version, state):
-        new = self.path.with_name(".kept-state.new")
+        new = self.path.with_name(".kept-state.new" + os.environ.get("SNOOZE_SLOT", "a"))
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(new, flags, 0o600), "wb") as file:
             file.write(self.HEADER.pack(self.MAGIC, version, len(state)) + state)
             file.flush()
             os.fsync(file.fileno())
-        new.rename(self.path)
-        self.sync()
+            status = os.fstat(file.fileno())
+        with self.locked():
+            new.rename(self.path)
+        self.own = status.st_dev, status.st_ino
 
     def remove(self):
-        self.path.unlink(missing_ok=True)
-        self.sync()
+        with self.locked():
+            self.path.unlink(missing_ok=True)
+
+    def withdraw(self):
+        """What this instance wrote, unless its successor has replaced it."""
+        if not self.own:
+            return
+        with self.locked():
+            try:
+                status = self.path.lstat()
+            except FileNotFoundError:
+                return
+            if (status.st_dev, status.st_ino) == self.own:
+                self.path.unlink()
+        self.own = None
 
 
 class Server:
@@ -196,8 +218,11 @@ class Server:
         self.kept = Kept(directory) if directory.startswith("/") else None
         self.left_behind = self.kept is not None and self.kept.read() is not None
         self.live = False  # it has a state of its own
-        self.unsaved = False  # which changed since it was exported
+        self.used = False  # it serves: what it knows may change at any moment
+        self.unsaved = False  # it is known to have changed since it was exported, or may have in a call
         self.exported = False
+        self.handed = False  # over: whoever comes next has it, and may know more by now
+        self.known = None  # what whoever comes next would be given: exported last, or kept by this one
         self.host = None
         self.timers = {}
         self.callers = {}
@@ -221,9 +246,12 @@ class Server:
         before it: whoever sees that the plugin's is free may start the next instance at once."""
         if "leaving" in self.timers:
             return GLib.SOURCE_REMOVE
-        self.plugin.shutdown()
-        self.keep_state()
         self.timers["leaving"] = True
+        try:
+            self.plugin.shutdown()
+        except Exception as error:  # whatever an author's method raises, it leaves
+            print(f"{self.id}: shutdown: {error!r}", file=sys.stderr)
+        self.keep_state()
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}.{self.slot}")
         self.driver("ReleaseName", "(s)", f"{NAME}.{self.id}")
         if self.channel or self.opening:
@@ -244,17 +272,30 @@ class Server:
         return self.leave()
 
     def keep_state(self):
-        """For the next instance, where nobody asked for what changed."""
-        if not self.unsaved:
+        """For the next instance, where nobody asked for what changed; whoever serves may have learned something outside of calls, too."""
+        if self.handed or not (self.unsaved or (self.used and self.kept)):
             return
         self.unsaved = False
         try:
             if not self.kept:
                 raise PluginError("there is no $STATE_DIRECTORY")
             version, state = self.plugin.export_state()
-            self.kept.write(version, bytes(state))
+            if (version, bytes(state)) != self.known:
+                self.kept.write(version, bytes(state))
+                self.known = version, bytes(state)
         except Exception as error:  # an author's, too: it leaves in any case
             print(f"{self.id}: what changed since the state was exported is lost: {error!r}", file=sys.stderr)
+
+    def hand_over(self):
+        """Who asks it to leave has exported before. A successor may run already, and know more than what this one kept."""
+        if not self.exported:
+            return
+        self.handed = True
+        try:
+            if self.kept:
+                self.kept.withdraw()
+        except OSError as error:
+            print(f"{self.id}: what is older than what was handed over cannot be removed: {error}", file=sys.stderr)
 
     def rest(self):
         """An open channel says that the plugin is wanted; one that cannot keep its state stays until the daemon has asked for it."""
@@ -410,8 +451,7 @@ class Server:
         if member == "Ping":
             return None
         if member == "Shutdown":
-            # Who asks for that has exported before.
-            self.unsaved = self.unsaved and not self.exported
+            self.hand_over()
             GLib.idle_add(self.leave)
             return None
         if member == "Handshake":
@@ -422,7 +462,7 @@ class Server:
             raise NotInitialized(f"{self.id} was called before Handshake and Initialize")
         self.rest()
         if "State" in self.contracts and member not in ("ExportState", "ImportState"):
-            self.live = self.unsaved = True
+            self.live = self.used = self.unsaved = True
         return getattr(self, "answer_" + member)(*arguments)
 
     def handshake(self, sender, host_api, _host_version):
@@ -473,6 +513,8 @@ class Server:
         version, state = left_behind or self.plugin.export_state()
         if not left_behind:
             self.unsaved, self.exported = False, True
+            if not (self.kept and self.kept.own):
+                self.known = version, bytes(state)
         return GLib.Variant("(uay)", (version, bytes(state)))
 
     def answer_ImportState(self, version, state):

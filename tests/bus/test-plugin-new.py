@@ -12,6 +12,7 @@ import sys
 import tempfile
 import unittest
 
+import plugin_bus
 import tap
 
 CLOUDSNOOZE, EXAMPLE = map(os.path.abspath, sys.argv[1:3])
@@ -138,6 +139,108 @@ class Templates(Directory):
             self.assertEqual(started.returncode, 1)
             self.assertEqual(started.stderr, 'my-plugin: snooze_plugin.py serves IdleCheck, EventHandler, State and RequestHandler, '
                                              f'not {contract}\n')
+
+
+class Python(Directory):
+    """How the server of the template leaves. What the plugin knows is its setting, which no call of a contract changes."""
+
+    METHODS = '''    def export_state(self):
+        return 1, self.path.encode()
+
+    def import_state(self, version, state):
+        self.path = state.decode()
+
+    def shutdown(self):
+        SHUTDOWN
+
+    def check_idle('''
+
+    def setUp(self):
+        super().setUp()
+        self.bus = plugin_bus.Bus()
+        self.addCleanup(self.bus.stop)
+        self.kept = self.directory.parent / 'state'
+        self.kept.mkdir()
+
+    def begin(self, shutdown='pass'):
+        if not self.directory.exists():
+            self.new('python')
+            path, manifest = self.directory / 'my-plugin', self.directory / 'plugin.json'
+            path.write_text(path.read_text().replace('    def check_idle(', self.METHODS.replace('SHUTDOWN', shutdown)))
+            manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'contracts': ['IdleCheck', 'State']}))
+        plugin = plugin_bus.Plugin(self.bus, str(self.directory / 'my-plugin'), 'my-plugin',
+                                   environment={'STATE_DIRECTORY': str(self.kept), 'PYTHONDONTWRITEBYTECODE': '1'})
+        self.addCleanup(lambda: plugin.process.poll() is None and plugin.stop())
+        return plugin.greet()
+
+    def check(self, plugin):
+        plugin.call('.IdleCheck', 'CheckIdle', '(a{sv})', {})
+
+    def learn(self, plugin, path):
+        plugin.call('', 'Configure', '(a{sv})', {'path': plugin_bus.s(path)})
+
+    def left_behind(self):
+        return {path.name: path.read_bytes()[16:] for path in self.kept.iterdir()}
+
+    def test_what_changed_outside_of_any_call_is_kept(self):
+        plugin = self.begin()
+        self.check(plugin)
+        plugin.call('.State', 'ExportState')
+        self.learn(plugin, '/new')
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(self.left_behind(), {'kept-state': b'/new'})
+        # The next one does not replace it before it was given it.
+        plugin = self.begin()
+        self.learn(plugin, '/other')
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(self.left_behind(), {'kept-state': b'/new'})
+        plugin = self.begin()
+        plugin.call('.State', 'ImportState', '(uay)', *plugin.call('.State', 'ExportState'))
+        self.assertEqual(self.left_behind(), {})
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(self.left_behind(), {'kept-state': b'/new'})
+
+    def test_what_the_daemon_has_is_not_kept(self):
+        for leave in (lambda plugin: plugin.call('', 'Shutdown'), lambda plugin: plugin.process.terminate()):
+            plugin = self.begin()
+            self.check(plugin)
+            plugin.call('.State', 'ExportState')
+            leave(plugin)
+            self.assertEqual(plugin.wait()[0], 0)
+            self.assertEqual(self.left_behind(), {})
+
+    def test_a_successor_may_know_more_than_who_handed_over(self):
+        plugin = self.begin()
+        self.check(plugin)
+        plugin.call('.State', 'ExportState')
+        self.check(plugin)
+        self.learn(plugin, '/old')
+        plugin.call('', 'Shutdown')
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(self.left_behind(), {})
+
+    def test_what_was_kept_is_taken_back_unless_a_successor_has_replaced_it(self):
+        plugin = self.begin()
+        sys.path.insert(0, str(self.directory))
+        self.addCleanup(sys.path.remove, str(self.directory))
+        kept = __import__('snooze_plugin').Kept(self.kept)
+        self.assertEqual(plugin.stop()[0], 0)
+        kept.write(1, b'mine')
+        kept.withdraw()
+        self.assertEqual(self.left_behind(), {})
+        kept.write(1, b'mine')
+        (self.kept / 'new').write_bytes(b'0123456789abcdeftheirs')
+        (self.kept / 'new').rename(self.kept / 'kept-state')
+        kept.withdraw()
+        self.assertEqual(self.left_behind(), {'kept-state': b'theirs'})
+
+    def test_one_whose_shutdown_raises_leaves_all_the_same_and_keeps_what_it_knows(self):
+        plugin = self.begin('raise OSError("nothing works")')
+        self.check(plugin)
+        code, text = plugin.stop()
+        self.assertEqual(code, 0, text)
+        self.assertIn("my-plugin: shutdown: OSError('nothing works')", text)
+        self.assertEqual(self.left_behind(), {'kept-state': b'/run/my-plugin.lock'})
 
 
 class Shell(Directory):

@@ -5,6 +5,7 @@ import os
 import resource
 import select
 import sys
+import tempfile
 import threading
 
 from gi.repository import Gio, GLib
@@ -44,6 +45,9 @@ class Settings(Contracts):
 class Events(Contracts):
     def setUp(self):
         super().setUp()
+        self.listen()
+
+    def listen(self):
         self.signals = []
         subscription = self.bus.connection.signal_subscribe(
             self.example.owner, SOURCE, None, plugin_bus.PATH, None, Gio.DBusSignalFlags.NONE,
@@ -95,6 +99,93 @@ class Events(Contracts):
     def test_a_cancellation_that_nobody_saw_is_told_later(self):
         self.announce("one")
         self.cancel("one")
+        self.watch()
+        self.assertEqual(self.told(1), [("EventCancelled", "one")])
+
+    def again(self, *arguments):
+        """The next process, in the same directory, and what it says."""
+        self.example = self.plugin(PROGRAM, "example", *arguments, environment={"STATE_DIRECTORY": self.directory}).greet()
+        self.listen()
+
+    def assert_nothing_is_untold(self):
+        self.example.call("", "Ping")  # what it does behind its signals it has done then
+        self.assertNotIn("untold-cancellations", os.listdir(self.directory))
+
+    def kept_from(self, leave):
+        """What one that calls off what nobody listens to leaves behind."""
+        self.example.stop()
+        with tempfile.TemporaryDirectory() as self.directory:
+            self.again()
+            self.announce("one")
+            self.cancel("one")
+            self.cancel("of a process before it")
+            self.announce("two")
+            leave()
+            self.again()
+            self.watch()
+            self.assertEqual(self.told(2), [("EventCancelled", "one"), ("EventCancelled", "of a process before it")])
+            self.assert_nothing_is_untold()
+            self.announce("three")
+            self.watch()
+            self.assertEqual([event["id"] for _, event in self.told(2)], ["three", "three"])
+            self.example.stop()
+
+    def test_a_cancellation_that_nobody_saw_outlives_the_process(self):
+        self.kept_from(lambda: self.assertEqual(self.example.stop()[0], 0))
+
+    def test_what_leaves_as_its_state_has_the_cancellations_beside_it(self):
+        def kill():
+            self.example.call(".State", "ExportState")
+            self.example.process.kill()
+            self.example.wait()
+
+        self.kept_from(kill)
+
+    def test_what_was_called_off_and_comes_after_all_is_not_called_off_by_the_next_process(self):
+        self.example.stop()
+        with tempfile.TemporaryDirectory() as self.directory:
+            self.again()
+            self.cancel("one")
+            self.cancel("two")
+            self.example.call(".State", "ExportState")
+            self.announce("one")
+            self.example.process.kill()
+            self.example.wait()
+            self.again()
+            self.watch()
+            self.assertEqual(self.told(1), [("EventCancelled", "two")])
+            self.example.stop()
+
+    def test_what_is_no_list_of_cancellations_harms_nobody(self):
+        self.example.stop()
+        with tempfile.TemporaryDirectory() as self.directory:
+            for content in (b"", b"x" * 129 + b"\0", b"\0\0\0", b"\xff\0", b"y" * 20000, b"one\0" * 3 + b"two"):
+                with open(os.path.join(self.directory, "untold-cancellations"), "wb") as f:
+                    f.write(content)
+                self.again()
+                self.watch()
+                self.announce("seen")
+                told = [said for said in self.told(1 + 2 * content.startswith(b"one")) if said[0] == "EventCancelled"]
+                self.assertEqual(told, [("EventCancelled", "one"), ("EventCancelled", "two")] if b"one" in content else [])
+                self.assert_nothing_is_untold()
+                self.example.stop()
+
+    def test_a_cancellation_is_kept_while_the_daemon_is_gone_from_the_bus(self):
+        daemon = self.bus.connect()
+        daemon.set_exit_on_close(False)
+        self.example.call("", "Handshake", "(us)", 1, "0.1.0", connection=daemon)
+        self.example.call(".EventSource", "Watch", connection=daemon)
+        self.announce("one")
+        self.told(1)
+        gone = []
+        subscription = self.bus.connection.signal_subscribe(
+            "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged", None, daemon.get_unique_name(), Gio.DBusSignalFlags.NONE,
+            lambda *_: gone.append(True))
+        daemon.close_sync(None)
+        iterate_until(lambda: gone)
+        self.bus.connection.signal_unsubscribe(subscription)
+        self.cancel("one")
+        self.assertEqual(self.signals, [])
         self.watch()
         self.assertEqual(self.told(1), [("EventCancelled", "one")])
 

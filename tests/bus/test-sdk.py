@@ -260,6 +260,81 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(plugin.wait()[0], 0)
         self.assertEqual(os.listdir(directory), [])
 
+    def kept(self, directory):
+        with open(os.path.join(directory, "kept-state"), "rb") as f:
+            return f.read()[16:]
+
+    def test_what_changed_outside_of_any_call_is_kept(self):
+        directory = self.state_directory()
+        plugin = self.with_state(directory).greet({"mode": s("silent")})
+        self.assert_error("PluginFailed", self.check, plugin)
+        plugin.call(".State", "ExportState")
+        # The mode is what it knows, and a configuration is none of the calls that use it.
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("foul")})
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(self.kept(directory), b"foul")
+
+    def test_what_the_daemon_has_already_is_not_kept(self):
+        directory = self.state_directory()
+        plugin = self.with_state(directory).greet()
+        self.check(plugin)
+        plugin.call(".State", "ExportState")
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_what_it_learns_while_it_leaves_is_kept(self):
+        directory = self.state_directory()
+        plugin, _ = self.leaving(directory)
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("foul")})
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(self.kept(directory), b"foul")
+
+    def leaving(self, directory):
+        """One that kept its state and still has a call to answer, and that call's answers."""
+        plugin = self.with_state(directory).greet({"mode": s("later")})
+        answers = plugin.call_later(".IdleCheck", "CheckIdle", "(a{sv})", {})
+        plugin.call(".State", "ExportState")
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("silent")})
+        owner = plugin.owner
+        plugin.process.terminate()
+        iterate_until(lambda: plugin.owner is None)
+        plugin.owner = owner
+        self.assertEqual(self.kept(directory), b"silent")
+        return plugin, answers
+
+    def test_what_it_kept_before_its_successor_took_over_is_taken_back(self):
+        directory = self.state_directory()
+        plugin, answers = self.leaving(directory)
+        plugin.call("", "Shutdown")
+        self.assertEqual(os.listdir(directory), [])
+        # Nor does it keep anything for what it is called still, or learns.
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("foul")})
+        plugin.call(".RequestHandler", "Handle", "(sa{sv})", "announce", {"id": s("one"), "type": s("custom")})
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        iterate_until(lambda: answers)
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_what_its_successor_kept_is_left_alone(self):
+        directory = self.state_directory()
+        plugin, _ = self.leaving(directory)
+        with open(os.path.join(directory, "new"), "wb") as f:
+            f.write(b"0123456789abcdefnewer")
+        os.rename(os.path.join(directory, "new"), os.path.join(directory, "kept-state"))
+        plugin.call("", "Shutdown")
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(self.kept(directory), b"newer")
+
+    def test_one_that_was_not_given_what_was_kept_does_not_replace_it(self):
+        directory = self.state_directory()
+        self.leave_behind(directory, "foul")
+        plugin = self.with_state(directory).greet({"mode": s("silent")})
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("idle")})
+        self.assertEqual(plugin.stop()[0], 0)
+        self.assertEqual(self.kept(directory), b"foul")
+
     def test_one_that_nobody_used_keeps_none(self):
         directory = self.state_directory()
         plugin = self.with_state(directory).greet()
