@@ -25,6 +25,7 @@ typedef struct Credentials {
 typedef struct Announced {
         char *value;       /* NULL: not known yet */
         char *id;          /* the event; NULL: none */
+        bool told;         /* by this process; what one before told may not have been heard */
         uint64_t deadline; /* wall clock µs */
 } Announced;
 

@@ -36,6 +36,7 @@ typedef struct Watch Watch;
 typedef struct Kind {
         const char *path;
         void (*read)(Watch *watch, const char *value);
+        void (*tell_again)(Watch *watch); /* of the value that a process before this one read; NULL: it is not kept */
 } Kind;
 
 struct Watch {
@@ -78,18 +79,24 @@ static bool has_gpu(const char *root) {
         return false;
 }
 
-static void announce(Watch *watch, const char *what, const char *type, CloudSeverity severity, uint64_t deadline,
+static char *id_of(const Watch *watch, const char *what) {
+        return g_strdup_printf("%s/%s", identity_id(&watch->notices->gcp->cloud), what);
+}
+
+static void announce(Watch *watch, const char *id, const char *type, CloudSeverity severity, uint64_t deadline,
                      const char *key, const char *value) {
         CloudProvider *cloud = &watch->notices->gcp->cloud;
-        g_autofree char *id = g_strdup_printf("%s/%s", identity_id(cloud), what);
         SnoozePluginDictionary *data = cloud_announcement_data(cloud);
+        char *copy;
 
         snooze_plugin_dictionary_set_string(data, key, value);
         if (!cloud_announce(cloud, id, type, severity, deadline, data))
                 return;
+        copy = g_strdup(id);
         g_free(watch->announced->id);
-        watch->announced->id = g_steal_pointer(&id);
+        watch->announced->id = copy;
         watch->announced->deadline = deadline;
+        watch->announced->told = true;
 }
 
 static void withdraw(Watch *watch) {
@@ -97,23 +104,50 @@ static void withdraw(Watch *watch) {
                 return;
         cloud_withdraw(&watch->notices->gcp->cloud, watch->announced->id);
         g_clear_pointer(&watch->announced->id, g_free);
+        watch->announced->told = false;
+}
+
+static bool is_termination(const char *value) {
+        return g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE");
+}
+
+static void announce_maintenance(Watch *watch, const char *id, const char *value, uint64_t deadline) {
+        if (is_termination(value))
+                announce(watch, id, CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL, deadline, "maintenance_event",
+                         value);
+        else
+                /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
+                announce(watch, id, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING, deadline, "maintenance_event",
+                         value);
 }
 
 static void read_maintenance(Watch *watch, const char *value) {
         uint64_t now = clock_realtime();
-        g_autofree char *what = g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, now / USEC_PER_SEC);
+        g_autofree char *what = g_strdup_printf("maintenance/%s-%" G_GUINT64_FORMAT, value, now / USEC_PER_SEC),
+                        *id = id_of(watch, what);
 
         withdraw(watch);
         if (g_str_equal(value, "NONE"))
                 return;
-        if (g_str_equal(value, "TERMINATE_ON_HOST_MAINTENANCE"))
-                announce(watch, what, CLOUD_EVENT_TERMINATION, CLOUD_SEVERITY_CRITICAL,
-                         usec_add(now, watch->notices->gpu ? MAINTENANCE_NOTICE_GPU : MAINTENANCE_NOTICE),
-                         "maintenance_event", value);
-        else
-                /* MIGRATE_ON_HOST_MAINTENANCE, and what may come: it slows down for a moment, and goes on. */
-                announce(watch, what, CLOUD_EVENT_MAINTENANCE, CLOUD_SEVERITY_WARNING,
-                         usec_add(now, MAINTENANCE_NOTICE), "maintenance_event", value);
+        announce_maintenance(watch, id, value,
+                             usec_add(now, is_termination(value) && watch->notices->gpu ? MAINTENANCE_NOTICE_GPU
+                                                                                       : MAINTENANCE_NOTICE));
+}
+
+/* Still there. By the same id and for the same time: the daemon knows it, or did not hear it. An image of another
+ * machine has what that one kept. */
+static void tell_maintenance_again(Watch *watch) {
+        Announced *announced = watch->announced;
+        g_autofree char *id = g_strdup(announced->id), *own = id_of(watch, "");
+
+        if (!id || announced->told)
+                return;
+        if (g_str_has_prefix(id, own))
+                announce_maintenance(watch, id, announced->value, announced->deadline);
+        else {
+                g_clear_pointer(&announced->id, g_free);
+                read_maintenance(watch, announced->value);
+        }
 }
 
 static void boot_text(char boot[static SD_ID128_STRING_MAX]) {
@@ -130,7 +164,7 @@ static void boot_text(char boot[static SD_ID128_STRING_MAX]) {
 static void read_preemption(Watch *watch, const char *value) {
         uint64_t deadline = watch->announced->deadline;
         char boot[SD_ID128_STRING_MAX];
-        g_autofree char *what = NULL;
+        g_autofree char *what = NULL, *id = NULL;
 
         if (watch->announced->id || !g_str_equal(value, "TRUE"))
                 return;
@@ -138,12 +172,14 @@ static void read_preemption(Watch *watch, const char *value) {
                 deadline = usec_add(clock_realtime(), PREEMPTION_NOTICE);
         boot_text(boot);
         what = g_strdup_printf("preempted/%s", boot);
-        announce(watch, what, CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, deadline, "action", "preempt");
+        id = id_of(watch, what);
+        announce(watch, id, CLOUD_EVENT_INTERRUPT, CLOUD_SEVERITY_CRITICAL, deadline, "action", "preempt");
 }
 
 static const Kind kinds[WATCH_COUNT] = {
-        [WATCH_MAINTENANCE] = { GCP_METADATA "instance/maintenance-event", read_maintenance },
-        [WATCH_PREEMPTION] = { GCP_METADATA "instance/preempted", read_preemption },
+        [WATCH_MAINTENANCE] = { GCP_METADATA "instance/maintenance-event", read_maintenance,
+                                tell_maintenance_again },
+        [WATCH_PREEMPTION] = { GCP_METADATA "instance/preempted", read_preemption, NULL },
 };
 
 static const char *take_value(Watch *watch, const char *text, const HttpReply *reply) {
@@ -158,7 +194,8 @@ static const char *take_value(Watch *watch, const char *text, const HttpReply *r
                 g_free(watch->announced->value);
                 watch->announced->value = g_steal_pointer(&value);
                 watch->kind->read(watch, watch->announced->value);
-        }
+        } else if (watch->kind->tell_again)
+                watch->kind->tell_again(watch);
         return NULL;
 }
 
@@ -242,8 +279,7 @@ void announced_clear(Announced *announced) {
 }
 
 /* {"value": "MIGRATE_ON_HOST_MAINTENANCE", "id": "…", "deadline": …, "preempted": {"boot": "…", "deadline": …}}: for
- * the next version of this program, to which the same value of a maintenance is no news. A preemption it tells again,
- * by the same id and for the same time. */
+ * the next process, which tells both again, by the same id and for the same time: to the daemon that is no news. */
 int gcp_export_state(SnoozePluginCall *call, void *userdata) {
         const Gcp *gcp = userdata;
         const Announced *maintenance = &gcp->announced[WATCH_MAINTENANCE],

@@ -708,11 +708,25 @@ class Notices(Gcp):
         plugin = self.gcp()
         plugin.call(".State", "ImportState", "(uay)", version, bytes(state))
         again, cancelled = self.watch(plugin)
+        # Whether the daemon heard it is not known to this one: by the same id and for the same time it is the same.
+        self.until(lambda: again)
         self.until_asked("maintenance-event", 4)
-        self.assertEqual(again, [])
+        self.assertEqual([(event["id"], event["type"], event["deadline"]) for event in again],
+                         [(event["id"], event["type"], event["deadline"]) for event in events])
         self.cloud.state(maintenance_event="NONE")
         self.until(lambda: cancelled)
         self.assertEqual(cancelled, [events[0]["id"]])
+
+    def test_what_another_machine_was_told_is_news_to_its_image(self):
+        self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
+        plugin = self.gcp()
+        other = {"value": "MIGRATE_ON_HOST_MAINTENANCE", "id": OTHER_ID + "/maintenance/x", "deadline": 2 ** 52}
+        plugin.call(".State", "ImportState", "(uay)", 1, json.dumps(other).encode())
+        events, cancelled = self.watch(plugin)
+        self.until(lambda: events)
+        self.assertTrue(events[0]["id"].startswith(OWN_ID + "/maintenance/"), events)
+        self.about(events[0]["deadline"], 60)
+        self.assertEqual(cancelled, [])
 
     def test_but_not_what_was_told_in_another_time(self):
         self.cloud.state(maintenance_event="MIGRATE_ON_HOST_MAINTENANCE")
