@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <syslog.h>
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -144,7 +145,8 @@ typedef struct SnoozePlugin {
         int (*check_permissions)(SnoozePluginCall *call, void *userdata);
         int (*set_tags)(SnoozePluginCall *call, const SnoozePluginDictionary *tags, void *userdata);
 
-        /* State: both or none. export_state answers with snooze_plugin_call_set_state(). */
+        /* State: both or none. export_state answers with snooze_plugin_call_set_state(); it is called in between other
+         * calls, and when the plugin leaves: it changes nothing. */
         int (*export_state)(SnoozePluginCall *call, void *userdata);
         int (*import_state)(SnoozePluginCall *call, uint32_t version, const void *data, size_t size, void *userdata);
 
@@ -205,7 +207,8 @@ const char *const *snooze_plugin_instance_get_list(SnoozePluginInstance *instanc
  * failure. 0 or a negative errno: EINVAL, ENOBUFS for more than 64 pending events. */
 int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type,
                                       unsigned severity, uint64_t deadline, SnoozePluginDictionary *data);
-/* It will not happen after all. 0 or a negative errno. */
+/* It will not happen after all. Where nobody listens it is told later, of a plugin with State also by the next
+ * process. 0 or a negative errno. */
 int snooze_plugin_instance_cancel_event(SnoozePluginInstance *instance, const char *id);
 
 /* The instance's connection to the system bus (NULL in a native plugin), and its loop; borrowed. */
@@ -273,7 +276,8 @@ int snooze_plugin_call_fail(SnoozePluginCall *call, const char *name, const char
  */
 void snooze_plugin_call_finish(SnoozePluginCall *call, int result);
 
-/* To the journal, or to stderr where that is no journal stream. level: LOG_DEBUG (shown with --debug) to LOG_EMERG. */
+/* To the journal, or to stderr where that is no journal stream. level: LOG_DEBUG (shown with --debug) to LOG_EMERG, of
+ * <syslog.h>. */
 void snooze_plugin_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What snooze_plugin_log(level, format, ...) means: the line is that of the plugin whose shared object has this
