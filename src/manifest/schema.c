@@ -379,6 +379,35 @@ static char *known_names(const Schema *schema) {
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+static size_t bytes_of(JsonNode *value) {
+        return is_string(value) ? strlen(json_node_get_string(value)) : 0;
+}
+
+/* Each of them is checked already. */
+static gboolean check_sum(const char *name, JsonObject *values, GError **error) {
+        size_t n = 0, bytes = 0;
+        JsonObjectIter iter;
+        const char *member;
+        JsonNode *node;
+
+        json_object_iter_init(&iter, values);
+        while (json_object_iter_next(&iter, &member, &node)) {
+                JsonArray *list = JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+                guint length = list ? json_array_get_length(list) : 0;
+
+                n += 1 + length;
+                bytes += strlen(member) + bytes_of(node);
+                for (guint i = 0; i < length; i++)
+                        bytes += bytes_of(json_array_get_element(list, i));
+        }
+        if (n > SETTINGS_VALUES_MAX || bytes > SETTINGS_BYTES_MAX)
+                return invalid(error, name, "",
+                               "expected at most %u settings and strings of lists, and %u bytes of names and strings, "
+                               "in all: there are %zu, and %zu bytes",
+                               SETTINGS_VALUES_MAX, SETTINGS_BYTES_MAX, n, bytes);
+        return TRUE;
+}
+
 gboolean schema_check(const Schema *schema, const char *name, JsonObject *values, GError **error) {
         JsonObjectIter iter;
         const char *member;
@@ -397,7 +426,7 @@ gboolean schema_check(const Schema *schema, const char *name, JsonObject *values
                 if (!check_value(setting, name, node, error))
                         return FALSE;
         }
-        return TRUE;
+        return check_sum(name, values, error);
 }
 
 void settings_free(Settings *settings) {
@@ -541,6 +570,8 @@ Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *confi
                         return NULL;
                 }
         }
+        if (!check_sum(name, settings->values, error))
+                return NULL;
         return g_steal_pointer(&settings);
 }
 

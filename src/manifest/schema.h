@@ -36,7 +36,11 @@ typedef struct Schema Schema;
 #define SETTINGS_MAX 256U
 #define SETTING_NAME_MAX 64U
 #define SETTING_TEXT_MAX 8192 /* bytes of one string */
-#define SETTING_LIST_MAX 1024 /* strings of one list */
+#define SETTING_LIST_MAX 1023 /* strings of one list */
+/* All values together are one dictionary of the plugin's library: settings and strings of lists, and bytes of names
+ * and strings. */
+#define SETTINGS_VALUES_MAX 1024U
+#define SETTINGS_BYTES_MAX 65536U
 
 /* name: what messages call the text ("/usr/…/plugin.json: /config_schema"). description may be NULL: no settings. */
 Schema *schema_parse(const char *name, JsonObject *description, GError **error);

@@ -84,14 +84,63 @@ int dictionary_failure(const SnoozePluginDictionary *dictionary) {
         return dictionary->root->failed;
 }
 
-static int charge(SnoozePluginDictionary *dictionary, size_t bytes) {
+/* What of the bounds of the tree a value takes beside its key, and with what is inside. */
+typedef struct Cost {
+        size_t entries;
+        size_t bytes;
+} Cost;
+
+static Cost cost_of(const DictionaryEntry *entry);
+
+static void add_costs(Cost *cost, const SnoozePluginDictionary *dictionary) {
+        for (size_t i = 0; i < dictionary->n; i++) {
+                Cost inside = cost_of(&dictionary->entries[i]);
+
+                cost->entries += 1 + inside.entries;
+                cost->bytes += strlen(dictionary->entries[i].key) + inside.bytes;
+        }
+}
+
+static Cost cost_of(const DictionaryEntry *entry) {
+        Cost cost = { .entries = 0 };
+
+        switch (entry->kind) {
+        case DICTIONARY_STRING:
+                cost.bytes = strlen(entry->value.string);
+                break;
+        case DICTIONARY_STRV:
+                for (char **p = entry->value.strv; *p; p++) {
+                        cost.entries++;
+                        cost.bytes += strlen(*p);
+                }
+                break;
+        case DICTIONARY_DICTIONARY:
+                add_costs(&cost, entry->value.dictionary);
+                break;
+        case DICTIONARY_LIST:
+                cost.entries = entry->value.list.n;
+                for (size_t i = 0; i < entry->value.list.n; i++)
+                        add_costs(&cost, entry->value.list.items[i]);
+                break;
+        default:
+                break;
+        }
+        return cost;
+}
+
+static int charge(SnoozePluginDictionary *dictionary, Cost cost) {
         SnoozePluginDictionary *root = dictionary->root;
 
-        if (root->n_entries >= DICTIONARY_ENTRIES_MAX || bytes > DICTIONARY_BYTES_MAX - root->bytes)
+        if (cost.entries > DICTIONARY_ENTRIES_MAX - root->n_entries || cost.bytes > DICTIONARY_BYTES_MAX - root->bytes)
                 return fail(dictionary, -E2BIG);
-        root->n_entries++;
-        root->bytes += bytes;
+        root->n_entries += (unsigned) cost.entries;
+        root->bytes += cost.bytes;
         return 0;
+}
+
+static void credit(SnoozePluginDictionary *dictionary, Cost cost) {
+        dictionary->root->n_entries -= (unsigned) cost.entries;
+        dictionary->root->bytes -= cost.bytes;
 }
 
 /* Whoever looks has it read; to the author, who has it for reading, it was there all the time. */
@@ -133,6 +182,7 @@ static int entry_for(SnoozePluginDictionary *dictionary, const char *key, Dictio
         int r;
 
         if (entry) {
+                credit(dictionary, cost_of(entry));
                 entry_clear(entry);
                 *ret = entry;
                 return 0;
@@ -140,7 +190,7 @@ static int entry_for(SnoozePluginDictionary *dictionary, const char *key, Dictio
 
         if (strlen(key) > DICTIONARY_KEY_MAX)
                 return fail(dictionary, -E2BIG);
-        r = charge(dictionary, strlen(key));
+        r = charge(dictionary, (Cost) { .entries = 1, .bytes = strlen(key) });
         if (r < 0)
                 return r;
         copy = strdup(key);
@@ -166,6 +216,7 @@ static bool takes(const SnoozePluginDictionary *dictionary, DictionaryKind kind)
         }
 }
 
+/* What is replaced makes room for what replaces it. */
 static int set(SnoozePluginDictionary *dictionary, const char *key, DictionaryKind kind, DictionaryValue value) {
         DictionaryEntry *entry;
         int r;
@@ -175,6 +226,8 @@ static int set(SnoozePluginDictionary *dictionary, const char *key, DictionaryKi
         if (!takes(dictionary, kind))
                 return fail(dictionary, -EINVAL);
         r = entry_for(dictionary, key, &entry);
+        if (r >= 0)
+                r = charge(dictionary, cost_of(&(const DictionaryEntry) { .kind = kind, .value = value }));
         if (r < 0)
                 return r;
         entry->kind = kind;
@@ -192,17 +245,16 @@ int snooze_plugin_dictionary_set_string(SnoozePluginDictionary *dictionary, cons
 
         if (!dictionary)
                 return -EINVAL;
-        if (strlen(key) + strlen(value) > DICTIONARY_BYTES_MAX - dictionary->root->bytes)
+        if (strlen(value) > DICTIONARY_BYTES_MAX)
                 return fail(dictionary, -E2BIG);
         copy = strdup(value);
         if (!copy)
                 return fail(dictionary, -ENOMEM);
         text_make_valid(copy);
         r = set(dictionary, key, DICTIONARY_STRING, (DictionaryValue) { .string = copy });
-        if (r < 0)
-                return r;
-        dictionary->root->bytes += strlen(steal(copy));
-        return 0;
+        if (r >= 0)
+                copy = NULL;
+        return r;
 }
 
 int snooze_plugin_dictionary_set_int(SnoozePluginDictionary *dictionary, const char *key, int64_t value) {
@@ -224,12 +276,12 @@ int snooze_plugin_dictionary_set_bool(SnoozePluginDictionary *dictionary, const 
 }
 
 static int strv_copy(SnoozePluginDictionary *dictionary, const char *const *values, char **copy) {
-        int r;
+        size_t bytes = 0;
 
         for (size_t i = 0; values[i]; i++) {
-                r = charge(dictionary, strlen(values[i]));
-                if (r < 0)
-                        return r;
+                bytes += strlen(values[i]);
+                if (bytes > DICTIONARY_BYTES_MAX)
+                        return fail(dictionary, -E2BIG);
                 copy[i] = strdup(values[i]);
                 if (!copy[i])
                         return fail(dictionary, -ENOMEM);
@@ -247,6 +299,8 @@ int snooze_plugin_dictionary_set_strv(SnoozePluginDictionary *dictionary, const 
                 return -EINVAL;
         while (values[n])
                 n++;
+        if (n > DICTIONARY_ENTRIES_MAX)
+                return fail(dictionary, -E2BIG);
         entry.value.strv = calloc(n + 1, sizeof(char *));
         if (!entry.value.strv)
                 return fail(dictionary, -ENOMEM);
@@ -320,7 +374,7 @@ SnoozePluginDictionary *snooze_plugin_dictionary_append_dictionary(SnoozePluginD
         if (!dictionary)
                 return NULL;
         entry = list_for(dictionary, key);
-        if (!entry || charge(dictionary, 0) < 0)
+        if (!entry || charge(dictionary, (Cost) { .entries = 1 }) < 0)
                 return NULL;
         list = &entry->value.list;
         if (grow((void **) &list->items, &list->allocated, list->n, sizeof(list->items[0])) < 0) {

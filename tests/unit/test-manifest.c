@@ -382,7 +382,7 @@ static void test_values_are_checked(void) {
                 { "{\"host\": \"A\"}", "/host" },
                 { "{\"host\": \"a\\n\"}", "/host" },
                 { "{\"on\": 1}", "true or false" },
-                { "{\"names\": [1]}", "a list of at most 1024 strings" },
+                { "{\"names\": [1]}", "a list of at most 1023 strings" },
                 { "{\"prot\": 1}", "expected one of port, ratio" },
                 { "{\"pass-word\": \"abc\"}", "got a secret value" },
                 { "{\"slow\": \"aaa!\"}", NULL },
@@ -419,6 +419,40 @@ static void test_texts_are_bounded(void) {
                 g_assert_false(schema_check(s, "test", exceeds, &error));
                 g_assert_nonnull(strstr(error->message, "of at most 8192 bytes"));
         }
+}
+
+/* What the plugin's library would refuse is refused before it is sent, wherever it comes from. */
+static void test_all_values_together_are_bounded(void) {
+        g_autofree char *text = g_strnfill(SETTING_TEXT_MAX, 'a'), *environment = NULL;
+        g_autoptr(JsonArray) list = json_array_new();
+        g_autoptr(JsonObject) configured = json_object_new();
+        g_autoptr(Schema) s = schema();
+        g_autoptr(GError) error = NULL, more_error = NULL, sum_error = NULL;
+        g_autoptr(Settings) settings = NULL;
+
+        for (unsigned i = 0; i < SETTING_LIST_MAX; i++)
+                json_array_add_string_element(list, "");
+        json_object_set_array_member(configured, "names", json_array_ref(list));
+        g_assert_true(schema_check(s, "test", configured, NULL));
+        json_object_set_int_member(configured, "port", 1);
+        g_assert_false(schema_check(s, "test", configured, &error));
+        g_assert_nonnull(strstr(error->message, "test/: expected at most 1024 settings"));
+        json_object_remove_member(configured, "port");
+        /* With the default of another. */
+        g_assert_null(schema_resolve(s, "x", configured, NULL, &more_error));
+        g_assert_nonnull(strstr(more_error->message, "there are 1027"));
+
+        json_object_remove_member(configured, "names");
+        json_array_unref(g_steal_pointer(&list));
+        list = json_array_new();
+        for (unsigned i = 0; i < 7; i++)
+                json_array_add_string_element(list, text);
+        json_object_set_array_member(configured, "names", json_array_ref(list));
+        settings = schema_resolve(s, "x", configured, NULL, NULL);
+        g_assert_nonnull(settings);
+        environment = g_strdup_printf("SNOOZE_HOST=%s\n", text);
+        g_assert_null(schema_resolve(s, "x", configured, environment, &sum_error));
+        g_assert_nonnull(strstr(sum_error->message, "65536 bytes of names and strings, in all"));
 }
 
 static void test_origins(void) {
@@ -511,6 +545,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/manifest/ids", test_ids);
         g_test_add_func("/schema/values-are-checked", test_values_are_checked);
         g_test_add_func("/schema/texts-are-bounded", test_texts_are_bounded);
+        g_test_add_func("/schema/all-values-together-are-bounded", test_all_values_together_are_bounded);
         g_test_add_func("/schema/origins", test_origins);
         g_test_add_func("/schema/environment-is-strict", test_environment_is_strict);
         g_test_add_func("/schema/environment-list-as-json", test_a_list_of_the_environment_may_be_json);

@@ -7,9 +7,13 @@
 #include <glib.h>
 
 #include "base/cleanup.h"
+#include "manifest/schema.h"
 #include "sdk/dictionary.h"
 #include "sdk/text.h"
 #include "util/line.h"
+
+/* The daemon sends no configuration that the library does not take. */
+G_STATIC_ASSERT(SETTINGS_VALUES_MAX == DICTIONARY_ENTRIES_MAX && SETTINGS_BYTES_MAX == DICTIONARY_BYTES_MAX);
 
 static void test_values_come_back(void) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *d = dictionary_new();
@@ -66,6 +70,33 @@ static void test_a_map_of_numbers_takes_numbers_only(void) {
         g_assert_cmpint(snooze_plugin_dictionary_set_double(metrics, "gpu_usage", 3), ==, 0);
         g_assert_cmpint(snooze_plugin_dictionary_set_string(metrics, "gpu_usage", "3"), ==, -EINVAL);
         g_assert_cmpint(dictionary_failure(d), ==, -EINVAL);
+}
+
+/* The bounds are of what is there, not of what was there once. */
+static void test_what_is_replaced_makes_room(void) {
+        _cleanup_(dictionary_freep) SnoozePluginDictionary *d = dictionary_new();
+        g_autofree char *long_text = g_strnfill(DICTIONARY_BYTES_MAX - strlen("key"), 'x'),
+                        *half = g_strnfill(DICTIONARY_BYTES_MAX / 2, 'y');
+        const char *many[DICTIONARY_ENTRIES_MAX] = { NULL };
+
+        for (unsigned i = 0; i + 1 < G_N_ELEMENTS(many); i++)
+                many[i] = "";
+        for (unsigned i = 0; i < 100; i++) {
+                SnoozePluginDictionary *inner, *item;
+
+                g_assert_cmpint(snooze_plugin_dictionary_set_string(d, "key", i % 2 ? long_text : "short"), ==, 0);
+                g_assert_cmpint(snooze_plugin_dictionary_set_strv(d, "key", many), ==, 0);
+                item = snooze_plugin_dictionary_append_dictionary(d, "key");
+                g_assert_cmpint(snooze_plugin_dictionary_set_string(item, "text", half), ==, 0);
+                inner = snooze_plugin_dictionary_add_dictionary(d, "key");
+                g_assert_cmpint(snooze_plugin_dictionary_set_string(inner, "text", half), ==, 0);
+                g_assert_cmpint(snooze_plugin_dictionary_set_string(
+                                        inner, "text", snooze_plugin_dictionary_get_string(inner, "text", "")),
+                                ==, 0);
+        }
+        g_assert_cmpint(dictionary_failure(d), ==, 0);
+        /* And they still hold. */
+        g_assert_cmpint(snooze_plugin_dictionary_set_string(d, "other", half), ==, -E2BIG);
 }
 
 static void test_bounds_hold_for_the_whole_tree(void) {
@@ -186,6 +217,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sdk/dictionary/infinity-is-no-number", test_infinity_is_no_number);
         g_test_add_func("/sdk/dictionary/a-map-of-numbers-takes-numbers-only",
                         test_a_map_of_numbers_takes_numbers_only);
+        g_test_add_func("/sdk/dictionary/what-is-replaced-makes-room", test_what_is_replaced_makes_room);
         g_test_add_func("/sdk/dictionary/bounds-hold-for-the-whole-tree", test_bounds_hold_for_the_whole_tree);
         g_test_add_func("/sdk/dictionary/text-is-bounded", test_text_is_bounded);
         g_test_add_func("/sdk/text/foreign-text-becomes-one-line", test_foreign_text_becomes_one_line);
