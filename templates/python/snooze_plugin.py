@@ -89,7 +89,9 @@ class Plugin:
         raise NotImplementedError
 
     def handle_event(self, event):
-        """→ whether something was done about it, and perhaps a dictionary of results."""
+        """→ whether something was done about it, and perhaps a dictionary of results. What was handed over once comes again, by the same
+        id: with event["cancelled"] true where it will not happen after all (undo what was done), and, where the manifest says "moves" of its
+        type, with event["moved"] true where its deadline is another one now. Whoever looks for neither does its work once more."""
         raise NotImplementedError
 
     def export_state(self):

@@ -24,7 +24,7 @@ class Guide(unittest.TestCase):
         blocks = [match.groupdict() for match in BLOCK.finditer(pathlib.Path(GUIDE).read_text())]
         kinds = [block['kind'] for block in blocks]
         self.assertGreaterEqual(kinds.count('sh'), 4)
-        self.assertEqual(kinds.count('text'), 4)
+        self.assertEqual(kinds.count('text'), 5)
         with tempfile.TemporaryDirectory() as directory:
             self.directory = directory
             for block in blocks:

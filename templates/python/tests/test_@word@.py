@@ -27,6 +27,12 @@ class Check(unittest.TestCase):
             self.assertEqual(self.verdict(file.name), "busy")
         self.assertEqual(self.verdict(file.name), "idle")
 
+    def test_what_cannot_be_told_is_unknown(self):
+        with tempfile.TemporaryDirectory() as directory:
+            loop = pathlib.Path(directory, "loop")
+            loop.symlink_to("loop")
+            self.assertEqual(self.verdict(str(loop / "file")), "unknown")
+
     def test_a_relative_path_is_refused(self):
         with self.assertRaises(plugin.InvalidArgument):
             self.verdict("here")
