@@ -240,8 +240,11 @@ static int stream_by_itself(SnoozePluginCall *call, bool told) {
 
 static int process_stream(SnoozePluginCall *call, int input, int output, const SnoozePluginDictionary *options,
                           void *userdata) {
-        const char *how = snooze_plugin_dictionary_get_string(options, "how", "");
+        const char *how = snooze_plugin_dictionary_get_string(options, "how", ""),
+                   *refusal = getenv("EXAMPLE_REFUSES_STREAMS");
 
+        if (refusal)
+                return snooze_plugin_call_fail(call, refusal, "not this stream");
         if (strcmp(how, "thread") == 0)
                 return snooze_plugin_call_run_in_thread(call, copy_in_thread, NULL);
         if (strcmp(how, "itself") == 0 || strcmp(how, "untold") == 0)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import plugin_bus
 import tap
@@ -328,6 +329,14 @@ class Findings(Directory):
         self.assertEqual((report['plugin'], report['version']), ('example', '1.2.0'))
         self.assertLess(report['measured']['pss_kb'], 64 * 1024)
         self.assertGreater(report['measured']['start_ms'], 0)
+
+    def test_to_refuse_data_is_an_answer_whichever_way_it_comes(self):
+        self.example()
+        for error, refused in (('InvalidArgument', True), ('Refused', True), ('PluginFailed', False)):
+            with self.subTest(error), mock.patch.dict(ENVIRONMENT, EXAMPLE_REFUSES_STREAMS=plugin_bus.ERROR + error):
+                failures = self.failures('--quick')
+                self.assertEqual(failures, {} if refused else {
+                    name: '8 MiB: not this stream' for name in ('ProcessStream', 'channel: ProcessStream')})
 
     def test_an_event_that_the_manifest_does_not_name_is_never_handed_to_it(self):
         self.example(events={'custom.*': {'priority': 1, 'enabled': False}})
