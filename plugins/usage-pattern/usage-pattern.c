@@ -14,13 +14,18 @@
 #include "config.h"
 #include "week.h"
 
-/* What lies between two checks was like the second of them, if that is not too long. */
+/* What lies between two checks was like the second of them, if that is not too long: not much longer than what lay
+ * between the two before, however rarely the daemon asks (check_interval_seconds, an hour at most). */
 #define GAP_MAX (5 * USEC_PER_MINUTE)
+#define PACE_MAX (66 * USEC_PER_MINUTE)
+/* It is learned in pieces: an hour teaches about two. */
+#define PIECE_MAX (5 * USEC_PER_MINUTE)
 
 typedef struct Usage {
         SnoozePluginInstance *instance;
         Week week;
         uint64_t last; /* monotonic; 0: no check yet */
+        uint64_t pace; /* between the last two */
 } Usage;
 
 static int start(SnoozePluginInstance *instance, void *userdata) {
@@ -48,13 +53,25 @@ static bool is_used(const Usage *usage, const SnoozePluginDictionary *metrics) {
                         setting(usage, "input_idle_minutes") * 60);
 }
 
+static uint64_t gap_max(const Usage *usage) {
+        uint64_t usual = usage->pace + usage->pace / 4;
+
+        return usage->pace <= PACE_MAX && usual > GAP_MAX ? usual : GAP_MAX;
+}
+
 static void learn(Usage *usage, const SnoozePluginDictionary *metrics, uint64_t now) {
         uint64_t monotonic = clock_monotonic(), gap = usec_sub(monotonic, usage->last);
         uint64_t half_life = (uint64_t) (setting(usage, "half_life_weeks") * 7 * (double) USEC_PER_DAY);
 
-        if (usage->last > 0 && gap <= GAP_MAX)
-                week_learn(&usage->week, now, half_life, week_hour(now), (double) gap / (double) USEC_PER_SEC,
-                           is_used(usage, metrics));
+        bool used = is_used(usage, metrics);
+
+        if (usage->last > 0 && gap <= gap_max(usage))
+                for (uint64_t left = gap, piece; left > 0; left -= piece) {
+                        piece = left < PIECE_MAX ? left : PIECE_MAX;
+                        week_learn(&usage->week, now, half_life, week_hour(usec_sub(now, left - piece)),
+                                   (double) piece / (double) USEC_PER_SEC, used);
+                }
+        usage->pace = usage->last > 0 ? gap : 0;
         usage->last = monotonic;
 }
 

@@ -3,8 +3,10 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 
 from gi.repository import GLib
 
@@ -13,6 +15,7 @@ from plugin_bus import s
 
 PROGRAM, SOURCE = sys.argv[1:3]
 HOURS = 7 * 24
+CLOCKS = os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "../../tests/bus/clocks.so")
 
 
 def week(seen, used):
@@ -67,6 +70,24 @@ class UsagePattern(plugin_bus.PluginTestCase):
         self.assertAlmostEqual(details["used_percent"], 75, places=3)
         plugin.call("", "Configure", "(a{sv})", {"usual_percent": GLib.Variant("d", 80)})
         self.assertEqual(self.ask(plugin, cpu_usage=0)[0], "idle")
+
+    def test_however_rarely_it_is_asked_it_learns(self):
+        with tempfile.TemporaryDirectory() as directory:
+            later = pathlib.Path(directory, "later")
+            plugin = self.plugin(PROGRAM, "usage-pattern", "--idle-exit", "0", environment={
+                "LD_PRELOAD": CLOCKS, "LATER": str(later),
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}).greet()
+            self.assertTrue(os.path.exists(CLOCKS))
+            moment, learned = 1, iter((0, 0, 3600, 7500, 7500, 7500, 11100, 11160))
+            # The second is the first after a pause of which nothing is known; so are an outage, and what follows it.
+            for pause in (0, 3600, 3600, 3900, 9000, 3900, 3600, 60):
+                moment += pause
+                later.write_text(str(moment))
+                self.ask(plugin, cpu_usage=50)
+                self.assertAlmostEqual(self.seen(plugin)[1], next(learned), delta=29)
+            lines = bytes(plugin.call(".State", "ExportState")[1]).rstrip(b"\0").decode().splitlines()[1:]
+            # What was before this hour is not this hour's.
+            self.assertGreater(sum(float(line.split()[0]) > 0 for line in lines), 1)
 
     def test_it_learns_from_what_it_is_handed(self):
         plugin = self.start()
