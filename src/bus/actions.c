@@ -30,6 +30,7 @@ const MethodAction method_actions[] = {
         { MANAGER, "DiscoverPlugins" },
         { MANAGER, "LoadPlugin", ACTION_MANAGE_PLUGINS, NULL, NULL, "s ID" },
         { MANAGER, "UnloadPlugin", ACTION_MANAGE_PLUGINS, NULL, NULL, "s ID" },
+        { MANAGER, "ForgetPlugin", ACTION_MANAGE_PLUGINS, NULL, "sudo " SNOOZE_COMMAND " plugin uninstall ID" },
         { MANAGER, "ListProviders" },
         { MANAGER, "GetProvider" },
         { MANAGER, "Hold", ACTION_HOLD, NULL, "sudo " SNOOZE_COMMAND " hold" },

@@ -176,31 +176,69 @@ static gboolean look_at_permissions(Cli *cli, Outcome *outcome, GError **error) 
         return TRUE;
 }
 
-/* Whoever is to authenticate reads what comes; the helper refuses something else. What is wrong with a plugin.json
- * that says neither it tells best itself. */
-static GVariant *claim_new(const Staging *staging) {
+/* What plugin.json says; "": what cannot be one. What is wrong with it the helper tells best itself. */
+typedef struct Claim {
+        char *id, *version;
+} Claim;
+
+static void claim_clear(Claim *claim) {
+        g_free(claim->id);
+        g_free(claim->version);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Claim, claim_clear)
+
+static void claim_read(const Staging *staging, Claim *ret) {
         g_autofree char *path = g_build_filename(staging->content, "plugin.json", NULL);
         g_autoptr(JsonNode) root = json_file_parse(path, NULL);
         JsonObject *manifest = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
         const char *id = manifest ? json_get_string(manifest, "name", "") : "",
                    *version = manifest ? json_get_string(manifest, "version", "") : "";
+
+        *ret = (Claim) { g_strdup(plugin_id_valid(id) ? id : ""), g_strdup(version_valid(version) ? version : "") };
+}
+
+/* Whoever is to authenticate reads what comes; the helper refuses something else. */
+static GVariant *claim_options(const Claim *claim) {
         GVariantBuilder options;
 
         g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
-        if (plugin_id_valid(id))
-                g_variant_builder_add(&options, "{sv}", "id", g_variant_new_string(id));
-        if (version_valid(version))
-                g_variant_builder_add(&options, "{sv}", "version", g_variant_new_string(version));
+        if (*claim->id)
+                g_variant_builder_add(&options, "{sv}", "id", g_variant_new_string(claim->id));
+        if (*claim->version)
+                g_variant_builder_add(&options, "{sv}", "version", g_variant_new_string(claim->version));
         return g_variant_builder_end(&options);
 }
 
-static gboolean install(Cli *cli, const Staging *staging, Outcome *outcome, GError **error) {
+/* One that is there in any form is no newcomer. */
+static gboolean is_there(Cli *cli, const char *id) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) reply =
+                helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &error);
+
+        return reply || !snooze_client_error_is(error, "NoSuchPlugin");
+}
+
+/* Of one whose files somebody removed, and that was not uninstalled: that it is enabled, what it may do, what it knew
+ * and what was configured for it are not the next one's, who may be somebody else. */
+static gboolean forget_earlier(Cli *cli, const char *id, int *ret_code, GError **error) {
+        g_autoptr(GVariant) reply = NULL;
+
+        if (!*id || !snooze_client_is_running(cli->bus) || is_there(cli, id))
+                return TRUE;
+        *ret_code = cli_connect(cli);
+        if (*ret_code != EXIT_CODE_OK || !plugin_forget(cli, id, error))
+                return FALSE;
+        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", error);
+        return reply != NULL;
+}
+
+static gboolean install(Cli *cli, const Staging *staging, const Claim *claim, Outcome *outcome, GError **error) {
         _cleanup_close_ int fd = open(staging->content, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         g_autoptr(GVariant) reply = NULL;
 
         if (fd < 0)
                 return fail(error, staging->content, errno);
-        reply = helper_call_with_fd(cli, "Install", g_variant_new("(h@a{sv})", 0, claim_new(staging)), fd, "(sssb)",
+        reply = helper_call_with_fd(cli, "Install", g_variant_new("(h@a{sv})", 0, claim_options(claim)), fd, "(sssb)",
                                     error);
         if (!reply)
                 return FALSE;
@@ -238,6 +276,8 @@ static int tell(const Cli *cli, const Outcome *outcome) {
 static int run_plugin_install(Cli *cli, int argc, char **argv) {
         g_auto(Staging) staging = {};
         g_auto(Outcome) outcome = {};
+        g_auto(Claim) claim = {};
+        int code = EXIT_CODE_OK;
         GError *error = NULL;
 
         if (!cli_parse(cli, &verb_plugin_install,
@@ -248,7 +288,10 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
         if (!stage(&staging, argv[1], &error) || !cli_open_bus(cli, &error))
                 return cli_fail(cli, error);
         cli_need_authorization(cli);
-        if (!install(cli, &staging, &outcome, &error))
+        claim_read(&staging, &claim);
+        if (!forget_earlier(cli, claim.id, &code, &error))
+                return error ? cli_fail(cli, error) : code;
+        if (!install(cli, &staging, &claim, &outcome, &error))
                 return cli_fail(cli, error);
         return tell(cli, &outcome);
 }

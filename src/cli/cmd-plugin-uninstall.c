@@ -50,6 +50,14 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         return !packaged;
 }
 
+static gboolean unload(Cli *cli, SnoozeClientPlugin *plugin, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Ending it");
+
+        snooze_client_plugin_call_unload(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
+        return snooze_client_plugin_call_unload_finish(plugin, wait_for(wait), error);
+}
+
+/* What it knows it may have told when it has ended. */
 static gboolean disable(Cli *cli, const char *id, GError **error) {
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
         g_autoptr(Wait) wait = NULL;
@@ -65,10 +73,18 @@ static gboolean disable(Cli *cli, const char *id, GError **error) {
                 return TRUE;
         }
         if (!snooze_client_plugin_get_enabled(plugin))
-                return TRUE;
+                return unload(cli, plugin, error);
         wait = wait_new(cli, "Disabling it");
         snooze_client_plugin_call_disable(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
-        return snooze_client_plugin_call_disable_finish(plugin, wait_for(wait), error);
+        return snooze_client_plugin_call_disable_finish(plugin, wait_for(wait), error) && unload(cli, plugin, error);
+}
+
+gboolean plugin_forget(Cli *cli, const char *id, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Removing what is kept of it");
+
+        snooze_client_manager_call_forget_plugin(cli->manager, id, cli_call_flags(cli), cli_timeout(cli), NULL,
+                                                 wait_done, wait);
+        return snooze_client_manager_call_forget_plugin_finish(cli->manager, wait_for(wait), error);
 }
 
 /* FALSE: there was none, which is fine, or *error. */
@@ -107,7 +123,7 @@ static int uninstall(Cli *cli, const char *id) {
         if (code != EXIT_CODE_OK || !check_packaged(cli, id, &code))
                 return code;
         cli_need_authorization(cli);
-        if (!disable(cli, id, &error))
+        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error))
                 return cli_fail(cli, error);
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
@@ -115,7 +131,9 @@ static int uninstall(Cli *cli, const char *id) {
         installed = remove_versions(cli, id, "", &error);
         if (error)
                 return cli_fail(cli, error);
-        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone%s", id,
+        sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone, and its state and what "
+                                   "was configured for it%s",
+                                   id,
                                    installed ? ", and every version of it."
                                              : ". The files in its own directory are yours to remove.");
         return cli_done(cli, sentence);

@@ -5,6 +5,9 @@
 
 #include "cli/cli.h"
 
+/* cmd-plugin-uninstall.c: the daemon forgets what it keeps of it, whether it is there or not; cli is connected. */
+gboolean plugin_forget(Cli *cli, const char *id, GError **error);
+
 extern const Verb verb_plugin_configure, verb_plugin_install, verb_plugin_permissions, verb_plugin_search,
         verb_plugin_update, verb_plugin_uninstall, verb_plugin_new, verb_plugin_test, verb_plugin_call,
         verb_plugin_process;

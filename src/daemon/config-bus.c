@@ -66,8 +66,7 @@ int method_get_configuration_origins(sd_bus_message *message, void *userdata, sd
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* The error for a change that could not even be begun; negative. */
-static int config_change_refused(int r, sd_bus_error *error) {
+int config_change_refused(int r, sd_bus_error *error) {
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
                                         "Too many changes of the configuration wait for the disk; try again.");
@@ -78,8 +77,7 @@ static int config_change_refused(int r, sd_bus_error *error) {
         return sd_bus_error_setf(error, ERROR_STORE, "The change could not be kept: %s", strerror(-r));
 }
 
-/* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
-static void config_change_reply(sd_bus_message *call, const GError *error) {
+void config_change_reply(sd_bus_message *call, const GError *error) {
         if (!error)
                 (void) sd_bus_reply_method_return(call, NULL);
         else

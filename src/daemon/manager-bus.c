@@ -333,6 +333,8 @@ static const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("UnloadPlugin", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, method_unload_plugin,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ForgetPlugin", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, method_forget_plugin,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListProviders", SD_BUS_NO_ARGS, SD_BUS_RESULT("ao", providers), method_list_providers,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetProvider", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", provider), method_get_provider,

@@ -87,11 +87,17 @@ int method_get_history(sd_bus_message *message, void *userdata, sd_bus_error *er
 int method_get_samples(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
+/* The error for a change that could not even be begun (manager_change_config()); negative. */
+int config_change_refused(int r, sd_bus_error *error);
+/* Answers a call that changed the configuration, or could not: as manager_change_config() tells. */
+void config_change_reply(sd_bus_message *call, const GError *error);
+
 int method_list_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_search_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_get_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_discover_plugins(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_load_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_unload_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int method_forget_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_list_providers(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int method_get_provider(sd_bus_message *message, void *userdata, sd_bus_error *error);

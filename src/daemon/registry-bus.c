@@ -2,6 +2,7 @@
 
 /* The Manager's methods on plugins and providers: find, search, load, unload. */
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "bus/nodes.h"
 #include "config.h"
 #include "daemon/manager-bus.h"
+#include "daemon/plugin/provision.h"
 #include "daemon/plugin/request.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
@@ -259,4 +261,89 @@ int method_load_plugin(sd_bus_message *message, void *userdata, sd_bus_error *er
 
 int method_unload_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return load_or_unload(userdata, message, FALSE, error);
+}
+
+typedef struct Forgetting {
+        Manager *manager;
+        sd_bus_message *call;
+        char *id;
+        uid_t uid;
+} Forgetting;
+
+static void forgetting_free(Forgetting *forgetting) {
+        sd_bus_message_unref(forgetting->call);
+        g_free(forgetting->id);
+        g_free(forgetting);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Forgetting, forgetting_free)
+
+static void configuration_forgotten(Manager *manager, const ConfigCaller *caller, const GError *error) {
+        config_change_reply(caller->call, error);
+}
+
+/* The configuration goes last: its files may be wrong. */
+static void on_forgotten(const GError *error, void *userdata) {
+        g_autoptr(Forgetting) forgetting = userdata;
+        Manager *manager = forgetting->manager;
+        g_autofree char *patch = error || manager->freeing ? NULL
+                                                           : config_forget_plugin(manager->config, forgetting->id);
+        _cleanup_bus_error_ sd_bus_error refusal = SD_BUS_ERROR_NULL;
+        ConfigCaller caller = { forgetting->call, forgetting->uid, clock_monotonic() };
+        int r;
+
+        if (error || manager->freeing) {
+                (void) sd_bus_reply_method_errorf(forgetting->call, ERROR_STORE,
+                                                  "What is kept of %s could not be removed: %s", forgetting->id,
+                                                  error ? error->message : "this daemon ends");
+                return;
+        }
+        if (!patch) {
+                (void) sd_bus_reply_method_return(forgetting->call, NULL);
+                return;
+        }
+        r = manager_change_config(manager, patch, &caller, configuration_forgotten);
+        if (r < 0) {
+                (void) config_change_refused(r, &refusal);
+                (void) sd_bus_reply_method_error(forgetting->call, &refusal);
+        }
+}
+
+int method_forget_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        g_autoptr(Forgetting) forgetting = NULL;
+        Manager *manager = userdata;
+        const Plugin *plugin;
+        const char *id;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &id);
+        if (r < 0)
+                return r;
+        if (!plugin_id_valid(id))
+                return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                        "That is no plugin's id; expected " PLUGIN_ID_EXPECTED ".");
+        plugin = plugins_find(manager->plugins, id);
+        if (plugin && plugin_packaged(plugin))
+                return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
+                                         "%s came with a package, which is what to remove.", id);
+        r = manager_authorize_caller(manager, message, (const char *[]) { "plugin", id, NULL }, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = manager_take_turn(manager, uid, error);
+        if (r < 0)
+                return r;
+        forgetting = g_new0(Forgetting, 1);
+        *forgetting = (Forgetting) { manager, sd_bus_message_ref(message), g_strdup(id), uid };
+        r = plugins_forget(manager->plugins, id, on_forgotten, forgetting);
+        if (r == -EBUSY)
+                return sd_bus_error_setf(error, ERROR_BUSY,
+                                         "%s is enabled or runs, or another plugin is just being enabled; first: sudo "
+                                         SNOOZE_COMMAND " plugin disable %s",
+                                         id, id);
+        if (r < 0)
+                return sd_bus_error_setf(error, ERROR_STORE, "What is kept of %s could not be removed: %s", id,
+                                         strerror(-r));
+        steal(forgetting);
+        manager_record_call(manager, uid, "ForgetPlugin", id);
+        return 1;
 }

@@ -43,6 +43,7 @@ EXAMPLES = {
     (MANAGER, 'CheckNow'): ('()', (), 'check'),
     (MANAGER, 'LoadPlugin'): ('(s)', ('example',), 'manage-plugins'),
     (MANAGER, 'UnloadPlugin'): ('(s)', ('example',), 'manage-plugins'),
+    (MANAGER, 'ForgetPlugin'): ('(s)', ('nothing',), 'manage-plugins'),
     (MANAGER, 'Hold'): ('(sss)', ('a test', 'because', 'block'), 'hold'),
     (MANAGER, 'HoldFor'): ('(ts)', (MINUTE, 'because'), 'hold'),
     (MANAGER, 'ReleaseHold'): ('(u)', a_hold, 'hold'),

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions that are installed: what the helper takes over and from whom, archives that mean harm, and the versions of one plugin in each
+"""Versions that are installed: what the helper takes over and from whom, and the versions of one plugin in each
 other's place, on a bus without systemd where the helper's activation files say what each slot runs."""
 
-import io
 import json
 import os
-import pathlib
 import pwd
 import shutil
 import signal
@@ -24,7 +22,6 @@ HELPER_PATH = '/io/cloudsnooze/Helper1'
 INSTALLED = 'var/lib/cloudsnooze/plugins'
 SERVICES = 'usr/local/share/dbus-1/system-services'
 SNOOZE = BUILD / 'src/cli/cloudsnooze'
-UNPACK = BUILD / 'src/unpack/snooze-unpack'
 DAEMON_UID = pwd.getpwnam('daemon').pw_uid
 NOBODY = pwd.getpwnam('nobody').pw_uid
 MANIFEST = {'name': 'counting', 'version': '1.0.0', 'contracts': CONTRACTS,
@@ -595,6 +592,74 @@ class Command(Running):
         self.assertEqual(list(self.installed.iterdir()), [])
         self.assertEqual(list(self.house.directory.glob('snooze-install-*')), [])
 
+    ASKS = {'config_schema': {'token': {'type': 'string', 'description': 'A secret', 'default': '', 'secret': True}}}
+
+    def approve_all(self):
+        digest, _, asked = self.helper('ListPermissions', '(s)', ('counting',))
+        self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked], digest))
+
+    def marks(self):
+        return [path.name for kind in ('enabled', 'disabled') for path in (self.house.directory / 'state' / kind).glob('counting')]
+
+    def configure(self):
+        self.client.call('SetConfiguration', '(s)', (json.dumps({
+            'plugins': {'plugin_configs': {'counting': {'token': 'abc'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}}},
+            'sources': {'counting': {'policy': 'sufficient'}}}),))
+
+    def assertForgotten(self):
+        """And nobody else is."""
+        self.assertEqual(self.marks(), [])
+        configuration = json.loads(self.client.call('GetConfiguration')[0])
+        self.assertEqual(list(configuration['plugins']['plugin_configs']), ['other'])
+        # It would have more without.
+        self.assertIn('counting', configuration['plugins']['limits'])
+        self.assertNotIn('counting', configuration['sources'])
+        self.assertNotIn('abc', ''.join(path.read_text() for path in self.house.directory.rglob('*.json') if 'source' not in path.parts))
+
+    def test_what_was_uninstalled_leaves_nothing_to_the_next(self):
+        self.install(self.source(**self.ASKS))
+        self.start()
+        self.configure()
+        for expected in (1, 2):
+            self.assertRuns('1.0.0', expected)
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('its state and what was configured for it', result.stdout)
+        self.assertForgotten()
+        self.assertEqual(self.snooze('install', self.source(**self.ASKS)).returncode, 0)
+        wait_for(lambda: COUNTING in self.client.call('ListPlugins')[0], 'it to be found')
+        self.of('Enable')
+        self.of('Load')
+        self.assertRuns('1.0.0', 1)
+
+    def test_what_was_removed_by_hand_leaves_nothing_to_the_next(self):
+        self.install(self.source(permissions=['processes'], **self.ASKS))
+        self.approve_all()
+        self.start()
+        self.configure()
+        self.assertRuns('1.0.0', 1)
+        shutil.rmtree(self.installed / 'counting')
+        wait_for(lambda: COUNTING not in self.client.call('ListPlugins')[0], 'it to be missed')
+        self.assertEqual(self.marks(), ['counting'])
+        result = self.snooze('install', self.source(permissions=['processes'], **self.ASKS))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('asks for what nobody has approved: processes', result.stdout)
+        self.assertIn('It does not run until: sudo snooze plugin enable counting', result.stdout)
+        self.assertForgotten()
+        wait_for(lambda: COUNTING in self.client.call('ListPlugins')[0], 'it to be found')
+        self.assertFalse(self.client.get('Enabled', PLUGIN, COUNTING))
+        self.approve_all()
+        self.of('Enable')
+        self.of('Load')
+        self.assertRuns('1.0.0', 1)
+
+    def test_what_is_enabled_or_came_with_a_package_is_not_forgotten(self):
+        self.start('1.0.0')
+        self.assertFails(ERROR + 'Busy', 'snooze plugin disable counting', self.client.call, 'ForgetPlugin', '(s)', ('counting',))
+        self.assertFails(ERROR + 'InvalidArgument', "no plugin's id", self.client.call, 'ForgetPlugin', '(s)', ('../counting',))
+        self.assertRuns('1.0.0', 1)
+        self.assertEqual(self.marks(), ['counting'])
+
     def test_permissions_of_a_version_to_come(self):
         self.start('1.0.0')
         result = self.snooze('install', self.source('2.0.0', permissions=['processes']))
@@ -632,109 +697,6 @@ class Command(Running):
             self.assertEqual((result.returncode, result.stdout), (1, ''))
             self.assertIn(part, result.stderr)
         self.assertEqual(list(self.house.directory.glob('snooze-install-*')), [])
-
-
-@unittest.skipUnless(UNPACK.exists(), 'impossible here: built without libarchive')
-class Archives(unittest.TestCase):
-    """snooze-unpack alone."""
-
-    def setUp(self):
-        self.house = House(polkit=False, daemon=False)
-        self.addCleanup(self.house.close)
-        self.place = self.house.directory / 'out'
-
-    def unpack(self, data):
-        shutil.rmtree(self.place, ignore_errors=True)
-        self.place.mkdir()
-        return subprocess.run([UNPACK, self.place], input=data, env={'LC_ALL': 'C'}, capture_output=True, timeout=60, check=False)
-
-    def archive(self, *members, mode='w'):
-        """Of (name, what: bytes or settings of the member)."""
-        data = io.BytesIO()
-        with tarfile.open(fileobj=data, mode=mode, format=tarfile.PAX_FORMAT) as archive:
-            for name, what in members:
-                member = tarfile.TarInfo(name)
-                content = what if isinstance(what, bytes) else b''
-                member.size = len(content)
-                for key, value in (what.items() if isinstance(what, dict) else ()):
-                    setattr(member, key, value)
-                archive.addfile(member, io.BytesIO(content))
-        return data.getvalue()
-
-    def found(self):
-        return sorted(str(path.relative_to(self.place)) for path in self.place.rglob('*'))
-
-    def test_what_is_well_comes_out(self):
-        for mode in ('w', 'w:gz', 'w:bz2', 'w:xz'):
-            result = self.unpack(self.archive(('./', {'type': tarfile.DIRTYPE}), ('./a/b', b'text'), ('a/é', b''), ('a/c', {'type': tarfile.SYMTYPE,
-                                              'linkname': '../a/b'}), ('p', {'mode': 0o700}), mode=mode))
-            self.assertEqual((result.returncode, result.stderr), (0, b''))
-            self.assertEqual(self.found(), ['a', 'a/b', 'a/c', 'a/é', 'p'])
-            self.assertEqual((self.place / 'a/c').read_text(), 'text')
-            self.assertEqual(stat.S_IMODE((self.place / 'p').stat().st_mode), 0o755)
-            self.assertEqual(stat.S_IMODE((self.place / 'a/b').stat().st_mode), 0o644)
-
-    def test_what_means_harm_does_not(self):
-        outside = self.house.directory / 'outside'
-        link = {'type': tarfile.SYMTYPE, 'linkname': '..'}
-        cases = [
-            ('without . and ..', [('../outside', b'x')]),
-            ('without . and ..', [('a/../../outside', b'x')]),
-            ('absolute', [(str(outside), b'x')]),
-            ('may lead out', [('d', link), ('d/outside', b'x')]),
-            ('may lead out', [('d', {**link, 'linkname': str(self.house.directory)}), ('d/outside', b'x')]),
-            ('may lead out', [('a/b/x', {**link, 'linkname': '../..'}), ('a/b/y', {**link, 'linkname': 'x/..'}), ('a/b/y/outside', b'x')]),
-            ('cannot be', [('a/b', b''), ('d', {**link, 'linkname': 'a'}), ('d/c', b'x')]),
-            ('another name', [('f', b'x'), ('g', {'type': tarfile.LNKTYPE, 'linkname': 'f'})]),
-            ('another name', [('g', {'type': tarfile.LNKTYPE, 'linkname': str(outside)})]),
-            ('device', [('n', {'type': tarfile.CHRTYPE, 'devmajor': 1, 'devminor': 3})]),
-            ('device', [('n', {'type': tarfile.BLKTYPE, 'devmajor': 8, 'devminor': 0})]),
-            ('device', [('n', {'type': tarfile.FIFOTYPE})]),
-            ('there twice', [('f', b'x'), ('f', b'y')]),
-            ('there twice', [('f', {**link, 'linkname': 'g'}), ('f', b'y')]),
-            ('cannot be made', [('f', b'x'), ('f', {'type': tarfile.DIRTYPE})]),
-            ('cannot be made', [('f', b'x'), ('f/g', b'y')]),
-            ('setuid', [('s', {'mode': 0o4755})]),
-            ('setuid', [('s', {'mode': 0o2755})]),
-            ('control characters', [('a\x1b[31mb', b'')]),
-            ('deeper than', [('/'.join('d' * 10), b'')]),
-            ('more than the 2048', [(str(number), b'') for number in range(2100)]),
-            ('more entries', [('d', {'type': tarfile.DIRTYPE}) for _ in range(9000)]),
-            ('is empty', []),
-        ]
-        for part, members in cases:
-            with self.subTest(part):
-                result = self.unpack(self.archive(*members))
-                self.assertEqual(result.returncode, 1, members)
-                self.assertIn(part, result.stderr.decode())
-                self.assertNotIn(b'\x1b', result.stderr)
-                self.assertFalse(outside.exists())
-                for path in self.place.rglob('*'):
-                    self.assertTrue(stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK), path)
-
-    def test_bombs(self):
-        bomb = self.archive(*((str(number), bytes(20 << 20)) for number in range(4)), mode='w:xz')
-        self.assertLess(len(bomb), 100000)
-        result = self.unpack(bomb)
-        self.assertEqual(result.returncode, 1)
-        self.assertIn(b'more than the 64 MiB', result.stderr)
-        # A hole is no smaller than what it says it is.
-        sparse = tarfile.TarInfo('hole')
-        sparse.size = 0
-        sparse.pax_headers = {'GNU.sparse.major': '0', 'GNU.sparse.minor': '1', 'GNU.sparse.size': str(1 << 40), 'GNU.sparse.map': '0,0',
-                              'GNU.sparse.numblocks': '1', 'GNU.sparse.name': 'hole'}
-        data = io.BytesIO()
-        with tarfile.open(fileobj=data, mode='w', format=tarfile.PAX_FORMAT) as archive:
-            archive.addfile(sparse)
-        result = self.unpack(data.getvalue())
-        self.assertLessEqual(sum(path.stat().st_size for path in self.place.rglob('*')), 64 << 20)
-
-    def test_what_is_cut_short_or_no_archive(self):
-        whole = self.archive(('a', bytes(range(256)) * 64), mode='w:gz')
-        for data in (whole[:len(whole) // 2], b'', b'x' * 5000, bytes(100), b'PK\x03\x04' + bytes(100), whole[:20] + b'x' * 100):
-            result = self.unpack(data)
-            self.assertEqual(result.returncode, 1, data[:10])
-            self.assertTrue(result.stderr.strip())
 
 
 if __name__ == '__main__':

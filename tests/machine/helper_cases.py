@@ -428,15 +428,21 @@ def pwd_of(machine, user):
 def nothing_is_left(machine):
     """a plugin that is forgotten leaves nothing but its own files"""
     for plugin in ("probe", "bare"):
+        # As it may have been left by an earlier one.
+        machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten/kept", "an earlier one's")
+        machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}/kept", plugin)
         machine.run("snooze", "plugin", "uninstall", plugin)
+        assert machine.read(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten.~1~/kept") == "an earlier one's"
         for path in FILES:
             assert not os.path.exists(machine.path(path.format(plugin))), path
         assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0
         assert machine.run("getent", "group", f"snooze-{plugin}", check=False).returncode != 0
         assert os.path.exists(machine.path(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json"))
-        # The next user may get the number of this one, but not what it kept.
-        kept = machine.run("stat", "-c", "%U %a", f"/var/lib/cloudsnooze-plugins/{plugin}").stdout.strip()
+        # The next user may get the number of this one, and the next plugin its name, but not what it kept.
+        assert not os.path.exists(machine.path(f"/var/lib/cloudsnooze-plugins/{plugin}"))
+        kept = machine.run("stat", "-c", "%U %a", f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten").stdout.strip()
         assert kept == "root 700", f"{plugin}: {kept}"
+        assert machine.read(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten/kept") == plugin
     assert not os.path.exists(machine.path("/etc/cloudsnooze/approvals/.pending"))
 
 

@@ -249,6 +249,29 @@ static JsonNode *begin_plugin(const Config *config, const char *id) {
         return node;
 }
 
+char *config_forget_plugin(const Config *config, const char *id) {
+        static const char *const places[] = { "plugins.plugin_configs", "providers", "sources" };
+        g_autoptr(JsonNode) patch = empty_document();
+        gboolean found = FALSE;
+
+        for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
+                JsonNode *map = lookup(config->merged, places[i]);
+                g_auto(GStrv) names = g_strsplit(places[i], ".", -1);
+                JsonObject *object = json_node_get_object(patch);
+
+                if (!map || !json_object_has_member(json_node_get_object(map), id))
+                        continue;
+                found = TRUE;
+                for (char **name = names; *name; name++) {
+                        if (!json_object_has_member(object, *name))
+                                json_object_set_object_member(object, *name, json_object_new());
+                        object = json_object_get_object_member(object, *name);
+                }
+                json_object_set_null_member(object, id);
+        }
+        return found ? json_text_compact(patch) : NULL;
+}
+
 JsonObject *config_plugin(const Config *config, const char *id) {
         const char *const places[] = { "plugins.plugin_configs", "providers" };
         g_autoptr(JsonNode) merged = begin_plugin(config, id);

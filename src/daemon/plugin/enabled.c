@@ -108,6 +108,19 @@ static gboolean write_official_mark(void *data, GError **error) {
                mark_make(mark, ENABLED_DIRECTORY, error);
 }
 
+static gboolean remove_marks(void *data, GError **error) {
+        const Mark *mark = data;
+
+        return mark_remove(mark, ENABLED_DIRECTORY, error) && mark_remove(mark, DISABLED_DIRECTORY, error);
+}
+
+int enabled_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata) {
+        Mark *mark = g_new(Mark, 1);
+
+        *mark = (Mark) { g_strdup(plugins->state_directory), g_strdup(id), FALSE };
+        return store_run(plugins->parameters.store, remove_marks, mark, mark_free, done, userdata);
+}
+
 static int write_in_thread(Plugin *plugin, StoreRun run, gboolean enabled, StoreDone done, Change *change) {
         g_autoptr(Change) owned = change;
         Mark *mark = g_new(Mark, 1);

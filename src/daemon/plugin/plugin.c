@@ -187,7 +187,8 @@ void plugin_load(Plugin *plugin, PluginSettled done, void *userdata) {
 }
 
 void plugin_unload(Plugin *plugin, PluginSettled done, void *userdata) {
-        g_autofree char *others = dependencies_of_others(plugin, plugin_active);
+        /* One that is disabled leaves in any case. */
+        g_autofree char *others = plugin->enabled ? dependencies_of_others(plugin, plugin_active) : NULL;
 
         if (others) {
                 g_autofree char *why = g_strdup_printf("%s is needed by running plugins: %s; unload those first.",

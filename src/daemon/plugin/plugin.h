@@ -270,6 +270,8 @@ void upgrade_taken(Plugin *plugin, const Manifest *manifest);
 void enabled_learn(Plugin *plugin);
 /* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be;
  * -EDQUOT: too many wait. */
+/* As if it had never been enabled, nor disabled. As store_run(). */
+int enabled_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata);
 typedef void (*PluginEnabled)(const GError *error, void *userdata);
 int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, void *userdata);
 

@@ -210,6 +210,8 @@ static void remove_plugin(Plugin *plugin) {
         plugin->timer = sd_event_source_disable_unref(plugin->timer);
         plugin_calls_fail(plugin, ERROR_NO_SUCH_PLUGIN, reason);
         provision_abandon(plugin);
+        /* One that comes again may have been uninstalled meanwhile. */
+        provision_forget(plugin);
         version_switch_abandon(plugin);
         plugin_quarantine_drop(plugin);
         plugin_tell_changed(plugin, previous, reason);

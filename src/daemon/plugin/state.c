@@ -128,6 +128,13 @@ static const char *version_of(const PluginProcess *process) {
         return process->version ?: process->manifest->version;
 }
 
+int state_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata) {
+        g_autofree char *key = g_strconcat(UNREAD_PREFIX, id, NULL);
+        int r = store_put(plugins->parameters.store, key, NULL, NULL, NULL);
+
+        return r < 0 ? r : store_forget_state(plugins->parameters.store, id, done, userdata);
+}
+
 static char *refused_key(const char *id, const char *version) {
         return g_strdup_printf("%s/refused/%s", id, version);
 }

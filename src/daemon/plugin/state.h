@@ -13,6 +13,8 @@
 
 #include <glib.h>
 
+#include "daemon/store/store.h"
+
 typedef struct PluginProcess PluginProcess;
 typedef struct Plugins Plugins;
 typedef struct StateTransfer StateTransfer;
@@ -45,6 +47,9 @@ void state_import(PluginProcess *process, uint32_t version, GBytes *state, State
 
 /* The process is about to go. */
 void state_forget_process(PluginProcess *process);
+
+/* All that the store has of this plugin, which does not run. As store_put(). */
+int state_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata);
 
 typedef struct StateSaving StateSaving;
 void state_saving_free(StateSaving *saving);

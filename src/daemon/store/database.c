@@ -81,6 +81,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                 " OR length(state) IS NOT length(excluded.state) OR state IS NOT excluded.state",
         [STATEMENT_DELETE_TRIAL] = "DELETE FROM plugin_state WHERE id = ?1 || '" STORE_TRIAL "'",
         [STATEMENT_GET_STATE] = "SELECT version, plugin_version, time, state FROM plugin_state WHERE id = ?1",
+        /* '0' comes after '/': whatever stands beside it. */
+        [STATEMENT_FORGET_STATE] = "DELETE FROM plugin_state WHERE id = ?1 OR (id > ?1 || '/' AND id < ?1 || '0')",
         [STATEMENT_PUT_EVENT] =
                 "INSERT INTO event (source, id, time, deadline, open, data, kind, object)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (source, id) DO UPDATE SET"

@@ -74,6 +74,7 @@ gboolean database_put_state_if_changed(Database *database, const char *id, uint3
                                        const char *plugin_version, GBytes *blob, uint64_t realtime, GError **error);
 gboolean database_get_state(Database *database, const char *id, const char *plugin_version, StoreState **ret,
                             GError **error);
+gboolean database_forget_state(Database *database, const char *id, GError **error);
 void database_state_free(StoreState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreState, database_state_free)
 

@@ -53,6 +53,15 @@ gboolean database_put_state_if_changed(Database *d, const char *id, uint32_t ver
         return put(d, id, version, plugin_version, blob, realtime, TRUE, error);
 }
 
+gboolean database_forget_state(Database *d, const char *id, GError **error) {
+        sqlite3_stmt *statement = database_statement(d, STATEMENT_FORGET_STATE, error);
+
+        if (!statement)
+                return FALSE;
+        (void) sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
+        return database_run(d, statement, error);
+}
+
 static StoreState *read_row(sqlite3_stmt *statement) {
         StoreState *state = g_new0(StoreState, 1);
         const void *blob = sqlite3_column_blob(statement, 3);

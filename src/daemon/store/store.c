@@ -583,6 +583,19 @@ int store_get_state(Store *store, const char *id, const char *plugin_version, St
         return enqueue(store, work);
 }
 
+int store_forget_state(Store *store, const char *id, StoreDone done, void *userdata) {
+        Work *work;
+
+        if (strlen(id) > STORE_KEY_MAX)
+                return -E2BIG;
+        work = g_new0(Work, 1);
+        work->kind = WORK_FORGET_STATE;
+        work->key = g_strdup(id);
+        work->callback.done = done;
+        work->userdata = userdata;
+        return enqueue(store, work);
+}
+
 int store_run(Store *store, StoreRun run, void *data, GDestroyNotify destroy, StoreDone done, void *userdata) {
         Work *work = g_new0(Work, 1);
 

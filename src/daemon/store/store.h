@@ -142,6 +142,9 @@ int store_put_state_if_changed(Store *store, const char *id, uint32_t version, c
 typedef void (*StoreStateDone)(const StoreState *state, const GError *error, void *userdata);
 int store_get_state(Store *store, const char *id, const char *plugin_version, StoreStateDone done, void *userdata);
 
+/* All that stands under the id, or under the id and something behind a slash. */
+int store_forget_state(Store *store, const char *id, StoreDone done, void *userdata);
+
 /* Anything else that waits for the disk: run(data) in the thread, after all that was queued before it and before all
  * that is queued later, and whether there is a database or not. It keeps to data, which is the thread's until done()
  * has been told: with error NULL done may look into it; with an error it may not, because a disk that hangs may still

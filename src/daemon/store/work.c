@@ -24,6 +24,7 @@ gboolean work_has_callback(const Work *work) {
         case WORK_PUT:
         case WORK_APPEND:
         case WORK_PUT_STATE:
+        case WORK_FORGET_STATE:
         case WORK_PUT_EVENT:
         case WORK_RUN:
                 return work->callback.done != NULL;
@@ -43,7 +44,7 @@ gboolean work_has_callback(const Work *work) {
 
 gboolean work_is_write(const Work *work) {
         return work->kind == WORK_PUT || work->kind == WORK_APPEND || work->kind == WORK_PUT_STATE ||
-                work->kind == WORK_PUT_EVENT;
+                work->kind == WORK_FORGET_STATE || work->kind == WORK_PUT_EVENT;
 }
 
 gboolean work_is_lazy(const Work *work) {
@@ -72,6 +73,8 @@ gboolean work_carry_out(Work *work, Database *database, GError **error) {
         case WORK_PUT_STATE:
                 return (work->if_changed ? database_put_state_if_changed : database_put_state)(
                         database, work->key, work->version, work->text, work->blob, work->since, error);
+        case WORK_FORGET_STATE:
+                return database_forget_state(database, work->key, error);
         case WORK_GET_STATE:
                 g_clear_pointer(&work->state, database_state_free);
                 return database_get_state(database, work->key, work->text, &work->state, error);
@@ -100,6 +103,7 @@ void work_finish(Work *work) {
         case WORK_PUT:
         case WORK_APPEND:
         case WORK_PUT_STATE:
+        case WORK_FORGET_STATE:
         case WORK_PUT_EVENT:
         case WORK_RUN:
         case WORK_PROBLEM:

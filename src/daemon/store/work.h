@@ -12,6 +12,7 @@ typedef enum WorkKind {
         WORK_GET,
         WORK_QUERY,
         WORK_PUT_STATE,
+        WORK_FORGET_STATE,
         WORK_GET_STATE,
         WORK_PUT_EVENT,
         WORK_GET_EVENTS,
