@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each plugin of docs/plugin-guide.md compiles without warnings and agrees with the manifest behind it.
+"""Each plugin of docs/plugin-guide.md compiles without warnings and agrees with the manifest behind it, also by the guide's own commands.
 Arguments: the guide, the public headers, the library, the compiler."""
 
 import json
@@ -41,7 +41,22 @@ def agrees(program, declared):
             == {name: setting["type"] for name, setting in declared.get("config_schema", {}).items()})
 
 
-print("1..%d" % (2 * len(examples)))
+def as_the_guide_says(source, directory):
+    """By its own commands, where CloudSnooze is built and not installed."""
+    build = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(library))))
+    commands = re.findall(r"^    ((?:export PKG_CONFIG_PATH=|cc -o backup-lock ).*)$", text, re.M)
+    # What is set comes first; the guide says so behind the command.
+    script = "\n".join(sorted(commands, reverse=True)).replace("CLONE/build", build)
+    with open(os.path.join(directory, "backup-lock.c"), "w") as f:
+        f.write(source)
+    environment = {name: value for name, value in os.environ.items() if name not in ("LD_LIBRARY_PATH", "PKG_CONFIG_PATH")}
+    done = subprocess.run(["sh", "-euc", script + "\n./backup-lock --describe"], cwd=directory, env=environment, capture_output=True, text=True)
+    for line in done.stderr.splitlines():
+        print("# " + line)
+    return len(commands) == 2 and done.returncode == 0
+
+
+print("1..%d" % (2 * len(examples) + 1))
 with tempfile.TemporaryDirectory() as directory:
     for i, (source, manifest) in enumerate(examples):
         program = os.path.join(directory, "plugin-%d" % i)
@@ -49,4 +64,5 @@ with tempfile.TemporaryDirectory() as directory:
         compiles = compile_example(source, program)
         report(2 * i + 1, compiles, declared["name"] + " compiles")
         report(2 * i + 2, compiles and agrees(program, declared), declared["name"] + " agrees with its manifest")
+    report(2 * len(examples) + 1, as_the_guide_says(examples[0][0], directory), "the guide's own commands build one that starts")
 sys.exit(0 if fine else 1)
