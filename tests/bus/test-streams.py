@@ -178,7 +178,8 @@ class Streams(StreamTest):
         self.start()
         answer, feed, _, inode = self.begin()
         self.wait_until_plugin_has(inode)
-        self.assertEqual(places(self.house.daemon.pid, inode), [])
+        # The plugin may have it before the daemon has come back from sending it.
+        wait_for_file(lambda: not places(self.house.daemon.pid, inode), 'the daemon to let go of it')
         feed.close()
         self.answered(answer)
 
