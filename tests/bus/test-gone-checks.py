@@ -7,9 +7,10 @@ import shutil
 from gi.repository import GLib
 
 import tap
-from counting import CONTRACTS, CountingTest
+from counting import CONTRACTS, COUNTING, CountingTest
 from harness import wait_for, wait_for_file
 
+OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager'
 REST = ['State', 'RequestHandler']
 
 
@@ -110,6 +111,21 @@ class Gone(CountingTest):
         self.assert_broken()
         shutil.rmtree(self.directory)
         self.wait_for_silence()
+
+    def wait_for_removal(self):
+        wait_for_file(lambda: COUNTING not in self.client.call('GetManagedObjects', interface=OBJECT_MANAGER)[0], 'it to be gone')
+        self.wait_for_silence()
+        self.assertEqual(self.processes(), [])
+
+    def test_removed_with_all_that_lies_beside_it(self):
+        shutil.rmtree(self.directory.parent)
+        self.wait_for_removal()
+
+    def test_moved_away_with_all_that_lies_beside_it(self):
+        self.directory.parent.rename(self.house.directory / 'elsewhere')
+        self.wait_for_removal()
+        (self.house.directory / 'elsewhere').rename(self.directory.parent)
+        self.wait_for_vote('idle', '1.0.0')
 
     def test_broken_before_the_daemon_began(self):
         self.of('Unload')

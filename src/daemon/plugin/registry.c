@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/errors.h"
@@ -345,6 +346,11 @@ char **plugins_discover(Plugins *plugins) {
         return g_strv_builder_end(added);
 }
 
+/* Whose a directory is can be told of one that is there. */
+static gboolean is_gone(const char *directory) {
+        return access(directory, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* One of them. */
 static void look_for(Plugins *plugins, const char *id) {
         g_autoptr(GStrvBuilder) added = g_strv_builder_new();
@@ -359,7 +365,8 @@ static void look_for(Plugins *plugins, const char *id) {
 
                 if (!file_trusted(directory, plugins->trusted_uid, NULL)) {
                         plugin = g_hash_table_lookup(plugins->by_id, id);
-                        found = found || (plugin && g_str_equal(plugin->directory, directory));
+                        found = found ||
+                                (plugin && g_str_equal(plugin->directory, directory) && !is_gone(directory));
                         continue;
                 }
                 watch_plugin(plugins->watch, directory, id);
