@@ -248,6 +248,20 @@ class Registry(BusTest):
         shutil.rmtree(base)
         self.wait_for_removed()
 
+    def test_the_manifest_of_a_version_whose_program_lies_elsewhere(self):
+        self.house.kill_daemon()
+        self.house.install_fake('one', 'idle', exec='bin/one')
+        own = self.house.directory / 'plugins/one'
+        (own / '1.0.0/bin').mkdir(parents=True)
+        (own / 'one').rename(own / '1.0.0/bin/one')
+        manifest = (own / 'plugin.json').rename(own / '1.0.0/plugin.json')
+        (own / 'current').symlink_to('1.0.0')
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.assertEqual(self.get('DisplayName'), 'One')
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'display_name': 'Another'}))
+        wait_for(lambda: self.get('DisplayName') == 'Another', 'the other manifest')
+
     def test_a_directory_that_vanishes_and_returns(self):
         self.house.install_fake('one', 'idle')
         self.wait_for_added()

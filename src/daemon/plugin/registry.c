@@ -147,8 +147,11 @@ static Manifest *load(Plugins *plugins, const char *directory, const char *id, G
         g_autoptr(GError) e = NULL;
         Manifest *manifest = manifest_load_or_miss(directory, id, plugins->trusted_uid, &missing, &e);
 
-        if (manifest)
+        if (manifest) {
                 watch_program(plugins->watch, directory, id, manifest->exec);
+                /* Of a version it lies beside its program at most. */
+                watch_program(plugins->watch, directory, id, manifest->path);
+        }
         if (missing) {
                 watch_program(plugins->watch, directory, id, missing);
                 return manifest_load(directory, id, plugins->trusted_uid, error);
