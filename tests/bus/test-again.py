@@ -6,6 +6,8 @@ import json
 import os
 import signal
 
+from gi.repository import GLib
+
 import tap
 from counting import COUNTING, CountingTest
 from harness import ERROR, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
@@ -52,6 +54,17 @@ class Again(CountingTest):
         self.place('1.0.0', dependencies=[])
         self.discover()
         self.set_config(plugins={'enabled': True})
+        self.wait_for_vote('idle')
+
+    def test_one_that_lacks_a_setting_until_it_has_it(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
+        self.place('1.0.0', config_schema=schema)
+        self.house.start_daemon()
+        # No start can mend that: however often it is asked, nothing has failed.
+        for _ in range(8):
+            self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='is not configured well')
+        self.assertEqual((self.get('State'), self.get('Restarts'), self.vote(), self.processes()), ('failed', 0, 'unknown', []))
+        self.of('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},))
         self.wait_for_vote('idle')
 
     def test_one_that_waited_for_its_restart_when_plugins_were_turned_off(self):

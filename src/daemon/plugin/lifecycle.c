@@ -441,16 +441,18 @@ void plugin_begin(Plugin *plugin) {
         }
         if (!plugin->behind && !dependencies_ready(plugin))
                 return;
+        settings = plugin->behind ? NULL : plugin_settings(plugin, plugin->manifest, &error);
+        plugin->misconfigured = !settings && !plugin->behind;
+        if (plugin->misconfigured) {
+                problem = g_strdup_printf("is not configured well: %s", error->message);
+                plugin_refuse(plugin, problem);
+                return;
+        }
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
         if (plugin->behind)
                 dependencies_wake(plugin);
-        settings = plugin->behind ? NULL : plugin_settings(plugin, plugin->manifest, &error);
-        if (!settings && !plugin->behind) {
-                plugin_fail(plugin, "is not configured well: %s", error->message);
-                return;
-        }
         plugin->process = process_new(plugin, plugin->slot, plugin->manifest, &serving);
         plugin->process->by_slot = plugin->by_slot || plugin->slot != PLUGIN_SLOT_A || drain_has_name(plugin);
         plugin->by_slot = FALSE;

@@ -228,7 +228,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
                 plugin->was_check = plugin_has_contract(plugin, "IdleCheck");
         g_clear_pointer(&plugin->manifest, manifest_free);
         plugin->manifest = manifest;
-        plugin->behind = FALSE;
+        plugin->behind = plugin->misconfigured = FALSE;
         plugin->directory = g_strdup(directory);
         plugin_set_error(plugin, broken ?: plugin_native_obstacle(plugin->manifest, plugin->plugins->config) ?: "");
 }

@@ -90,6 +90,7 @@ struct Plugin {
         gboolean called_off;     /* … for nobody any more */
         char *dependency_error;  /* the first that was not */
         gboolean lacking;        /* last_error is about a dependency */
+        gboolean misconfigured;  /* it was refused because of its configuration */
 
         PluginState state;
         char *last_error;

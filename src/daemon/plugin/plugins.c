@@ -148,6 +148,17 @@ static gboolean same_directories(const Config *a, const Config *b) {
                             b->plugin_directories ? (const char *const *) b->plugin_directories : none);
 }
 
+/* Whoever asks for it next has it started, if nothing else is in the way. */
+static void review_settings(Plugin *plugin) {
+        g_autoptr(Settings) settings =
+                plugin->misconfigured ? plugin_settings(plugin, plugin->manifest, NULL) : NULL;
+
+        if (!settings)
+                return;
+        plugin->misconfigured = FALSE;
+        plugin_may_again(plugin, "was configured");
+}
+
 void plugins_set_config(Plugins *plugins, Config *config) {
         Config *previous = plugins->config;
 
@@ -161,6 +172,8 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                 if (!config_event_handlers_equal(previous, config, plugin->id))
                         plugin_bus_changed(plugin, "Events", NULL);
                 plugin_reconfigure(plugin);
+                if (may_run)
+                        review_settings(plugin);
                 if (may_run == plugin_may_run_by(plugin, previous))
                         continue;
                 if (may_run)
