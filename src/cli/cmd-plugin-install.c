@@ -146,6 +146,7 @@ typedef struct Outcome {
         char *id, *version, *current;
         gboolean changed;
         char *unapproved; /* "": all that it asks for is */
+        gboolean kept;    /* what an earlier one left, if it did, could not be forgotten */
 } Outcome;
 
 static void outcome_clear(Outcome *outcome) {
@@ -218,16 +219,33 @@ static gboolean is_there(Cli *cli, const char *id) {
         return reply || !snooze_client_error_is(error, "NoSuchPlugin");
 }
 
+/* Who may install, and not manage. Who may neither hears it of what he asked for. */
+static gboolean is_refusal(const GError *error) {
+        g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+        return g_strcmp0(name, "org.freedesktop.DBus.Error.AccessDenied") == 0 ||
+                g_strcmp0(name, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired") == 0;
+}
+
 /* Of one whose files somebody removed, and that was not uninstalled: that it is enabled, what it may do, what it knew
  * and what was configured for it are not the next one's, who may be somebody else. */
-static gboolean forget_earlier(Cli *cli, const char *id, int *ret_code, GError **error) {
+static gboolean forget_earlier(Cli *cli, const char *id, gboolean *ret_kept, int *ret_code, GError **error) {
         g_autoptr(GVariant) reply = NULL;
+        GError *e = NULL;
 
         if (!*id || !snooze_client_is_running(cli->bus) || is_there(cli, id))
                 return TRUE;
         *ret_code = cli_connect(cli);
-        if (*ret_code != EXIT_CODE_OK || !plugin_forget(cli, id, error))
+        if (*ret_code != EXIT_CODE_OK)
                 return FALSE;
+        if (!plugin_forget(cli, id, &e)) {
+                *ret_kept = is_refusal(e);
+                if (*ret_kept)
+                        g_error_free(e);
+                else
+                        g_propagate_error(error, e);
+                return *ret_kept;
+        }
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", error);
         return reply != NULL;
 }
@@ -268,6 +286,10 @@ static int tell(const Cli *cli, const Outcome *outcome) {
         if (!first)
                 g_print("Version %s stays the one that runs until: sudo " SNOOZE_COMMAND " plugin update %s %s\n",
                         outcome->current, outcome->id, outcome->version);
+        else if (outcome->changed && outcome->kept)
+                g_print("What an earlier plugin of this name left, if there was one, is this one's, for you may not "
+                        "remove it: whether it runs, what it may do and knows. To see: %s plugin info %s\n",
+                        cli_command(cli), outcome->id);
         else if (outcome->changed)
                 g_print("It does not run until: sudo " SNOOZE_COMMAND " plugin enable %s\n", outcome->id);
         return EXIT_CODE_OK;
@@ -289,7 +311,7 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
                 return cli_fail(cli, error);
         cli_need_authorization(cli);
         claim_read(&staging, &claim);
-        if (!forget_earlier(cli, claim.id, &code, &error))
+        if (!forget_earlier(cli, claim.id, &outcome.kept, &code, &error))
                 return error ? cli_fail(cli, error) : code;
         if (!install(cli, &staging, &claim, &outcome, &error))
                 return cli_fail(cli, error);

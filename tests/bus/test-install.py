@@ -641,6 +641,13 @@ class Command(Running):
         shutil.rmtree(self.installed / 'counting')
         wait_for(lambda: COUNTING not in self.client.call('ListPlugins')[0], 'it to be missed')
         self.assertEqual(self.marks(), ['counting'])
+        # Who may not is told what he asked for, and changes nothing.
+        self.house.answer('refuse')
+        result = self.snooze('install', self.source(permissions=['processes'], **self.ASKS))
+        self.assertEqual(result.returncode, 3)
+        self.assertIn('sudo snooze plugin install SOURCE', result.stderr)
+        self.assertEqual(self.marks(), ['counting'])
+        self.house.answer('allow')
         result = self.snooze('install', self.source(permissions=['processes'], **self.ASKS))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn('asks for what nobody has approved: processes', result.stdout)
