@@ -394,8 +394,8 @@ static int method_approve_permissions(sd_bus_message *call, void *userdata, sd_b
 /* With what a script is run by, which is granted with it. */
 static char *words_of(const Places *places, const char *permission) {
         const char *program = permission_program(permission);
-        g_autofree char *words = permission_words(permission), *real = program ? place_path(places, program) : NULL;
-        g_auto(GStrv) runners = real ? interpreters(real) : NULL;
+        g_autofree char *words = permission_words(permission);
+        g_auto(GStrv) runners = program ? interpreters_granted(places, program) : NULL;
         g_autofree char *list = runners && runners[0] ? g_strjoinv(" and ", runners) : NULL;
 
         return list ? g_strdup_printf("%s; a script, with it also %s", words, list) : g_steal_pointer(&words);

@@ -76,9 +76,11 @@ gboolean install_remove(const Places *places, const char *id, const char *versio
 gboolean install_switch(const Places *places, const char *id, const char *version, GError **error);
 
 /* interpreter.c */
-/* The programs that are run for a script: of "#!/usr/bin/env python3" both. Empty for anything else. Free with
- * g_strfreev(). */
-char **interpreters(const char *program);
+/* The programs that are run for a script that root alone can change: of "#!/usr/bin/env python3" both, as far as they
+ * are root's alone, too. Empty for anything else. The path is a real one. Free with g_strfreev(). */
+char **interpreters(const Places *places, const char *program);
+/* Those of a program that a permission names, which are such as could be asked for: exec:PATH. */
+char **interpreters_granted(const Places *places, const char *program);
 
 /* pending.c */
 typedef enum PendingKind {

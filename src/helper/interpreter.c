@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A script is run by another program, which its unit has to let be run. That of a plugin's script is ours, and runs
- * the script by a third one, once for each call. What runs a script may be one itself. */
+ * the script by a third one, once for each call. What runs a script may be one itself.
+ *
+ * Nobody approves that program by itself. So the line that names it counts only where root alone could have written
+ * it, or whoever may change the script would change what is granted; and it has to name a program that root alone can
+ * replace: a directory in its place would be everything below it. */
 
 #include <fcntl.h>
 #include <string.h>
@@ -9,19 +13,23 @@
 
 #include "base/cleanup.h"
 #include "helper/helper.h"
+#include "manifest/permission.h"
 
 #define LINE_MAX_BYTES 256 /* of "#!…": what the kernel reads */
 #define INTERPRETERS_MAX 8U  /* more than the kernel takes one after the other */
 #define RUNNER "snooze-plugin-shell"
 #define RUNNER_DEFAULT "/bin/sh" /* as in src/bridge/shell/main.c */
 
-/* A device, say, is not even opened: somebody else may say what lies there, or what a link points to. */
+/* A device, say, is not even opened: somebody else may say what lies there, or what a link points to. Nor is it waited
+ * for the owner of a file who has a lease on it: the kernel gives him 45 s. */
 static int open_regular(const char *program) {
         _cleanup_close_ int there = open(program, O_PATH | O_CLOEXEC);
         g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", there);
         struct stat st;
 
-        return there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        return there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode)
+                       ? open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                       : -1;
 }
 
 static char *first_line(const char *program) {
@@ -68,15 +76,16 @@ static char *program_of_runner(const char *rest) {
 }
 
 /* Takes the name. */
-static void add(GPtrArray *list, char *name) {
-        if (name && !g_ptr_array_find_with_equal_func(list, name, g_str_equal, NULL))
+static void add(const Places *places, GPtrArray *list, char *name) {
+        if (name && is_program(name) && place_leads_to_roots(places, name) &&
+            !g_ptr_array_find_with_equal_func(list, name, g_str_equal, NULL))
                 g_ptr_array_add(list, name);
         else
                 g_free(name);
 }
 
-static void add_interpreters(GPtrArray *list, const char *program) {
-        g_autofree char *line = first_line(program);
+static void add_interpreters(const Places *places, GPtrArray *list, const char *program) {
+        g_autofree char *line = place_leads_to_roots(places, program) ? first_line(program) : NULL;
         g_auto(GStrv) words = NULL;
         char **word;
 
@@ -87,19 +96,38 @@ static void add_interpreters(GPtrArray *list, const char *program) {
                 ;
         if (!*word)
                 return;
-        add(list, g_strdup(*word));
+        add(places, list, g_strdup(*word));
         if (g_str_has_suffix(*word, "/env"))
-                add(list, program_of_env(word + 1));
+                add(places, list, program_of_env(word + 1));
         else if (g_str_has_suffix(*word, "/" RUNNER))
-                add(list, program_of_runner(strstr(line, *word) + strlen(*word)));
+                add(places, list, program_of_runner(strstr(line, *word) + strlen(*word)));
 }
 
-char **interpreters(const char *program) {
+char **interpreters(const Places *places, const char *program) {
         g_autoptr(GPtrArray) list = g_ptr_array_new();
 
-        add_interpreters(list, program);
+        add_interpreters(places, list, program);
         for (guint i = 0; i < list->len && list->len < INTERPRETERS_MAX; i++)
-                add_interpreters(list, g_ptr_array_index(list, i));
+                add_interpreters(places, list, g_ptr_array_index(list, i));
         g_ptr_array_add(list, NULL);
         return (char **) g_ptr_array_free(g_steal_pointer(&list), FALSE);
+}
+
+/* The root of tests is not part of what is asked for. */
+static gboolean may_be_asked_for(const Places *places, const char *path) {
+        gboolean below = g_str_has_prefix(path, places->root);
+        g_autofree char *permission = g_strconcat("exec:", path + (below ? strlen(places->root) : 0), NULL);
+
+        return !permission_problem(permission);
+}
+
+char **interpreters_granted(const Places *places, const char *program) {
+        g_autofree char *real = place_path(places, program);
+        g_auto(GStrv) all = interpreters(places, real);
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        for (char **one = all; *one; one++)
+                if (may_be_asked_for(places, *one))
+                        g_strv_builder_add(builder, *one);
+        return g_strv_builder_end(builder);
 }

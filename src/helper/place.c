@@ -15,6 +15,7 @@
 
 #define TEXT_MAX 65536U
 #define LOCAL "/usr/local"
+#define LINKS_MAX 40U /* as the kernel follows */
 
 char *place_path(const Places *places, const char *path) {
         return g_strconcat(places->root, path, NULL);
@@ -113,6 +114,52 @@ gboolean place_trusted(const Places *places, const char *directory, GError **err
                 fd = next;
         }
         return TRUE;
+}
+
+/* What is in a directory with the sticky bit can be moved away by its owner alone, who is root, too. */
+static gboolean is_roots(const Places *places, const char *real, const struct stat *st) {
+        const char *path = g_str_has_prefix(real, places->root) ? real + strlen(places->root) : real;
+
+        if (S_ISLNK(st->st_mode) || file_status_trusted(real, st, places->also, NULL))
+                return owner_trusted(places, st);
+        return owner_trusted(places, st) && !(st->st_mode & S_IWOTH) && !access_list_present(real) &&
+                group_of_local(places, path, st);
+}
+
+/* What the link stands for, with what comes behind it. */
+static char *follow(const char *link, const char *rest) {
+        g_autofree char *target = g_file_read_link(link, NULL), *parent = g_path_get_dirname(link);
+        const char *start = target && !g_path_is_absolute(target) ? parent : "/";
+
+        return target ? g_build_filename(start, target, rest, NULL) : NULL;
+}
+
+/* From the root down: what has been looked at already is root's, so what lies in it stays what it is. ".." leads to
+ * what was looked at. */
+static gboolean leads_to_roots(const Places *places, const char *real, unsigned links) {
+        g_auto(GStrv) parts = g_strsplit(real, "/", -1);
+        g_autofree char *path = g_strdup("");
+
+        for (char **part = parts; *part; part++) {
+                g_autofree char *parent = g_steal_pointer(&path);
+                struct stat st;
+
+                path = **part ? g_strconcat(parent, "/", *part, NULL) : g_strdup(parent);
+                if (!**part)
+                        continue;
+                if (lstat(path, &st) < 0 || !is_roots(places, path, &st))
+                        return FALSE;
+                if (S_ISLNK(st.st_mode)) {
+                        g_autofree char *rest = g_strjoinv("/", part + 1), *next = follow(path, rest);
+
+                        return next && links > 0 && leads_to_roots(places, next, links - 1);
+                }
+        }
+        return TRUE;
+}
+
+gboolean place_leads_to_roots(const Places *places, const char *real) {
+        return g_path_is_absolute(real) && leads_to_roots(places, real, LINKS_MAX);
 }
 
 static gboolean same_content(const char *path, const char *text) {

@@ -23,6 +23,10 @@ char *place_path(const Places *places, const char *path);
  * root's in its place, and has none. */
 gboolean place_trusted(const Places *places, const char *directory, GError **error);
 
+/* That nobody but root can change the file that a real path leads to, nor have the path lead elsewhere; links of
+ * root's may be on the way. FALSE, too, where there is none. */
+gboolean place_leads_to_roots(const Places *places, const char *real);
+
 /* One level, where it is missing. */
 gboolean place_make_directory(const Places *places, const char *directory, GError **error);
 

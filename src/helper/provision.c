@@ -229,21 +229,18 @@ static gboolean write_policy(const Places *places, const Manifest *manifest, con
                write_file(places, policy_path(manifest->id), policy, RELOAD_BUS, changed, error);
 }
 
-/* What runs its program, where that is a script, and of the programs that it may run those that are. What others write
- * into these is no reason not to start it. */
+/* What runs its program, where that is a script, and of the programs that it may run those that are. */
 static char **list_programs(const Places *places, const Manifest *manifest, char *const *granted) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-        g_auto(GStrv) own = interpreters(manifest->exec);
+        g_auto(GStrv) own = interpreters(places, manifest->exec);
 
         g_strv_builder_addv(builder, (const char **) own);
         for (; *granted; granted++) {
                 const char *program = permission_program(*granted);
-                g_autofree char *real = program ? place_path(places, program) : NULL;
-                g_auto(GStrv) runners = real ? interpreters(real) : NULL;
+                g_auto(GStrv) runners = program ? interpreters_granted(places, program) : NULL;
 
-                for (char **runner = runners; runner && *runner; runner++)
-                        if (permission_path_plain(*runner))
-                                g_strv_builder_add(builder, *runner);
+                if (runners)
+                        g_strv_builder_addv(builder, (const char **) runners);
         }
         return g_strv_builder_end(builder);
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is granted of what was approved, and for which manifest."""
 
+import fcntl
 import os
+import signal
 
 import tap
 from harness import ACCESS_DENIED, ACTION, ERROR, INTERACTION_REQUIRED
@@ -90,6 +92,7 @@ class Approval(HelperTest):
         (self.root / 'srv').mkdir()
         for path, text in scripts.items():
             (self.root / path).write_text(text)
+        (self.root / 'srv/runner').chmod(0o755)
         (self.root / 'srv/link').symlink_to(self.root / 'srv/tool')
         os.mkfifo(self.root / 'srv/pipe')
         wanted = [f'exec:/{path}' for path in (*scripts, 'srv/link', 'srv/pipe', 'srv/missing')]
@@ -106,6 +109,55 @@ class Approval(HelperTest):
         for program in ('/usr/bin/env', '/usr/bin/sh', f'{self.root}/srv/runner', '/usr/bin/python3', '/srv/tool'):
             self.assertIn(f'ExecPaths=-{program}\n', self.drop_in())
         self.assertNotIn('/opt/', self.drop_in())
+
+    def test_who_writes_a_script_does_not_choose_what_is_granted_with_it(self):
+        """Neither its owner, once it is approved, nor who may write its directory or lead it elsewhere."""
+        (self.root / 'srv/others').mkdir(parents=True)
+        (self.root / 'srv/tool').write_text('#!/usr/bin/env -S sh\n')
+        (self.root / 'srv/others/tool').write_text('#!/bin/sh\n')
+        (self.root / 'srv/others/link').symlink_to(self.root / 'srv/tool')
+        (self.root / 'srv/others').chmod(0o777)
+        wanted = ['exec:/srv/tool', 'exec:/srv/others/tool', 'exec:/srv/others/link']
+        digest = self.install(permissions=wanted)
+        self.call('Provision', '(s)', ('example',))
+        self.approve(wanted, digest)
+        words = {permission: words for permission, _, words in self.call('ListPermissions', '(s)', ('example',))[2]}
+        for permission in wanted[1:]:
+            self.assertTrue(words[permission].endswith(' as its own user'), words[permission])
+        before = self.drop_in()
+        self.assertIn('ExecPaths=-/usr/bin/env\n', before)
+        self.assertEqual(before.count('ExecPaths='), 7, before)  # its own and what runs that, three, two that run the first
+        for line in '#!/usr', '#!/tmp', '#!/dev/null', '#!/usr/bin/env -S -u /usr sh', f'#!{self.root}/srv', '#!/srv/others/tool':
+            (self.root / 'srv/tool').write_text(f'{line}\n')
+            self.call('Provision', '(s)', ('example',))
+            granted = {line.removeprefix('ExecPaths=-') for line in self.drop_in().splitlines() if line.startswith('ExecPaths=-')}
+            self.assertLessEqual(granted, {'/bin/sh', '/usr/bin/env', '/srv/tool', '/srv/others/tool', '/srv/others/link'})
+        # Where it is not root's alone not even a program.
+        (self.root / 'srv/tool').write_text('#!/usr/bin/env\n')
+        (self.root / 'srv/tool').chmod(0o666)
+        self.call('Provision', '(s)', ('example',))
+        self.assertNotIn('/usr/bin/env', self.drop_in())
+
+    def test_a_plugins_own_script_brings_programs_alone(self):
+        self.install(permissions=[])
+        program = self.root / 'etc/cloudsnooze/plugins/example/example'
+        for line in '#!/usr/bin/env -S -u /usr sh', '#!/usr/bin/env /usr':
+            program.write_text(f'{line}\n')
+            self.call('Provision', '(s)', ('example',))
+            self.assertIn('ExecPaths=-/usr/bin/env\n', self.drop_in())
+            self.assertNotIn('ExecPaths=-/usr\n', self.drop_in())
+
+    def test_who_has_a_lease_on_a_script_does_not_keep_the_helper_waiting(self):
+        (self.root / 'srv').mkdir()
+        script = self.root / 'srv/tool'
+        script.write_text('#!/bin/sh\n')
+        self.install(permissions=['exec:/srv/tool'])
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGIO, before)
+        with script.open('r+') as leased:
+            fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            self.assertEqual(self.listed()[2], {'exec:/srv/tool': False})
+            self.call('Provision', '(s)', ('example',))
 
     def test_no_more_than_the_manifest_asks_for(self):
         digest = self.install()

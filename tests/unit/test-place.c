@@ -198,30 +198,92 @@ static void test_local_software(Fixture *f, const void *data) {
         assert_refused(f, "/usr/local/lib/plugins/x", "/usr/local/lib: can be written by others");
 }
 
+/* A program: nobody asks what it does. */
+static void put(const Fixture *f, const char *path, const char *content, mode_t mode) {
+        g_autofree char *real = g_strconcat(f->root, path, NULL), *directory = g_path_get_dirname(path);
+
+        make(f, directory);
+        g_assert_true(g_file_set_contents(real, content, -1, NULL));
+        g_assert_cmpint(chmod(real, mode), ==, 0);
+}
+
+/* @ stands for the root, in both. */
+static char *rooted(const Fixture *f, const char *text) {
+        g_auto(GStrv) parts = g_strsplit(text, "@", -1);
+
+        return g_strjoinv(f->root, parts);
+}
+
 static void assert_interpreters(Fixture *f, const char *content, const char *expected) {
-        g_autofree char *path = g_build_filename(f->root, "script", NULL), *joined = NULL;
+        g_autofree char *path = g_build_filename(f->root, "script", NULL), *joined = NULL,
+                        *text = rooted(f, content), *wanted = rooted(f, expected);
         g_auto(GStrv) found = NULL;
 
-        g_assert_true(g_file_set_contents(path, content, -1, NULL));
-        found = interpreters(path);
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+        found = interpreters(&f->places, path);
         joined = g_strjoinv(" ", found);
-        g_assert_cmpstr(joined, ==, expected);
+        g_assert_cmpstr(joined, ==, wanted);
 }
 
 static void test_interpreters(Fixture *f, const void *data) {
+        put(f, "/x/program", "\177ELF", 0755);
+        put(f, "/x/snooze-plugin-shell", "\177ELF", 0755);
+        put(f, "/x/not-snooze-plugin-shell", "\177ELF", 0755);
         assert_interpreters(f, "#!/bin/sh\n", "/bin/sh");
-        assert_interpreters(f, "#! /usr/bin/python3 -E\nx", "/usr/bin/python3");
+        assert_interpreters(f, "#! /bin/sh -E\nx", "/bin/sh");
         assert_interpreters(f, "#!/usr/bin/env -S FOO=bar sh\n", "/usr/bin/env /usr/bin/sh");
         assert_interpreters(f, "#!/usr/bin/env no-such-program-anywhere\n", "/usr/bin/env");
-        assert_interpreters(f, "#!/usr/bin/env /opt/x\n", "/usr/bin/env /opt/x");
-        assert_interpreters(f, "#!/usr/lib/cloudsnooze/snooze-plugin-shell\n",
-                            "/usr/lib/cloudsnooze/snooze-plugin-shell /bin/sh");
-        assert_interpreters(f, "#! /x/snooze-plugin-shell  /bin/bash \n", "/x/snooze-plugin-shell /bin/bash");
-        assert_interpreters(f, "#!/x/snooze-plugin-shell sh\n", "/x/snooze-plugin-shell /bin/sh");
-        assert_interpreters(f, "#!/x/not-snooze-plugin-shell /bin/bash\n", "/x/not-snooze-plugin-shell");
+        assert_interpreters(f, "#!/usr/bin/env @/x/program\n", "/usr/bin/env @/x/program");
+        assert_interpreters(f, "#!@/x/snooze-plugin-shell\n", "@/x/snooze-plugin-shell /bin/sh");
+        assert_interpreters(f, "#! @/x/snooze-plugin-shell  @/x/program \n", "@/x/snooze-plugin-shell @/x/program");
+        assert_interpreters(f, "#!@/x/snooze-plugin-shell sh\n", "@/x/snooze-plugin-shell /bin/sh");
+        assert_interpreters(f, "#!@/x/not-snooze-plugin-shell @/x/program\n", "@/x/not-snooze-plugin-shell");
         assert_interpreters(f, "#!\n", "");
         assert_interpreters(f, "\177ELF", "");
         assert_interpreters(f, "", "");
+}
+
+/* A directory in a unit is everything below it. */
+static void test_interpreters_are_programs(Fixture *f, const void *data) {
+        put(f, "/x/snooze-plugin-shell", "\177ELF", 0755);
+        put(f, "/x/text", "text", 0644);
+        assert_interpreters(f, "#!/usr\n", "");
+        assert_interpreters(f, "#!/dev/null\n", "");
+        assert_interpreters(f, "#!@/x/text\n", "");
+        assert_interpreters(f, "#!@/x/missing\n", "");
+        assert_interpreters(f, "#!usr/bin/env\n", "");
+        assert_interpreters(f, "#!/usr/bin/env -S -u /usr sh\n", "/usr/bin/env");
+        assert_interpreters(f, "#!@/x/snooze-plugin-shell /usr\n", "@/x/snooze-plugin-shell");
+}
+
+/* Neither the line that names one nor what it leads to is somebody else's to change. */
+static void test_interpreters_are_roots(Fixture *f, const void *data) {
+        g_autofree char *others = g_strconcat(f->root, "/others", NULL), *link = g_strconcat(f->root, "/link", NULL),
+                        *loop = g_strconcat(f->root, "/loop", NULL), *script = g_strconcat(f->root, "/script", NULL);
+
+        put(f, "/x/program", "\177ELF", 0755);
+        put(f, "/others/program", "\177ELF", 0755);
+        put(f, "/x/runner", "#!/bin/sh\n", 0755);
+        g_assert_cmpint(symlink("x/../others/program", link), ==, 0);
+        g_assert_cmpint(symlink("loop", loop), ==, 0);
+        assert_interpreters(f, "#!@/others/program\n", "@/others/program");
+        assert_interpreters(f, "#!@/link\n", "@/link");
+        assert_interpreters(f, "#!@/x/runner\n", "@/x/runner /bin/sh");
+        assert_interpreters(f, "#!@/loop\n", "");
+
+        g_assert_cmpint(chmod(others, 0777), ==, 0);
+        assert_interpreters(f, "#!@/others/program\n", "");
+        assert_interpreters(f, "#!@/link\n", "");
+        g_assert_cmpint(chmod(others, 01777), ==, 0);
+        assert_interpreters(f, "#!@/link\n", "@/link");
+        put(f, "/x/runner", "#!/bin/sh\n", 0777);
+        assert_interpreters(f, "#!@/x/runner\n", "");
+        g_assert_cmpint(chmod(script, 0666), ==, 0);
+        {
+                g_auto(GStrv) found = interpreters(&f->places, script);
+
+                g_assert_null(found[0]);
+        }
 }
 
 #define ADD(name, function) g_test_add("/place/" name, Fixture, NULL, set_up, function, tear_down)
@@ -235,5 +297,7 @@ int main(int argc, char **argv) {
         ADD("access-lists", test_access_lists);
         ADD("local-software", test_local_software);
         ADD("interpreters", test_interpreters);
+        ADD("interpreters-are-programs", test_interpreters_are_programs);
+        ADD("interpreters-are-roots", test_interpreters_are_roots);
         return g_test_run();
 }
