@@ -24,8 +24,11 @@
 #define HELPER_PATH "/io/cloudsnooze/Helper1"
 #define HELPER_INTERFACE HELPER_NAME
 
-/* What it says in whatever it writes for systemd and the bus, who read packages' and administrators' files, too. */
+/* What it says in whatever it writes for systemd and the bus, who read packages' and administrators' files, too: a
+ * drop-in begins so, and a policy where XML has begun. One that only quotes it is somebody else's. */
 #define HELPER_MARK "Written by snooze-helper"
+#define HELPER_MARK_UNIT "# " HELPER_MARK ". "
+#define HELPER_MARK_POLICY "\n<!-- " HELPER_MARK ". -->\n<busconfig>"
 #define POLICY_DIRECTORY "/etc/dbus-1/system.d"
 #define UNIT_DIRECTORY "/etc/systemd/system"
 #define PERMISSIONS_DROP_IN "10-permissions.conf"

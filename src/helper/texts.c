@@ -8,7 +8,7 @@
 #include "base/names.h"
 #include "helper/templates.h"
 
-#define HEADER "# " HELPER_MARK ". What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
+#define HEADER HELPER_MARK_UNIT "What changes it: sudo " SNOOZE_COMMAND " plugin permissions %s\n"
 
 /* Of those that lie side by side. */
 #define VERSION_LINE "# Version: "
@@ -143,7 +143,7 @@ char *text_unit_permissions(const Grant *grant, GError **error) {
 }
 
 gboolean text_is_written(const char *text) {
-        return strstr(text, HELPER_MARK) != NULL;
+        return g_str_has_prefix(text, HELPER_MARK_UNIT) || strstr(text, HELPER_MARK_POLICY);
 }
 
 char *text_read_version(const char *text) {
@@ -175,7 +175,7 @@ char *text_bus_policy(const Grant *grant) {
         filled = fill(template_bus_policy, grant->manifest->id, lines->str, "");
         text = g_string_new(filled);
         /* Not before the declaration that XML begins with. */
-        g_string_replace(text, "<busconfig>", "<!-- " HELPER_MARK ". -->\n<busconfig>", 1);
+        g_string_replace(text, "\n<busconfig>", HELPER_MARK_POLICY, 1);
         return g_string_free(g_steal_pointer(&text), FALSE);
 }
 

@@ -144,6 +144,16 @@ class Provision(HelperTest):
         self.call('Deprovision', '(s)', ('example',))
         self.assertEqual(self.written(), self.SPARED | {str(path.relative_to(self.root)) for path in (drop_in, policy)})
 
+    def test_what_an_administrator_made_of_the_helpers_stays(self):
+        """It may say whose it was."""
+        self.become_packaged()
+        drop_in = self.root / 'etc/systemd/system/snooze-plugin@example.service.d/10-permissions.conf'
+        policy = self.root / 'etc/dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf'
+        drop_in.write_text('# My own.\n# Written by snooze-helper. was there before\n[Service]\nNice=5\n')
+        policy.write_text('<!-- In place of what says\nWritten by snooze-helper. -->\n<busconfig/>\n')
+        self.call('Deprovision', '(s)', ('example',))
+        self.assertEqual(self.written(), self.SPARED | {str(path.relative_to(self.root)) for path in (drop_in, policy)})
+
     def test_a_policy_of_the_helpers_goes_for_a_packaged_one_whatever_else_is_there(self):
         self.become_packaged()
         for slot in ('', '-b'):

@@ -148,7 +148,8 @@ static gboolean in_slots(unsigned slot, unsigned i) {
 static gboolean written_by_helper(const char *path) {
         g_autofree char *text = NULL;
 
-        return file_read(path, WRITTEN_MAX, &text, NULL, NULL) && strstr(text, HELPER_MARK);
+        return file_read(path, WRITTEN_MAX, &text, NULL, NULL) &&
+                (g_str_has_prefix(text, HELPER_MARK_UNIT) || strstr(text, HELPER_MARK_POLICY));
 }
 
 /* What an earlier plugin of its name had that no package brought, as the helper looks for it: systemd and the bus
