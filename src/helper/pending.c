@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/journal.h"
 #include "base/names.h"
@@ -13,7 +14,8 @@
 #include "util/file.h"
 
 #define PENDING_PATH PKGSYSCONFDIR "/" APPROVALS_DIRECTORY "/.pending"
-#define PENDING_MAX 65536U
+/* More than of all the plugins that there may be (PLUGINS_MAX), forgotten and to be read. */
+#define PENDING_MAX (256U * 1024)
 #define FIRST_LINE \
         "# What snooze-helper has under way. These plugins and their users are to be removed; files of those behind " \
         "“read” are to be read.\n"
@@ -37,22 +39,31 @@ static void read_line(const Note *note, const char *line) {
                 g_hash_table_add(id == line ? note->removed : note->unread, g_strdup(id));
 }
 
-static Note read_note(const Places *places) {
+/* FALSE with *error: there is one that cannot be read, which is not to be taken for none and written anew. */
+static gboolean read_note(const Places *places, Note *ret, GError **error) {
         g_autofree char *real = place_path(places, PENDING_PATH), *text = NULL;
-        Note note = { .unread = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-                      .removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+        g_autoptr(GError) e = NULL;
         g_auto(GStrv) lines = NULL;
+        struct stat st;
 
-        if (!file_trusted(real, places->also, NULL) || !file_read(real, PENDING_MAX, &text, NULL, NULL))
-                return note;
-        note.there = TRUE;
+        *ret = (Note) { .unread = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                        .removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+        if (!file_read_status(real, PENDING_MAX, &text, NULL, &st, &e)) {
+                if (g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                        return TRUE;
+                g_propagate_error(error, g_steal_pointer(&e));
+                return FALSE;
+        }
+        if (!file_status_trusted(real, &st, places->also, error))
+                return FALSE;
+        ret->there = TRUE;
         lines = g_strsplit(text, "\n", -1);
         for (char **line = lines; *line; line++)
-                read_line(&note, *line);
+                read_line(ret, *line);
         /* A helper before this one did not say of whom. */
         if (!g_str_has_prefix(text, FIRST_LINE))
-                g_hash_table_add(note.unread, g_strdup(RELOAD_FOR_ANY));
-        return note;
+                g_hash_table_add(ret->unread, g_strdup(RELOAD_FOR_ANY));
+        return TRUE;
 }
 
 static void append_ids(GString *text, const char *prefix, GHashTable *ids) {
@@ -74,8 +85,10 @@ static gboolean write_note(const Places *places, const Note *note, GError **erro
 }
 
 gboolean pending_note(const Places *places, const char *id, PendingKind kind, GError **error) {
-        g_auto(Note) note = read_note(places);
+        g_auto(Note) note = {};
 
+        if (!read_note(places, &note, error))
+                return FALSE;
         g_hash_table_add(note.unread, g_strdup(id));
         if (kind == PENDING_REMOVED)
                 g_hash_table_add(note.removed, g_strdup(id));
@@ -85,9 +98,9 @@ gboolean pending_note(const Places *places, const char *id, PendingKind kind, GE
 }
 
 gboolean pending_removes(const Places *places, const char *id) {
-        g_auto(Note) note = read_note(places);
+        g_auto(Note) note = {};
 
-        return g_hash_table_contains(note.removed, id);
+        return read_note(places, &note, NULL) && g_hash_table_contains(note.removed, id);
 }
 
 void pending_settle(const Places *places, const Reloader *reloader) {
@@ -116,11 +129,17 @@ static int resume_removal(const Places *places, Reloader *reloader, const char *
 }
 
 int pending_resume(const Places *places, Reloader *reloader) {
-        g_auto(Note) note = read_note(places);
+        g_autoptr(GError) error = NULL;
+        g_auto(Note) note = {};
         GHashTableIter iter;
         int r = 0;
         void *id;
 
+        /* Nothing is changed then, either. */
+        if (!read_note(places, &note, &error)) {
+                log_error("What the last snooze-helper had under way is not known: %s", error->message);
+                return 0;
+        }
         if (!note.there)
                 return 0;
         log_info("Something was under way when the last snooze-helper ended; it is completed now.");

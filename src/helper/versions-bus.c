@@ -197,8 +197,9 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         if (r <= 0)
                 return r < 0 ? r : 1;
         approvals = provision_approvals(&helper->places, id, &e);
-        if (!approvals || !helper_note_known(helper, id, &e) ||
-            !provision_narrow(&helper->places, manifest, approvals, &e))
+        /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
+        if (!approvals || !provision_narrow(&helper->places, manifest, approvals, &e) ||
+            !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);

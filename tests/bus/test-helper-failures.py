@@ -2,8 +2,10 @@
 """What snooze-helper could not do, or was killed amid: it is owed, and nobody hears that it is done before it is. And
 where it does not serve at all."""
 
+import json
 import os
 import pathlib
+import resource
 import unittest
 from unittest import mock
 
@@ -121,6 +123,45 @@ class Killed(OwedTest):
         self.wait_until_settled()
         self.assertEqual(self.systemd.asked, [MAKE, RELOAD])
         self.assertEqual(self.written(), {'etc/sysusers.d/cloudsnooze-plugin-example.conf'})
+
+
+class Illegible(OwedTest):
+    """A note that cannot be read is not taken for one that says nothing."""
+
+    def assert_kept(self, part):
+        noted = self.note.read_bytes()
+        self.start_again()
+        wait_for_file(lambda: 'had under way is not known' in self.helper.output(), 'it to be told')
+        for method in 'Provision', 'Deprovision':
+            self.assertFails(FAILED, method, '(s)', ('example',), part=part)
+        self.assertFails(FAILED, 'SetLimits', '(sa{sv})', ('example', {'tasks': GLib.Variant('t', 2)}), part=part)
+        self.assertEqual(self.note.read_bytes(), noted)
+        self.assertEqual(self.systemd.asked, [])
+
+    def start_again(self):
+        self.assertEqual(self.helper.kill(15), 0)
+        self.start_another()
+
+    def test_one_that_is_too_large(self):
+        self.forget_badly()
+        self.install()
+        self.note.write_text(self.note.read_text() + '#' * (256 << 10))
+        self.assert_kept('262144 bytes')
+
+    def test_one_that_somebody_else_may_have_written(self):
+        self.forget_badly()
+        self.install()
+        self.note.chmod(0o666)
+        self.assert_kept('can be written by others')
+
+    def test_one_of_every_plugin_that_there_may_be(self):
+        self.forget_badly()
+        ids = (f'{number:04}'.rjust(24, 'p') for number in range(4096))
+        self.note.write_text(self.note.read_text() + ''.join(f'read {one}\n' for one in ids))
+        self.systemd.broken.clear()
+        self.start_again()
+        self.wait_until_settled()
+        self.assertIn(REMOVE, self.systemd.asked)
 
 
 class Unread(OwedTest):
@@ -446,6 +487,27 @@ class Unwritten(OwedTest):
         self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), part='/etc/systemd/system')
         self.assertIsNone(self.noted())
         self.assertEqual(self.systemd.asked, [])
+
+    def start_with_small_files(self, size):
+        self.assertEqual(self.helper.kill(15), 0)
+        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to be gone')
+        self.systemd.asked.clear()
+        self.helper = self.house.spawn(['env', '--ignore-signal=XFSZ', f'ASAN_OPTIONS={os.environ.get("ASAN_OPTIONS", "")}',
+                                        BUILD / 'src/helper/snooze-helper', '--root', self.root], 'small.log')
+        self.house.wait_for_owner(HELPER, self.helper)
+        resource.prlimit(self.helper.popen.pid, resource.RLIMIT_FSIZE, (size, size))
+
+    def test_a_removal_stays_owed_where_what_was_approved_cannot_be_narrowed(self):
+        """Neither is it forgiven, nor is something to be read of which nothing was written."""
+        long = [f'read:/srv/{letter * 600}' for letter in 'abc']
+        self.forget_badly()
+        self.start_with_small_files(1700)
+        wait_for(lambda: RELOAD in self.systemd.asked and not self.unread(), 'the next try')
+        self.install(permissions=long)
+        (self.root / 'etc/cloudsnooze/approvals/example.json').write_text(
+            json.dumps({'manifest_sha256': '0' * 64, 'permissions': [*long, 'processes']}))
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',), part='example.json')
+        self.assertEqual((self.noted(), self.unread()), (['example'], []))
 
     def test_what_was_written_is_read(self):
         self.install()
