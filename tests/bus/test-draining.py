@@ -82,6 +82,23 @@ class Draining(CountingTest):
         self.assertEqual((self.get('Healthy'), self.get('Restarts'), self.problems), (True, 0, []))
         self.assertEqual((self.of('GetStatistics')[0]['errors'], self.of('GetStatistics')[0]['timeouts']), (0, 0))
 
+    def test_a_restart_is_for_who_cannot_wait(self):
+        """The third version has no place before the stream ends, which whoever sends it may put off: Busy says what to type."""
+        answer, _, _ = self.stream()
+        upgrade = self.begin_upgrade('1.1.0')
+        wait_for(lambda: upgrade, 'the end of the trial')
+        self.place('1.2.0')
+        with self.assertRaises(GLib.Error) as raised:
+            self.of('Upgrade', '(s)', ('1.2.0',), client=self.house.client())
+        self.assertEqual(error_name(raised.exception), ERROR + 'Busy')
+        self.assertTrue(raised.exception.message.endswith('sudo snooze plugin restart counting'), raised.exception.message)
+        self.discover()
+        self.of('Restart', client=self.house.client())
+        wait_for(lambda: answer, 'the end of the stream')
+        self.assertEqual(error_name(answer[0][1]), ERROR + 'PluginFailed')
+        self.assertEqual((self.get('Version'), self.ask('look')['version']), ('1.2.0', '1.2.0'))
+        wait_for_file(lambda: self.processes() == [self.get('Pid')], 'the others to be gone')
+
     def test_unloaded_both_end(self):
         answer, _, _ = self.stream()
         upgrade = self.begin_upgrade('1.1.0')

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/names.h"
 #include "plugin-fixture.h"
@@ -26,6 +27,7 @@ typedef struct Draining {
         Plugin *plugin;
         Told call, upgrade;
         char *timeouts;
+        gboolean harmless; /* the call: it is repeated */
         pid_t old;
         int end; /* readable when that is over */
 } Draining;
@@ -55,9 +57,9 @@ static int append_request(sd_bus_message *message, void *userdata) {
         return sd_bus_message_append(message, "sa{sv}", "anything", 0);
 }
 
-static void ask(Plugin *plugin, Told *told) {
-        g_assert_cmpint(plugin_call(plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, FALSE, append_request, on_answer,
-                                    told),
+static void ask(Draining *d) {
+        g_assert_cmpint(plugin_call(d->plugin, REQUEST_HANDLER_INTERFACE, "Handle", 0, d->harmless, append_request,
+                                    on_answer, &d->call),
                         ==, 0);
 }
 
@@ -100,7 +102,7 @@ static void begin(Draining *d, const char *old, const char *new, const char *sec
         d->plugin = plugins_find(d->f.plugins, "one");
         plugin_load(d->plugin, NULL, NULL);
         run_until(d->f.bus.event, d->plugin->state == PLUGIN_RUNNING);
-        ask(d->plugin, &d->call);
+        ask(d);
         g_assert_cmpuint(process_count_calls(d->plugin->process), ==, 1);
         d->old = d->plugin->process->pid;
         d->end = (int) syscall(SYS_pidfd_open, d->old, 0);
@@ -270,22 +272,73 @@ typedef struct End {
         gboolean fallen; /* the one that replaced it runs no more by then */
 } End;
 
+static void stop_new(Draining *d) {
+        outlast_trial(d);
+        plugin_end_process(d->plugin, "for the test");
+        plugin_stopped(d->plugin, "for the test");
+        g_assert_cmpint(d->plugin->state, ==, PLUGIN_STOPPED);
+        g_assert_nonnull(d->plugin->previous);
+}
+
 static void test_it_is_ended_with_its_plugin(const void *data) {
         const End *how = data;
         Draining d = {};
 
         begin(&d, "channel-slot-hold-name", "channel-slot-leave-politely", LONG);
-        outlast_trial(&d);
-        if (how->fallen) {
-                plugin_stopped(d.plugin, "for the test");
-                g_assert_cmpint(d.plugin->state, ==, PLUGIN_STOPPED);
-                g_assert_nonnull(d.plugin->previous);
-        }
+        if (how->fallen)
+                stop_new(&d);
+        else
+                outlast_trial(&d);
         how->run(&d);
         g_assert_null(d.plugin->previous);
         run_until(d.f.bus.event, d.call.n == 1);
         g_assert_cmpstr(d.call.error, ==, ERROR_PLUGIN_FAILED);
         wait_until_gone(&d);
+        end(&d);
+}
+
+/* What may be repeated goes to nobody behind the back of who ended the plugin, and does not wait for its deadline. */
+static void test_it_is_ended_and_asked_harmless_things(const void *data) {
+        const End *how = data;
+        Draining d = { .harmless = TRUE };
+
+        begin(&d, "channel-slot-hold-name", "channel-slot-good", LONG);
+        stop_new(&d);
+        how->run(&d);
+        run_until(d.f.bus.event, d.call.n == 1);
+        if (how->run == restart) {
+                g_assert_cmpstr(d.call.error, ==, "");
+                g_assert_cmpint(d.plugin->state, ==, PLUGIN_RUNNING);
+        } else {
+                g_assert_cmpstr(d.call.error, ==, ERROR_NOT_RUNNING);
+                g_assert_cmpuint(fixture_noted(&d.f, "one", "starts"), ==, 2);
+        }
+        wait_until_gone(&d);
+        end(&d);
+}
+
+static void quarantine(Draining *d) {
+        plugin_end_process(d->plugin, "for the test");
+        plugin_failures_remember(d->plugin, clock_monotonic());
+        plugin_quarantine(d->plugin, "for the test");
+        g_assert_cmpint(d->plugin->state, ==, PLUGIN_QUARANTINED);
+}
+
+static void test_it_falls_and_is_asked_harmless_things(const void *data) {
+        const End *how = data;
+        Draining d = { .harmless = TRUE };
+
+        begin(&d, "channel-slot-hold-name", "channel-slot-good", LONG);
+        outlast_trial(&d);
+        if (how->fallen)
+                stop_new(&d);
+        else
+                how->run(&d);
+        g_assert_cmpint(kill(d.old, SIGKILL), ==, 0);
+        run_until(d.f.bus.event, d.call.n == 1);
+        g_assert_null(d.plugin->previous);
+        g_assert_cmpstr(d.call.error, ==, how->fallen ? "" : ERROR_NOT_RUNNING);
+        g_assert_cmpint(d.plugin->state, ==, how->fallen ? PLUGIN_RUNNING : PLUGIN_QUARANTINED);
         end(&d);
 }
 
@@ -327,6 +380,8 @@ int main(int argc, char **argv) {
                 { "stopped-removal", { remove_it, TRUE } }, { "stopped-turned-off", { turn_off, TRUE } },
         };
 
+        static const End fell[] = { { NULL, TRUE }, { quarantine, FALSE } };
+
         g_test_init(&argc, &argv, NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(transports); i++) {
                 g_autofree char *path = g_strconcat("/plugin-drain/beyond-the-trial/", transports[i], NULL);
@@ -345,6 +400,16 @@ int main(int argc, char **argv) {
 
                 g_test_add_data_func(path, &ends[i].end, test_it_is_ended_with_its_plugin);
         }
+        for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+                g_autofree char *path = g_strconcat("/plugin-drain/harmless/", ends[i].name, NULL);
+
+                if (ends[i].end.fallen)
+                        g_test_add_data_func(path, &ends[i].end, test_it_is_ended_and_asked_harmless_things);
+        }
+        g_test_add_data_func("/plugin-drain/harmless/falls-stopped", &fell[0],
+                             test_it_falls_and_is_asked_harmless_things);
+        g_test_add_data_func("/plugin-drain/harmless/falls-quarantined", &fell[1],
+                             test_it_falls_and_is_asked_harmless_things);
         g_test_add_func("/plugin-drain/ended-within-the-trial", test_within_the_trial);
         g_test_add_func("/plugin-drain/daemon-ends", test_the_daemon_ends);
         return g_test_run();

@@ -100,20 +100,22 @@ static bool is_greeting(const Channel *channel) {
 }
 
 static void watch_input(Channel *channel) {
-        int events = sd_bus_get_events(channel->bus);
+        int events = sd_bus_get_events(channel->bus), r;
 
         if (at_leisure(channel) && events > 0)
                 events &= EPOLLOUT;
         if (events == channel->watched)
                 return;
-        channel->watched = events;
-        if (events < 0) {
-                (void) sd_event_source_set_enabled(channel->input, SD_EVENT_OFF);
-                return;
-        }
-        /* 0: its end is still noticed. */
-        (void) sd_event_source_set_io_events(channel->input, (uint32_t) events);
-        (void) sd_event_source_set_enabled(channel->input, SD_EVENT_ON);
+        if (events < 0)
+                r = sd_event_source_set_enabled(channel->input, SD_EVENT_OFF);
+        else
+                /* 0: its end is still noticed. */
+                r = sd_event_source_set_io_events(channel->input, (uint32_t) events);
+        if (r >= 0 && events >= 0)
+                r = sd_event_source_set_enabled(channel->input, SD_EVENT_ON);
+        /* Else it is tried again when it is looked at next. */
+        if (r >= 0)
+                channel->watched = events;
 }
 
 /* A timer that is set stays set: nearly every call ends long before its deadline, and one look too many now and then
@@ -129,9 +131,9 @@ static void watch_time(Channel *channel) {
         /* 0: there is something to be done at once, the news of its end for instance. */
         if (when >= channel->timer_set || (when > 0 && at_leisure(channel)))
                 return;
-        channel->timer_set = when;
-        (void) sd_event_source_set_time(channel->timer, when);
-        (void) sd_event_source_set_enabled(channel->timer, SD_EVENT_ONESHOT);
+        if (sd_event_source_set_time(channel->timer, when) >= 0 &&
+            sd_event_source_set_enabled(channel->timer, SD_EVENT_ONESHOT) >= 0)
+                channel->timer_set = when;
 }
 
 static void watch(Channel *channel) {

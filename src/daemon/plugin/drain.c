@@ -6,21 +6,40 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/errors.h"
 #include "base/journal.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
+/* What it was asked and may be asked again waits for the one that serves. Where none does, or is about to, nobody else
+ * comes to look at it. */
+static gboolean is_left_over(const Plugin *plugin) {
+        return !g_queue_is_empty((GQueue *) &plugin->calls) && !plugin_active(plugin) && !plugin_awaited(plugin) &&
+               !(plugin->state == PLUGIN_FAILED && plugin->timer);
+}
+
 /* Its slot is free: what waited for that goes on. What is made known to the system for that slot was its version's for
  * as long as it ran there. */
-static void end(Plugin *plugin, gboolean kill, const char *reason) {
+static gboolean end(Plugin *plugin, gboolean kill, const char *reason) {
         if (!plugin->previous)
-                return;
+                return FALSE;
         process_end(&plugin->previous, kill, reason);
         swap_previous_left(plugin);
         if (!plugin->swap)
                 version_settle(plugin);
         plugin_look_again(plugin);
         plugin_pump(plugin);
+        return TRUE;
+}
+
+/* As for one that is asked now. */
+static void end_by_itself(Plugin *plugin, gboolean kill, const char *reason) {
+        if (!end(plugin, kill, reason) || !is_left_over(plugin))
+                return;
+        if ((plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED) && plugin_may_run(plugin))
+                plugin_begin(plugin);
+        else
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
 }
 
 static int on_time_over(sd_event_source *source, uint64_t usec, void *userdata);
@@ -47,7 +66,7 @@ static int on_time_over(sd_event_source *source, uint64_t usec, void *userdata) 
 
         log_warning("Plugin %s: version %s did not end in time and was killed", previous->plugin->id,
                     previous->manifest->version);
-        end(previous->plugin, TRUE, "the version that was asked did not end in time");
+        end_by_itself(previous->plugin, TRUE, "the version that was asked did not end in time");
         return 0;
 }
 
@@ -65,7 +84,7 @@ static void on_failed(PluginProcess *previous, const char *reason) {
         if (process_count_calls(previous) > 0)
                 log_warning("Plugin %s: version %s, which was replaced and had calls to finish, %s",
                             previous->plugin->id, previous->manifest->version, reason);
-        end(previous->plugin, TRUE, reason);
+        end_by_itself(previous->plugin, TRUE, reason);
 }
 
 static const ProcessHooks draining = { .leaving = on_leaving, .failed = on_failed };
@@ -101,7 +120,7 @@ void drain_go_on(Plugin *plugin) {
         if (!previous)
                 return;
         if (has_said_all(previous)) {
-                end(plugin, FALSE, "the version that was asked has ended");
+                end_by_itself(plugin, FALSE, "the version that was asked has ended");
                 return;
         }
         ask_to_leave(previous);
@@ -112,7 +131,12 @@ void drain_go_on(Plugin *plugin) {
 }
 
 void drain_end(Plugin *plugin, const char *reason) {
-        end(plugin, TRUE, reason);
+        if (end(plugin, TRUE, reason) && is_left_over(plugin))
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+}
+
+void drain_end_before(Plugin *plugin, const char *reason) {
+        (void) end(plugin, TRUE, reason);
 }
 
 gboolean drain_has_name(const Plugin *plugin) {

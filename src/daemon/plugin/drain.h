@@ -13,8 +13,10 @@
 void drain_begin(Plugin *plugin);
 /* A call ended, or the name has another owner. NULL is fine for all these: there may be none. */
 void drain_go_on(Plugin *plugin);
-/* Kills it. */
+/* Kills it. What it was asked does not begin the plugin anew. */
 void drain_end(Plugin *plugin, const char *reason);
+/* Kills it, before the caller begins the plugin anew. */
+void drain_end_before(Plugin *plugin, const char *reason);
 /* It is the one who still has the plugin's name. */
 gboolean drain_has_name(const Plugin *plugin);
 /* What it does yet, for a person; NULL: there is none. Caller frees. */

@@ -512,7 +512,7 @@ void plugin_leave(Plugin *plugin, const char *reason) {
 void plugin_restart(Plugin *plugin) {
         plugin_forget_failures(plugin);
         if (!plugin_active(plugin)) {
-                drain_end(plugin, "is restarted");
+                drain_end_before(plugin, "is restarted");
                 plugin->restart_wanted = plugin_dismiss(plugin);
                 if (!plugin->restart_wanted)
                         plugin_begin(plugin);

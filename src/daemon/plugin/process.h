@@ -140,12 +140,14 @@ gboolean process_find(PluginProcess *process, void (*found)(PluginProcess *proce
 /* Something was not answered in time: is it alive at all? */
 void process_suspect(PluginProcess *process);
 
-/* lifecycle.c */
+/* farewell.c */
 /* One that was adopted is of another version than is there, and nothing is known of that: what is there takes its
  * place. */
 void process_outdated(PluginProcess *process, const char *reason);
 /* It was found, and is not to serve: it is sent away as soon as it has given what it knows. */
 void process_dismiss(PluginProcess *process, const char *reason);
+
+/* lifecycle.c */
 /* It was killed, for this reason, because it may still do what it was asked: another one takes its place. The process
  * is gone afterwards. */
 void process_overdue(PluginProcess *process, const char *reason);

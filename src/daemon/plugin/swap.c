@@ -555,8 +555,9 @@ void swap_put_off(Plugin *plugin, Manifest *manifest, PluginSettled done, void *
 
         if (done) {
                 message = g_strdup_printf("%s runs in two versions already: %s. Until then no other can take the "
-                                          "place of version %s.",
-                                          plugin->id, words, plugin->manifest->version);
+                                          "place of version %s. To end both, and what they are asked: "
+                                          "sudo " SNOOZE_COMMAND " plugin restart %s",
+                                          plugin->id, words, plugin->manifest->version, plugin->id);
                 manifest_free(manifest);
                 answer_later(plugin, done, userdata, ERROR_BUSY, message);
                 return;
