@@ -266,6 +266,11 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
                 add(findings, "configuration", "warning", *warning, SNOOZE_COMMAND " config check");
 }
 
+/* What is too much for the bus at the moment, or in one message, is a ceiling; nothing else is. */
+static const char *error_of(int r) {
+        return r == -ENOBUFS || r == -EMSGSIZE || r == -ENOMEM ? ERROR_LIMITS_EXCEEDED : SD_BUS_ERROR_FAILED;
+}
+
 typedef struct Diagnosis {
         Manager *manager;
         sd_bus_message *call;
@@ -296,8 +301,8 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
         if (r >= 0)
                 r = sd_bus_send(NULL, reply, NULL);
         else
-                r = sd_bus_reply_method_errorf(diagnosis->call, ERROR_LIMITS_EXCEEDED,
-                                               "The diagnosis could not be told: %s", g_strerror(-r));
+                r = sd_bus_reply_method_errorf(diagnosis->call, error_of(r), "The diagnosis could not be told: %s",
+                                               g_strerror(-r));
         manager->diagnoses--;
         sd_bus_message_unref(diagnosis->call);
         g_free(diagnosis);
@@ -326,8 +331,7 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (r < 0) {
                 sd_bus_message_unref(diagnosis->call);
                 g_free(diagnosis);
-                return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED, "The diagnosis could not be begun: %s",
-                                         g_strerror(-r));
+                return sd_bus_error_setf(error, error_of(r), "The diagnosis could not be begun: %s", g_strerror(-r));
         }
         manager->diagnoses++;
         return 1;

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plugin said cannot be put into an answer: whoever asked is told so by name, at once, and the next one gets an answer."""
 
+import errno
 import os
 
 from gi.repository import Gio, GLib
 
 import tap
-from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House
+from harness import ERROR, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, error_name
 
 ONE, PROVIDED = f'{PATH}/plugin/one', f'{PATH}/provider/one'
 CONTRACTS = ['IdleCheck', 'RequestHandler', 'DataProcessor', 'CloudProvider']
@@ -57,6 +58,17 @@ class Unanswered(BusTest):
                     os.close(fd)
 
         self.assertEqual(self.assert_told(ask)[0], ({'bytes': 3},))
+
+    def test_a_diagnosis(self):
+        """Of which a ceiling is one cause, and not the only one."""
+        for number, name in (('', ERROR + 'LimitsExceeded'), (errno.EINVAL, 'org.freedesktop.DBus.Error.Failed')):
+            self.mark.write_text(str(number))
+            with self.assertRaises(GLib.Error) as raised:
+                self.house.client().call('Diagnose')
+            self.mark.unlink()
+            self.assertEqual(error_name(raised.exception), name)
+            self.assertIn(f'The diagnosis could not be told: {os.strerror(number or errno.ENOMEM)}', raised.exception.message)
+        self.assertTrue(self.house.client().call('Diagnose')[0])
 
     def test_what_a_provider_knows(self):
         self.assertEqual(self.assert_told(lambda client: client.call('GetInstanceInfo', '(s)', ('',), PROVIDER, PROVIDED))[0]['id'], 'i-1234')
