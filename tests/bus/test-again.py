@@ -56,6 +56,17 @@ class Again(CountingTest):
         self.set_config(plugins={'enabled': True})
         self.wait_for_vote('idle')
 
+    def test_nothing_is_started_for_one_that_lacks_a_setting(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
+        self.house.install_fake('needed', 'good', contracts=['RequestHandler'])
+        self.place('1.0.0', config_schema=schema, dependencies=[{'name': 'needed', 'version': '*'}])
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='is not configured well')
+        self.assertEqual(self.house.lived_through('needed'), [])
+        self.of('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},))
+        self.of('Load')
+        self.assertEqual((self.get('State'), self.house.lived_through('needed').count('starts')), ('running', 1))
+
     def test_one_that_lacks_a_setting_until_it_has_it(self):
         schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
         self.place('1.0.0', config_schema=schema)

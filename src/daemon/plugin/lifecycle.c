@@ -439,8 +439,6 @@ void plugin_begin(Plugin *plugin) {
                 plugin_refuse(plugin, problem);
                 return;
         }
-        if (!plugin->behind && !dependencies_ready(plugin))
-                return;
         settings = plugin->behind ? NULL : plugin_settings(plugin, plugin->manifest, &error);
         plugin->misconfigured = !settings && !plugin->behind;
         if (plugin->misconfigured) {
@@ -448,6 +446,8 @@ void plugin_begin(Plugin *plugin) {
                 plugin_refuse(plugin, problem);
                 return;
         }
+        if (!plugin->behind && !dependencies_ready(plugin))
+                return;
         plugin->restart_wanted = FALSE;
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "asked for") || plugin->state != PLUGIN_LOADING)
                 return;
