@@ -38,7 +38,7 @@ void plugin_settle_reached(Plugin *plugin) {
         gboolean up = plugin->state == PLUGIN_RUNNING, down = !plugin_active(plugin);
         g_autofree char *why = NULL;
 
-        if (up ? plugin->behind : plugin->restart_wanted || plugin->dismissed)
+        if (up ? plugin->behind : plugin->dismissed)
                 return;
         if (plugin->manifest && !plugin_may_run(plugin))
                 why = plugin_why_not(plugin);
@@ -48,7 +48,8 @@ void plugin_settle_reached(Plugin *plugin) {
                 if (settler->load ? up : down)
                         settle(plugin, i, NULL, NULL);
                 /* One that was discovered again is about to be started, or refused. */
-                else if (settler->load && down && (why || plugin->state != PLUGIN_DISCOVERED))
+                else if (settler->load && down && !plugin->restart_wanted &&
+                         (why || plugin->state != PLUGIN_DISCOVERED))
                         settle(plugin, i, ERROR_PLUGIN_FAILED,
                                why ?: *plugin->last_error ? plugin->last_error : "It was stopped.");
         }
