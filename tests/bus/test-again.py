@@ -9,7 +9,7 @@ import signal
 from gi.repository import GLib
 
 import tap
-from counting import COUNTING, CountingTest
+from counting import COUNTING, CountingTest, wait_for_time
 from harness import ERROR, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
 
 
@@ -23,6 +23,15 @@ class Again(CountingTest):
 
     def set_config(self, **values):
         self.client.call('SetConfiguration', '(s)', (json.dumps(values),))
+
+    def look(self):
+        """As soon as this user may have it looked again."""
+        while True:
+            try:
+                return self.discover()
+            except GLib.Error as error:
+                self.assertEqual(error_name(error), ERROR + 'LimitsExceeded')
+            wait_for_time(0.1)
 
     def fall_at_the_farewell(self, send_away):
         self.start()
@@ -77,6 +86,26 @@ class Again(CountingTest):
         self.assertEqual((self.get('State'), self.get('Restarts'), self.vote(), self.processes()), ('failed', 0, 'unknown', []))
         self.of('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},))
         self.wait_for_vote('idle')
+
+    def test_one_that_runs_and_is_broken_on_the_disk_is_told_once(self):
+        self.start()
+        manifest = self.directory / 'plugin.json'
+        whole = manifest.read_text()
+        told = lambda: [message for source, message, _ in self.problems if source == 'counting']
+        manifest.write_text('{')
+        wait_for(told, 'it to be told')
+        self.look()
+        self.look()
+        manifest.write_text('[')
+        wait_for(lambda: len(told()) > 1, 'something else to be told')
+        # It was not so meanwhile.
+        manifest.write_text(whole)
+        self.look()
+        manifest.write_text('[')
+        wait_for(lambda: len(told()) > 2, 'it to be told again')
+        first, second, third = told()
+        self.assertNotEqual(first, second)
+        self.assertEqual(second, third)
 
     def test_one_that_waited_for_its_restart_when_plugins_were_turned_off(self):
         self.start()

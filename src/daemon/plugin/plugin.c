@@ -227,6 +227,7 @@ void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manife
         if (plugin->manifest)
                 plugin->was_check = plugin_has_contract(plugin, "IdleCheck");
         g_clear_pointer(&plugin->manifest, manifest_free);
+        g_clear_pointer(&plugin->broken_told, g_free);
         plugin->manifest = manifest;
         plugin->behind = plugin->misconfigured = FALSE;
         plugin->directory = g_strdup(directory);
@@ -293,6 +294,7 @@ void plugin_free(Plugin *plugin) {
                 g_free(plugin->gone[i]);
         g_free(plugin->last_error);
         g_free(plugin->dependency_error);
+        g_free(plugin->broken_told);
         g_free(plugin->id);
         g_free(plugin->name);
         g_free(plugin->path);

@@ -70,6 +70,7 @@ struct Plugin {
                                     this one */
         FileStamp stamp[MANIFEST_FILES];
         gboolean stale;          /* to be looked at again when it has ended */
+        char *broken_told;       /* what is there is broken while it runs, and so it was told; NULL: it is not */
         Manifest *refused;       /* the version on the disk that may not take the place of the one that runs, or
                                     could not … */
         char *refusal;           /* … and why it may not, as it was told last; NULL: it could not, and is not tried

@@ -70,7 +70,12 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
                         g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
 
                 plugin->stale = TRUE;
-                plugins_problem(plugin->plugins, plugin->id, message);
+                /* Anybody may have it read again and again. */
+                if (g_strcmp0(message, plugin->broken_told) != 0) {
+                        plugins_problem(plugin->plugins, plugin->id, message);
+                        g_free(plugin->broken_told);
+                        plugin->broken_told = g_steal_pointer(&message);
+                }
                 return;
         }
         if (g_str_equal(manifest->version, plugin->manifest->version)) {
@@ -92,6 +97,8 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         gboolean awaited = other_program && plugin->state == PLUGIN_QUARANTINED;
 
         plugin->stale = FALSE;
+        if (manifest)
+                g_clear_pointer(&plugin->broken_told, g_free);
         if (awaited)
                 plugin_forget_failures(plugin);
         if (!awaited && manifest_same(plugin, directory, manifest, broken)) {
