@@ -2,6 +2,7 @@
 """A plugin that may run again after it ended somehow, and one that is not to go on as the process that a daemon before this one left
 behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -127,7 +128,7 @@ class Again(CountingTest):
 
 class Found(CountingTest):
     """Nobody has asked it for anything since the daemon began."""
-    manifest = {'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+    manifest = {'timeouts': {'start': 5, 'initialize': 4, 'export': 1, 'shutdown': 2}}
 
     def setUp(self):
         super().setUp()
@@ -142,6 +143,26 @@ class Found(CountingTest):
         self.house.start_daemon()
         self.client = self.house.client()
         self.assertEqual((self.get('State'), self.processes()), ('discovered', [self.pid]))
+
+    @contextlib.contextmanager
+    def authorized(self, *methods):
+        """These are sent, and the daemon hears together that they may be done, and whatever is sent meanwhile."""
+        polkit, daemon = self.house.polkit.pid, self.house.daemon.pid
+        del self.house.asked[:]
+        for pid in polkit, daemon:
+            self.addCleanup(continue_if_there, pid)
+        os.kill(polkit, signal.SIGSTOP)
+        answers = [self.client.send(method, interface=PLUGIN, path=COUNTING) for method in methods]
+        # Each of its answers comes behind one of its questions to the bus, which are fewer than these.
+        for _ in range(10):
+            self.get('State')
+        os.kill(daemon, signal.SIGSTOP)
+        os.kill(polkit, signal.SIGCONT)
+        wait_for(lambda: len(self.house.asked) == len(methods), 'the answers of polkit')
+        yield answers
+        # The bus has taken it all.
+        self.client.call('GetId', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus', destination='org.freedesktop.DBus')
+        os.kill(daemon, signal.SIGCONT)
 
     def wait_for_its_end(self):
         wait_for_file(lambda: self.processes() == [], 'its end')
@@ -166,6 +187,61 @@ class Found(CountingTest):
         self.of('Restart')
         self.assert_another_serves()
         self.assertEqual(self.get('Restarts'), 0)
+
+    def begin_to_greet(self):
+        """It has been found and has not answered yet, which it may do now."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self.addCleanup(continue_if_there, self.pid)
+        self.come_back()
+        load = self.client.send('Load', interface=PLUGIN, path=COUNTING)
+        self.wait_for_state('initializing')
+        return load
+
+    def test_restart_while_it_is_greeted(self):
+        load = self.begin_to_greet()
+        restart = self.client.send('Restart', interface=PLUGIN, path=COUNTING)
+        # Another one ends it no sooner.
+        again = self.client.send('Restart', interface=PLUGIN, path=COUNTING)
+        self.assertEqual(self.get('State'), 'initializing')
+        os.kill(self.pid, signal.SIGCONT)
+        wait_for(lambda: load and restart and again, 'the answers')
+        self.assertEqual((load, restart, again), ([((), None)], [((), None)], [((), None)]))
+        self.assert_another_serves()
+        self.assertEqual((self.count(), self.problems), (4, []))
+
+    def test_unload_while_it_is_greeted(self):
+        load = self.begin_to_greet()
+        unload = self.client.send('Unload', interface=PLUGIN, path=COUNTING)
+        self.assertEqual(self.get('State'), 'initializing')
+        os.kill(self.pid, signal.SIGCONT)
+        wait_for(lambda: load and unload, 'the answers')
+        self.assertEqual((error_name(load[0][1]), unload), (ERROR + 'PluginFailed', [((), None)]))
+        self.assertEqual((self.get('State'), self.processes()), ('stopped', []))
+        self.of('Load')
+        self.assertEqual((self.count(), self.problems), (4, []))
+
+    def test_one_that_is_not_what_is_there_may_not_run(self):
+        """By whatever manifest: it is asked for what it knows."""
+        self.place('1.0.0', contracts=['State', 'RequestHandler', 'EventHandler'])
+        self.house.configure({'plugins': {'enabled': False}})
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.wait_for_its_end()
+        self.assertEqual(self.problems, [])
+        self.place('1.0.0', contracts=['State', 'RequestHandler'])
+        self.discover()
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'enabled': True}}),))
+        self.of('Load')
+        self.assertEqual(self.count(), 4)
+
+    def test_restart_while_somebody_asks(self):
+        self.come_back()
+        with self.authorized('Restart') as (restart,):
+            count = self.client.send('Call', '(sa{sv})', ('count', {}), PLUGIN, COUNTING)
+        wait_for(lambda: restart and count, 'the answers')
+        self.assertEqual((restart, count[0][1]), ([((), None)], None))
+        self.assertEqual(count[0][0][1]['count'], 4)
+        self.assert_another_serves()
 
     def test_unload(self):
         self.come_back()
@@ -220,11 +296,23 @@ class Found(CountingTest):
         self.client = self.house.client()
         self.wait_for_its_end()
 
-    def test_where_there_is_none_nothing_happens(self):
+    def come_back_to_none(self):
         os.kill(self.pid, signal.SIGKILL)
         wait_for_file(lambda: self.processes() == [], 'its end')
         self.house.start_daemon()
         self.client = self.house.client()
+
+    def test_unload_behind_restart_where_there_is_none(self):
+        self.come_back_to_none()
+        with self.authorized('Restart', 'Unload') as (restart, unload):
+            pass
+        wait_for(lambda: restart and unload, 'the answers')
+        # Whichever the daemon came to first: nobody is left to wait.
+        self.assertEqual((unload, self.get('State')), ([((), None)], 'discovered'))
+        self.assertEqual(error_name(restart[0][1]), ERROR + 'PluginFailed')
+
+    def test_where_there_is_none_nothing_happens(self):
+        self.come_back_to_none()
         self.of('Unload')
         self.of('Disable')
         self.assertEqual(self.get('State'), 'discovered')
@@ -232,6 +320,19 @@ class Found(CountingTest):
         self.of('Restart')
         wait_for(lambda: 'running' in [state for state, _, _ in self.told], 'it to be told that it runs')
         self.assertEqual([state for state, _, _ in self.told], ['loading', 'initializing', 'running'])
+
+    def test_its_files_are_removed(self):
+        self.come_back()
+        removed = self.house.watcher.listen('org.freedesktop.DBus.ObjectManager', 'InterfacesRemoved')
+        (self.directory / 'plugin.json').unlink()
+        wait_for_file(lambda: self.processes() == [], 'its end')
+        wait_for(lambda: any(path == COUNTING for path, _ in removed), 'it to be removed')
+
+    def test_its_files_are_removed_where_there_is_none(self):
+        self.come_back_to_none()
+        removed = self.house.watcher.listen('org.freedesktop.DBus.ObjectManager', 'InterfacesRemoved')
+        (self.directory / 'plugin.json').unlink()
+        wait_for(lambda: any(path == COUNTING for path, _ in removed), 'it to be removed')
 
 
 tap.main()

@@ -17,8 +17,8 @@ class Draining(CountingTest):
 
     def setUp(self):
         super().setUp()
-        # What has a State waits for its calls before it is replaced.
-        self.place('1.0.0', contracts=['IdleCheck', 'RequestHandler', 'DataProcessor'])
+        # What has a State waits for its calls before it is replaced; what is a check the daemon asks by itself.
+        self.place('1.0.0', contracts=['RequestHandler', 'DataProcessor'])
         self.start()
         self.old = self.get('Pid')
 
@@ -109,8 +109,9 @@ class Draining(CountingTest):
         wait_for_file(lambda: self.processes() == [], 'both to be gone')
         self.assertEqual(self.get('State'), 'stopped')
 
-    def test_a_daemon_that_comes_back_takes_the_new_one(self):
-        """Though the old one is at a call, looks at nothing else, and has the name yet."""
+    def fall_at_a_call(self):
+        """The daemon does: the old one is at a call, looks at nothing else, and has the name yet. Returns the new one, and who has the
+        name."""
         os.mkfifo(self.directory / 'go')
         waiting = self.client.send('Call', '(sa{sv})', ('wait', {}), PLUGIN, COUNTING)
         wait_for_file((self.directory / 'asked').exists, 'the call to be there')
@@ -124,13 +125,33 @@ class Draining(CountingTest):
         wait_for(lambda: waiting, 'the end of the call with the daemon')
         self.house.start_daemon()
         self.client = self.house.client()
-        self.of('Load')
-        self.assertEqual((self.get('Pid'), self.get('Version'), self.ask('look')['pid']), (new, '1.1.0', new))
+        return new, pid_of_owner
+
+    def end_the_call(self):
         with open(self.directory / 'go', 'w'):
             pass
+
+    def test_a_daemon_that_comes_back_takes_the_new_one(self):
+        new, pid_of_owner = self.fall_at_a_call()
+        self.of('Load')
+        self.assertEqual((self.get('Pid'), self.get('Version'), self.ask('look')['pid']), (new, '1.1.0', new))
+        self.end_the_call()
         wait_for_file(lambda: self.processes() == [new], 'the old one to be gone')
         wait_for(lambda: pid_of_owner() == new, 'the name')
         self.assertEqual((self.ask('look')['pid'], self.get('State'), self.get('Restarts')), (new, 'running', 0))
+
+    def test_a_daemon_that_comes_back_sends_the_new_one_away(self):
+        """It is that which serves: the old one is to leave, too, but is asked nothing."""
+        new, _ = self.fall_at_a_call()
+        told = self.house.watcher.listen(PLUGIN, 'StateChanged', COUNTING)
+        unload = self.client.send('Unload', interface=PLUGIN, path=COUNTING)
+        wait_for_file(lambda: self.processes() == [self.old], 'the new one to be gone')
+        wait_for(lambda: unload, 'an answer to Unload')
+        self.assertEqual((unload, [state for state, _, _ in told]),
+                         ([((), None)], ['loading', 'initializing', 'draining', 'stopped']))
+        self.end_the_call()
+        wait_for_file(lambda: self.processes() == [], 'the old one to be gone')
+        self.assertEqual(self.problems, [])
 
 
 if __name__ == '__main__':

@@ -81,8 +81,10 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
                 return 1;
         }
         missing = missing_contract(manifest, info);
-        if (missing)
-                return rubbish(ret_problem, "does not serve the contract %s of its manifest", missing);
+        if (missing) {
+                (void) rubbish(ret_problem, "does not serve the contract %s of its manifest", missing);
+                return 1;
+        }
         *ret_version = g_strdup(version);
         return 0;
 }

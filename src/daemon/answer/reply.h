@@ -21,8 +21,8 @@ typedef enum StateHeld {
 /* All these return 0, or -EBADMSG with *ret_problem: what the plugin did, its name being the subject of the sentence.
  */
 
-/* Handshake, of this version of a plugin; or 1, with a sentence as well: another version of it speaks, of which
- * nothing more is known but its state. *ret_version: as it says; NULL: it does not. */
+/* Handshake, of this version of a plugin; or 1, with a sentence as well: another version of it speaks, or one that has
+ * another manifest, and nothing more is known of it but its state. *ret_version: as it says; NULL: it does not. */
 int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHeld *ret_held, char **ret_version,
                         char **ret_problem);
 /* OpenChannel: a descriptor, which stays the message's. */

@@ -11,6 +11,8 @@
 static void find(Plugin *plugin) {
         if (!plugin_set_state(plugin, PLUGIN_LOADING, "is looked for") || plugin->state != PLUGIN_LOADING)
                 return;
+        /* Of two it is the one that serves. */
+        origin_learn(plugin);
         plugin->process = process_new(plugin, plugin->slot, plugin->manifest, plugin_serving_hooks());
         plugin_adopt(plugin);
 }
@@ -19,9 +21,17 @@ static void nobody_runs(Plugin *plugin) {
         gboolean again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
 
         plugin->dismissed = plugin->restart_wanted = FALSE;
-        if (again)
-                plugin_begin(plugin);
-        plugin_settle_reached(plugin);
+        plugin->looked = TRUE;
+        /* Its files may have gone: so does it now. */
+        plugin_look_again(plugin);
+        if (!again) {
+                plugin_settle_all(plugin);
+                return;
+        }
+        plugin_begin(plugin);
+        /* What it waits for may come yet: how it ended before is no answer. */
+        if (!plugin_awaited(plugin))
+                plugin_settle_reached(plugin);
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -362,6 +362,10 @@ static gboolean on_identified(PluginProcess *process) {
 static void on_restored(PluginProcess *process, const char *problem, void *userdata) {
         Plugin *plugin = process->plugin;
 
+        if (plugin->dismissed) {
+                process_dismiss(process, "is sent away");
+                return;
+        }
         plugin->failure_count = 0;
         plugin->restart_wanted = FALSE;
         plugin->stray = FALSE;
@@ -384,6 +388,10 @@ static void on_restored(PluginProcess *process, const char *problem, void *userd
 
 /* Its state comes before any call. Each step of that has a deadline of its own. */
 static void on_ready(PluginProcess *process) {
+        if (process->plugin->dismissed) {
+                process_dismiss(process, "is sent away");
+                return;
+        }
         plugin_set_timer(process->plugin, 0);
         state_restore(process, on_restored, NULL);
 }
@@ -418,6 +426,11 @@ void plugin_begin(Plugin *plugin) {
         g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
 
+        /* Whoever runs yet is sent away first. */
+        if (plugin->dismissed && !plugin_active(plugin)) {
+                plugin->restart_wanted |= plugin_may_run(plugin);
+                return;
+        }
         if (!plugin_active(plugin) && (plugin->looked || !plugin->behind)) {
                 take_next_manifest(plugin);
                 upgrade_take_refused(plugin);
@@ -482,8 +495,8 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 break;
         case PLUGIN_LOADING:
         case PLUGIN_INITIALIZING:
-                /* Nobody knows yet whether one runs that is to go, nor who it is. */
-                if (plugin->process && plugin->state == PLUGIN_LOADING && plugin_adopting(plugin)) {
+                /* Nobody knows yet whether one runs that is to go, nor who it is, or what it knows. */
+                if (plugin->process && plugin_adopting(plugin)) {
                         plugin->dismissed = TRUE;
                         plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
                         break;

@@ -147,6 +147,18 @@ static Manifest *origin_read(const Plugin *plugin, char **ret_owner) {
         return manifest;
 }
 
+void origin_learn(Plugin *plugin) {
+        g_clear_pointer(&plugin->origin, g_free);
+        manifest_free(origin_read(plugin, &plugin->origin));
+}
+
+gboolean origin_known(const Plugin *plugin) {
+        g_autofree char *owner = NULL;
+
+        manifest_free(origin_read(plugin, &owner));
+        return owner != NULL;
+}
+
 static gboolean is_another(const Plugin *plugin, const Manifest *manifest) {
         return manifest && plugin->manifest && !g_str_equal(manifest->digest, plugin->manifest->digest);
 }

@@ -418,6 +418,10 @@ gboolean plugin_dismiss(Plugin *plugin);
 /* Before it is looked for one that ran before the daemon did: takes the manifest that it had, as far as that is known.
  */
 void origin_take(Plugin *plugin);
+/* … where only who that is matters, not what it had. */
+void origin_learn(Plugin *plugin);
+/* One of it ran before the daemon did, and may run yet. */
+gboolean origin_known(const Plugin *plugin);
 /* What it was started from is known, and its manifest. */
 gboolean origin_is(const Plugin *plugin, const char *unique_name);
 /* It is about to run, and does: what came to be there meanwhile is to take its place. */
@@ -440,6 +444,8 @@ void origins_follow(Plugins *plugins);
 void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void *userdata);
 /* Tells those whose wait has come to an end by the state that was just entered. */
 void plugin_settle_reached(Plugin *plugin);
+/* … of one that does not run, and that nobody is about to start. */
+void plugin_settle_all(Plugin *plugin);
 void plugin_settle_refused(Plugin *plugin, PluginSettled done, void *userdata, const char *error, const char *message);
 void plugin_settler_free(void *settler);
 

@@ -201,7 +201,8 @@ static void look_at(Plugins *plugins, const char *directory, const char *id, GSt
                 memcpy(plugin->stamp, stamp, sizeof(stamp));
 }
 
-/* First its end is waited for; the last to hear of it are those who could still call it. */
+/* First its end is waited for, also that of one that ran before the daemon did; the last to hear of it are those who
+ * could still call it. */
 static void remove_plugin(Plugin *plugin) {
         static const char reason[] = "its plugin.json is gone";
         Plugins *plugins = plugin->plugins;
@@ -210,11 +211,12 @@ static void remove_plugin(Plugin *plugin) {
 
         drain_end(plugin, reason);
         plugin->stale = TRUE;
-        if (plugin_active(plugin) || plugin_awaited(plugin)) {
+        if (plugin_active(plugin) || plugin_awaited(plugin))
                 plugin_leave(plugin, reason);
-                if (plugin_active(plugin))
-                        return;
-        }
+        else if (!plugin->looked && origin_known(plugin))
+                (void) plugin_dismiss(plugin);
+        if (plugin_active(plugin) || plugin->dismissed)
+                return;
         if (!g_ptr_array_find(plugins->list, plugin, &index))
                 return;
         plugin->enabled = FALSE;

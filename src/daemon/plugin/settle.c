@@ -34,7 +34,8 @@ static void settle(Plugin *plugin, guint i, const char *error, const char *messa
         plugins_defer(plugin->plugins, settler_run, plugin_settler_free, settler);
 }
 
-void plugin_settle_reached(Plugin *plugin) {
+/* begins: if it was only discovered, it is about to be started, or refused. */
+static void settle_reached(Plugin *plugin, gboolean begins) {
         gboolean up = plugin->state == PLUGIN_RUNNING, down = !plugin_active(plugin);
         g_autofree char *why = NULL;
 
@@ -47,12 +48,19 @@ void plugin_settle_reached(Plugin *plugin) {
 
                 if (settler->load ? up : down)
                         settle(plugin, i, NULL, NULL);
-                /* One that was discovered again is about to be started, or refused. */
                 else if (settler->load && down && !plugin->restart_wanted &&
-                         (why || plugin->state != PLUGIN_DISCOVERED))
+                         (why || plugin->state != PLUGIN_DISCOVERED || !begins))
                         settle(plugin, i, ERROR_PLUGIN_FAILED,
                                why ?: *plugin->last_error ? plugin->last_error : "It was stopped.");
         }
+}
+
+void plugin_settle_reached(Plugin *plugin) {
+        settle_reached(plugin, TRUE);
+}
+
+void plugin_settle_all(Plugin *plugin) {
+        settle_reached(plugin, FALSE);
 }
 
 void plugin_settle_later(Plugin *plugin, gboolean load, PluginSettled done, void *userdata) {
