@@ -427,12 +427,13 @@ def pwd_of(machine, user):
 
 def nothing_is_left(machine):
     """a plugin that is forgotten leaves nothing but its own files"""
-    for plugin in ("probe", "bare"):
-        # As it may have been left by an earlier one.
-        machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten/kept", "an earlier one's")
+    for plugin, aside in ("probe", "forgotten"), ("bare", "forgotten.last"):
+        if aside != "forgotten":
+            # As it may have been left by earlier ones.
+            machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten/kept", "the first one's")
+            machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}.{aside}/more", "a later one's")
         machine.write(f"/var/lib/cloudsnooze-plugins/{plugin}/kept", plugin)
         machine.run("snooze", "plugin", "uninstall", plugin)
-        assert machine.read(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten.~1~/kept") == "an earlier one's"
         for path in FILES:
             assert not os.path.exists(machine.path(path.format(plugin))), path
         assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0
@@ -440,9 +441,30 @@ def nothing_is_left(machine):
         assert os.path.exists(machine.path(f"/etc/cloudsnooze/plugins/{plugin}/plugin.json"))
         # The next user may get the number of this one, and the next plugin its name, but not what it kept.
         assert not os.path.exists(machine.path(f"/var/lib/cloudsnooze-plugins/{plugin}"))
-        kept = machine.run("stat", "-c", "%U %a", f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten").stdout.strip()
+        kept = machine.run("stat", "-c", "%U %a", f"/var/lib/cloudsnooze-plugins/{plugin}.{aside}").stdout.strip()
         assert kept == "root 700", f"{plugin}: {kept}"
-        assert machine.read(f"/var/lib/cloudsnooze-plugins/{plugin}.forgotten/kept") == plugin
+        assert machine.read(f"/var/lib/cloudsnooze-plugins/{plugin}.{aside}/kept") == plugin
+    # The first and the latest: who may have a plugin made known and forgotten does not pile them up.
+    left = {name for name in os.listdir(machine.path("/var/lib/cloudsnooze-plugins")) if name.startswith(("probe.", "bare."))}
+    assert left == {"probe.forgotten", "bare.forgotten", "bare.forgotten.last"}, left
+    assert machine.read("/var/lib/cloudsnooze-plugins/bare.forgotten/kept") == "the first one's"
+    assert os.listdir(machine.path("/var/lib/cloudsnooze-plugins/bare.forgotten.last")) == ["kept"]
+    assert not os.path.exists(machine.path("/etc/cloudsnooze/approvals/.pending"))
+
+
+def what_cannot_be_set_aside_is_owed(machine):
+    """a plugin whose directory cannot be set aside is not said to be forgotten before it can"""
+    install(machine, "stuck", [])
+    machine.call(*HELPER, "Provision", "s", "stuck", name=NAME)
+    kept = "/var/lib/cloudsnooze-plugins/stuck"
+    machine.write(f"{kept}/kept", "stuck")
+    machine.run("mount", "--bind", kept, kept)
+    message = machine.refusal(*HELPER, "Deprovision", "stuck", name=NAME)
+    assert "snooze-user-remove@stuck.service" in message, message
+    assert machine.read("/etc/cloudsnooze/approvals/.pending").splitlines()[1:] == ["stuck"]
+    machine.run("umount", kept)
+    machine.call(*HELPER, "Deprovision", "s", "stuck", name=NAME)
+    assert not os.path.exists(machine.path(kept)) and machine.read(f"{kept}.forgotten/kept") == "stuck"
     assert not os.path.exists(machine.path("/etc/cloudsnooze/approvals/.pending"))
 
 
@@ -477,4 +499,4 @@ def run(plan, installed, bus, build):
         machine.build = build
         run_on(plan, machine, [*PERMISSION_CASES, names_are_not_looked_up_for_others, one_is_taken_back, more_is_asked_again,
                                a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, a_package_brings_one_of_its_name,
-                               limits_are_live, a_captured_daemon, nothing_is_left, it_leaves_when_idle])
+                               limits_are_live, a_captured_daemon, nothing_is_left, what_cannot_be_set_aside_is_owed, it_leaves_when_idle])

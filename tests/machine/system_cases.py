@@ -34,6 +34,25 @@ def units_are_closed(machine):
         assert exposure < EXPOSURE, f"{unit}: {exposure}\n{report}"
 
 
+def users_units_end_before_the_helper_gives_up(machine):
+    """systemd ends what makes and removes users while the helper waits for it, and for a plugin that has to end before"""
+    with open(os.path.join(os.path.dirname(__file__), "../../src/helper/reload.c"), encoding="utf-8") as file:
+        patience = int(re.search(r"STEP_TIMEOUT \((\d+) \* USEC_PER_SEC\)", file.read())[1])
+    ending = 2 * seconds(machine.unit("snooze-plugin@example.service", "TimeoutStopUSec"))
+    for unit, before in ("snooze-users.service", 0), ("snooze-user-remove@example.service", ending):
+        # Killed where it does not end by itself.
+        longest = before + seconds(machine.unit(unit, "TimeoutStartUSec")) + 2 * seconds(machine.unit(unit, "TimeoutStopUSec"))
+        assert longest < patience, f"{unit}: {longest} s"
+
+
+def seconds(span):
+    """As systemctl shows it."""
+    factors = {"min": 60, "s": 1}
+    parts = re.fullmatch(r"(?:(\d+)(min) ?)?(?:(\d+)(s))?", span)
+    assert parts and span, span
+    return sum(int(number) * factors[unit] for number, unit in (parts.groups()[:2], parts.groups()[2:]) if number)
+
+
 def limits_are_the_manifests(machine):
     """the limits of each unit are those of its manifest"""
     for plugin in PLUGINS:
@@ -144,6 +163,7 @@ def languages_are_there(machine):
 
 def run(plan, installed, bus):
     with Machine(installed, bus, enabled=False) as machine:
-        for case in (files_stay_in_place, languages_are_there, units_are_valid, units_are_closed, limits_are_the_manifests,
+        for case in (files_stay_in_place, languages_are_there, units_are_valid, units_are_closed,
+                     users_units_end_before_the_helper_gives_up, limits_are_the_manifests,
                      catalog_explains, users_are_there, names_are_reserved, plugins_are_shut_in, units_of_others_stay_shut):
             plan.case(case, machine)
