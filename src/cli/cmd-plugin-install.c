@@ -210,13 +210,16 @@ static GVariant *claim_options(const Claim *claim) {
         return g_variant_builder_end(&options);
 }
 
-/* One that is there in any form is no newcomer. */
-static gboolean is_there(Cli *cli, const char *id) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) reply =
-                helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &error);
+/* One that is there in any form, broken too, is no newcomer. FALSE with *error: nobody knows. */
+static gboolean look_for(Cli *cli, const char *id, gboolean *ret_there, GError **error) {
+        g_autoptr(GError) e = NULL;
+        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &e);
 
-        return reply || !snooze_client_error_is(error, "NoSuchPlugin");
+        *ret_there = reply || snooze_client_error_is(e, "InvalidConfiguration");
+        if (*ret_there || snooze_client_error_is(e, "NoSuchPlugin"))
+                return TRUE;
+        g_propagate_error(error, g_steal_pointer(&e));
+        return FALSE;
 }
 
 /* Who may install, and not manage. Who may neither hears it of what he asked for. */
@@ -231,9 +234,14 @@ static gboolean is_refusal(const GError *error) {
  * and what was configured for it are not the next one's, who may be somebody else. */
 static gboolean forget_earlier(Cli *cli, const char *id, gboolean *ret_kept, int *ret_code, GError **error) {
         g_autoptr(GVariant) reply = NULL;
+        gboolean there = FALSE;
         GError *e = NULL;
 
-        if (!*id || !snooze_client_is_running(cli->bus) || is_there(cli, id))
+        if (!*id || !snooze_client_is_running(cli->bus))
+                return TRUE;
+        if (!look_for(cli, id, &there, error))
+                return FALSE;
+        if (there)
                 return TRUE;
         *ret_code = cli_connect(cli);
         if (*ret_code != EXIT_CODE_OK)

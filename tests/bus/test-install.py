@@ -15,10 +15,12 @@ import unittest
 import tap
 from counting import CONTRACTS, COUNTING
 from gi.repository import Gio, GLib
-from harness import ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PATH, PLUGIN, QUIET, House, error_name, wait_for
+from harness import (ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PATH, PLUGIN, QUIET, SOURCE, House, error_name,
+                     wait_for)
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
+HELPER_XML = SOURCE / 'introspection/io.cloudsnooze.Helper1.xml'
 INSTALLED = 'var/lib/cloudsnooze/plugins'
 SERVICES = 'usr/local/share/dbus-1/system-services'
 SNOOZE = BUILD / 'src/cli/cloudsnooze'
@@ -659,6 +661,28 @@ class Command(Running):
         self.of('Enable')
         self.of('Load')
         self.assertRuns('1.0.0', 1)
+
+    def test_where_it_is_not_known_what_is_there_nothing_is_installed(self):
+        """It would be given what an earlier one left."""
+        asked = []
+
+        def on_call(connection, sender, path, interface, method, parameters, invocation):
+            asked.append(method)
+            invocation.return_dbus_error(ERROR + 'LimitsExceeded', 'Too many calls; wait a moment.')
+
+        # Without the helper, whose place is taken.
+        shutil.copytree(self.source(), self.installed / 'counting/1.0.0')
+        (self.installed / 'counting/current').symlink_to('1.0.0')
+        self.start_daemon()
+        with HELPER_XML.open(encoding='utf-8') as file:
+            interface = Gio.DBusNodeInfo.new_for_xml(file.read()).interfaces[0]
+        self.client.connection.register_object(HELPER_PATH, interface, on_call, None, None)
+        result = self.client.call('RequestName', '(su)', (HELPER, 4), 'org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus')
+        self.assertEqual(result, (1,))
+        process = self.house.spawn([SNOOZE, 'plugin', 'install', self.source(identifier='other')], 'install.log')
+        self.assertNotEqual(process.wait(), 0)
+        self.assertIn('Too many calls', process.output())
+        self.assertEqual(asked, ['ListPermissions'])
 
     def test_what_is_enabled_or_came_with_a_package_is_not_forgotten(self):
         self.start('1.0.0')
