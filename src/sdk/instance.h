@@ -5,6 +5,7 @@
  * here; who may call is callers.c's, what is under way call.c's, when it leaves life.c's. */
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <snooze/plugin.h>
 
@@ -57,7 +58,7 @@ struct SnoozePluginInstance {
         bool state_live;     /* imported or changed by this instance: nothing that was exported before is newer */
         bool state_used;     /* it serves: what it knows may change at any moment */
         bool state_unsaved;  /* it is known to have changed since the daemon was given it, or may have in a call */
-        bool state_exported; /* by this instance, at least once */
+        bool state_exported; /* by this instance, at least once since it kept anything */
         bool state_handed;   /* over: whoever comes next has it, and may know more by now */
         bool state_keeping;
         bool state_last;     /* it was kept for the last time, unless it is called once more */
@@ -66,6 +67,7 @@ struct SnoozePluginInstance {
         uint32_t state_known_version;
         dev_t state_device;  /* of the file that this one kept; inode 0: none */
         ino_t state_inode;
+        struct timespec state_written;
 
         Threads *threads;    /* NULL until a call wants one */
 

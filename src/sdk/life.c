@@ -10,7 +10,7 @@
  *            └──bus confirms, channel closed, nothing under way──▸ gone
  *
  * systemd kills what says that it is stopping 15 s later (TimeoutStopSec), so that is said when nobody waits for an
- * answer any more: how long a call may take is its caller's to say.
+ * answer any more, and no work of the plugin's own is left: how long a call may take is its caller's to say.
  *
  * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end. So is any call
  * where the daemon is gone.
@@ -87,6 +87,8 @@ static void await_abandoned(SnoozePluginInstance *instance) {
  * back. With the channel closed nothing can come that way either. */
 static void tell_stopping(SnoozePluginInstance *instance) {
         if (!instance->leaving || instance->stopping || instance->settled)
+                return;
+        if (instance->work > 0 || instance->callers_pending > 0 || instance->state_keeping)
                 return;
         if (!instance->deserted && (instance->channel || instance->calls > instance->abandoned))
                 return;

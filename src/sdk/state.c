@@ -13,7 +13,10 @@
  * What a plugin knows changes in its timers, too: whoever has served is asked for its state when it leaves, and what
  * differs from what the daemon was given is kept. Not behind Shutdown: its successor may serve already, and what that
  * knows is newer. A file that was written before Shutdown came is then taken back, unless the successor has replaced
- * it.
+ * it, or the state was not asked for since: the daemon may have failed to keep it, and nobody else has it then.
+ *
+ * What leaves is still asked things while it ends, and may keep its state again. Its name is free by then: if the
+ * first file is gone, a successor has been given it and knows more.
  *
  * An event that was called off while nobody listened is in no state any more, and the next process would not know of
  * it. So what leaves the plugin as its state has such cancellations beside it, as a file of their own, until they are
@@ -39,6 +42,8 @@
 #define KEPT_FILE "kept-state"
 #define UNTOLD_FILE "untold-cancellations"
 #define TEMPORARY ".new"
+/* What it was called before each slot had one of its own. */
+#define FORMER_TEMPORARY "." KEPT_FILE TEMPORARY
 #define UNTOLD_MAX 16384U
 
 /* Big endian; as much as `size` says follows. */
@@ -88,10 +93,20 @@ static int read_all(int fd, void *data, size_t size) {
         return 0;
 }
 
+/* What this one kept is there still: no other took it or replaced it. A number alone may be another file's by now. */
+static bool kept_is_own(const SnoozePluginInstance *instance, int directory) {
+        struct stat st;
+
+        return fstatat(directory, KEPT_FILE, &st, AT_SYMLINK_NOFOLLOW) >= 0 && st.st_dev == instance->state_device &&
+               st.st_ino == instance->state_inode && st.st_mtim.tv_sec == instance->state_written.tv_sec &&
+               st.st_mtim.tv_nsec == instance->state_written.tv_nsec;
+}
+
 /* Killed at any instruction, the old file is there or the new one, whole. The other slot's process may write, too:
- * each has a file of its own until it takes the name, which is done under the directory's lock. */
+ * each has a file of its own until it takes the name, which is done under the directory's lock. -> 1, 0 where what
+ * was to be replaced by it is not this one's own any more, or a negative errno. */
 static int write_file(const SnoozePluginInstance *instance, const char *name, const struct iovec parts[static 2],
-                      struct stat *ret) {
+                      bool replaces_own, struct stat *ret) {
         _cleanup_close_ int directory = open_directory(instance), fd = -EBADF;
         char temporary[64];
         int r;
@@ -105,14 +120,18 @@ static int write_file(const SnoozePluginInstance *instance, const char *name, co
         r = write_all(fd, parts[0].iov_base, parts[0].iov_len);
         if (r >= 0)
                 r = write_all(fd, parts[1].iov_base, parts[1].iov_len);
-        if (r >= 0 && (fsync(fd) < 0 || fstat(fd, ret) < 0 || flock(directory, LOCK_EX) < 0 ||
-                       renameat(directory, temporary, directory, name) < 0 || fsync(directory) < 0))
+        if (r >= 0 && (fsync(fd) < 0 || fstat(fd, ret) < 0 || flock(directory, LOCK_EX) < 0))
                 r = -errno;
-        if (r < 0)
+        if (r >= 0)
+                r = !replaces_own || kept_is_own(instance, directory);
+        if (r > 0 && (renameat(directory, temporary, directory, name) < 0 || fsync(directory) < 0))
+                r = -errno;
+        if (r <= 0)
                 (void) unlinkat(directory, temporary, 0);
         return r;
 }
 
+/* -> 1, 0 where a successor has what this one kept before, or a negative errno. */
 static int kept_write(SnoozePluginInstance *instance, uint32_t version, const void *state, size_t size) {
         KeptHeader header = { .version = htobe32(version), .size = htobe32((uint32_t) size) };
         struct stat st;
@@ -120,12 +139,15 @@ static int kept_write(SnoozePluginInstance *instance, uint32_t version, const vo
 
         memcpy(header.magic, magic, sizeof(magic));
         r = write_file(instance, KEPT_FILE,
-                       (const struct iovec[]){ { &header, sizeof(header) }, { (void *) state, size } }, &st);
-        if (r < 0)
+                       (const struct iovec[]){ { &header, sizeof(header) }, { (void *) state, size } },
+                       instance->state_inode != 0, &st);
+        if (r <= 0)
                 return r;
         instance->state_device = st.st_dev;
         instance->state_inode = st.st_ino;
-        return 0;
+        instance->state_written = st.st_mtim;
+        instance->state_exported = false;
+        return 1;
 }
 
 /* -> 0, or a negative errno: -ENOENT where there is none, -EBADMSG where it is no state. */
@@ -162,19 +184,23 @@ static int remove_file(int directory, const char *name) {
 static int kept_remove(const SnoozePluginInstance *instance) {
         _cleanup_close_ int directory = open_directory(instance);
 
-        return directory < 0 ? directory : remove_file(directory, KEPT_FILE);
+        if (directory < 0)
+                return directory;
+        /* Not between the look of whoever wrote it and what that writes in its place. */
+        if (flock(directory, LOCK_EX) < 0)
+                return -errno;
+        return remove_file(directory, KEPT_FILE);
 }
 
 /* Only what is this one's own. */
 static int kept_withdraw(SnoozePluginInstance *instance) {
         _cleanup_close_ int directory = open_directory(instance);
-        struct stat st;
 
         if (directory < 0)
                 return directory;
-        if (flock(directory, LOCK_EX) < 0 || fstatat(directory, KEPT_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (flock(directory, LOCK_EX) < 0)
                 return -errno;
-        if (st.st_dev != instance->state_device || st.st_ino != instance->state_inode)
+        if (!kept_is_own(instance, directory))
                 return 0;
         instance->state_inode = 0;
         return remove_file(directory, KEPT_FILE);
@@ -217,7 +243,8 @@ static int untold_write(SnoozePluginInstance *instance) {
         if (r < 0)
                 return r;
         if (size > 0) {
-                r = write_file(instance, UNTOLD_FILE, (const struct iovec[]){ { ids, size }, { NULL, 0 } }, &st);
+                r = write_file(instance, UNTOLD_FILE, (const struct iovec[]){ { ids, size }, { NULL, 0 } }, false,
+                               &st);
                 instance->untold_down |= r >= 0;
         } else if (instance->untold_down) {
                 _cleanup_close_ int directory = open_directory(instance);
@@ -239,6 +266,15 @@ void state_keep_untold(SnoozePluginInstance *instance) {
                 log_warning("What was called off and not told yet could not be kept: %s", strerror(-r));
 }
 
+/* Of a process that was killed while it wrote. Those of the slots are written again. */
+static void remove_former_temporary(const SnoozePluginInstance *instance) {
+        _cleanup_close_ int directory = open_directory(instance);
+
+        if (directory >= 0 && unlinkat(directory, FORMER_TEMPORARY, 0) < 0 && errno != ENOENT)
+                log_warning("%s cannot be removed from %s: %s", FORMER_TEMPORARY, instance->state_directory,
+                            strerror(errno));
+}
+
 int state_start(SnoozePluginInstance *instance) {
         const char *directories = getenv("STATE_DIRECTORY");
         _cleanup_close_ int fd = -EBADF;
@@ -250,6 +286,7 @@ int state_start(SnoozePluginInstance *instance) {
         instance->state_directory = strndup(directories, strcspn(directories, ":"));
         if (!instance->state_directory)
                 return -ENOMEM;
+        remove_former_temporary(instance);
         r = kept_open(instance, &header, &fd);
         instance->state_kept = r >= 0;
         if (r < 0 && r != -ENOENT)
@@ -318,8 +355,11 @@ static int keep_other(SnoozePluginInstance *instance, SnoozePluginCall *call) {
             memcmp(known, instance->state_known, known_size) == 0)
                 return 0;
         r = kept_write(instance, instance->state_known_version, instance->state_known, instance->state_known_size);
-        if (r >= 0)
+        if (r > 0)
                 log_debug("The state was kept in %s", instance->state_directory);
+        else if (r == 0)
+                log_debug("A successor has the state that was kept in %s before, and knows more by now",
+                          instance->state_directory);
         else {
                 free(instance->state_known);
                 instance->state_known = NULL;

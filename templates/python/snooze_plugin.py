@@ -147,7 +147,10 @@ class Kept:
 
     def __init__(self, directory):
         self.path = pathlib.Path(directory, "kept-state")
-        self.own = None  # device and inode of what this instance wrote
+        self.own = None  # what tells the file that this instance wrote from any other
+        # Of a process that was killed while it wrote, from before each slot had a file of its own.
+        with contextlib.suppress(OSError):
+            self.path.with_name(".kept-state.new").unlink()
 
     def read(self):
         """→ version and bytes; None where there are none."""
@@ -175,17 +178,33 @@ class Kept:
         finally:
             os.close(directory)
 
+    def is_own(self):
+        """What this instance wrote is there still: no other took it or replaced it. An inode's number alone may be another file's by now."""
+        try:
+            return self.mark(self.path.lstat()) == self.own
+        except FileNotFoundError:
+            return False
+
+    @staticmethod
+    def mark(status):
+        return status.st_dev, status.st_ino, status.st_mtime_ns
+
     def write(self, version, state):
+        """→ whether it is there; not where a successor has what this instance wrote before, and knows more by now."""
         new = self.path.with_name(".kept-state.new" + os.environ.get("SNOOZE_SLOT", "a"))
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(new, flags, 0o600), "wb") as file:
             file.write(self.HEADER.pack(self.MAGIC, version, len(state)) + state)
             file.flush()
             os.fsync(file.fileno())
-            status = os.fstat(file.fileno())
+            mark = self.mark(os.fstat(file.fileno()))
         with self.locked():
+            if self.own and not self.is_own():
+                new.unlink()
+                return False
             new.rename(self.path)
-        self.own = status.st_dev, status.st_ino
+        self.own = mark
+        return True
 
     def remove(self):
         with self.locked():
@@ -196,11 +215,7 @@ class Kept:
         if not self.own:
             return
         with self.locked():
-            try:
-                status = self.path.lstat()
-            except FileNotFoundError:
-                return
-            if (status.st_dev, status.st_ino) == self.own:
+            if self.is_own():
                 self.path.unlink()
         self.own = None
 
@@ -222,7 +237,7 @@ class Server:
         self.live = False  # it has a state of its own
         self.used = False  # it serves: what it knows may change at any moment
         self.unsaved = False  # it is known to have changed since it was exported, or may have in a call
-        self.exported = False
+        self.exported = False  # at least once since this instance kept anything
         self.handed = False  # over: whoever comes next has it, and may know more by now
         self.known = None  # what whoever comes next would be given: exported last, or kept by this one
         self.host = None
@@ -283,13 +298,15 @@ class Server:
                 raise PluginError("there is no $STATE_DIRECTORY")
             version, state = self.plugin.export_state()
             if (version, bytes(state)) != self.known:
-                self.kept.write(version, bytes(state))
+                if self.kept.write(version, bytes(state)):
+                    self.exported = False
                 self.known = version, bytes(state)
         except Exception as error:  # an author's, too: it leaves in any case
             print(f"{self.id}: what changed since the state was exported is lost: {error!r}", file=sys.stderr)
 
     def hand_over(self):
-        """Who asks it to leave has exported before. A successor may run already, and know more than what this one kept."""
+        """Who asks it to leave has exported before. A successor may run already, and know more than what this one kept; but where
+        nobody has exported since, what it kept may be all that there is of it."""
         if not self.exported:
             return
         self.handed = True

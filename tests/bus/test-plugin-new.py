@@ -13,6 +13,8 @@ import tempfile
 import unittest
 from unittest import mock
 
+from gi.repository import Gio
+
 import plugin_bus
 import tap
 
@@ -180,6 +182,12 @@ class Python(Directory):
     def learn(self, plugin, path):
         plugin.call('', 'Configure', '(a{sv})', {'path': plugin_bus.s(path)})
 
+    def server(self):
+        """The module, without a bus."""
+        sys.path.insert(0, str(self.directory))
+        self.addCleanup(sys.path.remove, str(self.directory))
+        return __import__('snooze_plugin')
+
     def left_behind(self):
         return {path.name: path.read_bytes()[16:] for path in self.kept.iterdir()}
 
@@ -222,9 +230,7 @@ class Python(Directory):
 
     def test_what_was_kept_is_taken_back_unless_a_successor_has_replaced_it(self):
         plugin = self.begin()
-        sys.path.insert(0, str(self.directory))
-        self.addCleanup(sys.path.remove, str(self.directory))
-        kept = __import__('snooze_plugin').Kept(self.kept)
+        kept = self.server().Kept(self.kept)
         self.assertEqual(plugin.stop()[0], 0)
         kept.write(1, b'mine')
         kept.withdraw()
@@ -234,6 +240,51 @@ class Python(Directory):
         (self.kept / 'new').rename(self.kept / 'kept-state')
         kept.withdraw()
         self.assertEqual(self.left_behind(), {'kept-state': b'theirs'})
+
+    def test_what_was_kept_is_not_kept_once_more_where_a_successor_has_it(self):
+        plugin = self.begin()
+        self.assertEqual(plugin.stop()[0], 0)
+        kept = self.server().Kept(self.kept)
+        self.assertTrue(kept.write(1, b'mine'))
+        self.assertTrue(kept.write(1, b'mine, and newer'))
+        self.assertEqual(self.left_behind(), {'kept-state': b'mine, and newer'})
+        (self.kept / 'new').write_bytes(b'0123456789abcdeftheirs')
+        (self.kept / 'new').rename(self.kept / 'kept-state')
+        self.assertFalse(kept.write(1, b'mine'))
+        self.assertEqual(self.left_behind(), {'kept-state': b'theirs'})
+        self.server().Kept(self.kept).remove()
+        self.assertFalse(kept.write(1, b'mine'))
+        self.assertEqual(self.left_behind(), {})
+
+    def test_what_was_kept_stays_where_nobody_asked_for_it_since(self):
+        for asked in False, True:
+            with self.subTest(asked):
+                plugin = self.begin()
+                self.check(plugin)
+                plugin.call('.State', 'ExportState')
+                self.learn(plugin, '/new')
+                answer, descriptors = self.bus.connection.call_with_unix_fd_list_sync(
+                    plugin.owner, plugin_bus.PATH, plugin_bus.NAME, 'OpenChannel', None, None, Gio.DBusCallFlags.NONE, 20000, None, None)
+                stream = Gio.Socket.new_from_fd(descriptors.get(answer.unpack()[0])).connection_factory_create_connection()
+                channel = Gio.DBusConnection.new_sync(stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+                call = lambda interface, member: channel.call_sync(
+                    None, plugin_bus.PATH, plugin_bus.NAME + interface, member, None, None, Gio.DBusCallFlags.NONE, 20000, None)
+                call('', 'Ping')
+                plugin.process.terminate()
+                plugin_bus.iterate_until(lambda: plugin.owner is None)
+                self.assertEqual(self.left_behind(), {'kept-state': b'/new'})
+                if asked:
+                    call('.State', 'ExportState')
+                call('', 'Shutdown')
+                channel.close_sync(None)
+                self.assertEqual(plugin.wait()[0], 0)
+                self.assertEqual(self.left_behind(), {} if asked else {'kept-state': b'/new'})
+                (self.kept / 'kept-state').unlink(missing_ok=True)
+
+    def test_what_a_killed_one_had_not_finished_is_removed(self):
+        (self.kept / '.kept-state.new').write_bytes(b'SNZ')
+        self.assertEqual(self.begin().stop()[0], 0)
+        self.assertEqual(self.left_behind(), {})
 
     def test_one_whose_shutdown_raises_leaves_all_the_same_and_keeps_what_it_knows(self):
         plugin = self.begin('raise OSError("nothing works")')

@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -306,6 +307,7 @@ class Sdk(plugin_bus.PluginTestCase):
     def test_what_it_kept_before_its_successor_took_over_is_taken_back(self):
         directory = self.state_directory()
         plugin, answers = self.leaving(directory)
+        plugin.call(".State", "ExportState")
         plugin.call("", "Shutdown")
         self.assertEqual(os.listdir(directory), [])
         # Nor does it keep anything for what it is called still, or learns.
@@ -322,10 +324,56 @@ class Sdk(plugin_bus.PluginTestCase):
         with open(os.path.join(directory, "new"), "wb") as f:
             f.write(b"0123456789abcdefnewer")
         os.rename(os.path.join(directory, "new"), os.path.join(directory, "kept-state"))
+        plugin.call(".State", "ExportState")
         plugin.call("", "Shutdown")
         plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
         self.assertEqual(plugin.wait()[0], 0)
         self.assertEqual(self.kept(directory), b"newer")
+
+    def test_what_it_kept_stays_where_nobody_asked_for_it_since(self):
+        """Whoever sends Shutdown may not have got what it asked for before."""
+        directory = self.state_directory()
+        plugin, _ = self.leaving(directory)
+        plugin.call("", "Shutdown")
+        self.assertEqual(self.kept(directory), b"silent")
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(self.kept(directory), b"silent")
+
+    def test_what_its_successor_was_given_is_not_kept_once_more(self):
+        directory = self.state_directory()
+        plugin, _ = self.leaving(directory)
+        owner = plugin.owner
+        successor = self.with_state(directory, "--slot", "b")
+        self.assertEqual(self.word(successor), "kept")
+        successor.call("", "Initialize", "(a{sv})", {})
+        successor.call(".State", "ImportState", "(uay)", *successor.call(".State", "ExportState"))
+        self.assertEqual(os.listdir(directory), [])
+        plugin.owner = owner
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("foul")})
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(os.listdir(directory), [])
+        self.assertEqual(successor.stop()[0], 0)
+
+    def test_what_its_successor_kept_is_not_replaced(self):
+        directory = self.state_directory()
+        plugin, _ = self.leaving(directory)
+        with open(os.path.join(directory, "new"), "wb") as f:
+            f.write(b"0123456789abcdefnewer")
+        os.rename(os.path.join(directory, "new"), os.path.join(directory, "kept-state"))
+        plugin.call("", "Configure", "(a{sv})", {"mode": s("foul")})
+        plugin.call(".EventHandler", "HandleEvent", "(a{sv})", {})
+        self.assertEqual(plugin.wait()[0], 0)
+        self.assertEqual(self.kept(directory), b"newer")
+        self.assertEqual(os.listdir(directory), ["kept-state"])
+
+    def test_what_a_killed_one_had_not_finished_is_removed(self):
+        directory = self.state_directory()
+        with open(os.path.join(directory, ".kept-state.new"), "wb") as f:
+            f.write(b"SNZ")
+        self.example(environment={"STATE_DIRECTORY": directory}).stop()
+        self.assertEqual(os.listdir(directory), [])
 
     def test_one_that_was_not_given_what_was_kept_does_not_replace_it(self):
         directory = self.state_directory()
@@ -386,6 +434,24 @@ class Sdk(plugin_bus.PluginTestCase):
         iterate_until(lambda: answers)
         self.assertEqual(answers[0][0], "busy")
         self.assertEqual(plugin.wait()[0], 0)
+
+    def test_systemd_is_not_told_that_it_is_stopping_before_its_work_has_ended(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(directory + "/notify")
+            notify.settimeout(30)
+            plugin = self.example(environment={"NOTIFY_SOCKET": directory + "/notify"}).greet()
+            plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
+            owner = plugin.owner
+            plugin.process.terminate()
+            iterate_until(lambda: plugin.owner is None)
+            while "Leaving" not in notify.recv(4096).decode():
+                pass
+            # What is said before the name is given back is there by now.
+            self.assertEqual(select.select([notify], [], [], 0)[0], [])
+            plugin.owner = owner
+            plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
+            self.assertEqual(notify.recv(4096), b"STOPPING=1")
+            self.assertEqual(plugin.wait()[0], 0)
 
     def test_sigterm_and_sigint_are_a_polite_end(self):
         for number in (signal.SIGTERM, signal.SIGINT):
