@@ -136,6 +136,14 @@ static bool tell(SnoozePluginInstance *instance, const PluginEvent *event) {
         return false;
 }
 
+/* The file has one that no process is to tell any more. */
+static void untold_less(SnoozePluginInstance *instance) {
+        if (!instance->untold_down)
+                return;
+        instance->untold_new = true;
+        state_keep_untold(instance);
+}
+
 static void watched(SnoozePluginCall *call) {
         SnoozePluginInstance *instance = call_get_instance(call);
 
@@ -146,10 +154,7 @@ static void watched(SnoozePluginCall *call) {
                         event_remove(instance, &instance->events[i]);
                 else
                         i++;
-        if (instance->untold_down) {
-                instance->untold_new = true;
-                state_keep_untold(instance);
-        }
+        untold_less(instance);
 }
 
 static bool event_fits(const char *id, const char *type, unsigned severity, const SnoozePluginDictionary *data) {
@@ -161,24 +166,42 @@ static bool event_fits(const char *id, const char *type, unsigned severity, cons
         return severity <= SEVERITY_CRITICAL && (!data || dictionary_failure(data) >= 0);
 }
 
+/* What happens is worth more than what does not: of the cancellations that nobody heard the oldest is forgotten.
+ * False: there is none. */
+static bool make_room(SnoozePluginInstance *instance) {
+        for (PluginEvent *event = instance->events; event < instance->events + instance->n_events; event++)
+                if (event->cancelled) {
+                        log_notice("Nobody is going to be told that event %s was called off: %u others are pending",
+                                   event->id, EVENTS_MAX - 1);
+                        event_remove(instance, event);
+                        return true;
+                }
+        return false;
+}
+
+/* -> 0, 1 where a cancellation made room for it, or a negative errno. */
 static int event_add(SnoozePluginInstance *instance, PluginEvent **ret) {
         PluginEvent *larger;
+        bool made_room = false;
 
-        if (instance->n_events >= EVENTS_MAX)
-                return -ENOBUFS;
+        if (instance->n_events >= EVENTS_MAX) {
+                made_room = make_room(instance);
+                if (!made_room)
+                        return -ENOBUFS;
+        }
         larger = reallocarray(instance->events, instance->n_events + 1, sizeof(PluginEvent));
         if (!larger)
                 return -ENOMEM;
         instance->events = larger;
         *ret = &larger[instance->n_events++];
-        return 0;
+        return made_room;
 }
 
 int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type,
                                       unsigned severity, uint64_t deadline, SnoozePluginDictionary *data) {
         _cleanup_(dictionary_freep) SnoozePluginDictionary *owned = data;
         _cleanup_free_ char *id_copy = NULL, *type_copy = NULL;
-        bool was_cancelled = false;
+        bool less = false;
         PluginEvent *event;
         int r;
 
@@ -190,12 +213,13 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
                 return -ENOMEM;
         event = event_find(instance, id);
         if (event) {
-                was_cancelled = event->cancelled;
+                less = event->cancelled;
                 event_clear(event);
         } else {
                 r = event_add(instance, &event);
                 if (r < 0)
                         return r;
+                less = r > 0;
         }
         *event = (PluginEvent) {
                 .id = steal(id_copy),
@@ -208,10 +232,8 @@ int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char
         (void) tell(instance, event);
         state_changed(instance);
         /* A process after this one is not to call off what happens after all. */
-        if (was_cancelled && instance->untold_down) {
-                instance->untold_new = true;
-                state_keep_untold(instance);
-        }
+        if (less)
+                untold_less(instance);
         return 0;
 }
 
@@ -298,8 +320,13 @@ static int method_acknowledge(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r < 0)
                 return r;
         event = event_find(instance, id);
-        if (event)
+        if (event) {
+                bool cancelled = event->cancelled;
+
                 event_remove(instance, event);
+                if (cancelled)
+                        untold_less(instance);
+        }
         return call_return(call, instance->plugin.acknowledge(call, id, instance->plugin.userdata));
 }
 

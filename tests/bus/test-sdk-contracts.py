@@ -156,6 +156,41 @@ class Events(Contracts):
             self.assertEqual(self.told(1), [("EventCancelled", "two")])
             self.example.stop()
 
+    def test_what_was_called_off_and_is_acknowledged_is_not_called_off_by_the_next_process(self):
+        self.example.stop()
+        with tempfile.TemporaryDirectory() as self.directory:
+            self.again()
+            self.announce("one")
+            self.cancel("one")
+            self.example.call(".State", "ExportState")
+            self.assertIn("untold-cancellations", os.listdir(self.directory))
+            self.example.call(".EventSource", "Acknowledge", "(s)", "one")
+            self.assert_nothing_is_untold()
+            self.example.stop()
+
+    def test_cancellations_leave_room_for_events(self):
+        self.example.stop()
+        with tempfile.TemporaryDirectory() as self.directory:
+            self.again()
+            for number in range(65):
+                self.cancel("gone-%d" % number)
+            self.example.call(".State", "ExportState")
+            self.announce("one")
+            self.announce("two")
+            self.example.process.kill()
+            self.example.wait()
+            # Neither are they told by the next process, which has room as well.
+            self.again()
+            self.announce("three")
+            self.announce("four")
+            self.announce("five")
+            self.watch()
+            self.assertEqual(
+                [said if said[0] == "EventCancelled" else said[1]["id"] for said in self.told(64)],
+                [("EventCancelled", "gone-%d" % number) for number in range(4, 65)] + ["three", "four", "five"])
+            self.assert_nothing_is_untold()
+            self.example.stop()
+
     def test_what_is_no_list_of_cancellations_harms_nobody(self):
         self.example.stop()
         with tempfile.TemporaryDirectory() as self.directory:

@@ -204,7 +204,8 @@ const char *const *snooze_plugin_instance_get_list(SnoozePluginInstance *instanc
  * taken by the daemon only of a plugin whose manifest has the contract CloudProvider. The id is the announcer's own
  * and stays the same over restarts of the plugin: by it the daemon knows what it has seen. severity is 0 (info) to 3
  * (critical), deadline µs since the epoch or 0; data may be NULL and belongs to the library from here on, even on
- * failure. 0 or a negative errno: EINVAL, ENOBUFS for more than 64 pending events. */
+ * failure. 0 or a negative errno: EINVAL, ENOBUFS for more than 64 pending events. Cancellations that nobody heard are
+ * among these, until the oldest has to make room. */
 int snooze_plugin_instance_emit_event(SnoozePluginInstance *instance, const char *id, const char *type,
                                       unsigned severity, uint64_t deadline, SnoozePluginDictionary *data);
 /* It will not happen after all. Where nobody listens it is told later, of a plugin with State also by the next
