@@ -20,8 +20,6 @@ MAX_RESTARTS = 2
 BUS_SECONDS = 25
 # A plugin waits 60 s for a daemon that has left.
 LEAVES_SECONDS = 120
-# What systemd gives a plugin that says that it is stopping, and a little more.
-STOP_SECONDS = 15 + 2
 FAILING = "#!/bin/sh\nexit 1\n"
 
 
@@ -208,8 +206,8 @@ def place_lasting(machine, version):
 
 
 def a_stream_outlasts_a_replacement(machine):
-    """a stream goes on at the version that was replaced, for longer than systemd waits for one that is stopping"""
-    unit = f"snooze-plugin@{LASTING}.service"
+    """a stream goes on at the version that was replaced: systemd, which would end it soon, is not told that it is stopping before"""
+    unit, name = f"snooze-plugin@{LASTING}.service", f"io.cloudsnooze.Plugin1.{LASTING}"
     ended = lambda: os.path.exists(machine.path("/var/tmp/code"))
     place_lasting(machine, "1.0.0")
     plugin_call(machine, LASTING, "Enable")
@@ -221,10 +219,12 @@ def a_stream_outlasts_a_replacement(machine):
         with open(machine.path("/var/tmp/feed"), "wb", buffering=0) as feed:
             feed.write(b"before\n")
             wait_until(lambda: machine.read("/var/tmp/passed") == "before\n", "the stream passes")
+            replaced = machine.owner(name)
             place_lasting(machine, "1.1.0")
             wait_until(lambda: machine.plugin_property(LASTING, "Version") == "1.1.0", "another version serves")
-            replaced = time.monotonic()
-            wait_until(lambda: ended() or time.monotonic() > replaced + STOP_SECONDS, "its time")
+            wait_until(lambda: machine.owner(name) not in ("", None, replaced), "its name is given back")
+            # What it says to systemd it says before that, and systemd hears it before it answers.
+            assert machine.unit(unit, "ActiveState") == "active"
             assert not ended(), machine.read("/var/tmp/said")
             feed.write(b"after\n")
             wait_until(lambda: machine.read("/var/tmp/passed") == "before\nafter\n", "the stream passes yet")
