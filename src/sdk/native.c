@@ -68,6 +68,7 @@ static void native_free(SnoozePluginNative *native) {
         SnoozePluginInstance *instance = &native->instance;
 
         events_clear(instance);
+        state_clear(instance);
         threads_clear(instance);
         channel_close(instance);
         sd_event_source_disable_unref(instance->exit_source);
