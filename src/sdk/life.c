@@ -84,13 +84,13 @@ static void await_abandoned(SnoozePluginInstance *instance) {
 }
 
 /* Whoever starts the unit from then on waits for its end: where nothing is under way that is before the name is given
- * back. With the channel closed nothing can come that way either. */
-static void tell_stopping(SnoozePluginInstance *instance) {
+ * back. With the channel closed nothing can come that way either. own: calls of its own that are just ending. */
+static void tell_stopping(SnoozePluginInstance *instance, unsigned own) {
         if (!instance->leaving || instance->stopping || instance->settled)
                 return;
         if (instance->work > 0 || instance->callers_pending > 0 || instance->state_keeping)
                 return;
-        if (!instance->deserted && (instance->channel || instance->calls > instance->abandoned))
+        if (!instance->deserted && (instance->channel || instance->calls > instance->abandoned + own))
                 return;
         instance->stopping = true;
         (void) sd_notify(false, "STOPPING=1");
@@ -100,7 +100,7 @@ static void tell_stopping(SnoozePluginInstance *instance) {
 void life_settled(SnoozePluginInstance *instance) {
         int r;
 
-        tell_stopping(instance);
+        tell_stopping(instance, 0);
         await_abandoned(instance);
         if (!settled(instance) || instance->exit_source)
                 return;
@@ -128,10 +128,10 @@ static int on_slot_name_released(sd_bus_message *m, void *userdata, sd_bus_error
 }
 
 /* The slot first: whoever sees that the name is free may start the next instance at once. */
-static void release_name(SnoozePluginInstance *instance) {
+static void release_name(SnoozePluginInstance *instance, unsigned own) {
         int r;
 
-        tell_stopping(instance);
+        tell_stopping(instance, own);
         (void) sd_bus_release_name_async(instance->bus, NULL, instance->slot_name, on_slot_name_released, instance);
         r = sd_bus_release_name_async(instance->bus, NULL, instance->name, on_name_released, instance);
         if (r >= 0)
@@ -145,7 +145,7 @@ void life_state_kept(SnoozePluginInstance *instance) {
         if (instance->name_released)
                 life_settled(instance);
         else
-                release_name(instance);
+                release_name(instance, 1);
 }
 
 void life_leave(SnoozePluginInstance *instance, const char *why) {
@@ -167,7 +167,7 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
         }
         /* Whoever takes the name over is to find the state. */
         if (!state_keep(instance))
-                release_name(instance);
+                release_name(instance, 0);
 }
 
 static int on_handshake_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
