@@ -110,6 +110,8 @@ gboolean provision_present(const Places *places, const char *id);
 /* What is approved and asked for neither by this manifest nor by another version that is there is not approved any
  * more: what comes later and asks for it asks anew. */
 gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error);
+/* The same of what no version asks for that is there: one that comes next does not have it because it asks for it. */
+gboolean provision_narrow_versions(const Places *places, const char *id, GError **error);
 /* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both,
  * grants what is approved to either. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots,

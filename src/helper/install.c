@@ -242,6 +242,9 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                         VERSIONS_MAX, named->id, named->id);
                 return FALSE;
         }
+        /* Before it can be read as one of those that ask. */
+        if (!provision_narrow_versions(work->places, named->id, error))
+                return FALSE;
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
                 return fail(error, path, "takes no version");
         *ret = INSTALLED_NEW;

@@ -273,29 +273,33 @@ gboolean provision_refresh(const Places *places, const Manifest *manifest, const
         return TRUE;
 }
 
-static gboolean asked_elsewhere(const Places *places, const Manifest *manifest, const char *permission) {
-        g_auto(GStrv) versions = plugin_versions(places, manifest->id);
+static gboolean asks_for(const Manifest *manifest, const char *permission) {
+        return manifest && g_strv_contains((const char *const *) manifest->permissions, permission);
+}
+
+static gboolean asked_by_version(const Places *places, const char *id, const char *permission) {
+        g_auto(GStrv) versions = plugin_versions(places, id);
 
         for (char **version = versions; *version; version++) {
-                g_autoptr(Manifest) other = plugin_find_version(places, manifest->id, *version, NULL);
+                g_autoptr(Manifest) manifest = plugin_find_version(places, id, *version, NULL);
 
-                if (other && g_strv_contains((const char *const *) other->permissions, permission))
+                if (asks_for(manifest, permission))
                         return TRUE;
         }
         return FALSE;
 }
 
-gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error) {
-        g_autofree char *text = NULL, *path = approvals_path(manifest->id), *list = NULL;
+static gboolean narrow(const Places *places, const char *id, const Manifest *manifest, const Approvals *approvals,
+                       GError **error) {
+        g_autofree char *text = NULL, *path = approvals_path(id), *list = NULL;
         g_autoptr(GPtrArray) kept = g_ptr_array_new(), dropped = g_ptr_array_new();
         gboolean changed = FALSE;
 
-        for (char **permission = approvals->permissions; *permission; permission++)
-                g_ptr_array_add(g_strv_contains((const char *const *) manifest->permissions, *permission) ||
-                                                asked_elsewhere(places, manifest, *permission)
-                                        ? kept
-                                        : dropped,
-                                *permission);
+        for (char **permission = approvals->permissions; *permission; permission++) {
+                gboolean asked = asks_for(manifest, *permission) || asked_by_version(places, id, *permission);
+
+                g_ptr_array_add(asked ? kept : dropped, *permission);
+        }
         if (dropped->len == 0)
                 return TRUE;
         g_ptr_array_add(kept, NULL);
@@ -305,8 +309,18 @@ gboolean provision_narrow(const Places *places, const Manifest *manifest, const 
                 return FALSE;
         list = g_strjoinv(" ", (char **) dropped->pdata);
         log_notice("Plugin %s does not ask any more for: %s. What of it comes later and does is to be approved anew.",
-                   manifest->id, list);
+                   id, list);
         return TRUE;
+}
+
+gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error) {
+        return narrow(places, manifest->id, manifest, approvals, error);
+}
+
+gboolean provision_narrow_versions(const Places *places, const char *id, GError **error) {
+        g_autoptr(Approvals) approvals = provision_approvals(places, id, error);
+
+        return approvals && narrow(places, id, NULL, approvals, error);
 }
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
@@ -319,8 +333,7 @@ gboolean provision_approve(const Places *places, const Manifest *manifest, const
         for (; *permissions; permissions++)
                 g_ptr_array_add(list, (char *) *permissions);
         for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)
-                if (!g_strv_contains((const char *const *) manifest->permissions, *permission) &&
-                    asked_elsewhere(places, manifest, *permission))
+                if (!asks_for(manifest, *permission) && asked_by_version(places, manifest->id, *permission))
                         g_ptr_array_add(list, *permission);
         g_ptr_array_add(list, NULL);
         text = approvals_text(manifest->digest, (const char *const *) list->pdata);

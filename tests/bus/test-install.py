@@ -372,6 +372,49 @@ class Pins(Installation):
         self.assertNotIn('org.example.One', self.policy())
         self.assertNotIn('/srv/one', self.drop_in())
 
+    def three_versions(self, remove=None):
+        """The first alone asks for what the third asks for again, and the second serves when that one comes."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one', 'read:/srv/two']))
+        self.approve('1.0.0')
+        self.helper('Provision', '(s)', ('counting',))
+        self.install(self.source('2.0.0', permissions=['read:/srv/two']))
+        self.helper('SwitchVersion', '(ss)', ('counting', '2.0.0'))
+        self.helper('Provision', '(s)', ('counting',))
+        if remove:
+            remove()
+        self.install(self.source('3.0.0', permissions=['read:/srv/one', 'read:/srv/two']))
+        approved = self.approved('3.0.0')
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'a'))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '3.0.0', 'b'))
+        self.assertEqual(self.approved('3.0.0'), approved)
+        for permission in ('read:/srv/one', 'read:/srv/two'):
+            self.assertEqual(permission.removeprefix('read:') in self.drop_in('-b'), permission in approved)
+        return approved
+
+    def test_what_an_earlier_version_that_is_there_asks_for_stays_approved(self):
+        """It may be gone back to, with what it was granted."""
+        self.assertEqual(self.three_versions(), ['read:/srv/one', 'read:/srv/two'])
+
+    def test_what_no_version_that_is_there_asked_for_is_approved_anew(self):
+        approved = self.three_versions(lambda: self.helper('RemoveVersions', '(ss)', ('counting', '1.0.0')))
+        self.assertEqual(approved, ['read:/srv/two'])
+        self.approve('3.0.0')
+        self.assertIn('/srv/one', self.drop_in('-b'))
+
+    def test_nor_is_it_where_the_earlier_version_was_removed_by_hand(self):
+        self.assertEqual(self.three_versions(lambda: shutil.rmtree(self.installed / 'counting/1.0.0')), ['read:/srv/two'])
+
+    def test_what_is_approved_has_to_be_known_where_another_version_comes(self):
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
+        approvals.write_text('{')
+        self.assertFails(ERROR + 'InvalidArgument', 'counting.json', self.install, self.source('2.0.0'))
+        self.assertEqual(self.versions(), ['1.0.0'])
+        self.assertEqual(self.leftovers(), [])
+        approvals.unlink()
+        self.install(self.source('2.0.0'))
+        self.assertEqual(self.versions(), ['1.0.0', '2.0.0'])
+
     def test_what_two_versions_were_granted_goes_for_a_packaged_one(self):
         """Their policy is that of neither alone."""
         for version, name in (('1.0.0', 'One'), ('2.0.0', 'Two')):
