@@ -78,18 +78,6 @@ int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
         return sd_bus_error_set(error, ERROR_ACCESS_DENIED, "This is for the daemon's user (snooze) and root.");
 }
 
-int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id,
-                        sd_bus_error *error) {
-        uid_t uid;
-        int r = helper_check_rate(helper, call, &uid, error);
-
-        if (r <= 0)
-                return r;
-        if (is_service(helper, uid))
-                return 1;
-        return authorize(helper->authorizer, call, action, (const char *const[]) { "plugin", id, NULL }, error);
-}
-
 int helper_finish(Helper *helper, sd_bus_message *call, const char *id, unsigned changed, gboolean removed) {
         /* It was noted before it was known whether there would be anything. */
         if (!changed && !removed)
@@ -195,19 +183,21 @@ static int method_deprovision(sd_bus_message *call, void *userdata, sd_bus_error
         r = helper_read_id(call, &id, error);
         if (r < 0)
                 return r;
+        r = helper_check_rate(helper, call, &uid, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         packaged = plugin_packaged(&helper->places, id);
         /* Its user is the package's, and a policy of that name in /etc the administrator's. Nobody has to authenticate
          * to hear that; anybody may see what is packaged. */
-        if (packaged && !provision_left(&helper->places, id)) {
-                r = helper_check_rate(helper, call, &uid, error);
-                if (r <= 0)
-                        return r < 0 ? r : 1;
+        if (packaged && !provision_left(&helper->places, id))
                 return sd_bus_error_setf(error, ERROR_NOT_SUPPORTED,
                                          "%s came with a package, which is what to remove.", id);
+        if (!is_service(helper, uid)) {
+                r = authorize(helper->authorizer, call, ACTION_MANAGE_PLUGINS,
+                              (const char *const[]) { "plugin", id, NULL }, error);
+                if (r <= 0)
+                        return r < 0 ? r : 1;
         }
-        r = helper_check_person(helper, call, ACTION_MANAGE_PLUGINS, id, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
         return packaged ? clear_leftovers(helper, call, id, error) : deprovision(helper, call, id, error);
 }
 

@@ -10,8 +10,6 @@ int helper_check_rate(Helper *helper, sd_bus_message *call, uid_t *ret_uid, sd_b
 int helper_read_id(sd_bus_message *call, const char **ret, sd_bus_error *error);
 /* 1: root or the daemon. 0: parked. */
 int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *error);
-/* 1: root, the daemon, or somebody whom polkit lets do this. 0: parked. */
-int helper_check_person(Helper *helper, sd_bus_message *call, const char *action, const char *id, sd_bus_error *error);
 /* Answers when what was changed of this plugin is in force. removed: its user is to go. */
 int helper_finish(Helper *helper, sd_bus_message *call, const char *id, unsigned changed, gboolean removed);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What snooze-helper makes known, grants and refuses, to whom."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -11,6 +12,10 @@ import tap
 from gi.repository import Gio, GLib
 from harness import ACCESS_DENIED, ACTION, BUILD, ERROR, MANAGER, PATH, PLUGIN, House, error_name, wait_for
 from helper_bus import DAEMON_UID, FILES, HELPER, HELPER_PATH, PERMISSIONS, HelperTest
+# Of inotify(7); one about a watched file has no name behind it.
+IN_OPEN = 0x20
+EVENT_SIZE = 16
+
 
 class Provision(HelperTest):
     def test_everything_is_written_and_read_again(self):
@@ -297,6 +302,26 @@ class Captured(HelperTest):
         self.assertGreater(errors.count(ERROR + 'LimitsExceeded'), len(clients))
         for client in (self.client, self.daemon, self.house.client(DAEMON_UID)):
             self.call('ListPermissions', '(s)', ('example',), client)
+
+    def test_nothing_is_read_for_who_has_no_calls_left(self):
+        """Not even to tell that one came with a package, for which the drop-ins are looked into."""
+        self.install(directory='usr/lib/cloudsnooze/plugins')
+        libc = ctypes.CDLL(None, use_errno=True)
+        watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.assertGreaterEqual(watch, 0, os.strerror(ctypes.get_errno()))
+        self.addCleanup(os.close, watch)
+        # Of two in turn, since an event that is the same as the last one is not told.
+        for slot in ('', '-b'):
+            drop_in = self.root / f'etc/systemd/system/snooze-plugin{slot}@example.service.d/10-permissions.conf'
+            drop_in.parent.mkdir(mode=0o755)
+            drop_in.write_text('[Service]\nNice=5\n')
+            self.assertGreater(libc.inotify_add_watch(watch, os.fsencode(drop_in), IN_OPEN), 0, os.strerror(ctypes.get_errno()))
+        results = [self.send('Deprovision', '(s)', ('example',), self.stranger) for _ in range(400)]
+        wait_for(lambda: all(results), 'all answers', 30)
+        errors = [error_name(error) for result in results for _, error in result]
+        self.assertEqual(set(errors), {ERROR + 'LimitsExceeded', ERROR + 'NotSupported'})
+        read = os.read(watch, 1 << 20)
+        self.assertEqual(len(read) // EVENT_SIZE, 2 * errors.count(ERROR + 'NotSupported'))
 
     def test_others_may_forget_one_if_polkit_says_so(self):
         self.install()
