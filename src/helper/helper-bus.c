@@ -94,7 +94,7 @@ int helper_half_written(Helper *helper, const char *id, unsigned changed, sd_bus
 }
 
 gboolean helper_note_known(Helper *helper, const char *id, GError **error) {
-        if (!pending_note(&helper->places, id, PENDING_KEPT, error))
+        if (!pending_note(helper, id, PENDING_KEPT, error))
                 return FALSE;
         reloader_forgive_removal(helper->reloader, id);
         return TRUE;
@@ -105,7 +105,7 @@ static int clear_leftovers(Helper *helper, sd_bus_message *call, const char *id,
         g_autoptr(GError) e = NULL;
         unsigned changed = 0;
 
-        if (!pending_note(&helper->places, id, PENDING_REMOVED, &e))
+        if (!pending_note(helper, id, PENDING_REMOVED, &e))
                 return helper_not_written(error, e);
         /* It is the package's user now. */
         reloader_forgive_removal(helper->reloader, id);
@@ -158,7 +158,7 @@ static int deprovision(Helper *helper, sd_bus_message *call, const char *id, sd_
         unsigned changed = 0;
         gboolean removed;
 
-        if (!pending_note(&helper->places, id, present ? PENDING_REMOVED : PENDING_READ, &e))
+        if (!pending_note(helper, id, present ? PENDING_REMOVED : PENDING_READ, &e))
                 return helper_not_written(error, e);
         removed = provision_remove(&helper->places, id, &changed, &e);
         /* Making users is not what its file's end asks for. */
@@ -238,7 +238,7 @@ static int method_set_limits(sd_bus_message *call, void *userdata, sd_bus_error 
         r = read_limits(options, manifest, &limits, error);
         if (r < 0)
                 return r;
-        if (!pending_note(&helper->places, id, PENDING_READ, &e))
+        if (!pending_note(helper, id, PENDING_READ, &e))
                 return helper_not_written(error, e);
         if (!provision_limit(&helper->places, id, &limits, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);
@@ -313,7 +313,7 @@ static int approve(Helper *helper, sd_bus_message *call, const Approval *approva
         unsigned changed = 0;
 
         if (present ? !helper_note_known(helper, approval->id, &e)
-                    : !pending_note(&helper->places, approval->id, PENDING_READ, &e))
+                    : !pending_note(helper, approval->id, PENDING_READ, &e))
                 return helper_not_written(error, e);
         if (!provision_approve(&helper->places, manifest, (const char *const *) approval->permissions, &e))
                 return helper_half_written(helper, approval->id, changed, error, e);
@@ -469,10 +469,17 @@ static const sd_bus_vtable helper_vtable[] = {
 };
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Helper *helper = userdata;
+        int r = 0;
+
         if (!sd_bus_message_is_method_call(message, NULL, NULL))
                 return 0;
-        helper_touch(userdata);
-        return call_check_names(message, error);
+        helper_touch(helper);
+        /* Before a handler looks at what there is, which may be what was to be removed. Anybody may have that done, as
+         * whoever has a helper started does. */
+        if (helper->unknown)
+                r = pending_resume(helper);
+        return r < 0 ? r : call_check_names(message, error);
 }
 
 int helper_export(Helper *helper) {

@@ -29,6 +29,7 @@ typedef struct Helper {
         Reloader *reloader;
         sd_event_source *idle, *left;
         gboolean leaving;
+        char *unknown; /* why it is not known what an earlier helper had under way; NULL: that is under way here */
 } Helper;
 
 /* main.c */
@@ -89,14 +90,15 @@ typedef enum PendingKind {
         PENDING_REMOVED, /* it is to be forgotten */
 } PendingKind;
 
-/* Before anything of this plugin is changed. */
-gboolean pending_note(const Places *places, const char *id, PendingKind kind, GError **error);
+/* Before anything of this plugin is changed. Fails as long as it is not known what an earlier helper left. */
+gboolean pending_note(const Helper *helper, const char *id, PendingKind kind, GError **error);
 /* That it is to be forgotten is noted, and may not be done. */
 gboolean pending_removes(const Places *places, const char *id);
 /* What is not in force now is noted, and nothing else. */
 void pending_settle(const Places *places, const Reloader *reloader);
-/* Has done what an earlier helper left. 0, 1 or a negative errno. */
-int pending_resume(const Places *places, Reloader *reloader);
+/* Has done what an earlier helper left. 0, 1 or a negative errno. Where that cannot be read it is to be called again
+ * before anything is changed. */
+int pending_resume(Helper *helper);
 
 /* provision.c: each sets *changed to what has to be read again (ReloadWhat). */
 typedef enum Slots {

@@ -159,6 +159,7 @@ static void helper_clear(Helper *helper) {
         sd_bus_flush_close_unref(helper->bus);
         sd_event_unref(helper->event);
         g_free(helper->places.root);
+        g_free(helper->unknown);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Helper, helper_clear)
 
@@ -207,7 +208,7 @@ static int run(const char *root) {
                 log_error("snooze-helper cannot start: %s", r == -EEXIST ? "there is one already" : strerror(-r));
                 return r;
         }
-        r = pending_resume(&helper.places, helper.reloader);
+        r = pending_resume(&helper);
         if (r < 0)
                 return r;
         (void) sd_notify(false, "READY=1");

@@ -84,17 +84,22 @@ static gboolean write_note(const Places *places, const Note *note, GError **erro
                                               : place_remove(places, PENDING_PATH, FALSE, &changed, error);
 }
 
-gboolean pending_note(const Places *places, const char *id, PendingKind kind, GError **error) {
+gboolean pending_note(const Helper *helper, const char *id, PendingKind kind, GError **error) {
         g_auto(Note) note = {};
 
-        if (!read_note(places, &note, error))
+        /* Also where it can be read by now: nothing of it is under way here, so the next note would be without it. */
+        if (helper->unknown) {
+                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, helper->unknown);
+                return FALSE;
+        }
+        if (!read_note(&helper->places, &note, error))
                 return FALSE;
         g_hash_table_add(note.unread, g_strdup(id));
         if (kind == PENDING_REMOVED)
                 g_hash_table_add(note.removed, g_strdup(id));
         else if (kind == PENDING_KEPT)
                 g_hash_table_remove(note.removed, id);
-        return write_note(places, &note, error);
+        return write_note(&helper->places, &note, error);
 }
 
 gboolean pending_removes(const Places *places, const char *id) {
@@ -128,7 +133,16 @@ static int resume_removal(const Places *places, Reloader *reloader, const char *
         return reloader_request(reloader, NULL, id, RELOAD_ALL, gone && !packaged);
 }
 
-int pending_resume(const Places *places, Reloader *reloader) {
+/* Anybody's call has it tried again, and is not to fill the journal. */
+static void keep_unknown(Helper *helper, const char *why) {
+        if (g_strcmp0(helper->unknown, why) == 0)
+                return;
+        log_error("What the last snooze-helper had under way is not known: %s", why);
+        g_free(helper->unknown);
+        helper->unknown = g_strdup(why);
+}
+
+int pending_resume(Helper *helper) {
         g_autoptr(GError) error = NULL;
         g_auto(Note) note = {};
         GHashTableIter iter;
@@ -136,18 +150,19 @@ int pending_resume(const Places *places, Reloader *reloader) {
         void *id;
 
         /* Nothing is changed then, either. */
-        if (!read_note(places, &note, &error)) {
-                log_error("What the last snooze-helper had under way is not known: %s", error->message);
+        if (!read_note(&helper->places, &note, &error)) {
+                keep_unknown(helper, error->message);
                 return 0;
         }
+        g_clear_pointer(&helper->unknown, g_free);
         if (!note.there)
                 return 0;
         log_info("Something was under way when the last snooze-helper ended; it is completed now.");
         g_hash_table_iter_init(&iter, note.removed);
         while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
-                r = resume_removal(places, reloader, id);
+                r = resume_removal(&helper->places, helper->reloader, id);
         g_hash_table_iter_init(&iter, note.unread);
         while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
-                r = reloader_request(reloader, NULL, id, RELOAD_ALL, FALSE);
+                r = reloader_request(helper->reloader, NULL, id, RELOAD_ALL, FALSE);
         return r;
 }

@@ -154,6 +154,38 @@ class Illegible(OwedTest):
         self.note.chmod(0o666)
         self.assert_kept('can be written by others')
 
+    def test_once_it_can_be_read_what_it_says_is_done(self):
+        """By the helper that could not read it. Its own changes would take the place of what nobody had read."""
+        self.forget_badly()
+        self.install('other')
+        self.note.chmod(0o666)
+        self.assertEqual(self.helper.kill(15), 0)
+        self.systemd.broken.clear()
+        self.start_another()
+        self.assertFails(FAILED, 'Provision', '(s)', ('other',), part='can be written by others')
+        self.assertFails(FAILED, 'Provision', '(s)', ('other',), part='can be written by others')
+        self.assertEqual(self.helper.output().count('had under way is not known'), 1)
+        self.note.chmod(0o644)
+        self.call('Provision', '(s)', ('other',))
+        self.wait_until_settled()
+        self.assertIn(REMOVE, self.systemd.asked)
+
+    def test_what_was_granted_goes_before_it_is_known_again(self):
+        """Also where it is the one to be forgotten that is asked for, with what it was granted still there."""
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.helper.kill(9)
+        self.note.write_text('# Under way.\nexample\n')
+        self.note.chmod(0o666)
+        self.start_another()
+        self.assertFails(FAILED, 'Provision', '(s)', ('example',), part='can be written by others')
+        self.note.chmod(0o644)
+        self.call('Provision', '(s)', ('example',))
+        self.wait_until_settled()
+        self.assertEqual(self.written(), FILES)
+        self.assertNotIn('PrivateNetwork=no', self.drop_in())
+
     def test_one_of_every_plugin_that_there_may_be(self):
         self.forget_badly()
         ids = (f'{number:04}'.rjust(24, 'p') for number in range(4096))
