@@ -150,17 +150,31 @@ char *plugin_directory(const Places *places, const char *id, gboolean *ret_packa
         return NULL;
 }
 
+/* One whose plugin.json is missing behind the link is broken, and not to be taken for one that is not there: what is
+ * kept of it is still its own. */
+static Manifest *load_found(const Places *places, const char *directory, const char *id, const char *version,
+                            GError **error) {
+        g_autoptr(GError) e = NULL;
+        Manifest *manifest = plugin_load(places, directory, id, version, &e);
+
+        if (g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                g_set_error_literal(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID, e->message);
+        else if (e)
+                g_propagate_error(error, g_steal_pointer(&e));
+        return manifest;
+}
+
 Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error) {
         g_autofree char *directory = plugin_directory(places, id, ret_packaged, error);
 
-        return directory ? plugin_load(places, directory, id, NULL, error) : NULL;
+        return directory ? load_found(places, directory, id, NULL, error) : NULL;
 }
 
 Manifest *plugin_find_version(const Places *places, const char *id, const char *version, GError **error) {
         gboolean packaged;
         g_autofree char *directory = plugin_directory(places, id, &packaged, error);
 
-        return directory ? plugin_load(places, directory, id, version, error) : NULL;
+        return directory ? load_found(places, directory, id, version, error) : NULL;
 }
 
 char **plugin_versions(const Places *places, const char *id) {

@@ -41,7 +41,7 @@ int helper_export(Helper *helper);
 
 /* find.c */
 /* The manifest as the daemon finds it, from a place that root alone can change. *ret_packaged: it came with a
- * package, which brought the rest, too. NULL with *error. */
+ * package, which brought the rest, too. NULL with *error: G_FILE_ERROR_NOENT where it is not there in any form. */
 Manifest *plugin_find(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
 /* The same of one of the versions that lie side by side. */
 Manifest *plugin_find_version(const Places *places, const char *id, const char *version, GError **error);

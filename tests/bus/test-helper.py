@@ -386,6 +386,11 @@ class Captured(HelperTest):
             self.assertFails(ERROR + 'InvalidConfiguration', 'Provision', '(s)', ('example',), self.daemon)
         link.unlink()
         link.symlink_to('1.0.0')
+        # One that is broken is there all the same.
+        (version / 'plugin.json').rename(version / 'away')
+        for method in 'Provision', 'ListPermissions':
+            self.assertFails(ERROR + 'InvalidConfiguration', method, '(s)', ('example',), self.daemon, 'plugin.json')
+        (version / 'away').rename(version / 'plugin.json')
         self.call('Provision', '(s)', ('example',), self.daemon)
         drop_in = self.drop_in()
         self.assertIn('var/lib/cloudsnooze/plugins/example/1.0.0/example', drop_in)

@@ -447,6 +447,8 @@ class Pins(Installation):
         self.assertFails(ERROR + 'InvalidConfiguration', 'another user', self.helper, 'ProvisionVersion', '(sss)',
                          ('counting', '2.0.0', 'b'), daemon)
         self.assertFails(ERROR + 'InvalidConfiguration', 'another user', self.helper, 'SwitchVersion', '(ss)', ('counting', '2.0.0'), daemon)
+        (self.installed / 'counting/2.0.0/plugin.json').unlink()
+        self.assertFails(ERROR + 'InvalidConfiguration', 'is broken', self.helper, 'SwitchVersion', '(ss)', ('counting', '2.0.0'), daemon)
         self.assertEqual(self.current(), '1.0.0')
 
 
@@ -704,6 +706,25 @@ class Command(Running):
         self.of('Enable')
         self.of('Load')
         self.assertRuns('1.0.0', 1)
+
+    def test_what_is_broken_is_repaired_with_all_that_it_has(self):
+        """It lacks its manifest, and was never uninstalled."""
+        self.install(self.source(permissions=['processes'], **self.ASKS))
+        self.approve_all()
+        self.start()
+        self.configure()
+        self.assertRuns('1.0.0', 1)
+        self.of('Disable')
+        self.of('Unload')
+        marks = self.marks()
+        (self.installed / 'counting/1.0.0/plugin.json').unlink()
+        result = self.snooze('install', self.source('2.0.0', permissions=['processes'], **self.ASKS))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.marks(), marks)
+        self.assertTrue((self.root / 'etc/cloudsnooze/approvals/counting.json').exists())
+        configuration = json.loads(self.client.call('GetConfiguration')[0])
+        self.assertIn('counting', configuration['plugins']['plugin_configs'])
+        self.assertIn('counting', configuration['sources'])
 
     def test_where_it_is_not_known_what_is_there_nothing_is_installed(self):
         """It would be given what an earlier one left."""
