@@ -650,8 +650,10 @@ class Command(Running):
 
     def configure(self):
         self.client.call('SetConfiguration', '(s)', (json.dumps({
-            'plugins': {'plugin_configs': {'counting': {'token': 'abc'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}}},
-            'sources': {'counting': {'policy': 'sufficient'}}}),))
+            'provider': 'counting', 'provider_type': 'counting',
+            'plugins': {'plugin_configs': {'counting': {'token': 'abc'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}},
+                        'timeouts': {'counting': {'check': 60}, 'other': {'check': 60}}},
+            'sources': {'counting': {'policy': 'sufficient'}, 'counting/x': {'policy': 'sufficient'}, 'other/x': {'policy': 'off'}}}),))
 
     def assertForgotten(self):
         """And nobody else is."""
@@ -660,7 +662,9 @@ class Command(Running):
         self.assertEqual(list(configuration['plugins']['plugin_configs']), ['other'])
         # It would have more without.
         self.assertIn('counting', configuration['plugins']['limits'])
-        self.assertNotIn('counting', configuration['sources'])
+        self.assertEqual(list(configuration['plugins']['timeouts']), ['other'])
+        self.assertEqual([name for name in configuration['sources'] if name.startswith(('counting', 'other'))], ['other/x'])
+        self.assertEqual((configuration['provider'], configuration['provider_type']), ('auto', ''))
         self.assertNotIn('abc', ''.join(path.read_text() for path in self.house.directory.rglob('*.json') if 'source' not in path.parts))
 
     def test_what_was_uninstalled_leaves_nothing_to_the_next(self):

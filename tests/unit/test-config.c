@@ -551,6 +551,26 @@ static void test_names_of_nothing_are_warned_of(void) {
                                   "snooze.json: /providers/gcp: no provider \"gcp\" is installed", NULL });
 }
 
+/* Whoever has the id next may be somebody else; who has a longer one is. */
+static void test_what_is_forgotten_of_a_plugin(void) {
+        g_autoptr(Config) config = parse_good("{\"provider\": \"queue\", \"provider_type\": \"queue\", \"plugins\": {"
+                                              "\"plugin_configs\": {\"queue\": {\"token\": \"a\"}, \"queue-2\": {}},"
+                                              "\"limits\": {\"queue\": {\"tasks\": 3}},"
+                                              "\"timeouts\": {\"queue\": {\"check\": 60}, \"queue-2\": {}}},"
+                                              "\"providers\": {\"queue\": {\"region\": \"x\"}, \"que\": {}},"
+                                              "\"sources\": {\"queue/x\": {\"policy\": \"sufficient\"},"
+                                              "\"queue/y/z\": {}, \"queue\": {}, \"queue-2/x\": {}, \"que\": {}}}");
+        g_autoptr(Config) other = parse_good("{\"provider\": \"queue-2\", \"sources\": {\"queue-2/queue\": {}}}");
+        g_autofree char *patch = config_forget_plugin(config, "queue");
+
+        g_assert_cmpstr(patch, ==,
+                        "{\"plugins\":{\"plugin_configs\":{\"queue\":null},\"timeouts\":{\"queue\":null}},"
+                        "\"providers\":{\"queue\":null},"
+                        "\"sources\":{\"queue/x\":null,\"queue/y/z\":null,\"queue\":null},"
+                        "\"provider\":null,\"provider_type\":null}");
+        g_assert_null(config_forget_plugin(other, "queue"));
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/config/defaults", test_defaults);
@@ -570,6 +590,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/config/sources-as-they-count", test_sources_are_shown_as_they_count);
         g_test_add_func("/config/shown-is-valid", test_shown_is_valid);
         g_test_add_func("/config/plugin-values", test_plugin_values_merge);
+        g_test_add_func("/config/forgotten", test_what_is_forgotten_of_a_plugin);
         g_test_add_func("/config/region", test_the_region_reaches_its_provider);
         g_test_add_func("/config/ceiling", test_maps_have_a_ceiling);
         g_test_add_func("/config/table", test_table);

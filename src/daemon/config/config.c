@@ -249,27 +249,43 @@ static JsonNode *begin_plugin(const Config *config, const char *id) {
         return node;
 }
 
-char *config_forget_plugin(const Config *config, const char *id) {
-        static const char *const places[] = { "plugins.plugin_configs", "providers", "sources" };
-        g_autoptr(JsonNode) patch = empty_document();
-        gboolean found = FALSE;
+/* Into what stands at `place`, which may have to be made first. */
+static void take_back(JsonNode *patch, const char *place, const char *name) {
+        g_auto(GStrv) parts = g_strsplit(place, ".", -1);
+        JsonObject *object = json_node_get_object(patch);
 
-        for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
-                JsonNode *map = lookup(config->merged, places[i]);
-                g_auto(GStrv) names = g_strsplit(places[i], ".", -1);
-                JsonObject *object = json_node_get_object(patch);
-
-                if (!map || !json_object_has_member(json_node_get_object(map), id))
-                        continue;
-                found = TRUE;
-                for (char **name = names; *name; name++) {
-                        if (!json_object_has_member(object, *name))
-                                json_object_set_object_member(object, *name, json_object_new());
-                        object = json_object_get_object_member(object, *name);
-                }
-                json_object_set_null_member(object, id);
+        for (char **part = parts; *part; part++) {
+                if (!json_object_has_member(object, *part))
+                        json_object_set_object_member(object, *part, json_object_new());
+                object = json_object_get_object_member(object, *part);
         }
-        return found ? json_text_compact(patch) : NULL;
+        json_object_set_null_member(object, name);
+}
+
+/* Its subjects are chosen by whoever has its id. */
+static gboolean is_of(const char *source, const char *id) {
+        size_t length = strlen(id);
+
+        return strncmp(source, id, length) == 0 && (source[length] == '\0' || source[length] == '/');
+}
+
+char *config_forget_plugin(const Config *config, const char *id) {
+        static const char *const maps[] = { "plugins.plugin_configs", "plugins.timeouts", "providers", "sources" };
+        static const char *const choices[] = { "provider", "provider_type" };
+        g_autoptr(JsonNode) patch = empty_document();
+
+        for (gsize i = 0; i < G_N_ELEMENTS(maps); i++) {
+                JsonNode *map = lookup(config->merged, maps[i]);
+                g_autoptr(GList) names = map ? json_object_get_members(json_node_get_object(map)) : NULL;
+
+                for (GList *l = names; l; l = l->next)
+                        if (is_of(l->data, id))
+                                take_back(patch, maps[i], l->data);
+        }
+        for (gsize i = 0; i < G_N_ELEMENTS(choices); i++)
+                if (g_strcmp0(json_get_string(config->merged, choices[i], NULL), id) == 0)
+                        take_back(patch, "", choices[i]);
+        return json_object_get_size(json_node_get_object(patch)) > 0 ? json_text_compact(patch) : NULL;
 }
 
 JsonObject *config_plugin(const Config *config, const char *id) {

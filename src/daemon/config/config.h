@@ -100,8 +100,9 @@ SourceConfig config_source(const Config *config, const char *source);
  * reference. */
 JsonObject *config_plugin(const Config *config, const char *id);
 
-/* What SetConfiguration would be given to take back what was configured for it by its id, and the trust that its votes
- * have; NULL: there is nothing. Limits stay: without them the next one of its name would have more. Caller frees. */
+/* What SetConfiguration would be given to take back what was configured for it by its id, the trust that its votes and
+ * those of its subjects have, and that it is the provider; NULL: there is nothing. Limits stay: without them the next
+ * one of its name would have more. Caller frees. */
 char *config_forget_plugin(const Config *config, const char *id);
 
 /* Of it, what comes from providers.<id>. Borrowed; NULL: nothing does. */
