@@ -50,9 +50,10 @@ static gboolean is_gpu(const char *name) {
         return metric_from_key(name) == METRIC_GPU;
 }
 
-/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. */
+/* The built-in ones are measured by the daemon and nobody else's to tell, gpu excepted. Nor is what a question has
+ * beside them: a plugin that finds a subject there leaves out its others. */
 static gboolean may_tell(const char *name) {
-        return metric_from_key(name) < 0 || is_gpu(name);
+        return (metric_from_key(name) < 0 && strcmp(name, "subject") != 0) || is_gpu(name);
 }
 
 /* The larger of two plugins' words counts: one that lies, or was taken over, must not make what another measures look

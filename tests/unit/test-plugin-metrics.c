@@ -55,6 +55,19 @@ static void test_nobody_tells_what_the_daemon_measures(void) {
         plugin_metrics_free(metrics);
 }
 
+/* Every other plugin would take the round for a question about one of its subjects. */
+static void test_nobody_tells_others_a_subject(void) {
+        PluginMetrics *metrics = plugin_metrics_new();
+        g_autoptr(JsonObject) told = json_object_new();
+
+        learn(metrics, "liar", "subject", 1, START);
+        learn(metrics, "queue", "subjects", 3, START);
+        plugin_metrics_tell(metrics, told);
+        g_assert_false(json_object_has_member(told, "subject"));
+        g_assert_cmpfloat(json_object_get_double_member(told, "subjects"), ==, 3);
+        plugin_metrics_free(metrics);
+}
+
 /* A plugin that was taken over must not hide what another measures. */
 static void test_the_larger_of_two_words_counts(void) {
         PluginMetrics *metrics = plugin_metrics_new();
@@ -152,6 +165,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/plugin-metrics/gpu", test_gpu_joins_the_sample);
         g_test_add_func("/plugin-metrics/own", test_nobody_tells_what_the_daemon_measures);
+        g_test_add_func("/plugin-metrics/subject", test_nobody_tells_others_a_subject);
         g_test_add_func("/plugin-metrics/full", test_a_full_table_is_still_renewed);
         g_test_add_func("/plugin-metrics/full-gpu", test_a_full_table_takes_the_gpu);
         g_test_add_func("/plugin-metrics/one-plugin-leaves-room", test_one_plugin_leaves_room);
