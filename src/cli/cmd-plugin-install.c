@@ -142,11 +142,18 @@ static gboolean stage(Staging *staging, const char *source, GError **error) {
         return TRUE;
 }
 
+/* What an earlier one left, if it did, and is this one's. */
+typedef enum Kept {
+        KEPT_NOTHING,
+        KEPT_BY_DAEMON, /* all that the helper does not remove */
+        KEPT_ALL,
+} Kept;
+
 typedef struct Outcome {
         char *id, *version, *current;
         gboolean changed;
         char *unapproved; /* "": all that it asks for is */
-        gboolean kept;    /* what an earlier one left, if it did, could not be forgotten */
+        Kept kept;
 } Outcome;
 
 static void outcome_clear(Outcome *outcome) {
@@ -230,32 +237,43 @@ static gboolean is_refusal(const GError *error) {
                 g_strcmp0(name, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired") == 0;
 }
 
+/* TRUE: who may not is told of it afterwards. */
+static gboolean pass_refusal(GError *e, Kept *ret_kept, GError **error) {
+        if (!is_refusal(e)) {
+                g_propagate_error(error, e);
+                return FALSE;
+        }
+        g_error_free(e);
+        *ret_kept = KEPT_ALL;
+        return TRUE;
+}
+
 /* Of one whose files somebody removed, and that was not uninstalled: that it is enabled, what it may do, what it knew
- * and what was configured for it are not the next one's, who may be somebody else. */
-static gboolean forget_earlier(Cli *cli, const char *id, gboolean *ret_kept, int *ret_code, GError **error) {
+ * and what was configured for it are not the next one's, who may be somebody else. Where the daemon does not run, that
+ * holds for what the helper keeps: what it may do, its user and its directories. */
+static gboolean forget_earlier(Cli *cli, const char *id, Kept *ret_kept, int *ret_code, GError **error) {
+        gboolean there = FALSE, running = snooze_client_is_running(cli->bus);
         g_autoptr(GVariant) reply = NULL;
-        gboolean there = FALSE;
         GError *e = NULL;
 
-        if (!*id || !snooze_client_is_running(cli->bus))
+        if (!*id)
                 return TRUE;
         if (!look_for(cli, id, &there, error))
                 return FALSE;
         if (there)
                 return TRUE;
-        *ret_code = cli_connect(cli);
-        if (*ret_code != EXIT_CODE_OK)
-                return FALSE;
-        if (!plugin_forget(cli, id, &e)) {
-                *ret_kept = is_refusal(e);
-                if (*ret_kept)
-                        g_error_free(e);
-                else
-                        g_propagate_error(error, e);
-                return *ret_kept;
+        if (running) {
+                *ret_code = cli_connect(cli);
+                if (*ret_code != EXIT_CODE_OK)
+                        return FALSE;
+                if (!plugin_forget(cli, id, &e))
+                        return pass_refusal(e, ret_kept, error);
         }
-        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", error);
-        return reply != NULL;
+        reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &e);
+        if (!reply)
+                return pass_refusal(e, ret_kept, error);
+        *ret_kept = running ? KEPT_NOTHING : KEPT_BY_DAEMON;
+        return TRUE;
 }
 
 static gboolean install(Cli *cli, const Staging *staging, const Claim *claim, Outcome *outcome, GError **error) {
@@ -294,10 +312,16 @@ static int tell(const Cli *cli, const Outcome *outcome) {
         if (!first)
                 g_print("Version %s stays the one that runs until: sudo " SNOOZE_COMMAND " plugin update %s %s\n",
                         outcome->current, outcome->id, outcome->version);
-        else if (outcome->changed && outcome->kept)
+        else if (outcome->changed && outcome->kept == KEPT_ALL)
                 g_print("What an earlier plugin of this name left, if there was one, is this one's, for you may not "
                         "remove it: whether it runs, what it may do and knows. To see: %s plugin info %s\n",
                         cli_command(cli), outcome->id);
+        else if (outcome->changed && outcome->kept == KEPT_BY_DAEMON)
+                g_print("snoozed does not run. What an earlier plugin of this name left with it, if there was one, is "
+                        "this one's: whether it runs, what it knows and what was configured for it. To have it "
+                        "forgotten: start snoozed; sudo " SNOOZE_COMMAND " plugin uninstall %s; install it again.\n"
+                        "If there was none it does not run until: sudo " SNOOZE_COMMAND " plugin enable %s\n",
+                        outcome->id, outcome->id);
         else if (outcome->changed)
                 g_print("It does not run until: sudo " SNOOZE_COMMAND " plugin enable %s\n", outcome->id);
         return EXIT_CODE_OK;

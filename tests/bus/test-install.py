@@ -604,8 +604,8 @@ class Swap(Running):
 
 
 class Command(Running):
-    def snooze(self, *arguments, **more):
-        environment = {**self.house.environment, 'TMPDIR': str(self.house.directory)}
+    def snooze(self, *arguments, place=None, **more):
+        environment = {**self.house.environment, 'TMPDIR': str(place or self.house.directory)}
         return subprocess.run([SNOOZE, 'plugin', *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False, **more)
 
     def archive(self, place, name='plugin.tar.gz', prefix='.'):
@@ -619,7 +619,9 @@ class Command(Running):
         self.assertIn({'plugin': 'counting', 'version': '1.0.0', 'request': 'Install: plugin "counting", version "1.0.0"'},
                       [question['details'] for question in self.house.questions()])
         self.assertEqual((result.returncode, result.stderr), (0, ''), result.stderr)
-        self.assertEqual(result.stdout, 'Installed counting 1.0.0.\nIt does not run until: sudo snooze plugin enable counting\n')
+        # Nobody could be asked what an earlier one left.
+        self.assertTrue(result.stdout.startswith('Installed counting 1.0.0.\nsnoozed does not run. What an earlier plugin'), result.stdout)
+        self.assertTrue(result.stdout.endswith('it does not run until: sudo snooze plugin enable counting\n'), result.stdout)
         self.start_daemon()
         self.of('Enable')
         self.of('Load')
@@ -729,6 +731,57 @@ class Command(Running):
         configuration = json.loads(self.client.call('GetConfiguration')[0])
         self.assertIn('counting', configuration['plugins']['plugin_configs'])
         self.assertIn('counting', configuration['sources'])
+
+    def test_what_was_removed_by_hand_and_the_daemon_does_not_run(self):
+        """What it was granted is not the next one's, and what the daemon keeps is told of."""
+        asks = {'permissions': ['processes'], **self.ASKS}
+        self.install(self.source(**asks))
+        self.approve_all()
+        self.start()
+        self.configure()
+        self.assertRuns('1.0.0', 1)
+        self.house.kill_daemon(signal.SIGTERM)
+        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
+        self.assertTrue(approvals.exists())
+        # One that is there is no newcomer.
+        result = self.snooze('install', self.source('2.0.0', **asks))
+        self.assertEqual((result.returncode, 'snoozed does not run' in result.stdout), (0, False), result.stdout)
+        self.assertTrue(approvals.exists())
+        shutil.rmtree(self.installed / 'counting')
+        result = self.snooze('install', self.source(**asks))
+        self.assertEqual((result.returncode, approvals.exists()), (0, False), result.stderr)
+        self.assertIn('It asks for what nobody has approved: processes', result.stdout)
+        self.assertIn("is this one's: whether it runs, what it knows and what was configured for it. To have it forgotten: start snoozed; "
+                      'sudo snooze plugin uninstall counting; install it again.', result.stdout)
+        self.assertEqual(self.marks(), ['counting'])
+        # As it says.
+        self.start_daemon()
+        self.assertEqual(self.snooze('uninstall', 'counting').returncode, 0)
+        self.assertForgotten()
+        result = self.snooze('install', self.source(**asks))
+        self.assertTrue(result.stdout.endswith('\nIt does not run until: sudo snooze plugin enable counting\n'), result.stdout)
+
+    def test_who_may_install_alone_is_told_what_stays(self):
+        """Also where the daemon does not run: the helper is asked all the same."""
+        self.house.client(NOBODY).close()
+        asks = {'permissions': ['processes']}
+        self.install(self.source(**asks))
+        self.approve_all()
+        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
+        place = self.house.directory / 'of-nobody'
+        place.mkdir()
+        os.chown(place, NOBODY, NOBODY)
+        self.house.answer('refuse', ACTION + 'manage-plugins')
+        for running in False, True:
+            with self.subTest(running):
+                shutil.rmtree(self.installed / 'counting')
+                if running:
+                    self.house.start_daemon('--plugin-directory', self.installed)
+                result = self.snooze('install', self.source(**asks), place=place, user=NOBODY, group=NOBODY, extra_groups=[])
+                self.assertEqual((result.returncode, result.stderr), (0, ''), result.stdout)
+                self.assertIn("is this one's, for you may not remove it: whether it runs, what it may do and knows", result.stdout)
+                self.assertNotIn('does not run until', result.stdout)
+                self.assertTrue(approvals.exists())
 
     def test_where_it_is_not_known_what_is_there_nothing_is_installed(self):
         """It would be given what an earlier one left."""
