@@ -4,98 +4,16 @@ other's place, on a bus without systemd where the helper's activation files say 
 
 import json
 import os
-import pwd
 import shutil
 import signal
 import stat
-import subprocess
 import tarfile
-import unittest
 
 import tap
-from counting import CONTRACTS, COUNTING
+from counting import COUNTING
 from gi.repository import Gio, GLib
-from harness import (ACCESS_DENIED, ACTION, BUILD, BUS_CONFIGURATION, ERROR, MANAGER, PATH, PLUGIN, QUIET, SOURCE, House, error_name,
-                     wait_for)
-
-HELPER = 'io.cloudsnooze.Helper1'
-HELPER_PATH = '/io/cloudsnooze/Helper1'
-HELPER_XML = SOURCE / 'introspection/io.cloudsnooze.Helper1.xml'
-INSTALLED = 'var/lib/cloudsnooze/plugins'
-SERVICES = 'usr/local/share/dbus-1/system-services'
-SNOOZE = BUILD / 'src/cli/cloudsnooze'
-DAEMON_UID = pwd.getpwnam('daemon').pw_uid
-NOBODY = pwd.getpwnam('nobody').pw_uid
-MANIFEST = {'name': 'counting', 'version': '1.0.0', 'contracts': CONTRACTS,
-            'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
-
-
-class Installation(unittest.TestCase):
-    """A helper with a root of its own, and a bus that starts what that root says."""
-
-    def setUp(self):
-        self.house = House({'check_interval_seconds': 1}, daemon=False)
-        self.addCleanup(self.house.close)
-        self.root = self.house.directory / 'root'
-        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/plugins',
-                          'etc/cloudsnooze/snooze.d', 'etc/cloudsnooze/approvals', 'usr/lib/cloudsnooze/plugins', SERVICES, INSTALLED):
-            (self.root / directory).mkdir(parents=True, mode=0o755)
-        (self.root / 'etc/passwd').write_text(f'root:x:0:0::/:/bin/sh\nsnooze:x:{DAEMON_UID}:{DAEMON_UID}::/:/bin/false\n')
-        text = BUS_CONFIGURATION.format(directory=self.house.directory)
-        text = text.replace('<policy', f'<servicedir>{self.root / SERVICES}</servicedir>\n  <policy', 1)
-        (self.house.directory / 'bus.conf').write_text(text)
-        (self.house.directory / 'services' / f'{HELPER}.service').write_text(
-            f'[D-BUS Service]\nName={HELPER}\nExec={BUILD}/src/helper/snooze-helper --root {self.root}\nUser=root\n')
-        (self.house.directory / 'etc/approvals').symlink_to(self.root / 'etc/cloudsnooze/approvals')
-        self.reload()
-        self.client = self.house.client()
-        self.installed = self.root / INSTALLED
-
-    def reload(self):
-        self.house.watcher.call('ReloadConfig', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',
-                                destination='org.freedesktop.DBus')
-
-    def helper(self, method, signature, arguments, client=None):
-        return (client or self.client).call(method, signature, arguments, HELPER, HELPER_PATH, HELPER)
-
-    def assertFails(self, name, part, function, *arguments, **more):
-        with self.assertRaises(GLib.Error) as caught:
-            function(*arguments, **more)
-        self.assertEqual(error_name(caught.exception), name, caught.exception.message)
-        self.assertIn(part, caught.exception.message)
-
-    def source(self, version='1.0.0', *behaviour, name='source', identifier='counting', **manifest):
-        """A directory with the counting plugin, or another one that counts."""
-        place = self.house.directory / name
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o755)
-        shutil.copy(BUILD / 'tests/bus/counting-plugin', place / identifier)
-        (place / 'version').write_text(version)
-        (place / 'behaviour').write_text(' '.join(behaviour))
-        (place / 'plugin.json').write_text(json.dumps({**MANIFEST, 'name': identifier, 'version': version, **manifest}))
-        return place
-
-    def install(self, place, client=None, flags=os.O_RDONLY | os.O_DIRECTORY, **claim):
-        fds = Gio.UnixFDList()
-        descriptor = os.open(place, flags)
-        try:
-            fds.append(descriptor)
-        finally:
-            os.close(descriptor)
-        connection = (client or self.client).connection
-        options = {key: GLib.Variant('s', value) for key, value in claim.items()}
-        reply, _ = connection.call_with_unix_fd_list_sync(HELPER, HELPER_PATH, HELPER, 'Install', GLib.Variant('(ha{sv})', (0, options)), None,
-                                                          Gio.DBusCallFlags.NONE, 60000, fds, None)
-        return reply.unpack()
-
-    def versions(self, identifier='counting'):
-        return sorted(path.name for path in (self.installed / identifier).iterdir() if path.name != 'current')
-
-    def current(self):
-        return os.readlink(self.installed / 'counting/current')
-
-    def leftovers(self):
-        return [path.name for path in self.installed.iterdir() if path.name.startswith('.')]
+from harness import ACCESS_DENIED, ACTION, ERROR, PATH, PLUGIN, wait_for
+from installation import DAEMON_UID, HELPER, HELPER_PATH, MANIFEST, NOBODY, SERVICES, SNOOZE, Installation, Running
 
 
 class Install(Installation):
@@ -452,60 +370,6 @@ class Pins(Installation):
         self.assertEqual(self.current(), '1.0.0')
 
 
-class Running(Installation):
-    """The daemon on a bus without systemd: activation files of the helper say what each slot runs."""
-
-    def setUp(self):
-        super().setUp()
-        self.house.replay(QUIET)
-        kept = self.house.directory / 'kept'
-        kept.mkdir()
-        client = self.house.watcher
-        client.call('UpdateActivationEnvironment', '(a{ss})', ({'STATE_DIRECTORY': str(kept)},), 'org.freedesktop.DBus',
-                    '/org/freedesktop/DBus', 'org.freedesktop.DBus')
-        self.problems = client.listen(MANAGER, 'Problem')
-
-    def start(self, *versions):
-        for version in versions:
-            self.install(self.source(version))
-        self.start_daemon()
-        self.of('Enable')
-        self.of('Load')
-
-    def start_daemon(self):
-        # The last option counts.
-        self.house.start_daemon('--plugin-directory', self.installed)
-        self.client = self.house.client()
-        wait_for(lambda: self.client.call('ListPlugins')[0], 'the plugin')
-
-    def of(self, method, signature='()', arguments=()):
-        return self.house.client().call(method, signature, arguments, PLUGIN, COUNTING)
-
-    def upgrade(self, version):
-        self.of('Upgrade', '(s)', (version,))
-
-    def ask(self, method='count'):
-        return self.of('Call', '(sa{sv})', (method, {}))[1]
-
-    def get(self, name):
-        return self.house.watcher.get(name, PLUGIN, COUNTING)
-
-    def wait_for_problem(self, part):
-        wait_for(lambda: any(part in message for _, message, _ in self.problems), f'a problem with “{part}” in {self.problems}')
-
-    def assertRuns(self, version, count):
-        answer = self.ask()
-        self.assertEqual((answer['version'], answer['count'], self.get('Version'), self.current()), (version, count, version, version))
-        self.assertEqual(os.readlink(f'/proc/{answer["pid"]}/exe'), str(self.installed / f'counting/{version}/counting'))
-
-    def load_succeeds(self):
-        try:
-            self.of('Load')
-        except GLib.Error:
-            return False
-        return True
-
-
 class Swap(Running):
     def test_up_and_down(self):
         self.start('1.0.0', '2.0.0', '0.9.0')
@@ -604,10 +468,6 @@ class Swap(Running):
 
 
 class Command(Running):
-    def snooze(self, *arguments, place=None, **more):
-        environment = {**self.house.environment, 'TMPDIR': str(place or self.house.directory)}
-        return subprocess.run([SNOOZE, 'plugin', *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False, **more)
-
     def archive(self, place, name='plugin.tar.gz', prefix='.'):
         path = self.house.directory / name
         with tarfile.open(path, 'w:' + name.rpartition('.')[2] if not name.endswith('.tar') else 'w') as archive:
@@ -640,177 +500,6 @@ class Command(Running):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(list(self.installed.iterdir()), [])
         self.assertEqual(list(self.house.directory.glob('snooze-install-*')), [])
-
-    ASKS = {'config_schema': {'token': {'type': 'string', 'description': 'A secret', 'default': '', 'secret': True}}}
-
-    def approve_all(self):
-        digest, _, asked = self.helper('ListPermissions', '(s)', ('counting',))
-        self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked], digest))
-
-    def marks(self):
-        return [path.name for kind in ('enabled', 'disabled') for path in (self.house.directory / 'state' / kind).glob('counting')]
-
-    def configure(self):
-        self.client.call('SetConfiguration', '(s)', (json.dumps({
-            'provider': 'counting', 'provider_type': 'counting',
-            'plugins': {'plugin_configs': {'counting': {'token': 'abc'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}},
-                        'timeouts': {'counting': {'check': 60}, 'other': {'check': 60}}},
-            'sources': {'counting': {'policy': 'sufficient'}, 'counting/x': {'policy': 'sufficient'}, 'other/x': {'policy': 'off'}}}),))
-
-    def assertForgotten(self):
-        """And nobody else is."""
-        self.assertEqual(self.marks(), [])
-        configuration = json.loads(self.client.call('GetConfiguration')[0])
-        self.assertEqual(list(configuration['plugins']['plugin_configs']), ['other'])
-        # It would have more without.
-        self.assertIn('counting', configuration['plugins']['limits'])
-        self.assertEqual(list(configuration['plugins']['timeouts']), ['other'])
-        self.assertEqual([name for name in configuration['sources'] if name.startswith(('counting', 'other'))], ['other/x'])
-        self.assertEqual((configuration['provider'], configuration['provider_type']), ('auto', ''))
-        self.assertNotIn('abc', ''.join(path.read_text() for path in self.house.directory.rglob('*.json') if 'source' not in path.parts))
-
-    def test_what_was_uninstalled_leaves_nothing_to_the_next(self):
-        self.install(self.source(**self.ASKS))
-        self.start()
-        self.configure()
-        for expected in (1, 2):
-            self.assertRuns('1.0.0', expected)
-        result = self.snooze('uninstall', 'counting')
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn('its state and what was configured for it', result.stdout)
-        self.assertForgotten()
-        self.assertEqual(self.snooze('install', self.source(**self.ASKS)).returncode, 0)
-        wait_for(lambda: COUNTING in self.client.call('ListPlugins')[0], 'it to be found')
-        self.of('Enable')
-        self.of('Load')
-        self.assertRuns('1.0.0', 1)
-
-    def test_what_was_removed_by_hand_leaves_nothing_to_the_next(self):
-        self.install(self.source(permissions=['processes'], **self.ASKS))
-        self.approve_all()
-        self.start()
-        self.configure()
-        self.assertRuns('1.0.0', 1)
-        shutil.rmtree(self.installed / 'counting')
-        wait_for(lambda: COUNTING not in self.client.call('ListPlugins')[0], 'it to be missed')
-        self.assertEqual(self.marks(), ['counting'])
-        # Who may not is told what he asked for, and changes nothing.
-        self.house.answer('refuse')
-        result = self.snooze('install', self.source(permissions=['processes'], **self.ASKS))
-        self.assertEqual(result.returncode, 3)
-        self.assertIn('sudo snooze plugin install SOURCE', result.stderr)
-        self.assertEqual(self.marks(), ['counting'])
-        self.house.answer('allow')
-        result = self.snooze('install', self.source(permissions=['processes'], **self.ASKS))
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn('asks for what nobody has approved: processes', result.stdout)
-        self.assertIn('It does not run until: sudo snooze plugin enable counting', result.stdout)
-        self.assertForgotten()
-        wait_for(lambda: COUNTING in self.client.call('ListPlugins')[0], 'it to be found')
-        self.assertFalse(self.client.get('Enabled', PLUGIN, COUNTING))
-        self.approve_all()
-        self.of('Enable')
-        self.of('Load')
-        self.assertRuns('1.0.0', 1)
-
-    def test_what_is_broken_is_repaired_with_all_that_it_has(self):
-        """It lacks its manifest, and was never uninstalled."""
-        self.install(self.source(permissions=['processes'], **self.ASKS))
-        self.approve_all()
-        self.start()
-        self.configure()
-        self.assertRuns('1.0.0', 1)
-        self.of('Disable')
-        self.of('Unload')
-        marks = self.marks()
-        (self.installed / 'counting/1.0.0/plugin.json').unlink()
-        result = self.snooze('install', self.source('2.0.0', permissions=['processes'], **self.ASKS))
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(self.marks(), marks)
-        self.assertTrue((self.root / 'etc/cloudsnooze/approvals/counting.json').exists())
-        configuration = json.loads(self.client.call('GetConfiguration')[0])
-        self.assertIn('counting', configuration['plugins']['plugin_configs'])
-        self.assertIn('counting', configuration['sources'])
-
-    def test_what_was_removed_by_hand_and_the_daemon_does_not_run(self):
-        """What it was granted is not the next one's, and what the daemon keeps is told of."""
-        asks = {'permissions': ['processes'], **self.ASKS}
-        self.install(self.source(**asks))
-        self.approve_all()
-        self.start()
-        self.configure()
-        self.assertRuns('1.0.0', 1)
-        self.house.kill_daemon(signal.SIGTERM)
-        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
-        self.assertTrue(approvals.exists())
-        # One that is there is no newcomer.
-        result = self.snooze('install', self.source('2.0.0', **asks))
-        self.assertEqual((result.returncode, 'snoozed does not run' in result.stdout), (0, False), result.stdout)
-        self.assertTrue(approvals.exists())
-        shutil.rmtree(self.installed / 'counting')
-        result = self.snooze('install', self.source(**asks))
-        self.assertEqual((result.returncode, approvals.exists()), (0, False), result.stderr)
-        self.assertIn('It asks for what nobody has approved: processes', result.stdout)
-        self.assertIn("is this one's: whether it runs, what it knows and what was configured for it. To have it forgotten: start snoozed; "
-                      'sudo snooze plugin uninstall counting; install it again.', result.stdout)
-        self.assertEqual(self.marks(), ['counting'])
-        # As it says.
-        self.start_daemon()
-        self.assertEqual(self.snooze('uninstall', 'counting').returncode, 0)
-        self.assertForgotten()
-        result = self.snooze('install', self.source(**asks))
-        self.assertTrue(result.stdout.endswith('\nIt does not run until: sudo snooze plugin enable counting\n'), result.stdout)
-
-    def test_who_may_install_alone_is_told_what_stays(self):
-        """Also where the daemon does not run: the helper is asked all the same."""
-        self.house.client(NOBODY).close()
-        asks = {'permissions': ['processes']}
-        self.install(self.source(**asks))
-        self.approve_all()
-        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
-        place = self.house.directory / 'of-nobody'
-        place.mkdir()
-        os.chown(place, NOBODY, NOBODY)
-        self.house.answer('refuse', ACTION + 'manage-plugins')
-        for running in False, True:
-            with self.subTest(running):
-                shutil.rmtree(self.installed / 'counting')
-                if running:
-                    self.house.start_daemon('--plugin-directory', self.installed)
-                result = self.snooze('install', self.source(**asks), place=place, user=NOBODY, group=NOBODY, extra_groups=[])
-                self.assertEqual((result.returncode, result.stderr), (0, ''), result.stdout)
-                self.assertIn("is this one's, for you may not remove it: whether it runs, what it may do and knows", result.stdout)
-                self.assertNotIn('does not run until', result.stdout)
-                self.assertTrue(approvals.exists())
-
-    def test_where_it_is_not_known_what_is_there_nothing_is_installed(self):
-        """It would be given what an earlier one left."""
-        asked = []
-
-        def on_call(connection, sender, path, interface, method, parameters, invocation):
-            asked.append(method)
-            invocation.return_dbus_error(ERROR + 'LimitsExceeded', 'Too many calls; wait a moment.')
-
-        # Without the helper, whose place is taken.
-        shutil.copytree(self.source(), self.installed / 'counting/1.0.0')
-        (self.installed / 'counting/current').symlink_to('1.0.0')
-        self.start_daemon()
-        with HELPER_XML.open(encoding='utf-8') as file:
-            interface = Gio.DBusNodeInfo.new_for_xml(file.read()).interfaces[0]
-        self.client.connection.register_object(HELPER_PATH, interface, on_call, None, None)
-        result = self.client.call('RequestName', '(su)', (HELPER, 4), 'org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus')
-        self.assertEqual(result, (1,))
-        process = self.house.spawn([SNOOZE, 'plugin', 'install', self.source(identifier='other')], 'install.log')
-        self.assertNotEqual(process.wait(), 0)
-        self.assertIn('Too many calls', process.output())
-        self.assertEqual(asked, ['ListPermissions'])
-
-    def test_what_is_enabled_or_came_with_a_package_is_not_forgotten(self):
-        self.start('1.0.0')
-        self.assertFails(ERROR + 'Busy', 'snooze plugin disable counting', self.client.call, 'ForgetPlugin', '(s)', ('counting',))
-        self.assertFails(ERROR + 'InvalidArgument', "no plugin's id", self.client.call, 'ForgetPlugin', '(s)', ('../counting',))
-        self.assertRuns('1.0.0', 1)
-        self.assertEqual(self.marks(), ['counting'])
 
     def test_permissions_of_a_version_to_come(self):
         self.start('1.0.0')
