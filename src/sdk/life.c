@@ -13,7 +13,8 @@
  * answer any more, and no work of the plugin's own is left: how long a call may take is its caller's to say.
  *
  * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end. So is any call
- * where the daemon is gone.
+ * where the daemon is gone. Work of the plugin's own has systemd's 15 s then: nobody is left who would end a plugin
+ * that hangs.
  *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is
  * lost on the way out. */
@@ -88,9 +89,10 @@ static void await_abandoned(SnoozePluginInstance *instance) {
 static void tell_stopping(SnoozePluginInstance *instance, unsigned own) {
         if (!instance->leaving || instance->stopping || instance->settled)
                 return;
-        if (instance->work > 0 || instance->callers_pending > 0 || instance->state_keeping)
+        if (instance->state_keeping)
                 return;
-        if (!instance->deserted && (instance->channel || instance->calls > instance->abandoned + own))
+        if (!instance->deserted && (instance->work > 0 || instance->callers_pending > 0 || instance->channel ||
+                                    instance->calls > instance->abandoned + own))
                 return;
         instance->stopping = true;
         (void) sd_notify(false, "STOPPING=1");

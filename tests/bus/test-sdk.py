@@ -453,6 +453,26 @@ class Sdk(plugin_bus.PluginTestCase):
             self.assertEqual(notify.recv(4096), b"STOPPING=1")
             self.assertEqual(plugin.wait()[0], 0)
 
+    def test_the_daemon_is_gone_systemd_is_told_that_it_is_stopping_while_its_work_goes_on(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(directory + "/notify")
+            notify.settimeout(30)
+            plugin = self.example("--host-exit", "1", environment={"NOTIFY_SOCKET": directory + "/notify"})
+            daemon = self.greeted_by_another(plugin)
+            plugin.call("", "Initialize", "(a{sv})", {})
+            plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
+            owner = plugin.owner
+            daemon.close_sync(None)
+            while "Leaving" not in notify.recv(4096).decode():
+                pass
+            self.assertEqual(notify.recv(4096), b"STOPPING=1")
+            iterate_until(lambda: plugin.owner is None)
+            # Until it is ended for it, it has the time to finish.
+            self.assertIsNone(plugin.process.poll())
+            plugin.owner = owner
+            plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
+            self.assertEqual(plugin.wait()[0], 0)
+
     def test_sigterm_and_sigint_are_a_polite_end(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number):
