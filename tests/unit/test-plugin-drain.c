@@ -269,7 +269,7 @@ static void turn_off(Draining *d) {
 
 typedef struct End {
         void (*run)(Draining *d);
-        gboolean fallen; /* the one that replaced it runs no more by then */
+        void (*before)(Draining *d); /* what became of the one that replaced it by then */
 } End;
 
 static void stop_new(Draining *d) {
@@ -280,15 +280,21 @@ static void stop_new(Draining *d) {
         g_assert_nonnull(d->plugin->previous);
 }
 
+/* It is about to be started again. */
+static void fell_new(Draining *d) {
+        outlast_trial(d);
+        plugin_fail(d->plugin, "for the test");
+        g_assert_cmpint(d->plugin->state, ==, PLUGIN_FAILED);
+        g_assert_nonnull(d->plugin->timer);
+        g_assert_nonnull(d->plugin->previous);
+}
+
 static void test_it_is_ended_with_its_plugin(const void *data) {
         const End *how = data;
         Draining d = {};
 
         begin(&d, "channel-slot-hold-name", "channel-slot-leave-politely", LONG);
-        if (how->fallen)
-                stop_new(&d);
-        else
-                outlast_trial(&d);
+        how->before(&d);
         how->run(&d);
         g_assert_null(d.plugin->previous);
         run_until(d.f.bus.event, d.call.n == 1);
@@ -303,14 +309,17 @@ static void test_it_is_ended_and_asked_harmless_things(const void *data) {
         Draining d = { .harmless = TRUE };
 
         begin(&d, "channel-slot-hold-name", "channel-slot-good", LONG);
-        stop_new(&d);
+        how->before(&d);
         how->run(&d);
         run_until(d.f.bus.event, d.call.n == 1);
         if (how->run == restart) {
                 g_assert_cmpstr(d.call.error, ==, "");
                 g_assert_cmpint(d.plugin->state, ==, PLUGIN_RUNNING);
         } else {
-                g_assert_cmpstr(d.call.error, ==, ERROR_NOT_RUNNING);
+                /* … for that restart, when the plugin went. */
+                gboolean waited = how->run == remove_it && how->before == fell_new;
+
+                g_assert_cmpstr(d.call.error, ==, waited ? ERROR_NO_SUCH_PLUGIN : ERROR_NOT_RUNNING);
                 g_assert_cmpuint(fixture_noted(&d.f, "one", "starts"), ==, 2);
         }
         wait_until_gone(&d);
@@ -318,6 +327,7 @@ static void test_it_is_ended_and_asked_harmless_things(const void *data) {
 }
 
 static void quarantine(Draining *d) {
+        outlast_trial(d);
         plugin_end_process(d->plugin, "for the test");
         plugin_failures_remember(d->plugin, clock_monotonic());
         plugin_quarantine(d->plugin, "for the test");
@@ -325,20 +335,17 @@ static void quarantine(Draining *d) {
 }
 
 static void test_it_falls_and_is_asked_harmless_things(const void *data) {
-        const End *how = data;
+        void (*before)(Draining *d) = *(void (*const *)(Draining *)) data;
         Draining d = { .harmless = TRUE };
+        gboolean stopped = before == stop_new;
 
         begin(&d, "channel-slot-hold-name", "channel-slot-good", LONG);
-        outlast_trial(&d);
-        if (how->fallen)
-                stop_new(&d);
-        else
-                how->run(&d);
+        before(&d);
         g_assert_cmpint(kill(d.old, SIGKILL), ==, 0);
         run_until(d.f.bus.event, d.call.n == 1);
         g_assert_null(d.plugin->previous);
-        g_assert_cmpstr(d.call.error, ==, how->fallen ? "" : ERROR_NOT_RUNNING);
-        g_assert_cmpint(d.plugin->state, ==, how->fallen ? PLUGIN_RUNNING : PLUGIN_QUARANTINED);
+        g_assert_cmpstr(d.call.error, ==, stopped ? "" : ERROR_NOT_RUNNING);
+        g_assert_cmpint(d.plugin->state, ==, stopped ? PLUGIN_RUNNING : PLUGIN_QUARANTINED);
         end(&d);
 }
 
@@ -373,14 +380,24 @@ int main(int argc, char **argv) {
                 const char *name;
                 End end;
         } ends[] = {
-                { "unload", { unload, FALSE } },           { "disable", { disable, FALSE } },
-                { "restart", { restart, FALSE } },         { "removal", { remove_it, FALSE } },
-                { "turned-off", { turn_off, FALSE } },     { "stopped-unload", { unload, TRUE } },
-                { "stopped-disable", { disable, TRUE } },  { "stopped-restart", { restart, TRUE } },
-                { "stopped-removal", { remove_it, TRUE } }, { "stopped-turned-off", { turn_off, TRUE } },
+                { "unload", { unload, outlast_trial } },
+                { "disable", { disable, outlast_trial } },
+                { "restart", { restart, outlast_trial } },
+                { "removal", { remove_it, outlast_trial } },
+                { "turned-off", { turn_off, outlast_trial } },
+                { "stopped-unload", { unload, stop_new } },
+                { "stopped-disable", { disable, stop_new } },
+                { "stopped-restart", { restart, stop_new } },
+                { "stopped-removal", { remove_it, stop_new } },
+                { "stopped-turned-off", { turn_off, stop_new } },
+                { "fell-unload", { unload, fell_new } },
+                { "fell-disable", { disable, fell_new } },
+                { "fell-restart", { restart, fell_new } },
+                { "fell-removal", { remove_it, fell_new } },
+                { "fell-turned-off", { turn_off, fell_new } },
         };
 
-        static const End fell[] = { { NULL, TRUE }, { quarantine, FALSE } };
+        static void (*const fates[])(Draining *d) = { stop_new, quarantine };
 
         g_test_init(&argc, &argv, NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(transports); i++) {
@@ -403,12 +420,12 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
                 g_autofree char *path = g_strconcat("/plugin-drain/harmless/", ends[i].name, NULL);
 
-                if (ends[i].end.fallen)
+                if (ends[i].end.before != outlast_trial)
                         g_test_add_data_func(path, &ends[i].end, test_it_is_ended_and_asked_harmless_things);
         }
-        g_test_add_data_func("/plugin-drain/harmless/falls-stopped", &fell[0],
+        g_test_add_data_func("/plugin-drain/harmless/falls-stopped", &fates[0],
                              test_it_falls_and_is_asked_harmless_things);
-        g_test_add_data_func("/plugin-drain/harmless/falls-quarantined", &fell[1],
+        g_test_add_data_func("/plugin-drain/harmless/falls-quarantined", &fates[1],
                              test_it_falls_and_is_asked_harmless_things);
         g_test_add_func("/plugin-drain/ended-within-the-trial", test_within_the_trial);
         g_test_add_func("/plugin-drain/daemon-ends", test_the_daemon_ends);

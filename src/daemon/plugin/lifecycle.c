@@ -514,8 +514,10 @@ void plugin_leave(Plugin *plugin, const char *reason) {
                 break;
         case PLUGIN_FAILED:
         case PLUGIN_QUARANTINED:
-                if (plugin->manifest)
-                        plugin_stopped(plugin, reason);
+                if (!plugin->manifest)
+                        break;
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, reason);
+                plugin_stopped(plugin, reason);
                 break;
         default:
                 break;
