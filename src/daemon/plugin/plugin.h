@@ -270,12 +270,12 @@ void upgrade_taken(Plugin *plugin, const Manifest *manifest);
 /* Of one that was just found. An official plugin that is `enabled_by_default` and that nobody disabled is enabled when
  * it is first seen. */
 void enabled_learn(Plugin *plugin);
+typedef void (*PluginEnabled)(const GError *error, void *userdata);
 /* Kept for good, or not: done is told, never from within this function. A negative errno where it will not be;
  * -EDQUOT: too many wait. */
+int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, void *userdata);
 /* As if it had never been enabled, nor disabled. As store_run(). */
 int enabled_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata);
-typedef void (*PluginEnabled)(const GError *error, void *userdata);
-int plugin_set_enabled(Plugin *plugin, gboolean enabled, PluginEnabled done, void *userdata);
 
 /* plugin.c */
 Plugin *plugin_new(Plugins *plugins, const char *directory, const char *id, Manifest *manifest, const char *broken);

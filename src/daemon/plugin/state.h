@@ -48,7 +48,7 @@ void state_import(PluginProcess *process, uint32_t version, GBytes *state, State
 /* The process is about to go. */
 void state_forget_process(PluginProcess *process);
 
-/* All that the store has of this plugin, which does not run. As store_put(). */
+/* What the store has of the state of this plugin, which does not run. As store_put(). */
 int state_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata);
 
 typedef struct StateSaving StateSaving;
