@@ -199,9 +199,9 @@ class Found(CountingTest):
 
     def test_restart_while_it_is_greeted(self):
         load = self.begin_to_greet()
-        restart = self.client.send('Restart', interface=PLUGIN, path=COUNTING)
         # Another one ends it no sooner.
-        again = self.client.send('Restart', interface=PLUGIN, path=COUNTING)
+        with self.authorized('Restart', 'Restart') as (restart, again):
+            pass
         self.assertEqual(self.get('State'), 'initializing')
         os.kill(self.pid, signal.SIGCONT)
         wait_for(lambda: load and restart and again, 'the answers')
@@ -211,7 +211,8 @@ class Found(CountingTest):
 
     def test_unload_while_it_is_greeted(self):
         load = self.begin_to_greet()
-        unload = self.client.send('Unload', interface=PLUGIN, path=COUNTING)
+        with self.authorized('Unload') as (unload,):
+            pass
         self.assertEqual(self.get('State'), 'initializing')
         os.kill(self.pid, signal.SIGCONT)
         wait_for(lambda: load and unload, 'the answers')
