@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -277,16 +278,11 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*left, *right);
 }
 
-/* In their order, so that it depends on nothing else which are taken where there are too many. NULL: it cannot be
- * read. */
-static GPtrArray *names_in(const char *directory) {
-        _cleanup_(closedirp) DIR *handle = opendir(directory);
-        GPtrArray *names;
+/* In their order, so that it depends on nothing else which are taken where there are too many. */
+static GPtrArray *names_in(DIR *handle) {
+        GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
         struct dirent *entry;
 
-        if (!handle)
-                return NULL;
-        names = g_ptr_array_new_with_free_func(g_free);
         while ((entry = readdir(handle)))
                 if (entry->d_name[0] != '.' && entry->d_type != DT_REG)
                         g_ptr_array_add(names, g_strdup(entry->d_name));
@@ -295,21 +291,25 @@ static GPtrArray *names_in(const char *directory) {
 }
 
 static void scan_directory(Plugins *plugins, const char *directory, GHashTable *seen, GStrvBuilder *added) {
+        _cleanup_(closedirp) DIR *handle = NULL;
         g_autoptr(GPtrArray) names = NULL;
         g_autoptr(GError) error = NULL;
+        struct stat st;
 
         watch_directory(plugins->watch, directory);
-        names = names_in(directory);
-        if (!names) {
+        handle = opendir(directory);
+        if (!handle || fstat(dirfd(handle), &st) < 0) {
                 if (errno != ENOENT && errno != ENOTDIR)
                         keep_those_of(plugins, directory, seen);
                 return;
         }
-        if (!file_trusted(directory, plugins->trusted_uid, &error)) {
+        /* Before it is read: whose it is may have put anything there, and anybody may have it read again and again. */
+        if (!file_status_trusted(directory, &st, plugins->trusted_uid, &error)) {
                 tell(plugins, error->message);
                 keep_those_of(plugins, directory, seen);
                 return;
         }
+        names = names_in(handle);
         for (guint i = 0; i < names->len && !plugins->crowded; i++) {
                 const char *name = g_ptr_array_index(names, i);
 
