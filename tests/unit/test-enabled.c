@@ -127,9 +127,61 @@ static void test_a_mark_that_does_not_come(void) {
         close(disk[0]);
 }
 
+static void on_forgotten(const GError *error, void *userdata) {
+        gboolean *done = userdata;
+
+        g_assert_no_error(error);
+        *done = TRUE;
+}
+
+/* What a daemon before this one kept of the process that it had started. */
+static void keep_origin(PluginFixture *f) {
+        char bus[SD_ID128_STRING_MAX];
+        g_autofree char *line = NULL;
+        sd_id128_t id;
+
+        g_assert_cmpint(sd_bus_get_bus_id(f->connection, &id), >=, 0);
+        line = g_strdup_printf("{\"bus\": \"%s\", \"owner\": \":1.1000\", \"directory\": \"/plugins\", \"path\": "
+                               "\"/plugins/one/plugin.json\", \"exec\": \"/plugins/one/one\"}\n{\"name\": \"one\", "
+                               "\"version\": \"1.0.0\", \"contracts\": [\"IdleCheck\"]}",
+                               sd_id128_to_string(id, bus));
+        fixture_write(f, "run/one.origin", line);
+}
+
+/* It would tell what it knows after that was removed. */
+static void test_what_may_be_found_yet_is_not_forgotten(void) {
+        gboolean done = FALSE;
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        start_without_mark(&f);
+        plugin = plugins_find(f.plugins, "one");
+        f.plugins->origins_directory = g_build_filename(f.directory, "run", NULL);
+        keep_origin(&f);
+        g_assert_true(origin_known(plugin));
+        g_assert_cmpint(plugins_forget(f.plugins, "one", on_forgotten, &done), ==, -EBUSY);
+
+        /* Neither while the bus is asked whether it runs. */
+        g_assert_true(plugin_dismiss(plugin));
+        origin_drop(plugin);
+        g_assert_cmpint(plugins_forget(f.plugins, "one", on_forgotten, &done), ==, -EBUSY);
+        run_until(f.bus.event, !plugin->dismissed);
+        g_assert_cmpint(plugins_forget(f.plugins, "one", on_forgotten, &done), ==, 0);
+        run_until(f.bus.event, done);
+
+        /* Nobody runs, whatever is kept. */
+        keep_origin(&f);
+        done = FALSE;
+        g_assert_cmpint(plugins_forget(f.plugins, "one", on_forgotten, &done), ==, 0);
+        run_until(f.bus.event, done);
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/enabled/official-waits-for-its-mark", test_official_waits_for_its_mark);
         g_test_add_func("/enabled/a-mark-that-does-not-come", test_a_mark_that_does_not_come);
+        g_test_add_func("/enabled/what-may-be-found-yet-is-not-forgotten",
+                        test_what_may_be_found_yet_is_not_forgotten);
         return g_test_run();
 }

@@ -36,10 +36,17 @@ static void on_marks_removed(const GError *error, void *userdata) {
         forgetting->done(forgetting->problem ?: error, forgetting->userdata);
 }
 
+/* What ran before the daemon did may be found yet, and tells what it knows when it is sent away. Of a broken one it is
+ * asked nothing. */
+static gboolean may_be_found(const Plugin *plugin) {
+        return plugin->dismissed || (!plugin->looked && plugin->manifest && origin_known(plugin));
+}
+
 static gboolean rests(const Plugin *plugin) {
         return !plugin->enabled && !plugin->process && !plugin->next && !plugin->previous &&
                 (plugin->state == PLUGIN_DISCOVERED || plugin->state == PLUGIN_STOPPED ||
-                 plugin->state == PLUGIN_FAILED || plugin->state == PLUGIN_QUARANTINED);
+                 plugin->state == PLUGIN_FAILED || plugin->state == PLUGIN_QUARANTINED) &&
+                !may_be_found(plugin);
 }
 
 int plugins_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata) {
