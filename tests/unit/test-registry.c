@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* More plugins than there may be, of which what is beyond is not taken, and not passed over in silence; and directories
- * that anybody could fill. */
+/* More plugins than there may be, of which what is beyond is not taken, and not passed over in silence; and
+ * directories that anybody could fill. */
 
 #include <sys/inotify.h>
 #include <unistd.h>
