@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <string.h>
+
+#include "cli/cmd-config.h"
 #include "cli/cmd-plugin.h"
 #include "cli/helper.h"
 #include "cli/wait.h"
 #include "config.h"
+#include "util/json.h"
 
 /* The helper removes what is left of an earlier one, or says that there is nothing. */
 static int uninstall_packaged(Cli *cli, const char *id) {
@@ -112,7 +116,56 @@ static int uninstall_version(Cli *cli, const char *id, const char *version) {
         return remove_versions(cli, id, version, &error) ? cli_done(cli, sentence) : cli_fail(cli, error);
 }
 
+/* Of the plugin itself or, as ID~1NAME, of one of its subjects. */
+static gboolean is_below(const char *pointer, const char *map, const char *id) {
+        g_autofree char *own = g_strconcat(map, id, NULL);
+        gsize length = strlen(own);
+
+        return strncmp(pointer, own, length) == 0 &&
+               (pointer[length] == '\0' || pointer[length] == '/' || strncmp(pointer + length, "~1", 2) == 0);
+}
+
+static gboolean is_about(const char *pointer, JsonObject *configuration, const char *id) {
+        static const char *const maps[] = { "/plugins/plugin_configs/", "/plugins/timeouts/", "/providers/",
+                                            "/sources/" };
+        static const char *const choices[] = { "/provider", "/provider_type" };
+
+        for (gsize i = 0; i < G_N_ELEMENTS(maps); i++)
+                if (is_below(pointer, maps[i], id))
+                        return TRUE;
+        for (gsize i = 0; i < G_N_ELEMENTS(choices); i++)
+                if (g_str_equal(pointer, choices[i]))
+                        return g_str_equal(json_get_string(configuration, choices[i] + 1, ""), id);
+        return FALSE;
+}
+
+/* What the daemon did not write it does not remove. ret_files: those that still say something of it. */
+static gboolean look_for_files(Cli *cli, const char *id, char ***ret_files, GError **error) {
+        g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
+        g_autoptr(JsonNode) configuration = config_fetch(cli, error);
+        g_autoptr(GVariant) origins = NULL;
+        const char *pointer, *file;
+        GVariantIter iter;
+
+        if (!configuration)
+                return FALSE;
+        snooze_client_manager_call_get_configuration_origins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done,
+                                                             wait);
+        if (!snooze_client_manager_call_get_configuration_origins_finish(cli->manager, &origins, wait_for(wait),
+                                                                         error))
+                return FALSE;
+        g_variant_iter_init(&iter, origins);
+        while (g_variant_iter_next(&iter, "{&s&s}", &pointer, &file))
+                if (is_about(pointer, json_node_get_object(configuration), id))
+                        (void) g_hash_table_add(files, g_strdup(file));
+        *ret_files = (char **) g_hash_table_get_keys_as_array(files, NULL);
+        g_hash_table_steal_all(files);
+        return TRUE;
+}
+
 static int uninstall(Cli *cli, const char *id) {
+        g_auto(GStrv) files = NULL;
         g_autoptr(GVariant) reply = NULL;
         g_autofree char *sentence = NULL;
         GError *error = NULL;
@@ -123,7 +176,7 @@ static int uninstall(Cli *cli, const char *id) {
         if (code != EXIT_CODE_OK || !check_packaged(cli, id, &code))
                 return code;
         cli_need_authorization(cli);
-        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error))
+        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error) || !look_for_files(cli, id, &files, &error))
                 return cli_fail(cli, error);
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
@@ -136,6 +189,10 @@ static int uninstall(Cli *cli, const char *id) {
                                    id,
                                    installed ? ", and every version of it."
                                              : ". The files in its own directory are yours to remove.");
+        for (char **file = files; *file; file++)
+                g_printerr(SNOOZE_COMMAND ": warning: %s still says something of %s, which the next plugin of that "
+                                          "name gets; it is yours to remove\n",
+                           *file, id);
         return cli_done(cli, sentence);
 }
 

@@ -61,6 +61,27 @@ class Forgotten(Running):
         self.of('Load')
         self.assertRuns('1.0.0', 1)
 
+    def test_what_files_of_the_administrators_say_stays_and_is_told(self):
+        self.house.configure({'plugins': {'limits': {'counting': {'tasks': 3}}, 'plugin_configs': {'counting-2': {'a': 1}}}})
+        (self.house.directory / 'etc/snooze.d').mkdir(exist_ok=True)
+        for name, content in (('10-secret', {'plugins': {'plugin_configs': {'counting': {'token': 'abc'}}}}),
+                              ('20-trust', {'sources': {'counting/x': {'policy': 'sufficient'}}}),
+                              ('30-provider', {'provider': 'counting'}),
+                              ('40-other', {'sources': {'other/counting': {'policy': 'off'}}})):
+            self.house.configure(content, f'snooze.d/{name}.json')
+        self.install(self.source(**self.ASKS))
+        self.start()
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(line.partition(' still says something of counting, which the next plugin')[0] for line in result.stderr.splitlines()),
+                         [f'snooze: warning: {self.house.directory}/etc/snooze.d/{name}.json' for name in ('10-secret', '20-trust', '30-provider')])
+        for name in '10-secret', '20-trust', '30-provider':
+            (self.house.directory / f'etc/snooze.d/{name}.json').unlink()
+        self.client.call('Reload')
+        self.install(self.source(**self.ASKS))
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+
     def test_what_was_removed_by_hand_leaves_nothing_to_the_next(self):
         self.install(self.source(permissions=['processes'], **self.ASKS))
         self.approve_all()
