@@ -179,10 +179,69 @@ static void test_another_one_while_it_is_looked_for(void) {
         fixture_down(&f);
 }
 
+/* Its files are broken when somebody has it sent away that ran before the daemon did: it runs on, as nobody knows how
+ * to talk to it, and is there when they are mended. */
+static void test_broken_while_it_is_sent_away(void) {
+        static const char name[] = "io.cloudsnooze.Plugin1.one";
+        PluginFixture f = {};
+        Told told = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, "");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_cmpint(sd_bus_call_method(f.connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                           "org.freedesktop.DBus", "StartServiceByName", NULL, NULL, "su", name, 0),
+                        >=, 0);
+        plugin_unload(plugin, NULL, NULL);
+        g_assert_true(plugin->dismissed);
+        fixture_write(&f, "plugins/one/plugin.json", "{");
+        g_strfreev(plugins_discover(f.plugins));
+        g_assert_null(plugin->manifest);
+        run_until(f.bus.event, !plugin->dismissed);
+        g_assert_cmpuint(fixture_noted(&f, "one", "Shutdown"), ==, 0);
+
+        manifest_free(describe(&f, "one", "1.0.0", ""));
+        g_strfreev(plugins_discover(f.plugins));
+        g_assert_nonnull(plugin->manifest);
+        plugin_unload(plugin, on_settled, &told);
+        g_assert_true(plugin->dismissed);
+        run_until(f.bus.event, told.n == 1);
+        g_assert_cmpstr(told.error, ==, "");
+        g_assert_cmpuint(fixture_noted(&f, "one", "Shutdown"), ==, 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
+        g_free(told.error);
+        fixture_down(&f);
+}
+
+/* One that is known to run no more is not looked for again. */
+static void test_nobody_ran(void) {
+        PluginFixture f = {};
+        Told told = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, "");
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        plugin_unload(plugin, NULL, NULL);
+        run_until(f.bus.event, !plugin->dismissed);
+        plugin_unload(plugin, on_settled, &told);
+        g_assert_false(plugin->dismissed);
+        run_until(f.bus.event, told.n == 1);
+        g_assert_cmpstr(told.error, ==, "");
+        g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 0);
+        g_free(told.error);
+        fixture_down(&f);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/upgrade/busy-forgets-nothing", test_busy_forgets_nothing);
         g_test_add_func("/upgrade/another-one-while-it-is-looked-for", test_another_one_while_it_is_looked_for);
+        g_test_add_func("/upgrade/broken-while-it-is-sent-away", test_broken_while_it_is_sent_away);
+        g_test_add_func("/upgrade/nobody-ran", test_nobody_ran);
         g_test_add_func("/upgrade/so-many-follow", test_so_many_follow);
         g_test_add_data_func("/upgrade/beyond-so-many-steps/one-more", GUINT_TO_POINTER(11),
                              test_beyond_so_many_steps_nothing_follows);

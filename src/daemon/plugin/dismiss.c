@@ -21,7 +21,6 @@ static void nobody_runs(Plugin *plugin) {
         gboolean again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
 
         plugin->dismissed = plugin->restart_wanted = FALSE;
-        plugin->looked = TRUE;
         /* Its files may have gone: so does it now. */
         plugin_look_again(plugin);
         if (!again) {
@@ -38,6 +37,8 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         Plugin *plugin = userdata;
 
         plugin->leftover_question = sd_bus_slot_unref(plugin->leftover_question);
+        /* One whose files are broken meanwhile, or of which the bus says nothing, may run all the same. */
+        plugin->looked |= sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) > 0;
         /* Somebody has it looked for in order to ask it. */
         if (plugin_active(plugin))
                 return 1;
