@@ -308,6 +308,20 @@ static void on_forgotten(const GError *error, void *userdata) {
         }
 }
 
+static int refuse_to_forget(int r, const Plugin *plugin, const char *id, sd_bus_error *error) {
+        if (r == -EAGAIN)
+                return sd_bus_error_set(error, ERROR_BUSY, "A plugin is just being enabled or disabled; try again.");
+        if (r != -EBUSY)
+                return sd_bus_error_setf(error, ERROR_STORE, "What is kept of %s could not be removed: %s", id,
+                                         strerror(-r));
+        if (plugin_enabled(plugin))
+                return sd_bus_error_setf(error, ERROR_BUSY,
+                                         "%s is enabled; first: sudo " SNOOZE_COMMAND " plugin disable %s", id, id);
+        return sd_bus_error_setf(error, ERROR_BUSY,
+                                 "%s still runs, or it is not known yet whether it does; try again when it has ended.",
+                                 id);
+}
+
 int method_forget_plugin(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         g_autoptr(Forgetting) forgetting = NULL;
         Manager *manager = userdata;
@@ -335,14 +349,8 @@ int method_forget_plugin(sd_bus_message *message, void *userdata, sd_bus_error *
         forgetting = g_new0(Forgetting, 1);
         *forgetting = (Forgetting) { manager, sd_bus_message_ref(message), g_strdup(id), uid };
         r = plugins_forget(manager->plugins, id, on_forgotten, forgetting);
-        if (r == -EBUSY)
-                return sd_bus_error_setf(error, ERROR_BUSY,
-                                         "%s is enabled or runs, or another plugin is just being enabled; first: sudo "
-                                         SNOOZE_COMMAND " plugin disable %s",
-                                         id, id);
         if (r < 0)
-                return sd_bus_error_setf(error, ERROR_STORE, "What is kept of %s could not be removed: %s", id,
-                                         strerror(-r));
+                return refuse_to_forget(r, plugins_find(manager->plugins, id), id, error);
         steal(forgetting);
         manager_record_call(manager, uid, "ForgetPlugin", id);
         return 1;

@@ -415,6 +415,21 @@ class SlowDisk(Disk, BusTest):
         self.house.restart_daemon()
         self.assertEqual({key: self.configuration()[key] for key in expected}, expected)
 
+    def test_no_plugin_is_forgotten_while_one_is_being_enabled(self):
+        self.hang()
+        # The mark is behind that.
+        change = self.configure(naptime_minutes=41)
+        enabled = self.client.send('Enable', '()', (), PLUGIN, EXAMPLE)
+        with self.assertRaises(GLib.Error) as caught:
+            self.client.call('ForgetPlugin', '(s)', ('other',))
+        self.assertEqual(error_name(caught.exception), ERROR + 'Busy')
+        # Which has nothing to do with whether that one is enabled.
+        self.assertIn('just being enabled', caught.exception.message)
+        self.assertNotIn('plugin disable', caught.exception.message)
+        self.work()
+        self.assertSucceed(change, enabled)
+        self.client.call('ForgetPlugin', '(s)', ('other',))
+
     def test_nor_is_one_made_over_a_newer_one_that_waits(self):
         self.client.call('LoadPlugin', '(s)', ('example',))
         of_example = lambda member, interface=PLUGIN: self.client.get(member, interface, EXAMPLE)

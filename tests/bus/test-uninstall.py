@@ -202,7 +202,7 @@ class Forgotten(Running):
         self.assertIn('Too many calls', process.output())
         self.assertEqual(asked, ['ListPermissions'])
 
-    def test_what_is_enabled_or_came_with_a_package_is_not_forgotten(self):
+    def test_what_is_enabled_is_not_forgotten(self):
         self.start('1.0.0')
         self.assertFails(ERROR + 'Busy', 'snooze plugin disable counting', self.client.call, 'ForgetPlugin', '(s)', ('counting',))
         self.assertFails(ERROR + 'InvalidArgument', "no plugin's id", self.client.call, 'ForgetPlugin', '(s)', ('../counting',))

@@ -54,9 +54,11 @@ int plugins_forget(Plugins *plugins, const char *id, StoreDone done, void *userd
         Forgetting *forgetting;
         int r;
 
-        /* Somebody's "yes" may be on its way to the disk. */
-        if ((plugin && !rests(plugin)) || plugins->enabled_changes > 0)
+        if (plugin && !rests(plugin))
                 return -EBUSY;
+        /* Somebody's "yes" may be on its way to the disk. */
+        if (plugins->enabled_changes > 0)
+                return -EAGAIN;
         forgetting = g_new0(Forgetting, 1);
         *forgetting = (Forgetting) { .done = done, .userdata = userdata };
         r = state_forget(plugins, id, on_state_forgotten, forgetting);

@@ -109,7 +109,8 @@ GPtrArray *plugins_search(Plugins *plugins, const PluginsFilter *filter, const c
 char **plugins_discover(Plugins *plugins);
 
 /* What is kept of a plugin, whether it is there or not: that it is enabled, and its state. done is told when all of it
- * is gone, or what stays. -EBUSY: it is enabled, or runs; otherwise as store_run(). */
+ * is gone, or what stays. -EBUSY: it is enabled, or runs; -EAGAIN: some plugin is just being enabled or disabled;
+ * otherwise as store_run(). */
 int plugins_forget(Plugins *plugins, const char *id, StoreDone done, void *userdata);
 
 const char *plugin_id(const Plugin *plugin);
