@@ -77,16 +77,59 @@ class Again(CountingTest):
         self.of('Load')
         self.assertEqual((self.get('State'), self.house.lived_through('needed').count('starts')), ('running', 1))
 
+    def assert_refused_until(self, part, mend):
+        # No start can mend that: however often it is asked, nothing has failed.
+        for _ in range(8):
+            self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part=part)
+        self.assertEqual((self.get('State'), self.get('Restarts'), self.vote(), self.processes()), ('failed', 0, 'unknown', []))
+        mend()
+        self.wait_for_vote('idle')
+
     def test_one_that_lacks_a_setting_until_it_has_it(self):
         schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
         self.place('1.0.0', config_schema=schema)
         self.house.start_daemon()
-        # No start can mend that: however often it is asked, nothing has failed.
-        for _ in range(8):
-            self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='is not configured well')
-        self.assertEqual((self.get('State'), self.get('Restarts'), self.vote(), self.processes()), ('failed', 0, 'unknown', []))
+        self.assert_refused_until('is not configured well',
+                                  lambda: self.of('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},)))
+
+    def set_memory(self, megabytes):
+        self.set_config(plugins={'limits': {'counting': {'memory_mb': megabytes}}})
+
+    def test_one_that_asks_for_more_than_the_machine_has_until_less_is_configured(self):
+        self.place('1.0.0', limits={'memory_mb': 1000000})
+        self.house.start_daemon()
+        self.assert_refused_until('asks for 1000000 MiB of memory, this machine has', lambda: self.set_memory(64))
+
+    def test_one_that_asks_for_too_much_and_lacks_a_setting(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
+        self.place('1.0.0', config_schema=schema, limits={'memory_mb': 1000000})
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='asks for 1000000 MiB of memory')
+        self.set_memory(64)
+        self.assertEqual(self.get('State'), 'failed')
         self.of('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},))
         self.wait_for_vote('idle')
+
+    def test_one_that_is_to_have_more_than_its_manifest_allows_until_it_is_less(self):
+        self.place('1.0.0', limits={'memory_mb': 64})
+        self.start()
+        self.set_memory(65)
+        self.of('Unload')
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='got 65')
+        # What it said last counts until it is asked again.
+        self.wait_for_vote('unknown')
+        self.assert_refused_until('plugins.limits.counting.memory_mb: got 65, expected 1 to 64', lambda: self.set_memory(63))
+
+    def test_one_that_runs_is_taken_with_limits_that_it_could_not_be_started_with(self):
+        self.place('1.0.0', limits={'memory_mb': 64})
+        self.start()
+        pid = self.get('Pid')
+        self.set_memory(65)
+        self.house.kill_daemon()
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.of('Load')
+        self.assertEqual((self.get('State'), self.get('Pid')), ('running', pid))
 
     def test_one_that_runs_and_is_broken_on_the_disk_is_told_once(self):
         self.start()

@@ -100,6 +100,20 @@ class Limits(BusTest):
         self.assertIn(self.refusal, loaded[0][1].message)
         self.assertIn(self.refusal, self.client.get('LastError', PLUGIN, EXAMPLE))
 
+    def test_more_than_its_manifest_allows_is_tried_once(self):
+        """At first it may run already, as which it would be taken; after that it is not started until less is configured."""
+        self.refusal = 'memory_mb: got 1000, expected 1 to 64'
+        self.set_limits({'example': {'memory_mb': 1000}})
+        loaded = self.load()
+        wait_for(lambda: 'plugins.limits.example.memory_mb: got 1000' in self.client.get('LastError', PLUGIN, EXAMPLE), 'it to be refused')
+        wait_for(lambda: loaded, 'the load to be refused')
+        self.assertEqual((self.client.get('State', PLUGIN, EXAMPLE), len(self.told)), ('failed', 1))
+        self.refusal = None
+        self.set_limits({'example': {'memory_mb': 16}})
+        # It is asked for its vote.
+        wait_for_file(lambda: self.client.get('State', PLUGIN, EXAMPLE) == 'running', 'it to run')
+        self.assertEqual(self.told[1:], [('example', {'memory_mb': 16})])
+
 
 SYSTEMD = 'org.freedesktop.systemd1'
 UNIT = '/org/freedesktop/systemd1/unit/snooze_2dplugin_40counting_2eservice'

@@ -422,8 +422,6 @@ void plugin_start_process(Plugin *plugin) {
 }
 
 void plugin_begin(Plugin *plugin) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Settings) settings = NULL;
         g_autofree char *problem = NULL;
 
         /* Whoever runs yet is sent away first. */
@@ -447,15 +445,9 @@ void plugin_begin(Plugin *plugin) {
         if (!plugin->looked)
                 origin_take(plugin);
         /* No start would change it, and nothing is started for it. What runs already is not to be refused. */
-        problem = plugin->behind ? NULL : manifest_obstacle(plugin, plugin->manifest);
+        problem = plugin->behind ? NULL : configuration_obstacle(plugin);
+        plugin->misconfigured = problem != NULL;
         if (problem) {
-                plugin_refuse(plugin, problem);
-                return;
-        }
-        settings = plugin->behind ? NULL : plugin_settings(plugin, plugin->manifest, &error);
-        plugin->misconfigured = !settings && !plugin->behind;
-        if (plugin->misconfigured) {
-                problem = g_strdup_printf("is not configured well: %s", error->message);
                 plugin_refuse(plugin, problem);
                 return;
         }

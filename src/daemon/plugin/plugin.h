@@ -249,6 +249,8 @@ Plugin *dependencies_missing(const Plugin *plugin, const Manifest *manifest);
 /* Why a version of a plugin can be started by nobody here: what this build does not serve, what this machine does not
  * have and nobody has configured less of. NULL: it may be. Caller frees. */
 char *manifest_obstacle(const Plugin *plugin, const Manifest *manifest);
+/* Why the one that is there is not started, as long as nobody configures something else, or NULL. Caller frees. */
+char *configuration_obstacle(Plugin *plugin);
 /* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
  * plugin_swap(). What cannot work is refused before anything is done to the one that is there. */
 void plugin_upgrade(Plugin *plugin, Manifest *manifest, PluginSettled done, void *userdata);

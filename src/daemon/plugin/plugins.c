@@ -149,11 +149,10 @@ static gboolean same_directories(const Config *a, const Config *b) {
 }
 
 /* Whoever asks for it next has it started, if nothing else is in the way. */
-static void review_settings(Plugin *plugin) {
-        g_autoptr(Settings) settings =
-                plugin->misconfigured ? plugin_settings(plugin, plugin->manifest, NULL) : NULL;
+static void review_misconfigured(Plugin *plugin) {
+        g_autofree char *obstacle = plugin->misconfigured ? configuration_obstacle(plugin) : NULL;
 
-        if (!settings)
+        if (!plugin->misconfigured || obstacle)
                 return;
         plugin->misconfigured = FALSE;
         plugin_may_again(plugin, "was configured");
@@ -173,7 +172,7 @@ void plugins_set_config(Plugins *plugins, Config *config) {
                         plugin_bus_changed(plugin, "Events", NULL);
                 plugin_reconfigure(plugin);
                 if (may_run)
-                        review_settings(plugin);
+                        review_misconfigured(plugin);
                 if (may_run == plugin_may_run_by(plugin, previous))
                         continue;
                 if (may_run)

@@ -21,16 +21,27 @@ char *manifest_obstacle(const Plugin *plugin, const Manifest *manifest) {
         return manifest_unserved(manifest) ?: limits_impossible(manifest, configured, &machine);
 }
 
-static char *configuration_obstacle(Plugin *plugin, const Manifest *manifest) {
+static char *limits_obstacle(const Plugin *plugin, const Manifest *manifest) {
         JsonObject *limits = config_limits(plugin->plugins->config, plugin->id);
         g_autofree char *excess = limits ? limits_excess(manifest, limits) : NULL;
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Settings) settings = NULL;
 
-        if (excess)
-                return g_strdup_printf("plugins.limits.%s.%s", plugin->id, excess);
-        settings = plugin_settings(plugin, manifest, &error);
+        return excess ? g_strdup_printf("plugins.limits.%s.%s", plugin->id, excess) : NULL;
+}
+
+static char *settings_obstacle(Plugin *plugin, const Manifest *manifest) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Settings) settings = plugin_settings(plugin, manifest, &error);
+
         return settings ? NULL : g_strdup_printf("is not configured well: %s", error->message);
+}
+
+char *configuration_obstacle(Plugin *plugin) {
+        char *obstacle = manifest_obstacle(plugin, plugin->manifest);
+
+        /* One that ran before the daemon did has its limits, and is started by nobody. */
+        if (!obstacle && plugin->looked)
+                obstacle = limits_obstacle(plugin, plugin->manifest);
+        return obstacle ?: settings_obstacle(plugin, plugin->manifest);
 }
 
 /* What was loaded into the daemon stays there, and is not there twice. */
@@ -48,7 +59,8 @@ static char *obstacle_of(Plugin *plugin, const Manifest *manifest) {
         if (g_str_equal(manifest->digest, plugin->manifest->digest))
                 return NULL;
         obstacle = manifest_obstacle(plugin, manifest) ?: loading_obstacle(plugin, manifest) ?:
-                dependencies_obstacle(plugin, manifest) ?: configuration_obstacle(plugin, manifest);
+                dependencies_obstacle(plugin, manifest) ?: limits_obstacle(plugin, manifest) ?:
+                settings_obstacle(plugin, manifest);
         if (!obstacle)
                 return NULL;
         return g_strdup_printf("version %s cannot replace version %s, which %s: %s", manifest->version,
