@@ -11,7 +11,7 @@ from gi.repository import GLib
 
 import tap
 from counting import COUNTING, CountingTest, wait_for_time
-from harness import ERROR, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
+from harness import ERROR, PATH, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
 
 
 class Again(CountingTest):
@@ -130,6 +130,17 @@ class Again(CountingTest):
         self.client = self.house.client()
         self.of('Load')
         self.assertEqual((self.get('State'), self.get('Pid')), ('running', pid))
+
+    def test_one_that_needs_one_that_lacks_a_setting_until_that_has_it(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True}}
+        # It is not asked for a vote of its own.
+        self.house.install_fake('needed', 'good', contracts=['RequestHandler'], config_schema=schema)
+        self.place('1.0.0', dependencies=[{'name': 'needed', 'version': '*'}])
+        self.house.start_daemon()
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='needs the plugin needed')
+        self.wait_for_vote('unknown')
+        self.client.call('Configure', '(a{sv})', ({'greeting': GLib.Variant('s', 'hello')},), PLUGIN, f'{PATH}/plugin/needed')
+        self.wait_for_vote('idle')
 
     def test_one_that_runs_and_is_broken_on_the_disk_is_told_once(self):
         self.start()

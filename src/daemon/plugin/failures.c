@@ -52,6 +52,8 @@ void plugin_may_again(Plugin *plugin, const char *reason) {
         plugin_forget_failures(plugin);
         plugin_set_error(plugin, "");
         plugin_set_state(plugin, PLUGIN_DISCOVERED, reason);
+        /* Whoever was refused because of that. */
+        dependencies_up(plugin);
 }
 
 uint64_t plugin_restart_delay(uint64_t first, unsigned failures) {
