@@ -206,7 +206,8 @@ class Found(CountingTest):
         for pid in polkit, daemon:
             self.addCleanup(continue_if_there, pid)
         os.kill(polkit, signal.SIGSTOP)
-        answers = [self.client.send(method, interface=PLUGIN, path=COUNTING) for method in methods]
+        answers = [self.client.send(*([method] if isinstance(method, str) else method), interface=PLUGIN, path=COUNTING)
+                   for method in methods]
         # Each of its answers comes behind one of its questions to the bus, which are fewer than these.
         for _ in range(10):
             self.get('State')
@@ -365,6 +366,20 @@ class Found(CountingTest):
         # Whichever the daemon came to first: nobody is left to wait.
         self.assertEqual((unload, self.get('State')), ([((), None)], 'discovered'))
         self.assertEqual(error_name(restart[0][1]), ERROR + 'PluginFailed')
+
+    def test_load_behind_unload_where_there_is_none(self):
+        self.come_back_to_none()
+        with self.authorized('Unload', 'Load') as (unload, load):
+            pass
+        wait_for(lambda: unload and load, 'the answers')
+        self.assertEqual((unload, load, self.get('State')), ([((), None)], [((), None)], 'running'))
+
+    def test_unload_where_there_is_none_while_somebody_asks(self):
+        self.come_back_to_none()
+        with self.authorized('Unload', ('Call', '(sa{sv})', ('count', {}))) as (unload, count):
+            pass
+        wait_for(lambda: unload and count, 'the answers')
+        self.assertEqual((unload, count[0][1], self.get('State')), ([((), None)], None, 'running'))
 
     def test_where_there_is_none_nothing_happens(self):
         self.come_back_to_none()

@@ -20,13 +20,17 @@ static void find(Plugin *plugin) {
 static void nobody_runs(Plugin *plugin) {
         gboolean again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
 
-        plugin->dismissed = plugin->restart_wanted = FALSE;
+        plugin->dismissed = FALSE;
+        plugin->restart_wanted = again;
         /* Its files may have gone: so does it now. */
         plugin_look_again(plugin);
         if (!again) {
                 plugin_settle_all(plugin);
                 return;
         }
+        /* It is down, for whoever waited for that: whoever wants it up waits on. */
+        plugin_settle_reached(plugin);
+        plugin->restart_wanted = FALSE;
         plugin_begin(plugin);
         /* What it waits for may come yet: how it ended before is no answer. */
         if (!plugin_awaited(plugin))
