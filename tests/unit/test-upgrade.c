@@ -34,6 +34,14 @@ typedef struct Told {
         char *error;
 } Told;
 
+/* → the one plugin of a daemon that has just begun; behaviour: of its program. */
+static Plugin *start_with_one(PluginFixture *f, const char *behaviour) {
+        fixture_prepare(f);
+        fixture_add(f, "one", behaviour, CHECK, "");
+        fixture_start(f, "{}");
+        return plugins_find(f->plugins, "one");
+}
+
 static void on_settled(Plugin *plugin, const sd_bus_error *error, void *userdata) {
         Told *told = userdata;
 
@@ -56,10 +64,7 @@ static void test_busy_forgets_nothing(void) {
         Told first = {}, second = {};
         Plugin *plugin;
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "slot-good", CHECK, "");
-        fixture_start(&f, "{}");
-        plugin = plugins_find(f.plugins, "one");
+        plugin = start_with_one(&f, "slot-good");
         plugin_load(plugin, NULL, NULL);
         run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_RUNNING);
 
@@ -159,10 +164,7 @@ static void test_another_one_while_it_is_looked_for(void) {
         Told told = {};
         Plugin *plugin;
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, "");
-        fixture_start(&f, "{}");
-        plugin = plugins_find(f.plugins, "one");
+        plugin = start_with_one(&f, "good");
         plugin_load(plugin, on_settled, &told);
         g_assert_true(plugin_adopting(plugin));
         plugin_upgrade(plugin, describe_in(&f, "elsewhere", "one", "1.1.0", ""), NULL, NULL);
@@ -187,10 +189,7 @@ static void test_broken_while_it_is_sent_away(void) {
         Told told = {};
         Plugin *plugin;
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, "");
-        fixture_start(&f, "{}");
-        plugin = plugins_find(f.plugins, "one");
+        plugin = start_with_one(&f, "good");
         g_assert_cmpint(sd_bus_call_method(f.connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                            "org.freedesktop.DBus", "StartServiceByName", NULL, NULL, "su", name, 0),
                         >=, 0);
@@ -221,10 +220,7 @@ static void test_nobody_ran(void) {
         Told told = {};
         Plugin *plugin;
 
-        fixture_prepare(&f);
-        fixture_add(&f, "one", "good", CHECK, "");
-        fixture_start(&f, "{}");
-        plugin = plugins_find(f.plugins, "one");
+        plugin = start_with_one(&f, "good");
         plugin_unload(plugin, NULL, NULL);
         run_until(f.bus.event, !plugin->dismissed);
         plugin_unload(plugin, on_settled, &told);
