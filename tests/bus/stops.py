@@ -35,7 +35,9 @@ class Stops:
     def record(self):
         """What the next boot would find."""
         with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            rows = database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
+            # A daemon answers before its database is there.
+            known = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'record'").fetchall()
+            rows = known and database.execute("SELECT value FROM record WHERE key = 'stop'").fetchall()
         return json.loads(rows[0][0]) if rows else None
 
     def outcomes(self):
