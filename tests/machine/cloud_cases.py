@@ -290,7 +290,7 @@ def run_notice(plan, installed, bus, cloud):
                 plan.case(approved_when_all_was_done, machine, fake, released)
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with contextlib.ExitStack() as stack:
         # All of them at a time, while others are looked at: most of it is waiting for what is idle.
         machines = {}

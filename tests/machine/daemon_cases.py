@@ -308,7 +308,7 @@ def bus_restart(machine):
     wait_until(held, "the hold is there")
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([activation, disabled, second_daemon, own_users, checks_of_the_administrator,
                      local_is_granted, plugins_answer_the_daemon_alone, log_level,

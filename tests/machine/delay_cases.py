@@ -63,6 +63,6 @@ def handlers_end_first(machine):
     wait_until(lambda: OURS <= set(locks(machine)), "the inhibitors")
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, DRAINED) as machine:
         plan.cases([lock_is_taken, forged_signals_change_nothing, handlers_end_first], machine)

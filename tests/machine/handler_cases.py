@@ -121,6 +121,6 @@ def job_of_another_is_told(machine):
     disable(machine, "checkpoint")
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         plan.cases([drain_stops_units, drain_may_nothing_else, script_runs_shut_in, job_of_another_is_told], machine)

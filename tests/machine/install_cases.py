@@ -188,7 +188,13 @@ def all_of_it_goes(machine):
     snooze(machine, "uninstall", "counting", "4.0.0")
     assert not os.path.exists(machine.path(f"{INSTALLED}/counting/4.0.0"))
     assert_runs(machine, "1.0.0", 13)
-    snooze(machine, "uninstall", "counting")
+    own = "/etc/systemd/system/snooze-plugin@counting.service.d/override.conf"
+    machine.write(own, "[Service]\nNice=5\n")
+    result = snooze(machine, "uninstall", "counting")
+    assert f"{os.path.dirname(own)} says something of counting" in result.stderr, result
+    assert "snooze-plugin-b@" not in result.stderr, result
+    os.unlink(machine.path(own))
+    os.rmdir(machine.path(os.path.dirname(own)))
     assert os.listdir(machine.path(INSTALLED)) == []
     for path in FILES:
         assert not os.path.exists(machine.path(path.format("counting"))), path

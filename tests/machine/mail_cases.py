@@ -53,7 +53,7 @@ def journal(machine):
     return machine.run("journalctl", "-b", "--no-pager", "-o", "cat", "-u", "snooze-plugin*@notify.service").stdout
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     package, service = SYSTEMS[bus]
     mail_arrives.__doc__ = f"notify: {package} as Debian installs it takes mail for a user, and no privilege is gained"
     without_its_server.__doc__ = f"notify: while {package} does not run, it says what to do; then mail goes again"

@@ -167,7 +167,7 @@ def flusher_saves(machine, listener):
     assert PASSWORD not in journal.stdout
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, CONFIGURATION) as machine, FakeInside(machine, "listener") as listener:
         plan.cases([webhook_posts, endpoint_listens_on_its_socket, endpoint_listens_on_a_port, notify_tells_people,
                     flusher_saves], machine, listener)

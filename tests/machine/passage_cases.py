@@ -250,7 +250,7 @@ def comes_back(machine):
     assert greeting.startswith("Stopped itself"), greeting
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, QUICK) as machine:
         with terminal(machine):
             plan.cases([holds_keep_it_on, hung, inhibitors_count, warning_is_told, root_is_told_if_asked_for, killed_in_warning,

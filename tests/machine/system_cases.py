@@ -163,7 +163,7 @@ def languages_are_there(machine):
     assert len(asked) == len(languages) and "Stop this machine" not in asked, asked
 
 
-def run(plan, installed, bus):
+def run(plan, installed, bus, _build):
     with Machine(installed, bus, enabled=False) as machine:
         for case in (files_stay_in_place, languages_are_there, units_are_valid, units_are_closed,
                      users_units_end_before_the_helper_gives_up, limits_are_the_manifests,
