@@ -13,8 +13,8 @@
  * answer any more, and no work of the plugin's own is left: how long a call may take is its caller's to say.
  *
  * A stream that was abandoned is awaited for 5 s then: nobody wants its answer, and it may never end. So is any call
- * where the daemon is gone. Work of the plugin's own has systemd's 15 s then: nobody is left who would end a plugin
- * that hangs.
+ * where the daemon is gone. Work of the plugin's own and its export have systemd's 15 s then, which is told at once:
+ * nobody is left who would end a plugin that hangs.
  *
  * The bus answers ReleaseName only after it handed over everything that was sent to the name before, so nothing is
  * lost on the way out. */
@@ -89,10 +89,8 @@ static void await_abandoned(SnoozePluginInstance *instance) {
 static void tell_stopping(SnoozePluginInstance *instance, unsigned own) {
         if (!instance->leaving || instance->stopping || instance->settled)
                 return;
-        if (instance->state_keeping)
-                return;
         if (!instance->deserted && (instance->work > 0 || instance->callers_pending > 0 || instance->channel ||
-                                    instance->calls > instance->abandoned + own))
+                                    instance->state_keeping || instance->calls > instance->abandoned + own))
                 return;
         instance->stopping = true;
         (void) sd_notify(false, "STOPPING=1");
@@ -157,6 +155,9 @@ void life_leave(SnoozePluginInstance *instance, const char *why) {
         log_debug("Leaving: %s", why);
         if (!instance->settled)
                 (void) sd_notifyf(false, "STATUS=Leaving: %s", why);
+        /* Before anything of the plugin's own, which may hang. */
+        if (instance->deserted)
+                tell_stopping(instance, 0);
 
         if (instance->plugin.shutdown)
                 instance->plugin.shutdown(instance->plugin.userdata);

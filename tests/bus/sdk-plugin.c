@@ -86,6 +86,8 @@ static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *ev
 }
 
 static int export_state(SnoozePluginCall *call, void *userdata) {
+        if (strcmp(mode, "hung") == 0)
+                return SNOOZE_PLUGIN_LATER;
         return snooze_plugin_call_set_state(call, 1, mode, strlen(mode));
 }
 

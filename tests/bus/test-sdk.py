@@ -473,6 +473,21 @@ class Sdk(plugin_bus.PluginTestCase):
             plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
             self.assertEqual(plugin.wait()[0], 0)
 
+    def test_the_daemon_is_gone_systemd_is_told_even_if_its_state_never_comes(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(directory + "/notify")
+            notify.settimeout(30)
+            plugin = self.example("--host-exit", "1", environment={"NOTIFY_SOCKET": directory + "/notify", "STATE_DIRECTORY": directory})
+            daemon = self.greeted_by_another(plugin)
+            plugin.call("", "Initialize", "(a{sv})", {"mode": s("hung")})
+            self.check(plugin)
+            daemon.close_sync(None)
+            while "Leaving" not in notify.recv(4096).decode():
+                pass
+            self.assertEqual(notify.recv(4096), b"STOPPING=1")
+            plugin.process.kill()
+            plugin.wait()
+
     def test_sigterm_and_sigint_are_a_polite_end(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number):
