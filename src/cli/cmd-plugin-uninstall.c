@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <string.h>
+#include <unistd.h>
 
+#include "base/names.h"
 #include "cli/cmd-config.h"
 #include "cli/cmd-plugin.h"
 #include "cli/helper.h"
@@ -139,9 +141,26 @@ static gboolean is_about(const char *pointer, JsonObject *configuration, const c
         return FALSE;
 }
 
-/* What the daemon did not write it does not remove. ret_files: those that still say something of it. */
-static gboolean look_for_files(Cli *cli, const char *id, char ***ret_files, GError **error) {
-        g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+static void add_if_there(GHashTable *files, char *file) {
+        if (access(file, F_OK) == 0)
+                (void) g_hash_table_add(files, file);
+        else
+                g_free(file);
+}
+
+/* What no origin tells of: the file of secrets, and drop-ins of the administrator's beside the helper's, which are gone
+ * by now. Those of another machine are not seen from here. */
+static void add_unnamed(const Cli *cli, const char *id, GHashTable *files) {
+        const char *directory = g_getenv("SNOOZE_CONFIG_DIRECTORY");
+
+        if (cli->host)
+                return;
+        add_if_there(files, g_strdup_printf("%s/plugins/%s.env", directory ?: PKGSYSCONFDIR, id));
+        add_if_there(files, g_strdup_printf(UNIT_DIRECTORY "/" PLUGIN_UNIT_PREFIX "%s.service.d", id));
+        add_if_there(files, g_strdup_printf(UNIT_DIRECTORY "/" PLUGIN_B_UNIT_PREFIX "%s.service.d", id));
+}
+
+static gboolean add_origins(Cli *cli, const char *id, GHashTable *files, GError **error) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for snoozed");
         g_autoptr(JsonNode) configuration = config_fetch(cli, error);
         g_autoptr(GVariant) origins = NULL;
@@ -159,13 +178,24 @@ static gboolean look_for_files(Cli *cli, const char *id, char ***ret_files, GErr
         while (g_variant_iter_next(&iter, "{&s&s}", &pointer, &file))
                 if (is_about(pointer, json_node_get_object(configuration), id))
                         (void) g_hash_table_add(files, g_strdup(file));
-        *ret_files = (char **) g_hash_table_get_keys_as_array(files, NULL);
-        g_hash_table_steal_all(files);
+        return TRUE;
+}
+
+gboolean plugin_tell_left(Cli *cli, const char *id, const char *heir, GError **error) {
+        g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GList) sorted = NULL;
+
+        if (cli->manager && !add_origins(cli, id, files, error))
+                return FALSE;
+        add_unnamed(cli, id, files);
+        sorted = g_list_sort(g_hash_table_get_keys(files), (GCompareFunc) strcmp);
+        for (GList *file = sorted; file; file = file->next)
+                g_printerr(SNOOZE_COMMAND ": warning: %s says something of %s, which %s gets; it is yours to remove\n",
+                           (const char *) file->data, id, heir);
         return TRUE;
 }
 
 static int uninstall(Cli *cli, const char *id) {
-        g_auto(GStrv) files = NULL;
         g_autoptr(GVariant) reply = NULL;
         g_autofree char *sentence = NULL;
         GError *error = NULL;
@@ -176,23 +206,19 @@ static int uninstall(Cli *cli, const char *id) {
         if (code != EXIT_CODE_OK || !check_packaged(cli, id, &code))
                 return code;
         cli_need_authorization(cli);
-        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error) || !look_for_files(cli, id, &files, &error))
+        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error))
                 return cli_fail(cli, error);
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
                 return cli_fail(cli, error);
         installed = remove_versions(cli, id, "", &error);
-        if (error)
+        if (error || !plugin_tell_left(cli, id, "the next plugin of that name", &error))
                 return cli_fail(cli, error);
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone, and its state and what "
                                    "was configured for it%s",
                                    id,
                                    installed ? ", and every version of it."
                                              : ". The files in its own directory are yours to remove.");
-        for (char **file = files; *file; file++)
-                g_printerr(SNOOZE_COMMAND ": warning: %s still says something of %s, which the next plugin of that "
-                                          "name gets; it is yours to remove\n",
-                           *file, id);
         return cli_done(cli, sentence);
 }
 

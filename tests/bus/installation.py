@@ -145,5 +145,6 @@ class Running(Installation):
         return True
 
     def snooze(self, *arguments, place=None, **more):
-        environment = {**self.house.environment, 'TMPDIR': str(place or self.house.directory)}
+        environment = {**self.house.environment, 'SNOOZE_CONFIG_DIRECTORY': str(self.house.directory / 'etc'),
+                       'TMPDIR': str(place or self.house.directory)}
         return subprocess.run([SNOOZE, 'plugin', *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False, **more)

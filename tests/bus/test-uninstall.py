@@ -69,14 +69,25 @@ class Forgotten(Running):
                               ('30-provider', {'provider': 'counting'}),
                               ('40-other', {'sources': {'other/counting': {'policy': 'off'}}})):
             self.house.configure(content, f'snooze.d/{name}.json')
+        secrets = self.house.directory / 'etc/plugins/counting.env'
+        secrets.parent.mkdir(exist_ok=True)
+        secrets.write_text('SNOOZE_TOKEN=abc\n')
+        secrets.chmod(0o640)
         self.install(self.source(**self.ASKS))
         self.start()
         result = self.snooze('uninstall', 'counting')
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(sorted(line.partition(' still says something of counting, which the next plugin')[0] for line in result.stderr.splitlines()),
-                         [f'snooze: warning: {self.house.directory}/etc/snooze.d/{name}.json' for name in ('10-secret', '20-trust', '30-provider')])
-        for name in '10-secret', '20-trust', '30-provider':
-            (self.house.directory / f'etc/snooze.d/{name}.json').unlink()
+        told = [f'{self.house.directory}/etc/{name}' for name in ('plugins/counting.env', 'snooze.d/10-secret.json', 'snooze.d/20-trust.json',
+                                                                  'snooze.d/30-provider.json')]
+        self.assertEqual([line.partition(' says something of counting, which the next plugin')[0] for line in result.stderr.splitlines()],
+                         [f'snooze: warning: {file}' for file in told])
+        # The one with secrets is told of to who installs one of that name, too, daemon or not.
+        result = self.snooze('install', self.source(**self.ASKS))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(f'snooze: warning: {told[0]} says something of counting, which this one gets', result.stderr)
+        self.assertEqual(self.snooze('uninstall', 'counting').returncode, 0)
+        for file in told:
+            os.unlink(file)
         self.client.call('Reload')
         self.install(self.source(**self.ASKS))
         result = self.snooze('uninstall', 'counting')
@@ -120,11 +131,13 @@ class Forgotten(Running):
         self.of('Disable')
         self.of('Unload')
         marks = self.marks()
+        approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
+        self.assertEqual(json.loads(approvals.read_text())['permissions'], ['processes'])
         (self.installed / 'counting/1.0.0/plugin.json').unlink()
         result = self.snooze('install', self.source('2.0.0', permissions=['processes'], **self.ASKS))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(self.marks(), marks)
-        self.assertTrue((self.root / 'etc/cloudsnooze/approvals/counting.json').exists())
+        self.assertEqual(json.loads(approvals.read_text())['permissions'], ['processes'])
         configuration = json.loads(self.client.call('GetConfiguration')[0])
         self.assertIn('counting', configuration['plugins']['plugin_configs'])
         self.assertIn('counting', configuration['sources'])
