@@ -141,8 +141,8 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
                                                            : sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
         /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
-        if (!approvals || !provision_narrow(&helper->places, manifest, approvals, &e) ||
-            !helper_note_known(helper, id, &e))
+        if (!approvals || !pending_known(helper, &e) ||
+            !provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);

@@ -90,6 +90,8 @@ typedef enum PendingKind {
         PENDING_REMOVED, /* it is to be forgotten */
 } PendingKind;
 
+/* FALSE: it is not known what an earlier helper left, and nothing may be changed. */
+gboolean pending_known(const Helper *helper, GError **error);
 /* Before anything of this plugin is changed. Fails as long as it is not known what an earlier helper left. */
 gboolean pending_note(const Helper *helper, const char *id, PendingKind kind, GError **error);
 /* That it is to be forgotten is noted, and may not be done. */
@@ -110,10 +112,11 @@ typedef enum Slots {
 /* All of it, or a part. */
 gboolean provision_present(const Places *places, const char *id);
 /* What is approved and asked for neither by this manifest nor by another version that is there is not approved any
- * more: what comes later and asks for it asks anew. */
+ * more: what comes later and asks for it asks anew. A version that is broken is one that may ask for it. */
 gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error);
-/* The same of what no version asks for that is there: one that comes next does not have it because it asks for it. */
-gboolean provision_narrow_versions(const Places *places, const char *id, GError **error);
+/* The same of what none of the versions asks for that are installed: one that comes next does not have it because it
+ * asks for it. */
+gboolean provision_narrow_installed(const Places *places, const char *id, GError **error);
 /* Has these slots run this version with what is approved of what it asks for. The bus policy, which is one for both,
  * grants what is approved to either. */
 gboolean provision_apply(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slots,

@@ -52,7 +52,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
 static gboolean fail(GError **error, const char *path, const char *doing) {
         int number = errno;
 
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s %s: %s", path, doing, g_strerror(number));
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "%s %s: %s", path, doing, g_strerror(number));
         return FALSE;
 }
 
@@ -223,6 +223,7 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
         g_autofree char *place = g_build_filename(named->id, named->version, NULL),
                         *current = manifest_current(real, named->id);
         g_auto(GStrv) versions = manifest_versions(real, named->id);
+        g_autoptr(GError) e = NULL;
         _cleanup_close_ int own = -1;
 
         if (!place_trusted(work->places, path, error))
@@ -243,8 +244,10 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                 return FALSE;
         }
         /* Before it can be read as one of those that ask. */
-        if (!provision_narrow_versions(work->places, named->id, error))
+        if (!provision_narrow_installed(work->places, named->id, &e)) {
+                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, e->message);
                 return FALSE;
+        }
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
                 return fail(error, path, "takes no version");
         *ret = INSTALLED_NEW;

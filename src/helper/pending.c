@@ -84,15 +84,17 @@ static gboolean write_note(const Places *places, const Note *note, GError **erro
                                               : place_remove(places, PENDING_PATH, FALSE, &changed, error);
 }
 
+/* Also where it can be read by now: nothing of it is under way here, so the next note would be without it. */
+gboolean pending_known(const Helper *helper, GError **error) {
+        if (helper->unknown)
+                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, helper->unknown);
+        return !helper->unknown;
+}
+
 gboolean pending_note(const Helper *helper, const char *id, PendingKind kind, GError **error) {
         g_auto(Note) note = {};
 
-        /* Also where it can be read by now: nothing of it is under way here, so the next note would be without it. */
-        if (helper->unknown) {
-                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, helper->unknown);
-                return FALSE;
-        }
-        if (!read_note(&helper->places, &note, error))
+        if (!pending_known(helper, error) || !read_note(&helper->places, &note, error))
                 return FALSE;
         g_hash_table_add(note.unread, g_strdup(id));
         if (kind == PENDING_REMOVED)

@@ -274,29 +274,33 @@ gboolean provision_refresh(const Places *places, const Manifest *manifest, const
 }
 
 static gboolean asks_for(const Manifest *manifest, const char *permission) {
-        return manifest && g_strv_contains((const char *const *) manifest->permissions, permission);
+        return g_strv_contains((const char *const *) manifest->permissions, permission);
 }
 
-static gboolean asked_by_version(const Places *places, const char *id, const char *permission) {
-        g_auto(GStrv) versions = plugin_versions(places, id);
+/* One that is broken may ask for anything: root alone can have broken it, and who mends it wants what it had. */
+static gboolean version_may_ask(const Places *places, const char *directory, const char *id, const char *permission) {
+        g_autofree char *real = place_path(places, directory);
+        g_auto(GStrv) versions = manifest_versions(real, id);
 
         for (char **version = versions; *version; version++) {
-                g_autoptr(Manifest) manifest = plugin_find_version(places, id, *version, NULL);
+                g_autoptr(Manifest) manifest = plugin_load(places, directory, id, *version, NULL);
 
-                if (asks_for(manifest, permission))
+                if (!manifest || asks_for(manifest, permission))
                         return TRUE;
         }
         return FALSE;
 }
 
-static gboolean narrow(const Places *places, const char *id, const Manifest *manifest, const Approvals *approvals,
-                       GError **error) {
+/* directory: where the plugin is found. */
+static gboolean narrow(const Places *places, const char *directory, const char *id, const Manifest *manifest,
+                       const Approvals *approvals, GError **error) {
         g_autofree char *text = NULL, *path = approvals_path(id), *list = NULL;
         g_autoptr(GPtrArray) kept = g_ptr_array_new(), dropped = g_ptr_array_new();
         gboolean changed = FALSE;
 
         for (char **permission = approvals->permissions; *permission; permission++) {
-                gboolean asked = asks_for(manifest, *permission) || asked_by_version(places, id, *permission);
+                gboolean asked = (manifest && asks_for(manifest, *permission)) ||
+                                 version_may_ask(places, directory, id, *permission);
 
                 g_ptr_array_add(asked ? kept : dropped, *permission);
         }
@@ -314,26 +318,33 @@ static gboolean narrow(const Places *places, const char *id, const Manifest *man
 }
 
 gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error) {
-        return narrow(places, manifest->id, manifest, approvals, error);
+        gboolean packaged;
+        g_autofree char *directory = plugin_directory(places, manifest->id, &packaged, error);
+
+        return directory && narrow(places, directory, manifest->id, manifest, approvals, error);
 }
 
-gboolean provision_narrow_versions(const Places *places, const char *id, GError **error) {
+gboolean provision_narrow_installed(const Places *places, const char *id, GError **error) {
         g_autoptr(Approvals) approvals = provision_approvals(places, id, error);
 
-        return approvals && narrow(places, id, NULL, approvals, error);
+        return approvals && narrow(places, INSTALLED_PLUGINS, id, NULL, approvals, error);
 }
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error) {
         g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, NULL) : NULL;
         g_autoptr(GPtrArray) list = g_ptr_array_new();
-        g_autofree char *text = NULL, *path = approvals_path(manifest->id);
-        gboolean changed = FALSE;
+        gboolean changed = FALSE, packaged;
+        g_autofree char *text = NULL, *path = approvals_path(manifest->id),
+                        *directory = plugin_directory(places, manifest->id, &packaged, error);
 
+        if (!directory)
+                return FALSE;
         for (; *permissions; permissions++)
                 g_ptr_array_add(list, (char *) *permissions);
         for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)
-                if (!asks_for(manifest, *permission) && asked_by_version(places, manifest->id, *permission))
+                if (!asks_for(manifest, *permission) &&
+                    version_may_ask(places, directory, manifest->id, *permission))
                         g_ptr_array_add(list, *permission);
         g_ptr_array_add(list, NULL);
         text = approvals_text(manifest->digest, (const char *const *) list->pdata);

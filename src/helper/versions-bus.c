@@ -107,9 +107,14 @@ int method_install(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                       error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        /* What is approved may be narrowed. */
+        if (!pending_known(helper, &e))
+                return helper_not_written(error, e);
         manifest = install_version(&helper->places, directory, caller, &claim, &installed, &e);
         if (!manifest) {
                 log_notice("Nothing was installed for user %u: %s", (unsigned) caller, e->message);
+                if (g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_IO))
+                        return helper_not_written(error, e);
                 return sd_bus_error_set(error,
                                         g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_EXIST) ? ERROR_REFUSED
                                                                                              : ERROR_INVALID_ARGUMENT,
@@ -198,8 +203,8 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
                 return r < 0 ? r : 1;
         approvals = provision_approvals(&helper->places, id, &e);
         /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
-        if (!approvals || !provision_narrow(&helper->places, manifest, approvals, &e) ||
-            !helper_note_known(helper, id, &e))
+        if (!approvals || !pending_known(helper, &e) ||
+            !provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);

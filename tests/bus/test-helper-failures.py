@@ -130,12 +130,16 @@ class Illegible(OwedTest):
 
     def assert_kept(self, part):
         noted = self.note.read_bytes()
+        # Nobody asks for it any more, and who makes the plugin known would take it away.
+        approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
+        approvals.write_text(json.dumps({'manifest_sha256': '0' * 64, 'permissions': ['group:adm']}))
+        approved = approvals.read_text()
         self.start_again()
         wait_for_file(lambda: 'had under way is not known' in self.helper.output(), 'it to be told')
         for method in 'Provision', 'Deprovision':
             self.assertFails(FAILED, method, '(s)', ('example',), part=part)
         self.assertFails(FAILED, 'SetLimits', '(sa{sv})', ('example', {'tasks': GLib.Variant('t', 2)}), part=part)
-        self.assertEqual(self.note.read_bytes(), noted)
+        self.assertEqual((self.note.read_bytes(), approvals.read_text()), (noted, approved))
         self.assertEqual(self.systemd.asked, [])
 
     def start_again(self):

@@ -322,11 +322,38 @@ class Pins(Installation):
     def test_nor_is_it_where_the_earlier_version_was_removed_by_hand(self):
         self.assertEqual(self.three_versions(lambda: shutil.rmtree(self.installed / 'counting/1.0.0')), ['read:/srv/two'])
 
+    def test_what_is_approved_stays_while_a_configuration_is_wrong(self):
+        """Which the daemon, who goes on with the last good one, need not have said to anybody yet."""
+        configuration = self.root / 'etc/cloudsnooze/snooze.json'
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        configuration.write_text('{')
+        self.install(self.source('2.0.0', permissions=['read:/srv/one']))
+        configuration.unlink()
+        for version in '1.0.0', '2.0.0':
+            self.assertEqual(self.approved(version), ['read:/srv/one'])
+
+    def test_what_is_approved_stays_while_a_version_is_broken(self):
+        """Of the one that is there it is not known what it asks for."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        self.install(self.source('2.0.0', permissions=['read:/srv/two']))
+        self.helper('SwitchVersion', '(ss)', ('counting', '2.0.0'))
+        manifest = self.installed / 'counting/1.0.0/plugin.json'
+        text = manifest.read_text()
+        manifest.unlink()
+        self.approve('2.0.0')
+        self.helper('Provision', '(s)', ('counting',))
+        self.install(self.source('3.0.0'))
+        manifest.write_text(text)
+        self.assertEqual(self.approved('1.0.0'), ['read:/srv/one'])
+        self.assertEqual(self.approved('2.0.0'), ['read:/srv/two'])
+
     def test_what_is_approved_has_to_be_known_where_another_version_comes(self):
         self.install(self.source('1.0.0', permissions=['read:/srv/one']))
         approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
         approvals.write_text('{')
-        self.assertFails(ERROR + 'InvalidArgument', 'counting.json', self.install, self.source('2.0.0'))
+        self.assertFails(ERROR + 'Store', 'counting.json', self.install, self.source('2.0.0'))
         self.assertEqual(self.versions(), ['1.0.0'])
         self.assertEqual(self.leftovers(), [])
         approvals.unlink()
