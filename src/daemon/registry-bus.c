@@ -311,6 +311,9 @@ static void on_forgotten(const GError *error, void *userdata) {
 static int refuse_to_forget(int r, const Plugin *plugin, const char *id, sd_bus_error *error) {
         if (r == -EAGAIN)
                 return sd_bus_error_set(error, ERROR_BUSY, "A plugin is just being enabled or disabled; try again.");
+        if (r == -ENOBUFS)
+                return sd_bus_error_set(error, ERROR_LIMITS_EXCEEDED,
+                                        "Too many changes wait for the disk; try again.");
         if (r != -EBUSY)
                 return sd_bus_error_setf(error, ERROR_STORE, "What is kept of %s could not be removed: %s", id,
                                          strerror(-r));
