@@ -148,8 +148,8 @@ static void add_if_there(GHashTable *files, char *file) {
                 g_free(file);
 }
 
-/* What no origin tells of: the file of secrets, and drop-ins of the administrator's beside the helper's, which are gone
- * by now. Those of another machine are not seen from here. */
+/* What no origin tells of: the file of secrets, and drop-ins of the administrator's beside the helper's, which are
+ * gone by now. Those of another machine are not seen from here. */
 static void add_unnamed(const Cli *cli, const char *id, GHashTable *files) {
         const char *directory = g_getenv("SNOOZE_CONFIG_DIRECTORY");
 
