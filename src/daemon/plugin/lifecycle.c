@@ -590,7 +590,7 @@ static gboolean wait_for_end(PluginProcess *process) {
  * one that is gone so soon after it took another's place was no better than that. */
 static void ended(Plugin *plugin) {
         PluginProcess *process = plugin->process;
-        const char *exhausted;
+        g_autofree char *exhausted = NULL;
 
         if (process && wait_for_end(process))
                 return;

@@ -22,7 +22,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CLOSE_PERCENT 90U  /* of the limit: told */
 #define AGAIN_PERCENT 80U  /* below this it may be told again */
-#define KILLED_FOR_MEMORY "was killed for want of memory"
+#define FOR_MEMORY " for want of memory"
 
 typedef enum WatchedResource {
         WATCHED_MEMORY,
@@ -41,7 +41,7 @@ struct LimitsWatch {
         uint64_t sampled;                /* monotonic; 0: never */
         LimitLevel levels[WATCHED_COUNT];
         gboolean killed;                 /* by us */
-        gboolean exhausted;              /* systemd has said so */
+        const char *exhausted;           /* how it was killed, once systemd has said that it was */
         gboolean ended;                  /* its process, … */
         char *problem;                   /* … and not well */
 };
@@ -93,8 +93,8 @@ static gboolean grew(uint64_t now, uint64_t before) {
 static void memory_exhausted(LimitsWatch *watch, const char *what) {
         uint64_t limit = watch->last.memory_max;
         g_autofree char *message = limit == CGROUP_UNKNOWN
-                ? g_strdup_printf("%s for want of memory", what)
-                : g_strdup_printf("%s for want of memory, its limit is %.1f MB", what, (double) limit / 1e6);
+                ? g_strconcat(what, FOR_MEMORY, NULL)
+                : g_strdup_printf("%s" FOR_MEMORY ", its limit is %.1f MB", what, (double) limit / 1e6);
 
         watch->levels[WATCHED_MEMORY] = LIMIT_REACHED;
         violated(watch, WATCHED_MEMORY, limit, limit, message);
@@ -169,14 +169,17 @@ int unit_ending_read(sd_bus_message *message, UnitEnding *ending) {
         return r;
 }
 
-/* With version 1 of the control groups systemd does not learn why the kernel killed it. Where nobody of ours did, and
- * the group has a limit, that is the reason that nearly always is. */
-static gboolean killed_for_memory(const LimitsWatch *watch, const UnitEnding *ending) {
+/* NULL: not for its memory. With version 1 of the control groups systemd does not learn why the kernel killed it.
+ * Where nobody of ours did, and the group has a limit, that is the reason that nearly always is; a person may have
+ * done it. */
+static const char *killed_for_memory(const LimitsWatch *watch, const UnitEnding *ending) {
         if (ending->result && strcmp(ending->result, "oom-kill") == 0)
-                return TRUE;
-        return ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED &&
-               ending->status == SIGKILL && !watch->killed && watch->last.memory_max != CGROUP_UNKNOWN &&
-               g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS);
+                return "was killed";
+        if (ending->result && strcmp(ending->result, "signal") == 0 && ending->code == CLD_KILLED &&
+            ending->status == SIGKILL && !watch->killed && watch->last.memory_max != CGROUP_UNKNOWN &&
+            g_file_test(CGROUP_ROOT "/memory/cgroup.procs", G_FILE_TEST_EXISTS))
+                return "was killed, probably";
+        return NULL;
 }
 
 /* A signal that means no harm (SIGTERM and the like) is a success to systemd, as is exit status 0. */
@@ -184,7 +187,7 @@ static char *ending_in_words(const UnitEnding *ending) {
         if (!ending->result || strcmp(ending->result, "success") == 0)
                 return NULL;
         if (strcmp(ending->result, "oom-kill") == 0)
-                return g_strdup(KILLED_FOR_MEMORY);
+                return g_strdup("was killed" FOR_MEMORY);
         if (ending->code == CLD_EXITED)
                 return g_strdup_printf("ended by itself with exit status %d", ending->status);
         return g_strdup_printf("was ended by signal %d (%s)%s", ending->status, g_strsignal(ending->status),
@@ -197,8 +200,8 @@ static void set_ending(LimitsWatch *watch, gboolean ended, char *problem) {
         watch->problem = problem;
 }
 
-const char *limits_watch_exhausted(const LimitsWatch *watch) {
-        return watch && watch->exhausted ? KILLED_FOR_MEMORY : NULL;
+char *limits_watch_exhausted(const LimitsWatch *watch) {
+        return watch && watch->exhausted ? g_strconcat(watch->exhausted, FOR_MEMORY, NULL) : NULL;
 }
 
 gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem) {
@@ -209,10 +212,11 @@ gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem) 
 /* systemd says it again with each step until the unit is down; and success, when it starts the next process. */
 static void judge_result(LimitsWatch *watch, const UnitEnding *ending) {
         if (ending->result && strcmp(ending->result, "success") == 0) {
-                watch->exhausted = FALSE;
-        } else if (!watch->exhausted && killed_for_memory(watch, ending)) {
-                watch->exhausted = TRUE;
-                memory_exhausted(watch, "was killed");
+                watch->exhausted = NULL;
+        } else if (!watch->exhausted) {
+                watch->exhausted = killed_for_memory(watch, ending);
+                if (watch->exhausted)
+                        memory_exhausted(watch, watch->exhausted);
         }
 }
 
@@ -264,7 +268,8 @@ void limits_watch_begin(Plugin *plugin) {
                 plugin->watch = limits_watch_new(plugin, unit, path);
         watch = plugin->watch;
         watch->sampled = 0;
-        watch->killed = watch->exhausted = FALSE;
+        watch->killed = FALSE;
+        watch->exhausted = NULL;
         set_ending(watch, FALSE, NULL);
         memset(watch->levels, 0, sizeof(watch->levels));
         watch->question = sd_bus_slot_unref(watch->question);

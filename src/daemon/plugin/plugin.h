@@ -539,9 +539,9 @@ void limits_watch_begin(Plugin *plugin);
 /* For all these NULL is fine. */
 void limits_watch_sample(LimitsWatch *watch);
 void limits_watch_killed(LimitsWatch *watch);
-/* Why it goes, if systemd ends its unit for what the kernel killed in it: it may leave as politely as if it were done.
- * NULL: not for that. */
-const char *limits_watch_exhausted(const LimitsWatch *watch);
+/* Newly allocated: why it goes, if systemd ends its unit for what the kernel killed in it: it may leave as politely as
+ * if it were done. NULL: not for that. */
+char *limits_watch_exhausted(const LimitsWatch *watch);
 /* The process has ended, as far as systemd has said. *ret_problem: NULL if it did so well. */
 gboolean limits_watch_ended(const LimitsWatch *watch, const char **ret_problem);
 LimitsWatch *limits_watch_free(LimitsWatch *watch);
