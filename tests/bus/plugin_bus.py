@@ -140,6 +140,12 @@ class Plugin:
         )
         return answers
 
+    def open_channel(self):
+        """The daemon's end of it, for the caller to close."""
+        _, fds = self.bus.connection.call_with_unix_fd_list_sync(
+            self.owner, PATH, NAME, "OpenChannel", None, None, Gio.DBusCallFlags.NONE, 20000, None, None)
+        return fds.get(0)
+
     def property(self, interface, name):
         parameters = GLib.Variant("(ss)", (NAME + interface, name))
         return self.bus.connection.call_sync(

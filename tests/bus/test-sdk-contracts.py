@@ -406,11 +406,6 @@ class Data(Contracts):
         for end in ends:
             end.close()
 
-    def open_channel(self):
-        _, fds = self.bus.connection.call_with_unix_fd_list_sync(
-            self.example.owner, plugin_bus.PATH, plugin_bus.NAME, "OpenChannel", None, None, Gio.DBusCallFlags.NONE, 20000, None, None)
-        return fds.get(0)
-
     def leave_in_an_abandoned_stream(self):
         """What the plugin logged until its end."""
         serial, feed, drain = self.begin_stream("untold")
@@ -425,7 +420,7 @@ class Data(Contracts):
         return text
 
     def test_one_that_never_ends_does_not_keep_it_beside_a_daemon_that_does_not_close_the_channel(self):
-        channel = self.open_channel()
+        channel = self.example.open_channel()
         self.assertIn("The daemon did not close the channel in time", self.leave_in_an_abandoned_stream())
         os.close(channel)
 

@@ -505,6 +505,15 @@ class Sdk(plugin_bus.PluginTestCase):
         plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
         self.assertEqual(plugin.wait()[0], 0)
 
+    def test_an_open_channel_keeps_it_from_leaving(self):
+        plugin = self.example("--idle-exit", "1").greet()
+        channel = plugin.open_channel()
+        # Not its end, for which it would wait until the channel is closed.
+        with self.assertRaisesRegex(AssertionError, "did not happen"):
+            iterate_until(lambda: plugin.owner is None, 3)
+        os.close(channel)
+        self.assertEqual(plugin.wait()[0], 0)
+
     def greeted_by_another(self, plugin):
         daemon = self.bus.connect()
         daemon.set_exit_on_close(False)
