@@ -169,12 +169,18 @@ static gboolean left_behind(const Plugin *plugin) {
         return written_by_helper(policy) || has_approvals(plugin, ".json") || has_approvals(plugin, ".units");
 }
 
+static void forget_provisioned(Plugin *plugin) {
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                g_clear_pointer(&plugin->provisioned[i], g_free);
+}
+
 gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slot) {
         g_autofree char *missing = NULL;
 
         if (manifest_packaged(manifest)) {
-                /* One that no package brought is to be made known anew after this one. */
-                provision_forget(plugin);
+                /* One that no package brought is to be made known anew after this one. Its limits stay as the helper
+                 * has set them, until that has something to clear. */
+                forget_provisioned(plugin);
                 return left_behind(plugin);
         }
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
@@ -209,8 +215,7 @@ void provision_give_up(Plugin *plugin, ProvisionDone done, const char *error, co
 }
 
 void provision_forget(Plugin *plugin) {
-        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
-                g_clear_pointer(&plugin->provisioned[i], g_free);
+        forget_provisioned(plugin);
         limits_forget(plugin);
 }
 
