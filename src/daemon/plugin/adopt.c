@@ -41,18 +41,18 @@ static const char *newest(const Plugin *plugin, const char *owner) {
 
 /* The one whose manifest was kept is gone, or there is none and another manifest has come meanwhile: by what is there
  * now it is decided what is started, or what another one is. */
-static void look_again(Plugin *plugin, gboolean another) {
+static void look_again(Plugin *plugin, gboolean another, const char *reason) {
         plugin->looked = !another;
         origin_drop(plugin);
         plugin->restart_wanted = TRUE;
-        plugin_stopped(plugin, "is not what was left behind");
+        plugin_stopped(plugin, reason);
 }
 
 /* The last of the answers: whose the name is. */
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         const char *owner = "";
-        g_autofree char *serving = NULL;
+        g_autofree char *serving = NULL, *obstacle = NULL;
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
                 owner = "";
@@ -77,13 +77,16 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         }
         if (!plugin->dismissed &&
             (plugin->behind ? !origin_is(plugin, serving) : !*serving && plugin->next_manifest))
-                look_again(plugin, *serving);
+                look_again(plugin, *serving, "is not what was left behind");
         else if (*serving) {
                 plugin->process->adopted = TRUE;
                 plugin_owner_changed(plugin, owner);
                 if (!g_str_equal(serving, owner))
                         process_greet(plugin->process, serving);
-        } else
+        } else if ((obstacle = configuration_obstacle(plugin)))
+                /* Of one that runs already its limits would not have been in the way. */
+                look_again(plugin, FALSE, "did not run");
+        else
                 plugin_start_process(plugin);
         return 1;
 }
