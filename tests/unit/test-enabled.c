@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/errors.h"
+#include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
 #define CHECK "\"IdleCheck\""
@@ -177,11 +179,37 @@ static void test_what_may_be_found_yet_is_not_forgotten(void) {
         fixture_down(&f);
 }
 
+static void on_refused(Plugin *plugin, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        PluginFixture *f = userdata;
+
+        g_assert_nonnull(error);
+        g_ptr_array_add(f->forgotten, g_strdup(error->name));
+}
+
+/* The bus says that nobody runs, and nobody is started for those who asked meanwhile. */
+static void test_disabled_while_it_is_looked_for(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "good", CHECK, QUICK);
+        fixture_start(&f, "{}");
+        plugin = plugins_find(f.plugins, "one");
+        g_assert_true(plugin_dismiss(plugin));
+        g_assert_cmpint(plugin_call(plugin, IDLE_CHECK_INTERFACE, "CheckIdle", 0, TRUE, NULL, on_refused, &f), ==, 0);
+        plugin_enabled_changed(plugin, FALSE);
+        run_until(f.bus.event, f.forgotten->len == 1);
+        g_assert_cmpstr(g_ptr_array_index(f.forgotten, 0), ==, ERROR_NOT_RUNNING);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_DISCOVERED);
+        fixture_down(&f);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/enabled/official-waits-for-its-mark", test_official_waits_for_its_mark);
         g_test_add_func("/enabled/a-mark-that-does-not-come", test_a_mark_that_does_not_come);
         g_test_add_func("/enabled/what-may-be-found-yet-is-not-forgotten",
                         test_what_may_be_found_yet_is_not_forgotten);
+        g_test_add_func("/enabled/disabled-while-it-is-looked-for", test_disabled_while_it_is_looked_for);
         return g_test_run();
 }

@@ -5,6 +5,7 @@
  * serves is, with what it knows. Where there is none nothing happens. */
 
 #include "base/cleanup.h"
+#include "base/errors.h"
 #include "daemon/plugin/plugin.h"
 
 /* By whatever manifest: it is asked nothing but who it is and what it knows. */
@@ -17,9 +18,19 @@ static void find(Plugin *plugin) {
         plugin_adopt(plugin);
 }
 
-static void nobody_runs(Plugin *plugin) {
-        gboolean again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
+/* Nor is to, as was said while the bus was asked. */
+static void refuse_calls(Plugin *plugin) {
+        g_autofree char *why = plugin_may_run(plugin) ? NULL : plugin_why_not(plugin);
 
+        if (why)
+                plugin_calls_fail(plugin, ERROR_NOT_RUNNING, why);
+}
+
+static void nobody_runs(Plugin *plugin) {
+        gboolean again;
+
+        refuse_calls(plugin);
+        again = plugin->restart_wanted || !g_queue_is_empty(&plugin->calls);
         plugin->dismissed = FALSE;
         plugin->restart_wanted = again;
         /* Its files may have gone: so does it now. */
