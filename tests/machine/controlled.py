@@ -33,7 +33,8 @@ class Controlled(Machine):
         super().__init__(*arguments, **more)
 
     def in_control_groups(self):
-        return self.hierarchies
+        # And that of version 2 without controllers, which its systemd mounts by itself and keeps its processes in.
+        return list(self.hierarchies) + ([] if unified() else [directory for directory, managed in mounted().items() if not managed])
 
     def boot(self):
         assert not self.running(), "the machine runs already"

@@ -34,7 +34,9 @@ def lines(machine):
 
 def owed(machine):
     """The plugins that are to be forgotten; None: nothing is owed."""
-    return [line for line in lines(machine) if not line.startswith("read ")] if os.path.exists(machine.path(NOTE)) else None
+    with contextlib.suppress(FileNotFoundError):
+        return [line for line in lines(machine) if not line.startswith("read ")]
+    return None
 
 
 def there(machine, plugin):
