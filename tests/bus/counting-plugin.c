@@ -166,6 +166,16 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
         return snooze_plugin_call_set_answer(call, true);
 }
 
+static const char *const events[] = { "custom.*", NULL };
+
+static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
+        SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
+
+        snooze_plugin_dictionary_set_string(result, "version", version);
+        snooze_plugin_dictionary_set_uint(result, "budget", snooze_plugin_dictionary_get_uint(event, "budget", 0));
+        return snooze_plugin_call_set_answer(call, true);
+}
+
 static int process_data(SnoozePluginCall *call, const void *data, size_t size, void *userdata) {
         return snooze_plugin_call_set_data(call, data, size);
 }
@@ -185,6 +195,8 @@ int main(int argc, char *argv[]) {
                 .import_state = import_state,
                 .methods = methods,
                 .handle_request = handle_request,
+                .supported_events = events,
+                .handle_event = handle_event,
                 .process_data = process_data,
                 .process_stream = process_stream,
         };

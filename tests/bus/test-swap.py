@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import tap
-from counting import COUNTING, CountingTest
+from counting import CONTRACTS, COUNTING, CountingTest, wait_for_time
 from gi.repository import Gio, GLib
 from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
@@ -214,6 +214,52 @@ class Swap(CountingTest):
         wait_for(lambda: upgrade, 'the old version to leave')
         self.assertEqual(upgrade, [((), None)])
 
+    def configure(self, **timeouts):
+        self.client.call('SetConfiguration', '(s)', (json.dumps({'plugins': {'timeouts': {'counting': timeouts}}}),))
+
+    def begin(self, behaviour):
+        """As one that behaves like this while its state is asked for, which it is here. → the answer to that"""
+        (self.directory / 'behaviour').write_text(behaviour)
+        self.of('Restart')
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
+        return upgrade
+
+    def send(self, method):
+        return self.house.client().send('Call', '(sa{sv})', (method, {}), PLUGIN, COUNTING)
+
+    def test_what_is_held_back_has_that_time_besides(self):
+        """However short its own is, and however long the state takes."""
+        os.mkfifo(self.directory / 'go')
+        self.configure(export=60, provider=2)
+        upgrade = self.begin('exports-late')
+        counts, hanging = [self.send('count') for _ in range(3)], self.send('hang')
+        wait_for_time(3)
+        self.assertEqual((upgrade, counts, hanging), ([], [[], [], []], []))
+        with open(self.directory / 'go', 'w'):
+            pass
+        wait_for(lambda: all(counts) and hanging, 'the answers')
+        self.assertEqual([error for (_, error), in counts], [None] * 3)
+        answers = [answer for ((_, answer), _), in counts]
+        self.assertEqual(sorted((answer['version'], answer['count']) for answer in answers), [('1.1.0', n) for n in (1, 2, 3)])
+        # What it had left.
+        self.assertEqual(error_name(hanging[0][1]), ERROR + 'TimedOut')
+        self.assertIn('counting did not answer Handle within 2 s.', hanging[0][1].message)
+        wait_for(lambda: upgrade, 'the old version to leave')
+        self.assertEqual(upgrade, [((), None)])
+
+    def test_also_where_the_old_version_stays(self):
+        self.configure(export=3, provider=1)
+        upgrade = self.begin('hangs-at-export')
+        count = self.send('count')
+        wait_for(lambda: upgrade, 'the time of the export to be over')
+        self.assertIn('exporting the state', upgrade[0][1].message)
+        wait_for(lambda: count, 'the answer')
+        (reply, error), = count
+        self.assertIsNone(error)
+        self.assertEqual((reply[1]['version'], reply[1]['count']), ('1.0.0', 1))
+
     def test_afterwards_a_failure_brings_the_old_version_back_where_it_still_is(self):
         self.count(3)
         self.upgrade('1.1.0', 'dies-at-work')
@@ -280,6 +326,33 @@ class Swap(CountingTest):
         self.wait_for_state('running')
         self.assertNotIn('Handle', asked)
         self.assertEqual(self.count(), 4)
+
+
+class HeldEvents(CountingTest):
+    """They have the time besides their own for which another version is about to take over, but none after their deadline."""
+
+    def test_the_new_version_handles_them(self):
+        os.mkfifo(self.directory / 'go')
+        self.place('1.0.0', 'exports-late', contracts=[*CONTRACTS, 'EventHandler'], events={'custom.*': {}}, timeouts={'export': 60, 'event': 2})
+        self.start()
+        finished = self.house.watcher.listen(MANAGER, 'EventFinished', PATH)
+        self.place('1.1.0')
+        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
+        wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
+        emit = lambda deadline: self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 1, deadline, {}))[0]
+        held = {emit(0), emit(0)}
+        urgent = emit(int((time.time() + 5) * 1_000_000))
+        wait_for(lambda: finished, 'its deadline')
+        (identifier, handled, (row,)), = finished
+        self.assertEqual((identifier, handled, row['timed_out'], upgrade), (urgent, False, True, []))
+        self.assertGreater(row['usec'], 4_000_000)
+        with open(self.directory / 'go', 'w'):
+            pass
+        wait_for(lambda: len(finished) == 3, 'the others')
+        for identifier, handled, (row,) in finished[1:]:
+            self.assertIn(identifier, held)
+            self.assertEqual((handled, row['result']['version']), (True, '1.1.0'), row)
+            self.assertTrue(0 < row['result']['budget'] <= 2_000_000, row)
 
 
 SCHEMA = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}

@@ -2,8 +2,8 @@
 
 /* The call layer. Over the bus at most one call of a process is under way, and IN_FLIGHT_MAX in all; over its channel
  * CHANNEL_IN_FLIGHT_MAX. The others wait in order: those of a contract with the plugin, for whichever process serves
- * it, and before them those to a very process. Each has one deadline from the moment somebody asked. A reply that
- * comes after it is nobody's: sd-bus has forgotten its serial number. */
+ * it, and before them those to a very process. Each has one deadline from the moment somebody asked, put off by what a
+ * swap holds it back. A reply that comes after it is nobody's: sd-bus has forgotten its serial number. */
 
 #include <errno.h>
 #include <string.h>
@@ -71,6 +71,8 @@ struct PluginCall {
         GQueue *queue;          /* where it waits, is in flight or was refused; NULL: nowhere */
         const ContractMethod *method;
         uint64_t begun, deadline; /* monotonic */
+        uint64_t latest;          /* monotonic: the deadline is not put off beyond that … */
+        uint64_t held, put_off;   /* … as it is for what swap_held() has become since then; by how much it was */
         uint64_t due;             /* of a leisurely one: when its answer has to be there, be it read or not */
         gboolean control, without_effect, repeated;
         gboolean leisurely;       /* plugins_set_leisure() */
@@ -192,10 +194,24 @@ static void refuse(PluginCall *call, const char *name, const char *format, ...) 
         plugins_defer(call->plugin->plugins, run_refused, call_free, call);
 }
 
+static void put_off_deadline(PluginCall *call) {
+        uint64_t held = swap_held(call->plugin), more = MIN(held - call->held, usec_sub(call->latest, call->deadline));
+
+        call->held = held;
+        call->deadline = usec_add(call->deadline, more);
+        call->put_off += more;
+}
+
 static int on_waited_too_long(sd_event_source *source, uint64_t usec, void *userdata) {
         g_autofree char *message = NULL;
         PluginCall *call = userdata;
 
+        put_off_deadline(call);
+        if (clock_monotonic() < call->deadline) {
+                (void) sd_event_source_set_time(source, call->deadline);
+                (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+                return 0;
+        }
         call_take(call);
         call->plugin->statistics.timeouts++;
         message = g_strdup_printf("%s was not asked in time: it is %s.", call->plugin->id,
@@ -239,7 +255,7 @@ static PluginCall *next_call(PluginProcess *process) {
         if (g_queue_is_empty(&plugin->calls) || process != plugin->process || plugin->state != PLUGIN_RUNNING ||
             process->channel_state == CHANNEL_OPENING || is_cut_off(process))
                 return NULL;
-        return plugin->held ? first_without_effect(plugin) : g_queue_peek_head(&plugin->calls);
+        return plugin->held_since > 0 ? first_without_effect(plugin) : g_queue_peek_head(&plugin->calls);
 }
 
 /* FALSE: it has to wait for another one to end. */
@@ -275,7 +291,8 @@ static void in_flight_ended(PluginCall *call) {
 
 /* keep.c asks a plugin that works for what it has learnt: it works no worse without an answer. */
 static gboolean is_housekeeping(const PluginCall *call) {
-        return call->control && call->plugin->state == PLUGIN_RUNNING && !call->plugin->held &&
+        return call->control && call->plugin->state == PLUGIN_RUNNING &&
+                call->plugin->held_since == 0 &&
                g_str_equal(call->method->member, "ExportState");
 }
 
@@ -312,9 +329,9 @@ static void finish_refused(PluginCall *call, const sd_bus_error *error) {
 
 static void finish_timed_out(PluginCall *call) {
         Plugin *plugin = call->plugin;
-        g_autofree char *message = g_strdup_printf(
-                "%s did not answer %s within %.3g s.", plugin->id, call->method->member,
-                (double) ((call->leisurely ? call->due : call->deadline) - call->begun) / USEC_PER_SEC);
+        uint64_t own = call->leisurely ? call->due : call->deadline - call->put_off;
+        g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
+                                                   call->method->member, (double) (own - call->begun) / USEC_PER_SEC);
 
         if (!is_housekeeping(call))
                 plugin->statistics.timeouts++;
@@ -514,6 +531,7 @@ static void process_pump(PluginProcess *process) {
                 call_take(call);
                 call->process = process;
                 call->timer = sd_event_source_disable_unref(call->timer);
+                put_off_deadline(call);
                 r = call_send(call);
                 /* One that found the channel closed is lost with it, like those that were sent before. */
                 if (r < 0 && (call->control || !is_cut_off(process))) {
@@ -545,7 +563,8 @@ static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64
         call->plugin = plugin;
         call->method = method;
         call->begun = clock_monotonic();
-        call->deadline = usec_add(call->begun, timeout);
+        call->deadline = call->latest = usec_add(call->begun, timeout);
+        call->held = swap_held(plugin);
         call->append = append;
         call->done = done;
         call->userdata = userdata;
@@ -563,20 +582,6 @@ void process_call(PluginProcess *process, const char *interface, const char *mem
         process_pump(process);
         if (call->queue == &process->controls)
                 watch_deadline(call);
-}
-
-uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout) {
-        uint64_t configured = config_timeout(plugins->config, manifest->id, timeout);
-
-        return configured > 0 ? configured : manifest->timeouts[timeout];
-}
-
-uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout) {
-        return plugin->manifest ? plugins_timeout(plugin->plugins, plugin->manifest, timeout) : USEC_PER_SEC;
-}
-
-uint64_t process_timeout(const PluginProcess *process, PluginTimeout timeout) {
-        return plugins_timeout(process->plugin->plugins, process->manifest, timeout);
 }
 
 /* Why this plugin cannot be asked now; TRUE if the call was refused. */
@@ -654,6 +659,7 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
                 return -EINVAL;
         call = call_new(plugin, method, timeout > 0 ? timeout : plugin_timeout(plugin, method->timeout), append, done,
                         userdata);
+        call->latest = USEC_INFINITY;
         call->without_effect = without_effect;
         call->sender = g_strdup(sender);
         submit(call);
@@ -702,12 +708,20 @@ gboolean plugin_call_cancel(Plugin *plugin, const void *userdata) {
         return call != NULL;
 }
 
+void plugin_call_ends_by(Plugin *plugin, const void *userdata, uint64_t latest) {
+        PluginCall *call = find_waiting(plugin, userdata);
+
+        if (call)
+                call->latest = MAX(latest, call->deadline);
+}
+
 static void call_lost(PluginCall *call, const char *message) {
         in_flight_ended(call);
         call->slot = sd_bus_slot_unref(call->slot);
         if (call->without_effect && !call->repeated && clock_monotonic() < call->deadline) {
                 call->repeated = TRUE;
                 call->process = NULL;
+                call->held = swap_held(call->plugin);
                 call_put(call, &call->plugin->calls, TRUE);
                 watch_deadline(call);
                 return;

@@ -213,8 +213,10 @@ static int ask_next(Configuring *configuring, sd_bus_error *error) {
                         return r;
                 }
                 request_belongs_to(configuring->request, configuring, drop, configuring_free);
-                return request_call(configuring->request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked,
-                                    on_asked);
+                r = request_call(configuring->request, PLUGIN_INTERFACE, "Configure", FALSE, append_asked, on_asked);
+                if (r >= 0)
+                        plugin_call_ends_by(plugin, configuring, configuring->deadline);
+                return r;
         }
         r = check_wanted(configuring, error);
         if (r < 0) {

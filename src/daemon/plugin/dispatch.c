@@ -48,6 +48,7 @@ typedef struct Handler {
         unsigned calls;
         unsigned turn;            /* as its plugin counts them; 0: urgent, or not asked yet */
         uint64_t begun, deadline; /* monotonic */
+        uint64_t held;            /* the deadline is put off for what swap_held() has become since then */
         uint64_t asked;           /* the same: the last time */
         GList link;               /* HANDLER_QUEUED: in its plugin's queue */
         sd_event_source *timer;   /* HANDLER_QUEUED, HANDLER_DOWN: at the deadline */
@@ -110,11 +111,20 @@ void dispatch_kept(Dispatch *dispatch) {
                 dispatch_step(dispatch);
 }
 
+/* What a version that takes another's place holds the event back, as far as the event's own deadline allows it. */
+static void put_off_deadline(Handler *handler) {
+        uint64_t latest = handler->dispatch->deadline > 0 ? handler->dispatch->deadline : USEC_INFINITY;
+        uint64_t held = swap_held(handler->plugin);
+
+        handler->deadline += MIN(held - handler->held, usec_sub(latest, handler->deadline));
+        handler->held = held;
+}
+
 /* The event as everybody gets it, and the time that this handler has. */
 static int append_event(sd_bus_message *message, void *userdata) {
         static const char *const hints[] = { "severity", "u", "timestamp", "t", "deadline", "t", "budget", "t", NULL };
         g_autoptr(JsonObject) event = json_object_new();
-        const Handler *handler = userdata;
+        Handler *handler = userdata;
         JsonObjectIter iterator;
         const char *member;
         JsonNode *node;
@@ -124,6 +134,7 @@ static int append_event(sd_bus_message *message, void *userdata) {
                 json_object_set_member(event, member, json_node_copy(node));
         if (handler->dispatch->with.moved)
                 json_object_set_boolean_member(event, "moved", TRUE);
+        put_off_deadline(handler);
         json_object_set_int_member(event, "budget", (gint64) usec_sub(handler->deadline, clock_monotonic()));
         return dictionary_append(message, event, hints);
 }
@@ -164,8 +175,16 @@ static void leave_queue(Handler *handler) {
 
 static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
         Handler *handler = userdata;
-        g_autofree char *problem = g_steal_pointer(&handler->problem);
+        g_autofree char *problem = NULL;
 
+        if (handler->state == HANDLER_QUEUED && !handler->dispatch->stopped) {
+                put_off_deadline(handler);
+                if (clock_monotonic() < handler->deadline &&
+                    sd_event_source_set_time(source, handler->deadline) >= 0 &&
+                    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
+                        return 0;
+        }
+        problem = g_steal_pointer(&handler->problem);
         leave_queue(handler);
         if (handler->state == HANDLER_ASKED) {
                 handler->overdue = TRUE;
@@ -256,6 +275,7 @@ static void ask(Handler *handler) {
         leave_queue(handler);
         handler->state = HANDLER_ASKED;
         handler->asked = clock_monotonic();
+        put_off_deadline(handler);
         left = usec_sub(handler->deadline, handler->asked);
         if (!handler->dispatch->with.urgent)
                 handler->plugin->at_event = handler->turn = ++handler->plugin->turns;
@@ -264,6 +284,8 @@ static void ask(Handler *handler) {
         if (plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
                         on_handled, handler) < 0)
                 return;
+        if (handler->dispatch->deadline > 0)
+                plugin_call_ends_by(handler->plugin, handler, handler->dispatch->deadline);
         handler->plugin->handling++;
         plugin_keep_state_at_work(handler->plugin);
 }
@@ -286,7 +308,8 @@ static void probe(Plugin *plugin) {
 }
 
 /* Nobody is to blame who would have had no time, and what was called off is told to nobody. */
-static gboolean may_be_asked(const Handler *handler) {
+static gboolean may_be_asked(Handler *handler) {
+        put_off_deadline(handler);
         return !handler->dispatch->stopped && usec_sub(handler->deadline, clock_monotonic()) >= SHARE_USABLE;
 }
 
@@ -391,6 +414,7 @@ static void dispatch_step(Dispatch *dispatch) {
                 if (handler->priority != priority)
                         break;
                 handler->begun = now;
+                handler->held = swap_held(handler->plugin);
                 handler->deadline = usec_add(now, share(dispatch, handler->plugin, now, steps));
         }
         dispatch->waiting = dispatch->next - first;
@@ -494,6 +518,8 @@ static void shorten(Handler *handler, uint64_t deadline) {
         if (handler->deadline <= deadline)
                 return;
         handler->deadline = deadline;
+        handler->held = swap_held(handler->plugin);
+        plugin_call_ends_by(handler->plugin, handler, deadline);
         (void) wait_until_deadline(handler);
 }
 

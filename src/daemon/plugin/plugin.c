@@ -87,6 +87,16 @@ char *plugin_why_not(const Plugin *plugin) {
                                          plugin->id);
 }
 
+uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout) {
+        uint64_t configured = config_timeout(plugins->config, manifest->id, timeout);
+
+        return configured > 0 ? configured : manifest->timeouts[timeout];
+}
+
+uint64_t plugin_timeout(const Plugin *plugin, PluginTimeout timeout) {
+        return plugin->manifest ? plugins_timeout(plugin->plugins, plugin->manifest, timeout) : USEC_PER_SEC;
+}
+
 gboolean plugin_active(const Plugin *plugin) {
         return plugin->state == PLUGIN_LOADING || plugin->state == PLUGIN_INITIALIZING ||
                 plugin->state == PLUGIN_RUNNING || plugin->state == PLUGIN_DRAINING;

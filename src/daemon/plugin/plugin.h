@@ -118,7 +118,8 @@ struct Plugin {
         sd_bus_slot *settle_question;
         PluginSlot slot;         /* in which it runs, or is started next … */
         gboolean by_slot;        /* … by the slot's name: another one is about to give the plugin's away */
-        gboolean held;           /* calls that may change what it knows wait */
+        uint64_t held_since;     /* monotonic: calls that may change what it knows wait; 0: they do not */
+        uint64_t held_before;    /* so many µs they did, all times before together */
         Native *native;          /* its code, once loaded; runtime native alone */
         sd_bus_slot *owner_question;
         sd_bus_slot *owner_questions[PLUGIN_SLOT_COUNT + 1]; /* before the first start, see adopt.c */
@@ -286,6 +287,8 @@ void plugin_free(Plugin *plugin);
 void plugin_set_manifest(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
 /* The same of one that nobody knows so far, or any more. */
 void plugin_reset(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken);
+/* plugin_timeout() of a version of it that need not be the current one. */
+uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout);
 /* What was seen on the disk could not be taken then, and may be now. */
 void plugin_look_again(Plugin *plugin);
 /* <directory>/<id>/plugin.json → <directory>. */
@@ -459,8 +462,8 @@ int plugin_call_for(Plugin *plugin, const char *sender, const char *interface, c
 gboolean plugin_call_waits(Plugin *plugin, const void *userdata);
 /* Drops it, if so; done is not called. */
 gboolean plugin_call_cancel(Plugin *plugin, const void *userdata);
-/* plugin_timeout() of a version of it that need not be the current one. */
-uint64_t plugins_timeout(const Plugins *plugins, const Manifest *manifest, PluginTimeout timeout);
+/* However long it was held back (swap_held()): monotonic. */
+void plugin_call_ends_by(Plugin *plugin, const void *userdata, uint64_t latest);
 /* Sends what may be sent. */
 void plugin_pump(Plugin *plugin);
 /* CheckIdle. leisure: for so long its answer may lie unread (channel_sent()). */

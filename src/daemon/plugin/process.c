@@ -199,6 +199,10 @@ static void start_native(PluginProcess *process) {
         process_identified(process);
 }
 
+uint64_t process_timeout(const PluginProcess *process, PluginTimeout timeout) {
+        return plugins_timeout(process->plugin->plugins, process->manifest, timeout);
+}
+
 gboolean process_start(PluginProcess *process) {
         process->adopted = FALSE;
         if (plugin_is_native(process->plugin)) {

@@ -137,6 +137,20 @@ static void send_away(PluginProcess *process) {
         (void) sd_bus_send(bus, message, NULL);
 }
 
+static void hold(Plugin *plugin) {
+        if (plugin->held_since == 0)
+                plugin->held_since = clock_monotonic();
+}
+
+static void let_go(Plugin *plugin) {
+        plugin->held_before = swap_held(plugin);
+        plugin->held_since = 0;
+}
+
+uint64_t swap_held(const Plugin *plugin) {
+        return plugin->held_before + (plugin->held_since > 0 ? usec_sub(clock_monotonic(), plugin->held_since) : 0);
+}
+
 static void end_next(Plugin *plugin, const char *reason) {
         PluginProcess *next = plugin->next;
 
@@ -146,7 +160,7 @@ static void end_next(Plugin *plugin, const char *reason) {
                 plugin->stray = TRUE;
         }
         process_end(&plugin->next, TRUE, reason);
-        plugin->held = FALSE;
+        let_go(plugin);
 }
 
 static void on_link_back(Plugin *plugin, const char *problem, void *userdata) {
@@ -268,7 +282,7 @@ static void turn_over(PluginSwap *swap) {
         enter(swap, STEP_TRIAL, parameters->trial > 0 ? parameters->trial : TRIAL_TIME);
         limits_watch_begin(plugin);
         drain_begin(plugin);
-        plugin->held = FALSE;
+        let_go(plugin);
         reason = g_strdup_printf("version %s replaced version %s", plugin->manifest->version, swap->other->version);
         log_notice("Plugin %s: %s", plugin->id, reason);
         plugin->process->last_heard = plugin->process->last_used = clock_monotonic();
@@ -373,7 +387,7 @@ static void on_exported(PluginProcess *process, uint32_t version, GBytes *state,
 static void export(PluginSwap *swap) {
         PluginProcess *process = swap->plugin->process;
 
-        swap->plugin->held = TRUE;
+        hold(swap->plugin);
         if (manifest_has_contract(swap->plugin->next->manifest, "State")) {
                 enter(swap, STEP_EXPORT, 0);
                 state_export(process, on_exported, swap);
@@ -440,7 +454,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
 
         switch (swap->step) {
         case STEP_QUIET:
-                plugin->held = TRUE;
+                hold(plugin);
                 enter(swap, STEP_HELD, HELD_TIMEOUT);
                 break;
         case STEP_EXPORT:

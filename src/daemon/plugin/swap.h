@@ -11,7 +11,8 @@
  *
  * Until the switch any failure ends the new one and changes nothing; the error names the step. A failure within the
  * trial brings the old version back, with the state that it had exported, where it is still on the disk. Every step
- * has a deadline, and the trial is over when its time is, wherever the old one is by then. */
+ * has a deadline, and the trial is over when its time is, wherever the old one is by then. What is held back has that
+ * time besides its own. */
 
 #include "daemon/plugin/plugins.h"
 #include "daemon/plugin/process.h"
@@ -32,6 +33,9 @@ void swap_call_ended(Plugin *plugin);
 void swap_previous_left(Plugin *plugin);
 /* The version that serves took the place of another a moment ago. */
 gboolean swap_on_trial(const Plugin *plugin);
+/* So many µs in all calls that may change what it knows were held back, up to now: that is no part of the time that
+ * whoever waits for the plugin has. */
+uint64_t swap_held(const Plugin *plugin);
 /* It is about to hand the state over: what is exported besides would come too late, or too early. */
 gboolean swap_carries_state(const Plugin *plugin);
 /* The plugin stops running for another reason. What was replaced is left alone. */
