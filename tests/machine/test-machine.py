@@ -27,7 +27,8 @@ from tap import Plan
 # What the machines of one process try, one after the other: the parts take about as long as each other.
 PARTS = {
     "daemon": (system_cases, daemon_cases, passage_cases, handler_cases, outward_cases, mail_cases, delay_cases, cloud_cases),
-    "plugins": (helper_cases, owed_cases, install_cases, lifecycle_cases, limits_cases, overdue_cases, native_cases),
+    "helper": (helper_cases, owed_cases, install_cases),
+    "plugins": (lifecycle_cases, limits_cases, overdue_cases, native_cases),
 }
 
 
