@@ -5,6 +5,9 @@
  * bad mood is "idle" with the reason "poison" wherever it can: should that ever count as a vote, it is seen. It
  * answers by hand, without a vtable, because sd-bus would hold it to what a vtable promises.
  *
+ * DIRECTORY/ID.pid has the latest of its processes that has the name of its slot, from before it can answer anything:
+ * while that one is stopped or dead, nobody speaks for the plugin.
+ *
  * Without arguments, as systemd starts a plugin: it is always well, has its program's name, and no channel. */
 
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -242,6 +246,20 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
         return 1;
 }
 
+static int tell_pid(void) {
+        char path[4096], whole[4096];
+
+        snprintf(path, sizeof(path), "%s/%s.pid.new", directory, id);
+        snprintf(whole, sizeof(whole), "%s/%s.pid", directory, id);
+        FILE *file = fopen(path, "we");
+        if (!file)
+                return -errno;
+        fprintf(file, "%d", (int) getpid());
+        if (fclose(file) != 0 || rename(path, whole) < 0)
+                return -errno;
+        return 0;
+}
+
 /* With a name for its slot another version can take its place while it serves. */
 static int own_slot(void) {
         const char *slot = getenv("SNOOZE_SLOT");
@@ -264,6 +282,8 @@ static int run(void) {
                 r = sd_bus_attach_event(bus, event, 0);
         if (r >= 0)
                 r = own_slot();
+        if (r >= 0 && *directory)
+                r = tell_pid();
         if (r >= 0)
                 r = sd_bus_request_name(bus, own_name, SD_BUS_NAME_QUEUE);
         if (r >= 0)

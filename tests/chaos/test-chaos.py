@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many plugins that fall ill at random (moody-plugin.c), and what must hold all the while: no word of an ill one counts as idle, the
-machine is never idle while one that is required is ill, whether it is asked for a round or comes to that by itself, and when all are well again each of them runs or is rightly quarantined, and the
-daemon has no more memory than before.
+"""Many plugins that fall ill at random (moody-plugin.c), and what must hold all the while: no word of an ill one counts as idle, nor does one
+that is stopped or dead, the machine is never idle while one that is required is ill, whether it is asked for a round or comes to that by
+itself, and when all are well again each of them runs or is rightly quarantined, and the daemon has no more memory than before.
 
 SNOOZE_CHAOS_SECONDS, SNOOZE_CHAOS_PLUGINS and SNOOZE_CHAOS_SEED say how long, how many and which; the seed is printed."""
 
@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'bus'))
 from gi.repository import GLib  # noqa: E402
 
 import tap  # noqa: E402
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, House, error_name, wait_for  # noqa: E402
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, House, error_name, wait_for, wait_for_file  # noqa: E402
 
 SECONDS = float(os.environ.get('SNOOZE_CHAOS_SECONDS', 20))
 PLUGINS = int(os.environ.get('SNOOZE_CHAOS_PLUGINS', 50))
@@ -44,11 +44,13 @@ class Patient:
     def __init__(self, house, number):
         self.id = f'moody-{number}'
         self.file = house.directory / f'{self.id}.mood'
+        self.pid_file = house.directory / f'{self.id}.pid'
         self.path = f'{PATH}/plugin/moody_2d{number}'
         self.state = None
         self.failures = []
         self.deserved = True
         self.ill_since = None
+        self.silent = self.silent_since = None
         self.set('well')
         house.install_plugin(self.id, BUILD / 'tests/chaos/moody-plugin', contracts=['IdleCheck'], timeouts=TIMEOUTS,
                              arguments=(self.id, house.directory, 'channel' if number % 2 else 'bus'))
@@ -60,6 +62,23 @@ class Patient:
         new.rename(self.file)
         self.mood = mood
         self.ill_since = None if mood == 'well' else time.monotonic()
+
+    def pid(self):
+        """Of its latest process; 0: it never had one."""
+        return int(self.pid_file.read_text()) if self.pid_file.exists() else 0
+
+    def look(self):
+        """Its latest process if that is stopped or dead, so that nobody can speak for it; None: one may."""
+        pid = self.pid()
+        try:
+            # Behind the name, which may have blanks and brackets.
+            state = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            state = 'X'
+        silent = pid if state in 'TZX' else None
+        if silent != self.silent:
+            self.silent, self.silent_since = silent, time.monotonic()
+        return silent
 
 
 class Chaos(unittest.TestCase):
@@ -82,9 +101,13 @@ class Chaos(unittest.TestCase):
     def on_decision(cls, connection, sender, path, interface, member, parameters):
         """In rounds of its own the daemon asks every second, whoever else does."""
         state, previous, reason = parameters.unpack()
-        ill = [f'{patient.id} ({patient.mood})' for patient in cls.patients
-               if patient.ill_since and patient.ill_since < time.monotonic() - FORGOTTEN_SECONDS]
-        if ill and state in ('idle', 'warning'):
+        if state not in ('idle', 'warning'):
+            return
+        long_ago = time.monotonic() - FORGOTTEN_SECONDS
+        ill = [f'{patient.id} ({patient.mood})' for patient in cls.patients if patient.ill_since and patient.ill_since < long_ago]
+        ill += [f'{patient.id} (stopped or dead)' for patient in cls.patients
+                if patient.look() is not None and patient.silent_since < long_ago]
+        if ill:
             cls.slips.append(f'{previous} → {state} ({reason}), although ill: {", ".join(ill)}')
 
     def tearDown(self):
@@ -116,19 +139,22 @@ class Chaos(unittest.TestCase):
         return {patient.path: objects[patient.path][PLUGIN] for patient in self.patients}
 
     def assert_nothing_poisonous(self):
-        """State and votes of one moment."""
+        """State and votes of one moment. Returns {source: verdict}."""
         state, _, votes = self.house.watcher.call('Explain')
         for source, verdict, reason, _ in votes:
             if verdict == 'idle':
                 self.assertNotIn('poison', reason, source)
             if source.startswith('moody-') and verdict != 'idle':
                 self.assertEqual(state, 'active', f'although {source} says {verdict}: {reason}')
+        return {source: verdict for source, verdict, _, _ in votes}
 
     def verdict(self, patient):
         return next(verdict for source, verdict, _, _ in self.house.watcher.call('Explain')[2] if source == patient.id)
 
     def check_now(self):
-        """A whole round: (idle, reason). No source that was ill from its beginning to its end may let it be idle."""
+        """A whole round: (idle, reason). No source that was ill from its beginning to its end may let it be idle, and who had no process
+        that could have answered anything all the while counts as unknown."""
+        before = {patient: patient.look() for patient in self.patients}
         began = time.monotonic()
         client = self.house.client()
         try:
@@ -148,7 +174,11 @@ class Chaos(unittest.TestCase):
         ill = [patient for patient in self.patients if patient.ill_since and patient.ill_since < began]
         if ill:
             self.assertFalse(answer[0], f'idle although ill: {", ".join(f"{p.id} ({p.mood})" for p in ill)}')
-        self.assert_nothing_poisonous()
+        verdicts = self.assert_nothing_poisonous()
+        self.silent = [patient for patient in self.patients if before[patient] is not None and patient.look() == before[patient]]
+        for patient in self.silent:
+            self.assertFalse(answer[0], f'idle although {patient.id} is stopped or dead')
+            self.assertEqual(verdicts[patient.id], 'unknown', f'{patient.id} is stopped or dead')
         return answer
 
     def private_dirty(self):
@@ -221,7 +251,11 @@ class Chaos(unittest.TestCase):
                 with self.subTest(mood=mood, patient=patient.id):
                     self.sicken(patient, mood, self.properties(self.house.watcher)[patient.path]['Pid'])
                     try:
+                        if mood == 'stillborn':
+                            wait_for_file(lambda: patient.look() is not None, 'its end')
                         self.assertFalse(self.check_now()[0])
+                        if mood == 'stillborn':
+                            self.assertIn(patient, self.silent)
                         # One that was ill before may fall only now, so the reason need not name this one; its vote says it.
                         self.assertNotEqual(self.verdict(patient), 'idle')
                     finally:
@@ -231,8 +265,26 @@ class Chaos(unittest.TestCase):
                         self.release(patient, self.house.watcher.call)
                     wait_for(lambda: self.check_now()[0], f'idleness after {mood}')
 
-    def test_2_storm(self):
-        self.released = 0
+    def test_2_one_that_is_stopped_alone_keeps_the_machine_on(self):
+        self.cure()
+        for patient in self.random.sample(self.patients, 1 if SECONDS < 60 else 4):
+            with self.subTest(patient=patient.id):
+                # Another process of it may come before a round has been held without it.
+                wait_for(lambda: self.stopped(patient), 'a round without it')
+                if patient.state == 'quarantined':
+                    self.release(patient, self.house.watcher.call)
+                wait_for(lambda: self.check_now()[0], 'idleness after that')
+
+    def stopped(self, patient):
+        """Whether a whole round knew it no other way."""
+        pid = patient.pid()
+        self.strike(patient, signal.SIGSTOP, pid)
+        wait_for_file(lambda: patient.look() is not None or patient.pid() != pid, 'it to be stopped')
+        self.check_now()
+        return patient in self.silent
+
+    def test_3_storm(self):
+        self.released = self.silences = 0
         # First what such a storm needs at a time has to be there: buffers, tables, what the allocator keeps.
         self.storm(max(3, SECONDS / 2))
         self.cure()
@@ -240,7 +292,8 @@ class Chaos(unittest.TestCase):
         asked = self.storm(SECONDS)
         quarantined = self.cure()
         after = self.private_dirty()
-        print(f'{asked} rounds, {self.released} came back from quarantine, {quarantined} quarantined at the end, private dirty {before} → {after} kB', file=sys.stderr)
+        print(f'{asked} rounds, {self.silences} times one was stopped or dead all the while, {self.released} came back from quarantine, '
+              f'{quarantined} quarantined at the end, private dirty {before} → {after} kB', file=sys.stderr)
         self.assertGreater(asked, 0)
         if not SANITIZED:
             self.assertLess(after - before, GROWTH_MAX_KB)
@@ -252,6 +305,7 @@ class Chaos(unittest.TestCase):
             self.strike_some()
             self.check_now()
             rounds += 1
+            self.silences += len(self.silent)
         return rounds
 
     def strike_some(self):
