@@ -8,12 +8,14 @@
 #include "cli/output.h"
 #include "cli/wait.h"
 #include "config.h"
+#include "manifest/permission.h"
 
 typedef struct Asked {
         const char *version; /* NULL: the one that counts */
         char *digest;
         gboolean packaged;
         GVariant *permissions; /* a(sbs) */
+        gboolean widened;      /* systemd cannot tell the addresses apart that some of them name */
 } Asked;
 
 static void asked_clear(Asked *asked) {
@@ -39,16 +41,31 @@ static gboolean list_version(Cli *cli, const char *id, Asked *asked, GError **er
         return TRUE;
 }
 
-static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
-        g_autoptr(GVariant) reply = NULL;
+static gboolean list_current(Cli *cli, const char *id, Asked *ret, GError **error) {
+        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
 
-        if (ret->version)
-                return list_version(cli, id, ret, error);
-        reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
         if (!reply)
                 return FALSE;
         asked_clear(ret);
         g_variant_get(reply, "(sb@a(sbs))", &ret->digest, &ret->packaged, &ret->permissions);
+        return TRUE;
+}
+
+static gboolean any_names_addresses(const Asked *asked) {
+        const char *permission;
+        GVariantIter iter;
+
+        g_variant_iter_init(&iter, asked->permissions);
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, NULL, NULL))
+                if (permission_names_addresses(permission))
+                        return TRUE;
+        return FALSE;
+}
+
+static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
+        if (!(ret->version ? list_version(cli, id, ret, error) : list_current(cli, id, ret, error)))
+                return FALSE;
+        ret->widened = any_names_addresses(ret) && !helper_tells_addresses_apart(cli);
         return TRUE;
 }
 
@@ -66,6 +83,8 @@ static JsonNode *json_of_asked(const char *id, const Asked *asked) {
                 json_object_set_string_member(entry, "permission", permission);
                 json_object_set_boolean_member(entry, "approved", approved);
                 json_object_set_string_member(entry, "meaning", words);
+                if (asked->widened && permission_names_addresses(permission))
+                        json_object_set_boolean_member(entry, "enforced", FALSE);
                 json_array_add_object_element(array, entry);
         }
         json_object_set_string_member(object, "id", id);
@@ -94,8 +113,12 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
         GVariantIter iter;
 
         g_variant_iter_init(&iter, asked->permissions);
-        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, &words))
+        while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, &words)) {
                 table_add(table, approved ? STYLE_GOOD : STYLE_WARN, permission, approved ? "yes" : "no", words, NULL);
+                if (asked->widened && permission_names_addresses(permission))
+                        table_note(table, "With this it may reach every address of the network: systemd cannot tell "
+                                          "addresses apart on this machine.");
+        }
         if (table_rows(table) == 0) {
                 g_print("%s asks for nothing.\n", id);
                 return;

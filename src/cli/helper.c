@@ -8,6 +8,8 @@
 
 #define HELPER_NAME "io.cloudsnooze.Helper1"
 #define HELPER_PATH "/io/cloudsnooze/Helper1"
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define UNIT_PATH "/org/freedesktop/systemd1/unit/snooze_2dhelper_2eservice"
 
 static GVariant *call(Cli *cli, const char *method, GVariant *arguments, GUnixFDList *fds, const char *reply,
                       GError **error) {
@@ -32,4 +34,20 @@ GVariant *helper_call_with_fd(Cli *cli, const char *method, GVariant *arguments,
                 return NULL;
         }
         return call(cli, method, arguments, fds, reply, error);
+}
+
+/* It counts what a unit sends and receives (IPAccounting=, which the helper's has) by programs on the same hook of the
+ * kernel by which it tells addresses apart, and says UINT64_MAX where it cannot have them. */
+gboolean helper_tells_addresses_apart(Cli *cli) {
+        g_autoptr(Wait) wait = wait_new(cli, "Waiting for systemd");
+        g_autoptr(GVariant) reply = NULL, bytes = NULL;
+
+        g_dbus_connection_call(cli->bus, SYSTEMD_NAME, UNIT_PATH, "org.freedesktop.DBus.Properties", "Get",
+                               g_variant_new("(ss)", SYSTEMD_NAME ".Service", "IPIngressBytes"), G_VARIANT_TYPE("(v)"),
+                               G_DBUS_CALL_FLAGS_NO_AUTO_START, CLI_TIMEOUT_MSEC, NULL, wait_done, wait);
+        reply = g_dbus_connection_call_finish(cli->bus, wait_for(wait), NULL);
+        if (!reply)
+                return TRUE;
+        g_variant_get(reply, "(v)", &bytes);
+        return !g_variant_is_of_type(bytes, G_VARIANT_TYPE_UINT64) || g_variant_get_uint64(bytes) != G_MAXUINT64;
 }

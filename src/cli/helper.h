@@ -10,3 +10,5 @@ GVariant *helper_call(Cli *cli, const char *method, GVariant *arguments, const c
 /* The same with a descriptor, which is handle 0 of the arguments. */
 GVariant *helper_call_with_fd(Cli *cli, const char *method, GVariant *arguments, int fd, const char *reply,
                               GError **error);
+/* After a call, which started it: FALSE where systemd says that it cannot tell addresses apart. */
+gboolean helper_tells_addresses_apart(Cli *cli);

@@ -13,10 +13,14 @@
 #include "bus/kept-call.h"
 #include "daemon/installed.h"
 #include "daemon/manager-bus.h"
+#include "daemon/plugin/provision.h"
 #include "util/json.h"
 #include "util/line.h"
 
 #define POLKIT_PATIENCE (3 * USEC_PER_SEC)
+#define SYSTEMD_PATIENCE (3 * USEC_PER_SEC)
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define OWN_UNIT_PATH "/org/freedesktop/systemd1/unit/snoozed_2eservice"
 /* Under way: each has polkit asked, and the bus lets us ask only so much at once. */
 #define DIAGNOSES_MAX 16U
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
@@ -139,6 +143,46 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
                                          " plugin restart %s",
                                          plugin_id(plugin), plugin_id(plugin));
                 add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
+        }
+}
+
+/* NULL: no permission that it has counts on addresses being told apart. Caller frees. */
+static char *addresses_of(const Plugin *plugin) {
+        return plugin_enabled(plugin) ? plugin_approved_addresses(plugin) : NULL;
+}
+
+static gboolean any_addresses(const Manager *manager) {
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; i < plugins->len; i++) {
+                g_autofree char *addresses = addresses_of(plugins->pdata[i]);
+
+                if (addresses)
+                        return TRUE;
+        }
+        return FALSE;
+}
+
+/* Where systemd cannot tell them apart. */
+static void diagnose_addresses(Manager *manager, GPtrArray *findings) {
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; i < plugins->len; i++) {
+                const char *id = plugin_id(plugins->pdata[i]);
+                g_autofree char *addresses = addresses_of(plugins->pdata[i]), *message = NULL, *advice = NULL;
+
+                if (!addresses)
+                        continue;
+                message = g_strdup_printf(
+                        "may reach every address of the network, and not only what is approved (%s): systemd cannot "
+                        "tell addresses apart on this machine",
+                        addresses);
+                advice = g_strdup_printf(
+                        "Boot with control groups of version 2 (systemd.unified_cgroup_hierarchy=1) and a kernel with "
+                        "BPF for them; or have this machine's firewall hold user " PLUGIN_USER_PREFIX
+                        "%s to it; or disable it: sudo " SNOOZE_COMMAND " plugin disable %s",
+                        id, id);
+                add(findings, id, "warning", message, advice);
         }
 }
 
@@ -274,10 +318,16 @@ static const char *error_of(int r) {
 typedef struct Diagnosis {
         Manager *manager;
         sd_bus_message *call;
+        sd_bus_message *polkit; /* its answer */
 } Diagnosis;
 
-static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *unused) {
-        Diagnosis *diagnosis = userdata;
+static void diagnosis_free(Diagnosis *diagnosis) {
+        sd_bus_message_unref(diagnosis->call);
+        sd_bus_message_unref(diagnosis->polkit);
+        g_free(diagnosis);
+}
+
+static int diagnosis_end(Diagnosis *diagnosis, gboolean addresses_told_apart) {
         Manager *manager = diagnosis->manager;
         g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func((GDestroyNotify) json_object_unref);
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
@@ -286,11 +336,13 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
         diagnose_metrics(manager, findings);
         diagnose_sources(manager, findings);
         diagnose_plugins(manager, findings);
+        if (!addresses_told_apart)
+                diagnose_addresses(manager, findings);
         diagnose_desktops(manager, findings);
         diagnose_terminals(manager, findings);
         diagnose_surroundings(manager, findings);
-        if (sd_bus_message_is_method_error(answer, NULL))
-                add(findings, "polkit", "error", sd_bus_message_get_error(answer)->message,
+        if (sd_bus_message_is_method_error(diagnosis->polkit, NULL))
+                add(findings, "polkit", "error", sd_bus_message_get_error(diagnosis->polkit)->message,
                     "Without polkit every request but reading is refused. Install and start polkitd.");
         else
                 add(findings, "polkit", "ok", "requests are decided by polkit", "");
@@ -304,9 +356,44 @@ static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *un
                 r = sd_bus_reply_method_errorf(diagnosis->call, error_of(r), "The diagnosis could not be told: %s",
                                                g_strerror(-r));
         manager->diagnoses--;
-        sd_bus_message_unref(diagnosis->call);
-        g_free(diagnosis);
+        diagnosis_free(diagnosis);
         return r < 0 ? r : 0;
+}
+
+/* It counts what a unit sends and receives (IPAccounting=, which the daemon's own unit has) by programs on the same
+ * hook of the kernel by which it tells addresses apart, and has nothing to tell where it cannot have them. Where it
+ * does not answer there is none, or nothing is known. */
+static int systemd_known(sd_bus_message *answer, void *userdata, sd_bus_error *unused) {
+        uint64_t bytes = 0;
+
+        if (!sd_bus_message_is_method_error(answer, NULL))
+                (void) sd_bus_message_read(answer, "v", "t", &bytes);
+        return diagnosis_end(userdata, bytes != UINT64_MAX);
+}
+
+static int ask_systemd(Diagnosis *diagnosis) {
+        _cleanup_bus_message_ sd_bus_message *question = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(diagnosis->manager->bus, &question, SYSTEMD_NAME, OWN_UNIT_PATH,
+                                           "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(question, 0);
+        if (r >= 0)
+                r = sd_bus_message_append(question, "ss", SYSTEMD_NAME ".Service", "IPIngressBytes");
+        if (r >= 0)
+                r = sd_bus_call_async(diagnosis->manager->bus, NULL, question, systemd_known, diagnosis,
+                                      SYSTEMD_PATIENCE);
+        return r;
+}
+
+static int polkit_known(sd_bus_message *answer, void *userdata, sd_bus_error *unused) {
+        Diagnosis *diagnosis = userdata;
+
+        diagnosis->polkit = sd_bus_message_ref(answer);
+        if (any_addresses(diagnosis->manager) && ask_systemd(diagnosis) >= 0)
+                return 0;
+        return diagnosis_end(diagnosis, TRUE);
 }
 
 int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -329,8 +416,7 @@ int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (r >= 0)
                 r = sd_bus_call_async(manager->bus, NULL, ping, polkit_known, diagnosis, POLKIT_PATIENCE);
         if (r < 0) {
-                sd_bus_message_unref(diagnosis->call);
-                g_free(diagnosis);
+                diagnosis_free(diagnosis);
                 return sd_bus_error_setf(error, error_of(r), "The diagnosis could not be begun: %s", g_strerror(-r));
         }
         manager->diagnoses++;

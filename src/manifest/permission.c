@@ -612,3 +612,7 @@ gboolean permission_reaches_everywhere(const char *const *permissions) {
                         return TRUE;
         return FALSE;
 }
+
+gboolean permission_names_addresses(const char *text) {
+        return g_str_has_prefix(text, "network:") && !reaches_everywhere(text + strlen("network:"));
+}

@@ -54,5 +54,8 @@ const char *permission_program(const char *text);
 /* Whether one of them lets every address be reached, as names need it. All must be valid. */
 gboolean permission_reaches_everywhere(const char *const *permissions);
 
+/* Whether it names addresses, so that what it grants is more where systemd cannot tell them apart. */
+gboolean permission_names_addresses(const char *text);
+
 /* An absolute path without "..", "//" or a "/" at its end, of characters that mean nothing to a unit file. */
 gboolean permission_path_plain(const char *path);

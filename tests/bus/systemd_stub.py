@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """As much of systemd as stops and starts units, on a connection of the test's own: it answers while the test's main
-context runs."""
+context runs. And as much of it as says what a unit received."""
+
+import threading
 
 from gi.repository import Gio, GLib
 
@@ -73,3 +75,39 @@ class Systemd:
         self.units[name] = 'active' if method == 'StartUnit' else 'inactive'
         self.connection.emit_signal(None, PATH, MANAGER, 'JobRemoved',
                                     GLib.Variant('(uoss)', (1, job, name, self.results.get(name, 'done'))))
+
+
+SERVICE_XML = '<node><interface name="org.freedesktop.systemd1.Service"><property name="IPIngressBytes" type="t" access="read"/></interface></node>'
+NOT_COUNTED = 2**64 - 1
+
+
+class Counting:
+    """Says of a unit what it received, NOT_COUNTED where nothing counts it. On a thread of its own: a test may wait for a program."""
+
+    def __init__(self, address, unit, received=0):
+        self.received = received
+        self.path = PATH + '/unit/' + ''.join(c if c.isalnum() else '_%02x' % ord(c) for c in unit)
+        self.context = GLib.MainContext.new()
+        self.loop = GLib.MainLoop.new(self.context, False)
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(address,))
+        self.thread.start()
+        self.ready.wait()
+
+    def run(self, address):
+        self.context.push_thread_default()
+        flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+        connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
+        connection.set_exit_on_close(False)
+        connection.register_object(self.path, Gio.DBusNodeInfo.new_for_xml(SERVICE_XML).interfaces[0], None,
+                                   lambda *arguments: GLib.Variant('t', self.received), None)
+        connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName',
+                             GLib.Variant('(su)', (NAME, 4)), None, Gio.DBusCallFlags.NONE, -1, None)
+        self.ready.set()
+        self.loop.run()
+        connection.close_sync(None)
+        self.context.pop_thread_default()
+
+    def stop(self):
+        self.loop.quit()
+        self.thread.join()

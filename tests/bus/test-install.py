@@ -14,6 +14,7 @@ from counting import COUNTING
 from gi.repository import Gio, GLib
 from harness import ACCESS_DENIED, ACTION, ERROR, PATH, PLUGIN, wait_for
 from installation import DAEMON_UID, HELPER, HELPER_PATH, MANIFEST, NOBODY, SERVICES, SNOOZE, Installation, Running
+from systemd_stub import NOT_COUNTED, Counting
 
 
 class Install(Installation):
@@ -395,6 +396,30 @@ class Pins(Installation):
         (self.installed / 'counting/2.0.0/plugin.json').unlink()
         self.assertFails(ERROR + 'InvalidConfiguration', 'is broken', self.helper, 'SwitchVersion', '(ss)', ('counting', '2.0.0'), daemon)
         self.assertEqual(self.current(), '1.0.0')
+
+
+class Addresses(Running):
+    NOTE = 'With this it may reach every address of the network: systemd cannot tell addresses apart on this machine.'
+
+    def setUp(self):
+        super().setUp()
+        self.install(self.source(permissions=['network:10.0.0.1', 'network:any', 'processes']))
+
+    def test_who_approves_is_told_where_they_cannot_be_told_apart(self):
+        systemd = Counting(self.house.address, 'snooze-helper.service')
+        self.addCleanup(systemd.stop)
+        self.assertNotIn(self.NOTE, self.snooze('permissions', 'counting').stdout)
+        systemd.received = NOT_COUNTED
+        for more in ((), ('--version', '1.0.0')):
+            rows = self.snooze('permissions', 'counting', *more).stdout.splitlines()
+            self.assertEqual([row.split('\t')[0] for row in rows if row.endswith(self.NOTE)], ['network:10.0.0.1'])
+            told = json.loads(self.snooze('permissions', 'counting', '--json', *more).stdout)
+            self.assertEqual([entry['permission'] for entry in told['permissions'] if not entry.get('enforced', True)], ['network:10.0.0.1'])
+
+    def test_without_systemd_nothing_is_known(self):
+        text = self.snooze('permissions', 'counting').stdout
+        self.assertIn('network:10.0.0.1', text)
+        self.assertNotIn(self.NOTE, text)
 
 
 class Swap(Running):

@@ -12,6 +12,7 @@ from gi.repository import GLib
 
 import tap
 from harness import ERROR, MANAGER, NAME, PATH, QUIET, SOURCE, BusTest, House, SharedBusTest, error_name, wait_for, wait_for_file
+from systemd_stub import NOT_COUNTED, Counting
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -459,6 +460,39 @@ class Unreadable(BusTest):
         (self.root / 'proc/net/dev').unlink()
         self.house.start_daemon('--proc-root', self.root)
         self.assertIn('is not to be had on this machine', self.finding()['message'])
+
+
+class Addresses(BusTest):
+    """What is approved of the network, where systemd can tell addresses apart and where it cannot."""
+    daemon = False
+
+    def setUp(self):
+        super().setUp()
+        approvals = self.house.directory / 'etc/approvals'
+        approvals.mkdir(mode=0o755)
+        for identifier, asked, approved, enabled in (
+                ('narrow', ['network:10.0.0.1', 'processes', 'network:localhost'], 3, True), ('wide', ['network:10.0.0.1', 'network:any'], 2, True),
+                ('named', ['network:db.example.org'], 1, True), ('local', ['processes'], 1, True), ('waiting', ['network:10.0.0.1'], 0, True),
+                ('disabled', ['network:10.0.0.1'], 1, False)):
+            self.house.install_fake(identifier, 'fine', enabled=enabled, contracts=['RequestHandler'], permissions=asked)
+            (approvals / f'{identifier}.json').write_text(json.dumps({'manifest_sha256': '0' * 64, 'permissions': asked[:approved]}))
+        self.house.start_daemon()
+
+    def findings(self):
+        return [finding for finding in self.client.call('Diagnose')[0] if 'addresses apart' in finding['message']]
+
+    def test_doctor_names_those_that_have_more_than_is_approved(self):
+        systemd = Counting(self.house.address, 'snoozed.service')
+        self.addCleanup(systemd.stop)
+        self.assertEqual(self.findings(), [])
+        systemd.received = NOT_COUNTED
+        finding, = self.findings()
+        self.assertEqual((finding['check'], finding['status']), ('narrow', 'warning'))
+        self.assertIn('every address of the network, and not only what is approved (network:10.0.0.1, network:localhost)', finding['message'])
+        self.assertIn('user snooze-narrow', finding['advice'])
+
+    def test_without_systemd_nothing_is_known(self):
+        self.assertEqual(self.findings(), [])
 
 
 class ClosedTerminals(BusTest):

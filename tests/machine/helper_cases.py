@@ -162,6 +162,15 @@ def grants_go_no_further(machine):
         assert result != "OK", f"{method} {what}"
 
 
+def who_approves_knows_how_far_it_reaches(machine):
+    """where addresses cannot be told apart, that is said where they are approved, and by doctor"""
+    wide = [] if machine.filters_addresses else ["network:127.0.0.1"]
+    listed = json.loads(permissions(machine, "probe", "--json").stdout)["permissions"]
+    assert [entry["permission"] for entry in listed if not entry.get("enforced", True)] == wide, listed
+    findings = json.loads(machine.run("snooze", "doctor", "--json", check=False).stdout)
+    assert [entry["check"] for entry in findings if "addresses apart" in entry["message"]] == (["command", "probe"] if wide else []), findings
+
+
 def a_program_that_anybody_may_put_there_is_not_asked_for(machine):
     """a manifest that asks for a program in a temporary directory is broken, and says why"""
     for path in ("/tmp/tool", "/var/tmp/tools"):
@@ -482,7 +491,8 @@ def filters_addresses(machine):
 
 
 PERMISSION_CASES = [enabling_makes_it_known, the_world_is_prepared, unapproved_is_not_started, each_permission_grants,
-                    each_lack_is_enforced, grants_go_no_further, a_program_that_anybody_may_put_there_is_not_asked_for]
+                    each_lack_is_enforced, grants_go_no_further, who_approves_knows_how_far_it_reaches,
+                    a_program_that_anybody_may_put_there_is_not_asked_for]
 
 
 def run_on(plan, machine, cases):

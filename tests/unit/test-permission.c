@@ -474,6 +474,18 @@ static void check_dropin(const char *path, const char *id) {
                               !strstr(text, "-/run/systemd/resolve"));
 }
 
+static void test_addresses(void) {
+        static const char *const narrow[] = { "network:10.0.0.1", "network:10.0.0.1:80", "network:10.0.0.0/8",
+                                              "network:localhost", "network:[::1]:443" };
+        static const char *const others[] = { "network:any", "network:db.example.org", "network:db.example.org:80",
+                                              "processes",   "read:/srv/data",         "exec:any" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(narrow); i++)
+                g_assert_true(permission_names_addresses(narrow[i]));
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                g_assert_false(permission_names_addresses(others[i]));
+}
+
 /* What came approved with a package grants what its manifest asks for, as the helper would. */
 static void test_shipped_dropins(void) {
         g_autofree char *folder = g_build_filename(g_getenv("SNOOZE_SOURCE_ROOT"), "data/systemd/dropins", NULL);
@@ -611,6 +623,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/problems-say-what-was-expected", test_problems_say_what_was_expected);
         g_test_add_func("/permission/words-are-honest", test_words_are_honest);
         g_test_add_func("/permission/words-of-a-prefix", test_words_tell_how_far_a_prefix_goes);
+        g_test_add_func("/permission/addresses", test_addresses);
         g_test_add_func("/permission/directives", test_directives);
         g_test_add_func("/permission/directives-of-devices", test_directives_of_devices);
         g_test_add_func("/permission/each-line-once", test_each_line_once);

@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 #include "manifest/approvals.h"
+#include "manifest/permission.h"
 #include "util/file.h"
 
 #define WRITTEN_MAX 65536U
@@ -117,6 +118,23 @@ char **plugin_approved(const Plugin *plugin) {
                 return g_strdupv(plugin->manifest->permissions);
         approvals = has_approvals(plugin, ".json") ? load_approvals(plugin, NULL) : NULL;
         return approvals ? approvals_granted(approvals, plugin->manifest) : g_new0(char *, 1);
+}
+
+char *plugin_approved_addresses(const Plugin *plugin) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_auto(GStrv) approved = NULL, found = NULL;
+
+        /* A native one has no unit. */
+        if (!plugin->manifest || plugin_is_native(plugin))
+                return NULL;
+        approved = plugin_approved(plugin);
+        if (permission_reaches_everywhere((const char *const *) approved))
+                return NULL;
+        for (char **permission = approved; *permission; permission++)
+                if (permission_names_addresses(*permission))
+                        g_strv_builder_add(builder, *permission);
+        found = g_strv_builder_end(builder);
+        return found[0] ? g_strjoinv(", ", found) : NULL;
 }
 
 /* NULL: everything is approved. Caller frees. */

@@ -43,3 +43,6 @@ void provisioning_free(void *provisioning);
 
 /* Of what its manifest asks for. Free with g_strfreev(). */
 char **plugin_approved(const Plugin *plugin);
+/* Those of them by which it may reach certain addresses and no others, "network:10.1.2.3, network:localhost"; NULL:
+ * there are none, or it may reach every address in any case. Caller frees. */
+char *plugin_approved_addresses(const Plugin *plugin);
