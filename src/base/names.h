@@ -24,6 +24,15 @@
 #define HELPER_PATH "/io/cloudsnooze/Helper1"
 #define HELPER_INTERFACE HELPER_NAME
 
+/* Others whom more than one of our programs asks. */
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_UNIT_PATH SYSTEMD_PATH "/unit"
+#define SYSTEMD_MANAGER_INTERFACE SYSTEMD_NAME ".Manager"
+#define SYSTEMD_UNIT_INTERFACE SYSTEMD_NAME ".Unit"
+#define SYSTEMD_SERVICE_INTERFACE SYSTEMD_NAME ".Service"
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+
 /* What it says in whatever it writes for systemd and the bus, who read packages' and administrators' files, too: a
  * drop-in begins so, and a policy where XML has begun. One that only quotes it is somebody else's. */
 #define HELPER_MARK "Written by snooze-helper"

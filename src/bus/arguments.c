@@ -7,6 +7,7 @@
 #include <glib.h>
 
 #include "base/errors.h"
+#include "base/names.h"
 #include "util/line.h"
 
 /* Get and Set begin with two names, GetAll with one; sd-bus finds what else is wrong by their signatures alone. */
@@ -33,7 +34,7 @@ int call_check_names(sd_bus_message *call, sd_bus_error *error) {
         int r;
 
         /* Without an interface it reaches no object. */
-        if (strcmp(sd_bus_message_get_interface(call) ?: "", "org.freedesktop.DBus.Properties") != 0)
+        if (strcmp(sd_bus_message_get_interface(call) ?: "", PROPERTIES_INTERFACE) != 0)
                 return 0;
         r = check_property(call, error);
         return r < 0 ? r : 0;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "base/names.h"
 #include "bus/actions.h"
 #include "bus/arguments.h"
 #include "bus/kept-call.h"
@@ -183,8 +184,8 @@ static gboolean polkit_is_missing(const sd_bus_error *error) {
                 "org.freedesktop.DBus.Error.Spawn.ChildSignaled",
                 "org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
                 "org.freedesktop.DBus.Error.Spawn.FileInvalid",
-                "org.freedesktop.systemd1.NoSuchUnit",
-                "org.freedesktop.systemd1.UnitMasked",
+                SYSTEMD_NAME ".NoSuchUnit",
+                SYSTEMD_NAME ".UnitMasked",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++)

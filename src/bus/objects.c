@@ -7,12 +7,13 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 
 /* What sd-bus serves for every object that has a table. */
 static const char *const standard_interfaces[] = {
         "org.freedesktop.DBus.Peer",
         "org.freedesktop.DBus.Introspectable",
-        "org.freedesktop.DBus.Properties",
+        PROPERTIES_INTERFACE,
 };
 
 static int append_text(sd_bus_message *reply, char type, const char *text) {

@@ -4,12 +4,10 @@
 
 #include <gio/gunixfdlist.h>
 
+#include "base/names.h"
 #include "cli/wait.h"
 
-#define HELPER_NAME "io.cloudsnooze.Helper1"
-#define HELPER_PATH "/io/cloudsnooze/Helper1"
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define UNIT_PATH "/org/freedesktop/systemd1/unit/snooze_2dhelper_2eservice"
+#define UNIT_PATH SYSTEMD_UNIT_PATH "/snooze_2dhelper_2eservice"
 
 static GVariant *call(Cli *cli, const char *method, GVariant *arguments, GUnixFDList *fds, const char *reply,
                       GError **error) {
@@ -42,9 +40,10 @@ gboolean helper_tells_addresses_apart(Cli *cli) {
         g_autoptr(Wait) wait = wait_new(cli, "Waiting for systemd");
         g_autoptr(GVariant) reply = NULL, bytes = NULL;
 
-        g_dbus_connection_call(cli->bus, SYSTEMD_NAME, UNIT_PATH, "org.freedesktop.DBus.Properties", "Get",
-                               g_variant_new("(ss)", SYSTEMD_NAME ".Service", "IPIngressBytes"), G_VARIANT_TYPE("(v)"),
-                               G_DBUS_CALL_FLAGS_NO_AUTO_START, CLI_TIMEOUT_MSEC, NULL, wait_done, wait);
+        g_dbus_connection_call(cli->bus, SYSTEMD_NAME, UNIT_PATH, PROPERTIES_INTERFACE, "Get",
+                               g_variant_new("(ss)", SYSTEMD_SERVICE_INTERFACE, "IPIngressBytes"),
+                               G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, CLI_TIMEOUT_MSEC, NULL,
+                               wait_done, wait);
         reply = g_dbus_connection_call_finish(cli->bus, wait_for(wait), NULL);
         if (!reply)
                 return TRUE;

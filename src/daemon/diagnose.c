@@ -19,8 +19,7 @@
 
 #define POLKIT_PATIENCE (3 * USEC_PER_SEC)
 #define SYSTEMD_PATIENCE (3 * USEC_PER_SEC)
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define OWN_UNIT_PATH "/org/freedesktop/systemd1/unit/snoozed_2eservice"
+#define OWN_UNIT_PATH SYSTEMD_UNIT_PATH "/snoozed_2eservice"
 /* Under way: each has polkit asked, and the bus lets us ask only so much at once. */
 #define DIAGNOSES_MAX 16U
 /* A person who makes no pause in so long is rare; a desktop that never tells of one is not. */
@@ -376,11 +375,11 @@ static int ask_systemd(Diagnosis *diagnosis) {
         int r;
 
         r = sd_bus_message_new_method_call(diagnosis->manager->bus, &question, SYSTEMD_NAME, OWN_UNIT_PATH,
-                                           "org.freedesktop.DBus.Properties", "Get");
+                                           PROPERTIES_INTERFACE, "Get");
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(question, 0);
         if (r >= 0)
-                r = sd_bus_message_append(question, "ss", SYSTEMD_NAME ".Service", "IPIngressBytes");
+                r = sd_bus_message_append(question, "ss", SYSTEMD_SERVICE_INTERFACE, "IPIngressBytes");
         if (r >= 0)
                 r = sd_bus_call_async(diagnosis->manager->bus, NULL, question, systemd_known, diagnosis,
                                       SYSTEMD_PATIENCE);

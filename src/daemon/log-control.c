@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "base/names.h"
 #include "util/line.h"
 
 #define LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
@@ -50,7 +51,7 @@ static int on_set(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         uid_t uid;
         int r;
 
-        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set") ||
+        if (!sd_bus_message_is_method_call(call, PROPERTIES_INTERFACE, "Set") ||
             g_strcmp0(sd_bus_message_get_path(call), LOG_CONTROL_PATH) != 0)
                 return 0;
         r = check_size(call, error);

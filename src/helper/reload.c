@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/journal.h"
+#include "base/names.h"
 #include "bus/kept-call.h"
 
 #define GATHER (100 * USEC_PER_MSEC)
@@ -32,9 +33,6 @@
 #define WAITING_MAX 256U
 #define CANCELLED_MAX 3U
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER SYSTEMD_NAME ".Manager"
 #define DRIVER "org.freedesktop.DBus"
 
 #define USERS_UNIT "snooze-users.service"
@@ -301,8 +299,8 @@ static void start_unit(Reloader *reloader, const char *unit) {
         job_forget(reloader);
         reloader->unit = g_strdup(unit);
         reloader->users.call = sd_bus_slot_unref(reloader->users.call);
-        r = sd_bus_call_method_async(reloader->bus, &reloader->users.call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
-                                     "StartUnit", on_job, reloader, "ss", unit, "replace");
+        r = sd_bus_call_method_async(reloader->bus, &reloader->users.call, SYSTEMD_NAME, SYSTEMD_PATH,
+                                     SYSTEMD_MANAGER_INTERFACE, "StartUnit", on_job, reloader, "ss", unit, "replace");
         if (r >= 0)
                 r = sd_event_source_set_time_relative(reloader->guard, STEP_TIMEOUT);
         if (r >= 0)
@@ -441,7 +439,7 @@ static void next_files_step(Reloader *reloader) {
         Lane *lane = &reloader->files;
 
         if (take_step(lane, STEP_UNITS))
-                call_or_fail(reloader, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Reload");
+                call_or_fail(reloader, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER_INTERFACE, "Reload");
         else if (take_step(lane, STEP_BUS))
                 call_or_fail(reloader, DRIVER, "/org/freedesktop/DBus", DRIVER, "ReloadConfig");
         else
@@ -589,11 +587,12 @@ int reloader_new(sd_bus *bus, void (*settled)(void *userdata), void *userdata, R
                 r = sd_event_source_set_enabled(reloader->guard, SD_EVENT_OFF);
         if (r >= 0)
                 r = sd_bus_add_match_async(bus, &reloader->removed_match,
-                                           "type='signal',path='" SYSTEMD_PATH "',interface='" SYSTEMD_MANAGER
-                                           "',member='JobRemoved'", on_job_removed, NULL, reloader);
+                                           "type='signal',path='" SYSTEMD_PATH
+                                           "',interface='" SYSTEMD_MANAGER_INTERFACE "',member='JobRemoved'",
+                                           on_job_removed, NULL, reloader);
         /* systemd sends signals to those only who asked. */
         if (r >= 0)
-                r = sd_bus_call_method_async(bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                r = sd_bus_call_method_async(bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER_INTERFACE,
                                              "Subscribe", NULL, NULL, NULL);
         if (r < 0) {
                 reloader_free(reloader);

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "bus/dictionary.h"
 #include "daemon/answer/check.h"
 #include "daemon/answer/cloud.h"
@@ -243,7 +244,7 @@ static void check_stop_effect(Trial *trial, const Subject *subject) {
         }
         /* The daemon asks for all of them at once. */
         r = sd_bus_message_new_method_call(subject_bus(subject), &message, subject_peer(subject), PLUGIN_PATH,
-                                           "org.freedesktop.DBus.Properties", "GetAll");
+                                           PROPERTIES_INTERFACE, "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(message, "s", CLOUD_PROVIDER_INTERFACE);
         if (r >= 0)

@@ -100,7 +100,7 @@ static void take(Lock *lock) {
 static void ask_longest(Delay *delay) {
         delay->property = sd_bus_slot_unref(delay->property);
         (void) sd_bus_call_method_async(delay->with.bus, &delay->property, tracked_name_owner(delay->logind),
-                                        LOGIND_PATH, "org.freedesktop.DBus.Properties", "Get", on_longest, delay, "ss",
+                                        LOGIND_PATH, PROPERTIES_INTERFACE, "Get", on_longest, delay, "ss",
                                         LOGIND_INTERFACE, "InhibitDelayMaxUSec");
 }
 

@@ -240,8 +240,8 @@ static int start(Inhibitors *inhibitors) {
         int r;
 
         r = sd_bus_match_signal_async(inhibitors->bus, &inhibitors->properties_slot, LOGIND_NAME, LOGIND_PATH,
-                                      "org.freedesktop.DBus.Properties", "PropertiesChanged", on_properties_changed,
-                                      NULL, inhibitors);
+                                      PROPERTIES_INTERFACE, "PropertiesChanged", on_properties_changed, NULL,
+                                      inhibitors);
         if (r >= 0)
                 r = tracked_name_new(inhibitors->bus, LOGIND_NAME, on_logind, inhibitors, &inhibitors->logind);
         return r;

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "base/properties.h"
 #include "bus/owner.h"
 #include "util/line.h"
@@ -15,7 +16,6 @@
 #define LOGIND_PATH "/org/freedesktop/login1"
 #define MANAGER_INTERFACE LOGIND_NAME ".Manager"
 #define SESSION_INTERFACE LOGIND_NAME ".Session"
-#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 #define PROPERTIES_MATCH                                                                                              \
         "type='signal',sender='" LOGIND_NAME "',interface='" PROPERTIES_INTERFACE                                     \
         "',member='PropertiesChanged',path_namespace='" LOGIND_PATH "/session'"

@@ -61,7 +61,7 @@ static const ContractMethod contract_methods[] = {
         { DATA_PROCESSOR_INTERFACE, "ProcessStream", "DataProcessor", "a{sv}", TIMEOUT_STREAM, MAY_REFUSE },
         { REQUEST_HANDLER_INTERFACE, "Handle", "RequestHandler", "ba{sv}", TIMEOUT_PROVIDER, MAY_REFUSE },
         /* Properties of a contract. The caller names the contract's interface as the argument. */
-        { "org.freedesktop.DBus.Properties", "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER, 0 },
+        { PROPERTIES_INTERFACE, "GetAll", NULL, "a{sv}", TIMEOUT_PROVIDER, 0 },
 };
 
 struct PluginCall {

@@ -14,7 +14,6 @@
 
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
 typedef enum Question {
         QUESTION_OWNER_BEFORE,
@@ -187,8 +186,8 @@ static int ask_main_pid(Identity *identity) {
         if (r < 0)
                 return r;
         r = sd_bus_call_method_async(identity->bus, &identity->slot[QUESTION_MAIN_PID], identity->systemd, path,
-                                     "org.freedesktop.DBus.Properties", "Get", on_main_pid, identity, "ss",
-                                     "org.freedesktop.systemd1.Service", "MainPID");
+                                     PROPERTIES_INTERFACE, "Get", on_main_pid, identity, "ss",
+                                     SYSTEMD_SERVICE_INTERFACE, "MainPID");
         if (r >= 0)
                 identity->open++;
         return r;

@@ -16,9 +16,6 @@
 #include "daemon/plugin/cgroup.h"
 #include "daemon/plugin/plugin.h"
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SERVICE_INTERFACE SYSTEMD_NAME ".Service"
-#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CLOSE_PERCENT 90U  /* of the limit: told */
 #define AGAIN_PERCENT 80U  /* below this it may be told again */
@@ -238,10 +235,10 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
 
 /* By its name: systemd that was executed anew (daemon-reexec) has another unique one. */
 static LimitsWatch *limits_watch_new(Plugin *plugin, const char *unit, const char *path) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='" SYSTEMD_NAME "',path='%s',interface='"
-                                                 PROPERTIES_INTERFACE "',member='PropertiesChanged',arg0='"
-                                                 SERVICE_INTERFACE "'",
-                                                 path);
+        g_autofree char *match =
+                g_strdup_printf("type='signal',sender='" SYSTEMD_NAME "',path='%s',interface='" PROPERTIES_INTERFACE
+                                "',member='PropertiesChanged',arg0='" SYSTEMD_SERVICE_INTERFACE "'",
+                                path);
         LimitsWatch *watch = g_new0(LimitsWatch, 1);
 
         watch->plugin = plugin;
@@ -260,7 +257,7 @@ void limits_watch_begin(Plugin *plugin) {
         LimitsWatch *watch;
 
         if (!systemd || starter_subscribe(plugin->plugins->starter) < 0 ||
-            sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
+            sd_bus_path_encode(SYSTEMD_UNIT_PATH, unit, &path) < 0)
                 return;
         if (plugin->watch && !g_str_equal(plugin->watch->unit, unit))
                 plugin->watch = limits_watch_free(plugin->watch);
@@ -274,7 +271,7 @@ void limits_watch_begin(Plugin *plugin) {
         memset(watch->levels, 0, sizeof(watch->levels));
         watch->question = sd_bus_slot_unref(watch->question);
         (void) sd_bus_call_method_async(plugin->plugins->parameters.bus, &watch->question, systemd, path,
-                                        PROPERTIES_INTERFACE, "Get", on_group, watch, "ss", SERVICE_INTERFACE,
+                                        PROPERTIES_INTERFACE, "Get", on_group, watch, "ss", SYSTEMD_SERVICE_INTERFACE,
                                         "ControlGroup");
 }
 

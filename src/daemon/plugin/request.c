@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "bus/owner.h"
 #include "daemon/plugin/plugin.h"
 
@@ -125,11 +126,11 @@ int request_ask_systemd(Request *request, const char *interface, sd_bus_message_
                 return sd_bus_error_setf(error, ERROR_LIMITS_EXCEEDED,
                                          "systemd is asked about %u units already; try again.",
                                          plugins->questions_to_systemd);
-        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", plugin_unit(request->plugin), &path);
+        r = sd_bus_path_encode(SYSTEMD_UNIT_PATH, plugin_unit(request->plugin), &path);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(plugins->parameters.bus, &question,
-                                                   starter_systemd(plugins->starter), path,
-                                                   "org.freedesktop.DBus.Properties", "GetAll");
+                                                   starter_systemd(plugins->starter), path, PROPERTIES_INTERFACE,
+                                                   "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(question, "s", interface);
         if (r >= 0)

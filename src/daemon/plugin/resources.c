@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/names.h"
 #include "base/process-stat.h"
 #include "base/properties.h"
 #include "bus/kept-call.h"
@@ -150,7 +151,7 @@ int plugin_reply_resources(Plugin *plugin, sd_bus_message *call, sd_bus_error *e
         if (r >= 0)
                 r = request_begin(plugin, kept, NULL, NULL, &request, error);
         if (r >= 0)
-                r = request_ask_systemd(request, "org.freedesktop.systemd1.Service", on_unit, error);
+                r = request_ask_systemd(request, SYSTEMD_SERVICE_INTERFACE, on_unit, error);
         if (r >= 0)
                 (void) g_steal_pointer(&request);
         return r;

@@ -10,12 +10,9 @@
 #include <glib.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "bus/owner.h"
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define MANAGER_INTERFACE SYSTEMD_NAME ".Manager"
-#define UNIT_INTERFACE SYSTEMD_NAME ".Unit"
 #define DRIVER_NAME "org.freedesktop.DBus"
 
 struct Starter {
@@ -179,8 +176,8 @@ static void ask_active_state(Start *start) {
         r = sd_bus_path_encode(SYSTEMD_PATH "/unit", start->unit, &path);
         if (r >= 0)
                 r = sd_bus_call_method_async(start->starter->bus, &start->call, start->starter->systemd, path,
-                                             "org.freedesktop.DBus.Properties", "Get", on_active_state, start, "ss",
-                                             UNIT_INTERFACE, "ActiveState");
+                                             PROPERTIES_INTERFACE, "Get", on_active_state, start, "ss",
+                                             SYSTEMD_UNIT_INTERFACE, "ActiveState");
         if (r < 0)
                 start_end(start, "systemd could not be asked: %s", g_strerror(-r));
 }
@@ -219,7 +216,7 @@ int starter_subscribe(Starter *starter) {
 
         if (starter->subscribed)
                 return 0;
-        r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
+        r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, SYSTEMD_MANAGER_INTERFACE,
                                      "Subscribe", NULL, NULL, NULL);
         if (r >= 0)
                 starter->subscribed = starter->interested = TRUE;
@@ -235,7 +232,7 @@ static int start_unit(Start *start) {
         Starter *starter = start->starter;
         gboolean killed = g_hash_table_remove(starter->killed, start->unit);
         static const char match[] = "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
-                                    "',interface='" MANAGER_INTERFACE "',member='JobRemoved'";
+                                    "',interface='" SYSTEMD_MANAGER_INTERFACE "',member='JobRemoved'";
         int r;
 
         r = starter_subscribe(starter);
@@ -243,12 +240,13 @@ static int start_unit(Start *start) {
                 return r;
         r = sd_bus_add_match_async(starter->bus, &start->removed, match, on_job_removed, NULL, start);
         if (r >= 0 && start->reset)
-                r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
-                                             "ResetFailedUnit", NULL, NULL, "s", start->unit);
+                r = sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH,
+                                             SYSTEMD_MANAGER_INTERFACE, "ResetFailedUnit", NULL, NULL, "s",
+                                             start->unit);
         if (r >= 0)
                 r = sd_bus_call_method_async(starter->bus, &start->call, starter->systemd, SYSTEMD_PATH,
-                                             MANAGER_INTERFACE, killed ? "RestartUnit" : "StartUnit", on_unit_started,
-                                             start, "ss", start->unit, "replace");
+                                             SYSTEMD_MANAGER_INTERFACE, killed ? "RestartUnit" : "StartUnit",
+                                             on_unit_started, start, "ss", start->unit, "replace");
         return r;
 }
 
@@ -296,8 +294,9 @@ Start *starter_begin(Starter *starter, const char *name, const char *unit, bool 
 void starter_kill(Starter *starter, const char *unit, int pidfd) {
         if (starter->systemd) {
                 (void) g_hash_table_add(starter->killed, g_strdup(unit));
-                (void) sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH, MANAGER_INTERFACE,
-                                                "KillUnit", NULL, NULL, "ssi", unit, "all", (int32_t) SIGKILL);
+                (void) sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH,
+                                                SYSTEMD_MANAGER_INTERFACE, "KillUnit", NULL, NULL, "ssi", unit, "all",
+                                                (int32_t) SIGKILL);
         } else if (pidfd >= 0)
                 (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }

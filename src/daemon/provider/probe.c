@@ -95,8 +95,8 @@ static void on_detected(Plugin *plugin, sd_bus_message *reply, const sd_bus_erro
         }
         provider->probed = TRUE;
         provider->detected = detected;
-        (void) plugin_call(plugin, "org.freedesktop.DBus.Properties", "GetAll", 0, TRUE, append_interface,
-                           on_properties, operation);
+        (void) plugin_call(plugin, PROPERTIES_INTERFACE, "GetAll", 0, TRUE, append_interface, on_properties,
+                           operation);
 }
 
 void provider_probe(Provider *provider) {
