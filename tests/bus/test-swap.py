@@ -331,21 +331,40 @@ class Swap(CountingTest):
 class HeldEvents(CountingTest):
     """They have the time besides their own for which another version is about to take over, but none after their deadline."""
 
-    def test_the_new_version_handles_them(self):
+    def hold(self, event, **more):
+        """While it is held -> the answers of Upgrade, and the events that are finished."""
         os.mkfifo(self.directory / 'go')
-        self.place('1.0.0', 'exports-late', contracts=[*CONTRACTS, 'EventHandler'], events={'custom.*': {}}, timeouts={'export': 60, 'event': 2})
+        self.place('1.0.0', 'exports-late', contracts=[*CONTRACTS, 'EventHandler'], events={'custom.*': more}, timeouts={'export': 60, 'event': event})
         self.start()
         finished = self.house.watcher.listen(MANAGER, 'EventFinished', PATH)
         self.place('1.1.0')
         upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
         wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
-        emit = lambda deadline: self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 1, deadline, {}))[0]
-        held = {emit(0), emit(0)}
-        urgent = emit(int((time.time() + 5) * 1_000_000))
+        return upgrade, finished
+
+    def emit(self, seconds=0):
+        deadline = int((time.time() + seconds) * 1_000_000) if seconds else 0
+        return self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 1, deadline, {}))[0]
+
+    def test_those_behind_it_have_their_share(self):
+        self.house.install_example(events={'custom.*': {'priority': 1}})
+        _, finished = self.hold(30, priority=9)
+        urgent = self.emit(6)
+        wait_for(lambda: finished, 'its deadline')
+        (identifier, _, rows), = finished
+        self.assertEqual((identifier, [(row['plugin'], row.get('timed_out')) for row in rows]), (urgent, [('counting', True), ('example', None)]))
+        self.assertLess(rows[0]['usec'], 4_000_000)
+        with open(self.directory / 'go', 'w'):
+            pass
+
+    def test_the_new_version_handles_them(self):
+        upgrade, finished = self.hold(2)
+        held = {self.emit(), self.emit()}
+        urgent = self.emit(5)
         wait_for(lambda: finished, 'its deadline')
         (identifier, handled, (row,)), = finished
         self.assertEqual((identifier, handled, row['timed_out'], upgrade), (urgent, False, True, []))
-        self.assertGreater(row['usec'], 4_000_000)
+        self.assertGreater(row['usec'], 2_500_000)
         with open(self.directory / 'go', 'w'):
             pass
         wait_for(lambda: len(finished) == 3, 'the others')

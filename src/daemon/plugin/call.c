@@ -228,12 +228,13 @@ static void watch_deadline(PluginCall *call) {
                                          call->deadline, 0, on_waited_too_long, call);
 }
 
-/* While a version hands its state over to the next one, what may change that waits for the next one. */
+/* While a version hands its state over to the next one, what may change that waits for the next one, and so does the
+ * Ping that dispatch.c sends behind an event. */
 static PluginCall *first_without_effect(const Plugin *plugin) {
         for (GList *link = plugin->calls.head; link; link = link->next) {
                 PluginCall *call = link->data;
 
-                if (call->without_effect)
+                if (call->without_effect && !g_str_equal(call->method->member, "Ping"))
                         return call;
         }
         return NULL;
@@ -291,8 +292,7 @@ static void in_flight_ended(PluginCall *call) {
 
 /* keep.c asks a plugin that works for what it has learnt: it works no worse without an answer. */
 static gboolean is_housekeeping(const PluginCall *call) {
-        return call->control && call->plugin->state == PLUGIN_RUNNING &&
-                call->plugin->held_since == 0 &&
+        return call->control && call->plugin->state == PLUGIN_RUNNING && call->plugin->held_since == 0 &&
                g_str_equal(call->method->member, "ExportState");
 }
 

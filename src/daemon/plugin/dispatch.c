@@ -111,12 +111,20 @@ void dispatch_kept(Dispatch *dispatch) {
                 dispatch_step(dispatch);
 }
 
-/* What a version that takes another's place holds the event back, as far as the event's own deadline allows it. */
+/* How far its deadline may be put off: those behind it have their share of what is left. */
+static uint64_t latest(const Handler *handler) {
+        const Dispatch *dispatch = handler->dispatch;
+
+        if (dispatch->deadline == 0)
+                return USEC_INFINITY;
+        return dispatch->next < dispatch->handlers->len ? handler->deadline : dispatch->deadline;
+}
+
+/* By what a version that takes another's place holds the event back. */
 static void put_off_deadline(Handler *handler) {
-        uint64_t latest = handler->dispatch->deadline > 0 ? handler->dispatch->deadline : USEC_INFINITY;
         uint64_t held = swap_held(handler->plugin);
 
-        handler->deadline += MIN(held - handler->held, usec_sub(latest, handler->deadline));
+        handler->deadline += MIN(held - handler->held, usec_sub(latest(handler), handler->deadline));
         handler->held = held;
 }
 
@@ -177,7 +185,7 @@ static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata
         Handler *handler = userdata;
         g_autofree char *problem = NULL;
 
-        if (handler->state == HANDLER_QUEUED && !handler->dispatch->stopped) {
+        if (!handler->dispatch->stopped) {
                 put_off_deadline(handler);
                 if (clock_monotonic() < handler->deadline &&
                     sd_event_source_set_time(source, handler->deadline) >= 0 &&
@@ -284,8 +292,7 @@ static void ask(Handler *handler) {
         if (plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
                         on_handled, handler) < 0)
                 return;
-        if (handler->dispatch->deadline > 0)
-                plugin_call_ends_by(handler->plugin, handler, handler->dispatch->deadline);
+        plugin_call_ends_by(handler->plugin, handler, latest(handler));
         handler->plugin->handling++;
         plugin_keep_state_at_work(handler->plugin);
 }
@@ -533,8 +540,10 @@ void dispatch_move(Dispatch *dispatch, uint64_t deadline) {
                 Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
                 /* One that was called off before its turn has its end coming already. */
-                if (handler->state != HANDLER_ENDED && !(dispatch->stopped && handler->state == HANDLER_QUEUED))
-                        shorten(handler, usec_add(now, share(dispatch, handler->plugin, now, steps)));
+                if (handler->state == HANDLER_ENDED || (dispatch->stopped && handler->state == HANDLER_QUEUED))
+                        continue;
+                plugin_call_ends_by(handler->plugin, handler, latest(handler));
+                shorten(handler, usec_add(now, share(dispatch, handler->plugin, now, steps)));
         }
 }
 
