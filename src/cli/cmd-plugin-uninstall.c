@@ -181,18 +181,20 @@ static gboolean add_origins(Cli *cli, const char *id, GHashTable *files, GError 
         return TRUE;
 }
 
-gboolean plugin_tell_left(Cli *cli, const char *id, const char *heir, GError **error) {
+void plugin_tell_left(Cli *cli, const char *id, const char *heir) {
         g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GError) error = NULL;
         g_autoptr(GList) sorted = NULL;
 
-        if (cli->manager && !add_origins(cli, id, files, error))
-                return FALSE;
+        if (cli->manager && !add_origins(cli, id, files, &error))
+                g_printerr(SNOOZE_COMMAND ": warning: which files of the configuration say something of %s is not "
+                                          "known: %s\n",
+                           id, error->message);
         add_unnamed(cli, id, files);
         sorted = g_list_sort(g_hash_table_get_keys(files), (GCompareFunc) strcmp);
         for (GList *file = sorted; file; file = file->next)
                 g_printerr(SNOOZE_COMMAND ": warning: %s says something of %s, which %s gets; it is yours to remove\n",
                            (const char *) file->data, id, heir);
-        return TRUE;
 }
 
 static int uninstall(Cli *cli, const char *id) {
@@ -212,8 +214,9 @@ static int uninstall(Cli *cli, const char *id) {
         if (!reply)
                 return cli_fail(cli, error);
         installed = remove_versions(cli, id, "", &error);
-        if (error || !plugin_tell_left(cli, id, "the next plugin of that name", &error))
+        if (error)
                 return cli_fail(cli, error);
+        plugin_tell_left(cli, id, "the next plugin of that name");
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone, and its state and what "
                                    "was configured for it%s",
                                    id,

@@ -9,7 +9,7 @@
 gboolean plugin_forget(Cli *cli, const char *id, GError **error);
 /* Warns of the files in /etc that say something of one that is forgotten; of the configuration's where cli is
  * connected. heir: who gets it, in the words of the warning. */
-gboolean plugin_tell_left(Cli *cli, const char *id, const char *heir, GError **error);
+void plugin_tell_left(Cli *cli, const char *id, const char *heir);
 
 extern const Verb verb_plugin_configure, verb_plugin_install, verb_plugin_permissions, verb_plugin_search,
         verb_plugin_update, verb_plugin_uninstall, verb_plugin_new, verb_plugin_test, verb_plugin_call,
