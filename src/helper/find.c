@@ -177,6 +177,14 @@ Manifest *plugin_find_version(const Places *places, const char *id, const char *
         return directory ? load_found(places, directory, id, version, error) : NULL;
 }
 
+Manifest *plugin_read_version(const Places *places, const char *directory, const char *id, const char *version) {
+        g_autofree char *path = g_build_filename(directory, id, version, "plugin.json", NULL);
+        g_autofree char *real = place_path(places, path);
+        g_autoptr(JsonNode) root = json_file_parse(real, NULL);
+
+        return root ? manifest_parse(real, id, root, NULL) : NULL;
+}
+
 char **plugin_versions(const Places *places, const char *id) {
         gboolean packaged;
         g_autofree char *directory = plugin_directory(places, id, &packaged, NULL);

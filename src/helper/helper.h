@@ -52,6 +52,9 @@ Manifest *plugin_load(const Places *places, const char *directory, const char *i
 char *plugin_directory(const Places *places, const char *id, gboolean *ret_packaged, GError **error);
 /* A package brought what is found first. */
 gboolean plugin_packaged(const Places *places, const char *id);
+/* What it says of itself, whether or not it could be run; NULL: that cannot be told. directory: as of
+ * plugin_directory(). */
+Manifest *plugin_read_version(const Places *places, const char *directory, const char *id, const char *version);
 /* As manifest_versions(). */
 char **plugin_versions(const Places *places, const char *id);
 

@@ -80,10 +80,13 @@ static void remove_leftovers(int installed) {
 
 static gboolean work_begin(const Places *places, Work *work, GError **error) {
         g_autofree char *real = place_path(places, INSTALLED_PLUGINS "/" WORK "XXXXXX");
+        g_autoptr(GError) e = NULL;
 
         work->places = places;
-        if (!place_make_directory(places, INSTALLED_PLUGINS, error))
+        if (!place_make_directory(places, INSTALLED_PLUGINS, &e)) {
+                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, e->message);
                 return FALSE;
+        }
         work->installed = open_trusted(places, INSTALLED_PLUGINS);
         if (work->installed < 0)
                 return fail(error, INSTALLED_PLUGINS, "cannot be opened");
@@ -97,6 +100,7 @@ static gboolean work_begin(const Places *places, Work *work, GError **error) {
 }
 
 static gboolean copy(Work *work, int source, uid_t caller, GError **error) {
+        g_autoptr(GError) e = NULL;
         _cleanup_close_ int fd = -1;
         TreeWriter writer;
 
@@ -106,7 +110,10 @@ static gboolean copy(Work *work, int source, uid_t caller, GError **error) {
         if (fd < 0)
                 return fail(error, work->path, "cannot be opened");
         writer = (TreeWriter) { .directory = fd };
-        return tree_copy(source, caller, &writer, error);
+        if (tree_copy(source, caller, &writer, &e))
+                return TRUE;
+        g_set_error_literal(error, G_FILE_ERROR, writer.failed ? G_FILE_ERROR_IO : G_FILE_ERROR_FAILED, e->message);
+        return FALSE;
 }
 
 /* What it says it is; whether that may be is looked at when it lies where that says. */

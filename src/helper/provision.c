@@ -277,21 +277,28 @@ static gboolean asks_for(const Manifest *manifest, const char *permission) {
         return g_strv_contains((const char *const *) manifest->permissions, permission);
 }
 
-/* One that is broken may ask for anything: root alone can have broken it, and who mends it wants what it had. */
+/* One whose plugin.json cannot be read may ask for anything: root alone can have broken that, and who mends it wants
+ * what it had. */
 static gboolean version_may_ask(const Places *places, const char *directory, const char *id, const char *permission) {
         g_autofree char *real = place_path(places, directory);
         g_auto(GStrv) versions = manifest_versions(real, id);
+        const char *unreadable = NULL;
 
         for (char **version = versions; *version; version++) {
-                g_autoptr(Manifest) manifest = plugin_load(places, directory, id, *version, NULL);
+                g_autoptr(Manifest) manifest = plugin_read_version(places, directory, id, *version);
 
-                if (!manifest || asks_for(manifest, permission))
+                if (manifest && asks_for(manifest, permission))
                         return TRUE;
+                if (!manifest)
+                        unreadable = *version;
         }
-        return FALSE;
+        if (unreadable)
+                log_notice("Version %s of plugin %s cannot be read and may ask for anything: %s stays approved.",
+                           unreadable, id, permission);
+        return unreadable != NULL;
 }
 
-/* directory: where the plugin is found. */
+/* directory: where its versions are; NULL: it has none. */
 static gboolean narrow(const Places *places, const char *directory, const char *id, const Manifest *manifest,
                        const Approvals *approvals, GError **error) {
         g_autofree char *text = NULL, *path = approvals_path(id), *list = NULL;
@@ -300,7 +307,7 @@ static gboolean narrow(const Places *places, const char *directory, const char *
 
         for (char **permission = approvals->permissions; *permission; permission++) {
                 gboolean asked = (manifest && asks_for(manifest, *permission)) ||
-                                 version_may_ask(places, directory, id, *permission);
+                                 (directory && version_may_ask(places, directory, id, *permission));
 
                 g_ptr_array_add(asked ? kept : dropped, *permission);
         }
@@ -321,7 +328,8 @@ gboolean provision_narrow(const Places *places, const Manifest *manifest, const 
         gboolean packaged;
         g_autofree char *directory = plugin_directory(places, manifest->id, &packaged, error);
 
-        return directory && narrow(places, directory, manifest->id, manifest, approvals, error);
+        return directory && narrow(places, manifest->versioned ? directory : NULL, manifest->id, manifest, approvals,
+                                   error);
 }
 
 gboolean provision_narrow_installed(const Places *places, const char *id, GError **error) {
@@ -332,7 +340,8 @@ gboolean provision_narrow_installed(const Places *places, const char *id, GError
 
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error) {
-        g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, NULL) : NULL;
+        g_autoptr(GError) e = NULL;
+        g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, &e) : NULL;
         g_autoptr(GPtrArray) list = g_ptr_array_new();
         gboolean changed = FALSE, packaged;
         g_autofree char *text = NULL, *path = approvals_path(manifest->id),
@@ -340,6 +349,8 @@ gboolean provision_approve(const Places *places, const Manifest *manifest, const
 
         if (!directory)
                 return FALSE;
+        if (e)
+                log_warning("What was approved of other versions of plugin %s is gone: %s", manifest->id, e->message);
         for (; *permissions; permissions++)
                 g_ptr_array_add(list, (char *) *permissions);
         for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)

@@ -32,6 +32,11 @@ static gboolean fail_errno(GError **error, const char *path, const char *doing) 
         return fail(error, number, path, "%s: %s", doing, g_strerror(number));
 }
 
+static gboolean fail_write(TreeWriter *writer, GError **error, const char *path, const char *doing) {
+        writer->failed = TRUE;
+        return fail_errno(error, path, doing);
+}
+
 static gboolean name_valid(const char *name, size_t length) {
         if (length == 0 || length > TREE_NAME_MAX ||
             (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))))
@@ -120,13 +125,13 @@ gboolean tree_make_directory(TreeWriter *writer, const char *path, GError **erro
         if (mkdirat(parent, last_name(path), 0755) < 0) {
                 if (errno == EEXIST && is_directory(parent, last_name(path)))
                         return TRUE;
-                return fail_errno(error, path, "cannot be made");
+                return fail_write(writer, error, path, "cannot be made");
         }
         if (!count_entry(writer, path, error))
                 return FALSE;
         fd = openat(parent, last_name(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fchmod(fd, 0755) < 0)
-                return fail_errno(error, path, "cannot be made");
+                return fail_write(writer, error, path, "cannot be made");
         return TRUE;
 }
 
@@ -148,7 +153,7 @@ int tree_make_file(TreeWriter *writer, const char *path, mode_t mode, GError **e
                 return -1;
         }
         if (fd < 0 || fchmod(fd, mode & S_IXUSR ? 0755 : 0644) < 0) {
-                fail_errno(error, path, "cannot be made");
+                fail_write(writer, error, path, "cannot be made");
                 return -1;
         }
         return steal_fd(&fd);
@@ -168,7 +173,7 @@ gboolean tree_write(TreeWriter *writer, int fd, const char *path, const void *da
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return fail_errno(error, path, "cannot be written");
+                        return fail_write(writer, error, path, "cannot be written");
                 p += n;
                 size -= (size_t) n;
         }
@@ -206,7 +211,7 @@ gboolean tree_make_link(TreeWriter *writer, const char *path, const char *target
         if (symlinkat(target, parent, last_name(path)) == 0)
                 return TRUE;
         return errno == EEXIST ? fail(error, EEXIST, path, "is there twice")
-                               : fail_errno(error, path, "cannot be made");
+                               : fail_write(writer, error, path, "cannot be made");
 }
 
 /* Copying */

@@ -20,6 +20,7 @@ typedef struct TreeWriter {
         int directory;               /* borrowed */
         unsigned entries;            /* so far */
         uint64_t bytes;
+        gboolean failed;             /* it is the place that could not be written to, and no fault of the source */
 } TreeWriter;
 
 /* path: without a leading slash, . or ..; "" is the directory itself. A directory may be there already, nothing else

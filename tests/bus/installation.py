@@ -37,12 +37,16 @@ class Installation(unittest.TestCase):
         text = BUS_CONFIGURATION.format(directory=self.house.directory)
         text = text.replace('<policy', f'<servicedir>{self.root / SERVICES}</servicedir>\n  <policy', 1)
         (self.house.directory / 'bus.conf').write_text(text)
-        (self.house.directory / 'services' / f'{HELPER}.service').write_text(
-            f'[D-BUS Service]\nName={HELPER}\nExec={BUILD}/src/helper/snooze-helper --root {self.root}\nUser=root\n')
+        self.run_helper()
         (self.house.directory / 'etc/approvals').symlink_to(self.root / 'etc/cloudsnooze/approvals')
         self.reload()
         self.client = self.house.client()
         self.installed = self.root / INSTALLED
+
+    def run_helper(self, under=''):
+        """From its next start on. under: a command that runs a command."""
+        (self.house.directory / 'services' / f'{HELPER}.service').write_text(
+            f'[D-BUS Service]\nName={HELPER}\nExec={under} {BUILD}/src/helper/snooze-helper --root {self.root}\nUser=root\n')
 
     def reload(self):
         self.house.watcher.call('ReloadConfig', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus',

@@ -85,6 +85,17 @@ class Approval(HelperTest):
         self.assertNotIn('PrivateNetwork', self.drop_in())
         self.assertIn('/srv/data', self.drop_in())
 
+    def test_nor_is_it_where_a_directory_is_called_like_a_version(self):
+        """Of a plugin that has none."""
+        digest = self.install()
+        (self.root / 'etc/cloudsnooze/plugins/example/3.11').mkdir()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.install(permissions=PERMISSIONS[1:])
+        self.call('Provision', '(s)', ('example',))
+        self.install()
+        self.assertFalse(self.listed()[2][PERMISSIONS[0]])
+
     def test_what_runs_a_script_is_granted_with_it(self):
         """What it is is said before somebody approves; what cannot stand in a unit is left out."""
         scripts = {'srv/tool': '#!/usr/bin/env -S sh\n', 'srv/deep': f'#!{self.root}/srv/runner -x\n', 'srv/runner': '#! /usr/bin/python3 -I\n',

@@ -350,6 +350,27 @@ class Pins(Installation):
         self.assertEqual(self.approved('1.0.0'), ['read:/srv/one'])
         self.assertEqual(self.approved('2.0.0'), ['read:/srv/two'])
 
+    def test_one_that_cannot_be_run_is_known_by_what_it_says(self):
+        """Somebody else may be able to take its program away."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        self.helper('Provision', '(s)', ('counting',))
+        self.install(self.source('2.0.0'))
+        self.helper('SwitchVersion', '(ss)', ('counting', '2.0.0'))
+        (self.installed / 'counting/2.0.0/counting').unlink()
+        shutil.rmtree(self.installed / 'counting/1.0.0')
+        self.install(self.source('3.0.0', permissions=['read:/srv/one']))
+        self.assertEqual(self.approved('3.0.0'), [])
+
+    def test_where_it_cannot_be_written_it_is_not_the_source_that_is_wrong(self):
+        self.run_helper(f'/usr/bin/env --ignore-signal=XFSZ /usr/bin/prlimit --fsize={32 << 20}')
+        self.reload()
+        place = self.source('1.0.0')
+        with open(place / 'large', 'wb') as file:
+            file.truncate(33 << 20)
+        self.assertFails(ERROR + 'Store', 'large: cannot be written', self.install, place)
+        self.assertEqual(self.leftovers(), [])
+
     def test_what_is_approved_has_to_be_known_where_another_version_comes(self):
         self.install(self.source('1.0.0', permissions=['read:/srv/one']))
         approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
