@@ -350,6 +350,25 @@ class Pins(Installation):
         self.assertEqual(self.approved('1.0.0'), ['read:/srv/one'])
         self.assertEqual(self.approved('2.0.0'), ['read:/srv/two'])
 
+    def test_nothing_comes_while_it_is_not_known_what_is_under_way(self):
+        """What is approved would be narrowed by it."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        shutil.rmtree(self.installed / 'counting/1.0.0')
+        (self.installed / 'counting/2.0.0').mkdir()
+        shutil.copytree(self.source('2.0.0'), self.installed / 'counting/2.0.0', dirs_exist_ok=True)
+        approvals = self.root / 'etc/cloudsnooze/approvals'
+        approved = (approvals / 'counting.json').read_text()
+        pid = self.house.watcher.call('GetConnectionUnixProcessID', '(s)', (HELPER,), 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+                                      'org.freedesktop.DBus')[0]
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: self.house.watcher.owner(HELPER) is None, 'the helper to end')
+        (approvals / '.pending').write_text('# Under way.\n')
+        (approvals / '.pending').chmod(0o666)
+        self.assertFails(ERROR + 'Store', 'can be written by others', self.install, self.source('3.0.0'))
+        self.assertFails(ERROR + 'Store', 'can be written by others', self.helper, 'ProvisionVersion', '(sss)', ('counting', '2.0.0', 'a'))
+        self.assertEqual((self.versions(), (approvals / 'counting.json').read_text()), (['2.0.0'], approved))
+
     def test_one_that_cannot_be_run_is_known_by_what_it_says(self):
         """Somebody else may be able to take its program away."""
         self.install(self.source('1.0.0', permissions=['read:/srv/one']))
