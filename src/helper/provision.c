@@ -350,7 +350,8 @@ gboolean provision_approve(const Places *places, const Manifest *manifest, const
         if (!directory)
                 return FALSE;
         if (e)
-                log_warning("What was approved of other versions of plugin %s is gone: %s", manifest->id, e->message);
+                log_warning("What was approved of other versions of plugin %s is not kept: %s", manifest->id,
+                            e->message);
         for (; *permissions; permissions++)
                 g_ptr_array_add(list, (char *) *permissions);
         for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)

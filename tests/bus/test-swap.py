@@ -348,12 +348,13 @@ class HeldEvents(CountingTest):
 
     def test_those_behind_it_have_their_share(self):
         self.house.install_example(events={'custom.*': {'priority': 1}})
-        _, finished = self.hold(30, priority=9)
+        _, finished = self.hold(2, priority=9)
         urgent = self.emit(6)
         wait_for(lambda: finished, 'its deadline')
         (identifier, _, rows), = finished
         self.assertEqual((identifier, [(row['plugin'], row.get('timed_out')) for row in rows]), (urgent, [('counting', True), ('example', None)]))
-        self.assertLess(rows[0]['usec'], 4_000_000)
+        # It has its 2 s and what it is held back, up to its share.
+        self.assertTrue(2_500_000 < rows[0]['usec'] < 5_000_000, rows)
         with open(self.directory / 'go', 'w'):
             pass
 

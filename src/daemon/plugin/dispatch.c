@@ -48,7 +48,8 @@ typedef struct Handler {
         unsigned calls;
         unsigned turn;            /* as its plugin counts them; 0: urgent, or not asked yet */
         uint64_t begun, deadline; /* monotonic */
-        uint64_t held;            /* the deadline is put off for what swap_held() has become since then */
+        uint64_t held;            /* the deadline is put off for what swap_held() has become since then … */
+        uint64_t latest;          /* … but not beyond that */
         uint64_t asked;           /* the same: the last time */
         GList link;               /* HANDLER_QUEUED: in its plugin's queue */
         sd_event_source *timer;   /* HANDLER_QUEUED, HANDLER_DOWN: at the deadline */
@@ -111,20 +112,11 @@ void dispatch_kept(Dispatch *dispatch) {
                 dispatch_step(dispatch);
 }
 
-/* How far its deadline may be put off: those behind it have their share of what is left. */
-static uint64_t latest(const Handler *handler) {
-        const Dispatch *dispatch = handler->dispatch;
-
-        if (dispatch->deadline == 0)
-                return USEC_INFINITY;
-        return dispatch->next < dispatch->handlers->len ? handler->deadline : dispatch->deadline;
-}
-
 /* By what a version that takes another's place holds the event back. */
 static void put_off_deadline(Handler *handler) {
         uint64_t held = swap_held(handler->plugin);
 
-        handler->deadline += MIN(held - handler->held, usec_sub(latest(handler), handler->deadline));
+        handler->deadline += MIN(held - handler->held, usec_sub(handler->latest, handler->deadline));
         handler->held = held;
 }
 
@@ -292,7 +284,7 @@ static void ask(Handler *handler) {
         if (plugin_call(handler->plugin, EVENT_HANDLER_INTERFACE, "HandleEvent", MAX(left, 1), FALSE, append_event,
                         on_handled, handler) < 0)
                 return;
-        plugin_call_ends_by(handler->plugin, handler, latest(handler));
+        plugin_call_ends_by(handler->plugin, handler, handler->latest);
         handler->plugin->handling++;
         plugin_keep_state_at_work(handler->plugin);
 }
@@ -402,6 +394,11 @@ static uint64_t share(const Dispatch *dispatch, const Plugin *plugin, uint64_t n
         return MIN(dispatch->late || left / steps < SHARE_USABLE ? SHARE_MIN : left / steps, longest);
 }
 
+/* How far a deadline may be put off: those behind have their part of what is left, too. */
+static uint64_t latest(const Dispatch *dispatch, uint64_t now, unsigned steps) {
+        return dispatch->deadline > 0 ? usec_add(now, usec_sub(dispatch->deadline, now) / steps) : USEC_INFINITY;
+}
+
 static void dispatch_step(Dispatch *dispatch) {
         guint first = dispatch->next, last = dispatch->handlers->len;
         uint64_t now = clock_monotonic();
@@ -423,6 +420,7 @@ static void dispatch_step(Dispatch *dispatch) {
                 handler->begun = now;
                 handler->held = swap_held(handler->plugin);
                 handler->deadline = usec_add(now, share(dispatch, handler->plugin, now, steps));
+                handler->latest = latest(dispatch, now, steps);
         }
         dispatch->waiting = dispatch->next - first;
         for (guint i = first, end = dispatch->next; i < end; i++)
@@ -526,7 +524,6 @@ static void shorten(Handler *handler, uint64_t deadline) {
                 return;
         handler->deadline = deadline;
         handler->held = swap_held(handler->plugin);
-        plugin_call_ends_by(handler->plugin, handler, deadline);
         (void) wait_until_deadline(handler);
 }
 
@@ -542,7 +539,8 @@ void dispatch_move(Dispatch *dispatch, uint64_t deadline) {
                 /* One that was called off before its turn has its end coming already. */
                 if (handler->state == HANDLER_ENDED || (dispatch->stopped && handler->state == HANDLER_QUEUED))
                         continue;
-                plugin_call_ends_by(handler->plugin, handler, latest(handler));
+                handler->latest = latest(dispatch, now, steps);
+                plugin_call_ends_by(handler->plugin, handler, handler->latest);
                 shorten(handler, usec_add(now, share(dispatch, handler->plugin, now, steps)));
         }
 }

@@ -4,7 +4,8 @@
 /* An event on its way through its handlers: every enabled plugin that handles its type, by descending priority, equal
  * ones side by side, each with its share of what is left until the deadline, so that a slow first handler cannot eat
  * the time of the last; two seconds where fewer are left when it begins, or the deadline has passed, so that nobody
- * is passed over. Each is told its share, in µs, as the event's `budget`, and is not waited for any longer. What a
+ * is passed over. Each is told its share, in µs, as the event's `budget`, and is not waited for any longer; what a
+ * version that takes its plugin's place holds it back is not counted, as long as those behind it have theirs. What a
  * handler said has to be kept by the owner before the next ones are asked: whatever dies, nobody who has ended is
  * asked again once somebody behind him was.
  *

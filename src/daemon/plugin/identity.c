@@ -182,7 +182,7 @@ static int ask_main_pid(Identity *identity) {
         _cleanup_free_ char *path = NULL;
         int r;
 
-        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", identity->unit, &path);
+        r = sd_bus_path_encode(SYSTEMD_UNIT_PATH, identity->unit, &path);
         if (r < 0)
                 return r;
         r = sd_bus_call_method_async(identity->bus, &identity->slot[QUESTION_MAIN_PID], identity->systemd, path,

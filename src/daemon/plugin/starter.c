@@ -173,7 +173,7 @@ static void ask_active_state(Start *start) {
         int r;
 
         start->call = sd_bus_slot_unref(start->call);
-        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", start->unit, &path);
+        r = sd_bus_path_encode(SYSTEMD_UNIT_PATH, start->unit, &path);
         if (r >= 0)
                 r = sd_bus_call_method_async(start->starter->bus, &start->call, start->starter->systemd, path,
                                              PROPERTIES_INTERFACE, "Get", on_active_state, start, "ss",
