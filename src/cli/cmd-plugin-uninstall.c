@@ -185,11 +185,14 @@ void plugin_tell_left(Cli *cli, const char *id, const char *heir) {
         g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(GError) error = NULL;
         g_autoptr(GList) sorted = NULL;
+        g_autofree char *why = NULL;
 
-        if (cli->manager && !add_origins(cli, id, files, &error))
+        if (cli->manager && !add_origins(cli, id, files, &error)) {
+                why = snooze_client_error_message(error);
                 g_printerr(SNOOZE_COMMAND ": warning: which files of the configuration say something of %s is not "
                                           "known: %s\n",
-                           id, error->message);
+                           id, why);
+        }
         add_unnamed(cli, id, files);
         sorted = g_list_sort(g_hash_table_get_keys(files), (GCompareFunc) strcmp);
         for (GList *file = sorted; file; file = file->next)

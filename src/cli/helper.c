@@ -7,6 +7,7 @@
 #include "base/names.h"
 #include "cli/wait.h"
 
+#define SYSTEMD_TIMEOUT_MSEC 3000
 #define UNIT_PATH SYSTEMD_UNIT_PATH "/snooze_2dhelper_2eservice"
 
 static GVariant *call(Cli *cli, const char *method, GVariant *arguments, GUnixFDList *fds, const char *reply,
@@ -42,7 +43,7 @@ gboolean helper_tells_addresses_apart(Cli *cli) {
 
         g_dbus_connection_call(cli->bus, SYSTEMD_NAME, UNIT_PATH, PROPERTIES_INTERFACE, "Get",
                                g_variant_new("(ss)", SYSTEMD_SERVICE_INTERFACE, "IPIngressBytes"),
-                               G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, CLI_TIMEOUT_MSEC, NULL,
+                               G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, SYSTEMD_TIMEOUT_MSEC, NULL,
                                wait_done, wait);
         reply = g_dbus_connection_call_finish(cli->bus, wait_for(wait), NULL);
         if (!reply)

@@ -90,9 +90,10 @@ class Counting:
         self.context = GLib.MainContext.new()
         self.loop = GLib.MainLoop.new(self.context, False)
         self.ready = threading.Event()
-        self.thread = threading.Thread(target=self.run, args=(address,))
+        self.thread = threading.Thread(target=self.run, args=(address,), daemon=True)
         self.thread.start()
-        self.ready.wait()
+        if not self.ready.wait(30):
+            raise AssertionError('systemd in the place of the real one is not there')
 
     def run(self, address):
         self.context.push_thread_default()
