@@ -56,6 +56,12 @@ static gboolean fail(GError **error, const char *path, const char *doing) {
         return FALSE;
 }
 
+/* IO: it is not what was brought that is wrong. */
+static gboolean fail_place(GError **error, const GError *e) {
+        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, e->message);
+        return FALSE;
+}
+
 /* Checked before: it is root's, and nobody else can put another one in its place. */
 static int open_trusted(const Places *places, const char *path) {
         g_autofree char *real = place_path(places, path);
@@ -83,10 +89,8 @@ static gboolean work_begin(const Places *places, Work *work, GError **error) {
         g_autoptr(GError) e = NULL;
 
         work->places = places;
-        if (!place_make_directory(places, INSTALLED_PLUGINS, &e)) {
-                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, e->message);
-                return FALSE;
-        }
+        if (!place_make_directory(places, INSTALLED_PLUGINS, &e))
+                return fail_place(error, e);
         work->installed = open_trusted(places, INSTALLED_PLUGINS);
         if (work->installed < 0)
                 return fail(error, INSTALLED_PLUGINS, "cannot be opened");
@@ -233,8 +237,8 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
         g_autoptr(GError) e = NULL;
         _cleanup_close_ int own = -1;
 
-        if (!place_trusted(work->places, path, error))
-                return FALSE;
+        if (!place_trusted(work->places, path, &e))
+                return fail_place(error, e);
         own = open_trusted(work->places, path);
         if (own < 0)
                 return fail(error, path, "cannot be opened");
@@ -251,10 +255,8 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                 return FALSE;
         }
         /* Before it can be read as one of those that ask. */
-        if (!provision_narrow_installed(work->places, named->id, &e)) {
-                g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, e->message);
-                return FALSE;
-        }
+        if (!provision_narrow_installed(work->places, named->id, &e))
+                return fail_place(error, e);
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
                 return fail(error, path, "takes no version");
         *ret = INSTALLED_NEW;

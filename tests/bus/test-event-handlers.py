@@ -5,6 +5,7 @@ import http.server
 import json
 import socket
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -126,8 +127,10 @@ class Checkpoint(Handler):
 
     def test_a_job_saves_its_work(self):
         mark = f'mark-{self.house.directory.name}'
-        job = subprocess.Popen(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.05; done', mark],
-                               stdout=subprocess.PIPE)
+        # One process: a child of it would be called the same until it runs something else.
+        program = ('import signal, sys\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))\nprint("ready", flush=True)\n'
+                   'while True:\n    signal.pause()')
+        job = subprocess.Popen([sys.executable, '-c', program, mark], stdout=subprocess.PIPE)
         self.addCleanup(job.communicate)
         job.stdout.readline()
         self.place()

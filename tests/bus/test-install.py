@@ -173,11 +173,11 @@ class Install(Installation):
 
     def test_a_directory_that_others_could_change_takes_nothing(self):
         os.chown(self.installed, DAEMON_UID, 0)
-        self.assertFails(ERROR + 'InvalidArgument', 'belongs to user', self.install, self.source())
+        self.assertFails(ERROR + 'Store', 'belongs to user', self.install, self.source())
         os.chown(self.installed, 0, 0)
         self.install(self.source())
         os.chown(self.installed / 'counting', DAEMON_UID, 0)
-        self.assertFails(ERROR + 'InvalidArgument', 'belongs to user', self.install, self.source('2.0.0'))
+        self.assertFails(ERROR + 'Store', 'belongs to user', self.install, self.source('2.0.0'))
 
     def test_killed_at_any_instant_it_leaves_all_or_nothing(self):
         place = self.source()
