@@ -29,7 +29,7 @@ class Forgotten(Running):
     def configure(self):
         self.client.call('SetConfiguration', '(s)', (json.dumps({
             'provider': 'counting', 'provider_type': 'counting',
-            'plugins': {'plugin_configs': {'counting': {'token': 'abc'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}},
+            'plugins': {'plugin_configs': {'counting': {'token': 'open sesame'}, 'other': {'a': 1}}, 'limits': {'counting': {'tasks': 3}},
                         'timeouts': {'counting': {'check': 60}, 'other': {'check': 60}}},
             'sources': {'counting': {'policy': 'sufficient'}, 'counting/x': {'policy': 'sufficient'}, 'other/x': {'policy': 'off'}}}),))
 
@@ -43,7 +43,7 @@ class Forgotten(Running):
         self.assertEqual(list(configuration['plugins']['timeouts']), ['other'])
         self.assertEqual([name for name in configuration['sources'] if name.startswith(('counting', 'other'))], ['other/x'])
         self.assertEqual((configuration['provider'], configuration['provider_type']), ('auto', ''))
-        self.assertNotIn('abc', ''.join(path.read_text() for path in self.house.directory.rglob('*.json') if 'source' not in path.parts))
+        self.assertNotIn('open sesame', ''.join(path.read_text() for path in self.house.directory.rglob('*.json') if 'source' not in path.parts))
 
     def test_what_was_uninstalled_leaves_nothing_to_the_next(self):
         self.install(self.source(**self.ASKS))
@@ -64,14 +64,14 @@ class Forgotten(Running):
     def test_what_files_of_the_administrators_say_stays_and_is_told(self):
         self.house.configure({'plugins': {'limits': {'counting': {'tasks': 3}}, 'plugin_configs': {'counting-2': {'a': 1}}}})
         (self.house.directory / 'etc/snooze.d').mkdir(exist_ok=True)
-        for name, content in (('10-secret', {'plugins': {'plugin_configs': {'counting': {'token': 'abc'}}}}),
+        for name, content in (('10-secret', {'plugins': {'plugin_configs': {'counting': {'token': 'open sesame'}}}}),
                               ('20-trust', {'sources': {'counting/x': {'policy': 'sufficient'}}}),
                               ('30-provider', {'provider': 'counting'}),
                               ('40-other', {'sources': {'other/counting': {'policy': 'off'}}})):
             self.house.configure(content, f'snooze.d/{name}.json')
         secrets = self.house.directory / 'etc/plugins/counting.env'
         secrets.parent.mkdir(exist_ok=True)
-        secrets.write_text('SNOOZE_TOKEN=abc\n')
+        secrets.write_text('SNOOZE_TOKEN=sesame\n')
         secrets.chmod(0o640)
         self.install(self.source(**self.ASKS))
         self.start()
