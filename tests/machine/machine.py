@@ -25,6 +25,7 @@ PATIENCE = int(os.environ.get("SNOOZE_PATIENCE", "1"))
 WAIT_SECONDS = 60 * PATIENCE
 # Of a call over the bus.
 CALL_SECONDS = 40 * PATIENCE
+COMMAND_SECONDS = 120 * PATIENCE
 
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "dbus-broker", "polkitd", "procps", "util-linux",
@@ -373,7 +374,8 @@ class Machine:
             who if user else []) + list(command)
 
     def run(self, *command, user=None, check=True):
-        return run(*self.command(*command, user=user), check=check)
+        # In a machine that powers off meanwhile it would never end (wait_powered_off()).
+        return run(*self.command(*command, user=user), check=check, timeout=COMMAND_SECONDS)
 
     @contextlib.contextmanager
     def background(self, *command, user=None):
