@@ -147,8 +147,9 @@ class Draining(CountingTest):
         unload = self.client.send('Unload', interface=PLUGIN, path=COUNTING)
         wait_for_file(lambda: self.processes() == [self.old], 'the new one to be gone')
         wait_for(lambda: unload, 'an answer to Unload')
-        self.assertEqual((unload, [state for state, _, _ in told]),
-                         ([((), None)], ['loading', 'initializing', 'draining', 'stopped']))
+        self.assertEqual(unload, [((), None)])
+        wait_for(lambda: told and told[-1][0] == 'stopped', 'the others to be told')
+        self.assertEqual([state for state, _, _ in told], ['loading', 'initializing', 'draining', 'stopped'])
         self.end_the_call()
         wait_for_file(lambda: self.processes() == [], 'the old one to be gone')
         self.assertEqual(self.problems, [])
