@@ -394,13 +394,18 @@ static char *words_of(const Places *places, const char *permission) {
 
 static int append_permissions(sd_bus_message *reply, const Places *places, const Manifest *manifest,
                               const Approvals *approvals) {
+        g_autofree char *beyond = approvals ? approvals_new_terms(approvals, manifest) : NULL;
         int r = sd_bus_message_open_container(reply, 'a', "(sbs)");
 
         for (char **permission = manifest->permissions; r >= 0 && *permission; permission++) {
+                gboolean approved = !approvals || approvals_include(approvals, manifest, *permission);
                 g_autofree char *words = words_of(places, *permission);
+                g_autofree char *with_reason =
+                        beyond && approvals_named(approvals, *permission)
+                                ? g_strdup_printf("%s; this was approved of a plugin.json without %s", words, beyond)
+                                : NULL;
 
-                r = sd_bus_message_append(reply, "(sbs)", *permission,
-                                          (int) (!approvals || approvals_include(approvals, *permission)), words);
+                r = sd_bus_message_append(reply, "(sbs)", *permission, (int) approved, with_reason ?: words);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }

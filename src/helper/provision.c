@@ -273,13 +273,17 @@ gboolean provision_refresh(const Places *places, const Manifest *manifest, const
         return TRUE;
 }
 
-static gboolean asks_for(const Manifest *manifest, const char *permission) {
-        return g_strv_contains((const char *const *) manifest->permissions, permission);
+/* what: a permission or one of the terms. */
+static gboolean asks_for(const Manifest *manifest, const char *what) {
+        g_auto(GStrv) terms = approvals_terms_of(manifest);
+
+        return g_strv_contains((const char *const *) manifest->permissions, what) ||
+               g_strv_contains((const char *const *) terms, what);
 }
 
 /* One whose plugin.json cannot be read may ask for anything: root alone can have broken that, and who mends it wants
  * what it had. */
-static gboolean version_may_ask(const Places *places, const char *directory, const char *id, const char *permission) {
+static gboolean version_may_ask(const Places *places, const char *directory, const char *id, const char *what) {
         g_autofree char *real = place_path(places, directory);
         g_auto(GStrv) versions = manifest_versions(real, id);
         const char *unreadable = NULL;
@@ -287,14 +291,14 @@ static gboolean version_may_ask(const Places *places, const char *directory, con
         for (char **version = versions; *version; version++) {
                 g_autoptr(Manifest) manifest = plugin_read_version(places, directory, id, *version);
 
-                if (manifest && asks_for(manifest, permission))
+                if (manifest && asks_for(manifest, what))
                         return TRUE;
                 if (!manifest)
                         unreadable = *version;
         }
         if (unreadable)
                 log_notice("Version %s of plugin %s cannot be read and may ask for anything: %s stays approved.",
-                           unreadable, id, permission);
+                           unreadable, id, what);
         return unreadable != NULL;
 }
 
@@ -302,20 +306,25 @@ static gboolean version_may_ask(const Places *places, const char *directory, con
 static gboolean narrow(const Places *places, const char *directory, const char *id, const Manifest *manifest,
                        const Approvals *approvals, GError **error) {
         g_autofree char *text = NULL, *path = approvals_path(id), *list = NULL;
-        g_autoptr(GPtrArray) kept = g_ptr_array_new(), dropped = g_ptr_array_new();
+        char *const *const before[] = { approvals->permissions, approvals->terms };
+        g_autoptr(GPtrArray) permissions = g_ptr_array_new(), terms = g_ptr_array_new(), dropped = g_ptr_array_new();
+        GPtrArray *const kept[] = { permissions, terms };
         gboolean changed = FALSE;
 
-        for (char **permission = approvals->permissions; *permission; permission++) {
-                gboolean asked = (manifest && asks_for(manifest, *permission)) ||
-                                 (directory && version_may_ask(places, directory, id, *permission));
+        for (size_t i = 0; i < G_N_ELEMENTS(before); i++) {
+                for (char *const *what = before[i]; *what; what++) {
+                        gboolean asked = (manifest && asks_for(manifest, *what)) ||
+                                         (directory && version_may_ask(places, directory, id, *what));
 
-                g_ptr_array_add(asked ? kept : dropped, *permission);
+                        g_ptr_array_add(asked ? kept[i] : dropped, *what);
+                }
+                g_ptr_array_add(kept[i], NULL);
         }
         if (dropped->len == 0)
                 return TRUE;
-        g_ptr_array_add(kept, NULL);
         g_ptr_array_add(dropped, NULL);
-        text = approvals_text(approvals->digest, (const char *const *) kept->pdata);
+        text = approvals_text(approvals->digest, (const char *const *) permissions->pdata,
+                              (const char *const *) terms->pdata);
         if (!place_write(places, path, text, &changed, error))
                 return FALSE;
         list = g_strjoinv(" ", (char **) dropped->pdata);
@@ -338,11 +347,20 @@ gboolean provision_narrow_installed(const Places *places, const char *id, GError
         return approvals && narrow(places, INSTALLED_PLUGINS, id, NULL, approvals, error);
 }
 
+/* Of what was approved before what versions beside this one ask for. */
+static void add_of_others(const Places *places, const char *directory, const Manifest *manifest, char **before,
+                          GPtrArray *list) {
+        for (; *before; before++)
+                if (!asks_for(manifest, *before) && version_may_ask(places, directory, manifest->id, *before))
+                        g_ptr_array_add(list, *before);
+}
+
 gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
                            GError **error) {
         g_autoptr(GError) e = NULL;
         g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, &e) : NULL;
-        g_autoptr(GPtrArray) list = g_ptr_array_new();
+        g_autoptr(GPtrArray) list = g_ptr_array_new(), terms = g_ptr_array_new();
+        g_auto(GStrv) own_terms = approvals_terms_of(manifest);
         gboolean changed = FALSE, packaged;
         g_autofree char *text = NULL, *path = approvals_path(manifest->id),
                         *directory = plugin_directory(places, manifest->id, &packaged, error);
@@ -354,12 +372,15 @@ gboolean provision_approve(const Places *places, const Manifest *manifest, const
                             e->message);
         for (; *permissions; permissions++)
                 g_ptr_array_add(list, (char *) *permissions);
-        for (char **permission = before ? before->permissions : NULL; permission && *permission; permission++)
-                if (!asks_for(manifest, *permission) &&
-                    version_may_ask(places, directory, manifest->id, *permission))
-                        g_ptr_array_add(list, *permission);
+        for (char **term = own_terms; *term; term++)
+                g_ptr_array_add(terms, *term);
+        if (before) {
+                add_of_others(places, directory, manifest, before->permissions, list);
+                add_of_others(places, directory, manifest, before->terms, terms);
+        }
         g_ptr_array_add(list, NULL);
-        text = approvals_text(manifest->digest, (const char *const *) list->pdata);
+        g_ptr_array_add(terms, NULL);
+        text = approvals_text(manifest->digest, (const char *const *) list->pdata, (const char *const *) terms->pdata);
         return place_write(places, path, text, &changed, error);
 }
 

@@ -74,6 +74,7 @@ void manifest_free(Manifest *manifest) {
         g_strfreev(manifest->contracts);
         g_strfreev(manifest->permissions);
         g_free(manifest->exec);
+        g_free(manifest->exec_written);
         g_free(manifest->schema_text);
         schema_free(manifest->schema);
         g_ptr_array_unref(manifest->events);
@@ -546,6 +547,7 @@ static void fill_defaults(Manifest *manifest) {
         set_default(&manifest->runtime, "dbus");
         set_default(&manifest->isolation, "process");
         set_default(&manifest->exec, manifest->id);
+        manifest->exec_written = g_strdup(manifest->exec);
         set_default(&manifest->schema_text, "{}");
         if (!manifest->schema)
                 manifest->schema = schema_parse(manifest->path, NULL, NULL);

@@ -49,6 +49,7 @@ typedef struct Manifest {
         gboolean enabled_by_default; /* of an official one: it runs from when it is first seen, until somebody disables
                                         it */
         char *exec;                   /* absolute */
+        char *exec_written;           /* as it stands there: the same in every version that names its program alike */
         char *schema_text;            /* config_schema as JSON */
         Schema *schema;
         GPtrArray *events;            /* ManifestEvent */

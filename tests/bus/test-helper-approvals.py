@@ -73,6 +73,50 @@ class Approval(HelperTest):
         self.call('Provision', '(s)', ('example',))
         self.assertNotIn('PrivateNetwork', self.drop_in())
 
+    def test_the_next_version_of_what_was_approved_does_not_ask_again(self):
+        digest = self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        before = self.drop_in()
+        digest = self.install(version='1.1.0', description='Other words', tags=['new'])
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.listed(), (digest, False, dict.fromkeys(PERMISSIONS, True)))
+        self.assertEqual(self.drop_in(), before.replace('# Version: 1.0.0', '# Version: 1.1.0'))
+
+    def test_what_was_approved_is_for_the_program_contracts_and_events_that_were_looked_at(self):
+        """It asks for the same, and is something else."""
+        handler = {'contracts': ['IdleCheck', 'EventHandler'], 'events': {'custom.*': {}}}
+        for changed, told in (({'exec': 'other'}, 'program:other'), ({'contracts': ['IdleCheck', 'CloudProvider']}, 'contract:CloudProvider'),
+                              (handler, 'contract:EventHandler, event:custom.*')):
+            with self.subTest(told):
+                digest = self.install()
+                self.call('Provision', '(s)', ('example',))
+                self.approve(PERMISSIONS, digest)
+                other = self.root / 'etc/cloudsnooze/plugins/example/other'
+                other.write_text('#!/bin/sh\n')
+                other.chmod(0o755)
+                digest = self.install(**changed)
+                self.call('Provision', '(s)', ('example',))
+                for granted in 'PrivateNetwork', '/srv/data':
+                    self.assertNotIn(granted, self.drop_in())
+                listed = self.call('ListPermissions', '(s)', ('example',))[2]
+                for permission, approved, words in listed:
+                    self.assertFalse(approved)
+                    self.assertTrue(words.endswith(f'; this was approved of a plugin.json without {told}'), words)
+                self.approve(PERMISSIONS, digest)
+                self.assertIn('/srv/data', self.drop_in())
+                self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, True))
+
+    def test_a_contract_that_was_dropped_is_approved_anew(self):
+        digest = self.install(contracts=['IdleCheck', 'State'])
+        self.call('Provision', '(s)', ('example',))
+        self.approve(PERMISSIONS, digest)
+        self.install()
+        self.call('Provision', '(s)', ('example',))
+        self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, True))
+        self.install(contracts=['IdleCheck', 'State'])
+        self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, False))
+
     def test_what_is_not_asked_for_any_more_is_not_approved_any_more(self):
         digest = self.install()
         self.call('Provision', '(s)', ('example',))

@@ -323,6 +323,23 @@ class Pins(Installation):
     def test_nor_is_it_where_the_earlier_version_was_removed_by_hand(self):
         self.assertEqual(self.three_versions(lambda: shutil.rmtree(self.installed / 'counting/1.0.0')), ['read:/srv/two'])
 
+    def test_what_is_approved_of_one_program_is_not_of_another(self):
+        """Nor is it taken from the one that runs, when the other is approved, too."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        self.helper('Provision', '(s)', ('counting',))
+        source = self.source('2.0.0', permissions=['read:/srv/one'], exec='another')
+        (source / 'counting').rename(source / 'another')
+        self.install(source)
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        self.assertEqual((self.approved('1.0.0'), self.approved('2.0.0')), (['read:/srv/one'], []))
+        self.assertNotIn('/srv/one', self.drop_in('-b'))
+        self.approve('2.0.0')
+        self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
+        for version, slot in ('1.0.0', ''), ('2.0.0', '-b'):
+            self.assertEqual(self.approved(version), ['read:/srv/one'])
+            self.assertIn('/srv/one', self.drop_in(slot))
+
     def test_what_is_approved_stays_while_a_configuration_is_wrong(self):
         """Which the daemon, who goes on with the last good one, need not have said to anybody yet."""
         configuration = self.root / 'etc/cloudsnooze/snooze.json'

@@ -256,6 +256,8 @@ static Manifest *example(const char *path, const char *exec) {
         manifest->id = g_strdup("example");
         manifest->path = g_strdup(path);
         manifest->exec = g_strdup(exec);
+        manifest->exec_written = g_path_get_basename(exec);
+        manifest->contracts = g_strsplit("IdleCheck", ",", -1);
         manifest->permissions = g_strsplit("processes,bus:org.freedesktop.login1,network:any", ",", -1);
         manifest->events = g_ptr_array_new();
         manifest->dependencies = g_ptr_array_new();
@@ -570,6 +572,7 @@ static void nothing_is_approved(Approvals *approvals, GError *error) {
         g_assert_no_error(error);
         g_assert_cmpstr(approvals->digest, ==, "");
         g_assert_cmpuint(g_strv_length(approvals->permissions), ==, 0);
+        g_assert_cmpuint(g_strv_length(approvals->terms), ==, 0);
 }
 
 static void cannot_be_trusted(Approvals *approvals, GError *error) {
@@ -593,16 +596,58 @@ static void two_are_approved(Approvals *approvals, GError *error) {
         g_assert_cmpstr(missing[1], ==, "network:any");
 }
 
+static void assert_beyond(const Approvals *approvals, const Manifest *manifest, const char *expected) {
+        g_auto(GStrv) granted = approvals_granted(approvals, manifest);
+        g_autofree char *beyond = approvals_new_terms(approvals, manifest);
+
+        g_assert_cmpstr(beyond, ==, expected);
+        g_assert_cmpuint(g_strv_length(granted), ==, expected ? 0 : 1);
+        g_assert_cmpint(approvals_include(approvals, manifest, "processes"), ==, !expected);
+        g_assert_true(approvals_named(approvals, "processes"));
+}
+
+/* What a later version may say without asking again, and what it may not. */
+static void terms_are_kept(Approvals *approvals, GError *error) {
+        g_autoptr(Manifest) manifest = example("/x/2.0.0/plugin.json", "/x/2.0.0/example");
+        ManifestEvent event = { .type = (char *) "custom.build" };
+
+        g_assert_no_error(error);
+        manifest->version = g_strdup("2.0.0");
+        manifest->description = g_strdup("another one");
+        assert_beyond(approvals, manifest, NULL);
+        g_strfreev(manifest->contracts);
+        manifest->contracts = g_new0(char *, 1);
+        assert_beyond(approvals, manifest, NULL);
+
+        g_free(manifest->exec_written);
+        manifest->exec_written = g_strdup("other");
+        assert_beyond(approvals, manifest, "program:other");
+        g_strfreev(manifest->contracts);
+        manifest->contracts = g_strsplit("IdleCheck,CloudProvider", ",", -1);
+        g_ptr_array_add(manifest->events, &event);
+        assert_beyond(approvals, manifest, "program:other, contract:CloudProvider, event:custom.build");
+        /* Of one that asks for nothing that was approved nothing is asked again. */
+        g_strfreev(manifest->permissions);
+        manifest->permissions = g_strsplit("network:any", ",", -1);
+        g_assert_null(approvals_new_terms(approvals, manifest));
+        g_ptr_array_set_size(manifest->events, 0);
+}
+
 static void test_approvals(void) {
         const char *const both[] = { "group:tty", "processes", NULL };
-        g_autofree char *text = approvals_text("abc", both);
+        const char *const terms[] = { "program:example", "contract:IdleCheck", "contract:State", NULL };
+        g_autofree char *text = approvals_text("abc", both, terms);
 
         with_approvals(NULL, nothing_is_approved);
         with_approvals(text, two_are_approved);
+        with_approvals(text, terms_are_kept);
         with_approvals("{}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [\"fly\"]}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [1]}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"more\": 1}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [\"fly\"], \"terms\": []}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [1], \"terms\": []}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": []}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"terms\": [\"fly\"]}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"terms\": [], \"more\": 1}",
+                       cannot_be_trusted);
         with_approvals("{\"manifest_sha256\": \"a\", \"permi", cannot_be_trusted);
 }
 

@@ -23,8 +23,7 @@ struct Provisioning {
         Plugin *plugin;
         unsigned which;  /* PluginSlot; PLUGIN_SLOT_COUNT: both */
         char *version;   /* of several that are installed; NULL: the one that is there */
-        char *digest;
-        char **permissions;
+        Manifest *manifest;
         gboolean packaged; /* nothing of it has to be approved */
         sd_bus_slot *slot; /* NULL: waits for its turn */
         ProvisionDone done;
@@ -45,8 +44,7 @@ void provisioning_free(void *data) {
                 g_queue_remove(&plugins->provisionings, provisioning);
         sd_bus_slot_unref(provisioning->slot);
         g_free(provisioning->version);
-        g_free(provisioning->digest);
-        g_strfreev(provisioning->permissions);
+        manifest_free(provisioning->manifest);
         g_free(provisioning);
 }
 
@@ -138,25 +136,23 @@ char *plugin_approved_addresses(const Plugin *plugin) {
 }
 
 /* NULL: everything is approved. Caller frees. */
-static char *not_approved(const Plugin *plugin, const char *version, char **permissions) {
-        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+static char *not_approved(const Plugin *plugin, const char *version, const Manifest *manifest) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Approvals) approvals = load_approvals(plugin, &error);
+        g_autofree char *list = NULL, *beyond = NULL;
         g_auto(GStrv) missing = NULL;
-        g_autofree char *list = NULL;
 
         if (!approvals)
                 return g_strdup_printf("what it may do cannot be read: %s", error->message);
-        for (char **permission = permissions; *permission; permission++)
-                if (!approvals_include(approvals, *permission))
-                        g_strv_builder_add(builder, *permission);
-        missing = g_strv_builder_end(builder);
+        missing = approvals_missing(approvals, manifest);
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        return g_strdup_printf("asks for what nobody has approved: %s; sudo " SNOOZE_COMMAND
+        beyond = approvals_new_terms(approvals, manifest);
+        return g_strdup_printf("asks for what nobody has approved: %s%s%s; sudo " SNOOZE_COMMAND
                                " plugin permissions %s%s%s",
-                               list, plugin->id, version ? " --version " : "", version ?: "");
+                               list, beyond ? "; what was approved before was of a plugin.json without " : "",
+                               beyond ?: "", plugin->id, version ? " --version " : "", version ?: "");
 }
 
 static gboolean in_slots(unsigned slot, unsigned i) {
@@ -204,7 +200,7 @@ gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slo
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
                 if (in_slots(slot, i) && g_strcmp0(plugin->provisioned[i], manifest->digest) != 0)
                         return TRUE;
-        missing = not_approved(plugin, NULL, manifest->permissions);
+        missing = not_approved(plugin, NULL, manifest);
         return missing != NULL;
 }
 
@@ -273,10 +269,10 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
         for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
                 if (in_slots(provisioning->version ? provisioning->which : PLUGIN_SLOT_COUNT, i)) {
                         g_free(plugin->provisioned[i]);
-                        plugin->provisioned[i] = g_strdup(provisioning->digest);
+                        plugin->provisioned[i] = g_strdup(provisioning->manifest->digest);
                 }
-        message = not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version,
-                               provisioning->permissions);
+        message =
+                not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version, provisioning->manifest);
         end(provisioning, message ? ERROR_NOT_APPROVED : NULL, message);
         return 0;
 }
@@ -312,8 +308,7 @@ static void send_next(void *data) {
         }
 }
 
-Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done,
-                              void *userdata) {
+Provisioning *provision_begin(Plugin *plugin, Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata) {
         Provisioning *provisioning = g_new(Provisioning, 1);
 
         *provisioning = (Provisioning){ .plugin = plugin,
@@ -321,8 +316,7 @@ Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned
                                         .version = manifest->versioned && slot != PLUGIN_SLOT_COUNT
                                                            ? g_strdup(manifest->version)
                                                            : NULL,
-                                        .digest = g_strdup(manifest->digest),
-                                        .permissions = g_strdupv(manifest->permissions),
+                                        .manifest = manifest_ref(manifest),
                                         .packaged = manifest_packaged(manifest),
                                         .done = done,
                                         .userdata = userdata };

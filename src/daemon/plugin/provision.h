@@ -29,8 +29,7 @@ gboolean plugin_lacks_user(const Plugin *plugin);
 gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slot);
 /* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
  * nothing could be sent. */
-Provisioning *provision_begin(Plugin *plugin, const Manifest *manifest, unsigned slot, ProvisionDone done,
-                              void *userdata);
+Provisioning *provision_begin(Plugin *plugin, Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata);
 void provision_cancel(Provisioning *provisioning);
 /* The plugin is gone: whoever still waits is told so. */
 void provision_abandon(Plugin *plugin);
