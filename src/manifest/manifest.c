@@ -148,14 +148,15 @@ static gboolean read_boolean(Manifest *manifest, const char *key, JsonNode *node
         return TRUE;
 }
 
+static gboolean is_number(JsonNode *node) {
+        return JSON_NODE_HOLDS_VALUE(node) &&
+               (json_node_get_value_type(node) == G_TYPE_INT64 || json_node_get_value_type(node) == G_TYPE_DOUBLE);
+}
+
 static gboolean read_number(Manifest *manifest, const char *key, JsonNode *node, double minimum, double maximum,
                             double *ret, GError **error) {
-        if (!JSON_NODE_HOLDS_VALUE(node) ||
-            (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_DOUBLE) ||
-            !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
-                return minimum < maximum ? invalid(error, manifest, key, "expected a number from %.12g to %.12g",
-                                                   minimum, maximum)
-                                         : invalid(error, manifest, key, "expected %.12g", maximum);
+        if (!is_number(node) || !(json_node_get_double(node) >= minimum && json_node_get_double(node) <= maximum))
+                return invalid(error, manifest, key, "expected a number from %.12g to %.12g", minimum, maximum);
         *ret = json_node_get_double(node);
         return TRUE;
 }
@@ -196,10 +197,18 @@ gboolean manifest_api_served(uint32_t host, uint32_t api) {
         return api > 0 && (api == host || api + 1 == host);
 }
 
-static gboolean read_api(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
-        double api;
+char *manifest_api_expected(uint32_t host) {
+        return host > 1 ? g_strdup_printf("%u or %u", host - 1, host) : g_strdup_printf("%u", host);
+}
 
-        return read_number(manifest, key, node, MAX(PLUGIN_API_VERSION, 2) - 1, PLUGIN_API_VERSION, &api, error);
+static gboolean read_api(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {
+        g_autofree char *expected = manifest_api_expected(PLUGIN_API_VERSION);
+        double api = is_number(node) ? json_node_get_double(node) : 0;
+
+        if (!(api > 0 && api <= UINT32_MAX && api == trunc(api)) ||
+            !manifest_api_served(PLUGIN_API_VERSION, (uint32_t) api))
+                return invalid(error, manifest, key, "expected %s", expected);
+        return TRUE;
 }
 
 static gboolean read_schema(Manifest *manifest, const char *key, JsonNode *node, void *target, GError **error) {

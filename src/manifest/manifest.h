@@ -103,6 +103,8 @@ const ManifestEvent *manifest_event(const Manifest *manifest, const char *type);
 
 /* Whether a host of one version of the plugin API serves plugins of the other: its own, and the one before. */
 gboolean manifest_api_served(uint32_t host, uint32_t api);
+/* Those, for whoever says another: "1", "1 or 2". Caller frees. */
+char *manifest_api_expected(uint32_t host);
 
 /* What a plugin can serve; ends with NULL. */
 extern const char *const manifest_contract_names[];

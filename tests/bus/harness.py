@@ -222,6 +222,7 @@ class House:
         self.clients = []
         self.processes = []
         self.daemon = None
+        self.snoozed = SNOOZED
         self.daemon_prefix = []
         self.replayed = []
         self.polkit = None
@@ -337,7 +338,7 @@ class House:
         (self.directory / 'etc' / name).write_text(json.dumps({**CONFIGURATION, **configuration}))
 
     def daemon_arguments(self, *more):
-        return [*self.daemon_prefix, SNOOZED, '--state-directory', self.directory / 'state',
+        return [*self.daemon_prefix, self.snoozed, '--state-directory', self.directory / 'state',
                 '--runtime-directory', self.directory / 'run', '--config-directory', self.directory / 'etc',
                 '--plugin-directory', self.directory / 'plugins', *self.replayed, *more]
 

@@ -5,7 +5,8 @@
  * channel, and behaves so there; one whose begins with "slot-" owns a name for its slot, so that another version can
  * take its place while it serves. One that is to "hold" keeps the request that it is sent and answers it at SIGUSR1;
  * told to leave meanwhile it gives its names away and goes behind the answer, with "hold-name" it does not hear that
- * before, and with "hold-on" never. One whose behaviour is the name of an error answers every question with it. */
+ * before, and with "hold-on" never. One whose behaviour is the name of an error answers every question with it; one
+ * that is "api-N" says that it speaks that plugin API. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,20 +52,23 @@ static bool first_time(const char *mark) {
         return file != NULL;
 }
 
+static uint32_t spoken_api(void) {
+        if (strncmp(behaviour, "api-", strlen("api-")) == 0)
+                return (uint32_t) strtoul(behaviour + strlen("api-"), NULL, 10);
+        return is("wrong-api") ? 7 : PLUGIN_API_VERSION;
+}
+
 static int on_handshake(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         note("Handshake");
         if (is("hang-handshake"))
                 return 1;
         if (is("die-handshake") || (is("die-handshake-once") && first_time("died")))
                 _exit(1);
-        if (is("wrong-api"))
-                return sd_bus_reply_method_return(call, "ua{sv}", 7U, 0);
         if (is("wrong-id"))
-                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", "somebody-else");
+                return sd_bus_reply_method_return(call, "ua{sv}", spoken_api(), 1, "id", "s", "somebody-else");
         if (is("wrong-contracts"))
-                return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "contracts", "as", 1,
-                                                  "State");
-        return sd_bus_reply_method_return(call, "ua{sv}", PLUGIN_API_VERSION, 1, "id", "s", id);
+                return sd_bus_reply_method_return(call, "ua{sv}", spoken_api(), 1, "contracts", "as", 1, "State");
+        return sd_bus_reply_method_return(call, "ua{sv}", spoken_api(), 1, "id", "s", id);
 }
 
 static int read_greeting(sd_bus_message *call) {

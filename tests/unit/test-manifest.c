@@ -122,6 +122,16 @@ static void test_the_api_of_before_is_served(void) {
                 g_assert_cmpint(manifest_api_served(table[i].host, table[i].api), ==, table[i].served);
 }
 
+static void test_what_is_served_is_said(void) {
+        static const char *const expected[] = { "1", "1 or 2", "2 or 3" };
+
+        for (uint32_t host = 1; host <= G_N_ELEMENTS(expected); host++) {
+                g_autofree char *said = manifest_api_expected(host);
+
+                g_assert_cmpstr(said, ==, expected[host - 1]);
+        }
+}
+
 static void test_defaults(Fixture *f, gconstpointer data) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Manifest) m = load(f, "{\"version\": \"1\", \"contracts\": [\"State\"]}", &error);
@@ -192,6 +202,10 @@ static void test_refusals(Fixture *f, gconstpointer data) {
                   "/events/custom/priority: got 1.5, expected a whole number" },
                 { BASE ", \"events\": {\"custom\": {\"priority\": -1000001}}}", "/events/custom/priority" },
                 { BASE ", \"api\": 2}", "/api: expected 1" },
+                { BASE ", \"api\": 0}", "/api: expected 1" },
+                { BASE ", \"api\": 1.5}", "/api: expected 1" },
+                { BASE ", \"api\": 1e300}", "/api: expected 1" },
+                { BASE ", \"api\": \"1\"}", "/api: expected 1" },
                 { BASE ", \"dependencies\": [\"x\"]}", "element 0" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"port\"}}}", "/config_schema/p: type" },
                 { BASE ", \"config_schema\": {\"p\": {\"type\": \"int\", \"default\": \"x\"}}}",
@@ -535,6 +549,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add("/manifest/every-key", Fixture, NULL, set_up, test_every_key, tear_down);
         g_test_add_func("/manifest/the-api-of-before-is-served", test_the_api_of_before_is_served);
+        g_test_add_func("/manifest/what-is-served-is-said", test_what_is_served_is_said);
         g_test_add("/manifest/defaults", Fixture, NULL, set_up, test_defaults, tear_down);
         g_test_add("/manifest/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
         g_test_add("/manifest/no-more-permissions-than-anybody-reads", Fixture, NULL, set_up,

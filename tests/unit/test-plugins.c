@@ -174,7 +174,7 @@ static const struct {
         { "die", "ended" },
         { "hang-handshake", "greeting" },
         { "die-handshake", "greeted" },
-        { "wrong-api", "version 7" },
+        { "wrong-api", "speaks version 7 of the plugin API, expected 1" },
         { "wrong-id", "somebody-else" },
         { "wrong-contracts", "IdleCheck" },
         { "refuse-configuration", "not today" },

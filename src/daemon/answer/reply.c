@@ -64,9 +64,11 @@ int reply_read_greeting(const Manifest *manifest, sd_bus_message *reply, StateHe
             dictionary_read(reply, &dictionary_limits_default, &info, &error) < 0)
                 return rubbish(ret_problem, "answered the greeting with rubbish: %s",
                                error.message ?: "not (u, a{sv})");
-        if (!manifest_api_served(PLUGIN_API_VERSION, api))
-                return rubbish(ret_problem, "speaks version %u of the plugin API, expected %u", api,
-                               PLUGIN_API_VERSION);
+        if (!manifest_api_served(PLUGIN_API_VERSION, api)) {
+                g_autofree char *expected = manifest_api_expected(PLUGIN_API_VERSION);
+
+                return rubbish(ret_problem, "speaks version %u of the plugin API, expected %s", api, expected);
+        }
         id = json_get_string(info, "id", manifest->id);
         if (!g_str_equal(id, manifest->id))
                 return rubbish(ret_problem, "says that it is %s, expected %s", id, manifest->id);
