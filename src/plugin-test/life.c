@@ -202,18 +202,19 @@ static const char *info_problem(const Manifest *manifest, JsonObject *info) {
         return NULL;
 }
 
-static void check_info(Trial *trial, sd_bus_message *reply) {
+/* Returns the API that it speaks; 0: unknown. */
+static uint32_t check_info(Trial *trial, sd_bus_message *reply) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         g_autofree char *problem = NULL, *version = NULL;
         g_autoptr(JsonObject) info = NULL;
         const char *unsaid;
-        uint32_t api;
+        uint32_t api = 0;
         StateHeld held;
         int r;
 
         if (reply_read_greeting(trial->manifest, reply, &held, &version, &problem) != 0) {
                 report_failed(trial->report, "handshake", "it %s", problem);
-                return;
+                return 0;
         }
         r = sd_bus_message_rewind(reply, true);
         if (r >= 0)
@@ -225,6 +226,17 @@ static void check_info(Trial *trial, sd_bus_message *reply) {
                 report_failed(trial->report, "handshake", "it %s", unsaid);
         else
                 report_passed(trial->report, "handshake", "API %u, version %s", api, trial->manifest->version);
+        return api;
+}
+
+/* That host would serve it. */
+static void report_next(Trial *trial, const sd_bus_error *error, int r) {
+        if (r < 0)
+                report_failed(trial->report, "next API",
+                              "a host of API %u, which serves plugins of API %u, is refused: %s",
+                              PLUGIN_API_VERSION + 1, PLUGIN_API_VERSION, call_problem(error, r));
+        else
+                report_passed(trial->report, "next API", "a host of API %u is served", PLUGIN_API_VERSION + 1);
 }
 
 static void expect_refusal(Trial *trial, const char *check, const char *name, const char *what,
@@ -253,10 +265,11 @@ static int call_early(const Trial *trial, const Subject *subject, sd_bus_error *
 
 Subject *check_start(Trial *trial) {
         g_autoptr(Subject) subject = start(trial, "start", NULL, NULL);
-        _cleanup_bus_error_ sd_bus_error api = SD_BUS_ERROR_NULL, early = SD_BUS_ERROR_NULL, error = SD_BUS_ERROR_NULL;
+        _cleanup_bus_error_ sd_bus_error api = SD_BUS_ERROR_NULL, next = SD_BUS_ERROR_NULL, early = SD_BUS_ERROR_NULL,
+                                         error = SD_BUS_ERROR_NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         uint64_t timeout = trial_timeout(trial, TIMEOUT_INITIALIZE);
-        int r;
+        int r, answered;
 
         if (!subject)
                 return NULL;
@@ -265,12 +278,17 @@ Subject *check_start(Trial *trial) {
 
         r = subject_call(subject, timeout, "", "Handshake", &api, NULL, "us", API_OF_NOBODY, PACKAGE_VERSION);
         expect_refusal(trial, "foreign API", ERROR_UNSUPPORTED_API, "a host of API 99", &api, r);
+        /* Before the one that it is to remember. */
+        answered = subject_call(subject, timeout, "", "Handshake", &next, NULL, "us", PLUGIN_API_VERSION + 1,
+                                PACKAGE_VERSION);
         r = subject_call(subject, timeout, "", "Handshake", &error, &reply, "us", PLUGIN_API_VERSION, PACKAGE_VERSION);
         if (r < 0) {
                 report_failed(trial->report, "handshake", "%s", call_problem(&error, r));
                 return NULL;
         }
-        check_info(trial, reply);
+        /* One of the API before has no place there. */
+        if (check_info(trial, reply) == PLUGIN_API_VERSION)
+                report_next(trial, &next, answered);
         r = call_early(trial, subject, &early);
         expect_refusal(trial, "order", ERROR_NOT_INITIALIZED, "a contract before Initialize", &early, r);
 

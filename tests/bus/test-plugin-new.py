@@ -497,6 +497,10 @@ class Findings(Directory):
     def test_one_that_does_not_look_whether_it_runs_already(self):
         self.assertIn('second instance', self.broken('self.slot}", 4) != 1', 'self.slot}{os.getpid()}", 4) != 1'))
 
+    def test_one_that_serves_no_host_but_of_its_own_api(self):
+        self.assertEqual(self.broken('host_api not in (API, API + 1)', 'host_api != API'), {
+            'next API': 'a host of API 2, which serves plugins of API 1, is refused: my-plugin serves hosts of API 1 and 2, not 2'})
+
     def test_one_that_dies_of_garbage(self):
         failures = self.broken('raise InvalidArgument(f"{key}: there', 'os.abort() if key == "huge" else None; raise InvalidArgument(f"{key}: there')
         self.assertIn('was killed by Aborted', failures['garbage'])
