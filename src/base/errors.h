@@ -23,7 +23,7 @@
 #define ERROR_NOT_RUNNING SNOOZE_ERROR_PREFIX "NotRunning"         /* plugin disabled, failed or not loaded */
 #define ERROR_NOT_APPROVED SNOOZE_ERROR_PREFIX "NotApproved"       /* a plugin asks for what nobody has approved */
 #define ERROR_NOT_INITIALIZED SNOOZE_ERROR_PREFIX "NotInitialized" /* called before Handshake and Initialize */
-#define ERROR_UNSUPPORTED_API SNOOZE_ERROR_PREFIX "UnsupportedApi"            /* Handshake: neither its API nor the next */
+#define ERROR_UNSUPPORTED_API SNOOZE_ERROR_PREFIX "UnsupportedApi" /* a greeting: neither its API, nor the next */
 #define ERROR_PLUGIN_FAILED SNOOZE_ERROR_PREFIX "PluginFailed"                /* its answer was an error or rubbish */
 #define ERROR_TIMED_OUT SNOOZE_ERROR_PREFIX "TimedOut"                        /* no answer before its deadline */
 #define ERROR_THROTTLED SNOOZE_ERROR_PREFIX "Throttled"                       /* provider: ask again later */
