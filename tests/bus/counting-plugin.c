@@ -18,7 +18,7 @@
 #include <snooze/plugin.h>
 
 static char version[32], behaviour[256];
-static bool initialized;
+static bool initialized, blocked;
 static unsigned long count;
 static void *ballast; /* "big": what makes the state a megabyte */
 static size_t ballast_size;
@@ -166,11 +166,29 @@ static int handle_request(SnoozePluginCall *call, const char *method, const Snoo
         return snooze_plugin_call_set_answer(call, true);
 }
 
-static const char *const events[] = { "custom.*", NULL };
+static const char *const events[] = { "custom.*", "cloud.*", NULL };
+
+/* A line for each that any version is handed. */
+static void note_event(const SnoozePluginDictionary *event) {
+        FILE *file = open_beside("events", "ae");
+
+        if (!file)
+                abort();
+        fprintf(file, "%s %s %llu%s%s\n", version, snooze_plugin_dictionary_get_string(event, "id", ""),
+                (unsigned long long) snooze_plugin_dictionary_get_uint(event, "deadline", 0),
+                snooze_plugin_dictionary_get_bool(event, "moved", false) ? " moved" : "",
+                snooze_plugin_dictionary_get_bool(event, "cancelled", false) ? " cancelled" : "");
+        fclose(file);
+}
 
 static int handle_event(SnoozePluginCall *call, const SnoozePluginDictionary *event, void *userdata) {
         SnoozePluginDictionary *result = snooze_plugin_call_get_result(call);
 
+        note_event(event);
+        if (is("blocks-at-its-first-event") && !blocked) {
+                blocked = true;
+                note_and_wait();
+        }
         snooze_plugin_dictionary_set_string(result, "version", version);
         snooze_plugin_dictionary_set_uint(result, "budget", snooze_plugin_dictionary_get_uint(event, "budget", 0));
         return snooze_plugin_call_set_answer(call, true);

@@ -632,6 +632,39 @@ class Cancellations(EventTest):
         wait_for(lambda: self.events()[0].get('told'), 'what came of it')
         self.assertEqual(len(self.finished), 1)
 
+    def test_one_that_fell_over_it_hears_of_it_once_when_it_is_back(self):
+        self.source()
+        self.install('handler', priority=1, mode='die')
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('handler handles notice-1')
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+        handled, (row,) = self.end_of('notice-1')
+        self.assertEqual((handled, row['plugin'], 'timed_out' in row), (False, 'handler', False), row)
+        # Behind whatever else it may be told.
+        self.ask('handler', 'release')
+        self.assertEqual([line for line in self.notes if line.startswith('handler')],
+                         ['handler handles notice-1', 'handler cancelled notice-1'])
+
+    def test_one_that_falls_when_it_has_heard_of_it_is_asked_no_second_time(self):
+        self.source()
+        self.install('handler', priority=1, mode='wait')
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('handler handles notice-1')
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+        # Behind its answer to that.
+        self.ask('handler', 'burst')
+        os.kill(self.client.get('Pid', PLUGIN, f'{PATH}/plugin/handler'), signal.SIGKILL)
+        self.end_of('notice-1')
+        self.client.call('Load', interface=PLUGIN, path=f'{PATH}/plugin/handler')
+        self.ask('handler', 'release')
+        self.assertEqual([line for line in self.notes if line.startswith('handler')], ['handler handles notice-1', 'handler cancelled notice-1'])
+
     def test_one_that_the_daemon_died_over_is_told_after_its_restart(self):
         self.source()
         self.install('handler', priority=1, mode='wait')

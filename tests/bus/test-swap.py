@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import tap
-from counting import CONTRACTS, COUNTING, CountingTest, wait_for_time
+from counting import COUNTING, CountingTest, wait_for_time
 from gi.repository import Gio, GLib
 from harness import BUILD, ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, BusTest, House, continue_if_there, error_name, wait_for, wait_for_file
 
@@ -326,53 +326,6 @@ class Swap(CountingTest):
         self.wait_for_state('running')
         self.assertNotIn('Handle', asked)
         self.assertEqual(self.count(), 4)
-
-
-class HeldEvents(CountingTest):
-    """They have the time besides their own for which another version is about to take over, but none after their deadline."""
-
-    def hold(self, event, **more):
-        """While it is held -> the answers of Upgrade, and the events that are finished."""
-        os.mkfifo(self.directory / 'go')
-        self.place('1.0.0', 'exports-late', contracts=[*CONTRACTS, 'EventHandler'], events={'custom.*': more}, timeouts={'export': 60, 'event': event})
-        self.start()
-        finished = self.house.watcher.listen(MANAGER, 'EventFinished', PATH)
-        self.place('1.1.0')
-        upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
-        wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
-        return upgrade, finished
-
-    def emit(self, seconds=0):
-        deadline = int((time.time() + seconds) * 1_000_000) if seconds else 0
-        return self.client.call('EmitEvent', '(suta{sv})', ('custom.test', 1, deadline, {}))[0]
-
-    def test_those_behind_it_have_their_share(self):
-        self.house.install_example(events={'custom.*': {'priority': 1}})
-        _, finished = self.hold(2, priority=9)
-        urgent = self.emit(6)
-        wait_for(lambda: finished, 'its deadline')
-        (identifier, _, rows), = finished
-        self.assertEqual((identifier, [(row['plugin'], row.get('timed_out')) for row in rows]), (urgent, [('counting', True), ('example', None)]))
-        # It has its 2 s and what it is held back, up to its share.
-        self.assertTrue(2_500_000 < rows[0]['usec'] < 5_000_000, rows)
-        with open(self.directory / 'go', 'w'):
-            pass
-
-    def test_the_new_version_handles_them(self):
-        upgrade, finished = self.hold(2)
-        held = {self.emit(), self.emit()}
-        urgent = self.emit(5)
-        wait_for(lambda: finished, 'its deadline')
-        (identifier, handled, (row,)), = finished
-        self.assertEqual((identifier, handled, row['timed_out'], upgrade), (urgent, False, True, []))
-        self.assertGreater(row['usec'], 2_500_000)
-        with open(self.directory / 'go', 'w'):
-            pass
-        wait_for(lambda: len(finished) == 3, 'the others')
-        for identifier, handled, (row,) in finished[1:]:
-            self.assertIn(identifier, held)
-            self.assertEqual((handled, row['result']['version']), (True, '1.1.0'), row)
-            self.assertTrue(0 < row['result']['budget'] <= 2_000_000, row)
 
 
 SCHEMA = {'greeting': {'type': 'string', 'description': 'What it says', 'default': 'hello'}}

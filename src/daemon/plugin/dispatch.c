@@ -173,6 +173,21 @@ static void leave_queue(Handler *handler) {
                 g_queue_unlink(&handler->plugin->events, &handler->link);
 }
 
+static void leave_turn(const Handler *handler) {
+        handler->plugin->handling--;
+        if (handler->plugin->at_event == handler->turn)
+                handler->plugin->at_event = 0;
+}
+
+/* What the plugin was not sent yet (it is being started, or replaced) it is sent no more. FALSE: it is at it. */
+static gboolean take_back(Handler *handler) {
+        if (!plugin_call_cancel(handler->plugin, handler))
+                return FALSE;
+        handler->calls--;
+        leave_turn(handler);
+        return TRUE;
+}
+
 static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata) {
         Handler *handler = userdata;
         g_autofree char *problem = NULL;
@@ -186,12 +201,17 @@ static int on_out_of_time(sd_event_source *source, uint64_t usec, void *userdata
         }
         problem = g_steal_pointer(&handler->problem);
         leave_queue(handler);
-        if (handler->state == HANDLER_ASKED) {
+        if (handler->state == HANDLER_ASKED && !take_back(handler)) {
                 handler->overdue = TRUE;
                 handler->dispatch->overdue++;
+        } else
+                next_turn(handler->plugin);
+        if (handler->state == HANDLER_ASKED)
                 end(handler, FALSE, NULL, "has no more time: the end was brought forward", TRUE);
-        } else if (handler->state == HANDLER_QUEUED && handler->dispatch->stopped)
-                end(handler, FALSE, NULL, "was not asked: it was called off", FALSE);
+        else if (handler->dispatch->stopped)
+                end(handler, FALSE, NULL,
+                    handler->calls > 0 ? "was not asked again: it was called off" : "was not asked: it was called off",
+                    FALSE);
         else
                 end(handler, FALSE, NULL, problem, TRUE);
         return 0;
@@ -215,8 +235,8 @@ static gboolean has_fallen(const Plugin *plugin, const sd_bus_error *error) {
 }
 
 static gboolean wait_for_restart(Handler *handler, const char *problem) {
-        if (handler->calls >= CALLS_MAX || clock_monotonic() >= handler->deadline || !comes_back(handler->plugin) ||
-            wait_until_deadline(handler) < 0)
+        if (handler->dispatch->stopped || handler->calls >= CALLS_MAX || clock_monotonic() >= handler->deadline ||
+            !comes_back(handler->plugin) || wait_until_deadline(handler) < 0)
                 return FALSE;
         handler->state = HANDLER_DOWN;
         g_free(handler->problem);
@@ -239,9 +259,7 @@ static void on_handled(Plugin *plugin, sd_bus_message *reply, const sd_bus_error
         Handler *handler = userdata;
         gboolean handled = FALSE;
 
-        plugin->handling--;
-        if (plugin->at_event == handler->turn)
-                plugin->at_event = 0;
+        leave_turn(handler);
         if (handler->turn > 0 && !error)
                 learn_pace(plugin, handler);
         if (handler->overdue) {
@@ -506,14 +524,27 @@ Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters) {
         return dispatch;
 }
 
+static gboolean waits_unsent(const Handler *handler) {
+        return handler->state == HANDLER_ASKED && plugin_call_waits(handler->plugin, handler);
+}
+
+/* Whoever fell over it was, too. */
+static gboolean was_asked(const Handler *handler) {
+        return handler->calls > (waits_unsent(handler) ? 1U : 0U);
+}
+
 void dispatch_stop(Dispatch *dispatch) {
         g_ptr_array_set_size(dispatch->handlers, (gint) dispatch->next);
         dispatch->stopped = TRUE;
         for (guint i = 0; i < dispatch->handlers->len; i++) {
-                const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
+                Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
+                if (waits_unsent(handler) && wait_until_deadline(handler) >= 0 && take_back(handler)) {
+                        handler->state = HANDLER_QUEUED;
+                        enter_queue(handler);
+                }
                 /* In a later iteration of the loop. */
-                if (handler->state == HANDLER_QUEUED)
+                if (handler->state == HANDLER_QUEUED || handler->state == HANDLER_DOWN)
                         (void) sd_event_source_set_time(handler->timer, 0);
         }
 }
@@ -537,7 +568,7 @@ void dispatch_move(Dispatch *dispatch, uint64_t deadline) {
                 Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
                 /* One that was called off before its turn has its end coming already. */
-                if (handler->state == HANDLER_ENDED || (dispatch->stopped && handler->state == HANDLER_QUEUED))
+                if (handler->state == HANDLER_ENDED || (dispatch->stopped && handler->state != HANDLER_ASKED))
                         continue;
                 handler->latest = latest(dispatch, now, steps);
                 plugin_call_ends_by(handler->plugin, handler, handler->latest);
@@ -554,7 +585,7 @@ char **dispatch_asked(const Dispatch *dispatch) {
         for (guint i = 0; i < dispatch->next; i++) {
                 const Handler *handler = g_ptr_array_index(dispatch->handlers, i);
 
-                if (handler->state != HANDLER_ENDED && handler->state != HANDLER_QUEUED)
+                if (handler->state != HANDLER_ENDED && was_asked(handler))
                         g_strv_builder_add(builder, handler->plugin->id);
         }
         return g_strv_builder_end(builder);

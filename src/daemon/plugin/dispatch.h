@@ -40,10 +40,10 @@ typedef struct DispatchParameters {
  * copied. */
 Dispatch *dispatch_new(Plugins *plugins, const DispatchParameters *parameters);
 void dispatch_kept(Dispatch *dispatch);
-/* Nobody else is asked. Those who were may still end. */
+/* Nobody else is asked, nor sent what waits for it to be started or replaced. Those who were asked may still end. */
 void dispatch_stop(Dispatch *dispatch);
 /* The event's deadline is another one now, on the wall clock: what is left until then is shared anew. Where that is
- * less, those who are at it are not waited for beyond their part of it. */
+ * less, those who are at it are not waited for beyond their part of it, nor are those asked who were not by then. */
 void dispatch_move(Dispatch *dispatch, uint64_t deadline);
 /* NULL-terminated ids of all that were asked so far, in this run or before. */
 char **dispatch_asked(const Dispatch *dispatch);
