@@ -96,6 +96,11 @@ static gboolean invalid(GError **error, const Manifest *manifest, const char *po
         return FALSE;
 }
 
+/* Of an element of a list. */
+static char *element_of(const char *key, size_t i) {
+        return g_strdup_printf("%s/%zu", key, i);
+}
+
 /* Shown to people on terminals, next to what they are asked to approve: nothing that moves a cursor or turns text
  * around. */
 static const char *text_value(JsonNode *node) {
@@ -131,9 +136,10 @@ static gboolean read_list(Manifest *manifest, const char *key, JsonNode *node, v
         array = json_node_get_array(node);
         for (guint i = 0; i < json_array_get_length(array); i++) {
                 const char *text = text_value(json_array_get_element(array, i));
+                g_autofree char *place = element_of(key, i);
 
                 if (!text || !*text)
-                        return invalid(error, manifest, key, "element %u: expected a string", i);
+                        return invalid(error, manifest, place, "expected a line of text of 1 to %u bytes", TEXT_MAX);
                 g_strv_builder_add(builder, text);
         }
         g_strfreev(*(char ***) target);
@@ -223,21 +229,22 @@ static gboolean read_schema(Manifest *manifest, const char *key, JsonNode *node,
         return manifest->schema != NULL;
 }
 
-static gboolean add_dependency(Manifest *manifest, const char *name, JsonNode *version, GError **error) {
+static gboolean add_dependency(Manifest *manifest, const char *place, const char *name, JsonNode *version,
+                               GError **error) {
         ManifestDependency *dependency;
 
         if (!plugin_id_valid(name) || !version || !text_value(version))
-                return invalid(error, manifest, "dependencies", "expected ids of plugins with a version range each");
+                return invalid(error, manifest, place, "expected the id of a plugin with a version range");
         if (!version_range_valid(text_value(version)))
-                return invalid(error, manifest, "dependencies",
+                return invalid(error, manifest, place,
                                "%s: got %s, expected a range of versions like >=1.2 <2, ~1.4 or ^1", name,
                                text_value(version));
         if (g_str_equal(name, manifest->id))
-                return invalid(error, manifest, "dependencies", "it depends on itself");
+                return invalid(error, manifest, place, "it depends on itself");
         for (guint i = 0; i < manifest->dependencies->len; i++)
                 if (g_str_equal(((const ManifestDependency *) g_ptr_array_index(manifest->dependencies, i))->name,
                                 name))
-                        return invalid(error, manifest, "dependencies", "%s stands there twice", name);
+                        return invalid(error, manifest, place, "%s stands there twice", name);
         dependency = g_new0(ManifestDependency, 1);
         dependency->name = g_strdup(name);
         dependency->version = g_strdup(text_value(version));
@@ -255,10 +262,11 @@ static gboolean read_dependencies(Manifest *manifest, const char *key, JsonNode 
         for (guint i = 0; i < json_array_get_length(array); i++) {
                 JsonNode *element = json_array_get_element(array, i);
                 JsonObject *object = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
+                g_autofree char *place = element_of(key, i);
 
                 if (!object || json_object_get_size(object) != 2)
-                        return invalid(error, manifest, key, "element %u: expected {name, version}", i);
-                if (!add_dependency(manifest, json_get_string(object, "name", ""),
+                        return invalid(error, manifest, place, "expected {name, version}");
+                if (!add_dependency(manifest, place, json_get_string(object, "name", ""),
                                     json_object_get_member(object, "version"), error))
                         return FALSE;
         }
@@ -469,19 +477,23 @@ static gboolean one_of(const Manifest *manifest, const char *key, const char *va
 static gboolean check_repetition(const Manifest *manifest, const char *key, char **list, GError **error) {
         for (char **each = list; *each; each++)
                 for (char **other = list; other < each; other++)
-                        if (g_str_equal(*other, *each))
-                                return invalid(error, manifest, key, "%s stands there twice", *each);
+                        if (g_str_equal(*other, *each)) {
+                                g_autofree char *place = element_of(key, (size_t) (each - list));
+
+                                return invalid(error, manifest, place, "%s stands there twice", *each);
+                        }
         return TRUE;
 }
 
 static gboolean check_permissions(const Manifest *manifest, GError **error) {
         const char *excess;
 
-        for (char **permission = manifest->permissions; *permission; permission++) {
-                const char *problem = permission_problem(*permission);
+        for (size_t i = 0; manifest->permissions[i]; i++) {
+                const char *problem = permission_problem(manifest->permissions[i]);
+                g_autofree char *place = element_of("permissions", i);
 
                 if (problem)
-                        return invalid(error, manifest, "permissions", "got %s, %s", *permission, problem);
+                        return invalid(error, manifest, place, "got %s, %s", manifest->permissions[i], problem);
         }
         excess = permissions_excess((const char *const *) manifest->permissions);
         if (excess)
@@ -492,9 +504,12 @@ static gboolean check_permissions(const Manifest *manifest, GError **error) {
 static gboolean check_contracts(const Manifest *manifest, GError **error) {
         if (!manifest->contracts[0])
                 return invalid(error, manifest, "contracts", "expected at least one");
-        for (char **contract = manifest->contracts; *contract; contract++)
-                if (!one_of(manifest, "contracts", *contract, manifest_contract_names, error))
+        for (size_t i = 0; manifest->contracts[i]; i++) {
+                g_autofree char *place = element_of("contracts", i);
+
+                if (!one_of(manifest, place, manifest->contracts[i], manifest_contract_names, error))
                         return FALSE;
+        }
         if (!check_repetition(manifest, "contracts", manifest->contracts, error))
                 return FALSE;
         if (manifest->events->len > 0 && !manifest_has_contract(manifest, "EventHandler"))

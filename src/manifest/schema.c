@@ -112,18 +112,9 @@ static gboolean is_text(JsonNode *node) {
         return is_string(node) && strlen(json_node_get_string(node)) <= SETTING_TEXT_MAX;
 }
 
-static gboolean is_text_list(JsonNode *node) {
-        JsonArray *array;
-
-        if (!JSON_NODE_HOLDS_ARRAY(node))
-                return FALSE;
-        array = json_node_get_array(node);
-        if (json_array_get_length(array) > SETTING_LIST_MAX)
-                return FALSE;
-        for (guint i = 0; i < json_array_get_length(array); i++)
-                if (!is_text(json_array_get_element(array, i)))
-                        return FALSE;
-        return TRUE;
+/* Its elements are checked one by one. */
+static gboolean is_list(JsonNode *node) {
+        return JSON_NODE_HOLDS_ARRAY(node) && json_array_get_length(json_node_get_array(node)) <= SETTING_LIST_MAX;
 }
 
 static gboolean has_type(const Setting *setting, JsonNode *node) {
@@ -137,7 +128,7 @@ static gboolean has_type(const Setting *setting, JsonNode *node) {
         case SETTING_BOOLEAN:
                 return is_boolean(node);
         case SETTING_LIST:
-                return is_text_list(node);
+                return is_list(node);
         case SETTING_TYPE_COUNT:
                 break;
         }
@@ -153,34 +144,53 @@ static gboolean text_fits(const Setting *setting, const char *text) {
 static gboolean fits(const Setting *setting, JsonNode *node) {
         if (setting->type == SETTING_STRING)
                 return text_fits(setting, json_node_get_string(node));
-        if (setting->type == SETTING_LIST) {
-                JsonArray *array = json_node_get_array(node);
-
-                for (guint i = 0; i < json_array_get_length(array); i++)
-                        if (!text_fits(setting, json_array_get_string_element(array, i)))
-                                return FALSE;
-        }
         if (setting->has_range)
                 return json_node_get_double(node) >= setting->minimum &&
                        json_node_get_double(node) <= setting->maximum;
         return TRUE;
 }
 
-/* What was got is shown, unless it is a secret. */
-static gboolean check_value(const Setting *setting, const char *name, JsonNode *node, GError **error) {
-        g_autofree char *got = NULL, *shown = NULL;
+/* What was got is shown, unless it is a secret, or stands in a list with one. */
+static gboolean is_secret(const Setting *setting, JsonNode *value) {
+        g_autofree char *text = json_text_compact(value);
+
+        return setting->secret || name_sounds_secret(setting->name) || text_carries_credentials(text);
+}
+
+/* node: value, or an element of it. */
+static gboolean refuse_value(const Setting *setting, const char *name, const char *place, JsonNode *value,
+                             JsonNode *node, gboolean typed, GError **error) {
+        SettingType type = node == value ? setting->type : SETTING_STRING;
+        g_autofree char *got = is_secret(setting, value) ? g_strdup("a secret value") : json_text_compact(node);
+        g_autofree char *shown = g_utf8_substring(got, 0, MIN(g_utf8_strlen(got, -1), 80));
+
+        return invalid(error, name, place, "got %s, expected %s%s%s", shown, type_expectation[type],
+                       typed ? " within " : "", typed ? setting->constraints : "");
+}
+
+static gboolean check_element(const Setting *setting, const char *name, const char *place, JsonNode *list, guint i,
+                              GError **error) {
+        JsonNode *node = json_array_get_element(json_node_get_array(list), i);
+        gboolean typed = is_text(node);
+        g_autofree char *element = NULL;
+
+        if (typed && text_fits(setting, json_node_get_string(node)))
+                return TRUE;
+        element = g_strdup_printf("%s/%u", place, i);
+        return refuse_value(setting, name, element, list, node, typed, error);
+}
+
+/* place: where it stands in what is called name. */
+static gboolean check_value(const Setting *setting, const char *name, const char *place, JsonNode *node,
+                            GError **error) {
         gboolean typed = has_type(setting, node);
 
-        if (typed && fits(setting, node))
-                return TRUE;
-        got = json_text_compact(node);
-        if (setting->secret || name_sounds_secret(setting->name) || text_carries_credentials(got)) {
-                g_free(got);
-                got = g_strdup("a secret value");
-        }
-        shown = g_utf8_substring(got, 0, MIN(g_utf8_strlen(got, -1), 80));
-        return invalid(error, name, setting->name, "got %s, expected %s%s%s", shown, type_expectation[setting->type],
-                       typed ? " within " : "", typed ? setting->constraints : "");
+        if (!typed || !fits(setting, node))
+                return refuse_value(setting, name, place, node, node, typed, error);
+        for (guint i = 0; setting->type == SETTING_LIST && i < json_array_get_length(json_node_get_array(node)); i++)
+                if (!check_element(setting, name, place, node, i, error))
+                        return FALSE;
+        return TRUE;
 }
 
 static gboolean parse_bound(const char *text, size_t length, double *ret) {
@@ -339,7 +349,9 @@ static gboolean parse_setting(Schema *schema, const char *name, const char *memb
         }
         fallback = json_object_get_member(object, "default");
         if (fallback && !JSON_NODE_HOLDS_NULL(fallback)) {
-                if (!check_value(setting, name, fallback, error))
+                g_autofree char *place = g_strconcat(member, "/default", NULL);
+
+                if (!check_value(setting, name, place, fallback, error))
                         return FALSE;
                 setting->fallback = json_node_copy(fallback);
         }
@@ -423,7 +435,7 @@ gboolean schema_check(const Schema *schema, const char *name, JsonObject *values
                         return *known ? invalid(error, name, member, "no such setting, expected one of %s", known)
                                       : invalid(error, name, member, "no such setting, the plugin has none");
                 }
-                if (!check_value(setting, name, node, error))
+                if (!check_value(setting, name, member, node, error))
                         return FALSE;
         }
         return check_sum(name, values, error);
@@ -519,7 +531,7 @@ static gboolean apply_line(const Schema *schema, const char *name, char *line, S
         if (!setting)
                 return invalid(error, name, line, "no such setting");
         value = value_from_text(setting, unquote(g_strstrip(equals + 1)));
-        if (!check_value(setting, name, value, error))
+        if (!check_value(setting, name, setting->name, value, error))
                 return FALSE;
         settings_set(settings, setting, value, "environment");
         return TRUE;

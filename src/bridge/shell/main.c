@@ -283,11 +283,11 @@ static const char **events_of(const Manifest *manifest) {
 static gboolean contracts_served(const Manifest *manifest, GError **error) {
         static const char *const served[] = { "IdleCheck", "EventHandler", "State", NULL };
 
-        for (char **contract = manifest->contracts; *contract; contract++)
-                if (!g_strv_contains(served, *contract)) {
+        for (size_t i = 0; manifest->contracts[i]; i++)
+                if (!g_strv_contains(served, manifest->contracts[i])) {
                         g_set_error(error, MANIFEST_ERROR, MANIFEST_ERROR_INVALID,
-                                    "%s: /contracts: a script serves IdleCheck, EventHandler and State, not %s",
-                                    manifest->path, *contract);
+                                    "%s: /contracts/%zu: a script serves IdleCheck, EventHandler and State, not %s",
+                                    manifest->path, i, manifest->contracts[i]);
                         return FALSE;
                 }
         return TRUE;
