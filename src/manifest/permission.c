@@ -154,13 +154,18 @@ static void host_clear(Host *host) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Host, host_clear)
 
-static gboolean port_parse(const char *text, guint *ret) {
-        guint64 port;
+/* As everybody reads it: GLib takes a vertical tab before it for a blank, and systemd 010 for 8. */
+static gboolean plain_number_parse(const char *text, guint max, guint *ret) {
+        guint64 number;
 
-        if (!g_ascii_string_to_unsigned(text, 10, 1, 65535, &port, NULL) || text[0] == '0')
+        if (text[0] < '1' || text[0] > '9' || !g_ascii_string_to_unsigned(text, 10, 1, max, &number, NULL))
                 return FALSE;
-        *ret = (guint) port;
+        *ret = (guint) number;
         return TRUE;
+}
+
+static gboolean port_parse(const char *text, guint *ret) {
+        return plain_number_parse(text, 65535, ret);
 }
 
 /* The last address that shares its first `bits` bits; FALSE: some of the others are set. */
@@ -184,7 +189,7 @@ static gboolean address_parse(const char *text, char **ret_last) {
         g_auto(GStrv) parts = g_strsplit(text, "/", 2);
         unsigned char address[sizeof(struct in6_addr)];
         char last[INET6_ADDRSTRLEN];
-        guint64 bits;
+        guint bits;
         int family;
 
         *ret_last = NULL;
@@ -198,8 +203,8 @@ static gboolean address_parse(const char *text, char **ret_last) {
                 return FALSE;
         if (!parts[1])
                 return TRUE;
-        if (!g_ascii_string_to_unsigned(parts[1], 10, 1, family == AF_INET ? 32 : 128, &bits, NULL) ||
-            !prefix_end(address, family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr), (guint) bits))
+        if (!plain_number_parse(parts[1], family == AF_INET ? 32 : 128, &bits) ||
+            !prefix_end(address, family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr), bits))
                 return FALSE;
         *ret_last = g_strdup(inet_ntop(family, address, last, sizeof(last)));
         return TRUE;
