@@ -207,6 +207,13 @@ class Client:
         self.call('GetId', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus', destination='org.freedesktop.DBus')
         return received
 
+    def hear(self):
+        """Afterwards the lists have all that the daemon has told until now: they grow where the main context runs, and in no call."""
+        # Behind that on its way.
+        self.get('State')
+        while GLib.MainContext.default().iteration(False):
+            pass
+
 
 def error_name(error):
     return Gio.DBusError.get_remote_error(error) or error.message
@@ -383,11 +390,8 @@ class House:
         return self.place_plugin(identifier, program, {**entries, **manifest}, enabled, arguments, variables)
 
     def place_plugin(self, identifier, program, manifest, enabled=True, arguments=(), variables=None):
+        """All that a daemon which runs already looks for when it finds a plugin is there before its plugin.json is."""
         directory = self.directory / 'plugins' / identifier
-        directory.mkdir(mode=0o755)
-        shutil.copy(program, directory / identifier)
-        (directory / identifier).chmod(0o755)
-        (directory / 'plugin.json').write_text(json.dumps(manifest))
         # One that is to replace another is started in the other's slot, by a name of its own.
         for suffix, slot in (('', 'a'), ('.a', 'a'), ('.b', 'b')):
             name = 'io.cloudsnooze.Plugin1.' + identifier + suffix
@@ -401,6 +405,11 @@ class House:
         enabled_directory.mkdir(exist_ok=True)
         if enabled:
             (enabled_directory / identifier).touch()
+        directory.mkdir(mode=0o755)
+        shutil.copy(program, directory / identifier)
+        (directory / identifier).chmod(0o755)
+        (directory / 'plugin.new').write_text(json.dumps(manifest))
+        (directory / 'plugin.new').rename(directory / 'plugin.json')
         return directory
 
     def install_stock(self):
