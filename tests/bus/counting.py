@@ -7,7 +7,7 @@ import signal
 
 from gi.repository import GLib
 
-from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for
+from harness import BUILD, ERROR, MANAGER, PATH, PLUGIN, QUIET, BusTest, House, error_name, wait_for, wait_for_file
 
 COUNTING = f'{PATH}/plugin/counting'
 CONTRACTS = ['IdleCheck', 'State', 'RequestHandler']
@@ -21,9 +21,11 @@ def wait_for_time(seconds):
 
 class CountingTest(BusTest):
     manifest = {}
+    # Asked so often, at most every 5 s (sample_interval_seconds), and started for that where it is not there.
+    interval = 1
 
     def setUp(self):
-        self.house = House({'check_interval_seconds': 1}, daemon=False)
+        self.house = House({'check_interval_seconds': self.interval}, daemon=False)
         self.addCleanup(self.house.close)
         self.house.replay(QUIET)
         # Where a plugin that is started by systemd has one of its own.
@@ -83,6 +85,22 @@ class CountingTest(BusTest):
                 if error_name(error) != ERROR + 'Busy':
                     raise
             wait_for_time(0.1)
+
+    def fall_before(self, version, **changes):
+        """It falls over a call, and the daemon sees that sooner than that this version is there."""
+        hanging, pid = self.client.send('Call', '(sa{sv})', ('hang', {}), PLUGIN, COUNTING), self.get('Pid')
+        # Behind it.
+        self.ask('look')
+        daemon = self.house.daemon.pid
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            self.place(version, **changes)
+            os.kill(pid, signal.SIGKILL)
+            wait_for_file(lambda: pid not in self.processes(), 'its end')
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        wait_for(lambda: hanging, 'the answer')
+        self.assertEqual(error_name(hanging[0][1]), ERROR + 'PluginFailed')
 
     def start(self):
         self.house.start_daemon()
